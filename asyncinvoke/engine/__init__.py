@@ -1,0 +1,1 @@
+"""The machinery between a request and its outcome: permits, attempts, fan-out."""

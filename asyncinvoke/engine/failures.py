@@ -1,0 +1,83 @@
+"""From a failed attempt and its verdict to the error that a caller sees."""
+
+from asyncinvoke.errors import (
+    FunctionError,
+    InvocationError,
+    NotReadyError,
+    RejectedError,
+    ServiceError,
+    ThrottledError,
+    TransportError,
+)
+from asyncinvoke.model.envelope import Envelope
+from asyncinvoke.model.error_body import parse_error_body
+from asyncinvoke.model.failure import Failure, FailureKind
+from asyncinvoke.model.response import Response
+from asyncinvoke.policy.classify import Verdict
+
+_LONGEST_MESSAGE = 300
+
+# The parser's complaint behind this prefix quotes the payload.
+_QUOTES_PAYLOAD = "InvalidRequestContentException"
+
+_PLAIN: dict[FailureKind, type[InvocationError]] = {
+    FailureKind.NOT_READY: NotReadyError,
+    FailureKind.SERVICE: ServiceError,
+    FailureKind.TRANSPORT: TransportError,
+    FailureKind.REJECTED: RejectedError,
+}
+
+
+def error_for(failure: Failure, verdict: Verdict, envelope: Envelope) -> InvocationError:
+    """Build the error for an attempt that got an error, or no answer."""
+    error: InvocationError
+    if verdict.reason is not None and verdict.scope is not None:
+        error = ThrottledError(
+            _message(failure),
+            reason=verdict.reason,
+            scope=verdict.scope,
+            function_name=envelope.target.function_name,
+            delivery=verdict.delivery,
+        )
+    else:
+        error = _PLAIN[verdict.kind](
+            _message(failure),
+            function_name=envelope.target.function_name,
+            delivery=verdict.delivery,
+        )
+    error.qualifier = envelope.target.qualifier
+    error.request_id = failure.request_id
+    error.status_code = failure.status_code
+    error.code = failure.code if failure.fault is None else failure.fault.value
+    error.retry_after = verdict.retry_after
+    error.__cause__ = failure.cause
+    return error
+
+
+def function_error_for(response: Response, verdict: Verdict, envelope: Envelope) -> FunctionError:
+    """Build the error for a function that ran and failed."""
+    body = parse_error_body(response.payload)
+    return FunctionError(
+        _shorten(body.error_message or ""),
+        function_error=response.function_error or "",
+        error_type=body.error_type,
+        error_message=body.error_message,
+        stack_trace=body.stack_trace,
+        response=response,
+        function_name=envelope.target.function_name,
+        qualifier=envelope.target.qualifier,
+        delivery=verdict.delivery,
+        request_id=response.request_id,
+        status_code=response.status_code,
+    )
+
+
+def _message(failure: Failure) -> str:
+    if failure.code == _QUOTES_PAYLOAD:
+        return "the payload is not JSON that Lambda can parse"
+    return _shorten(failure.message)
+
+
+def _shorten(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."

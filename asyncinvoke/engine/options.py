@@ -1,0 +1,142 @@
+"""The options of an invocation, merged from invoker, map and item, checked into a `Call`."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict
+
+from asyncinvoke.engine.call import Call
+from asyncinvoke.errors import InvalidRequestError
+from asyncinvoke.model.envelope import seal
+from asyncinvoke.model.payload import Decode
+from asyncinvoke.model.request import (
+    InvocationType,
+    InvocationTypeName,
+    LogType,
+    LogTypeName,
+    Request,
+)
+from asyncinvoke.policy.retry import RetryPolicy
+
+
+class InvokeOptions(TypedDict, total=False):
+    """The options of `Invoker.invoke`, for those who pass them on."""
+
+    invocation_type: InvocationTypeName
+    log_type: LogTypeName
+    client_context: Mapping[str, object] | None
+    qualifier: str | None
+    tenant_id: str | None
+    durable_execution_name: str | None
+    timeout: float | None
+    idempotent: bool | None
+    retry: RetryPolicy | None
+    raise_on_function_error: bool
+
+
+class MapOptions(InvokeOptions, total=False):
+    """The options of `Invoker.map`, for those who pass them on."""
+
+    concurrency: int | None
+    ordered: bool
+    key: Callable[[Any], str] | None
+
+
+_OF_A_REQUEST = (
+    "function_name",
+    "invocation_type",
+    "log_type",
+    "client_context",
+    "tenant_id",
+    "durable_execution_name",
+    "timeout",
+    "idempotent",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a caller asked for, not yet checked."""
+
+    function_name: str
+    """The function, in any form."""
+
+    retry: RetryPolicy
+    """What is repeated, and how."""
+
+    decode: Decode
+    """The codec of the response."""
+
+    qualifier: str | None = None
+    """A version, an alias or `$LATEST`."""
+
+    invocation_type: str = InvocationType.REQUEST_RESPONSE
+    """How Lambda runs the function."""
+
+    log_type: str = LogType.NONE
+    """Whether the answer carries the end of the log."""
+
+    client_context: Mapping[str, object] | None = None
+    """Passed to the function."""
+
+    tenant_id: str | None = None
+    """The tenant."""
+
+    durable_execution_name: str | None = None
+    """Names a durable execution."""
+
+    timeout: float | None = None
+    """Total time, in seconds; `None` or infinity for no end."""
+
+    idempotent: bool = False
+    """Whether running it twice does no harm."""
+
+    raise_on_function_error: bool = True
+    """Whether a function that failed is an error."""
+
+    def check(self) -> Call:
+        """Check everything but the payload.
+
+        Raises:
+            InvalidRequestError: A value breaks a rule; the message names both.
+        """
+        if not isinstance(self.retry, RetryPolicy):
+            raise InvalidRequestError(f"retry {self.retry!r} must be a RetryPolicy")
+        return Call(
+            envelope=seal(
+                self.function_name,
+                qualifier=self.qualifier,
+                invocation_type=self.invocation_type,
+                log_type=self.log_type,
+                client_context=self.client_context,
+                tenant_id=self.tenant_id,
+                durable_execution_name=self.durable_execution_name,
+            ),
+            policy=self.retry,
+            decode=self.decode,
+            timeout=check_timeout(self.timeout),
+            idempotent=bool(self.idempotent),
+            raise_on_function_error=bool(self.raise_on_function_error),
+        )
+
+    def overridden_by(self, request: Request) -> "Options":
+        """Return these options with those of one item of a map in their place."""
+        own = {name: getattr(request, name) for name in _OF_A_REQUEST}
+        own = {name: value for name, value in own.items() if value is not None}
+        # Another function does not take over the qualifier of the map's.
+        if request.qualifier is not None or request.function_name is not None:
+            own["qualifier"] = request.qualifier
+        return replace(self, **own) if own else self
+
+
+def check_timeout(timeout: float | None) -> float | None:
+    """Return it in seconds, `None` for no end.
+
+    Raises:
+        InvalidRequestError: It is not a number above 0.
+    """
+    if timeout is None:
+        return None
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout > 0:
+        raise InvalidRequestError(f"timeout {timeout!r} must be a number of seconds above 0")
+    return None if math.isinf(timeout) else float(timeout)

@@ -1,0 +1,1 @@
+"""Values: what goes in and what comes out. Imports nothing above itself."""

@@ -1,0 +1,101 @@
+"""One failed attempt as the transport saw it, before anybody judges it."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class FailureKind(StrEnum):
+    """What went wrong with an attempt; each kind has its own error type and its own backoff."""
+
+    THROTTLED = "throttled"
+    """A limit was reached: too many concurrent executions or too many requests."""
+
+    NOT_READY = "not_ready"
+    """The function cannot run yet: it is being created, updated, restored or connected."""
+
+    FUNCTION = "function"
+    """The function ran and failed."""
+
+    SERVICE = "service"
+    """Lambda itself failed."""
+
+    TRANSPORT = "transport"
+    """There was no usable answer."""
+
+    REJECTED = "rejected"
+    """The request was refused for good."""
+
+
+class Fault(StrEnum):
+    """Why there was no usable answer; given as the `code` of a transport failure."""
+
+    CREDENTIALS = "CredentialsUnavailable"
+    """The request could not be signed."""
+
+    CONNECT = "ConnectFailed"
+    """No connection was made: refused, unreachable or no such host."""
+
+    CONNECT_TIMEOUT = "ConnectTimeout"
+    """No connection was made in time."""
+
+    TLS = "TLSFailed"
+    """The TLS handshake failed."""
+
+    PROXY = "ProxyFailed"
+    """The proxy could not be reached or refused."""
+
+    POOL_TIMEOUT = "PoolTimeout"
+    """No connection of the pool became free in time."""
+
+    WRITE_TIMEOUT = "WriteTimeout"
+    """The request could not be written in time; part of it may have arrived."""
+
+    READ_TIMEOUT = "ReadTimeout"
+    """No answer, or no more of it, came in time."""
+
+    CONNECTION_LOST = "ConnectionLost"
+    """The connection ended before an answer came."""
+
+    TRUNCATED = "TruncatedBody"
+    """The answer's body ended early."""
+
+    PROTOCOL = "InvalidAnswer"
+    """What came back is not HTTP, or not an answer that can be read."""
+
+    INTERRUPTED = "Interrupted"
+    """The total timeout passed while the attempt was under way."""
+
+    UNEXPECTED = "UnexpectedError"
+    """Something else failed below us; the cause says what."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An answer that is an error, or the lack of an answer."""
+
+    status_code: int | None = None
+    """The HTTP status, if there was an answer."""
+
+    code: str | None = None
+    """AWS's error code, such as `TooManyRequestsException`, or the bare status, such as `503`."""
+
+    fault: Fault | None = None
+    """Why there was no usable answer; `None` if there was one."""
+
+    message: str = ""
+    """The text that came with it; never matched upon where a code will do."""
+
+    reason: str | None = None
+    """The `Reason` of a throttle, as sent."""
+
+    retry_after: str | None = None
+    """The `Retry-After` header, as sent: seconds or an HTTP date."""
+
+    amz_retry_after: str | None = None
+    """The `x-amz-retry-after` header, as sent: milliseconds."""
+
+    request_id: str | None = None
+    """AWS's id of the request."""
+
+    cause: Exception | None = field(default=None, repr=False, compare=False)
+    """The foreign exception behind it, kept for the cause chain."""

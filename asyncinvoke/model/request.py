@@ -1,0 +1,74 @@
+"""What the caller asks for: invocation types, log types, and a request of its own in a map."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+
+class InvocationType(StrEnum):
+    """How Lambda runs the function, as `X-Amz-Invocation-Type` spells it."""
+
+    REQUEST_RESPONSE = "RequestResponse"
+    """Run it now and answer with its result (200)."""
+
+    EVENT = "Event"
+    """Put it in the queue (202); Lambda runs it later, and again if it fails."""
+
+    DRY_RUN = "DryRun"
+    """Only check the arguments and the caller's permission (204)."""
+
+
+class LogType(StrEnum):
+    """Whether the answer carries the end of the log, as `X-Amz-Log-Type` spells it."""
+
+    NONE = "None"
+    """No log."""
+
+    TAIL = "Tail"
+    """The last 4,096 bytes of the log; RequestResponse only."""
+
+
+InvocationTypeName: TypeAlias = InvocationType | Literal["RequestResponse", "Event", "DryRun"]
+"""An invocation type, or its name as AWS spells it."""
+
+LogTypeName: TypeAlias = LogType | Literal["None", "Tail"]
+"""A log type, or its name as AWS spells it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One item of a `map` with options of its own; what is `None` is as the map says."""
+
+    payload: object = field(default=None, repr=False)
+    """`None`, bytes, or anything that the codec takes."""
+
+    key: str | None = None
+    """Names the item in its outcome; by default what the map's `key` gives."""
+
+    function_name: str | None = None
+    """Another function than the map's, in any form that `invoke` takes."""
+
+    qualifier: str | None = None
+    """A version, an alias or `$LATEST`."""
+
+    invocation_type: InvocationTypeName | None = None
+    """`RequestResponse`, `Event` or `DryRun`."""
+
+    log_type: LogTypeName | None = None
+    """`None` or `Tail`."""
+
+    client_context: Mapping[str, object] | None = None
+    """Passed to the function as `context.client_context`; at most 3,583 bytes once encoded."""
+
+    tenant_id: str | None = None
+    """The tenant, for a function with tenant isolation."""
+
+    durable_execution_name: str | None = None
+    """Names a durable execution, which makes repeating it safe."""
+
+    timeout: float | None = None
+    """Total time for this item, in seconds."""
+
+    idempotent: bool | None = None
+    """Whether running it twice does no harm."""

@@ -1,0 +1,129 @@
+"""Which function to invoke: a name, an ARN or a partial ARN, with its qualifier."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from asyncinvoke.errors import InvalidRequestError
+
+# The pieces of the pattern that Lambda's service model (2015-03-31) gives for FunctionName.
+_PARTITION = r"aws[a-zA-Z-]*"
+_REGION = r"(?:eusc-)?[a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d"
+_ACCOUNT = r"\d{12}"
+_NAME = r"[a-zA-Z0-9_.-]+"
+_QUALIFIER = r"\$LATEST(?:\.PUBLISHED)?|[a-zA-Z0-9_-]+"
+
+_FULL_ARN = re.compile(
+    rf"arn:(?P<partition>{_PARTITION}):lambda:(?P<region>{_REGION}):(?P<account_id>{_ACCOUNT})"
+    rf":function:(?P<name>{_NAME})(?::(?P<qualifier>{_QUALIFIER}))?"
+)
+_SHORT = re.compile(
+    rf"(?:(?P<region>{_REGION}):)?(?:(?P<account_id>{_ACCOUNT}):)?(?:function:)?"
+    rf"(?P<name>{_NAME})(?::(?P<qualifier>{_QUALIFIER}))?"
+)
+_QUALIFIER_ONLY = re.compile(_QUALIFIER)
+
+MAX_FUNCTION_NAME = 256
+"""Longest `FunctionName`, in characters, ARN and qualifier included (service model)."""
+
+MAX_BARE_NAME = 64
+"""Longest name of a function, in characters (Lambda's documentation of FunctionName)."""
+
+MAX_QUALIFIER = 128
+"""Longest `Qualifier`, in characters (service model)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A function and, if given, the version or alias of it. `str()` gives its canonical form."""
+
+    name: str
+    """The bare name of the function."""
+
+    qualifier: str | None = None
+    """A version, an alias or `$LATEST`; `None` leaves the choice to Lambda (`$LATEST`)."""
+
+    partition: str | None = None
+    """`aws`, `aws-cn`, `aws-us-gov`, ...; `None` unless a full ARN was given."""
+
+    region: str | None = None
+    """The region that the ARN names, if it names one."""
+
+    account_id: str | None = None
+    """The twelve digits of the account that the ARN names, if it names one."""
+
+    @classmethod
+    def parse(cls, function_name: str, qualifier: str | None = None) -> Self:
+        """Read a function name in any form that Lambda takes.
+
+        Args:
+            function_name: `name`, `name:alias`, a full ARN, or a partial ARN such as
+                `123456789012:function:name`; with or without a qualifier.
+            qualifier: A version, an alias or `$LATEST`. If `function_name` has one too, they
+                must agree.
+
+        Raises:
+            InvalidRequestError: The name or the qualifier breaks a rule, which it names.
+        """
+        if not isinstance(function_name, str):
+            raise InvalidRequestError(
+                f"function_name must be a string, not {type(function_name).__name__}"
+            )
+        shown = _shorten(function_name)
+        if not 1 <= len(function_name) <= MAX_FUNCTION_NAME:
+            raise InvalidRequestError(
+                f"function_name {shown} has {len(function_name)} characters; "
+                f"Lambda takes 1 to {MAX_FUNCTION_NAME}"
+            )
+        match = (_FULL_ARN if function_name.startswith("arn:") else _SHORT).fullmatch(function_name)
+        if match is None:
+            raise InvalidRequestError(
+                f"function_name {shown} is not a name, name:qualifier, function ARN or partial ARN"
+            )
+        parts = match.groupdict()
+        if len(parts["name"]) > MAX_BARE_NAME:
+            raise InvalidRequestError(
+                f"function_name {shown} has a name of {len(parts['name'])} characters; "
+                f"Lambda takes at most {MAX_BARE_NAME}"
+            )
+        if qualifier is not None:
+            _check_qualifier(qualifier)
+            if parts["qualifier"] not in (None, qualifier):
+                raise InvalidRequestError(
+                    f"qualifier {qualifier!r} differs from the one in function_name {shown}"
+                )
+            parts["qualifier"] = qualifier
+        return cls(**parts)
+
+    @property
+    def function_name(self) -> str:
+        """The function in the form that is sent as `FunctionName`: without its qualifier."""
+        if self.partition is not None:
+            return (
+                f"arn:{self.partition}:lambda:{self.region}:{self.account_id}:function:{self.name}"
+            )
+        parts = [part for part in (self.region, self.account_id) if part is not None]
+        # A name such as "function" or twelve digits would be read as a prefix of what follows.
+        if parts or _SHORT.fullmatch(f"{self.name}:x").group("name") != self.name:  # type: ignore[union-attr]
+            parts.append("function")
+        return ":".join([*parts, self.name])
+
+    def __str__(self) -> str:
+        name = self.function_name
+        return name if self.qualifier is None else f"{name}:{self.qualifier}"
+
+
+def _check_qualifier(qualifier: str) -> None:
+    if not isinstance(qualifier, str) or not 1 <= len(qualifier) <= MAX_QUALIFIER:
+        raise InvalidRequestError(
+            f"qualifier {_shorten(qualifier)} must be a string of 1 to {MAX_QUALIFIER} characters"
+        )
+    if not _QUALIFIER_ONLY.fullmatch(qualifier):
+        raise InvalidRequestError(
+            f"qualifier {_shorten(qualifier)} is not a version, an alias or $LATEST"
+        )
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}...{text[-17:]}"

@@ -1,0 +1,1 @@
+"""Decisions: pure and synchronous; no clock, no sleep, no input or output."""

@@ -1,0 +1,163 @@
+"""Which failures are repeated, and how: a tenacity wait and stop for each kind of failure."""
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self, TypeAlias, overload
+
+from tenacity import RetryCallState, stop_after_attempt, stop_never, wait_random_exponential
+
+from asyncinvoke.errors import ConfigurationError, InvocationError
+from asyncinvoke.model.failure import FailureKind
+
+Wait: TypeAlias = Callable[[RetryCallState], float]
+"""A tenacity wait strategy, such as `tenacity.wait_exponential(max=20)`."""
+
+Stop: TypeAlias = Callable[[RetryCallState], bool]
+"""A tenacity stop strategy, such as `tenacity.stop_after_attempt(3)`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """How failures of one kind are repeated.
+
+    The strategies see only the failures of their own kind: `attempt_number` counts those, so that
+    `stop_after_attempt(3)` allows three failures of this kind. `seconds_since_start` counts from
+    the start of the execution, `outcome` holds the error.
+
+    Raises:
+        ConfigurationError: `wait`, `stop` or `when` is not a plain function.
+    """
+
+    wait: Wait
+    """How long to wait before the next attempt, in seconds; any tenacity wait, composed with `+`."""
+
+    stop: Stop
+    """When to give up; any tenacity stop, composed with `|` and `&`."""
+
+    when: Callable[[InvocationError], bool] | None = None
+    """Which errors of this kind to repeat, such as `lambda error: error.error_type == "Busy"` for
+    function errors; by default all."""
+
+    def __post_init__(self) -> None:
+        for name in ("wait", "stop", "when"):
+            strategy = getattr(self, name)
+            if strategy is None and name == "when":
+                continue
+            if not callable(strategy) or inspect.iscoroutinefunction(strategy):
+                raise ConfigurationError(
+                    f"Backoff({name}={strategy!r}) must be a plain callable, not awaited"
+                )
+
+
+def _jitter(initial: float, longest: float) -> Wait:
+    """Wait at random between 0 and a bound that starts at `initial` and doubles, in seconds."""
+    return wait_random_exponential(multiplier=initial, max=longest)
+
+
+def _service_preset() -> "RetryPolicy":
+    return RetryPolicy(
+        throttled=Backoff(wait=_jitter(1, 5), stop=stop_after_attempt(3)),
+        not_ready=Backoff(wait=_jitter(1, 5), stop=stop_after_attempt(3)),
+        service=Backoff(wait=_jitter(0.1, 2), stop=stop_after_attempt(3)),
+        transport=Backoff(wait=_jitter(0.1, 2), stop=stop_after_attempt(3)),
+    )
+
+
+class _ServiceBackoff:
+    """`service` is two things: on the class the preset, on a policy its backoff."""
+
+    @overload
+    def __get__(self, policy: None, owner: type["RetryPolicy"]) -> "Callable[[], RetryPolicy]": ...
+    @overload
+    def __get__(self, policy: "RetryPolicy", owner: type["RetryPolicy"]) -> Backoff | None: ...
+    def __get__(
+        self, policy: "RetryPolicy | None", owner: type["RetryPolicy"]
+    ) -> "Callable[[], RetryPolicy] | Backoff | None":
+        if policy is None:
+            return _service_preset
+        backoff: Backoff | None = policy.__dict__["service"]
+        return backoff
+
+    def __set__(self, policy: "RetryPolicy", backoff: Backoff | None) -> None:
+        # A dataclass takes what the class attribute gives, here the preset, as the default.
+        preset: object = _service_preset
+        policy.__dict__["service"] = None if backoff is preset else backoff
+
+
+# Without slots, since a slot named `service` would hide the preset of that name.
+@dataclass(frozen=True, kw_only=True)
+class RetryPolicy:
+    """A backoff for each kind of failure, or `None` for never.
+
+    Whatever the policy says, a failure after which the function may have run is repeated only if
+    the call is idempotent, names a durable execution, or is a dry run.
+
+    Raises:
+        ConfigurationError: `max_retry_after` is not a positive number of seconds.
+    """
+
+    throttled: Backoff | None = None
+    """For `ThrottledError`."""
+
+    not_ready: Backoff | None = None
+    """For `NotReadyError`."""
+
+    service: _ServiceBackoff = _ServiceBackoff()
+    """For `ServiceError`. On the class, `RetryPolicy.service()` is the preset for services: three
+    attempts for each kind of failure, with short waits, so that a caller soon knows."""
+
+    transport: Backoff | None = None
+    """For `TransportError`."""
+
+    function: Backoff | None = None
+    """For `FunctionError`. The function has run: set this only if running it again is right."""
+
+    max_retry_after: float = 60.0
+    """The longest wait that the service may ask for, in seconds; a longer one is cut to this."""
+
+    def __post_init__(self) -> None:
+        for kind in FailureKind:
+            backoff = self.backoff(kind)
+            if not (backoff is None or isinstance(backoff, Backoff)):
+                raise ConfigurationError(f"{kind}={backoff!r} must be a Backoff or None")
+        if not (math.isfinite(self.max_retry_after) and self.max_retry_after > 0):
+            raise ConfigurationError(
+                f"max_retry_after={self.max_retry_after!r} must be a positive number of seconds"
+            )
+
+    def backoff(self, kind: FailureKind) -> Backoff | None:
+        """Return the backoff for a kind of failure; `REJECTED` has none."""
+        match kind:
+            case FailureKind.THROTTLED:
+                return self.throttled
+            case FailureKind.NOT_READY:
+                return self.not_ready
+            case FailureKind.SERVICE:
+                return self.service
+            case FailureKind.TRANSPORT:
+                return self.transport
+            case FailureKind.FUNCTION:
+                return self.function
+            case FailureKind.REJECTED:
+                return None
+
+    @classmethod
+    def never(cls) -> Self:
+        """Every execution is one attempt."""
+        return cls()
+
+    @classmethod
+    def batch(cls) -> Self:
+        """For bulk runs: throttles are waited out for ever, all else has five attempts or more.
+
+        A throttled item gives back its permit and waits for up to 20 s at a time, for as long as
+        the run lives or until its own `timeout`.
+        """
+        return cls(
+            throttled=Backoff(wait=_jitter(0.5, 20), stop=stop_never),
+            not_ready=Backoff(wait=_jitter(1, 20), stop=stop_after_attempt(10)),
+            service=Backoff(wait=_jitter(0.2, 20), stop=stop_after_attempt(5)),
+            transport=Backoff(wait=_jitter(0.2, 20), stop=stop_after_attempt(5)),
+        )

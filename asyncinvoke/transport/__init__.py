@@ -1,0 +1,1 @@
+"""Exactly one attempt on the wire; the only folder that knows aiobotocore and botocore."""

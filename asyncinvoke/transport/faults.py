@@ -1,0 +1,140 @@
+"""From the exceptions of aiobotocore and its HTTP libraries to a `Failure`.
+
+aiobotocore's own names do not tell whether a request was sent: on aiohttp, a reset after delivery
+is an `EndpointConnectionError`; on httpx, a reset is a bare `HTTPClientError` and a full pool a
+`ConnectTimeoutError`. So the exception inside is looked at first, by the names of its classes,
+which serves httpx2 and its predecessor without importing either.
+"""
+
+from typing import Any
+
+from botocore import exceptions as botocore_errors
+
+from asyncinvoke.model.failure import Failure, Fault
+
+_BY_INNER_NAME = {
+    # aiohttp
+    "ClientConnectorCertificateError": Fault.TLS,
+    "ClientConnectorSSLError": Fault.TLS,
+    "ClientConnectorDNSError": Fault.CONNECT,
+    "ClientConnectorError": Fault.CONNECT,
+    "ConnectionTimeoutError": Fault.CONNECT_TIMEOUT,
+    "SocketTimeoutError": Fault.READ_TIMEOUT,
+    "ServerDisconnectedError": Fault.CONNECTION_LOST,
+    "ClientOSError": Fault.CONNECTION_LOST,
+    "ClientConnectionResetError": Fault.CONNECTION_LOST,
+    "ClientPayloadError": Fault.TRUNCATED,
+    "ClientResponseError": Fault.PROTOCOL,
+    # httpx
+    "ConnectError": Fault.CONNECT,
+    "ConnectTimeout": Fault.CONNECT_TIMEOUT,
+    "PoolTimeout": Fault.POOL_TIMEOUT,
+    "WriteTimeout": Fault.WRITE_TIMEOUT,
+    "ReadTimeout": Fault.READ_TIMEOUT,
+    "ReadError": Fault.CONNECTION_LOST,
+    "WriteError": Fault.CONNECTION_LOST,
+    "CloseError": Fault.CONNECTION_LOST,
+    "RemoteProtocolError": Fault.PROTOCOL,
+    "LocalProtocolError": Fault.PROTOCOL,
+    "DecodingError": Fault.PROTOCOL,
+    # the event loop
+    "gaierror": Fault.CONNECT,
+    "ConnectionResetError": Fault.CONNECTION_LOST,
+    "BrokenPipeError": Fault.CONNECTION_LOST,
+}
+
+_BY_OUTER_TYPE: list[tuple[type[Exception] | tuple[type[Exception], ...], Fault]] = [
+    (
+        (
+            botocore_errors.NoCredentialsError,
+            botocore_errors.PartialCredentialsError,
+            botocore_errors.CredentialRetrievalError,
+            botocore_errors.MetadataRetrievalError,
+            botocore_errors.TokenRetrievalError,
+            botocore_errors.SSOError,
+            botocore_errors.NoAuthTokenError,
+        ),
+        Fault.CREDENTIALS,
+    ),
+    (botocore_errors.SSLError, Fault.TLS),
+    (botocore_errors.ProxyConnectionError, Fault.PROXY),
+    (botocore_errors.ReadTimeoutError, Fault.READ_TIMEOUT),
+    (botocore_errors.ConnectTimeoutError, Fault.CONNECT_TIMEOUT),
+    (botocore_errors.ResponseStreamingError, Fault.TRUNCATED),
+    (botocore_errors.IncompleteReadError, Fault.TRUNCATED),
+    (botocore_errors.ConnectionClosedError, Fault.CONNECTION_LOST),
+    # Without a known exception inside, "could not connect" proves nothing.
+    (botocore_errors.EndpointConnectionError, Fault.CONNECTION_LOST),
+]
+
+# What these say of themselves beats the exception inside them.
+_OUTER_DECIDES = (
+    botocore_errors.ResponseStreamingError,
+    botocore_errors.IncompleteReadError,
+    botocore_errors.ProxyConnectionError,
+    botocore_errors.SSLError,
+)
+
+_NO_ANSWER_TEXT = "Server disconnected without sending a response"
+
+
+def failure_from(error: Exception) -> Failure:
+    """Turn whatever an attempt raised into a `Failure`; never raises."""
+    if isinstance(error, botocore_errors.ClientError):
+        return _from_answer(error)
+    inner = _inner(error)
+    fault = _fault(error, inner)
+    return Failure(
+        fault=fault,
+        message=_describe(inner or error),
+        cause=error,
+    )
+
+
+def _from_answer(error: botocore_errors.ClientError) -> Failure:
+    answer: Any = error.response
+    metadata = answer.get("ResponseMetadata", {})
+    headers = metadata.get("HTTPHeaders", {})
+    detail = answer.get("Error", {})
+    return Failure(
+        status_code=metadata.get("HTTPStatusCode"),
+        code=_text(detail.get("Code")),
+        message=_text(detail.get("Message")) or "",
+        reason=_text(answer.get("Reason")),
+        retry_after=headers.get("retry-after"),
+        amz_retry_after=headers.get("x-amz-retry-after"),
+        request_id=metadata.get("RequestId"),
+        cause=error,
+    )
+
+
+def _fault(error: Exception, inner: BaseException | None) -> Fault:
+    if inner is not None and not isinstance(error, _OUTER_DECIDES):
+        if _NO_ANSWER_TEXT in str(inner):
+            return Fault.CONNECTION_LOST
+        for cls in type(inner).__mro__:
+            if cls.__name__ in _BY_INNER_NAME:
+                return _BY_INNER_NAME[cls.__name__]
+    for types, fault in _BY_OUTER_TYPE:
+        if isinstance(error, types):
+            return fault
+    for cls in type(error).__mro__:
+        if cls.__name__ in _BY_INNER_NAME:
+            return _BY_INNER_NAME[cls.__name__]
+    return Fault.UNEXPECTED
+
+
+def _inner(error: Exception) -> BaseException | None:
+    kwargs = getattr(error, "kwargs", None)
+    inner = kwargs.get("error") if isinstance(kwargs, dict) else None
+    return inner if isinstance(inner, BaseException) else None
+
+
+def _describe(error: BaseException) -> str:
+    # An HTTP library's message may quote the answer; the type and the system's words do not.
+    detail = str(error) if isinstance(error, OSError | botocore_errors.BotoCoreError) else ""
+    return f"{type(error).__name__}: {detail}" if detail else type(error).__name__
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
