@@ -1,0 +1,138 @@
+"""The folders are the architecture: who may import whom, held as data."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "asyncinvoke"
+
+# Bottom to top. A room imports from its own floor and from those below.
+FLOORS = [
+    ("errors", "model"),
+    ("policy",),
+    ("transport", "telemetry"),
+    ("engine",),
+    ("invoker",),
+    ("__init__",),
+    ("local", "testing", "cli", "contrib", "__main__"),
+]
+
+# Rooms that see less than their floor would let them.
+SEES_ONLY = {
+    "local": {"local", "model"},
+    "cli": {"cli", "local", "__init__"},
+    "__main__": {"cli"},
+}
+
+# Foreign libraries, each with the rooms that may know it.
+FOREIGN = {
+    "aiobotocore": {"transport"},
+    "aiohttp": {"local", "transport"},
+    "anyio": {"transport", "engine", "local", "testing", "cli"},
+    "asyncio": {"local"},
+    "botocore": {"transport"},
+    "click": {"cli"},
+    "multidict": {"local"},
+    "rich": {"cli"},
+    "tenacity": {"policy"},
+    "uvloop": {"cli"},
+}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def floor_of(room: str) -> int:
+    return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def imports_of(path: Path, *, at_run_time: bool = False) -> Iterator[str]:
+    """Every imported module, inside functions too; `at_run_time` leaves out what only types see."""
+    tree = ast.parse(path.read_text())
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            skipped.update(child for child in ast.walk(node))
+    for node in ast.walk(tree):
+        if at_run_time and node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            assert node.module is not None
+            for alias in node.names:
+                submodule = PACKAGE.parent.joinpath(*node.module.split("."), f"{alias.name}.py")
+                yield f"{node.module}.{alias.name}" if submodule.exists() else node.module
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_a_module_imports_only_from_its_own_floor_and_below(path: Path) -> None:
+    room = room_of(name_of(path))
+    for imported in imports_of(path):
+        if imported.split(".")[0] != "asyncinvoke":
+            continue
+        other = room_of(imported)
+        assert floor_of(other) <= floor_of(room), f"{room} must not import {imported}"
+        if room in SEES_ONLY:
+            assert other in SEES_ONLY[room], f"{room} must not import {imported}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_a_foreign_library_stays_in_its_room(path: Path) -> None:
+    room = room_of(name_of(path))
+    for imported in imports_of(path):
+        library = imported.split(".")[0]
+        if library in FOREIGN:
+            assert room in FOREIGN[library], f"{room} must not import {library}"
+        else:
+            known = library == "asyncinvoke" or library in sys.stdlib_module_names
+            assert known, f"{library} is in no room of the table"
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    graph = {
+        name_of(path): {
+            imported
+            for imported in imports_of(path, at_run_time=True)
+            if imported.split(".")[0] == "asyncinvoke" and imported != "asyncinvoke"
+        }
+        for path in modules()
+    }
+    done: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join((*trail, module))
+        if module not in done:
+            for imported in graph.get(module, ()):
+                visit(imported, (*trail, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+def test_every_module_says_its_one_job_in_its_first_line() -> None:
+    for path in modules():
+        docstring = ast.get_docstring(ast.parse(path.read_text()))
+        assert docstring, f"{path.name} has no docstring"
+        assert docstring.splitlines()[0].endswith((".", ":")), f"{path.name}: {docstring!r}"
+
+
+def test_every_room_of_the_tree_is_on_a_floor() -> None:
+    rooms = {room_of(name_of(path)) for path in modules()}
+    assert rooms <= {room for floor in FLOORS for room in floor}

@@ -1,0 +1,39 @@
+"""The public surface: complete, sorted, documented, and cheap to import."""
+
+import inspect
+import subprocess
+import sys
+
+import asyncinvoke
+
+HEAVY = ["aiobotocore", "aiohttp", "botocore", "click", "rich", "trio", "uvloop", "httpx2"]
+
+
+def test_the_public_names_are_sorted_and_exist() -> None:
+    assert asyncinvoke.__all__ == sorted(asyncinvoke.__all__)
+    for name in asyncinvoke.__all__:
+        assert getattr(asyncinvoke, name) is not None
+
+
+def test_nothing_public_is_left_out_of_all() -> None:
+    public = {
+        name
+        for name, value in vars(asyncinvoke).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert public == set(asyncinvoke.__all__)
+
+
+def test_every_public_class_and_method_has_a_docstring() -> None:
+    for name in asyncinvoke.__all__:
+        thing = getattr(asyncinvoke, name)
+        assert inspect.getdoc(thing), name
+        for member, value in vars(thing).items():
+            if not member.startswith("_") and callable(value):
+                assert inspect.getdoc(value), f"{name}.{member}"
+
+
+def test_importing_the_core_loads_neither_aws_nor_any_extra() -> None:
+    code = f"import sys, asyncinvoke; print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
