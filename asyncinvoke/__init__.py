@@ -24,6 +24,7 @@ from asyncinvoke.model.outcome import Outcome
 from asyncinvoke.model.request import InvocationType, LogType, Request
 from asyncinvoke.model.response import Response
 from asyncinvoke.model.throttling import ThrottleReason, ThrottleScope
+from asyncinvoke.policy.budget import RetryBudget
 from asyncinvoke.policy.limit import FixedLimit
 from asyncinvoke.policy.retry import Backoff, RetryPolicy
 
@@ -52,6 +53,7 @@ __all__ = [
     "RejectedError",
     "Request",
     "Response",
+    "RetryBudget",
     "RetryPolicy",
     "ServiceError",
     "ThrottleReason",

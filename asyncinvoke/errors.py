@@ -36,6 +36,9 @@ class GaveUp(StrEnum):
     DEADLINE = "deadline"
     """The next wait would have crossed the deadline, or the deadline passed."""
 
+    BUDGET = "budget"
+    """The function's retry budget is used up."""
+
     DELIVERY_UNKNOWN = "delivery_unknown"
     """The function may have run, and the call is not idempotent."""
 
@@ -141,6 +144,7 @@ _WHY = {
     GaveUp.NOT_RETRYABLE: "not retryable",
     GaveUp.ATTEMPTS: "no attempts left",
     GaveUp.DEADLINE: "no time left",
+    GaveUp.BUDGET: "the retry budget is used up",
     GaveUp.DELIVERY_UNKNOWN: "not repeated: the function may have run",
 }
 

@@ -17,6 +17,8 @@ def _aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     # Without it, a test without credentials would ask the machine's metadata service for some.
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    # A proxy of the machine could not reach a server on loopback.
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 @pytest.fixture(params=["asyncio", "trio"])

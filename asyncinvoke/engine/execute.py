@@ -12,6 +12,7 @@ from asyncinvoke.model.attempt import Attempt
 from asyncinvoke.model.delivery import Delivery
 from asyncinvoke.model.failure import Failure, FailureKind, Fault
 from asyncinvoke.model.response import Reply, Response
+from asyncinvoke.policy.budget import Balance, RetryBudget
 from asyncinvoke.policy.classify import Verdict, classify
 from asyncinvoke.policy.decide import Retries, RetryAfter
 from asyncinvoke.transport.base import Transport
@@ -29,10 +30,11 @@ class Executor:
         self._limiter = limiter
         self._clock = clock
         self._tally = tally
+        self._balances: dict[tuple[RetryBudget, str], Balance] = {}
 
     async def execute(self, call: Call, payload: bytes) -> Response | InvocationError:
         """Execute a call; an error is returned, not raised. Only cancellation is raised."""
-        execution = _Execution(call, self._clock)
+        execution = _Execution(call, self._clock, self._balance(call))
         self._tally.executions += 1
         if call.timeout is None:
             return await self._attempt_until_done(execution, payload)
@@ -61,6 +63,17 @@ class Executor:
             return await self._transport.send(execution.call.envelope, payload)
         finally:
             self._limiter.release()
+
+    def _balance(self, call: Call) -> Balance | None:
+        budget = call.policy.budget
+        if budget is None:
+            return None
+        key = (budget, call.envelope.target.function_name)
+        balance = self._balances.get(key)
+        if balance is None:
+            balance = self._balances[key] = Balance(budget, now=self._clock.monotonic())
+        balance.earn()
+        return balance
 
     def _after_failure(
         self, execution: "_Execution", answer: Reply | Failure
@@ -91,6 +104,7 @@ class _Execution:
     __slots__ = (
         "_attempt_began",
         "_attempt_started",
+        "_balance",
         "_began",
         "_clock",
         "_last_error",
@@ -99,10 +113,11 @@ class _Execution:
         "call",
     )
 
-    def __init__(self, call: Call, clock: Clock) -> None:
+    def __init__(self, call: Call, clock: Clock, balance: Balance | None) -> None:
         self.call = call
         self.attempts: list[Attempt] = []
         self._clock = clock
+        self._balance = balance
         self._began = clock.monotonic()
         self._attempt_began: float | None = None
         self._attempt_started = 0.0
@@ -144,6 +159,7 @@ class _Execution:
                 repeatable=self.call.repeatable,
                 started=self._began,
                 deadline=None if timeout is None else self._began + timeout,
+                balance=self._balance,
             )
         return self._retries.decide(verdict, error, now=self._clock.monotonic())
 

@@ -7,6 +7,7 @@ from tenacity import AsyncRetrying, Future, RetryCallState
 from asyncinvoke.errors import GaveUp, InvocationError
 from asyncinvoke.model.delivery import Delivery
 from asyncinvoke.model.failure import FailureKind
+from asyncinvoke.policy.budget import Balance
 from asyncinvoke.policy.classify import Verdict
 from asyncinvoke.policy.retry import Backoff, RetryPolicy
 
@@ -27,7 +28,13 @@ class Retries:
     """
 
     def __init__(
-        self, policy: RetryPolicy, *, repeatable: bool, started: float, deadline: float | None
+        self,
+        policy: RetryPolicy,
+        *,
+        repeatable: bool,
+        started: float,
+        deadline: float | None,
+        balance: Balance | None,
     ) -> None:
         """Start deciding.
 
@@ -36,11 +43,13 @@ class Retries:
             repeatable: Whether running the function twice is harmless.
             started: When the execution began, on the clock that `decide` is given.
             deadline: When it must have ended, on the same clock; `None` for never.
+            balance: What the function has left of its retry budget, if it has one.
         """
         self._policy = policy
         self._repeatable = repeatable
         self._started = started
         self._deadline = deadline
+        self._balance = balance
         self._states: dict[FailureKind, RetryCallState] = {}
 
     def decide(
@@ -63,6 +72,9 @@ class Retries:
             return GaveUp.ATTEMPTS
         if self._deadline is not None and now + delay >= self._deadline:
             return GaveUp.DEADLINE
+        # Last, since it spends.
+        if self._balance is not None and not self._balance.spend(now=now):
+            return GaveUp.BUDGET
         state.idle_for += delay
         state.attempt_number += 1
         return RetryAfter(delay=delay)

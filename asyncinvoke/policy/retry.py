@@ -10,6 +10,7 @@ from tenacity import RetryCallState, stop_after_attempt, stop_never, wait_random
 
 from asyncinvoke.errors import ConfigurationError, InvocationError
 from asyncinvoke.model.failure import FailureKind
+from asyncinvoke.policy.budget import RetryBudget
 
 Wait: TypeAlias = Callable[[RetryCallState], float]
 """A tenacity wait strategy, such as `tenacity.wait_exponential(max=20)`."""
@@ -62,6 +63,7 @@ def _service_preset() -> "RetryPolicy":
         not_ready=Backoff(wait=_jitter(1, 5), stop=stop_after_attempt(3)),
         service=Backoff(wait=_jitter(0.1, 2), stop=stop_after_attempt(3)),
         transport=Backoff(wait=_jitter(0.1, 2), stop=stop_after_attempt(3)),
+        budget=RetryBudget(),
     )
 
 
@@ -106,13 +108,21 @@ class RetryPolicy:
 
     service: _ServiceBackoff = _ServiceBackoff()
     """For `ServiceError`. On the class, `RetryPolicy.service()` is the preset for services: three
-    attempts for each kind of failure, with short waits, so that a caller soon knows."""
+    attempts for each kind of failure, with short waits and a budget, so that a caller soon
+    knows."""
 
     transport: Backoff | None = None
     """For `TransportError`."""
 
     function: Backoff | None = None
     """For `FunctionError`. The function has run: set this only if running it again is right."""
+
+    rejected: Backoff | None = None
+    """For `RejectedError`; of use only where the refusal will pass, as for a function or a
+    permission that was just made."""
+
+    budget: RetryBudget | None = None
+    """How many retries of all kinds a function may cost; `None` for any number."""
 
     max_retry_after: float = 60.0
     """The longest wait that the service may ask for, in seconds; a longer one is cut to this."""
@@ -122,13 +132,15 @@ class RetryPolicy:
             backoff = self.backoff(kind)
             if not (backoff is None or isinstance(backoff, Backoff)):
                 raise ConfigurationError(f"{kind}={backoff!r} must be a Backoff or None")
+        if not (self.budget is None or isinstance(self.budget, RetryBudget)):
+            raise ConfigurationError(f"budget={self.budget!r} must be a RetryBudget or None")
         if not (math.isfinite(self.max_retry_after) and self.max_retry_after > 0):
             raise ConfigurationError(
                 f"max_retry_after={self.max_retry_after!r} must be a positive number of seconds"
             )
 
     def backoff(self, kind: FailureKind) -> Backoff | None:
-        """Return the backoff for a kind of failure; `REJECTED` has none."""
+        """Return the backoff for a kind of failure."""
         match kind:
             case FailureKind.THROTTLED:
                 return self.throttled
@@ -141,7 +153,7 @@ class RetryPolicy:
             case FailureKind.FUNCTION:
                 return self.function
             case FailureKind.REJECTED:
-                return None
+                return self.rejected
 
     @classmethod
     def never(cls) -> Self:
@@ -152,11 +164,11 @@ class RetryPolicy:
     def batch(cls) -> Self:
         """For bulk runs: throttles are waited out for ever, all else has five attempts or more.
 
-        A throttled item gives back its permit and waits for up to 20 s at a time, for as long as
+        A throttled item gives back its permit and waits for up to 5 s at a time, for as long as
         the run lives or until its own `timeout`.
         """
         return cls(
-            throttled=Backoff(wait=_jitter(0.5, 20), stop=stop_never),
+            throttled=Backoff(wait=_jitter(0.25, 5), stop=stop_never),
             not_ready=Backoff(wait=_jitter(1, 20), stop=stop_after_attempt(10)),
             service=Backoff(wait=_jitter(0.2, 20), stop=stop_after_attempt(5)),
             transport=Backoff(wait=_jitter(0.2, 20), stop=stop_after_attempt(5)),

@@ -37,6 +37,9 @@ _BY_INNER_NAME = {
     "RemoteProtocolError": Fault.PROTOCOL,
     "LocalProtocolError": Fault.PROTOCOL,
     "DecodingError": Fault.PROTOCOL,
+    # an answer that botocore cannot parse
+    "ResponseParserError": Fault.PROTOCOL,
+    "UnicodeDecodeError": Fault.PROTOCOL,
     # the event loop
     "gaierror": Fault.CONNECT,
     "ConnectionResetError": Fault.CONNECTION_LOST,
@@ -75,7 +78,11 @@ _OUTER_DECIDES = (
     botocore_errors.SSLError,
 )
 
-_NO_ANSWER_TEXT = "Server disconnected without sending a response"
+# httpx has one name for three things; only its text tells them apart.
+_BY_INNER_TEXT = {
+    "without sending a response": Fault.CONNECTION_LOST,
+    "without sending complete message body": Fault.TRUNCATED,
+}
 
 
 def failure_from(error: Exception) -> Failure:
@@ -109,19 +116,25 @@ def _from_answer(error: botocore_errors.ClientError) -> Failure:
 
 
 def _fault(error: Exception, inner: BaseException | None) -> Fault:
-    if inner is not None and not isinstance(error, _OUTER_DECIDES):
-        if _NO_ANSWER_TEXT in str(inner):
-            return Fault.CONNECTION_LOST
-        for cls in type(inner).__mro__:
-            if cls.__name__ in _BY_INNER_NAME:
-                return _BY_INNER_NAME[cls.__name__]
-    for types, fault in _BY_OUTER_TYPE:
+    if not isinstance(error, _OUTER_DECIDES):
+        for subject in (inner, error):
+            fault = None if subject is None else _by_inner(subject)
+            if fault is not None:
+                return fault
+    for types, outer_fault in _BY_OUTER_TYPE:
         if isinstance(error, types):
+            return outer_fault
+    return Fault.UNEXPECTED
+
+
+def _by_inner(error: BaseException) -> Fault | None:
+    for text, fault in _BY_INNER_TEXT.items():
+        if text in str(error):
             return fault
     for cls in type(error).__mro__:
         if cls.__name__ in _BY_INNER_NAME:
             return _BY_INNER_NAME[cls.__name__]
-    return Fault.UNEXPECTED
+    return None
 
 
 def _inner(error: Exception) -> BaseException | None:

@@ -1,0 +1,127 @@
+"""What a scripted endpoint can do to a request: answers, errors, and faults on the wire."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Any HTTP answer; by default Lambda's to a function that returned `null`."""
+
+    status_code: int = 200
+    """The HTTP status."""
+
+    payload: bytes = field(default=b"null", repr=False)
+    """The body, as it is sent."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers beside `Content-Length` and `x-amzn-RequestId`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truncated:
+    """An answer whose body ends before its `Content-Length` says, by a FIN."""
+
+    answer: Answer = field(default_factory=Answer)
+    """The answer that is cut."""
+
+    sent: int = 1
+    """How many bytes of the body are sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reset:
+    """The connection is reset (RST)."""
+
+    read: bool = True
+    """Whether the whole request is read first, or only its first line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Close:
+    """The connection is closed (FIN) without an answer, once the request was read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stall:
+    """Silence, then a reset; with `sent` set, in the middle of an answer."""
+
+    seconds: float = math.inf
+    """How long; by default until the client goes away or the endpoint closes."""
+
+    sent: bytes = field(default=b"", repr=False)
+    """What is sent before the silence, such as a status line or half of an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raw:
+    """Bytes in place of an HTTP answer, and then a FIN."""
+
+    sent: bytes = field(default=b"\x16\x03\x01 this is not HTTP\r\n\r\n", repr=False)
+    """The bytes."""
+
+
+Step: TypeAlias = Answer | Truncated | Reset | Close | Stall | Raw
+"""What happens to one request."""
+
+
+def error(
+    status_code: int,
+    code: str,
+    message: str = "",
+    *,
+    headers: Mapping[str, str] | None = None,
+    **members: str,
+) -> Answer:
+    """Make the answer that Lambda gives for an error code.
+
+    Args:
+        status_code: The HTTP status.
+        code: AWS's error code, sent as `x-amzn-ErrorType`.
+        message: The text, sent as `Message`.
+        headers: Further headers.
+        **members: Further members of the body, such as `Reason`.
+    """
+    return Answer(
+        status_code=status_code,
+        payload=json.dumps({"Type": "User", "Message": message, **members}).encode(),
+        headers={"Content-Type": "application/json", "x-amzn-ErrorType": code, **(headers or {})},
+    )
+
+
+def throttle(
+    reason: str | None = "ConcurrentInvocationLimitExceeded",
+    *,
+    retry_after: str | None = None,
+    amz_retry_after: str | None = None,
+) -> Answer:
+    """Make Lambda's answer to a throttled request.
+
+    Args:
+        reason: The `Reason`, as AWS spells it; `None` leaves it out.
+        retry_after: The `Retry-After` header: seconds or an HTTP date.
+        amz_retry_after: The `x-amz-retry-after` header: milliseconds.
+    """
+    hints = {"Retry-After": retry_after, "x-amz-retry-after": amz_retry_after}
+    members = {"message": "Rate Exceeded."} | ({} if reason is None else {"Reason": reason})
+    return Answer(
+        status_code=429,
+        payload=json.dumps({"Type": "User", **members}).encode(),
+        headers={
+            "Content-Type": "application/json",
+            "x-amzn-ErrorType": "TooManyRequestsException",
+            **{name: value for name, value in hints.items() if value is not None},
+        },
+    )
+
+
+def function_error(error_type: str = "Exception", error_message: str = "") -> Answer:
+    """Make Lambda's answer for a function that raised."""
+    body = {"errorMessage": error_message, "errorType": error_type, "stackTrace": []}
+    return Answer(
+        payload=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json", "X-Amz-Function-Error": "Unhandled"},
+    )

@@ -1,0 +1,387 @@
+"""Every fault, on both event loops, idempotent or not: what is raised, and how often it was sent."""
+
+import contextlib
+import itertools
+import socket
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import botocore.session
+import pytest
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+
+from asyncinvoke import (
+    Delivery,
+    FunctionError,
+    InvocationError,
+    Invoker,
+    NotReadyError,
+    RejectedError,
+    Response,
+    ServiceError,
+    ThrottledError,
+    ThrottleReason,
+    TransportError,
+)
+from asyncinvoke.policy.classify import CODES
+from asyncinvoke.testing import (
+    Answer,
+    Close,
+    FaultEndpoint,
+    InstantClock,
+    Raw,
+    Reset,
+    Stall,
+    Step,
+    Truncated,
+    error,
+    function_error,
+    throttle,
+)
+
+SESSION = AioSession()
+ATTEMPTS = 3  # of RetryPolicy.service(), for each kind of failure
+HTML = b"<html><body>Service Unavailable</body></html>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A fault that is met at every attempt, and what must come of it."""
+
+    step: Step
+    raises: type[InvocationError]
+    delivery: Delivery
+    repeated: bool | None
+    """Always, never, or (None) only if the call is idempotent."""
+
+
+REJECTED, UNKNOWN, EXECUTED = Delivery.REJECTED, Delivery.UNKNOWN, Delivery.EXECUTED
+
+CASES: dict[str, Case] = {
+    **{
+        f"throttled: {reason}": Case(
+            step=throttle(reason.value), raises=ThrottledError, delivery=REJECTED, repeated=True
+        )
+        for reason in ThrottleReason
+    },
+    "throttled, no reason": Case(
+        step=throttle(None), raises=ThrottledError, delivery=REJECTED, repeated=True
+    ),
+    "throttled, Retry-After": Case(
+        step=throttle(retry_after="2.5"), raises=ThrottledError, delivery=REJECTED, repeated=True
+    ),
+    "throttled, x-amz-retry-after": Case(
+        step=throttle(amz_retry_after="1500"),
+        raises=ThrottledError,
+        delivery=REJECTED,
+        repeated=True,
+    ),
+    "429, empty": Case(
+        step=Answer(status_code=429, payload=b""),
+        raises=ThrottledError,
+        delivery=REJECTED,
+        repeated=True,
+    ),
+    "EC2 throttled": Case(
+        step=error(502, "EC2ThrottledException"),
+        raises=ThrottledError,
+        delivery=REJECTED,
+        repeated=True,
+    ),
+    "pending": Case(
+        step=error(409, "ResourceConflictException", "the following state: Pending"),
+        raises=NotReadyError,
+        delivery=REJECTED,
+        repeated=True,
+    ),
+    "failed for good": Case(
+        step=error(409, "ResourceConflictException", "the following state: Failed"),
+        raises=RejectedError,
+        delivery=REJECTED,
+        repeated=False,
+    ),
+    "snap start is not ready": Case(
+        step=error(409, "SnapStartNotReadyException"),
+        raises=NotReadyError,
+        delivery=REJECTED,
+        repeated=True,
+    ),
+    "file system timeout": Case(
+        step=error(408, "EFSMountTimeoutException"),
+        raises=NotReadyError,
+        delivery=REJECTED,
+        repeated=True,
+    ),
+    "not found": Case(
+        step=error(404, "ResourceNotFoundException"),
+        raises=RejectedError,
+        delivery=REJECTED,
+        repeated=False,
+    ),
+    "key disabled, a permanent 502": Case(
+        step=error(502, "KMSDisabledException"),
+        raises=RejectedError,
+        delivery=REJECTED,
+        repeated=False,
+    ),
+    "service exception": Case(
+        step=error(500, "ServiceException"), raises=ServiceError, delivery=UNKNOWN, repeated=None
+    ),
+    "503, HTML": Case(
+        step=Answer(status_code=503, payload=HTML, headers={"Content-Type": "text/html"}),
+        raises=ServiceError,
+        delivery=UNKNOWN,
+        repeated=None,
+    ),
+    "504, empty": Case(
+        step=Answer(status_code=504, payload=b""),
+        raises=ServiceError,
+        delivery=UNKNOWN,
+        repeated=None,
+    ),
+    "500, not JSON": Case(
+        step=Answer(status_code=500, payload=b"{"),
+        raises=ServiceError,
+        delivery=UNKNOWN,
+        repeated=None,
+    ),
+    "500, not even text": Case(
+        step=Answer(status_code=500, payload=b"\xff\xfe{"),
+        raises=TransportError,
+        delivery=UNKNOWN,
+        repeated=None,
+    ),
+    "function error": Case(
+        step=function_error("KeyError", "x"),
+        raises=FunctionError,
+        delivery=EXECUTED,
+        repeated=False,
+    ),
+    "reset, request read": Case(
+        step=Reset(), raises=TransportError, delivery=UNKNOWN, repeated=None
+    ),
+    "reset, request not read": Case(
+        step=Reset(read=False), raises=TransportError, delivery=UNKNOWN, repeated=None
+    ),
+    "closed": Case(step=Close(), raises=TransportError, delivery=UNKNOWN, repeated=None),
+    "body cut short": Case(
+        step=Truncated(answer=Answer(payload=b"0123456789")),
+        raises=TransportError,
+        delivery=UNKNOWN,
+        repeated=None,
+    ),
+    "error body cut short": Case(
+        step=Truncated(answer=error(500, "ServiceException")),
+        raises=TransportError,
+        delivery=UNKNOWN,
+        repeated=None,
+    ),
+    "stall": Case(step=Stall(), raises=TransportError, delivery=UNKNOWN, repeated=None),
+    "stall in the headers": Case(
+        step=Stall(sent=b"HTTP/1.1 200 OK\r\n"),
+        raises=TransportError,
+        delivery=UNKNOWN,
+        repeated=None,
+    ),
+    "stall in the body": Case(
+        step=Stall(sent=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"),
+        raises=TransportError,
+        delivery=UNKNOWN,
+        repeated=None,
+    ),
+    "garbage": Case(step=Raw(), raises=TransportError, delivery=UNKNOWN, repeated=None),
+}
+
+
+@contextlib.asynccontextmanager
+async def open_invoker(url: str, *, silence: float = 0.3, **options: Any) -> AsyncIterator[Invoker]:
+    # A session keeps the service model, which takes longer to read than most of these tests.
+    options.setdefault("session", SESSION)
+    config = AioConfig(read_timeout=silence, connect_timeout=silence)
+    async with Invoker(endpoint_url=url, clock=InstantClock(), config=config, **options) as invoker:
+        yield invoker
+
+
+async def fail(endpoint: FaultEndpoint, invoker: Invoker, case: Case, name: str) -> InvocationError:
+    endpoint.script_forever(name, itertools.repeat(case.step))
+    with pytest.raises(InvocationError) as raised:
+        await invoker.invoke(name, {"n": 1})
+    return raised.value
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("idempotent", [False, True], ids=["not idempotent", "idempotent"])
+@pytest.mark.parametrize("name", CASES)
+async def test_a_call_is_delivered_exactly_as_often_as_its_attempts_say(
+    name: str, idempotent: bool
+) -> None:
+    case = CASES[name]
+    async with (
+        FaultEndpoint() as endpoint,
+        open_invoker(endpoint.url, idempotent=idempotent) as invoker,
+    ):
+        raised = await fail(endpoint, invoker, case, "f")
+
+        repeated = idempotent if case.repeated is None else case.repeated
+        assert endpoint.deliveries("f") == len(raised.attempts) == (ATTEMPTS if repeated else 1)
+        assert type(raised) is case.raises
+        assert raised.delivery is case.delivery
+        assert [attempt.number for attempt in raised.attempts] == [
+            *range(1, len(raised.attempts) + 1)
+        ]
+        assert {attempt.delivery for attempt in raised.attempts} == {case.delivery}
+        statistics = invoker.statistics()
+        assert (statistics.in_flight, statistics.waiting) == (0, 0)
+        assert statistics.attempts == endpoint.deliveries("f")
+
+        # The pool is as good as new.
+        assert (await invoker.invoke("g")).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_what_may_have_run_is_not_run_again_unless_the_caller_allows_it() -> None:
+    ambiguous = [case for case in CASES.values() if case.delivery is Delivery.UNKNOWN]
+    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url) as invoker:
+        for number, case in enumerate(ambiguous):
+            raised = await fail(endpoint, invoker, case, f"f{number}")
+            assert endpoint.deliveries(f"f{number}") == 1
+            assert raised.gave_up == "delivery_unknown"
+        for number, options in enumerate(
+            [
+                {"idempotent": True},
+                {"durable_execution_name": "order-1"},
+                {"invocation_type": "DryRun"},
+            ]
+        ):
+            endpoint.script(f"g{number}", Reset(), Answer())
+            response = await invoker.invoke(f"g{number}", **options)  # type: ignore[arg-type]
+            assert len(response.attempts) == endpoint.deliveries(f"g{number}") == 2
+
+
+def test_asyncio_and_trio_behave_alike() -> None:
+    async def table() -> dict[tuple[str, bool], tuple[object, ...]]:
+        seen: dict[tuple[str, bool], tuple[object, ...]] = {}
+        async with FaultEndpoint() as endpoint:
+            for idempotent in (False, True):
+                async with open_invoker(endpoint.url, idempotent=idempotent) as invoker:
+                    for number, (name, case) in enumerate(CASES.items()):
+                        function = f"f{number}-{idempotent}"
+                        raised = await fail(endpoint, invoker, case, function)
+                        seen[name, idempotent] = (
+                            type(raised),
+                            raised.code,
+                            raised.status_code,
+                            raised.delivery,
+                            raised.gave_up,
+                            raised.retry_after,
+                            endpoint.deliveries(function),
+                            [(a.number, a.kind, a.code, a.reason) for a in raised.attempts],
+                        )
+        return seen
+
+    assert anyio.run(table, backend="asyncio") == anyio.run(table, backend="trio")
+
+
+@pytest.mark.anyio
+async def test_every_error_of_the_service_model_arrives_as_its_own_kind() -> None:
+    model = botocore.session.get_session().get_service_model("lambda")
+    shapes = model.operation_model("Invoke").error_shapes
+    types = {
+        "throttled": ThrottledError,
+        "not_ready": NotReadyError,
+        "service": ServiceError,
+        "rejected": RejectedError,
+    }
+    assert len(shapes) > 40
+    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url) as invoker:
+        for shape in shapes:
+            kind, delivery = CODES[shape.name]
+            endpoint.script(
+                shape.name, *[error(shape.metadata["error"]["httpStatusCode"], shape.name)] * 3
+            )
+            with pytest.raises(InvocationError) as raised:
+                await invoker.invoke(shape.name)
+            assert type(raised.value) is types[kind]
+            assert (raised.value.code, raised.value.delivery) == (shape.name, delivery)
+            assert len(raised.value.attempts) == endpoint.deliveries(shape.name)
+
+
+@contextlib.contextmanager
+def unanswering_port() -> Iterator[int]:
+    """A port whose queue of connections is full, so that connecting to it takes for ever."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                filler.connect(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def refused_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port: int = unused.getsockname()[1]
+    return port
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("idempotent", [False, True])
+@pytest.mark.parametrize("fault", ["refused", "unanswering", "no such host"])
+async def test_without_a_connection_nothing_was_sent_and_trying_again_is_safe(
+    fault: str, idempotent: bool
+) -> None:
+    with unanswering_port() as port:
+        url, code = {
+            "refused": (f"http://127.0.0.1:{refused_port()}", "ConnectFailed"),
+            "unanswering": (f"http://127.0.0.1:{port}", "ConnectTimeout"),
+            "no such host": ("http://lambda.invalid", "ConnectFailed"),
+        }[fault]
+        async with open_invoker(url, idempotent=idempotent) as invoker:
+            with pytest.raises(TransportError) as raised:
+                await invoker.invoke("f")
+    assert raised.value.delivery is Delivery.NOT_SENT
+    assert raised.value.code == code
+    assert len(raised.value.attempts) == ATTEMPTS
+
+
+@pytest.mark.anyio
+async def test_a_thousand_executions_with_mixed_faults_do_not_mix_up() -> None:
+    steps: list[tuple[Step, ...]] = [
+        (),
+        (throttle(),),
+        (throttle(), error(409, "SnapStartNotReadyException")),
+        (Reset(),),
+        (Close(), throttle()),
+    ]
+    ended: dict[int, Response] = {}
+
+    async def one(number: int) -> None:
+        ended[number] = await invoker.invoke(f"f{number}", {"n": number})
+
+    async with (
+        FaultEndpoint() as endpoint,
+        open_invoker(endpoint.url, silence=60, idempotent=True, limit=100) as invoker,
+    ):
+        for number in range(1000):
+            answer = Answer(payload=str(number).encode())
+            endpoint.script(f"f{number}", *steps[number % len(steps)], answer)
+        async with anyio.create_task_group() as group:
+            for number in range(1000):
+                group.start_soon(one, number)
+
+        for number, response in ended.items():
+            assert response.json() == number
+            own = len(steps[number % len(steps)]) + 1
+            assert len(response.attempts) == endpoint.deliveries(f"f{number}") == own
+            assert {request.payload for request in endpoint.requests(f"f{number}")} == {
+                b'{"n":%d}' % number
+            }
+        assert len(ended) == 1000
+        assert invoker.statistics().in_flight == 0

@@ -1,0 +1,35 @@
+"""The functions that the servers run, as they stand; so they need nothing but the standard library."""
+
+import json
+import pathlib
+import time
+import uuid
+from typing import Any
+
+HOLD_SECONDS = 30.0
+
+
+def echo(event: Any, context: Any) -> Any:
+    """Answer with the event, having printed a line to the log."""
+    print(f"echo saw {event}")  # noqa: T201
+    return event
+
+
+def fail(event: Any, context: Any) -> Any:
+    """Fail as a function of a user fails."""
+    raise ValueError(f"cannot use {event}")
+
+
+def record(event: Any, context: Any) -> Any:
+    """Leave one file for each time that it runs, so that a test can count; answer with the item."""
+    path = pathlib.Path(event["folder"]) / f"{uuid.uuid4()}.json"
+    path.write_text(json.dumps(event["item"]))
+    return event["item"]
+
+
+def hold(event: Any, context: Any) -> None:
+    """Say by a file that it runs, then keep its place until the test lets go by another file."""
+    pathlib.Path(event["started"]).touch()
+    give_up = time.monotonic() + HOLD_SECONDS
+    while not pathlib.Path(event["release"]).exists() and time.monotonic() < give_up:
+        time.sleep(0.02)
