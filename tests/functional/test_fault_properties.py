@@ -1,0 +1,182 @@
+"""Any sequence of faults, and any answer at all: what holds whatever the other end does."""
+
+import functools
+import string
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import pytest
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tenacity import stop_after_attempt, stop_never, wait_random_exponential
+
+from asyncinvoke import Backoff, InvocationError, Invoker, Response, RetryPolicy
+from asyncinvoke.testing import (
+    Answer,
+    Close,
+    FaultEndpoint,
+    InstantClock,
+    Raw,
+    Reset,
+    Step,
+    Truncated,
+    error,
+    function_error,
+    throttle,
+)
+
+SESSION = AioSession()
+PATIENT = RetryPolicy(
+    throttled=Backoff(wait=wait_random_exponential(max=5), stop=stop_never),
+    not_ready=Backoff(wait=wait_random_exponential(max=5), stop=stop_after_attempt(4)),
+    service=Backoff(wait=wait_random_exponential(max=5), stop=stop_after_attempt(4)),
+    transport=Backoff(wait=wait_random_exponential(max=5), stop=stop_after_attempt(4)),
+)
+
+HINTED = [
+    (throttle(retry_after="2"), 2.0),
+    (throttle(retry_after="0.5"), 0.5),
+    (throttle(amz_retry_after="3500"), 3.5),
+    (throttle(retry_after="soon"), 0.0),
+    (throttle(retry_after="86400"), 60.0),  # cut to max_retry_after
+]
+UNHINTED: list[Step] = [
+    throttle(),
+    error(409, "ResourceConflictException", "Pending"),
+    error(500, "ServiceException"),
+    error(404, "ResourceNotFoundException"),
+    Reset(),
+    Reset(read=False),
+    Close(),
+    Truncated(answer=Answer(payload=b"0123456789")),
+    Raw(),
+    function_error(),
+]
+steps = st.sampled_from([*HINTED, *((step, 0.0) for step in UNHINTED)])
+scripts = st.lists(steps, max_size=6)
+
+both_loops = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+many_examples = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def run(backend: str, body: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+    anyio.run(functools.partial(body, *arguments), backend=backend)
+
+
+@both_loops
+@many_examples
+@given(
+    executions=st.lists(
+        st.tuples(scripts, st.booleans(), st.none() | st.floats(0.5, 8)), min_size=1, max_size=5
+    )
+)
+def test_for_any_faults_attempts_equal_deliveries_and_waits_keep_to_hint_and_deadline(
+    backend: str, executions: list[tuple[list[tuple[Step, float]], bool, float | None]]
+) -> None:
+    run(backend, check_executions, executions)
+
+
+async def check_executions(
+    executions: list[tuple[list[tuple[Step, float]], bool, float | None]],
+) -> None:
+    async with FaultEndpoint() as endpoint:
+        for number, (script, idempotent, timeout) in enumerate(executions):
+            clock = InstantClock()
+            async with Invoker(
+                endpoint_url=endpoint.url, session=SESSION, clock=clock, retry=PATIENT, limit=3
+            ) as invoker:
+                name = f"f{number}"
+                endpoint.script(name, *(step for step, _ in script))
+                began = clock.monotonic()
+                ended: Response | InvocationError
+                try:
+                    ended = await invoker.invoke(
+                        name,
+                        idempotent=idempotent,
+                        # Seconds that pass only in waits; the endpoint answers at once.
+                        timeout=timeout,
+                    )
+                except InvocationError as failed:
+                    ended = failed
+
+                assert len(ended.attempts) == endpoint.deliveries(name)
+                delays = [attempt.delay for attempt in ended.attempts[:-1]]
+                assert delays == clock.slept
+                for delay, (_, hint) in zip(clock.slept, script, strict=False):
+                    assert delay >= hint
+                assert ended.attempts[-1].delay is None
+                if timeout is not None:
+                    assert sum(clock.slept) < timeout
+                    # Waits are counted on the clock, and do not cross the deadline.
+                    assert clock.monotonic() - began - sum(clock.slept) < timeout + 30
+                statistics = invoker.statistics()
+                assert (statistics.in_flight, statistics.waiting) == (0, 0)
+                assert statistics.retries == statistics.attempts - 1
+
+
+header_text = st.text(string.ascii_letters + string.digits + " -_/;=,.", max_size=30)
+answers = st.builds(
+    Answer,
+    status_code=st.integers(200, 599),
+    payload=st.binary(max_size=60)
+    | st.sampled_from(
+        [b"{}", b"[]", b'{"message": 3}', b'{"__type": ["x"]}', b"null", b'"x"', b"{" * 3000]
+    ),
+    headers=st.dictionaries(
+        st.sampled_from(
+            [
+                "x-amzn-ErrorType",
+                "X-Amz-Function-Error",
+                "X-Amz-Log-Result",
+                "X-Amz-Executed-Version",
+                "Content-Type",
+                "Retry-After",
+                "x-amz-retry-after",
+                "Location",
+                "Content-Encoding",
+            ]
+        ),
+        header_text,
+        max_size=4,
+    ),
+)
+hostile = (
+    answers
+    | st.builds(Raw, sent=st.binary(max_size=200))
+    | st.builds(Raw, sent=st.binary(max_size=60).map(lambda rest: b"HTTP/1.1 200 OK\r\n" + rest))
+)
+
+
+@both_loops
+@many_examples
+@given(steps=st.lists(hostile, min_size=1, max_size=12))
+def test_hostile_answers_raise_nothing_but_our_own_errors_and_never_hang(
+    backend: str, steps: list[Step]
+) -> None:
+    run(backend, check_hostile, steps)
+
+
+async def check_hostile(steps: list[Step]) -> None:
+    config = AioConfig(read_timeout=1)
+    async with (
+        FaultEndpoint() as endpoint,
+        Invoker(
+            endpoint_url=endpoint.url, session=SESSION, config=config, retry=RetryPolicy()
+        ) as invoker,
+    ):
+        endpoint.script("f", *steps)
+        for _ in steps:
+            ended: Response | InvocationError
+            try:
+                ended = await invoker.invoke("f", b"{}", log_type="Tail", timeout=10)
+            except InvocationError as failed:
+                ended = failed
+            assert len(ended.attempts) == 1
+            assert str(ended)
+        assert endpoint.deliveries("f") == len(steps)
+        assert invoker.statistics().in_flight == 0
