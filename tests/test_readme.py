@@ -1,0 +1,101 @@
+"""The README and the pages beside it: every example runs, every table is true."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import anyio
+import pytest
+
+import asyncinvoke
+from asyncinvoke.local import LocalLambda
+from asyncinvoke.testing import FaultEndpoint
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+WHOLE, *PARTS = EXAMPLES
+
+
+def environment(url: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "AWS_ENDPOINT_URL_LAMBDA": url,
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }
+
+
+async def run_script(code: str, url: str, folder: Path) -> str:
+    script = folder / "example.py"
+    script.write_text(code)
+    done = await anyio.run_process([sys.executable, str(script)], env=environment(url), check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stderr == b""
+    return done.stdout.decode()
+
+
+@pytest.mark.anyio
+async def test_the_first_example_is_short_and_runs_against_the_local_endpoint(
+    tmp_path: Path,
+) -> None:
+    async def resize(event: dict[str, str], context: object) -> dict[str, str]:
+        return {"resized": event["key"]}
+
+    assert len([line for line in WHOLE.splitlines() if line.strip()]) <= 15
+    async with LocalLambda(region_name="eu-west-1", account_concurrency=50) as local:
+        local.function("resize", resize)
+        printed = await run_script(WHOLE, local.url, tmp_path)
+    lines = printed.splitlines()
+    assert lines[0] == str({"resized": "cat.jpg"})
+    assert sorted(lines[1:]) == sorted(str({"resized": f"{n}.jpg"}) for n in range(1000))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("part", PARTS, ids=range(len(PARTS)))
+async def test_every_other_example_runs(part: str, anyio_backend: str, tmp_path: Path) -> None:
+    code = (
+        "import anyio\nimport asyncinvoke\n\n\nasync def main() -> None:\n"
+        + textwrap.indent(part, "    ")
+        + f"\n\nanyio.run(main, backend={anyio_backend!r})\n"
+    )
+    async with FaultEndpoint() as endpoint:
+        await run_script(code, endpoint.url, tmp_path)
+
+
+def test_every_error_of_the_tree_is_in_the_table_of_errors() -> None:
+    def leaves(error: type[Exception]) -> set[str]:
+        below = error.__subclasses__()
+        return {error.__name__} if not below else set().union(*map(leaves, below))
+
+    named = set(re.findall(r"^\| `(\w+Error)` \|", README, re.MULTILINE))
+    assert named == leaves(asyncinvoke.AsyncInvokeError)
+
+
+def test_the_page_on_retries_shows_the_table_that_decides() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "render.py", "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_page_on_retries_names_every_reason_for_giving_up() -> None:
+    page = (ROOT / "docs" / "retries.md").read_text()
+    named = set(re.findall(r"^\| `(\w+)` \| [^|]+ \|$", page, re.MULTILINE))
+    assert {gave_up.value for gave_up in asyncinvoke.GaveUp} <= named
+
+
+def test_the_two_commands_of_the_readme_are_targets_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for command in ("make demo", "make test"):
+        assert command in README
+        assert re.search(rf"^{command.split()[1]}:", makefile, re.MULTILINE)
+
+
+def test_every_relative_link_leads_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / link).exists(), json.dumps([page.name, link])

@@ -1,0 +1,74 @@
+"""How users' code is seen by a type checker; checked by mypy, never run."""
+
+from collections.abc import AsyncIterator
+from typing import assert_type
+
+from tenacity import stop_after_attempt, stop_after_delay, wait_exponential, wait_random
+
+from asyncinvoke import (
+    Attempt,
+    Backoff,
+    Delivery,
+    FixedLimit,
+    Function,
+    FunctionError,
+    InvocationError,
+    Invoker,
+    MapRun,
+    Outcome,
+    Request,
+    Response,
+    RetryPolicy,
+    ThrottledError,
+    ThrottleReason,
+    ThrottleScope,
+)
+
+
+async def payloads() -> AsyncIterator[dict[str, int]]:
+    yield {"n": 1}
+
+
+async def invoke() -> None:
+    async with Invoker(limit=FixedLimit(10), retry=RetryPolicy.batch()) as invoker:
+        assert_type(invoker, Invoker)
+        response = await invoker.invoke("f", {"n": 1}, invocation_type="Event", log_type="Tail")
+        assert_type(response, Response)
+        assert_type(response.payload, bytes)
+        assert_type(response.attempts, tuple[Attempt, ...])
+        assert_type(response.log_result, str | None)
+        function = invoker.function("f", qualifier="live", timeout=3)
+        assert_type(function, Function)
+        assert_type(await function({"n": 1}, idempotent=True), Response)
+        async with function.map([b"{}", {"n": 1}], concurrency=3) as run:
+            assert_type(run, MapRun)
+        async with invoker.map("f", payloads(), ordered=True, key=str) as run:
+            async for outcome in run:
+                assert_type(outcome, Outcome)
+                assert_type(outcome.unwrap(), Response)
+        async with invoker.map("f", [Request(payload=1, idempotent=True)]) as run:
+            run.stop()
+
+
+def handle(error: InvocationError) -> None:
+    assert_type(error.delivery, Delivery)
+    assert_type(error.retry_after, float | None)
+    if isinstance(error, ThrottledError):
+        assert_type(error.reason, ThrottleReason)
+        assert_type(error.scope, ThrottleScope)
+    if isinstance(error, FunctionError):
+        assert_type(error.error_type, str | None)
+        assert_type(error.stack_trace, tuple[str, ...])
+
+
+def compose() -> RetryPolicy:
+    policy = RetryPolicy(
+        throttled=Backoff(
+            wait=wait_exponential(max=10) + wait_random(0, 1),
+            stop=stop_after_attempt(3) | stop_after_delay(30),
+        ),
+        service=RetryPolicy.batch().service,
+    )
+    assert_type(policy.service, Backoff | None)
+    assert_type(RetryPolicy.service(), RetryPolicy)
+    return policy
