@@ -1,0 +1,19 @@
+"""An embedded Lambda endpoint that runs real handlers: for trying out and for tests.
+
+It speaks Lambda's wire protocol on loopback to any AWS SDK. It imports nothing of the client but
+the throttle reasons, so that the two ends of the wire can disagree in a test.
+"""
+
+from asyncinvoke.local.context import ClientContext, LambdaContext
+from asyncinvoke.local.functions import LocalFunction
+from asyncinvoke.local.server import LocalLambda
+from asyncinvoke.local.statistics import FunctionStatistics, LocalStatistics
+
+__all__ = [
+    "ClientContext",
+    "FunctionStatistics",
+    "LambdaContext",
+    "LocalFunction",
+    "LocalLambda",
+    "LocalStatistics",
+]

@@ -1,0 +1,171 @@
+"""The service's answers: status, headers and body of each, as recorded from AWS.
+
+Pure functions. Key casing (`message`, `Message`) differs by error on purpose: the service's model
+spells it so, and SDKs read it so.
+"""
+
+import base64
+import json
+from dataclasses import dataclass
+
+from asyncinvoke.local.names import LATEST
+from asyncinvoke.model.throttling import ThrottleReason
+
+SYNC_LIMIT = 6_291_456
+"""Largest RequestResponse payload, in bytes (AWS's own error text)."""
+
+EVENT_LIMIT = 1_048_576
+"""Largest Event payload, in bytes (AWS's own error text)."""
+
+# Never recorded from AWS, so chosen here; correct them in this one place.
+TOO_LARGE_STATUS = 413
+TOO_LARGE_TYPE = "User"
+BAD_CLIENT_CONTEXT = "Client context must be a valid Base64-encoded JSON object."
+INTERNAL_ERROR = "The service encountered an internal error."
+UNKNOWN_OPERATION = "UnknownOperationException"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    """The HTTP status."""
+    headers: dict[str, str]
+    """All headers that the service itself sets."""
+    body: bytes = b""
+    """The body; empty for 202 and 204."""
+
+
+def succeeded(
+    request_id: str,
+    trace_id: str,
+    payload: bytes,
+    *,
+    function_error: str | None = None,
+    log: bytes | None = None,
+    content_type: str = "application/json",
+) -> Answer:
+    """Answer 200: the handler ran, well or not."""
+    headers = {
+        "Content-Type": content_type,
+        "x-amzn-RequestId": request_id,
+        "x-amzn-Remapped-Content-Length": "0",
+        "X-Amz-Executed-Version": LATEST,
+        "X-Amzn-Trace-Id": trace_id,
+    }
+    if function_error is not None:
+        headers["X-Amz-Function-Error"] = function_error
+    if log is not None:
+        headers["X-Amz-Log-Result"] = base64.b64encode(log).decode("ascii")
+    return Answer(status=200, headers=headers, body=payload)
+
+
+def accepted(request_id: str, trace_id: str) -> Answer:
+    """Answer 202: an Event is in the queue."""
+    return Answer(status=202, headers=_empty(request_id, trace_id))
+
+
+def dry_run(request_id: str, trace_id: str) -> Answer:
+    """Answer 204: the call would have been allowed."""
+    return Answer(status=204, headers=_empty(request_id, trace_id))
+
+
+def throttled(request_id: str, reason: ThrottleReason) -> Answer:
+    """Answer 429. AWS sends no `Retry-After` with it."""
+    body = {"Reason": reason.value, "Type": "User", "message": "Rate Exceeded."}
+    return _error(request_id, 429, "TooManyRequestsException", body)
+
+
+def function_not_found(request_id: str, arn: str) -> Answer:
+    """Answer 404: no function, or no such version or alias."""
+    return _not_found(request_id, f"Function not found: {arn}")
+
+
+def wrong_region(request_id: str, asked: str, here: str) -> Answer:
+    """Answer 404: the ARN names another region."""
+    message = f"Functions from '{asked}' are not reachable in this region ('{here}')"
+    return _not_found(request_id, message)
+
+
+def qualifier_conflict(request_id: str) -> Answer:
+    """Answer 400: two qualifiers that differ."""
+    message = "The derived qualifier from the function name does not match the specified qualifier."
+    body = {"Type": "User", "message": message}
+    return _error(request_id, 400, "InvalidParameterValueException", body)
+
+
+def invalid(request_id: str, faults: list[str]) -> Answer:
+    """Answer 400: parameters that break the model's constraints."""
+    errors = "error" if len(faults) == 1 else "errors"
+    message = f"{len(faults)} validation {errors} detected: {'; '.join(faults)}"
+    return _error(request_id, 400, "ValidationException", {"message": message})
+
+
+def bad_json(request_id: str, detail: str) -> Answer:
+    """Answer 400: the body is not JSON. Clients may rely on the beginning of the text only."""
+    message = "Could not parse request body into json: Could not parse payload into json: " + detail
+    return _bad_content(request_id, message)
+
+
+def bad_client_context(request_id: str) -> Answer:
+    """Answer 400: the client context is not JSON in base64."""
+    return _bad_content(request_id, BAD_CLIENT_CONTEXT)
+
+
+def too_large(request_id: str, size: int, *, event: bool) -> Answer:
+    """Answer 413: the body exceeds the limit of its invocation type."""
+    if event:
+        message = (
+            f"{size} byte payload is too large for the Event invocation type "
+            f"(limit {EVENT_LIMIT} bytes)"
+        )
+    else:
+        message = (
+            f"Request must be smaller than {SYNC_LIMIT} bytes for the InvokeFunction operation"
+        )
+    body = {"Type": TOO_LARGE_TYPE, "message": message}
+    return _error(request_id, TOO_LARGE_STATUS, "RequestEntityTooLargeException", body)
+
+
+def unknown_operation(request_id: str) -> Answer:
+    """Answer 404: no operation has this path and method."""
+    message = "The requested operation is not part of this endpoint."
+    return _error(request_id, 404, UNKNOWN_OPERATION, {"Message": message})
+
+
+def internal_error(request_id: str) -> Answer:
+    """Answer 500: the endpoint could not run the handler at all."""
+    body = {"Type": "Service", "Message": INTERNAL_ERROR}
+    return _error(request_id, 500, "ServiceException", body)
+
+
+def _not_found(request_id: str, message: str) -> Answer:
+    body = {"Type": "User", "Message": message}
+    return _error(request_id, 404, "ResourceNotFoundException", body)
+
+
+def _bad_content(request_id: str, message: str) -> Answer:
+    body = {"Type": "User", "message": message}
+    return _error(request_id, 400, "InvalidRequestContentException", body)
+
+
+def _empty(request_id: str, trace_id: str) -> dict[str, str]:
+    return {
+        "x-amzn-RequestId": request_id,
+        "x-amzn-Remapped-Content-Length": "0",
+        "X-Amzn-Trace-Id": trace_id,
+    }
+
+
+def _error(request_id: str, status: int, code: str, body: dict[str, str]) -> Answer:
+    headers = {
+        "Content-Type": "application/json",
+        "x-amzn-RequestId": request_id,
+        "x-amzn-ErrorType": code,
+    }
+    return Answer(
+        status=status,
+        headers=headers,
+        body=json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(),
+    )

@@ -1,0 +1,49 @@
+"""The context that handlers in this process are given, with the names of AWS's runtime."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientContext:
+    """What the caller sent as client context."""
+
+    custom: Any = None
+    """The `custom` member."""
+    env: Any = None
+    """The `env` member."""
+    client: Any = None
+    """The `client` member."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LambdaContext:
+    """The second argument of an in-process handler."""
+
+    aws_request_id: str
+    """The id that the answer carries as `x-amzn-RequestId`."""
+    function_name: str
+    """The registered name."""
+    function_version: str
+    """Always `$LATEST`."""
+    invoked_function_arn: str
+    """The ARN as invoked, with the qualifier when one was given."""
+    memory_limit_in_mb: str
+    """The memory size, as text like AWS's runtime gives it."""
+    log_group_name: str
+    """`/aws/lambda/NAME`."""
+    log_stream_name: str
+    """A name for this endpoint's run."""
+    client_context: ClientContext | None
+    """What the caller sent, None without."""
+    tenant_id: str | None
+    """The request's tenant id."""
+    deadline: float = field(repr=False)
+    """When the timeout ends, on `time.monotonic`'s clock."""
+    identity: None = None
+    """Always None: there is no Cognito here."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until the timeout, 0 once it has passed."""
+        return max(0, int((self.deadline - time.monotonic()) * 1000))

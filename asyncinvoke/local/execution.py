@@ -1,0 +1,50 @@
+"""One execution: what a handler is given, what comes back, and who runs it."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """A request that passed every check."""
+
+    request_id: str
+    """The answer's `x-amzn-RequestId` and the context's `aws_request_id`."""
+    function_name: str
+    """The registered name."""
+    arn: str
+    """The ARN as invoked, with the qualifier when one was given."""
+    payload: bytes
+    """The event as JSON text."""
+    event: Any
+    """The event, decoded."""
+    trace_id: str
+    """The X-Ray trace id."""
+    client_context: dict[str, Any] | None
+    """The decoded client context; None for an Event, as in AWS."""
+    tenant_id: str | None
+    """The tenant id of the request."""
+    tail: bool
+    """Whether the log's tail is wanted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How an execution ended."""
+
+    payload: bytes
+    """The handler's answer, or the body of its error."""
+    function_error: str | None = None
+    """The value of `X-Amz-Function-Error`; None when the handler returned."""
+    log: bytes | None = None
+    """The log's tail, when it was wanted."""
+    content_type: str = "application/json"
+    """The type that the runtime gave its answer."""
+
+
+class Runner(Protocol):
+    """Runs the executions of one function; holds no limit of its own."""
+
+    async def run(self, invocation: Invocation) -> Result:
+        """Run the handler once, within its timeout."""
+        ...

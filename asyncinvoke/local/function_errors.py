@@ -1,0 +1,75 @@
+"""The bodies of function errors (HTTP 200 with `X-Amz-Function-Error`), as recorded from AWS.
+
+Pure functions. AWS's runtime writes its own in worker processes; these are the ones that the
+platform writes, and the same keys for handlers that run in process.
+"""
+
+import json
+import signal
+import traceback
+from types import TracebackType
+
+UNHANDLED = "Unhandled"
+"""What `X-Amz-Function-Error` says in every recorded function error."""
+
+RESPONSE_LIMIT = 6_291_556
+"""Largest answer of a handler, in bytes (AWS's own error text)."""
+
+
+def timed_out(request_id: str, seconds: float) -> bytes:
+    """The handler ran longer than its timeout."""
+    return _body("Sandbox.Timedout", f"RequestId: {request_id} Error: {task_timed_out(seconds)}")
+
+
+def task_timed_out(seconds: float) -> str:
+    """Give the sentence that both the answer and the log hold."""
+    return f"Task timed out after {seconds:.2f} seconds"
+
+
+def exited(request_id: str, status: int) -> bytes:
+    """The process ended before it answered; a negative status is the signal that ended it."""
+    if status == 0:
+        cause = "without providing a reason"
+    elif status > 0:
+        cause = f"with error: exit status {status}"
+    else:
+        cause = f"with error: signal: {_signal_text(-status)}"
+    return _body("Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited {cause}")
+
+
+def response_too_large() -> bytes:
+    """The handler's answer exceeds the limit."""
+    return json.dumps(
+        {
+            "errorMessage": "Response payload size exceeded maximum allowed payload size "
+            f"({RESPONSE_LIMIT} bytes).",
+            "errorType": "Function.ResponseSizeTooLarge",
+        },
+        separators=(",", ":"),
+    ).encode()
+
+
+def raised(
+    request_id: str, error_type: str, message: str, trace: list[str]
+) -> dict[str, str | list[str]]:
+    """Give the Python runtime's body for an error, as the value that is encoded and logged."""
+    return {
+        "errorMessage": message,
+        "errorType": error_type,
+        "requestId": request_id,
+        "stackTrace": trace,
+    }
+
+
+def stack_trace(frames: TracebackType | None) -> list[str]:
+    """Format a traceback as the Python runtime does: one string for each frame."""
+    return traceback.format_list(traceback.extract_tb(frames))
+
+
+def _body(error_type: str, message: str) -> bytes:
+    body = {"errorType": error_type, "errorMessage": message}
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def _signal_text(number: int) -> str:
+    return (signal.strsignal(number) or f"signal {number}").lower()

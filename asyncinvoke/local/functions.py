@@ -1,0 +1,154 @@
+"""A registered function: its configuration, and the handle that users hold."""
+
+import importlib.util
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Handler = Callable[..., Any]
+"""`handler(event, context)`, sync or async."""
+
+MAX_TIMEOUT = 900
+"""Longest run of a function, in seconds (AWS's quota)."""
+
+MEMORY_RANGE = range(128, 10_241)
+"""Memory that a function may have, in MB (AWS's quota)."""
+
+_NAME = re.compile(r"[a-zA-Z0-9-_]{1,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a worker process finds its handler."""
+
+    directory: Path
+    """The directory that the module is imported from, and that the process works in."""
+    handler: str
+    """`module.function`, as AWS's runtime reads it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionConfig:
+    """What was registered, checked."""
+
+    name: str
+    """The bare function name."""
+    arn: str
+    """The unqualified ARN."""
+    region_name: str
+    """The region that the endpoint says it is in."""
+    handler: Handler | Source
+    """A callable of this process, or where a worker process finds one."""
+    timeout: float
+    """Seconds that one execution may take."""
+    memory_size: int
+    """Memory in MB, as the context tells it."""
+    environment: Mapping[str, str]
+    """Environment variables of worker processes."""
+
+
+class LocalFunction:
+    """A handle on a registered function; `LocalLambda.function` makes it."""
+
+    def __init__(
+        self,
+        config: FunctionConfig,
+        *,
+        get_reserved: Callable[[], int | None],
+        set_reserved: Callable[[int | None], None],
+    ) -> None:
+        self._config = config
+        self._get_reserved = get_reserved
+        self._set_reserved = set_reserved
+
+    @property
+    def name(self) -> str:
+        """The name it was registered with."""
+        return self._config.name
+
+    @property
+    def arn(self) -> str:
+        """The unqualified ARN."""
+        return self._config.arn
+
+    @property
+    def reserved_concurrency(self) -> int | None:
+        """Executions of its own that may run at once; None shares the account's with the others.
+
+        May be set while the endpoint runs; 0 throttles every call. What runs already goes on.
+
+        Raises:
+            ValueError: On setting what is not a whole number, or more than the account has left.
+        """
+        return self._get_reserved()
+
+    @reserved_concurrency.setter
+    def reserved_concurrency(self, limit: int | None) -> None:
+        self._set_reserved(limit)
+
+    def __repr__(self) -> str:
+        return f"<LocalFunction {self.name!r} reserved_concurrency={self.reserved_concurrency}>"
+
+
+def check(
+    *,
+    name: str,
+    handler: Handler | str,
+    timeout: float,
+    memory_size: int,
+    environment: Mapping[str, str] | None,
+    directory: str | Path | None,
+    region_name: str,
+    account_id: str,
+) -> FunctionConfig:
+    """Make a configuration of what a user registers.
+
+    Raises:
+        ValueError: With the value and the rule, for anything wrong.
+        ModuleNotFoundError: If the handler needs AWS's runtime and that is not installed.
+    """
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise ValueError(f"function name {name!r} must be 1 to 64 letters, digits, hyphens or _")
+    if not 0 < timeout <= MAX_TIMEOUT:
+        raise ValueError(f"timeout={timeout!r} must be above 0 and at most {MAX_TIMEOUT} seconds")
+    if memory_size not in MEMORY_RANGE:
+        raise ValueError(f"memory_size={memory_size!r} must be 128 to 10240 MB")
+    for key, value in (environment or {}).items():
+        if not (isinstance(key, str) and isinstance(value, str)):
+            raise ValueError(f"environment variable {key!r} and its value must be text")  # noqa: TRY004
+    if not callable(handler):
+        handler_source = _source(handler, Path(directory) if directory else Path.cwd())
+    return FunctionConfig(
+        name=name,
+        arn=f"arn:aws:lambda:{region_name}:{account_id}:function:{name}",
+        region_name=region_name,
+        handler=handler if callable(handler) else handler_source,
+        timeout=timeout,
+        memory_size=memory_size,
+        environment=dict(environment or {}),
+    )
+
+
+def _source(text: str, directory: Path) -> Source:
+    module, separator, function = text.rpartition(":")
+    if not (separator and module and function.isidentifier()):
+        raise ValueError(
+            f"handler {text!r} must be 'module:function' or 'path/to/file.py:function'"
+        )
+    if not directory.is_dir():
+        raise ValueError(f"directory {str(directory)!r} of handler {text!r} does not exist")
+    if module.endswith(".py"):
+        path = directory / module
+        if not path.is_file():
+            raise ValueError(f"file {module!r} of handler {text!r} does not exist")
+        directory, module = path.parent, path.stem
+        if "." in module:
+            raise ValueError(f"file name {path.name!r} of handler {text!r} must hold one dot only")
+    if importlib.util.find_spec("awslambdaric") is None:
+        raise ModuleNotFoundError(
+            f"handler {text!r} runs in AWS's runtime, which is not installed: "
+            "pip install 'asyncinvoke[local]'"
+        )
+    return Source(directory=directory.resolve(), handler=f"{module}.{function}")

@@ -1,0 +1,155 @@
+"""Runs handlers that are callables of this process: async on the server's loop, sync in a thread."""
+
+import asyncio
+import inspect
+import json
+import os
+import sys
+import time
+from typing import Any
+
+import anyio
+
+from asyncinvoke.local import function_errors, logs
+from asyncinvoke.local.context import ClientContext, LambdaContext
+from asyncinvoke.local.execution import Invocation, Result
+from asyncinvoke.local.functions import FunctionConfig, Handler
+from asyncinvoke.local.names import LATEST
+from asyncinvoke.local.threads import Threads
+
+# AWS's runtime escapes non-ASCII characters up to Python 3.11 and no longer from 3.12 on.
+_ENSURE_ASCII = sys.version_info < (3, 12)
+
+_OWN_FILES = frozenset(
+    sys.modules[module].__file__
+    for module in (__name__, Threads.__module__, "concurrent.futures.thread")
+)
+
+
+class InProcess:
+    """The runner of one function whose handler is a callable.
+
+    An async handler is cancelled at its timeout. A sync one cannot be: its thread is abandoned and
+    its result dropped.
+    """
+
+    def __init__(self, config: FunctionConfig, handler: Handler, *, threads: Threads) -> None:
+        self._config = config
+        self._handler = handler
+        self._threads = threads
+        self._log_stream_name = logs.new_stream_name()
+        self._is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+            getattr(handler, "__call__", None)  # noqa: B004
+        )
+
+    async def run(self, invocation: Invocation) -> Result:
+        """Run the handler once."""
+        timeout = self._config.timeout
+        started = time.monotonic()
+        context = self._context(invocation, started + timeout)
+        ended: Result | None = None
+        line = b""
+        with anyio.move_on_after(timeout) as scope:
+            ended, line = await self._outcome(invocation, context)
+        status = ""
+        # A handler that swallowed the cancellation is too late all the same.
+        if ended is None or scope.cancel_called:
+            ended = _failed(function_errors.timed_out(invocation.request_id, timeout))
+            line, status = logs.timed_out(invocation.request_id, timeout), "Status: timeout"
+        if not invocation.tail:
+            return ended
+        closing = logs.end(
+            invocation.request_id,
+            duration=time.monotonic() - started,
+            memory_size=self._config.memory_size,
+            memory_used=logs.peak_memory(os.getpid()),
+            status=status,
+        )
+        return Result(
+            payload=ended.payload,
+            function_error=ended.function_error,
+            content_type=ended.content_type,
+            log=logs.tail(logs.start(invocation.request_id) + line + closing),
+        )
+
+    async def _outcome(
+        self, invocation: Invocation, context: LambdaContext
+    ) -> tuple[Result, bytes]:
+        """Give the result and the line that the runtime logs about it."""
+        request_id = invocation.request_id
+        try:
+            answer = await self._call(invocation.event, context)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return _raised(request_id, error)
+        except SystemExit as error:
+            status = error.code if isinstance(error.code, int) else int(error.code is not None)
+            return _failed(function_errors.exited(request_id, status)), b""
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer
+            return _raised(request_id, error)
+        return self._encoded(request_id, answer)
+
+    async def _call(self, event: Any, context: LambdaContext) -> Any:
+        if self._is_async:
+            return await self._handler(event, context)
+        answer = await self._threads.run(self._handler, event, context)
+        if inspect.isawaitable(answer):
+            return await answer
+        return answer
+
+    @staticmethod
+    def _encoded(request_id: str, answer: Any) -> tuple[Result, bytes]:
+        if isinstance(answer, bytes):
+            result = Result(payload=answer, content_type="application/unknown")
+        else:
+            try:
+                text = json.dumps(answer, ensure_ascii=_ENSURE_ASCII)
+                result = Result(payload=text.encode())
+            except (TypeError, ValueError, RecursionError) as error:
+                message = f"Unable to marshal response: {error}"
+                return _error(request_id, "Runtime.MarshalError", message, [])
+        if len(result.payload) > function_errors.RESPONSE_LIMIT:
+            return _failed(function_errors.response_too_large()), b""
+        return result, b""
+
+    def _context(self, invocation: Invocation, deadline: float) -> LambdaContext:
+        sent = invocation.client_context
+        return LambdaContext(
+            aws_request_id=invocation.request_id,
+            function_name=self._config.name,
+            function_version=LATEST,
+            invoked_function_arn=invocation.arn,
+            memory_limit_in_mb=str(self._config.memory_size),
+            log_group_name=logs.group_name(self._config.name),
+            log_stream_name=self._log_stream_name,
+            client_context=None
+            if sent is None
+            else ClientContext(
+                custom=sent.get("custom"), env=sent.get("env"), client=sent.get("client")
+            ),
+            tenant_id=invocation.tenant_id,
+            deadline=deadline,
+        )
+
+
+def _failed(body: bytes) -> Result:
+    return Result(payload=body, function_error=function_errors.UNHANDLED)
+
+
+def _raised(request_id: str, error: BaseException) -> tuple[Result, bytes]:
+    frames = error.__traceback__
+    # The first frames are this module's and the executor's; a user wants to see the handler's.
+    while frames is not None and frames.tb_frame.f_code.co_filename in _OWN_FILES:
+        frames = frames.tb_next
+    trace = function_errors.stack_trace(frames)
+    return _error(request_id, type(error).__name__, str(error), trace)
+
+
+def _error(
+    request_id: str, error_type: str, message: str, trace: list[str]
+) -> tuple[Result, bytes]:
+    body = function_errors.raised(request_id, error_type, message, trace)
+    payload = json.dumps(body, ensure_ascii=_ENSURE_ASCII).encode(errors="replace")
+    return _failed(payload), logs.uncaught(error_type, message, trace)

@@ -1,0 +1,97 @@
+"""The lines that the platform writes around an execution, and the tail that `LogType` asks for."""
+
+import math
+import secrets
+import time
+from pathlib import Path
+
+from asyncinvoke.local import function_errors
+from asyncinvoke.local.names import LATEST
+
+TAIL_LIMIT = 4_096
+"""How many bytes of the log `X-Amz-Log-Result` holds (AWS's documentation)."""
+
+NO_BREAK_SPACE = "\u00a0"
+
+
+def group_name(function_name: str) -> str:
+    """Give the log group that the service would write to."""
+    return f"/aws/lambda/{function_name}"
+
+
+def new_stream_name() -> str:
+    """Give a new log stream's name, in the service's form."""
+    day = time.strftime("%Y/%m/%d", time.gmtime())
+    return f"{day}/[{LATEST}]{secrets.token_hex(16)}"
+
+
+def tail(log: bytes | bytearray) -> bytes:
+    """Keep the last bytes, even if that cuts a character in two, as the service does."""
+    return bytes(log[-TAIL_LIMIT:])
+
+
+def start(request_id: str) -> bytes:
+    """Give the line before a handler's own output."""
+    return f"START RequestId: {request_id} Version: {LATEST}\n".encode()
+
+
+def end(
+    request_id: str,
+    *,
+    duration: float,
+    memory_size: int,
+    memory_used: int,
+    init_duration: float | None = None,
+    status: str = "",
+) -> bytes:
+    """Give the END and REPORT lines.
+
+    Args:
+        request_id: The execution's id.
+        duration: Seconds that the handler ran.
+        memory_size: The function's memory, in MB.
+        memory_used: The most memory that was used, in MB.
+        init_duration: Seconds that a cold start took; None for a warm one.
+        status: What REPORT says about an execution that the platform ended.
+    """
+    fields = [
+        f"REPORT RequestId: {request_id}",
+        f"Duration: {duration * 1000:.2f} ms",
+        f"Billed Duration: {math.ceil(duration * 1000)} ms",
+        f"Memory Size: {memory_size} MB",
+        f"Max Memory Used: {memory_used} MB",
+    ]
+    if init_duration is not None:
+        fields.append(f"Init Duration: {init_duration * 1000:.2f} ms")
+    fields.append(status)
+    report = "\t".join(fields)
+    return f"END RequestId: {request_id}\n{report}\n".encode()
+
+
+def uncaught(error_type: str, message: str, trace: list[str]) -> bytes:
+    """Give the Python runtime's lines for an error that left the handler."""
+    lines = [f"[ERROR] {error_type}: {message}", "Traceback (most recent call last):"]
+    for frame in trace:
+        for line in frame.splitlines():
+            text = line.lstrip(" ")
+            lines.append(NO_BREAK_SPACE * (len(line) - len(text)) + text)
+    return ("\n".join(lines) + "\n").encode(errors="replace")
+
+
+def timed_out(request_id: str, seconds: float) -> bytes:
+    """Give the line about a timeout."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+    message = function_errors.task_timed_out(seconds)
+    return f"{now}Z {request_id} {message}\n\n".encode()
+
+
+def peak_memory(pid: int) -> int:
+    """Give the most memory that a process has used so far, in MB; 0 where `/proc` cannot tell."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) // 1024
+    return 0

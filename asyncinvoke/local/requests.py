@@ -1,0 +1,136 @@
+"""Checks an Invoke request and makes an invocation of it, or the answer that refuses it.
+
+Pure: a request and what is registered in, an `Invocation` or an `Answer` out.
+"""
+
+import base64
+import binascii
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from asyncinvoke.local import answers, names
+from asyncinvoke.local.answers import Answer
+from asyncinvoke.local.execution import Invocation
+from asyncinvoke.local.functions import FunctionConfig
+from asyncinvoke.local.names import FunctionName
+
+INVOCATION_TYPES = ("Event", "RequestResponse", "DryRun")
+LOG_TYPES = ("None", "Tail")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An Invoke request as it arrived, taken off HTTP."""
+
+    function_name: str
+    """The path's name or ARN, percent-decoded."""
+    qualifier: str | None
+    """The `Qualifier` of the query."""
+    invocation_type: str
+    """`X-Amz-Invocation-Type`, RequestResponse when absent."""
+    log_type: str
+    """`X-Amz-Log-Type`, None when absent."""
+    client_context: str | None
+    """`X-Amz-Client-Context`, still in base64."""
+    tenant_id: str | None
+    """`X-Amz-Tenant-Id`."""
+    trace_id: str | None
+    """`X-Amzn-Trace-Id`."""
+    body: bytes
+    """The payload, cut where it exceeds the larger limit."""
+    size: int
+    """How many bytes the payload really had."""
+
+
+def check(
+    request: Request,
+    name: FunctionName | None,
+    config: FunctionConfig | None,
+    *,
+    request_id: str,
+    region_name: str,
+    account_id: str,
+) -> Invocation | Answer:
+    """Make an invocation of a request, or the answer that says what is wrong with it.
+
+    Args:
+        request: The request.
+        name: Its function name in parts; None if it is none.
+        config: The function registered under the bare name; None without.
+        request_id: The id of the answer.
+        region_name: The endpoint's region.
+        account_id: The endpoint's account.
+    """
+    faults = names.faults(request.function_name, request.qualifier)
+    for value, member, allowed in (
+        (request.invocation_type, "invocationType", INVOCATION_TYPES),
+        (request.log_type, "logType", LOG_TYPES),
+    ):
+        if value not in allowed:
+            faults.append(names.not_one_of(value, member, allowed))
+    if faults or name is None:
+        return answers.invalid(request_id, faults)
+
+    if name.region is not None and name.region != region_name:
+        return answers.wrong_region(request_id, name.region, region_name)
+    if None not in (name.qualifier, request.qualifier) and name.qualifier != request.qualifier:
+        return answers.qualifier_conflict(request_id)
+    qualifier = name.qualifier or request.qualifier
+
+    is_event = request.invocation_type == "Event"
+    if request.size > (answers.EVENT_LIMIT if is_event else answers.SYNC_LIMIT):
+        return answers.too_large(request_id, request.size, event=is_event)
+    try:
+        event = _decode(request.body)
+    except (ValueError, RecursionError) as error:
+        return answers.bad_json(request_id, str(error))
+    try:
+        client_context = _client_context(request.client_context)
+    except ValueError:
+        return answers.bad_client_context(request_id)
+
+    account = name.account or account_id
+    arn = f"arn:aws:lambda:{region_name}:{account}:function:{name.name}"
+    if config is None or account != account_id or qualifier not in (None, names.LATEST):
+        return answers.function_not_found(request_id, f"{arn}:{qualifier or names.LATEST}")
+    return Invocation(
+        request_id=request_id,
+        function_name=config.name,
+        arn=config.arn if qualifier is None else f"{config.arn}:{qualifier}",
+        payload=request.body or b"{}",
+        event=event,
+        trace_id=request.trace_id or _new_trace_id(),
+        client_context=None if is_event else client_context,
+        tenant_id=request.tenant_id,
+        tail=request.log_type == "Tail" and not is_event,
+    )
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def _decode(body: bytes) -> Any:
+    return _DECODER.decode(body.decode()) if body else {}
+
+
+def _client_context(header: str | None) -> dict[str, Any] | None:
+    if header is None:
+        return None
+    try:
+        value = _DECODER.decode(base64.b64decode(header, validate=True).decode())
+    except (binascii.Error, RecursionError) as error:
+        raise ValueError from error
+    if not isinstance(value, dict):
+        raise ValueError("not an object")  # noqa: TRY004 - one kind of error for the caller
+    return value
+
+
+def _new_trace_id() -> str:
+    return f"root=1-{int(time.time()):08x}-{secrets.token_hex(12)};sampled=0"

@@ -1,0 +1,77 @@
+"""Lambda's Runtime API (2018-06-01), as AWS's runtime client speaks it: HTTP to one environment.
+
+`environment` serves one of these for each worker process, on a port of its own, because
+`AWS_LAMBDA_RUNTIME_API` takes a host and a port and nothing else.
+"""
+
+import json
+from typing import Protocol
+
+from aiohttp import web
+
+from asyncinvoke.local.execution import Invocation
+from asyncinvoke.local.function_errors import RESPONSE_LIMIT
+from asyncinvoke.local.listener import read_body
+
+_BASE = "/2018-06-01/runtime/"
+_NEXT = _BASE + "invocation/next"
+_INIT_ERROR = _BASE + "init/error"
+
+
+class Environment(Protocol):
+    """What the worker process talks to through this API."""
+
+    async def next(self) -> tuple[Invocation, int]:
+        """Wait for the next invocation; give it with its deadline, in ms since the epoch."""
+        ...
+
+    def responded(self, payload: bytes, content_type: str) -> None:
+        """Take the handler's answer."""
+        ...
+
+    def failed(self, payload: bytes) -> None:
+        """Take the error that the runtime reports, of the handler or of its own start."""
+        ...
+
+
+class RuntimeApi:
+    """The handler of one environment's HTTP server."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._current: str | None = None
+
+    async def __call__(self, request: web.BaseRequest) -> web.Response:
+        """Answer one call of the runtime."""
+        path = request.rel_url.raw_path
+        if request.method == "GET" and path == _NEXT:
+            return await self._next()
+        if request.method != "POST":
+            return web.Response(status=404)
+        call = f"{_BASE}invocation/{self._current}"
+        if path not in (f"{call}/response", f"{call}/error", _INIT_ERROR):
+            return web.Response(status=400)
+        payload, _ = await read_body(request, RESPONSE_LIMIT + 1)
+        if path == f"{call}/response":
+            content_type = request.headers.get("Content-Type", "application/json")
+            self._environment.responded(payload, content_type)
+        else:
+            self._environment.failed(payload)
+        self._current = None
+        return web.json_response({"status": "OK"}, status=202)
+
+    async def _next(self) -> web.Response:
+        invocation, deadline = await self._environment.next()
+        self._current = invocation.request_id
+        headers = {
+            "Content-Type": "application/json",
+            "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
+            "Lambda-Runtime-Deadline-Ms": str(deadline),
+            "Lambda-Runtime-Invoked-Function-Arn": invocation.arn,
+            "Lambda-Runtime-Trace-Id": invocation.trace_id,
+        }
+        if invocation.client_context is not None:
+            headers["Lambda-Runtime-Client-Context"] = json.dumps(invocation.client_context)
+        if invocation.tenant_id is not None:
+            headers["Lambda-Runtime-Aws-Tenant-Id"] = invocation.tenant_id
+        return web.Response(body=invocation.payload, headers=headers)

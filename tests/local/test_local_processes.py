@@ -1,0 +1,294 @@
+"""Handlers in AWS's own runtime, in real worker processes, over real HTTP."""
+
+import base64
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncinvoke.local import LocalLambda
+
+pytest.importorskip("awslambdaric", reason="needs the extra: pip install 'asyncinvoke[local]'")
+pytestmark = pytest.mark.anyio
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_the_runtime_sees_what_lambda_would_tell_it(
+    local: LocalLambda, invoke: Any, handlers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the caller")
+    monkeypatch.setenv("AWS_PROFILE", "of the caller")
+    local.function(
+        "tell",
+        "handlers:describe",
+        directory=handlers,
+        timeout=5,
+        memory_size=256,
+        environment={"TABLE": "cats"},
+    )
+    sent = base64.b64encode('{"custom": {"a": "ä"}}'.encode()).decode()
+    reply = await invoke(
+        "tell", b'{"a": 1}', qualifier="$LATEST", Client_Context=sent, Tenant_Id="blue"
+    )
+    told = reply.json()
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:tell:$LATEST"
+    assert told["event"] == {"a": 1}
+    assert told["aws_request_id"] == reply.headers["x-amzn-requestid"]
+    assert (told["function_name"], told["invoked_function_arn"]) == ("tell", arn)
+    assert told["memory_limit_in_mb"] == "256"
+    assert 0 < told["remaining"] <= 5000
+    assert (told["custom"], told["tenant_id"]) == ({"a": "ä"}, "blue")
+    assert told["directory"] == str(handlers)
+    environ = told["environ"]
+    assert (environ["TABLE"], environ["AWS_REGION"]) == ("cats", "us-east-1")
+    assert environ["_HANDLER"] == "handlers.describe"
+    assert environ["LAMBDA_TASK_ROOT"] == str(handlers)
+    assert "of the caller" not in environ.values()
+    assert environ["AWS_SHARED_CREDENTIALS_FILE"] == os.devnull
+
+
+async def test_a_warm_process_is_used_again(
+    local: LocalLambda, invoke: Any, handlers: Path
+) -> None:
+    local.function("tell", str(handlers / "handlers.py") + ":describe")
+    first, second = [(await invoke("tell")).json() for _ in range(2)]
+    assert (first["pid"], first["calls"]) == (second["pid"], 1)
+    assert second["calls"] == 2
+    assert local.statistics().cold_starts == 1
+
+
+async def test_each_concurrent_call_has_a_process_of_its_own(
+    local: LocalLambda, invoke: Any, handlers: Path
+) -> None:
+    local.account_concurrency = 2
+    local.function("pause", "handlers:pause", directory=handlers)
+    replies: list[Any] = []
+
+    async def call() -> None:
+        replies.append(await invoke("pause", b"0.3"))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(call)
+    assert sorted(reply.status for reply in replies) == [200, 200, 429, 429]
+    assert len({reply.body for reply in replies if reply.status == 200}) == 2
+    assert local.statistics().cold_starts == 2
+
+
+async def test_the_tail_has_what_the_process_wrote(
+    local: LocalLambda, invoke: Any, handlers: Path
+) -> None:
+    local.function("speak", "handlers:speak", directory=handlers)
+    cold, warm = [await invoke("speak", Log_Type="Tail") for _ in range(2)]
+    request_id = cold.headers["x-amzn-requestid"]
+    lines = cold.log.split("\n")
+    assert lines[:4] == [
+        "importing",
+        f"START RequestId: {request_id} Version: $LATEST",
+        "hällo",
+        "to stderr",
+    ]
+    assert lines[4].startswith("[WARNING]\t")
+    assert lines[4].endswith(f"\t{request_id}\twarned")
+    assert lines[5] == f"END RequestId: {request_id}"
+    assert "\tInit Duration: " in lines[6]
+    assert warm.log.startswith("START")
+    assert "Init Duration" not in warm.log
+    cut = await invoke("speak", b'{"times": 3000}', Log_Type="Tail")
+    assert len(base64.b64decode(cut.headers["x-amz-log-result"])) == 4096
+    assert "x-amz-log-result" not in (await invoke("speak")).headers
+
+
+async def test_an_error_is_the_runtimes_own(
+    local: LocalLambda, invoke: Any, handlers: Path
+) -> None:
+    local.function("fail", "handlers:fail", directory=handlers)
+    reply = await invoke("fail", Log_Type="Tail")
+    body = reply.json()
+    assert (reply.status, reply.headers["x-amz-function-error"]) == (200, "Unhandled")
+    assert (body["errorMessage"], body["errorType"]) == ("no good", "ValueError")
+    assert body["requestId"] == reply.headers["x-amzn-requestid"]
+    assert "in fail\n" in body["stackTrace"][0]
+    assert "[ERROR] ValueError: no good\nTraceback (most recent call last):\n" in reply.log
+
+
+@pytest.mark.parametrize(
+    ("source", "body"),
+    [
+        (
+            "import nowhere",
+            {
+                "errorMessage": "Unable to import module 'broken': No module named 'nowhere'",
+                "errorType": "Runtime.ImportModuleError",
+                "requestId": "",
+                "stackTrace": [],
+            },
+        ),
+        (
+            "other = 1",
+            {
+                "errorMessage": "Handler 'handler' missing on module 'broken'",
+                "errorType": "Runtime.HandlerNotFound",
+                "requestId": "",
+                "stackTrace": [],
+            },
+        ),
+        (
+            "def x(:",
+            {
+                "errorMessage": "Syntax error in module 'broken': invalid syntax (broken.py, line 1)",
+                "errorType": "Runtime.UserCodeSyntaxError",
+                "requestId": "",
+            },
+        ),
+        (
+            "raise Exception('Runtime startup fails')",
+            {
+                "errorMessage": "Runtime startup fails",
+                "errorType": "Exception",
+                "requestId": "",
+            },
+        ),
+        (
+            "import os; os._exit(0)",
+            {
+                "errorType": "Runtime.ExitError",
+                "errorMessage": "RequestId: {id} Error: Runtime exited without providing a reason",
+            },
+        ),
+    ],
+)
+async def test_a_function_that_cannot_start_says_why_and_is_started_anew(
+    local: LocalLambda, invoke: Any, tmp_path: Path, source: str, body: dict[str, Any]
+) -> None:
+    module = tmp_path / "broken.py"
+    module.write_text(source)
+    local.function("broken", f"{module}:handler")
+    reply = await invoke("broken")
+    assert (reply.status, reply.headers["x-amz-function-error"]) == (200, "Unhandled")
+    if "{id}" in body["errorMessage"]:
+        body["errorMessage"] = body["errorMessage"].format(id=reply.headers["x-amzn-requestid"])
+    assert body.items() <= reply.json().items()
+    module.write_text("def handler(event, context): return 'mended'  # longer")
+    assert (await invoke("broken")).json() == "mended"
+
+
+@pytest.mark.parametrize(
+    ("handler", "event", "cause"),
+    [
+        ("leave", b"0", "without providing a reason"),
+        ("leave", b"127", "with error: exit status 127"),
+        ("kill", str(int(signal.SIGKILL)).encode(), "with error: signal: killed"),
+    ],
+)
+async def test_a_process_that_dies_is_an_exit_error(
+    local: LocalLambda, invoke: Any, handlers: Path, handler: str, event: bytes, cause: str
+) -> None:
+    local.function("die", f"handlers:{handler}", directory=handlers)
+    reply = await invoke("die", event, Log_Type="Tail")
+    request_id = reply.headers["x-amzn-requestid"]
+    assert (reply.status, reply.headers["x-amz-function-error"]) == (200, "Unhandled")
+    assert reply.json() == {
+        "errorType": "Runtime.ExitError",
+        "errorMessage": f"RequestId: {request_id} Error: Runtime exited {cause}",
+    }
+    assert reply.log.endswith("\tStatus: error\tError Type: Runtime.ExitError\n")
+
+
+async def test_a_crash_costs_its_own_process_only(
+    local: LocalLambda, invoke: Any, handlers: Path, until: Any
+) -> None:
+    local.function("pause", "handlers:pause", directory=handlers)
+    pids: list[int] = []
+
+    async def call(seconds: bytes) -> None:
+        pids.append((await invoke("pause", seconds)).json())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call, b"0.3")
+        tasks.start_soon(call, b"0.3")
+    killed, spared = pids
+    os.kill(killed, signal.SIGKILL)
+    await until(lambda: not is_running(killed))
+    pids.clear()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call, b"0.3")
+        tasks.start_soon(call, b"0.3")
+    assert spared in pids
+    assert killed not in pids
+    assert local.statistics().function_errors == 0
+    assert local.statistics().cold_starts == 3
+
+
+async def test_a_process_is_killed_at_the_timeout_and_replaced(
+    local: LocalLambda, invoke: Any, handlers: Path
+) -> None:
+    local.function("pause", "handlers:pause", directory=handlers, timeout=0.3)
+    before = (await invoke("pause", b"0")).json()
+    reply = await invoke("pause", b"20", Log_Type="Tail")
+    request_id = reply.headers["x-amzn-requestid"]
+    assert reply.json() == {
+        "errorType": "Sandbox.Timedout",
+        "errorMessage": f"RequestId: {request_id} Error: Task timed out after 0.30 seconds",
+    }
+    assert reply.log.endswith("\tStatus: timeout\n")
+    assert not is_running(before)
+    after = (await invoke("pause", b"0")).json()
+    assert after != before
+
+
+async def test_answers_have_a_largest_size_and_must_be_json(
+    local: LocalLambda, invoke: Any, handlers: Path
+) -> None:
+    local.function("letters", "handlers:letters", directory=handlers)
+    local.function("set", "handlers:unserializable", directory=handlers)
+    assert len((await invoke("letters", str(6 * 1024 * 1024))).json()) == 6 * 1024 * 1024
+    assert (await invoke("letters", b"6291555")).json() == {
+        "errorMessage": "Response payload size exceeded maximum allowed payload size "
+        "(6291556 bytes).",
+        "errorType": "Function.ResponseSizeTooLarge",
+    }
+    reply = await invoke("set")
+    assert reply.json() == {
+        "errorMessage": "Unable to marshal response: Object of type set is not JSON serializable",
+        "errorType": "Runtime.MarshalError",
+        "requestId": reply.headers["x-amzn-requestid"],
+        "stackTrace": [],
+    }
+    assert local.statistics().cold_starts == 2
+
+
+async def test_events_run_in_processes_too(
+    local: LocalLambda, invoke: Any, handlers: Path, until: Any
+) -> None:
+    local.function("fail", "handlers:fail", directory=handlers)
+    for _ in range(3):
+        assert (await invoke("fail", Invocation_Type="Event")).status == 202
+    await until(lambda: local.statistics().function_errors == 3)
+
+
+async def test_a_process_that_cannot_be_started_is_a_service_error(
+    local: LocalLambda, invoke: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = tmp_path / "function"
+    directory.mkdir()
+    local.function("tell", "handlers:describe", directory=directory)
+    directory.rmdir()
+    await invoke("tell", Invocation_Type="Event")
+    assert (await invoke("tell")).error == (
+        500,
+        "ServiceException",
+        {"Type": "Service", "Message": "The service encountered an internal error."},
+    )
+    assert local.statistics().cold_starts == 0
+    assert {record.exc_info for record in caplog.records} == {None}
