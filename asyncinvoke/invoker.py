@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Literal, Self, Unpack
 
 from asyncinvoke.engine.clock import SYSTEM_CLOCK, Clock
 from asyncinvoke.engine.execute import Executor
@@ -41,6 +41,9 @@ class Invoker:
         timeout: Total time for each execution, in seconds, waits and retries included; by default
             no end.
         idempotent: Whether running a function twice does no harm, unless a call says otherwise.
+        transport: `direct` sends what aiobotocore would send, prepared once for each function and
+            signed anew, at a fraction of the cost; it steps aside where the client has event
+            handlers of its own. `client` calls aiobotocore's own `invoke` each time.
         encode: Turns a payload into bytes; by default compact JSON.
         decode: What `Response.json()` uses; by default JSON.
         clock: Where time and sleep come from.
@@ -63,6 +66,7 @@ class Invoker:
         retry: RetryPolicy | None = None,
         timeout: float | None = None,
         idempotent: bool = False,
+        transport: Literal["direct", "client"] = "direct",
         encode: Encode = encode_json,
         decode: Decode = decode_json,
         clock: Clock = SYSTEM_CLOCK,
@@ -81,6 +85,9 @@ class Invoker:
         check_timeout(timeout)
         self._timeout = timeout
         self._idempotent = idempotent
+        if transport not in ("direct", "client"):
+            raise ConfigurationError(f"transport {transport!r} must be 'direct' or 'client'")
+        self._transport: Literal["direct", "client"] = transport
         self._encode = encode
         self._decode = decode
         self._clock = clock
@@ -98,7 +105,7 @@ class Invoker:
 
     async def __aenter__(self) -> Self:
         # aiobotocore takes a third of a second to import, so only those who invoke wait for it.
-        from asyncinvoke.transport.client import ClientTransport
+        from asyncinvoke.transport.choose import open_transport
         from asyncinvoke.transport.session import open_client
 
         if self._stack is not None:
@@ -109,8 +116,9 @@ class Invoker:
                 client = await stack.enter_async_context(
                     open_client(max_pool_connections=self._limiter.limit, **self._opening)
                 )
+            transport = stack.enter_context(open_transport(client, self._transport))
             self._executor = Executor(
-                ClientTransport(client), limiter=self._limiter, clock=self._clock, tally=self._tally
+                transport, limiter=self._limiter, clock=self._clock, tally=self._tally
             )
             self._stack = stack.pop_all()
         return self

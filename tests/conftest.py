@@ -24,3 +24,8 @@ def _aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(params=["direct", "client"])
+def transport(request: pytest.FixtureRequest) -> str:
+    return str(request.param)

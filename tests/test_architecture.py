@@ -39,6 +39,7 @@ FOREIGN = {
     "rich": {"cli"},
     "tenacity": {"policy"},
     "uvloop": {"cli"},
+    "yarl": {"transport"},
 }
 
 

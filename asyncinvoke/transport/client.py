@@ -6,9 +6,9 @@ from typing import Any
 from asyncinvoke.model.envelope import Envelope
 from asyncinvoke.model.failure import Failure
 from asyncinvoke.model.payload import decode_log_result
-from asyncinvoke.model.request import LogType
 from asyncinvoke.model.response import Reply
 from asyncinvoke.transport.faults import failure_from
+from asyncinvoke.transport.parameters import parameters
 
 
 class ClientTransport:
@@ -20,28 +20,13 @@ class ClientTransport:
     async def send(self, envelope: Envelope, payload: bytes) -> Reply | Failure:
         """Invoke once and read the whole answer; a failure is a value."""
         try:
-            answer = await self._client.invoke(**_parameters(envelope, payload))
+            answer = await self._client.invoke(**parameters(envelope, payload))
             # Leaving the block closes the connection unless the whole body has been read.
             async with answer["Payload"] as body:
                 content = await body.read()
         except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
             return failure_from(error)
         return _reply(answer, content)
-
-
-def _parameters(envelope: Envelope, payload: bytes) -> dict[str, Any]:
-    target = envelope.target
-    parameters = {
-        "FunctionName": target.function_name,
-        "InvocationType": envelope.invocation_type.value,
-        "LogType": None if envelope.log_type is LogType.NONE else envelope.log_type.value,
-        "Payload": payload,
-        "Qualifier": target.qualifier,
-        "ClientContext": envelope.client_context,
-        "TenantId": envelope.tenant_id,
-        "DurableExecutionName": envelope.durable_execution_name,
-    }
-    return {name: value for name, value in parameters.items() if value is not None}
 
 
 def _reply(answer: Mapping[str, Any], content: bytes) -> Reply:

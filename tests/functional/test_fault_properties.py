@@ -3,7 +3,7 @@
 import functools
 import string
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import anyio
 import pytest
@@ -28,6 +28,7 @@ from asyncinvoke.testing import (
     throttle,
 )
 
+Transport: TypeAlias = Literal["direct", "client"]
 SESSION = AioSession()
 PATIENT = RetryPolicy(
     throttled=Backoff(wait=wait_random_exponential(max=5), stop=stop_never),
@@ -59,6 +60,7 @@ steps = st.sampled_from([*HINTED, *((step, 0.0) for step in UNHINTED)])
 scripts = st.lists(steps, max_size=6)
 
 both_loops = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+both_transports = pytest.mark.parametrize("transport", ["direct", "client"])
 many_examples = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -69,6 +71,7 @@ def run(backend: str, body: Callable[..., Awaitable[None]], *arguments: Any) -> 
 
 
 @both_loops
+@both_transports
 @many_examples
 @given(
     executions=st.lists(
@@ -76,19 +79,27 @@ def run(backend: str, body: Callable[..., Awaitable[None]], *arguments: Any) -> 
     )
 )
 def test_for_any_faults_attempts_equal_deliveries_and_waits_keep_to_hint_and_deadline(
-    backend: str, executions: list[tuple[list[tuple[Step, float]], bool, float | None]]
+    backend: str,
+    transport: Transport,
+    executions: list[tuple[list[tuple[Step, float]], bool, float | None]],
 ) -> None:
-    run(backend, check_executions, executions)
+    run(backend, check_executions, transport, executions)
 
 
 async def check_executions(
+    transport: Transport,
     executions: list[tuple[list[tuple[Step, float]], bool, float | None]],
 ) -> None:
     async with FaultEndpoint() as endpoint:
         for number, (script, idempotent, timeout) in enumerate(executions):
             clock = InstantClock()
             async with Invoker(
-                endpoint_url=endpoint.url, session=SESSION, clock=clock, retry=PATIENT, limit=3
+                endpoint_url=endpoint.url,
+                session=SESSION,
+                clock=clock,
+                retry=PATIENT,
+                limit=3,
+                transport=transport,
             ) as invoker:
                 name = f"f{number}"
                 endpoint.script(name, *(step for step, _ in script))
@@ -153,20 +164,25 @@ hostile = (
 
 
 @both_loops
+@both_transports
 @many_examples
 @given(steps=st.lists(hostile, min_size=1, max_size=12))
 def test_hostile_answers_raise_nothing_but_our_own_errors_and_never_hang(
-    backend: str, steps: list[Step]
+    backend: str, transport: Transport, steps: list[Step]
 ) -> None:
-    run(backend, check_hostile, steps)
+    run(backend, check_hostile, transport, steps)
 
 
-async def check_hostile(steps: list[Step]) -> None:
+async def check_hostile(transport: Transport, steps: list[Step]) -> None:
     config = AioConfig(read_timeout=1)
     async with (
         FaultEndpoint() as endpoint,
         Invoker(
-            endpoint_url=endpoint.url, session=SESSION, config=config, retry=RetryPolicy()
+            endpoint_url=endpoint.url,
+            session=SESSION,
+            config=config,
+            retry=RetryPolicy(),
+            transport=transport,
         ) as invoker,
     ):
         endpoint.script("f", *steps)

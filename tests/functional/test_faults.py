@@ -216,12 +216,12 @@ async def fail(endpoint: FaultEndpoint, invoker: Invoker, case: Case, name: str)
 @pytest.mark.parametrize("idempotent", [False, True], ids=["not idempotent", "idempotent"])
 @pytest.mark.parametrize("name", CASES)
 async def test_a_call_is_delivered_exactly_as_often_as_its_attempts_say(
-    name: str, idempotent: bool
+    name: str, idempotent: bool, transport: str
 ) -> None:
     case = CASES[name]
     async with (
         FaultEndpoint() as endpoint,
-        open_invoker(endpoint.url, idempotent=idempotent) as invoker,
+        open_invoker(endpoint.url, transport=transport, idempotent=idempotent) as invoker,
     ):
         raised = await fail(endpoint, invoker, case, "f")
 
@@ -242,9 +242,14 @@ async def test_a_call_is_delivered_exactly_as_often_as_its_attempts_say(
 
 
 @pytest.mark.anyio
-async def test_what_may_have_run_is_not_run_again_unless_the_caller_allows_it() -> None:
+async def test_what_may_have_run_is_not_run_again_unless_the_caller_allows_it(
+    transport: str,
+) -> None:
     ambiguous = [case for case in CASES.values() if case.delivery is Delivery.UNKNOWN]
-    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url) as invoker:
+    async with (
+        FaultEndpoint() as endpoint,
+        open_invoker(endpoint.url, transport=transport) as invoker,
+    ):
         for number, case in enumerate(ambiguous):
             raised = await fail(endpoint, invoker, case, f"f{number}")
             assert endpoint.deliveries(f"f{number}") == 1
@@ -261,12 +266,14 @@ async def test_what_may_have_run_is_not_run_again_unless_the_caller_allows_it() 
             assert len(response.attempts) == endpoint.deliveries(f"g{number}") == 2
 
 
-def test_asyncio_and_trio_behave_alike() -> None:
-    async def table() -> dict[tuple[str, bool], tuple[object, ...]]:
+def test_asyncio_and_trio_and_both_transports_behave_alike() -> None:
+    async def table(transport: str) -> dict[tuple[str, bool], tuple[object, ...]]:
         seen: dict[tuple[str, bool], tuple[object, ...]] = {}
         async with FaultEndpoint() as endpoint:
             for idempotent in (False, True):
-                async with open_invoker(endpoint.url, idempotent=idempotent) as invoker:
+                async with open_invoker(
+                    endpoint.url, transport=transport, idempotent=idempotent
+                ) as invoker:
                     for number, (name, case) in enumerate(CASES.items()):
                         function = f"f{number}-{idempotent}"
                         raised = await fail(endpoint, invoker, case, function)
@@ -282,11 +289,18 @@ def test_asyncio_and_trio_behave_alike() -> None:
                         )
         return seen
 
-    assert anyio.run(table, backend="asyncio") == anyio.run(table, backend="trio")
+    tables = [
+        anyio.run(table, transport, backend=backend)
+        for transport in ("direct", "client")
+        for backend in ("asyncio", "trio")
+    ]
+    assert all(table == tables[0] for table in tables)
 
 
 @pytest.mark.anyio
-async def test_every_error_of_the_service_model_arrives_as_its_own_kind() -> None:
+async def test_every_error_of_the_service_model_arrives_as_its_own_kind(
+    transport: str,
+) -> None:
     model = botocore.session.get_session().get_service_model("lambda")
     shapes = model.operation_model("Invoke").error_shapes
     types = {
@@ -296,7 +310,10 @@ async def test_every_error_of_the_service_model_arrives_as_its_own_kind() -> Non
         "rejected": RejectedError,
     }
     assert len(shapes) > 40
-    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url) as invoker:
+    async with (
+        FaultEndpoint() as endpoint,
+        open_invoker(endpoint.url, transport=transport) as invoker,
+    ):
         for shape in shapes:
             kind, delivery = CODES[shape.name]
             endpoint.script(
@@ -335,7 +352,7 @@ def refused_port() -> int:
 @pytest.mark.parametrize("idempotent", [False, True])
 @pytest.mark.parametrize("fault", ["refused", "unanswering", "no such host"])
 async def test_without_a_connection_nothing_was_sent_and_trying_again_is_safe(
-    fault: str, idempotent: bool
+    fault: str, idempotent: bool, transport: str
 ) -> None:
     with unanswering_port() as port:
         url, code = {
@@ -343,7 +360,7 @@ async def test_without_a_connection_nothing_was_sent_and_trying_again_is_safe(
             "unanswering": (f"http://127.0.0.1:{port}", "ConnectTimeout"),
             "no such host": ("http://lambda.invalid", "ConnectFailed"),
         }[fault]
-        async with open_invoker(url, idempotent=idempotent) as invoker:
+        async with open_invoker(url, transport=transport, idempotent=idempotent) as invoker:
             with pytest.raises(TransportError) as raised:
                 await invoker.invoke("f")
     assert raised.value.delivery is Delivery.NOT_SENT
@@ -352,7 +369,7 @@ async def test_without_a_connection_nothing_was_sent_and_trying_again_is_safe(
 
 
 @pytest.mark.anyio
-async def test_a_thousand_executions_with_mixed_faults_do_not_mix_up() -> None:
+async def test_a_thousand_executions_with_mixed_faults_do_not_mix_up(transport: str) -> None:
     steps: list[tuple[Step, ...]] = [
         (),
         (throttle(),),
@@ -367,7 +384,9 @@ async def test_a_thousand_executions_with_mixed_faults_do_not_mix_up() -> None:
 
     async with (
         FaultEndpoint() as endpoint,
-        open_invoker(endpoint.url, silence=60, idempotent=True, limit=100) as invoker,
+        open_invoker(
+            endpoint.url, transport=transport, silence=60, idempotent=True, limit=100
+        ) as invoker,
     ):
         for number in range(1000):
             answer = Answer(payload=str(number).encode())

@@ -1,0 +1,22 @@
+"""An envelope and a payload as the parameters of aiobotocore's `client.invoke`."""
+
+from typing import Any
+
+from asyncinvoke.model.envelope import Envelope
+from asyncinvoke.model.request import LogType
+
+
+def parameters(envelope: Envelope, payload: bytes) -> dict[str, Any]:
+    """Return the keyword arguments; what is not set is left out."""
+    target = envelope.target
+    parameters = {
+        "FunctionName": target.function_name,
+        "InvocationType": envelope.invocation_type.value,
+        "LogType": None if envelope.log_type is LogType.NONE else envelope.log_type.value,
+        "Payload": payload,
+        "Qualifier": target.qualifier,
+        "ClientContext": envelope.client_context,
+        "TenantId": envelope.tenant_id,
+        "DurableExecutionName": envelope.durable_execution_name,
+    }
+    return {name: value for name, value in parameters.items() if value is not None}

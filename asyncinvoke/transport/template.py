@@ -1,0 +1,139 @@
+"""What aiobotocore would send for an envelope, taken from its own output and kept for later.
+
+aiobotocore builds and signs one request with an empty payload; its `before-send` event shows it,
+and nothing leaves. What differs from call to call is then cut out. A template is only trusted if it
+gives back the very signature that aiobotocore computed.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+from urllib.parse import quote
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+
+from asyncinvoke.model.envelope import Envelope
+from asyncinvoke.transport.parameters import parameters
+from asyncinvoke.transport.sigv4 import DATE, TOKEN, Credentials, Signer
+
+_BEFORE_SEND = "before-send.lambda.Invoke"
+_UNIQUE_ID = "asyncinvoke-template"
+_TRACE_ID = "X-Amzn-Trace-Id"
+_capturing: ContextVar[bool] = ContextVar("_capturing", default=False)
+
+
+class Template:
+    """One request without what differs from call to call."""
+
+    __slots__ = ("_headers", "_signer", "method", "url")
+
+    def __init__(
+        self, *, method: str, url: str, headers: tuple[tuple[str, str], ...], signer: Signer
+    ) -> None:
+        self.method = method
+        self.url = url
+        self._headers = headers
+        self._signer = signer
+
+    def headers(self, credentials: Credentials, timestamp: str, payload: bytes) -> dict[str, str]:
+        """Return the headers of a request that leaves now."""
+        headers = dict(self._headers)
+        headers["X-Amz-Date"] = timestamp
+        if credentials.token is not None:
+            headers["X-Amz-Security-Token"] = credentials.token
+        headers["Authorization"] = self._signer.authorization(credentials, timestamp, payload)
+        headers["amz-sdk-invocation-id"] = str(uuid.uuid4())
+        headers["Content-Length"] = str(len(payload))
+        # Inside Lambda, botocore passes on the trace; it is not signed.
+        if "AWS_LAMBDA_FUNCTION_NAME" in os.environ and (
+            trace_id := os.environ.get("_X_AMZN_TRACE_ID")
+        ):
+            headers[_TRACE_ID] = quote(trace_id, safe="-=;:+&[]{}\"',")
+        return headers
+
+
+class UnsuitableError(Exception):
+    """The client does something to its requests that a template cannot repeat."""
+
+
+@contextmanager
+def capturing(client: Any) -> Iterator[None]:
+    """Let `make_template` see the client's requests; other calls of the client are untouched."""
+    client.meta.events.register(_BEFORE_SEND, _capture, unique_id=_UNIQUE_ID)
+    try:
+        yield
+    finally:
+        client.meta.events.unregister(_BEFORE_SEND, unique_id=_UNIQUE_ID)
+
+
+async def make_template(client: Any, envelope: Envelope, credentials: Credentials) -> Template:
+    """Let aiobotocore build the request of an envelope and take it apart.
+
+    Raises:
+        UnsuitableError: A template would not send the same bytes.
+    """
+    token = _capturing.set(True)
+    try:
+        await client.invoke(**parameters(envelope, b""))
+    except _CapturedError as captured:
+        request = captured.request
+    else:
+        raise UnsuitableError("the request was answered before it was sent")
+    finally:
+        _capturing.reset(token)
+    return _take_apart(request, credentials)
+
+
+class _CapturedError(Exception):
+    def __init__(self, request: Any) -> None:
+        super().__init__("the request is shown, not sent")
+        self.request = request
+
+
+def _capture(request: Any, **_: object) -> None:
+    if _capturing.get():
+        raise _CapturedError(request)
+
+
+def _take_apart(request: Any, credentials: Credentials) -> Template:
+    headers = {name: _text(value) for name, value in request.headers.items()}
+    authorization = headers.get("Authorization", "")
+    try:
+        algorithm, scope, signed, _ = authorization.replace(",", "").split(" ")
+        _, day, region, service, _ = scope.removeprefix("Credential=").rsplit("/", 4)
+    except ValueError:
+        raise UnsuitableError("the request is not signed by Signature Version 4") from None
+    signed_headers = signed.removeprefix("SignedHeaders=")
+    timestamp = headers["X-Amz-Date"]
+    placed = {**headers, "X-Amz-Date": DATE}
+    if credentials.token is not None:
+        placed["X-Amz-Security-Token"] = TOKEN
+    names = set(signed_headers.split(";"))
+    canonical = SigV4Auth(credentials, service, region).canonical_request(
+        AWSRequest(
+            method=request.method,
+            url=request.url,
+            headers={name: value for name, value in placed.items() if name.lower() in names},
+        )
+    )
+    # The last line is the hash of the payload.
+    prefix = canonical[: canonical.rindex("\n") + 1]
+    signer = Signer(canonical=prefix, signed_headers=signed_headers, region=region, service=service)
+    template = Template(
+        method=request.method,
+        url=request.url,
+        headers=tuple((k, v) for k, v in headers.items() if k != _TRACE_ID),
+        signer=signer,
+    )
+    again = template.headers(credentials, timestamp, b"")
+    if algorithm != "AWS4-HMAC-SHA256" or again["Authorization"] != authorization or not day:
+        raise UnsuitableError("its signature is not that of the request as it was seen")
+    return template
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else value
