@@ -1,0 +1,1 @@
+"""`asyncinvoke demo`: real input through real throttling, on this machine alone."""

@@ -1,0 +1,61 @@
+"""The demo's input: the modules of the running Python's own standard library."""
+
+import os
+import sysconfig
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from asyncinvoke.cli.demo.measure import measure
+
+_NOT_OF_PYTHON = frozenset({"site-packages", "dist-packages", "__pycache__"})
+
+
+def find_modules(limit: int | None = None) -> dict[str, Path]:
+    """Find the modules that are text in UTF-8: each one's dotted name and file.
+
+    Args:
+        limit: How many; by default all.
+    """
+    return dict(islice(_modules(Path(sysconfig.get_path("stdlib"))), limit))
+
+
+def read_payloads(modules: dict[str, Path]) -> Iterator[dict[str, str]]:
+    """Read the modules one by one, each as the payload that the function takes."""
+    for name, path in modules.items():
+        yield {"name": name, "source": path.read_text("utf-8")}
+
+
+def measure_directly(modules: dict[str, Path]) -> list[dict[str, Any]]:
+    """Do the function's work in this process."""
+    return [measure(**payload) for payload in read_payloads(modules)]
+
+
+def add_up(measures: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Give the totals over the library and its five longest functions."""
+    found = list(measures)
+    totals: dict[str, Any] = {"modules": len(found)}
+    for key in ("lines", "functions", "classes", "imports", "unparsable"):
+        totals[key] = sum(measured[key] for measured in found)
+    longest = [measured["longest"] for measured in found if measured["longest"]]
+    longest.sort(key=lambda function: (-function["lines"], function["name"]))
+    totals["longest"] = longest[:5]
+    return totals
+
+
+def _modules(root: Path) -> Iterator[tuple[str, Path]]:
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if name not in _NOT_OF_PYTHON)
+        for file in sorted(files):
+            path = Path(folder, file)
+            if path.suffix == ".py" and _is_text(path):
+                yield ".".join(path.relative_to(root).with_suffix("").parts), path
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return True

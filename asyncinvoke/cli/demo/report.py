@@ -1,0 +1,107 @@
+"""What the demo says, before and after; at most 80 columns."""
+
+import math
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+
+from asyncinvoke.cli.demo.fanout import Result
+from asyncinvoke.cli.errors import one_line
+
+
+def introduce(
+    console: Console, *, modules: int, concurrency: int, account_concurrency: int
+) -> None:
+    """Say what is going to happen."""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    console.print(
+        f"[bold]asyncinvoke demo[/]: the {modules:,} modules of {python}'s standard library,\n"
+        "each one invocation of a function that parses and measures it. The function\n"
+        "runs in AWS's own Lambda runtime, on this machine. "
+        f"[bold]{account_concurrency}[/] executions are allowed\n"
+        f"at once and [bold]{concurrency}[/] are asked for. No AWS account, no network.\n"
+    )
+
+
+def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
+    """Say what came of the fan-out."""
+    ok = [outcome for outcome in result.outcomes if outcome.ok]
+    failed = [outcome for outcome in result.outcomes if outcome.error is not None]
+    throttled = sum(any(a.reason for a in outcome.attempts) for outcome in ok)
+    throttles = sum(bool(a.reason) for outcome in result.outcomes for a in outcome.attempts)
+    facts = {
+        "invocations": f"{result.modules:,} in {result.elapsed:.1f} s, "
+        f"{result.modules / result.elapsed:,.0f} per second",
+        "succeeded": f"{len(ok):,}",
+        "failed": f"{len(failed):,}",
+        "throttled and retried": f"{throttled:,} invocations, {throttles:,} throttles survived",
+        "executions at once": f"{result.peak_in_flight:,} at most",
+        "requests": f"{result.sent:,} sent, {result.delivered:,} counted by the endpoint",
+        "on the side": f"an Event, accepted ({result.event}); a DryRun, valid ({result.dry_run})",
+    }
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold")
+    for name, fact in facts.items():
+        grid.add_row(name, fact)
+    _indented(console, grid)
+
+    latency = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    latency.add_column("latency")
+    for name in ("p50", "p95", "p99"):
+        latency.add_column(name, justify="right")
+    served = [outcome.attempts[-1].elapsed for outcome in ok]
+    latency.add_row("of the request that succeeded", *_percentiles(served))
+    latency.add_row("with throttles and waits", *_percentiles([o.elapsed for o in ok]))
+    _indented(console, latency)
+
+    answer = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    answer.add_column("the five longest functions", overflow="ellipsis", no_wrap=True)
+    answer.add_column("lines", justify="right")
+    for function in totals["longest"]:
+        answer.add_row(function["name"], f"{function['lines']:,}")
+    _indented(console, _sentence(totals))
+    _indented(console, answer)
+    for outcome in failed[:5]:
+        console.print("  failed:", one_line(str(outcome.error)), style="red", markup=False)
+
+
+def compare(console: Console, result: Result, direct: Sequence[dict[str, Any]]) -> bool:
+    """Say whether all of it is right; give whether it is."""
+    checks = {
+        "every payload has exactly one outcome": sorted(o.index for o in result.outcomes)
+        == list(range(result.modules)),
+        "every invocation succeeded": all(outcome.ok for outcome in result.outcomes),
+        "every request was counted once at both ends": result.sent == result.delivered,
+        "the totals agree with those computed directly": result.measures == list(direct),
+    }
+    for claim, holds in checks.items():
+        console.print(f"  [green]✓[/] {claim}" if holds else f"  [bold red]✗ not so:[/] {claim}")
+    return all(checks.values())
+
+
+def _sentence(totals: dict[str, Any]) -> str:
+    return (
+        f"{totals['lines']:,} lines, {totals['functions']:,} functions, "
+        f"{totals['classes']:,} classes, {totals['imports']:,} imports\n"
+        f"in {totals['modules']:,} modules; {totals['unparsable']:,} do not parse "
+        "(fixtures of Python's own tests)"
+    )
+
+
+def _percentiles(seconds: list[float]) -> list[str]:
+    if not seconds:
+        return ["-"] * 3
+    ranked = sorted(seconds)
+    return [_duration(ranked[math.ceil(len(ranked) * p / 100) - 1]) for p in (50, 95, 99)]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:,.0f} ms" if seconds < 1 else f"{seconds:,.2f} s"
+
+
+def _indented(console: Console, what: Any) -> None:
+    console.print(Padding(what, (0, 0, 1, 2), expand=False))

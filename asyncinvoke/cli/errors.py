@@ -1,0 +1,59 @@
+"""From an error to one clear line on stderr and an exit status."""
+
+import click
+
+from asyncinvoke import ConfigurationError, InvalidRequestError, InvocationError
+
+FAILED = 1
+"""Some invocations failed, or their results could not be written."""
+
+WRONG_USAGE = 2
+"""The command line or the configuration is wrong; nothing was sent."""
+
+INTERRUPTED = 130
+"""Ended by Ctrl-C, as shells say it: 128 and the signal's number."""
+
+BROKEN_PIPE = 141
+"""The reader of the output went away, as shells say it."""
+
+_LONGEST = 1000
+
+
+class CommandError(Exception):
+    """Ends the command with one line and an exit status."""
+
+    def __init__(self, message: str, *, status: int = WRONG_USAGE) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def complain(error: Exception) -> int:
+    """Write the line for an error; give the exit status."""
+    message, status = _described(error)
+    click.echo(f"asyncinvoke: error: {one_line(message)}", err=True)
+    return status
+
+
+def one_line(text: str) -> str:
+    """Make text that others wrote fit for a terminal: one line, no control codes, not endless."""
+    line = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+
+
+def _described(error: Exception) -> tuple[str, int]:
+    match error:
+        case CommandError():
+            return str(error), error.status
+        case click.UsageError() if error.ctx is not None:
+            return f"{error.format_message()} (see {error.ctx.command_path} --help)", WRONG_USAGE
+        case click.ClickException():
+            return error.format_message(), WRONG_USAGE
+        case ConfigurationError() | InvalidRequestError():
+            return str(error), WRONG_USAGE
+        case InvocationError():
+            return str(error), FAILED
+        case _:
+            return (
+                f"internal: {type(error).__name__}: {error} "
+                "(python -X dev -m asyncinvoke ... shows where)"
+            ), FAILED

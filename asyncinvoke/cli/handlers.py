@@ -1,0 +1,50 @@
+"""Checks that a handler is where a user says, without running any of its code."""
+
+import symtable
+from importlib.util import find_spec
+from pathlib import Path
+
+from asyncinvoke.cli.errors import CommandError
+
+
+def check_handler(handler: str) -> None:
+    """Check `file.py:function` or `module:function`, as seen from the current directory.
+
+    Raises:
+        CommandError: There is no such file or module, it has a syntax error, or does not bind that
+            name.
+    """
+    module, separator, function = handler.rpartition(":")
+    if not (separator and module and function.isidentifier()):
+        raise CommandError(f"{handler!r} must be FILE.py:FUNCTION or MODULE:FUNCTION")
+    path = Path(module if module.endswith(".py") else module.replace(".", "/") + ".py")
+    if path.is_file():
+        _check_binding(path, function)
+    elif module.endswith(".py"):
+        raise CommandError(f"cannot read {module}: no such file")
+    elif not Path(module.replace(".", "/"), "__init__.py").is_file() and not _is_installed(module):
+        raise CommandError(f"there is no module {module!r} here")
+
+
+def _check_binding(path: Path, function: str) -> None:
+    try:
+        table = symtable.symtable(path.read_text("utf-8"), str(path), "exec")
+    except OSError as error:
+        raise CommandError(f"cannot read {path}: {error.strerror}") from error
+    except SyntaxError as error:
+        raise CommandError(f"{path}, line {error.lineno}: syntax error: {error.msg}") from error
+    except ValueError as error:
+        raise CommandError(f"{path} is not Python source: {error}") from error
+    try:
+        symbol = table.lookup(function)
+    except KeyError:
+        bound = False
+    else:
+        bound = symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
+    if not bound:
+        raise CommandError(f"{path} has no function {function!r}")
+
+
+def _is_installed(module: str) -> bool:
+    # Looking for a submodule would import its parent, which is code.
+    return find_spec(module.partition(".")[0]) is not None

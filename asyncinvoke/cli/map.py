@@ -1,0 +1,124 @@
+"""`asyncinvoke map`: one invocation for each line of the input, one line for each outcome."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+import click
+
+from asyncinvoke import InvocationType
+from asyncinvoke.cli import jsonl, streams
+from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.options import SharedOptions, invoke_options, open_invoker, shared_options
+
+if TYPE_CHECKING:
+    from asyncinvoke.cli.running import Interrupt
+
+CONCURRENCY = 100
+"""Lines that are worked upon at once unless told otherwise."""
+
+
+@click.command("map", short_help="Invoke a function for each line of a file.")
+@click.argument("function_name", metavar="FUNCTION")
+@click.argument("source", metavar="INPUT")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    default=CONCURRENCY,
+    show_default=True,
+    metavar="N",
+    help="How many lines are worked upon at once.",
+)
+@click.option("--ordered", is_flag=True, help="Write outcomes in the order of the input.")
+@click.option("--event", is_flag=True, help="Only queue them: 202 means accepted, not succeeded.")
+@click.option("--output", metavar="FILE", help="Write outcomes there, not to standard output.")
+@click.option("--force", is_flag=True, help="Replace an output FILE that exists.")
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "bar", "json", "none"]),
+    default="auto",
+    show_default=True,
+    help="On standard error; auto is a bar if that is a terminal, and else only the summary.",
+)
+@shared_options
+def map_(
+    function_name: str,
+    source: str,
+    concurrency: int,
+    ordered: bool,
+    event: bool,
+    output: str | None,
+    force: bool,
+    progress: str,
+    **shared: Unpack[SharedOptions],
+) -> int:
+    """Invoke FUNCTION for each line of INPUT, a file of JSON lines or - for standard input.
+
+    Each line is sent as it is. Each outcome becomes one line of JSON with the line's number; a
+    line that is not JSON becomes a failed outcome. Empty lines are skipped. What is throttled
+    waits its turn for as long as it takes, or until --timeout.
+    """
+    from asyncinvoke.cli.map_job import MapJob
+    from asyncinvoke.cli.running import run
+
+    options = invoke_options(shared)
+    if event:
+        options["invocation_type"] = InvocationType.EVENT
+
+    async def main(interrupt: "Interrupt") -> int:
+        with _opened_source(source) as descriptor:
+            async with open_invoker(shared, limit=concurrency, encode=jsonl.encode_line) as invoker:
+                job = MapJob(
+                    invoker,
+                    source=source,
+                    concurrency=concurrency,
+                    ordered=ordered,
+                    idempotent=shared["idempotent"],
+                    progress=progress,
+                )
+                block = invoker.map(
+                    function_name,
+                    job.read(descriptor),
+                    concurrency=concurrency,
+                    key=lambda line: str(line.number),
+                    **options,
+                )
+                # Only now: a mistake in the options must not leave an empty file behind.
+                with _opened_output(output, force=force, source=descriptor) as opened:
+                    async with block as map_run:
+                        return await job.work(map_run, opened, interrupt)
+
+    return run(main)
+
+
+@contextlib.contextmanager
+def _opened_source(source: str) -> Iterator[int]:
+    if source == "-":
+        yield streams.STDIN
+        return
+    try:
+        file = Path(source).open("rb", buffering=0)  # noqa: SIM115  # closed below
+    except OSError as error:
+        raise CommandError(f"cannot read {source}: {error.strerror}") from error
+    with file:
+        yield file.fileno()
+
+
+@contextlib.contextmanager
+def _opened_output(output: str | None, *, force: bool, source: int) -> Iterator[streams.Output]:
+    if output is None:
+        yield streams.standard_output()
+        return
+    path = Path(output)
+    try:
+        if path.exists() and os.path.samestat(path.stat(), os.fstat(source)):
+            raise CommandError(f"output {output} is the input")
+        if path.is_file() and not force:
+            raise CommandError(f"output {output} exists: --force replaces it")
+        file = path.open("wb", buffering=0)
+    except OSError as error:
+        raise CommandError(f"cannot write {output}: {error.strerror}") from error
+    with file:
+        yield streams.Output(file.fileno(), output)

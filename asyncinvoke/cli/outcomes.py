@@ -1,0 +1,95 @@
+"""Outcomes as lines of JSON, and in which order they are written."""
+
+import base64
+import json
+from collections import Counter
+
+from asyncinvoke import FunctionError, InvocationError, Outcome
+from asyncinvoke.cli import jsonl
+from asyncinvoke.cli.streams import Output
+
+
+class OutcomeWriter:
+    """Writes each outcome as soon as its turn has come, and counts them.
+
+    Args:
+        output: Where the lines go.
+        ordered: Whether they wait for those before them.
+    """
+
+    def __init__(self, output: Output, *, ordered: bool) -> None:
+        self._output = output
+        self._ordered = ordered
+        self._early: dict[int, Outcome] = {}
+        self._next = 0
+        self.succeeded = 0
+        self.errors: Counter[str] = Counter()
+        """Failed outcomes by the name of their error."""
+
+    @property
+    def failed(self) -> int:
+        """Failed outcomes."""
+        return self.errors.total()
+
+    async def add(self, outcome: Outcome) -> int:
+        """Take an outcome; give how many lines that allowed to write."""
+        if outcome.error is None:
+            self.succeeded += 1
+        else:
+            self.errors[type(outcome.error).__name__] += 1
+        if not self._ordered:
+            await self._output.write(as_line(outcome))
+            return 1
+        self._early[outcome.index] = outcome
+        turn: list[Outcome] = []
+        while (following := self._next + len(turn)) in self._early:
+            turn.append(self._early.pop(following))
+        self._next += len(turn)
+        await self._output.write(b"".join(map(as_line, turn)))
+        return len(turn)
+
+    async def finish(self) -> None:
+        """Write what is left, those too whose turn an interrupted run will never bring."""
+        rest = [self._early.pop(index) for index in sorted(self._early)]
+        await self._output.write(b"".join(map(as_line, rest)))
+
+
+def as_line(outcome: Outcome) -> bytes:
+    """Give the line of JSON for an outcome, its newline included."""
+    error, response = outcome.error, outcome.response
+    fields: dict[str, object] = {"index": outcome.index, "ok": outcome.ok}
+    if outcome.key is not None:
+        fields["line"] = int(outcome.key)
+    if error is not None:
+        cause = error.__cause__
+        message = str(cause if isinstance(cause, jsonl.NotJsonError) else error)
+        fields |= {"error": type(error).__name__, "code": None, "message": message}
+        if isinstance(error, InvocationError):
+            fields |= {
+                "code": error.code,
+                "status_code": error.status_code,
+                "delivery": error.delivery,
+                "gave_up": error.gave_up,
+                "request_id": error.request_id,
+            }
+        if isinstance(error, FunctionError):
+            fields |= {"error_type": error.error_type}
+            response = error.response
+    elif response is not None:
+        fields |= {"status_code": response.status_code, "request_id": response.request_id}
+    fields |= {"attempts": len(outcome.attempts), "elapsed": round(outcome.elapsed, 6)}
+    if response is None:
+        return json.dumps(fields).encode() + b"\n"
+    return _with_payload(fields, response.payload)
+
+
+def _with_payload(fields: dict[str, object], payload: bytes) -> bytes:
+    """Add the payload as it came, so that no number loses a digit on its way through."""
+    try:
+        jsonl.check_json(payload or b"null")
+    except jsonl.NotJsonError:
+        fields["payload_base64"] = base64.b64encode(payload).decode()
+        return json.dumps(fields).encode() + b"\n"
+    # Valid JSON has line ends only between its parts, where a space means the same.
+    on_one_line = (payload or b"null").replace(b"\n", b" ").replace(b"\r", b" ")
+    return json.dumps(fields).encode()[:-1] + b', "payload": ' + on_one_line + b"}\n"

@@ -1,0 +1,143 @@
+"""How far a run is: counts, their wording, and the loop that shows them. Renders nothing itself."""
+
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import anyio
+import click
+
+_WINDOW = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """A moment of a run."""
+
+    elapsed: float
+    """Seconds since it began."""
+
+    succeeded: int
+    """Outcomes that are ok."""
+
+    failed: int
+    """Outcomes that are not."""
+
+    in_flight: int
+    """Attempts on the wire."""
+
+    throttles: int
+    """Attempts that were throttled so far."""
+
+    total: int | None = None
+    """How many outcomes there will be; `None` while that is not known."""
+
+    rate: float = 0.0
+    """Outcomes per second, of late."""
+
+    @property
+    def done(self) -> int:
+        """Outcomes so far."""
+        return self.succeeded + self.failed
+
+
+class Rate:
+    """Outcomes per second over the last seconds."""
+
+    def __init__(self) -> None:
+        self._seen = deque([(0.0, 0)])
+
+    def at(self, elapsed: float, done: int) -> float:
+        """Take note of how many are done by now; give the rate."""
+        self._seen.append((elapsed, done))
+        while len(self._seen) > 2 and elapsed - self._seen[0][0] > _WINDOW:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        return (done - before) / (elapsed - since) if elapsed > since else 0.0
+
+
+class Display(Protocol):
+    """Shows counts, again and again."""
+
+    interval: float
+    """Seconds between two showings."""
+
+    def show(self, counts: Counts) -> None:
+        """Show them in place of the last, or after them."""
+        ...
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        ...
+
+
+class JsonLines:
+    """One JSON object on stderr for each second."""
+
+    interval = 1.0
+
+    def show(self, counts: Counts) -> None:
+        """Write the object."""
+        click.echo(json.dumps(as_json(counts)), err=True)
+
+    def close(self) -> None:
+        """Nothing to clean up."""
+
+
+class TextLines:
+    """A line of text on stderr now and then: progress where there is no terminal."""
+
+    interval = 5.0
+
+    def show(self, counts: Counts) -> None:
+        """Write the line."""
+        if counts.done:
+            click.echo(f"  {described(counts)}", err=True)
+
+    def close(self) -> None:
+        """Nothing to clean up."""
+
+
+async def show_progress(display: Display, count: Callable[[], Counts]) -> None:
+    """Show the counts until cancelled."""
+    try:
+        while True:
+            display.show(count())
+            await anyio.sleep(display.interval)
+    finally:
+        display.close()
+
+
+def as_json(counts: Counts) -> dict[str, object]:
+    """Give the counts as `--progress json` writes them."""
+    return {
+        "elapsed": round(counts.elapsed, 3),
+        "done": counts.done,
+        "total": counts.total,
+        "ok": counts.succeeded,
+        "failed": counts.failed,
+        "in_flight": counts.in_flight,
+        "throttles": counts.throttles,
+        "rate": round(counts.rate, 1),
+    }
+
+
+def counted(number: int, noun: str) -> str:
+    """Give a number with its noun in singular or plural."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def described(counts: Counts) -> str:
+    """Give the counts as words, in well under 80 columns."""
+    total = "" if counts.total is None else f"/{counts.total:,}"
+    parts = [
+        f"{counts.done:,}{total}",
+        f"{counts.in_flight:,} in flight",
+        f"{counts.throttles:,} throttled",
+        f"{counts.rate:,.0f}/s",
+    ]
+    if counts.failed:
+        parts.insert(1, f"{counts.failed:,} failed")
+    return " · ".join(parts)

@@ -1,0 +1,57 @@
+"""An endpoint in the test's own loop, and commands to run against it."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncinvoke.local import LocalLambda
+
+from .processes import COMMAND, Ended, Run
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    # The processes run on a loop of their own; the test's loop makes no difference.
+    return "asyncio"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    async def run_command(*arguments: str, stdin: bytes = b"", **environment: str) -> Ended:
+        ended = await anyio.run_process(
+            [*COMMAND, *arguments],
+            input=stdin,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+        )
+        return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+    return run_command
+
+
+async def echo(event: Any, context: Any) -> Any:
+    return {"got": event}
+
+
+async def fail(event: Any, context: Any) -> Any:
+    raise ValueError("two\nlines and \x1b[31mred")
+
+
+async def block(event: Any, context: Any) -> Any:
+    if event.get("block"):
+        await anyio.sleep_forever()
+    return {"got": event}
+
+
+@pytest.fixture
+async def endpoint(anyio_backend: str) -> AsyncIterator[LocalLambda]:
+    async with LocalLambda() as local:
+        local.function("echo", echo)
+        local.function("fail", fail)
+        local.function("block", block, timeout=60)
+        yield local

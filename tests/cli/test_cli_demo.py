@@ -1,0 +1,76 @@
+"""`asyncinvoke demo`, on the first modules of the standard library."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from asyncinvoke.cli.demo.library import add_up, find_modules
+from asyncinvoke.cli.demo.measure import measure
+
+from .processes import COMMAND, Run
+
+
+@pytest.mark.anyio
+@pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric is for Linux")
+async def test_the_demo_survives_throttles_and_its_totals_agree(run: Run) -> None:
+    ended = await run(
+        *("demo", "--limit", "60", "--concurrency", "20", "--account-concurrency", "2"),
+        AWS_PROFILE="missing",
+        HTTP_PROXY="http://127.0.0.1:1",
+    )
+    assert ended.status == 0, ended.out + ended.err
+    assert "\x1b" not in ended.out + ended.err
+    assert re.search(r"succeeded +60 *\n", ended.out)
+    assert re.search(r"executions at once +2 at most *\n", ended.out)
+    assert " 0 throttles survived" not in ended.out
+    assert ended.out.count("✓") == 4
+    assert "✓ the totals agree with those computed directly" in ended.out
+    assert max(map(len, ended.out.splitlines())) <= 80
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric is for Linux")
+def test_a_reader_that_goes_away_ends_the_demo_quietly() -> None:
+    pipeline = ["sh", "-c", '{ "$@"; echo "status $?" >&2; } | head -n 1', "sh"]
+    ended = subprocess.run(
+        [*pipeline, *COMMAND, "demo", "--limit", "2"], capture_output=True, text=True, timeout=60
+    )
+    assert ended.stdout.count("\n") == 1
+    assert ended.stderr == "status 141\n"
+
+
+def test_the_whole_library_is_more_than_a_thousand_modules() -> None:
+    modules = find_modules()
+    assert len(modules) > 1000
+    assert len(set(modules.values())) == len(modules)
+    assert "asyncio.__init__" in modules
+    assert not [name for name in modules if "site-packages" in name]
+
+
+def test_a_module_is_measured() -> None:
+    source = "import os\nfrom a import b\nclass C:\n    async def long(self):\n        pass\ndef f(): 0\n"
+    assert measure("m", source) == {
+        "name": "m",
+        "lines": 6,
+        "functions": 2,
+        "classes": 1,
+        "imports": 2,
+        "unparsable": 0,
+        "longest": {"name": "m.long", "lines": 2},
+    }
+
+
+def test_a_module_that_does_not_parse_is_a_result() -> None:
+    assert measure("m", "def (:\n")["unparsable"] == 1
+
+
+def test_totals_keep_the_five_longest_functions() -> None:
+    def one(n: int) -> Mapping[str, Any]:
+        return measure(f"m{n}", "def f():\n" + "    0\n" * n)
+
+    totals = add_up([dict(one(n)) for n in range(1, 9)])
+    assert totals["modules"] == totals["functions"] == 8
+    assert [longest["lines"] for longest in totals["longest"]] == [9, 8, 7, 6, 5]

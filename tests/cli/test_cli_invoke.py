@@ -1,0 +1,190 @@
+"""`asyncinvoke invoke` as a process."""
+
+import base64
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import anyio
+import pytest
+
+from asyncinvoke.local import LocalLambda
+
+from .processes import Lines, Run, started
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_payload_goes_to_stdout_and_all_else_to_stderr(
+    endpoint: LocalLambda, run: Run
+) -> None:
+    ended = await run(
+        "invoke",
+        "echo",
+        "--payload",
+        '{"key": 1}',
+        "--log-type",
+        "Tail",
+        "--endpoint-url",
+        endpoint.url,
+    )
+    assert ended.status == 0
+    assert ended.out == '{"got": {"key": 1}}'
+    assert "REPORT RequestId" in ended.err
+    assert ended.err.splitlines()[-1].startswith("200, version $LATEST, request id ")
+
+
+async def test_a_payload_comes_from_a_file_or_from_stdin(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "payload.json").write_text("[1]")
+    ended = await run(
+        "invoke", "echo", "--payload", "file://payload.json", "--endpoint-url", endpoint.url
+    )
+    assert json.loads(ended.out) == {"got": [1]}
+    ended = await run(
+        "invoke", "echo", "--payload", "-", "--endpoint-url", endpoint.url, stdin=b"[2]\n"
+    )
+    assert json.loads(ended.out) == {"got": [2]}
+
+
+@pytest.mark.parametrize(("kind", "status"), [("Event", 202), ("DryRun", 204)])
+async def test_other_invocation_types_say_their_status(
+    kind: str, status: int, endpoint: LocalLambda, run: Run
+) -> None:
+    ended = await run("invoke", "echo", "--invocation-type", kind, "--endpoint-url", endpoint.url)
+    assert (ended.status, ended.out) == (0, "")
+    assert ended.err.startswith(f"{status}, request id ")
+
+
+async def test_a_function_error_gives_its_payload_and_one_safe_line(
+    endpoint: LocalLambda, run: Run
+) -> None:
+    ended = await run("invoke", "fail", "--endpoint-url", endpoint.url)
+    assert ended.status == 1
+    assert json.loads(ended.out)["errorType"] == "ValueError"
+    status, error = ended.err.splitlines()
+    assert "1 attempt" in status
+    assert error.startswith("asyncinvoke: error: fail: ValueError: two lines and ")
+    assert "\x1b" not in error
+
+
+async def test_an_unknown_function_is_one_line_and_status_1(
+    endpoint: LocalLambda, run: Run
+) -> None:
+    ended = await run("invoke", "missing", "--endpoint-url", endpoint.url)
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err.startswith("asyncinvoke: error: missing: ResourceNotFoundException: ")
+    assert ended.err.count("\n") == 1
+
+
+async def test_a_timeout_is_status_1(endpoint: LocalLambda, run: Run) -> None:
+    ended = await run(
+        "invoke",
+        "block",
+        "--payload",
+        '{"block": 1}',
+        "--timeout",
+        "0.2",
+        "--endpoint-url",
+        endpoint.url,
+    )
+    assert ended.status == 1
+    assert "timeout of 0.2 s passed" in ended.err
+
+
+async def test_an_interrupt_says_that_the_function_may_have_run(endpoint: LocalLambda) -> None:
+    async with started(
+        "invoke", "block", "--payload", '{"block": 1}', "--endpoint-url", endpoint.url
+    ) as process:
+        while not endpoint.statistics().in_flight:
+            await anyio.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+        assert await Lines(process.stderr).all() == "interrupted: the function may have run\n"
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """Answers like Lambda and keeps what it was sent: a server that shares no code with ours."""
+
+    seen: list[tuple[str, dict[str, str], bytes]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+        self.send_response(200)
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"null")
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def recorder() -> Iterator[tuple[str, list[tuple[str, dict[str, str], bytes]]]]:
+    Recorder.seen = []
+    with HTTPServer(("127.0.0.1", 0), Recorder) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", Recorder.seen
+        server.shutdown()
+        thread.join()
+
+
+async def test_every_option_reaches_the_wire_and_the_payload_is_sent_as_it_is(
+    recorder: tuple[str, list[tuple[str, dict[str, str], bytes]]], run: Run
+) -> None:
+    url, seen = recorder
+    ended = await run(
+        *(
+            "invoke",
+            "echo",
+            "--payload",
+            '{ "n":1.50 }',
+            "--qualifier",
+            "live",
+            "--tenant-id",
+            "blue",
+        ),
+        *(
+            "--client-context",
+            '{"custom": {"a": 1}}',
+            "--log-type",
+            "Tail",
+            "--region",
+            "eu-west-3",
+        ),
+        *("--endpoint-url", url),
+    )
+    assert (ended.status, ended.out) == (0, "null")
+    ((path, headers, body),) = seen
+    assert path == "/2015-03-31/functions/echo/invocations?Qualifier=live"
+    assert body == b'{ "n":1.50 }'
+    assert headers["x-amz-log-type"] == "Tail"
+    assert headers["x-amz-tenant-id"] == "blue"
+    assert json.loads(base64.b64decode(headers["x-amz-client-context"])) == {"custom": {"a": 1}}
+    assert "/eu-west-3/lambda/" in headers["authorization"]
+
+
+async def test_a_profile_that_is_asked_for_beats_the_environment(
+    recorder: tuple[str, list[tuple[str, dict[str, str], bytes]]], run: Run, tmp_path: Path
+) -> None:
+    url, seen = recorder
+    (tmp_path / "config").write_text(
+        "[profile blue]\naws_access_key_id = BLUE\naws_secret_access_key = x\nregion = eu-west-2\n"
+        "[profile red]\naws_access_key_id = RED\naws_secret_access_key = x\n"
+    )
+    ended = await run(
+        *("invoke", "echo", "--profile", "blue", "--endpoint-url", url),
+        AWS_CONFIG_FILE=os.fspath(tmp_path / "config"),
+        AWS_PROFILE="red",
+        AWS_SESSION_TOKEN="token",
+    )
+    assert ended.status == 0
+    assert "Credential=BLUE/" in seen[0][1]["authorization"]
+    assert "x-amz-security-token" not in seen[0][1]

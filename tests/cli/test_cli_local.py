@@ -1,0 +1,124 @@
+"""`asyncinvoke local` as a process."""
+
+import http.client
+import json
+import re
+import signal
+import socket
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import anyio
+import pytest
+
+from .processes import Lines, Run, started
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric is for Linux"),
+]
+
+HANDLERS = """
+import os
+
+def resize(event, context):
+    return {"got": event, "color": os.environ.get("COLOR"), "name": context.function_name}
+
+if True:
+    conditional = lambda event, context: "conditional"
+"""
+
+
+@pytest.fixture
+def handlers(tmp_path: Path) -> Path:
+    (tmp_path / "handlers.py").write_text(HANDLERS)
+    (tmp_path / "broken.py").write_text("def f(:\n")
+    return tmp_path
+
+
+def call(url: str, name: str, payload: object) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
+    try:
+        connection.request(
+            "POST", f"/2015-03-31/functions/{name}/invocations", json.dumps(payload).encode()
+        )
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_it_serves_until_a_signal_and_then_sums_up(
+    number: signal.Signals, status: int, handlers: Path
+) -> None:
+    async with started(
+        *("local", "handlers.py:resize", "small=handlers.py:resize", "handlers:conditional"),
+        *("--port", "0", "--reserved", "small=0", "--env", "COLOR=blue"),
+        cwd=handlers,
+    ) as process:
+        err = Lines(process.stderr)
+        greeting = re.fullmatch(
+            r"Serving resize, small, conditional at (http://127\.0\.0\.1:\d+)", await err.next()
+        )
+        assert greeting is not None
+        url = greeting[1]
+        answer = await anyio.to_thread.run_sync(call, url, "resize", {"n": 1})
+        assert (answer[0], json.loads(answer[1])) == (
+            200,
+            {"got": {"n": 1}, "color": "blue", "name": "resize"},
+        )
+        assert await anyio.to_thread.run_sync(call, url, "conditional", 1) == (
+            200,
+            b'"conditional"',
+        )
+        assert (await anyio.to_thread.run_sync(call, url, "small", 1))[0] == 429
+        process.send_signal(number)
+        assert await process.wait() == status
+        said = await err.all()
+        assert f"aws lambda invoke --function-name resize --endpoint-url {url}" in said
+        assert said.splitlines()[-1] == (
+            "3 invocations, 1 throttled, 0 function errors, 2 cold starts"
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "Missing argument"),
+        (["handlers"], "'handlers' must be FILE.py:FUNCTION or MODULE:FUNCTION"),
+        (["missing.py:f"], "cannot read missing.py"),
+        (["missing:f"], "there is no module 'missing' here"),
+        (["handlers.py:shrink"], "handlers.py has no function 'shrink'"),
+        (["handlers:event"], "handlers.py has no function 'event'"),
+        (["broken.py:f"], "broken.py, line 1: syntax error"),
+        (["no.dots=handlers.py:resize"], "cannot read"),
+        (["handlers.py:resize", "handlers:resize"], "two functions are called resize"),
+        (["handlers.py:resize", "--reserved", "other=1"], "--reserved other: no such function"),
+        (["handlers.py:resize", "--reserved", "resize=-1"], "--reserved resize=-1"),
+        (["handlers.py:resize", "--reserved", "resize=51"], "51 reserved"),
+        (["handlers.py:resize", "--reserved", "resize"], "--reserved 'resize' must be NAME=N"),
+        (["handlers.py:resize", "--env", "=x"], "--env '=x' must be K=V"),
+        (["handlers.py:resize", "--port", "65536"], "--port"),
+        (["handlers.py:resize", "--account-concurrency", "0"], "--account-concurrency"),
+        (["handlers.py:resize", "--timeout", "901"], "--timeout"),
+    ],
+)
+async def test_bad_input_is_one_clear_line(
+    arguments: list[str], says: str, handlers: Path, run: Run
+) -> None:
+    ended = await run("local", *arguments)
+    assert ended.status == 2
+    assert ended.err.startswith("asyncinvoke: error: ")
+    assert ended.err.count("\n") == 1
+    assert says in ended.err
+
+
+async def test_a_port_in_use_is_one_clear_line(handlers: Path, run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = await run("local", "handlers.py:resize", "--port", str(port))
+    assert ended.status == 2
+    assert ended.err.startswith(f"asyncinvoke: error: cannot listen on 127.0.0.1 port {port}")
+    assert ended.err.count("\n") == 1

@@ -1,0 +1,275 @@
+"""`asyncinvoke map` as a process: good input, bad input, and a run that ends before its end."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncinvoke.local import LocalLambda
+
+from .processes import COMMAND, Lines, Run, started
+
+pytestmark = pytest.mark.anyio
+
+
+def outcomes(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def write_lines(path: Path, count: int) -> str:
+    path.write_text("".join(f'{{"n": {n}}}\n' for n in range(count)))
+    return str(path)
+
+
+async def test_every_line_gets_one_outcome(endpoint: LocalLambda, run: Run, tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "in.jsonl", 200)
+    endpoint.account_concurrency = 20
+    ended = await run("map", "echo", source, "--concurrency", "30", "--endpoint-url", endpoint.url)
+    assert ended.status == 0
+    found = outcomes(ended.out)
+    assert sorted(o["index"] for o in found) == list(range(200))
+    assert all(o["ok"] and o["payload"] == {"got": {"n": o["line"] - 1}} for o in found)
+    assert sum(o["attempts"] for o in found) == endpoint.statistics().invocations
+    assert ended.err.startswith("200 outcomes in ")
+    assert "200 succeeded, 0 failed" in ended.err
+
+
+async def test_a_broken_line_is_one_failed_outcome_and_the_run_goes_on(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    lines = [b'{"n": %d}' % n for n in range(1, 10)]
+    lines[0] = b"\xef\xbb\xbf" + lines[0]
+    lines[2] = b"  "
+    lines[6] = b'{"password": hunter2}'
+    lines[7] = b'"\xff"'
+    (tmp_path / "in.jsonl").write_bytes(b"\r\n".join(lines))
+    ended = await run("map", "echo", "in.jsonl", "--ordered", "--endpoint-url", endpoint.url)
+    assert ended.status == 1
+    found = outcomes(ended.out)
+    assert [o["line"] for o in found] == [1, 2, 4, 5, 6, 7, 8, 9]
+    assert [o["index"] for o in found] == list(range(8))
+    broken = {o["line"]: o for o in found if not o["ok"]}
+    assert set(broken) == {7, 8}
+    assert broken[7]["error"] == "InvalidRequestError"
+    assert broken[7]["message"] == "line 7: not JSON: Expecting value at column 14"
+    assert broken[8]["message"] == "line 8: not JSON: not UTF-8 at byte 2"
+    assert "hunter2" not in ended.out + ended.err
+
+
+async def test_function_errors_are_outcomes_with_their_payload(
+    endpoint: LocalLambda, run: Run
+) -> None:
+    ended = await run("map", "fail", "-", "--endpoint-url", endpoint.url, stdin=b"1\n")
+    assert ended.status == 1
+    (outcome,) = outcomes(ended.out)
+    assert outcome["error"] == "FunctionError"
+    assert (outcome["delivery"], outcome["gave_up"]) == ("executed", "not_retryable")
+    assert outcome["payload"]["errorType"] == outcome["error_type"] == "ValueError"
+    assert "(1 FunctionError)" in ended.err
+
+
+async def test_events_are_accepted(endpoint: LocalLambda, run: Run) -> None:
+    ended = await run("map", "echo", "-", "--event", "--endpoint-url", endpoint.url, stdin=b"1\n2")
+    assert ended.status == 0
+    assert [(o["status_code"], o["payload"]) for o in outcomes(ended.out)] == [(202, None)] * 2
+
+
+async def test_an_unknown_function_fails_each_line(endpoint: LocalLambda, run: Run) -> None:
+    ended = await run("map", "missing", "-", "--endpoint-url", endpoint.url, stdin=b"1\n2\n")
+    assert ended.status == 1
+    assert [o["code"] for o in outcomes(ended.out)] == ["ResourceNotFoundException"] * 2
+    assert "2 failed (2 RejectedError)" in ended.err
+
+
+async def test_progress_none_says_nothing(endpoint: LocalLambda, run: Run) -> None:
+    ended = await run(
+        "map", "echo", "-", "--progress", "none", "--endpoint-url", endpoint.url, stdin=b"1\n"
+    )
+    assert (ended.status, ended.err) == (0, "")
+
+
+async def test_progress_json_is_json_to_the_last_line(endpoint: LocalLambda, run: Run) -> None:
+    ended = await run(
+        "map", "echo", "-", "--progress", "json", "--endpoint-url", endpoint.url, stdin=b"1\nx\n"
+    )
+    last = outcomes(ended.err)[-1]
+    assert (last["done"], last["ok"], last["failed"]) == (2, 1, 1)
+    assert last["errors"] == {"InvalidRequestError": 1}
+    assert last["left"] is None
+
+
+async def test_on_a_terminal_the_bar_stays_off_stdout(
+    endpoint: LocalLambda, tmp_path: Path
+) -> None:
+    source = write_lines(tmp_path / "in.jsonl", 50)
+    terminal, stderr = os.openpty()
+    drawn = b""
+
+    async def look() -> None:
+        nonlocal drawn
+        while True:
+            await anyio.wait_readable(terminal)
+            drawn += os.read(terminal, 65_536)
+
+    arguments = ("map", "echo", source, "--endpoint-url", endpoint.url)
+    try:
+        async with anyio.create_task_group() as looking:
+            looking.start_soon(look)
+            async with started(*arguments, stderr=stderr) as process:
+                assert len(outcomes(await Lines(process.stdout).all())) == 50
+                assert await process.wait() == 0
+            with anyio.fail_after(10):
+                while b"50 outcomes in" not in drawn:
+                    await anyio.sleep(0.01)
+            looking.cancel_scope.cancel()
+    finally:
+        os.close(stderr)
+        os.close(terminal)
+    assert "━" in drawn.decode()
+
+
+async def test_input_is_read_as_it_comes_and_outcomes_are_written_as_they_come(
+    endpoint: LocalLambda,
+) -> None:
+    async with started("map", "echo", "-", "--endpoint-url", endpoint.url) as process:
+        assert process.stdin is not None
+        out = Lines(process.stdout)
+        for n in range(3):
+            await process.stdin.send(b"%d\n" % n)
+            assert json.loads(await out.next())["payload"] == {"got": n}
+        await process.stdin.aclose()
+        assert await process.wait() == 0
+
+
+async def test_an_output_file_is_not_overwritten_without_force(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.jsonl"
+    arguments = ["map", "echo", "-", "--output", "out.jsonl", "--endpoint-url", endpoint.url]
+    assert (await run(*arguments, stdin=b"1\n")).status == 0
+    before = target.read_bytes()
+    assert len(outcomes(before.decode())) == 1
+    refused = await run(*arguments, stdin=b"1\n2\n")
+    assert refused.status == 2
+    assert "out.jsonl exists: --force replaces it" in refused.err
+    assert target.read_bytes() == before
+    assert (await run(*arguments, "--force", stdin=b"1\n2\n")).status == 0
+    assert len(outcomes(target.read_text())) == 2
+
+
+async def test_the_output_may_not_be_the_input(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    source = write_lines(tmp_path / "in.jsonl", 2)
+    ended = await run(
+        "map", "echo", source, "--output", source, "--force", "--endpoint-url", endpoint.url
+    )
+    assert ended.status == 2
+    assert (tmp_path / "in.jsonl").read_text() == '{"n": 0}\n{"n": 1}\n'
+
+
+async def test_a_mistake_leaves_no_empty_output_behind(run: Run, tmp_path: Path) -> None:
+    ended = await run("map", "no spaces", "-", "--output", "out.jsonl")
+    assert ended.status == 2
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+async def test_a_full_disk_is_one_line_and_says_what_is_left(
+    endpoint: LocalLambda, run: Run
+) -> None:
+    ended = await run(
+        "map", "echo", "-", "--output", "/dev/full", "--endpoint-url", endpoint.url, stdin=b"1\n"
+    )
+    assert ended.status == 1
+    assert ended.err.splitlines()[-1] == (
+        "asyncinvoke: error: cannot write /dev/full: No space left on device"
+    )
+
+
+async def test_a_reader_that_goes_away_ends_the_run_quietly(
+    endpoint: LocalLambda, tmp_path: Path
+) -> None:
+    source = write_lines(tmp_path / "in.jsonl", 20_000)
+    pipeline = ["sh", "-c", '{ "$@"; echo "status $?" >&2; } | head -n 1', "sh"]
+    ended = await anyio.run_process(
+        [*pipeline, *COMMAND, "map", "echo", source, "--endpoint-url", endpoint.url]
+    )
+    assert len(outcomes(ended.stdout.decode())) == 1
+    assert ended.stderr.decode() == "status 141\n"
+    assert endpoint.statistics().invocations < 20_000
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_an_interrupted_run_keeps_what_is_done_and_tells_what_is_left(
+    number: signal.Signals, status: int, endpoint: LocalLambda, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"n": 1}\n{"n": 2}\n' + '{"block": 1}\n' * 50)
+    async with started(
+        "map", "block", str(source), "--concurrency", "4", "--endpoint-url", endpoint.url
+    ) as process:
+        out = Lines(process.stdout)
+        first = [json.loads(await out.next()), json.loads(await out.next())]
+        while endpoint.statistics().in_flight < 4:
+            await anyio.sleep(0.01)
+        process.send_signal(number)
+        assert await process.wait() == status
+        assert await out.all() == ""
+        summary, left = (await Lines(process.stderr).all()).splitlines()
+    assert sorted(o["line"] for o in first) == [1, 2]
+    assert "2 outcomes in" in summary
+    assert left == (
+        "unfinished: 4 lines without an outcome, 4 of them may have run; no line after line 6 was sent"
+    )
+
+
+async def test_an_interrupted_ordered_run_writes_what_waited_for_its_turn(
+    endpoint: LocalLambda, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"block": 1}\n' + '{"n": 1}\n' * 5)
+    async with started(
+        *("map", "block", str(source), "--ordered", "--progress", "json"),
+        *("--endpoint-url", endpoint.url),
+    ) as process:
+        progress = Lines(process.stderr)
+        while json.loads(await progress.next())["done"] < 5:
+            pass
+        process.send_signal(signal.SIGINT)
+        written = outcomes(await Lines(process.stdout).all())
+        assert await process.wait() == 130
+        last = json.loads((await progress.all()).splitlines()[-1])
+    assert [o["line"] for o in written] == [2, 3, 4, 5, 6]
+    assert last["left"] == {"without_outcome": 1, "may_have_run": 1, "last_line": 6}
+
+
+async def test_an_interrupt_ends_a_run_that_waits_for_input(endpoint: LocalLambda) -> None:
+    async with started("map", "echo", "-", "--endpoint-url", endpoint.url) as process:
+        assert process.stdin is not None
+        await process.stdin.send(b"1\n")
+        await Lines(process.stdout).next()
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+
+
+async def test_ordered_output_waits_for_its_turn_without_reading_on_for_ever(
+    endpoint: LocalLambda,
+) -> None:
+    command = [*COMMAND, "map", "block", "-", "--ordered", "--concurrency", "2"]
+    async with await anyio.open_process([*command, "--endpoint-url", endpoint.url]) as process:
+        assert process.stdin is not None
+        try:
+            await process.stdin.send(b'{"block": 1}\n' + b"{}\n" * 1000)
+            with anyio.fail_after(20):
+                while endpoint.statistics().executions < 18:
+                    await anyio.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            assert len(outcomes(await Lines(process.stdout).all())) <= 18
+        finally:
+            if process.returncode is None:
+                process.kill()

@@ -1,0 +1,102 @@
+"""The command line before it does anything: help, version, wrong usage, missing extras."""
+
+import subprocess
+import sys
+
+import pytest
+
+from asyncinvoke.cli.app import app
+
+from .processes import Run
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("command", sorted(app.commands))
+async def test_the_help_of_a_command_shows_every_option(command: str, run: Run) -> None:
+    ended = await run(command, "--help")
+    assert ended.status == 0
+    for parameter in app.commands[command].params:
+        for name in parameter.opts:
+            assert name in ended.out or parameter.param_type_name == "argument"
+
+
+async def test_the_version_is_the_installed_one(run: Run) -> None:
+    from importlib.metadata import version
+
+    assert (await run("--version")).out == f"asyncinvoke {version('asyncinvoke')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["bogus"], "No such command 'bogus'"),
+        (["invoke"], "Missing argument 'FUNCTION'"),
+        (["invoke", "echo", "--bogus"], "No such option"),
+        (["invoke", "echo", "--invocation-type", "event"], "--invocation-type"),
+        (["invoke", "echo", "--timeout", "0"], "--timeout"),
+        (["invoke", "echo", "--timeout", "nan"], "timeout nan must be"),
+        (["invoke", "no spaces"], "no spaces"),
+        (["invoke", "echo", "--client-context", "[1]"], "--client-context must be a JSON object"),
+        (["invoke", "echo", "--payload", '{"a": secret}'], "payload: not JSON"),
+        (["invoke", "echo", "--payload", '{"a": NaN}'], "NaN is not a JSON number"),
+        (["invoke", "echo", "--payload", "file://missing.json"], "missing.json"),
+        (["invoke", "echo", "--endpoint-url", "nowhere"], "nowhere"),
+        (["invoke", "echo", "--profile", "missing"], "missing"),
+        (["map", "echo", "missing.jsonl"], "cannot read missing.jsonl"),
+        (["map", "echo", "."], "cannot read ."),
+        (["map", "echo", "-", "--concurrency", "0"], "--concurrency"),
+        (["map", "echo", "-", "--output", "missing/out.jsonl"], "cannot write missing/out.jsonl"),
+        (["demo", "--limit", "0"], "--limit"),
+    ],
+)
+async def test_wrong_usage_is_one_clear_line(arguments: list[str], says: str, run: Run) -> None:
+    ended = await run(*arguments)
+    assert ended.status == 2
+    assert ended.out == ""
+    assert ended.err.startswith("asyncinvoke: error: ")
+    assert ended.err.count("\n") == 1
+    assert says in ended.err
+    assert "secret" not in ended.err
+
+
+async def test_no_command_shows_the_help(run: Run) -> None:
+    ended = await run()
+    assert ended.status == 2
+    assert "Commands:" in ended.err
+
+
+@pytest.mark.parametrize("command", ["invoke", "map"])
+async def test_no_credentials_is_one_clear_line(command: str, run: Run) -> None:
+    empty = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    ended = await run(command, "echo", *(["-"] if command == "map" else []), **empty)
+    assert ended.status == 2
+    assert "no AWS credentials" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_without_click_it_says_what_to_install() -> None:
+    program = "import sys; sys.modules['click'] = None; from asyncinvoke.cli import main; main()"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "asyncinvoke: the command line needs click and rich: pip install 'asyncinvoke[cli]'\n"
+    )
+
+
+def test_help_imports_nothing_slow() -> None:
+    program = (
+        "import sys; from asyncinvoke.cli.app import run; run(['map', '--help']);"
+        "print(sorted({'rich', 'aiobotocore', 'botocore', 'aiohttp'} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_closed_standard_output_is_one_clear_line() -> None:
+    command = f"{sys.executable} -m asyncinvoke map echo - >&-"
+    ended = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == "asyncinvoke: error: standard output is closed\n"

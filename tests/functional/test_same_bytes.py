@@ -1,0 +1,264 @@
+"""The direct transport sends what aiobotocore would send, byte for byte, at the same second."""
+
+import contextlib
+import datetime as dt
+import os
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from unittest import mock
+
+import anyio
+import botocore.auth
+import pytest
+from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioRefreshableCredentials
+from aiobotocore.session import AioSession
+from botocore.credentials import Credentials
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncinvoke.model.envelope import Envelope, seal
+from asyncinvoke.model.target import Target
+from asyncinvoke.testing import FaultEndpoint
+from asyncinvoke.transport.client import ClientTransport
+from asyncinvoke.transport.direct import DirectTransport
+from asyncinvoke.transport.template import Template, capturing
+
+SESSION = AioSession()
+PER_CALL = "amz-sdk-invocation-id"
+
+PLACES: dict[str, dict[str, Any]] = {
+    "plain": {"region_name": "us-east-1"},
+    "China": {"region_name": "cn-north-1"},
+    "GovCloud": {"region_name": "us-gov-west-1"},
+    "European sovereign cloud": {"region_name": "eusc-de-east-1"},
+    "FIPS": {"region_name": "us-west-2", "config": {"use_fips_endpoint": True}},
+    "dual stack": {"region_name": "eu-west-1", "config": {"use_dualstack_endpoint": True}},
+    "own endpoint": {"region_name": "eu-west-1", "endpoint_url": "http://127.0.0.1:9001"},
+    "own endpoint, standard port": {"region_name": "eu-west-1", "endpoint_url": "http://lambda:80"},
+    "path prefix": {"region_name": "eu-west-1", "endpoint_url": "https://proxy.example/a/b c/~d"},
+    "named application": {
+        "region_name": "eu-west-1",
+        "config": {"user_agent_appid": "orders", "user_agent_extra": "extra/1"},
+    },
+}
+
+names = st.from_regex(r"[a-zA-Z0-9_.-]{1,64}", fullmatch=True)
+qualifiers = st.sampled_from(["$LATEST", "$LATEST.PUBLISHED", "live", "17", "a-b_c"])
+targets = st.builds(
+    Target, name=names, qualifier=st.none() | qualifiers, account_id=st.none() | st.just("1" * 12)
+) | st.builds(
+    Target,
+    name=names,
+    qualifier=st.none() | qualifiers,
+    partition=st.sampled_from(["aws", "aws-cn", "aws-us-gov", "aws-iso-b"]),
+    region=st.just("us-east-1"),
+    account_id=st.just("1" * 12),
+)
+envelopes = st.builds(
+    lambda target, **options: seal(str(target), **options),
+    targets,
+    invocation_type=st.sampled_from(["RequestResponse", "Event", "DryRun"]),
+    log_type=st.sampled_from(["None", "Tail"]),
+    client_context=st.none()
+    | st.dictionaries(st.text(max_size=5), st.text(max_size=9), max_size=3),
+    tenant_id=st.none() | st.from_regex(r"[a-zA-Z0-9._:/=+@ -]{1,40}", fullmatch=True),
+    durable_execution_name=st.none() | st.from_regex(r"[a-zA-Z0-9_-]{1,64}", fullmatch=True),
+)
+payloads = st.binary(max_size=300) | st.sampled_from([b"", b"{}", b"x" * 70_000])
+credentials = st.builds(
+    Credentials,
+    access_key=st.from_regex(r"AKIA[A-Z0-9]{16}", fullmatch=True),
+    secret_key=st.text("abcdefXYZ0123456789/+", min_size=40, max_size=40),
+    token=st.none() | st.text("abcdefXYZ0123456789/+=", min_size=20, max_size=400),
+)
+moments = st.datetimes(dt.datetime(2020, 1, 1), dt.datetime(2037, 1, 1))
+
+
+class Recorder:
+    """A sender that keeps the request and answers for the service."""
+
+    def __init__(self) -> None:
+        self.sent: tuple[str, str, dict[str, str], bytes] | None = None
+
+    async def send(
+        self, template: Template, headers: Mapping[str, str], payload: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        self.sent = (template.method, template.url, dict(headers), payload)
+        return 200, {}, b"null"
+
+
+class SeenError(Exception):
+    """Carries the request that aiobotocore was about to send."""
+
+
+@contextlib.asynccontextmanager
+async def open_client(place: Mapping[str, Any]) -> AsyncIterator[Any]:
+    options = {**place, "config": AioConfig(**place.get("config", {}))}
+    options["config"] = options["config"].merge(AioConfig(retries={"total_max_attempts": 1}))
+    async with SESSION.create_client("lambda", **options) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def frozen(moment: dt.datetime) -> Any:
+    seconds = moment.replace(tzinfo=dt.UTC).timestamp()
+    with (
+        mock.patch.object(botocore.auth, "get_current_datetime", return_value=moment),
+        mock.patch("time.time", return_value=seconds),
+    ):
+        yield
+
+
+async def reference(
+    client: Any, envelope: Envelope, payload: bytes
+) -> tuple[str, str, dict[str, str], bytes]:
+    def see(request: Any, **_: object) -> None:
+        raise SeenError(request)
+
+    client.meta.events.register("before-send.lambda.Invoke", see, unique_id="see")
+    try:
+        failure = await ClientTransport(client).send(envelope, payload)
+    finally:
+        client.meta.events.unregister("before-send.lambda.Invoke", unique_id="see")
+    cause = getattr(failure, "cause", None)
+    assert isinstance(cause, SeenError), failure
+    (request,) = cause.args
+    headers = {
+        name: value.decode() if isinstance(value, bytes) else str(value)
+        for name, value in request.headers.items()
+    }
+    return request.method, request.url, headers, request.body
+
+
+@pytest.mark.parametrize("place", PLACES)
+@settings(max_examples=30, deadline=None)
+@given(
+    envelope=envelopes,
+    bodies=st.lists(payloads, min_size=1, max_size=3),
+    credentials=credentials,
+    moments=st.lists(moments, min_size=3, max_size=3),
+)
+def test_for_any_request_the_direct_transport_sends_what_aiobotocore_would_send(
+    place: str,
+    envelope: Envelope,
+    bodies: list[bytes],
+    credentials: Credentials,
+    moments: list[dt.datetime],
+) -> None:
+    async def compare() -> None:
+        async with open_client(PLACES[place]) as client:
+            client._request_signer._credentials = FixedCredentials(credentials)
+            with capturing(client):
+                transport = DirectTransport(client)
+                recorder = Recorder()
+                transport._sender = recorder
+                # The first request makes the template, the others use it at other times.
+                for body, moment in zip(bodies, moments, strict=False):
+                    with frozen(moment):
+                        expected = await reference(client, envelope, body)
+                        await transport.send(envelope, body)
+                    assert recorder.sent is not None
+                    method, url, headers, sent = recorder.sent
+                    assert str(uuid.UUID(headers.pop(PER_CALL)))
+                    expected[2].pop(PER_CALL)
+                    assert (method, url, sent or None) == (*expected[:2], expected[3] or None)
+                    assert headers == expected[2]
+
+    anyio.run(compare)
+
+
+class FixedCredentials:
+    """Credentials as an aiobotocore client holds them."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self.access_key = credentials.access_key
+        self.secret_key = credentials.secret_key
+        self.token = credentials.token
+        self.method = "explicit"
+
+    async def get_frozen_credentials(self) -> Any:
+        return Credentials(self.access_key, self.secret_key, self.token).get_frozen_credentials()
+
+
+@pytest.mark.anyio
+async def test_both_transports_put_the_same_headers_on_the_wire() -> None:
+    envelope = seal("resize:live", log_type="Tail", client_context={"a": "b"}, tenant_id="t  1")
+    moment = dt.datetime(2026, 5, 17, 12, 0, 0)
+    async with FaultEndpoint() as endpoint:
+        place: dict[str, Any] = {"region_name": "eu-west-1", "endpoint_url": endpoint.url}
+        async with open_client(httpx_on_trio(place)) as client:
+            with capturing(client), frozen(moment):
+                for transport in (ClientTransport(client), DirectTransport(client)):
+                    for payload in (b"", b'{"n":1}'):
+                        await transport.send(envelope, payload)
+        first, second, third, fourth = endpoint.requests("resize")
+    for reference_request, direct_request in ((first, third), (second, fourth)):
+        assert direct_request.target == reference_request.target
+        assert direct_request.payload == reference_request.payload
+        assert {**direct_request.headers, PER_CALL: ""} == {
+            **reference_request.headers,
+            PER_CALL: "",
+        }
+
+
+def httpx_on_trio(place: dict[str, Any]) -> dict[str, Any]:
+    if anyio.get_cancelled_exc_class().__module__.startswith("trio"):
+        from aiobotocore.httpxsession import HttpxSession
+
+        return {**place, "config": {"http_session_cls": HttpxSession}}
+    return place
+
+
+@pytest.mark.anyio
+async def test_a_credential_refreshed_in_mid_run_is_used_from_the_next_attempt_on() -> None:
+    def soon(seconds: float) -> str:
+        when = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
+        return when.isoformat()
+
+    issued = iter(range(1, 100))
+
+    async def refresh() -> dict[str, str]:
+        number = next(issued)
+        return {
+            "access_key": f"AKID{number}",
+            "secret_key": "secret",
+            "token": f"token{number}",
+            # The first is about to end, and so is replaced at once.
+            "expiry_time": soon(1 if number == 1 else 7200),
+        }
+
+    async with FaultEndpoint() as endpoint:
+        place = {"region_name": "eu-west-1", "endpoint_url": endpoint.url}
+        async with open_client(httpx_on_trio(place)) as client:
+            client._request_signer._credentials = AioRefreshableCredentials.create_from_metadata(
+                await refresh(), refresh_using=refresh, method="test"
+            )
+            with capturing(client):
+                transport = DirectTransport(client)
+                await transport.send(seal("f"), b"")
+                client._request_signer._credentials._expiry_time = dt.datetime.now(dt.UTC)
+                await transport.send(seal("f"), b"")
+        tokens = [request.headers["x-amz-security-token"] for request in endpoint.requests("f")]
+    assert tokens == ["token2", "token3"]
+
+
+@pytest.mark.anyio
+async def test_inside_lambda_the_trace_of_the_moment_is_passed_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "caller")
+    async with FaultEndpoint() as endpoint:
+        place = {"region_name": "eu-west-1", "endpoint_url": endpoint.url}
+        async with open_client(httpx_on_trio(place)) as client:
+            with capturing(client):
+                for transport in (ClientTransport(client), DirectTransport(client)):
+                    for trace in ("Root=1-a;Sampled=1", "Root=1-b b;Sampled=0"):
+                        monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
+                        await transport.send(seal("f"), b"")
+                    monkeypatch.delenv("_X_AMZN_TRACE_ID")
+                    await transport.send(seal("f"), b"")
+        traces = [request.headers.get("x-amzn-trace-id") for request in endpoint.requests("f")]
+    assert traces[:3] == traces[3:] == ["Root=1-a;Sampled=1", "Root=1-b%20b;Sampled=0", None]
+    assert os.environ["AWS_LAMBDA_FUNCTION_NAME"] == "caller"
