@@ -7,7 +7,7 @@ from asyncinvoke.engine.clock import Clock
 from asyncinvoke.engine.failures import error_for, function_error_for
 from asyncinvoke.engine.limiter import Limiter
 from asyncinvoke.engine.tally import Tally
-from asyncinvoke.errors import DeadlineExceededError, GaveUp, InvocationError
+from asyncinvoke.errors import DeadlineExceededError, FunctionError, GaveUp, InvocationError
 from asyncinvoke.model.attempt import Attempt
 from asyncinvoke.model.delivery import Delivery
 from asyncinvoke.model.failure import Failure, FailureKind, Fault
@@ -86,15 +86,18 @@ class Executor:
                 self._tally.throttles[verdict.reason] += 1
         else:
             verdict = _FUNCTION_FAILED
-            response = execution.response(answer, ())
-            error = function_error_for(response, verdict, execution.call.envelope)
+            error = function_error_for(
+                execution.response(answer, ()), verdict, execution.call.envelope
+            )
         decision = execution.decide(verdict, error)
         if isinstance(decision, RetryAfter):
             execution.failed(verdict, error, delay=decision.delay)
             return decision.delay
         execution.failed(verdict, error, delay=None)
-        if isinstance(answer, Reply) and not execution.call.raise_on_function_error:
-            return execution.response(answer, tuple(execution.attempts))
+        if isinstance(answer, Reply) and isinstance(error, FunctionError):
+            error.response = execution.response(answer, tuple(execution.attempts))
+            if not execution.call.raise_on_function_error:
+                return error.response
         return execution.close(error, decision)
 
 

@@ -17,8 +17,12 @@ from asyncinvoke.policy.classify import Verdict
 
 _LONGEST_MESSAGE = 300
 
-# The parser's complaint behind this prefix quotes the payload.
-_QUOTES_PAYLOAD = "InvalidRequestContentException"
+# Lambda's own texts for these quote the payload, or the headers with the session token in them.
+_UNQUOTED = {
+    "InvalidRequestContentException": "the payload is not JSON that Lambda can parse",
+    "InvalidSignatureException": "the signature is not that of the secret key at this time",
+    "IncompleteSignatureException": "the signature is incomplete",
+}
 
 _PLAIN: dict[FailureKind, type[InvocationError]] = {
     FailureKind.NOT_READY: NotReadyError,
@@ -50,7 +54,8 @@ def error_for(failure: Failure, verdict: Verdict, envelope: Envelope) -> Invocat
     error.status_code = failure.status_code
     error.code = failure.code if failure.fault is None else failure.fault.value
     error.retry_after = verdict.retry_after
-    error.__cause__ = failure.cause
+    if failure.code not in _UNQUOTED:
+        error.__cause__ = failure.cause
     return error
 
 
@@ -73,9 +78,7 @@ def function_error_for(response: Response, verdict: Verdict, envelope: Envelope)
 
 
 def _message(failure: Failure) -> str:
-    if failure.code == _QUOTES_PAYLOAD:
-        return "the payload is not JSON that Lambda can parse"
-    return _shorten(failure.message)
+    return _UNQUOTED.get(failure.code or "") or _shorten(failure.message)
 
 
 def _shorten(text: str) -> str:

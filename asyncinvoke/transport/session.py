@@ -36,6 +36,8 @@ async def open_client(
         ConfigurationError: There is no region, no credentials, or no such profile, or the
             endpoint or `config` cannot be used.
     """
+    if region_name == "":
+        raise ConfigurationError("region_name is empty")
     session = AioSession() if session is None else session
     merged = _merge(config, max_pool_connections)
     try:
@@ -50,7 +52,9 @@ async def open_client(
         )
         client = await opening.__aenter__()
     except botocore_errors.NoRegionError as error:
-        raise ConfigurationError("no region: pass region_name or set AWS_REGION") from error
+        raise ConfigurationError(
+            "no region is known: set AWS_DEFAULT_REGION, or give one (region_name, --region)"
+        ) from error
     except (botocore_errors.BotoCoreError, ValueError) as error:
         if isinstance(error, ConfigurationError):
             raise
