@@ -1,7 +1,7 @@
 """Async, retry-aware invocation of AWS Lambda functions."""
 
 from asyncinvoke.engine.fanout import MapRun, MapStatistics
-from asyncinvoke.engine.statistics import InvokerStatistics
+from asyncinvoke.engine.statistics import InvokerStatistics, ScopeStatistics
 from asyncinvoke.errors import (
     AsyncInvokeError,
     ConfigurationError,
@@ -25,10 +25,13 @@ from asyncinvoke.model.request import InvocationType, LogType, Request
 from asyncinvoke.model.response import Response
 from asyncinvoke.model.throttling import ThrottleReason, ThrottleScope
 from asyncinvoke.policy.budget import RetryBudget
-from asyncinvoke.policy.limit import FixedLimit
+from asyncinvoke.policy.limit import AdaptiveLimit, FixedLimit
 from asyncinvoke.policy.retry import Backoff, RetryPolicy
+from asyncinvoke.policy.slowdown import Quantity
+from asyncinvoke.telemetry import LimitChanged
 
 __all__ = [
+    "AdaptiveLimit",
     "AsyncInvokeError",
     "Attempt",
     "Backoff",
@@ -45,16 +48,19 @@ __all__ = [
     "InvocationType",
     "Invoker",
     "InvokerStatistics",
+    "LimitChanged",
     "LogType",
     "MapRun",
     "MapStatistics",
     "NotReadyError",
     "Outcome",
+    "Quantity",
     "RejectedError",
     "Request",
     "Response",
     "RetryBudget",
     "RetryPolicy",
+    "ScopeStatistics",
     "ServiceError",
     "ThrottleReason",
     "ThrottleScope",

@@ -13,12 +13,13 @@ from asyncinvoke.engine.options import InvokeOptions, MapOptions, Options, check
 from asyncinvoke.engine.statistics import InvokerStatistics
 from asyncinvoke.engine.tally import Tally
 from asyncinvoke.engine.work import ItemWork
-from asyncinvoke.errors import ConfigurationError, InvocationError
+from asyncinvoke.errors import ConfigurationError, InvalidRequestError, InvocationError
 from asyncinvoke.model.payload import Decode, Encode, decode_json, encode_json, encode_payload
 from asyncinvoke.model.request import InvocationType, InvocationTypeName, LogType, LogTypeName
 from asyncinvoke.model.response import Response
-from asyncinvoke.policy.limit import FixedLimit
+from asyncinvoke.policy.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke.policy.retry import RetryPolicy
+from asyncinvoke.telemetry import Hook
 from asyncinvoke.transport.base import LambdaClient
 
 
@@ -35,8 +36,9 @@ class Invoker:
         endpoint_url: Another endpoint than AWS's, such as that of a `LocalLambda`.
         config: An `AioConfig` for the client. Its retries must be off or not set; its connection
             pool is made as large as `limit`; its read timeout is 960 s unless it says otherwise.
-        limit: How many attempts may be in flight at once: a number or a `FixedLimit`. With a
-            `client` of a smaller connection pool, the size of that pool.
+        limit: How many attempts may be in flight at once: an `AdaptiveLimit` that follows what
+            Lambda throttles, a number n for `AdaptiveLimit(maximum=n)`, or a `FixedLimit`. With a
+            `client` of a smaller connection pool, at most the size of that pool.
         retry: What is repeated, and how, unless a call says otherwise.
         timeout: Total time for each execution, in seconds, waits and retries included; by default
             no end.
@@ -46,12 +48,12 @@ class Invoker:
             handlers of its own. `client` calls aiobotocore's own `invoke` each time.
         encode: Turns a payload into bytes; by default compact JSON.
         decode: What `Response.json()` uses; by default JSON.
+        hooks: Plain functions that are given each event, such as `LimitChanged`, as it happens.
         clock: Where time and sleep come from.
 
     Raises:
         ConfigurationError: The invoker cannot be built like this; on entering it, no region or no
             credentials were found.
-        InvalidRequestError: `timeout` is not a number of seconds above 0.
     """
 
     def __init__(
@@ -62,13 +64,14 @@ class Invoker:
         region_name: str | None = None,
         endpoint_url: str | None = None,
         config: object | None = None,
-        limit: int | FixedLimit = 1000,
+        limit: int | FixedLimit | AdaptiveLimit = 1000,
         retry: RetryPolicy | None = None,
         timeout: float | None = None,
         idempotent: bool = False,
         transport: Literal["direct", "client"] = "direct",
         encode: Encode = encode_json,
         decode: Decode = decode_json,
+        hooks: Iterable[Hook] = (),
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._client = client
@@ -78,11 +81,14 @@ class Invoker:
             "endpoint_url": endpoint_url,
             "config": config,
         }
-        self._limiter = Limiter(limit.n if isinstance(limit, FixedLimit) else FixedLimit(limit).n)
+        self._limiter = Limiter(read_limit(limit), clock=clock, hooks=tuple(hooks))
         self._retry = RetryPolicy.service() if retry is None else retry
         if not isinstance(self._retry, RetryPolicy):
             raise ConfigurationError(f"retry {retry!r} must be a RetryPolicy")
-        check_timeout(timeout)
+        try:
+            check_timeout(timeout)
+        except InvalidRequestError as error:
+            raise ConfigurationError(str(error)) from None
         self._timeout = timeout
         self._idempotent = idempotent
         if transport not in ("direct", "client"):
@@ -343,6 +349,7 @@ class Invoker:
             attempts=self._tally.attempts,
             retries=self._tally.retries,
             throttles=MappingProxyType(dict(self._tally.throttles)),
+            scopes=self._limiter.statistics(),
         )
 
     def __repr__(self) -> str:
@@ -351,6 +358,10 @@ class Invoker:
             f"<Invoker {state}, {self._limiter.in_flight}/{self._limiter.limit} in flight, "
             f"{self._limiter.waiting} waiting, {self._tally.attempts} attempts>"
         )
+
+    def _check(self, function_name: str, options: InvokeOptions) -> None:
+        given: dict[str, Any] = {"timeout": None, "idempotent": None, "retry": None, **options}
+        self._options(function_name, **given).check()
 
     def _open_executor(self) -> Executor:
         if self._executor is None:
@@ -385,6 +396,7 @@ class Function:
     def __init__(
         self, invoker: Invoker, function_name: str, **defaults: Unpack[InvokeOptions]
     ) -> None:
+        invoker._check(function_name, defaults)  # noqa: SLF001
         self._invoker = invoker
         self._function_name = function_name
         self._defaults = defaults

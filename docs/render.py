@@ -15,6 +15,7 @@ REPEATED = {
     ("not_ready", "rejected"): "yes",
     ("rejected", "rejected"): "no",
     ("rejected", "unknown"): "no",
+    ("rejected", "not_sent"): "no",
     ("service", "unknown"): "only if idempotent",
     ("transport", "not_sent"): "yes",
     ("transport", "unknown"): "only if idempotent",

@@ -1,11 +1,15 @@
 """One execution: permit, attempt, verdict, wait, and again, until a response or an error."""
 
+import math
+from typing import NamedTuple
+
 import anyio
 
 from asyncinvoke.engine.call import Call
 from asyncinvoke.engine.clock import Clock
 from asyncinvoke.engine.failures import error_for, function_error_for
 from asyncinvoke.engine.limiter import Limiter
+from asyncinvoke.engine.scopes import function_key
 from asyncinvoke.engine.tally import Tally
 from asyncinvoke.errors import DeadlineExceededError, FunctionError, GaveUp, InvocationError
 from asyncinvoke.model.attempt import Attempt
@@ -40,29 +44,43 @@ class Executor:
             return await self._attempt_until_done(execution, payload)
         with anyio.move_on_after(call.timeout):
             return await self._attempt_until_done(execution, payload)
-        return execution.deadline_exceeded()
+        return execution.deadline_exceeded(self._limiter.describe(execution.key))
 
     async def _attempt_until_done(
         self, execution: "_Execution", payload: bytes
     ) -> Response | InvocationError:
         while True:
+            if execution.deadline <= self._limiter.opens_at(execution.key):
+                return execution.deadline_exceeded(self._limiter.describe(execution.key))
             answer = await self._attempt(execution, payload)
             if isinstance(answer, Reply) and answer.function_error is None:
                 return execution.succeeded(answer)
             delay = self._after_failure(execution, answer)
             if not isinstance(delay, float):
                 return delay
-            self._tally.retries += 1
             await self._clock.sleep(delay)
+            self._tally.retries += 1
 
-    async def _attempt(self, execution: "_Execution", payload: bytes) -> Reply | Failure:
-        await self._limiter.acquire()
+    async def _attempt(self, execution: "_Execution", payload: bytes) -> "Reply | _Failed":
+        permit = await self._limiter.acquire(execution.key)
         try:
             self._tally.attempts += 1
             execution.begin_attempt()
-            return await self._transport.send(execution.call.envelope, payload)
-        finally:
-            self._limiter.release()
+            answer = await self._transport.send(execution.call.envelope, payload)
+        except BaseException:
+            self._limiter.ignored(permit)
+            raise
+        if isinstance(answer, Reply):
+            # A function that failed was admitted all the same.
+            self._limiter.succeeded(permit)
+            return answer
+        verdict = classify(answer, now=self._clock.time())
+        if verdict.reason is None:
+            self._limiter.ignored(permit)
+        else:
+            self._tally.throttles[verdict.reason] += 1
+            self._limiter.throttled(permit, verdict.reason)
+        return _Failed(answer, verdict)
 
     def _balance(self, call: Call) -> Balance | None:
         budget = call.policy.budget
@@ -76,14 +94,12 @@ class Executor:
         return balance
 
     def _after_failure(
-        self, execution: "_Execution", answer: Reply | Failure
+        self, execution: "_Execution", answer: "Reply | _Failed"
     ) -> float | Response | InvocationError:
         """Return how long to wait before the next attempt, or what the execution came to."""
-        if isinstance(answer, Failure):
-            verdict = classify(answer, now=self._clock.time())
-            error = error_for(answer, verdict, execution.call.envelope)
-            if verdict.reason is not None:
-                self._tally.throttles[verdict.reason] += 1
+        if isinstance(answer, _Failed):
+            verdict = answer.verdict
+            error = error_for(answer.failure, verdict, execution.call.envelope)
         else:
             verdict = _FUNCTION_FAILED
             error = function_error_for(
@@ -101,6 +117,13 @@ class Executor:
         return execution.close(error, decision)
 
 
+class _Failed(NamedTuple):
+    """An attempt that got an error, or no answer."""
+
+    failure: Failure
+    verdict: Verdict
+
+
 class _Execution:
     """The history of one execution while it is under way."""
 
@@ -114,6 +137,8 @@ class _Execution:
         "_retries",
         "attempts",
         "call",
+        "deadline",
+        "key",
     )
 
     def __init__(self, call: Call, clock: Clock, balance: Balance | None) -> None:
@@ -122,6 +147,8 @@ class _Execution:
         self._clock = clock
         self._balance = balance
         self._began = clock.monotonic()
+        self.deadline = math.inf if call.timeout is None else self._began + call.timeout
+        self.key = function_key(call.envelope)
         self._attempt_began: float | None = None
         self._attempt_started = 0.0
         self._last_error: InvocationError | None = None
@@ -156,12 +183,11 @@ class _Execution:
 
     def decide(self, verdict: Verdict, error: InvocationError) -> RetryAfter | GaveUp:
         if self._retries is None:
-            timeout = self.call.timeout
             self._retries = Retries(
                 self.call.policy,
                 repeatable=self.call.repeatable,
                 started=self._began,
-                deadline=None if timeout is None else self._began + timeout,
+                deadline=self.deadline,
                 balance=self._balance,
             )
         return self._retries.decide(verdict, error, now=self._clock.monotonic())
@@ -191,24 +217,29 @@ class _Execution:
         error.gave_up = gave_up
         return error
 
-    def deadline_exceeded(self) -> InvocationError:
-        """Give the error for a timeout that passed in an attempt, or while waiting for one."""
+    def deadline_exceeded(self, limited: str | None) -> InvocationError:
+        """Give the error for a timeout that passes in an attempt, or while waiting for one.
+
+        Args:
+            limited: What keeps permits back, if anything does.
+        """
         target = self.call.envelope.target
         waiting = self._attempt_began is None
         error = DeadlineExceededError(
             f"timeout of {self.call.timeout:g} s passed while waiting for "
-            + ("a permit or a backoff" if waiting else "the answer"),
+            + ("a permit or a backoff" if waiting else "the answer")
+            + (f": {limited}" if waiting and limited else ""),
             function_name=target.function_name,
             qualifier=target.qualifier,
             delivery=Delivery.UNKNOWN,
         )
+        if self._last_error is not None:
+            error.__cause__ = self._last_error
+            error.retry_after = self._last_error.retry_after
         if not waiting:
             verdict = classify(Failure(fault=Fault.INTERRUPTED), now=self._clock.time())
             error.code = Fault.INTERRUPTED.value
             self.failed(verdict, error, delay=None)
-        elif self._last_error is not None:
-            error.__cause__ = self._last_error
-            error.retry_after = self._last_error.retry_after
         return self.close(error, GaveUp.DEADLINE)
 
     def _end_attempt(self) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self, TypeAlias
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from asyncinvoke.engine.source import open_source
@@ -53,8 +54,8 @@ class MapStatistics:
 class MapRun:
     """The outcomes of a map, as an async iterator; made by `Invoker.map`.
 
-    Iterating gives one `Outcome` for each item and raises only what the input itself raised, after
-    the outcomes of all items read before it.
+    Iterating gives one `Outcome` for each item. It raises only what the input itself raised, or the
+    caller's own retry policy, after the outcomes of all items read before it.
     """
 
     def __init__(self, payloads: object, work: Work, *, concurrency: int, ordered: bool) -> None:
@@ -69,9 +70,10 @@ class MapRun:
         self._read = 0
         self._taken = 0
         self._drained = False
-        self._input_error: Exception | None = None
+        self._cancelled = False
+        self._error: Exception | None = None
         self._ready: deque[Outcome] = deque()
-        self._early: dict[int, Outcome] = {}
+        self._early: dict[int, Outcome | None] = {}
         self._next_index = 0
         self._changed = anyio.Event()
         self._room = anyio.Event()
@@ -83,8 +85,11 @@ class MapRun:
     async def __anext__(self) -> Outcome:
         while not self._ready:
             if self._workers == 0:
-                if self._input_error is not None:
-                    error, self._input_error = self._input_error, None
+                if self._cancelled:
+                    # The workers met the cancellation first; the consumer is about to.
+                    await anyio.lowlevel.checkpoint()
+                if self._error is not None:
+                    error, self._error = self._error, None
                     raise error
                 raise StopAsyncIteration
             if self._changed.is_set():
@@ -167,9 +172,17 @@ class MapRun:
                 self._working += 1
                 try:
                     outcome = await self._work(*item)
+                except Exception as error:  # noqa: BLE001  # the caller's own policy may raise
+                    self._fail(error)
+                    self._put(item[0], None)
+                else:
+                    self._count(outcome)
+                    self._put(item[0], outcome)
                 finally:
                     self._working -= 1
-                self._deliver(outcome)
+        except anyio.get_cancelled_exc_class():
+            self._cancelled = True
+            raise
         finally:
             self._workers -= 1
             self._changed.set()
@@ -182,7 +195,7 @@ class MapRun:
             ):
                 self._room = anyio.Event()
                 await self._room.wait()
-            if self._drained:
+            if self._drained or self._workers > self._concurrency:
                 return None
             try:
                 item = await self._source.next()
@@ -190,14 +203,17 @@ class MapRun:
                 self._drained = True
                 return None
             except Exception as error:  # noqa: BLE001  # the consumer gets it, as itself
-                self._drained = True
-                self._input_error = error
+                self._fail(error)
                 return None
             index = self._read
             self._read += 1
             return index, item
 
-    def _deliver(self, outcome: Outcome) -> None:
+    def _fail(self, error: Exception) -> None:
+        self._drained = True
+        self._error = self._error or error
+
+    def _count(self, outcome: Outcome) -> None:
         if outcome.ok:
             self._succeeded += 1
         else:
@@ -206,13 +222,17 @@ class MapRun:
         self._throttled += sum(
             attempt.kind is FailureKind.THROTTLED for attempt in outcome.attempts
         )
-        if self._ordered:
-            self._early[outcome.index] = outcome
-            while self._next_index in self._early:
-                self._ready.append(self._early.pop(self._next_index))
-                self._next_index += 1
-        else:
-            self._ready.append(outcome)
+
+    def _put(self, index: int, outcome: Outcome | None) -> None:
+        """Hand an outcome over, or close its gap in the order if there is none."""
+        self._early[index] = outcome
+        if not self._ordered:
+            self._next_index = index
+        while self._next_index in self._early:
+            due = self._early.pop(self._next_index)
+            if due is not None:
+                self._ready.append(due)
+            self._next_index += 1
         self._changed.set()
 
 

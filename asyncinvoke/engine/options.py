@@ -16,6 +16,7 @@ from asyncinvoke.model.request import (
     LogTypeName,
     Request,
 )
+from asyncinvoke.model.target import Target
 from asyncinvoke.policy.retry import RetryPolicy
 
 
@@ -123,8 +124,12 @@ class Options:
         """Return these options with those of one item of a map in their place."""
         own = {name: getattr(request, name) for name in _OF_A_REQUEST}
         own = {name: value for name, value in own.items() if value is not None}
-        # Another function does not take over the qualifier of the map's.
-        if request.qualifier is not None or request.function_name is not None:
+        if request.function_name is not None:
+            # Another function does not take over the qualifier of the map's.
+            own["qualifier"] = request.qualifier
+        elif request.qualifier is not None:
+            # It replaces one that is written behind the map's function, too.
+            own["function_name"] = Target.parse(self.function_name).function_name
             own["qualifier"] = request.qualifier
         return replace(self, **own) if own else self
 

@@ -3,7 +3,38 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from asyncinvoke.model.throttling import ThrottleReason
+from asyncinvoke.model.throttling import ThrottleReason, ThrottleScope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeStatistics:
+    """A moment of what a throttle may apply to."""
+
+    scope: ThrottleScope
+    """A function, an account, or this caller."""
+
+    key: str
+    """Which function (with qualifier and tenant) or account; empty for the caller, and for the
+    account that its credentials belong to."""
+
+    limit: int
+    """How many attempts may be in flight."""
+
+    rate: float | None
+    """How many may start each second; `None` while no throttle has told of such a limit."""
+
+    pause: float
+    """About how many seconds lie between attempts while not even one is admitted; 0 otherwise."""
+
+    in_flight: int
+    """Attempts on the wire. A function that is known to have concurrency of its own is not counted
+    in its account."""
+
+    waiting: int
+    """Executions that wait for a permit."""
+
+    throttles: int
+    """Attempts that were throttled for a reason that names this scope."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,3 +61,6 @@ class InvokerStatistics:
 
     throttles: Mapping[ThrottleReason, int]
     """Attempts that were throttled, by reason."""
+
+    scopes: tuple[ScopeStatistics, ...]
+    """The present limits: of this caller, of its accounts, and of the functions in use."""

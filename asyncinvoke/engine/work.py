@@ -46,7 +46,8 @@ class ItemWork:
         ended: Response | AsyncInvokeError
         attempts: tuple[Attempt, ...] = ()
         try:
-            call, payload, key = self._read(item)
+            key = self._name(item)
+            call, payload = self._read(item)
             body = encode_payload(
                 payload, encode=self._encode, invocation_type=call.envelope.invocation_type
             )
@@ -65,16 +66,17 @@ class ItemWork:
             elapsed=self._clock.monotonic() - began,
         )
 
-    def _read(self, item: object) -> tuple[Call, object, str | None]:
+    def _read(self, item: object) -> tuple[Call, object]:
         if not isinstance(item, Request):
-            return self._call, item, self._name(item)
-        call = self._options.overridden_by(item).check()
-        key = self._name(item.payload) if item.key is None else item.key
-        return call, item.payload, key
+            return self._call, item
+        return self._options.overridden_by(item).check(), item.payload
 
-    def _name(self, payload: object) -> str | None:
+    def _name(self, item: object) -> str | None:
+        if isinstance(item, Request) and item.key is not None:
+            return item.key
         if self._key is None:
             return None
+        payload = item.payload if isinstance(item, Request) else item
         try:
             return self._key(payload)
         except Exception as error:

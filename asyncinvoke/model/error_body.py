@@ -31,7 +31,7 @@ def parse_error_body(payload: bytes) -> ErrorBody:
     try:
         body = json.loads(payload)
     except (ValueError, RecursionError):
-        return ErrorBody(error_message=_text(payload.decode(errors="replace")))
+        return ErrorBody()
     if not isinstance(body, dict):
         return ErrorBody(error_message=body if isinstance(body, str) else None)
     error_type, error_message = _text(body.get("errorType")), _text(body.get("errorMessage"))

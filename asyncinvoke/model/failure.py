@@ -29,6 +29,9 @@ class FailureKind(StrEnum):
 class Fault(StrEnum):
     """Why there was no usable answer; given as the `code` of a transport failure."""
 
+    NOT_BUILT = "RequestNotBuilt"
+    """The SDK's own validation refused to build the request."""
+
     CREDENTIALS = "CredentialsUnavailable"
     """The request could not be signed."""
 

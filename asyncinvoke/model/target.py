@@ -8,8 +8,8 @@ from asyncinvoke.errors import InvalidRequestError
 
 # The pieces of the pattern that Lambda's service model (2015-03-31) gives for FunctionName.
 _PARTITION = r"aws[a-zA-Z-]*"
-_REGION = r"(?:eusc-)?[a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d"
-_ACCOUNT = r"\d{12}"
+_REGION = r"(?:eusc-)?[a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-[0-9]"
+_ACCOUNT = r"[0-9]{12}"
 _NAME = r"[a-zA-Z0-9_.-]+"
 _QUALIFIER = r"\$LATEST(?:\.PUBLISHED)?|[a-zA-Z0-9_-]+"
 
@@ -75,7 +75,7 @@ class Target:
                 f"function_name {shown} has {len(function_name)} characters; "
                 f"Lambda takes 1 to {MAX_FUNCTION_NAME}"
             )
-        match = (_FULL_ARN if function_name.startswith("arn:") else _SHORT).fullmatch(function_name)
+        match = _FULL_ARN.fullmatch(function_name) or _SHORT.fullmatch(function_name)
         if match is None:
             raise InvalidRequestError(
                 f"function_name {shown} is not a name, name:qualifier, function ARN or partial ARN"
@@ -85,6 +85,11 @@ class Target:
             raise InvalidRequestError(
                 f"function_name {shown} has a name of {len(parts['name'])} characters; "
                 f"Lambda takes at most {MAX_BARE_NAME}"
+            )
+        if len(parts["qualifier"] or "") > MAX_QUALIFIER:
+            raise InvalidRequestError(
+                f"function_name {shown} has a qualifier of {len(parts['qualifier'])} characters; "
+                f"Lambda takes at most {MAX_QUALIFIER}"
             )
         if qualifier is not None:
             _check_qualifier(qualifier)

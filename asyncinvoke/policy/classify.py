@@ -37,6 +37,7 @@ NOT_READY = (FailureKind.NOT_READY, Delivery.REJECTED)
 REJECTED = (FailureKind.REJECTED, Delivery.REJECTED)
 SERVICE = (FailureKind.SERVICE, Delivery.UNKNOWN)
 NOT_SENT = (FailureKind.TRANSPORT, Delivery.NOT_SENT)
+NEVER_SENT = (FailureKind.REJECTED, Delivery.NOT_SENT)
 NO_ANSWER = (FailureKind.TRANSPORT, Delivery.UNKNOWN)
 
 CODES = {
@@ -123,6 +124,7 @@ STATUSES = {
 Lambda, or something before it, failed, and the function may have run."""
 
 FAULTS = {
+    Fault.NOT_BUILT: NEVER_SENT,
     Fault.CREDENTIALS: NOT_SENT,
     Fault.CONNECT: NOT_SENT,
     Fault.CONNECT_TIMEOUT: NOT_SENT,

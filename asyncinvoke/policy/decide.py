@@ -66,7 +66,8 @@ class Retries:
         state.outcome.set_exception(error)
         state.outcome_timestamp = now
         hint = min(verdict.retry_after or 0.0, self._policy.max_retry_after)
-        delay = max(float(backoff.wait(state)), hint, 0.0)
+        # In this order, `max` turns a wait that is no number into the hint.
+        delay = max(hint, float(backoff.wait(state)))
         state.upcoming_sleep = delay
         if backoff.stop(state):
             return GaveUp.ATTEMPTS

@@ -1,6 +1,7 @@
 """How long the service asks to wait: the `Retry-After` headers."""
 
 import math
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 
@@ -34,7 +35,10 @@ def _seconds(value: str | None, now: float) -> float | None:
     if number is not None or value is None:
         return number
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+        date = parsedate_to_datetime(value)
+        # An HTTP date is in Greenwich time, also in the old forms that do not say so.
+        date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+        return max(0.0, date.timestamp() - now)
     except (ValueError, OverflowError, TypeError):
         return None
 

@@ -1,8 +1,13 @@
-"""How many attempts may be in flight at once."""
+"""How many attempts may be in flight at once, as a user says it."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from asyncinvoke.errors import ConfigurationError
+
+INITIAL = 20
+"""Where an adaptive limit starts unless told otherwise: it has to be small beside the smallest
+account (10 on a new one, 1,000 by default) and large enough to get anywhere soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,5 +22,66 @@ class FixedLimit:
     """The number of attempts."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.n, int) or isinstance(self.n, bool) or self.n < 1:
-            raise ConfigurationError(f"limit {self.n!r} must be a whole number from 1")
+        _check("limit", self.n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptiveLimit:
+    """A limit that follows what Lambda throttles, for each function and for the account.
+
+    It starts small, doubles for each round of answers until the first throttle, and from then on
+    stays just under what Lambda takes.
+
+    Raises:
+        ConfigurationError: A value is not a whole number from 1, or they are not in order.
+    """
+
+    initial: int | None = None
+    """How many attempts to start with; by default 20, or `maximum` if that is less."""
+
+    minimum: int = 1
+    """How many to keep in flight whatever is throttled; if even these are refused, with pauses of
+    up to 5 s."""
+
+    maximum: int = 1000
+    """How many may be in flight in all, those of all functions together. It is also the number of
+    connections."""
+
+    def __post_init__(self) -> None:
+        _check("minimum", self.minimum)
+        _check("maximum", self.maximum)
+        if self.initial is not None:
+            _check("initial", self.initial)
+        if not self.minimum <= self.start <= self.maximum:
+            raise ConfigurationError(
+                f"minimum {self.minimum}, initial {self.start} and maximum {self.maximum} "
+                "must be in ascending order"
+            )
+
+    @property
+    def start(self) -> int:
+        """What it starts with: `initial`, or the default for the other two."""
+        if self.initial is not None:
+            return self.initial
+        return min(max(INITIAL, self.minimum), self.maximum)
+
+
+Limit: TypeAlias = FixedLimit | AdaptiveLimit
+"""What the limiter is built from."""
+
+
+def read_limit(limit: int | Limit) -> Limit:
+    """Read what an invoker is given: a number n means `AdaptiveLimit(maximum=n)`.
+
+    Raises:
+        ConfigurationError: It is neither a limit nor a whole number from 1.
+    """
+    if isinstance(limit, FixedLimit | AdaptiveLimit):
+        return limit
+    return AdaptiveLimit(maximum=_check("limit", limit))
+
+
+def _check(option: str, value: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(f"{option} {value!r} must be a whole number from 1")
+    return value

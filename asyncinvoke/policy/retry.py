@@ -134,7 +134,8 @@ class RetryPolicy:
                 raise ConfigurationError(f"{kind}={backoff!r} must be a Backoff or None")
         if not (self.budget is None or isinstance(self.budget, RetryBudget)):
             raise ConfigurationError(f"budget={self.budget!r} must be a RetryBudget or None")
-        if not (math.isfinite(self.max_retry_after) and self.max_retry_after > 0):
+        longest = self.max_retry_after
+        if not (isinstance(longest, int | float) and math.isfinite(longest) and longest > 0):
             raise ConfigurationError(
                 f"max_retry_after={self.max_retry_after!r} must be a positive number of seconds"
             )

@@ -34,7 +34,7 @@ class AnswerReader:
             status_code=status_code,
             payload=body,
             executed_version=headers.get("x-amz-executed-version"),
-            function_error=headers.get("x-amz-function-error"),
+            function_error=headers.get("x-amz-function-error") or None,
             log_result=decode_log_result(headers.get("x-amz-log-result")),
             request_id=headers.get("x-amzn-requestid"),
             durable_execution_arn=headers.get("x-amz-durable-execution-arn"),

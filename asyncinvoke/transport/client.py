@@ -34,7 +34,7 @@ def _reply(answer: Mapping[str, Any], content: bytes) -> Reply:
         status_code=answer["StatusCode"],
         payload=content,
         executed_version=answer.get("ExecutedVersion"),
-        function_error=answer.get("FunctionError"),
+        function_error=answer.get("FunctionError") or None,
         log_result=decode_log_result(answer.get("LogResult")),
         request_id=answer["ResponseMetadata"].get("RequestId"),
         durable_execution_arn=answer.get("DurableExecutionArn"),

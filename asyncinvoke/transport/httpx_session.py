@@ -1,4 +1,4 @@
-"""aiobotocore's httpx backend, which runs on trio, with TCP keep-alive switched on."""
+"""aiobotocore's httpx backend, which runs on trio, with TCP keep-alive and patient timeouts."""
 
 from typing import Any
 
@@ -6,9 +6,17 @@ from aiobotocore.httpxsession import HttpxSession
 
 from asyncinvoke.transport.keepalive import keepalive_options
 
+# The backend's own 5 s are too few for 6 MB on a slow line.
+_WRITE_TIMEOUT = 120.0
+
 
 class KeepaliveHttpxSession(HttpxSession):  # type: ignore[misc]
-    """An `HttpxSession` that honours socket options, which aiobotocore's own drops."""
+    """An `HttpxSession` for an invoker's own client."""
+
+    def __init__(self, *args: Any, connector_args: Any = None, **kwargs: Any) -> None:
+        # The invoker's permits keep the pool from overflowing, so waiting for it is no fault.
+        defaults = {"write_timeout": _WRITE_TIMEOUT, "pool_timeout": None}
+        super().__init__(*args, connector_args={**defaults, **(connector_args or {})}, **kwargs)
 
     def _make_async_client(self) -> Any:
         client = super()._make_async_client()

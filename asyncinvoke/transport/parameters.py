@@ -1,9 +1,13 @@
 """An envelope and a payload as the parameters of aiobotocore's `client.invoke`."""
 
+import io
 from typing import Any
 
 from asyncinvoke.model.envelope import Envelope
 from asyncinvoke.model.request import LogType
+
+LARGE = 1_048_576
+"""From this size on, in bytes, aiohttp wants a payload as a file, and warns of bytes."""
 
 
 def parameters(envelope: Envelope, payload: bytes) -> dict[str, Any]:
@@ -13,7 +17,7 @@ def parameters(envelope: Envelope, payload: bytes) -> dict[str, Any]:
         "FunctionName": target.function_name,
         "InvocationType": envelope.invocation_type.value,
         "LogType": None if envelope.log_type is LogType.NONE else envelope.log_type.value,
-        "Payload": payload,
+        "Payload": payload if len(payload) < LARGE else io.BytesIO(payload),
         "Qualifier": target.qualifier,
         "ClientContext": envelope.client_context,
         "TenantId": envelope.tenant_id,

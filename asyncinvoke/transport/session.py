@@ -13,12 +13,11 @@ from botocore import UNSIGNED
 from botocore import exceptions as botocore_errors
 
 from asyncinvoke.errors import ConfigurationError
-from asyncinvoke.transport.keepalive import keepalive_socket
+from asyncinvoke.transport.aiohttp_session import KeepaliveAiohttpSession
+from asyncinvoke.transport.httpx_session import KeepaliveHttpxSession
 
 READ_TIMEOUT = 960.0
 """Longest silence of a connection, in seconds: more than Lambda's longest run of 900 s."""
-
-_WRITE_TIMEOUT = 120.0
 
 
 @contextlib.asynccontextmanager
@@ -39,6 +38,10 @@ async def open_client(
     if region_name == "":
         raise ConfigurationError("region_name is empty")
     session = AioSession() if session is None else session
+    if not isinstance(session, AioSession):
+        raise ConfigurationError(
+            f"session must be an aiobotocore AioSession, not {type(session).__name__}"
+        )
     merged = _merge(config, max_pool_connections)
     try:
         signed = merged.signature_version is not UNSIGNED
@@ -113,17 +116,11 @@ def _merge(config: Any, max_pool_connections: int) -> AioConfig:
 def _http_session(config: Any) -> dict[str, Any]:
     on_asyncio = anyio.get_cancelled_exc_class().__module__.startswith("asyncio")
     if on_asyncio and not is_httpx_session_cls(getattr(config, "http_session_cls", None)):
-        return {"connector_args": {"socket_factory": keepalive_socket}}
+        return {"http_session_cls": KeepaliveAiohttpSession}
     try:
-        from asyncinvoke.transport.httpx_session import KeepaliveHttpxSession
-
         import_module("httpx2")
     except ImportError as error:
         raise ConfigurationError(
             "outside asyncio, aiobotocore needs httpx2: pip install 'asyncinvoke[trio]'"
         ) from error
-    return {
-        "http_session_cls": KeepaliveHttpxSession,
-        # The invoker's permits keep the pool from overflowing; a large payload takes its time.
-        "connector_args": {"write_timeout": _WRITE_TIMEOUT, "pool_timeout": None},
-    }
+    return {"http_session_cls": KeepaliveHttpxSession}

@@ -1,0 +1,165 @@
+"""How many attempts to keep in flight: the arithmetic that finds a ceiling and stays under it.
+
+Pure: what became of an attempt goes in, with the time; a number comes out. `docs/limits.md` tells
+how it works and why; `benchmarks/simulate.py` shows it at scale.
+"""
+
+import math
+
+START_ROUND = 0.25
+"""Seconds after which attempts that were not refused count as admitted, until the first throttle.
+Lambda refuses within tens of milliseconds, while a function may run for 15 minutes."""
+
+LONGEST_ROUND = 1.0
+"""The same, in seconds, once there was a throttle: how slow probing gets for slow functions."""
+
+LARGEST_STEP = 0.2
+"""The largest part of a round that time alone adds at once, so that growth is spread out."""
+
+FIRST_CUT = 0.05
+"""How far to go below the ceiling at the first throttle."""
+
+STEADY_CUTS = (0.06, 0.04, 0.02)
+"""How far to go below a ceiling that was found again, the first, second and further times."""
+
+ROOM_CUT = 0.1
+"""How far to go below it now and then, to leave room for a newcomer."""
+
+SHARED_CUT = 0.2
+"""How far to go below a ceiling that has come down: others want a part of it, or it fell."""
+
+SAME_CEILING = 0.05
+"""By how much ceilings may differ and still be the same."""
+
+ROOM_AFTER = 8
+"""How often a ceiling is found again before room is left; doubles each time nobody takes it."""
+
+ROOM_AFTER_MOST = 32
+
+CURVATURE = 0.02
+"""How steeply the way back to the ceiling starts, in attempts per round cubed, as in TCP CUBIC."""
+
+PROBE = 0.25
+"""How fast the limit rises through the ceiling, in attempts per round."""
+
+PROBE_GROWTH = 3.0
+"""In how many rounds that speed grows by a factor of e."""
+
+
+class ConcurrencyLimit:
+    """A limit on attempts in flight that follows what is throttled.
+
+    Args:
+        initial: The limit to start with.
+        minimum: The least that it may become.
+        maximum: The most that it may become.
+    """
+
+    __slots__ = (
+        "_ceiling",
+        "_found",
+        "_in_use",
+        "_plateau",
+        "_room_after",
+        "_rounds",
+        "_rounds_to_plateau",
+        "_seen",
+        "_value",
+        "limit",
+        "maximum",
+        "minimum",
+    )
+
+    def __init__(self, *, initial: int, minimum: int, maximum: int) -> None:
+        self.limit = initial
+        self.minimum = minimum
+        self.maximum = maximum
+        self._value = float(initial)
+        self._ceiling: float | None = None
+        self._found = -1
+        self._room_after = ROOM_AFTER
+        self._plateau = 0.0
+        self._rounds_to_plateau = 0.0
+        self._rounds = 0.0
+        self._seen = 0.0
+        self._in_use = False
+
+    @property
+    def ceiling(self) -> float | None:
+        """What was in flight when the last throttle came; `None` before the first."""
+        return self._ceiling
+
+    def succeeded(self, *, now: float, in_flight: int) -> None:
+        """Learn that an attempt was admitted.
+
+        Args:
+            now: Seconds on any clock that never goes back.
+            in_flight: The attempts in flight, this one included.
+        """
+        self._advance(now, in_flight, 1 / self._value)
+
+    def tick(self, *, now: float, in_flight: int) -> None:
+        """Learn that time has passed without a throttle."""
+        self._advance(now, in_flight, 0.0)
+
+    def throttled(self, *, in_flight: int) -> None:
+        """Learn that an attempt was refused. Call it once for a burst.
+
+        Args:
+            in_flight: The attempts that were in flight when it was sent, itself not included.
+        """
+        ceiling = max(min(float(in_flight), self._value), 1.0)
+        cut, gives_way = self._judge(ceiling)
+        # At least one less: what was refused must not be sent before something else has ended.
+        self._value = max(min(ceiling * (1 - cut), ceiling - 1), float(self.minimum))
+        self._plateau = self._value if gives_way else max(ceiling, self._value)
+        self._rounds_to_plateau = math.cbrt((self._plateau - self._value) / CURVATURE)
+        self._rounds = 0.0
+        self._ceiling = ceiling
+        self.limit = int(self._value)
+
+    def _judge(self, ceiling: float) -> tuple[float, bool]:
+        """Compare a ceiling with the last one: how deep to cut, and whether to come back slowly."""
+        last = self._ceiling
+        if last is None:
+            return FIRST_CUT, False
+        if self._found < 0:
+            # The first ceiling is that of a steep ramp, too high to compare with.
+            self._found = 0
+            return STEADY_CUTS[0], False
+        # Half an attempt, so that a small ceiling has to be the very same.
+        if abs(ceiling - last) <= max(0.5, SAME_CEILING * ceiling):
+            self._found += 1
+            if self._found < self._room_after:
+                return STEADY_CUTS[min(self._found, len(STEADY_CUTS)) - 1], False
+            self._found = 1
+            self._room_after = min(2 * self._room_after, ROOM_AFTER_MOST)
+            return ROOM_CUT, True
+        self._found = 0
+        self._room_after = ROOM_AFTER
+        return (SHARED_CUT, True) if ceiling < last else (STEADY_CUTS[0], False)
+
+    def _advance(self, now: float, in_flight: int, step: float) -> None:
+        was_in_use, self._in_use = self._in_use, in_flight >= self.limit
+        elapsed, self._seen = now - self._seen, now
+        if not self._in_use or self._value >= self.maximum:
+            return
+        starting = self._ceiling is None
+        if was_in_use:
+            by_time = elapsed / (START_ROUND if starting else LONGEST_ROUND)
+            step = max(step, min(by_time, LARGEST_STEP))
+        if starting:
+            grown = self._value * (1 + step)
+        else:
+            self._rounds += step
+            grown = self._curve(self._rounds - self._rounds_to_plateau)
+        self._value = min(max(self._value, grown), float(self.maximum))
+        self.limit = int(self._value)
+
+    def _curve(self, past: float) -> float:
+        """Give the limit so many rounds past the plateau: flat near it, steep far from it."""
+        if past < 0:
+            return self._plateau + CURVATURE * past**3
+        # Beyond 50 units the exponent only serves to overflow.
+        steep = math.expm1(min(past / PROBE_GROWTH, 50.0))
+        return self._plateau + PROBE * PROBE_GROWTH * steep

@@ -1,0 +1,120 @@
+"""How many attempts to start each second: a token bucket whose rate follows what is throttled.
+
+Pure, as `concurrency.py` is; the rates here come from counting, not from latencies.
+"""
+
+import math
+
+CUT = 0.1
+"""How far to go below the rate that was accepted."""
+
+RECOVERY = 1.5
+"""Seconds of use until the rate is back at what was accepted."""
+
+PROBE = 0.01
+"""How fast it rises beyond, as a part of itself for each second."""
+
+PROBE_GROWTH = 1.0
+"""In how many seconds that speed grows by a factor of e."""
+
+SLOWEST = 0.2
+"""The lowest rate, in attempts per second: one in 5 s, for a caller that is refused everything."""
+
+BURST = 0.02
+"""How many seconds' worth of attempts may start at once."""
+
+WINDOW = 0.5
+"""Seconds over which the accepted rate is measured."""
+
+
+class RateMeter:
+    """Counts what was accepted, so that the first throttle finds a rate to start from."""
+
+    __slots__ = ("_began", "_previous", "accepted")
+
+    def __init__(self, *, now: float) -> None:
+        self.accepted = 0
+        self._began = now
+        self._previous = 0.0
+
+    def roll(self, now: float) -> None:
+        """Start a new window if this one is over."""
+        elapsed = now - self._began
+        if elapsed >= WINDOW:
+            # What an idle caller did long ago says nothing of what it may do now.
+            self._previous = self.accepted / elapsed if elapsed < 2 * WINDOW else 0.0
+            self.restart(now)
+
+    def restart(self, now: float) -> None:
+        """Start counting again."""
+        self.accepted = 0
+        self._began = now
+
+    def rate(self, now: float) -> float:
+        """Give what was accepted each second of late."""
+        elapsed = now - self._began
+        # A part of a window counts for that part.
+        part = min(elapsed / WINDOW, 1.0)
+        if self._previous == 0.0:
+            return self.accepted / max(elapsed, WINDOW / 5)
+        return part * self.accepted / max(elapsed, 1e-9) + (1 - part) * self._previous
+
+
+class RateLimit:
+    """A limit on attempts started each second; made at the first throttle of that kind.
+
+    Args:
+        now: Seconds on any clock that never goes back.
+        accepted: What was accepted each second so far.
+    """
+
+    __slots__ = ("_accepted", "_floor", "_stamp", "_tokens", "_used", "rate")
+
+    def __init__(self, *, now: float, accepted: float) -> None:
+        self.rate = math.inf
+        self._tokens = 0.0
+        self._stamp = now
+        self.throttled(now=now, accepted=accepted)
+
+    def throttled(self, *, now: float, accepted: float) -> None:
+        """Learn that an attempt was refused. Call it once for a burst.
+
+        Args:
+            now: The time.
+            accepted: What was accepted each second of late.
+        """
+        self._accepted = max(min(accepted, self.rate), SLOWEST)
+        self._floor = max(self._accepted * (1 - CUT), SLOWEST)
+        self.rate = self._floor
+        self._used = 0.0
+        self._tokens = min(self._tokens, 0.0)
+        self._stamp = now
+
+    def opens_at(self, now: float) -> float:
+        """Give the time at which the next attempt may start; not later than `now` for at once."""
+        self._refill(now)
+        return now if self._tokens >= 1 else now + (1 - self._tokens) / self.rate
+
+    def take(self, now: float) -> None:
+        """Start an attempt; the rate grows by the time that it was in use."""
+        self._refill(now)
+        self._tokens -= 1
+
+    def give_back(self) -> None:
+        """Return the token of an attempt that was not sent."""
+        self._tokens += 1
+
+    def _refill(self, now: float) -> None:
+        elapsed = max(now - self._stamp, 0.0)
+        self._stamp = now
+        room = max(1.0, self.rate * BURST)
+        self._tokens = min(self._tokens + elapsed * self.rate, room)
+        # Beyond a full bucket, time was not used.
+        self._used += min(elapsed, 2 * room / self.rate)
+        self.rate = max(self._floor, self._curve(self._used - RECOVERY))
+
+    def _curve(self, past: float) -> float:
+        if past < 0:
+            return self._accepted + (self._accepted - self._floor) * (past / RECOVERY) ** 3
+        steep = math.expm1(min(past / PROBE_GROWTH, 50.0))
+        return self._accepted * (1 + PROBE * PROBE_GROWTH * steep)

@@ -1,0 +1,200 @@
+"""The tables of `classify`, held against the installed service model."""
+
+import functools
+from typing import Any
+
+import botocore.session
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncinvoke import Delivery, FailureKind, ThrottleReason, ThrottleScope
+from asyncinvoke.model.failure import Failure, Fault
+from asyncinvoke.policy.classify import CODES, FAULTS, SCOPES, STATUSES, Verdict, classify
+
+NOW = 1_700_000_000.0
+
+
+@functools.cache
+def model() -> Any:
+    return botocore.session.get_session().get_service_model("lambda")
+
+
+def modelled_errors() -> list[Any]:
+    return list(model().operation_model("Invoke").error_shapes)
+
+
+def verdict(**failure: Any) -> Verdict:
+    return classify(Failure(**failure), now=NOW)
+
+
+def judged(**failure: Any) -> tuple[FailureKind, Delivery]:
+    found = verdict(**failure)
+    return found.kind, found.delivery
+
+
+def test_every_error_that_the_service_model_gives_for_invoke_is_in_the_table() -> None:
+    names = {shape.name for shape in modelled_errors()}
+    assert len(names) > 40
+    assert names - CODES.keys() == set()
+
+
+def test_every_throttle_reason_of_the_service_model_is_known() -> None:
+    modelled = set(model().shape_for("ThrottleReason").enum)
+    assert {reason.value for reason in ThrottleReason} == modelled | {"Unknown"}
+
+
+def test_no_table_leaves_a_member_out() -> None:
+    assert SCOPES.keys() == set(ThrottleReason)
+    assert FAULTS.keys() == set(Fault)
+
+
+def test_no_throttle_is_said_to_have_run() -> None:
+    judgements = [*CODES.values(), *STATUSES.values()]
+    assert {delivery for kind, delivery in judgements if kind is FailureKind.THROTTLED} == {
+        Delivery.REJECTED
+    }
+
+
+def test_what_may_have_run_is_never_called_rejected() -> None:
+    for judgement in (*CODES.values(), *STATUSES.values(), *FAULTS.values()):
+        if judgement[0] is FailureKind.SERVICE:
+            assert judgement[1] is Delivery.UNKNOWN
+        if judgement[0] is FailureKind.TRANSPORT:
+            assert judgement[1] in (Delivery.NOT_SENT, Delivery.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "KMSAccessDeniedException",
+        "KMSDisabledException",
+        "KMSNotFoundException",
+        "KMSInvalidStateException",
+        "EC2AccessDeniedException",
+        "InvalidSubnetIDException",
+        "InvalidSecurityGroupIDException",
+        "InvalidZipFileException",
+        "InvalidRuntimeException",
+    ],
+)
+def test_a_permanent_502_is_refused_for_good(code: str) -> None:
+    assert judged(status_code=502, code=code) == (FailureKind.REJECTED, Delivery.REJECTED)
+
+
+def test_every_other_modelled_502_is_waited_out() -> None:
+    of_502 = {
+        shape.name
+        for shape in modelled_errors()
+        if shape.metadata.get("error", {}).get("httpStatusCode") == 502
+    }
+    waited_out = {
+        name
+        for name in of_502
+        if judged(status_code=502, code=name)[0] in (FailureKind.NOT_READY, FailureKind.THROTTLED)
+    }
+    assert waited_out == {
+        "EC2ThrottledException",
+        "EC2UnexpectedException",
+        "ENILimitReachedException",
+        "ENINotReadyException",
+        "ResourceNotReadyException",
+        "SubnetIPAddressLimitReachedException",
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (413, "RequestEntityTooLargeException", FailureKind.REJECTED),
+        (403, "AccessDeniedException", FailureKind.REJECTED),
+        (400, "ValidationException", FailureKind.REJECTED),
+        (403, "UnrecognizedClientException", FailureKind.REJECTED),
+        (403, "InvalidSignatureException", FailureKind.REJECTED),
+        (403, "ExpiredTokenException", FailureKind.REJECTED),
+        (400, "ThrottlingException", FailureKind.THROTTLED),
+        (503, "SlowDown", FailureKind.THROTTLED),
+        (408, "EFSMountTimeoutException", FailureKind.NOT_READY),
+        (409, "SnapStartNotReadyException", FailureKind.NOT_READY),
+        (500, "ServiceException", FailureKind.SERVICE),
+        (503, "ServiceUnavailableException", FailureKind.SERVICE),
+        (429, "429", FailureKind.THROTTLED),
+        (429, "BrandNewException", FailureKind.THROTTLED),
+        (503, "503", FailureKind.SERVICE),
+        (500, None, FailureKind.SERVICE),
+        (502, "BrandNewException", FailureKind.SERVICE),
+        (504, "504", FailureKind.SERVICE),
+        (408, "408", FailureKind.SERVICE),
+        (400, "400", FailureKind.REJECTED),
+        (404, "BrandNewException", FailureKind.REJECTED),
+        (307, "307", FailureKind.REJECTED),
+        (None, None, FailureKind.SERVICE),
+    ],
+)
+def test_unmodelled_codes_and_bare_statuses_are_judged(
+    status: int | None, code: str | None, kind: FailureKind
+) -> None:
+    found = verdict(status_code=status, code=code)
+    assert found.kind is kind
+    assert found.delivery is (
+        Delivery.UNKNOWN if kind is FailureKind.SERVICE else Delivery.REJECTED
+    )
+
+
+def test_a_conflict_is_waited_out_unless_the_function_has_failed() -> None:
+    text = "The function is currently in the following state: "
+    conflict = functools.partial(judged, status_code=409, code="ResourceConflictException")
+    assert conflict(message=f"{text}Pending")[0] is FailureKind.NOT_READY
+    assert conflict(message="An update is in progress for resource: a")[0] is FailureKind.NOT_READY
+    assert conflict(message=f"{text}Failed")[0] is FailureKind.REJECTED
+
+
+def test_a_file_system_that_fails_may_do_so_in_the_middle_of_a_run() -> None:
+    assert judged(status_code=410, code="EFSIOException") == (
+        FailureKind.REJECTED,
+        Delivery.UNKNOWN,
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "scope"),
+    [
+        ("ConcurrentInvocationLimitExceeded", ThrottleScope.ACCOUNT),
+        ("ReservedFunctionConcurrentInvocationLimitExceeded", ThrottleScope.FUNCTION),
+        ("CallerRateLimitExceeded", ThrottleScope.CALLER),
+        ("BrandNewLimitExceeded", ThrottleScope.FUNCTION),
+        (None, ThrottleScope.FUNCTION),
+    ],
+)
+def test_a_throttle_tells_its_reason_and_its_scope(reason: Any, scope: ThrottleScope) -> None:
+    found = verdict(status_code=429, code="TooManyRequestsException", reason=reason)
+    assert found.reason is ThrottleReason(reason)
+    assert found.scope is scope
+
+
+def test_what_is_no_throttle_has_neither_reason_nor_scope() -> None:
+    found = verdict(status_code=500, code="ServiceException", reason="CallerRateLimitExceeded")
+    assert found.reason is None
+    assert found.scope is None
+
+
+def test_a_hint_is_read_whatever_the_failure() -> None:
+    assert verdict(status_code=503, code="503", retry_after="7").retry_after == 7
+
+
+TEXT = st.none() | st.text(max_size=20)
+
+
+@given(
+    status_code=st.none() | st.integers(-1, 1000),
+    code=TEXT | st.sampled_from(sorted(CODES)),
+    message=st.text(max_size=20),
+    reason=TEXT,
+    retry_after=TEXT,
+    amz_retry_after=TEXT,
+)
+def test_a_hostile_answer_is_always_judged(**failure: Any) -> None:
+    found = verdict(**failure)
+    assert found.kind not in (FailureKind.FUNCTION, FailureKind.TRANSPORT)
+    assert (found.kind is FailureKind.THROTTLED) == (found.reason is not None)
+    assert (found.reason is None) == (found.scope is None)

@@ -1,0 +1,199 @@
+"""The errors: the tree as its docstring draws it, their text, pickling, and what they never hold."""
+
+import copy
+import inspect
+import pickle
+import re
+from typing import Any
+
+import pytest
+
+import asyncinvoke
+from asyncinvoke import errors
+from asyncinvoke.engine.failures import error_for, function_error_for
+from asyncinvoke.errors import (
+    AsyncInvokeError,
+    ConfigurationError,
+    DeadlineExceededError,
+    FunctionError,
+    GaveUp,
+    InvalidRequestError,
+    InvocationError,
+    NotReadyError,
+    RejectedError,
+    ServiceError,
+    ThrottledError,
+    TransportError,
+)
+from asyncinvoke.model.attempt import Attempt
+from asyncinvoke.model.delivery import Delivery
+from asyncinvoke.model.envelope import seal
+from asyncinvoke.model.failure import Failure, FailureKind, Fault
+from asyncinvoke.model.response import Response
+from asyncinvoke.model.throttling import ThrottleReason, ThrottleScope
+from asyncinvoke.policy.classify import Verdict, classify
+
+SECRET = "correct-horse-battery-staple"
+FACTS: dict[str, Any] = {
+    "function_name": "resize",
+    "qualifier": "live",
+    "request_id": "1-2-3",
+    "status_code": 429,
+    "code": "TooManyRequestsException",
+    "delivery": Delivery.REJECTED,
+    "retry_after": 2.0,
+    "attempts": (Attempt(number=1, started=0.0, elapsed=0.5, kind=FailureKind.THROTTLED),),
+    "elapsed": 1.25,
+    "gave_up": GaveUp.ATTEMPTS,
+}
+PLAIN = [NotReadyError, RejectedError, ServiceError, TransportError, DeadlineExceededError]
+
+
+def one_of_each() -> list[AsyncInvokeError]:
+    return [
+        AsyncInvokeError("no"),
+        ConfigurationError("no"),
+        InvalidRequestError("no"),
+        InvocationError("no", **FACTS),
+        *(plain("no", **FACTS) for plain in PLAIN),
+        ThrottledError(
+            "no",
+            reason=ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED,
+            scope=ThrottleScope.CALLER,
+            **FACTS,
+        ),
+        FunctionError(
+            "no",
+            function_error="Unhandled",
+            error_type="Busy",
+            error_message="no",
+            stack_trace=("a", "b"),
+            response=Response(status_code=200, payload=b"{}", decode=lambda body: body),
+            **FACTS,
+        ),
+    ]
+
+
+def drawn_tree() -> dict[str, set[str]]:
+    """Read the drawing: each class with the names in the brackets and its parent."""
+    tree: dict[str, set[str]] = {}
+    parents: list[str] = []
+    for line in inspect.getdoc(errors).splitlines():  # type: ignore[union-attr]
+        found = re.match(r"^([ |`-]*)(\w+Error)(?: \((\w+)\))?(?:\s{2,}|$)", line)
+        if found:
+            depth = len(found[1]) // 3
+            parents[depth:] = [found[2]]
+            tree[found[2]] = {found[3]} - {None} | set(parents[depth - 1 : depth] if depth else [])
+    return tree
+
+
+def test_the_tree_is_as_it_is_drawn() -> None:
+    classes = {
+        name: {base.__name__ for base in member.__bases__} - {"Exception"}
+        for name, member in vars(errors).items()
+        if isinstance(member, type) and issubclass(member, AsyncInvokeError)
+    }
+    assert drawn_tree() == classes
+    assert classes.keys() <= set(asyncinvoke.__all__)
+
+
+def test_there_is_one_of_each_here() -> None:
+    assert {type(error).__name__ for error in one_of_each()} == drawn_tree().keys()
+
+
+@pytest.mark.parametrize("error", one_of_each(), ids=lambda error: type(error).__name__)
+def test_an_error_is_pickled_and_copied_whole(error: AsyncInvokeError) -> None:
+    error.add_note("seen in a worker")
+    for copied in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert type(copied) is type(error)
+        assert str(copied) == str(error)
+        assert copied.args == error.args
+        assert vars(copied) == vars(error)
+
+
+def test_an_error_says_what_failed_how_often_and_why_no_more() -> None:
+    assert str(ServiceError("oops", **FACTS)) == (
+        "resize:live: TooManyRequestsException: oops "
+        "(1 attempt in 1.25 s, no attempts left, retry after 2 s, request id 1-2-3)"
+    )
+    bare = TransportError("", function_name="resize", delivery=Delivery.NOT_SENT)
+    assert str(bare) == "resize: TransportError (0 attempts in 0.00 s)"
+
+
+@pytest.mark.parametrize("gave_up", GaveUp)
+def test_every_reason_to_give_up_is_told(gave_up: GaveUp) -> None:
+    with_reason = str(ServiceError("oops", **{**FACTS, "gave_up": gave_up}))
+    without = str(ServiceError("oops", **{**FACTS, "gave_up": None}))
+    assert len(with_reason) > len(without)
+
+
+def test_a_throttle_tells_its_reason_if_it_has_one() -> None:
+    throttled = [
+        str(ThrottledError("slow", reason=reason, scope=ThrottleScope.FUNCTION, **FACTS))
+        for reason in (ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED, ThrottleReason.UNKNOWN)
+    ]
+    assert "TooManyRequestsException (CallerRateLimitExceeded): slow" in throttled[0]
+    assert "TooManyRequestsException: slow" in throttled[1]
+
+
+def test_a_function_error_tells_its_type() -> None:
+    for body, label in [
+        (b'{"errorType": "Busy", "errorMessage": "come back"}', "resize: Busy: come back ("),
+        (b"{}", "resize: function error Unhandled ("),
+    ]:
+        response = Response(status_code=200, payload=body, function_error="Unhandled")
+        verdict = Verdict(kind=FailureKind.FUNCTION, delivery=Delivery.EXECUTED)
+        error = function_error_for(response, verdict, seal("resize"))
+        assert str(error).startswith(label)
+        assert error.response is response
+        assert error.delivery is Delivery.EXECUTED
+
+
+def built(failure: Failure) -> InvocationError:
+    return error_for(failure, classify(failure, now=0.0), seal("resize", qualifier="live"))
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (Failure(status_code=429, code="TooManyRequestsException"), ThrottledError),
+        (Failure(status_code=502, code="EC2ThrottledException"), ThrottledError),
+        (Failure(status_code=429, code="429"), ThrottledError),
+        (Failure(status_code=409, code="SnapStartNotReadyException"), NotReadyError),
+        (Failure(status_code=404, code="ResourceNotFoundException"), RejectedError),
+        (Failure(status_code=500, code="ServiceException"), ServiceError),
+        (Failure(fault=Fault.NOT_BUILT), RejectedError),
+        *((Failure(fault=fault), TransportError) for fault in Fault if fault != Fault.NOT_BUILT),
+    ],
+)
+def test_each_failure_becomes_the_error_of_its_kind(
+    failure: Failure, expected: type[InvocationError]
+) -> None:
+    error = built(failure)
+    assert type(error) is expected
+    assert error.function_name == "resize"
+    assert error.qualifier == "live"
+    assert error.code == (failure.fault or failure.code)
+
+
+def test_the_foreign_exception_is_the_cause() -> None:
+    cause = ConnectionResetError("reset")
+    assert built(Failure(fault=Fault.CONNECTION_LOST, cause=cause)).__cause__ is cause
+
+
+def test_a_complaint_that_quotes_the_payload_is_not_passed_on() -> None:
+    error = built(
+        Failure(
+            status_code=400,
+            code="InvalidRequestContentException",
+            message=f"Could not parse request body into json: Unrecognized token '{SECRET}'",
+        )
+    )
+    assert SECRET not in str(error)
+    assert SECRET not in str(vars(error))
+
+
+def test_a_long_message_is_cut_and_put_on_one_line() -> None:
+    error = built(Failure(status_code=502, code="502", message="<html>\n" + "x" * 5000))
+    assert "\n" not in str(error)
+    assert len(str(error)) < 500

@@ -1,0 +1,155 @@
+"""Permits: handed out in order, never too many, none lost."""
+
+from collections.abc import Callable
+from functools import partial
+
+import anyio
+import anyio.lowlevel
+import pytest
+from anyio import wait_all_tasks_blocked
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncinvoke.engine.limiter import Limiter
+from asyncinvoke.engine.scopes import FunctionKey
+from asyncinvoke.policy.limit import FixedLimit
+
+KEY: FunctionKey = (None, "work", None, None)
+
+
+async def counts(limiter: Limiter) -> tuple[int, int]:
+    await wait_all_tasks_blocked()
+    return limiter.in_flight, limiter.waiting
+
+
+@pytest.mark.anyio
+async def test_permits_are_handed_out_in_the_order_in_which_they_are_asked_for() -> None:
+    limiter = Limiter(FixedLimit(1))
+    order: list[int] = []
+
+    async def one(number: int) -> None:
+        permit = await limiter.acquire(KEY)
+        order.append(number)
+        await anyio.lowlevel.checkpoint()
+        limiter.succeeded(permit)
+
+    held = await limiter.acquire(KEY)
+    async with anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon(one, number)
+            await wait_all_tasks_blocked()
+        assert repr(limiter) == "<Limiter 1/1 in flight, 5 waiting>"
+        limiter.succeeded(held)
+    assert order == [0, 1, 2, 3, 4]
+    assert await counts(limiter) == (0, 0)
+
+
+@pytest.mark.anyio
+async def test_a_permit_that_was_granted_cannot_be_snatched_by_a_newcomer() -> None:
+    limiter = Limiter(FixedLimit(1))
+    held = await limiter.acquire(KEY)
+    async with anyio.create_task_group() as group:
+        group.start_soon(limiter.acquire, KEY)
+        await wait_all_tasks_blocked()
+        limiter.ignored(held)
+        with anyio.move_on_after(0):
+            await limiter.acquire(KEY)
+            pytest.fail("a newcomer got the permit of one who had waited")
+    assert await counts(limiter) == (1, 0)
+
+
+@pytest.mark.anyio
+async def test_a_waiter_that_is_cancelled_leaves_the_queue() -> None:
+    limiter = Limiter(FixedLimit(1))
+    held = await limiter.acquire(KEY)
+    async with anyio.create_task_group() as group:
+        group.start_soon(limiter.acquire, KEY)
+        assert await counts(limiter) == (1, 1)
+        group.cancel_scope.cancel()
+    assert await counts(limiter) == (1, 0)
+    limiter.ignored(held)
+    assert await counts(limiter) == (0, 0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("first", ["release", "cancel"])
+async def test_a_waiter_that_is_cancelled_while_its_permit_comes_passes_it_on(first: str) -> None:
+    limiter = Limiter(FixedLimit(1))
+    scope = anyio.CancelScope()
+    got: list[str] = []
+
+    async def wait(name: str, scope: anyio.CancelScope) -> None:
+        with scope:
+            permit = await limiter.acquire(KEY)
+            # On trio, a task that was granted its permit may only learn here of its cancellation.
+            try:
+                await anyio.lowlevel.checkpoint()
+                got.append(name)
+            except BaseException:
+                limiter.ignored(permit)
+                raise
+
+    held = await limiter.acquire(KEY)
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait, "cancelled", scope)
+        await wait_all_tasks_blocked()
+        group.start_soon(wait, "next", anyio.CancelScope())
+        await wait_all_tasks_blocked()
+        moves: list[Callable[[], object]] = [partial(limiter.ignored, held), scope.cancel]
+        for move in moves if first == "release" else reversed(moves):
+            move()
+    assert got == ["next"]
+    assert await counts(limiter) == (1, 0)
+
+
+MOVES = st.lists(
+    st.tuples(st.sampled_from(["start", "finish", "cancel", "pass"]), st.integers(0, 9)),
+    max_size=60,
+)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@given(limit=st.integers(1, 4), moves=MOVES)
+@settings(max_examples=60, deadline=None)
+def test_permits_are_conserved_whatever_happens(
+    backend: str, limit: int, moves: list[tuple[str, int]]
+) -> None:
+    async def play() -> None:
+        limiter = Limiter(FixedLimit(limit))
+        holding: set[int] = set()
+        scopes: list[anyio.CancelScope] = []
+        finished: list[anyio.Event] = []
+
+        async def hold(number: int) -> None:
+            with scopes[number]:
+                permit = await limiter.acquire(KEY)
+                holding.add(number)
+                assert len(holding) <= limit
+                try:
+                    await finished[number].wait()
+                finally:
+                    holding.remove(number)
+                    limiter.ignored(permit)
+
+        async with anyio.create_task_group() as group:
+            for move, number in moves:
+                if move == "start":
+                    scopes.append(anyio.CancelScope())
+                    finished.append(anyio.Event())
+                    group.start_soon(hold, len(scopes) - 1)
+                elif move == "pass":
+                    await wait_all_tasks_blocked()
+                    assert limiter.in_flight == len(holding)
+                    assert len(holding) == limit or limiter.waiting == 0
+                elif number < len(scopes):
+                    if move == "finish":
+                        finished[number].set()
+                    else:
+                        scopes[number].cancel()
+            await wait_all_tasks_blocked()
+            assert limiter.in_flight == len(holding) <= limit
+            for event in finished:
+                event.set()
+        assert await counts(limiter) == (0, 0)
+
+    anyio.run(play, backend=backend)

@@ -1,0 +1,131 @@
+"""RetryPolicy and Backoff as values."""
+
+import copy
+import pickle
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+from tenacity import (
+    RetryCallState,
+    stop_after_attempt,
+    stop_after_delay,
+    stop_never,
+    wait_fixed,
+    wait_random,
+)
+
+from asyncinvoke import Backoff, ConfigurationError, FailureKind, RetryPolicy
+
+BACKOFF = Backoff(wait=wait_fixed(1), stop=stop_after_attempt(2))
+OTHER = Backoff(wait=wait_fixed(2), stop=stop_never)
+
+
+def test_a_policy_repeats_nothing_unless_it_is_told_to() -> None:
+    for policy in (RetryPolicy(), RetryPolicy.never()):
+        assert [policy.backoff(kind) for kind in FailureKind] == [None] * len(FailureKind)
+
+
+def test_each_kind_has_the_backoff_of_its_name() -> None:
+    for kind in FailureKind:
+        policy = RetryPolicy(**{kind.value: BACKOFF})  # type: ignore[arg-type]
+        assert policy.backoff(kind) is BACKOFF
+        assert [k for k in FailureKind if policy.backoff(k) is not None] == [kind]
+
+
+def test_service_is_a_preset_on_the_class_and_a_backoff_on_a_policy() -> None:
+    preset = RetryPolicy.service()
+    assert isinstance(preset, RetryPolicy)
+    assert isinstance(preset.service, Backoff)
+    assert RetryPolicy().service is None
+    assert RetryPolicy(service=BACKOFF).service is BACKOFF
+    assert RetryPolicy(service=None).service is None
+
+
+@pytest.mark.parametrize("preset", [RetryPolicy.service(), RetryPolicy.batch()])
+def test_a_preset_repeats_all_but_what_the_function_or_the_service_refused(
+    preset: RetryPolicy,
+) -> None:
+    repeated = {kind for kind in FailureKind if preset.backoff(kind) is not None}
+    assert repeated == set(FailureKind) - {FailureKind.FUNCTION, FailureKind.REJECTED}
+
+
+def test_one_kind_can_be_replaced() -> None:
+    preset = RetryPolicy.service()
+    changed = replace(preset, throttled=OTHER)
+    assert changed.throttled is OTHER
+    assert changed.service is preset.service
+    assert replace(preset, service=OTHER).service is OTHER
+    assert replace(preset, service=None).service is None
+    assert replace(preset, service=None).transport is preset.transport
+
+
+def test_a_policy_is_frozen_and_compares_by_its_values() -> None:
+    policy = RetryPolicy(service=BACKOFF)
+    assert policy == RetryPolicy(service=BACKOFF)
+    assert policy != RetryPolicy(service=OTHER)
+    assert policy != RetryPolicy()
+    assert len({policy, RetryPolicy(service=BACKOFF)}) == 1
+    for name in ("service", "throttled"):
+        with pytest.raises(FrozenInstanceError):
+            setattr(policy, name, OTHER)
+
+
+def test_a_policy_shows_what_it_holds() -> None:
+    shown = repr(RetryPolicy(service=BACKOFF))
+    assert shown.startswith("RetryPolicy(throttled=None, not_ready=None, service=Backoff(")
+    assert "_preset" not in repr(RetryPolicy())
+
+
+@pytest.mark.parametrize("preset", [RetryPolicy.service(), RetryPolicy.batch(), RetryPolicy()])
+def test_a_policy_is_pickled_and_copied_whole(preset: RetryPolicy) -> None:
+    for copied in (pickle.loads(pickle.dumps(preset)), copy.deepcopy(preset)):
+        assert type(copied) is RetryPolicy
+        assert [copied.backoff(kind) is None for kind in FailureKind] == [
+            preset.backoff(kind) is None for kind in FailureKind
+        ]
+    assert copy.copy(preset) == preset
+
+
+async def awaited(state: object) -> float:
+    return 1.0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"wait": 1, "stop": stop_never},
+        {"wait": wait_fixed(1), "stop": 3},
+        {"wait": None, "stop": stop_never},
+        {"wait": wait_fixed(1), "stop": None},
+        {"wait": awaited, "stop": stop_never},
+        {"wait": wait_fixed(1), "stop": stop_never, "when": "Busy"},
+        {"wait": wait_fixed(1), "stop": stop_never, "when": awaited},
+    ],
+)
+def test_a_backoff_takes_plain_functions_only(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="must be a plain callable"):
+        Backoff(**options)
+
+
+def test_composed_strategies_are_taken() -> None:
+    def own(state: RetryCallState) -> float:
+        return 0.0
+
+    Backoff(
+        wait=wait_fixed(1) + wait_random(0, 1),
+        stop=(stop_after_attempt(3) | stop_after_delay(9)) & stop_never,
+    )
+    Backoff(wait=own, stop=lambda state: True)
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_a_policy_takes_backoffs_only(kind: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{kind}=3 must be a Backoff or None"):
+        RetryPolicy(**{kind: 3})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+def test_the_longest_hint_is_a_positive_number(seconds: float) -> None:
+    with pytest.raises(ConfigurationError, match=r"max_retry_after=.* must be a positive number"):
+        RetryPolicy(max_retry_after=seconds)

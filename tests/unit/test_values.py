@@ -1,0 +1,67 @@
+"""Response, Outcome, Delivery and ThrottleReason."""
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+
+from asyncinvoke import Delivery, Outcome, RejectedError, Request, Response, ThrottleReason
+from asyncinvoke.model.response import Reply
+
+SECRET = "correct-horse-battery-staple"
+
+
+def test_a_response_decodes_with_the_codec_that_it_was_given() -> None:
+    assert Response(status_code=200, payload=b'{"a": 1}').json() == {"a": 1}
+    assert Response(status_code=202, payload=b"").json() is None
+    assert Response(status_code=200, payload=b"x", decode=bytes.decode).json() == "x"
+    with pytest.raises(ValueError, match="Expecting value"):
+        Response(status_code=200, payload=b"x").json()
+
+
+def test_a_response_is_pickled_without_its_codec() -> None:
+    response = Response(
+        status_code=200, payload=b'"a"', request_id="r", decode=lambda body: body.hex()
+    )
+    copied = pickle.loads(pickle.dumps(response))
+    assert copied == response
+    assert copied.json() == "a"
+    assert copy.copy(response) == response
+
+
+def test_neither_payload_nor_log_shows_in_a_repr() -> None:
+    body = SECRET.encode()
+    for value in (
+        Response(status_code=200, payload=body, log_result=SECRET),
+        Reply(status_code=200, payload=body, log_result=SECRET),
+        Request(payload=SECRET),
+    ):
+        assert SECRET not in repr(value)
+
+
+def test_an_outcome_unwraps_to_its_response_or_its_error() -> None:
+    response = Response(status_code=200, payload=b"")
+    good = Outcome(index=0, response=response, started=0, elapsed=0)
+    assert good.ok
+    assert good.unwrap() is response
+    error = RejectedError("no", function_name="f", delivery=Delivery.REJECTED)
+    bad = Outcome(index=1, error=error, started=0, elapsed=0)
+    assert not bad.ok
+    with pytest.raises(RejectedError) as caught:
+        bad.unwrap()
+    assert caught.value is error
+
+
+def test_a_delivery_is_the_furthest_of_its_attempts() -> None:
+    order = [Delivery.NOT_SENT, Delivery.REJECTED, Delivery.UNKNOWN, Delivery.EXECUTED]
+    assert list(Delivery) == order
+    for last, furthest in enumerate(order):
+        assert Delivery.of_all([furthest, None, *order[:last]]) is furthest
+    assert Delivery.of_all([]) is Delivery.NOT_SENT
+    assert [delivery for delivery in order if delivery.may_have_run] == order[2:]
+
+
+@pytest.mark.parametrize("reason", ["BrandNewLimitExceeded", "", "unknown", None, 7])
+def test_a_throttle_reason_that_is_not_known_is_unknown(reason: Any) -> None:
+    assert ThrottleReason(reason) is ThrottleReason.UNKNOWN

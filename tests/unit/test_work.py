@@ -1,0 +1,115 @@
+"""One item of a map: its options, its key, and that whatever is wrong with it is its outcome."""
+
+from typing import Any
+
+import pytest
+
+from asyncinvoke import InvalidRequestError, Outcome, RejectedError, Request, RetryPolicy
+from asyncinvoke.engine.options import Options, check_timeout
+from asyncinvoke.engine.work import ItemWork
+from asyncinvoke.model.payload import decode_json, encode_json
+
+from .doubles import OK, REJECTED, Engine, engine
+
+
+def work_of(machine: Engine, key: Any = None, **options: Any) -> ItemWork:
+    return ItemWork(
+        machine.executor,
+        Options(function_name="work", retry=RetryPolicy(), decode=decode_json, **options),
+        key=key,
+        encode=encode_json,
+        clock=machine.clock,
+    )
+
+
+async def outcome_of(item: object, *answers: Any, key: Any = None, **options: Any) -> Outcome:
+    return await work_of(engine(*answers), key, **options)(3, item)
+
+
+@pytest.mark.anyio
+async def test_an_item_becomes_the_outcome_of_its_index_and_key() -> None:
+    good = await outcome_of({"id": "a"}, OK, key=lambda item: item["id"])
+    assert (good.index, good.key, good.ok) == (3, "a", True)
+    assert good.attempts == good.unwrap().attempts
+    bad = await outcome_of({"id": "b"}, REJECTED, key=lambda item: item["id"])
+    assert (bad.index, bad.key, bad.response) == (3, "b", None)
+    assert isinstance(bad.error, RejectedError)
+    assert bad.attempts == bad.error.attempts
+    assert len(bad.attempts) == 1
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {1, 2},
+        b"x" * 6_291_457,
+        Request(function_name="no such name"),
+        Request(qualifier="a b"),
+        Request(timeout=-1),
+        Request(payload={1}, key="mine"),
+        Request(client_context={"k": {1}}),
+        Request(invocation_type="event"),  # type: ignore[arg-type]
+    ],
+    ids=repr,
+)
+@pytest.mark.anyio
+async def test_an_item_that_cannot_be_sent_is_one_failed_outcome(item: object) -> None:
+    machine = engine()
+    outcome = await work_of(machine)(0, item)
+    assert isinstance(outcome.error, InvalidRequestError)
+    assert outcome.attempts == ()
+    assert machine.script.sent == []
+
+
+@pytest.mark.anyio
+async def test_an_item_that_cannot_be_encoded_keeps_its_key() -> None:
+    assert (await outcome_of({1}, key=lambda item: "named")).key == "named"
+    assert (await outcome_of(Request(payload={1}, key="own"))).key == "own"
+
+
+@pytest.mark.anyio
+async def test_a_key_that_cannot_be_found_is_one_failed_outcome() -> None:
+    outcome = await outcome_of({"secret": 1}, key=lambda item: item["id"])
+    assert str(outcome.error) == "key cannot name the payload: KeyError"
+
+
+@pytest.mark.anyio
+async def test_a_request_replaces_the_options_of_the_map_for_itself() -> None:
+    machine = engine(OK, OK, OK)
+    work = work_of(machine, key=str, qualifier="live", log_type="Tail", tenant_id="t")
+    await work(0, 1)
+    await work(1, Request(payload=2, qualifier="7", invocation_type="DryRun", tenant_id="u"))
+    outcome = await work(2, Request(payload=3, function_name="other", key="own"))
+    (first, _), (second, body), (third, _) = machine.script.sent
+    assert (str(first.target), first.log_type, first.tenant_id) == ("work:live", "Tail", "t")
+    assert (str(second.target), second.log_type, second.tenant_id) == ("work:7", "Tail", "u")
+    assert (second.invocation_type, body) == ("DryRun", b"2")
+    assert str(third.target) == "other"
+    assert outcome.key == "own"
+
+
+@pytest.mark.anyio
+async def test_an_event_of_its_own_has_the_limit_of_events() -> None:
+    large = b"x" * 1_048_577
+    outcome = await outcome_of(Request(payload=large, invocation_type="Event"), OK)
+    assert "Event takes at most 1048576 bytes" in str(outcome.error)
+    assert (await outcome_of(Request(payload=large), OK)).ok
+
+
+@pytest.mark.parametrize("options", [{"qualifier": "a b"}, {"timeout": 0}, {"tenant_id": ""}])
+@pytest.mark.anyio
+async def test_what_all_items_share_is_checked_before_any(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError):
+        work_of(engine(), **options)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), "1", True, -float("inf"), [1]])
+def test_a_timeout_is_a_number_above_nothing(timeout: Any) -> None:
+    with pytest.raises(InvalidRequestError, match=r"timeout .* must be a number of seconds"):
+        check_timeout(timeout)
+
+
+def test_an_infinite_timeout_is_none() -> None:
+    assert check_timeout(float("inf")) is None
+    assert check_timeout(None) is None
+    assert check_timeout(3) == 3.0
