@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Self, Unpack
 
+from asyncinvoke.engine.call import Call
 from asyncinvoke.engine.clock import SYSTEM_CLOCK, Clock
 from asyncinvoke.engine.execute import Executor
 from asyncinvoke.engine.fanout import MapRun, open_run
@@ -21,6 +22,9 @@ from asyncinvoke.policy.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke.policy.retry import RetryPolicy
 from asyncinvoke.telemetry import Hook
 from asyncinvoke.transport.base import LambdaClient
+
+_MOST_CALLS = 1024
+"""How many combinations of options are remembered as checked."""
 
 
 class Invoker:
@@ -98,6 +102,7 @@ class Invoker:
         self._decode = decode
         self._clock = clock
         self._tally = Tally()
+        self._calls: dict[tuple[object, ...], Call] = {}
         self._stack: AsyncExitStack | None = None
         self._executor: Executor | None = None
         if client is not None:
@@ -182,19 +187,35 @@ class Invoker:
                 `NotReadyError`, `RejectedError`, `ServiceError`, `TransportError` or
                 `DeadlineExceededError`.
         """
-        call = self._options(
+        key = (
             function_name,
-            timeout=timeout,
-            idempotent=idempotent,
-            retry=retry,
-            invocation_type=invocation_type,
-            log_type=log_type,
-            client_context=client_context,
-            qualifier=qualifier,
-            tenant_id=tenant_id,
-            durable_execution_name=durable_execution_name,
-            raise_on_function_error=raise_on_function_error,
-        ).check()
+            invocation_type,
+            log_type,
+            qualifier,
+            tenant_id,
+            durable_execution_name,
+            timeout,
+            idempotent,
+            None if retry is None else id(retry),
+            raise_on_function_error,
+        )
+        call = self._remembered(key) if client_context is None else None
+        if call is None:
+            call = self._options(
+                function_name,
+                timeout=timeout,
+                idempotent=idempotent,
+                retry=retry,
+                invocation_type=invocation_type,
+                log_type=log_type,
+                client_context=client_context,
+                qualifier=qualifier,
+                tenant_id=tenant_id,
+                durable_execution_name=durable_execution_name,
+                raise_on_function_error=raise_on_function_error,
+            ).check()
+            if client_context is None and durable_execution_name is None:
+                self._remember(key, call)
         body = encode_payload(
             payload, encode=self._encode, invocation_type=call.envelope.invocation_type
         )
@@ -362,6 +383,18 @@ class Invoker:
     def _check(self, function_name: str, options: InvokeOptions) -> None:
         given: dict[str, Any] = {"timeout": None, "idempotent": None, "retry": None, **options}
         self._options(function_name, **given).check()
+
+    def _remembered(self, key: tuple[object, ...]) -> Call | None:
+        try:
+            return self._calls.get(key)
+        except TypeError:  # an option of a wrong type; checking it says so
+            return None
+
+    def _remember(self, key: tuple[object, ...], call: Call) -> None:
+        # A call keeps its policy alive, so that no other policy can get the same id.
+        if len(self._calls) >= _MOST_CALLS:
+            self._calls.clear()
+        self._calls[key] = call
 
     def _open_executor(self) -> Executor:
         if self._executor is None:

@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from asyncinvoke.engine.source import open_source
+from asyncinvoke.engine.source import SyncSource, open_source
 from asyncinvoke.errors import InvalidRequestError
 from asyncinvoke.model.failure import FailureKind
 from asyncinvoke.model.outcome import Outcome
@@ -189,25 +189,34 @@ class MapRun:
 
     async def _take(self) -> tuple[int, object] | None:
         """Read the next item once the consumer has made room for its outcome."""
-        async with self._reading:
-            while not self._drained and self._read - self._taken >= (
-                self._concurrency + READ_AHEAD
-            ):
-                self._room = anyio.Event()
-                await self._room.wait()
-            if self._drained or self._workers > self._concurrency:
-                return None
-            try:
-                item = await self._source.next()
-            except StopAsyncIteration:
-                self._drained = True
-                return None
-            except Exception as error:  # noqa: BLE001  # the consumer gets it, as itself
-                self._fail(error)
-                return None
-            index = self._read
-            self._read += 1
-            return index, item
+        source = self._source
+        try:
+            if self._has_room and isinstance(source, SyncSource):
+                return self._numbered(source.next_nowait()) if self._may_read else None
+            # One worker waits for all, or each outcome that is taken would wake every one of them.
+            async with self._reading:
+                while not (self._has_room or self._drained):
+                    self._room = anyio.Event()
+                    await self._room.wait()
+                return self._numbered(await source.next()) if self._may_read else None
+        except StopAsyncIteration:
+            self._drained = True
+        except Exception as error:  # noqa: BLE001  # the consumer gets it, as itself
+            self._fail(error)
+        return None
+
+    def _numbered(self, item: object) -> tuple[int, object]:
+        index = self._read
+        self._read += 1
+        return index, item
+
+    @property
+    def _has_room(self) -> bool:
+        return self._read - self._taken < self._concurrency + READ_AHEAD
+
+    @property
+    def _may_read(self) -> bool:
+        return not self._drained and self._workers <= self._concurrency
 
     def _fail(self, error: Exception) -> None:
         self._drained = True
@@ -218,21 +227,21 @@ class MapRun:
             self._succeeded += 1
         else:
             self._failed += 1
-        self._attempts += len(outcome.attempts)
-        self._throttled += sum(
-            attempt.kind is FailureKind.THROTTLED for attempt in outcome.attempts
-        )
+        for attempt in outcome.attempts:
+            self._attempts += 1
+            self._throttled += attempt.kind is FailureKind.THROTTLED
 
     def _put(self, index: int, outcome: Outcome | None) -> None:
         """Hand an outcome over, or close its gap in the order if there is none."""
-        self._early[index] = outcome
-        if not self._ordered:
-            self._next_index = index
-        while self._next_index in self._early:
-            due = self._early.pop(self._next_index)
-            if due is not None:
-                self._ready.append(due)
-            self._next_index += 1
+        if self._ordered:
+            self._early[index] = outcome
+            while self._next_index in self._early:
+                due = self._early.pop(self._next_index)
+                if due is not None:
+                    self._ready.append(due)
+                self._next_index += 1
+        elif outcome is not None:
+            self._ready.append(outcome)
         self._changed.set()
 
 

@@ -16,6 +16,10 @@ class SyncSource:
 
     async def next(self) -> object:
         """Read an item, or raise `StopAsyncIteration`."""
+        return self.next_nowait()
+
+    def next_nowait(self) -> object:
+        """Read an item at once, or raise `StopAsyncIteration`."""
         try:
             return next(self._items)
         except StopIteration:

@@ -24,10 +24,12 @@ Decode: TypeAlias = Callable[[bytes], Any]
 """Turns the bytes that came back into what `Response.json()` returns."""
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def encode_json(value: Any) -> bytes:
     """Encode a value as compact UTF-8 JSON; NaN and infinities are refused, as in JSON itself."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
+    return _ENCODER.encode(value).encode()
 
 
 def decode_json(payload: bytes) -> Any:

@@ -17,32 +17,42 @@ LARGEST_STEP = 0.2
 """The largest part of a round that time alone adds at once, so that growth is spread out."""
 
 FIRST_CUT = 0.05
-"""How far to go below the ceiling at the first throttle."""
+"""How far to go below the ceiling at the first throttle, as a part of it, as are all cuts."""
 
-STEADY_CUTS = (0.06, 0.04, 0.02)
+STEADY_CUTS = (0.04, 0.02, 0.01)
 """How far to go below a ceiling that was found again, the first, second and further times."""
 
+LEAST_CUT = 0.5
+"""The smallest of these cuts, in attempts: the limit comes back to what was admitted."""
+
 ROOM_CUT = 0.1
-"""How far to go below it now and then, to leave room for a newcomer."""
-
-SHARED_CUT = 0.2
-"""How far to go below a ceiling that has come down: others want a part of it, or it fell."""
-
-SAME_CEILING = 0.05
-"""By how much ceilings may differ and still be the same."""
+"""How far to go below a steady ceiling now and then, to leave room for a newcomer."""
 
 ROOM_AFTER = 8
-"""How often a ceiling is found again before room is left; doubles each time nobody takes it."""
+"""How often a ceiling is found again before that; twice as often each time that nobody came."""
 
 ROOM_AFTER_MOST = 32
+"""The most that this number grows to."""
+
+SHARED_CUT = 0.2
+"""How far to go below a ceiling that has come down: it fell, or others want their part."""
+
+SAME_CEILING = 0.05
+"""By how much two ceilings may differ and still be the same, as a part of them."""
+
+SETTLED = 1.0
+"""Rounds after a cut within which another throttle means that the cut was not deep enough."""
 
 CURVATURE = 0.02
-"""How steeply the way back to the ceiling starts, in attempts per round cubed, as in TCP CUBIC."""
+"""How steep the way back to the ceiling is, in attempts per round cubed, as in TCP CUBIC."""
 
-PROBE = 0.25
-"""How fast the limit rises through the ceiling, in attempts per round."""
+PROBE = 0.15
+"""How fast the limit starts to rise through the ceiling, in attempts per round."""
 
-PROBE_GROWTH = 3.0
+PROBE_SHARE = 0.0075
+"""The same for small limits, as a part of the ceiling: beside many others, probing costs more."""
+
+PROBE_GROWTH = 2.0
 """In how many rounds that speed grows by a factor of e."""
 
 
@@ -84,11 +94,6 @@ class ConcurrencyLimit:
         self._seen = 0.0
         self._in_use = False
 
-    @property
-    def ceiling(self) -> float | None:
-        """What was in flight when the last throttle came; `None` before the first."""
-        return self._ceiling
-
     def succeeded(self, *, now: float, in_flight: int) -> None:
         """Learn that an attempt was admitted.
 
@@ -110,13 +115,13 @@ class ConcurrencyLimit:
         """
         ceiling = max(min(float(in_flight), self._value), 1.0)
         cut, gives_way = self._judge(ceiling)
-        # At least one less: what was refused must not be sent before something else has ended.
-        self._value = max(min(ceiling * (1 - cut), ceiling - 1), float(self.minimum))
+        least = 1.0 if gives_way else LEAST_CUT
+        self._value = max(min(ceiling * (1 - cut), ceiling - least), float(self.minimum))
         self._plateau = self._value if gives_way else max(ceiling, self._value)
         self._rounds_to_plateau = math.cbrt((self._plateau - self._value) / CURVATURE)
         self._rounds = 0.0
         self._ceiling = ceiling
-        self.limit = int(self._value)
+        self.limit = int(self._value + 0.5)
 
     def _judge(self, ceiling: float) -> tuple[float, bool]:
         """Compare a ceiling with the last one: how deep to cut, and whether to come back slowly."""
@@ -127,8 +132,9 @@ class ConcurrencyLimit:
             # The first ceiling is that of a steep ramp, too high to compare with.
             self._found = 0
             return STEADY_CUTS[0], False
+        settled = self._rounds >= SETTLED
         # Half an attempt, so that a small ceiling has to be the very same.
-        if abs(ceiling - last) <= max(0.5, SAME_CEILING * ceiling):
+        if settled and abs(ceiling - last) <= max(0.5, SAME_CEILING * ceiling):
             self._found += 1
             if self._found < self._room_after:
                 return STEADY_CUTS[min(self._found, len(STEADY_CUTS)) - 1], False
@@ -137,7 +143,9 @@ class ConcurrencyLimit:
             return ROOM_CUT, True
         self._found = 0
         self._room_after = ROOM_AFTER
-        return (SHARED_CUT, True) if ceiling < last else (STEADY_CUTS[0], False)
+        if settled and ceiling > last:
+            return STEADY_CUTS[0], False
+        return SHARED_CUT, True
 
     def _advance(self, now: float, in_flight: int, step: float) -> None:
         was_in_use, self._in_use = self._in_use, in_flight >= self.limit
@@ -154,12 +162,12 @@ class ConcurrencyLimit:
             self._rounds += step
             grown = self._curve(self._rounds - self._rounds_to_plateau)
         self._value = min(max(self._value, grown), float(self.maximum))
-        self.limit = int(self._value)
+        self.limit = int(self._value + 0.5)
 
     def _curve(self, past: float) -> float:
         """Give the limit so many rounds past the plateau: flat near it, steep far from it."""
         if past < 0:
             return self._plateau + CURVATURE * past**3
         # Beyond 50 units the exponent only serves to overflow.
-        steep = math.expm1(min(past / PROBE_GROWTH, 50.0))
-        return self._plateau + PROBE * PROBE_GROWTH * steep
+        steep = PROBE_GROWTH * math.expm1(min(past / PROBE_GROWTH, 50.0))
+        return self._plateau + min(PROBE, PROBE_SHARE * self._plateau) * steep

@@ -14,7 +14,7 @@ class KeepaliveAiohttpSession(AIOHTTPSession):  # type: ignore[misc]
         defaults = {"socket_factory": keepalive_socket}
         super().__init__(*args, connector_args={**defaults, **(connector_args or {})}, **kwargs)
 
-    async def _get_session(self, proxy_url: str | None) -> Any:
+    async def _get_session(self, proxy_url: str | None) -> "_WithoutRedirects":
         return _WithoutRedirects(await super()._get_session(proxy_url))
 
 

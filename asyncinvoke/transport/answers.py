@@ -25,7 +25,7 @@ class AnswerReader:
 
         Args:
             status_code: The HTTP status.
-            headers: The headers, their names in lower case.
+            headers: The headers, to be had by name in lower case.
             body: The whole body.
         """
         if status_code >= 300:
@@ -41,7 +41,8 @@ class AnswerReader:
         )
 
     def _error(self, status_code: int, headers: Mapping[str, str], body: bytes) -> Exception:
-        answer = {"status_code": status_code, "headers": headers, "body": body, "context": {}}
+        lower = {name.lower(): value for name, value in headers.items()}
+        answer = {"status_code": status_code, "headers": lower, "body": body, "context": {}}
         try:
             parsed = self._parser.parse(answer, self._operation.output_shape)
             code = parsed.get("Error", {}).get("Code")

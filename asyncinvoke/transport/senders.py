@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiobotocore.awsrequest import AioAWSResponse
@@ -18,9 +19,12 @@ class Sender(Protocol):
     """Sends a request once and reads the whole answer."""
 
     async def send(
-        self, template: Template, headers: Mapping[str, str], payload: bytes
-    ) -> tuple[int, dict[str, str], bytes]:
-        """Return status, headers in lower case, and body; raises what the backend raises."""
+        self, template: Template, headers: dict[str, str], payload: bytes
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Return status, headers by name in lower case, and body; raises what the backend raises.
+
+        The headers are the sender's to change.
+        """
         ...
 
 
@@ -31,8 +35,8 @@ class SessionSender:
         self._http_session = http_session
 
     async def send(
-        self, template: Template, headers: Mapping[str, str], payload: bytes
-    ) -> tuple[int, dict[str, str], bytes]:
+        self, template: Template, headers: dict[str, str], payload: bytes
+    ) -> tuple[int, Mapping[str, str], bytes]:
         """Send a request once and read the whole answer."""
         request = AWSPreparedRequest(template.method, template.url, headers, payload, False)
         answer: AioAWSResponse = await self._http_session.send(request)
@@ -51,7 +55,7 @@ class AiohttpSender:
 
     def __init__(self, http_session: AIOHTTPSession) -> None:
         self._http_session = http_session
-        self._routes: dict[str, tuple[URL, str | None, Any]] = {}
+        self._routes: dict[str, _Route] = {}
 
     @staticmethod
     def reachable(http_session: Any) -> bool:
@@ -61,35 +65,40 @@ class AiohttpSender:
         )
 
     async def send(
-        self, template: Template, headers: Mapping[str, str], payload: bytes
-    ) -> tuple[int, dict[str, str], bytes]:
+        self, template: Template, headers: dict[str, str], payload: bytes
+    ) -> tuple[int, Mapping[str, str], bytes]:
         """Send a request once and read the whole answer."""
-        url, proxy, proxy_headers = self._route(template.url)
-        session = await self._http_session._get_session(proxy)  # noqa: SLF001
-        async with session.request(
+        route = self._routes.get(template.url) or await self._open_route(template.url)
+        headers["Accept-Encoding"] = "identity"
+        async with route.session.request(
             template.method,
-            url,
-            headers={**headers, "Accept-Encoding": "identity"},
+            route.url,
+            headers=headers,
             # aiohttp warns of bytes that it must copy at once.
             data=payload if len(payload) < LARGE else io.BytesIO(payload),
-            proxy=proxy,
-            proxy_headers=proxy_headers,
+            proxy=route.proxy,
+            proxy_headers=route.proxy_headers,
             allow_redirects=False,
         ) as answer:
-            body = await answer.read()
-        received = {
-            name.decode("utf-8").lower(): value.decode("utf-8")
-            for name, value in answer.raw_headers
-        }
-        return answer.status, received, body
+            return answer.status, answer.headers, await answer.read()
 
-    def _route(self, url: str) -> tuple[URL, str | None, Any]:
-        route = self._routes.get(url)
-        if route is None:
-            proxies = self._http_session._proxy_config  # noqa: SLF001
-            route = self._routes[url] = (
-                URL(url, encoded=True),
-                proxies.proxy_url_for(url),
-                proxies.proxy_headers_for(url),
-            )
+    async def _open_route(self, url: str) -> "_Route":
+        proxies = self._http_session._proxy_config  # noqa: SLF001
+        proxy = proxies.proxy_url_for(url)
+        route = self._routes[url] = _Route(
+            url=URL(url, encoded=True),
+            proxy=proxy,
+            proxy_headers=proxies.proxy_headers_for(url),
+            session=await self._http_session._get_session(proxy),  # noqa: SLF001
+        )
         return route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Route:
+    """How requests for one URL travel."""
+
+    url: URL
+    proxy: str | None
+    proxy_headers: Any
+    session: Any

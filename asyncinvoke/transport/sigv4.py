@@ -1,8 +1,9 @@
 """AWS Signature Version 4 for requests that differ only in time, credentials and payload."""
 
-import hashlib
 import hmac
-from typing import Protocol
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Protocol
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 
@@ -33,7 +34,7 @@ class Credentials(Protocol):
 
 
 class Signer:
-    """Signs one kind of request; the key of the day is derived once.
+    """Signs one kind of request. What is the same for all requests of a second is kept.
 
     Args:
         canonical: The canonical request up to the payload's hash, with `DATE` and `TOKEN` in it.
@@ -42,24 +43,14 @@ class Signer:
         service: The signing name of the credential scope.
     """
 
-    __slots__ = (
-        "_canonical",
-        "_day",
-        "_key",
-        "_region",
-        "_scope",
-        "_secret",
-        "_service",
-        "_signed_headers",
-    )
+    __slots__ = ("_canonical", "_moment", "_region", "_service", "_signed_headers")
 
     def __init__(self, *, canonical: str, signed_headers: str, region: str, service: str) -> None:
         self._canonical = canonical
         self._signed_headers = signed_headers
         self._region = region
         self._service = service
-        self._day = self._secret = self._scope = ""
-        self._key = b""
+        self._moment: _Moment | None = None
 
     def authorization(self, credentials: Credentials, timestamp: str, payload: bytes) -> str:
         """Return the `Authorization` header of a request.
@@ -69,23 +60,53 @@ class Signer:
             timestamp: The time as it is in `X-Amz-Date`.
             payload: The body.
         """
-        if timestamp[:8] != self._day or credentials.secret_key != self._secret:
-            self._derive(credentials.secret_key, timestamp[:8])
+        moment = self._moment
+        if (
+            moment is None
+            or moment.timestamp != timestamp
+            or moment.secret != credentials.secret_key
+            or moment.access_key != credentials.access_key
+            or moment.token != credentials.token
+        ):
+            moment = self._moment = self._at(credentials, timestamp)
+        canonical = moment.canonical.copy()
+        canonical.update(sha256(payload).hexdigest().encode())
+        to_sign = moment.to_sign + canonical.hexdigest().encode()
+        return moment.authorization + hmac.digest(moment.key, to_sign, "sha256").hex()
+
+    def _at(self, credentials: Credentials, timestamp: str) -> "_Moment":
+        day = timestamp[:8]
+        key = f"AWS4{credentials.secret_key}".encode()
+        for part in (day, self._region, self._service, "aws4_request"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        scope = f"{day}/{self._region}/{self._service}/aws4_request"
         canonical = self._canonical.replace(DATE, timestamp)
         if credentials.token is not None:
             canonical = canonical.replace(TOKEN, " ".join(credentials.token.split()))
-        canonical += hashlib.sha256(payload).hexdigest()
-        digest = hashlib.sha256(canonical.encode()).hexdigest()
-        to_sign = f"{ALGORITHM}\n{timestamp}\n{self._scope}\n{digest}"
-        signature = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
-        return (
-            f"{ALGORITHM} Credential={credentials.access_key}/{self._scope}, "
-            f"SignedHeaders={self._signed_headers}, Signature={signature}"
+        return _Moment(
+            timestamp=timestamp,
+            access_key=credentials.access_key,
+            secret=credentials.secret_key,
+            token=credentials.token,
+            key=key,
+            canonical=sha256(canonical.encode()),
+            to_sign=f"{ALGORITHM}\n{timestamp}\n{scope}\n".encode(),
+            authorization=(
+                f"{ALGORITHM} Credential={credentials.access_key}/{scope}, "
+                f"SignedHeaders={self._signed_headers}, Signature="
+            ),
         )
 
-    def _derive(self, secret: str, day: str) -> None:
-        key = f"AWS4{secret}".encode()
-        for part in (day, self._region, self._service, "aws4_request"):
-            key = hmac.digest(key, part.encode(), "sha256")
-        self._key, self._secret, self._day = key, secret, day
-        self._scope = f"{day}/{self._region}/{self._service}/aws4_request"
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class _Moment:
+    """What all requests of one second have in common. Holds secrets, so it shows nothing."""
+
+    timestamp: str
+    access_key: str
+    secret: str
+    token: str | None
+    key: bytes
+    canonical: Any
+    to_sign: bytes
+    authorization: str

@@ -6,7 +6,6 @@ gives back the very signature that aiobotocore computed.
 """
 
 import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,29 +28,26 @@ _capturing: ContextVar[bool] = ContextVar("_capturing", default=False)
 class Template:
     """One request without what differs from call to call."""
 
-    __slots__ = ("_headers", "_signer", "method", "url")
+    __slots__ = ("_headers", "_in_lambda", "_signer", "method", "url")
 
-    def __init__(
-        self, *, method: str, url: str, headers: tuple[tuple[str, str], ...], signer: Signer
-    ) -> None:
+    def __init__(self, *, method: str, url: str, headers: dict[str, str], signer: Signer) -> None:
         self.method = method
         self.url = url
         self._headers = headers
         self._signer = signer
+        # There, botocore passes on the trace of the moment; it is not signed.
+        self._in_lambda = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
     def headers(self, credentials: Credentials, timestamp: str, payload: bytes) -> dict[str, str]:
         """Return the headers of a request that leaves now."""
-        headers = dict(self._headers)
+        headers = self._headers.copy()
         headers["X-Amz-Date"] = timestamp
         if credentials.token is not None:
             headers["X-Amz-Security-Token"] = credentials.token
         headers["Authorization"] = self._signer.authorization(credentials, timestamp, payload)
-        headers["amz-sdk-invocation-id"] = str(uuid.uuid4())
+        headers["amz-sdk-invocation-id"] = _new_id()
         headers["Content-Length"] = str(len(payload))
-        # Inside Lambda, botocore passes on the trace; it is not signed.
-        if "AWS_LAMBDA_FUNCTION_NAME" in os.environ and (
-            trace_id := os.environ.get("_X_AMZN_TRACE_ID")
-        ):
+        if self._in_lambda and (trace_id := os.environ.get("_X_AMZN_TRACE_ID")):
             headers[_TRACE_ID] = quote(trace_id, safe="-=;:+&[]{}\"',")
         return headers
 
@@ -126,13 +122,20 @@ def _take_apart(request: Any, credentials: Credentials) -> Template:
     template = Template(
         method=request.method,
         url=request.url,
-        headers=tuple((k, v) for k, v in headers.items() if k != _TRACE_ID),
+        headers={name: value for name, value in headers.items() if name != _TRACE_ID},
         signer=signer,
     )
     again = template.headers(credentials, timestamp, b"")
     if algorithm != "AWS4-HMAC-SHA256" or again["Authorization"] != authorization or not day:
         raise UnsuitableError("its signature is not that of the request as it was seen")
     return template
+
+
+def _new_id() -> str:
+    """Give a random UUID (version 4), without the detour through `uuid.UUID`."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def _text(value: str | bytes) -> str:
