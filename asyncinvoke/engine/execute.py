@@ -9,7 +9,7 @@ from asyncinvoke.engine.call import Call
 from asyncinvoke.engine.clock import Clock
 from asyncinvoke.engine.failures import error_for, function_error_for
 from asyncinvoke.engine.limiter import Limiter
-from asyncinvoke.engine.scopes import function_key
+from asyncinvoke.engine.scopes import FunctionKey, function_key
 from asyncinvoke.engine.tally import Tally
 from asyncinvoke.errors import DeadlineExceededError, FunctionError, GaveUp, InvocationError
 from asyncinvoke.model.attempt import Attempt
@@ -34,7 +34,7 @@ class Executor:
         self._limiter = limiter
         self._clock = clock
         self._tally = tally
-        self._balances: dict[tuple[RetryBudget, str], Balance] = {}
+        self._balances: dict[tuple[RetryBudget, FunctionKey], Balance] = {}
 
     async def execute(self, call: Call, payload: bytes) -> Response | InvocationError:
         """Execute a call; an error is returned, not raised. Only cancellation is raised."""
@@ -86,7 +86,7 @@ class Executor:
         budget = call.policy.budget
         if budget is None:
             return None
-        key = (budget, call.envelope.target.function_name)
+        key = (budget, function_key(call.envelope))
         balance = self._balances.get(key)
         if balance is None:
             balance = self._balances[key] = Balance(budget, now=self._clock.monotonic())

@@ -61,15 +61,16 @@ class DirectTransport:
             else SessionSender(http_session)
         )
         self._templates: dict[tuple[Envelope, bool], Template] = {}
-        self._handlers: object = self._registered()
+        self._handlers: object = self._emitter._lookup_cache  # noqa: SLF001
         self._aside = self._has_foreign_handlers()
         self._second = 0
         self._timestamp = ""
 
     async def send(self, envelope: Envelope, payload: bytes) -> Reply | Failure:
         """Send once and read the whole answer; a failure is a value."""
-        if self._registered() is not self._handlers:
-            self._handlers = self._registered()
+        # botocore replaces this cache whenever a handler is registered or removed.
+        if self._emitter._lookup_cache is not self._handlers:  # noqa: SLF001
+            self._handlers = self._emitter._lookup_cache  # noqa: SLF001
             self._aside = self._has_foreign_handlers()
         credentials = self._signer._credentials  # noqa: SLF001
         if self._aside or credentials is None:
@@ -101,10 +102,6 @@ class DirectTransport:
             self._second = second
             self._timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
         return self._timestamp
-
-    def _registered(self) -> object:
-        # botocore replaces this cache whenever a handler is registered or removed.
-        return self._emitter._lookup_cache  # noqa: SLF001
 
     def _has_foreign_handlers(self) -> bool:
         for event in _EVENTS:

@@ -88,7 +88,7 @@ class AiohttpSender:
         route = self._routes[url] = _Route(
             url=URL(url, encoded=True),
             proxy=proxy,
-            proxy_headers=proxies.proxy_headers_for(url),
+            proxy_headers=None if proxy is None else proxies.proxy_headers_for(url),
             session=await self._http_session._get_session(proxy),  # noqa: SLF001
         )
         return route

@@ -1,0 +1,120 @@
+"""Where the direct transport cannot send what the client would send, it leaves it to the client."""
+
+import logging
+from typing import Any
+
+import pytest
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore import UNSIGNED
+
+from asyncinvoke import ConfigurationError, Invoker
+from asyncinvoke.testing import FaultEndpoint
+from asyncinvoke.transport.choose import open_transport
+from asyncinvoke.transport.client import ClientTransport
+from asyncinvoke.transport.direct import DirectTransport
+from asyncinvoke.transport.senders import AiohttpSender, SessionSender
+
+from .test_same_bytes import httpx_on_trio
+
+pytestmark = pytest.mark.anyio
+
+ONCE = AioConfig(retries={"total_max_attempts": 1})
+
+
+def open_client(endpoint: FaultEndpoint, **config: Any) -> Any:
+    place = httpx_on_trio({"region_name": "eu-west-1", "endpoint_url": endpoint.url})
+    merged = ONCE.merge(AioConfig(**place.pop("config", {}), **config))
+    return AioSession().create_client("lambda", config=merged, **place)
+
+
+def stepped_aside(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "asyncinvoke"]
+
+
+async def test_the_installed_aiobotocore_has_every_private_name_that_direct_relies_on() -> None:
+    """If this fails, everybody falls back to the reference transport; see `transport/direct.py`."""
+    async with FaultEndpoint() as endpoint, open_client(endpoint) as client:
+        with open_transport(client, "direct") as transport:
+            assert isinstance(transport, DirectTransport)
+            http_session = client._endpoint.http_session
+            expected = AiohttpSender if "aiohttp" in repr(http_session).lower() else SessionSender
+            assert isinstance(transport._sender, expected)
+    async with FaultEndpoint() as endpoint, Invoker(endpoint_url=endpoint.url) as invoker:
+        assert invoker._executor is not None
+        sender = invoker._executor._transport._sender  # type: ignore[attr-defined]
+        assert isinstance(sender, expected)
+
+
+async def test_without_such_a_name_the_reference_transport_takes_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Without:
+        """A client of another version of aiobotocore."""
+
+        def __init__(self, client: Any) -> None:
+            self.meta, self.exceptions, self.invoke = client.meta, client.exceptions, client.invoke
+
+    with caplog.at_level(logging.DEBUG, logger="asyncinvoke"):
+        async with FaultEndpoint() as endpoint, open_client(endpoint) as client:
+            with open_transport(Without(client), "direct") as transport:
+                assert isinstance(transport, ClientTransport)
+    assert len(stepped_aside(caplog)) == 1
+
+
+async def test_a_handler_of_the_callers_own_sees_every_request_whenever_it_was_registered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    seen: list[str] = []
+
+    def add_header(request: Any, **_: object) -> None:
+        request.headers["x-own"] = "1"
+        seen.append(request.url)
+
+    with caplog.at_level(logging.DEBUG, logger="asyncinvoke"):
+        async with FaultEndpoint() as endpoint, open_client(endpoint) as client:
+            async with Invoker(client) as invoker:
+                await invoker.invoke("f")
+                assert stepped_aside(caplog) == []
+                client.meta.events.register("before-sign.lambda.Invoke", add_header)
+                await invoker.invoke("f")
+                await invoker.invoke("f")
+                client.meta.events.unregister("before-sign.lambda.Invoke", add_header)
+                await invoker.invoke("f")
+            own = [request.headers.get("x-own") for request in endpoint.requests("f")]
+    assert own == [None, "1", "1", None]
+    assert len(seen) == 2
+    assert len(stepped_aside(caplog)) == 1
+
+
+async def test_an_unsigned_client_stays_unsigned(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="asyncinvoke"):
+        async with (
+            FaultEndpoint() as endpoint,
+            open_client(endpoint, signature_version=UNSIGNED) as client,
+            Invoker(client) as invoker,
+        ):
+            for _ in range(3):
+                await invoker.invoke("f")
+            assert {"authorization" in r.headers for r in endpoint.requests("f")} == {False}
+    assert len(stepped_aside(caplog)) <= 1
+
+
+async def test_the_reference_transport_can_be_asked_for() -> None:
+    async with (
+        FaultEndpoint() as endpoint,
+        Invoker(endpoint_url=endpoint.url, transport="client") as invoker,
+    ):
+        assert invoker._executor is not None
+        assert isinstance(invoker._executor._transport, ClientTransport)
+    with pytest.raises(ConfigurationError, match="transport 'fast' must be"):
+        Invoker(transport="fast")  # type: ignore[arg-type]
+
+
+async def test_the_handlers_of_a_callers_client_are_as_before_when_the_invoker_closes() -> None:
+    async with FaultEndpoint() as endpoint, open_client(endpoint) as client:
+        emitter = client.meta.events._emitter._handlers
+        before = list(emitter.prefix_search("before-send.lambda.Invoke"))
+        async with Invoker(client) as invoker:
+            await invoker.invoke("f")
+        assert list(emitter.prefix_search("before-send.lambda.Invoke")) == before
