@@ -1,0 +1,43 @@
+"""What the README says of the command line, held against the command line."""
+
+import re
+from pathlib import Path
+
+import click
+
+from asyncinvoke.cli.app import app
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def commands() -> dict[str, click.Command]:
+    context = click.Context(app)
+    found = {name: app.get_command(context, name) for name in app.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
+
+
+def test_every_command_is_in_the_readme() -> None:
+    for name in commands():
+        assert f"asyncinvoke {name}" in README
+
+
+def test_every_option_in_the_readme_is_an_option_of_its_command() -> None:
+    for line in re.findall(r"^asyncinvoke (.*)$", README, re.MULTILINE):
+        name, *words = line.split("#")[0].split()
+        known = {option for parameter in commands()[name].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_every_command_and_every_option_has_a_help_text() -> None:
+    for name, command in commands().items():
+        assert command.help, name
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, f"{name} {parameter.opts}"
+
+
+def test_the_exit_statuses_of_the_readme_are_those_of_the_help() -> None:
+    documented = set(re.findall(r"^\| (\d+) \| ", README, re.MULTILINE))
+    assert documented == {"0", "1", "2", "130", "141"}
+    help_text = app.get_help(click.Context(app))
+    assert documented <= set(re.findall(r"^ +(\d+) ", help_text, re.MULTILINE))
