@@ -2,14 +2,21 @@
 
 import time
 
+import anyio
 import anyio.lowlevel
+
+
+SHORT = 0.05
+"""Sleeps of up to so many seconds are real. A limiter that waits for what is in flight sleeps so,
+and if that took no time, the clock would run away from the answers."""
 
 
 class InstantClock:
     """Passes for an invoker's clock: `Invoker(..., clock=InstantClock())`.
 
     A sleep returns at once and moves the clock on by its seconds, so that deadlines, budgets and
-    histories see the time pass. Between sleeps it runs with the machine's clock.
+    histories see the time pass. Sleeps of up to 0.05 s are real, so that answers on their way can
+    arrive. Between sleeps the clock runs with the machine's.
     """
 
     def __init__(self) -> None:
@@ -28,5 +35,8 @@ class InstantClock:
     async def sleep(self, seconds: float) -> None:
         """Move on by `seconds`; lets other tasks run, and may be cancelled."""
         self.slept.append(seconds)
+        if seconds <= SHORT:
+            await anyio.sleep(seconds)
+            return
         self._ahead += seconds
         await anyio.lowlevel.checkpoint()

@@ -15,6 +15,7 @@ from aiobotocore.session import AioSession
 
 from asyncinvoke import (
     Delivery,
+    FixedLimit,
     FunctionError,
     InvocationError,
     Invoker,
@@ -385,7 +386,7 @@ async def test_a_thousand_executions_with_mixed_faults_do_not_mix_up(transport: 
     async with (
         FaultEndpoint() as endpoint,
         open_invoker(
-            endpoint.url, transport=transport, silence=60, idempotent=True, limit=100
+            endpoint.url, transport=transport, silence=60, idempotent=True, limit=FixedLimit(100)
         ) as invoker,
     ):
         for number in range(1000):
