@@ -1,7 +1,8 @@
 """One execution: permit, attempt, verdict, wait, and again, until a response or an error."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Coroutine
+from typing import Any, NamedTuple
 
 import anyio
 
@@ -36,13 +37,20 @@ class Executor:
         self._tally = tally
         self._balances: dict[tuple[RetryBudget, FunctionKey], Balance] = {}
 
-    async def execute(self, call: Call, payload: bytes) -> Response | InvocationError:
+    def execute(
+        self, call: Call, payload: bytes
+    ) -> Coroutine[Any, Any, Response | InvocationError]:
         """Execute a call; an error is returned, not raised. Only cancellation is raised."""
         execution = _Execution(call, self._clock, self._balance(call))
         self._tally.executions += 1
         if call.timeout is None:
-            return await self._attempt_until_done(execution, payload)
-        with anyio.move_on_after(call.timeout):
+            return self._attempt_until_done(execution, payload)
+        return self._attempt_until_deadline(execution, payload, call.timeout)
+
+    async def _attempt_until_deadline(
+        self, execution: "_Execution", payload: bytes, timeout: float
+    ) -> Response | InvocationError:
+        with anyio.move_on_after(timeout):
             return await self._attempt_until_done(execution, payload)
         return execution.deadline_exceeded(self._limiter.describe(execution.key))
 

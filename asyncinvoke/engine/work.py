@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from asyncinvoke.engine.call import Call
 from asyncinvoke.engine.clock import Clock
 from asyncinvoke.engine.execute import Executor
 from asyncinvoke.engine.options import Options
@@ -46,8 +45,12 @@ class ItemWork:
         ended: Response | AsyncInvokeError
         attempts: tuple[Attempt, ...] = ()
         try:
-            key = self._name(item)
-            call, payload = self._read(item)
+            if isinstance(item, Request):
+                key = self._name(item.payload) if item.key is None else item.key
+                call, payload = self._options.overridden_by(item).check(), item.payload
+            else:
+                key = None if self._key is None else self._name(item)
+                call, payload = self._call, item
             body = encode_payload(
                 payload, encode=self._encode, invocation_type=call.envelope.invocation_type
             )
@@ -66,17 +69,9 @@ class ItemWork:
             elapsed=self._clock.monotonic() - began,
         )
 
-    def _read(self, item: object) -> tuple[Call, object]:
-        if not isinstance(item, Request):
-            return self._call, item
-        return self._options.overridden_by(item).check(), item.payload
-
-    def _name(self, item: object) -> str | None:
-        if isinstance(item, Request) and item.key is not None:
-            return item.key
+    def _name(self, payload: object) -> str | None:
         if self._key is None:
             return None
-        payload = item.payload if isinstance(item, Request) else item
         try:
             return self._key(payload)
         except Exception as error:
