@@ -1,11 +1,12 @@
 # Everything runs in environments of its own below this folder; each target does all of its set-up.
 
 PYTHON ?= python3
+PYTHON312 ?= python3.12
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types peers clean
+.PHONY: demo test bench lint types peers clean
 
 demo: $(VENV)/.demo  ## run the main job, offline
 	$(BIN)/asyncinvoke demo
@@ -19,6 +20,11 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## measure everything; tables and plots go to benchmarks/results
+	$(INSTALL) --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m benchmarks.peers --python $(PYTHON312)
+	$(BIN)/python -m benchmarks
 
 peers: $(VENV)/.dev  ## independent clients and servers, in environments of their own
 	$(BIN)/python tests/independent/peers.py

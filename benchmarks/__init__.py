@@ -1,0 +1,1 @@
+"""Measurements, each against an endpoint in a process of its own; figures are ratios of one run."""

@@ -1,0 +1,60 @@
+"""What the benchmarks share on the command line: `python -m benchmarks.NAME [--json] [numbers]`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """A measurement, and how to show what it found."""
+
+    name: str
+    """The module's name."""
+
+    description: str
+    """The module's docstring."""
+
+    numbers: Mapping[str, tuple[int, str]]
+    """Its options: a default and a sentence for each."""
+
+    measure: Callable[[argparse.Namespace], dict[str, Any]]
+    """Measures, and returns what JSON can hold."""
+
+    show: Callable[[dict[str, Any]], str]
+    """Gives what was measured as Markdown."""
+
+    plot: Callable[[dict[str, Any], Path], None] | None = None
+    """Draws it into a file."""
+
+    def main(self, arguments: Sequence[str] | None = None) -> None:
+        """Measure as the command line says and print what was found."""
+        options = self.options(arguments)
+        try:
+            found = self.measure(options)
+        except RuntimeError as error:
+            sys.exit(f"{self.name}: {error}")
+        print(json.dumps(found, indent=2) if options.json else self.show(found))
+
+    def options(self, arguments: Sequence[str] | None) -> argparse.Namespace:
+        """Read a command line; an empty one gives the defaults."""
+        parser = argparse.ArgumentParser(
+            prog=f"python -m benchmarks.{self.name}", description=self.description.split("\n\n")[0]
+        )
+        parser.add_argument("--json", action="store_true", help="print JSON, not tables")
+        for name, (default, sentence) in self.numbers.items():
+            parser.add_argument(
+                f"--{name}", type=_number, default=default, help=f"{sentence} (default: {default})"
+            )
+        return parser.parse_args(arguments)
+
+
+def _number(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return number

@@ -1,0 +1,203 @@
+"""What one invocation costs: CPU time and latency, by asyncinvoke and by the other clients.
+
+Every client runs in a process of its own with 32 invocations in flight and a payload of 16 bytes,
+against one endpoint on loopback that answers at once. CPU time is that of the client's process,
+user and system. The rounds are interleaved; a ratio compares a client with bare aiobotocore in the
+same round. Latency is measured with 200 in flight.
+"""
+
+import sys
+from argparse import Namespace
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from benchmarks import peers
+from benchmarks.canned import CannedEndpoint
+from benchmarks.command import Benchmark
+from benchmarks.parts import Parts
+from benchmarks.plots import bars
+from benchmarks.rounds import interleaved, machine, ratios, scaled, spread
+from benchmarks.tables import figure, table
+from benchmarks.worker import Worker
+
+IN_FLIGHT = 32
+MANY_IN_FLIGHT = 200
+BASELINE = "aiobotocore"
+FLOOR = "aiohttp"
+TRANSPORT = "direct transport alone"
+CLIENTS = (
+    "invoke",
+    "map",
+    "invoke, client transport",
+    "map, client transport",
+    BASELINE,
+    "aioboto3",
+    "boto3, threads",
+    "aws-sdk-lambda",
+    FLOOR,
+    TRANSPORT,
+)
+QUICKEST_AT_MANY = ("invoke", "map", BASELINE)
+
+
+def measure(options: Namespace) -> dict[str, Any]:
+    """Measure all clients that are there."""
+    pythons = dict.fromkeys(CLIENTS, sys.executable) | {peer.name: "" for peer in peers.PEERS}
+    pythons |= peers.installed()
+    there = [name for name in CLIENTS if pythons[name]]
+    with CannedEndpoint() as endpoint:
+        clients = _rounds(endpoint, {name: pythons[name] for name in there}, IN_FLIGHT, options)
+        busy = _rounds(
+            endpoint, {name: pythons[name] for name in QUICKEST_AT_MANY}, MANY_IN_FLIGHT, options
+        )
+        endpoint_cpu = endpoint.cpu_seconds() / endpoint.requests()
+    with Parts() as parts:
+        parts.measure(options.count)
+        repeated = [parts.measure(options.count) for _ in range(options.rounds)]
+    return {
+        "machine": machine(),
+        "rounds": options.rounds,
+        "count": max(options.count, IN_FLIGHT),
+        "baseline": BASELINE,
+        "in_flight": IN_FLIGHT,
+        "clients": _summary(clients),
+        "many_in_flight": MANY_IN_FLIGHT,
+        "latency": _summary(busy),
+        "parts": {name: spread([each[name] for each in repeated]) for name in repeated[0]},
+        "endpoint_cpu": endpoint_cpu,
+        "left_out": [name for name in CLIENTS if name not in there],
+    }
+
+
+def _rounds(
+    endpoint: CannedEndpoint, pythons: dict[str, str], in_flight: int, options: Namespace
+) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in pythons}
+    count = max(options.count, in_flight)
+    with ExitStack() as stack:
+        workers = {
+            name: stack.enter_context(
+                Worker(name, url=endpoint.url, in_flight=in_flight, python=python)
+            )
+            for name, python in pythons.items()
+        }
+        before = endpoint.requests()
+        for worker in workers.values():
+            worker.invoke(count)  # connections, caches and limits are at their best afterwards
+        for name in interleaved(list(workers), options.rounds):
+            found[name].append(workers[name].invoke(count))
+        arrived = endpoint.requests() - before
+    if arrived != (options.rounds + 1) * len(workers) * count:
+        raise RuntimeError(f"{arrived} requests arrived, which is not what was invoked")
+    return found
+
+
+def _summary(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    def values(name: str, metric: str) -> list[float]:
+        return [each[metric] for each in found[name]]
+
+    return {
+        name: {
+            **{metric: spread(values(name, metric)) for metric in ("cpu", "wall", "p50", "p99")},
+            "ratio": ratios(values(name, "cpu"), values(BASELINE, "cpu")),
+            "p99_ratio": ratios(values(name, "p99"), values(BASELINE, "p99")),
+        }
+        for name in found
+    }
+
+
+def show(found: dict[str, Any]) -> str:
+    """Give the tables."""
+    clients, latency = found["clients"], found["latency"]
+    costs = table(
+        ["client", "CPU per invocation, µs", "ratio to aiobotocore", "invocations per second"],
+        [
+            [
+                _label(name),
+                figure(each["cpu"], scale=1e6),
+                figure(each["ratio"], digits=2),
+                f"{1 / each['wall']['median']:.0f}",
+            ]
+            for name, each in sorted(clients.items(), key=lambda item: item[1]["cpu"]["median"])
+        ],
+    )
+    waits = table(
+        [
+            f"client, {found['many_in_flight']} in flight",
+            "p50, ms",
+            "p99, ms",
+            "p99 to aiobotocore",
+        ],
+        [
+            [
+                _label(name),
+                figure(each["p50"], scale=1e3, digits=1),
+                figure(each["p99"], scale=1e3, digits=1),
+                figure(each["p99_ratio"], digits=2),
+            ]
+            for name, each in latency.items()
+        ],
+    )
+    parts = table(
+        ["where the CPU time of `map` goes", "µs"],
+        [[name, f"{seconds * 1e6:.0f}"] for name, seconds in _shares(found).items()],
+    )
+    notes = (
+        f"{found['in_flight']} in flight; medians of {found['rounds']} interleaved rounds of "
+        f"{found['count']} invocations, lowest and highest in brackets. The endpoint's own process "
+        f"took {found['endpoint_cpu'] * 1e6:.0f} µs for each. {found['machine']}."
+    )
+    if found["left_out"]:
+        notes += f" Not installed, so left out: {', '.join(found['left_out'])}."
+    return f"{costs}\n\n{notes}\n\n{waits}\n\n{parts}"
+
+
+def _shares(found: dict[str, Any]) -> dict[str, float]:
+    cpu = {name: each["cpu"]["median"] for name, each in found["clients"].items()}
+    parts = {name: each["median"] for name, each in found["parts"].items()}
+    return {
+        "HTTP, as bare aiohttp": cpu[FLOOR],
+        "headers and signature": parts["signing"],
+        "reading the answer": parts["reading"],
+        "the rest of the transport": cpu[TRANSPORT] - cpu[FLOOR] - sum(parts.values()),
+        "`invoke`: checks, limits, history": cpu["invoke"] - cpu[TRANSPORT],
+        "`map`: hand-over and outcomes, less the checks": cpu["map"] - cpu["invoke"],
+        "all of it": cpu["map"],
+    }
+
+
+def _label(name: str) -> str:
+    ours = name.startswith(("invoke", "map"))
+    return (
+        f"**asyncinvoke {name}**" if ours else f"asyncinvoke {name}" if name == TRANSPORT else name
+    )
+
+
+def plot(found: dict[str, Any], path: Path) -> None:
+    """Draw the CPU time of each client."""
+    clients = {
+        _label(name).strip("*"): scaled(each["cpu"], 1e6)
+        for name, each in sorted(
+            found["clients"].items(), key=lambda item: item[1]["cpu"]["median"]
+        )
+    }
+    bars(
+        path,
+        clients,
+        label="CPU time per invocation, µs",
+        ours=[name for name in clients if name.startswith("asyncinvoke")],
+    )
+
+
+BENCHMARK = Benchmark(
+    name="overhead",
+    description=__doc__,
+    numbers={"rounds": (7, "how often"), "count": (1000, "invocations in a round")},
+    measure=measure,
+    show=show,
+    plot=plot,
+)
+
+if __name__ == "__main__":
+    BENCHMARK.main()

@@ -1,0 +1,69 @@
+"""The parts of the direct transport that do no I/O, each repeated on its own."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable
+
+from benchmarks.canned import BODY
+from benchmarks.child import Child
+from benchmarks.contestants import FUNCTION, REGION
+
+PAYLOAD = b'"%014d"' % 0
+
+
+class Parts(Child):
+    """The parts in a process of their own."""
+
+    def __init__(self) -> None:
+        super().__init__("parts")
+
+    def measure(self, count: int) -> dict[str, float]:
+        """Give the CPU seconds of each, from so many repetitions."""
+        return self.ask(count=count)
+
+
+async def _serve() -> None:
+    from multidict import CIMultiDict
+
+    from asyncinvoke.model.envelope import Envelope
+    from asyncinvoke.model.target import Target
+    from asyncinvoke.transport.answers import AnswerReader
+    from asyncinvoke.transport.session import open_client
+    from asyncinvoke.transport.template import capturing, make_template
+
+    async with open_client(
+        session=None, region_name=REGION, endpoint_url=None, config=None, max_pool_connections=1
+    ) as client:
+        # Where the transport reads them; no public name gives a client's credentials.
+        credentials = await client._request_signer._credentials.get_frozen_credentials()  # noqa: SLF001
+        with capturing(client):
+            template = await make_template(
+                client, Envelope(target=Target.parse(FUNCTION)), credentials
+            )
+        reader = AnswerReader(client)
+    headers = CIMultiDict(
+        {
+            "x-amzn-RequestId": "6f1a6d9c-5a0e-4b8e-9b0a-6d1f0c3a2b10",
+            "X-Amz-Executed-Version": "$LATEST",
+        }
+    )
+    parts: dict[str, Callable[[], object]] = {
+        "signing": lambda: template.headers(credentials, "20300101T000000Z", PAYLOAD),
+        "reading": lambda: reader.read(200, headers, BODY),
+    }
+    for line in sys.stdin:
+        count = json.loads(line)["count"]
+        print(json.dumps({name: _cpu(part, count) for name, part in parts.items()}), flush=True)
+
+
+def _cpu(part: Callable[[], object], count: int) -> float:
+    began = time.process_time()
+    for _ in range(count):
+        part()
+    return (time.process_time() - began) / count
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())
