@@ -2,7 +2,6 @@
 
 import math
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 
 def parse_retry_after(
@@ -34,6 +33,9 @@ def _seconds(value: str | None, now: float) -> float | None:
     number = _number(value)
     if number is not None or value is None:
         return number
+    # A date is rare, and its parser takes a tenth of the time that all of asyncinvoke does to import.
+    from email.utils import parsedate_to_datetime
+
     try:
         date = parsedate_to_datetime(value)
         # An HTTP date is in Greenwich time, also in the old forms that do not say so.
