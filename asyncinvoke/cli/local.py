@@ -10,7 +10,7 @@ from asyncinvoke.cli.errors import CommandError
 
 if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
-    from asyncinvoke.local import LocalLambda
+    from asyncinvoke.local import AnsweredInvocation, LocalLambda
 
 _NAMED = re.compile(r"(?:(?P<name>[a-zA-Z0-9-_]+)=)?(?P<handler>.+)", re.DOTALL)
 
@@ -48,6 +48,7 @@ _NAMED = re.compile(r"(?:(?P<name>[a-zA-Z0-9-_]+)=)?(?P<handler>.+)", re.DOTALL)
     metavar="K=V",
     help="An environment variable of the functions; for several, give it again.",
 )
+@click.option("-q", "--quiet", is_flag=True, help="Print no line for each invocation.")
 def local(
     functions: tuple[str, ...],
     port: int,
@@ -55,13 +56,16 @@ def local(
     reserved: tuple[str, ...],
     timeout: float,
     env: tuple[str, ...],
+    quiet: bool,
 ) -> int:
     """Serve functions on this machine, to any AWS SDK, until Ctrl-C.
 
     Such as: asyncinvoke local handlers.py:resize --reserved resize=10
 
-    This runs the code that it is given, in AWS's own Python runtime (awslambdaric). It listens on
-    loopback only and checks no signature: whoever can use this machine can invoke the functions.
+    This runs the code that it is given, in AWS's own Python runtime (awslambdaric); when a file
+    changes, later invocations run the new code. It listens on loopback only and checks no
+    signature: whoever can use this machine can invoke the functions. For each invocation it prints
+    the request id, the function, the answer's status, how long it took, and what went wrong.
     """
     from asyncinvoke.cli.handlers import check_handler
     from asyncinvoke.cli.running import run
@@ -76,7 +80,12 @@ def local(
     for handler in handlers.values():
         check_handler(handler)
     try:
-        endpoint = LocalLambda(account_concurrency=account_concurrency, port=port)
+        endpoint = LocalLambda(
+            account_concurrency=account_concurrency,
+            port=port,
+            reload=True,
+            on_invocation=None if quiet else _print_invocation,
+        )
         for name, handler in handlers.items():
             endpoint.function(
                 name,
@@ -112,6 +121,23 @@ async def _serve(endpoint: "LocalLambda", names: list[str], interrupt: "Interrup
         err=True,
     )
     return 0
+
+
+def _print_invocation(answered: "AnsweredInvocation") -> None:
+    name = answered.function_name
+    line = (
+        # Whoever can reach the port chooses the name: nothing of it may steer the terminal.
+        f"{answered.request_id} {name if name.isprintable() else ascii(name)} "
+        f"{answered.status_code} {answered.duration * 1000:,.0f} ms"
+    )
+    if answered.invocation_type != "RequestResponse":
+        line += f" {answered.invocation_type}"
+    if answered.function_error is not None:
+        line += f" function error: {answered.function_error}"
+    if answered.reason is not None:
+        line += f" throttled: {answered.reason}"
+    with contextlib.suppress(OSError):  # nobody may be reading any more
+        click.echo(line, err=True)
 
 
 def _greeting(url: str, names: list[str]) -> str:

@@ -5,12 +5,16 @@ the throttle reasons, so that the two ends of the wire can disagree in a test.
 """
 
 from asyncinvoke.local.context import ClientContext, LambdaContext
-from asyncinvoke.local.functions import LocalFunction
+from asyncinvoke.local.event_config import EventConfig
+from asyncinvoke.local.handle import LocalFunction
+from asyncinvoke.local.observing import AnsweredInvocation
 from asyncinvoke.local.server import LocalLambda
 from asyncinvoke.local.statistics import FunctionStatistics, LocalStatistics
 
 __all__ = [
+    "AnsweredInvocation",
     "ClientContext",
+    "EventConfig",
     "FunctionStatistics",
     "LambdaContext",
     "LocalFunction",

@@ -1,13 +1,24 @@
-"""Concurrency limits: who may start now, and why not.
+"""Limits: who may start now, and why not.
 
-Pure and synchronous. The account's concurrency minus everything reserved is one pool that all
-unreserved functions share; a function with reserved concurrency has a pool of its own.
+Pure and synchronous; the time is passed in. The account's concurrency minus everything reserved is
+one pool that all unreserved functions share; a function with reserved concurrency has a pool of its
+own. `rates` holds the limits that count time.
 """
 
 import threading
 from collections import Counter
 
+from asyncinvoke.local.rates import Rates
 from asyncinvoke.model.throttling import ThrottleReason
+
+_SHARED = (
+    ThrottleReason.FUNCTION_INVOCATION_RATE_LIMIT_EXCEEDED,
+    ThrottleReason.CONCURRENT_INVOCATION_LIMIT_EXCEEDED,
+)
+_RESERVED = (
+    ThrottleReason.RESERVED_FUNCTION_INVOCATION_RATE_LIMIT_EXCEEDED,
+    ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED,
+)
 
 
 class Admission:
@@ -18,11 +29,13 @@ class Admission:
     """
 
     def __init__(self, account_concurrency: int) -> None:
-        self._account = _checked("account_concurrency", account_concurrency)
+        self._account = whole_number("account_concurrency", account_concurrency)
         self._reserved: dict[str, int] = {}
         self._in_flight: Counter[str] = Counter()
         self._unreserved_in_flight = 0
         self._lock = threading.Lock()
+        self.rates = Rates()
+        """The limits that count time; each is off until it is set."""
 
     @property
     def account_concurrency(self) -> int:
@@ -36,7 +49,7 @@ class Admission:
     @account_concurrency.setter
     def account_concurrency(self, limit: int) -> None:
         with self._lock:
-            self._check_reserves(self._reserved, _checked("account_concurrency", limit))
+            self._check_reserves(self._reserved, whole_number("account_concurrency", limit))
             self._account = limit
 
     def reserved(self, name: str) -> int | None:
@@ -52,24 +65,40 @@ class Admission:
         with self._lock:
             reserves = {key: value for key, value in self._reserved.items() if key != name}
             if limit is not None:
-                reserves[name] = _checked("reserved_concurrency", limit)
+                reserves[name] = whole_number("reserved_concurrency", limit)
             self._check_reserves(reserves, self._account)
             self._unreserved_in_flight += self._in_flight[name] * (
                 (name in self._reserved) - (name in reserves)
             )
             self._reserved = reserves
 
-    def admit(self, name: str) -> ThrottleReason | None:
-        """Take a permit and give None, or give the reason why there is none."""
+    def admit_caller(self, now: float) -> ThrottleReason | None:
+        """Give the reason why a request is not even looked at, None if it is."""
+        if self.rates.caller_rate is None:
+            return None
+        with self._lock:
+            taken = self.rates.takes_caller(now)
+        return None if taken else ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED
+
+    def admit(self, name: str, now: float) -> ThrottleReason | None:
+        """Take a permit and give None, or give the reason why there is none.
+
+        AWS has not said in which order it looks at its limits, nor which reason a function gets that
+        would grow too fast; here the rate comes first, and growth gives the concurrency's reason.
+        """
         with self._lock:
             reserve = self._reserved.get(name)
-            if reserve is not None:
-                if self._in_flight[name] >= reserve:
-                    return ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED
-            elif self._unreserved_in_flight >= self._account - sum(self._reserved.values()):
-                return ThrottleReason.CONCURRENT_INVOCATION_LIMIT_EXCEEDED
+            if reserve is None:
+                limit = self._account - sum(self._reserved.values())
+                running, (too_fast, too_many) = self._unreserved_in_flight, _SHARED
             else:
-                self._unreserved_in_flight += 1
+                limit, running, (too_fast, too_many) = reserve, self._in_flight[name], _RESERVED
+            rates = self.rates
+            if not rates.takes_request(name, limit, now):
+                return too_fast
+            if running >= limit or not rates.lets_grow(name, self._in_flight[name] + 1, now):
+                return too_many
+            self._unreserved_in_flight += reserve is None
             self._in_flight[name] += 1
             return None
 
@@ -91,7 +120,12 @@ class Admission:
             )
 
 
-def _checked(option: str, limit: int) -> int:
+def whole_number(option: str, limit: int) -> int:
+    """Give a count back.
+
+    Raises:
+        ValueError: If it is not a whole number, 0 or more.
+    """
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
         raise ValueError(f"{option}={limit!r} must be a whole number, 0 or more")
     return limit

@@ -23,6 +23,7 @@ TOO_LARGE_TYPE = "User"
 BAD_CLIENT_CONTEXT = "Client context must be a valid Base64-encoded JSON object."
 INTERNAL_ERROR = "The service encountered an internal error."
 UNKNOWN_OPERATION = "UnknownOperationException"
+CALLER_THROTTLED = "Rate exceeded"  # as other operations of the service say it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,8 @@ class Answer:
     """All headers that the service itself sets."""
     body: bytes = b""
     """The body; empty for 202 and 204."""
+    reason: ThrottleReason | None = None
+    """Why it throttles, in a 429."""
 
 
 def succeeded(
@@ -42,6 +45,7 @@ def succeeded(
     trace_id: str,
     payload: bytes,
     *,
+    version: str = LATEST,
     function_error: str | None = None,
     log: bytes | None = None,
     content_type: str = "application/json",
@@ -51,7 +55,7 @@ def succeeded(
         "Content-Type": content_type,
         "x-amzn-RequestId": request_id,
         "x-amzn-Remapped-Content-Length": "0",
-        "X-Amz-Executed-Version": LATEST,
+        "X-Amz-Executed-Version": version,
         "X-Amzn-Trace-Id": trace_id,
     }
     if function_error is not None:
@@ -73,8 +77,10 @@ def dry_run(request_id: str, trace_id: str) -> Answer:
 
 def throttled(request_id: str, reason: ThrottleReason) -> Answer:
     """Answer 429. AWS sends no `Retry-After` with it."""
-    body = {"Reason": reason.value, "Type": "User", "message": "Rate Exceeded."}
-    return _error(request_id, 429, "TooManyRequestsException", body)
+    by_caller = reason is ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED
+    message = CALLER_THROTTLED if by_caller else "Rate Exceeded."
+    body = {"Reason": reason.value, "Type": "User", "message": message}
+    return _error(request_id, 429, "TooManyRequestsException", body, reason)
 
 
 def function_not_found(request_id: str, arn: str) -> Answer:
@@ -158,7 +164,13 @@ def _empty(request_id: str, trace_id: str) -> dict[str, str]:
     }
 
 
-def _error(request_id: str, status: int, code: str, body: dict[str, str]) -> Answer:
+def _error(
+    request_id: str,
+    status: int,
+    code: str,
+    body: dict[str, str],
+    reason: ThrottleReason | None = None,
+) -> Answer:
     headers = {
         "Content-Type": "application/json",
         "x-amzn-RequestId": request_id,
@@ -168,4 +180,5 @@ def _error(request_id: str, status: int, code: str, body: dict[str, str]) -> Ans
         status=status,
         headers=headers,
         body=json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(),
+        reason=reason,
     )

@@ -26,7 +26,7 @@ class LambdaContext:
     function_name: str
     """The registered name."""
     function_version: str
-    """Always `$LATEST`."""
+    """The version that runs: a number or `$LATEST`."""
     invoked_function_arn: str
     """The ARN as invoked, with the qualifier when one was given."""
     memory_limit_in_mb: str

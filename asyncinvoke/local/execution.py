@@ -12,8 +12,12 @@ class Invocation:
     """The answer's `x-amzn-RequestId` and the context's `aws_request_id`."""
     function_name: str
     """The registered name."""
+    version: str
+    """The version that the qualifier means; `$LATEST` without one."""
     arn: str
     """The ARN as invoked, with the qualifier when one was given."""
+    is_qualified: bool
+    """Whether a qualifier was given."""
     payload: bytes
     """The event as JSON text."""
     event: Any

@@ -1,4 +1,4 @@
-"""A registered function: its configuration, and the handle that users hold."""
+"""A registered function: its configuration, and the check of what users register."""
 
 import importlib.util
 import re
@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from asyncinvoke.local.event_config import EventConfig
+from asyncinvoke.local.names import LATEST
 
 Handler = Callable[..., Any]
 """`handler(event, context)`, sync or async."""
@@ -27,6 +30,15 @@ class Source:
     """The directory that the module is imported from, and that the process works in."""
     handler: str
     """`module.function`, as AWS's runtime reads it."""
+    file: Path | None
+    """The module's file; None if it is not in that directory."""
+
+    def stamp(self) -> int:
+        """Tell when the file was changed last, in ns since the epoch; 0 if that is not known."""
+        try:
+            return self.file.stat().st_mtime_ns if self.file else 0
+        except OSError:
+            return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,57 +51,18 @@ class FunctionConfig:
     """The unqualified ARN."""
     region_name: str
     """The region that the endpoint says it is in."""
+    version: str
+    """`$LATEST`, or the number of a published version."""
     handler: Handler | Source
     """A callable of this process, or where a worker process finds one."""
     timeout: float
     """Seconds that one execution may take."""
     memory_size: int
-    """Memory in MB, as the context tells it."""
+    """Memory in MB."""
     environment: Mapping[str, str]
     """Environment variables of worker processes."""
-
-
-class LocalFunction:
-    """A handle on a registered function; `LocalLambda.function` makes it."""
-
-    def __init__(
-        self,
-        config: FunctionConfig,
-        *,
-        get_reserved: Callable[[], int | None],
-        set_reserved: Callable[[int | None], None],
-    ) -> None:
-        self._config = config
-        self._get_reserved = get_reserved
-        self._set_reserved = set_reserved
-
-    @property
-    def name(self) -> str:
-        """The name it was registered with."""
-        return self._config.name
-
-    @property
-    def arn(self) -> str:
-        """The unqualified ARN."""
-        return self._config.arn
-
-    @property
-    def reserved_concurrency(self) -> int | None:
-        """Executions of its own that may run at once; None shares the account's with the others.
-
-        May be set while the endpoint runs; 0 throttles every call. What runs already goes on.
-
-        Raises:
-            ValueError: On setting what is not a whole number, or more than the account has left.
-        """
-        return self._get_reserved()
-
-    @reserved_concurrency.setter
-    def reserved_concurrency(self, limit: int | None) -> None:
-        self._set_reserved(limit)
-
-    def __repr__(self) -> str:
-        return f"<LocalFunction {self.name!r} reserved_concurrency={self.reserved_concurrency}>"
+    events: EventConfig
+    """How the Event queue treats its Events."""
 
 
 def check(
@@ -99,6 +72,7 @@ def check(
     timeout: float,
     memory_size: int,
     environment: Mapping[str, str] | None,
+    events: EventConfig | None,
     directory: str | Path | None,
     region_name: str,
     account_id: str,
@@ -124,10 +98,12 @@ def check(
         name=name,
         arn=f"arn:aws:lambda:{region_name}:{account_id}:function:{name}",
         region_name=region_name,
+        version=LATEST,
         handler=handler if callable(handler) else handler_source,
         timeout=timeout,
         memory_size=memory_size,
         environment=dict(environment or {}),
+        events=events or EventConfig(),
     )
 
 
@@ -151,4 +127,11 @@ def _source(text: str, directory: Path) -> Source:
             f"handler {text!r} runs in AWS's runtime, which is not installed: "
             "pip install 'asyncinvoke[local]'"
         )
-    return Source(directory=directory.resolve(), handler=f"{module}.{function}")
+    directory = directory.resolve()
+    path = directory.joinpath(*module.split("."))
+    files = (path.with_name(f"{path.name}.py"), path / "__init__.py")
+    return Source(
+        directory=directory,
+        handler=f"{module}.{function}",
+        file=next((file for file in files if file.is_file()), None),
+    )

@@ -10,11 +10,10 @@ from typing import Any
 
 import anyio
 
-from asyncinvoke.local import function_errors, logs
+from asyncinvoke.local import function_errors, logs, memory
 from asyncinvoke.local.context import ClientContext, LambdaContext
 from asyncinvoke.local.execution import Invocation, Result
 from asyncinvoke.local.functions import FunctionConfig, Handler
-from asyncinvoke.local.names import LATEST
 from asyncinvoke.local.threads import Threads
 
 # AWS's runtime escapes non-ASCII characters up to Python 3.11 and no longer from 3.12 on.
@@ -37,7 +36,7 @@ class InProcess:
         self._config = config
         self._handler = handler
         self._threads = threads
-        self._log_stream_name = logs.new_stream_name()
+        self._log_stream_name = logs.new_stream_name(config.version)
         self._is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
             getattr(handler, "__call__", None)  # noqa: B004
         )
@@ -62,14 +61,14 @@ class InProcess:
             invocation.request_id,
             duration=time.monotonic() - started,
             memory_size=self._config.memory_size,
-            memory_used=logs.peak_memory(os.getpid()),
+            memory_used=memory.peak(os.getpid()),
             status=status,
         )
         return Result(
             payload=ended.payload,
             function_error=ended.function_error,
             content_type=ended.content_type,
-            log=logs.tail(logs.start(invocation.request_id) + line + closing),
+            log=logs.tail(logs.start(invocation.request_id, self._config.version) + line + closing),
         )
 
     async def _outcome(
@@ -119,7 +118,7 @@ class InProcess:
         return LambdaContext(
             aws_request_id=invocation.request_id,
             function_name=self._config.name,
-            function_version=LATEST,
+            function_version=self._config.version,
             invoked_function_arn=invocation.arn,
             memory_limit_in_mb=str(self._config.memory_size),
             log_group_name=logs.group_name(self._config.name),

@@ -3,10 +3,8 @@
 import math
 import secrets
 import time
-from pathlib import Path
 
 from asyncinvoke.local import function_errors
-from asyncinvoke.local.names import LATEST
 
 TAIL_LIMIT = 4_096
 """How many bytes of the log `X-Amz-Log-Result` holds (AWS's documentation)."""
@@ -19,10 +17,10 @@ def group_name(function_name: str) -> str:
     return f"/aws/lambda/{function_name}"
 
 
-def new_stream_name() -> str:
+def new_stream_name(version: str) -> str:
     """Give a new log stream's name, in the service's form."""
     day = time.strftime("%Y/%m/%d", time.gmtime())
-    return f"{day}/[{LATEST}]{secrets.token_hex(16)}"
+    return f"{day}/[{version}]{secrets.token_hex(16)}"
 
 
 def tail(log: bytes | bytearray) -> bytes:
@@ -30,9 +28,9 @@ def tail(log: bytes | bytearray) -> bytes:
     return bytes(log[-TAIL_LIMIT:])
 
 
-def start(request_id: str) -> bytes:
+def start(request_id: str, version: str) -> bytes:
     """Give the line before a handler's own output."""
-    return f"START RequestId: {request_id} Version: {LATEST}\n".encode()
+    return f"START RequestId: {request_id} Version: {version}\n".encode()
 
 
 def end(
@@ -83,15 +81,3 @@ def timed_out(request_id: str, seconds: float) -> bytes:
     now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
     message = function_errors.task_timed_out(seconds)
     return f"{now}Z {request_id} {message}\n\n".encode()
-
-
-def peak_memory(pid: int) -> int:
-    """Give the most memory that a process has used so far, in MB; 0 where `/proc` cannot tell."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    for line in status.splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) // 1024
-    return 0

@@ -1,5 +1,6 @@
-"""The worker processes of one function: warm ones first, new ones when there is none."""
+"""The worker processes of one version: warm ones first, new ones when there is none."""
 
+from collections import defaultdict
 from collections.abc import Callable
 
 from anyio.abc import TaskGroup
@@ -10,13 +11,16 @@ from asyncinvoke.local.functions import FunctionConfig, Source
 
 
 class ProcessPool:
-    """The runner of one function whose handler runs in AWS's runtime.
+    """The runner of one version whose handler runs in AWS's runtime.
 
-    It has as many processes as invocations ever ran at once: `admission` holds the limit.
+    It has as many processes as invocations ever ran at once: `admission` holds the limit. A process
+    belongs to the tenant of its first invocation.
 
     Args:
-        config: The function.
+        config: The version.
         source: Where its handler is.
+        idle_timeout: Seconds after which an idle process is ended; None for never.
+        reloads: Whether a change of the handler's file makes new processes.
         tasks: Where processes live; cancelling it ends them.
         on_cold_start: Called with the function's name for each process that is started.
     """
@@ -26,29 +30,41 @@ class ProcessPool:
         config: FunctionConfig,
         source: Source,
         *,
+        idle_timeout: float | None,
+        reloads: bool,
         tasks: TaskGroup,
         on_cold_start: Callable[[str], None],
     ) -> None:
         self._config = config
         self._source = source
+        self._idle_timeout = idle_timeout
+        self._reloads = reloads
         self._tasks = tasks
         self._on_cold_start = on_cold_start
-        self._idle: list[Environment] = []
+        self._idle: defaultdict[str | None, list[Environment]] = defaultdict(list)
 
     async def run(self, invocation: Invocation) -> Result:
         """Run the handler once, in the process that was used last."""
-        environment = await self._take()
+        idle = self._idle[invocation.tenant_id]
+        environment = await self._take(idle)
         result = await environment.invoke(invocation)
         if environment.is_alive:
-            self._idle.append(environment)
+            environment.rest(self._idle_timeout)
+            # What was reaped meanwhile is forgotten here: no process is ever taken to find it.
+            idle[:] = [other for other in idle if other.is_alive]
+            idle.append(environment)
         return result
 
-    async def _take(self) -> Environment:
-        while self._idle:
-            environment = self._idle.pop()
-            if environment.is_alive:
+    async def _take(self, idle: list[Environment]) -> Environment:
+        stamp = self._source.stamp() if self._reloads else 0
+        while idle:
+            environment = idle.pop()
+            if environment.stamp != stamp:
+                environment.stop()
+            elif environment.is_alive:
+                environment.wake()
                 return environment
-        environment = Environment(self._config, self._source)
+        environment = Environment(self._config, self._source, stamp)
         await self._tasks.start(environment.serve)
         self._on_cold_start(self._config.name)
         return environment

@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 from asyncinvoke.local import answers, names
 from asyncinvoke.local.answers import Answer
 from asyncinvoke.local.execution import Invocation
-from asyncinvoke.local.functions import FunctionConfig
 from asyncinvoke.local.names import FunctionName
+from asyncinvoke.local.versions import Versions
 
 INVOCATION_TYPES = ("Event", "RequestResponse", "DryRun")
 LOG_TYPES = ("None", "Tail")
@@ -48,7 +48,7 @@ class Request:
 def check(
     request: Request,
     name: FunctionName | None,
-    config: FunctionConfig | None,
+    versions: Versions | None,
     *,
     request_id: str,
     region_name: str,
@@ -59,7 +59,7 @@ def check(
     Args:
         request: The request.
         name: Its function name in parts; None if it is none.
-        config: The function registered under the bare name; None without.
+        versions: The function registered under the bare name; None without.
         request_id: The id of the answer.
         region_name: The endpoint's region.
         account_id: The endpoint's account.
@@ -94,12 +94,15 @@ def check(
 
     account = name.account or account_id
     arn = f"arn:aws:lambda:{region_name}:{account}:function:{name.name}"
-    if config is None or account != account_id or qualifier not in (None, names.LATEST):
+    config = versions.resolve(qualifier) if versions and account == account_id else None
+    if config is None:
         return answers.function_not_found(request_id, f"{arn}:{qualifier or names.LATEST}")
     return Invocation(
         request_id=request_id,
         function_name=config.name,
+        version=config.version,
         arn=config.arn if qualifier is None else f"{config.arn}:{qualifier}",
+        is_qualified=qualifier is not None,
         payload=request.body or b"{}",
         event=event,
         trace_id=request.trace_id or _new_trace_id(),

@@ -1,7 +1,7 @@
 """`LocalLambda`: the endpoint as users hold it. Wires the parts together; decides nothing."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,10 +9,13 @@ from typing import Self
 import anyio
 
 from asyncinvoke.local import functions
-from asyncinvoke.local.functions import Handler, LocalFunction
+from asyncinvoke.local.event_config import EventConfig
+from asyncinvoke.local.functions import Handler
+from asyncinvoke.local.handle import LocalFunction
 from asyncinvoke.local.listener import HOST
 from asyncinvoke.local.loops import Home, current_home
-from asyncinvoke.local.service import Service
+from asyncinvoke.local.observing import AnsweredInvocation
+from asyncinvoke.local.service import Service, ServiceConfig
 from asyncinvoke.local.statistics import LocalStatistics
 
 
@@ -29,9 +32,22 @@ class LocalLambda:
         port: The TCP port; 0 takes a free one.
         region_name: The region it says it is in.
         account_id: The account it says it is, twelve digits.
+        limit_request_rate: Whether a function takes only 10 requests per second for each unit of
+            its concurrency, as in AWS.
+        caller_rate: Requests per second that the endpoint takes from all callers; None for any
+            number. AWS's own number differs by account and operation.
+        scaling_rate: Environments that a function may gain in 10 s (1,000 in AWS); None for any
+            number.
+        event_time_scale: How many seconds one second of the Event queue takes: with 0.01 the second
+            run of a failing Event comes after 0.6 s instead of a minute.
+        idle_timeout: Seconds after which an idle worker process is ended; None keeps it until the
+            block is left. AWS does not say how long it keeps one.
+        reload: Whether a change of a handler's file gives later invocations new worker processes.
+        on_invocation: Called with an `AnsweredInvocation` for each Invoke request, on the endpoint's
+            loop; must neither block nor raise.
 
     Raises:
-        ValueError: For a limit, port, region or account id out of range.
+        ValueError: For a limit, rate, time, port, region or account id out of range.
     """
 
     def __init__(
@@ -41,6 +57,13 @@ class LocalLambda:
         port: int = 0,
         region_name: str = "us-east-1",
         account_id: str = "123456789012",
+        limit_request_rate: bool = False,
+        caller_rate: float | None = None,
+        scaling_rate: int | None = None,
+        event_time_scale: float = 1.0,
+        idle_timeout: float | None = None,
+        reload: bool = False,
+        on_invocation: Callable[[AnsweredInvocation], None] | None = None,
     ) -> None:
         if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65_535:
             raise ValueError(f"port={port!r} must be a whole number from 0 to 65535")
@@ -48,14 +71,27 @@ class LocalLambda:
             raise ValueError(f"account_id={account_id!r} must be twelve digits")
         if not region_name:
             raise ValueError("region_name must not be empty")
+        if not 0 < event_time_scale <= 1:
+            raise ValueError(f"event_time_scale={event_time_scale!r} must be above 0 and at most 1")
+        if idle_timeout is not None and not idle_timeout > 0:
+            raise ValueError(f"idle_timeout={idle_timeout!r} must be above 0 seconds, or None")
         self._port = port
         self._region_name = region_name
         self._account_id = account_id
         self._service = Service(
+            ServiceConfig(
+                region_name=region_name,
+                account_id=account_id,
+                event_time_scale=event_time_scale,
+                idle_timeout=idle_timeout,
+                reloads=reload,
+                on_invocation=on_invocation,
+            ),
             account_concurrency=account_concurrency,
-            region_name=region_name,
-            account_id=account_id,
         )
+        self.limit_request_rate = limit_request_rate
+        self.caller_rate = caller_rate
+        self.scaling_rate = scaling_rate
         self._home: Home | None = None
         self._entered = False
 
@@ -77,7 +113,42 @@ class LocalLambda:
 
     @account_concurrency.setter
     def account_concurrency(self, limit: int) -> None:
-        self._service.set_account_concurrency(limit)
+        self._service.admission.account_concurrency = limit
+
+    @property
+    def limit_request_rate(self) -> bool:
+        """Whether request rates are limited; may be set while the endpoint runs."""
+        return self._service.admission.rates.is_request_rate_limited
+
+    @limit_request_rate.setter
+    def limit_request_rate(self, is_limited: bool) -> None:
+        self._service.admission.rates.is_request_rate_limited = is_limited
+
+    @property
+    def caller_rate(self) -> float | None:
+        """Requests per second that the endpoint takes; may be set while the endpoint runs.
+
+        Raises:
+            ValueError: On setting what is not a number above 0, or None.
+        """
+        return self._service.admission.rates.caller_rate
+
+    @caller_rate.setter
+    def caller_rate(self, rate: float | None) -> None:
+        self._service.admission.rates.caller_rate = rate
+
+    @property
+    def scaling_rate(self) -> int | None:
+        """Environments that a function may gain in 10 s; may be set while the endpoint runs.
+
+        Raises:
+            ValueError: On setting what is not a whole number above 0, or None.
+        """
+        return self._service.admission.rates.scaling_rate
+
+    @scaling_rate.setter
+    def scaling_rate(self, rate: int | None) -> None:
+        self._service.admission.rates.scaling_rate = rate
 
     def function(
         self,
@@ -88,6 +159,7 @@ class LocalLambda:
         timeout: float = 3,
         memory_size: int = 128,
         environment: Mapping[str, str] | None = None,
+        events: EventConfig | None = None,
         directory: str | Path | None = None,
     ) -> LocalFunction:
         """Register a function, before the block is entered or inside it.
@@ -102,8 +174,10 @@ class LocalLambda:
                 None shares the account's; 0 throttles every call.
             timeout: Seconds for one execution, up to 900 (AWS's default is 3). An async handler is
                 cancelled, a worker process killed, a thread abandoned.
-            memory_size: MB that the context names (AWS's default is 128). Not enforced.
+            memory_size: MB of memory (AWS's default is 128). A worker process that uses more is
+                killed (on Linux); for a callable it is only what the context names.
             environment: Environment variables for worker processes.
+            events: How its Events are run again, and who hears how they ended.
             directory: Where worker processes import the module from; default is the current one.
 
         Raises:
@@ -116,17 +190,13 @@ class LocalLambda:
             timeout=timeout,
             memory_size=memory_size,
             environment=environment,
+            events=events,
             directory=directory,
             region_name=self._region_name,
             account_id=self._account_id,
         )
-        service = self._service
-        service.register(config, reserved_concurrency)
-        return LocalFunction(
-            config,
-            get_reserved=functools.partial(service.admission.reserved, name),
-            set_reserved=functools.partial(service.set_reserved_concurrency, name),
-        )
+        versions = self._service.register(config, reserved_concurrency)
+        return LocalFunction(versions, self._service)
 
     def statistics(self) -> LocalStatistics:
         """Give a frozen snapshot of what has arrived and run so far; also after the block."""

@@ -1,4 +1,4 @@
-"""The service: checks, admits, runs and answers every Invoke request; runs the Event queue.
+"""The service: checks, admits, runs and answers every Invoke request; hands Events to the queue.
 
 Lives on one asyncio loop. `server.LocalLambda` starts and stops it; `http_edge` feeds it. What
 users call (`register`, the limits, `statistics`, `stop`) they may call from any thread.
@@ -6,45 +6,67 @@ users call (`register`, the limits, `statistics`, `stop`) they may call from any
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable
+import time
+from collections import Counter
 from contextvars import Context, copy_context
+from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from asyncinvoke.local import answers, names, requests
-from asyncinvoke.local.admission import Admission
+from asyncinvoke.local.admission import Admission, whole_number
 from asyncinvoke.local.answers import Answer
+from asyncinvoke.local.event_queue import EventQueue
 from asyncinvoke.local.execution import Invocation, Result, Runner
 from asyncinvoke.local.functions import FunctionConfig, Source
 from asyncinvoke.local.http_edge import HttpEdge
 from asyncinvoke.local.inprocess import InProcess
 from asyncinvoke.local.listener import listen, open_socket
+from asyncinvoke.local.observing import Listener, Observed
 from asyncinvoke.local.pool import ProcessPool
 from asyncinvoke.local.requests import Request
 from asyncinvoke.local.statistics import Counters, LocalStatistics
 from asyncinvoke.local.threads import Threads
+from asyncinvoke.local.versions import Versions
+from asyncinvoke.model.throttling import ThrottleReason
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceConfig:
+    """What stays the same while the service runs."""
+
+    region_name: str
+    """The region it says it is in."""
+    account_id: str
+    """The account it says it is."""
+    event_time_scale: float
+    """What one second of the Event queue takes here, in seconds."""
+    idle_timeout: float | None
+    """Seconds after which an idle worker process is ended; None for never."""
+    reloads: bool
+    """Whether a change of a handler's file makes new worker processes."""
+    on_invocation: Listener | None
+    """Who is told about each answer."""
 
 
 class Service:
     """The endpoint without its HTTP."""
 
-    def __init__(self, *, account_concurrency: int, region_name: str, account_id: str) -> None:
+    def __init__(self, config: ServiceConfig, *, account_concurrency: int) -> None:
         self.admission = Admission(account_concurrency)
-        self._region_name = region_name
-        self._account_id = account_id
-        self._functions: dict[str, FunctionConfig] = {}
-        self._runners: dict[str, Runner] = {}
+        self._config = config
+        self._functions: dict[str, Versions] = {}
+        self._runners: dict[tuple[str, str], Runner] = {}
         self._total = Counters()
         self._counters: dict[str, Counters] = {}
-        self._events: dict[str, deque[Invocation]] = {}
-        self._queued = 0
+        self._duplicates: Counter[str] = Counter()
         self._context: Context
         self._stop: anyio.Event
         self._tasks: TaskGroup
+        self._events: EventQueue
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads: Threads
 
@@ -53,13 +75,25 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()
         self._stop = anyio.Event()
+        listener = self._config.on_invocation
+        edge = HttpEdge(Observed(self, listener) if listener else self)
         with open_socket(port) as sock:
             self._threads = Threads()
             try:
                 async with anyio.create_task_group() as self._tasks:
-                    async with listen(HttpEdge(self), sock) as open_port:
-                        task_status.started(open_port)
-                        await self._stop.wait()
+                    self._events = EventQueue(
+                        admission=self.admission,
+                        execute=self._execute,
+                        tasks=self._tasks,
+                        counters=lambda name: (self._counters[name], self._total),
+                        time_scale=self._config.event_time_scale,
+                    )
+                    try:
+                        async with listen(edge, sock) as open_port:
+                            task_status.started(open_port)
+                            await self._stop.wait()
+                    finally:
+                        self._events.close()
                     self._tasks.cancel_scope.cancel()
             finally:
                 self._loop = None
@@ -67,26 +101,30 @@ class Service:
 
     def stop(self) -> None:
         """Let `serve` end. Events still in the queue are dropped."""
-        self._soon(self._stop.set)
+        if self._loop is not None:
+            # In this loop's context: the caller's may say that trio is what runs here.
+            self._loop.call_soon_threadsafe(self._stop.set, context=self._context)
 
-    def register(self, config: FunctionConfig, reserved_concurrency: int | None) -> None:
+    def register(self, config: FunctionConfig, reserved_concurrency: int | None) -> Versions:
         """Make a function known."""
         if config.name in self._functions:
             raise ValueError(f"function {config.name!r} is registered already")
         self.admission.reserve(config.name, reserved_concurrency)
         self._counters[config.name] = Counters()
-        self._events[config.name] = deque()
-        self._functions[config.name] = config
+        self._functions[config.name] = Versions(config)
+        return self._functions[config.name]
 
-    def set_account_concurrency(self, limit: int) -> None:
-        """Change the account's limit; Events that waited for it go on."""
-        self.admission.account_concurrency = limit
-        self._soon(self._start_events)
+    def reserved(self, name: str) -> int | None:
+        """Give a function's reserved concurrency."""
+        return self.admission.reserved(name)
 
-    def set_reserved_concurrency(self, name: str, limit: int | None) -> None:
-        """Change a function's limit; Events that waited for it go on."""
+    def reserve(self, name: str, limit: int | None) -> None:
+        """Change a function's reserved concurrency."""
         self.admission.reserve(name, limit)
-        self._soon(self._start_events)
+
+    def duplicate_events(self, name: str, count: int) -> None:
+        """Deliver a function's next Events twice."""
+        self._duplicates[name] = whole_number("count", count)
 
     def statistics(self) -> LocalStatistics:
         """Freeze the numbers."""
@@ -100,28 +138,28 @@ class Service:
         counters = self._counters.get(name)
         if counters is not None:
             counters.invocations += 1
+        now = time.monotonic()
+        reason = self.admission.admit_caller(now)
+        if reason is not None:
+            return self._throttled(request_id, counters, reason)
         checked = requests.check(
             request,
             parsed,
             self._functions.get(name),
             request_id=request_id,
-            region_name=self._region_name,
-            account_id=self._account_id,
+            region_name=self._config.region_name,
+            account_id=self._config.account_id,
         )
         if isinstance(checked, Answer):
             return checked
         if request.invocation_type == "DryRun":
             return answers.dry_run(request_id, checked.trace_id)
         if request.invocation_type == "Event":
-            self._events[name].append(checked)
-            self._queued += 1
-            self._start_events()
+            self._enqueue(checked)
             return answers.accepted(request_id, checked.trace_id)
-        reason = self.admission.admit(name)
+        reason = self.admission.admit(name, now)
         if reason is not None:
-            self._counters[name].throttled(reason)
-            self._total.throttled(reason)
-            return answers.throttled(request_id, reason)
+            return self._throttled(request_id, counters, reason)
         result = await self._execute(checked)
         if result is None:
             return answers.internal_error(request_id)
@@ -129,10 +167,27 @@ class Service:
             request_id,
             checked.trace_id,
             result.payload,
+            version=checked.version,
             function_error=result.function_error,
             log=result.log,
             content_type=result.content_type,
         )
+
+    def _throttled(
+        self, request_id: str, counters: Counters | None, reason: ThrottleReason
+    ) -> Answer:
+        self._total.throttled(reason)
+        if counters is not None:
+            counters.throttled(reason)
+        return answers.throttled(request_id, reason)
+
+    def _enqueue(self, invocation: Invocation) -> None:
+        name = invocation.function_name
+        config = self._functions[name].latest.events
+        self._events.put(invocation, config)
+        if self._duplicates[name]:
+            self._duplicates[name] -= 1
+            self._events.put(invocation, config)
 
     async def _execute(self, invocation: Invocation) -> Result | None:
         """Run an admitted invocation and give back its permit; None if it could not be run."""
@@ -141,7 +196,7 @@ class Service:
         counters.started()
         self._total.started()
         try:
-            result = await self._runner(name).run(invocation)
+            result = await self._runner(name, invocation.version).run(invocation)
         except Exception as error:  # noqa: BLE001 - what one call meets must not end the endpoint
             _logger.warning("function %s could not be run: %s", name, error)
             return None
@@ -154,34 +209,28 @@ class Service:
             counters.in_flight -= 1
             self._total.in_flight -= 1
             self.admission.release(name)
-            self._start_events()
 
-    def _start_events(self) -> None:
-        """Start queued Events for as long as there are permits; called whenever one may be free."""
-        if not self._queued:
-            return
-        for name, queue in tuple(self._events.items()):
-            while queue and self.admission.admit(name) is None:
-                self._queued -= 1
-                self._tasks.start_soon(self._execute, queue.popleft())
+    def _runner(self, name: str, version: str) -> Runner:
+        runner = self._runners.get((name, version))
+        return runner or self._new_runner(name, version)
 
-    def _soon(self, function: Callable[[], None]) -> None:
-        """Run a function on the loop; never wait for it, the caller may be what the loop awaits."""
-        if self._loop is not None:
-            # In this loop's context: the caller's may say that trio is what runs here.
-            self._loop.call_soon_threadsafe(function, context=self._context)
-
-    def _runner(self, name: str) -> Runner:
-        runner = self._runners.get(name)
-        if runner is None:
-            config = self._functions[name]
-            if isinstance(config.handler, Source):
-                runner = ProcessPool(
-                    config, config.handler, tasks=self._tasks, on_cold_start=self._cold_start
-                )
-            else:
-                runner = InProcess(config, config.handler, threads=self._threads)
-            self._runners[name] = runner
+    def _new_runner(self, name: str, version: str) -> Runner:
+        config = self._functions[name].resolve(version)
+        if config is None:
+            raise LookupError(f"version {version} was never published")
+        runner: Runner
+        if isinstance(config.handler, Source):
+            runner = ProcessPool(
+                config,
+                config.handler,
+                idle_timeout=self._config.idle_timeout,
+                reloads=self._config.reloads,
+                tasks=self._tasks,
+                on_cold_start=self._cold_start,
+            )
+        else:
+            runner = InProcess(config, config.handler, threads=self._threads)
+        self._runners[name, version] = runner
         return runner
 
     def _cold_start(self, name: str) -> None:

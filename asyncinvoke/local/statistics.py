@@ -27,6 +27,10 @@ class FunctionStatistics:
     """Handler runs that ended in a function error, timeouts and dead processes included."""
     cold_starts: int
     """Worker processes that were started. In-process handlers have none."""
+    events_waiting: int
+    """Events in the queue now that wait for a permit or for their next run."""
+    events_dropped: int
+    """Accepted Events that had not ended when the endpoint was closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,8 @@ class Counters:
     throttles: Counter[str] = field(default_factory=Counter)
     function_errors: int = 0
     cold_starts: int = 0
+    events_waiting: int = 0
+    events_dropped: int = 0
 
     def started(self) -> None:
         """Count a handler run that begins."""
@@ -77,4 +83,6 @@ class Counters:
             "throttles": MappingProxyType(dict(self.throttles)),
             "function_errors": self.function_errors,
             "cold_starts": self.cold_starts,
+            "events_waiting": self.events_waiting,
+            "events_dropped": self.events_dropped,
         }

@@ -83,6 +83,45 @@ async def test_it_serves_until_a_signal_and_then_sums_up(
         )
 
 
+async def test_it_prints_one_line_for_each_invocation(handlers: Path) -> None:
+    (handlers / "handlers.py").write_text("def fail(event, context): return 1 / event")
+    async with started(
+        *("local", "handlers.py:fail", "none=handlers.py:fail", "--reserved", "none=0"),
+        *("--port", "0"),
+        cwd=handlers,
+    ) as process:
+        err = Lines(process.stderr)
+        url = (await err.next()).split()[-1]
+        for name, payload in (("fail", 1), ("fail", 0), ("none", 1), ("no%0Asuch%1B", 1)):
+            await anyio.to_thread.run_sync(call, url, name, payload)
+        process.send_signal(signal.SIGINT)
+        said = (await err.all()).splitlines()[-5:-1]
+    lines = [
+        r" fail 200 [\d,]+ ms",
+        r" fail 200 [\d,]+ ms function error: Unhandled",
+        r" none 429 [\d,]+ ms throttled: ReservedFunctionConcurrentInvocationLimitExceeded",
+        r" 'no\\nsuch\\x1b' 400 [\d,]+ ms",
+    ]
+    for pattern, line in zip(lines, said, strict=True):
+        assert re.fullmatch(r"[0-9a-f-]{36}" + pattern, line)
+
+
+async def test_it_runs_what_a_changed_file_says_and_is_quiet_on_demand(handlers: Path) -> None:
+    (handlers / "handlers.py").write_text("def tell(event, context): return 'old'")
+    async with started(
+        "local", "handlers.py:tell", "--port", "0", "--quiet", cwd=handlers
+    ) as process:
+        err = Lines(process.stderr)
+        url = (await err.next()).split()[-1]
+        assert await anyio.to_thread.run_sync(call, url, "tell", 1) == (200, b'"old"')
+        (handlers / "handlers.py").write_text("def tell(event, context): return 'changed'")
+        assert await anyio.to_thread.run_sync(call, url, "tell", 1) == (200, b'"changed"')
+        process.send_signal(signal.SIGINT)
+        said = await err.all()
+    assert " 200 " not in said
+    assert said.splitlines()[-1].startswith("2 invocations, ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -39,7 +39,7 @@ def test_what_is_admitted_fits_every_limit_and_what_is_refused_would_not(
                 if name in reserved
                 else shared >= account - sum(reserved.values())
             )
-            reason = admission.admit(name)
+            reason = admission.admit(name, 0.0)
             assert (reason is not None) == full
             if reason is None:
                 running[name] += 1

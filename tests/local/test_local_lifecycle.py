@@ -94,8 +94,10 @@ async def test_it_works_for_callers_on_trio(
     assert (await invoke("process", b"3")).json() == "xxx"
     limited = local.function("limited", lambda event, context: event, reserved_concurrency=0)
     assert (await invoke("limited")).status == 429
+    limited.reserved_concurrency = None
+    local.account_concurrency = 0
     await invoke("limited", Invocation_Type="Event")
-    limited.reserved_concurrency = 1
+    local.account_concurrency = 1
     await until(lambda: local.statistics().functions["limited"].executions == 1)
 
 
@@ -156,6 +158,10 @@ async def test_it_listens_on_loopback_only(local: LocalLambda) -> None:
         ({"account_concurrency": -1}, "account_concurrency=-1 must be"),
         ({"account_id": "12"}, "account_id='12' must be twelve digits"),
         ({"region_name": ""}, "region_name must not be empty"),
+        ({"caller_rate": 0}, "caller_rate=0 must be a number above 0"),
+        ({"scaling_rate": 0.5}, "scaling_rate=0.5 must be a whole number above 0"),
+        ({"event_time_scale": 0}, "event_time_scale=0 must be above 0 and at most 1"),
+        ({"idle_timeout": 0}, "idle_timeout=0 must be above 0 seconds"),
     ],
 )
 def test_a_wrong_option_is_named(options: dict[str, Any], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Limits, the Event queue and the counters, over real HTTP."""
+"""Limits and the counters, over real HTTP."""
 
 from typing import Any
 
@@ -78,34 +78,73 @@ async def test_limits_can_be_changed_while_calls_run(
         gate.open()
 
 
-async def test_events_are_never_throttled_but_wait_for_a_permit(
-    local: LocalLambda, invoke: Any, gate: Any, until: Any
-) -> None:
-    function = local.function("held", gate, reserved_concurrency=0)
-    for number in range(5):
-        assert (await invoke("held", str(number), Invocation_Type="Event")).status == 202
-    assert gate.events == []
-    function.reserved_concurrency = 2
-    await until(lambda: len(gate.events) == 2)
-    gate.open()
-    await until(lambda: local.statistics().executions == 5 and not local.statistics().in_flight)
-    assert sorted(gate.events) == [0, 1, 2, 3, 4]
-    assert local.statistics().peak_in_flight == 2
-    assert local.statistics().throttles == {}
-
-
-async def test_a_limit_may_be_set_from_any_thread(
-    local: LocalLambda, invoke: Any, gate: Any, until: Any
-) -> None:
-    held = local.function("held", gate, reserved_concurrency=0)
+async def test_a_limit_may_be_set_from_any_thread(local: LocalLambda, invoke: Any) -> None:
+    limited = local.function("limited", echo, reserved_concurrency=0)
 
     def let(event: Any, context: Any) -> None:
-        held.reserved_concurrency = event
+        limited.reserved_concurrency = event
 
     local.function("let", let)
-    await invoke("held", Invocation_Type="Event")
+    assert (await invoke("limited")).status == 429
     await invoke("let", b"1")
-    await until(lambda: len(gate.events) == 1)
+    assert (await invoke("limited")).status == 200
+
+
+async def test_the_callers_rate_comes_before_everything_else(
+    local: LocalLambda, invoke: Any
+) -> None:
+    local.function("echo", echo)
+    local.caller_rate = 0.01
+    assert (await invoke("echo")).status == 200
+    throttled = {
+        "Reason": "CallerRateLimitExceeded",
+        "Type": "User",
+        "message": "Rate exceeded",
+    }
+    assert (await invoke("echo", Invocation_Type="Event")).error == (429, CODE, throttled)
+    assert (await invoke("no/name")).error == (429, CODE, throttled)
+    local.caller_rate = None
+    assert (await invoke("echo")).status == 200
+    assert local.statistics().throttles == {"CallerRateLimitExceeded": 2}
+
+
+@pytest.mark.parametrize(
+    ("reserve", "reason"),
+    [
+        (1, "ReservedFunctionInvocationRateLimitExceeded"),
+        (None, "FunctionInvocationRateLimitExceeded"),
+    ],
+)
+async def test_a_functions_rate_is_limited_on_demand(
+    local: LocalLambda, invoke: Any, until: Any, reserve: int | None, reason: str
+) -> None:
+    local.account_concurrency = 1
+    local.function("echo", echo, reserved_concurrency=reserve)
+    for _ in range(11):
+        assert (await invoke("echo")).status == 200
+    local.limit_request_rate = True
+    replies = [await invoke("echo") for _ in range(10)]
+    assert {reply.status for reply in replies} == {200}
+    with anyio.fail_after(20):
+        while (reply := await invoke("echo")).status == 200:
+            pass
+    assert reply.error == (429, CODE, ACCOUNT | {"Reason": reason})
+
+
+async def test_a_function_gains_environments_slowly_on_demand(
+    local: LocalLambda, invoke: Any, gate: Any, until: Any
+) -> None:
+    local.scaling_rate = 2
+    local.function("held", gate)
+    local.function("echo", echo)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(2):
+            tasks.start_soon(invoke, "held")
+        await until(lambda: local.statistics().in_flight == 2)
+        assert (await invoke("held")).error == (429, CODE, ACCOUNT)
+        assert (await invoke("echo")).status == 200
+        gate.open()
+    assert (await invoke("held")).status == 200
 
 
 async def test_every_request_is_counted_once_for_its_function_and_in_total(

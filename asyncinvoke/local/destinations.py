@@ -1,0 +1,83 @@
+"""The records that leave the Event queue, as recorded from AWS, and how they are delivered."""
+
+import inspect
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from asyncinvoke.local.event_config import Destination
+from asyncinvoke.local.execution import Invocation, Result
+from asyncinvoke.local.names import LATEST
+
+# Never recorded from AWS, so chosen here; correct them in this one place.
+NEVER_RAN_CODE = "429"
+NEVER_RAN_MESSAGE = "Rate Exceeded."
+
+
+def record(
+    invocation: Invocation, *, condition: str, runs: int, result: Result | None
+) -> dict[str, Any]:
+    """Give the record for an on-success or on-failure destination.
+
+    Args:
+        invocation: The Event.
+        condition: Why it left the queue, in AWS's word.
+        runs: How often it ran.
+        result: How its last run ended; None if it never ran.
+    """
+    now = time.time()
+    clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+    arn = invocation.arn
+    made = {
+        "version": "1.0",
+        "timestamp": f"{clock}.{int(now % 1 * 1000):03}Z",
+        "requestContext": {
+            "requestId": invocation.request_id,
+            "functionArn": arn if invocation.is_qualified else f"{arn}:{LATEST}",
+            "condition": condition,
+            "approximateInvokeCount": runs,
+        },
+        "requestPayload": invocation.event,
+    }
+    if result is not None:
+        context: dict[str, Any] = {"statusCode": 200, "executedVersion": invocation.version}
+        if result.function_error is not None:
+            context["functionError"] = result.function_error
+        made["responseContext"] = context
+        made["responsePayload"] = _decoded(result.payload)
+    return made
+
+
+def dead_letter(invocation: Invocation, result: Result | None) -> dict[str, Any]:
+    """Give the message for a dead-letter queue, as a receiver at SQS gets it."""
+    code, message = NEVER_RAN_CODE, NEVER_RAN_MESSAGE
+    if result is not None:
+        body = _decoded(result.payload)
+        code, message = "200", body.get("errorMessage", "") if isinstance(body, dict) else ""
+    return {
+        "Body": invocation.payload.decode(),
+        "MessageAttributes": {
+            "RequestID": {"StringValue": invocation.request_id, "DataType": "String"},
+            "ErrorCode": {"StringValue": code, "DataType": "Number"},
+            "ErrorMessage": {"StringValue": message, "DataType": "String"},
+        },
+    }
+
+
+async def deliver(destination: Destination, value: dict[str, Any]) -> None:
+    """Hand a value to a callable, or add it to a file as one line."""
+    if callable(destination):
+        answer = destination(value)
+        if inspect.isawaitable(answer):
+            await answer
+        return
+    with Path(destination).open("a", encoding="utf-8") as file:  # noqa: ASYNC230 - one short line
+        file.write(json.dumps(value) + "\n")
+
+
+def _decoded(payload: bytes) -> Any:
+    try:
+        return json.loads(payload)
+    except ValueError:
+        return payload.decode(errors="replace")

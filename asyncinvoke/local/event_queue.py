@@ -1,0 +1,164 @@
+"""The Event queue: runs what was accepted, again after failures, and says where it ended.
+
+Lives on the endpoint's loop. An Event that waits is a timer and no task, so that a long queue
+costs little.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from anyio.abc import TaskGroup
+
+from asyncinvoke.local import destinations
+from asyncinvoke.local.admission import Admission
+from asyncinvoke.local.event_config import Destination, EventConfig
+from asyncinvoke.local.execution import Invocation, Result
+from asyncinvoke.local.statistics import Counters
+
+THROTTLE_DELAYS = (1.0, 300.0)
+"""Least and most seconds until a throttled Event is tried again (AWS's documentation)."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Event:
+    invocation: Invocation
+    """What it runs, the same for all runs."""
+    config: EventConfig
+    """Its function's configuration when it arrived."""
+    arrived: float
+    """When it was accepted."""
+    runs: int = 0
+    """Runs that ended."""
+    refusals: int = 0
+    """Tries that were throttled, or that the endpoint failed."""
+    result: Result | None = None
+    """How the last run ended."""
+
+
+class EventQueue:
+    """The accepted Events of all functions.
+
+    Args:
+        admission: Where a run's permit comes from.
+        execute: Runs an admitted invocation and gives back its permit; None if it could not run.
+        tasks: Where runs and deliveries live.
+        counters: The numbers of a function, and those of all together.
+        time_scale: What one second of AWS takes here, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        admission: Admission,
+        execute: Callable[[Invocation], Awaitable[Result | None]],
+        tasks: TaskGroup,
+        counters: Callable[[str], tuple[Counters, Counters]],
+        time_scale: float,
+    ) -> None:
+        self._admission = admission
+        self._execute = execute
+        self._tasks = tasks
+        self._counters = counters
+        self._time_scale = time_scale
+        self._loop = asyncio.get_running_loop()
+        self._timers: dict[_Event, asyncio.TimerHandle | None] = {}
+        self._is_open = True
+
+    def put(self, invocation: Invocation, config: EventConfig) -> None:
+        """Accept an Event, and run it if there is a permit."""
+        event = _Event(invocation, config, time.monotonic())
+        self._timers[event] = None
+        self._try(event)
+
+    def close(self) -> None:
+        """Drop and count every Event that has not ended."""
+        self._is_open = False
+        for event, timer in self._timers.items():
+            for counters in self._counters(event.invocation.function_name):
+                counters.events_dropped += 1
+                counters.events_waiting -= timer is not None
+            if timer is not None:
+                timer.cancel()
+        self._timers.clear()
+
+    def _try(self, event: _Event) -> None:
+        name = event.invocation.function_name
+        if self._left(event) <= 0:
+            self._end(event, "EventAgeExceeded")
+        elif self._admission.reserved(name) == 0:
+            self._end(event, "ZeroReservedConcurrency")
+        elif self._admission.admit(name, time.monotonic()) is not None:
+            self._refused(event)
+        else:
+            self._tasks.start_soon(self._run, event)
+
+    async def _run(self, event: _Event) -> None:
+        result = await self._execute(event.invocation)
+        if result is None:
+            self._refused(event)
+            return
+        event.runs += 1
+        event.result = result
+        if result.function_error is None:
+            self._end(event, "Success")
+        elif event.runs > event.config.maximum_retry_attempts:
+            self._end(event, "RetriesExhausted")
+        else:
+            self._wait(event, event.config.retry_delays[event.runs - 1])
+
+    def _refused(self, event: _Event) -> None:
+        first, most = THROTTLE_DELAYS
+        # The exponent is cut because the queue may hold an Event for thousands of tries.
+        self._wait(event, min(most, first * 2.0 ** min(event.refusals, 10)))
+        event.refusals += 1
+
+    def _wait(self, event: _Event, delay: float) -> None:
+        if not self._is_open:
+            return
+        for counters in self._counters(event.invocation.function_name):
+            counters.events_waiting += 1
+        seconds = max(0.0, min(delay * self._time_scale, self._left(event)))
+        self._timers[event] = self._loop.call_later(seconds, self._due, event)
+
+    def _due(self, event: _Event) -> None:
+        self._timers[event] = None
+        for counters in self._counters(event.invocation.function_name):
+            counters.events_waiting -= 1
+        self._try(event)
+
+    def _left(self, event: _Event) -> float:
+        limit = event.config.maximum_event_age * self._time_scale
+        return event.arrived + limit - time.monotonic()
+
+    def _end(self, event: _Event, condition: str) -> None:
+        if not self._is_open:
+            return
+        del self._timers[event]
+        invocation, config, result = event.invocation, event.config, event.result
+        succeeded = condition == "Success"
+        destination = config.on_success if succeeded else config.on_failure
+        if destination is not None:
+            value = destinations.record(
+                invocation, condition=condition, runs=event.runs, result=result
+            )
+            self._tasks.start_soon(self._deliver, invocation, destination, value)
+        if config.dead_letter is not None and not succeeded:
+            letter = destinations.dead_letter(invocation, result)
+            self._tasks.start_soon(self._deliver, invocation, config.dead_letter, letter)
+
+    @staticmethod
+    async def _deliver(
+        invocation: Invocation, destination: Destination, value: dict[str, Any]
+    ) -> None:
+        try:
+            await destinations.deliver(destination, value)
+        except Exception as error:  # noqa: BLE001 - what a destination raises must not end the endpoint
+            _logger.warning(
+                "a destination of %s failed: %s", invocation.function_name, type(error).__name__
+            )

@@ -1,0 +1,63 @@
+"""Starts a worker process: AWS's runtime with with its variables and its directory."""
+
+import os
+import sys
+from subprocess import DEVNULL
+
+import anyio
+from anyio.abc import Process
+
+from asyncinvoke.local import logs
+from asyncinvoke.local.functions import FunctionConfig, Source
+from asyncinvoke.local.listener import HOST
+
+PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
+"""What worker processes get of this process's environment: nothing that holds a credential."""
+
+
+async def start(config: FunctionConfig, source: Source, *, port: int, output: int) -> Process:
+    """Start a process.
+
+    Args:
+        config: The function.
+        source: Where its handler is.
+        port: Where its Runtime API listens.
+        output: The file descriptor that it writes to.
+    """
+    return await anyio.open_process(
+        [sys.executable, "-m", "awslambdaric", source.handler],
+        stdin=DEVNULL,
+        stdout=output,
+        stderr=output,
+        cwd=source.directory,
+        env=_variables(config, source, port),
+        # A group of its own: Ctrl-C in a terminal ends the endpoint, which ends its processes.
+        start_new_session=True,
+    )
+
+
+def _variables(config: FunctionConfig, source: Source, port: int) -> dict[str, str]:
+    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    # A boto3 in the function must not find the credentials of whoever runs the endpoint.
+    without_credentials = {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+    of_the_service = {
+        "AWS_DEFAULT_REGION": config.region_name,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info[0]}.{sys.version_info[1]}",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.memory_size),
+        "AWS_LAMBDA_FUNCTION_NAME": config.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": config.version,
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": logs.group_name(config.name),
+        "AWS_LAMBDA_LOG_STREAM_NAME": logs.new_stream_name(config.version),
+        "AWS_LAMBDA_RUNTIME_API": f"{HOST}:{port}",
+        "AWS_REGION": config.region_name,
+        "LAMBDA_TASK_ROOT": str(source.directory),
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "_HANDLER": source.handler,
+    }
+    return passed_on | without_credentials | dict(config.environment) | of_the_service

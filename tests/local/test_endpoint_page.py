@@ -1,0 +1,82 @@
+"""`docs/endpoint.md`: every example runs, and it names what was never recorded."""
+
+import ast
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from asyncinvoke.local import answers, destinations
+
+PAGE = (Path(__file__).parents[2] / "docs" / "endpoint.md").read_text()
+WHOLE, *PARTS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+
+AROUND = """
+import anyio
+
+from asyncinvoke import Invoker
+from asyncinvoke.local import LocalLambda
+
+
+async def main():
+    async with LocalLambda(event_time_scale=0.001) as local:
+        async with Invoker(region_name="us-east-1", endpoint_url=local.url) as invoker:
+{part}
+
+anyio.run(main)
+"""
+
+HANDLERS = """
+import os
+
+def thumbnail(event, context):
+    return {"bucket": os.environ["BUCKET"], "key": event["key"]}
+"""
+
+
+def run(code: str, folder: Path) -> str:
+    (folder / "handlers.py").write_text(HANDLERS)
+    (folder / "example.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "example.py"],
+        cwd=folder,
+        env={"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_the_first_example_is_a_whole_script(tmp_path: Path) -> None:
+    assert run(WHOLE, tmp_path) == "cat.jpg $LATEST\n"
+
+
+@pytest.mark.parametrize("part", PARTS, ids=range(len(PARTS)))
+def test_every_other_example_runs_inside_its_blocks(part: str, tmp_path: Path) -> None:
+    if "handlers.py" in part:
+        pytest.importorskip("awslambdaric")
+    run(AROUND.format(part=textwrap.indent(part, " " * 12)), tmp_path)
+
+
+@pytest.mark.parametrize("module", [answers, destinations])
+def test_every_choice_that_was_never_recorded_is_on_the_page(module: object) -> None:
+    source = Path(str(getattr(module, "__file__", ""))).read_text()
+    chosen = source.partition("# Never recorded from AWS")[2].partition("\n\n")[0]
+    names = re.findall(r"^([A-Z_]+) = ", chosen, re.MULTILINE)
+    assert names
+    for name in names:
+        assert f"`{name}`" in PAGE
+
+
+def test_the_conditions_of_the_page_are_those_of_the_queue() -> None:
+    queue = Path(str(answers.__file__)).with_name("event_queue.py").read_text()
+    calls = [node for node in ast.walk(ast.parse(queue)) if isinstance(node, ast.Call)]
+    ends = [call for call in calls if ast.unparse(call.func) == "self._end"]
+    conditions = {ast.literal_eval(call.args[1]) for call in ends}
+    assert conditions == set(
+        re.findall(r"^\| `(\w+)` \| [^|]+ \| (?:yes|if it ran) \|$", PAGE, re.MULTILINE)
+    )
