@@ -19,6 +19,9 @@ LARGEST_STEP = 0.2
 FIRST_CUT = 0.05
 """How far to go below the ceiling at the first throttle, as a part of it, as are all cuts."""
 
+RAMP_CUT = 0.1
+"""How far to go at throttles that follow at once: the ramp was steep, and went well beyond."""
+
 STEADY_CUTS = (0.04, 0.02, 0.01)
 """How far to go below a ceiling that was found again, the first, second and further times."""
 
@@ -29,12 +32,9 @@ ROOM_CUT = 0.1
 """How far to go below a steady ceiling now and then, to leave room for a newcomer."""
 
 ROOM_AFTER = 8
-"""How often a ceiling is found again before that; twice as often each time that nobody came."""
+"""How often a ceiling is found again before that."""
 
-ROOM_AFTER_MOST = 32
-"""The most that this number grows to."""
-
-SHARED_CUT = 0.2
+SHARED_CUT = 0.25
 """How far to go below a ceiling that has come down: it fell, or others want their part."""
 
 SAME_CEILING = 0.05
@@ -49,11 +49,15 @@ CURVATURE = 0.02
 PROBE = 0.15
 """How fast the limit starts to rise through the ceiling, in attempts per round."""
 
-PROBE_SHARE = 0.0075
-"""The same for small limits, as a part of the ceiling: beside many others, probing costs more."""
+SMALL_PROBE = 0.03
+"""The same for ceilings below 5, as a part of them: one more is a lot there."""
 
 PROBE_GROWTH = 2.0
-"""In how many rounds that speed grows by a factor of e."""
+"""In how many rounds that speed grows by a factor of e, where the ceiling is high."""
+
+SMALL_PROBE_GROWTH = 3.0
+"""The same for ceilings of 10 and less. One with a small part of a limit has many beside it, and
+probing costs them throttles. In between, and beyond, it is 2 + 10 / ceiling."""
 
 
 class ConcurrencyLimit:
@@ -70,7 +74,6 @@ class ConcurrencyLimit:
         "_found",
         "_in_use",
         "_plateau",
-        "_room_after",
         "_rounds",
         "_rounds_to_plateau",
         "_seen",
@@ -87,7 +90,6 @@ class ConcurrencyLimit:
         self._value = float(initial)
         self._ceiling: float | None = None
         self._found = -1
-        self._room_after = ROOM_AFTER
         self._plateau = 0.0
         self._rounds_to_plateau = 0.0
         self._rounds = 0.0
@@ -128,21 +130,19 @@ class ConcurrencyLimit:
         last = self._ceiling
         if last is None:
             return FIRST_CUT, False
-        if self._found < 0:
-            # The first ceiling is that of a steep ramp, too high to compare with.
-            self._found = 0
-            return STEADY_CUTS[0], False
         settled = self._rounds >= SETTLED
+        if self._found < 0:
+            # The first ceilings are those of a steep ramp, too high to compare with.
+            self._found = 0 if settled else -1
+            return STEADY_CUTS[0] if settled else RAMP_CUT, False
         # Half an attempt, so that a small ceiling has to be the very same.
         if settled and abs(ceiling - last) <= max(0.5, SAME_CEILING * ceiling):
             self._found += 1
-            if self._found < self._room_after:
+            if self._found < ROOM_AFTER:
                 return STEADY_CUTS[min(self._found, len(STEADY_CUTS)) - 1], False
             self._found = 1
-            self._room_after = min(2 * self._room_after, ROOM_AFTER_MOST)
             return ROOM_CUT, True
         self._found = 0
-        self._room_after = ROOM_AFTER
         if settled and ceiling > last:
             return STEADY_CUTS[0], False
         return SHARED_CUT, True
@@ -168,6 +168,7 @@ class ConcurrencyLimit:
         """Give the limit so many rounds past the plateau: flat near it, steep far from it."""
         if past < 0:
             return self._plateau + CURVATURE * past**3
+        growth = min(PROBE_GROWTH + 10 / self._plateau, SMALL_PROBE_GROWTH)
         # Beyond 50 units the exponent only serves to overflow.
-        steep = PROBE_GROWTH * math.expm1(min(past / PROBE_GROWTH, 50.0))
-        return self._plateau + min(PROBE, PROBE_SHARE * self._plateau) * steep
+        steep = growth * math.expm1(min(past / growth, 50.0))
+        return self._plateau + min(PROBE, SMALL_PROBE * self._plateau) * steep

@@ -10,7 +10,10 @@ LONGEST = 5.0
 
 
 class Pause:
-    """A pause that doubles with each refusal and halves with each success.
+    """A pause that doubles with each refusal, and all but ends with a success.
+
+    After a success the next attempt starts at once, since the place that the last one had is free.
+    The pause itself is quartered only, so that a further refusal soon finds its way back to it.
 
     Args:
         random: Gives numbers from 0 to 1, so that many clients do not come back together.
@@ -25,12 +28,11 @@ class Pause:
 
     def refused(self, *, now: float, at_least: float = FIRST) -> None:
         """Learn that an attempt was refused."""
-        self._set(now, min(max(2 * self.seconds, FIRST, at_least), LONGEST))
+        self.seconds = min(max(2 * self.seconds, FIRST, at_least), LONGEST)
+        self.until = now + self.seconds * (1 + self._random()) / 2
 
     def succeeded(self, *, now: float) -> None:
         """Learn that an attempt was admitted."""
-        self._set(now, self.seconds / 2)
-
-    def _set(self, now: float, seconds: float) -> None:
+        seconds = self.seconds / 4
         self.seconds = seconds if seconds >= FIRST else 0.0
-        self.until = now + self.seconds * (1 + self._random()) / 2
+        self.until = now

@@ -24,7 +24,13 @@ BURST = 0.02
 """How many seconds' worth of attempts may start at once."""
 
 WINDOW = 0.5
-"""Seconds over which the accepted rate is measured."""
+"""Seconds over which the accepted rate is measured, if that is `ENOUGH` attempts."""
+
+ENOUGH = 10
+"""How many attempts it takes to tell a rate."""
+
+IDLE = 5.0
+"""Seconds after which the window ends all the same, and counts as idle."""
 
 
 class RateMeter:
@@ -40,13 +46,10 @@ class RateMeter:
     def roll(self, now: float) -> None:
         """Start a new window if this one is over."""
         elapsed = now - self._began
-        if elapsed >= WINDOW:
-            # What an idle caller did long ago says nothing of what it may do now.
-            self._previous = self.accepted / elapsed if elapsed < 2 * WINDOW else 0.0
-            self.restart(now)
-
-    def restart(self, now: float) -> None:
-        """Start counting again."""
+        if elapsed < WINDOW or (self.accepted < ENOUGH and elapsed < IDLE):
+            return
+        # What an idle caller did long ago says nothing of what it may do now.
+        self._previous = self.accepted / elapsed if elapsed < IDLE else 0.0
         self.accepted = 0
         self._began = now
 
@@ -54,7 +57,7 @@ class RateMeter:
         """Give what was accepted each second of late."""
         elapsed = now - self._began
         # A part of a window counts for that part.
-        part = min(elapsed / WINDOW, 1.0)
+        part = min(elapsed / WINDOW, self.accepted / ENOUGH, 1.0)
         if self._previous == 0.0:
             return self.accepted / max(elapsed, WINDOW / 5)
         return part * self.accepted / max(elapsed, 1e-9) + (1 - part) * self._previous
@@ -108,9 +111,9 @@ class RateLimit:
         elapsed = max(now - self._stamp, 0.0)
         self._stamp = now
         room = max(1.0, self.rate * BURST)
+        # Once the bucket is full, time goes by unused.
+        self._used += min(elapsed, max(room - self._tokens, 0.0) / self.rate)
         self._tokens = min(self._tokens + elapsed * self.rate, room)
-        # Beyond a full bucket, time was not used.
-        self._used += min(elapsed, 2 * room / self.rate)
         self.rate = max(self._floor, self._curve(self._used - RECOVERY))
 
     def _curve(self, past: float) -> float:

@@ -169,7 +169,7 @@ class RetryPolicy:
         the run lives or until its own `timeout`.
         """
         return cls(
-            throttled=Backoff(wait=_jitter(0.25, 5), stop=stop_never),
+            throttled=Backoff(wait=_jitter(0.05, 5), stop=stop_never),
             not_ready=Backoff(wait=_jitter(1, 20), stop=stop_after_attempt(10)),
             service=Backoff(wait=_jitter(0.2, 20), stop=stop_after_attempt(5)),
             transport=Backoff(wait=_jitter(0.2, 20), stop=stop_after_attempt(5)),

@@ -1,0 +1,210 @@
+"""An endpoint in a process of its own, with limits that may move: `Endpoint` starts one.
+
+Run as a module, it serves until its standard input ends, and answers each line read there with a
+line of JSON: what arrived so far.
+"""
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from asyncinvoke.local import LocalLambda
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+FUNCTION = "work"
+CALM = "calm"
+
+
+class Endpoint:
+    """A process that serves the function `work`, which sleeps.
+
+    Args:
+        duration: How long the function runs, in seconds.
+        account: The account's concurrency.
+        reserved: The function's reserved concurrency.
+        moves: Pairs (seconds after the first request, limit): the account's concurrency from then
+            on.
+        rate: Requests per second instead; refused with `FunctionInvocationRateLimitExceeded`.
+    """
+
+    def __init__(
+        self,
+        *,
+        duration: float = 0.1,
+        account: int = 1000,
+        reserved: int | None = None,
+        moves: tuple[tuple[float, int], ...] = (),
+        rate: float | None = None,
+    ) -> None:
+        self._command = [sys.executable, "-m", "benchmarks.endpoint", f"--duration={duration}"]
+        self._command += [f"--account={account}"]
+        self._command += [f"--move={after}:{limit}" for after, limit in moves]
+        if reserved is not None:
+            self._command += [f"--reserved={reserved}"]
+        if rate is not None:
+            self._command += [f"--rate={rate}"]
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            cwd=CHECKOUT,
+        )
+        self.url = self._ask("")["url"]
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.communicate()
+
+    def counts(self) -> dict[str, Any]:
+        """Give what arrived: executions, throttled, repeated (payloads that ran twice)."""
+        return self._ask("counts")
+
+    def _ask(self, line: str) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{line}\n")
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+
+class Seen:
+    """What ran, by payload."""
+
+    def __init__(self, duration: float) -> None:
+        self._duration = duration
+        self.payloads: Counter[str] = Counter()
+        self.began: float | None = None
+
+    async def run(self, payload: object) -> object:
+        """Be the function."""
+        self.payloads[json.dumps(payload)] += 1
+        await asyncio.sleep(self._duration)
+        return payload
+
+    def counts(self) -> dict[str, int]:
+        """Give how many ran, and how many of them again."""
+        executions = sum(self.payloads.values())
+        return {"executions": executions, "repeated": executions - len(self.payloads)}
+
+
+class Bucket:
+    """A token bucket; a tenth of a second's worth may come at once."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._most = max(rate / 10, 1.0)
+        self._tokens = self._most
+        self._stamp = time.monotonic()
+
+    def take(self) -> bool:
+        """Take a token, if there is one."""
+        now = time.monotonic()
+        self._tokens = min(self._tokens + (now - self._stamp) * self._rate, self._most)
+        self._stamp = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+async def serve_rate(seen: Seen, rate: float) -> None:
+    bucket = Bucket(rate)
+    throttled = 0
+
+    async def invoke(request: web.Request) -> web.Response:
+        nonlocal throttled
+        body = await request.read()
+        if not bucket.take():
+            throttled += 1
+            return web.json_response(
+                {
+                    "Reason": "FunctionInvocationRateLimitExceeded",
+                    "Type": "User",
+                    "message": "Rate Exceeded.",
+                },
+                status=429,
+                headers={"x-amzn-ErrorType": "TooManyRequestsException"},
+            )
+        return web.json_response(
+            await seen.run(json.loads(body)), headers={"X-Amz-Executed-Version": "$LATEST"}
+        )
+
+    app = web.Application()
+    app.router.add_post("/2015-03-31/functions/{name}/invocations", invoke)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    await answer_lines(f"http://{host}:{port}", lambda: {**seen.counts(), "throttled": throttled})
+    await runner.cleanup()
+
+
+async def serve_local(
+    seen: Seen, account: int, reserved: int | None, moves: list[tuple[float, int]]
+) -> None:
+    async def work(event: object, _context: object) -> object:
+        if seen.began is None:
+            seen.began = time.monotonic()
+            loop = asyncio.get_running_loop()
+            for after, limit in moves:
+                loop.call_later(after, setattr, local, "account_concurrency", limit)
+        return await seen.run(event)
+
+    async def calm(event: object, _context: object) -> object:
+        await asyncio.sleep(0.05)
+        return event
+
+    async with LocalLambda(account_concurrency=account) as local:
+        local.function(FUNCTION, work, reserved_concurrency=reserved, timeout=60)
+        local.function(CALM, calm, timeout=60)
+        await answer_lines(
+            local.url,
+            lambda: {**seen.counts(), "throttled": sum(local.statistics().throttles.values())},
+        )
+
+
+async def answer_lines(url: str, counts: Any) -> None:
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        answer = counts() if line.strip() else {"url": url}
+        print(json.dumps(answer), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--duration", type=float, default=0.1)
+    parser.add_argument("--account", type=int, default=1000)
+    parser.add_argument("--reserved", type=int)
+    parser.add_argument("--move", action="append", default=[])
+    parser.add_argument("--rate", type=float)
+    options = parser.parse_args()
+    seen = Seen(options.duration)
+    if options.rate is not None:
+        asyncio.run(serve_rate(seen, options.rate))
+        return
+    moves = [(float(move.split(":")[0]), int(move.split(":")[1])) for move in options.move]
+    asyncio.run(serve_local(seen, options.account, options.reserved, moves))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+"""Many clients on one limit: a discrete-event simulation of the real limit arithmetic.
+
+    python -m benchmarks.simulate            # small, under a minute
+    python -m benchmarks.simulate --full     # 1,000 clients on a limit of 10,000
+
+Each client always has work. It holds as many attempts in flight as `policy/concurrency.py` says,
+and pauses as `policy/pause.py` says. The service runs what fits under its limit and refuses the
+rest at once. Nothing else is modelled.
+"""
+
+import argparse
+import heapq
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from asyncinvoke.policy.concurrency import ConcurrencyLimit
+from asyncinvoke.policy.limit import INITIAL
+from asyncinvoke.policy.pause import Pause
+
+FUNCTION = 1.0
+"""How long the function runs, in seconds, give or take a tenth; also what a round trip is."""
+
+WIRE = 0.02
+"""How long a request and its answer travel, in seconds, give or take a fifth."""
+
+UTILISATION, FAIRNESS, SHARE = 0.95, 0.9, 0.03
+"""The goals: at least, at least, at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Who shares what."""
+
+    name: str
+    clients: int
+    limit: int
+    seconds: float
+    moves: tuple[tuple[float, int], ...] = ()
+    """When the limit becomes what."""
+    joins: float = 0.0
+    """The second half of the clients come this many seconds after the first."""
+    leaves: float | None = None
+    """The first half of the clients leave then."""
+    measured: float = 0.5
+    """From which part of the time on things are measured."""
+
+    @property
+    def begins(self) -> float:
+        """When measuring begins, in seconds."""
+        return self.seconds * self.measured
+
+
+@dataclass(slots=True)
+class Client:
+    """A client with endless work."""
+
+    limit: ConcurrencyLimit
+    pause: Pause
+    in_flight: int = 0
+    number: int = 0
+    cut: int = 0
+    wakes_at: float = -1.0
+    works: bool = False
+    done: list[int] = field(default_factory=list)
+
+
+class Simulation:
+    """The events of one scenario."""
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        self.scenario = scenario
+        self._random = random.Random(seed)
+        self.limit = scenario.limit
+        self._most = 2 * max(scenario.limit, *(limit for _, limit in scenario.moves), 1)
+        self.clients = [self._client() for _ in range(scenario.clients)]
+        self.running = 0
+        self.refused = self.admitted = 0
+        self.used = self.offered = 0.0
+        self._events: list[tuple[float, int, str, int, int, int]] = []
+        self._order = 0
+        seconds = int(scenario.seconds) + 1
+        for client in self.clients:
+            client.done = [0] * seconds
+        half = scenario.clients // 2
+        for number in range(scenario.clients):
+            # Nobody starts at the very same moment.
+            late = scenario.joins if number >= half else 0.0
+            self._at(late + self._random.random() * FUNCTION, "join", number)
+            if scenario.leaves is not None and number < half:
+                self._at(scenario.leaves, "leave", number)
+        for when, limit in scenario.moves:
+            self._at(when, "move", limit)
+
+    def _client(self) -> Client:
+        limit = ConcurrencyLimit(initial=min(INITIAL, self._most), minimum=1, maximum=self._most)
+        return Client(limit, Pause(self._random.random))
+
+    def _at(self, when: float, what: str, client: int, number: int = 0, ahead: int = 0) -> None:
+        self._order += 1
+        heapq.heappush(self._events, (when, self._order, what, client, number, ahead))
+
+    def _wire(self) -> float:
+        return WIRE / 2 * self._random.uniform(0.8, 1.2)
+
+    def run(self) -> None:
+        """Let everything happen."""
+        now = begins = self.scenario.begins
+        while self._events and self._events[0][0] < self.scenario.seconds:
+            when, _, what, client, number, ahead = heapq.heappop(self._events)
+            if when > begins:
+                self.used += (when - now) * min(self.running, self.limit)
+                self.offered += (when - now) * self.limit
+                now = when
+            self._happen(when, what, client, number, ahead)
+
+    def _happen(self, now: float, what: str, index: int, number: int, ahead: int) -> None:
+        if what == "move":
+            self.limit = index
+            return
+        client = self.clients[index]
+        measured = now > self.scenario.begins
+        if what == "arrive":
+            if self.running < self.limit:
+                self.running += 1
+                takes = FUNCTION * self._random.uniform(0.9, 1.1)
+                self._at(now + takes, "end", index)
+            else:
+                self._at(now + self._wire(), "refused", index, number, ahead)
+        elif what == "end":
+            self.running -= 1
+            self._at(now + self._wire(), "answer", index)
+        elif what == "answer":
+            self.admitted += measured
+            client.done[int(now)] += 1
+            if client.pause.seconds:
+                client.pause.succeeded(now=now)
+            else:
+                client.limit.succeeded(now=now, in_flight=client.in_flight)
+            client.in_flight -= 1
+            self._send(index, now)
+        elif what == "refused":
+            self.refused += measured
+            client.in_flight -= 1
+            if number > client.cut:
+                client.cut = client.number
+                if client.limit.limit <= client.limit.minimum:
+                    client.pause.refused(now=now)
+                client.limit.throttled(in_flight=ahead)
+            self._send(index, now)
+        else:
+            if what in ("join", "leave"):
+                client.works = what == "join"
+            self._send(index, now)
+
+    def _send(self, index: int, now: float) -> None:
+        client = self.clients[index]
+        while client.works and client.in_flight < client.limit.limit:
+            if now < client.pause.until:
+                if client.wakes_at < client.pause.until:
+                    client.wakes_at = client.pause.until
+                    self._at(client.wakes_at, "wake", index)
+                return
+            client.number += 1
+            self._at(now + self._wire(), "arrive", index, client.number, client.in_flight)
+            client.in_flight += 1
+
+    def utilisation(self) -> float:
+        """Give how much of the limit was used."""
+        return self.used / self.offered
+
+    def share(self) -> float:
+        """Give how many of all attempts were throttled."""
+        return self.refused / max(self.refused + self.admitted, 1)
+
+    def fairness(self) -> float:
+        """Jain's index over what each client that works at the end got done."""
+        return self._jain(int(self.scenario.begins) + 1, int(self.scenario.seconds))
+
+    def converged(self, window: int = 10) -> float | None:
+        """Give the seconds after the last change until a window of this length was fair."""
+        changed = max(
+            [0.0, self.scenario.joins, self.scenario.leaves or 0.0]
+            + [when for when, _ in self.scenario.moves]
+        )
+        for begin in range(int(changed), int(self.scenario.seconds) - window):
+            if self._jain(begin, begin + window) >= FAIRNESS:
+                return begin + window - changed
+        return None
+
+    def _jain(self, begin: int, end: int) -> float:
+        got = [sum(client.done[begin:end]) for client in self.clients if client.works]
+        squares = sum(each * each for each in got)
+        return sum(got) ** 2 / (len(got) * squares) if squares else 0.0
+
+
+def scenarios(*, full: bool) -> Iterator[Scenario]:
+    many, limit, seconds = (1000, 10_000, 200.0) if full else (100, 1000, 100.0)
+    yield Scenario(name="alone", clients=1, limit=limit, seconds=seconds)
+    yield Scenario(name="two, one late", clients=2, limit=limit, seconds=2 * seconds, joins=20)
+    yield Scenario(name=f"{many} clients", clients=many, limit=limit, seconds=seconds)
+    yield Scenario(
+        name="half of them late", clients=many, limit=limit, seconds=seconds, joins=seconds / 4
+    )
+    yield Scenario(
+        name="half of them leave", clients=many, limit=limit, seconds=seconds, leaves=seconds / 4
+    )
+    yield Scenario(
+        name="limit halves and doubles",
+        clients=many,
+        limit=limit,
+        seconds=2 * seconds,
+        moves=((seconds / 2, limit // 2), (seconds, limit)),
+        measured=0.25,
+    )
+    start = limit // 10
+    yield Scenario(
+        name="limit ramps by 100 a second",
+        clients=10,
+        limit=start,
+        seconds=30.0 + (limit - start) / 100,
+        moves=tuple((20.0 + step, start + 100 * step) for step in range(1, (limit - start) // 100)),
+        measured=0.2,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--full", action="store_true", help="1,000 clients on a limit of 10,000")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    print("goals: utilisation >= 0.95, fairness >= 0.90, throttled share <= 0.030; seconds are")
+    print("round trips. Fair after: the first 10 s after the last change that were fair.\n")
+    print(f"{'':30}{'utilisation':>12}{'fairness':>10}{'throttled':>11}{'fair after':>12}")
+    for scenario in scenarios(full=options.full):
+        simulation = Simulation(scenario, options.seed)
+        simulation.run()
+        used, fair, share = (
+            simulation.utilisation(),
+            simulation.fairness(),
+            simulation.share(),
+        )
+        converged = simulation.converged()
+        met = used >= UTILISATION and fair >= FAIRNESS and share <= SHARE
+        shown = "-" if converged is None else f"{converged:.0f} s"
+        print(
+            f"{scenario.name:30}{used:12.3f}{fair:10.3f}{share:11.4f}{shown:>12}"
+            f"{'' if met else '   short of the goals'}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""The arithmetic of a concurrency limit, played against services that refuse what is too much."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncinvoke.policy.concurrency import ConcurrencyLimit
+from asyncinvoke.policy.pause import LONGEST, Pause
+
+ROUND = 0.1
+
+
+class Service:
+    """Runs up to `ceiling` attempts at once, each for one round; time is counted in rounds."""
+
+    def __init__(self, limit: ConcurrencyLimit, ceiling: int) -> None:
+        self.limit = limit
+        self.ceiling = ceiling
+        self.now = 0.0
+        self.running = 0
+        self.admitted = self.refused = 0
+        self._before_cut = False
+
+    def round(self, wanted: int = 10_000) -> None:
+        """Let everything that runs end, one by one, each replaced by what the limit allows."""
+        for _ in range(max(self.running, 1)):
+            self.now += ROUND / max(self.running, 1)
+            if self.running:
+                self.limit.succeeded(now=self.now, in_flight=self.running)
+                self.running -= 1
+                self.admitted += 1
+            self.fill(wanted)
+
+    def fill(self, wanted: int = 10_000) -> None:
+        while self.running < min(self.limit.limit, wanted):
+            if self.running >= self.ceiling:
+                self.refused += 1
+                self.limit.throttled(in_flight=self.running)
+                return
+            self.running += 1
+
+
+def service(ceiling: int, *, initial: int = 20, minimum: int = 1, maximum: int = 1000) -> Service:
+    return Service(ConcurrencyLimit(initial=initial, minimum=minimum, maximum=maximum), ceiling)
+
+
+@pytest.mark.parametrize("ceiling", [1, 2, 7, 20, 50, 400])
+def test_a_steady_ceiling_is_found_and_nearly_filled_at_few_throttles(ceiling: int) -> None:
+    there = service(ceiling)
+    for _ in range(20):
+        there.round()
+    there.admitted = there.refused = 0
+    for _ in range(100):
+        there.round()
+    assert there.admitted >= 0.93 * 100 * ceiling
+    # A ceiling is probed every few rounds, so a small one gets a larger share of throttles.
+    assert there.refused <= 25
+
+
+def test_before_the_first_throttle_the_limit_doubles_with_each_round() -> None:
+    there = service(10_000)
+    there.fill()
+    seen = []
+    for _ in range(3):
+        there.round()
+        seen.append(there.limit.limit)
+    assert seen == [40, 80, 160]
+
+
+def test_the_limit_follows_a_ceiling_that_rises_and_one_that_falls() -> None:
+    there = service(20)
+    for _ in range(40):
+        there.round()
+    there.ceiling = 80
+    for _ in range(25):
+        there.round()
+    assert there.limit.limit >= 70
+    there.ceiling = 20
+    before = there.refused
+    for _ in range(5):
+        there.round()
+    assert 12 <= there.limit.limit <= 21
+    assert there.refused - before <= 15
+
+
+def test_a_limit_that_is_not_used_does_not_grow() -> None:
+    there = service(1000)
+    there.fill(wanted=19)
+    for _ in range(50):
+        there.round(wanted=19)
+    for _ in range(50):
+        there.now += 1.0
+        there.limit.tick(now=there.now, in_flight=19)
+    assert there.limit.limit == 20
+
+
+def test_slow_functions_do_not_hold_back_the_ramp() -> None:
+    limit = ConcurrencyLimit(initial=20, minimum=1, maximum=1000)
+    now = 0.0
+    limit.tick(now=now, in_flight=20)
+    while limit.limit < 1000:
+        now += 0.05
+        limit.tick(now=now, in_flight=limit.limit)
+    assert now < 3
+
+
+def test_a_fixed_limit_never_moves() -> None:
+    limit = ConcurrencyLimit(initial=30, minimum=30, maximum=30)
+    for now in range(20):
+        limit.throttled(in_flight=10)
+        limit.succeeded(now=float(now), in_flight=30)
+    assert limit.limit == 30
+
+
+def test_a_newcomer_gets_its_part_of_a_limit_that_was_one_clients() -> None:
+    # Two clients whose attempts end in turn, on one ceiling, with every slot of it taken at first.
+    mine, other = (ConcurrencyLimit(initial=20, minimum=1, maximum=1000) for _ in range(2))
+    limits, in_flight, done = [mine, other], [0, 0], [0, 0]
+    now, cut = 0.0, [0, 0]
+    sent = [0, 0]
+
+    def fill(who: int) -> None:
+        while in_flight[who] < limits[who].limit:
+            if sum(in_flight) >= 50:
+                if sent[who] >= cut[who]:
+                    limits[who].throttled(in_flight=in_flight[who])
+                    cut[who] = sent[who]
+                return
+            in_flight[who] += 1
+            sent[who] += 1
+
+    for step in range(20_000):
+        now += 0.002
+        works = (0, 1) if step > 3000 else (0,)
+        for who in works:
+            fill(who)
+        # Whose attempt ends next: each in proportion to what it has in flight.
+        who = 0 if (step * 7919) % 50 < in_flight[0] * 50 // max(sum(in_flight), 1) else 1
+        if in_flight[who]:
+            limits[who].succeeded(now=now, in_flight=in_flight[who])
+            in_flight[who] -= 1
+            done[who] += step > 10_000
+    assert min(done) >= 0.25 * sum(done)
+
+
+@given(
+    events=st.lists(
+        st.tuples(st.sampled_from("stg"), st.floats(0, 10), st.integers(0, 500)), max_size=200
+    ),
+    minimum=st.integers(1, 20),
+    span=st.integers(0, 500),
+)
+@settings(deadline=None)
+def test_a_limit_stays_within_its_bounds(
+    events: list[tuple[str, float, int]], minimum: int, span: int
+) -> None:
+    limit = ConcurrencyLimit(initial=minimum, minimum=minimum, maximum=minimum + span)
+    now = 0.0
+    for what, seconds, in_flight in events:
+        now += seconds
+        before = limit.limit
+        if what == "t":
+            limit.throttled(in_flight=in_flight)
+            assert limit.limit <= before
+        elif what == "s":
+            limit.succeeded(now=now, in_flight=max(in_flight, 1))
+            assert limit.limit >= before
+        else:
+            limit.tick(now=now, in_flight=in_flight)
+            assert limit.limit >= before
+        assert minimum <= limit.limit <= minimum + span
+
+
+@given(refusals=st.lists(st.booleans(), max_size=60), random=st.floats(0, 1))
+def test_a_pause_is_bounded_and_ends(refusals: list[bool], random: float) -> None:
+    pause = Pause(lambda: random)
+    for now, refused in enumerate(refusals):
+        if refused:
+            pause.refused(now=float(now))
+            assert pause.seconds > 0
+        else:
+            pause.succeeded(now=float(now))
+        assert pause.until <= now + LONGEST
+        assert pause.seconds <= LONGEST
+    for _ in range(8):
+        pause.succeeded(now=0.0)
+    assert (pause.seconds, pause.until) == (0.0, 0.0)

@@ -1,0 +1,97 @@
+"""The arithmetic of a rate, played against a token bucket that is not ours."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncinvoke.policy.rate import SLOWEST, RateLimit, RateMeter
+
+
+class Bucket:
+    def __init__(self, rate: float, burst: float) -> None:
+        self.rate, self.burst = rate, burst
+        self.tokens, self.at = burst, 0.0
+
+    def take(self, now: float) -> bool:
+        self.tokens = min(self.tokens + (now - self.at) * self.rate, self.burst)
+        self.at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+def drive(bucket: Bucket, seconds: float, *, rate: float | None = None) -> tuple[int, int]:
+    """Start as fast as our limit lets us, a millisecond apart at the least."""
+    meter = RateMeter(now=0.0)
+    limit = None if rate is None else RateLimit(now=0.0, accepted=rate)
+    accepted = refused = 0
+    now = 0.0
+    while now < seconds:
+        now += 0.001
+        if limit is not None:
+            now = max(now, limit.opens_at(now))
+            limit.take(now)
+        meter.accepted += 1
+        if bucket.take(now):
+            accepted += 1
+        else:
+            meter.accepted -= 1
+            refused += 1
+            if limit is None:
+                limit = RateLimit(now=now, accepted=meter.rate(now))
+            else:
+                limit.throttled(now=now, accepted=meter.rate(now))
+        meter.roll(now)
+    return accepted, refused
+
+
+@pytest.mark.parametrize("rate", [20, 100, 400])
+@pytest.mark.parametrize("burst_seconds", [0.1, 1.0])
+def test_a_steady_rate_is_found_and_nearly_filled_at_few_throttles(
+    rate: float, burst_seconds: float
+) -> None:
+    accepted, refused = drive(Bucket(rate, max(rate * burst_seconds, 1)), 60.0)
+    assert accepted >= 0.85 * rate * 60
+    assert refused <= 0.05 * accepted + 30
+
+
+def test_a_rate_that_was_cut_far_too_low_comes_back() -> None:
+    accepted, _ = drive(Bucket(500, 50), 30.0, rate=10)
+    assert accepted >= 0.6 * 500 * 30
+
+
+def test_a_rate_that_is_not_used_does_not_grow() -> None:
+    limit = RateLimit(now=0.0, accepted=100.0)
+    for now in range(1, 200):
+        limit.take(float(now))
+    assert limit.rate == pytest.approx(100, rel=0.15)
+
+
+def test_a_burst_after_idleness_is_not_mistaken_for_the_rate() -> None:
+    meter = RateMeter(now=0.0)
+    meter.roll(60.0)
+    meter.accepted += 50
+    assert meter.rate(60.1) == pytest.approx(500)
+
+
+@given(
+    events=st.lists(st.tuples(st.booleans(), st.floats(0, 100), st.floats(0, 1e6)), max_size=100)
+)
+def test_a_rate_stays_within_its_bounds(events: list[tuple[bool, float, float]]) -> None:
+    limit = RateLimit(now=0.0, accepted=10.0)
+    now = 0.0
+    for refused, seconds, accepted in events:
+        now += seconds
+        if refused:
+            before = limit.rate
+            limit.throttled(now=now, accepted=accepted)
+            assert limit.rate <= before
+        else:
+            opens = limit.opens_at(now)
+            assert now <= opens <= now + 2 / SLOWEST
+            limit.take(max(now, opens))
+            now = max(now, opens)
+        assert SLOWEST <= limit.rate < math.inf

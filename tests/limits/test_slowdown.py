@@ -1,0 +1,54 @@
+"""The table from throttle reason to limit, held against the service model and the classifier."""
+
+import pytest
+from botocore.session import Session
+
+from asyncinvoke import ConfigurationError
+from asyncinvoke.model.failure import Failure
+from asyncinvoke.model.throttling import ThrottleReason
+from asyncinvoke.policy.classify import classify
+from asyncinvoke.policy.limit import AdaptiveLimit, FixedLimit, read_limit
+from asyncinvoke.policy.slowdown import SLOWDOWNS
+
+
+def test_every_reason_of_the_service_model_is_in_the_table_and_no_other() -> None:
+    model = Session().get_service_model("lambda")
+    modelled = set(model.shape_for("ThrottleReason").enum)
+    assert {str(reason) for reason in SLOWDOWNS} == modelled | {"Unknown"}
+
+
+@pytest.mark.parametrize("reason", ThrottleReason)
+def test_what_is_slowed_down_is_what_the_error_names(reason: ThrottleReason) -> None:
+    failure = Failure(status_code=429, code="TooManyRequestsException", reason=str(reason))
+    assert classify(failure, now=0.0).scope is SLOWDOWNS[reason].scope
+
+
+def test_a_number_is_the_most_of_an_adaptive_limit() -> None:
+    assert read_limit(7) == AdaptiveLimit(maximum=7)
+    assert read_limit(7).start == 7  # type: ignore[union-attr]
+    assert AdaptiveLimit(minimum=30).start == 30
+    assert read_limit(FixedLimit(3)) == FixedLimit(3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"maximum": 0}, "maximum 0 must be a whole number from 1"),
+        ({"minimum": True}, "minimum True must be a whole number from 1"),
+        ({"initial": 2.5}, "initial 2.5 must be a whole number from 1"),
+        (
+            {"minimum": 9, "initial": 8},
+            "minimum 9, initial 8 and maximum 1000 must be in ascending order",
+        ),
+        (
+            {"initial": 11, "maximum": 10},
+            "minimum 1, initial 11 and maximum 10 must be in ascending order",
+        ),
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_refused_by_name(
+    options: dict[str, int], message: str
+) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        AdaptiveLimit(**options)
+    assert str(raised.value) == message
