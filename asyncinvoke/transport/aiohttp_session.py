@@ -25,7 +25,7 @@ class _WithoutRedirects:
     """
 
     def __init__(self, session: Any) -> None:
-        self._session = session
+        self.unwrapped = session
 
     def request(self, method: str, url: Any, **options: Any) -> Any:
-        return self._session.request(method, url, **{**options, "allow_redirects": False})
+        return self.unwrapped.request(method, url, **{**options, "allow_redirects": False})

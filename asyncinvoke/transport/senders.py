@@ -84,11 +84,13 @@ class AiohttpSender:
     async def _open_route(self, url: str) -> "_Route":
         proxies = self._http_session._proxy_config  # noqa: SLF001
         proxy = proxies.proxy_url_for(url)
+        session = await self._http_session._get_session(proxy)  # noqa: SLF001
         route = self._routes[url] = _Route(
             url=URL(url, encoded=True),
             proxy=proxy,
             proxy_headers=None if proxy is None else proxies.proxy_headers_for(url),
-            session=await self._http_session._get_session(proxy),  # noqa: SLF001
+            # `send` says itself that redirects are not followed.
+            session=getattr(session, "unwrapped", session),
         )
         return route
 
