@@ -14,14 +14,12 @@ AsyncInvokeError
 """
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from asyncinvoke.model.attempt import Attempt
 from asyncinvoke.model.delivery import Delivery
+from asyncinvoke.model.response import Response
 from asyncinvoke.model.throttling import ThrottleReason, ThrottleScope
-
-if TYPE_CHECKING:
-    from asyncinvoke.model.response import Response
 
 
 class GaveUp(StrEnum):
@@ -189,7 +187,7 @@ class FunctionError(InvocationError):
         error_type: str | None,
         error_message: str | None,
         stack_trace: tuple[str, ...],
-        response: "Response",
+        response: Response,
         **facts: Any,
     ) -> None:
         super().__init__(message, **facts)

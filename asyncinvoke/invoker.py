@@ -15,7 +15,8 @@ from asyncinvoke.engine.statistics import InvokerStatistics
 from asyncinvoke.engine.tally import Tally
 from asyncinvoke.engine.work import ItemWork
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError, InvocationError
-from asyncinvoke.model.payload import Decode, Encode, decode_json, encode_json, encode_payload
+from asyncinvoke.model.codec import Decode, Encode, decode_json, encode_json
+from asyncinvoke.model.payload import encode_payload
 from asyncinvoke.model.request import InvocationType, InvocationTypeName, LogType, LogTypeName
 from asyncinvoke.model.response import Response
 from asyncinvoke.policy.limit import AdaptiveLimit, FixedLimit, read_limit

@@ -4,7 +4,9 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
-from asyncinvoke.policy.classify import CODES, FAULTS, SCOPES, STATUSES
+from asyncinvoke.model.throttling import ThrottleReason
+from asyncinvoke.policy.classify import CODES, FAULTS, STATUSES
+from asyncinvoke.policy.slowdown import SLOWDOWNS
 
 PAGE = Path(__file__).with_name("retries.md")
 BEGIN = "<!-- table: python docs/render.py -->\n"
@@ -37,7 +39,7 @@ def table() -> str:
         repeated = REPEATED[str(kind), str(delivery)]
         lines.append(f"| {answers} | {kind} | {delivery} | {repeated} |")
     lines += ["", "| throttle reason | what it limits |", "|---|---|"]
-    lines += [f"| `{reason}` | {scope} |" for reason, scope in SCOPES.items()]
+    lines += [f"| `{reason}` | {SLOWDOWNS[reason].scope} |" for reason in ThrottleReason]
     return "\n".join(lines) + "\n"
 
 

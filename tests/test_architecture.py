@@ -61,16 +61,9 @@ def floor_of(room: str) -> int:
     return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
 
 
-def imports_of(path: Path, *, at_run_time: bool = False) -> Iterator[str]:
-    """Every imported module, inside functions too; `at_run_time` leaves out what only types see."""
-    tree = ast.parse(path.read_text())
-    skipped: set[ast.AST] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            skipped.update(child for child in ast.walk(node))
-    for node in ast.walk(tree):
-        if at_run_time and node in skipped:
-            continue
+def imports_of(path: Path) -> Iterator[str]:
+    """Every imported module, also those inside functions and those that only types see."""
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -109,7 +102,7 @@ def test_no_imports_run_in_a_circle() -> None:
     graph = {
         name_of(path): {
             imported
-            for imported in imports_of(path, at_run_time=True)
+            for imported in imports_of(path)
             if imported.split(".")[0] == "asyncinvoke" and imported != "asyncinvoke"
         }
         for path in modules()

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from asyncinvoke.model.codec import Decode
 from asyncinvoke.model.envelope import Envelope
-from asyncinvoke.model.payload import Decode
 from asyncinvoke.policy.retry import RetryPolicy
 
 

@@ -1,11 +1,15 @@
 """What the end of an attempt, and time, do to the limits of its scopes; and who is told of it."""
 
+import logging
+
 from asyncinvoke.engine.registry import Registry
 from asyncinvoke.engine.scopes import Permit, Scope
 from asyncinvoke.model.throttling import ThrottleReason, ThrottleScope
 from asyncinvoke.policy.rate import RateLimit
 from asyncinvoke.policy.slowdown import SLOWDOWNS, Quantity
 from asyncinvoke.telemetry import Hook, LimitChanged
+
+_logger = logging.getLogger("asyncinvoke")
 
 
 class Feedback:
@@ -120,4 +124,8 @@ class Feedback:
             reason=reason,
         )
         for hook in self._hooks:
-            hook(event)
+            try:
+                hook(event)
+            except Exception:
+                # Whoever listens must not be able to change what is heard.
+                _logger.exception("a hook raised")

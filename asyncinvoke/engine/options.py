@@ -7,8 +7,8 @@ from typing import Any, TypedDict
 
 from asyncinvoke.engine.call import Call
 from asyncinvoke.errors import InvalidRequestError
+from asyncinvoke.model.codec import Decode
 from asyncinvoke.model.envelope import seal
-from asyncinvoke.model.payload import Decode
 from asyncinvoke.model.request import (
     InvocationType,
     InvocationTypeName,

@@ -8,8 +8,9 @@ from asyncinvoke.engine.execute import Executor
 from asyncinvoke.engine.options import Options
 from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
 from asyncinvoke.model.attempt import Attempt
+from asyncinvoke.model.codec import Encode
 from asyncinvoke.model.outcome import Outcome
-from asyncinvoke.model.payload import Encode, encode_payload
+from asyncinvoke.model.payload import encode_payload
 from asyncinvoke.model.request import Request
 from asyncinvoke.model.response import Response
 

@@ -1,11 +1,10 @@
-"""Payloads and client contexts: encoding, decoding and their sizes."""
+"""Payloads and client contexts on their way out: their bytes and their sizes."""
 
 import base64
-import json
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
 
 from asyncinvoke.errors import InvalidRequestError
+from asyncinvoke.model.codec import Encode, encode_json
 from asyncinvoke.model.request import InvocationType
 
 MAX_SYNC_PAYLOAD = 6_291_456
@@ -16,25 +15,6 @@ MAX_EVENT_PAYLOAD = 1_048_576
 
 MAX_CLIENT_CONTEXT = 3_583
 """Largest client context once encoded as base64, in bytes (service model)."""
-
-Encode: TypeAlias = Callable[[Any], bytes]
-"""Turns what the caller passes as payload into the bytes that are sent."""
-
-Decode: TypeAlias = Callable[[bytes], Any]
-"""Turns the bytes that came back into what `Response.json()` returns."""
-
-
-_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def encode_json(value: Any) -> bytes:
-    """Encode a value as compact UTF-8 JSON; NaN and infinities are refused, as in JSON itself."""
-    return _ENCODER.encode(value).encode()
-
-
-def decode_json(payload: bytes) -> Any:
-    """Decode JSON; an empty payload, as of an Event invocation, is `None`."""
-    return json.loads(payload) if payload else None
 
 
 def encode_payload(payload: object, *, encode: Encode, invocation_type: InvocationType) -> bytes:
@@ -98,13 +78,3 @@ def encode_client_context(client_context: Mapping[str, object]) -> str:
             f"Lambda takes at most {MAX_CLIENT_CONTEXT}"
         )
     return encoded
-
-
-def decode_log_result(log_result: str | None) -> str | None:
-    """Decode the base64 log tail; its first character may be cut in half, and is replaced."""
-    if log_result is None:
-        return None
-    try:
-        return base64.b64decode(log_result).decode(errors="replace")
-    except ValueError:
-        return log_result

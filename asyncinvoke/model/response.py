@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from asyncinvoke.model.attempt import Attempt
-from asyncinvoke.model.payload import Decode, decode_json
+from asyncinvoke.model.codec import Decode, decode_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from asyncinvoke.model.delivery import Delivery
 from asyncinvoke.model.failure import Failure, FailureKind, Fault
 from asyncinvoke.model.throttling import ThrottleReason, ThrottleScope
 from asyncinvoke.policy.hints import parse_retry_after
+from asyncinvoke.policy.slowdown import SLOWDOWNS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,17 +142,6 @@ FAULTS = {
 }
 """What the lack of an answer means."""
 
-SCOPES = {
-    ThrottleReason.CONCURRENT_INVOCATION_LIMIT_EXCEEDED: ThrottleScope.ACCOUNT,
-    ThrottleReason.FUNCTION_INVOCATION_RATE_LIMIT_EXCEEDED: ThrottleScope.FUNCTION,
-    ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED: ThrottleScope.FUNCTION,
-    ThrottleReason.RESERVED_FUNCTION_INVOCATION_RATE_LIMIT_EXCEEDED: ThrottleScope.FUNCTION,
-    ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED: ThrottleScope.CALLER,
-    ThrottleReason.CONCURRENT_SNAPSHOT_CREATE_LIMIT_EXCEEDED: ThrottleScope.FUNCTION,
-    ThrottleReason.UNKNOWN: ThrottleScope.FUNCTION,
-}
-"""What each throttle reason applies to."""
-
 # The one answer whose code alone does not tell: a function in this state stays in it.
 _FAILED_STATE = "state: Failed"
 
@@ -167,7 +157,7 @@ def classify(failure: Failure, *, now: float) -> Verdict:
     reason = scope = None
     if kind is FailureKind.THROTTLED:
         reason = ThrottleReason(failure.reason or ThrottleReason.UNKNOWN)
-        scope = SCOPES[reason]
+        scope = SLOWDOWNS[reason].scope
     return Verdict(
         kind=kind,
         delivery=delivery,

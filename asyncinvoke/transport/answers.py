@@ -5,8 +5,8 @@ from typing import Any
 
 from botocore.parsers import create_parser
 
+from asyncinvoke.model.codec import decode_log_result
 from asyncinvoke.model.failure import Failure
-from asyncinvoke.model.payload import decode_log_result
 from asyncinvoke.model.response import Reply
 from asyncinvoke.transport.faults import failure_from
 

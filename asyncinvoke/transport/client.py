@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from asyncinvoke.model.codec import decode_log_result
 from asyncinvoke.model.envelope import Envelope
 from asyncinvoke.model.failure import Failure
-from asyncinvoke.model.payload import decode_log_result
 from asyncinvoke.model.response import Reply
 from asyncinvoke.transport.faults import failure_from
 from asyncinvoke.transport.parameters import parameters

@@ -368,3 +368,19 @@ def test_permits_are_conserved_and_nobody_starves_whatever_happens(
         assert {each.in_flight for each in limiter.statistics()} == {0}
 
     anyio.run(play, backend=backend)
+
+
+@pytest.mark.anyio
+async def test_a_hook_that_raises_changes_nothing_but_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(event: LimitChanged) -> None:
+        raise RuntimeError("the listener is broken")
+
+    limiter = Limiter(LIMIT, hooks=(broken,))
+    held = [await limiter.acquire(HOG) for _ in range(4)]
+    limiter.throttled(held.pop(), RESERVED)
+    for permit in held:
+        limiter.succeeded(permit)
+    assert limiter.in_flight == 0
+    assert "a hook raised" in caplog.text

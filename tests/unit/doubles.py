@@ -10,9 +10,9 @@ from asyncinvoke.engine.call import Call
 from asyncinvoke.engine.execute import Executor
 from asyncinvoke.engine.limiter import Limiter
 from asyncinvoke.engine.tally import Tally
+from asyncinvoke.model.codec import decode_json
 from asyncinvoke.model.envelope import Envelope, seal
 from asyncinvoke.model.failure import Failure, Fault
-from asyncinvoke.model.payload import decode_json
 from asyncinvoke.model.response import Reply
 from asyncinvoke.policy.limit import FixedLimit
 from asyncinvoke.policy.retry import Backoff, RetryPolicy

@@ -10,11 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke.errors import InvalidRequestError
+from asyncinvoke.model.codec import decode_json, decode_log_result, encode_json
 from asyncinvoke.model.payload import (
-    decode_json,
-    decode_log_result,
     encode_client_context,
-    encode_json,
     encode_payload,
 )
 from asyncinvoke.model.request import InvocationType

@@ -27,7 +27,7 @@ from asyncinvoke import (
 from asyncinvoke.engine.fanout import open_run
 from asyncinvoke.engine.options import Options
 from asyncinvoke.engine.work import ItemWork
-from asyncinvoke.model.payload import decode_json, encode_json
+from asyncinvoke.model.codec import decode_json, encode_json
 from asyncinvoke.model.target import Target
 from asyncinvoke.policy.hints import parse_retry_after
 from asyncinvoke.testing import Answer, FaultEndpoint

@@ -7,7 +7,7 @@ import pytest
 from asyncinvoke import InvalidRequestError, Outcome, RejectedError, Request, RetryPolicy
 from asyncinvoke.engine.options import Options, check_timeout
 from asyncinvoke.engine.work import ItemWork
-from asyncinvoke.model.payload import decode_json, encode_json
+from asyncinvoke.model.codec import decode_json, encode_json
 
 from .doubles import OK, REJECTED, Engine, engine
 
