@@ -4,10 +4,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from asyncinvoke.cli.demo import story
 from asyncinvoke.cli.demo.library import add_up, find_modules
 from asyncinvoke.cli.demo.measure import measure
 
@@ -30,6 +32,19 @@ async def test_the_demo_survives_throttles_and_its_totals_agree(run: Run) -> Non
     assert ended.out.count("✓") == 4
     assert "✓ the totals agree with those computed directly" in ended.out
     assert max(map(len, ended.out.splitlines())) <= 80
+
+
+@pytest.mark.anyio
+@pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric is for Linux")
+async def test_totals_that_differ_are_told_and_are_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def measure_wrongly(modules: dict[str, Path]) -> list[dict[str, Any]]:
+        return [{**measure(name, path.read_text()), "lines": 0} for name, path in modules.items()]
+
+    monkeypatch.setattr(story, "_measure_directly", measure_wrongly)
+    assert not await story.tell_demo(find_modules(3), concurrency=3, account_concurrency=2)
+    assert "✗ not so: the totals agree with those computed directly" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric is for Linux")

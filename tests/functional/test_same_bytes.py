@@ -186,15 +186,18 @@ class FixedCredentials:
 async def test_both_transports_put_the_same_headers_on_the_wire() -> None:
     envelope = seal("resize:live", log_type="Tail", client_context={"a": "b"}, tenant_id="t  1")
     moment = dt.datetime(2026, 5, 17, 12, 0, 0)
+    payloads = [b"", b'{"n":1}', b'"' + b"x" * 1_500_000 + b'"']
     async with FaultEndpoint() as endpoint:
         place: dict[str, Any] = {"region_name": "eu-west-1", "endpoint_url": endpoint.url}
         async with open_client(httpx_on_trio(place)) as client:
             with capturing(client), frozen(moment):
                 for transport in (ClientTransport(client), DirectTransport(client)):
-                    for payload in (b"", b'{"n":1}'):
+                    for payload in payloads:
                         await transport.send(envelope, payload)
-        first, second, third, fourth = endpoint.requests("resize")
-    for reference_request, direct_request in ((first, third), (second, fourth)):
+        requests = endpoint.requests("resize")
+    assert len(requests) == 2 * len(payloads)
+    by_reference, by_direct = requests[: len(payloads)], requests[len(payloads) :]
+    for reference_request, direct_request in zip(by_reference, by_direct, strict=True):
         assert direct_request.target == reference_request.target
         assert direct_request.payload == reference_request.payload
         assert {**direct_request.headers, PER_CALL: ""} == {
