@@ -99,3 +99,11 @@ def test_every_relative_link_leads_somewhere() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / link).exists(), json.dumps([page.name, link])
+
+
+def test_the_examples_on_limits_build_what_they_say() -> None:
+    page = (ROOT / "docs" / "limits.md").read_text()
+    examples = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert examples
+    for example in examples:
+        exec(example, {name: getattr(asyncinvoke, name) for name in asyncinvoke.__all__})
