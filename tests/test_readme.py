@@ -66,6 +66,20 @@ async def test_every_other_example_runs(part: str, anyio_backend: str, tmp_path:
         await run_script(code, endpoint.url, tmp_path)
 
 
+def test_every_example_passes_a_users_own_strict_type_checker(tmp_path: Path) -> None:
+    code = WHOLE.replace("asyncio.run(main())", "")
+    for number, part in enumerate(PARTS):
+        code += f"\n\nasync def part{number}() -> None:\n{textwrap.indent(part, '    ')}"
+    (tmp_path / "examples.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "examples.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_every_error_of_the_tree_is_in_the_table_of_errors() -> None:
     def leaves(error: type[Exception]) -> set[str]:
         below = error.__subclasses__()

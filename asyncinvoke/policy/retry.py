@@ -38,8 +38,8 @@ class Backoff:
     """When to give up; any tenacity stop, composed with `|` and `&`."""
 
     when: Callable[[InvocationError], bool] | None = None
-    """Which errors of this kind to repeat, such as `lambda error: error.error_type == "Busy"` for
-    function errors; by default all."""
+    """Which errors of this kind to repeat; by default all. For function errors, such as
+    `lambda error: isinstance(error, FunctionError) and error.error_type == "Busy"`."""
 
     def __post_init__(self) -> None:
         for name in ("wait", "stop", "when"):
