@@ -117,7 +117,7 @@ class Invoker:
 
     async def __aenter__(self) -> Self:
         # aiobotocore takes a third of a second to import, so only those who invoke wait for it.
-        from asyncinvoke.transport.choose import open_transport
+        from asyncinvoke.transport.choose import choose_transport
         from asyncinvoke.transport.session import open_client
 
         if self._stack is not None:
@@ -128,9 +128,11 @@ class Invoker:
                 client = await stack.enter_async_context(
                     open_client(max_pool_connections=self._limiter.limit, **self._opening)
                 )
-            transport = stack.enter_context(open_transport(client, self._transport))
             self._executor = Executor(
-                transport, limiter=self._limiter, clock=self._clock, tally=self._tally
+                choose_transport(client, self._transport),
+                limiter=self._limiter,
+                clock=self._clock,
+                tally=self._tally,
             )
             self._stack = stack.pop_all()
         return self

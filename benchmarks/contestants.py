@@ -96,7 +96,7 @@ async def direct_transport(url: str, in_flight: int) -> AsyncIterator[Drive]:
     from asyncinvoke.model.envelope import Envelope
     from asyncinvoke.model.response import Reply
     from asyncinvoke.model.target import Target
-    from asyncinvoke.transport.choose import open_transport
+    from asyncinvoke.transport.choose import choose_transport
     from asyncinvoke.transport.session import open_client
 
     async with open_client(
@@ -106,15 +106,15 @@ async def direct_transport(url: str, in_flight: int) -> AsyncIterator[Drive]:
         config=None,
         max_pool_connections=in_flight,
     ) as client:
-        with open_transport(client, "direct") as transport:
-            envelope = Envelope(target=Target.parse(FUNCTION))
+        transport = choose_transport(client, "direct")
+        envelope = Envelope(target=Target.parse(FUNCTION))
 
-            async def call(payload: bytes) -> bytes:
-                answer = await transport.send(envelope, payload)
-                assert isinstance(answer, Reply)
-                return answer.payload
+        async def call(payload: bytes) -> bytes:
+            answer = await transport.send(envelope, payload)
+            assert isinstance(answer, Reply)
+            return answer.payload
 
-            yield workers(call, in_flight)
+        yield workers(call, in_flight)
 
 
 @contextlib.asynccontextmanager

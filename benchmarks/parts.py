@@ -31,17 +31,14 @@ async def _serve() -> None:
     from asyncinvoke.model.target import Target
     from asyncinvoke.transport.answers import AnswerReader
     from asyncinvoke.transport.session import open_client
-    from asyncinvoke.transport.template import capturing, make_template
+    from asyncinvoke.transport.template import make_template
 
     async with open_client(
         session=None, region_name=REGION, endpoint_url=None, config=None, max_pool_connections=1
     ) as client:
         # Where the transport reads them; no public name gives a client's credentials.
         credentials = await client._request_signer._credentials.get_frozen_credentials()  # noqa: SLF001
-        with capturing(client):
-            template = await make_template(
-                client, Envelope(target=Target.parse(FUNCTION)), credentials
-            )
+        template = await make_template(client, Envelope(target=Target.parse(FUNCTION)), credentials)
         reader = AnswerReader(client)
     headers = CIMultiDict(
         {

@@ -41,7 +41,8 @@ class Executor:
         self, call: Call, payload: bytes
     ) -> Coroutine[Any, Any, Response | InvocationError]:
         """Execute a call; an error is returned, not raised. Only cancellation is raised."""
-        execution = _Execution(call, self._clock, self._balance(call))
+        key = function_key(call.envelope)
+        execution = _Execution(call, key, self._clock, self._balance(call, key))
         self._tally.executions += 1
         if call.timeout is None:
             return self._attempt_until_done(execution, payload)
@@ -90,14 +91,14 @@ class Executor:
             self._limiter.throttled(permit, verdict.reason)
         return _Failed(answer, verdict)
 
-    def _balance(self, call: Call) -> Balance | None:
+    def _balance(self, call: Call, key: FunctionKey) -> Balance | None:
         budget = call.policy.budget
         if budget is None:
             return None
-        key = (budget, function_key(call.envelope))
-        balance = self._balances.get(key)
+        balance = self._balances.get((budget, key))
         if balance is None:
-            balance = self._balances[key] = Balance(budget, now=self._clock.monotonic())
+            balance = Balance(budget, now=self._clock.monotonic())
+            self._balances[budget, key] = balance
         balance.earn()
         return balance
 
@@ -149,14 +150,14 @@ class _Execution:
         "key",
     )
 
-    def __init__(self, call: Call, clock: Clock, balance: Balance | None) -> None:
+    def __init__(self, call: Call, key: FunctionKey, clock: Clock, balance: Balance | None) -> None:
         self.call = call
         self.attempts: list[Attempt] = []
         self._clock = clock
         self._balance = balance
         self._began = clock.monotonic()
         self.deadline = math.inf if call.timeout is None else self._began + call.timeout
-        self.key = function_key(call.envelope)
+        self.key = key
         self._attempt_began: float | None = None
         self._attempt_started = 0.0
         self._last_error: InvocationError | None = None

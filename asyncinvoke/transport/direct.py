@@ -62,7 +62,8 @@ class DirectTransport:
         )
         self._templates: dict[tuple[Envelope, bool], Template] = {}
         self._handlers: object = self._emitter._lookup_cache  # noqa: SLF001
-        self._aside = self._has_foreign_handlers()
+        self._has_foreign = self._has_foreign_handlers()
+        self._is_unsuitable = False
         self._second = 0
         self._timestamp = ""
 
@@ -71,9 +72,9 @@ class DirectTransport:
         # botocore replaces this cache whenever a handler is registered or removed.
         if self._emitter._lookup_cache is not self._handlers:  # noqa: SLF001
             self._handlers = self._emitter._lookup_cache  # noqa: SLF001
-            self._aside = self._has_foreign_handlers()
+            self._has_foreign = self._has_foreign_handlers()
         credentials = self._signer._credentials  # noqa: SLF001
-        if self._aside or credentials is None:
+        if self._has_foreign or self._is_unsuitable or credentials is None:
             return await self._reference.send(envelope, payload)
         try:
             frozen: Credentials = await credentials.get_frozen_credentials()
@@ -83,7 +84,8 @@ class DirectTransport:
             headers = template.headers(frozen, self._now(), payload)
             answer = await self._sender.send(template, headers, payload)
         except UnsuitableError as unsuitable:
-            self._step_aside(str(unsuitable))
+            self._is_unsuitable = True
+            _tell(str(unsuitable))
             return await self._reference.send(envelope, payload)
         except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
             return failure_from(error)
@@ -108,10 +110,10 @@ class DirectTransport:
             for handler in self._emitter._handlers.prefix_search(f"{event}.lambda.Invoke"):  # noqa: SLF001
                 module = getattr(getattr(handler, "__func__", handler), "__module__", None) or ""
                 if module.split(".")[0] not in ("botocore", "aiobotocore", "asyncinvoke"):
-                    self._step_aside(f"a handler of {module or handler!r} listens to {event}")
+                    _tell(f"a handler of {module or handler!r} listens to {event}")
                     return True
         return False
 
-    def _step_aside(self, why: str) -> None:
-        self._aside = True
-        _logger.debug("using aiobotocore's own invoke, not the direct transport: %s", why)
+
+def _tell(why: str) -> None:
+    _logger.debug("using aiobotocore's own invoke, not the direct transport: %s", why)

@@ -7,8 +7,6 @@ gives back the very signature that aiobotocore computed.
 
 import os
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +19,6 @@ from asyncinvoke.transport.parameters import parameters
 from asyncinvoke.transport.sigv4 import DATE, TOKEN, Credentials, Signer
 
 _BEFORE_SEND = "before-send.lambda.Invoke"
-_UNIQUE_ID = "asyncinvoke-template"
 _TRACE_ID = "X-Amzn-Trace-Id"
 _capturing: ContextVar[bool] = ContextVar("_capturing", default=False)
 
@@ -57,16 +54,6 @@ class UnsuitableError(Exception):
     """The client does something to its requests that a template cannot repeat."""
 
 
-@contextmanager
-def capturing(client: Any) -> Iterator[None]:
-    """Let `make_template` see the client's requests; other calls of the client are untouched."""
-    client.meta.events.register(_BEFORE_SEND, _capture, unique_id=_UNIQUE_ID)
-    try:
-        yield
-    finally:
-        client.meta.events.unregister(_BEFORE_SEND, unique_id=_UNIQUE_ID)
-
-
 async def make_template(client: Any, envelope: Envelope, credentials: Credentials) -> Template:
     """Let aiobotocore build the request of an envelope and take it apart.
 
@@ -74,6 +61,9 @@ async def make_template(client: Any, envelope: Envelope, credentials: Credential
         UnsuitableError: A template would not send the same bytes.
     """
     token = _capturing.set(True)
+    # Registered for this one call, and each time anew: whoever else uses the client, another
+    # invoker included, must not be able to take it away, or the empty request would be sent.
+    client.meta.events.register(_BEFORE_SEND, _capture)
     try:
         await client.invoke(**parameters(envelope, b""))
     except _CapturedError as captured:
@@ -81,6 +71,7 @@ async def make_template(client: Any, envelope: Envelope, credentials: Credential
     else:
         raise UnsuitableError("the request was answered before it was sent")
     finally:
+        client.meta.events.unregister(_BEFORE_SEND, _capture)
         _capturing.reset(token)
     return _take_apart(request, credentials)
 

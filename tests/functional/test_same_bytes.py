@@ -23,7 +23,7 @@ from asyncinvoke.model.target import Target
 from asyncinvoke.testing import FaultEndpoint
 from asyncinvoke.transport.client import ClientTransport
 from asyncinvoke.transport.direct import DirectTransport
-from asyncinvoke.transport.template import Template, capturing
+from asyncinvoke.transport.template import Template
 
 SESSION = AioSession()
 PER_CALL = "amz-sdk-invocation-id"
@@ -150,21 +150,20 @@ def test_for_any_request_the_direct_transport_sends_what_aiobotocore_would_send(
     async def compare() -> None:
         async with open_client(PLACES[place]) as client:
             client._request_signer._credentials = FixedCredentials(credentials)
-            with capturing(client):
-                transport = DirectTransport(client)
-                recorder = Recorder()
-                transport._sender = recorder
-                # The first request makes the template, the others use it at other times.
-                for body, moment in zip(bodies, moments, strict=False):
-                    with frozen(moment):
-                        expected = await reference(client, envelope, body)
-                        await transport.send(envelope, body)
-                    assert recorder.sent is not None
-                    method, url, headers, sent = recorder.sent
-                    assert str(uuid.UUID(headers.pop(PER_CALL)))
-                    expected[2].pop(PER_CALL)
-                    assert (method, url, sent or None) == (*expected[:2], expected[3] or None)
-                    assert headers == expected[2]
+            transport = DirectTransport(client)
+            recorder = Recorder()
+            transport._sender = recorder
+            # The first request makes the template, the others use it at other times.
+            for body, moment in zip(bodies, moments, strict=False):
+                with frozen(moment):
+                    expected = await reference(client, envelope, body)
+                    await transport.send(envelope, body)
+                assert recorder.sent is not None
+                method, url, headers, sent = recorder.sent
+                assert str(uuid.UUID(headers.pop(PER_CALL)))
+                expected[2].pop(PER_CALL)
+                assert (method, url, sent or None) == (*expected[:2], expected[3] or None)
+                assert headers == expected[2]
 
     anyio.run(compare)
 
@@ -190,7 +189,7 @@ async def test_both_transports_put_the_same_headers_on_the_wire() -> None:
     async with FaultEndpoint() as endpoint:
         place: dict[str, Any] = {"region_name": "eu-west-1", "endpoint_url": endpoint.url}
         async with open_client(httpx_on_trio(place)) as client:
-            with capturing(client), frozen(moment):
+            with frozen(moment):
                 for transport in (ClientTransport(client), DirectTransport(client)):
                     for payload in payloads:
                         await transport.send(envelope, payload)
@@ -238,11 +237,10 @@ async def test_a_credential_refreshed_in_mid_run_is_used_from_the_next_attempt_o
             client._request_signer._credentials = AioRefreshableCredentials.create_from_metadata(
                 await refresh(), refresh_using=refresh, method="test"
             )
-            with capturing(client):
-                transport = DirectTransport(client)
-                await transport.send(seal("f"), b"")
-                client._request_signer._credentials._expiry_time = dt.datetime.now(dt.UTC)
-                await transport.send(seal("f"), b"")
+            transport = DirectTransport(client)
+            await transport.send(seal("f"), b"")
+            client._request_signer._credentials._expiry_time = dt.datetime.now(dt.UTC)
+            await transport.send(seal("f"), b"")
         tokens = [request.headers["x-amz-security-token"] for request in endpoint.requests("f")]
     assert tokens == ["token2", "token3"]
 
@@ -255,13 +253,12 @@ async def test_inside_lambda_the_trace_of_the_moment_is_passed_on(
     async with FaultEndpoint() as endpoint:
         place = {"region_name": "eu-west-1", "endpoint_url": endpoint.url}
         async with open_client(httpx_on_trio(place)) as client:
-            with capturing(client):
-                for transport in (ClientTransport(client), DirectTransport(client)):
-                    for trace in ("Root=1-a;Sampled=1", "Root=1-b b;Sampled=0"):
-                        monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
-                        await transport.send(seal("f"), b"")
-                    monkeypatch.delenv("_X_AMZN_TRACE_ID")
+            for transport in (ClientTransport(client), DirectTransport(client)):
+                for trace in ("Root=1-a;Sampled=1", "Root=1-b b;Sampled=0"):
+                    monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
                     await transport.send(seal("f"), b"")
+                monkeypatch.delenv("_X_AMZN_TRACE_ID")
+                await transport.send(seal("f"), b"")
         traces = [request.headers.get("x-amzn-trace-id") for request in endpoint.requests("f")]
     assert traces[:3] == traces[3:] == ["Root=1-a;Sampled=1", "Root=1-b%20b;Sampled=0", None]
     assert os.environ["AWS_LAMBDA_FUNCTION_NAME"] == "caller"

@@ -10,7 +10,7 @@ from botocore import UNSIGNED
 
 from asyncinvoke import ConfigurationError, Invoker
 from asyncinvoke.testing import FaultEndpoint
-from asyncinvoke.transport.choose import open_transport
+from asyncinvoke.transport.choose import choose_transport
 from asyncinvoke.transport.client import ClientTransport
 from asyncinvoke.transport.direct import DirectTransport
 from asyncinvoke.transport.senders import AiohttpSender, SessionSender
@@ -35,11 +35,11 @@ def stepped_aside(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def test_the_installed_aiobotocore_has_every_private_name_that_direct_relies_on() -> None:
     """If this fails, everybody falls back to the reference transport; see `transport/direct.py`."""
     async with FaultEndpoint() as endpoint, open_client(endpoint) as client:
-        with open_transport(client, "direct") as transport:
-            assert isinstance(transport, DirectTransport)
-            http_session = client._endpoint.http_session
-            expected = AiohttpSender if "aiohttp" in repr(http_session).lower() else SessionSender
-            assert isinstance(transport._sender, expected)
+        transport = choose_transport(client, "direct")
+        assert isinstance(transport, DirectTransport)
+        http_session = client._endpoint.http_session
+        expected = AiohttpSender if "aiohttp" in repr(http_session).lower() else SessionSender
+        assert isinstance(transport._sender, expected)
     async with FaultEndpoint() as endpoint, Invoker(endpoint_url=endpoint.url) as invoker:
         assert invoker._executor is not None
         sender = invoker._executor._transport._sender  # type: ignore[attr-defined]
@@ -57,8 +57,8 @@ async def test_without_such_a_name_the_reference_transport_takes_over(
 
     with caplog.at_level(logging.DEBUG, logger="asyncinvoke"):
         async with FaultEndpoint() as endpoint, open_client(endpoint) as client:
-            with open_transport(Without(client), "direct") as transport:
-                assert isinstance(transport, ClientTransport)
+            transport = choose_transport(Without(client), "direct")
+            assert isinstance(transport, ClientTransport)
     assert len(stepped_aside(caplog)) == 1
 
 
@@ -118,3 +118,13 @@ async def test_the_handlers_of_a_callers_client_are_as_before_when_the_invoker_c
         async with Invoker(client) as invoker:
             await invoker.invoke("f")
         assert list(emitter.prefix_search("before-send.lambda.Invoke")) == before
+
+
+async def test_two_invokers_on_one_client_do_not_disturb_each_other_when_one_closes() -> None:
+    async with FaultEndpoint() as endpoint, open_client(endpoint) as client:
+        async with Invoker(client) as first:
+            async with Invoker(client) as second:
+                await second.invoke("f", {"n": 1})
+            response = await first.invoke("g", {"n": 2})
+        assert len(response.attempts) == endpoint.deliveries("g") == 1
+        assert [request.payload for request in endpoint.requests("g")] == [b'{"n":2}']
