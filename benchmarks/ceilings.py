@@ -21,8 +21,9 @@ from typing import Any
 import anyio
 
 from asyncinvoke import AdaptiveLimit, FixedLimit, Invoker
+from benchmarks.child import CHECKOUT
 from benchmarks.command import Benchmark
-from benchmarks.endpoint import CALM, CHECKOUT, FUNCTION, Endpoint
+from benchmarks.endpoint import CALM, FUNCTION, Endpoint
 from benchmarks.rounds import Spread, machine, spread
 from benchmarks.tables import figure, table
 from benchmarks.throttled import use_test_credentials

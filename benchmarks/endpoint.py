@@ -7,25 +7,21 @@ line of JSON: what arrived so far.
 import argparse
 import asyncio
 import json
-import subprocess
 import sys
 import time
 from collections import Counter
-from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import web
 
 from asyncinvoke.local import LocalLambda
-
-CHECKOUT = Path(__file__).resolve().parents[1]
+from benchmarks.child import Child
 
 FUNCTION = "work"
 CALM = "calm"
 
 
-class Endpoint:
+class Endpoint(Child):
     """A process that serves the function `work`, which sleeps.
 
     Args:
@@ -46,44 +42,22 @@ class Endpoint:
         moves: tuple[tuple[float, int], ...] = (),
         rate: float | None = None,
     ) -> None:
-        self._command = [sys.executable, "-m", "benchmarks.endpoint", f"--duration={duration}"]
-        self._command += [f"--account={account}"]
-        self._command += [f"--move={after}:{limit}" for after, limit in moves]
+        arguments = [f"--duration={duration}", f"--account={account}"]
+        arguments += [f"--move={after}:{limit}" for after, limit in moves]
         if reserved is not None:
-            self._command += [f"--reserved={reserved}"]
+            arguments += [f"--reserved={reserved}"]
         if rate is not None:
-            self._command += [f"--rate={rate}"]
+            arguments += [f"--rate={rate}"]
+        super().__init__("endpoint", *arguments)
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-            cwd=CHECKOUT,
-        )
-        self.url = self._ask("")["url"]
+        super().__enter__()
+        self.url = self.ask()["url"]
         return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._process.communicate()
 
     def counts(self) -> dict[str, Any]:
         """Give what arrived: executions, throttled, repeated (payloads that ran twice)."""
-        return self._ask("counts")
-
-    def _ask(self, line: str) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{line}\n")
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
+        return self.ask()
 
 
 class Seen:
@@ -185,9 +159,8 @@ async def serve_local(
 
 async def answer_lines(url: str, counts: Any) -> None:
     loop = asyncio.get_running_loop()
-    while line := await loop.run_in_executor(None, sys.stdin.readline):
-        answer = counts() if line.strip() else {"url": url}
-        print(json.dumps(answer), flush=True)
+    while await loop.run_in_executor(None, sys.stdin.readline):
+        print(json.dumps({"url": url, **counts()}), flush=True)
 
 
 def main() -> None:

@@ -95,3 +95,10 @@ def test_a_number_that_is_none_is_wrong_usage_in_one_line() -> None:
     ended = run("memory", "--items=many")
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1].endswith("'many' is not a whole number from 1")
+
+
+@pytest.mark.parametrize("name", ["ceilings", "simulate", "throttled"])
+def test_a_benchmark_that_takes_minutes_at_least_starts(name: str) -> None:
+    done = run(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage")
