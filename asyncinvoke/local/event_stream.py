@@ -1,0 +1,77 @@
+"""Frames of `application/vnd.amazon.eventstream`, as a response stream is made of them.
+
+Each is: its length, the length of its headers and the CRC-32 of those two, the headers, the
+payload, and the CRC-32 of all before. Pure functions; the client decodes with the SDK's own parser.
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+
+CONTENT_TYPE = "application/vnd.amazon.eventstream"
+"""The `Content-Type` of an answer that is made of frames."""
+
+_TEXT = 7  # the type of a header value: text with a length of two bytes
+
+
+def frame(headers: Mapping[str, str], payload: bytes) -> bytes:
+    """Give one frame."""
+    head = b"".join(_header(name, value) for name, value in headers.items())
+    prelude = struct.pack("!II", 16 + len(head) + len(payload), len(head))
+    whole = prelude + struct.pack("!I", zlib.crc32(prelude)) + head + payload
+    return whole + struct.pack("!I", zlib.crc32(whole))
+
+
+def payload_chunk(data: bytes) -> bytes:
+    """Give the frame of a `PayloadChunk`: bytes as the function wrote them."""
+    return frame(
+        {
+            ":event-type": "PayloadChunk",
+            ":content-type": "application/octet-stream",
+            ":message-type": "event",
+        },
+        data,
+    )
+
+
+def invoke_complete(
+    *,
+    error_code: str | None = None,
+    error_details: str | None = None,
+    log_result: str | None = None,
+) -> bytes:
+    """Give the frame of the `InvokeComplete` that ends a stream.
+
+    Args:
+        error_code: What went wrong, such as `Unhandled`; None if nothing did.
+        error_details: More about it.
+        log_result: The log's tail in base64, when it was wanted.
+    """
+    members = {"ErrorCode": error_code, "ErrorDetails": error_details, "LogResult": log_result}
+    given = {name: value for name, value in members.items() if value is not None}
+    return frame(
+        {
+            ":event-type": "InvokeComplete",
+            ":content-type": "application/json",
+            ":message-type": "event",
+        },
+        json.dumps(given, separators=(",", ":")).encode(),
+    )
+
+
+def exception(code: str, message: str) -> bytes:
+    """Give an `exception` frame, which the service's model does not name but SDKs must read."""
+    return frame(
+        {
+            ":exception-type": code,
+            ":content-type": "application/json",
+            ":message-type": "exception",
+        },
+        json.dumps({"message": message}, separators=(",", ":")).encode(),
+    )
+
+
+def _header(name: str, value: str) -> bytes:
+    key, text = name.encode(), value.encode()
+    return struct.pack("!B", len(key)) + key + struct.pack("!BH", _TEXT, len(text)) + text
