@@ -7,6 +7,7 @@ line of JSON: what arrived so far.
 import argparse
 import asyncio
 import json
+import random
 import sys
 import time
 from collections import Counter
@@ -26,6 +27,7 @@ class Endpoint(Child):
 
     Args:
         duration: How long the function runs, in seconds.
+        spread: By how much that varies, as a part of it.
         account: The account's concurrency.
         reserved: The function's reserved concurrency.
         moves: Pairs (seconds after the first request, limit): the account's concurrency from then
@@ -37,12 +39,13 @@ class Endpoint(Child):
         self,
         *,
         duration: float = 0.1,
+        spread: float = 0.0,
         account: int = 1000,
         reserved: int | None = None,
         moves: tuple[tuple[float, int], ...] = (),
         rate: float | None = None,
     ) -> None:
-        arguments = [f"--duration={duration}", f"--account={account}"]
+        arguments = [f"--duration={duration}", f"--spread={spread}", f"--account={account}"]
         arguments += [f"--move={after}:{limit}" for after, limit in moves]
         if reserved is not None:
             arguments += [f"--reserved={reserved}"]
@@ -63,15 +66,19 @@ class Endpoint(Child):
 class Seen:
     """What ran, by payload."""
 
-    def __init__(self, duration: float) -> None:
+    def __init__(self, duration: float, spread: float) -> None:
         self._duration = duration
+        self._spread = spread
+        self._random = random.Random(1)
         self.payloads: Counter[str] = Counter()
         self.began: float | None = None
 
     async def run(self, payload: object) -> object:
         """Be the function."""
         self.payloads[json.dumps(payload)] += 1
-        await asyncio.sleep(self._duration)
+        await asyncio.sleep(
+            self._duration * self._random.uniform(1 - self._spread, 1 + self._spread)
+        )
         return payload
 
     def counts(self) -> dict[str, int]:
@@ -166,12 +173,13 @@ async def answer_lines(url: str, counts: Any) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--duration", type=float, default=0.1)
+    parser.add_argument("--spread", type=float, default=0.0)
     parser.add_argument("--account", type=int, default=1000)
     parser.add_argument("--reserved", type=int)
     parser.add_argument("--move", action="append", default=[])
     parser.add_argument("--rate", type=float)
     options = parser.parse_args()
-    seen = Seen(options.duration)
+    seen = Seen(options.duration, options.spread)
     if options.rate is not None:
         asyncio.run(serve_rate(seen, options.rate))
         return

@@ -36,13 +36,17 @@ def lines(
 
 
 def over_time(
-    path: Path, series: Mapping[str, Sequence[tuple[float, float]]], *, y_label: str
+    path: Path,
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    y_label: str,
+    x_label: str = "seconds",
 ) -> None:
-    """Draw one stepped line for each name over seconds."""
+    """Draw one stepped line for each name over time."""
     figure, axes = _figure(height=3.5)
     for name, points in series.items():
         axes.step([x for x, _ in points], [y for _, y in points], where="post", label=name, lw=1)
-    axes.set_xlabel("seconds")
+    axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)

@@ -1,7 +1,8 @@
 """Many clients on one limit: a discrete-event simulation of the real limit arithmetic.
 
     python -m benchmarks.simulate            # small, under a minute
-    python -m benchmarks.simulate --full     # 1,000 clients on a limit of 10,000
+    python -m benchmarks.simulate --full     # 1,000 clients on a limit of 10,000, ten minutes
+    python -m benchmarks.simulate --plots    # draws into results/, under a minute
 
 Each client always has work. It holds as many attempts in flight as `policy/concurrency.py` says,
 and pauses as `policy/pause.py` says. The service runs what fits under its limit and refuses the
@@ -13,16 +14,20 @@ import heapq
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from asyncinvoke.policy.concurrency import ConcurrencyLimit
 from asyncinvoke.policy.limit import INITIAL
 from asyncinvoke.policy.pause import Pause
+from benchmarks import plots
 
 FUNCTION = 1.0
 """How long the function runs, in seconds, give or take a tenth; also what a round trip is."""
 
 WIRE = 0.02
 """How long a request and its answer travel, in seconds, give or take a fifth."""
+
+RESULTS = Path(__file__).parent / "results"
 
 UTILISATION, FAIRNESS, SHARE = 0.95, 0.9, 0.03
 """The goals: at least, at least, at most."""
@@ -51,6 +56,17 @@ class Scenario:
         return self.seconds * self.measured
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What there was at one moment."""
+
+    when: float
+    limit: int
+    running: int
+    in_flight: tuple[int, ...]
+    """Of each of the first clients."""
+
+
 @dataclass(slots=True)
 class Client:
     """A client with endless work."""
@@ -77,6 +93,7 @@ class Simulation:
         self.running = 0
         self.refused = self.admitted = 0
         self.used = self.offered = 0.0
+        self.samples: list[Sample] = []
         self._events: list[tuple[float, int, str, int, int, int]] = []
         self._order = 0
         seconds = int(scenario.seconds) + 1
@@ -91,6 +108,8 @@ class Simulation:
                 self._at(scenario.leaves, "leave", number)
         for when, limit in scenario.moves:
             self._at(when, "move", limit)
+        for tenth in range(10 * int(scenario.seconds)):
+            self._at(tenth / 10, "sample", 0)
 
     def _client(self) -> Client:
         limit = ConcurrencyLimit(initial=min(INITIAL, self._most), minimum=1, maximum=self._most)
@@ -117,6 +136,9 @@ class Simulation:
     def _happen(self, now: float, what: str, index: int, number: int, ahead: int) -> None:
         if what == "move":
             self.limit = index
+            return
+        if what == "sample":
+            self._sample(now)
             return
         client = self.clients[index]
         measured = now > self.scenario.begins
@@ -152,6 +174,16 @@ class Simulation:
             if what in ("join", "leave"):
                 client.works = what == "join"
             self._send(index, now)
+
+    def _sample(self, now: float) -> None:
+        self.samples.append(
+            Sample(
+                when=now,
+                limit=self.limit,
+                running=self.running,
+                in_flight=tuple(client.in_flight for client in self.clients[:10]),
+            )
+        )
 
     def _send(self, index: int, now: float) -> None:
         client = self.clients[index]
@@ -224,11 +256,55 @@ def scenarios(*, full: bool) -> Iterator[Scenario]:
     )
 
 
+def draw() -> None:
+    """Draw how a newcomer gets its part, and how a limit that moves is followed."""
+    newcomer = _ended(Scenario(name="newcomer", clients=2, limit=50, seconds=300.0, joins=60.0))
+    plots.over_time(
+        RESULTS / "simulate_newcomer.svg",
+        {
+            "first": [(each.when, each.in_flight[0]) for each in newcomer],
+            "newcomer": [(each.when, each.in_flight[1]) for each in newcomer],
+        },
+        y_label="attempts in flight, of 50",
+        x_label="round trips",
+    )
+    moving = _ended(
+        Scenario(
+            name="moving",
+            clients=10,
+            limit=400,
+            seconds=200.0,
+            moves=((80.0, 200), (140.0, 400)),
+        )
+    )
+    plots.over_time(
+        RESULTS / "simulate_moving.svg",
+        {
+            "limit": [(each.when, each.limit) for each in moving],
+            "running": [(each.when, each.running) for each in moving],
+            "most of one client": [(each.when, max(each.in_flight)) for each in moving],
+            "least of one client": [(each.when, min(each.in_flight)) for each in moving],
+        },
+        y_label="attempts in flight",
+        x_label="round trips",
+    )
+
+
+def _ended(scenario: Scenario) -> list[Sample]:
+    simulation = Simulation(scenario, seed=1)
+    simulation.run()
+    return simulation.samples
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--full", action="store_true", help="1,000 clients on a limit of 10,000")
+    parser.add_argument("--plots", action="store_true", help="draw into results/, and no more")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    if options.plots:
+        draw()
+        return
     print("goals: utilisation >= 0.95, fairness >= 0.90, throttled share <= 0.030; seconds are")
     print("round trips. Fair after: the first 10 s after the last change that were fair.\n")
     print(f"{'':30}{'utilisation':>12}{'fairness':>10}{'throttled':>11}{'fair after':>12}")

@@ -6,6 +6,8 @@ how it works and why; `benchmarks/simulate.py` shows it at scale.
 
 import math
 
+from asyncinvoke.policy.ceiling import MODEST, Ceilings, WayBack
+
 START_ROUND = 0.25
 """Seconds after which attempts that were not refused count as admitted, until the first throttle.
 Lambda refuses within tens of milliseconds, while a function may run for 15 minutes."""
@@ -16,29 +18,11 @@ LONGEST_ROUND = 1.0
 LARGEST_STEP = 0.2
 """The largest part of a round that time alone adds at once, so that growth is spread out."""
 
-FIRST_CUT = 0.05
-"""How far to go below the ceiling at the first throttle, as a part of it, as are all cuts."""
-
-RAMP_CUT = 0.1
-"""How far to go at throttles that follow at once: the ramp was steep, and went well beyond."""
-
-STEADY_CUTS = (0.04, 0.02, 0.01)
-"""How far to go below a ceiling that was found again, the first, second and further times."""
-
 LEAST_CUT = 0.5
-"""The smallest of these cuts, in attempts: the limit comes back to what was admitted."""
+"""The smallest cut, in attempts: the limit comes back to what was admitted."""
 
-ROOM_CUT = 0.1
-"""How far to go below a steady ceiling now and then, to leave room for a newcomer."""
-
-ROOM_AFTER = 8
-"""How often a ceiling is found again before that."""
-
-SHARED_CUT = 0.25
-"""How far to go below a ceiling that has come down: it fell, or others want their part."""
-
-SAME_CEILING = 0.05
-"""By how much two ceilings may differ and still be the same, as a part of them."""
+LEAST_GIVEN = 1.0
+"""The smallest cut that gives way to others, in attempts."""
 
 SETTLED = 1.0
 """Rounds after a cut within which another throttle means that the cut was not deep enough."""
@@ -59,6 +43,18 @@ SMALL_PROBE_GROWTH = 3.0
 """The same for ceilings of 10 and less. One with a small part of a limit has many beside it, and
 probing costs them throttles. In between, and beyond, it is 2 + 10 / ceiling."""
 
+SHARED_PROBE = 0.45
+"""How fast the limit rises while others share it, in attempts per round, for ceilings up to
+`MODEST`, and with their square root beyond. Who has less gains as much as who has more."""
+
+SHARED_BEND = 0.0015
+"""How much faster it gets, in attempts per round cubed, for ceilings up to `MODEST`. It has to be
+little: whoever is not throttled for a while by chance would take what the others leave."""
+
+MOST_SHARED_BEND = 0.1
+"""The same for ceilings of 200 and more: to grow by a large part of them takes time. In between it
+rises with their square."""
+
 
 class ConcurrencyLimit:
     """A limit on attempts in flight that follows what is throttled.
@@ -70,9 +66,9 @@ class ConcurrencyLimit:
     """
 
     __slots__ = (
-        "_ceiling",
-        "_found",
+        "_ceilings",
         "_in_use",
+        "_is_sharing",
         "_plateau",
         "_rounds",
         "_rounds_to_plateau",
@@ -88,8 +84,8 @@ class ConcurrencyLimit:
         self.minimum = minimum
         self.maximum = maximum
         self._value = float(initial)
-        self._ceiling: float | None = None
-        self._found = -1
+        self._ceilings = Ceilings()
+        self._is_sharing = False
         self._plateau = 0.0
         self._rounds_to_plateau = 0.0
         self._rounds = 0.0
@@ -116,43 +112,22 @@ class ConcurrencyLimit:
             in_flight: The attempts that were in flight when it was sent, itself not included.
         """
         ceiling = max(min(float(in_flight), self._value), 1.0)
-        cut, gives_way = self._judge(ceiling)
-        least = 1.0 if gives_way else LEAST_CUT
-        self._value = max(min(ceiling * (1 - cut), ceiling - least), float(self.minimum))
+        cut = self._ceilings.found(ceiling, settled=self._rounds >= SETTLED)
+        gives_way = cut.way_back is not WayBack.TO_CEILING
+        least = LEAST_GIVEN if gives_way else LEAST_CUT
+        self._value = max(min(ceiling * (1 - cut.depth), ceiling - least), float(self.minimum))
         self._plateau = self._value if gives_way else max(ceiling, self._value)
         self._rounds_to_plateau = math.cbrt((self._plateau - self._value) / CURVATURE)
         self._rounds = 0.0
-        self._ceiling = ceiling
+        self._is_sharing = cut.way_back is WayBack.SHARING
         self.limit = int(self._value + 0.5)
-
-    def _judge(self, ceiling: float) -> tuple[float, bool]:
-        """Compare a ceiling with the last one: how deep to cut, and whether to come back slowly."""
-        last = self._ceiling
-        if last is None:
-            return FIRST_CUT, False
-        settled = self._rounds >= SETTLED
-        if self._found < 0:
-            # The first ceilings are those of a steep ramp, too high to compare with.
-            self._found = 0 if settled else -1
-            return STEADY_CUTS[0] if settled else RAMP_CUT, False
-        # Half an attempt, so that a small ceiling has to be the very same.
-        if settled and abs(ceiling - last) <= max(0.5, SAME_CEILING * ceiling):
-            self._found += 1
-            if self._found < ROOM_AFTER:
-                return STEADY_CUTS[min(self._found, len(STEADY_CUTS)) - 1], False
-            self._found = 1
-            return ROOM_CUT, True
-        self._found = 0
-        if settled and ceiling > last:
-            return STEADY_CUTS[0], False
-        return SHARED_CUT, True
 
     def _advance(self, now: float, in_flight: int, step: float) -> None:
         was_in_use, self._in_use = self._in_use, in_flight >= self.limit
         elapsed, self._seen = now - self._seen, now
         if not self._in_use or self._value >= self.maximum:
             return
-        starting = self._ceiling is None
+        starting = not self._ceilings.is_known
         if was_in_use:
             by_time = elapsed / (START_ROUND if starting else LONGEST_ROUND)
             step = max(step, min(by_time, LARGEST_STEP))
@@ -165,10 +140,15 @@ class ConcurrencyLimit:
         self.limit = int(self._value + 0.5)
 
     def _curve(self, past: float) -> float:
-        """Give the limit so many rounds past the plateau: flat near it, steep far from it."""
+        """Give the limit so many rounds past the plateau."""
+        plateau = self._plateau
         if past < 0:
-            return self._plateau + CURVATURE * past**3
-        growth = min(PROBE_GROWTH + 10 / self._plateau, SMALL_PROBE_GROWTH)
+            return plateau + CURVATURE * past**3
+        if self._is_sharing:
+            size = max(1.0, plateau / MODEST)
+            bend = min(SHARED_BEND * size**2, MOST_SHARED_BEND)
+            return plateau + SHARED_PROBE * math.sqrt(size) * past + bend * past**3
+        growth = min(PROBE_GROWTH + 10 / plateau, SMALL_PROBE_GROWTH)
         # Beyond 50 units the exponent only serves to overflow.
         steep = growth * math.expm1(min(past / growth, 50.0))
-        return self._plateau + min(PROBE, SMALL_PROBE * self._plateau) * steep
+        return plateau + min(PROBE, SMALL_PROBE * plateau) * steep

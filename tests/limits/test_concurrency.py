@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from asyncinvoke.policy.concurrency import ConcurrencyLimit
 from asyncinvoke.policy.pause import LONGEST, Pause
+from benchmarks.simulate import Scenario, Simulation
 
 ROUND = 0.1
 
@@ -141,6 +142,41 @@ def test_a_newcomer_gets_its_part_of_a_limit_that_was_one_clients() -> None:
             in_flight[who] -= 1
             done[who] += step > 10_000
     assert min(done) >= 0.25 * sum(done)
+
+
+@pytest.mark.parametrize("clients", [2, 5, 20])
+def test_clients_that_come_one_after_the_other_end_up_with_equal_parts(clients: int) -> None:
+    shares = []
+    for seed in range(3):
+        scenario = Scenario(
+            name="", clients=clients, limit=25 * clients, seconds=400, joins=30, measured=0.5
+        )
+        simulation = Simulation(scenario, seed)
+        simulation.run()
+        assert simulation.fairness() >= 0.9
+        assert simulation.utilisation() >= 0.93
+        shares.append(simulation.share())
+    assert max(shares) <= 0.02
+
+
+def test_shared_growth_is_the_same_for_a_large_part_and_a_small_one() -> None:
+    grown = []
+    for ceiling in (8, 20):
+        limit = ConcurrencyLimit(initial=20, minimum=1, maximum=1000)
+        now = 0.0
+        for found in (40, 40, ceiling):
+            limit.throttled(in_flight=found)
+            for _ in range(200):
+                now += 0.001
+                limit.succeeded(now=now, in_flight=limit.limit)
+        limit.throttled(in_flight=ceiling)
+        before = limit.limit
+        for _ in range(8 * limit.limit):
+            now += 0.001
+            limit.succeeded(now=now, in_flight=limit.limit)
+        grown.append(limit.limit - before)
+    assert abs(grown[0] - grown[1]) <= 1
+    assert grown[0] >= 3
 
 
 @given(

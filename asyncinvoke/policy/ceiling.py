@@ -1,0 +1,121 @@
+"""What a throttle tells of the ceiling: the same as before, fallen, risen, or shared with others.
+
+Pure, as `concurrency.py` is, which moves the limit as this says. `docs/limits.md` tells why.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+FIRST_CUT = 0.05
+"""How far to go below the ceiling at the first throttle, as a part of it, as are all cuts."""
+
+RAMP_CUT = 0.1
+"""How far to go at throttles that follow at once: the ramp was steep, and went well beyond."""
+
+ALONE_CUTS = (0.04, 0.02, 0.01)
+"""How far to go while alone: where the ceiling is new, the same again, and so each further time."""
+
+ROOM_CUT = 0.1
+"""How far to go now and then below a ceiling that stays the same, to leave room for a newcomer."""
+
+ROOM_AFTER = 8
+"""How often it is found again before that."""
+
+FALLEN_CUT = 0.25
+"""How far to go where a ceiling is found lower within a round of the last cut: it fell, by far."""
+
+SHARED_CUT = 0.15
+"""How far to go at each throttle while others share the limit, for a ceiling of `MODEST`. The part
+shrinks with the fourth root of the ceiling, so that a large limit does not stand half empty."""
+
+LEAST_SHARED_CUT = 0.06
+"""The least that it shrinks to, for ceilings of about 1,000."""
+
+MODEST = 25.0
+"""A ceiling of middling size, in attempts."""
+
+DRIFT = 0.05
+"""By how much a ceiling may move without telling of others, as a part of it."""
+
+LEAST_DRIFT = 0.5
+"""The same in attempts, on top."""
+
+REMEMBERED = 6
+"""For how many throttles, after one that told of others, they are taken to be there."""
+
+
+class WayBack(Enum):
+    """How the limit rises after a cut."""
+
+    TO_CEILING = "to the ceiling"
+    """Quickly back to the ceiling, then slowly through it."""
+
+    LEAVING_ROOM = "leaving room"
+    """Slowly from where it is, as it would go through a ceiling."""
+
+    SHARING = "sharing"
+    """From where it is, at a speed that all who share the limit have in common."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """How far to go below a ceiling, and how to come back."""
+
+    depth: float
+    """As a part of the ceiling."""
+
+    way_back: WayBack = WayBack.TO_CEILING
+    """How to come back."""
+
+
+class Ceilings:
+    """Compares each ceiling that is found with those before it."""
+
+    __slots__ = ("_found", "_is_ramping", "_reference", "_shared")
+
+    def __init__(self) -> None:
+        self._reference: float | None = None
+        self._is_ramping = True
+        self._found = 0
+        self._shared = 0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether one was found yet."""
+        return self._reference is not None
+
+    def found(self, ceiling: float, *, settled: bool) -> Cut:
+        """Judge a ceiling.
+
+        Args:
+            ceiling: The attempts in flight when one was refused.
+            settled: Whether some time went by without a throttle since the last cut.
+        """
+        reference = self._reference
+        if reference is None or self._is_ramping:
+            # The first ceilings are those of a steep ramp, too high to compare with.
+            self._reference = ceiling
+            self._is_ramping = reference is None or not settled
+            if reference is None:
+                return Cut(depth=FIRST_CUT)
+            return Cut(depth=ALONE_CUTS[0] if settled else RAMP_CUT)
+        drift = LEAST_DRIFT + DRIFT * reference
+        was_shared = self._shared > 0
+        fell, rose = ceiling < reference - drift, ceiling > reference + drift
+        if fell or rose:
+            # Alone, a ceiling is found where it was. Others push it up and down.
+            self._reference = ceiling
+            self._found = 0
+            self._shared = REMEMBERED
+        else:
+            self._found += 1
+            self._shared = max(self._shared - 1, 0)
+        if was_shared or (fell and settled):
+            depth = max(SHARED_CUT * (MODEST / ceiling) ** 0.25, LEAST_SHARED_CUT)
+            return Cut(depth=depth, way_back=WayBack.SHARING)
+        if fell:
+            return Cut(depth=FALLEN_CUT, way_back=WayBack.SHARING)
+        if self._found >= ROOM_AFTER:
+            self._found = 1
+            return Cut(depth=ROOM_CUT, way_back=WayBack.LEAVING_ROOM)
+        return Cut(depth=ALONE_CUTS[min(self._found, len(ALONE_CUTS) - 1)])
