@@ -2,6 +2,7 @@
 
 from asyncinvoke.engine.fanout import MapRun, MapStatistics
 from asyncinvoke.engine.statistics import InvokerStatistics, ScopeStatistics
+from asyncinvoke.engine.stream import ResponseStream
 from asyncinvoke.errors import (
     AsyncInvokeError,
     ConfigurationError,
@@ -58,6 +59,7 @@ __all__ = [
     "RejectedError",
     "Request",
     "Response",
+    "ResponseStream",
     "RetryBudget",
     "RetryPolicy",
     "ScopeStatistics",

@@ -3,15 +3,26 @@
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import MappingProxyType, TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack
 
+from asyncinvoke.engine.attempt import InvokeAttempt, Permits
 from asyncinvoke.engine.call import Call
 from asyncinvoke.engine.clock import SYSTEM_CLOCK, Clock
 from asyncinvoke.engine.execute import Executor
+from asyncinvoke.engine.execution import Executions
 from asyncinvoke.engine.fanout import MapRun, open_run
 from asyncinvoke.engine.limiter import Limiter
-from asyncinvoke.engine.options import InvokeOptions, MapOptions, Options, check_timeout
+from asyncinvoke.engine.options import (
+    InvokeOptions,
+    MapOptions,
+    Options,
+    StreamOptions,
+    check_timeout,
+    stream_options,
+)
 from asyncinvoke.engine.statistics import InvokerStatistics
+from asyncinvoke.engine.stream import ResponseStream, open_stream
+from asyncinvoke.engine.stream_attempt import OpenedStream, StreamAttempt
 from asyncinvoke.engine.tally import Tally
 from asyncinvoke.engine.work import ItemWork
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError, InvocationError
@@ -23,6 +34,8 @@ from asyncinvoke.policy.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke.policy.retry import RetryPolicy
 from asyncinvoke.telemetry import Hook
 from asyncinvoke.transport.base import LambdaClient
+
+_T = TypeVar("_T")
 
 _MOST_CALLS = 1024
 """How many combinations of options are remembered as checked."""
@@ -105,7 +118,8 @@ class Invoker:
         self._tally = Tally()
         self._calls: dict[tuple[object, ...], Call] = {}
         self._stack: AsyncExitStack | None = None
-        self._executor: Executor | None = None
+        self._executor: Executor[Response] | None = None
+        self._streamer: Executor[OpenedStream] | None = None
         if client is not None:
             given = [name for name, value in self._opening.items() if value is not None]
             if given:
@@ -119,6 +133,7 @@ class Invoker:
         # aiobotocore takes a third of a second to import, so only those who invoke wait for it.
         from asyncinvoke.transport.choose import choose_transport
         from asyncinvoke.transport.session import open_client
+        from asyncinvoke.transport.stream import StreamTransport
 
         if self._stack is not None:
             raise ConfigurationError("the invoker is open already")
@@ -128,12 +143,12 @@ class Invoker:
                 client = await stack.enter_async_context(
                     open_client(max_pool_connections=self._limiter.limit, **self._opening)
                 )
-            self._executor = Executor(
-                choose_transport(client, self._transport),
-                limiter=self._limiter,
-                clock=self._clock,
-                tally=self._tally,
-            )
+            permits = Permits(self._limiter, self._clock, self._tally)
+            executions = Executions(clock=self._clock, tally=self._tally)
+            sends = InvokeAttempt(choose_transport(client, self._transport), permits)
+            streams = StreamAttempt(StreamTransport(client), permits)
+            self._executor = Executor(sends, permits, executions)
+            self._streamer = Executor(streams, permits, executions)
             self._stack = stack.pop_all()
         return self
 
@@ -143,7 +158,7 @@ class Invoker:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        stack, self._stack, self._executor = self._stack, None, None
+        stack, self._stack, self._executor, self._streamer = self._stack, None, None, None
         if stack is not None:
             await stack.aclose()
 
@@ -283,6 +298,62 @@ class Invoker:
             retry=retry,
         )
 
+    def stream(
+        self,
+        function_name: str,
+        payload: object = None,
+        *,
+        log_type: LogTypeName = LogType.NONE,
+        client_context: Mapping[str, object] | None = None,
+        qualifier: str | None = None,
+        tenant_id: str | None = None,
+        timeout: float | None = None,
+        idempotent: bool | None = None,
+        retry: RetryPolicy | None = None,
+        raise_on_function_error: bool = True,
+    ) -> AbstractAsyncContextManager[ResponseStream]:
+        """Invoke a function and take its answer as it comes (`InvokeWithResponseStream`).
+
+        Use it as `async with invoker.stream(...) as stream: async for chunk in stream: ...`.
+        Entering the block waits for the first chunk, and attempts are repeated until then and no
+        further. The permit is held until the stream has ended or the block is left; leaving it
+        early closes the connection, which does not stop the function.
+
+        Args:
+            function_name: As for `invoke`.
+            payload: As for `invoke`.
+            log_type: `Tail` for the end of the log, once the stream has ended, as
+                `ResponseStream.response.log_result`.
+            client_context: As for `invoke`, and so are the options that follow.
+            qualifier: As for `invoke`.
+            tenant_id: As for `invoke`.
+            timeout: Total time in seconds until the last chunk. It interrupts a wait for a chunk,
+                not what the block does with one.
+            idempotent: Whether running it twice does no harm.
+            retry: What is repeated, and how; by default the invoker's.
+            raise_on_function_error: Whether a function that failed raises `FunctionError`, or ends
+                the stream with `ResponseStream.response.function_error` set.
+
+        Raises:
+            InvalidRequestError: A value breaks one of Lambda's rules; nothing was sent.
+            InvocationError: On entering the block, as for `invoke`.
+        """
+        call = self._options(
+            function_name,
+            timeout=timeout,
+            idempotent=idempotent,
+            retry=retry,
+            log_type=log_type,
+            client_context=client_context,
+            qualifier=qualifier,
+            tenant_id=tenant_id,
+            raise_on_function_error=raise_on_function_error,
+        ).check()
+        body = encode_payload(
+            payload, encode=self._encode, invocation_type=call.envelope.invocation_type
+        )
+        return open_stream(_opened(self._streamer), call, body)
+
     def map(
         self,
         function_name: str,
@@ -399,10 +470,8 @@ class Invoker:
             self._calls.clear()
         self._calls[key] = call
 
-    def _open_executor(self) -> Executor:
-        if self._executor is None:
-            raise ConfigurationError("the invoker is not open: use `async with Invoker(...)`")
-        return self._executor
+    def _open_executor(self) -> Executor[Response]:
+        return _opened(self._executor)
 
     def _options(
         self,
@@ -421,6 +490,12 @@ class Invoker:
             decode=self._decode,
             **options,
         )
+
+
+def _opened(executor: Executor[_T] | None) -> Executor[_T]:
+    if executor is None:
+        raise ConfigurationError("the invoker is not open: use `async with Invoker(...)`")
+    return executor
 
 
 class Function:
@@ -453,6 +528,18 @@ class Function:
         """Check the arguments and the permission; see `Invoker.dry_run`."""
         dry: InvokeOptions = {**options, "invocation_type": InvocationType.DRY_RUN}
         return await self(payload, **dry)
+
+    def stream(
+        self, payload: object = None, **options: Unpack[StreamOptions]
+    ) -> AbstractAsyncContextManager[ResponseStream]:
+        """Invoke the function and take its answer as it comes; see `Invoker.stream`.
+
+        Raises:
+            InvalidRequestError: Also where a default of this handle has no meaning for a stream: an
+                `invocation_type` other than RequestResponse, or a `durable_execution_name`.
+        """
+        merged: StreamOptions = {**stream_options(self._defaults), **options}
+        return self._invoker.stream(self._function_name, payload, **merged)
 
     def map(
         self,

@@ -1,37 +1,45 @@
-"""One execution: permit, attempt, verdict, wait, and again, until a response or an error."""
+"""One execution: attempt, verdict, wait, and again, until there is a result or an error."""
 
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
 
+from asyncinvoke.engine.attempt import Permits
 from asyncinvoke.engine.call import Call
-from asyncinvoke.engine.clock import Clock
 from asyncinvoke.engine.execution import Execution, Executions, Failed
-from asyncinvoke.engine.limiter import Limiter
-from asyncinvoke.engine.tally import Tally
 from asyncinvoke.errors import InvocationError
-from asyncinvoke.model.response import Reply, Response
-from asyncinvoke.policy.classify import classify
-from asyncinvoke.transport.base import Transport
+from asyncinvoke.model.response import Response
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
 
 
-class Executor:
-    """Executes calls over one transport, under one limiter."""
+class Attempt(Protocol[T_co]):
+    """One try, from the permit to a result or a failure."""
 
-    def __init__(
-        self, transport: Transport, *, limiter: Limiter, clock: Clock, tally: Tally
-    ) -> None:
-        self._transport = transport
-        self._limiter = limiter
-        self._clock = clock
-        self._tally = tally
-        self._executions = Executions(clock=clock, tally=tally)
+    async def __call__(self, execution: Execution, payload: bytes) -> T_co | Failed:
+        """Make an attempt; only cancellation is raised."""
+        ...
+
+
+class Executor(Generic[T]):
+    """Executes calls by one kind of attempt."""
+
+    def __init__(self, attempt: Attempt[T], permits: Permits, executions: Executions) -> None:
+        self._attempt = attempt
+        self._limiter = permits.limiter
+        self._clock = permits.clock
+        self._tally = permits.tally
+        self._executions = executions
 
     def execute(
         self, call: Call, payload: bytes
-    ) -> Coroutine[Any, Any, Response | InvocationError]:
-        """Execute a call; an error is returned, not raised. Only cancellation is raised."""
+    ) -> Coroutine[Any, Any, T | Response | InvocationError]:
+        """Execute a call; an error is returned, not raised. Only cancellation is raised.
+
+        A `Response` is what a function that failed gives where the caller asked not to raise.
+        """
         execution = self._executions.begin(call)
         if call.timeout is None:
             return self._attempt_until_done(execution, payload)
@@ -39,43 +47,22 @@ class Executor:
 
     async def _attempt_until_deadline(
         self, execution: Execution, payload: bytes, timeout: float
-    ) -> Response | InvocationError:
+    ) -> T | Response | InvocationError:
         with anyio.move_on_after(timeout):
             return await self._attempt_until_done(execution, payload)
         return execution.deadline_exceeded(self._limiter.describe(execution.key))
 
     async def _attempt_until_done(
         self, execution: Execution, payload: bytes
-    ) -> Response | InvocationError:
+    ) -> T | Response | InvocationError:
         while True:
             if execution.deadline <= self._limiter.opens_at(execution.key):
                 return execution.deadline_exceeded(self._limiter.describe(execution.key))
-            answer = await self._attempt(execution, payload)
-            if isinstance(answer, Reply) and answer.function_error is None:
-                return execution.succeeded(answer)
-            delay = execution.after_failure(answer)
+            result = await self._attempt(execution, payload)
+            if not isinstance(result, Failed):
+                return result
+            delay = execution.after_failure(result)
             if not isinstance(delay, float):
                 return delay
             await self._clock.sleep(delay)
             self._tally.retries += 1
-
-    async def _attempt(self, execution: Execution, payload: bytes) -> Reply | Failed:
-        permit = await self._limiter.acquire(execution.key)
-        try:
-            self._tally.attempts += 1
-            execution.begin_attempt()
-            answer = await self._transport.send(execution.call.envelope, payload)
-        except BaseException:
-            self._limiter.ignored(permit)
-            raise
-        if isinstance(answer, Reply):
-            # A function that failed was admitted all the same.
-            self._limiter.succeeded(permit)
-            return answer
-        verdict = classify(answer, now=self._clock.time())
-        if verdict.reason is None:
-            self._limiter.ignored(permit)
-        else:
-            self._tally.throttles[verdict.reason] += 1
-            self._limiter.throttled(permit, verdict.reason)
-        return Failed(answer, verdict)

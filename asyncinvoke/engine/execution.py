@@ -1,6 +1,7 @@
 """The history of one execution while it is under way, and what its failures come to."""
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 from asyncinvoke.engine.call import Call
@@ -11,19 +12,17 @@ from asyncinvoke.engine.tally import Tally
 from asyncinvoke.errors import DeadlineExceededError, FunctionError, GaveUp, InvocationError
 from asyncinvoke.model.attempt import Attempt
 from asyncinvoke.model.delivery import Delivery
-from asyncinvoke.model.failure import Failure, FailureKind, Fault
+from asyncinvoke.model.failure import Failure, Fault
 from asyncinvoke.model.response import Reply, Response
 from asyncinvoke.policy.budget import Balance, RetryBudget
 from asyncinvoke.policy.classify import Verdict, classify
 from asyncinvoke.policy.decide import Retries, RetryAfter
 
-_FUNCTION_FAILED = Verdict(kind=FailureKind.FUNCTION, delivery=Delivery.EXECUTED)
-
 
 class Failed(NamedTuple):
-    """An attempt that got an error, or no answer."""
+    """An attempt that got an error, no answer, or the answer that the function failed."""
 
-    failure: Failure
+    answer: Failure | Reply
     verdict: Verdict
 
 
@@ -143,24 +142,34 @@ class Execution:
         )
         self._last_error = error
 
-    def after_failure(self, answer: Reply | Failed) -> float | Response | InvocationError:
+    def after_failure(self, failed: Failed) -> float | Response | InvocationError:
         """Return how long to wait before the next attempt, or what the execution came to."""
-        if isinstance(answer, Failed):
-            verdict = answer.verdict
-            error = error_for(answer.failure, verdict, self.call.envelope)
-        else:
-            verdict = _FUNCTION_FAILED
-            error = function_error_for(self.response(answer, ()), verdict, self.call.envelope)
-        decision = self.decide(verdict, error)
+        error = self._error(failed)
+        decision = self.decide(failed.verdict, error)
         if isinstance(decision, RetryAfter):
-            self.failed(verdict, error, delay=decision.delay)
+            self.failed(failed.verdict, error, delay=decision.delay)
             return decision.delay
-        self.failed(verdict, error, delay=None)
-        if isinstance(answer, Reply) and isinstance(error, FunctionError):
-            error.response = self.response(answer, tuple(self.attempts))
+        return self._end(failed, error, decision)
+
+    def after_output(self, failed: Failed) -> Response | InvocationError:
+        """Return what the execution came to after part of the answer was handed out."""
+        return self._end(failed, self._error(failed), GaveUp.NOT_RETRYABLE)
+
+    def _error(self, failed: Failed) -> InvocationError:
+        answer, verdict = failed
+        if isinstance(answer, Failure):
+            return error_for(answer, verdict, self.call.envelope)
+        return function_error_for(self.response(answer, ()), verdict, self.call.envelope)
+
+    def _end(
+        self, failed: Failed, error: InvocationError, gave_up: GaveUp
+    ) -> Response | InvocationError:
+        self.failed(failed.verdict, error, delay=None)
+        if isinstance(failed.answer, Reply) and isinstance(error, FunctionError):
+            error.response = self.response(failed.answer, tuple(self.attempts))
             if not self.call.raise_on_function_error:
                 return error.response
-        return self.close(error, decision)
+        return self.close(error, gave_up)
 
     def close(self, error: InvocationError, gave_up: GaveUp) -> InvocationError:
         """Complete an error with what only the end of the execution knows."""
@@ -170,11 +179,14 @@ class Execution:
         error.gave_up = gave_up
         return error
 
-    def deadline_exceeded(self, limited: str | None) -> InvocationError:
+    def deadline_exceeded(
+        self, limited: str | None, *, delivery: Delivery = Delivery.UNKNOWN
+    ) -> InvocationError:
         """Give the error for a timeout that passes in an attempt, or while waiting for one.
 
         Args:
             limited: What keeps permits back, if anything does.
+            delivery: How far the attempt has come that it passes in.
         """
         target = self.call.envelope.target
         waiting = self._attempt_began is None
@@ -191,6 +203,7 @@ class Execution:
             error.retry_after = self._last_error.retry_after
         if not waiting:
             verdict = classify(Failure(fault=Fault.INTERRUPTED), now=self._clock.time())
+            verdict = replace(verdict, delivery=delivery)
             error.code = Fault.INTERRUPTED.value
             self.failed(verdict, error, delay=None)
         return self.close(error, GaveUp.DEADLINE)

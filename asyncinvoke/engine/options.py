@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from asyncinvoke.engine.call import Call
 from asyncinvoke.errors import InvalidRequestError
@@ -35,12 +35,45 @@ class InvokeOptions(TypedDict, total=False):
     raise_on_function_error: bool
 
 
+class StreamOptions(TypedDict, total=False):
+    """The options of `Invoker.stream`, for those who pass them on."""
+
+    log_type: LogTypeName
+    client_context: Mapping[str, object] | None
+    qualifier: str | None
+    tenant_id: str | None
+    timeout: float | None
+    idempotent: bool | None
+    retry: RetryPolicy | None
+    raise_on_function_error: bool
+
+
 class MapOptions(InvokeOptions, total=False):
     """The options of `Invoker.map`, for those who pass them on."""
 
     concurrency: int | None
     ordered: bool
     key: Callable[[Any], str] | None
+
+
+_STREAM_HAS_NO = {
+    "invocation_type": (None, InvocationType.REQUEST_RESPONSE),
+    "durable_execution_name": (None,),
+}
+
+
+def stream_options(options: InvokeOptions) -> StreamOptions:
+    """Return those of an invocation's options that a stream has.
+
+    Raises:
+        InvalidRequestError: One of the others is set.
+    """
+    given: dict[str, Any] = dict(options)
+    for name, allowed in _STREAM_HAS_NO.items():
+        value = given.pop(name, None)
+        if value not in allowed:
+            raise InvalidRequestError(f"{name} {value!r} does not go with a response stream")
+    return cast("StreamOptions", given)
 
 
 _OF_A_REQUEST = (

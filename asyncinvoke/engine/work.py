@@ -20,7 +20,7 @@ class ItemWork:
 
     def __init__(
         self,
-        executor: Executor,
+        executor: Executor[Response],
         options: Options,
         *,
         key: Callable[[Any], str] | None,

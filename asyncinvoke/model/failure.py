@@ -60,10 +60,13 @@ class Fault(StrEnum):
     """The connection ended before an answer came."""
 
     TRUNCATED = "TruncatedBody"
-    """The answer's body ended early."""
+    """The answer's body, or a response stream, ended early."""
 
     PROTOCOL = "InvalidAnswer"
     """What came back is not HTTP, or not an answer that can be read."""
+
+    CHECKSUM = "ChecksumMismatch"
+    """A frame of a response stream was damaged on its way."""
 
     INTERRUPTED = "Interrupted"
     """The total timeout passed while the attempt was under way."""

@@ -41,6 +41,9 @@ NOT_SENT = (FailureKind.TRANSPORT, Delivery.NOT_SENT)
 NEVER_SENT = (FailureKind.REJECTED, Delivery.NOT_SENT)
 NO_ANSWER = (FailureKind.TRANSPORT, Delivery.UNKNOWN)
 
+FUNCTION_FAILED = Verdict(kind=FailureKind.FUNCTION, delivery=Delivery.EXECUTED)
+"""What an answer means that carries a function error."""
+
 CODES = {
     # Throttles. The second group is what AWS's front ends and SDKs know as throttling.
     "TooManyRequestsException": THROTTLED,
@@ -137,6 +140,7 @@ FAULTS = {
     Fault.CONNECTION_LOST: NO_ANSWER,
     Fault.TRUNCATED: NO_ANSWER,
     Fault.PROTOCOL: NO_ANSWER,
+    Fault.CHECKSUM: NO_ANSWER,
     Fault.INTERRUPTED: NO_ANSWER,
     Fault.UNEXPECTED: NO_ANSWER,
 }

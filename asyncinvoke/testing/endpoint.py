@@ -12,8 +12,15 @@ import anyio
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.buffered import BufferedByteStream
 
-from asyncinvoke.testing.http import ReceivedRequest, format_answer, read_request, read_target
-from asyncinvoke.testing.steps import Answer, Close, Raw, Reset, Stall, Step, Truncated
+from asyncinvoke.local.steps import Answer, Close, Raw, Reset, Stall, Step, Streamed, Truncated
+from asyncinvoke.testing.http import (
+    ReceivedRequest,
+    format_answer,
+    format_piece,
+    format_stream_head,
+    read_request,
+    read_target,
+)
 
 
 class FaultEndpoint:
@@ -109,6 +116,17 @@ class FaultEndpoint:
             case Answer():
                 await stream.send(format_answer(step))
                 return True
+            case Streamed():
+                await stream.send(format_stream_head(step))
+                for frame in step.frames:
+                    await stream.send(format_piece(frame))
+                if step.ending == "finished":
+                    await stream.send(format_piece(b""))
+                    return True
+                if step.ending == "stalled":
+                    await buffered.receive()
+                if step.ending != "closed":
+                    _reset_on_close(stream)
             case Truncated():
                 whole = format_answer(step.answer)
                 await stream.send(whole[: len(whole) - len(step.answer.payload) + step.sent])

@@ -8,7 +8,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from anyio.streams.buffered import BufferedByteStream
 
-from asyncinvoke.testing.steps import Answer
+from asyncinvoke.local.event_stream import CONTENT_TYPE
+from asyncinvoke.local.steps import Answer, Streamed
 
 _LONGEST_HEAD = 65_536
 _LONGEST_BODY = 16_777_216
@@ -87,6 +88,24 @@ def format_answer(answer: Answer) -> bytes:
     lines = [f"HTTP/1.1 {answer.status_code} {phrase}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + answer.payload
+
+
+def format_stream_head(answer: Streamed) -> bytes:
+    """Give the bytes that come before a chunked body."""
+    headers = {
+        "Content-Type": CONTENT_TYPE,
+        "x-amzn-RequestId": str(uuid.uuid4()),
+        "X-Amz-Executed-Version": "$LATEST",
+        "Transfer-Encoding": "chunked",
+        **answer.headers,
+    }
+    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def format_piece(piece: bytes) -> bytes:
+    """Give one piece of a chunked body; an empty one ends it."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
 async def _read_chunks(stream: BufferedByteStream) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from asyncinvoke.model.envelope import Envelope
 from asyncinvoke.model.failure import Failure
 from asyncinvoke.model.response import Reply
+from asyncinvoke.model.stream import StreamEnd, StreamHead
 
 
 class Transport(Protocol):
@@ -17,6 +18,35 @@ class Transport(Protocol):
         Never repeats anything and never raises for what happens on the wire: a failure is a value.
         Cancellation passes through and leaves the connection pool healthy.
         """
+        ...
+
+
+class Stream(Protocol):
+    """The answer to one attempt, as it comes."""
+
+    @property
+    def head(self) -> StreamHead:
+        """What came before the first chunk."""
+        ...
+
+    async def receive(self) -> bytes | StreamEnd | Failure:
+        """Give the next chunk or how the stream ended; a failure is a value."""
+        ...
+
+    async def finish(self) -> None:
+        """After the end: give the connection back."""
+        ...
+
+    async def aclose(self) -> None:
+        """Before the end: close the connection. Safe to call at any time."""
+        ...
+
+
+class StreamingTransport(Protocol):
+    """Opens a response stream once."""
+
+    async def open(self, envelope: Envelope, payload: bytes) -> Stream | Failure:
+        """Deliver one request at most once and wait for the head of the answer."""
         ...
 
 

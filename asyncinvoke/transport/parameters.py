@@ -1,4 +1,4 @@
-"""An envelope and a payload as the parameters of aiobotocore's `client.invoke`."""
+"""An envelope and a payload as the parameters of aiobotocore's operations."""
 
 import io
 from typing import Any
@@ -11,7 +11,7 @@ LARGE = 1_048_576
 
 
 def parameters(envelope: Envelope, payload: bytes) -> dict[str, Any]:
-    """Return the keyword arguments; what is not set is left out."""
+    """Return the keyword arguments of `client.invoke`; what is not set is left out."""
     target = envelope.target
     parameters = {
         "FunctionName": target.function_name,
@@ -24,3 +24,11 @@ def parameters(envelope: Envelope, payload: bytes) -> dict[str, Any]:
         "DurableExecutionName": envelope.durable_execution_name,
     }
     return {name: value for name, value in parameters.items() if value is not None}
+
+
+def stream_parameters(envelope: Envelope, payload: bytes) -> dict[str, Any]:
+    """Return the keyword arguments of `client.invoke_with_response_stream`."""
+    given = parameters(envelope, payload)
+    # RequestResponse is what it does anyway, and aiobotocore spells no default.
+    del given["InvocationType"]
+    return given

@@ -9,6 +9,7 @@ from aiobotocore.session import AioSession
 from botocore import UNSIGNED
 
 from asyncinvoke import ConfigurationError, Invoker
+from asyncinvoke.engine.attempt import InvokeAttempt
 from asyncinvoke.testing import FaultEndpoint
 from asyncinvoke.transport.choose import choose_transport
 from asyncinvoke.transport.client import ClientTransport
@@ -42,7 +43,7 @@ async def test_the_installed_aiobotocore_has_every_private_name_that_direct_reli
         assert isinstance(transport._sender, expected)
     async with FaultEndpoint() as endpoint, Invoker(endpoint_url=endpoint.url) as invoker:
         assert invoker._executor is not None
-        sender = invoker._executor._transport._sender  # type: ignore[attr-defined]
+        sender = invoker._executor._attempt._transport._sender  # type: ignore[attr-defined]
         assert isinstance(sender, expected)
 
 
@@ -106,7 +107,9 @@ async def test_the_reference_transport_can_be_asked_for() -> None:
         Invoker(endpoint_url=endpoint.url, transport="client") as invoker,
     ):
         assert invoker._executor is not None
-        assert isinstance(invoker._executor._transport, ClientTransport)
+        sends = invoker._executor._attempt
+        assert isinstance(sends, InvokeAttempt)
+        assert isinstance(sends._transport, ClientTransport)
     with pytest.raises(ConfigurationError, match="transport 'fast' must be"):
         Invoker(transport="fast")  # type: ignore[arg-type]
 

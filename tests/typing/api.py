@@ -18,6 +18,7 @@ from asyncinvoke import (
     Outcome,
     Request,
     Response,
+    ResponseStream,
     RetryPolicy,
     ThrottledError,
     ThrottleReason,
@@ -42,6 +43,11 @@ async def invoke() -> None:
         assert_type(await function({"n": 1}, idempotent=True), Response)
         async with function.map([b"{}", {"n": 1}], concurrency=3) as run:
             assert_type(run, MapRun)
+        async with function.stream({"n": 1}, timeout=3) as stream:
+            assert_type(stream, ResponseStream)
+            async for chunk in stream:
+                assert_type(chunk, bytes)
+            assert_type(stream.response, Response | None)
         async with invoker.map("f", payloads(), ordered=True, key=str) as run:
             async for outcome in run:
                 assert_type(outcome, Outcome)

@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 import anyio
 import anyio.lowlevel
 
+from asyncinvoke.engine.attempt import InvokeAttempt, Permits
 from asyncinvoke.engine.call import Call
 from asyncinvoke.engine.execute import Executor
+from asyncinvoke.engine.execution import Executions
 from asyncinvoke.engine.limiter import Limiter
 from asyncinvoke.engine.tally import Tally
 from asyncinvoke.model.codec import decode_json
 from asyncinvoke.model.envelope import Envelope, seal
 from asyncinvoke.model.failure import Failure, Fault
-from asyncinvoke.model.response import Reply
+from asyncinvoke.model.response import Reply, Response
 from asyncinvoke.policy.limit import FixedLimit
 from asyncinvoke.policy.retry import Backoff, RetryPolicy
 
@@ -92,7 +94,7 @@ class Engine:
     """An executor over a script, with all that a test wants to look at."""
 
     script: Script
-    executor: Executor
+    executor: Executor[Response]
     limiter: Limiter
     tally: Tally
     clock: FakeClock = field(default_factory=FakeClock)
@@ -101,7 +103,9 @@ class Engine:
 def engine(*answers: Answer, limit: int = 1, clock: FakeClock | None = None) -> Engine:
     clock = FakeClock() if clock is None else clock
     script, limiter, tally = Script(answers), Limiter(FixedLimit(limit), clock=clock), Tally()
-    executor = Executor(script, limiter=limiter, clock=clock, tally=tally)
+    permits = Permits(limiter, clock, tally)
+    executions = Executions(clock=clock, tally=tally)
+    executor = Executor(InvokeAttempt(script, permits), permits, executions)
     return Engine(script=script, executor=executor, limiter=limiter, tally=tally, clock=clock)
 
 

@@ -30,7 +30,8 @@ from asyncinvoke import (
     ThrottleReason,
     TransportError,
 )
-from asyncinvoke.engine import execute, execution
+from asyncinvoke.engine import attempt as attempt_module
+from asyncinvoke.engine import execution
 from asyncinvoke.engine.call import Call
 from asyncinvoke.engine.scopes import function_key
 from asyncinvoke.model.envelope import seal
@@ -101,7 +102,7 @@ async def test_an_invocation_that_succeeds_at_once_enters_neither_retries_nor_cl
     def never(*args: object, **options: object) -> None:
         raise AssertionError("entered on the happy path")
 
-    monkeypatch.setattr(execute, "classify", never)
+    monkeypatch.setattr(attempt_module, "classify", never)
     for name in ("classify", "Retries", "error_for", "function_error_for"):
         monkeypatch.setattr(execution, name, never)
     monkeypatch.setattr("tenacity.RetryCallState.__init__", never)

@@ -1,10 +1,12 @@
-"""What a scripted endpoint can do to a request: answers, errors, and faults on the wire."""
+"""What a script can do to a request in place of the service: answers, errors, faults on the wire."""
 
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
+
+from asyncinvoke.local import event_stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,22 @@ class Raw:
     """The bytes."""
 
 
-Step: TypeAlias = Answer | Truncated | Reset | Close | Stall | Raw
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamed:
+    """The head of a response stream, what follows it, and how that ends."""
+
+    frames: tuple[bytes, ...] = field(default=(), repr=False)
+    """The pieces of the body; `stream` makes those that Lambda would send."""
+
+    ending: Literal["finished", "closed", "reset", "stalled"] = "finished"
+    """How the body ends: as it should, by a FIN or an RST instead of its last piece, or with
+    silence until the client goes away or the endpoint closes."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers beside `Content-Type` and `x-amzn-RequestId`."""
+
+
+Step: TypeAlias = Answer | Streamed | Truncated | Reset | Close | Stall | Raw
 """What happens to one request."""
 
 
@@ -125,3 +142,23 @@ def function_error(error_type: str = "Exception", error_message: str = "") -> An
         payload=json.dumps(body).encode(),
         headers={"Content-Type": "application/json", "X-Amz-Function-Error": "Unhandled"},
     )
+
+
+def stream(
+    *chunks: bytes,
+    error_code: str | None = None,
+    error_details: str | None = None,
+    log_result: str | None = None,
+) -> Streamed:
+    """Make Lambda's answer for a function that writes chunks and then returns or fails.
+
+    Args:
+        *chunks: What it writes.
+        error_code: `Unhandled` or another word if it fails.
+        error_details: What it says about that.
+        log_result: The end of the log, in base64.
+    """
+    complete = event_stream.invoke_complete(
+        error_code=error_code, error_details=error_details, log_result=log_result
+    )
+    return Streamed(frames=(*map(event_stream.payload_chunk, chunks), complete))

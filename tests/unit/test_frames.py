@@ -1,0 +1,80 @@
+"""Frames of a response stream: however they are cut, and whatever bit is wrong."""
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncinvoke.local import event_stream
+from asyncinvoke.model.failure import Failure, Fault
+from asyncinvoke.model.stream import StreamEnd, StreamHead
+from asyncinvoke.transport.frames import FrameReader
+
+chunks = st.lists(st.binary(max_size=40), max_size=6)
+Read = bytes | StreamEnd | Failure
+
+
+def read(body: bytes, cuts: list[int]) -> list[Read]:
+    reader, given_out = FrameReader(), list[Read]()
+    edges = [0, *sorted(cut % (len(body) + 1) for cut in cuts), len(body)]
+    for start, end in itertools.pairwise(edges):
+        given_out.extend(reader.feed(body[start:end]))
+    return given_out
+
+
+def encode(pieces: list[bytes]) -> bytes:
+    frames = [event_stream.payload_chunk(piece) for piece in pieces]
+    return b"".join([*frames, event_stream.invoke_complete()])
+
+
+@given(chunks, st.lists(st.integers(min_value=0, max_value=500), max_size=8))
+def test_chunks_come_out_as_they_went_in_however_the_body_is_cut(
+    pieces: list[bytes], cuts: list[int]
+) -> None:
+    assert read(encode(pieces), cuts) == [*filter(None, pieces), StreamEnd()]
+
+
+@given(chunks, st.data())
+def test_a_wrong_bit_never_changes_a_chunk_and_never_passes_for_an_end(
+    pieces: list[bytes], data: st.DataObject
+) -> None:
+    body = bytearray(encode(pieces))
+    bit = data.draw(st.integers(min_value=0, max_value=8 * len(body) - 1))
+    body[bit // 8] ^= 1 << bit % 8
+    given_out = read(bytes(body), [])
+    whole = [piece for piece in given_out if isinstance(piece, bytes)]
+    assert whole == [*filter(None, pieces)][: len(whole)]
+    assert not any(isinstance(piece, StreamEnd) for piece in given_out)
+    # A length that became larger leaves the reader waiting; anything else is told at once.
+    assert [f.fault for f in given_out if isinstance(f, Failure)] in (
+        [],
+        [Fault.CHECKSUM],
+        [Fault.PROTOCOL],
+    )
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(min_value=0, max_value=300), max_size=4))
+def test_whatever_comes_in_place_of_frames_is_no_answer_and_no_exception(
+    body: bytes, cuts: list[int]
+) -> None:
+    assert all(isinstance(piece, Failure) for piece in read(body, cuts))
+
+
+def test_an_event_that_nobody_knows_is_passed_over() -> None:
+    news = event_stream.frame({":message-type": "event", ":event-type": "News"}, b"{}")
+    assert read(news + encode([b"one"]), []) == [b"one", StreamEnd()]
+
+
+def test_an_error_frame_is_a_failure_with_its_code() -> None:
+    headers = {":message-type": "error", ":error-code": "Throttling", ":error-message": "slow"}
+    (failure,) = read(event_stream.frame(headers, b""), [])
+    assert failure == Failure(code="Throttling", message="slow")
+
+
+def test_the_end_of_a_failed_stream_reads_as_the_answer_of_a_failed_function() -> None:
+    head = StreamHead(status_code=200, request_id="id-1")
+    reply = StreamEnd(error_code="Runtime.ExitError", error_details="it exited").reply(head)
+    assert reply.function_error == "Runtime.ExitError"
+    assert reply.payload == b'{"errorType": "Runtime.ExitError", "errorMessage": "it exited"}'
+    assert reply.request_id == "id-1"
+    assert StreamEnd().reply(head).payload == b""
