@@ -8,6 +8,7 @@ import base64
 import json
 from dataclasses import dataclass
 
+from asyncinvoke.local.event_stream import CONTENT_TYPE
 from asyncinvoke.local.names import LATEST
 from asyncinvoke.model.throttling import ThrottleReason
 
@@ -63,6 +64,17 @@ def succeeded(
     if log is not None:
         headers["X-Amz-Log-Result"] = base64.b64encode(log).decode("ascii")
     return Answer(status=200, headers=headers, body=payload)
+
+
+def streaming(request_id: str, trace_id: str, *, version: str) -> Answer:
+    """Begin an answer of frames."""
+    headers = {
+        "Content-Type": CONTENT_TYPE,
+        "x-amzn-RequestId": request_id,
+        "X-Amz-Executed-Version": version,
+        "X-Amzn-Trace-Id": trace_id,
+    }
+    return Answer(status=200, headers=headers)
 
 
 def accepted(request_id: str, trace_id: str) -> Answer:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from asyncinvoke.local.yielding import Write
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
@@ -49,6 +51,12 @@ class Result:
 class Runner(Protocol):
     """Runs the executions of one function; holds no limit of its own."""
 
-    async def run(self, invocation: Invocation) -> Result:
-        """Run the handler once, within its timeout."""
+    async def run(self, invocation: Invocation, write: Write | None = None) -> Result:
+        """Run the handler once, within its timeout.
+
+        Args:
+            invocation: What it is given.
+            write: Takes what it yields; the result is then what follows that, if anything does.
+                Without it the pieces are joined.
+        """
         ...

@@ -37,12 +37,12 @@ def exited(request_id: str, status: int) -> bytes:
     return _body("Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited {cause}")
 
 
-def response_too_large() -> bytes:
+def response_too_large(limit: int = RESPONSE_LIMIT) -> bytes:
     """The handler's answer exceeds the limit."""
     return json.dumps(
         {
             "errorMessage": "Response payload size exceeded maximum allowed payload size "
-            f"({RESPONSE_LIMIT} bytes).",
+            f"({limit} bytes).",
             "errorType": "Function.ResponseSizeTooLarge",
         },
         separators=(",", ":"),

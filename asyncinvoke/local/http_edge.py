@@ -11,15 +11,33 @@ from asyncinvoke.local import answers
 from asyncinvoke.local.answers import Answer
 from asyncinvoke.local.listener import read_body
 from asyncinvoke.local.requests import Request
+from asyncinvoke.local.streaming import StreamedAnswer
 
-_INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
+_INVOKE = re.compile(
+    r"/2015-03-31/functions/([^/]+)/invocations"
+    r"|/2021-11-15/functions/([^/]+)/response-streaming-invocations"
+)
+
+
+class Output(Protocol):
+    """Where a stream goes while its function runs."""
+
+    def begin(self, head: Answer) -> None:
+        """Take the status and the headers."""
+        ...
+
+    async def write(self, piece: bytes) -> None:
+        """Take a piece; returns once it may be given another."""
+        ...
 
 
 class Service(Protocol):
     """What stands behind the edge."""
 
-    async def invoke(self, request: Request, request_id: str) -> Answer:
-        """Answer one Invoke request."""
+    async def invoke(
+        self, request: Request, request_id: str, output: Output | None = None
+    ) -> Answer:
+        """Answer one Invoke request; a stream is written to `output` meanwhile."""
         ...
 
 
@@ -29,7 +47,7 @@ class HttpEdge:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def __call__(self, request: web.BaseRequest) -> web.Response:
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Read one request, let the service answer it, write the answer."""
         request_id = str(uuid.uuid4())
         match = _INVOKE.fullmatch(request.rel_url.raw_path)
@@ -38,7 +56,7 @@ class HttpEdge:
         headers = request.headers
         body, size = await read_body(request, answers.SYNC_LIMIT)
         invoke = Request(
-            function_name=unquote(match[1]),
+            function_name=unquote(match[1] or match[2]),
             qualifier=request.rel_url.query.get("Qualifier"),
             invocation_type=headers.get("X-Amz-Invocation-Type", "RequestResponse"),
             log_type=headers.get("X-Amz-Log-Type", "None"),
@@ -47,8 +65,13 @@ class HttpEdge:
             trace_id=headers.get("X-Amzn-Trace-Id"),
             body=body,
             size=size,
+            streams=match[2] is not None,
         )
-        return _response(request, await self._service.invoke(invoke, request_id))
+        if not invoke.streams:
+            return _response(request, await self._service.invoke(invoke, request_id))
+        stream = StreamedAnswer(request)
+        answer = await self._service.invoke(invoke, request_id, stream)
+        return await stream.finish(answer) or _response(request, answer)
 
 
 def _response(request: web.BaseRequest, answer: Answer) -> web.Response:

@@ -15,13 +15,27 @@ from asyncinvoke.local.context import ClientContext, LambdaContext
 from asyncinvoke.local.execution import Invocation, Result
 from asyncinvoke.local.functions import FunctionConfig, Handler
 from asyncinvoke.local.threads import Threads
+from asyncinvoke.local.yielding import (
+    STREAM_LIMIT,
+    Pieces,
+    TooLargeError,
+    UnwritableError,
+    Write,
+    pieces_of,
+    write_all,
+)
 
 # AWS's runtime escapes non-ASCII characters up to Python 3.11 and no longer from 3.12 on.
 _ENSURE_ASCII = sys.version_info < (3, 12)
 
 _OWN_FILES = frozenset(
     sys.modules[module].__file__
-    for module in (__name__, Threads.__module__, "concurrent.futures.thread")
+    for module in (
+        __name__,
+        Threads.__module__,
+        write_all.__module__,
+        "concurrent.futures.thread",
+    )
 )
 
 
@@ -41,15 +55,17 @@ class InProcess:
             getattr(handler, "__call__", None)  # noqa: B004
         )
 
-    async def run(self, invocation: Invocation) -> Result:
-        """Run the handler once."""
+        self._yields = inspect.isasyncgenfunction(handler) or inspect.isgeneratorfunction(handler)
+
+    async def run(self, invocation: Invocation, write: Write | None = None) -> Result:
+        """Run the handler once; what it yields is written, or joined."""
         timeout = self._config.timeout
         started = time.monotonic()
         context = self._context(invocation, started + timeout)
         ended: Result | None = None
         line = b""
         with anyio.move_on_after(timeout) as scope:
-            ended, line = await self._outcome(invocation, context)
+            ended, line = await self._outcome(invocation, context, write)
         status = ""
         # A handler that swallowed the cancellation is too late all the same.
         if ended is None or scope.cancel_called:
@@ -72,12 +88,19 @@ class InProcess:
         )
 
     async def _outcome(
-        self, invocation: Invocation, context: LambdaContext
+        self, invocation: Invocation, context: LambdaContext, write: Write | None
     ) -> tuple[Result, bytes]:
         """Give the result and the line that the runtime logs about it."""
         request_id = invocation.request_id
         try:
             answer = await self._call(invocation.event, context)
+            pieces = pieces_of(answer, self._threads)
+            if pieces is not None:
+                answer = await _take(pieces, write)
+        except UnwritableError as error:
+            return _unmarshalled(request_id, error)
+        except TooLargeError:
+            return _failed(function_errors.response_too_large(STREAM_LIMIT)), b""
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -93,6 +116,8 @@ class InProcess:
     async def _call(self, event: Any, context: LambdaContext) -> Any:
         if self._is_async:
             return await self._handler(event, context)
+        if self._yields:
+            return self._handler(event, context)
         answer = await self._threads.run(self._handler, event, context)
         if inspect.isawaitable(answer):
             return await answer
@@ -107,8 +132,7 @@ class InProcess:
                 text = json.dumps(answer, ensure_ascii=_ENSURE_ASCII)
                 result = Result(payload=text.encode())
             except (TypeError, ValueError, RecursionError) as error:
-                message = f"Unable to marshal response: {error}"
-                return _error(request_id, "Runtime.MarshalError", message, [])
+                return _unmarshalled(request_id, error)
         if len(result.payload) > function_errors.RESPONSE_LIMIT:
             return _failed(function_errors.response_too_large()), b""
         return result, b""
@@ -133,6 +157,21 @@ class InProcess:
         )
 
 
+async def _take(pieces: Pieces, write: Write | None) -> bytes:
+    """Write what a handler yields and give what is left to answer, or join it."""
+    if write is not None:
+        await write_all(pieces, write, limit=STREAM_LIMIT)
+        return b""
+    joined = bytearray()
+
+    async def append(piece: bytes) -> None:
+        if len(joined) <= function_errors.RESPONSE_LIMIT:
+            joined.extend(piece)
+
+    await write_all(pieces, append, limit=STREAM_LIMIT)
+    return bytes(joined)
+
+
 def _failed(body: bytes) -> Result:
     return Result(payload=body, function_error=function_errors.UNHANDLED)
 
@@ -144,6 +183,11 @@ def _raised(request_id: str, error: BaseException) -> tuple[Result, bytes]:
         frames = frames.tb_next
     trace = function_errors.stack_trace(frames)
     return _error(request_id, type(error).__name__, str(error), trace)
+
+
+def _unmarshalled(request_id: str, error: Exception) -> tuple[Result, bytes]:
+    message = f"Unable to marshal response: {error}"
+    return _error(request_id, "Runtime.MarshalError", message, [])
 
 
 def _error(

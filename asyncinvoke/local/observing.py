@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from asyncinvoke.local.answers import Answer
-from asyncinvoke.local.http_edge import Service
+from asyncinvoke.local.http_edge import Output, Service
 from asyncinvoke.local.requests import Request
 
 
@@ -26,7 +26,7 @@ class AnsweredInvocation:
     reason: str | None
     """Why it was throttled; None if it was not."""
     duration: float
-    """Seconds from the request's last byte to the answer."""
+    """Seconds from the request's last byte to the answer, or to the end of a stream."""
 
 
 Listener = Callable[[AnsweredInvocation], None]
@@ -40,10 +40,12 @@ class Observed:
         self._service = service
         self._listener = listener
 
-    async def invoke(self, request: Request, request_id: str) -> Answer:
+    async def invoke(
+        self, request: Request, request_id: str, output: Output | None = None
+    ) -> Answer:
         """Answer one Invoke request, then tell."""
         started = time.monotonic()
-        answer = await self._service.invoke(request, request_id)
+        answer = await self._service.invoke(request, request_id, output)
         self._listener(
             AnsweredInvocation(
                 request_id=request_id,

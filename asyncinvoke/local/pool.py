@@ -8,6 +8,7 @@ from anyio.abc import TaskGroup
 from asyncinvoke.local.environment import Environment
 from asyncinvoke.local.execution import Invocation, Result
 from asyncinvoke.local.functions import FunctionConfig, Source
+from asyncinvoke.local.yielding import Write
 
 
 class ProcessPool:
@@ -43,8 +44,8 @@ class ProcessPool:
         self._on_cold_start = on_cold_start
         self._idle: defaultdict[str | None, list[Environment]] = defaultdict(list)
 
-    async def run(self, invocation: Invocation) -> Result:
-        """Run the handler once, in the process that was used last."""
+    async def run(self, invocation: Invocation, write: Write | None = None) -> Result:  # noqa: ARG002
+        """Run the handler once, in the process that was used last. AWS's runtime does not stream."""
         idle = self._idle[invocation.tenant_id]
         environment = await self._take(idle)
         result = await environment.invoke(invocation)

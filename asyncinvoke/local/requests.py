@@ -18,6 +18,7 @@ from asyncinvoke.local.names import FunctionName
 from asyncinvoke.local.versions import Versions
 
 INVOCATION_TYPES = ("Event", "RequestResponse", "DryRun")
+STREAMING_INVOCATION_TYPES = ("RequestResponse", "DryRun")
 LOG_TYPES = ("None", "Tail")
 
 
@@ -43,6 +44,8 @@ class Request:
     """The payload, cut where it exceeds the larger limit."""
     size: int
     """How many bytes the payload really had."""
+    streams: bool = False
+    """Whether it is InvokeWithResponseStream."""
 
 
 def check(
@@ -66,7 +69,11 @@ def check(
     """
     faults = names.faults(request.function_name, request.qualifier)
     for value, member, allowed in (
-        (request.invocation_type, "invocationType", INVOCATION_TYPES),
+        (
+            request.invocation_type,
+            "invocationType",
+            STREAMING_INVOCATION_TYPES if request.streams else INVOCATION_TYPES,
+        ),
         (request.log_type, "logType", LOG_TYPES),
     ):
         if value not in allowed:

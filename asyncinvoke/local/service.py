@@ -20,7 +20,7 @@ from asyncinvoke.local.answers import Answer
 from asyncinvoke.local.event_queue import EventQueue
 from asyncinvoke.local.execution import Invocation, Result, Runner
 from asyncinvoke.local.functions import FunctionConfig, Source
-from asyncinvoke.local.http_edge import HttpEdge
+from asyncinvoke.local.http_edge import HttpEdge, Output
 from asyncinvoke.local.inprocess import InProcess
 from asyncinvoke.local.listener import listen, open_socket
 from asyncinvoke.local.observing import Listener, Observed
@@ -29,6 +29,7 @@ from asyncinvoke.local.requests import Request
 from asyncinvoke.local.statistics import Counters, LocalStatistics
 from asyncinvoke.local.threads import Threads
 from asyncinvoke.local.versions import Versions
+from asyncinvoke.local.yielding import Write
 from asyncinvoke.model.throttling import ThrottleReason
 
 _logger = logging.getLogger(__name__)
@@ -130,8 +131,10 @@ class Service:
         """Freeze the numbers."""
         return self._total.total(self._counters)
 
-    async def invoke(self, request: Request, request_id: str) -> Answer:
-        """Answer one Invoke request."""
+    async def invoke(
+        self, request: Request, request_id: str, output: Output | None = None
+    ) -> Answer:
+        """Answer one Invoke request; a stream is written to `output` meanwhile."""
         self._total.invocations += 1
         parsed = names.parse(request.function_name)
         name = parsed.name if parsed else ""
@@ -160,7 +163,12 @@ class Service:
         reason = self.admission.admit(name, now)
         if reason is not None:
             return self._throttled(request_id, counters, reason)
-        result = await self._execute(checked)
+        write = None
+        if output is not None:
+            head = answers.streaming(request_id, checked.trace_id, version=checked.version)
+            output.begin(head)
+            write = output.write
+        result = await self._execute(checked, write)
         if result is None:
             return answers.internal_error(request_id)
         return answers.succeeded(
@@ -189,14 +197,14 @@ class Service:
             self._duplicates[name] -= 1
             self._events.put(invocation, config)
 
-    async def _execute(self, invocation: Invocation) -> Result | None:
+    async def _execute(self, invocation: Invocation, write: Write | None = None) -> Result | None:
         """Run an admitted invocation and give back its permit; None if it could not be run."""
         name = invocation.function_name
         counters = self._counters[name]
         counters.started()
         self._total.started()
         try:
-            result = await self._runner(name, invocation.version).run(invocation)
+            result = await self._runner(name, invocation.version).run(invocation, write)
         except Exception as error:  # noqa: BLE001 - what one call meets must not end the endpoint
             _logger.warning("function %s could not be run: %s", name, error)
             return None

@@ -1,0 +1,106 @@
+"""What a handler yields: async on the server's loop, sync in a thread, piece by piece."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, Protocol
+
+import anyio
+
+from asyncinvoke.local.threads import Threads
+
+STREAM_LIMIT = 209_715_200
+"""Largest answer that is streamed, in bytes (AWS's quota of 200 MB)."""
+
+LAST_WORDS = 1.0
+"""Seconds that a handler which is closed early has for its `finally`."""
+
+_END: Any = object()
+
+Write = Callable[[bytes], Awaitable[None]]
+"""Takes one piece; returns once the reader may be given another."""
+
+
+class TooLargeError(Exception):
+    """The pieces come to more than the limit."""
+
+
+class UnwritableError(Exception):
+    """A piece is neither bytes nor text."""
+
+
+class Pieces(Protocol):
+    """An iterator of either kind."""
+
+    async def next(self) -> Any:
+        """Give the next item, or `_END`."""
+        ...
+
+    async def close(self) -> None:
+        """Let it end early."""
+        ...
+
+
+def pieces_of(answer: object, threads: Threads) -> Pieces | None:
+    """Tell whether a handler yields; None if its answer is a value."""
+    if isinstance(answer, AsyncIterator):
+        return _OnLoop(answer)
+    if isinstance(answer, Iterator):
+        return _InThread(answer, threads)
+    return None
+
+
+async def write_all(pieces: Pieces, write: Write, *, limit: int) -> None:
+    """Write what a handler yields, at the pace at which it is taken.
+
+    Raises:
+        UnwritableError: An item is neither bytes nor text.
+        TooLargeError: They come to more than `limit` bytes.
+        Exception: Whatever the handler raises.
+    """
+    size = 0
+    try:
+        while (item := await pieces.next()) is not _END:
+            piece = item.encode() if isinstance(item, str) else item
+            if not isinstance(piece, bytes):
+                raise UnwritableError(
+                    f"Object of type {type(item).__name__} is no bytes and no str"
+                )
+            size += len(piece)
+            if size > limit:
+                raise TooLargeError
+            await write(piece)
+    finally:
+        # A handler may swallow this, or its thread may never come back.
+        with contextlib.suppress(Exception), anyio.move_on_after(LAST_WORDS, shield=True):
+            await pieces.close()
+
+
+class _OnLoop:
+    def __init__(self, iterator: AsyncIterator[Any]) -> None:
+        self._iterator = iterator
+
+    async def next(self) -> Any:
+        """Give the next item."""
+        return await anext(self._iterator, _END)
+
+    async def close(self) -> None:
+        """Let it end early."""
+        close = getattr(self._iterator, "aclose", None)
+        if close is not None:
+            await close()
+
+
+class _InThread:
+    def __init__(self, iterator: Iterator[Any], threads: Threads) -> None:
+        self._iterator = iterator
+        self._threads = threads
+
+    async def next(self) -> Any:
+        """Give the next item."""
+        return await self._threads.run(next, self._iterator, _END)
+
+    async def close(self) -> None:
+        """Let it end early; one that is busy in its thread is left there."""
+        close = getattr(self._iterator, "close", None)
+        if close is not None:
+            await self._threads.run(close)
