@@ -29,8 +29,10 @@ async def test_the_demo_survives_throttles_and_its_totals_agree(run: Run) -> Non
     assert re.search(r"succeeded +60 *\n", ended.out)
     assert re.search(r"executions at once +2 at most *\n", ended.out)
     assert " 0 throttles survived" not in ended.out
-    assert ended.out.count("✓") == 4
+    assert ended.out.count("✓") == 5
     assert "✓ the totals agree with those computed directly" in ended.out
+    assert re.search(r"streamed +\w+\.py, [\d,]+ bytes in [\d,]+ chunks", ended.out)
+    assert "✓ the streamed file came whole, byte for byte" in ended.out
     assert max(map(len, ended.out.splitlines())) <= 80
 
 

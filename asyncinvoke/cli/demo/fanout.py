@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke import Invoker, Outcome
+from asyncinvoke.cli.demo import read
 from asyncinvoke.cli.demo.library import read_payloads
+from asyncinvoke.cli.demo.read import Streamed
 from asyncinvoke.cli.progress import Counts, Display, Rate, show_progress
 from asyncinvoke.cli.running import beside
 from asyncinvoke.local import LocalLambda
@@ -38,11 +40,14 @@ class Result:
     dry_run: int
     """The status of the one DryRun."""
 
+    streamed: Streamed
+    """What came of the one stream."""
+
     elapsed: float
     """Seconds from the first payload to the last outcome."""
 
     sent: int
-    """Attempts that the invoker made, Event and DryRun included."""
+    """Attempts that the invoker made, Event, DryRun and stream included."""
 
     delivered: int
     """Requests that the endpoint counted."""
@@ -70,6 +75,7 @@ async def fan_out(
     """
     endpoint = LocalLambda(account_concurrency=account_concurrency, region_name=REGION)
     endpoint.function(FUNCTION_NAME, HANDLER, timeout=FUNCTION_TIMEOUT)
+    endpoint.function(read.FUNCTION_NAME, read.handler, timeout=FUNCTION_TIMEOUT)
     async with (
         endpoint,
         Invoker(region_name=REGION, endpoint_url=endpoint.url, limit=concurrency) as invoker,
@@ -100,12 +106,14 @@ async def fan_out(
             async for outcome in run:
                 outcomes.append(outcome)  # noqa: PERF401  # the display looks at them meanwhile
         elapsed = time.monotonic() - began
+        streamed = await read.stream_largest(invoker, list(modules.values()))
         counted = endpoint.statistics()
         return Result(
             modules=len(modules),
             outcomes=outcomes,
             event=event.status_code,
             dry_run=dry_run.status_code,
+            streamed=streamed,
             elapsed=elapsed,
             sent=invoker.statistics().attempts,
             delivered=counted.invocations,

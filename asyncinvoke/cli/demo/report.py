@@ -33,6 +33,7 @@ def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
     failed = [outcome for outcome in result.outcomes if outcome.error is not None]
     throttled = sum(any(a.reason for a in outcome.attempts) for outcome in ok)
     throttles = sum(bool(a.reason) for outcome in result.outcomes for a in outcome.attempts)
+    streamed = result.streamed
     facts = {
         "invocations": f"{result.modules:,} in {result.elapsed:.1f} s, "
         f"{result.modules / result.elapsed:,.0f} per second",
@@ -41,6 +42,9 @@ def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
         "throttled and retried": f"{throttled:,} invocations, {throttles:,} throttles survived",
         "executions at once": f"{result.peak_in_flight:,} at most",
         "requests": f"{result.sent:,} sent, {result.delivered:,} counted by the endpoint",
+        "streamed": f"{streamed.name}, {streamed.size:,} bytes in {streamed.chunks:,} chunks; "
+        f"the first came\nafter {_duration(streamed.first)}, "
+        f"the last after {_duration(streamed.elapsed)}",
         "on the side": f"an Event, accepted ({result.event}); a DryRun, valid ({result.dry_run})",
     }
     grid = Table.grid(padding=(0, 2))
@@ -76,6 +80,7 @@ def compare(console: Console, result: Result, direct: Sequence[dict[str, Any]]) 
         == list(range(result.modules)),
         "every invocation succeeded": all(outcome.ok for outcome in result.outcomes),
         "every request was counted once at both ends": result.sent == result.delivered,
+        "the streamed file came whole, byte for byte": result.streamed.is_whole,
         "the totals agree with those computed directly": result.measures == list(direct),
     }
     for claim, holds in checks.items():
