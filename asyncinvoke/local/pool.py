@@ -42,6 +42,7 @@ class ProcessPool:
         self._reloads = reloads
         self._tasks = tasks
         self._on_cold_start = on_cold_start
+        self._is_retired = False
         self._idle: defaultdict[str | None, list[Environment]] = defaultdict(list)
 
     async def run(self, invocation: Invocation, write: Write | None = None) -> Result:  # noqa: ARG002
@@ -49,12 +50,21 @@ class ProcessPool:
         idle = self._idle[invocation.tenant_id]
         environment = await self._take(idle)
         result = await environment.invoke(invocation)
-        if environment.is_alive:
+        if self._is_retired:
+            environment.stop()
+        elif environment.is_alive:
             environment.rest(self._idle_timeout)
             # What was reaped meanwhile is forgotten here: no process is ever taken to find it.
             idle[:] = [other for other in idle if other.is_alive]
             idle.append(environment)
         return result
+
+    def retire(self) -> None:
+        """End idle processes now, and the others with what they run."""
+        self._is_retired = True
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().stop()
 
     async def _take(self, idle: list[Environment]) -> Environment:
         stamp = self._source.stamp() if self._reloads else 0

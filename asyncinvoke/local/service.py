@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 
@@ -18,14 +19,14 @@ from asyncinvoke.local import answers, names, requests
 from asyncinvoke.local.admission import Admission, whole_number
 from asyncinvoke.local.answers import Answer
 from asyncinvoke.local.event_queue import EventQueue
-from asyncinvoke.local.execution import Invocation, Result, Runner
-from asyncinvoke.local.functions import FunctionConfig, Source
+from asyncinvoke.local.execution import Invocation, Result
+from asyncinvoke.local.functions import FunctionConfig
 from asyncinvoke.local.http_edge import HttpEdge, Output
-from asyncinvoke.local.inprocess import InProcess
 from asyncinvoke.local.listener import listen, open_socket
+from asyncinvoke.local.names import LATEST
 from asyncinvoke.local.observing import Listener, Observed
-from asyncinvoke.local.pool import ProcessPool
 from asyncinvoke.local.requests import Request
+from asyncinvoke.local.runners import Runners
 from asyncinvoke.local.statistics import Counters, LocalStatistics
 from asyncinvoke.local.threads import Threads
 from asyncinvoke.local.versions import Versions
@@ -60,7 +61,7 @@ class Service:
         self.admission = Admission(account_concurrency)
         self._config = config
         self._functions: dict[str, Versions] = {}
-        self._runners: dict[tuple[str, str], Runner] = {}
+        self._runners: Runners
         self._total = Counters()
         self._counters: dict[str, Counters] = {}
         self._duplicates: Counter[str] = Counter()
@@ -82,6 +83,13 @@ class Service:
             self._threads = Threads()
             try:
                 async with anyio.create_task_group() as self._tasks:
+                    self._runners = Runners(
+                        idle_timeout=self._config.idle_timeout,
+                        reloads=self._config.reloads,
+                        tasks=self._tasks,
+                        threads=self._threads,
+                        on_cold_start=self._cold_start,
+                    )
                     self._events = EventQueue(
                         admission=self.admission,
                         execute=self._execute,
@@ -111,9 +119,26 @@ class Service:
         if config.name in self._functions:
             raise ValueError(f"function {config.name!r} is registered already")
         self.admission.reserve(config.name, reserved_concurrency)
-        self._counters[config.name] = Counters()
+        # A function that was deleted and made again goes on with its numbers.
+        self._counters.setdefault(config.name, Counters())
         self._functions[config.name] = Versions(config)
         return self._functions[config.name]
+
+    @property
+    def functions(self) -> Mapping[str, Versions]:
+        """Every function that is known, by name."""
+        return self._functions
+
+    def update(self, config: FunctionConfig) -> None:
+        """Change `$LATEST`. What runs already goes on as it is."""
+        self._functions[config.name].update(config)
+        self._runners.retire(config.name, LATEST)
+
+    def remove(self, name: str) -> None:
+        """Forget a function. What runs already goes on."""
+        del self._functions[name]
+        self.admission.reserve(name, None)
+        self._runners.retire(name)
 
     def reserved(self, name: str) -> int | None:
         """Give a function's reserved concurrency."""
@@ -204,7 +229,9 @@ class Service:
         counters.started()
         self._total.started()
         try:
-            result = await self._runner(name, invocation.version).run(invocation, write)
+            result = await self._runners.get(self._functions[name], invocation.version).run(
+                invocation, write
+            )
         except Exception as error:  # noqa: BLE001 - what one call meets must not end the endpoint
             _logger.warning("function %s could not be run: %s", name, error)
             return None
@@ -217,29 +244,6 @@ class Service:
             counters.in_flight -= 1
             self._total.in_flight -= 1
             self.admission.release(name)
-
-    def _runner(self, name: str, version: str) -> Runner:
-        runner = self._runners.get((name, version))
-        return runner or self._new_runner(name, version)
-
-    def _new_runner(self, name: str, version: str) -> Runner:
-        config = self._functions[name].resolve(version)
-        if config is None:
-            raise LookupError(f"version {version} was never published")
-        runner: Runner
-        if isinstance(config.handler, Source):
-            runner = ProcessPool(
-                config,
-                config.handler,
-                idle_timeout=self._config.idle_timeout,
-                reloads=self._config.reloads,
-                tasks=self._tasks,
-                on_cold_start=self._cold_start,
-            )
-        else:
-            runner = InProcess(config, config.handler, threads=self._threads)
-        self._runners[name, version] = runner
-        return runner
 
     def _cold_start(self, name: str) -> None:
         self._counters[name].cold_starts += 1

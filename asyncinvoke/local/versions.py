@@ -1,7 +1,9 @@
-"""The versions and aliases of one function, and what a qualifier means."""
+"""The versions and aliases of one function, what a qualifier means, and whether it can run yet."""
 
 import dataclasses
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from asyncinvoke.local.functions import FunctionConfig
 from asyncinvoke.local.names import LATEST
@@ -17,13 +19,38 @@ class Versions:
     """
 
     def __init__(self, latest: FunctionConfig) -> None:
-        self.latest = latest
+        self.name = latest.name
         self._configs = {LATEST: latest}
         self._aliases: dict[str, str] = {}
+        self._published = 0
+        self.pending_until = 0.0
+        """When it can run, in seconds of the monotonic clock: it is `Pending` until then."""
+        self.updating_until = 0.0
+        """When its last update is done; until then it cannot be changed."""
+
+    @property
+    def latest(self) -> FunctionConfig:
+        """The configuration of `$LATEST`."""
+        return self._configs[LATEST]
+
+    @property
+    def published(self) -> tuple[FunctionConfig, ...]:
+        """`$LATEST` and every version, in the order in which they were published."""
+        return tuple(self._configs.values())
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """The version of each alias."""
+        return MappingProxyType(dict(self._aliases))
+
+    def update(self, config: FunctionConfig) -> None:
+        """Change `$LATEST`; what was published stays."""
+        self._configs[LATEST] = config
 
     def publish(self) -> str:
         """Make a version of `$LATEST`; give its number."""
-        number = str(len(self._configs))
+        self._published += 1
+        number = str(self._published)
         self._configs[number] = dataclasses.replace(self.latest, version=number)
         return number
 
@@ -34,8 +61,17 @@ class Versions:
                 f"alias {name!r} must be 1 to 128 letters, digits, hyphens or _, and no number"
             )
         if version not in self._configs:
-            raise ValueError(f"version={version!r} of {self.latest.name} was never published")
+            raise ValueError(f"version={version!r} of {self.name} was never published")
         self._aliases[name] = version
+
+    def remove_alias(self, name: str) -> None:
+        """Forget an alias; one that is not there is no error, as in AWS."""
+        self._aliases.pop(name, None)
+
+    def remove_version(self, number: str) -> None:
+        """Forget a published version; one that is not there is no error."""
+        if number != LATEST:
+            self._configs.pop(number, None)
 
     def resolve(self, qualifier: str | None) -> FunctionConfig | None:
         """Give the configuration that a qualifier means; None if there is none."""

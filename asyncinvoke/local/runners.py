@@ -1,0 +1,74 @@
+"""Who runs each version of each function: made when it is first invoked, retired when it changes."""
+
+from collections.abc import Callable
+
+from anyio.abc import TaskGroup
+
+from asyncinvoke.local.execution import Runner
+from asyncinvoke.local.functions import Source
+from asyncinvoke.local.inprocess import InProcess
+from asyncinvoke.local.pool import ProcessPool
+from asyncinvoke.local.threads import Threads
+from asyncinvoke.local.versions import Versions
+
+
+class Runners:
+    """The runners of one endpoint, while it serves.
+
+    Args:
+        idle_timeout: Seconds after which an idle worker process is ended; None for never.
+        reloads: Whether a change of a handler's file makes new worker processes.
+        tasks: Where worker processes live.
+        threads: Where sync handlers run.
+        on_cold_start: Called with the function's name for each worker process that is started.
+    """
+
+    def __init__(
+        self,
+        *,
+        idle_timeout: float | None,
+        reloads: bool,
+        tasks: TaskGroup,
+        threads: Threads,
+        on_cold_start: Callable[[str], None],
+    ) -> None:
+        self._idle_timeout = idle_timeout
+        self._reloads = reloads
+        self._tasks = tasks
+        self._threads = threads
+        self._on_cold_start = on_cold_start
+        self._runners: dict[tuple[str, str], Runner] = {}
+
+    def get(self, versions: Versions, version: str) -> Runner:
+        """Give the runner of a version.
+
+        Raises:
+            LookupError: There is no such version, or no longer.
+        """
+        return self._runners.get((versions.name, version)) or self._new(versions, version)
+
+    def retire(self, name: str, version: str | None = None) -> None:
+        """Let a version, or all of a function, end with what it runs now."""
+        for key in [key for key in self._runners if key[0] == name and version in (None, key[1])]:
+            runner = self._runners.pop(key)
+            if isinstance(runner, ProcessPool):
+                runner.retire()
+
+    def _new(self, versions: Versions, version: str) -> Runner:
+        config = versions.resolve(version)
+        if config is None:
+            raise LookupError(f"version {version} was never published, or was deleted")
+        runner: Runner
+        if isinstance(config.handler, Source):
+            runner = ProcessPool(
+                config,
+                config.handler,
+                idle_timeout=self._idle_timeout,
+                reloads=self._reloads,
+                tasks=self._tasks,
+                on_cold_start=self._on_cold_start,
+            )
+        else:
+            runner = InProcess(config, config.handler, threads=self._threads)
+        self._runners[versions.name, version] = runner
+        return runner
