@@ -52,6 +52,11 @@ class Admission:
             self._check_reserves(self._reserved, whole_number("account_concurrency", limit))
             self._account = limit
 
+    @property
+    def unreserved(self) -> int:
+        """What of the account's concurrency no function has reserved."""
+        return self._account - sum(self._reserved.values())
+
     def reserved(self, name: str) -> int | None:
         """Give a function's reserved concurrency, None when it shares the account's."""
         return self._reserved.get(name)

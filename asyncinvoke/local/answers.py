@@ -92,7 +92,7 @@ def throttled(request_id: str, reason: ThrottleReason) -> Answer:
     by_caller = reason is ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED
     message = CALLER_THROTTLED if by_caller else "Rate Exceeded."
     body = {"Reason": reason.value, "Type": "User", "message": message}
-    return _error(request_id, 429, "TooManyRequestsException", body, reason)
+    return error(request_id, 429, "TooManyRequestsException", body, reason)
 
 
 def function_not_found(request_id: str, arn: str) -> Answer:
@@ -110,14 +110,14 @@ def qualifier_conflict(request_id: str) -> Answer:
     """Answer 400: two qualifiers that differ."""
     message = "The derived qualifier from the function name does not match the specified qualifier."
     body = {"Type": "User", "message": message}
-    return _error(request_id, 400, "InvalidParameterValueException", body)
+    return error(request_id, 400, "InvalidParameterValueException", body)
 
 
 def invalid(request_id: str, faults: list[str]) -> Answer:
     """Answer 400: parameters that break the model's constraints."""
     errors = "error" if len(faults) == 1 else "errors"
     message = f"{len(faults)} validation {errors} detected: {'; '.join(faults)}"
-    return _error(request_id, 400, "ValidationException", {"message": message})
+    return error(request_id, 400, "ValidationException", {"message": message})
 
 
 def bad_json(request_id: str, detail: str) -> Answer:
@@ -143,29 +143,34 @@ def too_large(request_id: str, size: int, *, event: bool) -> Answer:
             f"Request must be smaller than {SYNC_LIMIT} bytes for the InvokeFunction operation"
         )
     body = {"Type": TOO_LARGE_TYPE, "message": message}
-    return _error(request_id, TOO_LARGE_STATUS, "RequestEntityTooLargeException", body)
+    return error(request_id, TOO_LARGE_STATUS, "RequestEntityTooLargeException", body)
 
 
 def unknown_operation(request_id: str) -> Answer:
     """Answer 404: no operation has this path and method."""
     message = "The requested operation is not part of this endpoint."
-    return _error(request_id, 404, UNKNOWN_OPERATION, {"Message": message})
+    return error(request_id, 404, UNKNOWN_OPERATION, {"Message": message})
+
+
+def conflict(request_id: str, why: str) -> Answer:
+    """Answer 409: the function cannot run or be changed now; `not_active` and `updating` say why."""
+    return error(request_id, 409, "ResourceConflictException", {"Type": "User", "message": why})
 
 
 def internal_error(request_id: str) -> Answer:
     """Answer 500: the endpoint could not run the handler at all."""
     body = {"Type": "Service", "Message": INTERNAL_ERROR}
-    return _error(request_id, 500, "ServiceException", body)
+    return error(request_id, 500, "ServiceException", body)
 
 
 def _not_found(request_id: str, message: str) -> Answer:
     body = {"Type": "User", "Message": message}
-    return _error(request_id, 404, "ResourceNotFoundException", body)
+    return error(request_id, 404, "ResourceNotFoundException", body)
 
 
 def _bad_content(request_id: str, message: str) -> Answer:
     body = {"Type": "User", "message": message}
-    return _error(request_id, 400, "InvalidRequestContentException", body)
+    return error(request_id, 400, "InvalidRequestContentException", body)
 
 
 def _empty(request_id: str, trace_id: str) -> dict[str, str]:
@@ -176,13 +181,30 @@ def _empty(request_id: str, trace_id: str) -> dict[str, str]:
     }
 
 
-def _error(
+def not_active(state: str) -> str:
+    """Say that a function is `Pending` or `Failed`."""
+    return (
+        "The operation cannot be performed at this time. "
+        f"The function is currently in the following state: {state}"
+    )
+
+
+def updating(arn: str) -> str:
+    """Say that a function is being changed."""
+    return (
+        "The operation cannot be performed at this time. "
+        f"An update is in progress for resource: {arn}"
+    )
+
+
+def error(
     request_id: str,
     status: int,
     code: str,
     body: dict[str, str],
     reason: ThrottleReason | None = None,
 ) -> Answer:
+    """Answer with an error code, as all operations do."""
     headers = {
         "Content-Type": "application/json",
         "x-amzn-RequestId": request_id,

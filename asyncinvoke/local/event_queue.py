@@ -70,11 +70,20 @@ class EventQueue:
         self._timers: dict[_Event, asyncio.TimerHandle | None] = {}
         self._is_open = True
 
-    def put(self, invocation: Invocation, config: EventConfig) -> None:
-        """Accept an Event, and run it if there is a permit."""
+    def put(self, invocation: Invocation, config: EventConfig, *, delay: float = 0.0) -> None:
+        """Accept an Event, and run it if there is a permit.
+
+        Args:
+            invocation: What to run.
+            config: How to treat it.
+            delay: Seconds, not scaled, until it may run first.
+        """
         event = _Event(invocation, config, time.monotonic())
         self._timers[event] = None
-        self._try(event)
+        if delay:
+            self._wait(event, delay / self._time_scale)
+        else:
+            self._try(event)
 
     def close(self) -> None:
         """Drop and count every Event that has not ended."""

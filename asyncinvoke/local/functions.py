@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asyncinvoke.local.deployment import Deployment
 from asyncinvoke.local.event_config import EventConfig
 from asyncinvoke.local.names import LATEST
 
@@ -63,12 +64,14 @@ class FunctionConfig:
     """Environment variables of worker processes."""
     events: EventConfig
     """How the Event queue treats its Events."""
+    deployment: Deployment
+    """What is told about it."""
 
 
 def check(
     *,
     name: str,
-    handler: Handler | str,
+    handler: Handler | str | Source,
     timeout: float,
     memory_size: int,
     environment: Mapping[str, str] | None,
@@ -76,6 +79,7 @@ def check(
     directory: str | Path | None,
     region_name: str,
     account_id: str,
+    deployment: Deployment | None = None,
 ) -> FunctionConfig:
     """Make a configuration of what a user registers.
 
@@ -92,19 +96,30 @@ def check(
     for key, value in (environment or {}).items():
         if not (isinstance(key, str) and isinstance(value, str)):
             raise ValueError(f"environment variable {key!r} and its value must be text")  # noqa: TRY004
-    if not callable(handler):
-        handler_source = _source(handler, Path(directory) if directory else Path.cwd())
+    if isinstance(handler, str):
+        handler = _source(handler, Path(directory) if directory else Path.cwd())
+    if isinstance(handler, Source):
+        _check_runtime(handler.handler)
     return FunctionConfig(
         name=name,
         arn=f"arn:aws:lambda:{region_name}:{account_id}:function:{name}",
         region_name=region_name,
         version=LATEST,
-        handler=handler if callable(handler) else handler_source,
+        handler=handler,
         timeout=timeout,
         memory_size=memory_size,
         environment=dict(environment or {}),
         events=events or EventConfig(),
+        deployment=deployment or Deployment(role=f"arn:aws:iam::{account_id}:role/{name}"),
     )
+
+
+def _check_runtime(handler: str) -> None:
+    if importlib.util.find_spec("awslambdaric") is None:
+        raise ModuleNotFoundError(
+            f"handler {handler!r} runs in AWS's runtime, which is not installed: "
+            "pip install 'asyncinvoke[local]'"
+        )
 
 
 def _source(text: str, directory: Path) -> Source:
@@ -122,11 +137,6 @@ def _source(text: str, directory: Path) -> Source:
         directory, module = path.parent, path.stem
         if "." in module:
             raise ValueError(f"file name {path.name!r} of handler {text!r} must hold one dot only")
-    if importlib.util.find_spec("awslambdaric") is None:
-        raise ModuleNotFoundError(
-            f"handler {text!r} runs in AWS's runtime, which is not installed: "
-            "pip install 'asyncinvoke[local]'"
-        )
     directory = directory.resolve()
     path = directory.joinpath(*module.split("."))
     files = (path.with_name(f"{path.name}.py"), path / "__init__.py")

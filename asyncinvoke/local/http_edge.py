@@ -10,6 +10,7 @@ from aiohttp import web
 from asyncinvoke.local import answers
 from asyncinvoke.local.answers import Answer
 from asyncinvoke.local.listener import read_body
+from asyncinvoke.local.management.router import BODY_LIMIT, ApiRequest, Management
 from asyncinvoke.local.requests import Request
 from asyncinvoke.local.streaming import StreamedAnswer
 
@@ -44,15 +45,16 @@ class Service(Protocol):
 class HttpEdge:
     """The handler of the endpoint's HTTP server."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, management: Management) -> None:
         self._service = service
+        self._management = management
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Read one request, let the service answer it, write the answer."""
         request_id = str(uuid.uuid4())
         match = _INVOKE.fullmatch(request.rel_url.raw_path)
         if match is None or request.method != "POST":
-            return _response(request, answers.unknown_operation(request_id))
+            return _response(request, await self._manage(request, request_id))
         headers = request.headers
         body, size = await read_body(request, answers.SYNC_LIMIT)
         invoke = Request(
@@ -72,6 +74,19 @@ class HttpEdge:
         stream = StreamedAnswer(request)
         answer = await self._service.invoke(invoke, request_id, stream)
         return await stream.finish(answer) or _response(request, answer)
+
+    async def _manage(self, request: web.BaseRequest, request_id: str) -> Answer:
+        body, size = await read_body(request, BODY_LIMIT)
+        if size > BODY_LIMIT:
+            return answers.too_large(request_id, size, event=False)
+        asked = ApiRequest(
+            method=request.method,
+            path=request.rel_url.raw_path,
+            query=request.rel_url.query,
+            body=body,
+        )
+        answer = self._management.answer(asked, request_id)
+        return answer or answers.unknown_operation(request_id)
 
 
 def _response(request: web.BaseRequest, answer: Answer) -> web.Response:

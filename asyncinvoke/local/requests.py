@@ -54,6 +54,7 @@ def check(
     versions: Versions | None,
     *,
     request_id: str,
+    now: float,
     region_name: str,
     account_id: str,
 ) -> Invocation | Answer:
@@ -64,6 +65,7 @@ def check(
         name: Its function name in parts; None if it is none.
         versions: The function registered under the bare name; None without.
         request_id: The id of the answer.
+        now: Seconds of the monotonic clock.
         region_name: The endpoint's region.
         account_id: The endpoint's account.
     """
@@ -104,6 +106,11 @@ def check(
     config = versions.resolve(qualifier) if versions and account == account_id else None
     if config is None:
         return answers.function_not_found(request_id, f"{arn}:{qualifier or names.LATEST}")
+    if versions is not None and now < versions.pending_until:
+        return answers.conflict(request_id, answers.not_active("Pending"))
+    # An Event waits in the queue until the update is done.
+    if versions is not None and not is_event and now < versions.updates_until(config.version):
+        return answers.conflict(request_id, answers.updating(config.arn))
     return Invocation(
         request_id=request_id,
         function_name=config.name,

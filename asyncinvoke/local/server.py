@@ -43,6 +43,8 @@ class LocalLambda:
         idle_timeout: Seconds after which an idle worker process is ended; None keeps it until the
             block is left. AWS does not say how long it keeps one.
         reload: Whether a change of a handler's file gives later invocations new worker processes.
+        settling_time: Seconds for which a function that was created through the API is Pending, and
+            an update is InProgress. AWS takes longer, mostly a second or two.
         on_invocation: Called with an `AnsweredInvocation` for each Invoke request, on the endpoint's
             loop; must neither block nor raise.
 
@@ -63,6 +65,7 @@ class LocalLambda:
         event_time_scale: float = 1.0,
         idle_timeout: float | None = None,
         reload: bool = False,
+        settling_time: float = 0.2,
         on_invocation: Callable[[AnsweredInvocation], None] | None = None,
     ) -> None:
         if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65_535:
@@ -75,6 +78,8 @@ class LocalLambda:
             raise ValueError(f"event_time_scale={event_time_scale!r} must be above 0 and at most 1")
         if idle_timeout is not None and not idle_timeout > 0:
             raise ValueError(f"idle_timeout={idle_timeout!r} must be above 0 seconds, or None")
+        if not settling_time >= 0:
+            raise ValueError(f"settling_time={settling_time!r} must be 0 seconds or more")
         self._port = port
         self._region_name = region_name
         self._account_id = account_id
@@ -85,6 +90,7 @@ class LocalLambda:
                 event_time_scale=event_time_scale,
                 idle_timeout=idle_timeout,
                 reloads=reload,
+                settling_time=settling_time,
                 on_invocation=on_invocation,
             ),
             account_concurrency=account_concurrency,

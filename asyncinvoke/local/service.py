@@ -23,6 +23,7 @@ from asyncinvoke.local.execution import Invocation, Result
 from asyncinvoke.local.functions import FunctionConfig
 from asyncinvoke.local.http_edge import HttpEdge, Output
 from asyncinvoke.local.listener import listen, open_socket
+from asyncinvoke.local.management.router import Management
 from asyncinvoke.local.names import LATEST
 from asyncinvoke.local.observing import Listener, Observed
 from asyncinvoke.local.requests import Request
@@ -44,6 +45,8 @@ class ServiceConfig:
     """The region it says it is in."""
     account_id: str
     """The account it says it is."""
+    settling_time: float
+    """Seconds for which a function that was created or updated by a request is not ready."""
     event_time_scale: float
     """What one second of the Event queue takes here, in seconds."""
     idle_timeout: float | None
@@ -78,7 +81,13 @@ class Service:
         self._context = copy_context()
         self._stop = anyio.Event()
         listener = self._config.on_invocation
-        edge = HttpEdge(Observed(self, listener) if listener else self)
+        management = Management(
+            self,
+            region_name=self._config.region_name,
+            account_id=self._config.account_id,
+            settling_time=self._config.settling_time,
+        )
+        edge = HttpEdge(Observed(self, listener) if listener else self, management)
         with open_socket(port) as sock:
             self._threads = Threads()
             try:
@@ -107,6 +116,7 @@ class Service:
             finally:
                 self._loop = None
                 self._threads.close()
+                management.close()
 
     def stop(self) -> None:
         """Let `serve` end. Events still in the queue are dropped."""
@@ -139,6 +149,10 @@ class Service:
         del self._functions[name]
         self.admission.reserve(name, None)
         self._runners.retire(name)
+
+    def concurrency(self) -> tuple[int, int]:
+        """Give the account's concurrency, and what of it is not reserved."""
+        return self.admission.account_concurrency, self.admission.unreserved
 
     def reserved(self, name: str) -> int | None:
         """Give a function's reserved concurrency."""
@@ -175,6 +189,7 @@ class Service:
             parsed,
             self._functions.get(name),
             request_id=request_id,
+            now=now,
             region_name=self._config.region_name,
             account_id=self._config.account_id,
         )
@@ -216,11 +231,14 @@ class Service:
 
     def _enqueue(self, invocation: Invocation) -> None:
         name = invocation.function_name
-        config = self._functions[name].latest.events
-        self._events.put(invocation, config)
+        versions = self._functions[name]
+        delay = versions.updates_until(invocation.version) - time.monotonic()
+        copies = 1
         if self._duplicates[name]:
             self._duplicates[name] -= 1
-            self._events.put(invocation, config)
+            copies = 2
+        for _ in range(copies):
+            self._events.put(invocation, versions.latest.events, delay=max(delay, 0.0))
 
     async def _execute(self, invocation: Invocation, write: Write | None = None) -> Result | None:
         """Run an admitted invocation and give back its permit; None if it could not be run."""

@@ -43,6 +43,10 @@ class Versions:
         """The version of each alias."""
         return MappingProxyType(dict(self._aliases))
 
+    def updates_until(self, version: str) -> float:
+        """Give when a version's update is done; only `$LATEST` has any."""
+        return self.updating_until if version == LATEST else 0.0
+
     def update(self, config: FunctionConfig) -> None:
         """Change `$LATEST`; what was published stays."""
         self._configs[LATEST] = config
@@ -53,6 +57,13 @@ class Versions:
         number = str(self._published)
         self._configs[number] = dataclasses.replace(self.latest, version=number)
         return number
+
+    def publish_changes(self) -> str:
+        """Make a version of `$LATEST` if it has changed since the last one; give its number."""
+        last = self._configs.get(str(self._published))
+        if last is not None and dataclasses.replace(last, version=LATEST) == self.latest:
+            return str(self._published)
+        return self.publish()
 
     def set_alias(self, name: str, version: str) -> None:
         """Point an alias at a version."""

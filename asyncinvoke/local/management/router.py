@@ -1,0 +1,175 @@
+"""Which operation a request is for, and its answer."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from asyncinvoke.local.answers import Answer
+from asyncinvoke.local.management.code import CodeStore
+from asyncinvoke.local.management.concurrency_api import (
+    account_settings,
+    delete_concurrency,
+    get_concurrency,
+    put_concurrency,
+)
+from asyncinvoke.local.management.functions_api import FunctionsApi
+from asyncinvoke.local.management.problems import ApiError, parse_body
+from asyncinvoke.local.management.registry import Registry, Target
+from asyncinvoke.local.management.versions_api import (
+    create_alias,
+    delete_alias,
+    get_alias,
+    list_aliases,
+    list_versions,
+    publish,
+    update_alias,
+)
+
+_Members = dict[str, Any]
+
+BODY_LIMIT = 73_400_320
+"""Largest request, in bytes: a package of 50 MB (AWS's quota) in base64, and what is around it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiRequest:
+    """A request for one of the operations, taken off HTTP."""
+
+    method: str
+    """The HTTP method."""
+    path: str
+    """The path, still percent-encoded."""
+    query: Mapping[str, str]
+    """The query."""
+    body: bytes
+    """The body."""
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """What the body says.
+
+        Raises:
+            ApiError: It is not a JSON object.
+        """
+        return parse_body(self.body)
+
+
+class Management:
+    """Answers the operations that set functions up.
+
+    Args:
+        registry: Where functions are.
+        region_name: The endpoint's region.
+        account_id: The endpoint's account.
+        settling_time: Seconds for which a function is Pending, or an update InProgress.
+    """
+
+    def __init__(
+        self, registry: Registry, *, region_name: str, account_id: str, settling_time: float
+    ) -> None:
+        self.registry = registry
+        self._arn = f"arn:aws:lambda:{region_name}:{account_id}:function:"
+        self._code = CodeStore()
+        self.functions = FunctionsApi(
+            registry,
+            self._code,
+            region_name=region_name,
+            account_id=account_id,
+            settling_time=settling_time,
+        )
+
+    def close(self) -> None:
+        """Delete the code that was uploaded."""
+        self._code.close()
+
+    def answer(self, request: ApiRequest, request_id: str) -> Answer | None:
+        """Answer a request; None if it is for no operation that is known here."""
+        for method, path, status, operation in _ROUTES:
+            match = path.fullmatch(request.path)
+            if match is not None and method == request.method:
+                groups: list[Any] = [*map(unquote, match.groups())]
+                try:
+                    if groups:
+                        groups[0] = self._target(request, groups[0])
+                    members = operation(self, request, *groups)
+                except ApiError as error:
+                    return error.answer(request_id)
+                return _answer(request_id, status, members)
+        return None
+
+    def _target(self, request: ApiRequest, name: str) -> Target:
+        return Target(self.registry, name, request.query.get("Qualifier"), self._arn)
+
+
+_FUNCTION = "/2015-03-31/functions/([^/]+)"
+_ALIAS = f"{_FUNCTION}/aliases/([^/]+)"
+_CONCURRENCY = "/2017-10-31/functions/([^/]+)/concurrency"
+
+_ROUTES: list[tuple[str, re.Pattern[str], int, Callable[..., _Members | None]]] = [
+    (method, re.compile(path), status, operation)
+    for method, path, status, operation in (
+        # Each is given the request and, where the path names one, the function.
+        (
+            "POST",
+            "/2015-03-31/functions/?",
+            201,
+            lambda api, asked: api.functions.create(asked.members),
+        ),
+        ("GET", "/2015-03-31/functions/?", 200, lambda api, asked: api.functions.list(asked.query)),
+        (
+            "GET",
+            "/2016-08-19/account-settings/?",
+            200,
+            lambda api, _: account_settings(api.registry),
+        ),
+        ("GET", _FUNCTION, 200, lambda api, _, at: api.functions.get(at)),
+        ("DELETE", _FUNCTION, 204, lambda api, _, at: api.functions.delete(at)),
+        (
+            "GET",
+            f"{_FUNCTION}/configuration",
+            200,
+            lambda api, _, at: api.functions.get_configuration(at),
+        ),
+        (
+            "PUT",
+            f"{_FUNCTION}/configuration",
+            200,
+            lambda api, asked, at: api.functions.update_configuration(at, asked.members),
+        ),
+        (
+            "PUT",
+            f"{_FUNCTION}/code",
+            200,
+            lambda api, asked, at: api.functions.update_code(at, asked.members),
+        ),
+        ("POST", f"{_FUNCTION}/versions", 201, lambda _, asked, at: publish(at, asked.members)),
+        ("GET", f"{_FUNCTION}/versions", 200, lambda _api, _asked, at: list_versions(at)),
+        ("POST", f"{_FUNCTION}/aliases", 201, lambda _, asked, at: create_alias(at, asked.members)),
+        ("GET", f"{_FUNCTION}/aliases", 200, lambda _api, _asked, at: list_aliases(at)),
+        ("GET", _ALIAS, 200, lambda _api, _asked, at, name: get_alias(at, name)),
+        ("PUT", _ALIAS, 200, lambda _, asked, at, name: update_alias(at, name, asked.members)),
+        ("DELETE", _ALIAS, 204, lambda _api, _asked, at, name: delete_alias(at, name)),
+        (
+            "PUT",
+            _CONCURRENCY,
+            200,
+            lambda api, asked, at: put_concurrency(api.registry, at, asked.members),
+        ),
+        ("DELETE", _CONCURRENCY, 204, lambda api, _, at: delete_concurrency(api.registry, at)),
+        (
+            "GET",
+            "/2019-09-30/functions/([^/]+)/concurrency",
+            200,
+            lambda api, _, at: get_concurrency(api.registry, at),
+        ),
+    )
+]
+
+
+def _answer(request_id: str, status: int, members: _Members | None) -> Answer:
+    headers = {"Content-Type": "application/json", "x-amzn-RequestId": request_id}
+    body = b"" if members is None else json.dumps(members).encode()
+    return Answer(status=status, headers=headers, body=body)
