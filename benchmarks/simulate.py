@@ -32,6 +32,9 @@ RESULTS = Path(__file__).parent / "results"
 UTILISATION, FAIRNESS, SHARE = 0.95, 0.9, 0.03
 """The goals: at least, at least, at most."""
 
+WINDOW = 30
+"""Seconds over which it is judged when things have become fair."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
@@ -209,7 +212,7 @@ class Simulation:
         """Jain's index over what each client that works at the end got done."""
         return self._jain(int(self.scenario.begins) + 1, int(self.scenario.seconds))
 
-    def converged(self, window: int = 10) -> float | None:
+    def converged(self, window: int = WINDOW) -> float | None:
         """Give the seconds after the last change until a window of this length was fair."""
         changed = max(
             [0.0, self.scenario.joins, self.scenario.leaves or 0.0]
@@ -227,7 +230,8 @@ class Simulation:
 
 
 def scenarios(*, full: bool) -> Iterator[Scenario]:
-    many, limit, seconds = (1000, 10_000, 200.0) if full else (100, 1000, 100.0)
+    many, limit = (1000, 10_000) if full else (100, 1000)
+    seconds = 200.0
     yield Scenario(name="alone", clients=1, limit=limit, seconds=seconds)
     yield Scenario(name="two, one late", clients=2, limit=limit, seconds=2 * seconds, joins=20)
     yield Scenario(name=f"{many} clients", clients=many, limit=limit, seconds=seconds)
@@ -245,13 +249,14 @@ def scenarios(*, full: bool) -> Iterator[Scenario]:
         moves=((seconds / 2, limit // 2), (seconds, limit)),
         measured=0.25,
     )
-    start = limit // 10
+    start, pace = limit // 10, limit // 100
+    steps = (limit - start) // pace
     yield Scenario(
-        name="limit ramps by 100 a second",
+        name=f"limit ramps by {pace} a second",
         clients=10,
         limit=start,
-        seconds=30.0 + (limit - start) / 100,
-        moves=tuple((20.0 + step, start + 100 * step) for step in range(1, (limit - start) // 100)),
+        seconds=30.0 + steps,
+        moves=tuple((20.0 + step, start + pace * step) for step in range(1, steps + 1)),
         measured=0.2,
     )
 
@@ -306,7 +311,7 @@ def main() -> None:
         draw()
         return
     print("goals: utilisation >= 0.95, fairness >= 0.90, throttled share <= 0.030; seconds are")
-    print("round trips. Fair after: the first 10 s after the last change that were fair.\n")
+    print(f"round trips. Fair after: when {WINDOW} s after the last change had been fair.\n")
     print(f"{'':30}{'utilisation':>12}{'fairness':>10}{'throttled':>11}{'fair after':>12}")
     for scenario in scenarios(full=options.full):
         simulation = Simulation(scenario, options.seed)

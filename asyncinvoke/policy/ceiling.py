@@ -25,8 +25,9 @@ FALLEN_CUT = 0.25
 """How far to go where a ceiling is found lower within a round of the last cut: it fell, by far."""
 
 SHARED_CUT = 0.15
-"""How far to go at each throttle while others share the limit, for a ceiling of `MODEST`. The part
-shrinks with the fourth root of the ceiling, so that a large limit does not stand half empty."""
+"""How far to go at each throttle while others share the limit, for a ceiling of `MODEST`. For larger
+ones it shrinks with the fourth root, so that a large limit does not stand half empty. For smaller
+ones it grows with the square root: among many with little each, throttles are a larger part."""
 
 LEAST_SHARED_CUT = 0.06
 """The least that it shrinks to, for ceilings of about 1,000."""
@@ -111,11 +112,15 @@ class Ceilings:
             self._found += 1
             self._shared = max(self._shared - 1, 0)
         if was_shared or (fell and settled):
-            depth = max(SHARED_CUT * (MODEST / ceiling) ** 0.25, LEAST_SHARED_CUT)
-            return Cut(depth=depth, way_back=WayBack.SHARING)
+            return Cut(depth=_shared_depth(ceiling), way_back=WayBack.SHARING)
         if fell:
             return Cut(depth=FALLEN_CUT, way_back=WayBack.SHARING)
         if self._found >= ROOM_AFTER:
             self._found = 1
             return Cut(depth=ROOM_CUT, way_back=WayBack.LEAVING_ROOM)
         return Cut(depth=ALONE_CUTS[min(self._found, len(ALONE_CUTS) - 1)])
+
+
+def _shared_depth(ceiling: float) -> float:
+    root = 0.5 if ceiling < MODEST else 0.25
+    return max(SHARED_CUT * (MODEST / ceiling) ** root, LEAST_SHARED_CUT)

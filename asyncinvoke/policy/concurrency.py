@@ -47,13 +47,13 @@ SHARED_PROBE = 0.45
 """How fast the limit rises while others share it, in attempts per round, for ceilings up to
 `MODEST`, and with their square root beyond. Who has less gains as much as who has more."""
 
-SHARED_BEND = 0.0015
+SHARED_BEND = 0.002
 """How much faster it gets, in attempts per round cubed, for ceilings up to `MODEST`. It has to be
 little: whoever is not throttled for a while by chance would take what the others leave."""
 
 MOST_SHARED_BEND = 0.1
-"""The same for ceilings of 200 and more: to grow by a large part of them takes time. In between it
-rises with their square."""
+"""The most that it gets to, at ceilings of about 180: to grow by a large part of them takes time.
+In between it rises with their square."""
 
 
 class ConcurrencyLimit:

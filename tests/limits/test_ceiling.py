@@ -64,6 +64,6 @@ def test_who_has_more_of_a_shared_limit_gives_way_by_more(one: float, other: flo
         ceilings.found(ceiling, settled=True)
         cut = ceilings.found(ceiling, settled=True)
         assert cut.way_back is WayBack.SHARING
-        assert 0 < cut.depth < 0.5
+        assert 0 < cut.depth < 1
         cuts.append(cut.depth * ceiling)
     assert cuts[0] <= cuts[1]
