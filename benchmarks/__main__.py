@@ -1,9 +1,22 @@
-"""Runs the benchmarks one after the other and writes tables and plots into `results/`."""
+"""Runs benchmarks one after the other and writes tables and plots into `results/`.
+
+python -m benchmarks                 # those that take less than some minutes
+python -m benchmarks NAME [NAME...]  # these; also `throttled` and `ceilings`
+"""
 
 import sys
 from pathlib import Path
 
-from benchmarks import fanout, memory, overhead, payload_size, startup
+from benchmarks import (
+    ceilings,
+    fanout,
+    memory,
+    overhead,
+    payload_size,
+    served,
+    startup,
+    throttled,
+)
 
 RESULTS = Path(__file__).with_name("results")
 BENCHMARKS = (
@@ -12,12 +25,18 @@ BENCHMARKS = (
     memory.BENCHMARK,
     payload_size.BENCHMARK,
     startup.BENCHMARK,
+    served.BENCHMARK,
 )
+SLOW = (throttled.BENCHMARK, ceilings.BENCHMARK)
 
 
 def main() -> None:
+    named = {benchmark.name: benchmark for benchmark in (*BENCHMARKS, *SLOW)}
+    for name in sys.argv[1:]:
+        if name not in named:
+            sys.exit(f"no benchmark is called {name!r}: there are {', '.join(named)}")
     RESULTS.mkdir(exist_ok=True)
-    for benchmark in BENCHMARKS:
+    for benchmark in [named[name] for name in sys.argv[1:]] or BENCHMARKS:
         print(f"{benchmark.name} ...", file=sys.stderr)
         try:
             found = benchmark.measure(benchmark.options([]))

@@ -11,12 +11,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from benchmarks import contestants, fanouts
 from benchmarks.child import Child
 from benchmarks.contestants import Contestant, Drive
+from benchmarks.process import memory
 
 CONTESTANTS: dict[str, Contestant] = {
     "invoke": contestants.invoke,
@@ -69,13 +69,13 @@ async def measure(drive: Drive, *, count: int, size: int, watch_every: int) -> d
         filling = b"x" * (size - 16)
         for number in range(count):
             if watch_every and number % watch_every == 0:
-                resident.append(_memory("VmRSS"))
+                resident.append(memory("VmRSS"))
             # No two are the same object, as in life.
             yield b'"%014d' % number + filling + b'"'
 
     # Where memory is watched, the measurement itself must not grow.
     latencies: deque[float] = deque(maxlen=watch_every or count)
-    peak = _memory("VmHWM")
+    peak = memory("VmHWM")
     began, cpu_began = time.perf_counter(), time.process_time()
     await drive(payloads(), latencies)
     cpu, wall = time.process_time() - cpu_began, time.perf_counter() - began
@@ -85,19 +85,9 @@ async def measure(drive: Drive, *, count: int, size: int, watch_every: int) -> d
         "wall": wall / count,
         "p50": ordered[len(ordered) // 2],
         "p99": ordered[len(ordered) * 99 // 100],
-        "peak_growth": _memory("VmHWM") - peak,
+        "peak_growth": memory("VmHWM") - peak,
         "resident": resident,
     }
-
-
-def _memory(name: str) -> int:
-    """Read one of Linux's figures; 0 on other systems."""
-    # `ru_maxrss` would include what the parent process weighed.
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return 0
-    return int(status.partition(f"{name}:")[2].split(maxsplit=1)[0]) * 1024
 
 
 async def _serve(name: str, url: str, in_flight: int) -> None:

@@ -16,6 +16,7 @@ TINY = {
     "fanout": ("--rounds=1", "--items=3"),
     "memory": ("--items=4",),
     "startup": ("--rounds=1",),
+    "served": ("--rounds=1", "--requests=40", "--sleepers=20"),
     "payload_size": ("--rounds=1", "--count=1", "--megabytes=1"),
 }
 
@@ -84,6 +85,13 @@ def test_payload_size_goes_up_to_the_limit_of_lambda() -> None:
     sizes = found_by("payload_size")["sizes"]
     assert max(map(int, sizes)) == 6_291_456
     assert all({"invoke", "aiobotocore"} <= set(by_name) for by_name in sizes.values())
+
+
+def test_served_counts_what_the_endpoint_served_and_compares_it_with_a_floor() -> None:
+    found = found_by("served")
+    assert found["servers"]["aiohttp"]["ratio"]["median"] == 1
+    assert found["servers"]["LocalLambda"]["cpu"]["median"] > 0
+    assert found["sleepers"] == 20
 
 
 def test_without_json_a_benchmark_prints_a_table() -> None:
