@@ -1,7 +1,7 @@
 """Runs benchmarks one after the other and writes tables and plots into `results/`.
 
-python -m benchmarks                 # those that take less than some minutes
-python -m benchmarks NAME [NAME...]  # these; also `throttled` and `ceilings`
+`python -m benchmarks` runs those that take less than some minutes; `python -m benchmarks NAME...` runs
+these, of which `throttled` and `ceilings` are never run unless named.
 """
 
 import sys

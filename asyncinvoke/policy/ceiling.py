@@ -3,6 +3,7 @@
 Pure, as `concurrency.py` is, which moves the limit as this says. `docs/limits.md` tells why.
 """
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -123,4 +124,4 @@ class Ceilings:
 
 def _shared_depth(ceiling: float) -> float:
     root = 0.5 if ceiling < MODEST else 0.25
-    return max(SHARED_CUT * (MODEST / ceiling) ** root, LEAST_SHARED_CUT)
+    return max(SHARED_CUT * math.pow(MODEST / ceiling, root), LEAST_SHARED_CUT)
