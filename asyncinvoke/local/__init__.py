@@ -6,8 +6,10 @@ the throttle reasons, so that the two ends of the wire can disagree in a test.
 
 from asyncinvoke.local.context import ClientContext, LambdaContext
 from asyncinvoke.local.event_config import EventConfig
+from asyncinvoke.local.faults import Fault
 from asyncinvoke.local.handle import LocalFunction
 from asyncinvoke.local.observing import AnsweredInvocation
+from asyncinvoke.local.received import ReceivedInvocation
 from asyncinvoke.local.server import LocalLambda
 from asyncinvoke.local.statistics import FunctionStatistics, LocalStatistics
 
@@ -15,9 +17,11 @@ __all__ = [
     "AnsweredInvocation",
     "ClientContext",
     "EventConfig",
+    "Fault",
     "FunctionStatistics",
     "LambdaContext",
     "LocalFunction",
     "LocalLambda",
     "LocalStatistics",
+    "ReceivedInvocation",
 ]

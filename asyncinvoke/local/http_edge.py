@@ -11,6 +11,7 @@ from asyncinvoke.local import answers
 from asyncinvoke.local.answers import Answer
 from asyncinvoke.local.listener import read_body
 from asyncinvoke.local.management.router import BODY_LIMIT, ApiRequest, Management
+from asyncinvoke.local.received import ReceivedInvocations
 from asyncinvoke.local.requests import Request
 from asyncinvoke.local.streaming import StreamedAnswer
 
@@ -45,20 +46,35 @@ class Service(Protocol):
 class HttpEdge:
     """The handler of the endpoint's HTTP server."""
 
-    def __init__(self, service: Service, management: Management) -> None:
+    def __init__(
+        self, service: Service, management: Management, received: ReceivedInvocations
+    ) -> None:
         self._service = service
         self._management = management
+        self._received = received
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Read one request, let the service answer it, write the answer."""
         request_id = str(uuid.uuid4())
-        match = _INVOKE.fullmatch(request.rel_url.raw_path)
-        if match is None or request.method != "POST":
-            return _response(request, await self._manage(request, request_id))
+        invoked = invoked_function(request)
+        if invoked is None:
+            return respond(request, await self._manage(request, request_id))
+        invoke = await self.read(request, invoked, request_id)
+        if not invoke.streams:
+            return respond(request, await self._service.invoke(invoke, request_id))
+        stream = StreamedAnswer(request)
+        answer = await self._service.invoke(invoke, request_id, stream)
+        return await stream.finish(answer) or respond(request, answer)
+
+    async def read(
+        self, request: web.BaseRequest, invoked: tuple[str, bool], request_id: str
+    ) -> Request:
+        """Read an Invoke request to its end, and keep it if such are kept."""
+        name, streams = invoked
         headers = request.headers
         body, size = await read_body(request, answers.SYNC_LIMIT)
         invoke = Request(
-            function_name=unquote(match[1] or match[2]),
+            function_name=name,
             qualifier=request.rel_url.query.get("Qualifier"),
             invocation_type=headers.get("X-Amz-Invocation-Type", "RequestResponse"),
             log_type=headers.get("X-Amz-Log-Type", "None"),
@@ -67,13 +83,10 @@ class HttpEdge:
             trace_id=headers.get("X-Amzn-Trace-Id"),
             body=body,
             size=size,
-            streams=match[2] is not None,
+            streams=streams,
         )
-        if not invoke.streams:
-            return _response(request, await self._service.invoke(invoke, request_id))
-        stream = StreamedAnswer(request)
-        answer = await self._service.invoke(invoke, request_id, stream)
-        return await stream.finish(answer) or _response(request, answer)
+        self._received.add(invoke, request_id)
+        return invoke
 
     async def _manage(self, request: web.BaseRequest, request_id: str) -> Answer:
         body, size = await read_body(request, BODY_LIMIT)
@@ -89,7 +102,16 @@ class HttpEdge:
         return answer or answers.unknown_operation(request_id)
 
 
-def _response(request: web.BaseRequest, answer: Answer) -> web.Response:
+def invoked_function(request: web.BaseRequest) -> tuple[str, bool] | None:
+    """Give the name or ARN that a request invokes, and whether as a stream; None if it does not."""
+    match = _INVOKE.fullmatch(request.rel_url.raw_path)
+    if match is None or request.method != "POST":
+        return None
+    return unquote(match[1] or match[2]), match[2] is not None
+
+
+def respond(request: web.BaseRequest, answer: Answer) -> web.Response:
+    """Give the HTTP answer."""
     headers = answer.headers
     if request.keep_alive:
         headers["Connection"] = "keep-alive"

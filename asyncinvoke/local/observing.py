@@ -20,13 +20,16 @@ class AnsweredInvocation:
     invocation_type: str
     """`RequestResponse`, `Event` or `DryRun`."""
     status_code: int
-    """The answer's HTTP status."""
+    """The answer's HTTP status; 0 if a fault broke the connection before there was one."""
     function_error: str | None
     """What the answer says of a function error; None without."""
     reason: str | None
     """Why it was throttled; None if it was not."""
     duration: float
     """Seconds from the request's last byte to the answer, or to the end of a stream."""
+    fault: str | None = None
+    """The fault that it met, such as `Reset`; None without. What it says of the answer is then what
+    was sent of it, not what the function came to."""
 
 
 Listener = Callable[[AnsweredInvocation], None]

@@ -9,14 +9,18 @@ from typing import Self
 import anyio
 
 from asyncinvoke.local import functions
+from asyncinvoke.local.admission import whole_number
 from asyncinvoke.local.event_config import EventConfig
+from asyncinvoke.local.faults import Fault
 from asyncinvoke.local.functions import Handler
 from asyncinvoke.local.handle import LocalFunction
 from asyncinvoke.local.listener import HOST
 from asyncinvoke.local.loops import Home, current_home
 from asyncinvoke.local.observing import AnsweredInvocation
+from asyncinvoke.local.received import ReceivedInvocation
 from asyncinvoke.local.service import Service, ServiceConfig
 from asyncinvoke.local.statistics import LocalStatistics
+from asyncinvoke.local.steps import Step
 
 
 class LocalLambda:
@@ -45,6 +49,7 @@ class LocalLambda:
         reload: Whether a change of a handler's file gives later invocations new worker processes.
         settling_time: Seconds for which a function that was created through the API is Pending, and
             an update is InProgress. AWS takes longer, mostly a second or two.
+        keep_requests: How many of the latest Invoke requests `requests` gives, with their payloads.
         on_invocation: Called with an `AnsweredInvocation` for each Invoke request, on the endpoint's
             loop; must neither block nor raise.
 
@@ -66,6 +71,7 @@ class LocalLambda:
         idle_timeout: float | None = None,
         reload: bool = False,
         settling_time: float = 0.2,
+        keep_requests: int = 0,
         on_invocation: Callable[[AnsweredInvocation], None] | None = None,
     ) -> None:
         if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65_535:
@@ -80,6 +86,7 @@ class LocalLambda:
             raise ValueError(f"idle_timeout={idle_timeout!r} must be above 0 seconds, or None")
         if not settling_time >= 0:
             raise ValueError(f"settling_time={settling_time!r} must be 0 seconds or more")
+        self._keeps_requests = whole_number("keep_requests", keep_requests) > 0
         self._port = port
         self._region_name = region_name
         self._account_id = account_id
@@ -91,6 +98,7 @@ class LocalLambda:
                 idle_timeout=idle_timeout,
                 reloads=reload,
                 settling_time=settling_time,
+                keep_requests=keep_requests,
                 on_invocation=on_invocation,
             ),
             account_concurrency=account_concurrency,
@@ -203,6 +211,56 @@ class LocalLambda:
         )
         versions = self._service.register(config, reserved_concurrency)
         return LocalFunction(versions, self._service)
+
+    def fault(
+        self,
+        step: Step,
+        *,
+        function_name: str | None = None,
+        count: int | None = None,
+        probability: float = 1.0,
+        seed: int = 0,
+        after_run: bool = False,
+    ) -> Fault:
+        """Let requests meet a fault, before the block is entered or inside it, from any thread.
+
+        A request meets one fault at most: the first that applies, in the order in which they were
+        set. It counts as an invocation, and in `statistics().faults`.
+
+        Args:
+            step: What happens in place of the service's answer: one of the steps of
+                `asyncinvoke.testing`, such as `throttle()` or `Reset()`.
+            function_name: The function whose requests meet it, by its bare name; None for all.
+            count: How many requests meet it at most; None for all until it is removed.
+            probability: With which probability a request meets it.
+            seed: Of its random numbers: the same seed chooses the same requests, in the order in
+                which they arrive.
+            after_run: Whether the request is served first, and the function runs, before its answer
+                is lost to the step. `Truncated` then cuts the real answer. Of use with steps that
+                break the connection and with answers from status 400.
+
+        Raises:
+            ValueError: A value is out of range, or `after_run` is of no use with the step.
+        """
+        return self._service.faults.add(
+            step,
+            function_name=function_name,
+            count=count,
+            probability=probability,
+            seed=seed,
+            after_run=after_run,
+        )
+
+    @property
+    def requests(self) -> tuple[ReceivedInvocation, ...]:
+        """The latest Invoke requests that arrived whole, oldest first; also after the block.
+
+        Raises:
+            RuntimeError: None are kept, because `keep_requests` is 0.
+        """
+        if not self._keeps_requests:
+            raise RuntimeError("no requests are kept: use LocalLambda(keep_requests=1000)")
+        return self._service.received.latest
 
     def statistics(self) -> LocalStatistics:
         """Give a frozen snapshot of what has arrived and run so far; also after the block."""

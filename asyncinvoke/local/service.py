@@ -20,12 +20,15 @@ from asyncinvoke.local.admission import Admission, whole_number
 from asyncinvoke.local.answers import Answer
 from asyncinvoke.local.event_queue import EventQueue
 from asyncinvoke.local.execution import Invocation, Result
+from asyncinvoke.local.faults import Faults
+from asyncinvoke.local.faulty_edge import FaultyEdge
 from asyncinvoke.local.functions import FunctionConfig
 from asyncinvoke.local.http_edge import HttpEdge, Output
 from asyncinvoke.local.listener import listen, open_socket
 from asyncinvoke.local.management.router import Management
 from asyncinvoke.local.names import LATEST
 from asyncinvoke.local.observing import Listener, Observed
+from asyncinvoke.local.received import ReceivedInvocations
 from asyncinvoke.local.requests import Request
 from asyncinvoke.local.runners import Runners
 from asyncinvoke.local.statistics import Counters, LocalStatistics
@@ -53,6 +56,8 @@ class ServiceConfig:
     """Seconds after which an idle worker process is ended; None for never."""
     reloads: bool
     """Whether a change of a handler's file makes new worker processes."""
+    keep_requests: int
+    """How many of the latest Invoke requests are kept."""
     on_invocation: Listener | None
     """Who is told about each answer."""
 
@@ -62,6 +67,8 @@ class Service:
 
     def __init__(self, config: ServiceConfig, *, account_concurrency: int) -> None:
         self.admission = Admission(account_concurrency)
+        self.faults = Faults()
+        self.received = ReceivedInvocations(config.keep_requests)
         self._config = config
         self._functions: dict[str, Versions] = {}
         self._runners: Runners
@@ -87,7 +94,12 @@ class Service:
             account_id=self._config.account_id,
             settling_time=self._config.settling_time,
         )
-        edge = HttpEdge(Observed(self, listener) if listener else self, management)
+        edge = FaultyEdge(
+            HttpEdge(Observed(self, listener) if listener else self, management, self.received),
+            self,
+            self.faults,
+            listener,
+        )
         with open_socket(port) as sock:
             self._threads = Threads()
             try:
@@ -169,6 +181,14 @@ class Service:
     def statistics(self) -> LocalStatistics:
         """Freeze the numbers."""
         return self._total.total(self._counters)
+
+    def count_fault(self, function_name: str, *, arrived: bool) -> None:
+        """Count a request that met a fault."""
+        parsed = names.parse(function_name)
+        of_function = self._counters.get(parsed.name if parsed else "")
+        for counters in (self._total, *([of_function] if of_function else ())):
+            counters.faults += 1
+            counters.invocations += arrived
 
     async def invoke(
         self, request: Request, request_id: str, output: Output | None = None

@@ -27,6 +27,8 @@ class FunctionStatistics:
     """Handler runs that ended in a function error, timeouts and dead processes included."""
     cold_starts: int
     """Worker processes that were started. In-process handlers have none."""
+    faults: int
+    """Requests that met a fault of `LocalLambda.fault`."""
     events_waiting: int
     """Events in the queue now that wait for a permit or for their next run."""
     events_dropped: int
@@ -52,6 +54,7 @@ class Counters:
     throttles: Counter[str] = field(default_factory=Counter)
     function_errors: int = 0
     cold_starts: int = 0
+    faults: int = 0
     events_waiting: int = 0
     events_dropped: int = 0
 
@@ -83,6 +86,7 @@ class Counters:
             "throttles": MappingProxyType(dict(self.throttles)),
             "function_errors": self.function_errors,
             "cold_starts": self.cold_starts,
+            "faults": self.faults,
             "events_waiting": self.events_waiting,
             "events_dropped": self.events_dropped,
         }

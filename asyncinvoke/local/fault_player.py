@@ -1,0 +1,145 @@
+"""Plays faults on the wire: answers that the service never gave, and connections that break."""
+
+import asyncio
+import math
+import socket
+import struct
+import uuid
+
+from aiohttp import HttpVersion11, web
+
+from asyncinvoke.local import event_stream
+from asyncinvoke.local.answers import Answer
+from asyncinvoke.local.names import LATEST
+from asyncinvoke.local.steps import Answer as Scripted
+from asyncinvoke.local.steps import Close, Raw, Reset, Stall, Step, Streamed, Truncated
+
+LOOK = 0.02
+"""How often a silent connection is looked at for a client that went away, in seconds."""
+
+
+class CollectedOutput:
+    """Where a stream goes whose answer will be lost or cut."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def begin(self, head: Answer) -> None:
+        """Take the head, which is that of every stream."""
+
+    async def write(self, piece: bytes) -> None:
+        """Keep a piece."""
+        self.pieces.append(piece)
+
+    def as_stream(self, answer: Answer) -> Answer:
+        """Give the answer whose body is made of frames; errors before a stream stay as they are."""
+        if answer.status != 200:
+            return answer
+        error = answer.headers.pop("X-Amz-Function-Error", None)
+        pieces = self.pieces or ([answer.body] if error is None and answer.body else [])
+        complete = event_stream.invoke_complete(
+            error_code=error,
+            error_details=None if error is None else answer.body.decode(errors="replace"),
+            log_result=answer.headers.pop("X-Amz-Log-Result", None),
+        )
+        return Answer(
+            status=200,
+            headers={**answer.headers, "Content-Type": event_stream.CONTENT_TYPE},
+            body=b"".join([*map(event_stream.payload_chunk, pieces), complete]),
+        )
+
+
+def answer_of(step: Step, request_id: str) -> Answer | None:
+    """Give the whole answer that a step is, if it is one."""
+    if not isinstance(step, Scripted):
+        return None
+    headers = {"x-amzn-RequestId": request_id}
+    if step.status_code == 200:
+        headers["X-Amz-Executed-Version"] = LATEST
+    return Answer(status=step.status_code, headers={**headers, **step.headers}, body=step.payload)
+
+
+async def play(request: web.BaseRequest, step: Step, real: Answer | None) -> web.StreamResponse:
+    """Do to a request what a step says; the connection is broken afterwards, if that is the step.
+
+    Args:
+        request: What arrived.
+        step: Any step but a whole answer.
+        real: What the service answers, if it was asked; `Truncated` cuts it.
+    """
+    transport = request.transport
+    if transport is None:  # the client went away by itself
+        return web.Response(status=400)
+    match step:
+        case Truncated():
+            scripted = answer_of(step.answer, str(uuid.uuid4()))
+            assert scripted is not None  # noqa: S101  # an answer is one
+            await _send_part(request, real or scripted, step.sent)
+            transport.close()
+        case Streamed():
+            return await _send_stream(request, transport, step)
+        case Raw():
+            transport.write(step.sent)
+            transport.close()
+        case Stall():
+            if step.sent:
+                transport.write(step.sent)
+            await _silence(transport, step.seconds)
+            _reset(transport)
+        case Reset():
+            _reset(transport)
+        case Close():
+            transport.close()
+    # Nobody is there to read it.
+    return web.Response(status=400)
+
+
+async def _send_part(request: web.BaseRequest, answer: Answer, sent: int) -> None:
+    response = web.StreamResponse(status=answer.status, headers=answer.headers)
+    # An answer that is too short to be cut promises more than it has.
+    response.content_length = max(len(answer.body), sent + 1)
+    await response.prepare(request)
+    await response.write(answer.body[:sent])
+
+
+async def _send_stream(
+    request: web.BaseRequest, transport: asyncio.Transport, step: Streamed
+) -> web.StreamResponse:
+    headers = {
+        "Content-Type": event_stream.CONTENT_TYPE,
+        "x-amzn-RequestId": str(uuid.uuid4()),
+        "X-Amz-Executed-Version": LATEST,
+        **step.headers,
+    }
+    response = web.StreamResponse(status=200, headers=headers)
+    if request.version >= HttpVersion11:
+        response.enable_chunked_encoding()
+    await response.prepare(request)
+    for frame in step.frames:
+        await response.write(frame)
+    if step.ending == "finished":
+        await response.write_eof()
+    elif step.ending == "closed":
+        transport.close()
+    else:
+        if step.ending == "stalled":
+            await _silence(transport, math.inf)
+        _reset(transport)
+    return response
+
+
+async def _silence(transport: asyncio.Transport, seconds: float) -> None:
+    """Wait; ends early when the client goes away."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    # The server tells nobody that a client has gone: its transport has to be looked at.
+    while not transport.is_closing() and (left := until - loop.time()) > 0:  # noqa: ASYNC110
+        await asyncio.sleep(min(left, LOOK))
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    sock = transport.get_extra_info("socket")
+    if sock is not None and not transport.is_closing():
+        # Lingering for no time turns the close into a reset.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

@@ -1,0 +1,111 @@
+"""Stands before the edge while faults are set: finds the fault that a request meets, and plays it."""
+
+import time
+import uuid
+from dataclasses import replace
+from typing import Protocol
+
+from aiohttp import web
+
+from asyncinvoke.local import fault_player
+from asyncinvoke.local.answers import Answer
+from asyncinvoke.local.fault_player import CollectedOutput
+from asyncinvoke.local.faults import Fault, Faults
+from asyncinvoke.local.http_edge import HttpEdge, Service, invoked_function, respond
+from asyncinvoke.local.observing import AnsweredInvocation, Listener
+from asyncinvoke.local.requests import Request
+from asyncinvoke.local.steps import Reset
+
+
+class CountingService(Service, Protocol):
+    """A service that counts faults."""
+
+    def count_fault(self, function_name: str, *, arrived: bool) -> None:
+        """Count a request that met a fault.
+
+        Args:
+            function_name: The name or ARN that it gives.
+            arrived: Whether the request itself is to be counted too.
+        """
+        ...
+
+
+class FaultyEdge:
+    """The handler of the endpoint's HTTP server.
+
+    Args:
+        edge: Where requests go that meet no fault.
+        service: The service behind it, without a listener.
+        faults: The faults.
+        listener: Who is told about each request; None for nobody.
+    """
+
+    def __init__(
+        self,
+        edge: HttpEdge,
+        service: CountingService,
+        faults: Faults,
+        listener: Listener | None,
+    ) -> None:
+        self._edge = edge
+        self._service = service
+        self._faults = faults
+        self._listener = listener
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request, or play its fault."""
+        if not self._faults.are_set:
+            return await self._edge(request)
+        invoked = invoked_function(request)
+        fault = self._faults.find(invoked[0]) if invoked else None
+        if invoked is None or fault is None:
+            return await self._edge(request)
+        return await self._meet(fault, request, invoked)
+
+    async def _meet(
+        self, fault: Fault, request: web.BaseRequest, invoked: tuple[str, bool]
+    ) -> web.StreamResponse:
+        request_id, name, step = str(uuid.uuid4()), invoked[0], fault.step
+        self._service.count_fault(name, arrived=not fault.after_run)
+        if isinstance(step, Reset) and not step.read:
+            self._tell(_broken(fault, request_id, name))
+            return await fault_player.play(request, step, None)
+        invoke = await self._edge.read(request, invoked, request_id)
+        began = time.monotonic()
+        told = replace(_broken(fault, request_id, name), invocation_type=invoke.invocation_type)
+        real = await self._run(invoke, request_id) if fault.after_run else None
+        answer = fault_player.answer_of(step, request_id)
+        try:
+            if answer is None:
+                return await fault_player.play(request, step, real)
+            told = replace(
+                told,
+                status_code=answer.status,
+                function_error=answer.headers.get("X-Amz-Function-Error"),
+            )
+            return respond(request, answer)
+        finally:
+            self._tell(replace(told, duration=time.monotonic() - began))
+
+    async def _run(self, invoke: Request, request_id: str) -> Answer:
+        if not invoke.streams:
+            return await self._service.invoke(invoke, request_id)
+        output = CollectedOutput()
+        return output.as_stream(await self._service.invoke(invoke, request_id, output))
+
+    def _tell(self, told: AnsweredInvocation) -> None:
+        if self._listener is not None:
+            self._listener(told)
+
+
+def _broken(fault: Fault, request_id: str, function_name: str) -> AnsweredInvocation:
+    return AnsweredInvocation(
+        request_id=request_id,
+        function_name=function_name,
+        invocation_type="RequestResponse",
+        status_code=0,
+        function_error=None,
+        reason=None,
+        duration=0.0,
+        fault=type(fault.step).__name__,
+    )
