@@ -1,7 +1,9 @@
 """`asyncinvoke local`: serves handlers over Lambda's wire protocol until Ctrl-C."""
 
 import contextlib
+import functools
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -16,9 +18,17 @@ _NAMED = re.compile(r"(?:(?P<name>[a-zA-Z0-9-_]+)=)?(?P<handler>.+)", re.DOTALL)
 
 
 @click.command(short_help="Serve functions on this machine to any AWS SDK.")
-@click.argument("functions", metavar="[NAME=]FILE_OR_MODULE:FUNCTION...", nargs=-1, required=True)
+@click.argument("functions", metavar="[NAME=]FILE_OR_MODULE:FUNCTION...", nargs=-1)
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=9001, show_default=True, help="0: any free."
+)
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen."
+)
+@click.option(
+    "--allow-remote",
+    is_flag=True,
+    help="Let --host be an address that other machines reach: they can run any code here.",
 )
 @click.option(
     "--account-concurrency",
@@ -52,6 +62,8 @@ _NAMED = re.compile(r"(?:(?P<name>[a-zA-Z0-9-_]+)=)?(?P<handler>.+)", re.DOTALL)
 def local(
     functions: tuple[str, ...],
     port: int,
+    host: str,
+    allow_remote: bool,
     account_concurrency: int,
     reserved: tuple[str, ...],
     timeout: float,
@@ -63,13 +75,15 @@ def local(
     Such as: asyncinvoke local handlers.py:resize --reserved resize=10
 
     This runs the code that it is given, in AWS's own Python runtime (awslambdaric); when a file
-    changes, later invocations run the new code. It listens on loopback only and checks no
-    signature: whoever can use this machine can invoke the functions. For each invocation it prints
-    the request id, the function, the answer's status, how long it took, and what went wrong.
+    changes, later invocations run the new code. Functions can also be created while it runs, by
+    any AWS SDK; without any here it starts empty. It listens on loopback only and checks no
+    signature: whoever can use this machine can invoke and create functions. For each invocation it
+    prints the request id, the function, the answer's status, how long it took, and what went wrong.
     """
     from asyncinvoke.cli.handlers import check_handler
     from asyncinvoke.cli.running import run
     from asyncinvoke.local import LocalLambda
+    from asyncinvoke.local.addresses import is_remote
 
     handlers = _named(functions)
     reserves = {name: _whole_number(name, n) for name, n in _pairs("--reserved", reserved).items()}
@@ -83,6 +97,8 @@ def local(
         endpoint = LocalLambda(
             account_concurrency=account_concurrency,
             port=port,
+            host=host,
+            allow_remote=allow_remote,
             reload=True,
             on_invocation=None if quiet else _print_invocation,
         )
@@ -98,12 +114,15 @@ def local(
         raise CommandError(str(error)) from error
 
     async def main(interrupt: "Interrupt") -> int:
-        return await _serve(endpoint, list(handlers), interrupt)
+        greeting = functools.partial(_greeting, list(handlers), remote=is_remote(host))
+        return await _serve(endpoint, greeting, interrupt)
 
     return run(main)
 
 
-async def _serve(endpoint: "LocalLambda", names: list[str], interrupt: "Interrupt") -> int:
+async def _serve(
+    endpoint: "LocalLambda", greeting: Callable[[str], str], interrupt: "Interrupt"
+) -> int:
     import anyio
 
     async with contextlib.AsyncExitStack() as stack:
@@ -111,7 +130,7 @@ async def _serve(endpoint: "LocalLambda", names: list[str], interrupt: "Interrup
             await stack.enter_async_context(endpoint)
         except OSError as error:
             raise CommandError(error.strerror or str(error)) from error
-        click.echo(_greeting(endpoint.url, names), err=True)
+        click.echo(greeting(endpoint.url), err=True)
         with interrupt.block():
             await anyio.sleep_forever()
     statistics = endpoint.statistics()
@@ -140,11 +159,17 @@ def _print_invocation(answered: "AnsweredInvocation") -> None:
         click.echo(line, err=True)
 
 
-def _greeting(url: str, names: list[str]) -> str:
-    name = names[0]
+def _greeting(names: list[str], url: str, *, remote: bool) -> str:
+    name = names[0] if names else "NAME"
+    what = f"Serving {', '.join(names)}" if names else "Serving no function yet"
+    callers = (
+        "WARNING: other machines reach it, and whoever does can run any code here."
+        if remote
+        else "It runs the code you gave it, for every caller on this machine."
+    )
     return f"""\
-Serving {", ".join(names)} at {url}
-It runs the code you gave it, for every caller on this machine. Ctrl-C ends it.
+{what} at {url}
+{callers} Ctrl-C ends it.
 
 To call it, any credentials and region will do:
 
@@ -152,7 +177,7 @@ To call it, any credentials and region will do:
   asyncinvoke invoke {name} --payload '{{}}' --endpoint-url {url}
   aws lambda invoke --function-name {name} --endpoint-url {url} answer.json
 
-or in Python:
+or in Python, also to create functions:
 
   boto3.client("lambda", endpoint_url="{url}").invoke(FunctionName="{name}")
 """

@@ -1,4 +1,4 @@
-"""An aiohttp server on loopback that is a block: on leaving it nothing of it is left."""
+"""An aiohttp server that is a block: on leaving it nothing of it is left."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import ClientPayloadError, web
 
-HOST = "127.0.0.1"
+from asyncinvoke.local.addresses import LOOPBACK
 
 MAX_HEADER = 2 * 1024 * 1024
 """Largest header, in bytes: AWS's runtime sends a stack trace of up to 1 MiB as one."""
@@ -23,17 +23,18 @@ SHUTDOWN_GRACE = 1.0
 RequestHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-def open_socket(port: int = 0) -> socket.socket:
-    """Bind a port on loopback; 0 takes a free one.
+def open_socket(port: int = 0, host: str = LOOPBACK) -> socket.socket:
+    """Bind a port; 0 takes a free one.
 
     Raises:
-        OSError: If the port is in use.
+        OSError: If the port is in use, or the address is none of this machine's.
     """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((HOST, port), backlog=BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise OSError(error.errno, f"cannot listen on {HOST} port {port}: {reason}") from None
+        raise OSError(error.errno, f"cannot listen on {host} port {port}: {reason}") from None
 
 
 @asynccontextmanager

@@ -8,13 +8,12 @@ from typing import Self
 
 import anyio
 
-from asyncinvoke.local import functions
+from asyncinvoke.local import addresses, functions
 from asyncinvoke.local.admission import whole_number
 from asyncinvoke.local.event_config import EventConfig
 from asyncinvoke.local.faults import Fault
 from asyncinvoke.local.functions import Handler
 from asyncinvoke.local.handle import LocalFunction
-from asyncinvoke.local.listener import HOST
 from asyncinvoke.local.loops import Home, current_home
 from asyncinvoke.local.observing import AnsweredInvocation
 from asyncinvoke.local.received import ReceivedInvocation
@@ -24,7 +23,7 @@ from asyncinvoke.local.steps import Step
 
 
 class LocalLambda:
-    """An embedded Lambda endpoint that runs real handlers, on loopback only.
+    """An embedded Lambda endpoint that runs real handlers, on loopback unless told otherwise twice.
 
     It speaks the service's wire protocol to any AWS SDK; point the SDK's endpoint URL at `url`.
     It checks no signature. Enter it once, on asyncio or trio; it serves on asyncio's loop, on trio
@@ -34,6 +33,9 @@ class LocalLambda:
     Args:
         account_concurrency: Executions that may run at once (AWS's default quota is 1,000).
         port: The TCP port; 0 takes a free one.
+        host: The IP address to listen on.
+        allow_remote: Whether that may be one that other machines reach. Whoever reaches it can run
+            what it serves, and whatever code they like.
         region_name: The region it says it is in.
         account_id: The account it says it is, twelve digits.
         limit_request_rate: Whether a function takes only 10 requests per second for each unit of
@@ -54,7 +56,7 @@ class LocalLambda:
             loop; must neither block nor raise.
 
     Raises:
-        ValueError: For a limit, rate, time, port, region or account id out of range.
+        ValueError: For a limit, rate, time, port, address, region or account id out of range.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class LocalLambda:
         *,
         account_concurrency: int = 1000,
         port: int = 0,
+        host: str = addresses.LOOPBACK,
+        allow_remote: bool = False,
         region_name: str = "us-east-1",
         account_id: str = "123456789012",
         limit_request_rate: bool = False,
@@ -88,6 +92,7 @@ class LocalLambda:
             raise ValueError(f"settling_time={settling_time!r} must be 0 seconds or more")
         self._keeps_requests = whole_number("keep_requests", keep_requests) > 0
         self._port = port
+        self._host = addresses.check_host(host, allow_remote=allow_remote)
         self._region_name = region_name
         self._account_id = account_id
         self._service = Service(
@@ -111,10 +116,10 @@ class LocalLambda:
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:PORT`, once the block is entered."""
+        """What to give an SDK as endpoint URL, `http://127.0.0.1:PORT`, once the block is entered."""
         if not self._entered:
             raise RuntimeError("LocalLambda has no url before its block is entered")
-        return f"http://{HOST}:{self._port}"
+        return addresses.url_of(self._host, self._port)
 
     @property
     def account_concurrency(self) -> int:
@@ -276,7 +281,9 @@ class LocalLambda:
         if self._entered:
             raise RuntimeError("a LocalLambda can be entered once; make a new one")
         home = current_home()
-        self._port = await home.start(functools.partial(self._service.serve, self._port))
+        self._port = await home.start(
+            functools.partial(self._service.serve, self._port, self._host)
+        )
         self._entered = True
         self._home = home
         return self

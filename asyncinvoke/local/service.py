@@ -82,7 +82,7 @@ class Service:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads: Threads
 
-    async def serve(self, port: int, *, task_status: TaskStatus[int]) -> None:
+    async def serve(self, port: int, host: str, *, task_status: TaskStatus[int]) -> None:
         """Listen and serve until `stop`; report the port once it is open."""
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()
@@ -100,7 +100,7 @@ class Service:
             self.faults,
             listener,
         )
-        with open_socket(port) as sock:
+        with open_socket(port, host) as sock:
             self._threads = Threads()
             try:
                 async with anyio.create_task_group() as self._tasks:

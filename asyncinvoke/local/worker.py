@@ -8,8 +8,8 @@ import anyio
 from anyio.abc import Process
 
 from asyncinvoke.local import logs
+from asyncinvoke.local.addresses import LOOPBACK
 from asyncinvoke.local.functions import FunctionConfig, Source
-from asyncinvoke.local.listener import HOST
 
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
 """What worker processes get of this process's environment: nothing that holds a credential."""
@@ -53,7 +53,7 @@ def _variables(config: FunctionConfig, source: Source, port: int) -> dict[str, s
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": logs.group_name(config.name),
         "AWS_LAMBDA_LOG_STREAM_NAME": logs.new_stream_name(config.version),
-        "AWS_LAMBDA_RUNTIME_API": f"{HOST}:{port}",
+        "AWS_LAMBDA_RUNTIME_API": f"{LOOPBACK}:{port}",
         "AWS_REGION": config.region_name,
         "LAMBDA_TASK_ROOT": str(source.directory),
         "LANG": "en_US.UTF-8",

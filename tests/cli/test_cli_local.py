@@ -1,15 +1,19 @@
 """`asyncinvoke local` as a process."""
 
+import contextlib
 import http.client
+import io
 import json
 import re
 import signal
 import socket
 import sys
+import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
+import boto3
 import pytest
 
 from .processes import Lines, Run, started
@@ -83,6 +87,52 @@ async def test_it_serves_until_a_signal_and_then_sums_up(
         )
 
 
+async def test_without_functions_it_waits_for_those_that_are_created(handlers: Path) -> None:
+    async with started("local", "--port", "0", "--host", "::1", cwd=handlers) as process:
+        err = Lines(process.stderr)
+        greeting = re.fullmatch(
+            r"Serving no function yet at (http://\[::1\]:\d+)", await err.next()
+        )
+        assert greeting is not None
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as bundle:
+            bundle.write(handlers / "handlers.py", "handlers.py")
+
+        def create_and_invoke() -> bytes:
+            client = boto3.client("lambda", "us-east-1", endpoint_url=greeting[1])
+            client.create_function(
+                FunctionName="made",
+                Runtime="python3.12",
+                Role="arn:aws:iam::123456789012:role/made",
+                Handler="handlers.resize",
+                Code={"ZipFile": archive.getvalue()},
+            )
+            client.get_waiter("function_active_v2").wait(
+                FunctionName="made", WaiterConfig={"Delay": 1}
+            )
+            with contextlib.closing(client):
+                body: bytes = client.invoke(FunctionName="made", Payload=b"1")["Payload"].read()
+                return body
+
+        answer = json.loads(await anyio.to_thread.run_sync(create_and_invoke))
+        assert (answer["got"], answer["name"]) == (1, "made")
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+
+
+async def test_told_twice_it_listens_elsewhere_and_says_so_loudly(handlers: Path) -> None:
+    async with started(
+        *("local", "handlers.py:resize", "--port", "0", "--host", "0.0.0.0", "--allow-remote"),
+        cwd=handlers,
+    ) as process:
+        err = Lines(process.stderr)
+        url = (await err.next()).split()[-1]
+        assert url.startswith("http://127.0.0.1:")
+        assert (await err.next()).startswith("WARNING: other machines reach it")
+        assert (await anyio.to_thread.run_sync(call, url, "resize", 1))[0] == 200
+        process.send_signal(signal.SIGINT)
+
+
 async def test_it_prints_one_line_for_each_invocation(handlers: Path) -> None:
     (handlers / "handlers.py").write_text("def fail(event, context): return 1 / event")
     async with started(
@@ -125,7 +175,9 @@ async def test_it_runs_what_a_changed_file_says_and_is_quiet_on_demand(handlers:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "Missing argument"),
+        (["--host", "0.0.0.0"], "host '0.0.0.0' would let other machines run code here"),
+        (["--host", "::"], "say allow_remote (--allow-remote) as well"),
+        (["--host", "example.com", "--allow-remote"], "host 'example.com' must be an IP address"),
         (["handlers"], "'handlers' must be FILE.py:FUNCTION or MODULE:FUNCTION"),
         (["missing.py:f"], "cannot read missing.py"),
         (["missing:f"], "there is no module 'missing' here"),

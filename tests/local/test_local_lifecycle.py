@@ -162,6 +162,11 @@ async def test_it_listens_on_loopback_only(local: LocalLambda) -> None:
         ({"scaling_rate": 0.5}, "scaling_rate=0.5 must be a whole number above 0"),
         ({"event_time_scale": 0}, "event_time_scale=0 must be above 0 and at most 1"),
         ({"idle_timeout": 0}, "idle_timeout=0 must be above 0 seconds"),
+        ({"settling_time": -1}, "settling_time=-1 must be 0 seconds or more"),
+        ({"keep_requests": -1}, "keep_requests=-1 must be a whole number"),
+        ({"host": "0.0.0.0"}, "host '0.0.0.0' would let other machines run code here"),
+        ({"host": "::"}, "host '::' would let other machines"),
+        ({"host": "localhost.example"}, "host 'localhost.example' must be an IP address"),
     ],
 )
 def test_a_wrong_option_is_named(options: dict[str, Any], message: str) -> None:
