@@ -18,6 +18,11 @@ SYNC_LIMIT = 6_291_456
 EVENT_LIMIT = 1_048_576
 """Largest Event payload, in bytes (AWS's own error text)."""
 
+QUALIFIERS_DIFFER = (
+    "The derived qualifier from the function name does not match the specified qualifier."
+)
+"""What is said to two qualifiers that differ."""
+
 # Never recorded from AWS, so chosen here; correct them in this one place.
 TOO_LARGE_STATUS = 413
 TOO_LARGE_TYPE = "User"
@@ -102,22 +107,18 @@ def function_not_found(request_id: str, arn: str) -> Answer:
 
 def wrong_region(request_id: str, asked: str, here: str) -> Answer:
     """Answer 404: the ARN names another region."""
-    message = f"Functions from '{asked}' are not reachable in this region ('{here}')"
-    return _not_found(request_id, message)
+    return _not_found(request_id, unreachable(asked, here))
 
 
 def qualifier_conflict(request_id: str) -> Answer:
     """Answer 400: two qualifiers that differ."""
-    message = "The derived qualifier from the function name does not match the specified qualifier."
-    body = {"Type": "User", "message": message}
+    body = {"Type": "User", "message": QUALIFIERS_DIFFER}
     return error(request_id, 400, "InvalidParameterValueException", body)
 
 
 def invalid(request_id: str, faults: list[str]) -> Answer:
     """Answer 400: parameters that break the model's constraints."""
-    errors = "error" if len(faults) == 1 else "errors"
-    message = f"{len(faults)} validation {errors} detected: {'; '.join(faults)}"
-    return error(request_id, 400, "ValidationException", {"message": message})
+    return error(request_id, 400, "ValidationException", {"message": broken_constraints(faults)})
 
 
 def bad_json(request_id: str, detail: str) -> Answer:
@@ -142,6 +143,13 @@ def too_large(request_id: str, size: int, *, event: bool) -> Answer:
         message = (
             f"Request must be smaller than {SYNC_LIMIT} bytes for the InvokeFunction operation"
         )
+    body = {"Type": TOO_LARGE_TYPE, "message": message}
+    return error(request_id, TOO_LARGE_STATUS, "RequestEntityTooLargeException", body)
+
+
+def upload_too_large(request_id: str, limit: int) -> Answer:
+    """Answer 413: the body exceeds the limit of the operations that take code."""
+    message = f"Request must be smaller than {limit} bytes"
     body = {"Type": TOO_LARGE_TYPE, "message": message}
     return error(request_id, TOO_LARGE_STATUS, "RequestEntityTooLargeException", body)
 
@@ -179,6 +187,17 @@ def _empty(request_id: str, trace_id: str) -> dict[str, str]:
         "x-amzn-Remapped-Content-Length": "0",
         "X-Amzn-Trace-Id": trace_id,
     }
+
+
+def unreachable(asked: str, here: str) -> str:
+    """Say that an ARN names another region."""
+    return f"Functions from '{asked}' are not reachable in this region ('{here}')"
+
+
+def broken_constraints(faults: list[str]) -> str:
+    """Say which constraints the parameters of a request break."""
+    errors = "error" if len(faults) == 1 else "errors"
+    return f"{len(faults)} validation {errors} detected: {'; '.join(faults)}"
 
 
 def not_active(state: str) -> str:

@@ -91,7 +91,7 @@ class HttpEdge:
     async def _manage(self, request: web.BaseRequest, request_id: str) -> Answer:
         body, size = await read_body(request, BODY_LIMIT)
         if size > BODY_LIMIT:
-            return answers.too_large(request_id, size, event=False)
+            return answers.upload_too_large(request_id, BODY_LIMIT)
         asked = ApiRequest(
             method=request.method,
             path=request.rel_url.raw_path,

@@ -4,6 +4,7 @@ Called for every request. Written apart from `asyncinvoke.model.target` on purpo
 the wire must be able to disagree.
 """
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -73,7 +74,21 @@ def not_one_of(value: str, member: str, allowed: tuple[str, ...]) -> str:
     return _broken(value, member, f"Member must satisfy enum value set: [{', '.join(allowed)}]")
 
 
-def _broken(value: str, member: str, rule: str) -> str:
+def missing(member: str) -> str:
+    """Give the text of the constraint that a member which is not there breaks."""
+    return f"Value null at '{member}' failed to satisfy constraint: Member must not be null"
+
+
+def out_of_range(value: int, member: str, least: int, most: float = math.inf) -> list[str]:
+    """Give the text of the constraint that a number breaks; an empty list if it breaks none."""
+    if value < least:
+        return [_broken(value, member, f"Member must have value greater than or equal to {least}")]
+    if value > most:
+        return [_broken(value, member, f"Member must have value less than or equal to {most}")]
+    return []
+
+
+def _broken(value: object, member: str, rule: str) -> str:
     return f"Value '{value}' at '{member}' failed to satisfy constraint: {rule}"
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 
 from anyio.abc import TaskGroup
 
@@ -43,10 +44,28 @@ class ProcessPool:
         self._tasks = tasks
         self._on_cold_start = on_cold_start
         self._is_retired = False
+        self._running = 0
         self._idle: defaultdict[str | None, list[Environment]] = defaultdict(list)
+
+    @property
+    def directory(self) -> Path:
+        """Where its code is."""
+        return self._source.directory
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it runs anything."""
+        return self._running > 0
 
     async def run(self, invocation: Invocation, write: Write | None = None) -> Result:  # noqa: ARG002
         """Run the handler once, in the process that was used last. AWS's runtime does not stream."""
+        self._running += 1
+        try:
+            return await self._run(invocation)
+        finally:
+            self._running -= 1
+
+    async def _run(self, invocation: Invocation) -> Result:
         idle = self._idle[invocation.tenant_id]
         environment = await self._take(idle)
         result = await environment.invoke(invocation)

@@ -1,6 +1,7 @@
 """Who runs each version of each function: made when it is first invoked, retired when it changes."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from anyio.abc import TaskGroup
 
@@ -38,6 +39,7 @@ class Runners:
         self._threads = threads
         self._on_cold_start = on_cold_start
         self._runners: dict[tuple[str, str], Runner] = {}
+        self._retired: list[ProcessPool] = []
 
     def get(self, versions: Versions, version: str) -> Runner:
         """Give the runner of a version.
@@ -53,6 +55,12 @@ class Runners:
             runner = self._runners.pop(key)
             if isinstance(runner, ProcessPool):
                 runner.retire()
+                self._retired.append(runner)
+
+    def retired_directories(self) -> set[Path]:
+        """Give the directories of code that was retired and runs yet."""
+        self._retired = [pool for pool in self._retired if pool.is_busy]
+        return {pool.directory for pool in self._retired}
 
     def _new(self, versions: Versions, version: str) -> Runner:
         config = versions.resolve(version)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextvars import Context, copy_context
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -22,7 +23,7 @@ from asyncinvoke.local.event_queue import EventQueue
 from asyncinvoke.local.execution import Invocation, Result
 from asyncinvoke.local.faults import Faults
 from asyncinvoke.local.faulty_edge import FaultyEdge
-from asyncinvoke.local.functions import FunctionConfig
+from asyncinvoke.local.functions import FunctionConfig, Source
 from asyncinvoke.local.http_edge import HttpEdge, Output
 from asyncinvoke.local.listener import listen, open_socket
 from asyncinvoke.local.management.router import Management
@@ -161,6 +162,18 @@ class Service:
         del self._functions[name]
         self.admission.reserve(name, None)
         self._runners.retire(name)
+
+    def remove_version(self, name: str, number: str) -> None:
+        """Forget a version. What runs already goes on."""
+        self._functions[name].remove_version(number)
+        self._runners.retire(name, number)
+
+    def directories(self) -> set[Path]:
+        """Give the directories of the code that can still run, or runs yet."""
+        known = (versions.published for versions in list(self._functions.values()))
+        handlers = (config.handler for configs in known for config in configs)
+        found = {handler.directory for handler in handlers if isinstance(handler, Source)}
+        return found | self._runners.retired_directories()
 
     def concurrency(self) -> tuple[int, int]:
         """Give the account's concurrency, and what of it is not reserved."""

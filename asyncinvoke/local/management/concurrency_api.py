@@ -1,26 +1,29 @@
 """Reserved concurrency, and what the account has."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from asyncinvoke.local.management.problems import invalid
+from asyncinvoke.local import names
+from asyncinvoke.local.management.code import UNZIPPED_LIMIT
+from asyncinvoke.local.management.members import Members
+from asyncinvoke.local.management.problems import broken, invalid
 from asyncinvoke.local.management.registry import Registry, Target
 
 # AWS's quotas, in bytes.
 _CODE_LIMITS = {
     "TotalCodeSize": 80_530_636_800,
-    "CodeSizeUnzipped": 262_144_000,
+    "CodeSizeUnzipped": UNZIPPED_LIMIT,
     "CodeSizeZipped": 52_428_800,
 }
 
 
-def put_concurrency(
-    registry: Registry, target: Target, members: Mapping[str, Any]
-) -> dict[str, Any]:
+def put_concurrency(registry: Registry, target: Target, members: Members) -> dict[str, Any]:
     """`PutFunctionConcurrency`."""
-    limit = members.get("ReservedConcurrentExecutions")
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-        raise invalid(f"ReservedConcurrentExecutions {limit!r}: it must be a whole number from 0.")
+    limit = members.integer("ReservedConcurrentExecutions")
+    if limit is None:
+        raise broken([names.missing("reservedConcurrentExecutions")])
+    faults = names.out_of_range(limit, "reservedConcurrentExecutions", 0)
+    if faults:
+        raise broken(faults)
     try:
         registry.reserve(target.versions.name, limit)
     except ValueError as error:

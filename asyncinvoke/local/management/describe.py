@@ -3,7 +3,7 @@
 from typing import Any
 
 from asyncinvoke.local.functions import FunctionConfig, Source
-from asyncinvoke.local.versions import Versions
+from asyncinvoke.local.versions import Alias, Versions
 
 # As AWS gives them for a function that says nothing about it.
 _FIXED: dict[str, Any] = {
@@ -55,13 +55,14 @@ def configuration(
     return described | _state(config, versions, now)
 
 
-def alias(arn: str, name: str, version: str) -> dict[str, Any]:
+def alias(arn: str, name: str, alias: Alias) -> dict[str, Any]:
     """Give an `AliasConfiguration`."""
     return {
         "AliasArn": f"{arn}:{name}",
         "Name": name,
-        "FunctionVersion": version,
-        "Description": "",
+        "FunctionVersion": alias.version,
+        "Description": alias.description,
+        "RevisionId": alias.revision_id,
     }
 
 

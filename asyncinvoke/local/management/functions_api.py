@@ -4,28 +4,18 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from asyncinvoke.local import answers, functions
-from asyncinvoke.local.deployment import RUNTIME, Deployment
-from asyncinvoke.local.functions import FunctionConfig, Source
+from asyncinvoke.local import answers, functions, names
+from asyncinvoke.local.deployment import Deployment
+from asyncinvoke.local.functions import FunctionConfig, Handler, Source
 from asyncinvoke.local.management import describe
 from asyncinvoke.local.management.code import CodeStore, Package, source_in
-from asyncinvoke.local.management.problems import conflict, invalid
+from asyncinvoke.local.management.members import Members
+from asyncinvoke.local.management.paging import page, version_key
+from asyncinvoke.local.management.problems import broken, changed_meanwhile, conflict, invalid
 from asyncinvoke.local.management.registry import Registry, Target
+from asyncinvoke.local.management.settings import Settings
 from asyncinvoke.local.names import LATEST
 from asyncinvoke.local.versions import Versions
-
-_PAGE = 50
-"""Functions of one answer (AWS's documentation)."""
-
-_NEW: dict[str, Any] = {
-    "Runtime": RUNTIME,
-    "Role": "",
-    "Description": "",
-    "Timeout": 3,
-    "MemorySize": 128,
-    "Environment": {},
-}
-"""What a function has that says nothing else (AWS's defaults)."""
 
 
 class FunctionsApi:
@@ -53,19 +43,31 @@ class FunctionsApi:
         self._where = {"region_name": region_name, "account_id": account_id}
         self._settling_time = settling_time
 
-    def create(self, members: Mapping[str, Any]) -> dict[str, Any]:
+    def create(self, members: Members) -> dict[str, Any]:
         """`CreateFunction`."""
-        name = members.get("FunctionName")
-        if name in self._registry.functions:
-            raise conflict(f"Function already exist: {name}")
-        if members.get("PackageType", "Zip") != "Zip":
+        text = members.text("FunctionName")
+        if text is None:
+            raise broken([names.missing("functionName")])
+        parsed, faults = names.parse(text), names.faults(text, None)
+        if faults or parsed is None:
+            raise broken(faults)
+        if parsed.name in self._registry.functions:
+            raise conflict(f"Function already exist: {parsed.name}")
+        if members.text("PackageType") not in (None, "Zip"):
             raise invalid("PackageType Image: this endpoint takes a ZipFile.")
-        package = self._code.unpack((members.get("Code") or {}).get("ZipFile"))
-        source = package.source(str(members.get("Handler")))
-        config = self._configure(str(name), source, members, package)
+        handler = members.text("Handler")
+        if handler is None or members.text("Runtime") is None:
+            raise invalid(
+                "Runtime and Handler are mandatory parameters for functions created with "
+                "deployment packages."
+            )
+        settings = Settings().changed(members)
+        package = self._code.unpack(members.members("Code").text("ZipFile"))
+        source = source_in(package.directory, handler)
+        config = self._configure(parsed.name, source, settings, package)
         versions = self._registry.register(config, None)
         versions.pending_until = time.monotonic() + self._settling_time
-        if members.get("Publish"):
+        if members.flag("Publish"):
             config = versions.resolve(versions.publish()) or config
         return self._describe(config, versions)
 
@@ -74,7 +76,6 @@ class FunctionsApi:
         answer: dict[str, Any] = {
             "Configuration": self.get_configuration(target),
             "Code": {"RepositoryType": "S3"},
-            "Tags": {},
         }
         reserved = self._registry.reserved(target.versions.name)
         if reserved is not None:
@@ -88,62 +89,73 @@ class FunctionsApi:
 
     def list(self, query: Mapping[str, str]) -> dict[str, Any]:
         """`ListFunctions`."""
-        marker, most = query.get("Marker"), query.get("MaxItems", str(_PAGE))
-        if not most.isdecimal() or int(most) == 0:
-            raise invalid(f"MaxItems {most}: it must be a whole number from 1.")
-        names = sorted(self._registry.functions)
-        later = [name for name in names if marker is None or name > marker]
-        page = later[: min(int(most), _PAGE)]
-        found = [self._registry.functions[name] for name in page]
-        answer: dict[str, Any] = {
-            "Functions": [self._describe(versions.latest, versions) for versions in found]
-        }
-        if len(later) > len(page):
-            answer["NextMarker"] = page[-1]
-        return answer
+        all_versions = query.get("FunctionVersion") == "ALL"
+        found = (
+            (
+                f"{versions.name}:{version_key(config)}",
+                self._describe(config, versions, all_versions),
+            )
+            for versions in [*self._registry.functions.values()]
+            for config in (versions.published if all_versions else (versions.latest,))
+        )
+        return page("Functions", found, query)
 
-    def update_code(self, target: Target, members: Mapping[str, Any]) -> dict[str, Any]:
+    def update_code(self, target: Target, members: Members) -> dict[str, Any]:
         """`UpdateFunctionCode`."""
-        versions = self._changeable(target)
+        versions = self._changeable(target, members)
         latest = versions.latest
-        package = self._code.unpack(members.get("ZipFile"))
-        if members.get("DryRun"):
-            return self._describe(latest, versions)
         if not isinstance(latest.handler, Source):
             raise invalid(f"{latest.name} is a callable of this process and has no code to update.")
-        source = package.source(latest.handler.handler)
-        self._update(self._configure(latest.name, source, {}, package, latest), versions)
-        if members.get("Publish"):
-            versions.publish()
-        return self._describe(versions.latest, versions)
+        package = self._code.unpack(members.text("ZipFile"))
+        source = source_in(package.directory, latest.handler.handler)
+        config = self._configure(latest.name, source, Settings.of(latest), package, latest)
+        if members.flag("DryRun"):
+            return self._describe(config, versions)
+        self._update(config, versions)
+        if members.flag("Publish"):
+            config = versions.resolve(versions.publish_changes()) or config
+        return self._describe(config, versions)
 
-    def update_configuration(self, target: Target, members: Mapping[str, Any]) -> dict[str, Any]:
+    def update_configuration(self, target: Target, members: Members) -> dict[str, Any]:
         """`UpdateFunctionConfiguration`."""
-        versions = self._changeable(target)
+        versions = self._changeable(target, members)
         latest = versions.latest
-        handler = latest.handler
-        if "Handler" in members:
+        handler, asked = latest.handler, members.text("Handler")
+        if asked is not None:
             if not isinstance(handler, Source):
                 raise invalid(f"{latest.name} is a callable of this process; its handler is fixed.")
-            handler = source_in(handler.directory, str(members["Handler"]))
-        self._update(self._configure(latest.name, handler, members, None, latest), versions)
-        return self._describe(versions.latest, versions)
+            handler = source_in(handler.directory, asked)
+        settings = Settings.of(latest).changed(members)
+        config = self._configure(latest.name, handler, settings, None, latest)
+        self._update(config, versions)
+        return self._describe(config, versions)
 
     def delete(self, target: Target) -> None:
-        """`DeleteFunction`."""
-        if target.qualifier is None:
-            self._registry.remove(target.versions.name)
-        elif target.qualifier == LATEST:
+        """`DeleteFunction`: all of it, or one version."""
+        versions, version = target.versions, target.qualifier
+        if version is None:
+            self._registry.remove(versions.name)
+            return
+        if version == LATEST:
             raise invalid("$LATEST version cannot be deleted without deleting the function.")
-        else:
-            target.versions.remove_version(target.qualifier)
+        if not version.isdecimal():
+            raise invalid("Deletion of aliases is not currently supported.")
+        aliases = versions.aliases_of(version)
+        if aliases:
+            raise conflict(
+                "Unable to delete version because the following aliases reference it: "
+                f"[{', '.join(aliases)}]"
+            )
+        self._registry.remove_version(versions.name, version)
 
-    def _changeable(self, target: Target) -> Versions:
+    def _changeable(self, target: Target, members: Members) -> Versions:
         versions, now = target.versions, time.monotonic()
         if now < versions.pending_until:
             raise conflict(answers.not_active("Pending"))
         if now < versions.updating_until:
             raise conflict(answers.updating(versions.latest.arn))
+        if members.text("RevisionId") not in (None, versions.latest.deployment.revision_id):
+            raise changed_meanwhile()
         return versions
 
     def _update(self, config: FunctionConfig, versions: Versions) -> None:
@@ -153,52 +165,37 @@ class FunctionsApi:
     def _configure(
         self,
         name: str,
-        handler: functions.Handler | Source,
-        members: Mapping[str, Any],
+        handler: Handler | Source,
+        settings: Settings,
         package: Package | None = None,
         latest: FunctionConfig | None = None,
     ) -> FunctionConfig:
-        settings = {**(_NEW if latest is None else _settings(latest)), **members}
-        if not str(settings["Runtime"]).startswith("python3."):
-            raise invalid(f"Runtime {settings['Runtime']}: this endpoint runs Python.")
         was = latest.deployment if latest else Deployment(role="")
         try:
             return functions.check(
                 name=name,
                 handler=handler,
-                timeout=settings["Timeout"],
-                memory_size=settings["MemorySize"],
-                environment=(settings["Environment"] or {}).get("Variables"),
+                timeout=settings.timeout,
+                memory_size=settings.memory_size,
+                environment=settings.environment,
                 events=None if latest is None else latest.events,
                 directory=None,
                 deployment=Deployment(
-                    role=settings["Role"],
-                    runtime=settings["Runtime"],
-                    description=settings["Description"],
+                    role=settings.role,
+                    runtime=settings.runtime,
+                    description=settings.description,
                     code_size=package.size if package else was.code_size,
                     code_sha256=package.sha256 if package else was.code_sha256,
                 ),
                 **self._where,
             )
-        except (ValueError, TypeError, ModuleNotFoundError) as error:
+        except (ValueError, ModuleNotFoundError) as error:
             raise invalid(str(error)) from error
 
     @staticmethod
     def _describe(
-        config: FunctionConfig, versions: Versions, *, qualified: bool = False
+        config: FunctionConfig, versions: Versions, qualified: bool = False
     ) -> dict[str, Any]:
         return describe.configuration(
             config, versions, now=time.monotonic(), qualified=qualified or config.version != LATEST
         )
-
-
-def _settings(config: FunctionConfig) -> dict[str, Any]:
-    """Give what a request may change, as requests spell it."""
-    return {
-        "Runtime": config.deployment.runtime,
-        "Role": config.deployment.role,
-        "Description": config.deployment.description,
-        "Timeout": config.timeout,
-        "MemorySize": config.memory_size,
-        "Environment": {"Variables": dict(config.environment)},
-    }

@@ -1,9 +1,7 @@
 """What an operation refuses, as the service words it."""
 
-import json
-from typing import Any
-
-from asyncinvoke.local.answers import Answer, error
+from asyncinvoke.local import answers
+from asyncinvoke.local.answers import Answer
 
 
 class ApiError(Exception):
@@ -14,18 +12,20 @@ class ApiError(Exception):
         code: AWS's error code.
         message: The text.
         key: How this error spells the key of its text.
+        is_typed: Whether the body says that it is the user's fault.
     """
 
-    def __init__(self, status: int, code: str, message: str, *, key: str = "message") -> None:
+    def __init__(
+        self, status: int, code: str, message: str, *, key: str = "message", is_typed: bool = True
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
-        self.key = key
+        self._body = {"Type": "User", key: message} if is_typed else {key: message}
 
     def answer(self, request_id: str) -> Answer:
         """Give the answer."""
-        body = {"Type": "User", self.key: str(self)}
-        return error(request_id, self.status, self.code, body)
+        return answers.error(request_id, self.status, self.code, self._body)
 
 
 def not_found(message: str) -> ApiError:
@@ -39,20 +39,26 @@ def conflict(message: str) -> ApiError:
 
 
 def invalid(message: str) -> ApiError:
-    """A value is out of range, or not supported."""
+    """A value is not allowed here, or not supported."""
     return ApiError(400, "InvalidParameterValueException", message)
 
 
-def parse_body(body: bytes) -> dict[str, Any]:
-    """Read the members of a request.
+def broken(faults: list[str]) -> ApiError:
+    """Parameters break the constraints of the service's model."""
+    message = answers.broken_constraints(faults)
+    return ApiError(400, "ValidationException", message, is_typed=False)
 
-    Raises:
-        ApiError: It is not a JSON object.
-    """
-    try:
-        members = json.loads(body or b"{}")
-    except (ValueError, RecursionError):
-        members = None
-    if not isinstance(members, dict):
-        raise ApiError(400, "SerializationException", "the body is not a JSON object")
-    return members
+
+def unreadable(message: str) -> ApiError:
+    """The body is not what the service's model says."""
+    return ApiError(400, "SerializationException", message)
+
+
+def changed_meanwhile() -> ApiError:
+    """The caller knows an older revision."""
+    return ApiError(
+        412,
+        "PreconditionFailedException",
+        "The Revision Id provided does not match the latest Revision Id. Call the "
+        "GetFunction/GetAlias API to retrieve the latest Revision Id",
+    )

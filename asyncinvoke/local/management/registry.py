@@ -1,11 +1,13 @@
 """What the operations ask of the service, and the function that a request names."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-from asyncinvoke.local import names
+from asyncinvoke.local import answers, names
 from asyncinvoke.local.functions import FunctionConfig
-from asyncinvoke.local.management.problems import not_found
+from asyncinvoke.local.management.problems import ApiError, broken, invalid, not_found
 from asyncinvoke.local.versions import Versions
 
 
@@ -29,6 +31,14 @@ class Registry(Protocol):
         """Forget a function."""
         ...
 
+    def remove_version(self, name: str, number: str) -> None:
+        """Forget a version of a function."""
+        ...
+
+    def directories(self) -> set[Path]:
+        """Give the directories of the code that can still run, or runs yet."""
+        ...
+
     def reserved(self, name: str) -> int | None:
         """Give a function's reserved concurrency."""
         ...
@@ -42,28 +52,14 @@ class Registry(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A function that a request names, and the qualifier by which it names it."""
 
-    def __init__(self, registry: Registry, text: str, qualifier: str | None, arn: str) -> None:
-        """Find it.
-
-        Args:
-            registry: Where functions are.
-            text: The name, ARN or partial ARN of the path.
-            qualifier: The `Qualifier` of the query.
-            arn: How the ARNs of this endpoint begin.
-
-        Raises:
-            ApiError: There is no such function.
-        """
-        parsed = names.parse(text)
-        name = parsed.name if parsed else text
-        self.qualifier = qualifier or (parsed and parsed.qualifier) or None
-        versions = registry.functions.get(name)
-        if versions is None:
-            raise not_found(f"Function not found: {arn}{name}")
-        self.versions = versions
+    versions: Versions
+    """The function."""
+    qualifier: str | None
+    """The qualifier, from the name or from the query; None without one."""
 
     @property
     def config(self) -> FunctionConfig:
@@ -74,5 +70,42 @@ class Target:
         """
         config = self.versions.resolve(self.qualifier)
         if config is None:
-            raise not_found(f"Function not found: {self.versions.latest.arn}:{self.qualifier}")
+            raise function_not_found(self.versions.latest.arn, self.qualifier)
         return config
+
+
+def find(
+    registry: Registry, text: str, qualifier: str | None, *, region_name: str, account_id: str
+) -> Target:
+    """Find the function that a request names.
+
+    Args:
+        registry: Where functions are.
+        text: The name, ARN or partial ARN of the path.
+        qualifier: The `Qualifier` of the query.
+        region_name: The endpoint's region.
+        account_id: The endpoint's account.
+
+    Raises:
+        ApiError: There is no such function, or it cannot be one.
+    """
+    parsed = names.parse(text)
+    faults = names.faults(text, qualifier)
+    if faults or parsed is None:
+        raise broken(faults)
+    if parsed.region not in (None, region_name):
+        raise not_found(answers.unreachable(str(parsed.region), region_name))
+    if None not in (parsed.qualifier, qualifier) and parsed.qualifier != qualifier:
+        raise invalid(answers.QUALIFIERS_DIFFER)
+    qualifier = parsed.qualifier or qualifier
+    account = parsed.account or account_id
+    versions = registry.functions.get(parsed.name) if account == account_id else None
+    if versions is None:
+        arn = f"arn:aws:lambda:{region_name}:{account}:function:{parsed.name}"
+        raise function_not_found(arn, qualifier)
+    return Target(versions=versions, qualifier=qualifier)
+
+
+def function_not_found(arn: str, qualifier: str | None) -> ApiError:
+    """There is no such function, or no such version of it."""
+    return not_found(f"Function not found: {arn}" + (f":{qualifier}" if qualifier else ""))

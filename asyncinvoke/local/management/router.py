@@ -1,12 +1,14 @@
 """Which operation a request is for, and its answer."""
 
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from asyncinvoke.local import answers
 from asyncinvoke.local.answers import Answer
 from asyncinvoke.local.management.code import CodeStore
 from asyncinvoke.local.management.concurrency_api import (
@@ -16,8 +18,9 @@ from asyncinvoke.local.management.concurrency_api import (
     put_concurrency,
 )
 from asyncinvoke.local.management.functions_api import FunctionsApi
-from asyncinvoke.local.management.problems import ApiError, parse_body
-from asyncinvoke.local.management.registry import Registry, Target
+from asyncinvoke.local.management.members import Members
+from asyncinvoke.local.management.problems import ApiError
+from asyncinvoke.local.management.registry import Registry, find
 from asyncinvoke.local.management.versions_api import (
     create_alias,
     delete_alias,
@@ -28,10 +31,10 @@ from asyncinvoke.local.management.versions_api import (
     update_alias,
 )
 
-_Members = dict[str, Any]
+_logger = logging.getLogger(__name__)
 
-BODY_LIMIT = 73_400_320
-"""Largest request, in bytes: a package of 50 MB (AWS's quota) in base64, and what is around it."""
+BODY_LIMIT = 70_167_211
+"""Largest request, in bytes (AWS's own error text): a package of 50 MB in base64, and the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +51,13 @@ class ApiRequest:
     """The body."""
 
     @property
-    def members(self) -> dict[str, Any]:
+    def members(self) -> Members:
         """What the body says.
 
         Raises:
             ApiError: It is not a JSON object.
         """
-        return parse_body(self.body)
+        return Members.parse(self.body)
 
 
 class Management:
@@ -71,7 +74,7 @@ class Management:
         self, registry: Registry, *, region_name: str, account_id: str, settling_time: float
     ) -> None:
         self.registry = registry
-        self._arn = f"arn:aws:lambda:{region_name}:{account_id}:function:"
+        self._where = {"region_name": region_name, "account_id": account_id}
         self._code = CodeStore()
         self.functions = FunctionsApi(
             registry,
@@ -90,25 +93,39 @@ class Management:
         for method, path, status, operation in _ROUTES:
             match = path.fullmatch(request.path)
             if match is not None and method == request.method:
-                groups: list[Any] = [*map(unquote, match.groups())]
+                groups = [*map(unquote, match.groups())]
                 try:
-                    if groups:
-                        groups[0] = self._target(request, groups[0])
-                    members = operation(self, request, *groups)
+                    members = self._perform(operation, request, groups)
                 except ApiError as error:
                     return error.answer(request_id)
+                except Exception:
+                    _logger.exception("%s %s could not be answered", request.method, request.path)
+                    return answers.internal_error(request_id)
                 return _answer(request_id, status, members)
         return None
 
-    def _target(self, request: ApiRequest, name: str) -> Target:
-        return Target(self.registry, name, request.query.get("Qualifier"), self._arn)
+    def _perform(
+        self, operation: "_Operation", request: ApiRequest, groups: list[str]
+    ) -> dict[str, Any] | None:
+        try:
+            if not groups:
+                return operation(self, request)
+            qualifier = request.query.get("Qualifier")
+            target = find(self.registry, groups[0], qualifier, **self._where)
+            return operation(self, request, target, *groups[1:])
+        finally:
+            # What a refused request had uploaded goes too, and what was retired and ran on.
+            if request.method != "GET":
+                self._code.keep(self.registry.directories())
 
+
+_Operation = Callable[..., dict[str, Any] | None]
 
 _FUNCTION = "/2015-03-31/functions/([^/]+)"
 _ALIAS = f"{_FUNCTION}/aliases/([^/]+)"
 _CONCURRENCY = "/2017-10-31/functions/([^/]+)/concurrency"
 
-_ROUTES: list[tuple[str, re.Pattern[str], int, Callable[..., _Members | None]]] = [
+_ROUTES: list[tuple[str, re.Pattern[str], int, _Operation]] = [
     (method, re.compile(path), status, operation)
     for method, path, status, operation in (
         # Each is given the request and, where the path names one, the function.
@@ -146,9 +163,9 @@ _ROUTES: list[tuple[str, re.Pattern[str], int, Callable[..., _Members | None]]] 
             lambda api, asked, at: api.functions.update_code(at, asked.members),
         ),
         ("POST", f"{_FUNCTION}/versions", 201, lambda _, asked, at: publish(at, asked.members)),
-        ("GET", f"{_FUNCTION}/versions", 200, lambda _api, _asked, at: list_versions(at)),
+        ("GET", f"{_FUNCTION}/versions", 200, lambda _, asked, at: list_versions(at, asked.query)),
         ("POST", f"{_FUNCTION}/aliases", 201, lambda _, asked, at: create_alias(at, asked.members)),
-        ("GET", f"{_FUNCTION}/aliases", 200, lambda _api, _asked, at: list_aliases(at)),
+        ("GET", f"{_FUNCTION}/aliases", 200, lambda _, asked, at: list_aliases(at, asked.query)),
         ("GET", _ALIAS, 200, lambda _api, _asked, at, name: get_alias(at, name)),
         ("PUT", _ALIAS, 200, lambda _, asked, at, name: update_alias(at, name, asked.members)),
         ("DELETE", _ALIAS, 204, lambda _api, _asked, at, name: delete_alias(at, name)),
@@ -169,7 +186,7 @@ _ROUTES: list[tuple[str, re.Pattern[str], int, Callable[..., _Members | None]]] 
 ]
 
 
-def _answer(request_id: str, status: int, members: _Members | None) -> Answer:
+def _answer(request_id: str, status: int, members: dict[str, Any] | None) -> Answer:
     headers = {"Content-Type": "application/json", "x-amzn-RequestId": request_id}
     body = b"" if members is None else json.dumps(members).encode()
     return Answer(status=status, headers=headers, body=body)

@@ -1,0 +1,82 @@
+"""The members of a request's body, each read as the type that the service's model gives it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from asyncinvoke.local.management.problems import unreadable
+
+_T = TypeVar("_T")
+
+
+class Members:
+    """What the body of a request says. A member that is null is one that is not there.
+
+    Every method raises `ApiError` for a member of another type; what it held is not repeated.
+
+    Args:
+        values: The members.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    @classmethod
+    def parse(cls, body: bytes) -> "Members":
+        """Read a body.
+
+        Raises:
+            ApiError: It is not a JSON object.
+        """
+        try:
+            values = json.loads(body or b"{}")
+        except (ValueError, RecursionError):
+            values = None
+        if not isinstance(values, dict):
+            raise unreadable("the body is not a JSON object")
+        return cls(values)
+
+    def text(self, name: str) -> str | None:
+        """Give a text."""
+        value = self._get(name, str, "a text")
+        # JSON can spell half of a character; nothing could be answered that repeats it.
+        if value is not None and not _is_encodable(value):
+            raise unreadable(f"{name}: it must be a text of whole characters")
+        return value
+
+    def integer(self, name: str) -> int | None:
+        """Give a whole number."""
+        value = self._get(name, int, "a whole number")
+        if isinstance(value, bool):
+            raise unreadable(f"{name}: it must be a whole number")
+        return value
+
+    def flag(self, name: str) -> bool:
+        """Tell whether something is wanted; not, if nothing is said."""
+        return self._get(name, bool, "true or false") or False
+
+    def members(self, name: str) -> "Members":
+        """Give an object; an empty one if there is none."""
+        return Members(self._get(name, dict, "an object") or {})
+
+    def texts(self, name: str) -> dict[str, str] | None:
+        """Give an object that holds nothing but texts."""
+        values = self._get(name, dict, "an object")
+        return values and {str(key): Members(values).text(key) or "" for key in values}
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    def _get(self, name: str, kind: type[_T], what: str) -> _T | None:
+        value = self._values.get(name)
+        if value is not None and not isinstance(value, kind):
+            raise unreadable(f"{name}: it must be {what}")
+        return value
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
