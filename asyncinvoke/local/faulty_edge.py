@@ -11,7 +11,7 @@ from asyncinvoke.local import fault_player
 from asyncinvoke.local.answers import Answer
 from asyncinvoke.local.fault_player import CollectedOutput
 from asyncinvoke.local.faults import Fault, Faults
-from asyncinvoke.local.http_edge import HttpEdge, Service, invoked_function, respond
+from asyncinvoke.local.http_edge import HttpEdge, Invoked, Service, invoked_function, respond
 from asyncinvoke.local.observing import AnsweredInvocation, Listener
 from asyncinvoke.local.requests import Request
 from asyncinvoke.local.steps import Reset
@@ -57,15 +57,15 @@ class FaultyEdge:
         if not self._faults.are_set:
             return await self._edge(request)
         invoked = invoked_function(request)
-        fault = self._faults.find(invoked[0]) if invoked else None
+        fault = self._faults.find(invoked.name) if invoked else None
         if invoked is None or fault is None:
             return await self._edge(request)
         return await self._meet(fault, request, invoked)
 
     async def _meet(
-        self, fault: Fault, request: web.BaseRequest, invoked: tuple[str, bool]
+        self, fault: Fault, request: web.BaseRequest, invoked: Invoked
     ) -> web.StreamResponse:
-        request_id, name, step = str(uuid.uuid4()), invoked[0], fault.step
+        request_id, name, step = str(uuid.uuid4()), invoked.name, fault.step
         self._service.count_fault(name, arrived=not fault.after_run)
         if isinstance(step, Reset) and not step.read:
             self._tell(_broken(fault, request_id, name))

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -18,6 +19,7 @@ from asyncinvoke.local.streaming import StreamedAnswer
 _INVOKE = re.compile(
     r"/2015-03-31/functions/([^/]+)/invocations"
     r"|/2021-11-15/functions/([^/]+)/response-streaming-invocations"
+    r"|/2014-11-13/functions/([^/]+)/invoke-async/?"
 )
 
 
@@ -66,24 +68,24 @@ class HttpEdge:
         answer = await self._service.invoke(invoke, request_id, stream)
         return await stream.finish(answer) or respond(request, answer)
 
-    async def read(
-        self, request: web.BaseRequest, invoked: tuple[str, bool], request_id: str
-    ) -> Request:
+    async def read(self, request: web.BaseRequest, invoked: "Invoked", request_id: str) -> Request:
         """Read an Invoke request to its end, and keep it if such are kept."""
-        name, streams = invoked
         headers = request.headers
         body, size = await read_body(request, answers.SYNC_LIMIT)
         invoke = Request(
-            function_name=name,
+            function_name=invoked.name,
             qualifier=request.rel_url.query.get("Qualifier"),
-            invocation_type=headers.get("X-Amz-Invocation-Type", "RequestResponse"),
+            # What InvokeAsync was, before there were Events.
+            invocation_type="Event"
+            if invoked.is_async
+            else headers.get("X-Amz-Invocation-Type", "RequestResponse"),
             log_type=headers.get("X-Amz-Log-Type", "None"),
             client_context=headers.get("X-Amz-Client-Context"),
             tenant_id=headers.get("X-Amz-Tenant-Id"),
             trace_id=headers.get("X-Amzn-Trace-Id"),
             body=body,
             size=size,
-            streams=streams,
+            streams=invoked.streams,
         )
         self._received.add(invoke, request_id)
         return invoke
@@ -102,12 +104,28 @@ class HttpEdge:
         return answer or answers.unknown_operation(request_id)
 
 
-def invoked_function(request: web.BaseRequest) -> tuple[str, bool] | None:
-    """Give the name or ARN that a request invokes, and whether as a stream; None if it does not."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invoked:
+    """Which function a request invokes, and by which operation."""
+
+    name: str
+    """The name or ARN, percent-decoded."""
+    streams: bool
+    """Whether it is InvokeWithResponseStream."""
+    is_async: bool
+    """Whether it is InvokeAsync."""
+
+
+def invoked_function(request: web.BaseRequest) -> Invoked | None:
+    """Tell what a request invokes; None if it invokes nothing."""
     match = _INVOKE.fullmatch(request.rel_url.raw_path)
     if match is None or request.method != "POST":
         return None
-    return unquote(match[1] or match[2]), match[2] is not None
+    return Invoked(
+        name=unquote(match[1] or match[2] or match[3]),
+        streams=match[2] is not None,
+        is_async=match[3] is not None,
+    )
 
 
 def respond(request: web.BaseRequest, answer: Answer) -> web.Response:

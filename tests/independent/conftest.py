@@ -45,6 +45,12 @@ def ministack_command() -> Path:
     return _program(peers.MINISTACK)
 
 
+@pytest.fixture(scope="session")
+def published_command() -> Path:
+    """The `pytest` that runs the tests which moto and aiobotocore publish."""
+    return _program(peers.PUBLISHED)
+
+
 def _program(peer: peers.Peer) -> Path:
     if peer.installed:
         return peer.command

@@ -6,6 +6,8 @@ program is. Each program has an environment of its own, because each pins a boto
 
 import subprocess
 import sys
+import tarfile
+import tempfile
 import venv
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +21,15 @@ class Peer:
     """One independent program in a virtual environment of its own."""
 
     name: str
-    """The distribution's name on PyPI."""
+    """What it is called in messages: mostly the distribution's name on PyPI."""
     program: str
     """The command that the distribution installs."""
     environment: Path
     """The folder of the virtual environment."""
     requirements: Path
     """The pinned versions of the distribution and of everything that it needs."""
+    sources: Path | None = None
+    """The pinned source distributions whose own tests are wanted."""
 
     @property
     def command(self) -> Path:
@@ -33,12 +37,15 @@ class Peer:
         return self.environment / "bin" / self.program
 
     @property
+    def tests(self) -> Path:
+        """Where the tests of the source distributions are, each below its name and version."""
+        return self.environment / "tests"
+
+    @property
     def installed(self) -> bool:
         """Whether the environment is complete and holds the pinned versions."""
         return (
-            self.command.exists()
-            and self._stamp.exists()
-            and self._stamp.read_text() == self.requirements.read_text()
+            self.command.exists() and self._stamp.exists() and self._stamp.read_text() == self._pins
         )
 
     def install(self) -> None:
@@ -51,12 +58,35 @@ class Peer:
         python = str(self.environment / "bin" / "python")
         pip = [python, "-m", "pip", "--disable-pip-version-check"]
         subprocess.run([*pip, "install", "--quiet", "-r", str(self.requirements)], check=True)
+        if self.sources is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                download = ["download", "--quiet", "--no-deps", "--no-binary", ":all:"]
+                download += ["--require-hashes", "-r", str(self.sources), "--dest", folder]
+                subprocess.run([*pip, *download], check=True)
+                for archive in Path(folder).iterdir():
+                    _unpack_tests(archive, self.tests)
         # Written last, so that an interrupted installation is never taken for a complete one.
-        self._stamp.write_text(self.requirements.read_text())
+        self._stamp.write_text(self._pins)
+
+    @property
+    def _pins(self) -> str:
+        sources = self.sources.read_text() if self.sources else ""
+        return self.requirements.read_text() + sources
 
     @property
     def _stamp(self) -> Path:
         return self.environment / "installed.txt"
+
+
+def _unpack_tests(archive: Path, folder: Path) -> None:
+    """Unpack the tests and their settings only: the code under test is what is installed."""
+    with tarfile.open(archive) as bundle:
+        wanted = [
+            member
+            for member in bundle.getmembers()
+            if member.name.split("/")[1:2] in (["tests"], ["pyproject.toml"])
+        ]
+        bundle.extractall(folder, wanted, filter="data")
 
 
 AWSCLI = Peer(
@@ -71,11 +101,18 @@ MINISTACK = Peer(
     environment=CHECKOUT / ".env-ministack",
     requirements=HERE / "requirements-ministack.txt",
 )
+PUBLISHED = Peer(
+    name="published tests",
+    program="pytest",
+    environment=CHECKOUT / ".env-published",
+    requirements=HERE / "requirements-published.txt",
+    sources=HERE / "sources-published.txt",
+)
 
 
 def main() -> int:
     """Install every peer that is not there yet; the exit status is 1 when one cannot be."""
-    for peer in (AWSCLI, MINISTACK):
+    for peer in (AWSCLI, MINISTACK, PUBLISHED):
         if peer.installed:
             print(f"{peer.name}: already installed in {peer.environment.name}")  # noqa: T201
             continue
