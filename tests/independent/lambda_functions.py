@@ -1,6 +1,7 @@
 """The functions that the servers run, as they stand; so they need nothing but the standard library."""
 
 import json
+import os
 import pathlib
 import time
 import uuid
@@ -33,3 +34,13 @@ def hold(event: Any, context: Any) -> None:
     give_up = time.monotonic() + HOLD_SECONDS
     while not pathlib.Path(event["release"]).exists() and time.monotonic() < give_up:
         time.sleep(0.02)
+
+
+def leave(event: Any, context: Any) -> None:
+    """End the process in the middle of an invocation."""
+    os._exit(event)
+
+
+def devour(event: Any, context: Any) -> int:
+    """Use so many MB of memory, each byte of them."""
+    return len(b"x" * (event << 20))
