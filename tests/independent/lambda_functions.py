@@ -44,3 +44,39 @@ def leave(event: Any, context: Any) -> None:
 def devour(event: Any, context: Any) -> int:
     """Use so many MB of memory, each byte of them."""
     return len(b"x" * (event << 20))
+
+
+def nothing(event: Any, context: Any) -> None:
+    """Return nothing."""
+
+
+def tell(event: Any, context: Any) -> Any:
+    """Answer with what the context says of the invocation."""
+    return {
+        "arn": context.invoked_function_arn,
+        "version": context.function_version,
+        "request_id": context.aws_request_id,
+        "memory": str(context.memory_limit_in_mb),
+        "has_time": 0 < context.get_remaining_time_in_millis() <= 60_000,
+        "shop": os.environ.get("SHOP"),
+    }
+
+
+def custom(event: Any, context: Any) -> Any:
+    """Answer with what the client context holds for the function."""
+    return context.client_context.custom
+
+
+def sleep(event: Any, context: Any) -> None:
+    """Run longer than any timeout of the tests."""
+    time.sleep(HOLD_SECONDS)
+
+
+def letters(event: Any, context: Any) -> str:
+    """Answer with so many letters."""
+    return "x" * int(event)
+
+
+def unserializable(event: Any, context: Any) -> Any:
+    """Return what JSON cannot hold."""
+    return {1}
