@@ -26,7 +26,7 @@ bench: $(VENV)/.dev  ## measure everything; tables and plots go to benchmarks/re
 	$(BIN)/python -m benchmarks.peers --python $(PYTHON312)
 	$(BIN)/python -m benchmarks
 
-peers: $(VENV)/.dev  ## independent clients and servers, in environments of their own
+peers: $(VENV)/.dev  ## independent clients, servers and tests, in environments of their own
 	$(BIN)/python tests/independent/peers.py
 
 clean:

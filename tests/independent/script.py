@@ -117,6 +117,7 @@ _invoke("unknown function", "nobody")
 _invoke("unknown version", "echo", qualifier="7")
 _invoke("unknown alias", "echo:blue")
 _invoke("another region", f"arn:aws:lambda:eu-west-1:{deployed.ACCOUNT}:function:echo")
+# Refused before it is sent; `matrix.py` has what the service says.
 _invoke("qualifiers that differ", "echo:1", qualifier="2")
 _invoke("reserve of zero", "closed")
 

@@ -19,7 +19,9 @@ from . import peers
 
 pytestmark = pytest.mark.anyio
 
-PLUGIN = Path(__file__).with_name("published_plugin.py")
+# In a folder of its own, which is all that the other pytest may import from.
+PLUGIN = Path(__file__).parent / "published" / "lambda_endpoint.py"
+PAGE = Path(__file__).parents[2] / "docs" / "endpoint.md"
 
 # Where the published tests have their functions.
 REGIONS = ("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ap-southeast-1")
@@ -145,3 +147,17 @@ async def test_the_published_tests_end_as_listed(
     expected |= dict.fromkeys(suite.fails, "failed")
     expected |= dict.fromkeys(suite.skips, "skipped")
     assert json.loads(written.read_text()) == expected, done.stdout.decode()
+
+
+@pytest.mark.parametrize("file", [INVOKE, CONCURRENCY, ALIAS, AIOBOTOCORE.arguments[0]])
+def test_the_page_tells_how_many_pass(file: str) -> None:
+    name = Path(file.removesuffix("::")).name
+    (row,) = (line for line in PAGE.read_text().splitlines() if f"{name}`" in line and "|" in line)
+    suite = AIOBOTOCORE if file in AIOBOTOCORE.arguments else MOTO
+    passes = sum(test.startswith(file) for test in suite.passes)
+    fails = sum(test.startswith(file) for test in suite.fails)
+    skips = sum(test.startswith(file) for test in suite.skips)
+
+    ways = [(fails, "fail"), (skips, "skip themselves")]
+    apart = ", ".join(f"{count} {how}" for count, how in ways if count) or "none"
+    assert [cell.strip() for cell in row.split("|")[2:4]] == [str(passes), apart]
