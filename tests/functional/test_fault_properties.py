@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tenacity import stop_after_attempt, stop_never, wait_random_exponential
 
-from asyncinvoke import Backoff, InvocationError, Invoker, Response, RetryPolicy
+from asyncinvoke import Backoff, FixedLimit, InvocationError, Invoker, Response, RetryPolicy
 from asyncinvoke.testing import (
     Answer,
     Close,
@@ -98,7 +98,8 @@ async def check_executions(
                 session=SESSION,
                 clock=clock,
                 retry=PATIENT,
-                limit=3,
+                # One that moves would at times wait as well.
+                limit=FixedLimit(3),
                 transport=transport,
             ) as invoker:
                 name = f"f{number}"
