@@ -9,6 +9,7 @@ from asyncinvoke.local.answers import Answer
 
 # Never recorded from AWS, so chosen here; correct them in this one place.
 LARGEST_CHUNK = 1_048_576  # bytes of one piece that go into one PayloadChunk
+ERROR_CODE = "Unhandled"  # of an InvokeComplete whose details are the body of the error
 
 
 class StreamedAnswer:
@@ -37,13 +38,13 @@ class StreamedAnswer:
         """
         if self._head is None or answer.status != 200:
             return None
-        error = answer.headers.get("X-Amz-Function-Error")
-        if error is None and answer.body:
+        has_failed = "X-Amz-Function-Error" in answer.headers
+        if answer.body and not has_failed:
             await self.write(answer.body)
         await self._send(
             event_stream.invoke_complete(
-                error_code=error,
-                error_details=None if error is None else answer.body.decode(errors="replace"),
+                error_code=ERROR_CODE if has_failed else None,
+                error_details=answer.body.decode(errors="replace") if has_failed else None,
                 log_result=answer.headers.get("X-Amz-Log-Result"),
             )
         )
