@@ -6,12 +6,15 @@ Pure. `requests` asks it; clients may rely on none of it.
 import unicodedata
 
 _PLACE = (
-    "\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled);"
-    " line: {}, column: {}]"
+    "\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); "
+    "line: {}, column: {}]"
 )
 _EXPECTED = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+_PARTS = {"invalid start byte": "start", "invalid continuation byte": "middle"}
 _WHITE_SPACE = b" \t\r\n"
-_STARTS = b'{["-0123456789tfn'
+
+# Of these, and of letters, the service's parser says something else, which was not recorded.
+_OTHERWISE = '{["-0123456789+.]}$'
 
 
 def describe(body: bytes, error: Exception) -> str:
@@ -19,31 +22,26 @@ def describe(body: bytes, error: Exception) -> str:
 
     Args:
         body: The body.
-        error: What our own parser says of it. Its words stand in for those of AWS's parser on
-            faults of which no answer was recorded.
+        error: What our own parser says of it. Its words stand in where none were recorded.
     """
     content = body.lstrip(_WHITE_SPACE)
-    if content and content[0] not in _STARTS:
-        place = _place(body, len(body) - len(content), after=0)
-        return (
-            f"Unexpected character ({_name(content[0])}): expected a valid value {_EXPECTED}{place}"
-        )
-    if isinstance(error, UnicodeDecodeError):
-        is_first = error.reason == "invalid start byte"
-        fault = error.start if is_first else min(error.end, len(body) - 1)
-        part = "start" if is_first else "middle"
-        return f"Invalid UTF-8 {part} byte 0x{body[fault]:02x}{_place(body, fault, after=1)}"
+    first = content[:1].decode("latin-1")
+    if first and first not in _OTHERWISE and not first.isidentifier():
+        place = _place(body, len(body) - len(content))
+        return f"Unexpected character ({_name(first)}): expected a valid value {_EXPECTED}{place}"
+    if isinstance(error, UnicodeDecodeError) and error.reason in _PARTS:
+        part = _PARTS[error.reason]
+        fault = error.start if part == "start" else error.end
+        return f"Invalid UTF-8 {part} byte 0x{body[fault]:02x}{_place(body, fault + 1)}"
     return str(error)
 
 
-def _name(character: int) -> str:
-    text = chr(character)
-    if unicodedata.category(text) == "Cc":
-        return f"(CTRL-CHAR, code {character})"
-    return f"'{text}' (code {character})"
+def _name(character: str) -> str:
+    code = ord(character)
+    is_control = unicodedata.category(character) == "Cc"
+    return f"(CTRL-CHAR, code {code})" if is_control else f"'{character}' (code {code})"
 
 
-def _place(body: bytes, position: int, *, after: int) -> str:
+def _place(body: bytes, position: int) -> str:
     before = body[:position]
-    column = position - before.rfind(b"\n") + after
-    return _PLACE.format(before.count(b"\n") + 1, column)
+    return _PLACE.format(before.count(b"\n") + 1, position - before.rfind(b"\n"))
