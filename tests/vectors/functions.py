@@ -27,6 +27,10 @@ def speaks(event: Any, context: Any) -> None:
     logging.getLogger().info("logged")
 
 
+def floods(event: Any, context: Any) -> None:
+    sys.stdout.write("ä" * 4096)
+
+
 def raises(event: Any, context: Any) -> None:
     raise Exception("no good")
 

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 from urllib.parse import quote, urlsplit
@@ -34,14 +35,30 @@ def invoke_path(name: str, qualifier: str | None = None, *, streams: bool = Fals
 
 def exchange(url: str, sent: bytes, answers: int = 1) -> list[RawAnswer]:
     """Send bytes in one write and read so many answers from the connection."""
+    with _connected(url) as (connection, received):
+        connection.sendall(sent)
+        return [_read(received) for _ in range(answers)]
+
+
+def converse(url: str, *parts: bytes) -> list[RawAnswer]:
+    """Send parts, each but the first once the answer to the one before has come."""
+    answers = []
+    with _connected(url) as (connection, received):
+        for part in parts:
+            connection.sendall(part)
+            answers.append(_read(received))
+    return answers
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[tuple[socket.socket, BinaryIO]]:
     place = urlsplit(url)
     address = place.hostname or "", place.port or 0
     with (
         socket.create_connection(address, 30) as connection,
         connection.makefile("rb") as received,
     ):
-        connection.sendall(sent)
-        return [_read(received) for _ in range(answers)]
+        yield connection, received
 
 
 def _read(received: BinaryIO) -> RawAnswer:

@@ -14,6 +14,9 @@ ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
 EVENT = {"X-Amz-Invocation-Type": "Event"}
 DRY_RUN = {"X-Amz-Invocation-Type": "DryRun"}
 
+UPDATE = ("PUT", "/2015-03-31/functions/f/configuration", b'{"Timeout":5}')
+SLOW = {"settling_time": 600}
+
 _EVERY = {"x-amzn-RequestId": "<id>", "Date": "<date>", "Connection": "keep-alive"}
 _TRACED = {
     **_EVERY,
@@ -97,6 +100,20 @@ SUCCESSES = [
         status=202,
         headers=ACCEPTED,
         call=Call(headers=EVENT, options={"reserved_concurrency": 0}),
+    ),
+    Vector(
+        name="an Event whose log is asked for",
+        source="REC 2025-11-24",
+        status=202,
+        headers=ACCEPTED,
+        call=Call(headers={**EVENT, "X-Amz-Log-Type": "Tail"}),
+    ),
+    Vector(
+        name="an Event while its function is updated",
+        source="REC 2025-11-24",
+        status=202,
+        headers=ACCEPTED,
+        call=Call(headers=EVENT, endpoint=SLOW, before=(UPDATE,)),
     ),
     Vector(
         name="a dry run",
@@ -396,8 +413,6 @@ _CREATE = (
         }
     ).encode(),
 )
-_UPDATE = ("PUT", "/2015-03-31/functions/f/configuration", b'{"Timeout":5}')
-_SLOW = {"settling_time": 600}
 _STATE = "The function is currently in the following state: "
 
 STATES = [
@@ -406,7 +421,7 @@ STATES = [
         "REC 2025-11-24",
         f"{_STATE}Pending",
         NOT_READY,
-        Call(handler=None, endpoint=_SLOW, before=(_CREATE,)),
+        Call(handler=None, endpoint=SLOW, before=(_CREATE,)),
     ),
     _conflict("Failed", "REC 2025-11-24", f"{_STATE}Failed", REJECTED, None),
     _conflict(
@@ -414,7 +429,7 @@ STATES = [
         "SEEN",
         f"An update is in progress for resource: {ARN}f",
         NOT_READY,
-        Call(endpoint=_SLOW, before=(_UPDATE,)),
+        Call(endpoint=SLOW, before=(UPDATE,)),
     ),
 ]
 

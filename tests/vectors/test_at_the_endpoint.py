@@ -10,12 +10,12 @@ import pytest
 from anyio import to_thread
 from botocore.eventstream import EventStreamBuffer
 
-from asyncinvoke.local import LocalLambda
+from asyncinvoke.local import LocalLambda, logs
 
 from . import functions
 from .raw import RawAnswer, exchange, invoke_path, request
 from .recorded import BODIES, DRY_RUN, NAMES, REFUSALS, STATES, STREAM, SUCCESSES, THROTTLES
-from .recorded_functions import FUNCTIONS
+from .recorded_functions import FUNCTIONS, TAIL
 from .recorded_streams import STREAMS, StreamVector
 from .vector import Call, Vector, as_json, matches
 
@@ -92,6 +92,17 @@ async def test_the_endpoint_answers_as_recorded(
     if kind == "process":
         pytest.importorskip("awslambdaric", reason="needs asyncinvoke[local]")
     check(vector, call, await answer_to(call, kind, tmp_path, status=vector.status, streams=False))
+
+
+async def test_a_log_is_cut_to_its_last_4096_bytes_even_within_a_character(tmp_path: Path) -> None:
+    pytest.importorskip("awslambdaric", reason="needs asyncinvoke[local]")
+    assert logs.tail("ä".encode() * 2048 + b"x") == "ä".encode()[1:] + "ä".encode() * 2047 + b"x"
+    call = Call(handler="floods", headers=TAIL)
+    answer = await answer_to(call, "process", tmp_path, status=200, streams=False)
+    log = base64.b64decode(dict(answer.headers)["X-Amz-Log-Result"])
+    assert len(log) == 4096
+    shown = log[: log.index(b"END RequestId: ")]
+    assert shown == ("ä" * 4096).encode()[-len(shown) :]
 
 
 # Refused before the first byte, a stream is an ordinary answer.
