@@ -66,7 +66,9 @@ def _end(*, cold: bool = False, status: str = "") -> str:
 _START = "START RequestId: <id> Version: $LATEST\n"
 
 LANGUAGES = [
-    failure("Python raises", "REC 2026-01-12", _raised("raises"), Call(handler="raises", kinds=BOTH)),
+    failure(
+        "Python raises", "REC 2026-01-12", _raised("raises"), Call(handler="raises", kinds=BOTH)
+    ),
     failure(
         "Python 3.8 raises",
         "REC 2026-01-12",
@@ -92,18 +94,18 @@ LANGUAGES = [
     ),
     failure(
         ".NET throws",
-        "REC 2026-01-12",
+        "REC 2026-01-12, but for the type of the trace",
         {"errorType": "Exception", "errorMessage": "no good", "stackTrace": ["at A", "at B"]},
     ),
     failure(
         ".NET throws, its trace in one text",
-        "SEEN",
+        "REC 2026-01-12, but for the type of the trace",
         {"errorType": "Exception", "errorMessage": "no good", "stackTrace": "at A\nat B"},
         means=function_failed("Exception", "no good", ("at A", "at B")),
     ),
     failure(
         "Ruby raises",
-        "REC 2026-01-12",
+        "REC 2026-01-12, but for the type of the trace",
         {
             "errorMessage": "no good",
             "errorType": "Function<RuntimeError>",
@@ -117,12 +119,12 @@ LANGUAGES = [
     ),
     failure(
         "the old word for an error",
-        "SEEN",
+        "old documentation",
         {"errorMessage": "no good", "errorType": "Exception"},
         word="Handled",
     ),
-    failure("a body that is no object", "SEEN", "no good", means=function_failed(None, "no good")),
-]  # fmt: skip
+    failure("a body that is no object", "INFER", "no good", means=function_failed(None, "no good")),
+]
 
 
 def _ended(error_type: str, what: str) -> dict[str, Any]:
@@ -147,17 +149,25 @@ PLATFORM = [
         "a timeout until 2024",
         "REC 2024-04-08",
         {"errorMessage": "<when> <id> Task timed out after 1.00 seconds"},
-        means=function_failed(
-            "Sandbox.Timedout", "<when> <id> Task timed out after 1.00 seconds"
-        ),
+        means=function_failed("Sandbox.Timedout", "<when> <id> Task timed out after 1.00 seconds"),
     ),
-    failure("exit in the handler", "REC 2025-11-24", _NO_REASON, Call(handler="leaves", kinds=PROCESS)),
-    failure("sys.exit in the handler", "REC 2025-11-24", _NO_REASON, Call(handler="exits", kinds=BOTH, body=b"0")),
+    failure(
+        "exit in the handler", "REC 2025-11-24", _NO_REASON, Call(handler="leaves", kinds=PROCESS)
+    ),
+    failure(
+        "sys.exit in the handler",
+        "REC 2025-11-24",
+        _NO_REASON,
+        Call(handler="exits", kinds=BOTH, body=b"0"),
+    ),
     failure(
         "exit at the start", "REC 2025-11-24", _NO_REASON, Call(source="import os; os._exit(0)")
     ),
     failure(
-        "sys.exit at the start", "REC 2025-11-24", _NO_REASON, Call(source="import sys; sys.exit(0)")
+        "sys.exit at the start",
+        "REC 2025-11-24",
+        _NO_REASON,
+        Call(source="import sys; sys.exit(0)"),
     ),
     failure(
         "an exit status",
@@ -253,20 +263,30 @@ PLATFORM = [
         },
         Call(handler="says_too_much", kinds=BOTH),
     ),
-    *(
-        failure(f"any type: {name}", "SEEN in the emulator", {"errorType": name, "errorMessage": "any"})
-        for name in (
-            "Runtime.InvalidEntrypoint",
-            "Runtime.InvalidWorkingDir",
-            "Runtime.TruncatedResponse",
-            "Runtime.Unknown",
-            "Function.Unknown",
-            "Sandbox.Failure",
-            "Sandbox.Timeout",
-            "Extension.Crash",
-        )
-    ),
-]  # fmt: skip
+]
+
+# What the service's runtime agent can say beside the above.
+AGENT = [
+    failure(
+        f"any type: {name}", "SEEN in AWS's emulator", {"errorType": name, "errorMessage": "any"}
+    )
+    for name in (
+        "Runtime.InvalidEntrypoint",
+        "Runtime.InvalidWorkingDir",
+        "Runtime.InvalidTaskConfig",
+        "Runtime.TruncatedResponse",
+        "Runtime.InvalidResponseModeHeader",
+        "Runtime.Unknown",
+        "Runtime.InitError",
+        "Function.Unknown",
+        "Sandbox.Failure",
+        "Sandbox.Timeout",
+        "Extension.InitError",
+        "Extension.ExitError",
+        "Extension.Crash",
+        "Extension.LaunchError",
+    )
+]
 
 
 def _spoken(name: str, source: str, log: str, call: Call) -> Vector:
@@ -286,25 +306,25 @@ _SAID = f"{_START}printed\n[INFO]\t<when>\t<id>\tlogged\n"
 LOGS = [
     _spoken(
         "the log of a warm start",
-        "REC 2025-11-24",
+        "REC",
         _SAID + _end(),
         Call(handler="speaks", headers=TAIL, kinds=PROCESS, times=2),
     ),
     _spoken(
         "the log of a cold start",
-        "REC 2025-11-24",
+        "REC",
         _SAID + _end(cold=True),
         Call(handler="speaks", headers=TAIL, kinds=PROCESS),
     ),
     _spoken(
         "the log of a handler that says nothing",
-        "REC 2025-11-24",
+        "REC",
         _START + _end(),
         Call(handler="nothing", headers=TAIL),
     ),
     failure(
         "the log of an error",
-        "REC 2025-11-24",
+        "REC",
         _raised("raises"),
         Call(handler="raises", headers=TAIL, kinds=BOTH, times=2),
         log=f"{_START}[ERROR] Exception: no good\nTraceback (most recent call last):\n"
@@ -321,4 +341,4 @@ LOGS = [
     ),
 ]
 
-FUNCTIONS = [*LANGUAGES, *PLATFORM, *LOGS]
+FUNCTIONS = [*LANGUAGES, *PLATFORM, *AGENT, *LOGS]

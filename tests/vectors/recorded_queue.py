@@ -61,7 +61,7 @@ _FAILED = {
 RECORDS = [
     QueueVector(
         name="success",
-        source="REC 2025-11-24",
+        source="REC 2025-11-24..27",
         handler="echo",
         receiver="on_success",
         expected=_record(
@@ -73,34 +73,34 @@ RECORDS = [
     ),
     QueueVector(
         name="three runs that failed",
-        source="REC 2025-11-24",
+        source="REC 2025-11-24..27",
         handler="raises",
         expected=_record("RetriesExhausted", 3, **_FAILED),
     ),
     QueueVector(
         name="the only run failed",
-        source="REC 2025-11-24",
+        source="REC 2025-11-24..27",
         handler="raises",
         config={"maximum_retry_attempts": 0},
         expected=_record("RetriesExhausted", 1, **_FAILED),
     ),
     QueueVector(
         name="too old after a run",
-        source="REC 2025-11-24",
+        source="REC 2025-11-24..27",
         handler="raises",
         config={"maximum_event_age": 60},
         expected=_record("EventAgeExceeded", 1, **_FAILED),
     ),
     QueueVector(
         name="a reserve of 0",
-        source="REC 2025-11-27",
+        source="REC 2025-11-24..27",
         handler="echo",
         options={"reserved_concurrency": 0},
         expected=_record("ZeroReservedConcurrency", 0),
     ),
     QueueVector(
         name="a dead letter",
-        source="REC 2025-11-24",
+        source="REC 2025-11-24..27",
         handler="raises",
         receiver="dead_letter",
         expected={

@@ -27,8 +27,9 @@ from asyncinvoke.local import event_stream
 from asyncinvoke.policy.classify import CODES
 from asyncinvoke.testing import Answer, FaultEndpoint, InstantClock, Streamed
 
-from .recorded import REFUSALS, SUCCESSES
+from .recorded import SUCCESSES
 from .recorded_functions import FUNCTIONS
+from .recorded_refusals import REFUSALS
 from .recorded_streams import STREAMS, StreamVector
 from .vector import REQUEST_ID, Meaning, Vector, filled
 

@@ -170,8 +170,8 @@ class Vector:
     name: str
     """What it is."""
     source: str
-    """Where it is from: REC(orded from AWS) and the day, SEEN by users, or RAN in AWS's runtime;
-    INFER for what follows from others."""
+    """Where it is from: REC, recorded from AWS, on that day if it is known; SEEN by users; RAN in
+    AWS's runtime; MODEL, the service's own; INFER, from others."""
     status: int
     """The HTTP status."""
     headers: Mapping[str, str]
