@@ -28,8 +28,15 @@ TOO_LARGE_STATUS = 413
 TOO_LARGE_TYPE = "User"
 BAD_CLIENT_CONTEXT = "Client context must be a valid Base64-encoded JSON object."
 INTERNAL_ERROR = "The service encountered an internal error."
+INTERNAL_ERROR_TYPE = "Service"
 UNKNOWN_OPERATION = "UnknownOperationException"
 CALLER_THROTTLED = "Rate exceeded"  # as other operations of the service say it
+OTHER_THROTTLED = "Rate Exceeded."  # as it is said of the reserved concurrency
+
+_THROTTLED = {
+    ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED: "Rate Exceeded.",
+    ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED: CALLER_THROTTLED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +101,7 @@ def dry_run(request_id: str, trace_id: str) -> Answer:
 
 def throttled(request_id: str, reason: ThrottleReason) -> Answer:
     """Answer 429. AWS sends no `Retry-After` with it."""
-    by_caller = reason is ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED
-    message = CALLER_THROTTLED if by_caller else "Rate Exceeded."
+    message = _THROTTLED.get(reason, OTHER_THROTTLED)
     body = {"Reason": reason.value, "Type": "User", "message": message}
     return error(request_id, 429, "TooManyRequestsException", body, reason)
 
@@ -167,7 +173,7 @@ def conflict(request_id: str, why: str) -> Answer:
 
 def internal_error(request_id: str) -> Answer:
     """Answer 500: the endpoint could not run the handler at all."""
-    body = {"Type": "Service", "Message": INTERNAL_ERROR}
+    body = {"Type": INTERNAL_ERROR_TYPE, "Message": INTERNAL_ERROR}
     return error(request_id, 500, "ServiceException", body)
 
 

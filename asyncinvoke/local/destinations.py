@@ -2,10 +2,10 @@
 
 import inspect
 import json
-import time
 from pathlib import Path
 from typing import Any
 
+from asyncinvoke.local import logs
 from asyncinvoke.local.event_config import Destination
 from asyncinvoke.local.execution import Invocation, Result
 from asyncinvoke.local.names import LATEST
@@ -26,12 +26,10 @@ def record(
         runs: How often it ran.
         result: How its last run ended; None if it never ran.
     """
-    now = time.time()
-    clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
     arn = invocation.arn
     made = {
         "version": "1.0",
-        "timestamp": f"{clock}.{int(now % 1 * 1000):03}Z",
+        "timestamp": logs.timestamp(),
         "requestContext": {
             "requestId": invocation.request_id,
             "functionArn": arn if invocation.is_qualified else f"{arn}:{LATEST}",

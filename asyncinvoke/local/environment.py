@@ -188,10 +188,17 @@ class Environment:
         return self._memory is not None and self._memory.check()
 
     def _exited(self, status: int) -> None:
-        payload = function_errors.exited(self._request_id, status)
-        is_over = self._memory is not None and self._memory.is_over
-        error_type = "Runtime.OutOfMemory" if is_over else "Runtime.ExitError"
-        report = f"Status: error\tError Type: {error_type}"
+        if status == -signal.SIGSEGV and not self._is_ready:
+            # Recorded: the service has nothing to say of it until the function's time is up.
+            self._scope.deadline -= INIT_LIMIT
+            return
+        if self._memory is not None and self._memory.is_over:
+            payload = function_errors.out_of_memory(self._request_id)
+            error_type = "Runtime.OutOfMemory"
+        else:
+            payload = function_errors.exited(self._request_id, status)
+            error_type = "Runtime.ExitError"
+        report = logs.ERROR_STATUS.format(error_type)
         self._settle(_Ending(payload=payload, status=report, is_final=True))
 
     def _settle(self, ending: _Ending) -> None:

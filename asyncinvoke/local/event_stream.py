@@ -12,6 +12,9 @@ from collections.abc import Mapping
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
 """The `Content-Type` of an answer that is made of frames."""
 
+# Never recorded from AWS, so chosen here; correct them in this one place.
+EXCEPTION_MESSAGE_KEY = "message"
+
 _TEXT = 7  # the type of a header value: text with a length of two bytes
 
 
@@ -68,7 +71,7 @@ def exception(code: str, message: str) -> bytes:
             ":content-type": "application/json",
             ":message-type": "exception",
         },
-        json.dumps({"message": message}, separators=(",", ":")).encode(),
+        json.dumps({EXCEPTION_MESSAGE_KEY: message}, separators=(",", ":")).encode(),
     )
 
 

@@ -13,6 +13,7 @@ from asyncinvoke.local.answers import Answer
 from asyncinvoke.local.names import LATEST
 from asyncinvoke.local.steps import Answer as Scripted
 from asyncinvoke.local.steps import Close, Raw, Reset, Stall, Step, Streamed, Truncated
+from asyncinvoke.local.streaming import has_failed, last_frame
 
 LOOK = 0.02
 """How often a silent connection is looked at for a client that went away, in seconds."""
@@ -35,18 +36,13 @@ class CollectedOutput:
         """Give the answer whose body is made of frames; errors before a stream stay as they are."""
         if answer.status != 200:
             return answer
-        error = answer.headers.pop("X-Amz-Function-Error", None)
-        pieces = self.pieces or ([answer.body] if error is None and answer.body else [])
-        complete = event_stream.invoke_complete(
-            error_code=error,
-            error_details=None if error is None else answer.body.decode(errors="replace"),
-            log_result=answer.headers.pop("X-Amz-Log-Result", None),
-        )
-        return Answer(
-            status=200,
-            headers={**answer.headers, "Content-Type": event_stream.CONTENT_TYPE},
-            body=b"".join([*map(event_stream.payload_chunk, pieces), complete]),
-        )
+        pieces = self.pieces or ([answer.body] if answer.body and not has_failed(answer) else [])
+        frames = [*map(event_stream.payload_chunk, pieces), last_frame(answer)]
+        headers = {**answer.headers, "Content-Type": event_stream.CONTENT_TYPE}
+        # What they say of a whole answer is in the last frame.
+        for name in ("X-Amz-Function-Error", "X-Amz-Log-Result"):
+            headers.pop(name, None)
+        return Answer(status=200, headers=headers, body=b"".join(frames))
 
 
 def answer_of(step: Step, request_id: str) -> Answer | None:

@@ -15,6 +15,10 @@ UNHANDLED = "Unhandled"
 RESPONSE_LIMIT = 6_291_556
 """Largest answer of a handler, in bytes (AWS's own error text)."""
 
+# Never recorded from AWS, so chosen here; correct them in this one place.
+OUT_OF_MEMORY_TYPE = "Runtime.ExitError"  # seen; of newer functions only the type is known
+OUT_OF_MEMORY = "signal: killed"
+
 
 def timed_out(request_id: str, seconds: float) -> bytes:
     """The handler ran longer than its timeout."""
@@ -34,7 +38,12 @@ def exited(request_id: str, status: int) -> bytes:
         cause = f"with error: exit status {status}"
     else:
         cause = f"with error: signal: {_signal_text(-status)}"
-    return _body("Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited {cause}")
+    return _ended("Runtime.ExitError", request_id, cause)
+
+
+def out_of_memory(request_id: str) -> bytes:
+    """The process was killed because it used more than its memory."""
+    return _ended(OUT_OF_MEMORY_TYPE, request_id, f"with error: {OUT_OF_MEMORY}")
 
 
 def response_too_large(limit: int = RESPONSE_LIMIT) -> bytes:
@@ -64,6 +73,10 @@ def raised(
 def stack_trace(frames: TracebackType | None) -> list[str]:
     """Format a traceback as the Python runtime does: one string for each frame."""
     return traceback.format_list(traceback.extract_tb(frames))
+
+
+def _ended(error_type: str, request_id: str, cause: str) -> bytes:
+    return _body(error_type, f"RequestId: {request_id} Error: Runtime exited {cause}")
 
 
 def _body(error_type: str, message: str) -> bytes:

@@ -25,6 +25,9 @@ from asyncinvoke.local.yielding import (
     write_all,
 )
 
+# Never recorded from AWS, so chosen here; correct them in this one place.
+STREAM_TOO_LARGE = function_errors.response_too_large(STREAM_LIMIT)  # as for a whole answer
+
 # AWS's runtime escapes non-ASCII characters up to Python 3.11 and no longer from 3.12 on.
 _ENSURE_ASCII = sys.version_info < (3, 12)
 
@@ -100,7 +103,7 @@ class InProcess:
         except UnwritableError as error:
             return _unmarshalled(request_id, error)
         except TooLargeError:
-            return _failed(function_errors.response_too_large(STREAM_LIMIT)), b""
+            return _failed(STREAM_TOO_LARGE), b""
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():

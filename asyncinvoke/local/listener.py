@@ -23,6 +23,12 @@ SHUTDOWN_GRACE = 1.0
 RequestHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
+class _Request(web.BaseRequest):
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        # Lambda does not say what serves it, and aiohttp would.
+        response.headers.popall("Server", None)
+
+
 def open_socket(port: int = 0, host: str = LOOPBACK) -> socket.socket:
     """Bind a port; 0 takes a free one.
 
@@ -42,6 +48,11 @@ async def listen(handler: RequestHandler, sock: socket.socket) -> AsyncIterator[
     """Serve on a socket until the block is left, which cancels running requests; give the port."""
     running: set[asyncio.Task[Any]] = set()
 
+    loop = asyncio.get_running_loop()
+
+    def new_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> _Request:
+        return _Request(message, payload, protocol, writer, task, loop)
+
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         running.add(request.task)
         try:
@@ -52,9 +63,13 @@ async def listen(handler: RequestHandler, sock: socket.socket) -> AsyncIterator[
             running.discard(request.task)
 
     server = web.Server(
-        handle, access_log=None, max_field_size=MAX_HEADER, max_line_size=MAX_HEADER
+        handle,
+        request_factory=new_request,
+        access_log=None,
+        max_field_size=MAX_HEADER,
+        max_line_size=MAX_HEADER,
     )
-    listening = await asyncio.get_running_loop().create_server(server, sock=sock, backlog=BACKLOG)
+    listening = await loop.create_server(server, sock=sock, backlog=BACKLOG)
     try:
         yield sock.getsockname()[1]
     finally:

@@ -19,6 +19,9 @@ NAME_PATTERN = (
 QUALIFIER_PATTERN = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"
 """`NumericLatestPublishedOrAliasQualifier` of the same model."""
 
+# Never recorded from AWS, so chosen here; correct them in this one place.
+ENUM_RULE = "Member must satisfy enum value set: [{}]"  # as other operations say it
+
 MAX_NAME_LENGTH = 256
 MAX_QUALIFIER_LENGTH = 128
 
@@ -71,7 +74,7 @@ def faults(name: str, qualifier: str | None) -> list[str]:
 
 def not_one_of(value: str, member: str, allowed: tuple[str, ...]) -> str:
     """Give the text of the constraint that an enum member breaks."""
-    return _broken(value, member, f"Member must satisfy enum value set: [{', '.join(allowed)}]")
+    return _broken(value, member, ENUM_RULE.format(", ".join(allowed)))
 
 
 def missing(member: str) -> str:

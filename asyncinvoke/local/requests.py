@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from asyncinvoke.local import answers, names
+from asyncinvoke.local import answers, json_faults, names
 from asyncinvoke.local.answers import Answer
 from asyncinvoke.local.execution import Invocation
 from asyncinvoke.local.names import FunctionName
@@ -95,7 +95,7 @@ def check(
     try:
         event = _decode(request.body)
     except (ValueError, RecursionError) as error:
-        return answers.bad_json(request_id, str(error))
+        return answers.bad_json(request_id, json_faults.describe(request.body, error))
     try:
         client_context = _client_context(request.client_context)
     except ValueError:

@@ -9,6 +9,22 @@ from asyncinvoke.local.answers import Answer
 
 # Never recorded from AWS, so chosen here; correct them in this one place.
 LARGEST_CHUNK = 1_048_576  # bytes of one piece that go into one PayloadChunk
+ERROR_CODE = "Unhandled"  # of an InvokeComplete whose details are the body of the error
+
+
+def has_failed(answer: Answer) -> bool:
+    """Tell whether what an Invoke would have answered is a function error."""
+    return "X-Amz-Function-Error" in answer.headers
+
+
+def last_frame(answer: Answer) -> bytes:
+    """Give the frame that ends a stream, by what an Invoke would have answered."""
+    failed = has_failed(answer)
+    return event_stream.invoke_complete(
+        error_code=ERROR_CODE if failed else None,
+        error_details=answer.body.decode(errors="replace") if failed else None,
+        log_result=answer.headers.get("X-Amz-Log-Result"),
+    )
 
 
 class StreamedAnswer:
@@ -37,16 +53,9 @@ class StreamedAnswer:
         """
         if self._head is None or answer.status != 200:
             return None
-        error = answer.headers.get("X-Amz-Function-Error")
-        if error is None and answer.body:
+        if answer.body and not has_failed(answer):
             await self.write(answer.body)
-        await self._send(
-            event_stream.invoke_complete(
-                error_code=error,
-                error_details=None if error is None else answer.body.decode(errors="replace"),
-                log_result=answer.headers.get("X-Amz-Log-Result"),
-            )
-        )
+        await self._send(last_frame(answer))
         response = await self._open()
         with contextlib.suppress(ConnectionError):
             await response.write_eof()

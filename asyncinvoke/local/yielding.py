@@ -11,6 +11,9 @@ from asyncinvoke.local.threads import Threads
 STREAM_LIMIT = 209_715_200
 """Largest answer that is streamed, in bytes (AWS's quota of 200 MB)."""
 
+# Never recorded from AWS, so chosen here; correct them in this one place.
+UNWRITABLE = "Object of type {} is no bytes and no str"
+
 LAST_WORDS = 1.0
 """Seconds that a handler which is closed early has for its `finally`."""
 
@@ -62,9 +65,7 @@ async def write_all(pieces: Pieces, write: Write, *, limit: int) -> None:
         while (item := await pieces.next()) is not _END:
             piece = item.encode() if isinstance(item, str) else item
             if not isinstance(piece, bytes):
-                raise UnwritableError(
-                    f"Object of type {type(item).__name__} is no bytes and no str"
-                )
+                raise UnwritableError(UNWRITABLE.format(type(item).__name__))
             size += len(piece)
             if size > limit:
                 raise TooLargeError

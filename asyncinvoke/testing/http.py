@@ -79,7 +79,8 @@ def format_answer(answer: Answer) -> bytes:
         phrase = "Unknown"
     headers = {
         "x-amzn-RequestId": str(uuid.uuid4()),
-        "X-Amz-Executed-Version": "$LATEST",
+        # Only what ran has a version.
+        **({"X-Amz-Executed-Version": "$LATEST"} if answer.status_code == HTTPStatus.OK else {}),
         "Content-Length": str(len(answer.payload)),
         **answer.headers,
     }

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
-import botocore.session
 import pytest
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
@@ -27,7 +26,6 @@ from asyncinvoke import (
     ThrottleReason,
     TransportError,
 )
-from asyncinvoke.policy.classify import CODES
 from asyncinvoke.testing import (
     Answer,
     Close,
@@ -296,35 +294,6 @@ def test_asyncio_and_trio_and_both_transports_behave_alike() -> None:
         for backend in ("asyncio", "trio")
     ]
     assert all(table == tables[0] for table in tables)
-
-
-@pytest.mark.anyio
-async def test_every_error_of_the_service_model_arrives_as_its_own_kind(
-    transport: str,
-) -> None:
-    model = botocore.session.get_session().get_service_model("lambda")
-    shapes = model.operation_model("Invoke").error_shapes
-    types = {
-        "throttled": ThrottledError,
-        "not_ready": NotReadyError,
-        "service": ServiceError,
-        "rejected": RejectedError,
-    }
-    assert len(shapes) > 40
-    async with (
-        FaultEndpoint() as endpoint,
-        open_invoker(endpoint.url, transport=transport) as invoker,
-    ):
-        for shape in shapes:
-            kind, delivery = CODES[shape.name]
-            endpoint.script(
-                shape.name, *[error(shape.metadata["error"]["httpStatusCode"], shape.name)] * 3
-            )
-            with pytest.raises(InvocationError) as raised:
-                await invoker.invoke(shape.name)
-            assert type(raised.value) is types[kind]
-            assert (raised.value.code, raised.value.delivery) == (shape.name, delivery)
-            assert len(raised.value.attempts) == endpoint.deliveries(shape.name)
 
 
 @contextlib.contextmanager

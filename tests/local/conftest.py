@@ -60,17 +60,9 @@ def leave(event, context):
     os._exit(event)
 
 
-def kill(event, context):
-    os.kill(os.getpid(), event)
-
-
 def pause(event, context):
     time.sleep(event)
     return os.getpid()
-
-
-def unserializable(event, context):
-    return {1}
 
 
 def letters(event, context):

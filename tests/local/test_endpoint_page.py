@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from asyncinvoke.local import answers, destinations
+import asyncinvoke.local
 
+HOME = Path(asyncinvoke.local.__file__).parent
 PAGE = (Path(__file__).parents[2] / "docs" / "endpoint.md").read_text()
 WHOLE, *PARTS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
@@ -62,18 +63,27 @@ def test_every_other_example_runs_inside_its_blocks(part: str, tmp_path: Path) -
     run(AROUND.format(part=textwrap.indent(part, " " * 12)), tmp_path)
 
 
-@pytest.mark.parametrize("module", [answers, destinations])
-def test_every_choice_that_was_never_recorded_is_on_the_page(module: object) -> None:
-    source = Path(str(getattr(module, "__file__", ""))).read_text()
-    chosen = source.partition("# Never recorded from AWS")[2].partition("\n\n")[0]
-    names = re.findall(r"^([A-Z_]+) = ", chosen, re.MULTILINE)
-    assert names
-    for name in names:
-        assert f"`{name}`" in PAGE
+def choices() -> list[str]:
+    """Give the names of all choices: those under the comment, in whatever module."""
+    names = []
+    for path in sorted(HOME.rglob("*.py")):
+        for block in path.read_text().split("# Never recorded from AWS")[1:]:
+            chosen = re.findall(r"^([A-Z_]+) = ", block.partition("\n\n")[0], re.MULTILINE)
+            assert chosen, f"{path.name} names no choice"
+            names += chosen
+    return names
+
+
+def test_every_choice_that_was_never_recorded_is_on_the_page_and_nothing_else() -> None:
+    table = PAGE.partition("| name | what |\n|---|---|\n")[2].partition("\n\n")[0]
+    listed = [
+        name for row in table.splitlines() for name in re.findall("`(\\w+)`", row.split("|")[1])
+    ]
+    assert sorted(choices()) == sorted(listed)
 
 
 def test_the_conditions_of_the_page_are_those_of_the_queue() -> None:
-    queue = Path(str(answers.__file__)).with_name("event_queue.py").read_text()
+    queue = (HOME / "event_queue.py").read_text()
     calls = [node for node in ast.walk(ast.parse(queue)) if isinstance(node, ast.Call)]
     ends = [call for call in calls if ast.unparse(call.func) == "self._end"]
     conditions = {ast.literal_eval(call.args[1]) for call in ends}

@@ -109,99 +109,23 @@ async def test_the_tail_has_what_the_process_wrote(
     assert "x-amz-log-result" not in (await invoke("speak")).headers
 
 
-async def test_an_error_is_the_runtimes_own(
-    local: LocalLambda, invoke: Any, handlers: Path
-) -> None:
-    local.function("fail", "handlers:fail", directory=handlers)
-    reply = await invoke("fail", Log_Type="Tail")
-    body = reply.json()
-    assert (reply.status, reply.headers["x-amz-function-error"]) == (200, "Unhandled")
-    assert (body["errorMessage"], body["errorType"]) == ("no good", "ValueError")
-    assert body["requestId"] == reply.headers["x-amzn-requestid"]
-    assert "in fail\n" in body["stackTrace"][0]
-    assert "[ERROR] ValueError: no good\nTraceback (most recent call last):\n" in reply.log
-
-
-@pytest.mark.parametrize(
-    ("source", "body"),
-    [
-        (
-            "import nowhere",
-            {
-                "errorMessage": "Unable to import module 'broken': No module named 'nowhere'",
-                "errorType": "Runtime.ImportModuleError",
-                "requestId": "",
-                "stackTrace": [],
-            },
-        ),
-        (
-            "other = 1",
-            {
-                "errorMessage": "Handler 'handler' missing on module 'broken'",
-                "errorType": "Runtime.HandlerNotFound",
-                "requestId": "",
-                "stackTrace": [],
-            },
-        ),
-        (
-            "def x(:",
-            {
-                "errorMessage": "Syntax error in module 'broken': invalid syntax (broken.py, line 1)",
-                "errorType": "Runtime.UserCodeSyntaxError",
-                "requestId": "",
-            },
-        ),
-        (
-            "raise Exception('Runtime startup fails')",
-            {
-                "errorMessage": "Runtime startup fails",
-                "errorType": "Exception",
-                "requestId": "",
-            },
-        ),
-        (
-            "import os; os._exit(0)",
-            {
-                "errorType": "Runtime.ExitError",
-                "errorMessage": "RequestId: {id} Error: Runtime exited without providing a reason",
-            },
-        ),
-    ],
-)
-async def test_a_function_that_cannot_start_says_why_and_is_started_anew(
-    local: LocalLambda, invoke: Any, tmp_path: Path, source: str, body: dict[str, Any]
+@pytest.mark.parametrize("source", ["import nowhere", "def x(:", "import os; os._exit(0)"])
+async def test_a_function_that_cannot_start_is_started_anew(
+    local: LocalLambda, invoke: Any, tmp_path: Path, source: str
 ) -> None:
     module = tmp_path / "broken.py"
     module.write_text(source)
     local.function("broken", f"{module}:handler")
-    reply = await invoke("broken")
-    assert (reply.status, reply.headers["x-amz-function-error"]) == (200, "Unhandled")
-    if "{id}" in body["errorMessage"]:
-        body["errorMessage"] = body["errorMessage"].format(id=reply.headers["x-amzn-requestid"])
-    assert body.items() <= reply.json().items()
+    assert (await invoke("broken")).headers["x-amz-function-error"] == "Unhandled"
     module.write_text("def handler(event, context): return 'mended'  # longer")
     assert (await invoke("broken")).json() == "mended"
 
 
-@pytest.mark.parametrize(
-    ("handler", "event", "cause"),
-    [
-        ("leave", b"0", "without providing a reason"),
-        ("leave", b"127", "with error: exit status 127"),
-        ("kill", str(int(signal.SIGKILL)).encode(), "with error: signal: killed"),
-    ],
-)
-async def test_a_process_that_dies_is_an_exit_error(
-    local: LocalLambda, invoke: Any, handlers: Path, handler: str, event: bytes, cause: str
+async def test_the_log_says_that_a_process_died(
+    local: LocalLambda, invoke: Any, handlers: Path
 ) -> None:
-    local.function("die", f"handlers:{handler}", directory=handlers)
-    reply = await invoke("die", event, Log_Type="Tail")
-    request_id = reply.headers["x-amzn-requestid"]
-    assert (reply.status, reply.headers["x-amz-function-error"]) == (200, "Unhandled")
-    assert reply.json() == {
-        "errorType": "Runtime.ExitError",
-        "errorMessage": f"RequestId: {request_id} Error: Runtime exited {cause}",
-    }
+    local.function("die", "handlers:leave", directory=handlers)
+    reply = await invoke("die", b"3", Log_Type="Tail")
     assert reply.log.endswith("\tStatus: error\tError Type: Runtime.ExitError\n")
 
 
@@ -236,36 +160,24 @@ async def test_a_process_is_killed_at_the_timeout_and_replaced(
     local.function("pause", "handlers:pause", directory=handlers, timeout=0.3)
     before = (await invoke("pause", b"0")).json()
     reply = await invoke("pause", b"20", Log_Type="Tail")
-    request_id = reply.headers["x-amzn-requestid"]
-    assert reply.json() == {
-        "errorType": "Sandbox.Timedout",
-        "errorMessage": f"RequestId: {request_id} Error: Task timed out after 0.30 seconds",
-    }
+    assert reply.json()["errorType"] == "Sandbox.Timedout"
     assert reply.log.endswith("\tStatus: timeout\n")
     assert not is_running(before)
     after = (await invoke("pause", b"0")).json()
     assert after != before
 
 
-async def test_answers_have_a_largest_size_and_must_be_json(
+async def test_an_answer_of_any_size_leaves_its_process_alive(
     local: LocalLambda, invoke: Any, handlers: Path
 ) -> None:
     local.function("letters", "handlers:letters", directory=handlers)
-    local.function("set", "handlers:unserializable", directory=handlers)
     assert len((await invoke("letters", str(6 * 1024 * 1024))).json()) == 6 * 1024 * 1024
-    assert (await invoke("letters", b"6291555")).json() == {
-        "errorMessage": "Response payload size exceeded maximum allowed payload size "
-        "(6291556 bytes).",
-        "errorType": "Function.ResponseSizeTooLarge",
-    }
-    reply = await invoke("set")
-    assert reply.json() == {
-        "errorMessage": "Unable to marshal response: Object of type set is not JSON serializable",
-        "errorType": "Runtime.MarshalError",
-        "requestId": reply.headers["x-amzn-requestid"],
-        "stackTrace": [],
-    }
-    assert local.statistics().cold_starts == 2
+    assert (await invoke("letters", b"6291554")).json() == "x" * 6_291_554
+    assert (await invoke("letters", b"6291555")).json()["errorType"] == (
+        "Function.ResponseSizeTooLarge"
+    )
+    assert (await invoke("letters", b"1")).json() == "x"
+    assert local.statistics().cold_starts == 1
 
 
 async def test_events_run_in_processes_too(
