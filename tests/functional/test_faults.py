@@ -268,24 +268,37 @@ async def test_what_may_have_run_is_not_run_again_unless_the_caller_allows_it(
 def test_asyncio_and_trio_and_both_transports_behave_alike() -> None:
     async def table(transport: str) -> dict[tuple[str, bool], tuple[object, ...]]:
         seen: dict[tuple[str, bool], tuple[object, ...]] = {}
-        async with FaultEndpoint() as endpoint:
+
+        async def look(invoker: Invoker, name: str, idempotent: bool, function: str) -> None:
+            raised = await fail(endpoint, invoker, CASES[name], function)
+            seen[name, idempotent] = (
+                type(raised),
+                raised.code,
+                raised.status_code,
+                raised.delivery,
+                raised.gave_up,
+                raised.retry_after,
+                endpoint.deliveries(function),
+                [(a.number, a.kind, a.code, a.reason) for a in raised.attempts],
+            )
+
+        async with (
+            FaultEndpoint() as endpoint,
+            contextlib.AsyncExitStack() as stack,
+            anyio.create_task_group() as tasks,
+        ):
             for idempotent in (False, True):
-                async with open_invoker(
-                    endpoint.url, transport=transport, idempotent=idempotent
-                ) as invoker:
-                    for number, (name, case) in enumerate(CASES.items()):
-                        function = f"f{number}-{idempotent}"
-                        raised = await fail(endpoint, invoker, case, function)
-                        seen[name, idempotent] = (
-                            type(raised),
-                            raised.code,
-                            raised.status_code,
-                            raised.delivery,
-                            raised.gave_up,
-                            raised.retry_after,
-                            endpoint.deliveries(function),
-                            [(a.number, a.kind, a.code, a.reason) for a in raised.attempts],
-                        )
+                # One that moves would let those that are throttled slow the others down.
+                invoker = await stack.enter_async_context(
+                    open_invoker(
+                        endpoint.url,
+                        transport=transport,
+                        idempotent=idempotent,
+                        limit=FixedLimit(100),
+                    )
+                )
+                for number, name in enumerate(CASES):
+                    tasks.start_soon(look, invoker, name, idempotent, f"f{number}-{idempotent}")
         return seen
 
     tables = [
@@ -294,6 +307,7 @@ def test_asyncio_and_trio_and_both_transports_behave_alike() -> None:
         for backend in ("asyncio", "trio")
     ]
     assert all(table == tables[0] for table in tables)
+    assert len(tables[0]) == 2 * len(CASES)
 
 
 @contextlib.contextmanager
