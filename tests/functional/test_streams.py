@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 
 import anyio
 import pytest
+from aiobotocore.session import AioSession
 from tenacity import stop_after_attempt, wait_none
 
 import asyncinvoke
@@ -48,6 +49,7 @@ pytestmark = pytest.mark.anyio
 ONE = event_stream.payload_chunk(b"one")
 END = event_stream.invoke_complete()
 DAMAGED = ONE[:-6] + bytes([ONE[-6] ^ 1]) + ONE[-5:]
+SESSION = AioSession()  # keeps the service model, which is slow to read
 DETAILS = {"errorType": "Busy", "errorMessage": "come back", "stackTrace": ["line 1"]}
 
 
@@ -60,6 +62,7 @@ async def endpoint() -> AsyncIterator[FaultEndpoint]:
 @pytest.fixture
 async def invoker(endpoint: FaultEndpoint, transport: str) -> AsyncIterator[Invoker]:
     async with Invoker(
+        session=SESSION,
         endpoint_url=endpoint.url,
         limit=FixedLimit(2),
         transport=transport,  # type: ignore[arg-type]

@@ -188,7 +188,7 @@ async def test_two_processes_on_one_limit_both_get_on_and_nothing_runs_twice() -
         when_the_first_was_done = endpoint.counts()["executions"]
         assert [client.communicate()[0] for client in clients] == ["done\n"] * 2
         there = endpoint.counts()
-    # The other was not starved meanwhile; how fair it is, `benchmarks.ceilings` measures.
-    assert when_the_first_was_done >= 1.1 * items
+    # The other got on meanwhile; how fair it is, `benchmarks.ceilings` measures.
+    assert when_the_first_was_done > items
     assert (there["executions"], there["repeated"]) == (2 * items, 0)
     assert 0 < there["throttled"] <= 0.2 * there["executions"]

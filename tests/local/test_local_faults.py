@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import anyio
 import boto3
 import pytest
+from aiobotocore.session import AioSession
 from anyio import to_thread
 from botocore.config import Config
 from tenacity import stop_after_attempt, wait_none
@@ -45,6 +46,7 @@ from asyncinvoke.testing import (
 
 pytestmark = pytest.mark.anyio
 
+SESSION = AioSession()  # keeps the service model, which is slow to read
 BREAKS: list[Step] = [
     Reset(),
     Close(),
@@ -66,7 +68,7 @@ async def local() -> AsyncIterator[LocalLambda]:
 
 @pytest.fixture
 async def invoker(local: LocalLambda) -> AsyncIterator[Invoker]:
-    async with Invoker(endpoint_url=local.url, clock=InstantClock()) as invoker:
+    async with Invoker(session=SESSION, endpoint_url=local.url, clock=InstantClock()) as invoker:
         yield invoker
 
 
@@ -244,7 +246,7 @@ async def test_silence_ends_when_the_client_goes_away_or_the_endpoint_closes() -
         local.function("echo", echo)
         local.fault(Stall(), count=2)
         async with (
-            Invoker(endpoint_url=local.url) as invoker,
+            Invoker(session=SESSION, endpoint_url=local.url) as invoker,
             anyio.create_task_group() as group,
         ):
             with anyio.move_on_after(0.2):
@@ -268,7 +270,7 @@ async def test_a_listener_is_told_what_was_sent(invoker: Invoker) -> None:
         local.function("echo", echo)
         local.fault(Close(), count=1, after_run=True)
         local.fault(function_error(), count=1)
-        async with Invoker(endpoint_url=local.url) as invoker:
+        async with Invoker(session=SESSION, endpoint_url=local.url) as invoker:
             with pytest.raises(TransportError):
                 await invoker.send_event("echo", 1)
             with pytest.raises(FunctionError):
@@ -307,7 +309,7 @@ async def test_requests_are_kept_as_they_were_asked(local: LocalLambda, invoker:
 async def test_only_the_latest_requests_are_kept() -> None:
     async with LocalLambda(keep_requests=2) as local:
         local.function("echo", echo)
-        async with Invoker(endpoint_url=local.url) as invoker:
+        async with Invoker(session=SESSION, endpoint_url=local.url) as invoker:
             for number in range(3):
                 await invoker.invoke("echo", number)
     assert [each.json() for each in local.requests] == [1, 2]
