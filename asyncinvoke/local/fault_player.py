@@ -4,12 +4,12 @@ import asyncio
 import math
 import socket
 import struct
-import uuid
 
 from aiohttp import HttpVersion11, web
 
 from asyncinvoke.local import event_stream
 from asyncinvoke.local.answers import Answer
+from asyncinvoke.local.http_edge import respond
 from asyncinvoke.local.names import LATEST
 from asyncinvoke.local.steps import Answer as Scripted
 from asyncinvoke.local.steps import Close, Raw, Reset, Stall, Step, Streamed, Truncated
@@ -45,35 +45,54 @@ class CollectedOutput:
         return Answer(status=200, headers=headers, body=b"".join(frames))
 
 
-def answer_of(step: Step, request_id: str) -> Answer | None:
-    """Give the whole answer that a step is, if it is one."""
-    if not isinstance(step, Scripted):
-        return None
+def answer_of(step: Step, request_id: str, real: Answer | None) -> Answer | None:
+    """Give the answer that is sent, as a whole, in part or only its head; None if there is none.
+
+    Args:
+        step: What happens.
+        request_id: The answer's.
+        real: What the service answers, if it was asked; `Truncated` cuts it.
+    """
     headers = {"x-amzn-RequestId": request_id}
-    if step.status_code == 200:
-        headers["X-Amz-Executed-Version"] = LATEST
-    return Answer(status=step.status_code, headers={**headers, **step.headers}, body=step.payload)
+    match step:
+        case Scripted():
+            if step.status_code == 200:
+                headers["X-Amz-Executed-Version"] = LATEST
+            headers |= step.headers
+            return Answer(status=step.status_code, headers=headers, body=step.payload)
+        case Truncated():
+            return real or answer_of(step.answer, request_id, None)
+        case Streamed():
+            headers |= {
+                "Content-Type": event_stream.CONTENT_TYPE,
+                "X-Amz-Executed-Version": LATEST,
+            }
+            return Answer(status=200, headers={**headers, **step.headers}, body=b"")
+        case _:
+            return None
 
 
-async def play(request: web.BaseRequest, step: Step, real: Answer | None) -> web.StreamResponse:
+async def play(request: web.BaseRequest, step: Step, answer: Answer | None) -> web.StreamResponse:
     """Do to a request what a step says; the connection is broken afterwards, if that is the step.
 
     Args:
         request: What arrived.
-        step: Any step but a whole answer.
-        real: What the service answers, if it was asked; `Truncated` cuts it.
+        step: What happens.
+        answer: What `answer_of` gave for it.
     """
     transport = request.transport
     if transport is None:  # the client went away by itself
         return web.Response(status=400)
+    if answer is not None:
+        match step:
+            case Truncated():
+                await _send_part(request, answer, step.sent)
+                transport.close()
+            case Streamed():
+                return await _send_stream(request, transport, step, answer)
+            case _:
+                return _send_whole(request, answer)
     match step:
-        case Truncated():
-            scripted = answer_of(step.answer, str(uuid.uuid4()))
-            assert scripted is not None  # noqa: S101  # an answer is one
-            await _send_part(request, real or scripted, step.sent)
-            transport.close()
-        case Streamed():
-            return await _send_stream(request, transport, step)
         case Raw():
             transport.write(step.sent)
             transport.close()
@@ -90,6 +109,16 @@ async def play(request: web.BaseRequest, step: Step, real: Answer | None) -> web
     return web.Response(status=400)
 
 
+def _send_whole(request: web.BaseRequest, answer: Answer) -> web.Response:
+    connection = {name.lower(): value for name, value in answer.headers.items()}.get("connection")
+    response = respond(request, answer)
+    if connection is not None:
+        response.headers["Connection"] = connection
+        if connection.lower() == "close":
+            response.force_close()
+    return response
+
+
 async def _send_part(request: web.BaseRequest, answer: Answer, sent: int) -> None:
     response = web.StreamResponse(status=answer.status, headers=answer.headers)
     # An answer that is too short to be cut promises more than it has.
@@ -99,15 +128,9 @@ async def _send_part(request: web.BaseRequest, answer: Answer, sent: int) -> Non
 
 
 async def _send_stream(
-    request: web.BaseRequest, transport: asyncio.Transport, step: Streamed
+    request: web.BaseRequest, transport: asyncio.Transport, step: Streamed, head: Answer
 ) -> web.StreamResponse:
-    headers = {
-        "Content-Type": event_stream.CONTENT_TYPE,
-        "x-amzn-RequestId": str(uuid.uuid4()),
-        "X-Amz-Executed-Version": LATEST,
-        **step.headers,
-    }
-    response = web.StreamResponse(status=200, headers=headers)
+    response = web.StreamResponse(status=head.status, headers=head.headers)
     if request.version >= HttpVersion11:
         response.enable_chunked_encoding()
     await response.prepare(request)

@@ -11,7 +11,7 @@ from asyncinvoke.local import fault_player
 from asyncinvoke.local.answers import Answer
 from asyncinvoke.local.fault_player import CollectedOutput
 from asyncinvoke.local.faults import Fault, Faults
-from asyncinvoke.local.http_edge import HttpEdge, Invoked, Service, invoked_function, respond
+from asyncinvoke.local.http_edge import HttpEdge, Invoked, Service, invoked_function
 from asyncinvoke.local.observing import AnsweredInvocation, Listener
 from asyncinvoke.local.requests import Request
 from asyncinvoke.local.steps import Reset
@@ -74,16 +74,15 @@ class FaultyEdge:
         began = time.monotonic()
         told = replace(_broken(fault, request_id, name), invocation_type=invoke.invocation_type)
         real = await self._run(invoke, request_id) if fault.after_run else None
-        answer = fault_player.answer_of(step, request_id)
-        try:
-            if answer is None:
-                return await fault_player.play(request, step, real)
+        answer = fault_player.answer_of(step, request_id, real)
+        if answer is not None:
             told = replace(
                 told,
                 status_code=answer.status,
                 function_error=answer.headers.get("X-Amz-Function-Error"),
             )
-            return respond(request, answer)
+        try:
+            return await fault_player.play(request, step, answer)
         finally:
             self._tell(replace(told, duration=time.monotonic() - began))
 

@@ -20,11 +20,11 @@ class AnsweredInvocation:
     invocation_type: str
     """`RequestResponse`, `Event` or `DryRun`."""
     status_code: int
-    """The answer's HTTP status; 0 if a fault broke the connection before there was one."""
+    """The answer's HTTP status, also of one that a fault cut short; 0 if a fault sent none."""
     function_error: str | None
     """What the answer says of a function error; None without."""
     reason: str | None
-    """Why it was throttled; None if it was not."""
+    """Why the endpoint throttled it; None if it did not, also for the throttle of a fault."""
     duration: float
     """Seconds from the request's last byte to the answer, or to the end of a stream."""
     fault: str | None = None

@@ -31,7 +31,7 @@ class ReceivedInvocation:
     streams: bool
     """Whether it is InvokeWithResponseStream."""
     payload: bytes = field(repr=False)
-    """The payload, as it came."""
+    """The payload, as it came; of one that is too large only its beginning."""
 
     def json(self) -> Any:
         """Read the payload.

@@ -14,7 +14,8 @@ class FunctionStatistics:
     """What happened to one function since the endpoint was made."""
 
     invocations: int
-    """Invoke requests that arrived whole, whatever was answered: one delivery each."""
+    """Invoke requests that arrived whole, whatever was answered, and those that met a fault: one
+    delivery each."""
     executions: int
     """Handler runs that were started."""
     in_flight: int
@@ -22,7 +23,7 @@ class FunctionStatistics:
     peak_in_flight: int
     """The most handler runs that went on at once."""
     throttles: Mapping[str, int]
-    """Requests answered with 429, by `Reason`."""
+    """Requests that the endpoint throttled, by `Reason`; those that met a fault are in `faults`."""
     function_errors: int
     """Handler runs that ended in a function error, timeouts and dead processes included."""
     cold_starts: int

@@ -1,5 +1,7 @@
 """Faults on demand: what clients meet, what the function did, and what the endpoint counts."""
 
+import contextlib
+import http.client
 import itertools
 import json
 import socket
@@ -37,6 +39,7 @@ from asyncinvoke.testing import (
     Reset,
     Stall,
     Step,
+    Streamed,
     Truncated,
     error,
     function_error,
@@ -46,7 +49,11 @@ from asyncinvoke.testing import (
 
 pytestmark = pytest.mark.anyio
 
+INVOKE = "/2015-03-31/functions/{}/invocations"
+STREAM = "/2021-11-15/functions/{}/response-streaming-invocations"
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:echo"
 SESSION = AioSession()  # keeps the service model, which is slow to read
+
 BREAKS: list[Step] = [
     Reset(),
     Close(),
@@ -181,6 +188,68 @@ async def test_a_stream_can_break_off_before_and_after_its_function_ran(
     assert local.statistics().executions == 1
 
 
+@pytest.mark.parametrize(
+    ("ending", "met"),
+    [("closed", None), ("reset", ConnectionResetError), ("stalled", TimeoutError)],
+)
+async def test_a_scripted_stream_ends_on_the_wire_as_it_says(
+    local: LocalLambda, ending: Any, met: type[Exception] | None
+) -> None:
+    frame = stream(b"word").frames[0]
+    local.fault(Streamed(frames=(frame,), ending=ending))
+
+    def read() -> tuple[bytes, type[Exception] | None]:
+        received = b""
+        with connected(local.url) as sock:
+            sock.sendall(asking("words", b"1", operation=STREAM))
+            try:
+                while piece := sock.recv(65_536):
+                    received += piece
+                    if received.endswith(frame + b"\r\n"):
+                        sock.settimeout(0.1)
+            except OSError as error:
+                return received, type(error)
+        return received, None
+
+    received, ended = await to_thread.run_sync(read)
+    # There is no last chunk.
+    assert received.endswith(b"\r\n%x\r\n%b\r\n" % (len(frame), frame))
+    assert ended is met
+
+
+@pytest.mark.parametrize("step", [throttle(), stream(b"word")], ids=["throttle", "stream"])
+async def test_a_connection_lives_on_after_a_whole_answer(local: LocalLambda, step: Step) -> None:
+    local.fault(step, count=1)
+
+    def ask_twice() -> list[tuple[int, bytes]]:
+        address = urlsplit(local.url)
+        connection = http.client.HTTPConnection(address.netloc, timeout=20)
+        with contextlib.closing(connection):
+            connection.connect()
+            first, answers = connection.sock, []
+            for _ in range(2):
+                connection.request("POST", INVOKE.format("echo"), b"7")
+                answer = connection.getresponse()
+                answers.append((answer.status, answer.read()))
+                assert connection.sock is first
+            return answers
+
+    (status, body), second = await to_thread.run_sync(ask_twice)
+    assert second == (200, b"7")
+    if isinstance(step, Answer):
+        assert (status, body) == (429, step.payload)
+    else:
+        assert isinstance(step, Streamed)
+        assert (status, body) == (200, b"".join(step.frames))
+
+
+async def test_a_header_of_a_scripted_answer_is_sent_as_it_is(local: LocalLambda) -> None:
+    local.fault(Answer(headers={"Connection": "close"}))
+    head, _ = await to_thread.run_sync(partial(raw, local.url, "echo", b"1"))
+    assert b"\r\nConnection: close\r\n" in head
+    assert b"keep-alive" not in head
+
+
 async def test_the_first_that_applies_is_played_and_one_that_is_removed_no_longer(
     local: LocalLambda, invoker: Invoker
 ) -> None:
@@ -200,7 +269,7 @@ async def test_a_function_is_meant_by_its_bare_name_however_it_is_asked_for(
     local: LocalLambda, invoker: Invoker
 ) -> None:
     local.fault(throttle(), function_name="echo")
-    for name in ("echo", "echo:$LATEST", "arn:aws:lambda:us-east-1:123456789012:function:echo"):
+    for name in ("echo", "echo:$LATEST", ARN):
         assert await code(invoker, name) == 429
 
 
@@ -264,7 +333,7 @@ async def test_silence_ends_when_the_client_goes_away_or_the_endpoint_closes() -
                 await local.__aexit__(None, None, None)
 
 
-async def test_a_listener_is_told_what_was_sent(invoker: Invoker) -> None:
+async def test_a_listener_is_told_what_was_sent() -> None:
     told: list[AnsweredInvocation] = []
     async with LocalLambda(on_invocation=told.append) as local:
         local.function("echo", echo)
@@ -285,6 +354,32 @@ async def test_a_listener_is_told_what_was_sent(invoker: Invoker) -> None:
     assert told[1].request_id != told[2].request_id
     # The Event was accepted, though nobody heard of it.
     assert local.statistics().executions == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "after_run", "status"),
+    [
+        (throttle(), False, 429),
+        (error(503, "ServiceException"), True, 503),
+        (Truncated(), False, 200),
+        (Truncated(answer=throttle()), False, 429),
+        (Truncated(answer=throttle()), True, 200),
+        (Streamed(ending="closed"), False, 200),
+    ],
+    ids=repr,
+)
+async def test_what_was_sent_what_is_told_and_what_is_kept_are_the_same_request(
+    step: Step, after_run: bool, status: int
+) -> None:
+    told: list[AnsweredInvocation] = []
+    async with LocalLambda(on_invocation=told.append, keep_requests=1) as local:
+        local.function("echo", echo)
+        local.fault(step, after_run=after_run)
+        client = partial(raw, local.url, "echo", b'"abc"', hang_up=True)
+        head, _ = await to_thread.run_sync(client)
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert f"\r\nx-amzn-RequestId: {told[0].request_id}\r\n".encode() in head
+    assert (told[0].status_code, told[0].request_id) == (status, local.requests[0].request_id)
 
 
 async def test_requests_are_kept_as_they_were_asked(local: LocalLambda, invoker: Invoker) -> None:
@@ -355,16 +450,19 @@ def connected(url: str) -> socket.socket:
     return socket.create_connection((address.hostname, address.port), timeout=20)
 
 
-def raw(url: str, name: str, body: bytes) -> tuple[bytes, bytes]:
+def asking(name: str, body: bytes, *, operation: str = INVOKE, hang_up: bool = False) -> bytes:
+    """Give the bytes of a request."""
+    lines = [f"POST {operation.format(name)} HTTP/1.1", "Host: localhost"]
+    lines += ["Connection: close"] * hang_up
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+def raw(url: str, name: str, body: bytes, *, hang_up: bool = False) -> tuple[bytes, bytes]:
     """Send one request and read until the connection ends; give head and body."""
     with connected(url) as sock:
-        sock.sendall(
-            f"POST /2015-03-31/functions/{name}/invocations HTTP/1.1\r\n"
-            f"Host: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-            + body
-        )
+        sock.sendall(asking(name, body, hang_up=hang_up))
         received = b""
         while piece := sock.recv(65_536):
             received += piece
     head, _, rest = received.partition(b"\r\n\r\n")
-    return head, rest
+    return head + b"\r\n" * bool(head), rest
