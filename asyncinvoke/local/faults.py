@@ -5,6 +5,7 @@ import threading
 from typing import get_args
 
 from asyncinvoke.local import names
+from asyncinvoke.local.admission import whole_number
 from asyncinvoke.local.steps import Answer, Reset, Step, Streamed
 
 _STEPS = get_args(Step)
@@ -39,12 +40,16 @@ class Fault:
     ) -> None:
         if not isinstance(step, _STEPS):
             raise ValueError(f"step {step!r} must be one of asyncinvoke.testing's steps")  # noqa: TRY004
+        if function_name is not None and not _is_bare(function_name):
+            raise ValueError(
+                f"function_name={function_name!r} must be a bare name, such as 'echo', or None"
+            )
         if count is not None and (
             isinstance(count, bool) or not isinstance(count, int) or count < 1
         ):
             raise ValueError(f"count={count!r} must be a whole number from 1, or None")
-        if not 0 < probability <= 1:
-            raise ValueError(f"probability={probability!r} must be above 0 and at most 1")
+        if not isinstance(probability, int | float) or not 0 < probability <= 1:
+            raise ValueError(f"probability={probability!r} must be a number above 0 and at most 1")
         if after_run and not _can_follow_a_run(step):
             raise ValueError(
                 f"after_run=True is of no use with {step!r}: it takes no answer's place"
@@ -54,7 +59,8 @@ class Fault:
         self._function_name = function_name
         self._left = count
         self._probability = probability
-        self._random = random.Random(seed)  # noqa: S311  # chooses requests, guards nothing
+        # It chooses requests and guards nothing.
+        self._random = random.Random(whole_number("seed", seed))  # noqa: S311
         self._faults = faults
         self._played = 0
 
@@ -136,6 +142,12 @@ class Faults:
         parsed = names.parse(function_name)
         name = parsed.name if parsed else function_name
         return next((fault for fault in self._faults if fault.meets(name)), None)
+
+
+def _is_bare(function_name: str) -> bool:
+    # An ARN or a qualifier would never be met: requests are compared by their bare name.
+    parsed = names.parse(function_name) if isinstance(function_name, str) else None
+    return parsed is not None and parsed.name == function_name
 
 
 def _can_follow_a_run(step: Step) -> bool:

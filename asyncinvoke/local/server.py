@@ -235,10 +235,11 @@ class LocalLambda:
         Args:
             step: What happens in place of the service's answer: one of the steps of
                 `asyncinvoke.testing`, such as `throttle()` or `Reset()`.
-            function_name: The function whose requests meet it, by its bare name; None for all.
+            function_name: The function whose requests meet it, by its bare name, whatever their
+                qualifier; it need not be known. None for all.
             count: How many requests meet it at most; None for all until it is removed.
             probability: With which probability a request meets it.
-            seed: Of its random numbers: the same seed chooses the same requests, in the order in
+            seed: Of its random numbers, 0 or more: the same seed chooses the same requests, in the order in
                 which they arrive.
             after_run: Whether the request is served first, and the function runs, before its answer
                 is lost to the step. `Truncated` then cuts the real answer. Of use with steps that

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import itertools
 import json
+import math
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -423,6 +424,12 @@ def test_without_keeping_any_requests_are_refused_and_not_empty() -> None:
         (Reset(), {"count": True}, "count=True must be"),
         (Reset(), {"probability": 0}, "probability=0 must be"),
         (Reset(), {"probability": 1.5}, "probability=1.5 must be"),
+        (Reset(), {"probability": "half"}, "probability='half' must be"),
+        (Reset(), {"probability": math.nan}, "probability=nan must be"),
+        (Reset(), {"seed": None}, "seed=None must be"),
+        (Reset(), {"function_name": "echo:live"}, "function_name='echo:live' must be a bare name"),
+        (Reset(), {"function_name": ARN}, "must be a bare name, such as 'echo'"),
+        (Reset(), {"function_name": 7}, "function_name=7 must be a bare name"),
         (Answer(), {"after_run": True}, "after_run=True is of no use"),
         (stream(b"x"), {"after_run": True}, "after_run=True is of no use"),
         (Reset(read=False), {"after_run": True}, "after_run=True is of no use"),
