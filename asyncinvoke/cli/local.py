@@ -76,9 +76,10 @@ def local(
 
     This runs the code that it is given, in AWS's own Python runtime (awslambdaric); when a file
     changes, later invocations run the new code. Functions can also be created while it runs, by
-    any AWS SDK; without any here it starts empty. It listens on loopback only and checks no
-    signature: whoever can use this machine can invoke and create functions. For each invocation it
-    prints the request id, the function, the answer's status, how long it took, and what went wrong.
+    any AWS SDK; without any here it starts empty. It checks no signature: whoever can use this
+    machine can invoke and create functions. It listens on loopback, and elsewhere only with both
+    --host and --allow-remote. For each invocation it prints the request id, the function, the
+    answer's status, how long it took, and what went wrong.
     """
     from asyncinvoke.cli.handlers import check_handler
     from asyncinvoke.cli.running import run
