@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack
 
 from asyncinvoke.engine.attempt import InvokeAttempt, Permits
 from asyncinvoke.engine.call import Call
-from asyncinvoke.engine.clock import SYSTEM_CLOCK, Clock
+from asyncinvoke.engine.clock import SYSTEM_CLOCK, Clock, default_clock
 from asyncinvoke.engine.execute import Executor
 from asyncinvoke.engine.execution import Executions
 from asyncinvoke.engine.fanout import MapRun, open_run
@@ -33,7 +34,7 @@ from asyncinvoke.model.response import Response
 from asyncinvoke.policy.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke.policy.retry import RetryPolicy
 from asyncinvoke.telemetry import Hook
-from asyncinvoke.transport.base import LambdaClient
+from asyncinvoke.transport.base import LambdaClient, StreamingTransport, Transport, WholeTransport
 
 _T = TypeVar("_T")
 
@@ -63,11 +64,14 @@ class Invoker:
         idempotent: Whether running a function twice does no harm, unless a call says otherwise.
         transport: `direct` sends what aiobotocore would send, prepared once for each function and
             signed anew, at a fraction of the cost; it steps aside where the client has event
-            handlers of its own. `client` calls aiobotocore's own `invoke` each time.
+            handlers of its own. `client` calls aiobotocore's own `invoke` each time. Or an object
+            that makes the attempts itself, such as `asyncinvoke.testing.FakeLambda`: no client is
+            opened then, and no region and no credentials are needed.
         encode: Turns a payload into bytes; by default compact JSON.
         decode: What `Response.json()` uses; by default JSON.
         hooks: Plain functions that are given each event, such as `LimitChanged`, as it happens.
-        clock: Where time and sleep come from.
+        clock: Where time and sleep come from; by default the machine, or inside a block of
+            `asyncinvoke.testing.no_waits` a clock without waits.
 
     Raises:
         ConfigurationError: The invoker cannot be built like this; on entering it, no region or no
@@ -86,11 +90,11 @@ class Invoker:
         retry: RetryPolicy | None = None,
         timeout: float | None = None,
         idempotent: bool = False,
-        transport: Literal["direct", "client"] = "direct",
+        transport: Literal["direct", "client"] | WholeTransport = "direct",
         encode: Encode = encode_json,
         decode: Decode = decode_json,
         hooks: Iterable[Hook] = (),
-        clock: Clock = SYSTEM_CLOCK,
+        clock: Clock | None = None,
     ) -> None:
         self._client = client
         self._opening: dict[str, Any] = {
@@ -99,7 +103,10 @@ class Invoker:
             "endpoint_url": endpoint_url,
             "config": config,
         }
-        self._limiter = Limiter(read_limit(limit), clock=clock, hooks=tuple(hooks))
+        self._own_clock = clock
+        self._clock = SYSTEM_CLOCK if clock is None else clock
+        self._new_limiter = partial(Limiter, read_limit(limit), hooks=tuple(hooks))
+        self._limiter = self._new_limiter(clock=self._clock)
         self._retry = RetryPolicy.service() if retry is None else retry
         if not isinstance(self._retry, RetryPolicy):
             raise ConfigurationError(f"retry {retry!r} must be a RetryPolicy")
@@ -109,19 +116,20 @@ class Invoker:
             raise ConfigurationError(str(error)) from None
         self._timeout = timeout
         self._idempotent = idempotent
-        if transport not in ("direct", "client"):
-            raise ConfigurationError(f"transport {transport!r} must be 'direct' or 'client'")
-        self._transport: Literal["direct", "client"] = transport
+        _check_transport(transport)
+        self._transport = transport
         self._encode = encode
         self._decode = decode
-        self._clock = clock
         self._tally = Tally()
         self._calls: dict[tuple[object, ...], Call] = {}
         self._stack: AsyncExitStack | None = None
         self._executor: Executor[Response] | None = None
         self._streamer: Executor[OpenedStream] | None = None
+        given = [name for name, value in self._opening.items() if value is not None]
+        if not isinstance(transport, str) and (client is not None or given):
+            unused = "client" if client is not None else given[0]
+            raise ConfigurationError(f"{unused} has no effect on a transport that is given")
         if client is not None:
-            given = [name for name, value in self._opening.items() if value is not None]
             if given:
                 raise ConfigurationError(f"{given[0]} has no effect on a client that is given")
             from asyncinvoke.transport.session import pool_size
@@ -130,25 +138,16 @@ class Invoker:
             self._limiter.limit = min(self._limiter.limit, pool_size(client))
 
     async def __aenter__(self) -> Self:
-        # aiobotocore takes a third of a second to import, so only those who invoke wait for it.
-        from asyncinvoke.transport.choose import choose_transport
-        from asyncinvoke.transport.session import open_client
-        from asyncinvoke.transport.stream import StreamTransport
-
         if self._stack is not None:
             raise ConfigurationError("the invoker is open already")
+        if self._own_clock is None:
+            self._take_clock(default_clock())
         async with AsyncExitStack() as stack:
-            client = self._client
-            if client is None:
-                client = await stack.enter_async_context(
-                    open_client(max_pool_connections=self._limiter.limit, **self._opening)
-                )
+            sends, streams = await self._open_transports(stack)
             permits = Permits(self._limiter, self._clock, self._tally)
             executions = Executions(clock=self._clock, tally=self._tally)
-            sends = InvokeAttempt(choose_transport(client, self._transport), permits)
-            streams = StreamAttempt(StreamTransport(client), permits)
-            self._executor = Executor(sends, permits, executions)
-            self._streamer = Executor(streams, permits, executions)
+            self._executor = Executor(InvokeAttempt(sends, permits), permits, executions)
+            self._streamer = Executor(StreamAttempt(streams, permits), permits, executions)
             self._stack = stack.pop_all()
         return self
 
@@ -454,6 +453,28 @@ class Invoker:
             f"{self._limiter.waiting} waiting, {self._tally.attempts} attempts>"
         )
 
+    async def _open_transports(self, stack: AsyncExitStack) -> tuple[Transport, StreamingTransport]:
+        if not isinstance(self._transport, str):
+            return self._transport, self._transport
+        # aiobotocore takes a third of a second to import, so only those who invoke wait for it.
+        from asyncinvoke.transport.choose import choose_transport
+        from asyncinvoke.transport.session import open_client
+        from asyncinvoke.transport.stream import StreamTransport
+
+        client = self._client
+        if client is None:
+            client = await stack.enter_async_context(
+                open_client(max_pool_connections=self._limiter.limit, **self._opening)
+            )
+        return choose_transport(client, self._transport), StreamTransport(client)
+
+    def _take_clock(self, clock: Clock) -> None:
+        if clock is not self._clock:
+            # A limiter's memory is full of times, which mean nothing on another clock.
+            limit, self._clock = self._limiter.limit, clock
+            self._limiter = self._new_limiter(clock=clock)
+            self._limiter.limit = limit
+
     def _check(self, function_name: str, options: InvokeOptions) -> None:
         given: dict[str, Any] = {"timeout": None, "idempotent": None, "retry": None, **options}
         self._options(function_name, **given).check()
@@ -489,6 +510,17 @@ class Invoker:
             retry=self._retry if retry is None else retry,
             decode=self._decode,
             **options,
+        )
+
+
+def _check_transport(transport: object) -> None:
+    if isinstance(transport, str):
+        if transport not in ("direct", "client"):
+            raise ConfigurationError(f"transport {transport!r} must be 'direct' or 'client'")
+    elif not all(callable(getattr(transport, name, None)) for name in ("send", "open")):
+        raise ConfigurationError(
+            f"transport must be 'direct', 'client' or an object with `send` and `open`, "
+            f"not {type(transport).__name__}"
         )
 
 

@@ -29,13 +29,15 @@ SEES_ONLY = {
 
 # Foreign libraries, each with the rooms that may know it.
 FOREIGN = {
-    "aiobotocore": {"transport"},
+    "aiobotocore": {"testing", "transport"},
     "aiohttp": {"local", "transport"},
     "anyio": {"transport", "engine", "local", "testing", "cli"},
     "asyncio": {"local"},
     "botocore": {"transport"},
     "click": {"cli"},
     "multidict": {"local"},
+    "pytest": {"testing"},
+    "pytest_asyncio": {"testing"},
     "rich": {"cli"},
     "tenacity": {"policy"},
     "uvloop": {"cli"},

@@ -1,6 +1,9 @@
 """Time and sleep, as the engine is given them."""
 
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import anyio
@@ -40,3 +43,29 @@ class SystemClock:
 
 SYSTEM_CLOCK = SystemClock()
 """The real thing."""
+
+_replacements: dict[object, Callable[[], Clock]] = {}
+_replacing = threading.Lock()
+
+
+def default_clock() -> Clock:
+    """Give a clock to an invoker that is opened and has none of its own."""
+    with _replacing:
+        make = next(reversed(_replacements.values()), None)
+    return SYSTEM_CLOCK if make is None else make()
+
+
+@contextmanager
+def clocks_from(make: Callable[[], Clock]) -> Iterator[None]:
+    """Let invokers that are opened meanwhile, anywhere in the process, have clocks from `make`.
+
+    Blocks may end in any order, as those of several threads do: the one begun last decides.
+    """
+    block = object()
+    with _replacing:
+        _replacements[block] = make
+    try:
+        yield
+    finally:
+        with _replacing:
+            del _replacements[block]

@@ -122,6 +122,11 @@ class LocalLambda:
         return addresses.url_of(self._host, self._port)
 
     @property
+    def region_name(self) -> str:
+        """The region it says it is in."""
+        return self._region_name
+
+    @property
     def account_concurrency(self) -> int:
         """Executions that may run at once; may be set while the endpoint runs.
 

@@ -50,6 +50,10 @@ class StreamingTransport(Protocol):
         ...
 
 
+class WholeTransport(Transport, StreamingTransport, Protocol):
+    """Does both: what an object of the caller's own has to be."""
+
+
 class LambdaClient(Protocol):
     """As much of an aiobotocore client for `lambda` as an invoker needs."""
 

@@ -1,0 +1,85 @@
+"""What the fixtures of the pytest plugin do; apart from them, so that pytest starts without it."""
+
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from asyncinvoke.invoker import Invoker
+from asyncinvoke.local.server import LocalLambda
+from asyncinvoke.testing.clock import InstantClock
+
+_NO_RUNNER = (
+    "the fixture 'invoker' is for async tests that anyio's plugin (@pytest.mark.anyio), "
+    "pytest-asyncio (@pytest.mark.asyncio) or pytest-trio (@pytest.mark.trio) runs; "
+    "a sync test can use 'local_lambda'"
+)
+
+
+@contextmanager
+def serve(**options: Any) -> Iterator[LocalLambda]:
+    """Serve an endpoint from a thread, which serves a sync test as well."""
+    endpoint = LocalLambda(**{"settling_time": 0.01, **options})
+    with (
+        start_blocking_portal("asyncio", name="asyncinvoke-local-lambda") as portal,
+        portal.wrap_async_context_manager(endpoint) as local,
+    ):
+        yield local
+
+
+def change_environment(local: LocalLambda, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Replace the AWS settings of the environment; give the variables that were set."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    # A proxy of the machine could not reach a server on loopback.
+    direct = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1"]))
+    variables = {
+        "AWS_ENDPOINT_URL_LAMBDA": local.url,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",  # the endpoint checks no signature
+        "AWS_DEFAULT_REGION": local.region_name,
+        "AWS_REGION": local.region_name,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "no_proxy": direct,
+        "NO_PROXY": direct,
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
+@asynccontextmanager
+async def invoker_on(
+    local: LocalLambda, session: object, options: Mapping[str, Any]
+) -> AsyncIterator[Invoker]:
+    """Open an invoker on an endpoint, with nothing of the machine's own settings."""
+    # aiobotocore is heavy, and this module is also there for tests without an invoker.
+    from asyncinvoke.testing.session import direct_config
+
+    defaults = {
+        "session": session,
+        "region_name": local.region_name,
+        "endpoint_url": local.url,
+        "clock": InstantClock(),
+    }
+    given = {**defaults, **options, "config": direct_config(options.get("config"))}
+    async with Invoker(**given) as invoker:
+        yield invoker
+
+
+def name_of_opened_invoker(request: pytest.FixtureRequest) -> str:
+    """Say which fixture opens an invoker in the event loop of a test."""
+    plugins = request.config.pluginmanager
+    marker = request.node.get_closest_marker("asyncio")
+    if marker is not None and plugins.hasplugin("asyncio"):
+        by_default = request.config.getini("asyncio_default_test_loop_scope")
+        return f"_asyncinvoke_on_{marker.kwargs.get('loop_scope') or by_default}_loop"
+    on_trio = request.node.get_closest_marker("trio") is not None and plugins.hasplugin("trio")
+    if on_trio or "anyio_backend" in request.fixturenames:
+        return "_asyncinvoke_on_anyio_or_trio"
+    pytest.fail(_NO_RUNNER, pytrace=False)

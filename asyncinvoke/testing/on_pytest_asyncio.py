@@ -1,0 +1,27 @@
+"""The fixtures that pytest-asyncio runs: one for each loop that a test of it can run in."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Literal
+
+import pytest_asyncio
+
+from asyncinvoke.invoker import Invoker
+
+
+def _opened_in(loop_scope: Literal["function", "class", "module", "package", "session"]) -> Any:
+    @pytest_asyncio.fixture(name=f"_asyncinvoke_on_{loop_scope}_loop", loop_scope=loop_scope)
+    async def opened(
+        _asyncinvoke_opening: Callable[[], AbstractAsyncContextManager[Invoker]],
+    ) -> AsyncIterator[Invoker]:
+        async with _asyncinvoke_opening() as invoker:
+            yield invoker
+
+    return opened
+
+
+on_function_loop = _opened_in("function")
+on_class_loop = _opened_in("class")
+on_module_loop = _opened_in("module")
+on_package_loop = _opened_in("package")
+on_session_loop = _opened_in("session")

@@ -1,0 +1,103 @@
+"""The pytest plugin: fixtures that are there once asyncinvoke is installed, and cost nothing unused.
+
+pytest imports this module at each of its starts, so it imports nothing else at its own.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+if TYPE_CHECKING:
+    from asyncinvoke.invoker import Invoker
+    from asyncinvoke.local.server import LocalLambda
+    from asyncinvoke.testing.waits import NoWaits
+
+_Opening: TypeAlias = "Callable[[], AbstractAsyncContextManager[Invoker]]"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Add the fixtures that only pytest-asyncio can run, where it is in use."""
+    if config.pluginmanager.hasplugin("asyncio"):
+        from asyncinvoke.testing import on_pytest_asyncio
+
+        config.pluginmanager.register(on_pytest_asyncio, "asyncinvoke-on-pytest-asyncio")
+
+
+@pytest.fixture
+def local_lambda_options() -> dict[str, Any]:
+    """Options of `local_lambda`; override it to give other ones, such as `account_concurrency`."""
+    return {}
+
+
+@pytest.fixture
+def local_lambda(local_lambda_options: dict[str, Any]) -> "Iterator[LocalLambda]":
+    """Serve a `LocalLambda` from a thread of its own, for sync and async tests alike."""
+    from asyncinvoke.testing.fixtures import serve
+
+    with serve(**local_lambda_options) as local:
+        yield local
+
+
+@pytest.fixture
+def lambda_environment(
+    local_lambda: "LocalLambda", monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """Point every AWS client that is made meanwhile, here or in a child process, at `local_lambda`.
+
+    All `AWS_*` variables of the machine are away until the test ends. Gives those that were set.
+    """
+    from asyncinvoke.testing.fixtures import change_environment
+
+    return change_environment(local_lambda, monkeypatch)
+
+
+@pytest.fixture
+def no_waits() -> "Iterator[NoWaits]":
+    """Skip the waits of every invoker that is opened meanwhile, and tell which they were."""
+    from asyncinvoke.testing.waits import no_waits
+
+    with no_waits() as waits:
+        yield waits
+
+
+@pytest.fixture
+def invoker_options() -> dict[str, Any]:
+    """Options of `invoker`; override it to give other ones, such as `retry` or `limit`."""
+    return {}
+
+
+@pytest.fixture
+def invoker(request: pytest.FixtureRequest) -> "Invoker":
+    """Give an open `Invoker` on `local_lambda` that keeps its attempts and skips its waits.
+
+    It reads no AWS settings of the machine. It is opened and closed by what runs the test: anyio's
+    plugin, on asyncio or trio, pytest-asyncio, in the loop of the test, or pytest-trio.
+    """
+    from asyncinvoke.testing.fixtures import name_of_opened_invoker
+
+    opened: Invoker = request.getfixturevalue(name_of_opened_invoker(request))
+    return opened
+
+
+@pytest.fixture(scope="session")
+def _asyncinvoke_session() -> object:
+    from asyncinvoke.testing.session import sealed_session
+
+    return sealed_session()
+
+
+@pytest.fixture
+def _asyncinvoke_opening(
+    local_lambda: "LocalLambda", invoker_options: dict[str, Any], _asyncinvoke_session: object
+) -> _Opening:
+    from asyncinvoke.testing.fixtures import invoker_on
+
+    return lambda: invoker_on(local_lambda, _asyncinvoke_session, invoker_options)
+
+
+@pytest.fixture
+async def _asyncinvoke_on_anyio_or_trio(_asyncinvoke_opening: _Opening) -> "AsyncIterator[Invoker]":
+    async with _asyncinvoke_opening() as invoker:
+        yield invoker

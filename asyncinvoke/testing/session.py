@@ -1,0 +1,28 @@
+"""An aiobotocore session with credentials of its own that reads no AWS setting of the machine."""
+
+import os
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+
+
+def sealed_session() -> AioSession:
+    """Make a session for an endpoint that checks no signature.
+
+    Neither `AWS_*` variables nor files reach the clients that are made of it.
+    """
+    defaults = {
+        name: (None, None, default, convert)
+        for name, (_, _, default, convert) in AioSession.SESSION_VARIABLES.items()
+    }
+    for name in ("config_file", "credentials_file"):
+        defaults[name] = (None, None, os.devnull, None)
+    session = AioSession(session_vars=defaults)
+    session.set_credentials("testing", "testing")
+    return session
+
+
+def direct_config(config: AioConfig | None = None) -> AioConfig:
+    """Make a configuration without proxies: those of the machine could not reach loopback."""
+    direct = AioConfig(proxies={})
+    return direct if config is None else direct.merge(config)
