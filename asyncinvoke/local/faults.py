@@ -54,7 +54,7 @@ class Fault:
             raise ValueError(
                 f"after_run=True is of no use with {step!r}: it takes no answer's place"
             )
-        self.step = step
+        self.step: Step = step
         self.after_run = after_run
         self._function_name = function_name
         self._left = count

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     )
     from asyncinvoke.testing.clock import InstantClock
     from asyncinvoke.testing.endpoint import FaultEndpoint
+    from asyncinvoke.testing.fake import FakeLambda
     from asyncinvoke.testing.http import ReceivedRequest, RequestTarget
     from asyncinvoke.testing.waits import NoWaits, no_waits
 
 __all__ = [
     "Answer",
     "Close",
+    "FakeLambda",
     "FaultEndpoint",
     "InstantClock",
     "NoWaits",
@@ -49,6 +51,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "FakeLambda": "asyncinvoke.testing.fake",
     "FaultEndpoint": "asyncinvoke.testing.endpoint",
     "InstantClock": "asyncinvoke.testing.clock",
     "NoWaits": "asyncinvoke.testing.waits",

@@ -22,7 +22,7 @@ _NO_RUNNER = (
 @contextmanager
 def serve(**options: Any) -> Iterator[LocalLambda]:
     """Serve an endpoint from a thread, which serves a sync test as well."""
-    endpoint = LocalLambda(**{"settling_time": 0.01, **options})
+    endpoint = LocalLambda(**{"settling_time": 0.01, "keep_requests": 100_000, **options})
     with (
         start_blocking_portal("asyncio", name="asyncinvoke-local-lambda") as portal,
         portal.wrap_async_context_manager(endpoint) as local,

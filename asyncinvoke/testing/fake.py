@@ -1,0 +1,168 @@
+"""`FakeLambda`: a transport without sockets, for unit tests of code that invokes functions."""
+
+import sys
+from collections.abc import Mapping
+
+import anyio.lowlevel
+
+from asyncinvoke.local import answers
+from asyncinvoke.local.faults import Fault, Faults
+from asyncinvoke.local.functions import Handler
+from asyncinvoke.local.names import LATEST
+from asyncinvoke.local.received import ReceivedInvocation, ReceivedInvocations
+from asyncinvoke.local.requests import Request
+from asyncinvoke.local.statistics import Counters, LocalStatistics
+from asyncinvoke.local.steps import Answer, Reset, Step
+from asyncinvoke.model.envelope import Envelope
+from asyncinvoke.model.failure import Failure
+from asyncinvoke.model.request import InvocationType
+from asyncinvoke.model.response import Reply
+from asyncinvoke.testing.fake_runs import Arrived, Run
+from asyncinvoke.testing.fake_steps import play, play_stream
+from asyncinvoke.testing.fake_streams import open_run
+from asyncinvoke.transport.base import Stream
+
+
+class FakeLambda:
+    """Stands in for the wire: `Invoker(transport=FakeLambda({"resize": handler}))`.
+
+    Everything above the wire is the real thing: checks, retries, limits, errors, streams. There is
+    no client, so no region and no credentials are needed, and nothing is sent. Handlers run in the
+    task that invokes them: a sync one blocks it, and no timeout ends one. An Event's handler has
+    run before the answer comes; what it raises is lost. Any qualifier will do. For limits,
+    timeouts, versions, worker processes and the Event queue use a `LocalLambda`, whose `function`,
+    `fault`, `requests` and `statistics` these are.
+
+    Args:
+        functions: The handler of each function, as `function` takes it.
+        read_timeout: How long an attempt waits for a `Stall` to end, in seconds of real time.
+    """
+
+    def __init__(
+        self, functions: Mapping[str, Handler] | None = None, *, read_timeout: float = 960.0
+    ) -> None:
+        self._handlers: dict[str, Handler] = {}
+        self._faults = Faults()
+        self._received = ReceivedInvocations(sys.maxsize)
+        self._total = Counters()
+        self._counters: dict[str, Counters] = {}
+        self._read_timeout = read_timeout
+        for name, handler in (functions or {}).items():
+            self.function(name, handler)
+
+    def function(self, name: str, handler: Handler) -> None:
+        """Register a function, or replace its handler.
+
+        Args:
+            name: Its bare name. A function that is not registered is not found.
+            handler: `handler(event, context)`, sync or async; it may yield.
+        """
+        self._handlers[name] = handler
+        self._counters.setdefault(name, Counters())
+
+    def fault(
+        self,
+        step: Step,
+        *,
+        function_name: str | None = None,
+        count: int | None = None,
+        probability: float = 1.0,
+        seed: int = 0,
+        after_run: bool = False,
+    ) -> Fault:
+        """Let requests meet a fault; see `LocalLambda.fault`.
+
+        The bytes of a `Raw` or `Stall` step are never read as an answer.
+
+        Raises:
+            ValueError: A value is out of range, or `after_run` is of no use with the step.
+        """
+        return self._faults.add(
+            step,
+            function_name=function_name,
+            count=count,
+            probability=probability,
+            seed=seed,
+            after_run=after_run,
+        )
+
+    @property
+    def requests(self) -> tuple[ReceivedInvocation, ...]:
+        """Every request so far that was read as a whole, oldest first."""
+        return self._received.latest
+
+    def statistics(self) -> LocalStatistics:
+        """Give a frozen snapshot of what has arrived and run so far."""
+        return self._total.total(self._counters)
+
+    async def send(self, envelope: Envelope, payload: bytes) -> Reply | Failure:
+        """Make one attempt whose answer is read as a whole."""
+        arrived = await self._arrive(envelope, payload, streams=False)
+        run = await self._step(arrived) or self._run(arrived)
+        if not isinstance(run, Run):
+            return await play(run, arrived.request_id, read_timeout=self._read_timeout)
+        if envelope.invocation_type is InvocationType.DRY_RUN:
+            return Reply(status_code=204, payload=b"", request_id=arrived.request_id)
+        await run.whole()
+        if envelope.invocation_type is InvocationType.EVENT:
+            return Reply(status_code=202, payload=b"", request_id=arrived.request_id)
+        return run.reply()
+
+    async def open(self, envelope: Envelope, payload: bytes) -> Stream | Failure:
+        """Make one attempt whose answer is read as it comes."""
+        arrived = await self._arrive(envelope, payload, streams=True)
+        run = await self._step(arrived) or self._run(arrived)
+        if isinstance(run, Run):
+            return open_run(run)
+        return await play_stream(run, arrived.request_id, read_timeout=self._read_timeout)
+
+    async def _arrive(self, envelope: Envelope, payload: bytes, *, streams: bool) -> Arrived:
+        await anyio.lowlevel.checkpoint()
+        request = Request(
+            function_name=envelope.target.function_name,
+            qualifier=envelope.target.qualifier,
+            invocation_type=envelope.invocation_type.value,
+            log_type=envelope.log_type.value,
+            client_context=envelope.client_context,
+            tenant_id=envelope.tenant_id,
+            trace_id=None,
+            body=payload,
+            size=len(payload),
+            streams=streams,
+        )
+        name = envelope.target.name
+        of_function = self._counters.get(name)
+        counters = (self._total, *([of_function] if of_function else ()))
+        for each in counters:
+            each.invocations += 1
+        return Arrived(name=name, request=request, counters=counters)
+
+    async def _step(self, arrived: Arrived) -> Step | None:
+        """Give the step of the fault that a request meets, after the run if that comes first."""
+        fault = self._faults.find(arrived.name)
+        if fault is None or not isinstance(fault.step, Reset) or fault.step.read:
+            self._received.add(arrived.request, arrived.request_id)
+        if fault is None:
+            return None
+        for each in arrived.counters:
+            each.faults += 1
+        if fault.after_run:
+            run = self._run(arrived)
+            if isinstance(run, Run) and arrived.request.invocation_type != InvocationType.DRY_RUN:
+                await run.whole()
+        return fault.step
+
+    def _run(self, arrived: Arrived) -> Run | Answer:
+        """Give the run of a handler, or what is answered instead."""
+        handler = self._handlers.get(arrived.name)
+        if handler is None:
+            arn = f"{arrived.arn}:{arrived.request.qualifier or LATEST}"
+            return _refusal(answers.function_not_found(arrived.request_id, arn))
+        try:
+            return Run(handler, arrived)
+        except ValueError as error:
+            return _refusal(answers.bad_json(arrived.request_id, str(error)))
+
+
+def _refusal(answer: answers.Answer) -> Answer:
+    return Answer(status_code=answer.status, payload=answer.body, headers=answer.headers)

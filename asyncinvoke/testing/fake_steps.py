@@ -1,0 +1,65 @@
+"""Plays a step for the fake: what a transport would have made of it, had there been a wire."""
+
+from collections.abc import AsyncGenerator
+
+from asyncinvoke.local.event_stream import CONTENT_TYPE
+from asyncinvoke.local.names import LATEST
+from asyncinvoke.local.steps import Answer, Raw, Stall, Step, Streamed, Truncated
+from asyncinvoke.model.failure import Failure, Fault
+from asyncinvoke.model.response import Reply
+from asyncinvoke.testing.fake_answers import read_answer
+from asyncinvoke.testing.fake_streams import ReadTimeout, open_frames, scripted, silence
+from asyncinvoke.transport.base import Stream
+
+
+async def play(step: Step, request_id: str, *, read_timeout: float) -> Reply | Failure:
+    """Give what comes of a step where the answer is read as a whole."""
+    try:
+        match step:
+            case Answer():
+                headers = {**_headers(request_id, step.status_code), **step.headers}
+                return read_answer(step.status_code, headers, step.payload)
+            case Truncated():
+                return Failure(fault=Fault.TRUNCATED, message="the body ended early")
+            case Streamed():
+                body = b"".join([frame async for frame in scripted(step, read_timeout)])
+                if step.ending == "finished":
+                    return read_answer(200, {**_headers(request_id), **step.headers}, body)
+                return Failure(fault=Fault.TRUNCATED, message="the body ended early")
+            case Raw(sent=sent) if sent:
+                return Failure(fault=Fault.PROTOCOL, message="what came is not HTTP")
+            case Stall():
+                await silence(step.seconds, read_timeout)
+    except ReadTimeout as error:
+        return Failure(fault=Fault.READ_TIMEOUT, message="no answer came in time", cause=error)
+    except ConnectionResetError:
+        pass
+    return Failure(fault=Fault.CONNECTION_LOST, message="the connection ended without an answer")
+
+
+async def play_stream(step: Step, request_id: str, *, read_timeout: float) -> Stream | Failure:
+    """Give what comes of a step where the answer is read as it comes."""
+    match step:
+        case Streamed():
+            headers = {**_headers(request_id), "Content-Type": CONTENT_TYPE, **step.headers}
+            return open_frames(headers, scripted(step, read_timeout))
+        case Answer(status_code=200):
+            # It is no stream, but its body is read for frames as any other.
+            return open_frames({**_headers(request_id), **step.headers}, _once(step.payload))
+        case Truncated(answer=Answer(status_code=200, payload=payload) as answer):
+            headers = {**_headers(request_id), **answer.headers}
+            return open_frames(headers, _once(payload[: step.sent]))
+    played = await play(step, request_id, read_timeout=read_timeout)
+    if isinstance(played, Failure):
+        return played
+    return open_frames(_headers(request_id), _once(played.payload))
+
+
+def _headers(request_id: str, status_code: int = 200) -> dict[str, str]:
+    headers = {"x-amzn-RequestId": request_id}
+    return headers | ({"X-Amz-Executed-Version": LATEST} if status_code == 200 else {})
+
+
+async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
+    if body:
+        yield body
