@@ -18,7 +18,9 @@ from asyncinvoke.testing import FaultEndpoint
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-WHOLE, *PARTS = EXAMPLES
+WHOLE, *OTHERS = EXAMPLES
+TESTS = [example for example in OTHERS if "def test_" in example]
+PARTS = [example for example in OTHERS if example not in TESTS]
 
 
 def environment(url: str) -> dict[str, str]:
@@ -66,9 +68,22 @@ async def test_every_other_example_runs(part: str, anyio_backend: str, tmp_path:
         await run_script(code, endpoint.url, tmp_path)
 
 
+def test_the_example_of_a_test_passes(tmp_path: Path) -> None:
+    (example,) = TESTS
+    (tmp_path / "test_example.py").write_text(example)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:asyncio", tmp_path],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
 def test_every_example_passes_a_users_own_strict_type_checker(tmp_path: Path) -> None:
     code = WHOLE.replace("asyncio.run(main())", "")
-    for number, part in enumerate(PARTS):
+    for number, part in enumerate(OTHERS):
         code += f"\n\nasync def part{number}() -> None:\n{textwrap.indent(part, '    ')}"
     (tmp_path / "examples.py").write_text(code)
     done = subprocess.run(

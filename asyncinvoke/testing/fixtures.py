@@ -11,10 +11,11 @@ from anyio.from_thread import start_blocking_portal
 from asyncinvoke.invoker import Invoker
 from asyncinvoke.local.server import LocalLambda
 from asyncinvoke.testing.clock import InstantClock
+from asyncinvoke.testing.pytest_plugin import ON_PYTEST_ASYNCIO
 
 _NO_RUNNER = (
     "the fixture 'invoker' is for async tests that anyio's plugin (@pytest.mark.anyio), "
-    "pytest-asyncio (@pytest.mark.asyncio) or pytest-trio (@pytest.mark.trio) runs; "
+    "pytest-asyncio from 0.26 (@pytest.mark.asyncio) or pytest-trio (@pytest.mark.trio) runs; "
     "a sync test can use 'local_lambda'"
 )
 
@@ -76,7 +77,7 @@ def name_of_opened_invoker(request: pytest.FixtureRequest) -> str:
     """Say which fixture opens an invoker in the event loop of a test."""
     plugins = request.config.pluginmanager
     marker = request.node.get_closest_marker("asyncio")
-    if marker is not None and plugins.hasplugin("asyncio"):
+    if marker is not None and plugins.hasplugin(ON_PYTEST_ASYNCIO):
         by_default = request.config.getini("asyncio_default_test_loop_scope")
         return f"_asyncinvoke_on_{marker.kwargs.get('loop_scope') or by_default}_loop"
     on_trio = request.node.get_closest_marker("trio") is not None and plugins.hasplugin("trio")

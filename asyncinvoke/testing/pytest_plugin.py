@@ -14,15 +14,23 @@ if TYPE_CHECKING:
     from asyncinvoke.local.server import LocalLambda
     from asyncinvoke.testing.waits import NoWaits
 
+ON_PYTEST_ASYNCIO = "asyncinvoke-on-pytest-asyncio"
+"""The name of the plugin that is there where pytest-asyncio is."""
+
 _Opening: TypeAlias = "Callable[[], AbstractAsyncContextManager[Invoker]]"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Add the fixtures that only pytest-asyncio can run, where it is in use."""
-    if config.pluginmanager.hasplugin("asyncio"):
-        from asyncinvoke.testing import on_pytest_asyncio
+    if not config.pluginmanager.hasplugin("asyncio"):
+        return
+    try:
+        config.getini("asyncio_default_test_loop_scope")
+    except ValueError:  # one before 0.26, which could not run them
+        return
+    from asyncinvoke.testing import on_pytest_asyncio
 
-        config.pluginmanager.register(on_pytest_asyncio, "asyncinvoke-on-pytest-asyncio")
+    config.pluginmanager.register(on_pytest_asyncio, ON_PYTEST_ASYNCIO)
 
 
 @pytest.fixture

@@ -1,0 +1,36 @@
+"""A service that asks a Lambda function for prices, with one invoker for its lifetime."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, HTTPException, Request
+from pydantic import BaseModel
+
+import asyncinvoke
+
+
+class Order(BaseModel):
+    items: int
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with asyncinvoke.Invoker(timeout=10) as invoker:
+        app.state.price = invoker.function("price", idempotent=True)
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.post("/orders")
+async def place(order: Order, request: Request) -> dict[str, int]:
+    try:
+        response = await request.app.state.price(order.model_dump())
+    except asyncinvoke.FunctionError as error:
+        raise HTTPException(422, error.error_message) from error
+    except asyncinvoke.ThrottledError as error:
+        raise HTTPException(503, "busy, try again later") from error
+    except asyncinvoke.InvocationError as error:
+        raise HTTPException(502, "no price") from error
+    return {"total": response.json()["total"]}

@@ -1,0 +1,53 @@
+"""`docs/testing.md`: every example is run by pytest, as a user would run it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from asyncinvoke.testing import pytest_plugin
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "testing.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+FILES = {path.name: path.read_text() for path in (ROOT / "examples" / "testing").glob("*.py")}
+
+
+def test_the_files_on_the_page_are_those_of_the_examples() -> None:
+    assert FILES
+    for name, text in FILES.items():
+        assert text in BLOCKS, f"{name} has changed; copy it to docs/testing.md"
+        assert f"../examples/testing/{name}" in PAGE
+
+
+def test_every_example_passes_with_any_warning_an_error(tmp_path: Path) -> None:
+    for name in FILES:
+        shutil.copy(ROOT / "examples" / "testing" / name, tmp_path)
+    for number, block in enumerate(BLOCKS):
+        if block not in FILES.values():
+            assert "def test_" in block
+            (tmp_path / f"test_block_{number}.py").write_text(block)
+    # Hypothesis and the plugins that run nothing here only take time.
+    without = ["cacheprovider", "hypothesispytest", "asyncio", "trio"]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-W", "error", "--rootdir", tmp_path),
+            *(part for name in without for part in ("-p", f"no:{name}")),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed is not None
+    assert int(passed[1]) >= len(re.findall(r"^(?:async )?def test_", PAGE, re.MULTILINE))
+
+
+def test_every_fixture_of_the_plugin_is_on_the_page() -> None:
+    source = Path(str(pytest_plugin.__file__)).read_text()
+    fixtures = re.findall(r"^@pytest\.fixture.*\n(?:async )?def ([a-z]\w+)", source, re.MULTILINE)
+    assert len(fixtures) == 6
+    for fixture in fixtures:
+        assert f"`{fixture}`" in PAGE
