@@ -11,7 +11,6 @@ from anyio.from_thread import start_blocking_portal
 from asyncinvoke.invoker import Invoker
 from asyncinvoke.local.server import LocalLambda
 from asyncinvoke.testing.clock import InstantClock
-from asyncinvoke.testing.pytest_plugin import ON_PYTEST_ASYNCIO
 
 _NO_RUNNER = (
     "the fixture 'invoker' is for async tests that anyio's plugin (@pytest.mark.anyio), "
@@ -73,14 +72,14 @@ async def invoker_on(
         yield invoker
 
 
-def name_of_opened_invoker(request: pytest.FixtureRequest) -> str:
+def name_of_opened_invoker(request: pytest.FixtureRequest, *, with_pytest_asyncio: bool) -> str:
     """Say which fixture opens an invoker in the event loop of a test."""
-    plugins = request.config.pluginmanager
     marker = request.node.get_closest_marker("asyncio")
-    if marker is not None and plugins.hasplugin(ON_PYTEST_ASYNCIO):
+    if marker is not None and with_pytest_asyncio:
         by_default = request.config.getini("asyncio_default_test_loop_scope")
         return f"_asyncinvoke_on_{marker.kwargs.get('loop_scope') or by_default}_loop"
-    on_trio = request.node.get_closest_marker("trio") is not None and plugins.hasplugin("trio")
+    plugins = request.config.pluginmanager
+    on_trio = plugins.hasplugin("trio") and request.node.get_closest_marker("trio")
     if on_trio or "anyio_backend" in request.fixturenames:
         return "_asyncinvoke_on_anyio_or_trio"
     pytest.fail(_NO_RUNNER, pytrace=False)

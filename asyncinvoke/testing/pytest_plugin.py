@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from asyncinvoke.local.server import LocalLambda
     from asyncinvoke.testing.waits import NoWaits
 
-ON_PYTEST_ASYNCIO = "asyncinvoke-on-pytest-asyncio"
-"""The name of the plugin that is there where pytest-asyncio is."""
-
+_ON_PYTEST_ASYNCIO = "asyncinvoke-on-pytest-asyncio"
 _Opening: TypeAlias = "Callable[[], AbstractAsyncContextManager[Invoker]]"
 
 
@@ -30,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     from asyncinvoke.testing import on_pytest_asyncio
 
-    config.pluginmanager.register(on_pytest_asyncio, ON_PYTEST_ASYNCIO)
+    config.pluginmanager.register(on_pytest_asyncio, _ON_PYTEST_ASYNCIO)
 
 
 @pytest.fixture
@@ -85,7 +83,9 @@ def invoker(request: pytest.FixtureRequest) -> "Invoker":
     """
     from asyncinvoke.testing.fixtures import name_of_opened_invoker
 
-    opened: Invoker = request.getfixturevalue(name_of_opened_invoker(request))
+    with_asyncio = request.config.pluginmanager.hasplugin(_ON_PYTEST_ASYNCIO)
+    name = name_of_opened_invoker(request, with_pytest_asyncio=with_asyncio)
+    opened: Invoker = request.getfixturevalue(name)
     return opened
 
 

@@ -177,6 +177,25 @@ def test_the_machines_own_aws_settings_stay_as_they_are_and_are_not_used(
     done.assert_outcomes(passed=3)
 
 
+def test_nothing_of_a_test_is_left_after_it(suite: Suite) -> None:
+    done = suite.run(
+        "import socket, threading\nURLS = []",
+        """
+@pytest.mark.anyio
+async def test_meanwhile(local_lambda, invoker):
+    local_lambda.function("echo", echo)
+    assert (await invoker.invoke("echo", 1)).json() == 1
+    URLS.append(local_lambda.url)
+
+def test_after():
+    assert [t for t in threading.enumerate() if t.name.startswith("asyncinvoke")] == []
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(URLS[0].rpartition(":")[2])))
+""",
+    )
+    done.assert_outcomes(passed=3)
+
+
 def test_a_boto3_user_needs_no_event_loop(suite: Suite) -> None:
     done = suite.run("""
 import json, os, subprocess, sys
