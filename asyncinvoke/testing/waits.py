@@ -31,7 +31,10 @@ class NoWaits:
 
     @property
     def slept(self) -> list[float]:
-        """The waits so far of all invokers that were opened in the block, in seconds."""
+        """The waits so far of all invokers that were opened in the block, in seconds.
+
+        Those between attempts, and those of a limit that moves for its next permit.
+        """
         return [seconds for clock in list(self._clocks) for seconds in clock.slept]
 
     def _new_clock(self) -> InstantClock:

@@ -50,7 +50,7 @@ def test_a_throttle_that_stays_is_503(
     local_lambda.fault(throttle(retry_after="2"))
     assert client.post("/orders", json={"items": 1}).status_code == 503
     assert local_lambda.statistics().invocations == 3
-    assert min(no_waits.slept) >= 2  # seconds, and the test took none of them
+    assert sum(no_waits.slept) >= 4  # seconds, and the test took none of them
 
 
 def test_a_price_whose_answer_was_lost_is_asked_for_again(

@@ -8,10 +8,12 @@ from threading import Barrier, Thread
 import anyio
 import pytest
 
-from asyncinvoke import Invoker, ThrottledError
+from asyncinvoke import FixedLimit, Invoker, ThrottledError
 from asyncinvoke.engine.clock import SYSTEM_CLOCK, default_clock
 from asyncinvoke.testing import FaultEndpoint, InstantClock, NoWaits, no_waits, throttle
 
+# A limit that moves would at times wait as well.
+LIMIT = FixedLimit(7)
 LONG = throttle(retry_after="60")
 
 
@@ -31,7 +33,7 @@ async def fail(invoker: Invoker) -> ThrottledError:
 @pytest.mark.anyio
 async def test_every_attempt_is_made_and_no_wait_takes_time(endpoint: FaultEndpoint) -> None:
     with no_waits() as waits:
-        async with Invoker(endpoint_url=endpoint.url) as invoker:
+        async with Invoker(endpoint_url=endpoint.url, limit=LIMIT) as invoker:
             error = await fail(invoker)
     assert endpoint.deliveries("f") == len(error.attempts) == 3
     assert len(waits.slept) == 2
@@ -43,7 +45,7 @@ async def test_every_attempt_is_made_and_no_wait_takes_time(endpoint: FaultEndpo
 async def test_an_invoker_made_before_the_block_counts_when_it_is_opened(
     endpoint: FaultEndpoint,
 ) -> None:
-    invoker = Invoker(endpoint_url=endpoint.url, limit=7)
+    invoker = Invoker(endpoint_url=endpoint.url, limit=LIMIT)
     with no_waits() as waits:
         async with invoker:
             await fail(invoker)
@@ -53,7 +55,7 @@ async def test_an_invoker_made_before_the_block_counts_when_it_is_opened(
 
 @pytest.mark.anyio
 async def test_an_invoker_keeps_its_clock_when_the_block_ends(endpoint: FaultEndpoint) -> None:
-    async with Invoker(endpoint_url=endpoint.url) as invoker:
+    async with Invoker(endpoint_url=endpoint.url, limit=LIMIT) as invoker:
         pass
     with no_waits() as waits:
         await invoker.__aenter__()
@@ -66,7 +68,7 @@ async def test_an_invoker_keeps_its_clock_when_the_block_ends(endpoint: FaultEnd
 async def test_a_clock_of_its_own_comes_first(endpoint: FaultEndpoint) -> None:
     clock = InstantClock()
     with no_waits() as waits:
-        async with Invoker(endpoint_url=endpoint.url, clock=clock) as invoker:
+        async with Invoker(endpoint_url=endpoint.url, limit=LIMIT, clock=clock) as invoker:
             await fail(invoker)
     assert len(clock.slept) == 2
     assert waits.slept == []
@@ -78,8 +80,8 @@ async def test_the_waits_of_one_invoker_bring_no_deadline_of_another_nearer(
 ) -> None:
     with no_waits():
         async with (
-            Invoker(endpoint_url=endpoint.url) as one,
-            Invoker(endpoint_url=endpoint.url) as other,
+            Invoker(endpoint_url=endpoint.url, limit=LIMIT) as one,
+            Invoker(endpoint_url=endpoint.url, limit=LIMIT) as other,
         ):
             await fail(one)
             assert (await other.invoke("g", timeout=30)).status_code == 200

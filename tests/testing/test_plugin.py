@@ -127,6 +127,8 @@ def test_a_sync_test_is_told_that_there_is_no_invoker_for_it(suite: Suite) -> No
 def test_attempts_are_made_and_waits_are_skipped(suite: Suite) -> None:
     done = suite.run(
         """
+from asyncinvoke import FixedLimit, ThrottledError
+
 pytestmark = pytest.mark.anyio
 
 @pytest.fixture
@@ -135,11 +137,10 @@ def clock():
 
 @pytest.fixture
 def invoker_options(clock):
-    return {"clock": clock}
+    # A limit that moves would at times wait as well.
+    return {"clock": clock, "limit": FixedLimit(10)}
 
 async def test_a_throttled_call_is_repeated_at_once(local_lambda, invoker, clock):
-    from asyncinvoke import ThrottledError
-
     local_lambda.function("echo", echo, reserved_concurrency=0)
     with pytest.raises(ThrottledError) as raised:
         await invoker.invoke("echo")
