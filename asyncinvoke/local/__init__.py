@@ -4,14 +4,14 @@ It speaks Lambda's wire protocol on loopback to any AWS SDK. It imports nothing 
 the throttle reasons, so that the two ends of the wire can disagree in a test.
 """
 
-from asyncinvoke.local.context import ClientContext, LambdaContext
-from asyncinvoke.local.event_config import EventConfig
-from asyncinvoke.local.faults import Fault
+from asyncinvoke.local.events.config import EventConfig
+from asyncinvoke.local.execution.context import ClientContext, LambdaContext
+from asyncinvoke.local.faults.fault import Fault
 from asyncinvoke.local.handle import LocalFunction
 from asyncinvoke.local.observing import AnsweredInvocation
-from asyncinvoke.local.received import ReceivedInvocation
 from asyncinvoke.local.server import LocalLambda
 from asyncinvoke.local.statistics import FunctionStatistics, LocalStatistics
+from asyncinvoke.local.wire.received import ReceivedInvocation
 
 __all__ = [
     "AnsweredInvocation",

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from asyncinvoke.local.versions import Versions
+from asyncinvoke.local.functions.versions import Versions
 
 
 class Controls(Protocol):

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from asyncinvoke.local.answers import Answer
-from asyncinvoke.local.http_edge import Output, Service
-from asyncinvoke.local.requests import Request
+from asyncinvoke.local.wire.answers import Answer
+from asyncinvoke.local.wire.http_edge import Output, Service
+from asyncinvoke.local.wire.requests import Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,18 +8,19 @@ from typing import Self
 
 import anyio
 
-from asyncinvoke.local import addresses, functions
-from asyncinvoke.local.admission import whole_number
-from asyncinvoke.local.event_config import EventConfig
-from asyncinvoke.local.faults import Fault
-from asyncinvoke.local.functions import Handler
+from asyncinvoke.local.events.config import EventConfig
+from asyncinvoke.local.faults.fault import Fault
+from asyncinvoke.local.faults.steps import Step
+from asyncinvoke.local.functions import configuration
+from asyncinvoke.local.functions.configuration import Handler
 from asyncinvoke.local.handle import LocalFunction
+from asyncinvoke.local.limits.admission import whole_number
 from asyncinvoke.local.loops import Home, current_home
 from asyncinvoke.local.observing import AnsweredInvocation
-from asyncinvoke.local.received import ReceivedInvocation
 from asyncinvoke.local.service import Service, ServiceConfig
 from asyncinvoke.local.statistics import LocalStatistics
-from asyncinvoke.local.steps import Step
+from asyncinvoke.local.wire import addresses
+from asyncinvoke.local.wire.received import ReceivedInvocation
 
 
 class LocalLambda:
@@ -208,7 +209,7 @@ class LocalLambda:
             ValueError: If a value is out of range, the name is taken, or there is no such file.
             ModuleNotFoundError: If the handler needs AWS's runtime and that is not installed.
         """
-        config = functions.check(
+        config = configuration.check(
             name=name,
             handler=handler,
             timeout=timeout,
@@ -219,8 +220,8 @@ class LocalLambda:
             region_name=self._region_name,
             account_id=self._account_id,
         )
-        versions = self._service.register(config, reserved_concurrency)
-        return LocalFunction(versions, self._service)
+        versions = self._service.registry.register(config, reserved_concurrency)
+        return LocalFunction(versions, self._service.registry)
 
     def fault(
         self,

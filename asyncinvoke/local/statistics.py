@@ -1,12 +1,7 @@
 """What the endpoint counts, and the frozen snapshot that it hands out."""
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any
-
-from asyncinvoke.model.throttling import ThrottleReason
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,52 +37,3 @@ class LocalStatistics(FunctionStatistics):
 
     functions: Mapping[str, FunctionStatistics]
     """The numbers of each registered function, by name."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """The live numbers behind a snapshot."""
-
-    invocations: int = 0
-    executions: int = 0
-    in_flight: int = 0
-    peak_in_flight: int = 0
-    throttles: Counter[str] = field(default_factory=Counter)
-    function_errors: int = 0
-    cold_starts: int = 0
-    faults: int = 0
-    events_waiting: int = 0
-    events_dropped: int = 0
-
-    def started(self) -> None:
-        """Count a handler run that begins."""
-        self.executions += 1
-        self.in_flight += 1
-        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
-
-    def throttled(self, reason: ThrottleReason) -> None:
-        """Count a request that was answered with 429."""
-        self.throttles[reason.value] += 1
-
-    def snapshot(self) -> FunctionStatistics:
-        """Freeze the numbers of one function."""
-        return FunctionStatistics(**self._values())
-
-    def total(self, functions: Mapping[str, "Counters"]) -> LocalStatistics:
-        """Freeze the numbers of the whole endpoint."""
-        parts = {name: counters.snapshot() for name, counters in functions.items()}
-        return LocalStatistics(**self._values(), functions=MappingProxyType(parts))
-
-    def _values(self) -> dict[str, Any]:
-        return {
-            "invocations": self.invocations,
-            "executions": self.executions,
-            "in_flight": self.in_flight,
-            "peak_in_flight": self.peak_in_flight,
-            "throttles": MappingProxyType(dict(self.throttles)),
-            "function_errors": self.function_errors,
-            "cold_starts": self.cold_starts,
-            "faults": self.faults,
-            "events_waiting": self.events_waiting,
-            "events_dropped": self.events_dropped,
-        }

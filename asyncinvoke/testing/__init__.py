@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from asyncinvoke.local.steps import (
+    from asyncinvoke.local.faults.steps import (
         Answer,
         Close,
         Raw,
@@ -64,6 +64,6 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES.get(name, "asyncinvoke.local.steps")), name)
+    value = getattr(import_module(_HOMES.get(name, "asyncinvoke.local.faults.steps")), name)
     globals()[name] = value
     return value

@@ -12,7 +12,16 @@ import anyio
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.buffered import BufferedByteStream
 
-from asyncinvoke.local.steps import Answer, Close, Raw, Reset, Stall, Step, Streamed, Truncated
+from asyncinvoke.local.faults.steps import (
+    Answer,
+    Close,
+    Raw,
+    Reset,
+    Stall,
+    Step,
+    Streamed,
+    Truncated,
+)
 from asyncinvoke.testing.http import (
     ReceivedRequest,
     format_answer,

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 
 import anyio.lowlevel
 
-from asyncinvoke.local import answers
-from asyncinvoke.local.faults import Fault, Faults
-from asyncinvoke.local.functions import Handler
-from asyncinvoke.local.names import LATEST
-from asyncinvoke.local.received import ReceivedInvocation, ReceivedInvocations
-from asyncinvoke.local.requests import Request
-from asyncinvoke.local.statistics import Counters, LocalStatistics
-from asyncinvoke.local.steps import Answer, Reset, Step
+from asyncinvoke.local.faults.fault import Fault, Faults
+from asyncinvoke.local.faults.steps import Answer, Reset, Step
+from asyncinvoke.local.functions.configuration import Handler
+from asyncinvoke.local.statistics import LocalStatistics
+from asyncinvoke.local.tally import Tally
+from asyncinvoke.local.wire import answers
+from asyncinvoke.local.wire.names import LATEST
+from asyncinvoke.local.wire.received import ReceivedInvocation, ReceivedInvocations
+from asyncinvoke.local.wire.requests import Request
 from asyncinvoke.model.envelope import Envelope
 from asyncinvoke.model.failure import Failure
 from asyncinvoke.model.request import InvocationType
@@ -44,8 +45,7 @@ class FakeLambda:
         self._handlers: dict[str, Handler] = {}
         self._faults = Faults()
         self._received = ReceivedInvocations(sys.maxsize)
-        self._total = Counters()
-        self._counters: dict[str, Counters] = {}
+        self._tally = Tally()
         self._read_timeout = read_timeout
         for name, handler in (functions or {}).items():
             self.function(name, handler)
@@ -58,7 +58,7 @@ class FakeLambda:
             handler: `handler(event, context)`, sync or async; it may yield.
         """
         self._handlers[name] = handler
-        self._counters.setdefault(name, Counters())
+        self._tally.know(name)
 
     def fault(
         self,
@@ -93,7 +93,7 @@ class FakeLambda:
 
     def statistics(self) -> LocalStatistics:
         """Give a frozen snapshot of what has arrived and run so far."""
-        return self._total.total(self._counters)
+        return self._tally.statistics()
 
     async def send(self, envelope: Envelope, payload: bytes) -> Reply | Failure:
         """Make one attempt whose answer is read as a whole."""
@@ -131,8 +131,7 @@ class FakeLambda:
             streams=streams,
         )
         name = envelope.target.name
-        of_function = self._counters.get(name)
-        counters = (self._total, *([of_function] if of_function else ()))
+        counters = self._tally.of(name)
         for each in counters:
             each.invocations += 1
         return Arrived(name=name, request=request, counters=counters)

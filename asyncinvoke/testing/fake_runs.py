@@ -11,12 +11,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from asyncinvoke.local import function_errors, logs
-from asyncinvoke.local.context import ClientContext, LambdaContext
-from asyncinvoke.local.functions import Handler
-from asyncinvoke.local.names import LATEST
-from asyncinvoke.local.requests import Request
-from asyncinvoke.local.statistics import Counters
+from asyncinvoke.local.execution import function_errors, logs
+from asyncinvoke.local.execution.context import ClientContext, LambdaContext
+from asyncinvoke.local.functions.configuration import Handler
+from asyncinvoke.local.tally import Counters
+from asyncinvoke.local.wire.names import LATEST
+from asyncinvoke.local.wire.requests import Request
 from asyncinvoke.model.response import Reply
 
 TIMEOUT = 3.0

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncGenerator
 
-from asyncinvoke.local.event_stream import CONTENT_TYPE
-from asyncinvoke.local.names import LATEST
-from asyncinvoke.local.steps import Answer, Raw, Stall, Step, Streamed, Truncated
+from asyncinvoke.local.faults.steps import Answer, Raw, Stall, Step, Streamed, Truncated
+from asyncinvoke.local.wire.event_stream import CONTENT_TYPE
+from asyncinvoke.local.wire.names import LATEST
 from asyncinvoke.model.failure import Failure, Fault
 from asyncinvoke.model.response import Reply
 from asyncinvoke.testing.fake_answers import read_answer

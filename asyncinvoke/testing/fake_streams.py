@@ -8,9 +8,9 @@ from contextlib import aclosing
 import anyio
 import anyio.lowlevel
 
-from asyncinvoke.local import event_stream
-from asyncinvoke.local.function_errors import UNHANDLED
-from asyncinvoke.local.steps import Streamed
+from asyncinvoke.local.execution.function_errors import UNHANDLED
+from asyncinvoke.local.faults.steps import Streamed
+from asyncinvoke.local.wire import event_stream
 from asyncinvoke.testing.fake_answers import read_head
 from asyncinvoke.testing.fake_runs import Run
 from asyncinvoke.transport.base import Stream

@@ -48,7 +48,7 @@ async def opened() -> AsyncIterator[dict[str, str]]:
     async with contextlib.AsyncExitStack() as stack:
         # Ten for each unit of concurrency is what a slow machine never reaches.
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setattr("asyncinvoke.local.rates.REQUESTS_PER_CONCURRENCY", NOTHING)
+        patch.setattr("asyncinvoke.local.limits.rates.REQUESTS_PER_CONCURRENCY", NOTHING)
         for world in worlds.values():
             await stack.enter_async_context(world)
         await anyio.to_thread.run_sync(_settle, worlds["settling"].url)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke.local.admission import Admission
+from asyncinvoke.local.limits.admission import Admission
 from asyncinvoke.model.throttling import ThrottleReason
 
 NAMES = ("a", "b", "c")

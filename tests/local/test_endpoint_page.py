@@ -83,7 +83,7 @@ def test_every_choice_that_was_never_recorded_is_on_the_page_and_nothing_else() 
 
 
 def test_the_conditions_of_the_page_are_those_of_the_queue() -> None:
-    queue = (HOME / "event_queue.py").read_text()
+    queue = (HOME / "events" / "queue.py").read_text()
     calls = [node for node in ast.walk(ast.parse(queue)) if isinstance(node, ast.Call)]
     ends = [call for call in calls if ast.unparse(call.func) == "self._end"]
     conditions = {ast.literal_eval(call.args[1]) for call in ends}

@@ -9,7 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
-from asyncinvoke.local import LocalLambda, memory
+from asyncinvoke.local import LocalLambda
+from asyncinvoke.local.execution import memory
 
 pytest.importorskip("awslambdaric", reason="needs the extra: pip install 'asyncinvoke[local]'")
 pytestmark = pytest.mark.anyio

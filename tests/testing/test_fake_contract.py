@@ -14,7 +14,8 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from asyncinvoke import FixedLimit, InvocationError, Invoker, Response
-from asyncinvoke.local import LocalLambda, event_stream
+from asyncinvoke.local import LocalLambda
+from asyncinvoke.local.wire import event_stream
 from asyncinvoke.testing import (
     Answer,
     Close,

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke.local import event_stream
+from asyncinvoke.local.wire import event_stream
 from asyncinvoke.model.failure import Failure, Fault
 from asyncinvoke.model.stream import StreamEnd, StreamHead
 from asyncinvoke.transport.frames import FrameReader

@@ -23,7 +23,7 @@ from asyncinvoke import (
     ServiceError,
     ThrottledError,
 )
-from asyncinvoke.local import event_stream
+from asyncinvoke.local.wire import event_stream
 from asyncinvoke.policy.classify import CODES
 from asyncinvoke.testing import Answer, FaultEndpoint, InstantClock, Streamed
 

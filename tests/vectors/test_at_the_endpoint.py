@@ -10,7 +10,8 @@ import pytest
 from anyio import to_thread
 from botocore.eventstream import EventStreamBuffer
 
-from asyncinvoke.local import LocalLambda, logs
+from asyncinvoke.local import LocalLambda
+from asyncinvoke.local.execution import logs
 
 from . import functions
 from .raw import RawAnswer, exchange, invoke_path, request

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
-from asyncinvoke.local.functions import Source
+from asyncinvoke.local.functions.configuration import Source
 from asyncinvoke.local.management.problems import invalid
 
 UNZIPPED_LIMIT = 262_144_000

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from asyncinvoke.local import names
 from asyncinvoke.local.management.code import UNZIPPED_LIMIT
 from asyncinvoke.local.management.members import Members
 from asyncinvoke.local.management.problems import broken, invalid
 from asyncinvoke.local.management.registry import Registry, Target
+from asyncinvoke.local.wire import names
 
 # AWS's quotas, in bytes.
 _CODE_LIMITS = {

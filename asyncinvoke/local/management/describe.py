@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from asyncinvoke.local.functions import FunctionConfig, Source
-from asyncinvoke.local.versions import Alias, Versions
+from asyncinvoke.local.functions.configuration import FunctionConfig, Source
+from asyncinvoke.local.functions.versions import Alias, Versions
 
 # As AWS gives them for a function that says nothing about it.
 _FIXED: dict[str, Any] = {

@@ -4,9 +4,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from asyncinvoke.local import answers, functions, names
-from asyncinvoke.local.deployment import Deployment
-from asyncinvoke.local.functions import FunctionConfig, Handler, Source
+from asyncinvoke.local.functions import configuration
+from asyncinvoke.local.functions.configuration import FunctionConfig, Handler, Source
+from asyncinvoke.local.functions.deployment import Deployment
+from asyncinvoke.local.functions.versions import Versions
 from asyncinvoke.local.management import describe
 from asyncinvoke.local.management.code import CodeStore, Package, source_in
 from asyncinvoke.local.management.members import Members
@@ -14,8 +15,8 @@ from asyncinvoke.local.management.paging import page, version_key
 from asyncinvoke.local.management.problems import broken, changed_meanwhile, conflict, invalid
 from asyncinvoke.local.management.registry import Registry, Target
 from asyncinvoke.local.management.settings import Settings
-from asyncinvoke.local.names import LATEST
-from asyncinvoke.local.versions import Versions
+from asyncinvoke.local.wire import answers, names
+from asyncinvoke.local.wire.names import LATEST
 
 
 class FunctionsApi:
@@ -172,7 +173,7 @@ class FunctionsApi:
     ) -> FunctionConfig:
         was = latest.deployment if latest else Deployment(role="")
         try:
-            return functions.check(
+            return configuration.check(
                 name=name,
                 handler=handler,
                 timeout=settings.timeout,

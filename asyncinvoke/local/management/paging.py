@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from asyncinvoke.local import names
-from asyncinvoke.local.functions import FunctionConfig
+from asyncinvoke.local.functions.configuration import FunctionConfig
 from asyncinvoke.local.management.problems import broken
-from asyncinvoke.local.names import LATEST
+from asyncinvoke.local.wire import names
+from asyncinvoke.local.wire.names import LATEST
 
 PAGE = 50
 """Items of one answer (AWS's documentation of `ListFunctions`)."""

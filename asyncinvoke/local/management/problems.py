@@ -1,7 +1,7 @@
 """What an operation refuses, as the service words it."""
 
-from asyncinvoke.local import answers
-from asyncinvoke.local.answers import Answer
+from asyncinvoke.local.wire import answers
+from asyncinvoke.local.wire.answers import Answer
 
 
 class ApiError(Exception):

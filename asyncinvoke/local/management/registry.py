@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from asyncinvoke.local import answers, names
-from asyncinvoke.local.functions import FunctionConfig
+from asyncinvoke.local.functions.configuration import FunctionConfig
+from asyncinvoke.local.functions.versions import Versions
 from asyncinvoke.local.management.problems import ApiError, broken, invalid, not_found
-from asyncinvoke.local.versions import Versions
+from asyncinvoke.local.wire import answers, names
 
 
 class Registry(Protocol):

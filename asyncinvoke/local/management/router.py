@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from asyncinvoke.local import answers
-from asyncinvoke.local.answers import Answer
 from asyncinvoke.local.management.code import CodeStore
 from asyncinvoke.local.management.concurrency_api import (
     account_settings,
@@ -30,6 +28,8 @@ from asyncinvoke.local.management.versions_api import (
     publish,
     update_alias,
 )
+from asyncinvoke.local.wire import answers
+from asyncinvoke.local.wire.answers import Answer
 
 _logger = logging.getLogger(__name__)
 

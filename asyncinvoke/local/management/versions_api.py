@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from asyncinvoke.local import answers, names
+from asyncinvoke.local.functions.versions import Alias
 from asyncinvoke.local.management import describe
 from asyncinvoke.local.management.members import Members
 from asyncinvoke.local.management.paging import page, version_key
@@ -16,7 +16,7 @@ from asyncinvoke.local.management.problems import (
     not_found,
 )
 from asyncinvoke.local.management.registry import Target, function_not_found
-from asyncinvoke.local.versions import Alias
+from asyncinvoke.local.wire import answers, names
 
 
 def publish(target: Target, members: Members) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from anyio.abc import TaskGroup
 
-from asyncinvoke.local.environment import Environment
-from asyncinvoke.local.execution import Invocation, Result
-from asyncinvoke.local.functions import FunctionConfig, Source
-from asyncinvoke.local.yielding import Write
+from asyncinvoke.local.execution.environment import Environment
+from asyncinvoke.local.execution.invocation import Invocation, Result
+from asyncinvoke.local.execution.yielding import Write
+from asyncinvoke.local.functions.configuration import FunctionConfig, Source
 
 
 class ProcessPool:

@@ -7,9 +7,9 @@ from subprocess import DEVNULL
 import anyio
 from anyio.abc import Process
 
-from asyncinvoke.local import logs
-from asyncinvoke.local.addresses import LOOPBACK
-from asyncinvoke.local.functions import FunctionConfig, Source
+from asyncinvoke.local.execution import logs
+from asyncinvoke.local.functions.configuration import FunctionConfig, Source
+from asyncinvoke.local.wire.addresses import LOOPBACK
 
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
 """What worker processes get of this process's environment: nothing that holds a credential."""

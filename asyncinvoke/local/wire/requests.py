@@ -11,11 +11,11 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from asyncinvoke.local import answers, json_faults, names
-from asyncinvoke.local.answers import Answer
-from asyncinvoke.local.execution import Invocation
-from asyncinvoke.local.names import FunctionName
-from asyncinvoke.local.versions import Versions
+from asyncinvoke.local.execution.invocation import Invocation
+from asyncinvoke.local.functions.versions import Versions
+from asyncinvoke.local.wire import answers, json_faults, names
+from asyncinvoke.local.wire.answers import Answer
+from asyncinvoke.local.wire.names import FunctionName
 
 INVOCATION_TYPES = ("Event", "RequestResponse", "DryRun")
 STREAMING_INVOCATION_TYPES = ("RequestResponse", "DryRun")

@@ -7,14 +7,14 @@ from typing import Protocol
 
 from aiohttp import web
 
-from asyncinvoke.local import fault_player
-from asyncinvoke.local.answers import Answer
-from asyncinvoke.local.fault_player import CollectedOutput
-from asyncinvoke.local.faults import Fault, Faults
-from asyncinvoke.local.http_edge import HttpEdge, Invoked, Service, invoked_function
+from asyncinvoke.local.faults import player
+from asyncinvoke.local.faults.fault import Fault, Faults
+from asyncinvoke.local.faults.player import CollectedOutput
+from asyncinvoke.local.faults.steps import Reset
 from asyncinvoke.local.observing import AnsweredInvocation, Listener
-from asyncinvoke.local.requests import Request
-from asyncinvoke.local.steps import Reset
+from asyncinvoke.local.wire.answers import Answer
+from asyncinvoke.local.wire.http_edge import HttpEdge, Invoked, Service, invoked_function
+from asyncinvoke.local.wire.requests import Request
 
 
 class CountingService(Service, Protocol):
@@ -69,12 +69,12 @@ class FaultyEdge:
         self._service.count_fault(name, arrived=not fault.after_run)
         if isinstance(step, Reset) and not step.read:
             self._tell(_broken(fault, request_id, name))
-            return await fault_player.play(request, step, None)
+            return await player.play(request, step, None)
         invoke = await self._edge.read(request, invoked, request_id)
         began = time.monotonic()
         told = replace(_broken(fault, request_id, name), invocation_type=invoke.invocation_type)
         real = await self._run(invoke, request_id) if fault.after_run else None
-        answer = fault_player.answer_of(step, request_id, real)
+        answer = player.answer_of(step, request_id, real)
         if answer is not None:
             told = replace(
                 told,
@@ -82,7 +82,7 @@ class FaultyEdge:
                 function_error=answer.headers.get("X-Amz-Function-Error"),
             )
         try:
-            return await fault_player.play(request, step, answer)
+            return await player.play(request, step, answer)
         finally:
             self._tell(replace(told, duration=time.monotonic() - began))
 

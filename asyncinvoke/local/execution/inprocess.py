@@ -10,12 +10,11 @@ from typing import Any
 
 import anyio
 
-from asyncinvoke.local import function_errors, logs, memory
-from asyncinvoke.local.context import ClientContext, LambdaContext
-from asyncinvoke.local.execution import Invocation, Result
-from asyncinvoke.local.functions import FunctionConfig, Handler
-from asyncinvoke.local.threads import Threads
-from asyncinvoke.local.yielding import (
+from asyncinvoke.local.execution import function_errors, logs, memory
+from asyncinvoke.local.execution.context import ClientContext, LambdaContext
+from asyncinvoke.local.execution.invocation import Invocation, Result
+from asyncinvoke.local.execution.threads import Threads
+from asyncinvoke.local.execution.yielding import (
     STREAM_LIMIT,
     Pieces,
     TooLargeError,
@@ -24,6 +23,7 @@ from asyncinvoke.local.yielding import (
     pieces_of,
     write_all,
 )
+from asyncinvoke.local.functions.configuration import FunctionConfig, Handler
 
 # Never recorded from AWS, so chosen here; correct them in this one place.
 STREAM_TOO_LARGE = function_errors.response_too_large(STREAM_LIMIT)  # as for a whole answer

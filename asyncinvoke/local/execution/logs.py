@@ -4,7 +4,7 @@ import math
 import secrets
 import time
 
-from asyncinvoke.local import function_errors
+from asyncinvoke.local.execution import function_errors
 
 TAIL_LIMIT = 4_096
 """How many bytes of the log `X-Amz-Log-Result` holds (AWS's documentation)."""

@@ -8,13 +8,13 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from asyncinvoke.local import answers
-from asyncinvoke.local.answers import Answer
-from asyncinvoke.local.listener import read_body
 from asyncinvoke.local.management.router import BODY_LIMIT, ApiRequest, Management
-from asyncinvoke.local.received import ReceivedInvocations
-from asyncinvoke.local.requests import Request
-from asyncinvoke.local.streaming import StreamedAnswer
+from asyncinvoke.local.wire import answers
+from asyncinvoke.local.wire.answers import Answer
+from asyncinvoke.local.wire.listener import read_body
+from asyncinvoke.local.wire.received import ReceivedInvocations
+from asyncinvoke.local.wire.requests import Request
+from asyncinvoke.local.wire.streaming import StreamedAnswer
 
 _INVOKE = re.compile(
     r"/2015-03-31/functions/([^/]+)/invocations"

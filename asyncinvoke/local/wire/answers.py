@@ -8,8 +8,8 @@ import base64
 import json
 from dataclasses import dataclass
 
-from asyncinvoke.local.event_stream import CONTENT_TYPE
-from asyncinvoke.local.names import LATEST
+from asyncinvoke.local.wire.event_stream import CONTENT_TYPE
+from asyncinvoke.local.wire.names import LATEST
 from asyncinvoke.model.throttling import ThrottleReason
 
 SYNC_LIMIT = 6_291_456

@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from asyncinvoke.local import logs
-from asyncinvoke.local.event_config import Destination
-from asyncinvoke.local.execution import Invocation, Result
-from asyncinvoke.local.names import LATEST
+from asyncinvoke.local.events.config import Destination
+from asyncinvoke.local.execution import logs
+from asyncinvoke.local.execution.invocation import Invocation, Result
+from asyncinvoke.local.wire.names import LATEST
 
 # Never recorded from AWS, so chosen here; correct them in this one place.
 NEVER_RAN_CODE = "429"

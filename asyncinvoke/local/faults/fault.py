@@ -4,9 +4,9 @@ import random
 import threading
 from typing import get_args
 
-from asyncinvoke.local import names
-from asyncinvoke.local.admission import whole_number
-from asyncinvoke.local.steps import Answer, Reset, Step, Streamed
+from asyncinvoke.local.faults.steps import Answer, Reset, Step, Streamed
+from asyncinvoke.local.limits.admission import whole_number
+from asyncinvoke.local.wire import names
 
 _STEPS = get_args(Step)
 

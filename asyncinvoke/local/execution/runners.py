@@ -5,12 +5,12 @@ from pathlib import Path
 
 from anyio.abc import TaskGroup
 
-from asyncinvoke.local.execution import Runner
-from asyncinvoke.local.functions import Source
-from asyncinvoke.local.inprocess import InProcess
-from asyncinvoke.local.pool import ProcessPool
-from asyncinvoke.local.threads import Threads
-from asyncinvoke.local.versions import Versions
+from asyncinvoke.local.execution.inprocess import InProcess
+from asyncinvoke.local.execution.invocation import Runner
+from asyncinvoke.local.execution.pool import ProcessPool
+from asyncinvoke.local.execution.threads import Threads
+from asyncinvoke.local.functions.configuration import Source
+from asyncinvoke.local.functions.versions import Versions
 
 
 class Runners:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from asyncinvoke.local.yielding import Write
+from asyncinvoke.local.execution.yielding import Write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

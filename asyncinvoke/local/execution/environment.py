@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import Process, TaskStatus
 
-from asyncinvoke.local import function_errors, logs, worker
-from asyncinvoke.local.execution import Invocation, Result
-from asyncinvoke.local.functions import FunctionConfig, Source
-from asyncinvoke.local.listener import listen, open_socket
-from asyncinvoke.local.memory import MemoryWatch
-from asyncinvoke.local.output import Output
-from asyncinvoke.local.runtime_api import RuntimeApi
+from asyncinvoke.local.execution import function_errors, logs, worker
+from asyncinvoke.local.execution.invocation import Invocation, Result
+from asyncinvoke.local.execution.memory import MemoryWatch
+from asyncinvoke.local.execution.output import Output
+from asyncinvoke.local.execution.runtime_api import RuntimeApi
+from asyncinvoke.local.functions.configuration import FunctionConfig, Source
+from asyncinvoke.local.wire.listener import listen, open_socket
 
 INIT_LIMIT = 10.0
 """Seconds that a start may take before the timeout begins to count (AWS's init phase)."""

@@ -7,17 +7,17 @@ costs little.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from anyio.abc import TaskGroup
 
-from asyncinvoke.local import destinations
-from asyncinvoke.local.admission import Admission
-from asyncinvoke.local.event_config import Destination, EventConfig
-from asyncinvoke.local.execution import Invocation, Result
-from asyncinvoke.local.statistics import Counters
+from asyncinvoke.local.events import destinations
+from asyncinvoke.local.events.config import Destination, EventConfig
+from asyncinvoke.local.execution.invocation import Invocation, Result
+from asyncinvoke.local.limits.admission import Admission
+from asyncinvoke.local.tally import Counters
 
 THROTTLE_DELAYS = (1.0, 300.0)
 """Least and most seconds until a throttled Event is tried again (AWS's documentation)."""
@@ -58,7 +58,7 @@ class EventQueue:
         admission: Admission,
         execute: Callable[[Invocation], Awaitable[Result | None]],
         tasks: TaskGroup,
-        counters: Callable[[str], tuple[Counters, Counters]],
+        counters: Callable[[str], Iterable[Counters]],
         time_scale: float,
     ) -> None:
         self._admission = admission

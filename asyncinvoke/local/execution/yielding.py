@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import anyio
 
-from asyncinvoke.local.threads import Threads
+from asyncinvoke.local.execution.threads import Threads
 
 STREAM_LIMIT = 209_715_200
 """Largest answer that is streamed, in bytes (AWS's quota of 200 MB)."""

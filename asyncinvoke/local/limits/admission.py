@@ -8,7 +8,7 @@ own. `rates` holds the limits that count time.
 import threading
 from collections import Counter
 
-from asyncinvoke.local.rates import Rates
+from asyncinvoke.local.limits.rates import Rates
 from asyncinvoke.model.throttling import ThrottleReason
 
 _SHARED = (

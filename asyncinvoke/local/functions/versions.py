@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from asyncinvoke.local.functions import FunctionConfig
-from asyncinvoke.local.names import LATEST
+from asyncinvoke.local.functions.configuration import FunctionConfig
+from asyncinvoke.local.wire.names import LATEST
 
 _ALIAS = re.compile(r"(?![0-9]+$)[a-zA-Z0-9-_]{1,128}")
 

@@ -6,7 +6,7 @@ import re
 from types import TracebackType
 from typing import Self
 
-from asyncinvoke.local.logs import TAIL_LIMIT
+from asyncinvoke.local.execution.logs import TAIL_LIMIT
 
 _CHUNK = 65_536
 

@@ -1,0 +1,1 @@
+"""The queue of Events, and where they end."""

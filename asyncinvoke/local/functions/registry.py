@@ -1,0 +1,117 @@
+"""Every function that is known, and what may be changed about it, from any thread."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from asyncinvoke.local.functions.configuration import FunctionConfig, Source
+from asyncinvoke.local.functions.versions import Versions
+from asyncinvoke.local.limits.admission import Admission, whole_number
+from asyncinvoke.local.wire.names import LATEST
+
+
+class Running(Protocol):
+    """What runs functions while the endpoint serves."""
+
+    def retire(self, name: str, version: str | None = None) -> None:
+        """Let a version, or all of a function, end with what it runs now."""
+        ...
+
+    def retired_directories(self) -> set[Path]:
+        """Give the directories of code that was retired and runs yet."""
+        ...
+
+
+class FunctionRegistry:
+    """The functions of one endpoint.
+
+    Args:
+        admission: Where reserved concurrency is kept.
+        on_new: Called with the name of each function that is registered.
+    """
+
+    def __init__(self, admission: Admission, *, on_new: Callable[[str], None]) -> None:
+        self.running: Running | None = None
+        """What runs them, while the endpoint serves."""
+        self._admission = admission
+        self._on_new = on_new
+        self._functions: dict[str, Versions] = {}
+        self._duplicates: Counter[str] = Counter()
+
+    @property
+    def functions(self) -> Mapping[str, Versions]:
+        """Every function, by name."""
+        return MappingProxyType(self._functions)
+
+    def register(self, config: FunctionConfig, reserved_concurrency: int | None) -> Versions:
+        """Make a function known.
+
+        Raises:
+            ValueError: Its name is taken, or the account has not so much concurrency left.
+        """
+        if config.name in self._functions:
+            raise ValueError(f"function {config.name!r} is registered already")
+        self._admission.reserve(config.name, reserved_concurrency)
+        self._on_new(config.name)
+        self._functions[config.name] = Versions(config)
+        return self._functions[config.name]
+
+    def update(self, config: FunctionConfig) -> None:
+        """Change `$LATEST`. What runs already goes on as it is."""
+        self._functions[config.name].update(config)
+        self._retire(config.name, LATEST)
+
+    def remove(self, name: str) -> None:
+        """Forget a function. What runs already goes on."""
+        del self._functions[name]
+        self._admission.reserve(name, None)
+        self._retire(name)
+
+    def remove_version(self, name: str, number: str) -> None:
+        """Forget a version. What runs already goes on."""
+        self._functions[name].remove_version(number)
+        self._retire(name, number)
+
+    def directories(self) -> set[Path]:
+        """Give the directories of the code that can still run, or runs yet."""
+        known = (versions.published for versions in list(self._functions.values()))
+        handlers = (config.handler for configs in known for config in configs)
+        found = {handler.directory for handler in handlers if isinstance(handler, Source)}
+        return found if self.running is None else found | self.running.retired_directories()
+
+    def concurrency(self) -> tuple[int, int]:
+        """Give the account's concurrency, and what of it is not reserved."""
+        return self._admission.account_concurrency, self._admission.unreserved
+
+    def reserved(self, name: str) -> int | None:
+        """Give a function's reserved concurrency."""
+        return self._admission.reserved(name)
+
+    def reserve(self, name: str, limit: int | None) -> None:
+        """Change a function's reserved concurrency.
+
+        Raises:
+            ValueError: It is no whole number, or more than the account has left.
+        """
+        self._admission.reserve(name, limit)
+
+    def duplicate_events(self, name: str, count: int) -> None:
+        """Deliver a function's next Events twice.
+
+        Raises:
+            ValueError: `count` is not a whole number, 0 or more.
+        """
+        self._duplicates[name] = whole_number("count", count)
+
+    def deliveries(self, name: str) -> int:
+        """Give how often the next Event of a function is delivered, and count it."""
+        if not self._duplicates[name]:
+            return 1
+        self._duplicates[name] -= 1
+        return 2
+
+    def _retire(self, name: str, version: str | None = None) -> None:
+        if self.running is not None:
+            self.running.retire(name, version)

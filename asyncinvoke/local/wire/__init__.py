@@ -1,0 +1,1 @@
+"""HTTP and Lambda's wire protocol: what arrives, and how it is answered."""
