@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from asyncinvoke.testing.clock import InstantClock
     from asyncinvoke.testing.endpoint import FaultEndpoint
-    from asyncinvoke.testing.fake import FakeLambda
+    from asyncinvoke.testing.fake.fake_lambda import FakeLambda
     from asyncinvoke.testing.http import ReceivedRequest, RequestTarget
     from asyncinvoke.testing.waits import NoWaits, no_waits
 
@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "FakeLambda": "asyncinvoke.testing.fake",
+    "FakeLambda": "asyncinvoke.testing.fake.fake_lambda",
     "FaultEndpoint": "asyncinvoke.testing.endpoint",
     "InstantClock": "asyncinvoke.testing.clock",
     "NoWaits": "asyncinvoke.testing.waits",

@@ -11,8 +11,8 @@ import anyio.lowlevel
 from asyncinvoke.local.execution.function_errors import UNHANDLED
 from asyncinvoke.local.faults.steps import Streamed
 from asyncinvoke.local.wire import event_stream
-from asyncinvoke.testing.fake_answers import read_head
-from asyncinvoke.testing.fake_runs import Run
+from asyncinvoke.testing.fake.answers import read_head
+from asyncinvoke.testing.fake.runs import Run
 from asyncinvoke.transport.base import Stream
 
 

@@ -7,8 +7,8 @@ from asyncinvoke.local.wire.event_stream import CONTENT_TYPE
 from asyncinvoke.local.wire.names import LATEST
 from asyncinvoke.model.failure import Failure, Fault
 from asyncinvoke.model.response import Reply
-from asyncinvoke.testing.fake_answers import read_answer
-from asyncinvoke.testing.fake_streams import ReadTimeout, open_frames, scripted, silence
+from asyncinvoke.testing.fake.answers import read_answer
+from asyncinvoke.testing.fake.streams import ReadTimeout, open_frames, scripted, silence
 from asyncinvoke.transport.base import Stream
 
 

@@ -18,9 +18,9 @@ from asyncinvoke.model.envelope import Envelope
 from asyncinvoke.model.failure import Failure
 from asyncinvoke.model.request import InvocationType
 from asyncinvoke.model.response import Reply
-from asyncinvoke.testing.fake_runs import Arrived, Run
-from asyncinvoke.testing.fake_steps import play, play_stream
-from asyncinvoke.testing.fake_streams import open_run
+from asyncinvoke.testing.fake.runs import Arrived, Run
+from asyncinvoke.testing.fake.steps import play, play_stream
+from asyncinvoke.testing.fake.streams import open_run
 from asyncinvoke.transport.base import Stream
 
 
