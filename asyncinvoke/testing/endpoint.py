@@ -12,6 +12,7 @@ import anyio
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.buffered import BufferedByteStream
 
+from asyncinvoke.local.faults import steps
 from asyncinvoke.local.faults.steps import (
     Answer,
     Close,
@@ -116,7 +117,8 @@ class FaultEndpoint:
         method, target = await read_target(buffered)
         function_name = target.function_name
         self._arrived[function_name] += 1
-        step = next(self._scripts.get(function_name, iter(())), Answer())
+        succeeds = steps.stream(b"null") if target.streams else Answer()
+        step = next(self._scripts.get(function_name, iter(())), succeeds)
         if isinstance(step, Reset) and not step.read:
             _reset_on_close(stream)
             return False

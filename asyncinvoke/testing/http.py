@@ -25,6 +25,9 @@ class RequestTarget:
     qualifier: str | None
     """The `Qualifier` of the query."""
 
+    streams: bool = False
+    """Whether it is InvokeWithResponseStream."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRequest:
@@ -52,7 +55,11 @@ async def read_target(stream: BufferedByteStream) -> tuple[str, RequestTarget]:
     segments = parts.path.split("/")
     name = segments[segments.index("functions") + 1] if "functions" in segments else ""
     qualifier = parse_qs(parts.query).get("Qualifier", [None])[0]
-    return method, RequestTarget(function_name=unquote(name), qualifier=qualifier)
+    return method, RequestTarget(
+        function_name=unquote(name),
+        qualifier=qualifier,
+        streams=segments[-1] == "response-streaming-invocations",
+    )
 
 
 async def read_request(

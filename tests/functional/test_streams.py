@@ -108,6 +108,11 @@ async def test_chunks_come_as_they_were_written(endpoint: FaultEndpoint, invoker
     assert "ended" in repr(response)
 
 
+async def test_the_endpoint_without_a_script_streams_a_success(invoker: Invoker) -> None:
+    async with invoker.stream("f") as response:
+        assert await collect(response) == [b"null"]
+
+
 async def test_a_stream_without_chunks_is_empty_and_no_error(
     endpoint: FaultEndpoint, invoker: Invoker
 ) -> None:

@@ -24,7 +24,10 @@ def fail(event: Any, context: Any) -> Any:
 def record(event: Any, context: Any) -> Any:
     """Leave one file for each time that it runs, so that a test can count; answer with the item."""
     path = pathlib.Path(event["folder"]) / f"{uuid.uuid4()}.json"
-    path.write_text(json.dumps(event["item"]))
+    # Whole as soon as it is there: the test may look at any time.
+    written = path.with_suffix(".part")
+    written.write_text(json.dumps(event["item"]))
+    written.rename(path)
     return event["item"]
 
 

@@ -339,8 +339,8 @@ async def until_files(folder: Path, count: int) -> None:
 
 
 def items_in(folder: Path) -> list[Path]:
-    """The files of a folder."""
-    return [*folder.iterdir()]
+    """The files of a folder that are whole."""
+    return [path for path in folder.iterdir() if path.suffix != ".part"]
 
 
 def items(folder: Path) -> list[Any]:
