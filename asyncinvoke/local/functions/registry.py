@@ -38,12 +38,9 @@ class FunctionRegistry:
         self._admission = admission
         self._on_new = on_new
         self._functions: dict[str, Versions] = {}
-        self._duplicates: Counter[str] = Counter()
-
-    @property
-    def functions(self) -> Mapping[str, Versions]:
+        self.functions: Mapping[str, Versions] = MappingProxyType(self._functions)
         """Every function, by name."""
-        return MappingProxyType(self._functions)
+        self._duplicates: Counter[str] = Counter()
 
     def register(self, config: FunctionConfig, reserved_concurrency: int | None) -> Versions:
         """Make a function known.
