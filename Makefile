@@ -12,7 +12,7 @@ demo: $(VENV)/.demo  ## run the main job, offline
 	$(BIN)/asyncinvoke demo
 
 test: $(VENV)/.dev peers  ## run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -62,7 +62,8 @@ scripts = st.lists(steps, max_size=6)
 both_loops = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 both_transports = pytest.mark.parametrize("transport", ["direct", "client"])
 many_examples = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -133,7 +133,7 @@ async def reference(
 
 
 @pytest.mark.parametrize("place", PLACES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     envelope=envelopes,
     bodies=st.lists(payloads, min_size=1, max_size=3),

@@ -1,7 +1,7 @@
 """The arithmetic of a concurrency limit, played against services that refuse what is too much."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke.policy.concurrency import ConcurrencyLimit
@@ -186,7 +186,6 @@ def test_shared_growth_is_the_same_for_a_large_part_and_a_small_one() -> None:
     minimum=st.integers(1, 20),
     span=st.integers(0, 500),
 )
-@settings(deadline=None)
 def test_a_limit_stays_within_its_bounds(
     events: list[tuple[str, float, int]], minimum: int, span: int
 ) -> None:

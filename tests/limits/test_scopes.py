@@ -299,7 +299,7 @@ MOVES = st.lists(
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @given(limit=LIMITS, moves=MOVES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_permits_are_conserved_and_nobody_starves_whatever_happens(
     backend: str, limit: Limit, moves: list[tuple[str, int, ThrottleReason]]
 ) -> None:

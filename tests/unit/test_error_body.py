@@ -6,7 +6,7 @@ Those that runtimes have are in `tests/vectors`.
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke.model.error_body import ErrorBody, parse_error_body
@@ -42,8 +42,6 @@ VALUES = st.recursive(
 )
 
 
-# Making these values takes its time on a busy machine.
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.binary()
     | st.dictionaries(KEYS, VALUES).map(lambda body: json.dumps(body).encode())

@@ -402,7 +402,7 @@ ANSWERS: dict[str, Reply | Failure] = {
     limit=st.integers(1, 3),
     idempotent=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_attempts_equal_deliveries_for_any_answers(
     backend: str, names: list[list[str]], limit: int, idempotent: bool
 ) -> None:

@@ -123,7 +123,7 @@ async def trickle(*items: object) -> AsyncIterator[object]:
     ordered=st.booleans(),
     is_async=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_item_gets_exactly_one_outcome_and_order_is_kept_if_asked_for(
     backend: str,
     items: list[int],

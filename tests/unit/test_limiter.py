@@ -110,7 +110,7 @@ MOVES = st.lists(
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @given(limit=st.integers(1, 4), moves=MOVES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_permits_are_conserved_whatever_happens(
     backend: str, limit: int, moves: list[tuple[str, int]]
 ) -> None:
