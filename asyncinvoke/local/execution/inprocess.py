@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import json
 import os
 import sys
 import time
@@ -13,6 +12,7 @@ import anyio
 from asyncinvoke.local.execution import function_errors, logs, memory
 from asyncinvoke.local.execution.context import ClientContext, LambdaContext
 from asyncinvoke.local.execution.invocation import Invocation, Result
+from asyncinvoke.local.execution.marshal import marshal, marshal_error
 from asyncinvoke.local.execution.threads import Threads
 from asyncinvoke.local.execution.yielding import (
     STREAM_LIMIT,
@@ -27,9 +27,6 @@ from asyncinvoke.local.functions.configuration import FunctionConfig, Handler
 
 # Never recorded from AWS, so chosen here; correct them in this one place.
 STREAM_TOO_LARGE = function_errors.response_too_large(STREAM_LIMIT)  # as for a whole answer
-
-# AWS's runtime escapes non-ASCII characters up to Python 3.11 and no longer from 3.12 on.
-_ENSURE_ASCII = sys.version_info < (3, 12)
 
 _OWN_FILES = frozenset(
     sys.modules[module].__file__
@@ -132,8 +129,7 @@ class InProcess:
             result = Result(payload=answer, content_type="application/unknown")
         else:
             try:
-                text = json.dumps(answer, ensure_ascii=_ENSURE_ASCII)
-                result = Result(payload=text.encode())
+                result = Result(payload=marshal(answer))
             except (TypeError, ValueError, RecursionError) as error:
                 return _unmarshalled(request_id, error)
         if len(result.payload) > function_errors.RESPONSE_LIMIT:
@@ -197,5 +193,4 @@ def _error(
     request_id: str, error_type: str, message: str, trace: list[str]
 ) -> tuple[Result, bytes]:
     body = function_errors.raised(request_id, error_type, message, trace)
-    payload = json.dumps(body, ensure_ascii=_ENSURE_ASCII).encode(errors="replace")
-    return _failed(payload), logs.uncaught(error_type, message, trace)
+    return _failed(marshal_error(body)), logs.uncaught(error_type, message, trace)

@@ -3,7 +3,6 @@
 import base64
 import inspect
 import json
-import sys
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -13,6 +12,7 @@ from typing import Any, NoReturn
 
 from asyncinvoke.local.execution import function_errors, logs
 from asyncinvoke.local.execution.context import ClientContext, LambdaContext
+from asyncinvoke.local.execution.marshal import marshal, marshal_error
 from asyncinvoke.local.functions.configuration import Handler
 from asyncinvoke.local.tally import Counters
 from asyncinvoke.local.wire.names import LATEST
@@ -21,9 +21,6 @@ from asyncinvoke.model.response import Reply
 
 TIMEOUT = 3.0
 """What the context's remaining time counts down from, in seconds (AWS's default)."""
-
-# AWS's runtime escapes non-ASCII characters up to Python 3.11 and no longer from 3.12 on.
-_ENSURE_ASCII = sys.version_info < (3, 12)
 
 MEMORY_SIZE = 128
 """What the context says of the memory, in MB (AWS's default)."""
@@ -137,7 +134,7 @@ class Run:
             frames = frames.tb_next
         trace = [] if is_ours else function_errors.stack_trace(frames)
         body = function_errors.raised(self.arrived.request_id, error_type, str(error), trace)
-        self._fail(json.dumps(body).encode())
+        self._fail(marshal_error(body))
         return logs.uncaught(error_type, str(error), trace)
 
     def _fail(self, body: bytes) -> None:
@@ -182,7 +179,7 @@ class _UnmarshallableError(Exception):
 
 def _encode(answer: Any) -> bytes:
     try:
-        return json.dumps(answer, ensure_ascii=_ENSURE_ASCII).encode()
+        return marshal(answer)
     except (TypeError, ValueError, RecursionError) as error:
         raise _UnmarshallableError(error) from error
 
