@@ -1,6 +1,7 @@
 """The context that handlers in this process are given, with the names of AWS's runtime."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,13 @@ class ClientContext:
     """The `env` member."""
     client: Any = None
     """The `client` member."""
+
+    @classmethod
+    def of(cls, sent: Mapping[str, Any] | None) -> "ClientContext | None":
+        """Make it of what the caller sent; None without."""
+        if sent is None:
+            return None
+        return cls(custom=sent.get("custom"), env=sent.get("env"), client=sent.get("client"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

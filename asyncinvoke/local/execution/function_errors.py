@@ -7,6 +7,7 @@ platform writes, and the same keys for handlers that run in process.
 import json
 import signal
 import traceback
+from collections.abc import Collection
 from types import TracebackType
 
 UNHANDLED = "Unhandled"
@@ -41,6 +42,13 @@ def exited(request_id: str, status: int) -> bytes:
     return _ended("Runtime.ExitError", request_id, cause)
 
 
+def left(request_id: str, error: SystemExit) -> bytes:
+    """The handler called `sys.exit`."""
+    return exited(
+        request_id, error.code if isinstance(error.code, int) else int(error.code is not None)
+    )
+
+
 def out_of_memory(request_id: str) -> bytes:
     """The process was killed because it used more than its memory."""
     return _ended(OUT_OF_MEMORY_TYPE, request_id, f"with error: {OUT_OF_MEMORY}")
@@ -70,8 +78,16 @@ def raised(
     }
 
 
-def stack_trace(frames: TracebackType | None) -> list[str]:
-    """Format a traceback as the Python runtime does: one string for each frame."""
+def stack_trace(frames: TracebackType | None, *, own_files: Collection[str | None]) -> list[str]:
+    """Format a traceback as the Python runtime does: one string for each frame.
+
+    Args:
+        frames: The traceback.
+        own_files: Files whose frames are left out where they come first: a user wants to see the
+            handler's.
+    """
+    while frames is not None and frames.tb_frame.f_code.co_filename in own_files:
+        frames = frames.tb_next
     return traceback.format_list(traceback.extract_tb(frames))
 
 

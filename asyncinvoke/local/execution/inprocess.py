@@ -107,8 +107,7 @@ class InProcess:
                 raise
             return _raised(request_id, error)
         except SystemExit as error:
-            status = error.code if isinstance(error.code, int) else int(error.code is not None)
-            return _failed(function_errors.exited(request_id, status)), b""
+            return _failed(function_errors.left(request_id, error)), b""
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer
             return _raised(request_id, error)
         return self._encoded(request_id, answer)
@@ -137,7 +136,6 @@ class InProcess:
         return result, b""
 
     def _context(self, invocation: Invocation, deadline: float) -> LambdaContext:
-        sent = invocation.client_context
         return LambdaContext(
             aws_request_id=invocation.request_id,
             function_name=self._config.name,
@@ -146,11 +144,7 @@ class InProcess:
             memory_limit_in_mb=str(self._config.memory_size),
             log_group_name=logs.group_name(self._config.name),
             log_stream_name=self._log_stream_name,
-            client_context=None
-            if sent is None
-            else ClientContext(
-                custom=sent.get("custom"), env=sent.get("env"), client=sent.get("client")
-            ),
+            client_context=ClientContext.of(invocation.client_context),
             tenant_id=invocation.tenant_id,
             deadline=deadline,
         )
@@ -176,11 +170,7 @@ def _failed(body: bytes) -> Result:
 
 
 def _raised(request_id: str, error: BaseException) -> tuple[Result, bytes]:
-    frames = error.__traceback__
-    # The first frames are this module's and the executor's; a user wants to see the handler's.
-    while frames is not None and frames.tb_frame.f_code.co_filename in _OWN_FILES:
-        frames = frames.tb_next
-    trace = function_errors.stack_trace(frames)
+    trace = function_errors.stack_trace(error.__traceback__, own_files=_OWN_FILES)
     return _error(request_id, type(error).__name__, str(error), trace)
 
 

@@ -52,6 +52,18 @@ def pieces_of(answer: object, threads: Threads) -> Pieces | None:
     return None
 
 
+def piece_of(item: object) -> bytes:
+    """Give an item as bytes.
+
+    Raises:
+        UnwritableError: It is neither bytes nor text.
+    """
+    piece = item.encode() if isinstance(item, str) else item
+    if not isinstance(piece, bytes):
+        raise UnwritableError(UNWRITABLE.format(type(item).__name__))
+    return piece
+
+
 async def write_all(pieces: Pieces, write: Write, *, limit: int) -> None:
     """Write what a handler yields, at the pace at which it is taken.
 
@@ -63,9 +75,7 @@ async def write_all(pieces: Pieces, write: Write, *, limit: int) -> None:
     size = 0
     try:
         while (item := await pieces.next()) is not _END:
-            piece = item.encode() if isinstance(item, str) else item
-            if not isinstance(piece, bytes):
-                raise UnwritableError(UNWRITABLE.format(type(item).__name__))
+            piece = piece_of(item)
             size += len(piece)
             if size > limit:
                 raise TooLargeError

@@ -14,6 +14,7 @@ CONTENT_TYPE = "application/vnd.amazon.eventstream"
 
 # Never recorded from AWS, so chosen here; correct them in this one place.
 EXCEPTION_MESSAGE_KEY = "message"
+ERROR_CODE = "Unhandled"  # of an InvokeComplete whose details are the body of the error
 
 _TEXT = 7  # the type of a header value: text with a length of two bytes
 
@@ -60,6 +61,20 @@ def invoke_complete(
             ":message-type": "event",
         },
         json.dumps(given, separators=(",", ":")).encode(),
+    )
+
+
+def last_frame(*, error: bytes | None, log_result: str | None) -> bytes:
+    """Give the frame that ends a stream.
+
+    Args:
+        error: The body of the function error, if it came to one.
+        log_result: The log's tail in base64, when it was wanted.
+    """
+    return invoke_complete(
+        error_code=None if error is None else ERROR_CODE,
+        error_details=None if error is None else error.decode(errors="replace"),
+        log_result=log_result,
     )
 
 

@@ -93,7 +93,7 @@ def check(
     if request.size > (answers.EVENT_LIMIT if is_event else answers.SYNC_LIMIT):
         return answers.too_large(request_id, request.size, event=is_event)
     try:
-        event = _decode(request.body)
+        event = decode_event(request.body)
     except (ValueError, RecursionError) as error:
         return answers.bad_json(request_id, json_faults.describe(request.body, error))
     try:
@@ -133,7 +133,13 @@ def _refuse_constant(text: str) -> NoReturn:
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-def _decode(body: bytes) -> Any:
+def decode_event(body: bytes) -> Any:
+    """Read a payload; none is an empty object.
+
+    Raises:
+        ValueError: It is not JSON.
+        RecursionError: It is nested too deeply.
+    """
     return _DECODER.decode(body.decode()) if body else {}
 
 

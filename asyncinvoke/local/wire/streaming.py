@@ -9,7 +9,6 @@ from asyncinvoke.local.wire.answers import Answer
 
 # Never recorded from AWS, so chosen here; correct them in this one place.
 LARGEST_CHUNK = 1_048_576  # bytes of one piece that go into one PayloadChunk
-ERROR_CODE = "Unhandled"  # of an InvokeComplete whose details are the body of the error
 
 
 def has_failed(answer: Answer) -> bool:
@@ -19,10 +18,8 @@ def has_failed(answer: Answer) -> bool:
 
 def last_frame(answer: Answer) -> bytes:
     """Give the frame that ends a stream, by what an Invoke would have answered."""
-    failed = has_failed(answer)
-    return event_stream.invoke_complete(
-        error_code=ERROR_CODE if failed else None,
-        error_details=answer.body.decode(errors="replace") if failed else None,
+    return event_stream.last_frame(
+        error=answer.body if has_failed(answer) else None,
         log_result=answer.headers.get("X-Amz-Log-Result"),
     )
 

@@ -10,7 +10,7 @@ from asyncinvoke.local.faults.steps import Answer, Reset, Step
 from asyncinvoke.local.functions.configuration import Handler
 from asyncinvoke.local.statistics import LocalStatistics
 from asyncinvoke.local.tally import Tally
-from asyncinvoke.local.wire import answers
+from asyncinvoke.local.wire import answers, json_faults
 from asyncinvoke.local.wire.names import LATEST
 from asyncinvoke.local.wire.received import ReceivedInvocation, ReceivedInvocations
 from asyncinvoke.local.wire.requests import Request
@@ -159,8 +159,9 @@ class FakeLambda:
             return _refusal(answers.function_not_found(arrived.request_id, arn))
         try:
             return Run(handler, arrived)
-        except ValueError as error:
-            return _refusal(answers.bad_json(arrived.request_id, str(error)))
+        except (ValueError, RecursionError) as error:
+            detail = json_faults.describe(arrived.request.body, error)
+            return _refusal(answers.bad_json(arrived.request_id, detail))
 
 
 def _refusal(answer: answers.Answer) -> Answer:

@@ -8,15 +8,16 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 from asyncinvoke.local.execution import function_errors, logs
 from asyncinvoke.local.execution.context import ClientContext, LambdaContext
 from asyncinvoke.local.execution.marshal import marshal, marshal_error
+from asyncinvoke.local.execution.yielding import UnwritableError, piece_of
 from asyncinvoke.local.functions.configuration import Handler
 from asyncinvoke.local.tally import Counters
 from asyncinvoke.local.wire.names import LATEST
-from asyncinvoke.local.wire.requests import Request
+from asyncinvoke.local.wire.requests import Request, decode_event
 from asyncinvoke.model.response import Reply
 
 TIMEOUT = 3.0
@@ -58,7 +59,7 @@ class Run:
     def __init__(self, handler: Handler, arrived: Arrived) -> None:
         self.arrived = arrived
         self._handler = handler
-        self._event = _decode(arrived.request.body)
+        self._event = decode_event(arrived.request.body)
         self.payload = b""
         """What is answered, beyond what was given in pieces."""
         self.failed = False
@@ -110,8 +111,7 @@ class Run:
                 answer = b""
             self.payload = answer if isinstance(answer, bytes) else _encode(answer)
         except SystemExit as error:
-            status = error.code if isinstance(error.code, int) else int(error.code is not None)
-            self._fail(function_errors.exited(self.arrived.request_id, status))
+            self._fail(function_errors.left(self.arrived.request_id, error))
         except Exception as error:  # noqa: BLE001  # whatever a handler raises is its answer
             uncaught = self._raised(error)
         finally:
@@ -128,11 +128,8 @@ class Run:
     def _raised(self, error: Exception) -> bytes:
         is_ours = isinstance(error, _UnmarshallableError)
         error_type = "Runtime.MarshalError" if is_ours else type(error).__name__
-        frames = error.__traceback__
-        # The first frames are this module's; a user wants to see the handler's.
-        while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
-            frames = frames.tb_next
-        trace = [] if is_ours else function_errors.stack_trace(frames)
+        frames = None if is_ours else error.__traceback__
+        trace = function_errors.stack_trace(frames, own_files=[__file__])
         body = function_errors.raised(self.arrived.request_id, error_type, str(error), trace)
         self._fail(marshal_error(body))
         return logs.uncaught(error_type, str(error), trace)
@@ -144,8 +141,7 @@ class Run:
         arrived, request = self.arrived, self.arrived.request
         sent = request.client_context
         # An Event's is not passed on, as in AWS.
-        client = {} if sent is None else json.loads(base64.b64decode(sent))
-        has_client = sent is not None and request.invocation_type != "Event"
+        is_passed_on = request.invocation_type != "Event"
         return LambdaContext(
             aws_request_id=arrived.request_id,
             function_name=arrived.name,
@@ -154,22 +150,12 @@ class Run:
             memory_limit_in_mb=str(MEMORY_SIZE),
             log_group_name=logs.group_name(arrived.name),
             log_stream_name=logs.new_stream_name(self.version),
-            client_context=ClientContext(
-                custom=client.get("custom"), env=client.get("env"), client=client.get("client")
-            )
-            if has_client
-            else None,
+            client_context=ClientContext.of(
+                json.loads(base64.b64decode(sent)) if sent is not None and is_passed_on else None
+            ),
             tenant_id=request.tenant_id,
             deadline=began + TIMEOUT,
         )
-
-
-def _decode(payload: bytes) -> Any:
-    return json.loads(payload, parse_constant=_refuse) if payload else {}
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
 
 
 class _UnmarshallableError(Exception):
@@ -201,7 +187,7 @@ async def _each(answer: AsyncIterator[Any] | Iterator[Any]) -> AsyncGenerator[by
 
 
 def _piece(item: object) -> bytes:
-    piece = item.encode() if isinstance(item, str) else item
-    if not isinstance(piece, bytes):
-        raise _UnmarshallableError(f"Object of type {type(item).__name__} is no bytes and no str")
-    return piece
+    try:
+        return piece_of(item)
+    except UnwritableError as error:
+        raise _UnmarshallableError(error) from error

@@ -8,7 +8,6 @@ from contextlib import aclosing
 import anyio
 import anyio.lowlevel
 
-from asyncinvoke.local.execution.function_errors import UNHANDLED
 from asyncinvoke.local.faults.steps import Streamed
 from asyncinvoke.local.wire import event_stream
 from asyncinvoke.testing.fake.answers import read_head
@@ -85,8 +84,7 @@ async def _frames_of(run: Run) -> AsyncGenerator[bytes, None]:
                 yield event_stream.payload_chunk(piece)
     if run.payload and not run.failed:
         yield event_stream.payload_chunk(run.payload)
-    yield event_stream.invoke_complete(
-        error_code=UNHANDLED if run.failed else None,
-        error_details=run.payload.decode(errors="replace") if run.failed else None,
+    yield event_stream.last_frame(
+        error=run.payload if run.failed else None,
         log_result=None if run.log is None else base64.b64encode(run.log).decode(),
     )
