@@ -1,8 +1,19 @@
 """Async, retry-aware invocation of AWS Lambda functions."""
 
-from asyncinvoke.engine.fanout import MapRun, MapStatistics
-from asyncinvoke.engine.statistics import InvokerStatistics, ScopeStatistics
-from asyncinvoke.engine.stream import ResponseStream
+from asyncinvoke._engine.map import MapRun, MapStatistics
+from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.stream import ResponseStream
+from asyncinvoke._invoker import Function, Invoker
+from asyncinvoke._limits.events import LimitChanged
+from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit
+from asyncinvoke._limits.reasons import LimitKind
+from asyncinvoke._model.delivery import Delivery
+from asyncinvoke._model.failure import FailureKind, ThrottleReason, ThrottleScope
+from asyncinvoke._model.response import Attempt, Response
+from asyncinvoke._request.request import InvocationType, LogType, Request
+from asyncinvoke._retries.budget import RetryBudget
+from asyncinvoke._retries.policy import Backoff, RetryPolicy
+from asyncinvoke._statistics import InvokerStatistics, ScopeStatistics
 from asyncinvoke.errors import (
     AsyncInvokeError,
     ConfigurationError,
@@ -17,19 +28,6 @@ from asyncinvoke.errors import (
     ThrottledError,
     TransportError,
 )
-from asyncinvoke.invoker import Function, Invoker
-from asyncinvoke.model.attempt import Attempt
-from asyncinvoke.model.delivery import Delivery
-from asyncinvoke.model.failure import FailureKind
-from asyncinvoke.model.outcome import Outcome
-from asyncinvoke.model.request import InvocationType, LogType, Request
-from asyncinvoke.model.response import Response
-from asyncinvoke.model.throttling import ThrottleReason, ThrottleScope
-from asyncinvoke.policy.budget import RetryBudget
-from asyncinvoke.policy.limit import AdaptiveLimit, FixedLimit
-from asyncinvoke.policy.retry import Backoff, RetryPolicy
-from asyncinvoke.policy.slowdown import Quantity
-from asyncinvoke.telemetry import LimitChanged
 
 __all__ = [
     "AdaptiveLimit",
@@ -50,12 +48,12 @@ __all__ = [
     "Invoker",
     "InvokerStatistics",
     "LimitChanged",
+    "LimitKind",
     "LogType",
     "MapRun",
     "MapStatistics",
     "NotReadyError",
     "Outcome",
-    "Quantity",
     "RejectedError",
     "Request",
     "Response",

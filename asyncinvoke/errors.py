@@ -16,10 +16,9 @@ AsyncInvokeError
 from enum import StrEnum
 from typing import Any, Self
 
-from asyncinvoke.model.attempt import Attempt
-from asyncinvoke.model.delivery import Delivery
-from asyncinvoke.model.response import Response
-from asyncinvoke.model.throttling import ThrottleReason, ThrottleScope
+from asyncinvoke._model.delivery import Delivery
+from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+from asyncinvoke._model.response import Attempt, Response
 
 
 class GaveUp(StrEnum):

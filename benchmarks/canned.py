@@ -42,11 +42,11 @@ class CannedEndpoint(Child):
         return self
 
     def requests(self) -> int:
-        """Give how many requests were answered so far."""
+        """Return how many requests were answered so far."""
         return int(self.ask()["requests"])
 
     def cpu_seconds(self) -> float:
-        """Give the CPU time that the endpoint's process has used."""
+        """Return the CPU time that the endpoint's process has used."""
         return float(self.ask()["cpu_seconds"])
 
 

@@ -167,7 +167,7 @@ def _ask(client: "subprocess.Popen[str]") -> int:
 
 
 async def calm_latency(url: str, *, beside_a_hog: bool) -> float:
-    """Give the median latency of the calm function, one call after the other."""
+    """Return the median latency of the calm function, one call after the other."""
     async with Invoker(endpoint_url=url) as invoker, anyio.create_task_group() as group:
 
         async def hog() -> None:
@@ -218,7 +218,7 @@ HEADINGS = ("makespan", "knowing", "throttled", "fairness", "latency")
 
 
 def show(found: dict[str, Any]) -> str:
-    """Give the table."""
+    """Return the table."""
     rows = []
     for name, figures in found["ceilings"].items():
         values: dict[str, Spread] = figures

@@ -26,7 +26,7 @@ class Benchmark:
     """Measures, and returns what JSON can hold."""
 
     show: Callable[[dict[str, Any]], str]
-    """Gives what was measured as Markdown."""
+    """Returns what was measured as Markdown."""
 
     plot: Callable[[dict[str, Any], Path], None] | None = None
     """Draws it into a file."""

@@ -93,11 +93,11 @@ async def fan_out(url: str, in_flight: int, transport: Any = "direct") -> AsyncI
 @contextlib.asynccontextmanager
 async def direct_transport(url: str, in_flight: int) -> AsyncIterator[Drive]:
     """The direct transport alone, without limits, history and retries."""
-    from asyncinvoke.model.envelope import Envelope
-    from asyncinvoke.model.response import Reply
-    from asyncinvoke.model.target import Target
-    from asyncinvoke.transport.choose import choose_transport
-    from asyncinvoke.transport.session import open_client
+    from asyncinvoke._model.response import Reply
+    from asyncinvoke._request.parameters import InvokeParameters
+    from asyncinvoke._request.target import Target
+    from asyncinvoke._transport.choose import choose_transport
+    from asyncinvoke._transport.session import open_client
 
     async with open_client(
         session=None,
@@ -107,10 +107,10 @@ async def direct_transport(url: str, in_flight: int) -> AsyncIterator[Drive]:
         max_pool_connections=in_flight,
     ) as client:
         transport = choose_transport(client, "direct")
-        envelope = Envelope(target=Target.parse(FUNCTION))
+        parameters = InvokeParameters(target=Target.parse(FUNCTION))
 
         async def call(payload: bytes) -> bytes:
-            answer = await transport.send(envelope, payload)
+            answer = await transport.send(parameters, payload)
             assert isinstance(answer, Reply)
             return answer.payload
 

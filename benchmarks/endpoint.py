@@ -60,7 +60,7 @@ class Endpoint(Child):
         return self
 
     def counts(self) -> dict[str, Any]:
-        """Give what arrived: executions, throttled, repeated (payloads that ran twice)."""
+        """Return what arrived: executions, throttled, repeated (payloads that ran twice)."""
         return self.ask()
 
 
@@ -83,7 +83,7 @@ class Seen:
         return payload
 
     def counts(self) -> dict[str, int]:
-        """Give how many ran, and how many of them again."""
+        """Return how many ran, and how many of them again."""
         executions = sum(self.payloads.values())
         return {"executions": executions, "repeated": executions - len(self.payloads)}
 

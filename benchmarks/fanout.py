@@ -57,7 +57,7 @@ def measure(options: Namespace) -> dict[str, Any]:
 
 
 def show(found: dict[str, Any]) -> str:
-    """Give the table."""
+    """Return the table."""
     rows = [
         [
             LABELS[name],

@@ -40,7 +40,7 @@ def measure(options: Namespace) -> dict[str, Any]:
 
 
 def show(found: dict[str, Any]) -> str:
-    """Give the table."""
+    """Return the table."""
     rows = [
         [f"after {found['first']:,} payloads", f"{found['resident_at_first'] / 2**20:.1f}"],
         [f"at most, up to {found['items']:,}", f"{found['resident_at_most'] / 2**20:.1f}"],

@@ -108,7 +108,7 @@ def _summary(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 
 
 def show(found: dict[str, Any]) -> str:
-    """Give the tables."""
+    """Return the tables."""
     clients, latency = found["clients"], found["latency"]
     costs = table(
         ["client", "CPU per invocation, µs", "ratio to aiobotocore", "invocations per second"],

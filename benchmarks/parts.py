@@ -20,25 +20,27 @@ class Parts(Child):
         super().__init__("parts")
 
     def measure(self, count: int) -> dict[str, float]:
-        """Give the CPU seconds of each, from so many repetitions."""
+        """Return the CPU seconds of each, from so many repetitions."""
         return self.ask(count=count)
 
 
 async def _serve() -> None:
     from multidict import CIMultiDict
 
-    from asyncinvoke.model.envelope import Envelope
-    from asyncinvoke.model.target import Target
-    from asyncinvoke.transport.answers import AnswerReader
-    from asyncinvoke.transport.session import open_client
-    from asyncinvoke.transport.template import make_template
+    from asyncinvoke._request.parameters import InvokeParameters
+    from asyncinvoke._request.target import Target
+    from asyncinvoke._transport.answers import AnswerReader
+    from asyncinvoke._transport.session import open_client
+    from asyncinvoke._transport.template import make_template
 
     async with open_client(
         session=None, region_name=REGION, endpoint_url=None, config=None, max_pool_connections=1
     ) as client:
         # Where the transport reads them; no public name gives a client's credentials.
         credentials = await client._request_signer._credentials.get_frozen_credentials()  # noqa: SLF001
-        template = await make_template(client, Envelope(target=Target.parse(FUNCTION)), credentials)
+        template = await make_template(
+            client, InvokeParameters(target=Target.parse(FUNCTION)), credentials
+        )
         reader = AnswerReader(client)
     headers = CIMultiDict(
         {

@@ -62,7 +62,7 @@ PEERS = (
 
 
 def installed() -> dict[str, str]:
-    """Give the interpreters of the peers that are there, by name."""
+    """Return the interpreters of the peers that are there, by name."""
     return {peer.name: str(peer.interpreter) for peer in PEERS if peer.interpreter is not None}
 
 

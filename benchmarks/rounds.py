@@ -17,7 +17,7 @@ class Spread(TypedDict):
 
 
 def interleaved(names: Sequence[str], rounds: int) -> Iterator[str]:
-    """Give each name once a round, and another one first each time."""
+    """Return each name once a round, and another one first each time."""
     for number in range(rounds):
         first = number % len(names)
         yield from names[first:]
@@ -25,7 +25,7 @@ def interleaved(names: Sequence[str], rounds: int) -> Iterator[str]:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Give the median and the extremes."""
+    """Return the median and the extremes."""
     return {"median": statistics.median(values), "low": min(values), "high": max(values)}
 
 
@@ -35,7 +35,7 @@ def ratios(values: Sequence[float], baseline: Sequence[float]) -> Spread:
 
 
 def scaled(value: Spread, factor: float) -> Spread:
-    """Give it in another unit."""
+    """Return it in another unit."""
     return {
         "median": value["median"] * factor,
         "low": value["low"] * factor,

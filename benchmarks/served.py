@@ -76,7 +76,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def show(found: dict[str, Any]) -> str:
-    """Give the table."""
+    """Return the table."""
     rows = [
         (
             name,

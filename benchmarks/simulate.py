@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asyncinvoke.policy.concurrency import ConcurrencyLimit
-from asyncinvoke.policy.limit import INITIAL
-from asyncinvoke.policy.pause import Pause
+from asyncinvoke._limits.concurrency import ConcurrencyLimit
+from asyncinvoke._limits.limit import INITIAL
+from asyncinvoke._limits.rate import Pause
 from benchmarks import plots
 
 FUNCTION = 1.0
@@ -201,11 +201,11 @@ class Simulation:
             client.in_flight += 1
 
     def utilisation(self) -> float:
-        """Give how much of the limit was used."""
+        """Return how much of the limit was used."""
         return self.used / self.offered
 
     def share(self) -> float:
-        """Give how many of all attempts were throttled."""
+        """Return how many of all attempts were throttled."""
         return self.refused / max(self.refused + self.admitted, 1)
 
     def fairness(self) -> float:
@@ -213,7 +213,7 @@ class Simulation:
         return self._jain(int(self.scenario.begins) + 1, int(self.scenario.seconds))
 
     def converged(self, window: int = WINDOW) -> float | None:
-        """Give the seconds after the last change until a window of this length was fair."""
+        """Return the seconds after the last change until a window of this length was fair."""
         changed = max(
             [0.0, self.scenario.joins, self.scenario.leaves or 0.0]
             + [when for when, _ in self.scenario.moves]

@@ -54,7 +54,7 @@ def _start(name: str) -> float:
 
 
 def show(found: dict[str, Any]) -> str:
-    """Give the table."""
+    """Return the table."""
     rows = [
         [name, figure(each["wall"], scale=1e3), figure(each["ratio"], digits=2)]
         for name, each in found["starts"].items()

@@ -20,7 +20,7 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 
 from asyncinvoke import Invoker, LimitChanged
-from asyncinvoke.policy.limit import INITIAL
+from asyncinvoke._limits.limit import INITIAL
 from benchmarks import plots
 from benchmarks.command import Benchmark
 from benchmarks.endpoint import FUNCTION, Endpoint
@@ -140,7 +140,7 @@ async def _timed(run: Run, url: str, items: int) -> int:
 
 
 def show(found: dict[str, Any]) -> str:
-    """Give the table."""
+    """Return the table."""
     rows = []
     for name, figures in found["contestants"].items():
         values: dict[str, Spread] = figures

@@ -4,9 +4,9 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
-from asyncinvoke.model.throttling import ThrottleReason
-from asyncinvoke.policy.classify import CODES, FAULTS, STATUSES
-from asyncinvoke.policy.slowdown import SLOWDOWNS
+from asyncinvoke._limits.reasons import LIMIT_OF_REASON
+from asyncinvoke._model.failure import ThrottleReason
+from asyncinvoke._retries.classify import CODES, FAULTS, STATUSES
 
 PAGE = Path(__file__).with_name("retries.md")
 BEGIN = "<!-- table: python docs/render.py -->\n"
@@ -39,7 +39,7 @@ def table() -> str:
         repeated = REPEATED[str(kind), str(delivery)]
         lines.append(f"| {answers} | {kind} | {delivery} | {repeated} |")
     lines += ["", "| throttle reason | what it limits |", "|---|---|"]
-    lines += [f"| `{reason}` | {SLOWDOWNS[reason].scope} |" for reason in ThrottleReason]
+    lines += [f"| `{reason}` | {LIMIT_OF_REASON[reason].scope} |" for reason in ThrottleReason]
     return "\n".join(lines) + "\n"
 
 

@@ -11,37 +11,39 @@ PACKAGE = Path(__file__).parent.parent / "asyncinvoke"
 
 # Bottom to top. A room imports from its own floor and from those below.
 FLOORS = [
-    ("errors", "model"),
-    ("policy",),
-    ("transport", "telemetry"),
-    ("engine",),
-    ("invoker",),
+    ("_model",),
+    ("errors",),
+    ("_request", "_clock", "_statistics"),
+    ("_retries", "_limits", "_transport"),
+    ("_engine",),
+    ("_invoker",),
     ("__init__",),
-    ("local", "testing", "cli", "contrib", "__main__"),
+    ("local", "testing", "cli", "__main__"),
 ]
 
 # Rooms that see less than their floor would let them.
 SEES_ONLY = {
-    "local": {"local", "model"},
+    "local": {"local", "_model"},
     "cli": {"cli", "local", "__init__"},
     "__main__": {"cli"},
 }
 
 # Foreign libraries, each with the rooms that may know it.
 FOREIGN = {
-    "aiobotocore": {"testing", "transport"},
-    "aiohttp": {"local", "transport"},
-    "anyio": {"transport", "engine", "local", "testing", "cli"},
-    "asyncio": {"local"},
-    "botocore": {"transport"},
+    "aiobotocore": {"_transport", "testing"},
+    "aiohttp": {"_transport", "local"},
+    "anyio": {"_clock", "_transport", "_limits", "_engine", "_invoker", "local", "testing", "cli"},
+    "asyncio": {"_transport", "local"},
+    "botocore": {"_transport"},
     "click": {"cli"},
+    "httptools": {"_transport"},
     "multidict": {"local"},
     "pytest": {"testing"},
     "pytest_asyncio": {"testing"},
     "rich": {"cli"},
-    "tenacity": {"policy"},
+    "tenacity": {"_retries"},
     "uvloop": {"cli"},
-    "yarl": {"transport"},
+    "yarl": {"_transport"},
 }
 
 

@@ -63,7 +63,7 @@ async def count_lines(path: Path) -> int:
 
 
 def encode_line(line: Line) -> bytes:
-    """Give the bytes to send for a line.
+    """Return the bytes to send for a line.
 
     Raises:
         NotJsonError: It is not JSON; the message names the line.

@@ -48,5 +48,5 @@ class Bar:
 
 
 def bar_or_lines(console: Console) -> Display:
-    """Give a bar on a terminal, and lines of text elsewhere."""
+    """Return a bar on a terminal, and lines of text elsewhere."""
     return Bar(console) if console.is_interactive else TextLines()

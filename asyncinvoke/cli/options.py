@@ -73,7 +73,7 @@ def open_invoker(shared: SharedOptions, **settings: Any) -> Invoker:
 
 
 def invoke_options(shared: SharedOptions) -> dict[str, Any]:
-    """Give what is passed on to `Invoker.invoke` and `Invoker.map`.
+    """Return what is passed on to `Invoker.invoke` and `Invoker.map`.
 
     Raises:
         CommandError: The client context is not a JSON object.

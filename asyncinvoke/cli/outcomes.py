@@ -55,7 +55,7 @@ class OutcomeWriter:
 
 
 def as_line(outcome: Outcome) -> bytes:
-    """Give the line of JSON for an outcome, its newline included."""
+    """Return the line of JSON for an outcome, its newline included."""
     error, response = outcome.error, outcome.response
     fields: dict[str, object] = {"index": outcome.index, "ok": outcome.ok}
     if outcome.key is not None:

@@ -111,7 +111,7 @@ async def show_progress(display: Display, count: Callable[[], Counts]) -> None:
 
 
 def as_json(counts: Counts) -> dict[str, object]:
-    """Give the counts as `--progress json` writes them."""
+    """Return the counts as `--progress json` writes them."""
     return {
         "elapsed": round(counts.elapsed, 3),
         "done": counts.done,
@@ -125,12 +125,12 @@ def as_json(counts: Counts) -> dict[str, object]:
 
 
 def counted(number: int, noun: str) -> str:
-    """Give a number with its noun in singular or plural."""
+    """Return a number with its noun in singular or plural."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def described(counts: Counts) -> str:
-    """Give the counts as words, in well under 80 columns."""
+    """Return the counts as words, in well under 80 columns."""
     total = "" if counts.total is None else f"/{counts.total:,}"
     parts = [
         f"{counts.done:,}{total}",

@@ -59,7 +59,7 @@ class Output:
 
 
 def standard_output() -> Output:
-    """Give standard output."""
+    """Return standard output."""
     return Output(STDOUT, "standard output")
 
 

@@ -6,7 +6,7 @@ the throttle reasons, so that the two ends of the wire can disagree in a test.
 
 from asyncinvoke.local.events.config import EventConfig
 from asyncinvoke.local.execution.context import ClientContext, LambdaContext
-from asyncinvoke.local.faults.fault import Fault
+from asyncinvoke.local.faults.fault import InjectedFault
 from asyncinvoke.local.handle import LocalFunction
 from asyncinvoke.local.observing import AnsweredInvocation
 from asyncinvoke.local.server import LocalLambda
@@ -17,8 +17,8 @@ __all__ = [
     "AnsweredInvocation",
     "ClientContext",
     "EventConfig",
-    "Fault",
     "FunctionStatistics",
+    "InjectedFault",
     "LambdaContext",
     "LocalFunction",
     "LocalLambda",

@@ -9,7 +9,7 @@ class Controls(Protocol):
     """What the service lets users change about a function."""
 
     def reserved(self, name: str) -> int | None:
-        """Give its reserved concurrency."""
+        """Return its reserved concurrency."""
         ...
 
     def reserve(self, name: str, limit: int | None) -> None:

@@ -26,7 +26,7 @@ class Home(Protocol):
 
 
 def current_home() -> Home:
-    """Give the caller's own loop if that is asyncio's, or one in a thread."""
+    """Return the caller's own loop if that is asyncio's, or one in a thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -9,7 +9,7 @@ from typing import Self
 import anyio
 
 from asyncinvoke.local.events.config import EventConfig
-from asyncinvoke.local.faults.fault import Fault
+from asyncinvoke.local.faults.fault import InjectedFault
 from asyncinvoke.local.faults.steps import Step
 from asyncinvoke.local.functions import configuration
 from asyncinvoke.local.functions.configuration import Handler
@@ -232,7 +232,7 @@ class LocalLambda:
         probability: float = 1.0,
         seed: int = 0,
         after_run: bool = False,
-    ) -> Fault:
+    ) -> InjectedFault:
         """Let requests meet a fault, before the block is entered or inside it, from any thread.
 
         A request meets one fault at most: the first that applies, in the order in which they were
@@ -275,7 +275,7 @@ class LocalLambda:
         return self._service.received.latest
 
     def statistics(self) -> LocalStatistics:
-        """Give a frozen snapshot of what has arrived and run so far; also after the block."""
+        """Return a frozen snapshot of what has arrived and run so far; also after the block."""
         return self._service.statistics()
 
     async def __aenter__(self) -> Self:

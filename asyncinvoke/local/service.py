@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
+from asyncinvoke._model.failure import ThrottleReason
 from asyncinvoke.local.events.queue import EventQueue
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.runners import Runners
@@ -32,7 +33,6 @@ from asyncinvoke.local.wire.http_edge import HttpEdge, Output
 from asyncinvoke.local.wire.listener import listen, open_socket
 from asyncinvoke.local.wire.received import ReceivedInvocations
 from asyncinvoke.local.wire.requests import Request
-from asyncinvoke.model.throttling import ThrottleReason
 
 _logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from asyncinvoke._model.failure import ThrottleReason
 from asyncinvoke.local.statistics import FunctionStatistics, LocalStatistics
-from asyncinvoke.model.throttling import ThrottleReason
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Counters:
         return FunctionStatistics(**self.values())
 
     def values(self) -> dict[str, Any]:
-        """Give the numbers by name, as they are now."""
+        """Return the numbers by name, as they are now."""
         return {
             "invocations": self.invocations,
             "executions": self.executions,
@@ -66,7 +66,7 @@ class Tally:
         self._of.setdefault(name, Counters())
 
     def of(self, name: str) -> tuple[Counters, ...]:
-        """Give the numbers that something about a function counts in."""
+        """Return the numbers that something about a function counts in."""
         of_function = self._of.get(name)
         return (self._total,) if of_function is None else (self._total, of_function)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from asyncinvoke.invoker import Invoker
+from asyncinvoke._invoker import Invoker
 from asyncinvoke.local.server import LocalLambda
 from asyncinvoke.testing.clock import InstantClock
 

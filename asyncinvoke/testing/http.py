@@ -79,7 +79,7 @@ async def read_request(
 
 
 def format_answer(answer: Answer) -> bytes:
-    """Give the bytes of an answer, with a request id and the length of its body."""
+    """Return the bytes of an answer, with a request id and the length of its body."""
     try:
         phrase = HTTPStatus(answer.status_code).phrase
     except ValueError:
@@ -99,7 +99,7 @@ def format_answer(answer: Answer) -> bytes:
 
 
 def format_stream_head(answer: Streamed) -> bytes:
-    """Give the bytes that come before a chunked body."""
+    """Return the bytes that come before a chunked body."""
     headers = {
         "Content-Type": CONTENT_TYPE,
         "x-amzn-RequestId": str(uuid.uuid4()),
@@ -112,7 +112,7 @@ def format_stream_head(answer: Streamed) -> bytes:
 
 
 def format_piece(piece: bytes) -> bytes:
-    """Give one piece of a chunked body; an empty one ends it."""
+    """Return one piece of a chunked body; an empty one ends it."""
     return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest_asyncio
 
-from asyncinvoke.invoker import Invoker
+from asyncinvoke._invoker import Invoker
 
 
 def _opened_in(loop_scope: Literal["function", "class", "module", "package", "session"]) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 if TYPE_CHECKING:
-    from asyncinvoke.invoker import Invoker
+    from asyncinvoke._invoker import Invoker
     from asyncinvoke.local.server import LocalLambda
     from asyncinvoke.testing.waits import NoWaits
 
@@ -76,7 +76,7 @@ def invoker_options() -> dict[str, Any]:
 
 @pytest.fixture
 def invoker(request: pytest.FixtureRequest) -> "Invoker":
-    """Give an open `Invoker` on `local_lambda` that keeps its attempts and skips its waits.
+    """Return an open `Invoker` on `local_lambda` that keeps its attempts and skips its waits.
 
     It reads no AWS settings of the machine. It is opened and closed by what runs the test: anyio's
     plugin, on asyncio or trio, pytest-asyncio, in the loop of the test, or pytest-trio.

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
-from asyncinvoke.engine.clock import clocks_from
+from asyncinvoke._clock import clocks_from
 from asyncinvoke.testing.clock import InstantClock
 
 

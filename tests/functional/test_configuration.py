@@ -123,7 +123,7 @@ def test_a_limit_is_a_whole_number_from_one(limit: Any) -> None:
             given()
 
 
-@pytest.mark.parametrize("retry", [3, "service", RetryPolicy.service, RetryPolicy])
+@pytest.mark.parametrize("retry", [3, "standard", RetryPolicy.standard, RetryPolicy])
 def test_a_policy_must_be_one(retry: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"retry .* must be a RetryPolicy"):
         Invoker(retry=retry)

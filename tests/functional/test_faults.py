@@ -42,7 +42,7 @@ from asyncinvoke.testing import (
 )
 
 SESSION = AioSession()
-ATTEMPTS = 3  # of RetryPolicy.service(), for each kind of failure
+ATTEMPTS = 3  # of RetryPolicy.standard(), for each kind of failure
 HTML = b"<html><body>Service Unavailable</body></html>"
 
 

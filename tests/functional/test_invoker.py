@@ -264,7 +264,7 @@ async def test_the_counts_of_the_invoker_are_those_of_the_endpoint(opened: Opene
             assert f"{now.in_flight}/3 in flight" in repr(invoker)
             gate.open()
         after, there = invoker.statistics(), local.statistics()
-    assert (after.in_flight, after.waiting, after.executions) == (0, 0, 6)
+    assert (after.in_flight, after.waiting, after.calls) == (0, 0, 6)
     assert after.attempts == there.invocations == 6 + after.retries
     assert dict(after.throttles) == {
         ThrottleReason(reason): number for reason, number in there.throttles.items()

@@ -18,12 +18,12 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncinvoke.model.envelope import Envelope, seal
-from asyncinvoke.model.target import Target
+from asyncinvoke._request.parameters import InvokeParameters, checked
+from asyncinvoke._request.target import Target
+from asyncinvoke._transport.client import ClientTransport
+from asyncinvoke._transport.direct import DirectTransport
+from asyncinvoke._transport.template import Template
 from asyncinvoke.testing import FaultEndpoint
-from asyncinvoke.transport.client import ClientTransport
-from asyncinvoke.transport.direct import DirectTransport
-from asyncinvoke.transport.template import Template
 
 SESSION = AioSession()
 PER_CALL = "amz-sdk-invocation-id"
@@ -57,7 +57,7 @@ targets = st.builds(
     account_id=st.just("1" * 12),
 )
 envelopes = st.builds(
-    lambda target, **options: seal(str(target), **options),
+    lambda target, **options: checked(str(target), **options),
     targets,
     invocation_type=st.sampled_from(["RequestResponse", "Event", "DryRun"]),
     log_type=st.sampled_from(["None", "Tail"]),
@@ -112,14 +112,14 @@ def frozen(moment: dt.datetime) -> Any:
 
 
 async def reference(
-    client: Any, envelope: Envelope, payload: bytes
+    client: Any, parameters: InvokeParameters, payload: bytes
 ) -> tuple[str, str, dict[str, str], bytes]:
     def see(request: Any, **_: object) -> None:
         raise SeenError(request)
 
     client.meta.events.register("before-send.lambda.Invoke", see, unique_id="see")
     try:
-        failure = await ClientTransport(client).send(envelope, payload)
+        failure = await ClientTransport(client).send(parameters, payload)
     finally:
         client.meta.events.unregister("before-send.lambda.Invoke", unique_id="see")
     cause = getattr(failure, "cause", None)
@@ -135,14 +135,14 @@ async def reference(
 @pytest.mark.parametrize("place", PLACES)
 @settings(max_examples=30)
 @given(
-    envelope=envelopes,
+    parameters=envelopes,
     bodies=st.lists(payloads, min_size=1, max_size=3),
     credentials=credentials,
     moments=st.lists(moments, min_size=3, max_size=3),
 )
 def test_for_any_request_the_direct_transport_sends_what_aiobotocore_would_send(
     place: str,
-    envelope: Envelope,
+    parameters: InvokeParameters,
     bodies: list[bytes],
     credentials: Credentials,
     moments: list[dt.datetime],
@@ -156,8 +156,8 @@ def test_for_any_request_the_direct_transport_sends_what_aiobotocore_would_send(
             # The first request makes the template, the others use it at other times.
             for body, moment in zip(bodies, moments, strict=False):
                 with frozen(moment):
-                    expected = await reference(client, envelope, body)
-                    await transport.send(envelope, body)
+                    expected = await reference(client, parameters, body)
+                    await transport.send(parameters, body)
                 assert recorder.sent is not None
                 method, url, headers, sent = recorder.sent
                 assert str(uuid.UUID(headers.pop(PER_CALL)))
@@ -183,7 +183,9 @@ class FixedCredentials:
 
 @pytest.mark.anyio
 async def test_both_transports_put_the_same_headers_on_the_wire() -> None:
-    envelope = seal("resize:live", log_type="Tail", client_context={"a": "b"}, tenant_id="t  1")
+    parameters = checked(
+        "resize:live", log_type="Tail", client_context={"a": "b"}, tenant_id="t  1"
+    )
     moment = dt.datetime(2026, 5, 17, 12, 0, 0)
     payloads = [b"", b'{"n":1}', b'"' + b"x" * 1_500_000 + b'"']
     async with FaultEndpoint() as endpoint:
@@ -192,7 +194,7 @@ async def test_both_transports_put_the_same_headers_on_the_wire() -> None:
             with frozen(moment):
                 for transport in (ClientTransport(client), DirectTransport(client)):
                     for payload in payloads:
-                        await transport.send(envelope, payload)
+                        await transport.send(parameters, payload)
         requests = endpoint.requests("resize")
     assert len(requests) == 2 * len(payloads)
     by_reference, by_direct = requests[: len(payloads)], requests[len(payloads) :]
@@ -238,9 +240,9 @@ async def test_a_credential_refreshed_in_mid_run_is_used_from_the_next_attempt_o
                 await refresh(), refresh_using=refresh, method="test"
             )
             transport = DirectTransport(client)
-            await transport.send(seal("f"), b"")
+            await transport.send(checked("f"), b"")
             client._request_signer._credentials._expiry_time = dt.datetime.now(dt.UTC)
-            await transport.send(seal("f"), b"")
+            await transport.send(checked("f"), b"")
         tokens = [request.headers["x-amz-security-token"] for request in endpoint.requests("f")]
     assert tokens == ["token2", "token3"]
 
@@ -256,9 +258,9 @@ async def test_inside_lambda_the_trace_of_the_moment_is_passed_on(
             for transport in (ClientTransport(client), DirectTransport(client)):
                 for trace in ("Root=1-a;Sampled=1", "Root=1-b b;Sampled=0"):
                     monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
-                    await transport.send(seal("f"), b"")
+                    await transport.send(checked("f"), b"")
                 monkeypatch.delenv("_X_AMZN_TRACE_ID")
-                await transport.send(seal("f"), b"")
+                await transport.send(checked("f"), b"")
         traces = [request.headers.get("x-amzn-trace-id") for request in endpoint.requests("f")]
     assert traces[:3] == traces[3:] == ["Root=1-a;Sampled=1", "Root=1-b%20b;Sampled=0", None]
     assert os.environ["AWS_LAMBDA_FUNCTION_NAME"] == "caller"

@@ -9,12 +9,12 @@ from aiobotocore.session import AioSession
 from botocore import UNSIGNED
 
 from asyncinvoke import ConfigurationError, Invoker
-from asyncinvoke.engine.attempt import InvokeAttempt
+from asyncinvoke._engine.attempt import InvokeAttempt
+from asyncinvoke._transport.choose import choose_transport
+from asyncinvoke._transport.client import ClientTransport
+from asyncinvoke._transport.direct import DirectTransport
+from asyncinvoke._transport.senders import AiohttpSender, SessionSender
 from asyncinvoke.testing import FaultEndpoint
-from asyncinvoke.transport.choose import choose_transport
-from asyncinvoke.transport.client import ClientTransport
-from asyncinvoke.transport.direct import DirectTransport
-from asyncinvoke.transport.senders import AiohttpSender, SessionSender
 
 from .test_same_bytes import httpx_on_trio
 

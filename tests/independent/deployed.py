@@ -35,7 +35,7 @@ def package() -> bytes:
 
 @contextlib.contextmanager
 def client_of(url: str, *, attempts: int = 1) -> Iterator[Any]:
-    """Give a boto3 client of a server."""
+    """Return a boto3 client of a server."""
     config = Config(retries={"total_max_attempts": attempts}, max_pool_connections=50)
     made = boto3.client("lambda", REGION, endpoint_url=url, config=config)
     with contextlib.closing(made) as client:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke.policy.ceiling import (
+from asyncinvoke._limits.ceiling import (
     ALONE_CUTS,
     FALLEN_CUT,
     REMEMBERED,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke.policy.concurrency import ConcurrencyLimit
-from asyncinvoke.policy.pause import LONGEST, Pause
+from asyncinvoke._limits.concurrency import ConcurrencyLimit
+from asyncinvoke._limits.rate import LONGEST, Pause
 from benchmarks.simulate import Scenario, Simulation
 
 ROUND = 0.1

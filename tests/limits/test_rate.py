@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke.policy.rate import SLOWEST, RateLimit, RateMeter
+from asyncinvoke._limits.rate import SLOWEST, RateLimit, RateMeter
 
 
 class Bucket:

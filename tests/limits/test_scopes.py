@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncinvoke import AdaptiveLimit, FixedLimit, LimitChanged
-from asyncinvoke.engine.limiter import Limiter
-from asyncinvoke.engine.scopes import FunctionKey, Permit
-from asyncinvoke.engine.statistics import ScopeStatistics
-from asyncinvoke.model.throttling import ThrottleReason, ThrottleScope
-from asyncinvoke.policy.limit import Limit
+from asyncinvoke._limits.limit import Limit
+from asyncinvoke._limits.limiter import Limiter
+from asyncinvoke._limits.scopes import FunctionKey, Permit
+from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+from asyncinvoke._statistics import ScopeStatistics
 
 RESERVED = ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED
 ACCOUNT = ThrottleReason.CONCURRENT_INVOCATION_LIMIT_EXCEEDED

@@ -179,6 +179,6 @@ def gate() -> Gate:
 
 @pytest.fixture
 def handlers(tmp_path: Path) -> Path:
-    """Give a directory with a module of handlers for worker processes."""
+    """Return a directory with a module of handlers for worker processes."""
     (tmp_path / "handlers.py").write_text(HANDLERS)
     return tmp_path

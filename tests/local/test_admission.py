@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncinvoke._model.failure import ThrottleReason
 from asyncinvoke.local.limits.admission import Admission
-from asyncinvoke.model.throttling import ThrottleReason
 
 NAMES = ("a", "b", "c")
 

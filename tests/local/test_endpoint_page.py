@@ -64,7 +64,7 @@ def test_every_other_example_runs_inside_its_blocks(part: str, tmp_path: Path) -
 
 
 def choices() -> list[str]:
-    """Give the names of all choices: those under the comment, in whatever module."""
+    """Return the names of all choices: those under the comment, in whatever module."""
     names = []
     for path in sorted(HOME.rglob("*.py")):
         for block in path.read_text().split("# Never recorded from AWS")[1:]:

@@ -63,7 +63,7 @@ def talk(local: LocalLambda) -> Send:
 
 
 def said(answer: RawAnswer) -> bytes:
-    """Give what the function answered, out of its frames if there are any."""
+    """Return what the function answered, out of its frames if there are any."""
     assert answer.status == 200
     if dict(answer.headers)["Content-Type"] == "application/json":
         return answer.body

@@ -263,7 +263,7 @@ async def test_the_first_that_applies_is_played_and_one_that_is_removed_no_longe
     assert await code(invoker, "other") == 500
     second.remove()
     assert await code(invoker, "other") == 200
-    assert repr(first) == "<Fault Answer for function other, played 1 times>"
+    assert repr(first) == "<InjectedFault Answer for function other, played 1 times>"
 
 
 async def test_a_function_is_meant_by_its_bare_name_however_it_is_asked_for(
@@ -458,7 +458,7 @@ def connected(url: str) -> socket.socket:
 
 
 def asking(name: str, body: bytes, *, operation: str = INVOKE, hang_up: bool = False) -> bytes:
-    """Give the bytes of a request."""
+    """Return the bytes of a request."""
     lines = [f"POST {operation.format(name)} HTTP/1.1", "Host: localhost"]
     lines += ["Connection: close"] * hang_up
     return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body

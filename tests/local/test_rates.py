@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncinvoke._model.failure import ThrottleReason
 from asyncinvoke.local.limits.admission import Admission
 from asyncinvoke.local.limits.rates import Bucket, Rates
-from asyncinvoke.model.throttling import ThrottleReason
 
 moments = st.lists(st.floats(0, 30), min_size=1, max_size=200).map(sorted)
 

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from asyncinvoke import FixedLimit, Invoker, ThrottledError
-from asyncinvoke.engine.clock import SYSTEM_CLOCK, default_clock
+from asyncinvoke._clock import SYSTEM_CLOCK, default_clock
 from asyncinvoke.testing import FaultEndpoint, InstantClock, NoWaits, no_waits, throttle
 
 # A limit that moves would at times wait as well.

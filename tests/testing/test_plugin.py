@@ -269,7 +269,7 @@ def test_after():
 
 def test_the_fixture_no_waits_holds_for_one_test(suite: Suite) -> None:
     done = suite.run("""
-from asyncinvoke.engine.clock import SYSTEM_CLOCK, default_clock
+from asyncinvoke._clock import SYSTEM_CLOCK, default_clock
 
 def test_meanwhile(no_waits):
     assert isinstance(default_clock(), InstantClock)

@@ -76,5 +76,5 @@ def compose() -> RetryPolicy:
         service=RetryPolicy.batch().service,
     )
     assert_type(policy.service, Backoff | None)
-    assert_type(RetryPolicy.service(), RetryPolicy)
+    assert_type(RetryPolicy.standard(), RetryPolicy)
     return policy

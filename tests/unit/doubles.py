@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 import anyio
 import anyio.lowlevel
 
-from asyncinvoke.engine.attempt import InvokeAttempt, Permits
-from asyncinvoke.engine.call import Call
-from asyncinvoke.engine.execute import Executor
-from asyncinvoke.engine.execution import Executions
-from asyncinvoke.engine.limiter import Limiter
-from asyncinvoke.engine.tally import Tally
-from asyncinvoke.model.codec import decode_json
-from asyncinvoke.model.envelope import Envelope, seal
-from asyncinvoke.model.failure import Failure, Fault
-from asyncinvoke.model.response import Reply, Response
-from asyncinvoke.policy.limit import FixedLimit
-from asyncinvoke.policy.retry import Backoff, RetryPolicy
+from asyncinvoke._engine.attempt import InvokeAttempt, Permits
+from asyncinvoke._engine.execute import Executor
+from asyncinvoke._engine.execution import Executions
+from asyncinvoke._engine.options import Call
+from asyncinvoke._limits.limit import FixedLimit
+from asyncinvoke._limits.limiter import Limiter
+from asyncinvoke._model.codec import decode_json
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._model.response import Reply, Response
+from asyncinvoke._request.parameters import InvokeParameters, checked
+from asyncinvoke._retries.policy import Backoff, RetryPolicy
+from asyncinvoke._statistics import Tally
 
 OK = Reply(status_code=200, payload=b'"done"', request_id="ok-1")
 FAILED = Reply(
@@ -36,8 +36,10 @@ THROTTLED = Failure(
 NOT_READY = Failure(status_code=409, code="SnapStartNotReadyException", message="soon")
 SERVICE = Failure(status_code=500, code="ServiceException", message="oops")
 REJECTED = Failure(status_code=404, code="ResourceNotFoundException", message="no such function")
-REFUSED = Failure(fault=Fault.CONNECT, message="refused")
-LOST = Failure(fault=Fault.CONNECTION_LOST, message="reset", cause=ConnectionResetError("reset"))
+REFUSED = Failure(fault=TransportFault.CONNECT, message="refused")
+LOST = Failure(
+    fault=TransportFault.CONNECTION_LOST, message="reset", cause=ConnectionResetError("reset")
+)
 
 
 class FakeClock:
@@ -80,10 +82,10 @@ class Script:
 
     def __init__(self, answers: Iterable[Answer]) -> None:
         self._answers = iter(answers)
-        self.sent: list[tuple[Envelope, bytes]] = []
+        self.sent: list[tuple[InvokeParameters, bytes]] = []
 
-    async def send(self, envelope: Envelope, payload: bytes) -> Reply | Failure:
-        self.sent.append((envelope, payload))
+    async def send(self, parameters: InvokeParameters, payload: bytes) -> Reply | Failure:
+        self.sent.append((parameters, payload))
         await anyio.lowlevel.checkpoint()
         answer = next(self._answers)
         return answer if isinstance(answer, Reply | Failure) else await answer()
@@ -119,7 +121,7 @@ def call(
     durable_execution_name: str | None = None,
 ) -> Call:
     return Call(
-        envelope=seal(
+        parameters=checked(
             "work",
             qualifier="live",
             invocation_type=invocation_type,
@@ -134,7 +136,7 @@ def call(
 
 
 def every(backoff: Backoff) -> RetryPolicy:
-    """Give a policy with the same backoff for every kind, refusals and the function's own errors included."""
+    """Return a policy with the same backoff for every kind, refusals and the function's own errors included."""
     return RetryPolicy(
         throttled=backoff,
         not_ready=backoff,

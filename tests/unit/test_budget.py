@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke import ConfigurationError, RetryBudget
-from asyncinvoke.policy.budget import Balance
+from asyncinvoke._retries.budget import Balance
 
 
 @pytest.mark.parametrize("name", ["ratio", "per_second", "burst"])

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke import Delivery, FailureKind, ThrottleReason, ThrottleScope
-from asyncinvoke.model.failure import Failure, Fault
-from asyncinvoke.policy.classify import CODES, FAULTS, STATUSES, Verdict, classify
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._retries.classify import CODES, FAULTS, STATUSES, Verdict, classify
 
 NOW = 1_700_000_000.0
 
@@ -45,7 +45,7 @@ def test_every_throttle_reason_of_the_service_model_is_known() -> None:
 
 
 def test_no_table_leaves_a_member_out() -> None:
-    assert FAULTS.keys() == set(Fault)
+    assert FAULTS.keys() == set(TransportFault)
 
 
 def test_no_throttle_is_said_to_have_run() -> None:

@@ -27,9 +27,9 @@ from asyncinvoke import (
     RetryBudget,
     RetryPolicy,
 )
-from asyncinvoke.policy.budget import Balance
-from asyncinvoke.policy.classify import Verdict
-from asyncinvoke.policy.decide import Retries, RetryAfter
+from asyncinvoke._retries.budget import Balance
+from asyncinvoke._retries.classify import Verdict
+from asyncinvoke._retries.decide import Retries, RetryAfter
 
 from .doubles import every
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke.model.error_body import ErrorBody, parse_error_body
+from asyncinvoke._model.error_body import ErrorBody, parse_error_body
 
 BODIES = {
     "own words": ("just text", ErrorBody(error_message="just text")),

@@ -10,7 +10,18 @@ import pytest
 
 import asyncinvoke
 from asyncinvoke import errors
-from asyncinvoke.engine.failures import error_for, function_error_for
+from asyncinvoke._model.delivery import Delivery
+from asyncinvoke._model.failure import (
+    Failure,
+    FailureKind,
+    ThrottleReason,
+    ThrottleScope,
+    TransportFault,
+)
+from asyncinvoke._model.response import Attempt, Response
+from asyncinvoke._request.parameters import checked
+from asyncinvoke._retries.classify import Verdict, classify
+from asyncinvoke._retries.raising import error_for, function_error_for
 from asyncinvoke.errors import (
     AsyncInvokeError,
     ConfigurationError,
@@ -25,13 +36,6 @@ from asyncinvoke.errors import (
     ThrottledError,
     TransportError,
 )
-from asyncinvoke.model.attempt import Attempt
-from asyncinvoke.model.delivery import Delivery
-from asyncinvoke.model.envelope import seal
-from asyncinvoke.model.failure import Failure, FailureKind, Fault
-from asyncinvoke.model.response import Response
-from asyncinvoke.model.throttling import ThrottleReason, ThrottleScope
-from asyncinvoke.policy.classify import Verdict, classify
 
 SECRET = "correct-horse-battery-staple"
 FACTS: dict[str, Any] = {
@@ -143,14 +147,14 @@ def test_a_function_error_tells_its_type() -> None:
     ]:
         response = Response(status_code=200, payload=body, function_error="Unhandled")
         verdict = Verdict(kind=FailureKind.FUNCTION, delivery=Delivery.EXECUTED)
-        error = function_error_for(response, verdict, seal("resize"))
+        error = function_error_for(response, verdict, checked("resize"))
         assert str(error).startswith(label)
         assert error.response is response
         assert error.delivery is Delivery.EXECUTED
 
 
 def built(failure: Failure) -> InvocationError:
-    return error_for(failure, classify(failure, now=0.0), seal("resize", qualifier="live"))
+    return error_for(failure, classify(failure, now=0.0), checked("resize", qualifier="live"))
 
 
 @pytest.mark.parametrize(
@@ -162,8 +166,12 @@ def built(failure: Failure) -> InvocationError:
         (Failure(status_code=409, code="SnapStartNotReadyException"), NotReadyError),
         (Failure(status_code=404, code="ResourceNotFoundException"), RejectedError),
         (Failure(status_code=500, code="ServiceException"), ServiceError),
-        (Failure(fault=Fault.NOT_BUILT), RejectedError),
-        *((Failure(fault=fault), TransportError) for fault in Fault if fault != Fault.NOT_BUILT),
+        (Failure(fault=TransportFault.NOT_BUILT), RejectedError),
+        *(
+            (Failure(fault=fault), TransportError)
+            for fault in TransportFault
+            if fault != TransportFault.NOT_BUILT
+        ),
     ],
 )
 def test_each_failure_becomes_the_error_of_its_kind(
@@ -178,7 +186,7 @@ def test_each_failure_becomes_the_error_of_its_kind(
 
 def test_the_foreign_exception_is_the_cause() -> None:
     cause = ConnectionResetError("reset")
-    assert built(Failure(fault=Fault.CONNECTION_LOST, cause=cause)).__cause__ is cause
+    assert built(Failure(fault=TransportFault.CONNECTION_LOST, cause=cause)).__cause__ is cause
 
 
 def test_a_complaint_that_quotes_the_payload_is_not_passed_on() -> None:

@@ -30,13 +30,13 @@ from asyncinvoke import (
     ThrottleReason,
     TransportError,
 )
-from asyncinvoke.engine import attempt as attempt_module
-from asyncinvoke.engine import execution
-from asyncinvoke.engine.call import Call
-from asyncinvoke.engine.scopes import function_key
-from asyncinvoke.model.envelope import seal
-from asyncinvoke.model.failure import Failure
-from asyncinvoke.model.response import Reply
+from asyncinvoke._engine import attempt as attempt_module
+from asyncinvoke._engine import execution
+from asyncinvoke._engine.options import Call
+from asyncinvoke._limits.scopes import function_key
+from asyncinvoke._model.failure import Failure
+from asyncinvoke._model.response import Reply
+from asyncinvoke._request.parameters import checked
 
 from .doubles import (
     FAILED,
@@ -91,7 +91,7 @@ async def test_the_answer_of_the_first_attempt_is_the_response() -> None:
             request_id="ok-1",
         ),
     )
-    assert machine.script.sent == [(call().envelope, b"{}")]
+    assert machine.script.sent == [(call().parameters, b"{}")]
     assert left_over(machine) == (0, 0)
 
 
@@ -107,7 +107,7 @@ async def test_an_invocation_that_succeeds_at_once_enters_neither_retries_nor_cl
         monkeypatch.setattr(execution, name, never)
     monkeypatch.setattr("tenacity.RetryCallState.__init__", never)
     monkeypatch.setattr("tenacity.BaseRetrying.__init__", never)
-    assert (await answered(engine(OK), call(RetryPolicy.service(), timeout=60))).json() == "done"
+    assert (await answered(engine(OK), call(RetryPolicy.standard(), timeout=60))).json() == "done"
 
 
 @pytest.mark.anyio
@@ -117,7 +117,7 @@ async def test_the_guard_of_the_happy_path_fails_off_it(monkeypatch: pytest.Monk
 
     monkeypatch.setattr("tenacity.RetryCallState.__init__", entered)
     with pytest.raises(AssertionError, match="tenacity was entered"):
-        await engine(THROTTLED).executor.execute(call(RetryPolicy.service()), b"")
+        await engine(THROTTLED).executor.execute(call(RetryPolicy.standard()), b"")
 
 
 @pytest.mark.anyio
@@ -284,7 +284,7 @@ async def test_cancelling_in_an_attempt_gives_the_permit_back_and_is_not_a_retry
 @pytest.mark.anyio
 async def test_cancelling_while_waiting_for_a_permit_sends_nothing() -> None:
     machine = engine(OK)
-    await machine.limiter.acquire(function_key(call().envelope))
+    await machine.limiter.acquire(function_key(call().parameters))
     async with anyio.create_task_group() as group:
         group.start_soon(machine.executor.execute, call(every(FOR_EVER)), b"")
         await wait_all_tasks_blocked()
@@ -337,7 +337,7 @@ async def test_a_deadline_in_an_attempt_leaves_it_unknown_whether_it_ran() -> No
 @pytest.mark.anyio
 async def test_a_deadline_while_waiting_for_a_permit_means_that_nothing_was_sent() -> None:
     machine = engine(OK)
-    await machine.limiter.acquire(function_key(call().envelope))
+    await machine.limiter.acquire(function_key(call().parameters))
     error = await failed(machine, call(timeout=SHORT))
     assert type(error) is DeadlineExceededError
     assert error.delivery is Delivery.NOT_SENT
@@ -379,7 +379,7 @@ async def test_a_budget_is_kept_for_each_function_and_says_when_it_was_the_reaso
     machine = engine(THROTTLED, THROTTLED, THROTTLED, OK)
     error = await failed(machine, call(policy))
     assert (error.gave_up, len(error.attempts)) == (GaveUp.BUDGET, 2)
-    other = replace(call(policy), envelope=seal("other"))
+    other = replace(call(policy), parameters=checked("other"))
     assert len((await answered(machine, other)).attempts) == 2
 
 

@@ -5,10 +5,10 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._model.response import StreamEnd, StreamHead
+from asyncinvoke._transport.frames import FrameReader
 from asyncinvoke.local.wire import event_stream
-from asyncinvoke.model.failure import Failure, Fault
-from asyncinvoke.model.stream import StreamEnd, StreamHead
-from asyncinvoke.transport.frames import FrameReader
 
 chunks = st.lists(st.binary(max_size=40), max_size=6)
 Read = bytes | StreamEnd | Failure
@@ -48,8 +48,8 @@ def test_a_wrong_bit_never_changes_a_chunk_and_never_passes_for_an_end(
     # A length that became larger leaves the reader waiting; anything else is told at once.
     assert [f.fault for f in given_out if isinstance(f, Failure)] in (
         [],
-        [Fault.CHECKSUM],
-        [Fault.PROTOCOL],
+        [TransportFault.CHECKSUM],
+        [TransportFault.PROTOCOL],
     )
 
 

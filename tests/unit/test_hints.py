@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke.policy.hints import parse_retry_after
+from asyncinvoke._retries.retry_after import parse_retry_after
 
 NOW = 1_700_000_000.0
 

@@ -10,9 +10,9 @@ from anyio import wait_all_tasks_blocked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncinvoke.engine.limiter import Limiter
-from asyncinvoke.engine.scopes import FunctionKey
-from asyncinvoke.policy.limit import FixedLimit
+from asyncinvoke._limits.limit import FixedLimit
+from asyncinvoke._limits.limiter import Limiter
+from asyncinvoke._limits.scopes import FunctionKey
 
 KEY: FunctionKey = (None, "work", None, None)
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke.errors import InvalidRequestError
-from asyncinvoke.model.codec import decode_json, decode_log_result, encode_json
-from asyncinvoke.model.payload import (
+from asyncinvoke._model.codec import decode_json, decode_log_result, encode_json
+from asyncinvoke._request.payload import (
     encode_client_context,
     encode_payload,
 )
-from asyncinvoke.model.request import InvocationType
+from asyncinvoke._request.request import InvocationType
+from asyncinvoke.errors import InvalidRequestError
 
 SECRET = "correct-horse-battery-staple"
 JSON = st.recursive(

@@ -24,15 +24,14 @@ from asyncinvoke import (
     Response,
     RetryPolicy,
 )
-from asyncinvoke.engine.fanout import open_run
-from asyncinvoke.engine.options import Options
-from asyncinvoke.engine.work import ItemWork
-from asyncinvoke.model.codec import decode_json, encode_json
-from asyncinvoke.model.target import Target
-from asyncinvoke.policy.hints import parse_retry_after
+from asyncinvoke._engine.map import ItemWork, open_run
+from asyncinvoke._engine.options import Options
+from asyncinvoke._model.codec import decode_json, encode_json
+from asyncinvoke._request.target import Target
+from asyncinvoke._retries.retry_after import parse_retry_after
+from asyncinvoke._transport.http_sessions import keepalive_socket
+from asyncinvoke._transport.session import _merge
 from asyncinvoke.testing import Answer, FaultEndpoint
-from asyncinvoke.transport.keepalive import keepalive_socket
-from asyncinvoke.transport.session import _merge
 
 from .doubles import FAILED, OK, THROTTLED, Engine, StuckClock, call, engine, every
 
@@ -150,11 +149,11 @@ async def test_a_request_that_botocore_refuses_to_build_was_not_sent(
     monkeypatch: pytest.MonkeyPatch, transport: Any
 ) -> None:
     # As when the installed service model does not know an option yet.
-    def unknown(envelope: object, payload: bytes) -> dict[str, Any]:
+    def unknown(parameters: object, payload: bytes) -> dict[str, Any]:
         return {"FunctionName": "f", "BrandNew": 1}
 
-    monkeypatch.setattr("asyncinvoke.transport.client.parameters", unknown)
-    monkeypatch.setattr("asyncinvoke.transport.template.parameters", unknown)
+    monkeypatch.setattr("asyncinvoke._transport.client.client_arguments", unknown)
+    monkeypatch.setattr("asyncinvoke._transport.template.client_arguments", unknown)
     async with (
         FaultEndpoint() as endpoint,
         Invoker(endpoint_url=endpoint.url, transport=transport) as invoker,

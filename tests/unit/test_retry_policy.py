@@ -34,7 +34,7 @@ def test_each_kind_has_the_backoff_of_its_name() -> None:
 
 
 def test_service_is_a_preset_on_the_class_and_a_backoff_on_a_policy() -> None:
-    preset = RetryPolicy.service()
+    preset = RetryPolicy.standard()
     assert isinstance(preset, RetryPolicy)
     assert isinstance(preset.service, Backoff)
     assert RetryPolicy().service is None
@@ -42,7 +42,7 @@ def test_service_is_a_preset_on_the_class_and_a_backoff_on_a_policy() -> None:
     assert RetryPolicy(service=None).service is None
 
 
-@pytest.mark.parametrize("preset", [RetryPolicy.service(), RetryPolicy.batch()])
+@pytest.mark.parametrize("preset", [RetryPolicy.standard(), RetryPolicy.batch()])
 def test_a_preset_repeats_all_but_what_the_function_or_the_service_refused(
     preset: RetryPolicy,
 ) -> None:
@@ -51,7 +51,7 @@ def test_a_preset_repeats_all_but_what_the_function_or_the_service_refused(
 
 
 def test_one_kind_can_be_replaced() -> None:
-    preset = RetryPolicy.service()
+    preset = RetryPolicy.standard()
     changed = replace(preset, throttled=OTHER)
     assert changed.throttled is OTHER
     assert changed.service is preset.service
@@ -77,7 +77,7 @@ def test_a_policy_shows_what_it_holds() -> None:
     assert "_preset" not in repr(RetryPolicy())
 
 
-@pytest.mark.parametrize("preset", [RetryPolicy.service(), RetryPolicy.batch(), RetryPolicy()])
+@pytest.mark.parametrize("preset", [RetryPolicy.standard(), RetryPolicy.batch(), RetryPolicy()])
 def test_a_policy_is_pickled_and_copied_whole(preset: RetryPolicy) -> None:
     for copied in (pickle.loads(pickle.dumps(preset)), copy.deepcopy(preset)):
         assert type(copied) is RetryPolicy

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncinvoke._request.target import Target
 from asyncinvoke.errors import InvalidRequestError
-from asyncinvoke.model.target import Target
 
 REGIONS = {
     "aws": "eu-west-1",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from asyncinvoke import Delivery, Outcome, RejectedError, Request, Response, ThrottleReason
-from asyncinvoke.model.response import Reply
+from asyncinvoke._model.response import Reply
 
 SECRET = "correct-horse-battery-staple"
 

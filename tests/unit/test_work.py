@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from asyncinvoke import InvalidRequestError, Outcome, RejectedError, Request, RetryPolicy
-from asyncinvoke.engine.options import Options, check_timeout
-from asyncinvoke.engine.work import ItemWork
-from asyncinvoke.model.codec import decode_json, encode_json
+from asyncinvoke._engine.map import ItemWork
+from asyncinvoke._engine.options import Options, check_timeout
+from asyncinvoke._model.codec import decode_json, encode_json
 
 from .doubles import OK, REJECTED, Engine, engine
 

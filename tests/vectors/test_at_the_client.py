@@ -23,8 +23,8 @@ from asyncinvoke import (
     ServiceError,
     ThrottledError,
 )
+from asyncinvoke._retries.classify import CODES
 from asyncinvoke.local.wire import event_stream
-from asyncinvoke.policy.classify import CODES
 from asyncinvoke.testing import Answer, FaultEndpoint, InstantClock, Streamed
 
 from .recorded import SUCCESSES
@@ -36,7 +36,7 @@ from .vector import REQUEST_ID, Meaning, Vector, filled
 pytestmark = pytest.mark.anyio
 
 SESSION = AioSession()
-ATTEMPTS = 3  # of RetryPolicy.service(), for each kind of failure
+ATTEMPTS = 3  # of RetryPolicy.standard(), for each kind of failure
 FAILURES = [*REFUSALS, *FUNCTIONS]
 
 
@@ -73,7 +73,7 @@ OWN_WORDS = {
 
 
 def heard(vector: Vector) -> str:
-    """Give the text that the error has: on one line, and no more than 300 characters of it."""
+    """Return the text that the error has: on one line, and no more than 300 characters of it."""
     text = " ".join(vector.message.split())
     return OWN_WORDS.get(vector.code or "") or (f"{text[:300]}..." if len(text) > 300 else text)
 
@@ -89,7 +89,7 @@ def noted(name: str) -> Iterator[None]:
 
 
 def played(vector: Vector) -> Answer:
-    """Give the bytes of a recorded answer."""
+    """Return the bytes of a recorded answer."""
     headers = {name: filled(text) for name, text in vector.headers.items()}
     # That of this very text.
     headers.pop("Content-Length", None)

@@ -26,7 +26,7 @@ ALL = [*SUCCESSES, *REFUSALS, *FUNCTIONS]
 
 
 def ways(vectors: list[Vector]) -> list[Any]:
-    """Give each vector with each kind of handler that brings it about."""
+    """Return each vector with each kind of handler that brings it about."""
     return [
         pytest.param(vector, vector.call, kind, id=f"{vector.name}, {kind}")
         for vector in vectors

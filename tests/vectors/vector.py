@@ -62,12 +62,12 @@ def matches(template: str, text: str, **known: str) -> bool:
 
 
 def filled(template: str) -> str:
-    """Give the text that a template could stand for."""
+    """Return the text that a template could stand for."""
     return _TOKEN.sub(lambda match: TOKENS[match[1]][1], template)
 
 
 def as_json(value: object) -> str:
-    """Give JSON without white space, its keys in the order in which they are written."""
+    """Return JSON without white space, its keys in the order in which they are written."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 

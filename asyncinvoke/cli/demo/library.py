@@ -33,7 +33,7 @@ def measure_directly(modules: dict[str, Path]) -> list[dict[str, Any]]:
 
 
 def add_up(measures: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Give the totals over the library and its five longest functions."""
+    """Return the totals over the library and its five longest functions."""
     found = list(measures)
     totals: dict[str, Any] = {"modules": len(found)}
     for key in ("lines", "functions", "classes", "imports", "unparsable"):

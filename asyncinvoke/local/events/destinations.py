@@ -18,7 +18,7 @@ NEVER_RAN_MESSAGE = "Rate Exceeded."
 def record(
     invocation: Invocation, *, condition: str, runs: int, result: Result | None
 ) -> dict[str, Any]:
-    """Give the record for an on-success or on-failure destination.
+    """Return the record for an on-success or on-failure destination.
 
     Args:
         invocation: The Event.
@@ -48,7 +48,7 @@ def record(
 
 
 def dead_letter(invocation: Invocation, result: Result | None) -> dict[str, Any]:
-    """Give the message for a dead-letter queue, as a receiver at SQS gets it."""
+    """Return the message for a dead-letter queue, as a receiver at SQS gets it."""
     code, message = NEVER_RAN_CODE, NEVER_RAN_MESSAGE
     if result is not None:
         body = _decoded(result.payload)

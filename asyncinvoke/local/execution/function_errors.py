@@ -27,7 +27,7 @@ def timed_out(request_id: str, seconds: float) -> bytes:
 
 
 def task_timed_out(seconds: float) -> str:
-    """Give the sentence that both the answer and the log hold."""
+    """Return the sentence that both the answer and the log hold."""
     return f"Task timed out after {seconds:.2f} seconds"
 
 
@@ -69,7 +69,7 @@ def response_too_large(limit: int = RESPONSE_LIMIT) -> bytes:
 def raised(
     request_id: str, error_type: str, message: str, trace: list[str]
 ) -> dict[str, str | list[str]]:
-    """Give the Python runtime's body for an error, as the value that is encoded and logged."""
+    """Return the Python runtime's body for an error, as the value that is encoded and logged."""
     return {
         "errorMessage": message,
         "errorType": error_type,

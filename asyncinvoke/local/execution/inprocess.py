@@ -90,7 +90,7 @@ class InProcess:
     async def _outcome(
         self, invocation: Invocation, context: LambdaContext, write: Write | None
     ) -> tuple[Result, bytes]:
-        """Give the result and the line that the runtime logs about it."""
+        """Return the result and the line that the runtime logs about it."""
         request_id = invocation.request_id
         try:
             answer = await self._call(invocation.event, context)

@@ -16,18 +16,18 @@ ERROR_STATUS = "Status: error\tError Type: {}"  # seen with its white space lost
 
 
 def group_name(function_name: str) -> str:
-    """Give the log group that the service would write to."""
+    """Return the log group that the service would write to."""
     return f"/aws/lambda/{function_name}"
 
 
 def new_stream_name(version: str) -> str:
-    """Give a new log stream's name, in the service's form."""
+    """Return a new log stream's name, in the service's form."""
     day = time.strftime("%Y/%m/%d", time.gmtime())
     return f"{day}/[{version}]{secrets.token_hex(16)}"
 
 
 def timestamp() -> str:
-    """Give the time in the service's form, to the millisecond."""
+    """Return the time in the service's form, to the millisecond."""
     now = time.time()
     clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
     return f"{clock}.{int(now % 1 * 1000):03}Z"
@@ -39,7 +39,7 @@ def tail(log: bytes | bytearray) -> bytes:
 
 
 def start(request_id: str, version: str) -> bytes:
-    """Give the line before a handler's own output."""
+    """Return the line before a handler's own output."""
     return f"START RequestId: {request_id} Version: {version}\n".encode()
 
 
@@ -52,7 +52,7 @@ def end(
     init_duration: float | None = None,
     status: str = "",
 ) -> bytes:
-    """Give the END and REPORT lines.
+    """Return the END and REPORT lines.
 
     Args:
         request_id: The execution's id.
@@ -77,7 +77,7 @@ def end(
 
 
 def uncaught(error_type: str, message: str, trace: list[str]) -> bytes:
-    """Give the Python runtime's lines for an error that left the handler."""
+    """Return the Python runtime's lines for an error that left the handler."""
     lines = [f"[ERROR] {error_type}: {message}", "Traceback (most recent call last):"]
     for frame in trace:
         for line in frame.splitlines():
@@ -87,6 +87,6 @@ def uncaught(error_type: str, message: str, trace: list[str]) -> bytes:
 
 
 def timed_out(request_id: str, seconds: float) -> bytes:
-    """Give the line about a timeout."""
+    """Return the line about a timeout."""
     message = function_errors.task_timed_out(seconds)
     return f"{timestamp()} {request_id} {message}\n\n".encode()

@@ -11,7 +11,7 @@ CHECK_INTERVAL = 0.05
 
 
 def peak(pid: int) -> int:
-    """Give the most memory that a process has used so far, in MB; 0 where `/proc` cannot tell."""
+    """Return the most memory that a process has used so far, in MB; 0 where `/proc` cannot tell."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

@@ -62,7 +62,7 @@ class Output:
         self._keep(line)
 
     def take(self) -> bytes:
-        """Give what was written since the last time, at most its last bytes."""
+        """Return what was written since the last time, at most its last bytes."""
         self._read()
         taken = bytes(self._kept)
         self._kept.clear()

@@ -42,7 +42,7 @@ class Runners:
         self._retired: list[ProcessPool] = []
 
     def get(self, versions: Versions, version: str) -> Runner:
-        """Give the runner of a version.
+        """Return the runner of a version.
 
         Raises:
             LookupError: There is no such version, or no longer.
@@ -58,7 +58,7 @@ class Runners:
                 self._retired.append(runner)
 
     def retired_directories(self) -> set[Path]:
-        """Give the directories of code that was retired and runs yet."""
+        """Return the directories of code that was retired and runs yet."""
         self._retired = [pool for pool in self._retired if pool.is_busy]
         return {pool.directory for pool in self._retired}
 

@@ -35,7 +35,7 @@ class Pieces(Protocol):
     """An iterator of either kind."""
 
     async def next(self) -> Any:
-        """Give the next item, or `_END`."""
+        """Return the next item, or `_END`."""
         ...
 
     async def close(self) -> None:
@@ -53,7 +53,7 @@ def pieces_of(answer: object, threads: Threads) -> Pieces | None:
 
 
 def piece_of(item: object) -> bytes:
-    """Give an item as bytes.
+    """Return an item as bytes.
 
     Raises:
         UnwritableError: It is neither bytes nor text.
@@ -91,7 +91,7 @@ class _OnLoop:
         self._iterator = iterator
 
     async def next(self) -> Any:
-        """Give the next item."""
+        """Return the next item."""
         return await anext(self._iterator, _END)
 
     async def close(self) -> None:
@@ -107,7 +107,7 @@ class _InThread:
         self._threads = threads
 
     async def next(self) -> Any:
-        """Give the next item."""
+        """Return the next item."""
         return await self._threads.run(next, self._iterator, _END)
 
     async def close(self) -> None:

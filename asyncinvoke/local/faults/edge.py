@@ -8,7 +8,7 @@ from typing import Protocol
 from aiohttp import web
 
 from asyncinvoke.local.faults import player
-from asyncinvoke.local.faults.fault import Fault, Faults
+from asyncinvoke.local.faults.fault import Faults, InjectedFault
 from asyncinvoke.local.faults.player import CollectedOutput
 from asyncinvoke.local.faults.steps import Reset
 from asyncinvoke.local.observing import AnsweredInvocation, Listener
@@ -63,7 +63,7 @@ class FaultyEdge:
         return await self._meet(fault, request, invoked)
 
     async def _meet(
-        self, fault: Fault, request: web.BaseRequest, invoked: Invoked
+        self, fault: InjectedFault, request: web.BaseRequest, invoked: Invoked
     ) -> web.StreamResponse:
         request_id, name, step = str(uuid.uuid4()), invoked.name, fault.step
         self._service.count_fault(name, arrived=not fault.after_run)
@@ -97,7 +97,7 @@ class FaultyEdge:
             self._listener(told)
 
 
-def _broken(fault: Fault, request_id: str, function_name: str) -> AnsweredInvocation:
+def _broken(fault: InjectedFault, request_id: str, function_name: str) -> AnsweredInvocation:
     return AnsweredInvocation(
         request_id=request_id,
         function_name=function_name,

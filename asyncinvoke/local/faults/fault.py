@@ -11,7 +11,7 @@ from asyncinvoke.local.wire import names
 _STEPS = get_args(Step)
 
 
-class Fault:
+class InjectedFault:
     """What happens to requests in place of the service; `LocalLambda.fault` makes it.
 
     Args:
@@ -89,7 +89,7 @@ class Fault:
     def __repr__(self) -> str:
         whom = "all functions" if self._function_name is None else f"function {self._function_name}"
         left = "" if self._left is None else f", {self._left} left"
-        return f"<Fault {type(self.step).__name__} for {whom}, played {self._played} times{left}>"
+        return f"<InjectedFault {type(self.step).__name__} for {whom}, played {self._played} times{left}>"
 
 
 class Faults:
@@ -97,7 +97,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._faults: tuple[Fault, ...] = ()
+        self._faults: tuple[InjectedFault, ...] = ()
 
     @property
     def are_set(self) -> bool:
@@ -113,9 +113,9 @@ class Faults:
         probability: float,
         seed: int,
         after_run: bool,
-    ) -> Fault:
+    ) -> InjectedFault:
         """Add a fault, to be asked after those that are there."""
-        fault = Fault(
+        fault = InjectedFault(
             step,
             function_name=function_name,
             count=count,
@@ -128,13 +128,13 @@ class Faults:
             self._faults = (*self._faults, fault)
         return fault
 
-    def remove(self, fault: Fault) -> None:
+    def remove(self, fault: InjectedFault) -> None:
         """Forget a fault."""
         with self._lock:
             self._faults = tuple(each for each in self._faults if each is not fault)
 
-    def find(self, function_name: str) -> Fault | None:
-        """Give the fault that a request meets, the first that applies.
+    def find(self, function_name: str) -> InjectedFault | None:
+        """Return the fault that a request meets, the first that applies.
 
         Args:
             function_name: The name or ARN that the request gives.

@@ -33,7 +33,7 @@ class CollectedOutput:
         self.pieces.append(piece)
 
     def as_stream(self, answer: Answer) -> Answer:
-        """Give the answer whose body is made of frames; errors before a stream stay as they are."""
+        """Return the answer whose body is made of frames; errors before a stream stay as they are."""
         if answer.status != 200:
             return answer
         pieces = self.pieces or ([answer.body] if answer.body and not has_failed(answer) else [])
@@ -46,7 +46,7 @@ class CollectedOutput:
 
 
 def answer_of(step: Step, request_id: str, real: Answer | None) -> Answer | None:
-    """Give the answer that is sent, as a whole, in part or only its head; None if there is none.
+    """Return the answer that is sent, as a whole, in part or only its head; None if there is none.
 
     Args:
         step: What happens.

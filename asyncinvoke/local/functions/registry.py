@@ -20,7 +20,7 @@ class Running(Protocol):
         ...
 
     def retired_directories(self) -> set[Path]:
-        """Give the directories of code that was retired and runs yet."""
+        """Return the directories of code that was retired and runs yet."""
         ...
 
 
@@ -72,18 +72,18 @@ class FunctionRegistry:
         self._retire(name, number)
 
     def directories(self) -> set[Path]:
-        """Give the directories of the code that can still run, or runs yet."""
+        """Return the directories of the code that can still run, or runs yet."""
         known = (versions.published for versions in list(self._functions.values()))
         handlers = (config.handler for configs in known for config in configs)
         found = {handler.directory for handler in handlers if isinstance(handler, Source)}
         return found if self.running is None else found | self.running.retired_directories()
 
     def concurrency(self) -> tuple[int, int]:
-        """Give the account's concurrency, and what of it is not reserved."""
+        """Return the account's concurrency, and what of it is not reserved."""
         return self._admission.account_concurrency, self._admission.unreserved
 
     def reserved(self, name: str) -> int | None:
-        """Give a function's reserved concurrency."""
+        """Return a function's reserved concurrency."""
         return self._admission.reserved(name)
 
     def reserve(self, name: str, limit: int | None) -> None:
@@ -103,7 +103,7 @@ class FunctionRegistry:
         self._duplicates[name] = whole_number("count", count)
 
     def deliveries(self, name: str) -> int:
-        """Give how often the next Event of a function is delivered, and count it."""
+        """Return how often the next Event of a function is delivered, and count it."""
         if not self._duplicates[name]:
             return 1
         self._duplicates[name] -= 1

@@ -58,7 +58,7 @@ class Versions:
         return MappingProxyType(dict(self._aliases))
 
     def updates_until(self, version: str) -> float:
-        """Give when a version's update is done; only `$LATEST` has any."""
+        """Return when a version's update is done; only `$LATEST` has any."""
         return self.updating_until if version == LATEST else 0.0
 
     def update(self, config: FunctionConfig) -> None:
@@ -107,7 +107,7 @@ class Versions:
         self._aliases.pop(name, None)
 
     def aliases_of(self, version: str) -> list[str]:
-        """Give the names of the aliases that point at a version."""
+        """Return the names of the aliases that point at a version."""
         return sorted(name for name, alias in self.aliases.items() if alias.version == version)
 
     def remove_version(self, number: str) -> None:
@@ -116,7 +116,7 @@ class Versions:
             self._configs.pop(number, None)
 
     def resolve(self, qualifier: str | None) -> FunctionConfig | None:
-        """Give the configuration that a qualifier means; None if there is none."""
+        """Return the configuration that a qualifier means; None if there is none."""
         if qualifier is None:
             return self.latest
         alias = self._aliases.get(qualifier)

@@ -8,8 +8,8 @@ own. `rates` holds the limits that count time.
 import threading
 from collections import Counter
 
+from asyncinvoke._model.failure import ThrottleReason
 from asyncinvoke.local.limits.rates import Rates
-from asyncinvoke.model.throttling import ThrottleReason
 
 _SHARED = (
     ThrottleReason.FUNCTION_INVOCATION_RATE_LIMIT_EXCEEDED,
@@ -58,11 +58,11 @@ class Admission:
         return self._account - sum(self._reserved.values())
 
     def reserved(self, name: str) -> int | None:
-        """Give a function's reserved concurrency, None when it shares the account's."""
+        """Return a function's reserved concurrency, None when it shares the account's."""
         return self._reserved.get(name)
 
     def reserve(self, name: str, limit: int | None) -> None:
-        """Give a function a pool of its own, or with None put it back into the shared one.
+        """Return a function a pool of its own, or with None put it back into the shared one.
 
         Raises:
             ValueError: If all reserves together would exceed the account's concurrency.
@@ -78,7 +78,7 @@ class Admission:
             self._reserved = reserves
 
     def admit_caller(self, now: float) -> ThrottleReason | None:
-        """Give the reason why a request is not even looked at, None if it is."""
+        """Return the reason why a request is not even looked at, None if it is."""
         if self.rates.caller_rate is None:
             return None
         with self._lock:
@@ -108,7 +108,7 @@ class Admission:
             return None
 
     def release(self, name: str) -> None:
-        """Give back a permit that `admit` gave."""
+        """Return back a permit that `admit` gave."""
         with self._lock:
             if not self._in_flight[name]:
                 raise RuntimeError(f"{name} holds no permit")
@@ -126,7 +126,7 @@ class Admission:
 
 
 def whole_number(option: str, limit: int) -> int:
-    """Give a count back.
+    """Return a count back.
 
     Raises:
         ValueError: If it is not a whole number, 0 or more.

@@ -24,7 +24,7 @@ _FIXED: dict[str, Any] = {
 def configuration(
     config: FunctionConfig, versions: Versions, *, now: float, qualified: bool = False
 ) -> dict[str, Any]:
-    """Give a `FunctionConfiguration`.
+    """Return a `FunctionConfiguration`.
 
     Args:
         config: The version.
@@ -56,7 +56,7 @@ def configuration(
 
 
 def alias(arn: str, name: str, alias: Alias) -> dict[str, Any]:
-    """Give an `AliasConfiguration`."""
+    """Return an `AliasConfiguration`."""
     return {
         "AliasArn": f"{arn}:{name}",
         "Name": name,

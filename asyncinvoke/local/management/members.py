@@ -37,7 +37,7 @@ class Members:
         return cls(values)
 
     def text(self, name: str) -> str | None:
-        """Give a text."""
+        """Return a text."""
         value = self._get(name, str, "a text")
         # JSON can spell half of a character; nothing could be answered that repeats it.
         if value is not None and not _is_encodable(value):
@@ -45,7 +45,7 @@ class Members:
         return value
 
     def integer(self, name: str) -> int | None:
-        """Give a whole number."""
+        """Return a whole number."""
         value = self._get(name, int, "a whole number")
         if isinstance(value, bool):
             raise unreadable(f"{name}: it must be a whole number")
@@ -56,11 +56,11 @@ class Members:
         return self._get(name, bool, "true or false") or False
 
     def members(self, name: str) -> "Members":
-        """Give an object; an empty one if there is none."""
+        """Return an object; an empty one if there is none."""
         return Members(self._get(name, dict, "an object") or {})
 
     def texts(self, name: str) -> dict[str, str] | None:
-        """Give an object that holds nothing but texts."""
+        """Return an object that holds nothing but texts."""
         values = self._get(name, dict, "an object")
         return values and {str(key): Members(values).text(key) or "" for key in values}
 

@@ -17,7 +17,7 @@ _MOST = 10_000
 def page(
     name: str, items: Iterable[tuple[str, dict[str, Any]]], query: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Give the page that a request asks for, and where the next one begins.
+    """Return the page that a request asks for, and where the next one begins.
 
     The marker is the key of the page's last item, so that a list whose items are deleted meanwhile
     goes on where it was.
@@ -44,5 +44,5 @@ def page(
 
 
 def version_key(config: FunctionConfig) -> str:
-    """Give the key by which versions are sorted: `$LATEST` first, then by number."""
+    """Return the key by which versions are sorted: `$LATEST` first, then by number."""
     return f"{0 if config.version == LATEST else int(config.version):010d}"

@@ -24,7 +24,7 @@ class ApiError(Exception):
         self._body = {"Type": "User", key: message} if is_typed else {key: message}
 
     def answer(self, request_id: str) -> Answer:
-        """Give the answer."""
+        """Return the answer."""
         return answers.error(request_id, self.status, self.code, self._body)
 
 

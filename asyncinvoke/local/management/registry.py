@@ -36,11 +36,11 @@ class Registry(Protocol):
         ...
 
     def directories(self) -> set[Path]:
-        """Give the directories of the code that can still run, or runs yet."""
+        """Return the directories of the code that can still run, or runs yet."""
         ...
 
     def reserved(self, name: str) -> int | None:
-        """Give a function's reserved concurrency."""
+        """Return a function's reserved concurrency."""
         ...
 
     def reserve(self, name: str, limit: int | None) -> None:
@@ -48,7 +48,7 @@ class Registry(Protocol):
         ...
 
     def concurrency(self) -> tuple[int, int]:
-        """Give the account's concurrency, and what of it is not reserved."""
+        """Return the account's concurrency, and what of it is not reserved."""
         ...
 
 

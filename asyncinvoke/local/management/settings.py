@@ -32,7 +32,7 @@ class Settings:
 
     @classmethod
     def of(cls, config: FunctionConfig) -> "Settings":
-        """Give what a function has."""
+        """Return what a function has."""
         return cls(
             runtime=config.deployment.runtime,
             role=config.deployment.role,
@@ -43,7 +43,7 @@ class Settings:
         )
 
     def changed(self, asked: Members) -> "Settings":
-        """Give what it is to have.
+        """Return what it is to have.
 
         Raises:
             ApiError: A value is out of range, or not supported.

@@ -6,7 +6,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def check_host(host: str, *, allow_remote: bool) -> str:
-    """Give the address to listen on.
+    """Return the address to listen on.
 
     Args:
         host: An IP address, or `localhost`.
@@ -38,7 +38,7 @@ def is_remote(host: str) -> bool:
 
 
 def url_of(host: str, port: int) -> str:
-    """Give the URL by which this machine reaches an address."""
+    """Return the URL by which this machine reaches an address."""
     address = ipaddress.ip_address(host)
     if address.is_unspecified:
         host = LOOPBACK if address.version == 4 else "::1"

@@ -8,9 +8,9 @@ import base64
 import json
 from dataclasses import dataclass
 
+from asyncinvoke._model.failure import ThrottleReason
 from asyncinvoke.local.wire.event_stream import CONTENT_TYPE
 from asyncinvoke.local.wire.names import LATEST
-from asyncinvoke.model.throttling import ThrottleReason
 
 SYNC_LIMIT = 6_291_456
 """Largest RequestResponse payload, in bytes (AWS's own error text)."""

@@ -20,7 +20,7 @@ _TEXT = 7  # the type of a header value: text with a length of two bytes
 
 
 def frame(headers: Mapping[str, str], payload: bytes) -> bytes:
-    """Give one frame."""
+    """Return one frame."""
     head = b"".join(_header(name, value) for name, value in headers.items())
     prelude = struct.pack("!II", 16 + len(head) + len(payload), len(head))
     whole = prelude + struct.pack("!I", zlib.crc32(prelude)) + head + payload
@@ -28,7 +28,7 @@ def frame(headers: Mapping[str, str], payload: bytes) -> bytes:
 
 
 def payload_chunk(data: bytes) -> bytes:
-    """Give the frame of a `PayloadChunk`: bytes as the function wrote them."""
+    """Return the frame of a `PayloadChunk`: bytes as the function wrote them."""
     return frame(
         {
             ":event-type": "PayloadChunk",
@@ -45,7 +45,7 @@ def invoke_complete(
     error_details: str | None = None,
     log_result: str | None = None,
 ) -> bytes:
-    """Give the frame of the `InvokeComplete` that ends a stream.
+    """Return the frame of the `InvokeComplete` that ends a stream.
 
     Args:
         error_code: What went wrong, such as `Unhandled`; None if nothing did.
@@ -65,7 +65,7 @@ def invoke_complete(
 
 
 def last_frame(*, error: bytes | None, log_result: str | None) -> bytes:
-    """Give the frame that ends a stream.
+    """Return the frame that ends a stream.
 
     Args:
         error: The body of the function error, if it came to one.
@@ -79,7 +79,7 @@ def last_frame(*, error: bytes | None, log_result: str | None) -> bytes:
 
 
 def exception(code: str, message: str) -> bytes:
-    """Give an `exception` frame, which the service's model does not name but SDKs must read."""
+    """Return an `exception` frame, which the service's model does not name but SDKs must read."""
     return frame(
         {
             ":exception-type": code,

@@ -129,7 +129,7 @@ def invoked_function(request: web.BaseRequest) -> Invoked | None:
 
 
 def respond(request: web.BaseRequest, answer: Answer) -> web.Response:
-    """Give the HTTP answer."""
+    """Return the HTTP answer."""
     headers = answer.headers
     if request.keep_alive:
         headers["Connection"] = "keep-alive"

@@ -18,7 +18,7 @@ _OTHERWISE = '{["-0123456789+.]}$'
 
 
 def describe(body: bytes, error: Exception) -> str:
-    """Give the text for a body.
+    """Return the text for a body.
 
     Args:
         body: The body.

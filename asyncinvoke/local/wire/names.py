@@ -1,6 +1,6 @@
 """Function names and qualifiers, read as the service reads them.
 
-Called for every request. Written apart from `asyncinvoke.model.target` on purpose: the two ends of
+Called for every request. Written apart from `asyncinvoke._request.target` on purpose: the two ends of
 the wire must be able to disagree.
 """
 
@@ -58,7 +58,7 @@ def parse(text: str) -> FunctionName | None:
 
 
 def faults(name: str, qualifier: str | None) -> list[str]:
-    """Give the text of every constraint that a request's name and qualifier break, as recorded."""
+    """Return the text of every constraint that a request's name and qualifier break, as recorded."""
     found = []
     if _NAME.fullmatch(name) is None:
         found.append(_broken(name, "functionName", _must_match(NAME_PATTERN)))
@@ -73,17 +73,17 @@ def faults(name: str, qualifier: str | None) -> list[str]:
 
 
 def not_one_of(value: str, member: str, allowed: tuple[str, ...]) -> str:
-    """Give the text of the constraint that an enum member breaks."""
+    """Return the text of the constraint that an enum member breaks."""
     return _broken(value, member, ENUM_RULE.format(", ".join(allowed)))
 
 
 def missing(member: str) -> str:
-    """Give the text of the constraint that a member which is not there breaks."""
+    """Return the text of the constraint that a member which is not there breaks."""
     return f"Value null at '{member}' failed to satisfy constraint: Member must not be null"
 
 
 def out_of_range(value: int, member: str, least: int, most: float = math.inf) -> list[str]:
-    """Give the text of the constraint that a number breaks; an empty list if it breaks none."""
+    """Return the text of the constraint that a number breaks; an empty list if it breaks none."""
     if value < least:
         return [_broken(value, member, f"Member must have value greater than or equal to {least}")]
     if value > most:

@@ -17,7 +17,7 @@ def has_failed(answer: Answer) -> bool:
 
 
 def last_frame(answer: Answer) -> bytes:
-    """Give the frame that ends a stream, by what an Invoke would have answered."""
+    """Return the frame that ends a stream, by what an Invoke would have answered."""
     return event_stream.last_frame(
         error=answer.body if has_failed(answer) else None,
         log_result=answer.headers.get("X-Amz-Log-Result"),

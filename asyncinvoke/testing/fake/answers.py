@@ -9,10 +9,9 @@ from http import HTTPStatus
 from http.client import responses
 from typing import Any
 
-from asyncinvoke.model.codec import decode_log_result
-from asyncinvoke.model.failure import Failure, Fault
-from asyncinvoke.model.response import Reply
-from asyncinvoke.model.stream import StreamHead
+from asyncinvoke._model.codec import decode_log_result
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._model.response import Reply, StreamHead
 
 _THROTTLED = "TooManyRequestsException"
 
@@ -59,10 +58,10 @@ def _read_error(status_code: int, headers: Mapping[str, str], body: bytes) -> Fa
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        return Failure(fault=Fault.PROTOCOL, message=type(error).__name__, cause=error)
+        return Failure(fault=TransportFault.PROTOCOL, message=type(error).__name__, cause=error)
     members = _members(text)
     if not isinstance(members, dict):
-        return Failure(fault=Fault.UNEXPECTED, message="the error is no JSON object")
+        return Failure(fault=TransportFault.UNEXPECTED, message="the error is no JSON object")
     named = headers.get("x-amzn-errortype") or members.get("__type") or members.get("code")
     code = str(named or status_code).split(":")[0].rsplit("#", 1)[-1]
     return Failure(
@@ -76,7 +75,7 @@ def _read_error(status_code: int, headers: Mapping[str, str], body: bytes) -> Fa
 
 
 def _members(text: str) -> Any:
-    """Give what an error's body holds; text that is not JSON is its message."""
+    """Return what an error's body holds; text that is not JSON is its message."""
     try:
         return json.loads(text or "{}")
     except ValueError:

@@ -5,7 +5,12 @@ from collections.abc import Mapping
 
 import anyio.lowlevel
 
-from asyncinvoke.local.faults.fault import Fault, Faults
+from asyncinvoke._model.failure import Failure
+from asyncinvoke._model.response import Reply
+from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._request.request import InvocationType
+from asyncinvoke._transport.base import Stream
+from asyncinvoke.local.faults.fault import Faults, InjectedFault
 from asyncinvoke.local.faults.steps import Answer, Reset, Step
 from asyncinvoke.local.functions.configuration import Handler
 from asyncinvoke.local.statistics import LocalStatistics
@@ -14,14 +19,9 @@ from asyncinvoke.local.wire import answers, json_faults
 from asyncinvoke.local.wire.names import LATEST
 from asyncinvoke.local.wire.received import ReceivedInvocation, ReceivedInvocations
 from asyncinvoke.local.wire.requests import Request
-from asyncinvoke.model.envelope import Envelope
-from asyncinvoke.model.failure import Failure
-from asyncinvoke.model.request import InvocationType
-from asyncinvoke.model.response import Reply
 from asyncinvoke.testing.fake.runs import Arrived, Run
 from asyncinvoke.testing.fake.steps import play, play_stream
 from asyncinvoke.testing.fake.streams import open_run
-from asyncinvoke.transport.base import Stream
 
 
 class FakeLambda:
@@ -69,7 +69,7 @@ class FakeLambda:
         probability: float = 1.0,
         seed: int = 0,
         after_run: bool = False,
-    ) -> Fault:
+    ) -> InjectedFault:
         """Let requests meet a fault; see `LocalLambda.fault`.
 
         The bytes of a `Raw` or `Stall` step are never read as an answer.
@@ -92,52 +92,54 @@ class FakeLambda:
         return self._received.latest
 
     def statistics(self) -> LocalStatistics:
-        """Give a frozen snapshot of what has arrived and run so far."""
+        """Return a frozen snapshot of what has arrived and run so far."""
         return self._tally.statistics()
 
-    async def send(self, envelope: Envelope, payload: bytes) -> Reply | Failure:
+    async def send(self, parameters: InvokeParameters, payload: bytes) -> Reply | Failure:
         """Make one attempt whose answer is read as a whole."""
-        arrived = await self._arrive(envelope, payload, streams=False)
+        arrived = await self._arrive(parameters, payload, streams=False)
         run = await self._step(arrived) or self._run(arrived)
         if not isinstance(run, Run):
             return await play(run, arrived.request_id, read_timeout=self._read_timeout)
-        if envelope.invocation_type is InvocationType.DRY_RUN:
+        if parameters.invocation_type is InvocationType.DRY_RUN:
             return Reply(status_code=204, payload=b"", request_id=arrived.request_id)
         await run.whole()
-        if envelope.invocation_type is InvocationType.EVENT:
+        if parameters.invocation_type is InvocationType.EVENT:
             return Reply(status_code=202, payload=b"", request_id=arrived.request_id)
         return run.reply()
 
-    async def open(self, envelope: Envelope, payload: bytes) -> Stream | Failure:
+    async def open(self, parameters: InvokeParameters, payload: bytes) -> Stream | Failure:
         """Make one attempt whose answer is read as it comes."""
-        arrived = await self._arrive(envelope, payload, streams=True)
+        arrived = await self._arrive(parameters, payload, streams=True)
         run = await self._step(arrived) or self._run(arrived)
         if isinstance(run, Run):
             return open_run(run)
         return await play_stream(run, arrived.request_id, read_timeout=self._read_timeout)
 
-    async def _arrive(self, envelope: Envelope, payload: bytes, *, streams: bool) -> Arrived:
+    async def _arrive(
+        self, parameters: InvokeParameters, payload: bytes, *, streams: bool
+    ) -> Arrived:
         await anyio.lowlevel.checkpoint()
         request = Request(
-            function_name=envelope.target.function_name,
-            qualifier=envelope.target.qualifier,
-            invocation_type=envelope.invocation_type.value,
-            log_type=envelope.log_type.value,
-            client_context=envelope.client_context,
-            tenant_id=envelope.tenant_id,
+            function_name=parameters.target.function_name,
+            qualifier=parameters.target.qualifier,
+            invocation_type=parameters.invocation_type.value,
+            log_type=parameters.log_type.value,
+            client_context=parameters.client_context,
+            tenant_id=parameters.tenant_id,
             trace_id=None,
             body=payload,
             size=len(payload),
             streams=streams,
         )
-        name = envelope.target.name
+        name = parameters.target.name
         counters = self._tally.of(name)
         for each in counters:
             each.invocations += 1
         return Arrived(name=name, request=request, counters=counters)
 
     async def _step(self, arrived: Arrived) -> Step | None:
-        """Give the step of the fault that a request meets, after the run if that comes first."""
+        """Return the step of the fault that a request meets, after the run if that comes first."""
         fault = self._faults.find(arrived.name)
         if fault is None or not isinstance(fault.step, Reset) or fault.step.read:
             self._received.add(arrived.request, arrived.request_id)
@@ -152,7 +154,7 @@ class FakeLambda:
         return fault.step
 
     def _run(self, arrived: Arrived) -> Run | Answer:
-        """Give the run of a handler, or what is answered instead."""
+        """Return the run of a handler, or what is answered instead."""
         handler = self._handlers.get(arrived.name)
         if handler is None:
             arn = f"{arrived.arn}:{arrived.request.qualifier or LATEST}"

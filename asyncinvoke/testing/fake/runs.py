@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from asyncinvoke._model.response import Reply
 from asyncinvoke.local.execution import function_errors, logs
 from asyncinvoke.local.execution.context import ClientContext, LambdaContext
 from asyncinvoke.local.execution.marshal import marshal, marshal_error
@@ -18,7 +19,6 @@ from asyncinvoke.local.functions.configuration import Handler
 from asyncinvoke.local.tally import Counters
 from asyncinvoke.local.wire.names import LATEST
 from asyncinvoke.local.wire.requests import Request, decode_event
-from asyncinvoke.model.response import Reply
 
 TIMEOUT = 3.0
 """What the context's remaining time counts down from, in seconds (AWS's default)."""
@@ -78,7 +78,7 @@ class Run:
         return self._log if self.arrived.request.log_type == "Tail" else None
 
     def reply(self) -> Reply:
-        """Give what the run came to."""
+        """Return what the run came to."""
         return Reply(
             status_code=200,
             payload=self.payload,

@@ -2,43 +2,47 @@
 
 from collections.abc import AsyncGenerator
 
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._model.response import Reply
+from asyncinvoke._transport.base import Stream
 from asyncinvoke.local.faults.steps import Answer, Raw, Stall, Step, Streamed, Truncated
 from asyncinvoke.local.wire.event_stream import CONTENT_TYPE
 from asyncinvoke.local.wire.names import LATEST
-from asyncinvoke.model.failure import Failure, Fault
-from asyncinvoke.model.response import Reply
 from asyncinvoke.testing.fake.answers import read_answer
 from asyncinvoke.testing.fake.streams import ReadTimeout, open_frames, scripted, silence
-from asyncinvoke.transport.base import Stream
 
 
 async def play(step: Step, request_id: str, *, read_timeout: float) -> Reply | Failure:
-    """Give what comes of a step where the answer is read as a whole."""
+    """Return what comes of a step where the answer is read as a whole."""
     try:
         match step:
             case Answer():
                 headers = {**_headers(request_id, step.status_code), **step.headers}
                 return read_answer(step.status_code, headers, step.payload)
             case Truncated():
-                return Failure(fault=Fault.TRUNCATED, message="the body ended early")
+                return Failure(fault=TransportFault.TRUNCATED, message="the body ended early")
             case Streamed():
                 body = b"".join([frame async for frame in scripted(step, read_timeout)])
                 if step.ending == "finished":
                     return read_answer(200, {**_headers(request_id), **step.headers}, body)
-                return Failure(fault=Fault.TRUNCATED, message="the body ended early")
+                return Failure(fault=TransportFault.TRUNCATED, message="the body ended early")
             case Raw(sent=sent) if sent:
-                return Failure(fault=Fault.PROTOCOL, message="what came is not HTTP")
+                return Failure(fault=TransportFault.PROTOCOL, message="what came is not HTTP")
             case Stall():
                 await silence(step.seconds, read_timeout)
     except ReadTimeout as error:
-        return Failure(fault=Fault.READ_TIMEOUT, message="no answer came in time", cause=error)
+        return Failure(
+            fault=TransportFault.READ_TIMEOUT, message="no answer came in time", cause=error
+        )
     except ConnectionResetError:
         pass
-    return Failure(fault=Fault.CONNECTION_LOST, message="the connection ended without an answer")
+    return Failure(
+        fault=TransportFault.CONNECTION_LOST, message="the connection ended without an answer"
+    )
 
 
 async def play_stream(step: Step, request_id: str, *, read_timeout: float) -> Stream | Failure:
-    """Give what comes of a step where the answer is read as it comes."""
+    """Return what comes of a step where the answer is read as it comes."""
     match step:
         case Streamed():
             headers = {**_headers(request_id), "Content-Type": CONTENT_TYPE, **step.headers}

@@ -8,11 +8,11 @@ from contextlib import aclosing
 import anyio
 import anyio.lowlevel
 
+from asyncinvoke._transport.base import Stream
 from asyncinvoke.local.faults.steps import Streamed
 from asyncinvoke.local.wire import event_stream
 from asyncinvoke.testing.fake.answers import read_head
 from asyncinvoke.testing.fake.runs import Run
-from asyncinvoke.transport.base import Stream
 
 
 class ReadTimeout(Exception):  # noqa: N818  # the name that HTTP libraries give it, and are known by
@@ -22,7 +22,7 @@ class ReadTimeout(Exception):  # noqa: N818  # the name that HTTP libraries give
 def open_frames(headers: Mapping[str, str], frames: AsyncGenerator[bytes, None]) -> Stream:
     """Open a stream over frames, each made when it is asked for; botocore's parser reads them."""
     # The only part of the fake that needs botocore, so it is imported by those who stream.
-    from asyncinvoke.transport.stream import OpenStream
+    from asyncinvoke._transport.stream import OpenStream
 
     return OpenStream(read_head(200, headers), _Body(frames))
 
@@ -32,12 +32,12 @@ class _Body:
         self._frames = frames
 
     async def read(self) -> bytes:
-        """Give the next frame; nothing at the end."""
+        """Return the next frame; nothing at the end."""
         await anyio.lowlevel.checkpoint()
         return await anext(self._frames, b"")
 
     async def aclose(self) -> None:
-        """Give up the rest; the handler is told so."""
+        """Return up the rest; the handler is told so."""
         await self._frames.aclose()
 
 
@@ -57,7 +57,7 @@ async def silence(seconds: float, read_timeout: float) -> None:
 
 
 async def scripted(step: Streamed, read_timeout: float) -> AsyncGenerator[bytes, None]:
-    """Give the frames of a step, and end as it says."""
+    """Return the frames of a step, and end as it says."""
     for frame in step.frames:
         if frame:
             yield frame

@@ -22,7 +22,7 @@ outcomes: dict[str, str] = {}
 
 
 def pytest_configure() -> None:
-    """Give each new Lambda client the endpoint of its region."""
+    """Return each new Lambda client the endpoint of its region."""
     for session in (botocore.session.Session, aiobotocore.session.AioSession):
         session.create_client = _to_endpoint(session.create_client)
     # Its server would listen on every address of the machine.

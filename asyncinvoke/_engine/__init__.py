@@ -1,0 +1,1 @@
+"""One execution, one map, one stream."""

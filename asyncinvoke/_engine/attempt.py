@@ -1,0 +1,62 @@
+"""Attempts: a permit, one delivery, and what a failure of it says."""
+
+from typing import NamedTuple
+
+from asyncinvoke._clock import Clock
+from asyncinvoke._engine.execution import Execution, Failed
+from asyncinvoke._limits.limiter import Limiter
+from asyncinvoke._limits.scopes import Permit
+from asyncinvoke._model.failure import Failure
+from asyncinvoke._model.response import Response
+from asyncinvoke._retries.classify import FUNCTION_FAILED, classify
+from asyncinvoke._statistics import Tally
+from asyncinvoke._transport.base import Transport
+
+
+class Permits(NamedTuple):
+    """Where attempts get their permits, and where it is told how they fared."""
+
+    limiter: Limiter
+    clock: Clock
+    tally: Tally
+
+    async def begin(self, execution: Execution) -> Permit:
+        """Wait for a permit, and count the attempt."""
+        permit = await self.limiter.acquire(execution.key)
+        self.tally.attempts += 1
+        execution.begin_attempt()
+        return permit
+
+    def failed(self, permit: Permit, failure: Failure) -> Failed:
+        """Return back the permit of an attempt that got an error, or no answer."""
+        verdict = classify(failure, now=self.clock.time())
+        if verdict.reason is None:
+            self.limiter.ignored(permit)
+        else:
+            self.tally.throttles[verdict.reason] += 1
+            self.limiter.throttled(permit, verdict.reason)
+        return Failed(failure, verdict)
+
+
+class InvokeAttempt:
+    """One attempt whose answer is read as a whole."""
+
+    def __init__(self, transport: Transport, permits: Permits) -> None:
+        self._transport = transport
+        self._permits = permits
+
+    async def __call__(self, execution: Execution, payload: bytes) -> Response | Failed:
+        """Make an attempt; only cancellation is raised."""
+        permit = await self._permits.begin(execution)
+        try:
+            answer = await self._transport.send(execution.call.parameters, payload)
+        except BaseException:
+            self._permits.limiter.ignored(permit)
+            raise
+        if isinstance(answer, Failure):
+            return self._permits.failed(permit, answer)
+        # A function that failed was admitted all the same.
+        self._permits.limiter.succeeded(permit)
+        if answer.function_error is not None:
+            return Failed(answer, FUNCTION_FAILED)
+        return execution.succeeded(answer)

@@ -1,0 +1,1 @@
+"""Finding limits, and handing out permits."""

@@ -1,0 +1,154 @@
+"""How many attempts to keep in flight: the arithmetic that finds a ceiling and stays under it.
+
+Pure: what became of an attempt goes in, with the time; a number comes out. `docs/limits.md` tells
+how it works and why; `benchmarks/simulate.py` shows it at scale.
+"""
+
+import math
+
+from asyncinvoke._limits.ceiling import MODEST, Ceilings, WayBack
+
+START_ROUND = 0.25
+"""Seconds after which attempts that were not refused count as admitted, until the first throttle.
+Lambda refuses within tens of milliseconds, while a function may run for 15 minutes."""
+
+LONGEST_ROUND = 1.0
+"""The same, in seconds, once there was a throttle: how slow probing gets for slow functions."""
+
+LARGEST_STEP = 0.2
+"""The largest part of a round that time alone adds at once, so that growth is spread out."""
+
+LEAST_CUT = 0.5
+"""The smallest cut, in attempts: the limit comes back to what was admitted."""
+
+LEAST_GIVEN = 1.0
+"""The smallest cut that gives way to others, in attempts."""
+
+SETTLED = 1.0
+"""Rounds after a cut within which another throttle means that the cut was not deep enough."""
+
+CURVATURE = 0.02
+"""How steep the way back to the ceiling is, in attempts per round cubed, as in TCP CUBIC."""
+
+PROBE = 0.15
+"""How fast the limit starts to rise through the ceiling, in attempts per round."""
+
+SMALL_PROBE = 0.03
+"""The same for ceilings below 5, as a part of them: one more is a lot there."""
+
+PROBE_GROWTH = 2.0
+"""In how many rounds that speed grows by a factor of e, where the ceiling is high."""
+
+SMALL_PROBE_GROWTH = 3.0
+"""The same for ceilings of 10 and less. One with a small part of a limit has many beside it, and
+probing costs them throttles. In between, and beyond, it is 2 + 10 / ceiling."""
+
+SHARED_PROBE = 0.45
+"""How fast the limit rises while others share it, in attempts per round, for ceilings up to
+`MODEST`, and with their square root beyond. Who has less gains as much as who has more."""
+
+SHARED_BEND = 0.002
+"""How much faster it gets, in attempts per round cubed, for ceilings up to `MODEST`. It has to be
+little: whoever is not throttled for a while by chance would take what the others leave."""
+
+MOST_SHARED_BEND = 0.1
+"""The most that it gets to, at ceilings of about 180: to grow by a large part of them takes time.
+In between it rises with their square."""
+
+
+class ConcurrencyLimit:
+    """A limit on attempts in flight that follows what is throttled.
+
+    Args:
+        initial: The limit to start with.
+        minimum: The least that it may become.
+        maximum: The most that it may become.
+    """
+
+    __slots__ = (
+        "_ceilings",
+        "_in_use",
+        "_is_sharing",
+        "_plateau",
+        "_rounds",
+        "_rounds_to_plateau",
+        "_seen",
+        "_value",
+        "limit",
+        "maximum",
+        "minimum",
+    )
+
+    def __init__(self, *, initial: int, minimum: int, maximum: int) -> None:
+        self.limit = initial
+        self.minimum = minimum
+        self.maximum = maximum
+        self._value = float(initial)
+        self._ceilings = Ceilings()
+        self._is_sharing = False
+        self._plateau = 0.0
+        self._rounds_to_plateau = 0.0
+        self._rounds = 0.0
+        self._seen = 0.0
+        self._in_use = False
+
+    def succeeded(self, *, now: float, in_flight: int) -> None:
+        """Learn that an attempt was admitted.
+
+        Args:
+            now: Seconds on any clock that never goes back.
+            in_flight: The attempts in flight, this one included.
+        """
+        self._advance(now, in_flight, 1 / self._value)
+
+    def tick(self, *, now: float, in_flight: int) -> None:
+        """Learn that time has passed without a throttle."""
+        self._advance(now, in_flight, 0.0)
+
+    def throttled(self, *, in_flight: int) -> None:
+        """Learn that an attempt was refused. Call it once for a burst.
+
+        Args:
+            in_flight: The attempts that were in flight when it was sent, itself not included.
+        """
+        ceiling = max(min(float(in_flight), self._value), 1.0)
+        cut = self._ceilings.found(ceiling, settled=self._rounds >= SETTLED)
+        gives_way = cut.way_back is not WayBack.TO_CEILING
+        least = LEAST_GIVEN if gives_way else LEAST_CUT
+        self._value = max(min(ceiling * (1 - cut.depth), ceiling - least), float(self.minimum))
+        self._plateau = self._value if gives_way else max(ceiling, self._value)
+        self._rounds_to_plateau = math.cbrt((self._plateau - self._value) / CURVATURE)
+        self._rounds = 0.0
+        self._is_sharing = cut.way_back is WayBack.SHARING
+        self.limit = int(self._value + 0.5)
+
+    def _advance(self, now: float, in_flight: int, step: float) -> None:
+        was_in_use, self._in_use = self._in_use, in_flight >= self.limit
+        elapsed, self._seen = now - self._seen, now
+        if not self._in_use or self._value >= self.maximum:
+            return
+        starting = not self._ceilings.is_known
+        if was_in_use:
+            by_time = elapsed / (START_ROUND if starting else LONGEST_ROUND)
+            step = max(step, min(by_time, LARGEST_STEP))
+        if starting:
+            grown = self._value * (1 + step)
+        else:
+            self._rounds += step
+            grown = self._curve(self._rounds - self._rounds_to_plateau)
+        self._value = min(max(self._value, grown), float(self.maximum))
+        self.limit = int(self._value + 0.5)
+
+    def _curve(self, past: float) -> float:
+        """Return the limit so many rounds past the plateau."""
+        plateau = self._plateau
+        if past < 0:
+            return plateau + CURVATURE * past**3
+        if self._is_sharing:
+            size = max(1.0, plateau / MODEST)
+            bend = min(SHARED_BEND * size**2, MOST_SHARED_BEND)
+            return plateau + SHARED_PROBE * math.sqrt(size) * past + bend * past**3
+        growth = min(PROBE_GROWTH + 10 / plateau, SMALL_PROBE_GROWTH)
+        # Beyond 50 units the exponent only serves to overflow.
+        steep = growth * math.expm1(min(past / growth, 50.0))
+        return plateau + min(PROBE, SMALL_PROBE * plateau) * steep

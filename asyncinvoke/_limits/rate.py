@@ -1,0 +1,157 @@
+"""How many attempts to start each second, and how long to pause where even one is refused."""
+
+import math
+from collections.abc import Callable
+
+CUT = 0.1
+"""How far to go below the rate that was accepted."""
+
+RECOVERY = 1.5
+"""Seconds of use until the rate is back at what was accepted."""
+
+PROBE = 0.01
+"""How fast it rises beyond, as a part of itself for each second."""
+
+PROBE_GROWTH = 1.0
+"""In how many seconds that speed grows by a factor of e."""
+
+SLOWEST = 0.2
+"""The lowest rate, in attempts per second: one in 5 s, for a caller that is refused everything."""
+
+BURST = 0.02
+"""How many seconds' worth of attempts may start at once."""
+
+WINDOW = 0.5
+"""Seconds over which the accepted rate is measured, if that is `ENOUGH` attempts."""
+
+ENOUGH = 10
+"""How many attempts it takes to tell a rate."""
+
+IDLE = 5.0
+"""Seconds after which the window ends all the same, and counts as idle."""
+
+
+class RateMeter:
+    """Counts what was accepted, so that the first throttle finds a rate to start from."""
+
+    __slots__ = ("_began", "_previous", "accepted")
+
+    def __init__(self, *, now: float) -> None:
+        self.accepted = 0
+        self._began = now
+        self._previous = 0.0
+
+    def roll(self, now: float) -> None:
+        """Start a new window if this one is over."""
+        elapsed = now - self._began
+        if elapsed < WINDOW or (self.accepted < ENOUGH and elapsed < IDLE):
+            return
+        # What an idle caller did long ago says nothing of what it may do now.
+        self._previous = self.accepted / elapsed if elapsed < IDLE else 0.0
+        self.accepted = 0
+        self._began = now
+
+    def rate(self, now: float) -> float:
+        """Return what was accepted each second of late."""
+        elapsed = now - self._began
+        # A part of a window counts for that part.
+        part = min(elapsed / WINDOW, self.accepted / ENOUGH, 1.0)
+        if self._previous == 0.0:
+            return self.accepted / max(elapsed, WINDOW / 5)
+        return part * self.accepted / max(elapsed, 1e-9) + (1 - part) * self._previous
+
+
+class RateLimit:
+    """A limit on attempts started each second; made at the first throttle of that kind.
+
+    Args:
+        now: Seconds on any clock that never goes back.
+        accepted: What was accepted each second so far.
+    """
+
+    __slots__ = ("_accepted", "_floor", "_stamp", "_tokens", "_used", "rate")
+
+    def __init__(self, *, now: float, accepted: float) -> None:
+        self.rate = math.inf
+        self._tokens = 0.0
+        self._stamp = now
+        self.throttled(now=now, accepted=accepted)
+
+    def throttled(self, *, now: float, accepted: float) -> None:
+        """Learn that an attempt was refused. Call it once for a burst.
+
+        Args:
+            now: The time.
+            accepted: What was accepted each second of late.
+        """
+        self._accepted = max(min(accepted, self.rate), SLOWEST)
+        self._floor = max(self._accepted * (1 - CUT), SLOWEST)
+        self.rate = self._floor
+        self._used = 0.0
+        self._tokens = min(self._tokens, 0.0)
+        self._stamp = now
+
+    def opens_at(self, now: float) -> float:
+        """Return the time at which the next attempt may start; not later than `now` for at once."""
+        self._refill(now)
+        return now if self._tokens >= 1 else now + (1 - self._tokens) / self.rate
+
+    def take(self, now: float) -> None:
+        """Start an attempt; the rate grows by the time that it was in use."""
+        self._refill(now)
+        self._tokens -= 1
+
+    def give_back(self) -> None:
+        """Return the token of an attempt that was not sent."""
+        self._tokens += 1
+
+    def _refill(self, now: float) -> None:
+        elapsed = max(now - self._stamp, 0.0)
+        self._stamp = now
+        room = max(1.0, self.rate * BURST)
+        # Once the bucket is full, time goes by unused.
+        self._used += min(elapsed, max(room - self._tokens, 0.0) / self.rate)
+        self._tokens = min(self._tokens + elapsed * self.rate, room)
+        self.rate = max(self._floor, self._curve(self._used - RECOVERY))
+
+    def _curve(self, past: float) -> float:
+        if past < 0:
+            return self._accepted + (self._accepted - self._floor) * (past / RECOVERY) ** 3
+        steep = math.expm1(min(past / PROBE_GROWTH, 50.0))
+        return self._accepted * (1 + PROBE * PROBE_GROWTH * steep)
+
+
+FIRST = 0.05
+"""The first pause, in seconds."""
+
+LONGEST = 5.0
+"""The longest, in seconds: the pace at which a function without any concurrency is asked."""
+
+
+class Pause:
+    """A pause that doubles with each refusal, and all but ends with a success.
+
+    After a success the next attempt starts at once, since the place that the last one had is free.
+    The pause itself is quartered only, so that a further refusal soon finds its way back to it.
+
+    Args:
+        random: Gives numbers from 0 to 1, so that many clients do not come back together.
+    """
+
+    __slots__ = ("_random", "seconds", "until")
+
+    def __init__(self, random: Callable[[], float]) -> None:
+        self._random = random
+        self.seconds = 0.0
+        self.until = 0.0
+
+    def refused(self, *, now: float, at_least: float = FIRST) -> None:
+        """Learn that an attempt was refused."""
+        self.seconds = min(max(2 * self.seconds, FIRST, at_least), LONGEST)
+        self.until = now + self.seconds * (1 + self._random()) / 2
+
+    def succeeded(self, *, now: float) -> None:
+        """Learn that an attempt was admitted."""
+        seconds = self.seconds / 4
+        self.seconds = seconds if seconds >= FIRST else 0.0
+        self.until = now

@@ -1,0 +1,1 @@
+"""What comes back, and the words for failure. Imports nothing above itself."""

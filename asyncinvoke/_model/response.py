@@ -1,0 +1,178 @@
+"""What Lambda answered: one attempt's reply, the response of a whole execution, and its history."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from asyncinvoke._model.codec import Decode, decode_json
+from asyncinvoke._model.delivery import Delivery
+from asyncinvoke._model.error_body import parse_error_body
+from asyncinvoke._model.failure import FailureKind, ThrottleReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try: when, how long, and how it ended. Never holds the payload."""
+
+    number: int
+    """Which try of its execution this is, from 1."""
+
+    started: float
+    """When it began, in seconds since the epoch."""
+
+    elapsed: float
+    """How long it took, in seconds, without the wait for a permit."""
+
+    kind: FailureKind | None = None
+    """What went wrong; `None` if it succeeded."""
+
+    delivery: Delivery | None = None
+    """How far the request got, if it failed; `None` if it succeeded."""
+
+    status_code: int | None = None
+    """The HTTP status, if there was an answer."""
+
+    code: str | None = None
+    """AWS's error code, or a transport fault such as `ReadTimeout`; `None` if it succeeded."""
+
+    reason: ThrottleReason | None = None
+    """Why it was throttled, if it was."""
+
+    request_id: str | None = None
+    """AWS's id of the request, if there was an answer."""
+
+    delay: float | None = None
+    """The backoff before the next try, in seconds; `None` if there was no next try."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The answer to one attempt that reached the function, as the transport read it."""
+
+    status_code: int
+    """200, 202 for Event, 204 for DryRun."""
+
+    payload: bytes = field(repr=False)
+    """The answer's body."""
+
+    executed_version: str | None = None
+    """The version that ran; absent for Event and DryRun."""
+
+    function_error: str | None = None
+    """`Unhandled` or another word if the function failed."""
+
+    log_result: str | None = field(default=None, repr=False)
+    """The end of the log, decoded."""
+
+    request_id: str | None = None
+    """AWS's id of the request, which the function sees as `aws_request_id`."""
+
+    durable_execution_arn: str | None = None
+    """The ARN of the durable execution, if there is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What an execution came to. Neither payload nor log shows in its `repr`."""
+
+    status_code: int
+    """200; 202 for Event: accepted, not yet run; 204 for DryRun."""
+
+    payload: bytes = field(repr=False)
+    """What the function returned, as bytes."""
+
+    executed_version: str | None = None
+    """The version that ran; absent for Event and DryRun."""
+
+    function_error: str | None = None
+    """`Unhandled` or another word if the function failed and the caller asked not to raise."""
+
+    log_result: str | None = field(default=None, repr=False)
+    """The last 4,096 bytes of the log as text, if `log_type` was `Tail`."""
+
+    request_id: str | None = None
+    """AWS's id of the last request, which the function saw as `aws_request_id`."""
+
+    durable_execution_arn: str | None = None
+    """The ARN of the durable execution, if there is one."""
+
+    attempts: tuple[Attempt, ...] = ()
+    """Every try, the last one included."""
+
+    decode: Decode = field(default=decode_json, repr=False, compare=False)
+    """The codec that `json()` uses."""
+
+    def json(self) -> Any:
+        """Decode the payload.
+
+        Returns:
+            What the payload holds; `None` for an empty one, as of Event and DryRun.
+
+        Raises:
+            ValueError: The payload is not JSON (or what the invoker's own `decode` raises).
+        """
+        return self.decode(self.payload)
+
+    def __reduce__(self) -> tuple[Callable[..., "Response"], tuple[dict[str, object]]]:
+        # A caller's own codec may be a lambda, and errors that hold a response must pickle.
+        state = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "decode"}
+        return _restore, (state,)
+
+
+def _restore(state: dict[str, Any]) -> Response:
+    return Response(**state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamHead:
+    """The answer that a stream follows."""
+
+    status_code: int
+    """The HTTP status."""
+
+    executed_version: str | None = None
+    """The version that runs."""
+
+    request_id: str | None = None
+    """AWS's id of the request, which the function sees as `aws_request_id`."""
+
+    content_type: str | None = None
+    """The `Content-Type` of the answer, which is that of the frames."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEnd:
+    """`InvokeComplete`: the function has returned, or failed."""
+
+    error_code: str | None = None
+    """`Unhandled` or another word if the function failed."""
+
+    error_details: str | None = field(default=None, repr=False)
+    """What it said about that."""
+
+    log_result: str | None = field(default=None, repr=False)
+    """The end of the log, decoded."""
+
+    def reply(self, head: StreamHead) -> Reply:
+        """Return what an answer without a stream would have said."""
+        return Reply(
+            status_code=head.status_code,
+            payload=self._payload(),
+            executed_version=head.executed_version,
+            function_error=self.error_code,
+            log_result=self.log_result,
+            request_id=head.request_id,
+        )
+
+    def _payload(self) -> bytes:
+        """Return the body of the function error: the details, where they are one."""
+        if self.error_code is None:
+            return b""
+        details = self.error_details or ""
+        body = parse_error_body(details.encode())
+        if body.error_type is not None:
+            return details.encode()
+        return json.dumps(
+            {"errorType": self.error_code, "errorMessage": body.error_message or details}
+        ).encode()

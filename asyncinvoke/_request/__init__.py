@@ -1,0 +1,1 @@
+"""What goes out: checked, and spelled as AWS spells it."""

@@ -1,0 +1,100 @@
+"""Everything of a request but its payload, checked and ready to be sent."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from asyncinvoke._request.payload import encode_client_context
+from asyncinvoke._request.request import InvocationType, LogType
+from asyncinvoke._request.target import Target
+from asyncinvoke.errors import InvalidRequestError
+
+_EnumT = TypeVar("_EnumT", bound=StrEnum)
+
+# Patterns and lengths of the service model (2015-03-31).
+_TENANT_ID = re.compile(r"[a-zA-Z0-9\._:\/=+\-@ ]{1,256}")
+_DURABLE_EXECUTION_NAME = re.compile(r"[a-zA-Z0-9-_]{1,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvokeParameters:
+    """Where a payload goes and how; the same for every payload of a `map`."""
+
+    target: Target
+    """The function and its qualifier."""
+
+    invocation_type: InvocationType = InvocationType.REQUEST_RESPONSE
+    """How Lambda runs the function."""
+
+    log_type: LogType = LogType.NONE
+    """Whether the answer carries the end of the log."""
+
+    client_context: str | None = None
+    """Base64 of JSON, as it is sent."""
+
+    tenant_id: str | None = None
+    """The tenant, for a function with tenant isolation."""
+
+    durable_execution_name: str | None = None
+    """Names a durable execution."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether Lambda itself makes repeating harmless: a dry run, or a named durable run."""
+        return (
+            self.invocation_type is InvocationType.DRY_RUN
+            or self.durable_execution_name is not None
+        )
+
+
+def checked(
+    function_name: str,
+    *,
+    qualifier: str | None = None,
+    invocation_type: str = InvocationType.REQUEST_RESPONSE,
+    log_type: str = LogType.NONE,
+    client_context: Mapping[str, object] | None = None,
+    tenant_id: str | None = None,
+    durable_execution_name: str | None = None,
+) -> InvokeParameters:
+    """Check the options of an invocation and give its parameters.
+
+    Raises:
+        InvalidRequestError: A value breaks one of Lambda's rules; the message names both.
+    """
+    return InvokeParameters(
+        target=Target.parse(function_name, qualifier),
+        invocation_type=_member(InvocationType, "invocation_type", invocation_type),
+        log_type=_member(LogType, "log_type", log_type),
+        client_context=None if client_context is None else encode_client_context(client_context),
+        tenant_id=_matching(
+            _TENANT_ID,
+            "tenant_id",
+            tenant_id,
+            "1 to 256 letters, digits, spaces or any of . _ : / = + - @",
+        ),
+        durable_execution_name=_matching(
+            _DURABLE_EXECUTION_NAME,
+            "durable_execution_name",
+            durable_execution_name,
+            "1 to 64 letters, digits, hyphens or underscores",
+        ),
+    )
+
+
+def _member(enum: type[_EnumT], option: str, value: str) -> _EnumT:
+    try:
+        return enum(value)
+    except ValueError:
+        names = ", ".join(enum)
+        raise InvalidRequestError(f"{option} {value!r} is not one of {names}") from None
+
+
+def _matching(pattern: re.Pattern[str], option: str, value: str | None, rule: str) -> str | None:
+    if value is not None and not (isinstance(value, str) and pattern.fullmatch(value)):
+        shown = repr(value)
+        shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+        raise InvalidRequestError(f"{option} {shown} must be {rule}")
+    return value

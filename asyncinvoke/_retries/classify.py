@@ -1,0 +1,189 @@
+"""What a failed attempt means: its kind, whether the function may have run, what is throttled.
+
+Everything is decided by the tables below, in this order: the throttle's reason, the error code,
+the bare HTTP status; or the transport's fault if there was no answer.
+"""
+
+from dataclasses import dataclass
+
+from asyncinvoke._limits.reasons import LIMIT_OF_REASON
+from asyncinvoke._model.delivery import Delivery
+from asyncinvoke._model.failure import (
+    Failure,
+    FailureKind,
+    ThrottleReason,
+    ThrottleScope,
+    TransportFault,
+)
+from asyncinvoke._retries.retry_after import parse_retry_after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a failed attempt means."""
+
+    kind: FailureKind
+    """What went wrong."""
+
+    delivery: Delivery
+    """Whether the function may have run."""
+
+    retry_after: float | None = None
+    """How long the service asked to wait, in seconds."""
+
+    reason: ThrottleReason | None = None
+    """Why it was throttled, if it was."""
+
+    scope: ThrottleScope | None = None
+    """What the throttle applies to."""
+
+
+THROTTLED = (FailureKind.THROTTLED, Delivery.REJECTED)
+NOT_READY = (FailureKind.NOT_READY, Delivery.REJECTED)
+REJECTED = (FailureKind.REJECTED, Delivery.REJECTED)
+SERVICE = (FailureKind.SERVICE, Delivery.UNKNOWN)
+NOT_SENT = (FailureKind.TRANSPORT, Delivery.NOT_SENT)
+NEVER_SENT = (FailureKind.REJECTED, Delivery.NOT_SENT)
+NO_ANSWER = (FailureKind.TRANSPORT, Delivery.UNKNOWN)
+
+FUNCTION_FAILED = Verdict(kind=FailureKind.FUNCTION, delivery=Delivery.EXECUTED)
+"""What an answer means that carries a function error."""
+
+CODES = {
+    # Throttles. The second group is what AWS's front ends and SDKs know as throttling.
+    "TooManyRequestsException": THROTTLED,
+    "EC2ThrottledException": THROTTLED,
+    "LimitExceededException": THROTTLED,
+    "RequestLimitExceeded": THROTTLED,
+    "RequestThrottled": THROTTLED,
+    "RequestThrottledException": THROTTLED,
+    "SlowDown": THROTTLED,
+    "Throttling": THROTTLED,
+    "ThrottledException": THROTTLED,
+    "ThrottlingException": THROTTLED,
+    # The function is getting ready: refused before it ran, and worth another try.
+    "CodeArtifactUserPendingException": NOT_READY,
+    "EC2UnexpectedException": NOT_READY,
+    "EFSMountConnectivityException": NOT_READY,
+    "EFSMountTimeoutException": NOT_READY,
+    "ENILimitReachedException": NOT_READY,
+    "ENINotReadyException": NOT_READY,
+    "ResourceConflictException": NOT_READY,
+    "ResourceNotReadyException": NOT_READY,
+    "S3FilesMountConnectivityException": NOT_READY,
+    "S3FilesMountTimeoutException": NOT_READY,
+    "SnapStartNotReadyException": NOT_READY,
+    "SnapStartRegenerationFailureException": NOT_READY,
+    "SnapStartTimeoutException": NOT_READY,
+    "SubnetIPAddressLimitReachedException": NOT_READY,
+    # Lambda failed; the function may have run.
+    "InternalFailure": SERVICE,
+    "InternalServerError": SERVICE,
+    "ServiceException": SERVICE,
+    "ServiceUnavailable": SERVICE,
+    "ServiceUnavailableException": SERVICE,
+    # Refused for good, some of them with a 5xx status that only looks transient.
+    "AccessDeniedException": REJECTED,
+    "CodeArtifactUserDeletedException": REJECTED,
+    "CodeArtifactUserFailedException": REJECTED,
+    "DurableExecutionAlreadyStartedException": REJECTED,
+    "EC2AccessDeniedException": REJECTED,
+    "EFSMountFailureException": REJECTED,
+    "ExpiredTokenException": REJECTED,
+    "IncompleteSignatureException": REJECTED,
+    "InvalidParameterValueException": REJECTED,
+    "InvalidRequestContentException": REJECTED,
+    "InvalidRuntimeException": REJECTED,
+    "InvalidSecurityGroupIDException": REJECTED,
+    "InvalidSignatureException": REJECTED,
+    "InvalidSubnetIDException": REJECTED,
+    "InvalidZipFileException": REJECTED,
+    "KMSAccessDeniedException": REJECTED,
+    "KMSDisabledException": REJECTED,
+    "KMSInvalidStateException": REJECTED,
+    "KMSNotFoundException": REJECTED,
+    "MissingAuthenticationTokenException": REJECTED,
+    "ModeNotSupportedException": REJECTED,
+    "NoPublishedVersionException": REJECTED,
+    "RecursiveInvocationException": REJECTED,
+    "RequestEntityTooLargeException": REJECTED,
+    "RequestTooLargeException": REJECTED,
+    "ResourceNotFoundException": REJECTED,
+    "RuntimeAliasDeletedException": REJECTED,
+    "RuntimeVersionDeletedException": REJECTED,
+    "S3FilesMountFailureException": REJECTED,
+    "SerializedRequestEntityTooLargeException": REJECTED,
+    "ServiceQuotaExceededException": REJECTED,
+    "SnapStartException": REJECTED,
+    "UnknownOperationException": REJECTED,
+    "UnrecognizedClientException": REJECTED,
+    "UnsupportedMediaTypeException": REJECTED,
+    "ValidationException": REJECTED,
+    # Reading or writing the file system failed, which can happen in the middle of a run.
+    "EFSIOException": (FailureKind.REJECTED, Delivery.UNKNOWN),
+}
+"""What each error code means. All that the service model gives for Invoke, and those that are
+seen without being modelled."""
+
+STATUSES = {
+    408: SERVICE,
+    429: THROTTLED,
+}
+"""What a status means when its code says nothing. Other 4xx, and 3xx: refused. Anything else:
+Lambda, or something before it, failed, and the function may have run."""
+
+FAULTS = {
+    TransportFault.NOT_BUILT: NEVER_SENT,
+    TransportFault.CREDENTIALS: NOT_SENT,
+    TransportFault.CONNECT: NOT_SENT,
+    TransportFault.CONNECT_TIMEOUT: NOT_SENT,
+    TransportFault.TLS: NOT_SENT,
+    TransportFault.PROXY: NOT_SENT,
+    TransportFault.POOL_TIMEOUT: NOT_SENT,
+    TransportFault.WRITE_TIMEOUT: NO_ANSWER,
+    TransportFault.READ_TIMEOUT: NO_ANSWER,
+    TransportFault.CONNECTION_LOST: NO_ANSWER,
+    TransportFault.TRUNCATED: NO_ANSWER,
+    TransportFault.PROTOCOL: NO_ANSWER,
+    TransportFault.CHECKSUM: NO_ANSWER,
+    TransportFault.INTERRUPTED: NO_ANSWER,
+    TransportFault.UNEXPECTED: NO_ANSWER,
+}
+"""What the lack of an answer means."""
+
+# The one answer whose code alone does not tell: a function in this state stays in it.
+_FAILED_STATE = "state: Failed"
+
+
+def classify(failure: Failure, *, now: float) -> Verdict:
+    """Judge a failed attempt.
+
+    Args:
+        failure: What the transport saw.
+        now: Seconds since the epoch, to read a `Retry-After` that is a date.
+    """
+    kind, delivery = _look_up(failure)
+    reason = scope = None
+    if kind is FailureKind.THROTTLED:
+        reason = ThrottleReason(failure.reason or ThrottleReason.UNKNOWN)
+        scope = LIMIT_OF_REASON[reason].scope
+    return Verdict(
+        kind=kind,
+        delivery=delivery,
+        retry_after=parse_retry_after(failure.retry_after, failure.amz_retry_after, now=now),
+        reason=reason,
+        scope=scope,
+    )
+
+
+def _look_up(failure: Failure) -> tuple[FailureKind, Delivery]:
+    if failure.fault is not None:
+        return FAULTS[failure.fault]
+    if failure.code == "ResourceConflictException" and _FAILED_STATE in failure.message:
+        return REJECTED
+    if failure.code in CODES:
+        return CODES[failure.code]
+    status = failure.status_code or 0
+    if status in STATUSES:
+        return STATUSES[status]
+    return REJECTED if 300 <= status < 500 else SERVICE

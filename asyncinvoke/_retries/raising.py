@@ -1,0 +1,88 @@
+"""From a failed attempt and its verdict to the error that a caller sees."""
+
+from asyncinvoke._model.error_body import parse_error_body
+from asyncinvoke._model.failure import Failure, FailureKind
+from asyncinvoke._model.response import Response
+from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._retries.classify import Verdict
+from asyncinvoke.errors import (
+    FunctionError,
+    InvocationError,
+    NotReadyError,
+    RejectedError,
+    ServiceError,
+    ThrottledError,
+    TransportError,
+)
+
+_LONGEST_MESSAGE = 300
+
+# Lambda's own texts for these quote the payload, or the headers with the session token in them.
+_UNQUOTED = {
+    "InvalidRequestContentException": "the payload is not JSON that Lambda can parse",
+    "InvalidSignatureException": "the signature is not that of the secret key at this time",
+    "IncompleteSignatureException": "the signature is incomplete",
+}
+
+_PLAIN: dict[FailureKind, type[InvocationError]] = {
+    FailureKind.NOT_READY: NotReadyError,
+    FailureKind.SERVICE: ServiceError,
+    FailureKind.TRANSPORT: TransportError,
+    FailureKind.REJECTED: RejectedError,
+}
+
+
+def error_for(failure: Failure, verdict: Verdict, parameters: InvokeParameters) -> InvocationError:
+    """Build the error for an attempt that got an error, or no answer."""
+    error: InvocationError
+    if verdict.reason is not None and verdict.scope is not None:
+        error = ThrottledError(
+            _message(failure),
+            reason=verdict.reason,
+            scope=verdict.scope,
+            function_name=parameters.target.function_name,
+            delivery=verdict.delivery,
+        )
+    else:
+        error = _PLAIN[verdict.kind](
+            _message(failure),
+            function_name=parameters.target.function_name,
+            delivery=verdict.delivery,
+        )
+    error.qualifier = parameters.target.qualifier
+    error.request_id = failure.request_id
+    error.status_code = failure.status_code
+    error.code = failure.code if failure.fault is None else failure.fault.value
+    error.retry_after = verdict.retry_after
+    if failure.code not in _UNQUOTED:
+        error.__cause__ = failure.cause
+    return error
+
+
+def function_error_for(
+    response: Response, verdict: Verdict, parameters: InvokeParameters
+) -> FunctionError:
+    """Build the error for a function that ran and failed."""
+    body = parse_error_body(response.payload)
+    return FunctionError(
+        _shorten(body.error_message or ""),
+        function_error=response.function_error or "",
+        error_type=body.error_type,
+        error_message=body.error_message,
+        stack_trace=body.stack_trace,
+        response=response,
+        function_name=parameters.target.function_name,
+        qualifier=parameters.target.qualifier,
+        delivery=verdict.delivery,
+        request_id=response.request_id,
+        status_code=response.status_code,
+    )
+
+
+def _message(failure: Failure) -> str:
+    return _UNQUOTED.get(failure.code or "") or _shorten(failure.message)
+
+
+def _shorten(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."

@@ -1,0 +1,157 @@
+"""From the exceptions of aiobotocore and its HTTP libraries to a `Failure`.
+
+aiobotocore's own names do not tell whether a request was sent: on aiohttp, a reset after delivery
+is an `EndpointConnectionError`; on httpx, a reset is a bare `HTTPClientError` and a full pool a
+`ConnectTimeoutError`. So the exception inside is looked at first, by the names of its classes,
+which serves httpx2 and its predecessor without importing either.
+"""
+
+from typing import Any
+
+from botocore import exceptions as botocore_errors
+
+from asyncinvoke._model.failure import Failure, TransportFault
+
+_BY_INNER_NAME = {
+    # aiohttp
+    "ClientConnectorCertificateError": TransportFault.TLS,
+    "ClientConnectorSSLError": TransportFault.TLS,
+    "ClientConnectorDNSError": TransportFault.CONNECT,
+    "ClientConnectorError": TransportFault.CONNECT,
+    "ConnectionTimeoutError": TransportFault.CONNECT_TIMEOUT,
+    "SocketTimeoutError": TransportFault.READ_TIMEOUT,
+    "ServerDisconnectedError": TransportFault.CONNECTION_LOST,
+    "ClientOSError": TransportFault.CONNECTION_LOST,
+    "ClientConnectionResetError": TransportFault.CONNECTION_LOST,
+    "ClientPayloadError": TransportFault.TRUNCATED,
+    "ClientHttpProxyError": TransportFault.PROXY,
+    "ClientProxyConnectionError": TransportFault.PROXY,
+    "ClientResponseError": TransportFault.PROTOCOL,
+    # httpx
+    "ConnectError": TransportFault.CONNECT,
+    "ProxyError": TransportFault.PROXY,
+    "ConnectTimeout": TransportFault.CONNECT_TIMEOUT,
+    "PoolTimeout": TransportFault.POOL_TIMEOUT,
+    "WriteTimeout": TransportFault.WRITE_TIMEOUT,
+    "ReadTimeout": TransportFault.READ_TIMEOUT,
+    "ReadError": TransportFault.CONNECTION_LOST,
+    "WriteError": TransportFault.CONNECTION_LOST,
+    "CloseError": TransportFault.CONNECTION_LOST,
+    "RemoteProtocolError": TransportFault.PROTOCOL,
+    "LocalProtocolError": TransportFault.PROTOCOL,
+    "DecodingError": TransportFault.PROTOCOL,
+    # an answer that botocore cannot parse
+    "ResponseParserError": TransportFault.PROTOCOL,
+    "UnicodeDecodeError": TransportFault.PROTOCOL,
+    # the event loop
+    "gaierror": TransportFault.CONNECT,
+    "ConnectionResetError": TransportFault.CONNECTION_LOST,
+    "BrokenPipeError": TransportFault.CONNECTION_LOST,
+}
+
+_BY_OUTER_TYPE: list[tuple[type[Exception] | tuple[type[Exception], ...], TransportFault]] = [
+    (
+        (
+            botocore_errors.NoCredentialsError,
+            botocore_errors.PartialCredentialsError,
+            botocore_errors.CredentialRetrievalError,
+            botocore_errors.MetadataRetrievalError,
+            botocore_errors.TokenRetrievalError,
+            botocore_errors.SSOError,
+            botocore_errors.NoAuthTokenError,
+        ),
+        TransportFault.CREDENTIALS,
+    ),
+    (botocore_errors.ParamValidationError, TransportFault.NOT_BUILT),
+    (botocore_errors.SSLError, TransportFault.TLS),
+    (botocore_errors.ProxyConnectionError, TransportFault.PROXY),
+    (botocore_errors.ReadTimeoutError, TransportFault.READ_TIMEOUT),
+    (botocore_errors.ConnectTimeoutError, TransportFault.CONNECT_TIMEOUT),
+    (botocore_errors.ResponseStreamingError, TransportFault.TRUNCATED),
+    (botocore_errors.IncompleteReadError, TransportFault.TRUNCATED),
+    (botocore_errors.ConnectionClosedError, TransportFault.CONNECTION_LOST),
+    # Without a known exception inside, "could not connect" proves nothing.
+    (botocore_errors.EndpointConnectionError, TransportFault.CONNECTION_LOST),
+]
+
+# What these say of themselves beats the exception inside them.
+_OUTER_DECIDES = (
+    botocore_errors.ResponseStreamingError,
+    botocore_errors.IncompleteReadError,
+    botocore_errors.ProxyConnectionError,
+    botocore_errors.SSLError,
+)
+
+# httpx has one name for three things; only its text tells them apart.
+_BY_INNER_TEXT = {
+    "without sending a response": TransportFault.CONNECTION_LOST,
+    "without sending complete message body": TransportFault.TRUNCATED,
+}
+
+
+def failure_from(error: Exception) -> Failure:
+    """Turn whatever an attempt raised into a `Failure`; never raises."""
+    if isinstance(error, botocore_errors.ClientError):
+        return _from_answer(error)
+    inner = _inner(error)
+    fault = _fault(error, inner)
+    return Failure(
+        fault=fault,
+        message=_describe(inner or error),
+        cause=error,
+    )
+
+
+def _from_answer(error: botocore_errors.ClientError) -> Failure:
+    answer: Any = error.response
+    metadata = answer.get("ResponseMetadata", {})
+    headers = metadata.get("HTTPHeaders", {})
+    detail = answer.get("Error", {})
+    return Failure(
+        status_code=metadata.get("HTTPStatusCode"),
+        code=_text(detail.get("Code")),
+        message=_text(detail.get("Message")) or "",
+        reason=_text(answer.get("Reason")),
+        retry_after=headers.get("retry-after"),
+        amz_retry_after=headers.get("x-amz-retry-after"),
+        request_id=metadata.get("RequestId"),
+        cause=error,
+    )
+
+
+def _fault(error: Exception, inner: BaseException | None) -> TransportFault:
+    if not isinstance(error, _OUTER_DECIDES):
+        for subject in (inner, error):
+            fault = None if subject is None else _by_inner(subject)
+            if fault is not None:
+                return fault
+    for types, outer_fault in _BY_OUTER_TYPE:
+        if isinstance(error, types):
+            return outer_fault
+    return TransportFault.UNEXPECTED
+
+
+def _by_inner(error: BaseException) -> TransportFault | None:
+    for text, fault in _BY_INNER_TEXT.items():
+        if text in str(error):
+            return fault
+    for cls in type(error).__mro__:
+        if cls.__name__ in _BY_INNER_NAME:
+            return _BY_INNER_NAME[cls.__name__]
+    return None
+
+
+def _inner(error: Exception) -> BaseException | None:
+    kwargs = getattr(error, "kwargs", None)
+    inner = kwargs.get("error") if isinstance(kwargs, dict) else None
+    return inner if isinstance(inner, BaseException) else None
+
+
+def _describe(error: BaseException) -> str:
+    # An HTTP library's message may quote the answer; the type and the system's words do not.
+    detail = str(error) if isinstance(error, OSError | botocore_errors.BotoCoreError) else ""
+    return f"{type(error).__name__}: {detail}" if detail else type(error).__name__
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,1 +1,0 @@
-"""The machinery between a request and its outcome: permits, attempts, fan-out."""

@@ -1,1 +1,0 @@
-"""Values: what goes in and what comes out. Imports nothing above itself."""

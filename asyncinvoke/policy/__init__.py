@@ -1,1 +1,0 @@
-"""Decisions: pure and synchronous; no clock, no sleep, no input or output."""
