@@ -26,6 +26,7 @@ from asyncinvoke.errors import (
     RejectedError,
     ServiceError,
     ThrottledError,
+    ToleranceExceededError,
     TransportError,
 )
 
@@ -65,6 +66,7 @@ __all__ = [
     "ThrottleReason",
     "ThrottleScope",
     "ThrottledError",
+    "ToleranceExceededError",
     "TransportError",
 ]
 

@@ -3,6 +3,7 @@
 AsyncInvokeError
 |- ConfigurationError (ValueError)     the invoker cannot be built like this
 |- InvalidRequestError (ValueError)    nothing was sent: a value breaks one of Lambda's rules
+|- ToleranceExceededError              more failed than was tolerated, or all for one reason
 `- InvocationError                     one execution failed
    |- ThrottledError                   a limit was reached: .reason and .scope say which
    |- FunctionError                    the function ran and failed: .error_type, .error_message
@@ -67,6 +68,10 @@ class ConfigurationError(AsyncInvokeError, ValueError):
 
 class InvalidRequestError(AsyncInvokeError, ValueError):
     """Nothing was sent, since a value breaks one of Lambda's rules; the message names both."""
+
+
+class ToleranceExceededError(AsyncInvokeError):
+    """A map was stopped: more failed than was tolerated, or every call was refused for one reason."""
 
 
 class InvocationError(AsyncInvokeError):

@@ -93,6 +93,7 @@ async def fan_out(url: str, in_flight: int, transport: Any = "direct") -> AsyncI
 @contextlib.asynccontextmanager
 async def direct_transport(url: str, in_flight: int) -> AsyncIterator[Drive]:
     """The direct transport alone, without limits, history and retries."""
+    from asyncinvoke._model.delivery import Progress
     from asyncinvoke._model.response import Reply
     from asyncinvoke._request.parameters import InvokeParameters
     from asyncinvoke._request.target import Target
@@ -110,7 +111,7 @@ async def direct_transport(url: str, in_flight: int) -> AsyncIterator[Drive]:
         parameters = InvokeParameters(target=Target.parse(FUNCTION))
 
         async def call(payload: bytes) -> bytes:
-            answer = await transport.send(parameters, payload)
+            answer = await transport.send(parameters, payload, Progress())
             assert isinstance(answer, Reply)
             return answer.payload
 

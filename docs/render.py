@@ -6,7 +6,7 @@ from pathlib import Path
 
 from asyncinvoke._limits.reasons import LIMIT_OF_REASON
 from asyncinvoke._model.failure import ThrottleReason
-from asyncinvoke._retries.classify import CODES, FAULTS, STATUSES
+from asyncinvoke._retries.classify import CODES, NEVER_SENT, STATUSES
 
 PAGE = Path(__file__).with_name("retries.md")
 BEGIN = "<!-- table: python docs/render.py -->\n"
@@ -31,7 +31,9 @@ def table() -> str:
         *((f"any other {status}", *meaning) for status, meaning in STATUSES.items()),
         ("any other 3xx or 4xx", "rejected", "rejected"),
         ("any other status", "service", "unknown"),
-        *((f"no answer: `{fault}`", *meaning) for fault, meaning in FAULTS.items()),
+        *((f"no answer: `{fault}`", "rejected", "not_sent") for fault in NEVER_SENT),
+        ("no answer, and not all of the request was written", "transport", "not_sent"),
+        ("no answer, though the request was written", "transport", "unknown"),
     ]
     lines = ["| answer | kind | may have run | repeated |", "|---|---|---|---|"]
     for (kind, delivery), group in groupby(sorted(rows, key=_order), key=lambda row: row[1:]):

@@ -6,6 +6,7 @@ from asyncinvoke._clock import Clock
 from asyncinvoke._engine.execution import Execution, Failed
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._limits.scopes import Permit
+from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Response
 from asyncinvoke._retries.classify import FUNCTION_FAILED, classify
@@ -49,7 +50,7 @@ class InvokeAttempt:
         """Make an attempt; only cancellation is raised."""
         permit = await self._permits.begin(execution)
         try:
-            answer = await self._transport.send(execution.call.parameters, payload)
+            answer = await self._transport.send(execution.call.parameters, payload, Progress())
         except BaseException:
             self._permits.limiter.ignored(permit)
             raise

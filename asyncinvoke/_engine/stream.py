@@ -13,7 +13,7 @@ from asyncinvoke._engine.execute import Executor
 from asyncinvoke._engine.execution import Execution, Failed
 from asyncinvoke._engine.options import Call
 from asyncinvoke._limits.scopes import Permit
-from asyncinvoke._model.delivery import Delivery
+from asyncinvoke._model.delivery import Delivery, Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Attempt, Response, StreamEnd, StreamHead
 from asyncinvoke._retries.classify import FUNCTION_FAILED, classify
@@ -32,7 +32,7 @@ class StreamAttempt:
         """Make an attempt; only cancellation is raised."""
         permit = await self._permits.begin(execution)
         try:
-            stream = await self._transport.open(execution.call.parameters, payload)
+            stream = await self._transport.open(execution.call.parameters, payload, Progress())
         except BaseException:
             self._permits.limiter.ignored(permit)
             raise

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
+from asyncinvoke._model.delivery import Phase
+
 
 class ThrottleReason(StrEnum):
     """The `Reason` of a `TooManyRequestsException`, as Lambda's service model spells it.
@@ -95,6 +97,9 @@ class TransportFault(StrEnum):
     PROXY = "ProxyFailed"
     """The proxy could not be reached or refused."""
 
+    FILES = "TooManyOpenFiles"
+    """This process, or the machine, has no file left for another connection (EMFILE, ENFILE)."""
+
     POOL_TIMEOUT = "PoolTimeout"
     """No connection of the pool became free in time."""
 
@@ -116,6 +121,9 @@ class TransportFault(StrEnum):
     CHECKSUM = "ChecksumMismatch"
     """A frame of a response stream was damaged on its way."""
 
+    CLOSED = "InvokerClosed"
+    """The invoker's block was left while the attempt was under way."""
+
     INTERRUPTED = "Interrupted"
     """The total timeout passed while the attempt was under way."""
 
@@ -135,6 +143,10 @@ class Failure:
 
     fault: TransportFault | None = None
     """Why there was no usable answer; `None` if there was one."""
+
+    phase: Phase = Phase.WRITTEN
+    """How far the attempt had come when there was no usable answer; where nobody noted it, as far as
+    it may have come."""
 
     message: str = ""
     """The text that came with it; never matched upon where a code will do."""

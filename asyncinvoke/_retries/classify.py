@@ -1,7 +1,7 @@
 """What a failed attempt means: its kind, whether the function may have run, what is throttled.
 
 Everything is decided by the tables below, in this order: the throttle's reason, the error code,
-the bare HTTP status; or the transport's fault if there was no answer.
+the bare HTTP status; or, if there was no answer, how far the request had come.
 """
 
 from dataclasses import dataclass
@@ -42,9 +42,6 @@ THROTTLED = (FailureKind.THROTTLED, Delivery.REJECTED)
 NOT_READY = (FailureKind.NOT_READY, Delivery.REJECTED)
 REJECTED = (FailureKind.REJECTED, Delivery.REJECTED)
 SERVICE = (FailureKind.SERVICE, Delivery.UNKNOWN)
-NOT_SENT = (FailureKind.TRANSPORT, Delivery.NOT_SENT)
-NEVER_SENT = (FailureKind.REJECTED, Delivery.NOT_SENT)
-NO_ANSWER = (FailureKind.TRANSPORT, Delivery.UNKNOWN)
 
 FUNCTION_FAILED = Verdict(kind=FailureKind.FUNCTION, delivery=Delivery.EXECUTED)
 """What an answer means that carries a function error."""
@@ -132,24 +129,8 @@ STATUSES = {
 """What a status means when its code says nothing. Other 4xx, and 3xx: refused. Anything else:
 Lambda, or something before it, failed, and the function may have run."""
 
-FAULTS = {
-    TransportFault.NOT_BUILT: NEVER_SENT,
-    TransportFault.CREDENTIALS: NOT_SENT,
-    TransportFault.CONNECT: NOT_SENT,
-    TransportFault.CONNECT_TIMEOUT: NOT_SENT,
-    TransportFault.TLS: NOT_SENT,
-    TransportFault.PROXY: NOT_SENT,
-    TransportFault.POOL_TIMEOUT: NOT_SENT,
-    TransportFault.WRITE_TIMEOUT: NO_ANSWER,
-    TransportFault.READ_TIMEOUT: NO_ANSWER,
-    TransportFault.CONNECTION_LOST: NO_ANSWER,
-    TransportFault.TRUNCATED: NO_ANSWER,
-    TransportFault.PROTOCOL: NO_ANSWER,
-    TransportFault.CHECKSUM: NO_ANSWER,
-    TransportFault.INTERRUPTED: NO_ANSWER,
-    TransportFault.UNEXPECTED: NO_ANSWER,
-}
-"""What the lack of an answer means."""
+NEVER_SENT = (TransportFault.NOT_BUILT,)
+"""Faults of the request itself: another try would fail in the same way."""
 
 # The one answer whose code alone does not tell: a function in this state stays in it.
 _FAILED_STATE = "state: Failed"
@@ -178,7 +159,8 @@ def classify(failure: Failure, *, now: float) -> Verdict:
 
 def _look_up(failure: Failure) -> tuple[FailureKind, Delivery]:
     if failure.fault is not None:
-        return FAULTS[failure.fault]
+        kind = FailureKind.REJECTED if failure.fault in NEVER_SENT else FailureKind.TRANSPORT
+        return kind, failure.phase.delivery
     if failure.code == "ResourceConflictException" and _FAILED_STATE in failure.message:
         return REJECTED
     if failure.code in CODES:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply, StreamEnd, StreamHead
 from asyncinvoke._request.parameters import InvokeParameters
@@ -11,9 +12,12 @@ from asyncinvoke._request.parameters import InvokeParameters
 class Transport(Protocol):
     """Sends a request once."""
 
-    async def send(self, parameters: InvokeParameters, payload: bytes) -> Reply | Failure:
+    async def send(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Reply | Failure:
         """Deliver one request at most once and read the whole answer.
 
+        How far it has come is noted in `progress` as it goes, so that whoever interrupts it knows.
         Never repeats anything and never raises for what happens on the wire: a failure is a value.
         Cancellation passes through and leaves the connection pool healthy.
         """
@@ -44,7 +48,9 @@ class Stream(Protocol):
 class StreamingTransport(Protocol):
     """Opens a response stream once."""
 
-    async def open(self, parameters: InvokeParameters, payload: bytes) -> Stream | Failure:
+    async def open(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Stream | Failure:
         """Deliver one request at most once and wait for the head of the answer."""
         ...
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asyncinvoke._model.codec import decode_log_result
+from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply
 from asyncinvoke._request.parameters import InvokeParameters
@@ -45,8 +46,11 @@ class ClientTransport:
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    async def send(self, parameters: InvokeParameters, payload: bytes) -> Reply | Failure:
+    async def send(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Reply | Failure:
         """Invoke once and read the whole answer; a failure is a value."""
+        progress.phase = Phase.WRITTEN  # as far as it may have come
         try:
             answer = await self._client.invoke(**client_arguments(parameters, payload))
             # Leaving the block closes the connection unless the whole body has been read.

@@ -8,6 +8,7 @@ import logging
 import time
 from typing import Any
 
+from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply
 from asyncinvoke._request.parameters import InvokeParameters
@@ -67,7 +68,9 @@ class DirectTransport:
         self._second = 0
         self._timestamp = ""
 
-    async def send(self, parameters: InvokeParameters, payload: bytes) -> Reply | Failure:
+    async def send(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Reply | Failure:
         """Send once and read the whole answer; a failure is a value."""
         # botocore replaces this cache whenever a handler is registered or removed.
         if self._emitter._lookup_cache is not self._handlers:  # noqa: SLF001
@@ -75,7 +78,7 @@ class DirectTransport:
             self._has_foreign = self._has_foreign_handlers()
         credentials = self._signer._credentials  # noqa: SLF001
         if self._has_foreign or self._is_unsuitable or credentials is None:
-            return await self._reference.send(parameters, payload)
+            return await self._reference.send(parameters, payload, progress)
         try:
             frozen: Credentials = await credentials.get_frozen_credentials()
             template = self._templates.get((parameters, frozen.token is None))
@@ -86,7 +89,7 @@ class DirectTransport:
         except UnsuitableError as unsuitable:
             self._is_unsuitable = True
             _tell(str(unsuitable))
-            return await self._reference.send(parameters, payload)
+            return await self._reference.send(parameters, payload, progress)
         except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
             return failure_from(error)
         return self._reader.read(*answer)

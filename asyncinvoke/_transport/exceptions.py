@@ -10,6 +10,7 @@ from typing import Any
 
 from botocore import exceptions as botocore_errors
 
+from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 
 _BY_INNER_NAME = {
@@ -74,6 +75,18 @@ _BY_OUTER_TYPE: list[tuple[type[Exception] | tuple[type[Exception], ...], Transp
     (botocore_errors.EndpointConnectionError, TransportFault.CONNECTION_LOST),
 ]
 
+_PHASES = {
+    TransportFault.NOT_BUILT: Phase.CREDENTIALS,
+    TransportFault.CREDENTIALS: Phase.CREDENTIALS,
+    TransportFault.CONNECT: Phase.CONNECTING,
+    TransportFault.CONNECT_TIMEOUT: Phase.CONNECTING,
+    TransportFault.TLS: Phase.CONNECTING,
+    TransportFault.PROXY: Phase.CONNECTING,
+    TransportFault.POOL_TIMEOUT: Phase.CONNECTING,
+}
+"""How far an attempt had come that a foreign HTTP library says ended so; anything else may have
+been written."""
+
 # What these say of themselves beats the exception inside them.
 _OUTER_DECIDES = (
     botocore_errors.ResponseStreamingError,
@@ -97,6 +110,7 @@ def failure_from(error: Exception) -> Failure:
     fault = _fault(error, inner)
     return Failure(
         fault=fault,
+        phase=_PHASES.get(fault, Phase.WRITTEN),
         message=_describe(inner or error),
         cause=error,
     )

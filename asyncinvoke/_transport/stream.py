@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import anyio
 
+from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import StreamEnd, StreamHead
 from asyncinvoke._request.parameters import InvokeParameters
@@ -28,8 +29,11 @@ class StreamTransport:
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    async def open(self, parameters: InvokeParameters, payload: bytes) -> "OpenStream | Failure":
+    async def open(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> "OpenStream | Failure":
         """Invoke once and read the answer's head; a failure is a value."""
+        progress.phase = Phase.WRITTEN  # as far as it may have come
         try:
             answer = await self._client.invoke_with_response_stream(
                 **stream_arguments(parameters, payload)

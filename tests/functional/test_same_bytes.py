@@ -18,6 +18,7 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asyncinvoke._model.delivery import Progress
 from asyncinvoke._request.parameters import InvokeParameters, checked
 from asyncinvoke._request.target import Target
 from asyncinvoke._transport.client import ClientTransport
@@ -119,7 +120,7 @@ async def reference(
 
     client.meta.events.register("before-send.lambda.Invoke", see, unique_id="see")
     try:
-        failure = await ClientTransport(client).send(parameters, payload)
+        failure = await ClientTransport(client).send(parameters, payload, Progress())
     finally:
         client.meta.events.unregister("before-send.lambda.Invoke", unique_id="see")
     cause = getattr(failure, "cause", None)
@@ -157,7 +158,7 @@ def test_for_any_request_the_direct_transport_sends_what_aiobotocore_would_send(
             for body, moment in zip(bodies, moments, strict=False):
                 with frozen(moment):
                     expected = await reference(client, parameters, body)
-                    await transport.send(parameters, body)
+                    await transport.send(parameters, body, Progress())
                 assert recorder.sent is not None
                 method, url, headers, sent = recorder.sent
                 assert str(uuid.UUID(headers.pop(PER_CALL)))
@@ -194,7 +195,7 @@ async def test_both_transports_put_the_same_headers_on_the_wire() -> None:
             with frozen(moment):
                 for transport in (ClientTransport(client), DirectTransport(client)):
                     for payload in payloads:
-                        await transport.send(parameters, payload)
+                        await transport.send(parameters, payload, Progress())
         requests = endpoint.requests("resize")
     assert len(requests) == 2 * len(payloads)
     by_reference, by_direct = requests[: len(payloads)], requests[len(payloads) :]
@@ -240,9 +241,9 @@ async def test_a_credential_refreshed_in_mid_run_is_used_from_the_next_attempt_o
                 await refresh(), refresh_using=refresh, method="test"
             )
             transport = DirectTransport(client)
-            await transport.send(checked("f"), b"")
+            await transport.send(checked("f"), b"", Progress())
             client._request_signer._credentials._expiry_time = dt.datetime.now(dt.UTC)
-            await transport.send(checked("f"), b"")
+            await transport.send(checked("f"), b"", Progress())
         tokens = [request.headers["x-amz-security-token"] for request in endpoint.requests("f")]
     assert tokens == ["token2", "token3"]
 
@@ -258,9 +259,9 @@ async def test_inside_lambda_the_trace_of_the_moment_is_passed_on(
             for transport in (ClientTransport(client), DirectTransport(client)):
                 for trace in ("Root=1-a;Sampled=1", "Root=1-b b;Sampled=0"):
                     monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
-                    await transport.send(checked("f"), b"")
+                    await transport.send(checked("f"), b"", Progress())
                 monkeypatch.delenv("_X_AMZN_TRACE_ID")
-                await transport.send(checked("f"), b"")
+                await transport.send(checked("f"), b"", Progress())
         traces = [request.headers.get("x-amzn-trace-id") for request in endpoint.requests("f")]
     assert traces[:3] == traces[3:] == ["Root=1-a;Sampled=1", "Root=1-b%20b;Sampled=0", None]
     assert os.environ["AWS_LAMBDA_FUNCTION_NAME"] == "caller"

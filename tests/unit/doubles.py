@@ -13,6 +13,7 @@ from asyncinvoke._engine.options import Call
 from asyncinvoke._limits.limit import FixedLimit
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._model.codec import decode_json
+from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply, Response
 from asyncinvoke._request.parameters import InvokeParameters, checked
@@ -36,7 +37,7 @@ THROTTLED = Failure(
 NOT_READY = Failure(status_code=409, code="SnapStartNotReadyException", message="soon")
 SERVICE = Failure(status_code=500, code="ServiceException", message="oops")
 REJECTED = Failure(status_code=404, code="ResourceNotFoundException", message="no such function")
-REFUSED = Failure(fault=TransportFault.CONNECT, message="refused")
+REFUSED = Failure(fault=TransportFault.CONNECT, phase=Phase.CONNECTING, message="refused")
 LOST = Failure(
     fault=TransportFault.CONNECTION_LOST, message="reset", cause=ConnectionResetError("reset")
 )
@@ -84,8 +85,11 @@ class Script:
         self._answers = iter(answers)
         self.sent: list[tuple[InvokeParameters, bytes]] = []
 
-    async def send(self, parameters: InvokeParameters, payload: bytes) -> Reply | Failure:
+    async def send(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Reply | Failure:
         self.sent.append((parameters, payload))
+        progress.phase = Phase.WRITTEN
         await anyio.lowlevel.checkpoint()
         answer = next(self._answers)
         return answer if isinstance(answer, Reply | Failure) else await answer()

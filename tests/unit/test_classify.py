@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke import Delivery, FailureKind, ThrottleReason, ThrottleScope
+from asyncinvoke import FailureKind, ThrottleReason, ThrottleScope
+from asyncinvoke._model.delivery import Delivery, Phase
 from asyncinvoke._model.failure import Failure, TransportFault
-from asyncinvoke._retries.classify import CODES, FAULTS, STATUSES, Verdict, classify
+from asyncinvoke._retries.classify import CODES, STATUSES, Verdict, classify
 
 NOW = 1_700_000_000.0
 
@@ -44,8 +45,13 @@ def test_every_throttle_reason_of_the_service_model_is_known() -> None:
     assert {reason.value for reason in ThrottleReason} == modelled | {"Unknown"}
 
 
-def test_no_table_leaves_a_member_out() -> None:
-    assert FAULTS.keys() == set(TransportFault)
+@pytest.mark.parametrize("phase", Phase)
+@pytest.mark.parametrize("fault", TransportFault)
+def test_without_an_answer_the_phase_tells_what_may_have_run(
+    fault: TransportFault, phase: Phase
+) -> None:
+    verdict = classify(Failure(fault=fault, phase=phase), now=NOW)
+    assert verdict.delivery.may_have_run == (phase >= Phase.WRITTEN)
 
 
 def test_no_throttle_is_said_to_have_run() -> None:
@@ -56,7 +62,7 @@ def test_no_throttle_is_said_to_have_run() -> None:
 
 
 def test_what_may_have_run_is_never_called_rejected() -> None:
-    for judgement in (*CODES.values(), *STATUSES.values(), *FAULTS.values()):
+    for judgement in (*CODES.values(), *STATUSES.values()):
         if judgement[0] is FailureKind.SERVICE:
             assert judgement[1] is Delivery.UNKNOWN
         if judgement[0] is FailureKind.TRANSPORT:

@@ -34,6 +34,7 @@ from asyncinvoke.errors import (
     RejectedError,
     ServiceError,
     ThrottledError,
+    ToleranceExceededError,
     TransportError,
 )
 
@@ -58,6 +59,7 @@ def one_of_each() -> list[AsyncInvokeError]:
         AsyncInvokeError("no"),
         ConfigurationError("no"),
         InvalidRequestError("no"),
+        ToleranceExceededError("no"),
         InvocationError("no", **FACTS),
         *(plain("no", **FACTS) for plain in PLAIN),
         ThrottledError(

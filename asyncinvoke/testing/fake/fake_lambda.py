@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import anyio.lowlevel
 
+from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply
 from asyncinvoke._request.parameters import InvokeParameters
@@ -95,8 +96,11 @@ class FakeLambda:
         """Return a frozen snapshot of what has arrived and run so far."""
         return self._tally.statistics()
 
-    async def send(self, parameters: InvokeParameters, payload: bytes) -> Reply | Failure:
+    async def send(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Reply | Failure:
         """Make one attempt whose answer is read as a whole."""
+        progress.phase = Phase.WRITTEN  # as far as it may have come
         arrived = await self._arrive(parameters, payload, streams=False)
         run = await self._step(arrived) or self._run(arrived)
         if not isinstance(run, Run):
@@ -108,8 +112,11 @@ class FakeLambda:
             return Reply(status_code=202, payload=b"", request_id=arrived.request_id)
         return run.reply()
 
-    async def open(self, parameters: InvokeParameters, payload: bytes) -> Stream | Failure:
+    async def open(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Stream | Failure:
         """Make one attempt whose answer is read as it comes."""
+        progress.phase = Phase.WRITTEN  # as far as it may have come
         arrived = await self._arrive(parameters, payload, streams=True)
         run = await self._step(arrived) or self._run(arrived)
         if isinstance(run, Run):
