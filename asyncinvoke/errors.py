@@ -40,6 +40,9 @@ class GaveUp(StrEnum):
     DELIVERY_UNKNOWN = "delivery_unknown"
     """The function may have run, and the call is not idempotent."""
 
+    CLOSED = "closed"
+    """The invoker's block was left."""
+
 
 class AsyncInvokeError(Exception):
     """Base of every error that this library raises."""
@@ -87,7 +90,8 @@ class InvocationError(AsyncInvokeError):
             `ReadTimeout`.
         delivery: The furthest that any attempt got: whether the function may have run.
         retry_after: How long the service asked to wait, in seconds, if it did.
-        attempts: Every try, the last one included.
+        attempts: Every try, the last one included; of more than 64 the first and the last 32. The
+            number of the last is how many there were.
         elapsed: How long the execution took, waits included, in seconds.
         gave_up: Why it was not tried again; `None` while an attempt may still follow.
     """
@@ -120,6 +124,21 @@ class InvocationError(AsyncInvokeError):
         self.elapsed = elapsed
         self.gave_up = gave_up
 
+    def _complete(
+        self,
+        *,
+        attempts: tuple[Attempt, ...],
+        delivery: Delivery,
+        elapsed: float,
+        gave_up: GaveUp,
+    ) -> Self:
+        """Add what only the end of the execution knows."""
+        self.attempts = attempts
+        self.delivery = delivery
+        self.elapsed = elapsed
+        self.gave_up = gave_up
+        return self
+
     def __str__(self) -> str:
         name = self.function_name
         if self.qualifier is not None:
@@ -131,7 +150,7 @@ class InvocationError(AsyncInvokeError):
         return self.code or type(self).__name__
 
     def _history(self) -> list[str]:
-        count = len(self.attempts)
+        count = self.attempts[-1].number if self.attempts else 0
         history = [f"{count} attempt{'' if count == 1 else 's'} in {self.elapsed:.2f} s"]
         if self.gave_up is not None:
             history.append(_WHY[self.gave_up])
@@ -148,6 +167,7 @@ _WHY = {
     GaveUp.DEADLINE: "no time left",
     GaveUp.BUDGET: "the retry budget is used up",
     GaveUp.DELIVERY_UNKNOWN: "not repeated: the function may have run",
+    GaveUp.CLOSED: "the invoker was closed",
 }
 
 

@@ -1,30 +1,96 @@
-"""What stays the same for every payload of an invocation: where it goes and how it is treated."""
+"""The options of an invocation: listed once, checked once, and remembered as a `Call`."""
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, cast
 
+from asyncinvoke._limits.scopes import FunctionKey, function_key
 from asyncinvoke._model.codec import Decode
+from asyncinvoke._recent import Recent
 from asyncinvoke._request.parameters import InvokeParameters, checked
-from asyncinvoke._request.request import (
-    InvocationType,
-    InvocationTypeName,
-    LogType,
-    LogTypeName,
-    Request,
-)
+from asyncinvoke._request.request import InvocationType, InvocationTypeName, LogTypeName, Request
 from asyncinvoke._request.target import Target
+from asyncinvoke._retries.budget import Balance, Balances
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke.errors import InvalidRequestError
+
+MOST_CALLS = 4096
+"""How many combinations of options are remembered as checked, at least."""
+
+
+class CommonOptions(TypedDict, total=False):
+    """The options that every kind of invocation has."""
+
+    client_context: Mapping[str, object] | None
+    """What the function sees as `context.client_context`; at most 3,583 bytes once encoded."""
+
+    qualifier: str | None
+    """A version, an alias or `$LATEST`; by default the one in the function's name, or `$LATEST`."""
+
+    tenant_id: str | None
+    """The tenant, for a function with tenant isolation."""
+
+    timeout: float | None
+    """Total time in seconds, waits and retries included; by default the invoker's; `math.inf` for
+    no end."""
+
+    idempotent: bool | None
+    """Whether running it twice does no harm: only then is an attempt repeated after which the
+    function may have run. By default the invoker's."""
+
+    retry: RetryPolicy | None
+    """What is repeated, and how; by default the invoker's (for `map`: `RetryPolicy.batch()`)."""
+
+
+class EventOptions(CommonOptions, total=False):
+    """The options of `Invoker.send_event` and `Invoker.dry_run`."""
+
+    durable_execution_name: str | None
+    """Names a durable execution, which makes repeating it safe."""
+
+
+class StreamOptions(CommonOptions, total=False):
+    """The options of `Invoker.stream`."""
+
+    log_type: LogTypeName
+    """`Tail` for the last 4,096 bytes of the log as `Response.log_result`; by default `None`."""
+
+    raise_on_function_error: bool
+    """Whether a function that failed is raised as `FunctionError` (the default), or is a response
+    with its `function_error` set."""
+
+
+class InvokeOptions(StreamOptions, EventOptions, total=False):
+    """The options of `Invoker.invoke`."""
+
+    invocation_type: InvocationTypeName
+    """`RequestResponse` (the default), `Event` or `DryRun`."""
+
+
+class MapOptions(InvokeOptions, total=False):
+    """The options of `Invoker.map`: those of `Invoker.invoke` apply to each item."""
+
+    concurrency: int | None
+    """How many items are worked upon at once, those in backoff included; by default the invoker's
+    limit."""
+
+    ordered: bool
+    """Whether outcomes come in the order of the input, or as they end (the default)."""
+
+    key: Callable[[Any], str] | None
+    """Names an item: `Outcome.key` is what it returns for the payload."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """An parameters and the caller's wishes for its execution."""
+    """What stays the same for every payload of an invocation: where it goes, how it is treated."""
 
     parameters: InvokeParameters
     """The function and AWS's options."""
+
+    key: FunctionKey
+    """What its permits are held against."""
 
     policy: RetryPolicy
     """What is repeated, and how."""
@@ -32,56 +98,113 @@ class Call:
     decode: Decode
     """The codec of the response."""
 
-    timeout: float | None = None
-    """Total time for an execution, in seconds; `None` for no end."""
+    timeout: float = math.inf
+    """Total time for an execution, in seconds; `math.inf` for no end."""
 
-    idempotent: bool = False
-    """Whether the caller says that running it twice does no harm."""
+    repeatable: bool = False
+    """Whether an attempt that may have run may be repeated."""
 
     raise_on_function_error: bool = True
     """Whether a function that failed is an error, or a response."""
 
-    @property
-    def repeatable(self) -> bool:
-        """Whether an attempt that may have run may be repeated."""
-        return self.idempotent or self.parameters.repeatable
+    balance: Balance | None = None
+    """What the function has left of the policy's retry budget, if it has one."""
 
 
-class InvokeOptions(TypedDict, total=False):
-    """The options of `Invoker.invoke`, for those who pass them on."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What an invoker says where a call says nothing."""
 
-    invocation_type: InvocationTypeName
-    log_type: LogTypeName
-    client_context: Mapping[str, object] | None
-    qualifier: str | None
-    tenant_id: str | None
-    durable_execution_name: str | None
-    timeout: float | None
-    idempotent: bool | None
-    retry: RetryPolicy | None
-    raise_on_function_error: bool
+    decode: Decode
+    retry: RetryPolicy
+    timeout: float | None = None
+    idempotent: bool = False
 
 
-class StreamOptions(TypedDict, total=False):
-    """The options of `Invoker.stream`, for those who pass them on."""
+class Calls:
+    """Turns options into calls, and remembers those that it has checked.
 
-    log_type: LogTypeName
-    client_context: Mapping[str, object] | None
-    qualifier: str | None
-    tenant_id: str | None
-    timeout: float | None
-    idempotent: bool | None
-    retry: RetryPolicy | None
-    raise_on_function_error: bool
+    A call is remembered by the options that were given, each with its type (`True` is no number of
+    seconds, though it equals 1), never by a list written here: an option that such a list forgot
+    would give the first call's value to all that follow. Two options are of one call only, the
+    client context and the name of a durable execution. They are left out of what is remembered and
+    put on top of it.
+    """
+
+    def __init__(self, defaults: Defaults) -> None:
+        self._defaults = defaults
+        self._checked: Recent[object, Call] = Recent(MOST_CALLS)
+        self._balances = Balances()
+
+    def with_decode(self, decode: Decode) -> "Calls":
+        """Return a memory of its own for calls whose responses are read by another codec."""
+        return Calls(replace(self._defaults, decode=decode))
+
+    def get(self, function_name: str, options: Mapping[str, Any]) -> Call:
+        """Return the call for a function and the options that were given.
+
+        Raises:
+            InvalidRequestError: An option is unknown or breaks a rule; the message names both.
+        """
+        if not options:
+            key: object = function_name
+        elif "client_context" in options or "durable_execution_name" in options:
+            return self._with_its_own(function_name, options)
+        else:
+            key = (function_name, *[(k, v, v.__class__) for k, v in options.items()])
+        try:
+            call = self._checked.get(key)
+        except TypeError:  # an option of a wrong type, which cannot be hashed: checking says so
+            return self.check(function_name, options)
+        if call is None:
+            call = self.check(function_name, options)
+            self._checked.put(key, call)
+        return call
+
+    def _with_its_own(self, function_name: str, options: Mapping[str, Any]) -> Call:
+        shared = dict(options)
+        context = shared.pop("client_context", None)
+        name = shared.pop("durable_execution_name", None)
+        call = self.get(function_name, shared)
+        if context is None and name is None:
+            return call
+        parameters = call.parameters.for_one_call(
+            client_context=context, durable_execution_name=name
+        )
+        return replace(
+            call, parameters=parameters, repeatable=call.repeatable or parameters.repeatable
+        )
+
+    def check(self, function_name: str, options: Mapping[str, Any]) -> Call:
+        """Check options without remembering them; the same errors as `get`."""
+        refuse_unknown(options, InvokeOptions)
+        ours = {name: options.get(name) for name in ("timeout", "idempotent", "retry")}
+        spelled = {name: value for name, value in options.items() if name not in _OURS}
+        defaults = self._defaults
+        policy = defaults.retry if ours["retry"] is None else ours["retry"]
+        if not isinstance(policy, RetryPolicy):
+            raise InvalidRequestError(f"retry {policy!r} must be a RetryPolicy")
+        timeout = defaults.timeout if ours["timeout"] is None else ours["timeout"]
+        idempotent = defaults.idempotent if ours["idempotent"] is None else ours["idempotent"]
+        parameters = checked(function_name, **spelled)
+        key = function_key(parameters)
+        budget = policy.budget
+        return Call(
+            parameters=parameters,
+            key=key,
+            balance=None if budget is None else self._balances.of(budget, key),
+            policy=policy,
+            decode=defaults.decode,
+            timeout=check_timeout(timeout),
+            repeatable=_flag("idempotent", idempotent) or parameters.repeatable,
+            raise_on_function_error=_flag(
+                "raise_on_function_error", options.get("raise_on_function_error", True)
+            ),
+        )
 
 
-class MapOptions(InvokeOptions, total=False):
-    """The options of `Invoker.map`, for those who pass them on."""
-
-    concurrency: int | None
-    ordered: bool
-    key: Callable[[Any], str] | None
-
+_OURS = frozenset({"timeout", "idempotent", "retry", "raise_on_function_error"})
+"""Those of an invocation's options that are not AWS's."""
 
 _STREAM_HAS_NO = {
     "invocation_type": (None, InvocationType.REQUEST_RESPONSE),
@@ -103,105 +226,60 @@ def stream_options(options: InvokeOptions) -> StreamOptions:
     return cast("StreamOptions", given)
 
 
-_OF_A_REQUEST = (
-    "function_name",
-    "invocation_type",
-    "log_type",
-    "client_context",
-    "tenant_id",
-    "durable_execution_name",
-    "timeout",
-    "idempotent",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What a caller asked for, not yet checked."""
-
-    function_name: str
-    """The function, in any form."""
-
-    retry: RetryPolicy
-    """What is repeated, and how."""
-
-    decode: Decode
-    """The codec of the response."""
-
-    qualifier: str | None = None
-    """A version, an alias or `$LATEST`."""
-
-    invocation_type: str = InvocationType.REQUEST_RESPONSE
-    """How Lambda runs the function."""
-
-    log_type: str = LogType.NONE
-    """Whether the answer carries the end of the log."""
-
-    client_context: Mapping[str, object] | None = None
-    """Passed to the function."""
-
-    tenant_id: str | None = None
-    """The tenant."""
-
-    durable_execution_name: str | None = None
-    """Names a durable execution."""
-
-    timeout: float | None = None
-    """Total time, in seconds; `None` or infinity for no end."""
-
-    idempotent: bool = False
-    """Whether running it twice does no harm."""
-
-    raise_on_function_error: bool = True
-    """Whether a function that failed is an error."""
-
-    def check(self) -> Call:
-        """Check everything but the payload.
-
-        Raises:
-            InvalidRequestError: A value breaks a rule; the message names both.
-        """
-        if not isinstance(self.retry, RetryPolicy):
-            raise InvalidRequestError(f"retry {self.retry!r} must be a RetryPolicy")
-        return Call(
-            parameters=checked(
-                self.function_name,
-                qualifier=self.qualifier,
-                invocation_type=self.invocation_type,
-                log_type=self.log_type,
-                client_context=self.client_context,
-                tenant_id=self.tenant_id,
-                durable_execution_name=self.durable_execution_name,
-            ),
-            policy=self.retry,
-            decode=self.decode,
-            timeout=check_timeout(self.timeout),
-            idempotent=bool(self.idempotent),
-            raise_on_function_error=bool(self.raise_on_function_error),
-        )
-
-    def overridden_by(self, request: Request) -> "Options":
-        """Return these options with those of one item of a map in their place."""
-        own = {name: getattr(request, name) for name in _OF_A_REQUEST}
-        own = {name: value for name, value in own.items() if value is not None}
-        if request.function_name is not None:
+def item_options(
+    function_name: str, options: InvokeOptions, item: Request
+) -> tuple[str, InvokeOptions]:
+    """Return the function and the options of one item of a map that has some of its own."""
+    own = {name: getattr(item, name) for name in InvokeOptions.__optional_keys__ & _OF_A_REQUEST}
+    merged: dict[str, Any] = {
+        **options,
+        **{name: value for name, value in own.items() if value is not None},
+    }
+    if item.function_name is not None and item.qualifier is None:
+        named, mapped = Target.parse(item.function_name), Target.parse(function_name)
+        if named.qualifier is not None or not named.is_same_function(mapped):
             # Another function does not take over the qualifier of the map's.
-            own["qualifier"] = request.qualifier
-        elif request.qualifier is not None:
-            # It replaces one that is written behind the map's function, too.
-            own["function_name"] = Target.parse(self.function_name).function_name
-            own["qualifier"] = request.qualifier
-        return replace(self, **own) if own else self
+            merged.pop("qualifier", None)
+        elif "qualifier" not in merged:
+            merged["qualifier"] = mapped.qualifier
+    name = item.function_name or function_name
+    if item.qualifier is not None and item.function_name is None:
+        # It replaces one that is written behind the map's function, too.
+        name = Target.parse(function_name).function_name
+    return name, cast("InvokeOptions", merged)
 
 
-def check_timeout(timeout: float | None) -> float | None:
-    """Return it in seconds, `None` for no end.
+_OF_A_REQUEST = frozenset(Request.__dataclass_fields__)
+
+
+def refuse_unknown(options: Mapping[str, Any], known: Any) -> None:
+    """Refuse an option that is not one of a TypedDict.
+
+    Raises:
+        InvalidRequestError: There is one; the message names it.
+    """
+    unknown = [name for name in options if name not in known.__optional_keys__]
+    if unknown:
+        raise InvalidRequestError(f"{unknown[0]!r} is not one of the {known.__name__}")
+
+
+def check_timeout(timeout: float | None) -> float:
+    """Return it in seconds, `math.inf` for no end.
 
     Raises:
         InvalidRequestError: It is not a number above 0.
     """
     if timeout is None:
-        return None
+        return math.inf
     if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout > 0:
         raise InvalidRequestError(f"timeout {timeout!r} must be a number of seconds above 0")
-    return None if math.isinf(timeout) else float(timeout)
+    try:
+        return float(timeout)
+    except OverflowError:
+        return math.inf
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidRequestError(f"{name} {value!r} must be True or False")
+    return value

@@ -1,133 +1,24 @@
 """`ResponseStream`: what a function writes, as the caller takes it, and the execution behind it."""
 
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 import anyio
 
-from asyncinvoke._engine.attempt import Permits
-from asyncinvoke._engine.execute import Executor
-from asyncinvoke._engine.execution import Execution, Failed
+from asyncinvoke._engine.execution import Engine
+from asyncinvoke._engine.history import History
 from asyncinvoke._engine.options import Call
-from asyncinvoke._limits.scopes import Permit
-from asyncinvoke._model.delivery import Delivery, Progress
-from asyncinvoke._model.failure import Failure
-from asyncinvoke._model.response import Attempt, Response, StreamEnd, StreamHead
-from asyncinvoke._retries.classify import FUNCTION_FAILED, classify
+from asyncinvoke._limits.limiter import LimiterClosedError, PermitTimeoutError
+from asyncinvoke._limits.limiter import _Held as Permit
+from asyncinvoke._model.delivery import Delivery, Phase
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._model.response import Attempt, Reply, Response, StreamEnd, StreamHead
+from asyncinvoke._retries.classify import FUNCTION_FAILED, Verdict, classify
 from asyncinvoke._transport.base import Stream, StreamingTransport
 from asyncinvoke.errors import InvocationError
-
-
-class StreamAttempt:
-    """One attempt, up to the first chunk."""
-
-    def __init__(self, transport: StreamingTransport, permits: Permits) -> None:
-        self._transport = transport
-        self._permits = permits
-
-    async def __call__(self, execution: Execution, payload: bytes) -> "StreamExecution | Failed":
-        """Make an attempt; only cancellation is raised."""
-        permit = await self._permits.begin(execution)
-        try:
-            stream = await self._transport.open(execution.call.parameters, payload, Progress())
-        except BaseException:
-            self._permits.limiter.ignored(permit)
-            raise
-        if isinstance(stream, Failure):
-            return self._permits.failed(permit, stream)
-        opened = StreamExecution(stream, execution, permit, self._permits)
-        return await opened.begin()
-
-
-class StreamExecution:
-    """A stream with the permit that it holds and the history that it ends.
-
-    Its head says 200, so Lambda has admitted the request, whatever it says later.
-    """
-
-    def __init__(
-        self, stream: Stream, execution: Execution, permit: Permit, permits: Permits
-    ) -> None:
-        self.head = stream.head
-        self._stream = stream
-        self._execution = execution
-        self._permit: Permit | None = permit
-        self._permits = permits
-        self._first: bytes | StreamEnd | None = None
-
-    @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        """The tries that are over."""
-        return tuple(self._execution.attempts)
-
-    async def begin(self) -> "StreamExecution | Failed":
-        """Wait for the first chunk, or an end without one."""
-        try:
-            first = await self._stream.receive()
-        except BaseException:
-            await self.abandon()
-            raise
-        if isinstance(first, Failure):
-            await self.abandon()
-            return self._failed(first, Delivery.UNKNOWN)
-        if isinstance(first, StreamEnd) and first.error_code is not None:
-            await self._finish()
-            return Failed(first.reply(self.head), FUNCTION_FAILED)
-        self._first = first
-        return self
-
-    async def receive(self) -> bytes | Response | InvocationError:
-        """Return the next chunk, or what the execution came to."""
-        received: bytes | StreamEnd | Failure | InvocationError
-        first, self._first = self._first, None
-        received = await self._next() if first is None else first
-        if isinstance(received, bytes):
-            return received
-        if isinstance(received, StreamEnd):
-            await self._finish()
-            reply = received.reply(self.head)
-            if received.error_code is None:
-                return self._execution.succeeded(reply)
-            return self._execution.after_output(Failed(reply, FUNCTION_FAILED))
-        await self.abandon()
-        if isinstance(received, Failure):
-            return self._execution.after_output(self._failed(received, Delivery.EXECUTED))
-        return received
-
-    async def abandon(self) -> None:
-        """Close the connection and give the permit back; does nothing after the end."""
-        if self._permit is not None:
-            try:
-                await self._stream.aclose()
-            finally:
-                self._give_back()
-
-    async def _finish(self) -> None:
-        try:
-            await self._stream.finish()
-        finally:
-            self._give_back()
-
-    async def _next(self) -> bytes | StreamEnd | Failure | InvocationError:
-        deadline = self._execution.deadline
-        if deadline == math.inf:
-            return await self._stream.receive()
-        # Only the wait for a chunk is interrupted, never what the caller does with one.
-        with anyio.move_on_after(deadline - self._permits.clock.monotonic()):
-            return await self._stream.receive()
-        return self._execution.deadline_exceeded(None, delivery=Delivery.EXECUTED)
-
-    def _failed(self, failure: Failure, delivery: Delivery) -> Failed:
-        verdict = classify(failure, now=self._permits.clock.time())
-        return Failed(failure, replace(verdict, delivery=delivery))
-
-    def _give_back(self) -> None:
-        permit, self._permit = self._permit, None
-        if permit is not None:
-            self._permits.limiter.succeeded(permit)
 
 
 class ResponseStream:
@@ -143,10 +34,10 @@ class ResponseStream:
     - `anyio.ClosedResourceError` once the block was left or a wait for a chunk was cancelled.
     """
 
-    def __init__(self, opened: StreamExecution | Response) -> None:
-        self._opened = opened
-        self._head = opened if isinstance(opened, Response) else opened.head
-        self._response = opened if isinstance(opened, Response) else None
+    def __init__(self, source: "StreamExecution | Response[Any]") -> None:
+        self._source = source
+        self._head = source if isinstance(source, Response) else source.head
+        self._response = source if isinstance(source, Response) else None
         self._error: InvocationError | None = None
         self._is_closed = False
 
@@ -173,10 +64,10 @@ class ResponseStream:
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """Every try that is over; the one that streams is the last of them once it has ended."""
-        return self._opened.attempts if self._response is None else self._response.attempts
+        return self._source.attempts if self._response is None else self._response.attempts
 
     @property
-    def response(self) -> Response | None:
+    def response(self) -> Response[Any] | None:
         """What the execution came to: `None` until the stream has ended well.
 
         `log_result` is there if `log_type` was `Tail`. The payload is empty, for the chunks were
@@ -190,21 +81,26 @@ class ResponseStream:
 
     async def __anext__(self) -> bytes:
         if self._error is not None:
-            raise self._error
-        if self._response is not None or isinstance(self._opened, Response):
+            raise copy(self._error)
+        if self._response is not None or isinstance(self._source, Response):
             raise StopAsyncIteration
         if self._is_closed:
             raise anyio.ClosedResourceError
         try:
-            received = await self._opened.receive()
+            received = await self._source.receive()
         except BaseException:
-            await self._close()
+            self._is_closed = True
+            await self._source.abandon()
             raise
         if isinstance(received, bytes):
             return received
         if isinstance(received, InvocationError):
-            self._error = received
-            raise received
+            # A copy is kept, since the one that is raised leads back here by its traceback.
+            self._error = copy(received)
+            try:
+                raise received
+            finally:
+                del received
         self._response = received
         raise StopAsyncIteration
 
@@ -214,20 +110,176 @@ class ResponseStream:
 
     async def _close(self) -> None:
         self._is_closed = True
-        if isinstance(self._opened, StreamExecution):
-            await self._opened.abandon()
+        if isinstance(self._source, StreamExecution):
+            await self._source.abandon()
 
 
 @asynccontextmanager
 async def open_stream(
-    executor: Executor[StreamExecution], call: Call, payload: bytes
+    engine: Engine, transport: StreamingTransport, call: Call, payload: bytes
 ) -> AsyncIterator[ResponseStream]:
-    """Execute a call until its first chunk has come, and give the stream; a block."""
-    opened = await executor.execute(call, payload)
-    if isinstance(opened, InvocationError):
-        raise opened
-    stream = ResponseStream(opened)
+    """Execute a call until its first chunk has come, and yield the stream.
+
+    The permit is held by this block, and given back as soon as the stream has ended: the loop is
+    that of `Engine.execute`, with the caller's own block in the place where a response is returned.
+    """
+    clock = engine.clock
+    began = clock.monotonic()
+    history = History(call, began=began, deadline=began + call.timeout)
+    ended: InvocationError | Response[Any] | float
+    engine.begin(call)
     try:
-        yield stream
+        while True:
+            async with engine.limiter.permit(call.key, deadline=history.deadline) as permit:
+                engine.tally.attempts += 1
+                execution = StreamExecution(engine, history, permit, call)
+                failed = await execution.begin(transport, payload)
+                if failed is None:
+                    stream = ResponseStream(execution)
+                    try:
+                        yield stream
+                        return
+                    finally:
+                        await stream._close()  # noqa: SLF001
+                answer, verdict = failed
+            if verdict is None:
+                continue
+            ended = execution.failed(answer, verdict)
+            if not isinstance(ended, float):
+                break
+            await engine.back_off(ended, history.deadline)
+    except (PermitTimeoutError, LimiterClosedError) as refused:
+        ended = history.without_permit(refused, now=clock.monotonic())
     finally:
-        await stream._close()  # noqa: SLF001
+        engine.over()
+    if isinstance(ended, InvocationError):
+        try:
+            raise ended
+        finally:
+            # Or the error, its traceback and this frame would keep each other and the payload.
+            del ended, payload, call
+    yield ResponseStream(ended)
+
+
+class StreamExecution:
+    """One attempt whose answer is a stream, with the permit that it holds.
+
+    Its head says 200, so Lambda has admitted the request, whatever it says later.
+    """
+
+    def __init__(self, engine: Engine, history: History, permit: Permit, call: Call) -> None:
+        self._engine = engine
+        self._history = history
+        self._permit = permit
+        self._progress = engine.progress(history.deadline)
+        self._started, self._sent = engine.clock.time(), engine.clock.monotonic()
+        self._call = call
+        self._stream: Stream | None = None
+        self._first: bytes | StreamEnd | None = None
+
+    @property
+    def head(self) -> StreamHead:
+        """What came before the first chunk."""
+        assert self._stream is not None  # noqa: S101  # there is no execution without one
+        return self._stream.head
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The tries that are over."""
+        return self._history.attempts
+
+    async def begin(
+        self, transport: StreamingTransport, payload: bytes
+    ) -> tuple[Failure | Reply, Verdict | None] | None:
+        """Send the request and wait for the first chunk, or an end without one.
+
+        Returns:
+            What failed, with what that means, and the permit ended; `None` if the stream is open.
+        """
+        opened = await transport.open(self._call.parameters, payload, self._progress)
+        if isinstance(opened, Failure):
+            return opened, self._engine.end(self._permit, opened, self._call)
+        self._stream = opened
+        try:
+            first = await self._receive()
+        except BaseException:
+            await self.abandon()
+            raise
+        if isinstance(first, Failure):
+            await self.abandon()
+            return first, self._verdict(first, Delivery.UNKNOWN)
+        if isinstance(first, StreamEnd) and first.error_code is not None:
+            await self._finish()
+            return first.reply(self.head), FUNCTION_FAILED
+        self._first = first
+        return None
+
+    async def receive(self) -> bytes | Response[Any] | InvocationError:
+        """Return the next chunk, or what the execution came to."""
+        first, self._first = self._first, None
+        received = await self._receive() if first is None else first
+        if isinstance(received, bytes):
+            return received
+        if isinstance(received, StreamEnd):
+            await self._finish()
+            reply = received.reply(self.head)
+            if received.error_code is None:
+                return self._history.responded(
+                    reply,
+                    started=self._started,
+                    elapsed=self._engine.clock.monotonic() - self._sent,
+                    waited=self._permit.waited,
+                )
+            return self._over(reply, FUNCTION_FAILED)
+        await self.abandon()
+        return self._over(received, self._verdict(received, Delivery.EXECUTED))
+
+    def failed(
+        self, answer: Failure | Reply, verdict: Verdict, *, final: bool = False
+    ) -> float | Response[Any] | InvocationError:
+        """Keep this attempt as failed; return the wait before the next, or what it came to."""
+        now = self._engine.clock.monotonic()
+        return self._history.failed(
+            answer,
+            verdict,
+            started=self._started,
+            elapsed=now - self._sent,
+            waited=self._permit.waited,
+            now=now,
+            final=final,
+        )
+
+    async def abandon(self) -> None:
+        """Close the connection and end the permit; does nothing after the end."""
+        if self._stream is not None:
+            try:
+                await self._stream.aclose()
+            finally:
+                self._permit.admitted()
+
+    async def _finish(self) -> None:
+        assert self._stream is not None  # noqa: S101  # there is no end without one
+        try:
+            with self._engine.waits.scope(self._progress.deadline):
+                await self._stream.finish()
+        finally:
+            self._permit.admitted()
+
+    async def _receive(self) -> bytes | StreamEnd | Failure:
+        """Wait for a chunk; only that wait is interrupted, never what the caller does with one."""
+        assert self._stream is not None  # noqa: S101  # there is no chunk without one
+        with self._engine.waits.scope(self._progress.deadline):
+            return await self._stream.receive()
+        closed = self._engine.waits.is_closed
+        fault = TransportFault.CLOSED if closed else TransportFault.INTERRUPTED
+        return Failure(fault=fault, phase=Phase.HEAD_READ)
+
+    def _over(self, answer: Failure | Reply, verdict: Verdict) -> Response[Any] | InvocationError:
+        """End after part of the answer was handed out, so that there is no other attempt."""
+        ended = self.failed(answer, verdict, final=True)
+        assert not isinstance(ended, float)  # noqa: S101  # a final one has no wait
+        return ended
+
+    def _verdict(self, failure: Failure, delivery: Delivery) -> Verdict:
+        verdict = classify(failure, now=self._engine.clock.time())
+        return replace(verdict, delivery=delivery)

@@ -59,6 +59,14 @@ class Limiter:
             return self._grant(scope)
         return await self._wait(scope)
 
+    is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def permit(self, key: FunctionKey, *, deadline: float = float("inf")) -> "_Held":
+        return _Held(self, key, deadline)
+
     def succeeded(self, permit: Permit) -> None:
         """Return a permit back whose attempt was admitted."""
         self._feedback.succeeded(permit, now=self._clock.monotonic())
@@ -279,3 +287,59 @@ class Limiter:
                 elif scope.may_grow or scope.account.may_grow:
                     times.append(now + GROWTH_TICK)
         return min(times, default=None)
+
+
+class PermitTimeoutError(Exception):
+    def __init__(self, limited: str | None) -> None:
+        super().__init__(limited)
+        self.limited = limited
+
+
+class LimiterClosedError(Exception):
+    pass
+
+
+class _Held:
+    def __init__(self, limiter: Limiter, key: FunctionKey, deadline: float) -> None:
+        self._limiter, self._key, self._deadline = limiter, key, deadline
+        self._permit: Permit | None = None
+        self.waited = 0.0
+
+    async def __aenter__(self) -> "_Held":
+        if self._limiter.is_closed:
+            raise LimiterClosedError
+        if self._deadline <= self._limiter.opens_at(self._key):
+            raise PermitTimeoutError(self._limiter.describe(self._key))
+        with anyio.move_on_after(self._deadline - self._limiter._clock.monotonic()):
+            self._permit = await self._limiter.acquire(self._key)
+        if self._permit is None:
+            raise PermitTimeoutError(self._limiter.describe(self._key))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.ignored()
+
+    def _take(self) -> Permit | None:
+        permit, self._permit = self._permit, None
+        return permit
+
+    def admitted(self) -> None:
+        permit = self._take()
+        if permit is not None:
+            self._limiter.succeeded(permit)
+
+    def ignored(self) -> None:
+        permit = self._take()
+        if permit is not None:
+            self._limiter.ignored(permit)
+
+    unreachable = ignored
+
+    def out_of_files(self) -> bool:
+        self.ignored()
+        return False
+
+    def throttled(self, reason: ThrottleReason) -> None:
+        permit = self._take()
+        if permit is not None:
+            self._limiter.throttled(permit, reason)

@@ -53,6 +53,9 @@ class ThrottleScope(StrEnum):
     CALLER = "caller"
     """Everything that this caller sends."""
 
+    PROCESS = "process"
+    """This process, which can open no more files (EMFILE, ENFILE)."""
+
 
 class FailureKind(StrEnum):
     """What went wrong with an attempt; each kind has its own error type and its own backoff."""

@@ -3,20 +3,33 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from asyncinvoke._model.codec import Decode, decode_json
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.error_body import parse_error_body
 from asyncinvoke._model.failure import FailureKind, ThrottleReason
+from asyncinvoke._model.value import value
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Out = TypeVar("Out", default=Any)
+else:
+    from typing import TypeVar
+
+    Out = TypeVar("Out")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Attempt:
     """One try: when, how long, and how it ended. Never holds the payload."""
 
     number: int
-    """Which try of its execution this is, from 1."""
+    """Which try of its execution this is, from 1; that of the last is how many there were."""
+
+    waited: float = 0.0
+    """How long it waited for a permit, in seconds."""
 
     started: float
     """When it began, in seconds since the epoch."""
@@ -45,8 +58,11 @@ class Attempt:
     delay: float | None = None
     """The backoff before the next try, in seconds; `None` if there was no next try."""
 
+    omitted: int = 0
+    """How many tries before this one are not kept: of very many, the first and the last are."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@value
 class Reply:
     """The answer to one attempt that reached the function, as the transport read it."""
 
@@ -72,8 +88,8 @@ class Reply:
     """The ARN of the durable execution, if there is one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+@value
+class Response(Generic[Out]):
     """What an execution came to. Neither payload nor log shows in its `repr`."""
 
     status_code: int
@@ -103,24 +119,31 @@ class Response:
     decode: Decode = field(default=decode_json, repr=False, compare=False)
     """The codec that `json()` uses."""
 
-    def json(self) -> Any:
+    def json(self) -> Out:
         """Decode the payload.
 
         Returns:
-            What the payload holds; `None` for an empty one, as of Event and DryRun.
+            What the payload holds; `None` for an empty one, as of Event and DryRun. What a function
+            error says is read as JSON, whatever the codec.
 
         Raises:
             ValueError: The payload is not JSON (or what the invoker's own `decode` raises).
         """
-        return self.decode(self.payload)
+        decoded: Out = (
+            self.decode(self.payload)
+            if self.payload and self.function_error is None
+            # No codec of the caller's own is for an empty payload, or for the error of a function.
+            else decode_json(self.payload)
+        )
+        return decoded
 
-    def __reduce__(self) -> tuple[Callable[..., "Response"], tuple[dict[str, object]]]:
+    def __reduce__(self) -> tuple[Callable[..., "Response[Any]"], tuple[dict[str, object]]]:
         # A caller's own codec may be a lambda, and errors that hold a response must pickle.
         state = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "decode"}
         return _restore, (state,)
 
 
-def _restore(state: dict[str, Any]) -> Response:
+def _restore(state: dict[str, Any]) -> Response[Any]:
     return Response(**state)
 
 

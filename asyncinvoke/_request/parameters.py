@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeVar
 
@@ -31,7 +31,7 @@ class InvokeParameters:
     log_type: LogType = LogType.NONE
     """Whether the answer carries the end of the log."""
 
-    client_context: str | None = None
+    client_context: str | None = field(default=None, repr=False)
     """Base64 of JSON, as it is sent."""
 
     tenant_id: str | None = None
@@ -46,6 +46,22 @@ class InvokeParameters:
         return (
             self.invocation_type is InvocationType.DRY_RUN
             or self.durable_execution_name is not None
+        )
+
+    def for_one_call(
+        self, *, client_context: Mapping[str, object] | None, durable_execution_name: str | None
+    ) -> "InvokeParameters":
+        """Return these parameters with the two that belong to one call only.
+
+        Raises:
+            InvalidRequestError: One of them breaks a rule.
+        """
+        return replace(
+            self,
+            client_context=None
+            if client_context is None
+            else encode_client_context(client_context),
+            durable_execution_name=_durable_execution_name(durable_execution_name),
         )
 
 
@@ -75,12 +91,16 @@ def checked(
             tenant_id,
             "1 to 256 letters, digits, spaces or any of . _ : / = + - @",
         ),
-        durable_execution_name=_matching(
-            _DURABLE_EXECUTION_NAME,
-            "durable_execution_name",
-            durable_execution_name,
-            "1 to 64 letters, digits, hyphens or underscores",
-        ),
+        durable_execution_name=_durable_execution_name(durable_execution_name),
+    )
+
+
+def _durable_execution_name(name: str | None) -> str | None:
+    return _matching(
+        _DURABLE_EXECUTION_NAME,
+        "durable_execution_name",
+        name,
+        "1 to 64 letters, digits, hyphens or underscores",
     )
 
 

@@ -113,6 +113,16 @@ class Target:
             parts.append("function")
         return ":".join([*parts, self.name])
 
+    def is_same_function(self, other: "Target") -> bool:
+        """Whether both name one function, as far as they say: an account left out is the caller's."""
+        return self.name == other.name and all(
+            mine is None or theirs is None or mine == theirs
+            for mine, theirs in (
+                (self.account_id, other.account_id),
+                (self.region, other.region),
+            )
+        )
+
     def __str__(self) -> str:
         name = self.function_name
         return name if self.qualifier is None else f"{name}:{self.qualifier}"

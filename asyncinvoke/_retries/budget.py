@@ -1,9 +1,14 @@
 """How many retries a function may cost, so that a broken one is not hammered."""
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 
+from asyncinvoke._recent import Recent
 from asyncinvoke.errors import ConfigurationError
+
+MOST_BALANCES = 4096
+"""How many functions have their balance remembered, at least. One that is forgotten starts anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +43,10 @@ class Balance:
 
     __slots__ = ("_budget", "_retries", "_settled")
 
-    def __init__(self, budget: RetryBudget, *, now: float) -> None:
+    def __init__(self, budget: RetryBudget) -> None:
         self._budget = budget
         self._retries = float(budget.burst)
-        self._settled = now
+        self._settled = math.inf
 
     def earn(self) -> None:
         """Count an execution."""
@@ -49,6 +54,7 @@ class Balance:
 
     def spend(self, *, now: float) -> bool:
         """Pay for a retry, or return `False` if it is not covered."""
+        # Before anything was spent it is full, so that it does not matter when it began.
         earned = max(0.0, now - self._settled) * self._budget.per_second
         self._retries = min(self._budget.burst, self._retries + earned)
         self._settled = now
@@ -59,3 +65,18 @@ class Balance:
 
     def __repr__(self) -> str:
         return f"<Balance {self._retries:.1f} of {self._budget.burst:g} retries>"
+
+
+class Balances:
+    """The balances of the functions that were called of late, each for its budget and key."""
+
+    def __init__(self) -> None:
+        self._balances: Recent[tuple[RetryBudget, Hashable], Balance] = Recent(MOST_BALANCES)
+
+    def of(self, budget: RetryBudget, key: Hashable) -> Balance:
+        """Return what a function has left of a budget."""
+        balance = self._balances.get((budget, key))
+        if balance is None:
+            balance = Balance(budget)
+            self._balances.put((budget, key), balance)
+        return balance

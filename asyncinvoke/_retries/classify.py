@@ -1,7 +1,7 @@
 """What a failed attempt means: its kind, whether the function may have run, what is throttled.
 
-Everything is decided by the tables below, in this order: the throttle's reason, the error code,
-the bare HTTP status; or, if there was no answer, how far the request had come.
+Everything is decided by the tables below: by the HTTP status where it says enough, then by the error
+code; or, if there was no answer, by how far the request had come.
 """
 
 from dataclasses import dataclass
@@ -126,8 +126,9 @@ STATUSES = {
     408: SERVICE,
     429: THROTTLED,
 }
-"""What a status means when its code says nothing. Other 4xx, and 3xx: refused. Anything else:
-Lambda, or something before it, failed, and the function may have run."""
+"""What these statuses mean: 429 always, 408 where the code says nothing. Other 4xx, and 3xx: refused,
+unless the code says more. Anything else: Lambda, or something before it, failed, and the function
+may have run."""
 
 NEVER_SENT = (TransportFault.NOT_BUILT,)
 """Faults of the request itself: another try would fail in the same way."""
@@ -147,7 +148,8 @@ def classify(failure: Failure, *, now: float) -> Verdict:
     reason = scope = None
     if kind is FailureKind.THROTTLED:
         reason = ThrottleReason(failure.reason or ThrottleReason.UNKNOWN)
-        scope = LIMIT_OF_REASON[reason].scope
+        ours = failure.fault is TransportFault.FILES
+        scope = ThrottleScope.PROCESS if ours else LIMIT_OF_REASON[reason].scope
     return Verdict(
         kind=kind,
         delivery=delivery,
@@ -158,14 +160,18 @@ def classify(failure: Failure, *, now: float) -> Verdict:
 
 
 def _look_up(failure: Failure) -> tuple[FailureKind, Delivery]:
+    if failure.fault is TransportFault.FILES:
+        return FailureKind.THROTTLED, failure.phase.delivery
     if failure.fault is not None:
         kind = FailureKind.REJECTED if failure.fault in NEVER_SENT else FailureKind.TRANSPORT
         return kind, failure.phase.delivery
+    status = failure.status_code or 0
+    if status == 429:
+        return STATUSES[429]
     if failure.code == "ResourceConflictException" and _FAILED_STATE in failure.message:
         return REJECTED
-    if failure.code in CODES:
-        return CODES[failure.code]
-    status = failure.status_code or 0
-    if status in STATUSES:
-        return STATUSES[status]
-    return REJECTED if 300 <= status < 500 else SERVICE
+    refused = 300 <= status < 500 and status not in STATUSES
+    by_status = STATUSES.get(status, REJECTED if refused else SERVICE)
+    by_code = CODES.get(failure.code or "", by_status)
+    # Whatever a body says: a refusal that the status line announces did not run.
+    return REJECTED if refused and by_code is SERVICE else by_code

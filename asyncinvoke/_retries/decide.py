@@ -1,6 +1,6 @@
 """Whether a failed execution is tried again, and after how long."""
 
-from dataclasses import dataclass
+import math
 
 from tenacity import AsyncRetrying, Future, RetryCallState
 
@@ -12,19 +12,11 @@ from asyncinvoke._retries.policy import Backoff, RetryPolicy
 from asyncinvoke.errors import GaveUp, InvocationError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryAfter:
-    """Try again."""
-
-    delay: float
-    """After this many seconds."""
-
-
 class Retries:
     """The retry decisions of one execution; made when its first attempt has failed.
 
-    Holds one fresh tenacity state for each kind of failure, since throttles must not use up the
-    attempts of anything else. Never sleeps and never reads a clock.
+    Holds one fresh tenacity state for each kind of failure (and one for what was not sent, if that
+    has a backoff of its own), since throttles must not use up the attempts of anything else. Never sleeps and never reads a clock.
     """
 
     def __init__(
@@ -32,8 +24,7 @@ class Retries:
         policy: RetryPolicy,
         *,
         repeatable: bool,
-        started: float,
-        deadline: float | None,
+        deadline: float,
         balance: Balance | None,
     ) -> None:
         """Start deciding.
@@ -41,50 +32,54 @@ class Retries:
         Args:
             policy: The backoff of each kind.
             repeatable: Whether running the function twice is harmless.
-            started: When the execution began, on the clock that `decide` is given.
-            deadline: When it must have ended, on the same clock; `None` for never.
+            deadline: When it must have ended, on the clock that `decide` is given; `math.inf` for never.
             balance: What the function has left of its retry budget, if it has one.
         """
         self._policy = policy
         self._repeatable = repeatable
-        self._started = started
         self._deadline = deadline
         self._balance = balance
-        self._states: dict[FailureKind, RetryCallState] = {}
+        self._states: dict[tuple[FailureKind, bool], RetryCallState] = {}
 
-    def decide(
-        self, verdict: Verdict, error: InvocationError, *, now: float
-    ) -> RetryAfter | GaveUp:
-        """Judge one more failure: wait and try again, or give up for the reason returned."""
-        backoff = self._policy.backoff(verdict.kind)
+    def decide(self, verdict: Verdict, error: InvocationError, *, now: float) -> float | GaveUp:
+        """Judge one more failure.
+
+        Returns:
+            How many seconds to wait before the next attempt, or why there is none.
+        """
+        backoff = self._policy.backoff(verdict)
         if backoff is None or not (backoff.when is None or backoff.when(error)):
             return GaveUp.NOT_RETRYABLE
         if verdict.delivery is Delivery.UNKNOWN and not self._repeatable:
             return GaveUp.DELIVERY_UNKNOWN
-        state = self._state(verdict.kind, backoff)
+        state = self._state((verdict.kind, backoff is self._policy.not_sent), backoff, now)
         state.outcome = Future(state.attempt_number)
         state.outcome.set_exception(error)
         state.outcome_timestamp = now
         hint = min(verdict.retry_after or 0.0, self._policy.max_retry_after)
-        # In this order, `max` turns a wait that is no number into the hint.
-        delay = max(hint, float(backoff.wait(state)))
+        # `max(hint, nan)` is the hint; `max(nan, hint)` would be NaN.
+        delay = max(float(hint), float(backoff.wait(state)))
         state.upcoming_sleep = delay
-        if backoff.stop(state):
-            return GaveUp.ATTEMPTS
-        if self._deadline is not None and now + delay >= self._deadline:
-            return GaveUp.DEADLINE
-        # Last, since it spends.
-        if self._balance is not None and not self._balance.spend(now=now):
-            return GaveUp.BUDGET
+        try:
+            if backoff.stop(state) or delay == math.inf:
+                return GaveUp.ATTEMPTS
+            if now + delay >= self._deadline:
+                return GaveUp.DEADLINE
+            # Last, since it spends.
+            if self._balance is not None and not self._balance.spend(now=now):
+                return GaveUp.BUDGET
+        finally:
+            # The error's traceback will lead to whoever holds this state: a circle.
+            state.outcome = None
         state.idle_for += delay
         state.attempt_number += 1
-        return RetryAfter(delay=delay)
+        return delay
 
-    def _state(self, kind: FailureKind, backoff: Backoff) -> RetryCallState:
-        state = self._states.get(kind)
+    def _state(self, key: tuple[FailureKind, bool], backoff: Backoff, now: float) -> RetryCallState:
+        state = self._states.get(key)
         if state is None:
             retrying = AsyncRetrying(wait=backoff.wait, stop=backoff.stop)
             state = RetryCallState(retrying, fn=None, args=(), kwargs={})
-            state.start_time = self._started
-            self._states[kind] = state
+            state.start_time = now
+            self._states[key] = state
         return state

@@ -6,10 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
-from tenacity import RetryCallState, stop_after_attempt, stop_never, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    stop_after_attempt,
+    stop_after_delay,
+    stop_never,
+    wait_random_exponential,
+)
 
+from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import FailureKind
 from asyncinvoke._retries.budget import RetryBudget
+from asyncinvoke._retries.classify import Verdict
 from asyncinvoke.errors import ConfigurationError, InvocationError
 
 Wait: TypeAlias = Callable[[RetryCallState], float]
@@ -25,7 +33,7 @@ class Backoff:
 
     The strategies see only the failures of their own kind: `attempt_number` counts those, so that
     `stop_after_attempt(3)` allows three failures of this kind. `seconds_since_start` counts from
-    the start of the execution, `outcome` holds the error.
+    the first of them, `outcome` holds the error.
 
     Raises:
         ConfigurationError: `wait`, `stop` or `when` is not a plain function.
@@ -41,6 +49,10 @@ class Backoff:
     """Which errors of this kind to repeat; by default all. For function errors, such as
     `lambda error: isinstance(error, FunctionError) and error.error_type == "Busy"`."""
 
+    holds_back: bool = False
+    """Whether everything else of the invoker waits too while failures of this kind go on, with one
+    attempt now and then to see whether they still do. For outages: see `not_sent`."""
+
     def __post_init__(self) -> None:
         for name in ("wait", "stop", "when"):
             strategy = getattr(self, name)
@@ -50,6 +62,10 @@ class Backoff:
                 raise ConfigurationError(
                     f"Backoff({name}={strategy!r}) must be a plain callable, not awaited"
                 )
+
+
+LONGEST_OUTAGE = 300.0
+"""For how many seconds `RetryPolicy.batch()` goes on trying what cannot be sent."""
 
 
 def _jitter(initial: float, longest: float) -> Wait:
@@ -80,6 +96,10 @@ class RetryPolicy:
     transport: Backoff | None = None
     """For `TransportError`."""
 
+    not_sent: Backoff | None = None
+    """For a `TransportError` of what surely did not reach Lambda (`Delivery.NOT_SENT`): no
+    credentials just now, connection refused, no such host; by default as `transport`."""
+
     function: Backoff | None = None
     """For `FunctionError`. The function has run: set this only if running it again is right."""
 
@@ -94,10 +114,10 @@ class RetryPolicy:
     """The longest wait that the service may ask for, in seconds; a longer one is cut to this."""
 
     def __post_init__(self) -> None:
-        for kind in FailureKind:
-            backoff = self.backoff(kind)
+        for name in (*FailureKind, "not_sent"):
+            backoff = getattr(self, name)
             if not (backoff is None or isinstance(backoff, Backoff)):
-                raise ConfigurationError(f"{kind}={backoff!r} must be a Backoff or None")
+                raise ConfigurationError(f"{name}={backoff!r} must be a Backoff or None")
         if not (self.budget is None or isinstance(self.budget, RetryBudget)):
             raise ConfigurationError(f"budget={self.budget!r} must be a RetryBudget or None")
         longest = self.max_retry_after
@@ -106,9 +126,15 @@ class RetryPolicy:
                 f"max_retry_after={self.max_retry_after!r} must be a positive number of seconds"
             )
 
-    def backoff(self, kind: FailureKind) -> Backoff | None:
-        """Return the backoff for a kind of failure."""
-        backoff: Backoff | None = getattr(self, kind)
+    def backoff(self, verdict: Verdict) -> Backoff | None:
+        """Return the backoff for a failed attempt, if it has one."""
+        if (
+            verdict.kind is FailureKind.TRANSPORT
+            and verdict.delivery is Delivery.NOT_SENT
+            and self.not_sent is not None
+        ):
+            return self.not_sent
+        backoff: Backoff | None = getattr(self, verdict.kind)
         return backoff
 
     @classmethod
@@ -132,14 +158,19 @@ class RetryPolicy:
 
     @classmethod
     def batch(cls) -> Self:
-        """For bulk runs: throttles are waited out for ever, all else has five attempts or more.
+        """For bulk runs: throttles are waited out for ever, outages for five minutes.
 
         A throttled item gives back its permit and waits for up to 5 s at a time, for as long as
-        the run lives or until its own `timeout`.
+        the run lives or until its own `timeout`. What surely did not reach Lambda is tried again
+        for five minutes, with everything else held back meanwhile. All else has five attempts (ten
+        where the function is not ready), with random waits of at most 0.2, 0.4, 0.8 and 1.6 s.
         """
         return cls(
             throttled=Backoff(wait=_jitter(0.05, 5), stop=stop_never),
             not_ready=Backoff(wait=_jitter(1, 20), stop=stop_after_attempt(10)),
             service=Backoff(wait=_jitter(0.2, 20), stop=stop_after_attempt(5)),
             transport=Backoff(wait=_jitter(0.2, 20), stop=stop_after_attempt(5)),
+            not_sent=Backoff(
+                wait=_jitter(0.05, 5), stop=stop_after_delay(LONGEST_OUTAGE), holds_back=True
+            ),
         )

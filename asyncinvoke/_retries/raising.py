@@ -1,9 +1,11 @@
 """From a failed attempt and its verdict to the error that a caller sees."""
 
+from typing import Any
+
 from asyncinvoke._model.error_body import parse_error_body
 from asyncinvoke._model.failure import Failure, FailureKind
 from asyncinvoke._model.response import Response
-from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._request.target import Target
 from asyncinvoke._retries.classify import Verdict
 from asyncinvoke.errors import (
     FunctionError,
@@ -32,36 +34,30 @@ _PLAIN: dict[FailureKind, type[InvocationError]] = {
 }
 
 
-def error_for(failure: Failure, verdict: Verdict, parameters: InvokeParameters) -> InvocationError:
+def error_for(failure: Failure, verdict: Verdict, target: Target) -> InvocationError:
     """Build the error for an attempt that got an error, or no answer."""
+    facts: dict[str, Any] = {
+        "function_name": target.function_name,
+        "qualifier": target.qualifier,
+        "request_id": failure.request_id,
+        "status_code": failure.status_code,
+        "code": failure.code if failure.fault is None else failure.fault.value,
+        "delivery": verdict.delivery,
+        "retry_after": verdict.retry_after,
+    }
     error: InvocationError
     if verdict.reason is not None and verdict.scope is not None:
         error = ThrottledError(
-            _message(failure),
-            reason=verdict.reason,
-            scope=verdict.scope,
-            function_name=parameters.target.function_name,
-            delivery=verdict.delivery,
+            _message(failure), reason=verdict.reason, scope=verdict.scope, **facts
         )
     else:
-        error = _PLAIN[verdict.kind](
-            _message(failure),
-            function_name=parameters.target.function_name,
-            delivery=verdict.delivery,
-        )
-    error.qualifier = parameters.target.qualifier
-    error.request_id = failure.request_id
-    error.status_code = failure.status_code
-    error.code = failure.code if failure.fault is None else failure.fault.value
-    error.retry_after = verdict.retry_after
+        error = _PLAIN[verdict.kind](_message(failure), **facts)
     if failure.code not in _UNQUOTED:
         error.__cause__ = failure.cause
     return error
 
 
-def function_error_for(
-    response: Response, verdict: Verdict, parameters: InvokeParameters
-) -> FunctionError:
+def function_error_for(response: Response, verdict: Verdict, target: Target) -> FunctionError:
     """Build the error for a function that ran and failed."""
     body = parse_error_body(response.payload)
     return FunctionError(
@@ -71,8 +67,8 @@ def function_error_for(
         error_message=body.error_message,
         stack_trace=body.stack_trace,
         response=response,
-        function_name=parameters.target.function_name,
-        qualifier=parameters.target.qualifier,
+        function_name=target.function_name,
+        qualifier=target.qualifier,
         delivery=verdict.delivery,
         request_id=response.request_id,
         status_code=response.status_code,

@@ -9,7 +9,6 @@ from aiobotocore.session import AioSession
 from botocore import UNSIGNED
 
 from asyncinvoke import ConfigurationError, Invoker
-from asyncinvoke._engine.attempt import InvokeAttempt
 from asyncinvoke._transport.choose import choose_transport
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.direct import DirectTransport
@@ -42,9 +41,9 @@ async def test_the_installed_aiobotocore_has_every_private_name_that_direct_reli
         expected = AiohttpSender if "aiohttp" in repr(http_session).lower() else SessionSender
         assert isinstance(transport._sender, expected)
     async with FaultEndpoint() as endpoint, Invoker(endpoint_url=endpoint.url) as invoker:
-        assert invoker._executor is not None
-        sender = invoker._executor._attempt._transport._sender  # type: ignore[attr-defined]
-        assert isinstance(sender, expected)
+        assert invoker._opened is not None
+        sends = invoker._opened.transport._transport.send.__self__  # type: ignore[attr-defined]
+        assert isinstance(sends._sender, expected)
 
 
 async def test_without_such_a_name_the_reference_transport_takes_over(
@@ -106,10 +105,9 @@ async def test_the_reference_transport_can_be_asked_for() -> None:
         FaultEndpoint() as endpoint,
         Invoker(endpoint_url=endpoint.url, transport="client") as invoker,
     ):
-        assert invoker._executor is not None
-        sends = invoker._executor._attempt
-        assert isinstance(sends, InvokeAttempt)
-        assert isinstance(sends._transport, ClientTransport)
+        assert invoker._opened is not None
+        sends = invoker._opened.transport._transport.send.__self__  # type: ignore[attr-defined]
+        assert isinstance(sends, ClientTransport)
     with pytest.raises(ConfigurationError, match="transport 'fast' must be"):
         Invoker(transport="fast")  # type: ignore[arg-type]
 

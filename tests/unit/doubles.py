@@ -1,24 +1,27 @@
 """Stand-ins for what the engine is given: a clock whose sleep takes no time, scripted answers."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 
-from asyncinvoke._engine.attempt import InvokeAttempt, Permits
-from asyncinvoke._engine.execute import Executor
-from asyncinvoke._engine.execution import Executions
-from asyncinvoke._engine.options import Call
+from asyncinvoke._engine.execution import Engine
+from asyncinvoke._engine.item import ItemWork
+from asyncinvoke._engine.options import Call, Calls, Defaults
+from asyncinvoke._engine.waits import Waits, guarded
 from asyncinvoke._limits.limit import FixedLimit
 from asyncinvoke._limits.limiter import Limiter
-from asyncinvoke._model.codec import decode_json
+from asyncinvoke._model.codec import decode_json, encode_json
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply, Response
-from asyncinvoke._request.parameters import InvokeParameters, checked
+from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._retries.policy import Backoff, RetryPolicy
 from asyncinvoke._statistics import Tally
+from asyncinvoke._transport.base import Stream
+from asyncinvoke.errors import InvocationError
 
 OK = Reply(status_code=200, payload=b'"done"', request_id="ok-1")
 FAILED = Reply(
@@ -94,48 +97,56 @@ class Script:
         answer = next(self._answers)
         return answer if isinstance(answer, Reply | Failure) else await answer()
 
+    async def open(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Stream | Failure:
+        raise NotImplementedError
+
 
 @dataclass(kw_only=True)
-class Engine:
-    """An executor over a script, with all that a test wants to look at."""
+class Machine:
+    """An engine over a script, with all that a test wants to look at."""
 
     script: Script
-    executor: Executor[Response]
+    engine: Engine
     limiter: Limiter
     tally: Tally
-    clock: FakeClock = field(default_factory=FakeClock)
+    waits: Waits
+    clock: FakeClock
+
+    async def execute(self, wanted: Call, payload: bytes) -> Response | InvocationError:
+        return await self.engine.execute(guarded(self.script, self.waits), wanted, payload)
 
 
-def engine(*answers: Answer, limit: int = 1, clock: FakeClock | None = None) -> Engine:
+def engine(*answers: Answer, limit: int = 1, clock: FakeClock | None = None) -> Machine:
     clock = FakeClock() if clock is None else clock
     script, limiter, tally = Script(answers), Limiter(FixedLimit(limit), clock=clock), Tally()
-    permits = Permits(limiter, clock, tally)
-    executions = Executions(clock=clock, tally=tally)
-    executor = Executor(InvokeAttempt(script, permits), permits, executions)
-    return Engine(script=script, executor=executor, limiter=limiter, tally=tally, clock=clock)
+    waits = Waits()
+    return Machine(
+        script=script,
+        engine=Engine(limiter, clock=clock, tally=tally, waits=waits),
+        limiter=limiter,
+        tally=tally,
+        waits=waits,
+        clock=clock,
+    )
 
 
-def call(
-    policy: RetryPolicy | None = None,
-    *,
-    timeout: float | None = None,
-    idempotent: bool = False,
-    raise_on_function_error: bool = True,
-    invocation_type: str = "RequestResponse",
-    durable_execution_name: str | None = None,
-) -> Call:
-    return Call(
-        parameters=checked(
-            "work",
-            qualifier="live",
-            invocation_type=invocation_type,
-            durable_execution_name=durable_execution_name,
-        ),
-        policy=RetryPolicy() if policy is None else policy,
-        decode=decode_json,
-        timeout=timeout,
-        idempotent=idempotent,
-        raise_on_function_error=raise_on_function_error,
+def call(policy: RetryPolicy | None = None, **options: Any) -> Call:
+    defaults = Defaults(decode=decode_json, retry=RetryPolicy())
+    return Calls(defaults).check("work", {"qualifier": "live", "retry": policy, **options})
+
+
+def item_work(machine: Machine, options: Any, *, key: Any = None) -> ItemWork:
+    """Return what works on the items of a map over the machine."""
+    return ItemWork(
+        machine.engine,
+        guarded(machine.script, machine.waits),
+        Calls(Defaults(decode=decode_json, retry=RetryPolicy())),
+        function_name="work",
+        options=options,
+        key=key,
+        encode=encode_json,
     )
 
 

@@ -23,12 +23,12 @@ def test_a_burst_covers_one_retry_at_least() -> None:
 
 
 def test_a_floor_per_second_lets_little_traffic_retry() -> None:
-    balance = Balance(RetryBudget(ratio=0, per_second=0.5, burst=1), now=0)
+    balance = Balance(RetryBudget(ratio=0, per_second=0.5, burst=1))
     assert [balance.spend(now=now) for now in (0, 1, 2, 3, 4)] == [True, False, True, False, True]
 
 
 def test_every_execution_earns_its_share() -> None:
-    balance = Balance(RetryBudget(ratio=0.25, per_second=0, burst=1), now=0)
+    balance = Balance(RetryBudget(ratio=0.25, per_second=0, burst=1))
     assert balance.spend(now=0)
     for _ in range(3):
         balance.earn()
@@ -44,7 +44,7 @@ EVENTS = st.lists(st.tuples(st.booleans(), st.floats(-1, 5)), max_size=60)
 def test_no_more_is_spent_than_was_earned(
     events: list[tuple[bool, float]], ratio: float, per_second: float, burst: float
 ) -> None:
-    balance = Balance(RetryBudget(ratio=ratio, per_second=per_second, burst=burst), now=0)
+    balance = Balance(RetryBudget(ratio=ratio, per_second=per_second, burst=burst))
     now = earned = spent = 0.0
     for is_execution, passed in events:
         now += max(0.0, passed)

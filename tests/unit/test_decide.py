@@ -1,5 +1,6 @@
 """Retries.decide: whether to try again, after how long, and why not."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,7 +30,7 @@ from asyncinvoke import (
 )
 from asyncinvoke._retries.budget import Balance
 from asyncinvoke._retries.classify import Verdict
-from asyncinvoke._retries.decide import Retries, RetryAfter
+from asyncinvoke._retries.decide import Retries
 
 from .doubles import every
 
@@ -54,12 +55,10 @@ def retries(
     policy: RetryPolicy,
     *,
     repeatable: bool = False,
-    deadline: float | None = None,
+    deadline: float = math.inf,
     balance: Balance | None = None,
 ) -> Retries:
-    return Retries(
-        policy, repeatable=repeatable, started=STARTED, deadline=deadline, balance=balance
-    )
+    return Retries(policy, repeatable=repeatable, deadline=deadline, balance=balance)
 
 
 def decisions(
@@ -68,11 +67,9 @@ def decisions(
     """Let time pass as the decisions say."""
     for each in verdicts:
         decision = decider.decide(each, ERROR, now=now)
-        if isinstance(decision, RetryAfter):
-            now += decision.delay
-            yield decision.delay
-        else:
-            yield decision
+        if isinstance(decision, float):
+            now += decision
+        yield decision
 
 
 @pytest.mark.parametrize("kind", FailureKind)
@@ -103,7 +100,7 @@ def test_a_kind_ends_after_its_own_attempts_in_any_mixture(
         if seen[kind] >= attempts:
             assert decision is GaveUp.ATTEMPTS
             break
-        assert decision == RetryAfter(delay=1)
+        assert decision == 1.0
 
 
 def test_two_executions_share_no_state() -> None:
@@ -117,16 +114,12 @@ def test_what_may_have_run_is_not_repeated_unless_repeating_is_harmless() -> Non
     policy = every(backoff())
     unknown = verdict(FailureKind.SERVICE, Delivery.UNKNOWN)
     assert retries(policy).decide(unknown, ERROR, now=STARTED) is GaveUp.DELIVERY_UNKNOWN
-    assert retries(policy, repeatable=True).decide(unknown, ERROR, now=STARTED) == RetryAfter(
-        delay=1
-    )
+    assert retries(policy, repeatable=True).decide(unknown, ERROR, now=STARTED) == 1
 
 
 def test_a_function_that_failed_is_repeated_if_the_policy_says_so() -> None:
     executed = verdict(FailureKind.FUNCTION, Delivery.EXECUTED)
-    assert retries(RetryPolicy(function=backoff())).decide(
-        executed, ERROR, now=STARTED
-    ) == RetryAfter(delay=1)
+    assert retries(RetryPolicy(function=backoff())).decide(executed, ERROR, now=STARTED) == 1
 
 
 @pytest.mark.parametrize(
@@ -134,7 +127,7 @@ def test_a_function_that_failed_is_repeated_if_the_policy_says_so() -> None:
 )
 def test_a_hint_is_a_floor_and_is_capped(hint: float | None, expected: float) -> None:
     decision = retries(every(backoff())).decide(verdict(retry_after=hint), ERROR, now=STARTED)
-    assert decision == RetryAfter(delay=expected)
+    assert decision == expected
 
 
 def test_the_cap_of_hints_does_not_cap_the_policys_own_wait() -> None:
@@ -165,8 +158,8 @@ def test_no_wait_is_below_its_hint_or_across_the_deadline(
         if isinstance(decision, GaveUp):
             assert decision is GaveUp.DEADLINE
             break
-        assert decision.delay >= min(hint or 0.0, policy.max_retry_after)
-        now += decision.delay
+        assert decision >= min(hint or 0.0, policy.max_retry_after)
+        now += decision
         assert now < deadline
 
 
@@ -174,7 +167,7 @@ def test_a_wait_that_ends_at_the_deadline_is_not_started() -> None:
     decider = retries(every(backoff()), deadline=STARTED + 1)
     assert decider.decide(verdict(), ERROR, now=STARTED) is GaveUp.DEADLINE
     decider = retries(every(backoff()), deadline=STARTED + 1.001)
-    assert decider.decide(verdict(), ERROR, now=STARTED) == RetryAfter(delay=1)
+    assert decider.decide(verdict(), ERROR, now=STARTED) == 1.0
 
 
 def test_the_first_reason_to_give_up_is_the_one_that_is_told() -> None:
@@ -192,7 +185,7 @@ def test_the_first_reason_to_give_up_is_the_one_that_is_told() -> None:
 
 
 def test_a_retry_that_the_budget_does_not_cover_is_not_made() -> None:
-    balance = Balance(RetryBudget(ratio=0, per_second=0, burst=2), now=STARTED)
+    balance = Balance(RetryBudget(ratio=0, per_second=0, burst=2))
     first = retries(every(backoff()), balance=balance)
     assert list(decisions(first, verdict())) == [1]
     second = retries(every(backoff()), balance=balance)
@@ -200,12 +193,12 @@ def test_a_retry_that_the_budget_does_not_cover_is_not_made() -> None:
 
 
 def test_a_retry_that_is_not_made_costs_nothing() -> None:
-    balance = Balance(RetryBudget(ratio=0, per_second=0, burst=1), now=STARTED)
+    balance = Balance(RetryBudget(ratio=0, per_second=0, burst=1))
     unknown = verdict(FailureKind.SERVICE, Delivery.UNKNOWN)
     for policy, deadline, each in [
-        (RetryPolicy(), None, verdict()),
-        (every(backoff()), None, unknown),
-        (every(backoff(stop=stop_after_attempt(1))), None, verdict()),
+        (RetryPolicy(), math.inf, verdict()),
+        (every(backoff()), math.inf, unknown),
+        (every(backoff(stop=stop_after_attempt(1))), math.inf, verdict()),
         (every(backoff()), STARTED, verdict()),
     ]:
         decider = retries(policy, deadline=deadline, balance=balance)
@@ -241,12 +234,39 @@ def test_stop_before_delay_sees_the_wait_that_would_follow_hint_included() -> No
     assert list(decisions(retries(policy), verdict(retry_after=11))) == [GaveUp.ATTEMPTS]
 
 
-def test_time_counts_from_the_start_of_the_execution_for_every_kind() -> None:
+def test_time_counts_from_the_first_failure_of_each_kind() -> None:
     policy = RetryPolicy(
-        throttled=backoff(wait_fixed(5)), not_ready=backoff(stop=stop_after_delay(5))
+        throttled=backoff(wait_fixed(5)), not_ready=backoff(stop=stop_after_delay(2))
     )
-    found = list(decisions(retries(policy), verdict(), verdict(FailureKind.NOT_READY)))
-    assert found == [5, GaveUp.ATTEMPTS]
+    not_ready = verdict(FailureKind.NOT_READY)
+    found = list(decisions(retries(policy), verdict(), not_ready, not_ready, not_ready))
+    assert found == [5, 1, 1, GaveUp.ATTEMPTS]
+
+
+def test_what_was_not_sent_has_a_backoff_and_a_count_of_its_own() -> None:
+    policy = RetryPolicy(
+        transport=backoff(stop=stop_after_attempt(1)),
+        not_sent=backoff(wait_fixed(2), stop_after_attempt(3)),
+    )
+    unsent = verdict(FailureKind.TRANSPORT, Delivery.NOT_SENT)
+    lost = verdict(FailureKind.TRANSPORT, Delivery.UNKNOWN)
+    decider = retries(policy, repeatable=True)
+    assert list(decisions(decider, unsent, unsent, lost)) == [2, 2, GaveUp.ATTEMPTS]
+    assert list(decisions(retries(policy), *[unsent] * 3)) == [2, 2, GaveUp.ATTEMPTS]
+
+
+def test_a_batch_waits_out_an_outage_of_five_minutes() -> None:
+    unsent = verdict(FailureKind.TRANSPORT, Delivery.NOT_SENT)
+    found = list(decisions(retries(RetryPolicy.batch()), *[unsent] * 3000))
+    waits = [wait for wait in found if isinstance(wait, float)]
+    assert found[len(waits)] is GaveUp.ATTEMPTS
+    assert 300 <= sum(waits) <= 305
+
+
+def test_a_wait_without_an_end_is_not_begun() -> None:
+    assert list(decisions(retries(every(backoff(lambda state: math.inf))), verdict())) == [
+        GaveUp.ATTEMPTS
+    ]
 
 
 def test_a_strategy_sees_the_error_and_the_count_of_its_kind() -> None:

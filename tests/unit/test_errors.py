@@ -149,14 +149,16 @@ def test_a_function_error_tells_its_type() -> None:
     ]:
         response = Response(status_code=200, payload=body, function_error="Unhandled")
         verdict = Verdict(kind=FailureKind.FUNCTION, delivery=Delivery.EXECUTED)
-        error = function_error_for(response, verdict, checked("resize"))
+        error = function_error_for(response, verdict, checked("resize").target)
         assert str(error).startswith(label)
         assert error.response is response
         assert error.delivery is Delivery.EXECUTED
 
 
 def built(failure: Failure) -> InvocationError:
-    return error_for(failure, classify(failure, now=0.0), checked("resize", qualifier="live"))
+    return error_for(
+        failure, classify(failure, now=0.0), checked("resize", qualifier="live").target
+    )
 
 
 @pytest.mark.parametrize(
@@ -169,10 +171,11 @@ def built(failure: Failure) -> InvocationError:
         (Failure(status_code=404, code="ResourceNotFoundException"), RejectedError),
         (Failure(status_code=500, code="ServiceException"), ServiceError),
         (Failure(fault=TransportFault.NOT_BUILT), RejectedError),
+        (Failure(fault=TransportFault.FILES), ThrottledError),
         *(
             (Failure(fault=fault), TransportError)
             for fault in TransportFault
-            if fault != TransportFault.NOT_BUILT
+            if fault not in (TransportFault.NOT_BUILT, TransportFault.FILES)
         ),
     ],
 )

@@ -30,7 +30,6 @@ from asyncinvoke import (
     ThrottleReason,
     TransportError,
 )
-from asyncinvoke._engine import attempt as attempt_module
 from asyncinvoke._engine import execution
 from asyncinvoke._engine.options import Call
 from asyncinvoke._limits.scopes import function_key
@@ -47,8 +46,8 @@ from .doubles import (
     REJECTED,
     SERVICE,
     THROTTLED,
-    Engine,
     FakeClock,
+    Machine,
     StuckClock,
     call,
     engine,
@@ -60,19 +59,19 @@ FOR_EVER = Backoff(wait=wait_fixed(2), stop=stop_never)
 SHORT = 0.02
 
 
-async def failed(machine: Engine, wanted: Call) -> InvocationError:
-    ended = await machine.executor.execute(wanted, b"{}")
+async def failed(machine: Machine, wanted: Call) -> InvocationError:
+    ended = await machine.execute(wanted, b"{}")
     assert isinstance(ended, InvocationError)
     return ended
 
 
-async def answered(machine: Engine, wanted: Call) -> Response:
-    ended = await machine.executor.execute(wanted, b"{}")
+async def answered(machine: Machine, wanted: Call) -> Response:
+    ended = await machine.execute(wanted, b"{}")
     assert isinstance(ended, Response)
     return ended
 
 
-def left_over(machine: Engine) -> tuple[int, int]:
+def left_over(machine: Machine) -> tuple[int, int]:
     return machine.limiter.in_flight, machine.limiter.waiting
 
 
@@ -102,8 +101,7 @@ async def test_an_invocation_that_succeeds_at_once_enters_neither_retries_nor_cl
     def never(*args: object, **options: object) -> None:
         raise AssertionError("entered on the happy path")
 
-    monkeypatch.setattr(attempt_module, "classify", never)
-    for name in ("classify", "Retries", "error_for", "function_error_for"):
+    for name in ("classify", "History"):
         monkeypatch.setattr(execution, name, never)
     monkeypatch.setattr("tenacity.RetryCallState.__init__", never)
     monkeypatch.setattr("tenacity.BaseRetrying.__init__", never)
@@ -117,7 +115,7 @@ async def test_the_guard_of_the_happy_path_fails_off_it(monkeypatch: pytest.Monk
 
     monkeypatch.setattr("tenacity.RetryCallState.__init__", entered)
     with pytest.raises(AssertionError, match="tenacity was entered"):
-        await engine(THROTTLED).executor.execute(call(RetryPolicy.standard()), b"")
+        await engine(THROTTLED).execute(call(RetryPolicy.standard()), b"")
 
 
 @pytest.mark.anyio
@@ -251,7 +249,7 @@ async def test_a_backing_off_execution_holds_no_permit() -> None:
     clock = StuckClock()
     machine = engine(THROTTLED, OK, limit=1, clock=clock)
     async with anyio.create_task_group() as group:
-        group.start_soon(machine.executor.execute, call(every(AGAIN)), b"")
+        group.start_soon(machine.execute, call(every(AGAIN)), b"")
         await clock.asleep.wait()
         assert left_over(machine) == (0, 0)
         with anyio.fail_after(5):
@@ -273,7 +271,7 @@ async def test_cancelling_in_an_attempt_gives_the_permit_back_and_is_not_a_retry
     begun = anyio.Event()
     machine = engine(hang(begun), OK)
     async with anyio.create_task_group() as group:
-        group.start_soon(machine.executor.execute, call(every(FOR_EVER), idempotent=True), b"")
+        group.start_soon(machine.execute, call(every(FOR_EVER), idempotent=True), b"")
         await begun.wait()
         assert left_over(machine) == (1, 0)
         group.cancel_scope.cancel()
@@ -286,7 +284,7 @@ async def test_cancelling_while_waiting_for_a_permit_sends_nothing() -> None:
     machine = engine(OK)
     await machine.limiter.acquire(function_key(call().parameters))
     async with anyio.create_task_group() as group:
-        group.start_soon(machine.executor.execute, call(every(FOR_EVER)), b"")
+        group.start_soon(machine.execute, call(every(FOR_EVER)), b"")
         await wait_all_tasks_blocked()
         assert left_over(machine) == (1, 1)
         group.cancel_scope.cancel()
@@ -299,7 +297,7 @@ async def test_cancelling_in_backoff_sends_nothing_more() -> None:
     clock = StuckClock()
     machine = engine(THROTTLED, OK, clock=clock)
     async with anyio.create_task_group() as group:
-        group.start_soon(machine.executor.execute, call(every(FOR_EVER)), b"")
+        group.start_soon(machine.execute, call(every(FOR_EVER)), b"")
         await clock.asleep.wait()
         group.cancel_scope.cancel()
     assert left_over(machine) == (0, 0)
@@ -311,7 +309,7 @@ async def test_a_scope_that_is_cancelled_already_ends_an_execution_with_a_deadli
     machine = engine(OK)
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await machine.executor.execute(call(every(FOR_EVER), timeout=60), b"")
+        await machine.execute(call(every(FOR_EVER), timeout=60), b"")
         pytest.fail("the cancellation was swallowed")
     assert left_over(machine) == (0, 0)
 
@@ -413,7 +411,7 @@ def test_attempts_equal_deliveries_for_any_answers(
         )
         for own in names:
             machine = engine(*(ANSWERS[name] for name in own), *[OK] * 9, limit=limit, clock=clock)
-            ended = await machine.executor.execute(call(policy, idempotent=idempotent), b"")
+            ended = await machine.execute(call(policy, idempotent=idempotent), b"")
             assert len(ended.attempts) == len(machine.script.sent) == machine.tally.attempts
             assert [a.number for a in ended.attempts] == [*range(1, len(ended.attempts) + 1)]
             for attempt, name in zip(ended.attempts, own, strict=False):

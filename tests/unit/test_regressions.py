@@ -24,21 +24,19 @@ from asyncinvoke import (
     Response,
     RetryPolicy,
 )
-from asyncinvoke._engine.map import ItemWork, open_run
-from asyncinvoke._engine.options import Options
-from asyncinvoke._model.codec import decode_json, encode_json
+from asyncinvoke._engine.item import ItemWork
+from asyncinvoke._engine.map import open_run
 from asyncinvoke._request.target import Target
 from asyncinvoke._retries.retry_after import parse_retry_after
 from asyncinvoke._transport.http_sessions import keepalive_socket
 from asyncinvoke._transport.session import _merge
 from asyncinvoke.testing import Answer, FaultEndpoint
 
-from .doubles import FAILED, OK, THROTTLED, Engine, StuckClock, call, engine, every
+from .doubles import FAILED, OK, THROTTLED, Machine, StuckClock, call, engine, every, item_work
 
 
-def work_of(machine: Engine, retry: RetryPolicy) -> ItemWork:
-    options = Options(function_name="work", retry=retry, decode=decode_json)
-    return ItemWork(machine.executor, options, key=None, encode=encode_json, clock=machine.clock)
+def work_of(machine: Machine, retry: RetryPolicy) -> ItemWork:
+    return item_work(machine, {"retry": retry})
 
 
 async def forever(index: int, item: object) -> Outcome:
@@ -188,7 +186,7 @@ async def test_an_empty_function_error_header_is_none(transport: Any) -> None:
 
 @pytest.mark.anyio
 async def test_the_response_of_a_function_error_tells_its_attempts() -> None:
-    ended = await engine(FAILED).executor.execute(call(), b"")
+    ended = await engine(FAILED).execute(call(), b"")
     assert isinstance(ended, FunctionError)
     assert ended.response.attempts == ended.attempts
 
@@ -199,7 +197,7 @@ async def test_a_retry_is_counted_when_it_is_started() -> None:
     machine = engine(THROTTLED, clock=clock)
     policy = every(Backoff(wait=wait_fixed(1), stop=stop_never))
     async with anyio.create_task_group() as group:
-        group.start_soon(machine.executor.execute, call(policy), b"")
+        group.start_soon(machine.execute, call(policy), b"")
         await clock.asleep.wait()
         assert (machine.tally.attempts, machine.tally.retries) == (1, 0)
         group.cancel_scope.cancel()
@@ -212,7 +210,7 @@ async def test_an_interrupted_attempt_keeps_the_failure_before_it_as_its_cause()
 
     machine = engine(THROTTLED, hang)
     policy = every(Backoff(wait=wait_fixed(0), stop=stop_never))
-    ended = await machine.executor.execute(call(policy, timeout=0.02), b"")
+    ended = await machine.execute(call(policy, timeout=0.02), b"")
     assert not isinstance(ended, Response)
     assert ended.__cause__ is not None
 

@@ -16,37 +16,34 @@ from tenacity import (
 )
 
 from asyncinvoke import Backoff, ConfigurationError, FailureKind, RetryPolicy
+from asyncinvoke._model.delivery import Delivery
+from asyncinvoke._retries.classify import Verdict
 
 BACKOFF = Backoff(wait=wait_fixed(1), stop=stop_after_attempt(2))
 OTHER = Backoff(wait=wait_fixed(2), stop=stop_never)
 
 
+def of(kind: FailureKind) -> Verdict:
+    return Verdict(kind=kind, delivery=Delivery.UNKNOWN)
+
+
 def test_a_policy_repeats_nothing_unless_it_is_told_to() -> None:
     for policy in (RetryPolicy(), RetryPolicy.never()):
-        assert [policy.backoff(kind) for kind in FailureKind] == [None] * len(FailureKind)
+        assert [policy.backoff(of(kind)) for kind in FailureKind] == [None] * len(FailureKind)
 
 
 def test_each_kind_has_the_backoff_of_its_name() -> None:
     for kind in FailureKind:
         policy = RetryPolicy(**{kind.value: BACKOFF})  # type: ignore[arg-type]
-        assert policy.backoff(kind) is BACKOFF
-        assert [k for k in FailureKind if policy.backoff(k) is not None] == [kind]
-
-
-def test_service_is_a_preset_on_the_class_and_a_backoff_on_a_policy() -> None:
-    preset = RetryPolicy.standard()
-    assert isinstance(preset, RetryPolicy)
-    assert isinstance(preset.service, Backoff)
-    assert RetryPolicy().service is None
-    assert RetryPolicy(service=BACKOFF).service is BACKOFF
-    assert RetryPolicy(service=None).service is None
+        assert policy.backoff(of(kind)) is BACKOFF
+        assert [k for k in FailureKind if policy.backoff(of(k)) is not None] == [kind]
 
 
 @pytest.mark.parametrize("preset", [RetryPolicy.standard(), RetryPolicy.batch()])
 def test_a_preset_repeats_all_but_what_the_function_or_the_service_refused(
     preset: RetryPolicy,
 ) -> None:
-    repeated = {kind for kind in FailureKind if preset.backoff(kind) is not None}
+    repeated = {kind for kind in FailureKind if preset.backoff(of(kind)) is not None}
     assert repeated == set(FailureKind) - {FailureKind.FUNCTION, FailureKind.REJECTED}
 
 
@@ -74,15 +71,14 @@ def test_a_policy_is_frozen_and_compares_by_its_values() -> None:
 def test_a_policy_shows_what_it_holds() -> None:
     shown = repr(RetryPolicy(service=BACKOFF))
     assert shown.startswith("RetryPolicy(throttled=None, not_ready=None, service=Backoff(")
-    assert "_preset" not in repr(RetryPolicy())
 
 
 @pytest.mark.parametrize("preset", [RetryPolicy.standard(), RetryPolicy.batch(), RetryPolicy()])
 def test_a_policy_is_pickled_and_copied_whole(preset: RetryPolicy) -> None:
     for copied in (pickle.loads(pickle.dumps(preset)), copy.deepcopy(preset)):
         assert type(copied) is RetryPolicy
-        assert [copied.backoff(kind) is None for kind in FailureKind] == [
-            preset.backoff(kind) is None for kind in FailureKind
+        assert [copied.backoff(of(kind)) is None for kind in FailureKind] == [
+            preset.backoff(of(kind)) is None for kind in FailureKind
         ]
     assert copy.copy(preset) == preset
 

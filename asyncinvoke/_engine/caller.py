@@ -1,0 +1,192 @@
+"""From a caller's options and payload to an execution, a stream or a map of an open invoker."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any, TypeVar, cast
+
+import anyio
+
+from asyncinvoke._engine.execution import Engine
+from asyncinvoke._engine.item import ItemWork
+from asyncinvoke._engine.map import MapRun, open_run
+from asyncinvoke._engine.options import (
+    Call,
+    Calls,
+    EventOptions,
+    InvokeOptions,
+    MapOptions,
+    StreamOptions,
+    refuse_unknown,
+)
+from asyncinvoke._engine.stream import ResponseStream, open_stream
+from asyncinvoke._engine.waits import EngineTransport
+from asyncinvoke._model.codec import Decode, Encode
+from asyncinvoke._model.response import Response
+from asyncinvoke._request.payload import encode_payload
+from asyncinvoke._request.request import InvocationType
+from asyncinvoke._retries.policy import RetryPolicy
+from asyncinvoke.errors import AsyncInvokeError
+
+LAST_WORDS = 5.0
+"""For how many seconds, at most, the end of an invoker waits for the calls that it has ended."""
+
+_T = TypeVar("_T")
+
+
+class Opened:
+    """What an invoker has while its block runs."""
+
+    __slots__ = ("_home", "_stack", "_this_loop", "engine", "transport")
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        transport: EngineTransport,
+        this_loop: Callable[[], object],
+        stack: AsyncExitStack,
+    ) -> None:
+        self.engine = engine
+        self.transport = transport
+        self._this_loop = this_loop
+        self._home = this_loop()
+        self._stack = stack
+
+    def is_here(self) -> bool:
+        """Whether this is the event loop that it was opened in."""
+        try:
+            return self._this_loop() is self._home
+        except RuntimeError:  # no loop, or one of another kind
+            return False
+
+    async def close(self) -> None:
+        """End whatever is under way, wait until it has, and close what was opened.
+
+        Shielded from cancellation, which must not leave a connection behind, and bounded.
+        """
+        self.engine.waits.close()
+        self.engine.limiter.close()
+        with anyio.CancelScope(shield=True):
+            try:
+                with anyio.move_on_after(LAST_WORDS):
+                    await self.transport.aclose()
+                    await self.engine.drained()
+            finally:
+                await self._stack.aclose()
+
+
+class Caller:
+    """Prepares the calls of an invoker, or of a function of it with codecs of its own.
+
+    Args:
+        running: Returns what the invoker has open, or raises `ConfigurationError`.
+        calls: Checks options.
+        encode: Turns a payload into bytes.
+    """
+
+    def __init__(self, running: Callable[[], Opened], calls: Calls, encode: Encode) -> None:
+        self._running = running
+        self._calls = calls
+        self._encode = encode
+
+    def with_codecs(self, encode: Encode | None, decode: Decode | None) -> "Caller":
+        """Return a caller whose payloads are written and read by other codecs."""
+        calls = self._calls if decode is None else self._calls.with_decode(decode)
+        return Caller(self._running, calls, self._encode if encode is None else encode)
+
+    def check(self, function_name: str, options: Mapping[str, Any]) -> None:
+        """Check a function's name and options.
+
+        Raises:
+            InvalidRequestError: One of them breaks a rule.
+        """
+        self._calls.check(function_name, options)
+
+    def execution(
+        self, function_name: str, payload: object, options: Mapping[str, Any]
+    ) -> Coroutine[Any, Any, Response[Any] | AsyncInvokeError]:
+        """Return the execution of a call. What refuses it is returned as well, not raised."""
+        try:
+            opened = self._running()
+            call, body = self._prepare(function_name, payload, options)
+        except AsyncInvokeError as error:
+            # Its traceback leads to the payload; its message does not.
+            return _refused(error.with_traceback(None))
+        return opened.engine.execute(opened.transport, call, body)
+
+    def typed(
+        self,
+        invocation_type: InvocationType,
+        function_name: str,
+        payload: object,
+        options: EventOptions,
+        defaults: InvokeOptions | None = None,
+    ) -> Coroutine[Any, Any, Response[Any] | AsyncInvokeError]:
+        """Return the execution of an event or a dry run, with those defaults that it has."""
+        known = EventOptions.__optional_keys__
+        shared = {name: value for name, value in (defaults or {}).items() if name in known}
+        merged = {**shared, **options, "invocation_type": invocation_type}
+        try:
+            refuse_unknown(options, EventOptions)
+        except AsyncInvokeError as error:
+            return _refused(error.with_traceback(None))
+        return self.execution(function_name, payload, merged)
+
+    def stream(
+        self, function_name: str, payload: object, options: StreamOptions
+    ) -> AbstractAsyncContextManager[ResponseStream]:
+        """Return the stream of a call, to be entered."""
+        opened = self._running()
+        refuse_unknown(options, StreamOptions)
+        call, body = self._prepare(function_name, payload, options)
+        return open_stream(opened.engine, opened.transport, call, body)
+
+    def map(
+        self, function_name: str, payloads: object, options: MapOptions
+    ) -> AbstractAsyncContextManager[MapRun]:
+        """Return a map over payloads, to be entered."""
+        opened = self._running()
+        refuse_unknown(options, MapOptions)
+        shared: dict[str, Any] = dict(options)
+        concurrency = shared.pop("concurrency", None)
+        ordered, key = shared.pop("ordered", False), shared.pop("key", None)
+        if shared.get("retry") is None:
+            shared["retry"] = RetryPolicy.batch()
+        work = ItemWork(
+            opened.engine,
+            opened.transport,
+            self._calls,
+            function_name=function_name,
+            options=cast("InvokeOptions", shared),
+            key=key,
+            encode=self._encode,
+        )
+        return open_run(
+            payloads,
+            work,
+            concurrency=opened.engine.limiter.limit if concurrency is None else concurrency,
+            ordered=ordered,
+        )
+
+    def _prepare(
+        self, function_name: str, payload: object, options: Mapping[str, Any]
+    ) -> tuple[Call, bytes]:
+        call = self._calls.get(function_name, options)
+        return call, encode_payload(
+            payload, encode=self._encode, invocation_type=call.parameters.invocation_type
+        )
+
+
+async def _refused(error: AsyncInvokeError) -> AsyncInvokeError:
+    return error
+
+
+def unwrapped(ended: _T | AsyncInvokeError) -> _T:
+    """Return what an execution came to, or raise it."""
+    if not isinstance(ended, AsyncInvokeError):
+        return ended
+    try:
+        raise ended
+    finally:
+        # Or the error, its traceback and this frame would keep each other alive.
+        del ended

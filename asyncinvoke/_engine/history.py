@@ -1,0 +1,237 @@
+"""The history of an execution whose first attempt failed, and what its failures come to."""
+
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+from asyncinvoke._engine.options import Call
+from asyncinvoke._limits.limiter import LimiterClosedError, PermitTimeoutError
+from asyncinvoke._model.delivery import Delivery, Phase
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._model.response import Attempt, Reply, Response
+from asyncinvoke._retries.classify import Verdict
+from asyncinvoke._retries.decide import Retries
+from asyncinvoke._retries.raising import error_for, function_error_for
+from asyncinvoke.errors import (
+    DeadlineExceededError,
+    FunctionError,
+    GaveUp,
+    InvocationError,
+    TransportError,
+)
+
+KEPT_ATTEMPTS = 32
+"""How many of the first attempts, and how many of the last, are kept of an execution with many."""
+
+_CLOSED = "the invoker's block was left"
+
+_WAITED_FOR = {
+    Phase.NOT_BEGUN: "the attempt to begin",
+    Phase.CREDENTIALS: "credentials",
+    Phase.CONNECTING: "a connection",
+    Phase.CONNECTED: "the request to be written",
+    Phase.WRITTEN_IN_PART: "the request to be written",
+}
+"""What a timeout interrupted, by how far the attempt had come; later it was the answer."""
+
+_ENDS = {TransportFault.INTERRUPTED: GaveUp.DEADLINE, TransportFault.CLOSED: GaveUp.CLOSED}
+"""Faults that end the execution, whatever its policy says."""
+
+
+class History:
+    """The attempts of one execution, and the decision after each that failed.
+
+    No clock and no I/O: whoever makes the attempts says when they began and how long they took. All
+    times but `started` are on one clock that never goes back.
+
+    Args:
+        call: What is executed.
+        began: When the execution began.
+        deadline: When it must have ended; `math.inf` for never.
+    """
+
+    __slots__ = (
+        "_began",
+        "_call",
+        "_first",
+        "_furthest",
+        "_last",
+        "_last_error",
+        "_number",
+        "_retries",
+        "deadline",
+    )
+
+    def __init__(self, call: Call, *, began: float, deadline: float) -> None:
+        self._call = call
+        self._began = began
+        self.deadline = deadline
+        self._first: list[Attempt] = []
+        self._last: deque[Attempt] = deque(maxlen=KEPT_ATTEMPTS)
+        self._number = 0
+        self._furthest = Delivery.NOT_SENT
+        self._last_error: InvocationError | None = None
+        self._retries: Retries | None = None
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The attempts that are over; of very many, the first and the last."""
+        omitted = self._number - len(self._first) - len(self._last)
+        if not omitted:
+            return (*self._first, *self._last)
+        oldest, *rest = self._last
+        return (*self._first, replace(oldest, omitted=omitted), *rest)
+
+    def responded(
+        self, reply: Reply, *, started: float, elapsed: float, waited: float
+    ) -> Response[Any]:
+        """End with a reply."""
+        self._keep(
+            status_code=reply.status_code,
+            request_id=reply.request_id,
+            started=started,
+            elapsed=elapsed,
+            waited=waited,
+        )
+        return response(self._call, reply, self.attempts)
+
+    def failed(
+        self,
+        answer: Failure | Reply,
+        verdict: Verdict,
+        *,
+        started: float,
+        elapsed: float,
+        waited: float,
+        now: float,
+        final: bool = False,
+    ) -> float | Response[Any] | InvocationError:
+        """Keep an attempt that failed.
+
+        Args:
+            answer: What came of it; a reply is one with a function error.
+            verdict: What that means.
+            started: When it began, in seconds since the epoch.
+            elapsed: How long it took, in seconds.
+            waited: How long it had waited for its permit, in seconds.
+            now: The time.
+            final: Whether another attempt is out of the question: part of the answer was handed out.
+
+        Returns:
+            How many seconds to wait before the next attempt, or what the execution came to.
+        """
+        error = self._error(answer, verdict)
+        decision: float | GaveUp
+        fault = answer.fault if isinstance(answer, Failure) else None
+        if fault in _ENDS:
+            decision = _ENDS[fault]
+        elif final:
+            decision = GaveUp.NOT_RETRYABLE
+        else:
+            decision = self._decide(verdict, error, now)
+        delay = None if isinstance(decision, GaveUp) else decision
+        self._keep(
+            kind=verdict.kind,
+            delivery=verdict.delivery,
+            status_code=error.status_code,
+            code=error.code,
+            reason=verdict.reason,
+            request_id=error.request_id,
+            started=started,
+            elapsed=elapsed,
+            waited=waited,
+            delay=delay,
+        )
+        if not isinstance(decision, GaveUp):
+            self._last_error = error
+            return decision
+        if isinstance(answer, Reply) and isinstance(error, FunctionError):
+            error.response = response(self._call, answer, self.attempts)
+            if not self._call.raise_on_function_error:
+                return error.response
+        return self._end(error, decision, now)
+
+    def without_permit(
+        self, refused: PermitTimeoutError | LimiterClosedError, *, now: float
+    ) -> InvocationError:
+        """Return the error for a timeout, or an end of the invoker, between two attempts."""
+        if isinstance(refused, LimiterClosedError):
+            facts: dict[str, Any] = {
+                "code": TransportFault.CLOSED.value,
+                "delivery": Delivery.NOT_SENT,
+            }
+            return self._end(TransportError(_CLOSED, **facts, **self._whom()), GaveUp.CLOSED, now)
+        waiting_for = "a permit" + (f": {refused.limited}" if refused.limited else "")
+        error = DeadlineExceededError(
+            self._timed_out(waiting_for), delivery=Delivery.NOT_SENT, **self._whom()
+        )
+        return self._end(error, GaveUp.DEADLINE, now)
+
+    def _decide(self, verdict: Verdict, error: InvocationError, now: float) -> float | GaveUp:
+        if self._retries is None:
+            self._retries = Retries(
+                self._call.policy,
+                repeatable=self._call.repeatable,
+                deadline=self.deadline,
+                balance=self._call.balance,
+            )
+        try:
+            return self._retries.decide(verdict, error, now=now)
+        except Exception as broken:
+            # The caller's own policy raised; what it was asked about must not get lost.
+            broken.add_note(f"asyncinvoke: the retry policy raised this, asked about: {error}")
+            raise
+
+    def _error(self, answer: Failure | Reply, verdict: Verdict) -> InvocationError:
+        if isinstance(answer, Reply):
+            return function_error_for(
+                response(self._call, answer, ()), verdict, self._call.parameters.target
+            )
+        facts = {"code": answer.fault, "delivery": verdict.delivery, **self._whom()}
+        if answer.fault is TransportFault.INTERRUPTED:
+            return DeadlineExceededError(
+                self._timed_out(_WAITED_FOR.get(answer.phase, "the answer")), **facts
+            )
+        if answer.fault is TransportFault.CLOSED:
+            return TransportError(_CLOSED, **facts)
+        return error_for(answer, verdict, self._call.parameters.target)
+
+    def _end(self, error: InvocationError, gave_up: GaveUp, now: float) -> InvocationError:
+        if gave_up in (GaveUp.DEADLINE, GaveUp.CLOSED) and self._last_error is not None:
+            error.__cause__ = self._last_error
+            error.retry_after = self._last_error.retry_after
+        return error._complete(  # noqa: SLF001  # the one place that ends an execution
+            attempts=self.attempts,
+            delivery=self._furthest,
+            elapsed=now - self._began,
+            gave_up=gave_up,
+        )
+
+    def _keep(self, *, delivery: Delivery | None = None, **facts: Any) -> None:
+        self._number += 1
+        if delivery is not None:
+            self._furthest = Delivery.of_all((self._furthest, delivery))
+        kept = self._first if len(self._first) < KEPT_ATTEMPTS else self._last
+        kept.append(Attempt(number=self._number, delivery=delivery, **facts))
+
+    def _timed_out(self, waiting_for: str) -> str:
+        return f"timeout of {self._call.timeout:g} s passed while waiting for {waiting_for}"
+
+    def _whom(self) -> dict[str, Any]:
+        target = self._call.parameters.target
+        return {"function_name": target.function_name, "qualifier": target.qualifier}
+
+
+def response(call: Call, reply: Reply, attempts: tuple[Attempt, ...]) -> Response[Any]:
+    """Return a reply to the caller, with the attempts that it took."""
+    return Response(
+        status_code=reply.status_code,
+        payload=reply.payload,
+        executed_version=reply.executed_version,
+        function_error=reply.function_error,
+        log_result=reply.log_result,
+        request_id=reply.request_id,
+        durable_execution_arn=reply.durable_execution_arn,
+        attempts=attempts,
+        decode=call.decode,
+    )

@@ -1,0 +1,110 @@
+"""What waits inside an invoker, and how its end reaches it."""
+
+import time
+from types import TracebackType
+from typing import Protocol, cast
+
+import anyio
+
+from asyncinvoke._model.delivery import Progress
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._model.response import Reply
+from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._transport.base import Stream, WholeTransport
+
+
+class Waits:
+    """The cancel scopes of whatever waits now, so that closing an invoker can end them all."""
+
+    __slots__ = ("_scopes", "is_closed")
+
+    def __init__(self) -> None:
+        self.is_closed = False
+        self._scopes: set[anyio.CancelScope] = set()
+
+    def scope(self, deadline: float) -> "Wait":
+        """Return a block to wait in, until a deadline on `time.monotonic()` or the end."""
+        return Wait(self._scopes, deadline, is_closed=self.is_closed)
+
+    def close(self) -> None:
+        """End whatever waits, and whatever will."""
+        self.is_closed = True
+        for scope in list(self._scopes):
+            scope.cancel()
+
+
+class Wait:
+    """A block that a deadline, or the end of its invoker, ends without an error."""
+
+    __slots__ = ("_scope", "_scopes")
+
+    def __init__(self, scopes: set[anyio.CancelScope], deadline: float, *, is_closed: bool) -> None:
+        self._scopes = scopes
+        self._scope = anyio.move_on_after(deadline - time.monotonic())
+        if is_closed:
+            self._scope.cancel()
+
+    def __enter__(self) -> None:
+        self._scope.__enter__()
+        self._scopes.add(self._scope)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        self._scopes.discard(self._scope)
+        return bool(self._scope.__exit__(exc_type, exc, traceback))
+
+
+class EngineTransport(WholeTransport, Protocol):
+    """A transport as the engine needs it: it keeps deadlines, and can be closed."""
+
+    async def aclose(self) -> None:
+        """End what is under way, as `TransportFault.CLOSED`, and close all connections."""
+        ...
+
+
+class GuardedTransport:
+    """Gives a transport that only knows cancellation the deadline and the end of its invoker.
+
+    A transport with `keeps_deadline` set does both by itself, for less.
+    """
+
+    def __init__(self, transport: WholeTransport, waits: Waits) -> None:
+        self._transport = transport
+        self._waits = waits
+
+    async def send(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Reply | Failure:
+        """Send once, until the deadline or the end."""
+        with self._waits.scope(progress.deadline):
+            return await self._transport.send(parameters, payload, progress)
+        return self._interrupted(progress)
+
+    async def open(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Stream | Failure:
+        """Open a stream once, until the deadline or the end."""
+        with self._waits.scope(progress.deadline):
+            return await self._transport.open(parameters, payload, progress)
+        return self._interrupted(progress)
+
+    async def aclose(self) -> None:
+        """Close the transport, if it can be."""
+        close = getattr(self._transport, "aclose", None)
+        if close is not None:
+            await close()
+
+    def _interrupted(self, progress: Progress) -> Failure:
+        fault = TransportFault.CLOSED if self._waits.is_closed else TransportFault.INTERRUPTED
+        return Failure(fault=fault, phase=progress.phase)
+
+
+def guarded(transport: WholeTransport, waits: Waits) -> EngineTransport:
+    """Return a transport that keeps deadlines: itself, if it does."""
+    if getattr(transport, "keeps_deadline", False):
+        return cast("EngineTransport", transport)
+    return GuardedTransport(transport, waits)
