@@ -2,10 +2,8 @@
 
 import contextlib
 import functools
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextvars import ContextVar
-from types import MethodType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -21,27 +19,18 @@ from aiobotocore.httpxsession import HttpxSession
 from aiobotocore.session import AioSession
 from aiobotocore.signers import AioRequestSigner
 from aiobotocore.stub import AioStubber
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
-from botocore.credentials import Credentials
 from botocore.endpoint import Endpoint
 
 from asyncinvoke import Invoker
-from asyncinvoke._model.delivery import Progress
-from asyncinvoke._request.parameters import checked
 from asyncinvoke._transport import direct
-from asyncinvoke._transport.direct import DirectTransport
 from asyncinvoke._transport.interception import Interception, sdk_function
-from asyncinvoke.testing import FaultEndpoint, ReceivedRequest
 
 pytestmark = pytest.mark.anyio
 
 SESSION = AioSession()
 REGION = "eu-west-1"
 NOWHERE = "http://127.0.0.1:1"
-
-customer: ContextVar[str | None] = ContextVar("customer", default=None)
 
 Install = Callable[[Any], contextlib.AbstractContextManager[object]]
 """Puts somebody between a caller and a client for as long as the block lasts."""
@@ -87,13 +76,14 @@ async def test_nobody_stands_in_the_way_of_a_client_as_the_sdk_makes_it() -> Non
             assert Interception(client).found() is None
 
 
-async def test_nor_of_the_client_that_an_invoker_opens(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_nor_of_the_client_that_an_invoker_opens(monkeypatch: pytest.MonkeyPatch) -> None:
     clients: list[Any] = []
-    monkeypatch.setattr(
-        direct, "Interception", lambda client: clients.append(client) or Interception(client)
-    )
+
+    def kept(client: Any) -> Interception:
+        clients.append(client)
+        return Interception(client)
+
+    monkeypatch.setattr(direct, "Interception", kept)
     async with Invoker(endpoint_url=NOWHERE):
         (client,) = clients
         assert Interception(client).found() is None
@@ -148,7 +138,7 @@ def by_a_decorator_of_the_sdk(kind: type, name: str) -> Install:
     """Plain, of the SDK's own module; what is inside it is not."""
     original = getattr(kind, name)
 
-    @aiobotocore.context.with_current_context()
+    @aiobotocore.context.with_current_context()  # type: ignore[untyped-decorator]
     async def inside(self: Any, *args: Any, **kwargs: Any) -> Any:
         return await original(self, *args, **kwargs)
 
@@ -212,10 +202,10 @@ async def test_each_step_of_a_call_is_watched_on_its_class_and_on_its_object(
         assert interception.found() is None
         # Twice, as an object has one attribute more only the first time.
         for _ in range(2):
-            with mock.patch.object(place, name, lambda *args, **kwargs: None):
+            with mock.patch.object(place, name, listener):
                 found = interception.found()
                 assert found is not None
-                assert found.startswith(f"{HERE}.test_each_step_of_a_call_is_watched")
+                assert found.startswith(f"{HERE}.listener stands before ")
                 assert found.endswith(f".{name}")
             assert interception.found() is None
 
@@ -328,18 +318,17 @@ async def test_attributes_that_stand_before_nothing_do_no_harm() -> None:
 async def test_nothing_is_looked_at_again_while_nothing_has_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    looks: list[None] = []
-    look = Interception._look
-    monkeypatch.setattr(Interception, "_look", lambda self: (looks.append(None), look(self))[1])
+    look = mock.Mock(wraps=Interception._look)
+    monkeypatch.setattr(Interception, "_look", lambda self: look(self))
     async with opened() as client:
         interception = Interception(client)
         for _ in range(5):
             assert interception.found() is None
-        assert len(looks) == 1
+        assert look.call_count == 1
         client.meta.events.register("before-call.s3.GetObject", listener)
         for _ in range(5):
             assert interception.found() is None
-        assert len(looks) == 2
+        assert look.call_count == 2
 
 
 # Listeners.
