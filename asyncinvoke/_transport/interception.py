@@ -54,7 +54,7 @@ _STUBS = frozenset({"botocore.stub", "aiobotocore.stub"})
 
 # How to do without somebody whom many have and few have asked for.
 _ADVICE = {
-    "sentry_sdk": " (not with sentry_sdk.init(disabled_integrations=[Boto3Integration()]))",
+    "sentry_sdk": "; sentry_sdk.init(disabled_integrations=[Boto3Integration()]) keeps it away",
 }
 
 
@@ -140,7 +140,7 @@ class Interception:
             ("HTTP session", self._endpoint.http_session, self._session),
         ):
             if there is not expected:
-                return f"{_who(there)} is in place of the client's first {part}"
+                return _line(there, f"is in place of the client's first {part}")
         return None
 
     def _find_wrapper(self) -> str | None:
@@ -152,7 +152,7 @@ class Interception:
             value = self._attributes[owner].get(name, value)
             link = _foreign_link(value)
             if link is not None:
-                return f"{_who(link)} stands before {holder.__name__}.{name}"
+                return _line(link, f"stands before {holder.__name__}.{name}")
         return None
 
 
@@ -198,7 +198,7 @@ def _find_listener(emitter: Any) -> str | None:
             plain = type(handler) in (FunctionType, MethodType)
             link = _foreign_link(handler if plain else _defined(type(handler), "__call__")[1])
             if link is not None:
-                return f"{_who(link if plain else handler)} listens to {event}"
+                return _line(link if plain else handler, f"listens to {event}")
     return None
 
 
@@ -230,8 +230,8 @@ def _below(value: Any) -> FunctionType | None:
     return None
 
 
-def _who(value: Any) -> str:
-    """Return module and name as they are, not as wrapt or `functools.wraps` pass them on."""
+def _line(value: Any, what: str) -> str:
+    """Say who does it, by module and name as they are, not as wrapt and `wraps` pass them on."""
     wrapper = getattr(value, "_self_wrapper", None)  # wrapt's, which alone is not handed through
     if type(wrapper) in (FunctionType, MethodType):
         value = wrapper
@@ -242,7 +242,7 @@ def _who(value: Any) -> str:
         name = f"{module}.{value.__code__.co_qualname}"
     else:
         name = _name(type(value))
-    return name + _ADVICE.get(name.partition(".")[0], "")
+    return f"{name} {what}{_ADVICE.get(name.partition('.')[0], '')}"
 
 
 def _name(kind: type) -> str:
