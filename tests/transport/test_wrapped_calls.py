@@ -246,27 +246,57 @@ async def test_nothing_is_kept_of_somebody_who_came_while_a_template_was_made(
     assert len(requests_by_the_sdk) == 5  # two templates, of which one was thrown away
 
 
+def stubbed() -> dict[str, Any]:
+    """Return an answer for a stub."""
+    return {"StatusCode": 200, "Payload": Body(), "ResponseMetadata": {"RequestId": "1"}}
+
+
+class Body:
+    """The payload of a stubbed answer."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def read(self) -> bytes:
+        return b'"stubbed"'
+
+
 async def test_a_stub_is_asked_and_nothing_is_sent() -> None:
-    class Body:
-        async def __aenter__(self) -> Self:
-            return self
-
-        async def __aexit__(self, *_: object) -> None: ...
-
-        async def read(self) -> bytes:
-            return b'"stubbed"'
-
     async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
         await invoker.invoke("f")
         with AioStubber(client) as stubber:
-            answer = {"StatusCode": 200, "ResponseMetadata": {"RequestId": "1"}}
             for _ in range(2):
-                stubber.add_response("invoke", {**answer, "Payload": Body()})
+                stubber.add_response("invoke", stubbed())
             assert (await invoker.invoke("f")).json() == "stubbed"
             assert (await invoker.invoke("g")).json() == "stubbed"
             stubber.assert_no_pending_responses()
         await invoker.invoke("f")
         assert (endpoint.deliveries("f"), endpoint.deliveries("g")) == (2, 0)
+
+
+async def test_a_stub_that_came_while_a_template_was_made_is_asked_only_while_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, requests_by_the_sdk: list[str]
+) -> None:
+    make = template.make_template
+    somebody = contextlib.ExitStack()
+
+    async def slowly(client: Any, *args: Any) -> Any:
+        monkeypatch.setattr(direct, "make_template", make)
+        stubber = somebody.enter_context(AioStubber(client))
+        for _ in range(2):  # one for the template, which is what it is
+            stubber.add_response("invoke", stubbed())
+        return await make(client, *args)
+
+    monkeypatch.setattr(direct, "make_template", slowly)
+    async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
+        with somebody:
+            assert (await invoker.invoke("f")).json() == "stubbed"
+        made = len(requests_by_the_sdk)
+        await three_calls(invoker)
+        assert len(requests_by_the_sdk) == made + 1
+        assert endpoint.deliveries("f") == 3
 
 
 async def test_who_makes_it_step_aside_and_what_it_costs_is_said_once(
