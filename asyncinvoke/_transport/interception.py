@@ -120,14 +120,11 @@ class Interception:
             return self._stranger
         handlers = self._emitter._lookup_cache  # noqa: SLF001
         functions = tuple(_defined(self._classes[owner], name)[1] for owner, name in _STEPS)
-        found = self._find_replaced() or self._find_wrapper()
-        if found is None:
-            # The emitter makes a new cache whenever its handlers change; to search it takes longer
-            # than all the rest.
-            if handlers is not self._listener_handlers:
-                self._listener = _find_listener(self._emitter)
-                self._listener_handlers = handlers
-            found = self._listener
+        # To search the emitter is slow; it has another cache whenever its handlers change.
+        if handlers is not self._listener_handlers:
+            self._listener = _find_listener(self._emitter)
+            self._listener_handlers = handlers
+        found = self._find_replaced() or self._find_wrapper() or self._listener
         if found is None:
             self._functions = functions
             self._count = sum(len(attributes) for attributes in self._attributes)
@@ -135,12 +132,11 @@ class Interception:
         return found
 
     def _find_replaced(self) -> str | None:
-        for part, there, expected in (
-            ("endpoint", self._client._endpoint, self._endpoint),  # noqa: SLF001
-            ("HTTP session", self._endpoint.http_session, self._session),
-        ):
-            if there is not expected:
-                return _line(there, f"is in place of the client's first {part}")
+        there = self._client._endpoint  # noqa: SLF001
+        if there is not self._endpoint:
+            return _line(there, "is in place of the client's first endpoint")
+        if there.http_session is not self._session:
+            return _line(there.http_session, "is in place of the client's first HTTP session")
         return None
 
     def _find_wrapper(self) -> str | None:
@@ -160,14 +156,11 @@ def sdk_function(kind: type, name: str) -> FunctionType | None:
     """Return the SDK's own function for a method, whoever stands before it.
 
     It goes below what has `__wrapped__` (wrapt, `functools.wraps`). Below a plain replacement it
-    knows only what was there when this module was imported.
+    knows only what was there when this module was imported; None if it does not.
 
     Args:
         kind: The class of a client, an endpoint or a signer.
         name: The method's name.
-
-    Returns:
-        The plain function, which takes the object first; None if there is no way down to it.
     """
     for base in kind.__mro__:
         if (base, name) in _ORIGINALS:
@@ -213,8 +206,7 @@ def _is_own(module: object) -> bool:
 
 def _foreign_link(value: Any) -> object | None:
     """Return what in a chain of wrappers is not the SDK's, or None if all of it is."""
-    if type(value) is MethodType:
-        value = value.__func__
+    value = _unbound(value)
     while type(value) is FunctionType and _is_own(value.__globals__.get("__name__")):
         # A decorator of the SDK's may have been put around anything.
         value = vars(value).get("__wrapped__")
@@ -235,14 +227,17 @@ def _line(value: Any, what: str) -> str:
     wrapper = getattr(value, "_self_wrapper", None)  # wrapt's, which alone is not handed through
     if type(wrapper) in (FunctionType, MethodType):
         value = wrapper
-    if type(value) is MethodType:
-        value = value.__func__
+    value = _unbound(value)
     if type(value) is FunctionType:
         module = value.__globals__.get("__name__", "<unnamed>")
         name = f"{module}.{value.__code__.co_qualname}"
     else:
         name = _name(type(value))
     return f"{name} {what}{_ADVICE.get(name.partition('.')[0], '')}"
+
+
+def _unbound(value: Any) -> Any:
+    return value.__func__ if type(value) is MethodType else value
 
 
 def _name(kind: type) -> str:
