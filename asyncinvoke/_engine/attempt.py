@@ -5,7 +5,7 @@ from typing import NamedTuple
 from asyncinvoke._clock import Clock
 from asyncinvoke._engine.execution import Execution, Failed
 from asyncinvoke._limits.limiter import Limiter
-from asyncinvoke._limits.scopes import Permit
+from asyncinvoke._limits.permit import Permit
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Response
@@ -21,21 +21,23 @@ class Permits(NamedTuple):
     clock: Clock
     tally: Tally
 
-    async def begin(self, execution: Execution) -> Permit:
-        """Wait for a permit, and count the attempt."""
-        permit = await self.limiter.acquire(execution.key)
+    def permit(self, execution: Execution) -> Permit:
+        """Return the permit for an attempt, to be entered."""
+        return self.limiter.permit(execution.key, deadline=execution.deadline)
+
+    def begin(self, execution: Execution) -> None:
+        """Count an attempt that has its permit."""
         self.tally.attempts += 1
         execution.begin_attempt()
-        return permit
 
     def failed(self, permit: Permit, failure: Failure) -> Failed:
-        """Return back the permit of an attempt that got an error, or no answer."""
+        """End the permit of an attempt that got an error, or no answer."""
         verdict = classify(failure, now=self.clock.time())
         if verdict.reason is None:
-            self.limiter.ignored(permit)
+            permit.ignored()
         else:
             self.tally.throttles[verdict.reason] += 1
-            self.limiter.throttled(permit, verdict.reason)
+            permit.throttled(verdict.reason)
         return Failed(failure, verdict)
 
 
@@ -48,16 +50,13 @@ class InvokeAttempt:
 
     async def __call__(self, execution: Execution, payload: bytes) -> Response | Failed:
         """Make an attempt; only cancellation is raised."""
-        permit = await self._permits.begin(execution)
-        try:
+        async with self._permits.permit(execution) as permit:
+            self._permits.begin(execution)
             answer = await self._transport.send(execution.call.parameters, payload, Progress())
-        except BaseException:
-            self._permits.limiter.ignored(permit)
-            raise
-        if isinstance(answer, Failure):
-            return self._permits.failed(permit, answer)
-        # A function that failed was admitted all the same.
-        self._permits.limiter.succeeded(permit)
+            if isinstance(answer, Failure):
+                return self._permits.failed(permit, answer)
+            # A function that failed was admitted all the same.
+            permit.admitted()
         if answer.function_error is not None:
             return Failed(answer, FUNCTION_FAILED)
         return execution.succeeded(answer)

@@ -8,6 +8,7 @@ import anyio
 from asyncinvoke._engine.attempt import Permits
 from asyncinvoke._engine.execution import Execution, Executions, Failed
 from asyncinvoke._engine.options import Call
+from asyncinvoke._limits.dispatch import PermitTimeoutError
 from asyncinvoke._model.response import Response
 from asyncinvoke.errors import InvocationError
 
@@ -56,9 +57,10 @@ class Executor(Generic[T]):
         self, execution: Execution, payload: bytes
     ) -> T | Response | InvocationError:
         while True:
-            if execution.deadline <= self._limiter.opens_at(execution.key):
-                return execution.deadline_exceeded(self._limiter.describe(execution.key))
-            result = await self._attempt(execution, payload)
+            try:
+                result = await self._attempt(execution, payload)
+            except PermitTimeoutError as error:
+                return execution.deadline_exceeded(error.limited)
             if not isinstance(result, Failed):
                 return result
             delay = execution.after_failure(result)

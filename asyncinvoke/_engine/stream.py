@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Self
 
@@ -12,7 +12,7 @@ from asyncinvoke._engine.attempt import Permits
 from asyncinvoke._engine.execute import Executor
 from asyncinvoke._engine.execution import Execution, Failed
 from asyncinvoke._engine.options import Call
-from asyncinvoke._limits.scopes import Permit
+from asyncinvoke._limits.permit import Permit
 from asyncinvoke._model.delivery import Delivery, Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Attempt, Response, StreamEnd, StreamHead
@@ -30,14 +30,14 @@ class StreamAttempt:
 
     async def __call__(self, execution: Execution, payload: bytes) -> "StreamExecution | Failed":
         """Make an attempt; only cancellation is raised."""
-        permit = await self._permits.begin(execution)
-        try:
+        async with AsyncExitStack() as stack:
+            permit = await stack.enter_async_context(self._permits.permit(execution))
+            self._permits.begin(execution)
             stream = await self._transport.open(execution.call.parameters, payload, Progress())
-        except BaseException:
-            self._permits.limiter.ignored(permit)
-            raise
-        if isinstance(stream, Failure):
-            return self._permits.failed(permit, stream)
+            if isinstance(stream, Failure):
+                return self._permits.failed(permit, stream)
+            # From here on the stream holds it.
+            stack.pop_all()
         opened = StreamExecution(stream, execution, permit, self._permits)
         return await opened.begin()
 
@@ -127,7 +127,7 @@ class StreamExecution:
     def _give_back(self) -> None:
         permit, self._permit = self._permit, None
         if permit is not None:
-            self._permits.limiter.succeeded(permit)
+            permit.admitted()
 
 
 class ResponseStream:

@@ -53,6 +53,9 @@ class ThrottleScope(StrEnum):
     CALLER = "caller"
     """Everything that this caller sends."""
 
+    PROCESS = "process"
+    """Everything that this process sends: its own limit, open files, and not one of Lambda's."""
+
 
 class FailureKind(StrEnum):
     """What went wrong with an attempt; each kind has its own error type and its own backoff."""
