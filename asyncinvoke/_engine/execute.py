@@ -8,7 +8,7 @@ import anyio
 from asyncinvoke._engine.attempt import Permits
 from asyncinvoke._engine.execution import Execution, Executions, Failed
 from asyncinvoke._engine.options import Call
-from asyncinvoke._limits.dispatch import PermitTimeoutError
+from asyncinvoke._limits.scopes import PermitTimeoutError
 from asyncinvoke._model.response import Response
 from asyncinvoke.errors import InvocationError
 

@@ -4,11 +4,13 @@ import logging
 import math
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
+from asyncinvoke._limits.books import Books
 from asyncinvoke._limits.dispatch import Dispatcher
 from asyncinvoke._limits.events import Hook, News
+from asyncinvoke._limits.known import Scopes
 from asyncinvoke._limits.limit import AdaptiveLimit, Limit
 from asyncinvoke._limits.permit import Permit
-from asyncinvoke._limits.scopes import FunctionKey, Scopes
+from asyncinvoke._limits.scopes import FunctionKey
 from asyncinvoke._statistics import ScopeStatistics
 
 _logger = logging.getLogger("asyncinvoke")
@@ -47,12 +49,13 @@ class Limiter:
             )
         news = News(hooks)
         scopes = Scopes(limit, maximum=self._bounded(wanted), now=clock.monotonic(), news=news)
-        self._dispatcher = Dispatcher(scopes, clock=clock, news=news)
+        self._books = Books(scopes, now=clock.monotonic)
+        self._dispatcher = Dispatcher(self._books, clock=clock, news=news)
 
     @property
     def limit(self) -> int:
         """The most permits that are ever held at once."""
-        return self._dispatcher.scopes.maximum
+        return self._books.scopes.maximum
 
     @limit.setter
     def limit(self, limit: int) -> None:
@@ -61,12 +64,12 @@ class Limiter:
     @property
     def in_flight(self) -> int:
         """How many permits are held."""
-        return self._dispatcher.in_flight
+        return self._books.in_flight
 
     @property
     def waiting(self) -> int:
         """How many wait for a permit."""
-        return len(self._dispatcher.waiters)
+        return self._books.waiting
 
     def permit(self, key: FunctionKey, *, deadline: float = math.inf) -> Permit:
         """Return a permit for a function, to be entered.
@@ -82,11 +85,11 @@ class Limiter:
 
         Of several things it is the one that will open last.
         """
-        return self._dispatcher.describe(key)
+        return self._books.describe(key)
 
     def statistics(self) -> tuple[ScopeStatistics, ...]:
         """Return a snapshot of every scope: the caller, the process, the accounts, the functions."""
-        return self._dispatcher.scopes.statistics(in_flight=self.in_flight, waiting=self.waiting)
+        return self._books.scopes.statistics(in_flight=self.in_flight, waiting=self.waiting)
 
     def close(self) -> None:
         """Hand out no permit any more; whoever waits, or enters, gets `LimiterClosedError`.

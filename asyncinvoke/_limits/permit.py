@@ -5,9 +5,8 @@ from typing import Self
 
 from asyncinvoke._limits.dispatch import Dispatcher
 from asyncinvoke._limits.gates import Gate
-from asyncinvoke._limits.queue import Claim
 from asyncinvoke._limits.reasons import LIMIT_OF_REASON
-from asyncinvoke._limits.scopes import FunctionKey
+from asyncinvoke._limits.scopes import Claim, FunctionKey
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
 
 
@@ -34,7 +33,7 @@ class Permit(Claim):
         self.waited = 0.0
 
     async def __aenter__(self) -> Self:
-        if not self._dispatcher.take(self):
+        if not self._dispatcher.books.take(self):
             await self._dispatcher.wait(self)
         return self
 
@@ -57,25 +56,27 @@ class Permit(Claim):
         if not self.is_held:
             return
         dispatcher, gate = self._dispatcher, self.gate
-        now = dispatcher.now()
-        # Where a limit is not filled and was not, an answer changes nothing.
-        limit = gate.concurrency
-        if gate.in_flight >= limit.limit or limit.is_in_use or gate.is_timed:
-            gate.admitted(now)
-        if not gate.reserved:
-            account = gate.account
-            limit = account.concurrency
-            if account.in_flight >= limit.limit or limit.is_in_use or account.is_timed:
-                account.admitted(now)
-        meter = gate.meter
-        if now >= meter.ends_at:
-            meter.roll(now, last=dispatcher.number)
-        meter = dispatcher.scopes.caller.meter
-        if now >= meter.ends_at:
-            meter.roll(now, last=dispatcher.number)
-        if dispatcher.is_timed or dispatcher.is_short:
-            self._answered(now)
-        dispatcher.give_back(self)
+        books = dispatcher.books
+        try:
+            now = books.now()
+            # Where a limit is not filled and was not, an answer changes nothing.
+            limit = gate.concurrency
+            if gate.in_flight >= limit.limit or limit.is_in_use or gate.is_timed:
+                gate.admitted(now)
+            if not gate.reserved:
+                account = gate.account
+                limit = account.concurrency
+                if account.in_flight >= limit.limit or limit.is_in_use or account.is_timed:
+                    account.admitted(now)
+            meter, shared_meter = gate.meter, books.scopes.caller.meter
+            if now >= meter.ends_at:
+                meter.roll(now, last=books.number)
+            if now >= shared_meter.ends_at:
+                shared_meter.roll(now, last=books.number)
+            if books.is_timed or books.is_short:
+                self._answered(now)
+        finally:
+            dispatcher.give_back(self)
         if dispatcher.news.pending:
             dispatcher.news.deliver()
 
@@ -83,24 +84,23 @@ class Permit(Claim):
         """End it: the attempt was refused, for a reason that names a limit."""
         if not self.is_held:
             return
-        dispatcher, gate, hit = self._dispatcher, self.gate, LIMIT_OF_REASON[reason]
-        now = dispatcher.now()
-        slowed: Gate = gate
-        ahead = self.ahead
-        if hit.scope is ThrottleScope.ACCOUNT:
-            slowed, ahead = gate.account, self.ahead_in_account
-        elif hit.scope is ThrottleScope.CALLER:
-            slowed = dispatcher.scopes.caller
-        gate.meter.take_back(self.number)
-        dispatcher.scopes.caller.meter.take_back(self.number)
-        slowed.count(reason)
-        if dispatcher.scopes.adaptive is not None:
-            number, last = self.number, dispatcher.number
-            slowed.throttled(reason, number=number, last=last, ahead=ahead, now=now)
-            if hit.reserved is not None:
-                dispatcher.set_reserved(gate, hit.reserved)
-        self._answered(now)
-        dispatcher.give_back(self)
+        dispatcher, gate = self._dispatcher, self.gate
+        books = dispatcher.books
+        try:
+            now, hit = books.now(), LIMIT_OF_REASON[reason]
+            slowed, ahead = self._slowed(hit.scope)
+            gate.meter.take_back(self.number)
+            books.scopes.caller.meter.take_back(self.number)
+            slowed.count(reason)
+            # A fixed limit stays, whatever happens.
+            if books.scopes.adaptive is not None:
+                number, last = self.number, books.number
+                slowed.throttled(reason, number=number, last=last, ahead=ahead, now=now)
+                if hit.reserved is not None:
+                    dispatcher.set_reserved(gate, hit.reserved)
+            self._answered(now)
+        finally:
+            dispatcher.give_back(self)
         dispatcher.news.deliver()
 
     def unreachable(self) -> None:
@@ -112,12 +112,14 @@ class Permit(Claim):
         if not self.is_held:
             return
         dispatcher = self._dispatcher
-        dispatcher.uncount(self)
-        dispatcher.scopes.caller.unreachable(
-            number=self.number, last=dispatcher.number, now=dispatcher.now()
-        )
-        dispatcher.shared_moved()
-        dispatcher.give_back(self)
+        books = dispatcher.books
+        try:
+            books.uncount(self)
+            caller = books.scopes.caller
+            caller.unreachable(number=self.number, last=books.number, now=books.now())
+            books.shared_moved()
+        finally:
+            dispatcher.give_back(self)
         dispatcher.news.deliver()
 
     def out_of_files(self) -> bool:
@@ -131,24 +133,36 @@ class Permit(Claim):
             everything pauses, as for a throttle of the very last attempt.
         """
         dispatcher = self._dispatcher
-        others = dispatcher.in_flight - self.is_held
-        if self.is_held:
-            dispatcher.uncount(self)
-            dispatcher.scopes.process.out_of_files(others=others, now=dispatcher.now())
-            dispatcher.shared_moved()
+        books = dispatcher.books
+        others = books.in_flight - self.is_held
+        if not self.is_held:
+            return others > 0
+        try:
+            books.uncount(self)
+            books.scopes.process.out_of_files(others=others, now=books.now())
+            books.shared_moved()
+        finally:
             dispatcher.give_back(self)
-            dispatcher.news.deliver()
+        dispatcher.news.deliver()
         return others > 0
+
+    def _slowed(self, scope: ThrottleScope) -> tuple[Gate, int]:
+        """Return whose limit was hit, and what was in flight there before."""
+        if scope is ThrottleScope.ACCOUNT:
+            return self.gate.account, self.ahead_in_account
+        if scope is ThrottleScope.CALLER:
+            return self._dispatcher.books.scopes.caller, self.ahead
+        return self.gate, self.ahead
 
     def _answered(self, now: float) -> None:
         """Learn that the endpoint can be reached, and that there was a file for it."""
-        dispatcher = self._dispatcher
-        caller, process = dispatcher.scopes.caller, dispatcher.scopes.process
+        books = self._dispatcher.books
+        caller, process = books.scopes.caller, books.scopes.process
         if caller.pause.seconds:
             caller.reached()
         if process.pause.seconds:
             process.admitted(now)
         else:
             # By time and not by answers: fast functions do not make files come back faster.
-            process.tick(now, dispatcher.in_flight)
-        dispatcher.shared_moved()
+            process.tick(now, books.in_flight)
+        books.shared_moved()

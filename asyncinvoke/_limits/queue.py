@@ -8,43 +8,12 @@ from collections import OrderedDict
 from itertools import count
 from typing import Generic, TypeVar
 
-from asyncinvoke._limits.scopes import AccountGate, FunctionGate, FunctionKey
+from asyncinvoke._limits.scopes import AccountGate, FunctionGate
 
 W = TypeVar("W")
 
 SPARE = 16
 """How many entries of lanes that are empty are not worth clearing away."""
-
-
-class Claim:
-    """What is asked for, waited for and held: one attempt more in flight."""
-
-    __slots__ = (
-        "ahead",
-        "ahead_in_account",
-        "deadline",
-        "gate",
-        "is_held",
-        "key",
-        "number",
-        "waited",
-    )
-
-    gate: FunctionGate
-    """What it counts against; there once it was asked for."""
-    number: int
-    """How many were granted before it; there once it is granted, as the next two are."""
-    ahead: int
-    """What was in flight of the function then."""
-    ahead_in_account: int
-    """What was in flight of the account then."""
-
-    def __init__(self, key: FunctionKey, deadline: float) -> None:
-        self.key = key
-        self.deadline = deadline
-        self.is_held = False
-        self.waited = 0.0
-        """How many seconds it took to get; 0 if it was free."""
 
 
 class Line(Generic[W]):

@@ -26,7 +26,7 @@ import anyio
 
 from asyncinvoke._clock import Clock
 from asyncinvoke._limits.gates import Gate
-from asyncinvoke._limits.queue import Claim
+from asyncinvoke._limits.scopes import Claim
 
 TICK = 0.05
 """How often limits may grow by time alone while somebody waits, in seconds."""
@@ -38,11 +38,13 @@ SPARE = 64
 class Waiter:
     """One who waits for a permit, until `end`."""
 
-    __slots__ = ("_alarm", "_event", "claim", "is_waiting")
+    __slots__ = ("_alarm", "_event", "claim", "is_waiting", "limited")
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.is_waiting = True
+        self.limited: str | None = None
+        """What held permits back when its deadline passed."""
         self._event: anyio.Event | None = None
         self._alarm: anyio.CancelScope | None = None
 
