@@ -24,7 +24,7 @@ from asyncinvoke._engine.options import (
 from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._engine.waits import Waits, guarded
 from asyncinvoke._limits.events import Hook
-from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, read_limit
+from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, files_limit, read_limit
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._model.codec import Decode, Encode, decode_json, encode_json
 from asyncinvoke._model.response import Out, Response
@@ -32,6 +32,7 @@ from asyncinvoke._request.request import InvocationType, Request
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke._statistics import InvokerStatistics, Tally
 from asyncinvoke._transport.base import LambdaClient, WholeTransport
+from asyncinvoke._transport.files import open_files
 from asyncinvoke._transport.loops import loop_teller
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError
 
@@ -109,9 +110,9 @@ class Invoker:
             "config": config,
         }
         self._own_clock = clock
-        self._clock = SYSTEM_CLOCK if clock is None else clock
         self._new_limiter = partial(Limiter, read_limit(limit), hooks=tuple(hooks))
-        self._limiter = self._new_limiter(clock=self._clock)
+        self._limiter = self._new_limiter(clock=SYSTEM_CLOCK if clock is None else clock)
+        self._most_connections = self._limiter.limit
         self._transport = _checked_transport(transport)
         self._tally = Tally()
         self._opened: Opened | None = None
@@ -359,15 +360,22 @@ class Invoker:
         from asyncinvoke._transport.session import pool_size
 
         # More in flight than connections would let signatures grow old in the pool's queue.
-        self._limiter.limit = min(self._limiter.limit, pool_size(self._client))
+        self._most_connections = min(self._limiter.limit, pool_size(self._client))
+        self._limiter.limit = self._most_connections
 
     async def _open(self) -> Opened:
-        self._renew_limiter(default_clock() if self._own_clock is None else self._clock)
+        clock = default_clock() if self._own_clock is None else self._own_clock
+        # Made anew: what a closed one knows is old, and its times mean nothing on another clock.
+        files = open_files()
+        self._limiter = self._new_limiter(
+            clock=clock, most=None if files is None else files_limit(*files)
+        )
+        self._limiter.limit = min(self._limiter.limit, self._most_connections)
         this_loop, waits = loop_teller(), Waits()
         async with AsyncExitStack() as stack:
             transport = await self._open_transport(stack)
             return Opened(
-                engine=Engine(self._limiter, clock=self._clock, tally=self._tally, waits=waits),
+                engine=Engine(self._limiter, clock=clock, tally=self._tally, waits=waits),
                 transport=guarded(transport, waits),
                 this_loop=this_loop,
                 stack=stack.pop_all(),
@@ -386,13 +394,6 @@ class Invoker:
                 open_client(max_pool_connections=self._limiter.limit, **self._opening)
             )
         return choose_transport(client, self._transport)
-
-    def _renew_limiter(self, clock: Clock) -> None:
-        if clock is not self._clock or self._limiter.is_closed:
-            # A limiter's memory is full of times, which mean nothing on another clock.
-            limit, self._clock = self._limiter.limit, clock
-            self._limiter = self._new_limiter(clock=clock)
-            self._limiter.limit = limit
 
     def _running(self) -> Opened:
         opened = self._opened

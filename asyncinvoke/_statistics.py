@@ -12,11 +12,11 @@ class ScopeStatistics:
     """A moment of what a throttle may apply to."""
 
     scope: ThrottleScope
-    """A function, an account, or this caller."""
+    """A function, an account, this caller, or this process."""
 
     key: str
-    """Which function (with qualifier and tenant) or account; empty for the caller, and for the
-    account that its credentials belong to."""
+    """Which function (with qualifier and tenant) or account; empty for the caller, the process, and
+    the account that the credentials belong to."""
 
     limit: int
     """How many attempts may be in flight."""
@@ -35,7 +35,8 @@ class ScopeStatistics:
     """Executions that wait for a permit."""
 
     throttles: int
-    """Attempts that were throttled for a reason that names this scope."""
+    """Attempts that were throttled for a reason that names this scope; of the process, attempts that
+    found no file for a connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,8 @@ class InvokerStatistics:
     """Attempts that were throttled, by reason."""
 
     scopes: tuple[ScopeStatistics, ...]
-    """The present limits: of this caller, of its accounts, and of the functions in use."""
+    """The present limits: of this caller and its process, of the accounts, and of the functions in
+    use."""
 
 
 class Tally:

@@ -15,8 +15,9 @@ from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.history import History, response
 from asyncinvoke._engine.options import Call
 from asyncinvoke._engine.waits import Waits
-from asyncinvoke._limits.limiter import Limiter, LimiterClosedError, PermitTimeoutError
-from asyncinvoke._limits.limiter import _Held as Permit
+from asyncinvoke._limits.limiter import Limiter
+from asyncinvoke._limits.permit import Permit
+from asyncinvoke._limits.scopes import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._model.delivery import Delivery, Progress
 from asyncinvoke._model.failure import Failure, FailureKind, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response

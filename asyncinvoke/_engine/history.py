@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from asyncinvoke._engine.options import Call
-from asyncinvoke._limits.limiter import LimiterClosedError, PermitTimeoutError
+from asyncinvoke._limits.scopes import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._model.delivery import Delivery, Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response

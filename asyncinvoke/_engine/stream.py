@@ -11,8 +11,8 @@ import anyio
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.history import History
 from asyncinvoke._engine.options import Call
-from asyncinvoke._limits.limiter import LimiterClosedError, PermitTimeoutError
-from asyncinvoke._limits.limiter import _Held as Permit
+from asyncinvoke._limits.permit import Permit
+from asyncinvoke._limits.scopes import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._model.delivery import Delivery, Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response, StreamEnd, StreamHead

@@ -81,11 +81,6 @@ class Ceilings:
         self._found = 0
         self._shared = 0
 
-    @property
-    def is_known(self) -> bool:
-        """Whether one was found yet."""
-        return self._reference is not None
-
     def found(self, ceiling: float, *, settled: bool) -> Cut:
         """Judge a ceiling.
 

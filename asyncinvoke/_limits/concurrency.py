@@ -67,13 +67,14 @@ class ConcurrencyLimit:
 
     __slots__ = (
         "_ceilings",
-        "_in_use",
         "_is_sharing",
+        "_is_starting",
         "_plateau",
         "_rounds",
         "_rounds_to_plateau",
         "_seen",
         "_value",
+        "is_in_use",
         "limit",
         "maximum",
         "minimum",
@@ -86,11 +87,14 @@ class ConcurrencyLimit:
         self._value = float(initial)
         self._ceilings = Ceilings()
         self._is_sharing = False
+        self._is_starting = True
         self._plateau = 0.0
         self._rounds_to_plateau = 0.0
         self._rounds = 0.0
         self._seen = 0.0
-        self._in_use = False
+        # Whether it was filled when it was last looked at. If it was not, and is not, then what
+        # succeeds or passes of time changes nothing, and need not be told.
+        self.is_in_use = False
 
     def succeeded(self, *, now: float, in_flight: int) -> None:
         """Learn that an attempt was admitted.
@@ -120,18 +124,29 @@ class ConcurrencyLimit:
         self._rounds_to_plateau = math.cbrt((self._plateau - self._value) / CURVATURE)
         self._rounds = 0.0
         self._is_sharing = cut.way_back is WayBack.SHARING
+        self._is_starting = False
+        self.limit = int(self._value + 0.5)
+
+    def lower_to(self, most: int) -> None:
+        """Learn that there is room for so many and no more, where that is known and not guessed.
+
+        It goes there and not below, and rises from there as it would through a ceiling.
+        """
+        self._value = max(min(self._value, float(most)), float(self.minimum))
+        self._plateau = self._value
+        self._rounds_to_plateau = self._rounds = 0.0
+        self._is_sharing = self._is_starting = False
         self.limit = int(self._value + 0.5)
 
     def _advance(self, now: float, in_flight: int, step: float) -> None:
-        was_in_use, self._in_use = self._in_use, in_flight >= self.limit
+        was_in_use, self.is_in_use = self.is_in_use, in_flight >= self.limit
         elapsed, self._seen = now - self._seen, now
-        if not self._in_use or self._value >= self.maximum:
+        if not self.is_in_use or self._value >= self.maximum:
             return
-        starting = not self._ceilings.is_known
         if was_in_use:
-            by_time = elapsed / (START_ROUND if starting else LONGEST_ROUND)
+            by_time = elapsed / (START_ROUND if self._is_starting else LONGEST_ROUND)
             step = max(step, min(by_time, LARGEST_STEP))
-        if starting:
+        if self._is_starting:
             grown = self._value * (1 + step)
         else:
             self._rounds += step

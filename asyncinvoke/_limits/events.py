@@ -1,11 +1,21 @@
-"""Events for those who listen; nothing is built when nobody does."""
+"""What is told of limits: events for those who listen, lines for the log, never one for each call."""
 
+import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from asyncinvoke._limits.reasons import LimitKind
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+
+LOG_EVERY = 60.0
+"""How many seconds lie between two lines that say that a limit of the same scope was lowered."""
+
+LOG_PAUSES_FROM = 1.0
+"""How long a pause has to be to be worth a line, in seconds."""
+
+_logger = logging.getLogger("asyncinvoke")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +26,8 @@ class LimitChanged:
     """Whose limit."""
 
     key: str
-    """Which function (with qualifier and tenant), or account; empty for this caller."""
+    """Which function (with qualifier and tenant), or account; empty for this caller and this
+    process."""
 
     quantity: LimitKind
     """Attempts in flight, or attempts started each second."""
@@ -28,8 +39,68 @@ class LimitChanged:
     """What it is."""
 
     reason: ThrottleReason | None
-    """The throttle that lowered it; `None` where it rose, for want of any."""
+    """The throttle that lowered it; `None` where it rose, for want of any, and where the scope is
+    this process, whose files ran out without Lambda's doing."""
 
 
 Hook: TypeAlias = Callable[[LimitChanged], object]
 """A plain function that is given each event, in the task in which it happens; it must be quick."""
+
+
+class News:
+    """Keeps what there is to tell until the books are in order, and then tells it.
+
+    A hook is somebody else's code: it may raise, `KeyboardInterrupt` too, and it may ask the limiter
+    for its statistics. So it is never called while counters are being changed. Whoever changes them
+    adds to the news, and calls `deliver` last.
+
+    Args:
+        hooks: Those who listen.
+    """
+
+    __slots__ = ("_hooks", "pending")
+
+    def __init__(self, hooks: tuple[Hook, ...]) -> None:
+        self._hooks = hooks
+        self.pending: deque[LimitChanged | tuple[int, str]] = deque()
+
+    def changed(
+        self,
+        scope: ThrottleScope,
+        key: object,
+        quantity: LimitKind,
+        *,
+        before: float | None,
+        after: float,
+        reason: ThrottleReason | None,
+    ) -> None:
+        """Add that a limit has moved, if anybody listens and it has."""
+        if self._hooks and before != after:
+            self.pending.append(
+                LimitChanged(
+                    scope=scope,
+                    key=str(key),
+                    quantity=quantity,
+                    before=before,
+                    after=after,
+                    reason=reason,
+                )
+            )
+
+    def log(self, level: int, line: str) -> None:
+        """Add a line for the log."""
+        self.pending.append((level, line))
+
+    def deliver(self) -> None:
+        """Tell what there is to tell; what a hook raises is logged unless it is a `BaseException`."""
+        while self.pending:
+            news = self.pending.popleft()
+            if isinstance(news, tuple):
+                _logger.log(*news)
+                continue
+            for hook in self._hooks:
+                try:
+                    hook(news)
+                except Exception:
+                    # Whoever listens must not be able to change what is heard.
+                    _logger.exception("a hook raised")

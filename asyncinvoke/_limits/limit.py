@@ -1,5 +1,6 @@
-"""How many attempts may be in flight at once, as a user says it."""
+"""How many attempts may be in flight at once: as a user says it, and as far as there are files."""
 
+import sys
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -68,6 +69,23 @@ class AdaptiveLimit:
 
 Limit: TypeAlias = FixedLimit | AdaptiveLimit
 """What the limiter is built from."""
+
+
+def files_limit(soft: int, open_now: int) -> int:
+    """Return how many connections a process may open: one file each, with some left for the rest.
+
+    An eighth is left, at least 16 and at most 64, for names being looked up, logs, and whatever else
+    the process opens.
+
+    Args:
+        soft: How many files it may have open, as `resource.getrlimit(RLIMIT_NOFILE)` says; negative
+            for no limit.
+        open_now: How many it has open.
+    """
+    if soft < 0:
+        return sys.maxsize
+    reserve = min(max(soft // 8, 16), 64)
+    return max(soft - open_now - reserve, 1)
 
 
 def read_limit(limit: int | Limit) -> Limit:

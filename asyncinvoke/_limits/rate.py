@@ -32,33 +32,71 @@ IDLE = 5.0
 
 
 class RateMeter:
-    """Counts what was accepted, so that the first throttle finds a rate to start from."""
+    """Counts what was accepted, so that the first throttle finds a rate to start from.
 
-    __slots__ = ("_began", "_previous", "accepted")
+    An attempt counts as accepted from its start on, for it may take minutes to end, and no more once
+    it is throttled. By then the window in which it started may be over. To take it from the one that
+    has begun since would leave less than nothing there, and a rate made of that is absurd. So a
+    window is remembered by the number of its first permit, the one before it too, and what is
+    refused is taken from where it was counted, or, if that is longer ago, from nowhere.
+    """
+
+    __slots__ = (
+        "_began",
+        "_first",
+        "_previous",
+        "_previous_first",
+        "_previous_seconds",
+        "accepted",
+        "ends_at",
+    )
 
     def __init__(self, *, now: float) -> None:
         self.accepted = 0
+        self.ends_at = now + WINDOW
         self._began = now
-        self._previous = 0.0
+        self._first = 0
+        self._previous = 0
+        self._previous_first = 0
+        self._previous_seconds = 0.0
 
-    def roll(self, now: float) -> None:
-        """Start a new window if this one is over."""
+    def roll(self, now: float, *, last: int) -> None:
+        """Start a new window if this one is over.
+
+        Args:
+            now: Seconds on any clock that never goes back; before `ends_at` nothing happens.
+            last: The number of the last permit that was handed out.
+        """
         elapsed = now - self._began
         if elapsed < WINDOW or (self.accepted < ENOUGH and elapsed < IDLE):
             return
         # What an idle caller did long ago says nothing of what it may do now.
-        self._previous = self.accepted / elapsed if elapsed < IDLE else 0.0
-        self.accepted = 0
+        self._previous_seconds = elapsed if elapsed < IDLE else 0.0
+        self._previous, self.accepted = self.accepted, 0
+        self._previous_first, self._first = self._first, last + 1
         self._began = now
+        self.ends_at = now + WINDOW
+
+    def take_back(self, number: int) -> None:
+        """Count an attempt no more: it was refused, or not sent.
+
+        Args:
+            number: That of its permit.
+        """
+        if number >= self._first:
+            self.accepted -= 1
+        elif number >= self._previous_first:
+            self._previous -= 1
 
     def rate(self, now: float) -> float:
         """Return what was accepted each second of late."""
         elapsed = now - self._began
+        if not self._previous or not self._previous_seconds:
+            return self.accepted / max(elapsed, WINDOW / 5)
         # A part of a window counts for that part.
         part = min(elapsed / WINDOW, self.accepted / ENOUGH, 1.0)
-        if self._previous == 0.0:
-            return self.accepted / max(elapsed, WINDOW / 5)
-        return part * self.accepted / max(elapsed, 1e-9) + (1 - part) * self._previous
+        previous = self._previous / self._previous_seconds
+        return part * self.accepted / max(elapsed, 1e-9) + (1 - part) * previous
 
 
 class RateLimit:
@@ -91,21 +129,21 @@ class RateLimit:
         self._tokens = min(self._tokens, 0.0)
         self._stamp = now
 
-    def opens_at(self, now: float) -> float:
-        """Return the time at which the next attempt may start; not later than `now` for at once."""
-        self._refill(now)
-        return now if self._tokens >= 1 else now + (1 - self._tokens) / self.rate
+    @property
+    def opens_at(self) -> float:
+        """When the next attempt may start, as of the last refill: not later than that for at once."""
+        return self._stamp if self._tokens >= 1 else self._stamp + (1 - self._tokens) / self.rate
 
-    def take(self, now: float) -> None:
-        """Start an attempt; the rate grows by the time that it was in use."""
-        self._refill(now)
+    def take(self) -> None:
+        """Start an attempt."""
         self._tokens -= 1
 
     def give_back(self) -> None:
         """Return the token of an attempt that was not sent."""
         self._tokens += 1
 
-    def _refill(self, now: float) -> None:
+    def refill(self, now: float) -> None:
+        """Let time pass; the rate grows by the time that it was in use."""
         elapsed = max(now - self._stamp, 0.0)
         self._stamp = now
         room = max(1.0, self.rate * BURST)
@@ -148,10 +186,18 @@ class Pause:
     def refused(self, *, now: float, at_least: float = FIRST) -> None:
         """Learn that an attempt was refused."""
         self.seconds = min(max(2 * self.seconds, FIRST, at_least), LONGEST)
-        self.until = now + self.seconds * (1 + self._random()) / 2
+        self.repeat(now=now)
 
     def succeeded(self, *, now: float) -> None:
         """Learn that an attempt was admitted."""
         seconds = self.seconds / 4
         self.seconds = seconds if seconds >= FIRST else 0.0
         self.until = now
+
+    def repeat(self, *, now: float) -> None:
+        """Pause once more for as long as the last time, at random between half of it and all."""
+        self.until = now + self.seconds * (1 + self._random()) / 2
+
+    def end(self) -> None:
+        """Forget it."""
+        self.seconds = self.until = 0.0

@@ -1,121 +1,88 @@
-"""What a permit is held against: an account, a function, this caller; each with its limits."""
+"""What has limits of its own, by name, and what is claimed against it."""
 
-from collections import deque
 from collections.abc import Callable
-from typing import TypeAlias
-
-import anyio
+from typing import NamedTuple
 
 from asyncinvoke._limits.concurrency import ConcurrencyLimit
-from asyncinvoke._limits.rate import Pause, RateLimit, RateMeter
+from asyncinvoke._limits.events import News
+from asyncinvoke._limits.gates import Gate
 from asyncinvoke._model.failure import ThrottleScope
 from asyncinvoke._request.parameters import InvokeParameters
 
-FunctionKey: TypeAlias = tuple[str | None, str, str | None, str | None]
-"""Account (`None` for the caller's own), name, qualifier and tenant."""
+
+class FunctionKey(NamedTuple):
+    """What has limits of its own: a function with its qualifier and tenant."""
+
+    account_id: str | None
+    """The account that its ARN names; `None` for that of the credentials."""
+
+    name: str
+    """The function's name."""
+
+    qualifier: str | None = None
+    """The version or alias."""
+
+    tenant_id: str | None = None
+    """The tenant."""
+
+    def __str__(self) -> str:
+        parts = (self.account_id, self.name, self.qualifier)
+        shown = ":".join(part for part in parts if part is not None)
+        return shown if self.tenant_id is None else f"{shown} (tenant {self.tenant_id})"
 
 
 def function_key(parameters: InvokeParameters) -> FunctionKey:
-    """Return the key of what an parameters is addressed to."""
+    """Return the key of what a request is addressed to."""
     target = parameters.target
-    return (target.account_id, target.name, target.qualifier, parameters.tenant_id)
+    return FunctionKey(target.account_id, target.name, target.qualifier, parameters.tenant_id)
 
 
-def show(key: FunctionKey) -> str:
-    """Return a key as people read it."""
-    account_id, name, qualifier, tenant_id = key
-    shown = ":".join(part for part in (account_id, name, qualifier) if part is not None)
-    return shown if tenant_id is None else f"{shown} (tenant {tenant_id})"
+class AccountGate(Gate):
+    """An account, and how many of its functions are known."""
 
+    __slots__ = ("functions",)
 
-class Scope:
-    """A limit on attempts in flight and, once there was a reason for it, on attempts a second."""
-
-    __slots__ = (
-        "concurrency",
-        "concurrency_cut",
-        "in_flight",
-        "key",
-        "kind",
-        "meter",
-        "pause",
-        "rate",
-        "rate_cut",
-        "throttles",
-    )
+    key: str
 
     def __init__(
         self,
-        kind: ThrottleScope,
         key: str,
         *,
         concurrency: ConcurrencyLimit,
         now: float,
         random: Callable[[], float],
-    ) -> None:
-        self.kind = kind
-        self.key = key
-        self.concurrency = concurrency
-        self.rate: RateLimit | None = None
-        self.meter = RateMeter(now=now)
-        self.pause = Pause(random)
-        self.in_flight = 0
-        self.throttles = 0
-        # Throttles of permits up to these numbers belong to a burst that was answered already.
-        self.concurrency_cut = 0
-        self.rate_cut = 0
-
-    def opens_at(self, now: float) -> float:
-        """Return the time before which nothing may start here; not later than `now` for none."""
-        if self.rate is None:
-            return self.pause.until
-        return max(self.pause.until, self.rate.opens_at(now))
-
-    @property
-    def is_timed(self) -> bool:
-        """Whether the clock has a say in it."""
-        return self.rate is not None or self.pause.seconds > 0
-
-    @property
-    def may_grow(self) -> bool:
-        """Whether its limit on attempts in flight may rise."""
-        return self.concurrency.limit < self.concurrency.maximum and not self.pause.seconds
-
-    def describe(self, now: float) -> str | None:
-        """Say what keeps permits back here, if anything does."""
-        name = f"{self.kind} {self.key}".strip()
-        if self.pause.until > now:
-            return f"{name} has a limit of {self.concurrency.limit} and pauses"
-        if self.rate is not None and self.rate.opens_at(now) > now:
-            return f"{name} has a limit of {self.rate.rate:.3g} a second"
-        if self.in_flight >= self.concurrency.limit:
-            return f"{name} has a limit of {self.concurrency.limit}"
-        return None
-
-
-class FunctionScope(Scope):
-    """A function, with those who wait for it and the account that it belongs to."""
-
-    __slots__ = ("account", "is_closed", "is_queued", "reserved", "waiters", "waiting")
-
-    def __init__(
-        self,
-        key: str,
-        account: Scope,
-        *,
-        concurrency: ConcurrencyLimit,
-        now: float,
-        random: Callable[[], float],
+        news: News,
     ) -> None:
         super().__init__(
-            ThrottleScope.FUNCTION, key, concurrency=concurrency, now=now, random=random
+            ThrottleScope.ACCOUNT, key, concurrency=concurrency, now=now, random=random, news=news
+        )
+        self.functions = 0
+
+
+class FunctionGate(Gate):
+    """A function; what is in flight here counts against its account too, unless it has a reserve."""
+
+    __slots__ = ("account", "reserved", "waiting")
+
+    key: FunctionKey
+
+    def __init__(
+        self,
+        key: FunctionKey,
+        account: AccountGate,
+        *,
+        concurrency: ConcurrencyLimit,
+        now: float,
+        random: Callable[[], float],
+        news: News,
+    ) -> None:
+        super().__init__(
+            ThrottleScope.FUNCTION, key, concurrency=concurrency, now=now, random=random, news=news
         )
         self.account = account
         self.reserved = False
-        self.waiters: deque[Waiter] = deque()
         self.waiting = 0
-        self.is_queued = False
-        self.is_closed = False
+        """How many wait for a permit; kept by the queue."""
 
     def set_reserved(self, reserved: bool) -> None:
         """Count what is in flight here against the account, or no longer."""
@@ -123,34 +90,49 @@ class FunctionScope(Scope):
             self.reserved = reserved
             self.account.in_flight += -self.in_flight if reserved else self.in_flight
 
-    def next_waiter(self) -> "Waiter | None":
-        """Return the first who still waits."""
-        while self.waiters and self.waiters[0].has_left:
-            self.waiters.popleft()
-        return self.waiters[0] if self.waiters else None
+
+class Claim:
+    """What is asked for, waited for and held: one attempt more in flight."""
+
+    __slots__ = (
+        "ahead",
+        "ahead_in_account",
+        "deadline",
+        "gate",
+        "is_held",
+        "key",
+        "number",
+        "waited",
+    )
+
+    gate: FunctionGate
+    """What it counts against; there once it was asked for."""
+    number: int
+    """How many were granted before it; there once it is granted, as the next two are."""
+    ahead: int
+    """What was in flight of the function then."""
+    ahead_in_account: int
+    """What was in flight of the account then."""
+
+    def __init__(self, key: FunctionKey, deadline: float) -> None:
+        self.key = key
+        self.deadline = deadline
+        self.is_held = False
+        self.waited = 0.0
+        """How many seconds it took to get; 0 if it was free."""
 
 
-class Waiter:
-    """One who waits for a permit. The event wakes it, with a permit or to keep the time."""
+class PermitTimeoutError(Exception):
+    """No permit could be had before the deadline; the engine makes the caller's error of it.
 
-    __slots__ = ("event", "has_left", "permit", "scope")
+    Args:
+        limited: What held permits back, in a sentence, if anything did.
+    """
 
-    def __init__(self, scope: FunctionScope) -> None:
-        self.scope = scope
-        self.event = anyio.Event()
-        self.permit: Permit | None = None
-        self.has_left = False
+    def __init__(self, limited: str | None) -> None:
+        super().__init__(limited)
+        self.limited = limited
 
 
-class Permit:
-    """The right to one attempt, with what was in flight before it."""
-
-    __slots__ = ("ahead", "ahead_in_account", "number", "scope")
-
-    def __init__(
-        self, scope: FunctionScope, number: int, ahead: int, ahead_in_account: int
-    ) -> None:
-        self.scope = scope
-        self.number = number
-        self.ahead = ahead
-        self.ahead_in_account = ahead_in_account
+class LimiterClosedError(Exception):
+    """There are no permits any more: the limiter was closed."""

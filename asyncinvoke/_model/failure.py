@@ -54,7 +54,7 @@ class ThrottleScope(StrEnum):
     """Everything that this caller sends."""
 
     PROCESS = "process"
-    """This process, which can open no more files (EMFILE, ENFILE)."""
+    """Everything that this process sends: its own limit, open files, and not one of Lambda's."""
 
 
 class FailureKind(StrEnum):

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from asyncinvoke._limits.concurrency import ConcurrencyLimit
 from asyncinvoke._limits.rate import LONGEST, Pause
-from benchmarks.simulate import Scenario, Simulation
+
+from .simulation import Scenario, Simulation
 
 ROUND = 0.1
 

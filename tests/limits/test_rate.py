@@ -32,8 +32,10 @@ def drive(bucket: Bucket, seconds: float, *, rate: float | None = None) -> tuple
     while now < seconds:
         now += 0.001
         if limit is not None:
-            now = max(now, limit.opens_at(now))
-            limit.take(now)
+            limit.refill(now)
+            now = max(now, limit.opens_at)
+            limit.refill(now)
+            limit.take()
         meter.accepted += 1
         if bucket.take(now):
             accepted += 1
@@ -44,7 +46,7 @@ def drive(bucket: Bucket, seconds: float, *, rate: float | None = None) -> tuple
                 limit = RateLimit(now=now, accepted=meter.rate(now))
             else:
                 limit.throttled(now=now, accepted=meter.rate(now))
-        meter.roll(now)
+        meter.roll(now, last=0)
     return accepted, refused
 
 
@@ -66,13 +68,14 @@ def test_a_rate_that_was_cut_far_too_low_comes_back() -> None:
 def test_a_rate_that_is_not_used_does_not_grow() -> None:
     limit = RateLimit(now=0.0, accepted=100.0)
     for now in range(1, 200):
-        limit.take(float(now))
+        limit.refill(float(now))
+        limit.take()
     assert limit.rate == pytest.approx(100, rel=0.15)
 
 
 def test_a_burst_after_idleness_is_not_mistaken_for_the_rate() -> None:
     meter = RateMeter(now=0.0)
-    meter.roll(60.0)
+    meter.roll(60.0, last=0)
     meter.accepted += 50
     assert meter.rate(60.1) == pytest.approx(500)
 
@@ -90,8 +93,10 @@ def test_a_rate_stays_within_its_bounds(events: list[tuple[bool, float, float]])
             limit.throttled(now=now, accepted=accepted)
             assert limit.rate <= before
         else:
-            opens = limit.opens_at(now)
+            limit.refill(now)
+            opens = limit.opens_at
             assert now <= opens <= now + 2 / SLOWEST
-            limit.take(max(now, opens))
             now = max(now, opens)
+            limit.refill(now)
+            limit.take()
         assert SLOWEST <= limit.rate < math.inf

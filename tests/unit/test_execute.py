@@ -282,7 +282,7 @@ async def test_cancelling_in_an_attempt_gives_the_permit_back_and_is_not_a_retry
 @pytest.mark.anyio
 async def test_cancelling_while_waiting_for_a_permit_sends_nothing() -> None:
     machine = engine(OK)
-    await machine.limiter.acquire(function_key(call().parameters))
+    await machine.limiter.permit(function_key(call().parameters)).__aenter__()
     async with anyio.create_task_group() as group:
         group.start_soon(machine.execute, call(every(FOR_EVER)), b"")
         await wait_all_tasks_blocked()
@@ -335,7 +335,7 @@ async def test_a_deadline_in_an_attempt_leaves_it_unknown_whether_it_ran() -> No
 @pytest.mark.anyio
 async def test_a_deadline_while_waiting_for_a_permit_means_that_nothing_was_sent() -> None:
     machine = engine(OK)
-    await machine.limiter.acquire(function_key(call().parameters))
+    await machine.limiter.permit(function_key(call().parameters)).__aenter__()
     error = await failed(machine, call(timeout=SHORT))
     assert type(error) is DeadlineExceededError
     assert error.delivery is Delivery.NOT_SENT

@@ -1,25 +1,20 @@
 """Permits: handed out in order, never too many, none lost."""
 
 from collections.abc import Callable
-from functools import partial
 
 import anyio
 import anyio.lowlevel
 import pytest
-from anyio import wait_all_tasks_blocked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncinvoke._limits.limit import FixedLimit
+from asyncinvoke import FixedLimit
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._limits.scopes import FunctionKey
 
-KEY: FunctionKey = (None, "work", None, None)
+from .doubles import counts, hold, nothing_free, settle
 
-
-async def counts(limiter: Limiter) -> tuple[int, int]:
-    await wait_all_tasks_blocked()
-    return limiter.in_flight, limiter.waiting
+KEY = FunctionKey(None, "work")
 
 
 @pytest.mark.anyio
@@ -28,18 +23,18 @@ async def test_permits_are_handed_out_in_the_order_in_which_they_are_asked_for()
     order: list[int] = []
 
     async def one(number: int) -> None:
-        permit = await limiter.acquire(KEY)
-        order.append(number)
-        await anyio.lowlevel.checkpoint()
-        limiter.succeeded(permit)
+        async with limiter.permit(KEY) as permit:
+            order.append(number)
+            await anyio.lowlevel.checkpoint()
+            permit.admitted()
 
-    held = await limiter.acquire(KEY)
+    held = await hold(limiter, KEY)
     async with anyio.create_task_group() as group:
         for number in range(5):
             group.start_soon(one, number)
-            await wait_all_tasks_blocked()
+            await settle()
         assert repr(limiter) == "<Limiter 1/1 in flight, 5 waiting>"
-        limiter.succeeded(held)
+        held.admitted()
     assert order == [0, 1, 2, 3, 4]
     assert await counts(limiter) == (0, 0)
 
@@ -47,27 +42,26 @@ async def test_permits_are_handed_out_in_the_order_in_which_they_are_asked_for()
 @pytest.mark.anyio
 async def test_a_permit_that_was_granted_cannot_be_snatched_by_a_newcomer() -> None:
     limiter = Limiter(FixedLimit(1))
-    held = await limiter.acquire(KEY)
+    held = await hold(limiter, KEY)
     async with anyio.create_task_group() as group:
-        group.start_soon(limiter.acquire, KEY)
-        await wait_all_tasks_blocked()
-        limiter.ignored(held)
-        with anyio.move_on_after(0):
-            await limiter.acquire(KEY)
-            pytest.fail("a newcomer got the permit of one who had waited")
+        group.start_soon(hold, limiter, KEY)
+        await settle()
+        held.ignored()
+        with nothing_free():
+            await hold(limiter, KEY)
     assert await counts(limiter) == (1, 0)
 
 
 @pytest.mark.anyio
 async def test_a_waiter_that_is_cancelled_leaves_the_queue() -> None:
     limiter = Limiter(FixedLimit(1))
-    held = await limiter.acquire(KEY)
+    held = await hold(limiter, KEY)
     async with anyio.create_task_group() as group:
-        group.start_soon(limiter.acquire, KEY)
+        group.start_soon(hold, limiter, KEY)
         assert await counts(limiter) == (1, 1)
         group.cancel_scope.cancel()
     assert await counts(limiter) == (1, 0)
-    limiter.ignored(held)
+    held.ignored()
     assert await counts(limiter) == (0, 0)
 
 
@@ -80,22 +74,22 @@ async def test_a_waiter_that_is_cancelled_while_its_permit_comes_passes_it_on(fi
 
     async def wait(name: str, scope: anyio.CancelScope) -> None:
         with scope:
-            permit = await limiter.acquire(KEY)
+            permit = await hold(limiter, KEY)
             # On trio, a task that was granted its permit may only learn here of its cancellation.
             try:
                 await anyio.lowlevel.checkpoint()
                 got.append(name)
             except BaseException:
-                limiter.ignored(permit)
+                permit.ignored()
                 raise
 
-    held = await limiter.acquire(KEY)
+    held = await hold(limiter, KEY)
     async with anyio.create_task_group() as group:
         group.start_soon(wait, "cancelled", scope)
-        await wait_all_tasks_blocked()
+        await settle()
         group.start_soon(wait, "next", anyio.CancelScope())
-        await wait_all_tasks_blocked()
-        moves: list[Callable[[], object]] = [partial(limiter.ignored, held), scope.cancel]
+        await settle()
+        moves: list[Callable[[], object]] = [held.ignored, scope.cancel]
         for move in moves if first == "release" else reversed(moves):
             move()
     assert got == ["next"]
@@ -120,25 +114,24 @@ def test_permits_are_conserved_whatever_happens(
         scopes: list[anyio.CancelScope] = []
         finished: list[anyio.Event] = []
 
-        async def hold(number: int) -> None:
+        async def work(number: int) -> None:
             with scopes[number]:
-                permit = await limiter.acquire(KEY)
-                holding.add(number)
-                assert len(holding) <= limit
-                try:
-                    await finished[number].wait()
-                finally:
-                    holding.remove(number)
-                    limiter.ignored(permit)
+                async with limiter.permit(KEY):
+                    holding.add(number)
+                    assert len(holding) <= limit
+                    try:
+                        await finished[number].wait()
+                    finally:
+                        holding.remove(number)
 
         async with anyio.create_task_group() as group:
             for move, number in moves:
                 if move == "start":
                     scopes.append(anyio.CancelScope())
                     finished.append(anyio.Event())
-                    group.start_soon(hold, len(scopes) - 1)
+                    group.start_soon(work, len(scopes) - 1)
                 elif move == "pass":
-                    await wait_all_tasks_blocked()
+                    await settle()
                     assert limiter.in_flight == len(holding)
                     assert len(holding) == limit or limiter.waiting == 0
                 elif number < len(scopes):
@@ -146,7 +139,7 @@ def test_permits_are_conserved_whatever_happens(
                         finished[number].set()
                     else:
                         scopes[number].cancel()
-            await wait_all_tasks_blocked()
+            await settle()
             assert limiter.in_flight == len(holding) <= limit
             for event in finished:
                 event.set()

@@ -1,0 +1,140 @@
+"""The books: what is in flight, and whether one more may be."""
+
+import math
+from collections.abc import Callable
+
+from asyncinvoke._limits.known import Scopes
+from asyncinvoke._limits.scopes import Claim, FunctionGate, FunctionKey
+
+
+class Books:
+    """Counts what is in flight against each gate.
+
+    Args:
+        scopes: The gates.
+        now: Tells the time.
+    """
+
+    def __init__(self, scopes: Scopes, *, now: Callable[[], float]) -> None:
+        self.scopes = scopes
+        self.now = now
+        self.in_flight = 0
+        self.waiting = 0
+        self.number = 0
+        """That of the last permit that was granted."""
+        self.room = scopes.maximum
+        """What is in flight has to stay below it."""
+        self.is_timed = False
+        """Whether the clock has a say in whether anything may start at all."""
+        self.is_short = False
+        """Whether there are fewer files than permits."""
+        self.is_closed = False
+
+    def take(self, claim: Claim) -> bool:
+        """Grant a claim if that is free, and all who asked for the same before have theirs.
+
+        Everything that may go when something opens goes at once. So whoever finds a permit free, and
+        finds that time has no say in it, takes it from nobody and need not look at those who wait.
+        """
+        gate = self.scopes.functions.get(claim.key)
+        if gate is None:
+            gate = self.scopes.open(claim.key, now=self.now())
+        claim.gate = gate
+        account = gate.account
+        if (
+            self.in_flight >= self.room
+            or gate.waiting
+            or gate.in_flight >= gate.concurrency.limit
+            or (account.in_flight >= account.concurrency.limit and not gate.reserved)
+        ):
+            return False
+        now = None
+        if self.is_timed or gate.is_timed or account.is_timed:
+            now = self.now()
+            # Time may have let those go who wait; they go first.
+            if self.waiting or self.opens_at(gate, now) > now:
+                return False
+        if claim.deadline != math.inf and claim.deadline <= self.now():
+            return False
+        if not gate.in_flight:
+            self.scopes.take(gate)
+        self.grant(claim, now)
+        return True
+
+    def grant(self, claim: Claim, now: float | None) -> None:
+        """Count a claim as in flight, whose gates are open; `now` may be left out if none is timed."""
+        gate, caller = claim.gate, self.scopes.caller
+        account = gate.account
+        if not gate.in_flight:
+            # An idle function rolls no meter as it gets answers, so the first attempt does.
+            now = self.now() if now is None else now
+            if now >= gate.meter.ends_at:
+                gate.meter.roll(now, last=self.number)
+            if now >= caller.meter.ends_at:
+                caller.meter.roll(now, last=self.number)
+        self.number = claim.number = self.number + 1
+        claim.ahead = gate.in_flight
+        claim.ahead_in_account = account.in_flight
+        claim.is_held = True
+        self.in_flight += 1
+        gate.in_flight += 1
+        if not gate.reserved:
+            account.in_flight += 1
+        gate.meter.accepted += 1
+        caller.meter.accepted += 1
+        if gate.rate is not None:
+            gate.rate.take()
+        if caller.is_timed and now is not None:
+            if caller.rate is not None:
+                caller.rate.take()
+            if caller.pause.seconds:
+                # While nothing answers, one at a time is let through to see whether that is over; the
+                # next does not wait for its end, which may be long in coming.
+                caller.pause.repeat(now=now)
+
+    def release(self, claim: Claim) -> None:
+        """Count a claim no more."""
+        gate = claim.gate
+        claim.is_held = False
+        self.in_flight -= 1
+        gate.in_flight -= 1
+        if not gate.reserved:
+            gate.account.in_flight -= 1
+
+    def uncount(self, claim: Claim) -> None:
+        """Forget that a claim was granted: its attempt was not sent."""
+        for gate in (claim.gate, self.scopes.caller):
+            gate.meter.take_back(claim.number)
+            if gate.rate is not None:
+                gate.rate.give_back()
+
+    def opens_at(self, gate: FunctionGate, now: float) -> float:
+        """Return the time before which nothing of a function may start, as far as that is known."""
+        scopes = self.scopes
+        opens = max(gate.refill(now), scopes.caller.refill(now), scopes.process.refill(now))
+        return opens if gate.reserved else max(opens, gate.account.refill(now))
+
+    def shared_moved(self) -> None:
+        """Learn that what limits everything has moved: the maximum, the caller or the process."""
+        scopes = self.scopes
+        files = scopes.process.concurrency.limit
+        self.is_short = files < scopes.maximum
+        self.room = 0 if self.is_closed else min(files, scopes.maximum)
+        self.is_timed = scopes.caller.is_timed or scopes.process.is_timed
+
+    def describe(self, key: FunctionKey) -> str | None:
+        """Say in a sentence what holds a function's permits back now: what opens last, if any."""
+        now = self.now()
+        scopes = self.scopes
+        held = [scopes.caller.describe(now, 0)]
+        if self.is_short or scopes.process.is_timed:
+            held.append(scopes.process.describe(now, self.in_flight))
+        gate = scopes.functions.get(key)
+        if gate is not None:
+            if not gate.reserved:
+                held.append(gate.account.describe(now, gate.account.in_flight))
+            held.append(gate.describe(now, gate.in_flight))
+        if self.in_flight >= scopes.maximum:
+            held.append((now, f"the limit is {scopes.maximum}"))
+        found = [each for each in held if each is not None]
+        return max(found, key=lambda each: each[0])[1] if found else None

@@ -1,0 +1,253 @@
+"""A gate: what limits one scope, be it a function, an account, this caller or this process.
+
+No clock and no I/O: what became of attempts goes in, with the time, and limits move.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+
+from asyncinvoke._limits.concurrency import ConcurrencyLimit
+from asyncinvoke._limits.events import LOG_EVERY, LOG_PAUSES_FROM, News
+from asyncinvoke._limits.rate import FIRST, Pause, RateLimit, RateMeter
+from asyncinvoke._limits.reasons import LIMIT_OF_REASON, LimitKind
+from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+
+
+class Gate:
+    """One scope with what limits it: attempts in flight, a pause and, once told of one, a rate.
+
+    Args:
+        scope: What it is.
+        key: Which one; shown as `str` shows it.
+        concurrency: Its limit on attempts in flight.
+        now: The time.
+        random: Gives numbers from 0 to 1.
+        news: Where to say that a limit has moved.
+    """
+
+    __slots__ = (
+        "_concurrency_cut",
+        "_logged_at",
+        "_news",
+        "_pause_cut",
+        "_rate_cut",
+        "_reason",
+        "_said_that_it_pauses",
+        "alarm_at",
+        "concurrency",
+        "in_flight",
+        "is_timed",
+        "key",
+        "meter",
+        "pause",
+        "rate",
+        "scope",
+        "throttles",
+    )
+
+    def __init__(
+        self,
+        scope: ThrottleScope,
+        key: object,
+        *,
+        concurrency: ConcurrencyLimit,
+        now: float,
+        random: Callable[[], float],
+        news: News,
+    ) -> None:
+        self.scope = scope
+        self.key = key
+        self.concurrency = concurrency
+        self.rate: RateLimit | None = None
+        self.meter = RateMeter(now=now)
+        self.pause = Pause(random)
+        self.in_flight = 0
+        self.throttles = 0
+        self.is_timed = False
+        """Whether the clock has a say in who may pass: there is a rate, or a pause."""
+        self.alarm_at = math.inf
+        """When the timekeeper looks at it."""
+        # Throttles of permits up to these numbers belong to a burst that was answered already.
+        self._concurrency_cut = 0
+        self._rate_cut = 0
+        self._pause_cut = 0
+        self._reason: ThrottleReason | None = None
+        self._news = news
+        self._logged_at = -math.inf
+        self._said_that_it_pauses = False
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether its limit on attempts in flight may rise by itself."""
+        return self.concurrency.limit < self.concurrency.maximum and not self.pause.seconds
+
+    @property
+    def closed_until(self) -> float:
+        """The time before which nothing may pass, as of the last refill of its rate."""
+        return self.pause.until if self.rate is None else max(self.pause.until, self.rate.opens_at)
+
+    def refill(self, now: float) -> float:
+        """Let time pass for its rate, and return the time before which nothing may pass."""
+        if self.rate is not None:
+            self.rate.refill(now)
+        return self.closed_until
+
+    def opens_at(self, now: float) -> float:
+        """Return the time before which nothing may pass, infinite if something has to end first."""
+        if self.in_flight >= self.concurrency.limit:
+            return math.inf
+        return self.refill(now) if self.is_timed else 0.0
+
+    def admitted(self, now: float) -> None:
+        """Learn that an attempt was admitted; it still counts as in flight."""
+        if self.pause.seconds:
+            self.pause.succeeded(now=now)
+            self._pause_moved()
+        elif self.may_grow:
+            before = self.concurrency.limit
+            self.concurrency.succeeded(now=now, in_flight=self.in_flight)
+            self._rose(before)
+
+    def tick(self, now: float, in_flight: int) -> None:
+        """Learn that time has passed and nothing was refused."""
+        if self.may_grow:
+            before = self.concurrency.limit
+            self.concurrency.tick(now=now, in_flight=in_flight)
+            self._rose(before)
+
+    def count(self, reason: ThrottleReason) -> None:
+        """Count a throttle for a reason that names this scope."""
+        self.throttles += 1
+        self._reason = reason
+
+    def throttled(
+        self, reason: ThrottleReason, *, number: int, last: int, ahead: int, now: float
+    ) -> None:
+        """Lower what an attempt was throttled for, unless that was done already.
+
+        Args:
+            reason: Why.
+            number: That of the attempt's permit.
+            last: That of the last permit that was handed out: all throttles of permits up to it
+                belong to the same burst as this one, and lower nothing more.
+            ahead: The attempts that were in flight here when it was sent, itself not included.
+            now: The time.
+        """
+        if LIMIT_OF_REASON[reason].quantity is LimitKind.RATE:
+            if number > self._rate_cut:
+                self._rate_cut = last
+                self._lower_rate(reason, now)
+        elif number > self._concurrency_cut:
+            self._concurrency_cut = last
+            self._lower_concurrency(reason, ahead, now)
+
+    def unreachable(self, *, number: int, last: int, now: float) -> None:
+        """Learn that nothing can be sent at all; the numbers are those of `throttled`."""
+        if number > self._pause_cut:
+            self._pause_cut = last
+            self.refused(now)
+
+    def out_of_files(self, *, others: int, now: float) -> None:
+        """Learn that there are files for so many attempts and no more; if for none, pause."""
+        self.throttles += 1
+        before = self.concurrency.limit
+        if not others:
+            self.refused(now)
+        self.concurrency.lower_to(max(others, 1))
+        self._lowered(LimitKind.CONCURRENCY, before, self.concurrency.limit, None, now)
+
+    def refused(self, now: float, *, at_least: float = FIRST) -> None:
+        """Pause: even the least was refused."""
+        self.pause.refused(now=now, at_least=at_least)
+        self._pause_moved()
+        if self.pause.seconds >= LOG_PAUSES_FROM and not self._said_that_it_pauses:
+            self._said_that_it_pauses = True
+            self._news.log(logging.WARNING, f"{self} pauses: {self._cause}")
+
+    def reached(self) -> None:
+        """End the pause: whatever was out of reach has answered."""
+        self.pause.end()
+        self._pause_moved()
+
+    def describe(self, now: float, in_flight: int) -> tuple[float, str] | None:
+        """Return until when, and with what words, it holds permits back now, if it does."""
+        limit = self.concurrency.limit
+        because = "" if self._reason is None else f" ({self._reason})"
+        if self.pause.until > now:
+            if self.scope is ThrottleScope.CALLER:
+                return self.pause.until, f"{self} pauses: {self._cause}"
+            if self.scope is ThrottleScope.PROCESS:
+                return self.pause.until, f"{self} has no files left, and pauses"
+            return self.pause.until, f"{self} has a limit of {limit} and pauses{because}"
+        if self.rate is not None and self.rate.opens_at > now:
+            return (
+                self.rate.opens_at,
+                f"{self} has a limit of {self.rate.rate:.3g} a second{because}",
+            )
+        if in_flight < limit:
+            return None
+        if self.scope is ThrottleScope.PROCESS:
+            return now, f"{self} has no files left for more than {limit} attempts in flight"
+        return now, f"{self} has a limit of {limit}{because}"
+
+    def __str__(self) -> str:
+        if self.scope in (ThrottleScope.CALLER, ThrottleScope.PROCESS):
+            return f"this {self.scope}"
+        shown = str(self.key)
+        return f"{self.scope} {shown}" if shown else f"the {self.scope}"
+
+    @property
+    def _cause(self) -> str:
+        if self.scope is ThrottleScope.CALLER:
+            return "the endpoint cannot be reached"
+        if self.scope is ThrottleScope.PROCESS:
+            return "it has no files left"
+        return str(self._reason)
+
+    def _lower_concurrency(self, reason: ThrottleReason, ahead: int, now: float) -> None:
+        limit, at_least = self.concurrency, LIMIT_OF_REASON[reason].pause
+        before = limit.limit
+        if at_least or before <= limit.minimum:
+            self.refused(now, at_least=at_least)
+        limit.throttled(in_flight=ahead)
+        self._lowered(LimitKind.CONCURRENCY, before, limit.limit, reason, now)
+
+    def _lower_rate(self, reason: ThrottleReason, now: float) -> None:
+        accepted = self.meter.rate(now)
+        before = None if self.rate is None else self.rate.rate
+        if self.rate is None:
+            self.rate = RateLimit(now=now, accepted=accepted)
+            self.is_timed = True
+        else:
+            self.rate.throttled(now=now, accepted=accepted)
+        self._lowered(LimitKind.RATE, before, self.rate.rate, reason, now)
+
+    def _pause_moved(self) -> None:
+        self.is_timed = self.rate is not None or self.pause.seconds > 0
+        if not self.pause.seconds:
+            self._said_that_it_pauses = False
+
+    def _rose(self, before: int) -> None:
+        after = self.concurrency.limit
+        self._news.changed(
+            self.scope, self.key, LimitKind.CONCURRENCY, before=before, after=after, reason=None
+        )
+
+    def _lowered(
+        self,
+        quantity: LimitKind,
+        before: float | None,
+        after: float,
+        reason: ThrottleReason | None,
+        now: float,
+    ) -> None:
+        self._news.changed(
+            self.scope, self.key, quantity, before=before, after=after, reason=reason
+        )
+        if before != after and now >= self._logged_at + LOG_EVERY:
+            self._logged_at = now
+            what = "in flight" if quantity is LimitKind.CONCURRENCY else "a second"
+            was = "" if before is None else f", was {before:.3g}"
+            why = self._cause if reason is None else reason
+            self._news.log(logging.INFO, f"{self}: at most {after:.3g} {what}{was} ({why})")

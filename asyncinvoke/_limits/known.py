@@ -1,0 +1,167 @@
+"""The scopes that are known, each with its gate, and which of them are forgotten.
+
+What callers name has no end: tenants, qualifiers, accounts. A gate is kept while something is in
+flight through it or waits at it. Once idle it goes to the end of a shelf, and when the shelf is
+full, what has lain there for longest is forgotten. Gates that were never throttled have a shelf of
+their own, a small one, since a new gate knows all but as much as they do; so no number of them can
+push out what was learnt from throttles. Each step is a move in an `OrderedDict`: it takes the same
+time whatever the number of gates. (A plain dict would not do. What is deleted at its front leaves
+holes there, which each look at the first entry passes again.)
+"""
+
+import random
+from collections import OrderedDict
+
+from asyncinvoke._limits.concurrency import ConcurrencyLimit
+from asyncinvoke._limits.events import News
+from asyncinvoke._limits.gates import Gate
+from asyncinvoke._limits.limit import AdaptiveLimit, Limit
+from asyncinvoke._limits.scopes import AccountGate, FunctionGate, FunctionKey
+from asyncinvoke._model.failure import ThrottleScope
+from asyncinvoke._statistics import ScopeStatistics
+
+KEPT_UNTHROTTLED = 1024
+"""How many idle functions are remembered that were never throttled."""
+
+KEPT_THROTTLED = 4096
+"""How many idle functions are remembered that were; the same number of idle accounts."""
+
+
+class Scopes:
+    """The gates of this caller, this process, the accounts and the functions.
+
+    Args:
+        limit: What each is limited to at first.
+        maximum: The most that may be in flight in all.
+        now: The time.
+        news: Where gates say that a limit has moved.
+    """
+
+    def __init__(self, limit: Limit, *, maximum: int, now: float, news: News) -> None:
+        self.adaptive = limit if isinstance(limit, AdaptiveLimit) else None
+        """What follows throttles; `None` for a fixed limit, which does not."""
+        self._random = random.Random().random  # noqa: S311  # spreads clients, guards nothing
+        self._news = news
+        self._fresh: OrderedDict[FunctionGate, None] = OrderedDict()
+        self._throttled: OrderedDict[FunctionGate, None] = OrderedDict()
+        self._idle_accounts: OrderedDict[str | None, None] = OrderedDict()
+        self._accounts: dict[str | None, AccountGate] = {}
+        self.functions: dict[FunctionKey, FunctionGate] = {}
+        self.maximum = maximum
+        self.caller = self._shared(ThrottleScope.CALLER, now)
+        self.process = self._shared(ThrottleScope.PROCESS, now)
+
+    def open(self, key: FunctionKey, *, now: float) -> FunctionGate:
+        """Make a function known, idle as yet."""
+        account = self._account(key.account_id, now)
+        gate = FunctionGate(
+            key,
+            account,
+            concurrency=self._concurrency(),
+            now=now,
+            random=self._random,
+            news=self._news,
+        )
+        account.functions += 1
+        self.functions[key] = gate
+        self.shelve(gate)
+        return gate
+
+    def take(self, gate: FunctionGate) -> None:
+        """Take a function from its shelf: it is idle no more."""
+        del (self._throttled if gate in self._throttled else self._fresh)[gate]
+
+    def shelve(self, gate: FunctionGate) -> None:
+        """Put a function on its shelf, idle, and forget another if the shelf is full."""
+        shelf, kept = self._fresh, KEPT_UNTHROTTLED
+        if gate.throttles:
+            shelf, kept = self._throttled, KEPT_THROTTLED
+        shelf[gate] = None
+        if len(shelf) > kept:
+            self._forget(shelf.popitem(last=False)[0])
+
+    def set_maximum(self, maximum: int) -> None:
+        """Change the most that may be in flight in all; gates that are known keep their own."""
+        process = self.process.concurrency
+        if process.limit >= min(process.maximum, maximum):
+            self.process.concurrency = ConcurrencyLimit(initial=maximum, minimum=1, maximum=maximum)
+        else:
+            process.maximum = maximum
+        self.maximum = maximum
+
+    def statistics(self, *, in_flight: int, waiting: int) -> tuple[ScopeStatistics, ...]:
+        """Return a snapshot of every scope, given what is in flight and waits in all."""
+        waits = dict.fromkeys(self._accounts.values(), 0)
+        for gate in self.functions.values():
+            waits[gate.account] += gate.waiting
+        return (
+            _statistics(self.caller, self.maximum, in_flight, waiting),
+            _statistics(self.process, self.process.concurrency.limit, in_flight, waiting),
+            *(
+                _statistics(each, each.concurrency.limit, each.in_flight, waits[each])
+                for each in self._accounts.values()
+            ),
+            *(
+                _statistics(each, each.concurrency.limit, each.in_flight, each.waiting)
+                for each in self.functions.values()
+            ),
+        )
+
+    def _forget(self, gate: FunctionGate) -> None:
+        key = gate.key
+        del self.functions[key]
+        account = gate.account
+        account.functions -= 1
+        if account.functions:
+            return
+        if not account.throttles:
+            del self._accounts[key.account_id]
+            return
+        self._idle_accounts[key.account_id] = None
+        if len(self._idle_accounts) > KEPT_THROTTLED:
+            del self._accounts[self._idle_accounts.popitem(last=False)[0]]
+
+    def _account(self, account_id: str | None, now: float) -> AccountGate:
+        account = self._accounts.get(account_id)
+        if account is None:
+            account = AccountGate(
+                account_id or "",
+                concurrency=self._concurrency(),
+                now=now,
+                random=self._random,
+                news=self._news,
+            )
+            self._accounts[account_id] = account
+        elif not account.functions:
+            del self._idle_accounts[account_id]
+        return account
+
+    def _shared(self, scope: ThrottleScope, now: float) -> Gate:
+        # Even a fixed limit gives way to the files that there are.
+        concurrency = ConcurrencyLimit(initial=self.maximum, minimum=1, maximum=self.maximum)
+        return Gate(
+            scope, "", concurrency=concurrency, now=now, random=self._random, news=self._news
+        )
+
+    def _concurrency(self) -> ConcurrencyLimit:
+        most = self.maximum
+        if self.adaptive is None:
+            return ConcurrencyLimit(initial=most, minimum=most, maximum=most)
+        return ConcurrencyLimit(
+            initial=min(self.adaptive.start, most),
+            minimum=min(self.adaptive.minimum, most),
+            maximum=most,
+        )
+
+
+def _statistics(gate: Gate, limit: int, in_flight: int, waiting: int) -> ScopeStatistics:
+    return ScopeStatistics(
+        scope=gate.scope,
+        key=str(gate.key),
+        limit=limit,
+        rate=None if gate.rate is None else gate.rate.rate,
+        pause=gate.pause.seconds,
+        in_flight=in_flight,
+        waiting=waiting,
+        throttles=gate.throttles,
+    )

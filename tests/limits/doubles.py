@@ -1,0 +1,90 @@
+"""What the tests of limits share: a clock that is moved by hand, permits that are held."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+import anyio.lowlevel
+from anyio import wait_all_tasks_blocked
+
+from asyncinvoke._limits.limiter import Limiter
+from asyncinvoke._limits.permit import Permit
+from asyncinvoke._limits.scopes import FunctionKey
+from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+from asyncinvoke._statistics import ScopeStatistics
+
+RESERVED = ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED
+ACCOUNT = ThrottleReason.CONCURRENT_INVOCATION_LIMIT_EXCEEDED
+FUNCTION_RATE = ThrottleReason.FUNCTION_INVOCATION_RATE_LIMIT_EXCEEDED
+CALLER_RATE = ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED
+SNAPSHOT = ThrottleReason.CONCURRENT_SNAPSHOT_CREATE_LIMIT_EXCEEDED
+
+HOG = FunctionKey(None, "hog")
+CALM = FunctionKey(None, "calm")
+
+
+class HeldClock:
+    """A clock that is moved by hand; a sleep ends when the time has come."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+        self._moved = anyio.Event()
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        until = self.now + seconds
+        while self.now < until:
+            await self._moved.wait()
+        await anyio.lowlevel.checkpoint()
+
+    async def move(self, seconds: float, *, step: float = 0.01) -> None:
+        """Let time pass in small steps, and everybody act upon each."""
+        until = self.now + seconds
+        while self.now < until:
+            self.now = min(self.now + step, until)
+            moved, self._moved = self._moved, anyio.Event()
+            moved.set()
+            await settle()
+
+
+async def settle() -> None:
+    """Wait until everybody waits for something."""
+    # On asyncio, the real thing looks again only after 0.1 s, so first give all a chance to get there.
+    for _ in range(12):
+        await anyio.lowlevel.checkpoint()
+    await wait_all_tasks_blocked()
+
+
+def scope_of(limiter: Limiter, scope: ThrottleScope, key: str = "") -> ScopeStatistics:
+    return next(each for each in limiter.statistics() if (each.scope, each.key) == (scope, key))
+
+
+async def hold(limiter: Limiter, key: FunctionKey) -> Permit:
+    """Take a permit and leave it to the test to end it."""
+    return await limiter.permit(key).__aenter__()
+
+
+async def take(limiter: Limiter, key: FunctionKey, number: int) -> list[Permit]:
+    with anyio.fail_after(5):
+        return [await hold(limiter, key) for _ in range(number)]
+
+
+async def counts(limiter: Limiter) -> tuple[int, int]:
+    await settle()
+    return limiter.in_flight, limiter.waiting
+
+
+@contextmanager
+def nothing_free() -> Iterator[None]:
+    """Expect that whoever asks for a permit in this block has to wait."""
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        yield
+        raise AssertionError("a permit was free")
