@@ -70,6 +70,7 @@ def function_error_for(
         error_type=body.error_type,
         error_message=body.error_message,
         stack_trace=body.stack_trace,
+        by_platform=body.by_platform,
         response=response,
         function_name=parameters.target.function_name,
         qualifier=parameters.target.qualifier,
