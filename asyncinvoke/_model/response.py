@@ -107,12 +107,17 @@ class Response:
         """Decode the payload.
 
         Returns:
-            What the payload holds; `None` for an empty one, as of Event and DryRun.
+            What the payload holds; `None` for an empty one, as of Event and DryRun. A function
+            error is read as JSON, whatever the codec.
 
         Raises:
-            ValueError: The payload is not JSON (or what the invoker's own `decode` raises).
+            ValueError: The payload is not JSON, or nested too deeply to be read (or what the
+                invoker's own `decode` raises).
         """
-        return self.decode(self.payload)
+        if not self.payload:
+            return None
+        decode = self.decode if self.function_error is None else decode_json
+        return decode(self.payload)
 
     def __reduce__(self) -> tuple[Callable[..., "Response"], tuple[dict[str, object]]]:
         # A caller's own codec may be a lambda, and errors that hold a response must pickle.
