@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict, cast
 
 from asyncinvoke._model.codec import Decode
-from asyncinvoke._request.parameters import InvokeParameters, checked
+from asyncinvoke._request.parameters import InvokeParameters, check_flag, checked
 from asyncinvoke._request.request import (
     InvocationType,
     InvocationTypeName,
@@ -14,7 +14,7 @@ from asyncinvoke._request.request import (
     LogTypeName,
     Request,
 )
-from asyncinvoke._request.target import Target
+from asyncinvoke._request.target import Target, show_value
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke.errors import InvalidRequestError
 
@@ -137,7 +137,7 @@ class Options:
     log_type: str = LogType.NONE
     """Whether the answer carries the end of the log."""
 
-    client_context: Mapping[str, object] | None = None
+    client_context: Mapping[str, object] | None = field(default=None, repr=False)
     """Passed to the function."""
 
     tenant_id: str | None = None
@@ -162,7 +162,7 @@ class Options:
             InvalidRequestError: A value breaks a rule; the message names both.
         """
         if not isinstance(self.retry, RetryPolicy):
-            raise InvalidRequestError(f"retry {self.retry!r} must be a RetryPolicy")
+            raise InvalidRequestError(f"retry {show_value(self.retry)} must be a RetryPolicy")
         return Call(
             parameters=checked(
                 self.function_name,
@@ -176,8 +176,10 @@ class Options:
             policy=self.retry,
             decode=self.decode,
             timeout=check_timeout(self.timeout),
-            idempotent=bool(self.idempotent),
-            raise_on_function_error=bool(self.raise_on_function_error),
+            idempotent=check_flag("idempotent", self.idempotent),
+            raise_on_function_error=check_flag(
+                "raise_on_function_error", self.raise_on_function_error
+            ),
         )
 
     def overridden_by(self, request: Request) -> "Options":
@@ -185,8 +187,12 @@ class Options:
         own = {name: getattr(request, name) for name in _OF_A_REQUEST}
         own = {name: value for name, value in own.items() if value is not None}
         if request.function_name is not None:
-            # Another function does not take over the qualifier of the map's.
+            # Another function does not take over the qualifier of the map's; the same one does.
             own["qualifier"] = request.qualifier
+            asked = Target.parse(request.function_name)
+            ours = Target.parse(self.function_name, self.qualifier)
+            if request.qualifier is None and asked.qualifier is None and asked.may_be(ours):
+                own["qualifier"] = ours.qualifier
         elif request.qualifier is not None:
             # It replaces one that is written behind the map's function, too.
             own["function_name"] = Target.parse(self.function_name).function_name
@@ -202,6 +208,13 @@ def check_timeout(timeout: float | None) -> float | None:
     """
     if timeout is None:
         return None
-    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout > 0:
-        raise InvalidRequestError(f"timeout {timeout!r} must be a number of seconds above 0")
-    return None if math.isinf(timeout) else float(timeout)
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    try:
+        seconds = float(timeout) if is_number else math.nan
+    except OverflowError:  # an integer beyond every float
+        seconds = math.inf if timeout > 0 else math.nan
+    if not seconds > 0:
+        raise InvalidRequestError(
+            f"timeout {show_value(timeout)} must be a number of seconds above 0"
+        )
+    return None if math.isinf(seconds) else seconds
