@@ -27,7 +27,8 @@ def encode_payload(payload: object, *, encode: Encode, invocation_type: Invocati
     Args:
         payload: `None` for no payload (the function gets `{}`), bytes that are sent as they are,
             or anything that `encode` takes.
-        encode: The codec; by default `encode_json`.
+        encode: The codec; by default `encode_json`. An `InvalidRequestError` that it raises comes
+            out as it is.
         invocation_type: Decides which size limit applies.
 
     Raises:
@@ -42,6 +43,10 @@ def encode_payload(payload: object, *, encode: Encode, invocation_type: Invocati
     why = ""
     try:
         body = bytes(payload) if isinstance(payload, _RAW) else encode(payload)
+    except InvalidRequestError:
+        # A codec that says so itself.
+        del payload
+        raise
     except Exception as error:
         if encode is not encode_json:
             del payload

@@ -6,11 +6,15 @@ from importlib.util import find_spec
 
 def main() -> None:
     """Run the command line on `sys.argv` and exit with its status."""
+    if sys.platform == "win32":
+        _refuse("the command line needs Linux, macOS or another POSIX system (on Windows: WSL)")
     if find_spec("click") is None or find_spec("rich") is None:
-        sys.stderr.write(
-            "asyncinvoke: the command line needs click and rich: pip install 'asyncinvoke[cli]'\n"
-        )
-        sys.exit(2)
+        _refuse("the command line needs click and rich: pip install 'asyncinvoke[cli]'")
     from asyncinvoke.cli.app import run
 
     sys.exit(run())
+
+
+def _refuse(why: str) -> None:
+    sys.stderr.write(f"asyncinvoke: {why}\n")
+    sys.exit(2)
