@@ -3,6 +3,7 @@
 import resource
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import anyio
@@ -17,6 +18,12 @@ from .processes import COMMAND
 
 def python(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+
+def test_the_metadata_says_posix_and_no_other_system() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    systems = {each for each in project["classifiers"] if each.startswith("Operating System ::")}
+    assert systems == {"Operating System :: POSIX", "Operating System :: MacOS"}
 
 
 def test_on_windows_it_is_one_clear_line() -> None:
