@@ -10,9 +10,13 @@ def main() -> None:
         _refuse("the command line needs Linux, macOS or another POSIX system (on Windows: WSL)")
     if find_spec("click") is None or find_spec("rich") is None:
         _refuse("the command line needs click and rich: pip install 'asyncinvoke[cli]'")
-    from asyncinvoke.cli.app import run
+    try:
+        from asyncinvoke.cli.app import run
 
-    sys.exit(run())
+        status = run()
+    except KeyboardInterrupt:  # while everything is still being imported
+        status = 130
+    sys.exit(status)
 
 
 def _refuse(why: str) -> None:

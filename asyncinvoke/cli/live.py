@@ -34,7 +34,9 @@ class Screen(Console):
     def __init__(self, *, stderr: bool = False, is_text: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False)
         stream = sys.stderr if stderr else sys.stdout
-        if stream is None or not stream.isatty():
+        if stream is None:  # it is closed
+            self.width = WIDTH
+        elif not stream.isatty():
             self.width = WIDTH
             self.file = cast("IO[str]", _Trimmed(stream))
         elif is_text:
