@@ -111,6 +111,14 @@ async def test_a_json_file_with_one_array_is_that_though_it_ends_like_a_line(
         await source.begin()
 
 
+async def test_a_json_file_with_an_array_a_line_is_lines(tmp_path: Path) -> None:
+    path = tmp_path / "in.json"
+    path.write_text("[1]\n[2]\n[3]\n")
+    with opened_source(str(path)) as source:
+        await source.begin()
+        assert [line.data async for line in source.read()] == [b"[1]", b"[2]", b"[3]"]
+
+
 GOOD = {
     "lines": LINES,
     "arrays, a line each": "[1]\n[2]\n",
