@@ -28,6 +28,7 @@ from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, files_limit, re
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._model.codec import Decode, Encode, decode_json, encode_json
 from asyncinvoke._model.response import Out, Response
+from asyncinvoke._request.payload import check_plain
 from asyncinvoke._request.request import InvocationType, Request
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke._statistics import InvokerStatistics, Tally
@@ -110,7 +111,14 @@ class Invoker:
             "config": config,
         }
         self._own_clock = clock
-        self._new_limiter = partial(Limiter, read_limit(limit), hooks=tuple(hooks))
+        hooks = tuple(hooks)
+        for name, function in (
+            ("encode", encode),
+            ("decode", decode),
+            *(("hook", hook) for hook in hooks),
+        ):
+            check_plain(name, function)
+        self._new_limiter = partial(Limiter, read_limit(limit), hooks=hooks)
         self._limiter = self._new_limiter(clock=SYSTEM_CLOCK if clock is None else clock)
         self._most_connections = self._limiter.limit
         self._transport = _checked_transport(transport)
@@ -324,6 +332,9 @@ class Invoker:
         Raises:
             InvalidRequestError: An option breaks a rule.
         """
+        for name, codec in (("encode", encode), ("decode", decode)):
+            if codec is not None:
+                check_plain(name, codec)
         caller = self._caller.with_codecs(encode, decode)
         caller.check(function_name, defaults)
         return Function(self, caller, function_name, defaults)

@@ -199,7 +199,11 @@ class FunctionError(InvocationError):
         error_type: The exception's name, or the platform's, such as `Sandbox.Timedout`; `None`
             if the function did not say.
         error_message: The exception's text; `None` if the function did not say.
-        stack_trace: One entry for each frame, as the runtime wrote it.
+        stack_trace: One entry for each frame: as the runtime wrote it, or `path:line name` where it
+            wrote parts, as Go does.
+        by_platform: Whether the platform ended the function or could not start it: it ran too long,
+            its process exited or was killed, it used up its memory, its answer was too large.
+            `False` where the function's own code raised, or cannot be loaded.
         response: The whole answer, payload and log tail included.
     """
 
@@ -212,6 +216,7 @@ class FunctionError(InvocationError):
         error_message: str | None,
         stack_trace: tuple[str, ...],
         response: Response,
+        by_platform: bool = False,
         **facts: Any,
     ) -> None:
         super().__init__(message, **facts)
@@ -219,6 +224,7 @@ class FunctionError(InvocationError):
         self.error_type = error_type
         self.error_message = error_message
         self.stack_trace = stack_trace
+        self.by_platform = by_platform
         self.response = response
 
     def _label(self) -> str:

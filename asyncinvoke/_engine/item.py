@@ -8,7 +8,7 @@ from asyncinvoke._engine.options import Call, Calls, InvokeOptions, item_options
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._model.codec import Encode
 from asyncinvoke._model.response import Attempt, Response
-from asyncinvoke._request.payload import encode_payload
+from asyncinvoke._request.payload import check_plain, encode_payload
 from asyncinvoke._request.request import Request
 from asyncinvoke._transport.base import Transport
 from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
@@ -47,6 +47,8 @@ class ItemWork:
         self._function_name = function_name
         self._options = options
         self._call = calls.get(function_name, options)
+        if key is not None:
+            check_plain("key", key)
         self._key = key
         self._encode = encode
 

@@ -8,9 +8,9 @@ from typing import Any, TypedDict, cast
 from asyncinvoke._limits.scopes import FunctionKey, function_key
 from asyncinvoke._model.codec import Decode
 from asyncinvoke._recent import Recent
-from asyncinvoke._request.parameters import InvokeParameters, checked
+from asyncinvoke._request.parameters import InvokeParameters, check_flag, checked
 from asyncinvoke._request.request import InvocationType, InvocationTypeName, LogTypeName, Request
-from asyncinvoke._request.target import Target
+from asyncinvoke._request.target import Target, show_value
 from asyncinvoke._retries.budget import Balance, Balances
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke.errors import InvalidRequestError
@@ -183,7 +183,7 @@ class Calls:
         defaults = self._defaults
         policy = defaults.retry if ours["retry"] is None else ours["retry"]
         if not isinstance(policy, RetryPolicy):
-            raise InvalidRequestError(f"retry {policy!r} must be a RetryPolicy")
+            raise InvalidRequestError(f"retry {show_value(policy)} must be a RetryPolicy")
         timeout = defaults.timeout if ours["timeout"] is None else ours["timeout"]
         idempotent = defaults.idempotent if ours["idempotent"] is None else ours["idempotent"]
         parameters = checked(function_name, **spelled)
@@ -196,8 +196,8 @@ class Calls:
             policy=policy,
             decode=defaults.decode,
             timeout=check_timeout(timeout),
-            repeatable=_flag("idempotent", idempotent) or parameters.repeatable,
-            raise_on_function_error=_flag(
+            repeatable=check_flag("idempotent", idempotent) or parameters.repeatable,
+            raise_on_function_error=check_flag(
                 "raise_on_function_error", options.get("raise_on_function_error", True)
             ),
         )
@@ -236,12 +236,11 @@ def item_options(
         **{name: value for name, value in own.items() if value is not None},
     }
     if item.function_name is not None and item.qualifier is None:
-        named, mapped = Target.parse(item.function_name), Target.parse(function_name)
-        if named.qualifier is not None or not named.is_same_function(mapped):
-            # Another function does not take over the qualifier of the map's.
-            merged.pop("qualifier", None)
-        elif "qualifier" not in merged:
-            merged["qualifier"] = mapped.qualifier
+        # Another function does not take over the qualifier of the map's; the same one does.
+        named = Target.parse(item.function_name)
+        mapped = Target.parse(function_name, options.get("qualifier"))
+        keeps = named.qualifier is None and named.may_be(mapped)
+        merged["qualifier"] = mapped.qualifier if keeps else None
     name = item.function_name or function_name
     if item.qualifier is not None and item.function_name is None:
         # It replaces one that is written behind the map's function, too.
@@ -271,15 +270,13 @@ def check_timeout(timeout: float | None) -> float:
     """
     if timeout is None:
         return math.inf
-    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout > 0:
-        raise InvalidRequestError(f"timeout {timeout!r} must be a number of seconds above 0")
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
     try:
-        return float(timeout)
-    except OverflowError:
-        return math.inf
-
-
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidRequestError(f"{name} {value!r} must be True or False")
-    return value
+        seconds = float(timeout) if is_number else math.nan
+    except OverflowError:  # an integer beyond every float
+        seconds = math.inf if timeout > 0 else math.nan
+    if not seconds > 0:
+        raise InvalidRequestError(
+            f"timeout {show_value(timeout)} must be a number of seconds above 0"
+        )
+    return seconds

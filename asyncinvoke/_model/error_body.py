@@ -11,6 +11,34 @@ _TIMED_OUT = re.compile(r"Task timed out after [\d.]+ seconds")
 TIMED_OUT = "Sandbox.Timedout"
 """The errorType of a function that ran longer than its own timeout."""
 
+_OF_THE_PLATFORM = ("Sandbox.", "Extension.")
+"""How errorTypes begin that only the platform gives."""
+
+# The names that AWS's runtime agent gives when a process ended, could not be started, or answered
+# what the platform does not pass on. Names that a language's runtime gives, such as
+# Runtime.ImportModuleError or Runtime.MarshalError, tell of the function's own code.
+_BY_PLATFORM = frozenset(
+    {
+        "Function.ResponseSizeTooLarge",
+        "Function.Unknown",
+        "Runtime.ExitError",
+        "Runtime.InitError",
+        "Runtime.InvalidEntrypoint",
+        "Runtime.InvalidResponseModeHeader",
+        "Runtime.InvalidTaskConfig",
+        "Runtime.InvalidWorkingDir",
+        "Runtime.OutOfMemory",
+        "Runtime.TruncatedResponse",
+        "Runtime.Unknown",
+    }
+)
+
+# What runtimes call the parts of a frame that is an object: Go path, line, label; Java's
+# StackTraceElement fileName, lineNumber, methodName; the rest is what custom runtimes write.
+_FILE = ("path", "file", "fileName", "filename")
+_LINE = ("line", "lineNumber", "lineno", "line_number")
+_NAME = ("label", "function", "methodName", "method", "name")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorBody:
@@ -23,7 +51,13 @@ class ErrorBody:
     """The exception's text."""
 
     stack_trace: tuple[str, ...] = ()
-    """One entry for each frame, as the runtime wrote it."""
+    """One entry for each frame: as the runtime wrote it, or `path:line name` where it wrote parts."""
+
+    @property
+    def by_platform(self) -> bool:
+        """Whether the platform ended the function, or could not start it."""
+        error_type = self.error_type or ""
+        return error_type in _BY_PLATFORM or error_type.startswith(_OF_THE_PLATFORM)
 
 
 def parse_error_body(payload: bytes) -> ErrorBody:
@@ -40,8 +74,8 @@ def parse_error_body(payload: bytes) -> ErrorBody:
     return ErrorBody(
         error_type=error_type,
         error_message=error_message,
-        # "trace" is Node's word, "stackTrace" everybody else's; .NET sends one string.
-        stack_trace=_lines(body.get("stackTrace") or body.get("trace")),
+        # "trace" is Node's word, "stackTrace" everybody else's.
+        stack_trace=_frames(body.get("stackTrace")) or _frames(body.get("trace")),
     )
 
 
@@ -49,9 +83,37 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _lines(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return tuple(value.splitlines())
-    if isinstance(value, list):
-        return tuple(line for line in value if isinstance(line, str))
-    return ()
+def _frames(trace: Any) -> tuple[str, ...]:
+    match trace:
+        case str():  # .NET, and whoever sends a whole traceback as one text
+            frames = trace.splitlines()
+        case list():
+            frames = [_frame(frame) for frame in trace]
+        case _:
+            frames = [_frame(trace)]
+    return tuple(frame for frame in frames if frame.strip())
+
+
+def _frame(frame: Any) -> str:
+    """Return one frame as text; empty for what cannot be one."""
+    match frame:
+        case str():
+            return frame
+        case dict():
+            return _located(*(_first(frame, names) for names in (_FILE, _LINE, _NAME)))
+        case [str() as path, int() as line, str() as name, *code]:  # Python 2.7 to 3.7
+            source = f"\n    {code[0]}" if code and isinstance(code[0], str) else ""
+            return f'  File "{path}", line {line}, in {name}{source}\n'
+        case list():
+            return " ".join(part for part in frame if isinstance(part, str))
+    return ""
+
+
+def _located(path: str, line: str, name: str) -> str:
+    place = f"{path}:{line}" if path and line else path or (line and f"line {line}")
+    return " ".join(part for part in (place, name) if part)
+
+
+def _first(frame: dict[str, Any], names: tuple[str, ...]) -> str:
+    values = (frame.get(name) for name in names)
+    return next((str(value) for value in values if value and type(value) in (str, int)), "")

@@ -127,7 +127,8 @@ class Response(Generic[Out]):
             error says is read as JSON, whatever the codec.
 
         Raises:
-            ValueError: The payload is not JSON (or what the invoker's own `decode` raises).
+            ValueError: The payload is not JSON, or nested too deeply to be read (or what the
+                invoker's own `decode` raises).
         """
         decoded: Out = (
             self.decode(self.payload)

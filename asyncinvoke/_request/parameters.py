@@ -8,13 +8,15 @@ from typing import TypeVar
 
 from asyncinvoke._request.payload import encode_client_context
 from asyncinvoke._request.request import InvocationType, LogType
-from asyncinvoke._request.target import Target
+from asyncinvoke._request.target import Target, show_value
 from asyncinvoke.errors import InvalidRequestError
 
 _EnumT = TypeVar("_EnumT", bound=StrEnum)
 
 # Patterns and lengths of the service model (2015-03-31).
-_TENANT_ID = re.compile(r"[a-zA-Z0-9\._:\/=+\-@ ]{1,256}")
+# A tenant travels in a header, and every server takes spaces at the ends of one away: " a" would be
+# tenant "a".
+_TENANT_ID = re.compile(r"(?! )[a-zA-Z0-9\._:\/=+\-@ ]{1,256}(?<! )")
 _DURABLE_EXECUTION_NAME = re.compile(r"[a-zA-Z0-9-_]{1,64}")
 
 
@@ -89,7 +91,7 @@ def checked(
             _TENANT_ID,
             "tenant_id",
             tenant_id,
-            "1 to 256 letters, digits, spaces or any of . _ : / = + - @",
+            "1 to 256 letters, digits, spaces or any of . _ : / = + - @, with no space at its ends",
         ),
         durable_execution_name=_durable_execution_name(durable_execution_name),
     )
@@ -104,17 +106,26 @@ def _durable_execution_name(name: str | None) -> str | None:
     )
 
 
+def check_flag(option: str, value: object) -> bool:
+    """Return it, if it is `True` or `False`: in a text, `"false"` would count as true.
+
+    Raises:
+        InvalidRequestError: It is anything else.
+    """
+    if not isinstance(value, bool):
+        raise InvalidRequestError(f"{option} {show_value(value)} must be True or False")
+    return value
+
+
 def _member(enum: type[_EnumT], option: str, value: str) -> _EnumT:
     try:
         return enum(value)
     except ValueError:
         names = ", ".join(enum)
-        raise InvalidRequestError(f"{option} {value!r} is not one of {names}") from None
+        raise InvalidRequestError(f"{option} {show_value(value)} is not one of {names}") from None
 
 
 def _matching(pattern: re.Pattern[str], option: str, value: str | None, rule: str) -> str | None:
     if value is not None and not (isinstance(value, str) and pattern.fullmatch(value)):
-        shown = repr(value)
-        shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-        raise InvalidRequestError(f"{option} {shown} must be {rule}")
+        raise InvalidRequestError(f"{option} {show_value(value)} must be {rule}")
     return value

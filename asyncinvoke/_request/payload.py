@@ -1,11 +1,13 @@
 """Payloads and client contexts on their way out: their bytes and their sizes."""
 
 import base64
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from asyncinvoke._model.codec import Encode, encode_json
+from asyncinvoke._model.codec import Encode, encode_json, why_not_json
 from asyncinvoke._request.request import InvocationType
-from asyncinvoke.errors import InvalidRequestError
+from asyncinvoke.errors import ConfigurationError, InvalidRequestError
 
 MAX_SYNC_PAYLOAD = 6_291_456
 """Largest payload of a RequestResponse or DryRun invocation, in bytes (Lambda quotas: 6 MB)."""
@@ -16,6 +18,8 @@ MAX_EVENT_PAYLOAD = 1_048_576
 MAX_CLIENT_CONTEXT = 3_583
 """Largest client context once encoded as base64, in bytes (service model)."""
 
+_RAW = (bytes, bytearray, memoryview)
+
 
 def encode_payload(payload: object, *, encode: Encode, invocation_type: InvocationType) -> bytes:
     """Return the bytes to send for a payload.
@@ -23,7 +27,8 @@ def encode_payload(payload: object, *, encode: Encode, invocation_type: Invocati
     Args:
         payload: `None` for no payload (the function gets `{}`), bytes that are sent as they are,
             or anything that `encode` takes.
-        encode: The codec; by default `encode_json`.
+        encode: The codec; by default `encode_json`. An `InvalidRequestError` that it raises comes
+            out as it is.
         invocation_type: Decides which size limit applies.
 
     Raises:
@@ -32,26 +37,38 @@ def encode_payload(payload: object, *, encode: Encode, invocation_type: Invocati
     """
     if payload is None:
         return b""
-    if isinstance(payload, bytes | bytearray | memoryview):
-        body = bytes(payload)
-    else:
-        try:
-            body = encode(payload)
-        except Exception as error:
-            detail = type(error).__name__
-            # json names the type that it cannot hold; other messages may quote the payload.
-            if encode is encode_json and isinstance(error, TypeError):
-                detail = f"{detail}: {error}"
-            raise InvalidRequestError(f"payload cannot be encoded: {detail}") from error
-        if not isinstance(body, bytes):
+    body: object = None
+    # Before anything is raised, the payload goes: the frames of a traceback keep their variables.
+    # json's own error is not even the context, for its frames hold the payload, and it adds nothing.
+    why = ""
+    try:
+        body = bytes(payload) if isinstance(payload, _RAW) else encode(payload)
+    except InvalidRequestError:
+        # A codec that says so itself.
+        del payload
+        raise
+    except Exception as error:
+        if encode is not encode_json:
+            del payload
             raise InvalidRequestError(
-                f"payload cannot be encoded: encode returned {type(body).__name__}, not bytes"
-            )
+                f"payload cannot be encoded: {type(error).__name__}"
+            ) from error
+        why = why_not_json(error)
+    del payload
+    if why:
+        raise InvalidRequestError(f"payload cannot be encoded: {why}")
+    if not isinstance(body, bytes):
+        if inspect.iscoroutine(body):
+            body.close()
+        kind = type(body).__name__
+        del body
+        raise InvalidRequestError(f"payload cannot be encoded: encode returned {kind}, not bytes")
     limit = MAX_EVENT_PAYLOAD if invocation_type is InvocationType.EVENT else MAX_SYNC_PAYLOAD
-    if len(body) > limit:
+    size = len(body)
+    if size > limit:
+        del body
         raise InvalidRequestError(
-            f"payload of {len(body)} bytes is too large: "
-            f"{invocation_type} takes at most {limit} bytes"
+            f"payload of {size} bytes is too large: {invocation_type} takes at most {limit} bytes"
         )
     return body
 
@@ -66,15 +83,40 @@ def encode_client_context(client_context: Mapping[str, object]) -> str:
         raise InvalidRequestError(
             f"client_context must be a mapping, not {type(client_context).__name__}"
         )
+    encoded = why = ""
     try:
         encoded = base64.b64encode(encode_json(dict(client_context))).decode()
-    except (TypeError, ValueError, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001  # a caller's mapping may raise anything
+        why = why_not_json(error)
+    del client_context
+    if why:
+        raise InvalidRequestError(f"client_context cannot be encoded: {why}")
+    size = len(encoded)
+    if size > MAX_CLIENT_CONTEXT:
+        del encoded
         raise InvalidRequestError(
-            f"client_context cannot be encoded: {type(error).__name__}"
-        ) from error
-    if len(encoded) > MAX_CLIENT_CONTEXT:
-        raise InvalidRequestError(
-            f"client_context has {len(encoded)} bytes once encoded; "
+            f"client_context has {size} bytes once encoded; "
             f"Lambda takes at most {MAX_CLIENT_CONTEXT}"
         )
     return encoded
+
+
+def check_plain(name: str, function: Callable[..., Any]) -> None:
+    """Check that what is called without being awaited is a plain function.
+
+    Args:
+        name: What the option is called.
+        function: What the caller gave for it.
+
+    Raises:
+        ConfigurationError: It cannot be called, or calling it would only make a coroutine, which
+            never runs.
+    """
+    if not callable(function):
+        raise ConfigurationError(f"{name} must be a function, not {type(function).__name__}")
+    for called in (function, getattr(type(function), "__call__", None)):  # noqa: B004  # not `callable`: its kind counts
+        if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
+            raise ConfigurationError(
+                f"{name} must be a plain function: it is called, not awaited, and an `async def` "
+                "would never run"
+            )

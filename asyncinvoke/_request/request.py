@@ -47,7 +47,8 @@ class Request:
     """Names the item in its outcome; by default what the map's `key` gives."""
 
     function_name: str | None = None
-    """Another function than the map's, in any form that `invoke` takes."""
+    """Another function than the map's, in any form that `invoke` takes. The map's own, in whatever
+    spelling, keeps the map's qualifier unless it is given one."""
 
     qualifier: str | None = None
     """A version, an alias or `$LATEST`."""
@@ -58,7 +59,7 @@ class Request:
     log_type: LogTypeName | None = None
     """`None` or `Tail`."""
 
-    client_context: Mapping[str, object] | None = None
+    client_context: Mapping[str, object] | None = field(default=None, repr=False)
     """Passed to the function as `context.client_context`; at most 3,583 bytes once encoded."""
 
     tenant_id: str | None = None

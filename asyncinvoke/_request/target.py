@@ -23,6 +23,8 @@ _SHORT = re.compile(
 )
 _QUALIFIER_ONLY = re.compile(_QUALIFIER)
 
+_LONGEST_SHOWN = 80
+
 MAX_FUNCTION_NAME = 256
 """Longest `FunctionName`, in characters, ARN and qualifier included (service model)."""
 
@@ -69,7 +71,7 @@ class Target:
             raise InvalidRequestError(
                 f"function_name must be a string, not {type(function_name).__name__}"
             )
-        shown = _shorten(function_name)
+        shown = show_value(function_name)
         if not 1 <= len(function_name) <= MAX_FUNCTION_NAME:
             raise InvalidRequestError(
                 f"function_name {shown} has {len(function_name)} characters; "
@@ -95,10 +97,21 @@ class Target:
             _check_qualifier(qualifier)
             if parts["qualifier"] not in (None, qualifier):
                 raise InvalidRequestError(
-                    f"qualifier {qualifier!r} differs from the one in function_name {shown}"
+                    f"qualifier {show_value(qualifier)} differs from the one in function_name {shown}"
                 )
             parts["qualifier"] = qualifier
         return cls(**parts)
+
+    def may_be(self, other: "Target") -> bool:
+        """Say whether both can name one function: what one leaves out is as the other says it."""
+        return self.name == other.name and all(
+            mine is None or theirs is None or mine == theirs
+            for mine, theirs in (
+                (self.partition, other.partition),
+                (self.region, other.region),
+                (self.account_id, other.account_id),
+            )
+        )
 
     @property
     def function_name(self) -> str:
@@ -113,32 +126,28 @@ class Target:
             parts.append("function")
         return ":".join([*parts, self.name])
 
-    def is_same_function(self, other: "Target") -> bool:
-        """Whether both name one function, as far as they say: an account left out is the caller's."""
-        return self.name == other.name and all(
-            mine is None or theirs is None or mine == theirs
-            for mine, theirs in (
-                (self.account_id, other.account_id),
-                (self.region, other.region),
-            )
-        )
-
     def __str__(self) -> str:
         name = self.function_name
         return name if self.qualifier is None else f"{name}:{self.qualifier}"
 
 
+def show_value(value: object) -> str:
+    """Return a value as a message quotes it: short, and only its type if it may hold a payload."""
+    if value is not None and not isinstance(value, str | int | float):
+        return f"(of type {type(value).__name__})"
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "(an integer of very many digits)"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:60]}...{text[-17:]}"
+
+
 def _check_qualifier(qualifier: str) -> None:
     if not isinstance(qualifier, str) or not 1 <= len(qualifier) <= MAX_QUALIFIER:
         raise InvalidRequestError(
-            f"qualifier {_shorten(qualifier)} must be a string of 1 to {MAX_QUALIFIER} characters"
+            f"qualifier {show_value(qualifier)} must be a string of 1 to {MAX_QUALIFIER} characters"
         )
     if not _QUALIFIER_ONLY.fullmatch(qualifier):
         raise InvalidRequestError(
-            f"qualifier {_shorten(qualifier)} is not a version, an alias or $LATEST"
+            f"qualifier {show_value(qualifier)} is not a version, an alias or $LATEST"
         )
-
-
-def _shorten(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:60]}...{text[-17:]}"

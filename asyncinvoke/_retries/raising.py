@@ -66,6 +66,7 @@ def function_error_for(response: Response, verdict: Verdict, target: Target) -> 
         error_type=body.error_type,
         error_message=body.error_message,
         stack_trace=body.stack_trace,
+        by_platform=body.by_platform,
         response=response,
         function_name=target.function_name,
         qualifier=target.qualifier,

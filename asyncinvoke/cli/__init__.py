@@ -6,11 +6,19 @@ from importlib.util import find_spec
 
 def main() -> None:
     """Run the command line on `sys.argv` and exit with its status."""
+    if sys.platform == "win32":
+        _refuse("the command line needs Linux, macOS or another POSIX system (on Windows: WSL)")
     if find_spec("click") is None or find_spec("rich") is None:
-        sys.stderr.write(
-            "asyncinvoke: the command line needs click and rich: pip install 'asyncinvoke[cli]'\n"
-        )
-        sys.exit(2)
-    from asyncinvoke.cli.app import run
+        _refuse("the command line needs click and rich: pip install 'asyncinvoke[cli]'")
+    try:
+        from asyncinvoke.cli.app import run
 
-    sys.exit(run())
+        status = run()
+    except KeyboardInterrupt:  # while everything is still being imported
+        status = 130
+    sys.exit(status)
+
+
+def _refuse(why: str) -> None:
+    sys.stderr.write(f"asyncinvoke: {why}\n")
+    sys.exit(2)

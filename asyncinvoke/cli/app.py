@@ -3,6 +3,7 @@
 The commands import what they need when they run, so that `--help` is quick.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ Exit status:
   0    all well
   1    some invocations failed
   2    wrong usage or configuration; nothing was sent
+  3    stopped before the end: every call was refused for one reason
+  4    ended, and some that failed may have run
   130  interrupted by Ctrl-C (143: by SIGTERM)
   141  the reader of the output went away
 """
@@ -49,7 +52,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after the program's name; by default `sys.argv`'s.
     """
     try:
-        _check_streams()
+        _prepare_streams()
         status = app.main(arguments, prog_name="asyncinvoke", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
@@ -63,7 +66,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _check_streams() -> None:
+def _prepare_streams() -> None:
     """Let no socket become stdin or stderr where those are closed; without stdout refuse."""
     for descriptor in range(3):
         try:
@@ -71,4 +74,9 @@ def _check_streams() -> None:
         except OSError:
             if descriptor == STDOUT:
                 raise CommandError("standard output is closed") from None
-            os.open(os.devnull, os.O_RDWR)
+            # Reading what is closed fails, which an empty input would hide.
+            os.open(os.devnull, os.O_WRONLY)
+    # An old locale must not end a command that has only a word to say.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

@@ -1,14 +1,27 @@
 """From an error to one clear line on stderr and an exit status."""
 
+import contextlib
+
 import click
 
-from asyncinvoke import ConfigurationError, InvalidRequestError, InvocationError
+from asyncinvoke import (
+    ConfigurationError,
+    InvalidRequestError,
+    InvocationError,
+    ToleranceExceededError,
+)
 
 FAILED = 1
 """Some invocations failed, or their results could not be written."""
 
 WRONG_USAGE = 2
 """The command line or the configuration is wrong; nothing was sent."""
+
+STOPPED = 3
+"""A run was stopped before its end: more failed than is tolerated, or every call for one reason."""
+
+IN_DOUBT = 4
+"""A run has ended, and of some of its failures it is not known whether the function ran."""
 
 INTERRUPTED = 130
 """Ended by Ctrl-C, as shells say it: 128 and the signal's number."""
@@ -30,14 +43,15 @@ class CommandError(Exception):
 def complain(error: Exception) -> int:
     """Write the line for an error; give the exit status."""
     message, status = _described(error)
-    click.echo(f"asyncinvoke: error: {one_line(message)}", err=True)
+    with contextlib.suppress(OSError):  # nobody may be reading any more
+        click.echo(f"asyncinvoke: error: {one_line(message)}", err=True)
     return status
 
 
-def one_line(text: str) -> str:
+def one_line(text: str, *, longest: int = _LONGEST) -> str:
     """Make text that others wrote fit for a terminal: one line, no control codes, not endless."""
     line = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def _described(error: Exception) -> tuple[str, int]:
@@ -50,8 +64,13 @@ def _described(error: Exception) -> tuple[str, int]:
             return error.format_message(), WRONG_USAGE
         case ConfigurationError() | InvalidRequestError():
             return str(error), WRONG_USAGE
+        case ToleranceExceededError():
+            return f"stopped: {error}", STOPPED
         case InvocationError():
             return str(error), FAILED
+        case OSError() if error.strerror:
+            where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+            return where + error.strerror, FAILED
         case _:
             return (
                 f"internal: {type(error).__name__}: {error} "

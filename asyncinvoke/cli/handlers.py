@@ -1,6 +1,7 @@
-"""Checks that a handler is where a user says, without running any of its code."""
+"""Checks that a handler is where a user says, and that it can run, without running any of it."""
 
 import symtable
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,6 +25,20 @@ def check_handler(handler: str) -> None:
         raise CommandError(f"cannot read {module}: no such file")
     elif not Path(module.replace(".", "/"), "__init__.py").is_file() and not _is_installed(module):
         raise CommandError(f"there is no module {module!r} here")
+
+
+def check_runtime() -> None:
+    """Check that AWS's own runtime is here, in which handlers in files run.
+
+    Raises:
+        CommandError: It is not installed, or not for this system.
+    """
+    if find_spec("awslambdaric") is not None:
+        return
+    what = "functions in files run in AWS's own runtime (awslambdaric), which"
+    if sys.platform == "linux":
+        raise CommandError(f"{what} is not installed: pip install 'asyncinvoke[cli,local]'")
+    raise CommandError(f"{what} is for Linux only: use a container, or a Linux machine")
 
 
 def _check_binding(path: Path, function: str) -> None:

@@ -1,22 +1,25 @@
 """`asyncinvoke invoke`: one invocation; its payload on stdout, all else on stderr."""
 
+import codecs
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from asyncinvoke import FunctionError, InvocationType, LogType, Response
-from asyncinvoke.cli import jsonl, streams
+from asyncinvoke.cli import files, formats, jsonl, streams
 from asyncinvoke.cli.errors import CommandError, complain
-from asyncinvoke.cli.options import SharedOptions, invoke_options, open_invoker, shared_options
+from asyncinvoke.cli.lines import MOST
+from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
 from asyncinvoke.cli.progress import counted
 
 if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
 
 FILE_PREFIX = "file://"
+
+_MOST_READ = len(codecs.BOM_UTF8) + MOST + 1
 
 
 @click.command(short_help="Invoke a function once.")
@@ -56,11 +59,12 @@ def invoke(
     options["invocation_type"] = InvocationType(invocation_type)
     options["log_type"] = LogType(log_type)
     output = streams.standard_output()
+    files.raise_open_files()
 
     async def main(interrupt: "Interrupt") -> int:
         with interrupt.block():
             try:
-                async with open_invoker(shared, limit=1) as invoker:
+                async with opened_invoker(shared, limit=1) as invoker:
                     response = await invoker.invoke(function_name, body, **options)
             except FunctionError as error:
                 await _write(error.response, output, attempts=len(error.attempts))
@@ -92,15 +96,24 @@ def _read_payload(payload: str) -> bytes:
     try:
         if payload == "-":
             name = "payload from standard input"
-            data = sys.stdin.buffer.read()
+            with open(streams.STDIN, "rb", closefd=False) as stdin:  # sys.stdin may be None
+                data = stdin.read(_MOST_READ)
         elif payload.startswith(FILE_PREFIX):
             name = f"payload in {payload}"
-            data = Path(payload.removeprefix(FILE_PREFIX)).expanduser().read_bytes()
+            with Path(payload.removeprefix(FILE_PREFIX)).expanduser().open("rb") as file:
+                data = file.read(_MOST_READ)
         else:
             data = os.fsencode(payload)
-        jsonl.check_json(data)
     except OSError as error:
-        raise CommandError(f"cannot read {payload}: {error.strerror}") from error
+        raise CommandError(f"cannot read {name}: {error.strerror}") from error
+    said = formats.other_kind(data[: formats.HEAD], name)
+    if said is not None:
+        raise CommandError(said)
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if len(data) > MOST:
+        raise CommandError(f"{name}: Lambda takes at most {MOST:,} bytes")
+    try:
+        jsonl.check_json(data)
     except jsonl.NotJsonError as error:
         raise CommandError(f"{name}: {error}") from error
     return data

@@ -81,7 +81,8 @@ def local(
     --host and --allow-remote. For each invocation it prints the request id, the function, the
     answer's status, how long it took, and what went wrong.
     """
-    from asyncinvoke.cli.handlers import check_handler
+    from asyncinvoke.cli import files
+    from asyncinvoke.cli.handlers import check_handler, check_runtime
     from asyncinvoke.cli.running import run
     from asyncinvoke.local import LocalLambda
     from asyncinvoke.local.wire.addresses import is_remote
@@ -94,6 +95,9 @@ def local(
     environment = _pairs("--env", env)
     for handler in handlers.values():
         check_handler(handler)
+    if handlers:
+        check_runtime()
+    files.raise_open_files()
     try:
         endpoint = LocalLambda(
             account_concurrency=account_concurrency,

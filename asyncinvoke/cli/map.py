@@ -11,7 +11,8 @@ import click
 from asyncinvoke import InvocationType
 from asyncinvoke.cli import jsonl, streams
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.options import SharedOptions, invoke_options, open_invoker, shared_options
+from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
+from asyncinvoke.cli.source import opened_source
 
 if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
@@ -33,14 +34,17 @@ CONCURRENCY = 100
 )
 @click.option("--ordered", is_flag=True, help="Write outcomes in the order of the input.")
 @click.option("--event", is_flag=True, help="Only queue them: 202 means accepted, not succeeded.")
-@click.option("--output", metavar="FILE", help="Write outcomes there, not to standard output.")
+@click.option(
+    "--output", metavar="FILE|-", help="Write outcomes there. [default: -, standard output]"
+)
 @click.option("--force", is_flag=True, help="Replace an output FILE that exists.")
 @click.option(
     "--progress",
     type=click.Choice(["auto", "bar", "json", "none"]),
     default="auto",
     show_default=True,
-    help="On standard error; auto is a bar if that is a terminal, and else only the summary.",
+    help="On standard error; auto is a bar if that is a terminal and outcomes go elsewhere, and "
+    "else only the summary.",
 )
 @shared_options
 def map_(
@@ -57,59 +61,65 @@ def map_(
     """Invoke FUNCTION for each line of INPUT, a file of JSON lines or - for standard input.
 
     Each line is sent as it is. Each outcome becomes one line of JSON with the line's number; a
-    line that is not JSON becomes a failed outcome. Empty lines are skipped. What is throttled
-    waits its turn for as long as it takes, or until --timeout.
+    line that is not JSON, or too long, becomes a failed outcome. An input that is something else
+    as a whole, such as one JSON array, is refused before anything is sent. Empty lines are
+    skipped. What is throttled waits its turn for as long as it takes, or until --timeout.
     """
-    from asyncinvoke.cli.map_job import MapJob
+    from asyncinvoke.cli import files
+    from asyncinvoke.cli.map_job import MapJob, choose_display
     from asyncinvoke.cli.running import run
 
     options = invoke_options(shared)
     if event:
         options["invocation_type"] = InvocationType.EVENT
+    files.raise_open_files()
+    connections = files.openable() or concurrency
 
     async def main(interrupt: "Interrupt") -> int:
-        with _opened_source(source) as descriptor:
-            async with open_invoker(shared, limit=concurrency, encode=jsonl.encode_line) as invoker:
+        with opened_source(source) as opened:
+            _check_output(output, force=force, source=opened.descriptor)
+            limit = min(concurrency, connections)
+            async with opened_invoker(shared, limit=limit, encode=jsonl.encode_line) as invoker:
+                display = choose_display(progress, writes_to=_shared_output(output))
                 job = MapJob(
                     invoker,
-                    source=source,
+                    source=opened,
                     concurrency=concurrency,
                     ordered=ordered,
+                    is_event=event,
                     idempotent=shared["idempotent"],
+                    display=display,
                     progress=progress,
                 )
                 block = invoker.map(
                     function_name,
-                    job.read(descriptor),
+                    job.read(),
                     concurrency=concurrency,
                     key=lambda line: str(line.number),
                     **options,
                 )
-                # Only now: a mistake in the options must not leave an empty file behind.
-                with _opened_output(output, force=force, source=descriptor) as opened:
+                # Only now: a mistake in the options or the input must leave no empty file behind.
+                with interrupt.block():
+                    await opened.begin()
+                if interrupt.signal is not None:
+                    job.nothing_was_read()
+                    return 0
+                if limit < concurrency:
+                    display.note(files.warning(concurrency, limit))
+                with _opened_output(output) as writes:
                     async with block as map_run:
-                        return await job.work(map_run, opened, interrupt)
+                        return await job.work(map_run, writes, interrupt)
 
     return run(main)
 
 
-@contextlib.contextmanager
-def _opened_source(source: str) -> Iterator[int]:
-    if source == "-":
-        yield streams.STDIN
-        return
-    try:
-        file = Path(source).open("rb", buffering=0)  # noqa: SIM115  # closed below
-    except OSError as error:
-        raise CommandError(f"cannot read {source}: {error.strerror}") from error
-    with file:
-        yield file.fileno()
+def _shared_output(output: str | None) -> int | None:
+    """Return the descriptor of standard output, if that is where outcomes go."""
+    return streams.STDOUT if output in (None, "-") else None
 
 
-@contextlib.contextmanager
-def _opened_output(output: str | None, *, force: bool, source: int) -> Iterator[streams.Output]:
-    if output is None:
-        yield streams.standard_output()
+def _check_output(output: str | None, *, force: bool, source: int) -> None:
+    if output is None or output == "-":
         return
     path = Path(output)
     try:
@@ -117,8 +127,18 @@ def _opened_output(output: str | None, *, force: bool, source: int) -> Iterator[
             raise CommandError(f"output {output} is the input")
         if path.is_file() and not force:
             raise CommandError(f"output {output} exists: --force replaces it")
-        file = path.open("wb", buffering=0)
+    except OSError as error:
+        raise CommandError(f"cannot write {output}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _opened_output(output: str | None) -> Iterator[streams.Output]:
+    if output is None or output == "-":
+        yield streams.standard_output()
+        return
+    try:
+        file = Path(output).open("wb", buffering=0)  # noqa: SIM115  # closed below
     except OSError as error:
         raise CommandError(f"cannot write {output}: {error.strerror}") from error
     with file:
-        yield streams.Output(file.fileno(), output)
+        yield streams.Output(file.fileno(), output, is_ours=True)

@@ -1,30 +1,33 @@
 """One run of `asyncinvoke map`: outcomes to their writer, progress, and an honest last word."""
 
-import contextlib
 import json
+import os
 import time
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from contextlib import aclosing
 from functools import partial
-from pathlib import Path
 
 import anyio
 import click
 
-from asyncinvoke import Invoker, MapRun
-from asyncinvoke.cli import jsonl, streams
-from asyncinvoke.cli.errors import FAILED
+from asyncinvoke import ConfigurationError, Invoker, MapRun, ToleranceExceededError
+from asyncinvoke.cli import summary, waiting
+from asyncinvoke.cli.errors import FAILED, IN_DOUBT, CommandError, one_line
+from asyncinvoke.cli.lines import Line
 from asyncinvoke.cli.outcomes import OutcomeWriter
 from asyncinvoke.cli.progress import (
     Counts,
     Display,
     JsonLines,
     Rate,
+    Silent,
     as_json,
-    counted,
     show_progress,
 )
-from asyncinvoke.cli.running import Interrupt, Task, beside
+from asyncinvoke.cli.running import Interrupt, beside
+from asyncinvoke.cli.source import Source
+from asyncinvoke.cli.streams import STDERR, Output
+from asyncinvoke.cli.summary import Tally
 
 AHEAD = 16
 """How many outcomes beyond the concurrency may wait for an earlier one."""
@@ -33,82 +36,97 @@ LAST_WRITES = 5.0
 """Seconds that an interrupted run gives a slow reader to take what is done."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
-    """What an unfinished run leaves behind."""
-
-    without_outcome: int
-    """Lines that were read and have no outcome."""
-
-    may_have_run: int
-    """Those of them that have reached the function, or may have."""
-
-    last_line: int
-    """Number of the last line that was read."""
-
-
 class MapJob:
     """Reads for a run, writes for it, and tells how far it is.
 
     Args:
         invoker: What the run runs on.
-        source: The name of the input; `-` for standard input.
+        source: The input.
         concurrency: The run's.
         ordered: Whether outcomes are written in the order of the input. The run itself gives them
             as they end, so that an interrupted one can still write all that is done.
+        is_event: Whether the lines are only queued.
         idempotent: Whether attempts are repeated after which the function may have run.
-        progress: `auto`, `bar`, `json` or `none`.
+        display: Shows how far it is.
+        progress: How it is shown: `none` leaves the summary out, and with `json` it is JSON.
     """
 
     def __init__(
         self,
         invoker: Invoker,
         *,
-        source: str,
+        source: Source,
         concurrency: int,
         ordered: bool,
+        is_event: bool,
         idempotent: bool,
+        display: Display,
         progress: str,
     ) -> None:
         self._invoker = invoker
         self._source = source
         self._window = anyio.Semaphore(concurrency + AHEAD) if ordered else None
         self._ordered = ordered
+        self._is_event = is_event
         self._idempotent = idempotent
         self._progress = progress
+        self._display = display
         self._began = time.monotonic()
         self._rate = Rate()
+        self._read = 0
         self._last_line = 0
         self._total: int | None = None
+        self._tally = Tally()
         self._writer: OutcomeWriter
 
-    async def read(self, descriptor: int) -> AsyncIterator[jsonl.Line]:
+    async def read(self) -> AsyncIterator[Line]:
         """Read the input, in an ordered run no further ahead of what is written than need be."""
-        async with contextlib.aclosing(jsonl.read_lines(descriptor, self._source)) as lines:
+        async with aclosing(self._source.read()) as lines:
             async for line in lines:
                 if self._window is not None:
                     await self._window.acquire()
+                self._read += 1
                 self._last_line = line.number
                 yield line
 
-    async def work(self, run: MapRun, output: streams.Output, interrupt: Interrupt) -> int:
-        """Write all outcomes, or after a signal those that are there; give the exit status."""
-        self._writer = OutcomeWriter(output, ordered=self._ordered)
-        left: Left | None = None
+    async def work(self, run: MapRun, output: Output, interrupt: Interrupt) -> int:
+        """Write all outcomes, or after a signal those that are there; give the exit status.
+
+        Raises:
+            Exception: What ended the run early, once all that is done is written and said.
+        """
+        self._writer = OutcomeWriter(output, self._tally, ordered=self._ordered)
+        is_over = False
         try:
-            async with beside(*self._showing()):
+            async with beside(self._show, partial(self._watch, run), self._find_total):
                 with interrupt.block():
                     await self._write_all(run)
+                    is_over = True
             if interrupt.signal is not None:
                 await self._write_the_rest(run)
-                left = self._left(run)
         except BrokenPipeError:
             raise
+        except ToleranceExceededError:
+            await self._write_the_rest(run)
+            self._summarise(self._left(run))
+            raise
+        except ConfigurationError as error:
+            if not self._tally.done:
+                raise
+            self._summarise(self._left(run))
+            # Status 2 would say that nothing was sent.
+            raise CommandError(str(error), status=FAILED) from error
         except Exception:
             self._summarise(self._left(run))
             raise
-        self._summarise(left)
-        return FAILED if self._writer.failed else 0
+        self._summarise(None if is_over else self._left(run))
+        if self._tally.in_doubt:
+            return IN_DOUBT
+        return FAILED if self._tally.failed else 0
+
+    def nothing_was_read(self) -> None:
+        """Say that a signal came before the first line."""
+        self._summarise(summary.Left(without_outcome=0, may_have_run=0, last_line=0))
 
     async def _write_all(self, run: MapRun) -> None:
         async for outcome in run:
@@ -119,82 +137,85 @@ class MapJob:
 
     async def _write_the_rest(self, run: MapRun) -> None:
         run.stop()
-        with anyio.move_on_after(LAST_WRITES) as waiting:
+        with anyio.move_on_after(LAST_WRITES) as limited:
             while run.statistics().buffered:
                 await self._writer.add(await anext(run))
             await self._writer.finish()
-        if waiting.cancelled_caught:
+        if limited.cancelled_caught:
             click.echo("nobody reads the output: the last outcomes are not written", err=True)
 
-    def _left(self, run: MapRun) -> Left:
+    def _left(self, run: MapRun) -> summary.Left:
         statistics = run.statistics()
+        without_outcome = self._read - statistics.succeeded - statistics.failed
         # Only where it is safe is anything repeated that may have run.
         may_have_run = (
             statistics.working if self._idempotent else self._invoker.statistics().in_flight
         )
-        return Left(
-            without_outcome=statistics.working,
-            may_have_run=may_have_run,
+        return summary.Left(
+            without_outcome=without_outcome,
+            may_have_run=min(may_have_run, without_outcome),
+            not_written=self._writer.not_written + statistics.buffered,
             last_line=self._last_line,
         )
 
-    def _showing(self) -> list[Task]:
-        display = _display(self._progress)
-        if display is None:
-            return []
-        tasks: list[Task] = [partial(show_progress, display, self._count)]
-        if Path(self._source).is_file():
-            tasks.append(self._find_total)
-        return tasks
+    async def _show(self) -> None:
+        await show_progress(self._display, self._count)
+
+    async def _watch(self, run: MapRun) -> None:
+        watch = waiting.Watch()
+        while True:
+            moment = waiting.Moment(
+                elapsed=time.monotonic() - self._began,
+                working=run.statistics().working,
+                done=self._tally.done,
+                statistics=self._invoker.statistics(),
+            )
+            said = watch.look(moment)
+            if said is not None:
+                self._display.note(one_line(said))
+            await anyio.sleep(waiting.INTERVAL)
 
     async def _find_total(self) -> None:
-        self._total = await jsonl.count_lines(Path(self._source))
+        self._total = await self._source.count()
 
     def _count(self) -> Counts:
         elapsed = time.monotonic() - self._began
-        statistics = self._invoker.statistics()
-        writer = self._writer
+        statistics, tally = self._invoker.statistics(), self._tally
         return Counts(
             elapsed=elapsed,
-            succeeded=writer.succeeded,
-            failed=writer.failed,
+            succeeded=tally.succeeded,
+            failed=tally.failed,
             in_flight=statistics.in_flight,
             throttles=sum(statistics.throttles.values()),
             total=self._total,
-            rate=self._rate.at(elapsed, writer.succeeded + writer.failed),
+            rate=self._rate.at(elapsed, tally.done),
         )
 
-    def _summarise(self, left: Left | None) -> None:
+    def _summarise(self, left: summary.Left | None) -> None:
         if self._progress == "none":
             return
-        counts, errors = self._count(), self._writer.errors
+        counts, tally = self._count(), self._tally
         if self._progress == "json":
-            last = {**as_json(counts), "errors": errors, "left": left and asdict(left)}
-            click.echo(json.dumps(last), err=True)
-            return
-        by_error = ", ".join(f"{count:,} {name}" for name, count in errors.most_common())
-        click.echo(
-            f"{counted(counts.done, 'outcome')} in {counts.elapsed:.1f} s "
-            f"({counts.done / counts.elapsed:,.0f}/s): {counts.succeeded:,} succeeded, "
-            f"{counts.failed:,} failed{f' ({by_error})' if by_error else ''}, "
-            f"{counted(counts.throttles, 'throttled attempt')}",
-            err=True,
-        )
-        if left is not None:
-            click.echo(
-                f"unfinished: {counted(left.without_outcome, 'line')} without an outcome, "
-                f"{left.may_have_run:,} of them may have run; "
-                f"no line after line {left.last_line} was sent",
-                err=True,
-            )
+            said = [json.dumps(summary.as_json(as_json(counts), tally, left))]
+        else:
+            said = summary.as_text(counts, tally, left, is_event=self._is_event)
+        click.echo("\n".join(said), err=True)
 
 
-def _display(progress: str) -> Display | None:
-    if progress == "none":
-        return None
+def choose_display(progress: str, *, writes_to: int | None) -> Display:
+    """Return what shows the progress.
+
+    Args:
+        progress: `auto`, `bar`, `json` or `none`.
+        writes_to: The descriptor that outcomes go to, unless that is a file of our own. A bar on
+            the terminal that they scroll through would only be in their way.
+    """
     if progress == "json":
         return JsonLines()
+    if progress == "none" or not (progress == "bar" or os.isatty(STDERR)):
+        return Silent()
+    if progress == "auto" and writes_to is not None and os.isatty(writes_to):
+        return Silent()
     from asyncinvoke.cli.live import Screen, bar_or_lines
 
-    screen = Screen(stderr=True)
-    return bar_or_lines(screen) if progress == "bar" or screen.is_interactive else None
+    return bar_or_lines(Screen(stderr=True))

@@ -1,8 +1,9 @@
 """The options that `invoke` and `map` share, and the invoker that they ask for."""
 
+import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypedDict, TypeVar
 
 import click
@@ -61,15 +62,29 @@ def shared_options(command: F) -> F:
     return command
 
 
-def open_invoker(shared: SharedOptions, **settings: Any) -> Invoker:
-    """Make the invoker; `settings` are passed on to it."""
+@contextlib.asynccontextmanager
+async def opened_invoker(shared: SharedOptions, **settings: Any) -> AsyncIterator[Invoker]:
+    """Open an invoker for as long as the block lasts; `settings` are passed on to it.
+
+    Raises:
+        CommandError: The machine does not have what the AWS configuration names.
+    """
     profile = shared["profile"]
     if profile is not None:
         # As in AWS's own command line, a profile that is asked for beats keys in the environment.
         os.environ.update(dict.fromkeys(_PROFILE_VARIABLES, profile))
         for name in _KEY_VARIABLES:
             os.environ.pop(name, None)
-    return Invoker(region_name=shared["region"], endpoint_url=shared["endpoint_url"], **settings)
+    invoker = Invoker(region_name=shared["region"], endpoint_url=shared["endpoint_url"], **settings)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(invoker)
+        except OSError as error:
+            where = f" {error.filename}" if isinstance(error.filename, str) else ""
+            raise CommandError(
+                f"cannot use the AWS configuration: {error.strerror or error}{where}"
+            ) from error
+        yield invoker
 
 
 def invoke_options(shared: SharedOptions) -> dict[str, Any]:

@@ -2,41 +2,37 @@
 
 import base64
 import json
-from collections import Counter
 
 from asyncinvoke import FunctionError, InvocationError, Outcome
 from asyncinvoke.cli import jsonl
 from asyncinvoke.cli.streams import Output
+from asyncinvoke.cli.summary import Tally
 
 
 class OutcomeWriter:
-    """Writes each outcome as soon as its turn has come, and counts them.
+    """Writes each outcome as soon as its turn has come.
 
     Args:
         output: Where the lines go.
+        tally: Counts them.
         ordered: Whether they wait for those before them.
     """
 
-    def __init__(self, output: Output, *, ordered: bool) -> None:
+    def __init__(self, output: Output, tally: Tally, *, ordered: bool) -> None:
         self._output = output
+        self._tally = tally
         self._ordered = ordered
         self._early: dict[int, Outcome] = {}
         self._next = 0
-        self.succeeded = 0
-        self.errors: Counter[str] = Counter()
-        """Failed outcomes by the name of their error."""
 
     @property
-    def failed(self) -> int:
-        """Failed outcomes."""
-        return self.errors.total()
+    def not_written(self) -> int:
+        """Outcomes that were taken and are not written."""
+        return self._tally.done - self._output.lines
 
     async def add(self, outcome: Outcome) -> int:
         """Take an outcome; give how many lines that allowed to write."""
-        if outcome.error is None:
-            self.succeeded += 1
-        else:
-            self.errors[type(outcome.error).__name__] += 1
+        self._tally.add(outcome)
         if not self._ordered:
             await self._output.write(as_line(outcome))
             return 1
@@ -61,9 +57,7 @@ def as_line(outcome: Outcome) -> bytes:
     if outcome.key is not None:
         fields["line"] = int(outcome.key)
     if error is not None:
-        cause = error.__cause__
-        message = str(cause if isinstance(cause, jsonl.NotJsonError) else error)
-        fields |= {"error": type(error).__name__, "code": None, "message": message}
+        fields |= {"error": type(error).__name__, "code": None, "message": str(error)}
         if isinstance(error, InvocationError):
             fields |= {
                 "code": error.code,

@@ -42,6 +42,13 @@ class Counts:
         """Outcomes so far."""
         return self.succeeded + self.failed
 
+    @property
+    def eta(self) -> float | None:
+        """Seconds until the end at the present rate; `None` while that cannot be told."""
+        if self.total is None or not self.rate:
+            return None
+        return max(self.total - self.done, 0) / self.rate
+
 
 class Rate:
     """Outcomes per second over the last seconds."""
@@ -68,12 +75,32 @@ class Display(Protocol):
         """Show them in place of the last, or after them."""
         ...
 
+    def note(self, text: str) -> None:
+        """Say something that stays."""
+        ...
+
     def close(self) -> None:
         """Leave the terminal as it was."""
         ...
 
 
-class JsonLines:
+class Silent:
+    """No progress; notes are written all the same."""
+
+    interval = 3600.0
+
+    def show(self, counts: Counts) -> None:
+        """Show nothing."""
+
+    def note(self, text: str) -> None:
+        """Write the note."""
+        click.echo(text, err=True)
+
+    def close(self) -> None:
+        """Nothing to clean up."""
+
+
+class JsonLines(Silent):
     """One JSON object on stderr for each second."""
 
     interval = 1.0
@@ -82,11 +109,12 @@ class JsonLines:
         """Write the object."""
         click.echo(json.dumps(as_json(counts)), err=True)
 
-    def close(self) -> None:
-        """Nothing to clean up."""
+    def note(self, text: str) -> None:
+        """Write the note as an object of its own."""
+        click.echo(json.dumps({"note": text}), err=True)
 
 
-class TextLines:
+class TextLines(Silent):
     """A line of text on stderr now and then: progress where there is no terminal."""
 
     interval = 5.0
@@ -94,10 +122,7 @@ class TextLines:
     def show(self, counts: Counts) -> None:
         """Write the line."""
         if counts.done:
-            click.echo(f"  {described(counts)}", err=True)
-
-    def close(self) -> None:
-        """Nothing to clean up."""
+            click.echo(f"  {' · '.join((*progressed(counts), *described(counts)))}", err=True)
 
 
 async def show_progress(display: Display, count: Callable[[], Counts]) -> None:
@@ -121,6 +146,7 @@ def as_json(counts: Counts) -> dict[str, object]:
         "in_flight": counts.in_flight,
         "throttles": counts.throttles,
         "rate": round(counts.rate, 1),
+        "eta": None if counts.eta is None else round(counts.eta, 1),
     }
 
 
@@ -129,15 +155,28 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def described(counts: Counts) -> str:
-    """Return the counts as words, in well under 80 columns."""
+def progressed(counts: Counts) -> list[str]:
+    """Return how far it is and how long it takes, in at most 60 columns together."""
     total = "" if counts.total is None else f"/{counts.total:,}"
-    parts = [
-        f"{counts.done:,}{total}",
-        f"{counts.in_flight:,} in flight",
-        f"{counts.throttles:,} throttled",
-        f"{counts.rate:,.0f}/s",
-    ]
+    parts = [f"{counts.done:,}{total}", f"{counts.rate:,.0f}/s", _clock(counts.elapsed)]
+    if counts.eta is not None:
+        parts.append(f"ETA {_clock(counts.eta)}")
+    return parts
+
+
+def described(counts: Counts) -> list[str]:
+    """Return what else there is to know, in at most 60 columns together."""
+    parts = [f"{counts.in_flight:,} in flight", f"{counts.throttles:,} throttled"]
     if counts.failed:
-        parts.insert(1, f"{counts.failed:,} failed")
-    return " · ".join(parts)
+        parts.insert(0, f"{counts.failed:,} failed")
+    return parts
+
+
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(int(min(seconds, _LONGEST_SHOWN)), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
+
+
+_LONGEST_SHOWN = 359_999
+"""99 hours, 59 minutes and 59 seconds."""

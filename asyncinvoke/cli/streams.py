@@ -3,8 +3,10 @@
 Both can be cancelled, which a thread that waits for a terminal or a pipe could not.
 """
 
+import contextlib
 import os
 import select
+import stat
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -15,7 +17,7 @@ from asyncinvoke.cli.errors import FAILED, CommandError
 CHUNK = 262_144
 """Most bytes that are read at once."""
 
-STDIN, STDOUT = 0, 1
+STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 async def read(descriptor: int) -> bytes:
@@ -26,36 +28,62 @@ async def read(descriptor: int) -> bytes:
 
 
 class Output:
-    """Writes to a descriptor. What a cancelled `write` left over comes first in the next."""
+    """Writes to a descriptor. What a cancelled `write` left over comes first in the next.
 
-    def __init__(self, descriptor: int, name: str) -> None:
-        self._descriptor = descriptor
+    Args:
+        descriptor: Where to write.
+        name: What it is called.
+        is_ours: Whether nobody else writes there.
+
+    Attributes:
+        descriptor: Where it writes.
+        lines: Whole lines that were written.
+    """
+
+    def __init__(self, descriptor: int, name: str, *, is_ours: bool = False) -> None:
+        self.descriptor = descriptor
         self._name = name
+        self._is_ours = is_ours
         self._pending = bytearray()
+        self._half = 0
+        self.lines = 0
 
     async def write(self, data: bytes) -> None:
         """Write all of it.
 
         Raises:
             BrokenPipeError: The reader went away.
-            CommandError: It cannot be written, as to a full disk.
+            CommandError: It cannot be written, as to a full disk. In a file of our own no half line
+                is left at the end.
         """
         self._pending += data
         try:
             while self._pending:
                 piece = len(self._pending)
-                if await _is_ready(anyio.wait_writable, self._descriptor):
+                if await _is_ready(anyio.wait_writable, self.descriptor):
                     # A pipe that is ready takes this much; more might block.
                     piece = select.PIPE_BUF
-                written = os.write(self._descriptor, self._pending[:piece])
-                del self._pending[:written]
+                self._took(os.write(self.descriptor, self._pending[:piece]))
         except BrokenPipeError:
             raise
         except OSError as error:
             self._pending.clear()
+            self._cut_half_a_line()
             raise CommandError(
                 f"cannot write {self._name}: {error.strerror}", status=FAILED
             ) from error
+
+    def _took(self, written: int) -> None:
+        whole = self._pending.rfind(b"\n", 0, written) + 1
+        self._half = written - whole if whole else self._half + written
+        self.lines += self._pending.count(b"\n", 0, written)
+        del self._pending[:written]
+
+    def _cut_half_a_line(self) -> None:
+        if self._is_ours and stat.S_ISREG(os.fstat(self.descriptor).st_mode):
+            with contextlib.suppress(OSError):
+                end = os.lseek(self.descriptor, 0, os.SEEK_CUR)
+                os.ftruncate(self.descriptor, end - self._half)
 
 
 def standard_output() -> Output:

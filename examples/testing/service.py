@@ -1,5 +1,6 @@
 """A service that asks a Lambda function for prices, with one invoker for its lifetime."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -28,9 +29,14 @@ async def place(order: Order, request: Request) -> dict[str, int]:
     try:
         response = await request.app.state.price(order.model_dump())
     except asyncinvoke.FunctionError as error:
+        if error.by_platform:  # it timed out or was killed, which no customer can correct
+            raise HTTPException(502, "no price") from error
         raise HTTPException(422, error.error_message) from error
     except asyncinvoke.ThrottledError as error:
-        raise HTTPException(503, "busy, try again later") from error
+        wait = {"Retry-After": str(math.ceil(error.retry_after or 1))}
+        raise HTTPException(503, "busy, try again later", wait) from error
+    except asyncinvoke.DeadlineExceededError as error:
+        raise HTTPException(504, "no price in time") from error
     except asyncinvoke.InvocationError as error:
         raise HTTPException(502, "no price") from error
     return {"total": response.json()["total"]}

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from service import app
 
 from asyncinvoke.local import LocalLambda
-from asyncinvoke.testing import NoWaits, Reset, throttle
+from asyncinvoke.testing import NoWaits, Reset, function_error, throttle
 
 
 def price(event: dict[str, int], context: Any) -> dict[str, int]:
@@ -38,6 +38,14 @@ def test_what_the_function_refuses_is_the_customers_to_correct(client: TestClien
     assert answer.json()["detail"] == "items must not be negative"
 
 
+def test_a_function_that_timed_out_is_no_fault_of_the_customers(
+    client: TestClient, local_lambda: LocalLambda
+) -> None:
+    local_lambda.fault(function_error("Sandbox.Timedout", "Task timed out after 3.00 seconds"))
+    answer = client.post("/orders", json={"items": 1})
+    assert (answer.status_code, answer.json()) == (502, {"detail": "no price"})
+
+
 def test_a_throttle_or_two_pass_unnoticed(client: TestClient, local_lambda: LocalLambda) -> None:
     local_lambda.fault(throttle(), count=2)
     assert client.post("/orders", json={"items": 1}).status_code == 200
@@ -48,7 +56,8 @@ def test_a_throttle_that_stays_is_503(
     client: TestClient, local_lambda: LocalLambda, no_waits: NoWaits
 ) -> None:
     local_lambda.fault(throttle(retry_after="2"))
-    assert client.post("/orders", json={"items": 1}).status_code == 503
+    answer = client.post("/orders", json={"items": 1})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
     assert local_lambda.statistics().invocations == 3
     assert sum(no_waits.slept) >= 4  # seconds, and the test took none of them
 

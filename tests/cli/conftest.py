@@ -27,7 +27,7 @@ def run(tmp_path: Path) -> Run:
             input=stdin,
             check=False,
             cwd=tmp_path,
-            env={**os.environ, **environment},
+            env={**os.environ, "COLUMNS": "80", **environment},
         )
         return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 

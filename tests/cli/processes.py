@@ -1,6 +1,7 @@
 """The command line as users run it: real processes."""
 
 import contextlib
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -28,7 +29,9 @@ async def started(
     *arguments: str, stderr: int = PIPE, cwd: Path | None = None
 ) -> AsyncIterator[Process]:
     """A command under way; killed if the block leaves it running."""
-    process = await anyio.open_process([*COMMAND, *arguments], stderr=stderr, cwd=cwd)
+    process = await anyio.open_process(
+        [*COMMAND, *arguments], stderr=stderr, cwd=cwd, env={**os.environ, "COLUMNS": "80"}
+    )
     async with process:
         try:
             with anyio.fail_after(30):

@@ -47,7 +47,8 @@ async def test_a_payload_comes_from_a_file_or_from_stdin(
     )
     assert json.loads(ended.out) == {"got": [1]}
     ended = await run(
-        "invoke", "echo", "--payload", "-", "--endpoint-url", endpoint.url, stdin=b"[2]\n"
+        *("invoke", "echo", "--payload", "-", "--endpoint-url", endpoint.url),
+        stdin=b"\xef\xbb\xbf[2]\n",
     )
     assert json.loads(ended.out) == {"got": [2]}
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -69,20 +70,21 @@ async def test_function_errors_are_outcomes_with_their_payload(
     assert outcome["error"] == "FunctionError"
     assert (outcome["delivery"], outcome["gave_up"]) == ("executed", "not_retryable")
     assert outcome["payload"]["errorType"] == outcome["error_type"] == "ValueError"
-    assert "(1 FunctionError)" in ended.err
+    assert "  1 FunctionError ValueError, such as line 1: two lines and " in ended.err
 
 
 async def test_events_are_accepted(endpoint: LocalLambda, run: Run) -> None:
     ended = await run("map", "echo", "-", "--event", "--endpoint-url", endpoint.url, stdin=b"1\n2")
     assert ended.status == 0
     assert [(o["status_code"], o["payload"]) for o in outcomes(ended.out)] == [(202, None)] * 2
+    assert "2 accepted, 0 failed" in ended.err
 
 
 async def test_an_unknown_function_fails_each_line(endpoint: LocalLambda, run: Run) -> None:
     ended = await run("map", "missing", "-", "--endpoint-url", endpoint.url, stdin=b"1\n2\n")
     assert ended.status == 1
     assert [o["code"] for o in outcomes(ended.out)] == ["ResourceNotFoundException"] * 2
-    assert "2 failed (2 RejectedError)" in ended.err
+    assert "  2 RejectedError ResourceNotFoundException, such as line 1: Function not" in ended.err
 
 
 async def test_progress_none_says_nothing(endpoint: LocalLambda, run: Run) -> None:
@@ -99,6 +101,7 @@ async def test_progress_json_is_json_to_the_last_line(endpoint: LocalLambda, run
     last = outcomes(ended.err)[-1]
     assert (last["done"], last["ok"], last["failed"]) == (2, 1, 1)
     assert last["errors"] == {"InvalidRequestError": 1}
+    assert [(failure["line"], failure["count"]) for failure in last["failures"]] == [(2, 1)]
     assert last["left"] is None
 
 
@@ -178,17 +181,105 @@ async def test_a_mistake_leaves_no_empty_output_behind(run: Run, tmp_path: Path)
     assert not (tmp_path / "out.jsonl").exists()
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-async def test_a_full_disk_is_one_line_and_says_what_is_left(
-    endpoint: LocalLambda, run: Run
+async def test_an_output_called_a_hyphen_is_standard_output(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
     ended = await run(
-        "map", "echo", "-", "--output", "/dev/full", "--endpoint-url", endpoint.url, stdin=b"1\n"
+        "map", "echo", "-", "--output", "-", "--endpoint-url", endpoint.url, stdin=b"1\n"
+    )
+    assert len(outcomes(ended.out)) == 1
+    assert not (tmp_path / "-").exists()
+
+
+async def test_an_input_that_is_no_lines_is_named_once_and_nothing_is_invoked(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "input.json").write_text(json.dumps([{"n": n} for n in range(50)], indent=2))
+    arguments = ("map", "echo", "input.json", "--output", "out.jsonl")
+    ended = await run(*arguments, "--endpoint-url", endpoint.url)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith(
+        "asyncinvoke: error: input.json is one JSON array, not a line each: "
+    )
+    assert ended.err.count("\n") == 1
+    assert endpoint.statistics().invocations == 0
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+async def test_a_line_beyond_lambdas_limit_is_one_failed_outcome(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    with (tmp_path / "in.jsonl").open("wb") as file:
+        file.writelines([b'{"n": 1}\n"', b"x" * 20_000_000, b'"\n{"n": 3}\n'])
+    ended = await run("map", "echo", "in.jsonl", "--ordered", "--endpoint-url", endpoint.url)
+    assert ended.status == 1
+    first, long, last = outcomes(ended.out)
+    assert (first["payload"], last["payload"]) == ({"got": {"n": 1}}, {"got": {"n": 3}})
+    assert (long["line"], long["error"], long["attempts"]) == (2, "InvalidRequestError", 0)
+    assert long["message"].startswith("line 2: 20,000,002 bytes are too many")
+
+
+async def test_a_run_that_nothing_is_admitted_of_says_so_and_why(endpoint: LocalLambda) -> None:
+    endpoint.function("none", lambda event, context: event, reserved_concurrency=0)
+    command = [*COMMAND, "map", "none", "-", "--endpoint-url", endpoint.url]
+    async with await anyio.open_process(command) as process:
+        assert process.stdin is not None
+        try:
+            await process.stdin.send(b"1\n2\n")
+            with anyio.fail_after(30):
+                said = await Lines(process.stderr).next()
+                process.send_signal(signal.SIGTERM)
+                assert await process.wait() == 143
+        finally:
+            if process.returncode is None:
+                process.kill()
+    assert said.startswith("waiting: nothing was admitted for 3 s: ")
+    assert said.endswith("(ReservedFunctionConcurrentInvocationLimitExceeded)")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
+async def test_an_interrupt_before_the_first_line_says_that_nothing_was_sent(
+    endpoint: LocalLambda,
+) -> None:
+    async with started("map", "echo", "-", "--endpoint-url", endpoint.url) as process:
+        await until_it_waits_for_signals(process.pid)
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+        said = (await Lines(process.stderr).all()).splitlines()
+    assert said[-1] == "unfinished: no line was read, and nothing was sent"
+
+
+async def until_it_waits_for_signals(pid: int) -> None:
+    """Wait until a process handles SIGINT itself, as Linux tells it."""
+    while True:
+        status = Path(f"/proc/{pid}/status").read_text()
+        caught = int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16)  # type: ignore[index]
+        if caught >> (signal.SIGTERM - 1) & 1:
+            return
+        await anyio.sleep(0.02)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+async def test_a_full_disk_is_one_line_and_every_line_is_accounted_for(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    source = write_lines(tmp_path / "in.jsonl", 300)
+    ended = await run(
+        "map", "echo", source, "--output", "/dev/full", "--endpoint-url", endpoint.url
     )
     assert ended.status == 1
-    assert ended.err.splitlines()[-1] == (
-        "asyncinvoke: error: cannot write /dev/full: No space left on device"
+    _, left, error = ended.err.splitlines()
+    assert error == "asyncinvoke: error: cannot write /dev/full: No space left on device"
+    found = re.fullmatch(
+        r"unfinished: (\d+) lines without an outcome, (\d+) of them may have run; "
+        r"(\d+) outcomes? not written; no line after line (\d+) was sent",
+        left,
     )
+    assert found is not None, left
+    without_outcome, may_have_run, not_written, last_line = map(int, found.groups())
+    assert without_outcome + not_written == last_line
+    assert may_have_run <= without_outcome
+    assert endpoint.statistics().invocations <= last_line
 
 
 async def test_a_reader_that_goes_away_ends_the_run_quietly(
@@ -245,7 +336,12 @@ async def test_an_interrupted_ordered_run_writes_what_waited_for_its_turn(
         assert await process.wait() == 130
         last = json.loads((await progress.all()).splitlines()[-1])
     assert [o["line"] for o in written] == [2, 3, 4, 5, 6]
-    assert last["left"] == {"without_outcome": 1, "may_have_run": 1, "last_line": 6}
+    assert last["left"] == {
+        "without_outcome": 1,
+        "may_have_run": 1,
+        "last_line": 6,
+        "not_written": 0,
+    }
 
 
 async def test_an_interrupt_ends_a_run_that_waits_for_input(endpoint: LocalLambda) -> None:

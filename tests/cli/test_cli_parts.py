@@ -1,8 +1,6 @@
 """The parts of the command line that need no process."""
 
 import json
-import os
-import tempfile
 
 import pytest
 from hypothesis import given
@@ -10,10 +8,9 @@ from hypothesis import strategies as st
 
 from asyncinvoke import Outcome, Response
 from asyncinvoke.cli.errors import one_line
-from asyncinvoke.cli.jsonl import NotJsonError, check_json, read_lines
+from asyncinvoke.cli.jsonl import NotJsonError, check_json
 from asyncinvoke.cli.outcomes import as_line
-from asyncinvoke.cli.progress import Counts, Rate, described
-from asyncinvoke.cli.streams import CHUNK
+from asyncinvoke.cli.progress import Rate
 
 
 @given(st.text())
@@ -58,29 +55,6 @@ def test_what_is_not_json_is_refused(data: bytes) -> None:
         check_json(data)
 
 
-@pytest.mark.anyio
-async def test_lines_longer_than_one_read_come_whole() -> None:
-    long = b'"' + b"x" * (2 * CHUNK + 17) + b'"'
-    with tempfile.TemporaryFile() as file:
-        file.write(b"1\n\n" + long + b"\n2")
-        file.seek(0)
-        lines = [line async for line in read_lines(file.fileno(), "a file")]
-    assert [(line.number, line.data) for line in lines] == [(1, b"1"), (3, long), (4, b"2")]
-
-
-@pytest.mark.anyio
-async def test_a_line_split_between_two_writes_comes_whole() -> None:
-    reader, writer = os.pipe()
-    os.write(writer, b"12")
-    lines = read_lines(reader, "a pipe")
-    os.write(writer, b"34\n5")
-    assert (await anext(lines)).data == b"1234"
-    os.close(writer)
-    assert (await anext(lines)).data == b"5"
-    await lines.aclose()
-    os.close(reader)
-
-
 def test_the_rate_is_that_of_the_last_seconds() -> None:
     rate = Rate()
     assert rate.at(0.0, 0) == 0
@@ -88,13 +62,3 @@ def test_the_rate_is_that_of_the_last_seconds() -> None:
     for second in range(3, 20):
         last = rate.at(float(second), 20)
     assert last == 0
-
-
-@given(st.integers(0, 10**6), st.integers(0, 10**4), st.integers(0, 10**6))
-def test_the_live_line_leaves_room_for_a_bar_at_80_columns(
-    done: int, in_flight: int, throttles: int
-) -> None:
-    counts = Counts(
-        elapsed=1, succeeded=done, failed=0, in_flight=in_flight, throttles=throttles, total=done
-    )
-    assert len(described(counts)) <= 70

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,8 @@ async def test_the_version_is_the_installed_one(run: Run) -> None:
         (["invoke", "echo", "--payload", '{"a": secret}'], "payload: not JSON"),
         (["invoke", "echo", "--payload", '{"a": NaN}'], "NaN is not a JSON number"),
         (["invoke", "echo", "--payload", "file://missing.json"], "missing.json"),
+        (["invoke", "echo", "--payload", "file://utf16.json"], "utf16.json is UTF-16, not JSON"),
+        (["invoke", "echo", "--payload", "file://large.json"], "at most 6,291,456 bytes"),
         (["invoke", "echo", "--endpoint-url", "nowhere"], "nowhere"),
         (["invoke", "echo", "--profile", "missing"], "missing"),
         (["map", "echo", "missing.jsonl"], "cannot read missing.jsonl"),
@@ -50,7 +53,11 @@ async def test_the_version_is_the_installed_one(run: Run) -> None:
         (["demo", "--limit", "0"], "--limit"),
     ],
 )
-async def test_wrong_usage_is_one_clear_line(arguments: list[str], says: str, run: Run) -> None:
+async def test_wrong_usage_is_one_clear_line(
+    arguments: list[str], says: str, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "utf16.json").write_text('{"a": "secret"}', "utf-16")
+    (tmp_path / "large.json").write_text(f'"{"x" * 6_291_455}"')
     ended = await run(*arguments)
     assert ended.status == 2
     assert ended.out == ""

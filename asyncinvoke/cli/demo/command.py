@@ -38,6 +38,9 @@ def demo(concurrency: int, account_concurrency: int, limit: int | None) -> int:
     Lambda. Needs no AWS account and no network. Exits with 1 if a payload was lost or the totals
     differ.
     """
+    from asyncinvoke.cli.handlers import check_runtime
+
+    check_runtime()
     _leave_aws_alone()
     from asyncinvoke.cli.demo.library import find_modules
     from asyncinvoke.cli.demo.story import tell_demo

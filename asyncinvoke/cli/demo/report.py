@@ -19,10 +19,10 @@ def introduce(
     """Say what is going to happen."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     console.print(
-        f"[bold]asyncinvoke demo[/]: the {modules:,} modules of {python}'s standard library,\n"
-        "each one invocation of a function that parses and measures it. The function\n"
+        f"[bold]asyncinvoke demo[/]: the {modules:,} modules of {python}'s standard library, "
+        "each one invocation of a function that parses and measures it. The function "
         "runs in AWS's own Lambda runtime, on this machine. "
-        f"[bold]{account_concurrency}[/] executions are allowed\n"
+        f"[bold]{account_concurrency}[/] executions are allowed "
         f"at once and [bold]{concurrency}[/] are asked for. No AWS account, no network.\n"
     )
 
@@ -43,7 +43,7 @@ def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
         "executions at once": f"{result.peak_in_flight:,} at most",
         "requests": f"{result.sent:,} sent, {result.delivered:,} counted by the endpoint",
         "streamed": f"{streamed.name}, {streamed.size:,} bytes in {streamed.chunks:,} chunks; "
-        f"the first came\nafter {_duration(streamed.first)}, "
+        f"the first came after {_duration(streamed.first)}, "
         f"the last after {_duration(streamed.elapsed)}",
         "on the side": f"an Event, accepted ({result.event}); a DryRun, valid ({result.dry_run})",
     }
@@ -91,7 +91,7 @@ def compare(console: Console, result: Result, direct: Sequence[dict[str, Any]]) 
 def _sentence(totals: dict[str, Any]) -> str:
     return (
         f"{totals['lines']:,} lines, {totals['functions']:,} functions, "
-        f"{totals['classes']:,} classes, {totals['imports']:,} imports\n"
+        f"{totals['classes']:,} classes, {totals['imports']:,} imports "
         f"in {totals['modules']:,} modules; {totals['unparsable']:,} do not parse "
         "(fixtures of Python's own tests)"
     )

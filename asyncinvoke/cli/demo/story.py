@@ -21,8 +21,8 @@ async def tell_demo(
     Returns:
         Whether nothing was lost and the totals agree.
     """
-    progress = Screen(stderr=True, highlight=False)
-    story = Screen(highlight=False)
+    progress = Screen(stderr=True)
+    story = Screen(is_text=True)
     report.introduce(
         story,
         modules=len(modules),

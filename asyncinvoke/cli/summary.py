@@ -1,0 +1,158 @@
+"""The last word of a run: what failed and where, and what is left. Renders nothing itself."""
+
+from dataclasses import asdict, dataclass
+
+from asyncinvoke import AsyncInvokeError, FunctionError, InvocationError, Outcome
+from asyncinvoke.cli.errors import one_line
+from asyncinvoke.cli.progress import Counts, counted
+
+SHOWN = 5
+"""How many groups of failures the summary shows."""
+
+_KEPT = 1000
+"""How many are told apart: functions may make their own names of errors up."""
+
+_EXAMPLE = 160
+
+
+@dataclass(slots=True)
+class Failures:
+    """Failed outcomes that have one cause."""
+
+    error: str
+    """The name of the error, such as `FunctionError`."""
+
+    code: str | None
+    """What tells them from others of that name: AWS's code, or the type of a function's error."""
+
+    line: int | None
+    """The line of the first one in the input."""
+
+    message: str
+    """What that one says."""
+
+    count: int = 0
+    """How many there are."""
+
+
+class Tally:
+    """Counts outcomes, the failed ones by what went wrong."""
+
+    def __init__(self) -> None:
+        self.succeeded = 0
+        self.in_doubt = 0
+        """Failed ones after which the function may have run without anybody knowing."""
+        self.failed = 0
+        self._groups: dict[tuple[str, str | None], Failures] = {}
+
+    @property
+    def done(self) -> int:
+        """Outcomes so far."""
+        return self.succeeded + self.failed
+
+    def add(self, outcome: Outcome) -> None:
+        """Count an outcome."""
+        error = outcome.error
+        if error is None:
+            self.succeeded += 1
+            return
+        self.failed += 1
+        if isinstance(error, InvocationError) and error.delivery == "unknown":
+            self.in_doubt += 1
+        key = (type(error).__name__, _code(error))
+        group = self._groups.get(key)
+        if group is None:
+            if len(self._groups) >= _KEPT:
+                key = (type(error).__name__, "of other kinds")
+            line = None if outcome.key is None else int(outcome.key)
+            group = self._groups.setdefault(key, Failures(*key, line, _example(error, line)))
+        group.count += 1
+
+    def groups(self) -> list[Failures]:
+        """Return the groups, the largest first."""
+        return sorted(self._groups.values(), key=lambda group: -group.count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What an unfinished run leaves behind."""
+
+    without_outcome: int
+    """Lines that were read and have no outcome."""
+
+    may_have_run: int
+    """Those of them that have reached the function, or may have."""
+
+    last_line: int
+    """Number of the last line that was read; 0 if none was."""
+
+    not_written: int = 0
+    """Outcomes that could not be written."""
+
+
+def as_text(counts: Counts, tally: Tally, left: Left | None, *, is_event: bool) -> list[str]:
+    """Return the lines of the summary.
+
+    Args:
+        counts: How far the run is.
+        tally: What came of it.
+        left: What it leaves behind, if it is not finished.
+        is_event: Whether the lines were only queued.
+    """
+    what = "accepted" if is_event else "succeeded"
+    per_second = counts.done / max(counts.elapsed, 1e-9)
+    said = [
+        f"{counted(counts.done, 'outcome')} in {counts.elapsed:.1f} s ({per_second:,.0f}/s): "
+        f"{counts.succeeded:,} {what}, {counts.failed:,} failed, "
+        + counted(counts.throttles, "throttled attempt")
+    ]
+    groups = tally.groups()
+    for group in groups[:SHOWN]:
+        code = f" {group.code}" if group.code else ""
+        where = "such as" if group.line is None else f"such as line {group.line:,}:"
+        said.append(f"  {group.count:,} {group.error}{code}, {where} {group.message}")
+    rest = sum(group.count for group in groups[SHOWN:])
+    if rest:
+        said.append(f"  {rest:,} of {counted(len(groups) - SHOWN, 'other kind')}")
+    if left is not None:
+        said.append(f"unfinished: {_unfinished(left)}")
+    return said
+
+
+def as_json(counts: dict[str, object], tally: Tally, left: Left | None) -> dict[str, object]:
+    """Return the last line of `--progress json`: the counts, and what else the summary says."""
+    errors: dict[str, int] = {}
+    for group in tally.groups():
+        errors[group.error] = errors.get(group.error, 0) + group.count
+    return {
+        **counts,
+        "errors": errors,
+        "failures": [asdict(group) for group in tally.groups()[:SHOWN]],
+        "left": None if left is None else asdict(left),
+    }
+
+
+def _unfinished(left: Left) -> str:
+    if not left.last_line:
+        return "no line was read, and nothing was sent"
+    parts = []
+    if left.without_outcome:
+        parts.append(
+            f"{counted(left.without_outcome, 'line')} without an outcome, "
+            f"{left.may_have_run:,} of them may have run"
+        )
+    if left.not_written:
+        parts.append(f"{counted(left.not_written, 'outcome')} not written")
+    parts.append(f"no line after line {left.last_line:,} was sent")
+    return "; ".join(parts)
+
+
+def _code(error: AsyncInvokeError) -> str | None:
+    if isinstance(error, FunctionError):
+        return error.error_type
+    return error.code if isinstance(error, InvocationError) else None
+
+
+def _example(error: AsyncInvokeError, line: int | None) -> str:
+    text = error.message if isinstance(error, InvocationError) else str(error)
+    return one_line(text.removeprefix(f"line {line}: "), longest=_EXAMPLE)

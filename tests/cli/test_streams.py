@@ -1,0 +1,76 @@
+"""What is written, and what is said of it where that fails."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.streams import Output
+
+pytestmark = pytest.mark.anyio
+
+
+def filling_up(room: int) -> object:
+    """os.write on a disk with so many bytes left, two at a time."""
+    write = os.write
+    left = room
+
+    def limited(descriptor: int, data: bytes) -> int:
+        nonlocal left
+        if not left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = write(descriptor, data[: min(left, 2)])
+        left -= written
+        return written
+
+    return limited
+
+
+@pytest.mark.parametrize("room", range(1, 21))
+async def test_a_full_disk_leaves_whole_lines_and_their_number(
+    room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out"
+    with path.open("wb", buffering=0) as file:
+        output = Output(file.fileno(), "out", is_ours=True)
+        monkeypatch.setattr(os, "write", filling_up(room))
+
+        async def write_all() -> None:
+            for data in (b"one\n", b"two\nthree\n", b"four\nfive\n", b"six\n"):
+                await output.write(data)
+
+        with pytest.raises(CommandError, match="cannot write out: No space left") as caught:
+            await write_all()
+        monkeypatch.undo()
+    text = b"one\ntwo\nthree\nfour\nfive\n"[:room]
+    assert path.read_bytes() == text[: text.rfind(b"\n") + 1]
+    assert output.lines == text.count(b"\n")
+    assert caught.value.status == 1
+
+
+async def test_a_file_that_others_write_to_is_not_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out"
+    with path.open("wb", buffering=0) as file:
+        output = Output(file.fileno(), "standard output")
+        monkeypatch.setattr(os, "write", filling_up(6))
+        with pytest.raises(CommandError):
+            await output.write(b"one\ntwo\n")
+        monkeypatch.undo()
+    assert path.read_bytes() == b"one\ntw"
+    assert output.lines == 1
+
+
+async def test_a_pipe_gets_everything_and_the_lines_are_counted() -> None:
+    reader, writer = os.pipe()
+    try:
+        output = Output(writer, "a pipe")
+        await output.write(b"x" * 5000 + b"\n" + b"y" * 5000 + b"\n")
+        assert os.read(reader, 100_000) == b"x" * 5000 + b"\n" + b"y" * 5000 + b"\n"
+        assert output.lines == 2
+    finally:
+        os.close(reader)
+        os.close(writer)
