@@ -1,5 +1,6 @@
 """Invoker and Function: the face, and the one place that wires the parts together."""
 
+import logging
 from collections.abc import AsyncIterable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
@@ -36,6 +37,9 @@ from asyncinvoke._transport.base import LambdaClient, WholeTransport
 from asyncinvoke._transport.files import open_files
 from asyncinvoke._transport.loops import loop_teller
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError
+
+# Who has not set up logging sees nothing of ours on standard error.
+logging.getLogger("asyncinvoke").addHandler(logging.NullHandler())
 
 _AnyTransport: TypeAlias = Literal["direct", "client"] | WholeTransport
 

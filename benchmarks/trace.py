@@ -1,0 +1,113 @@
+"""Counts the calls of ours that an invocation makes, and the files that they are in.
+
+Run `python -m benchmarks.trace`. It counts frames of the package alone, by `sys.setprofile`: no
+clock, so that any machine gives the same numbers. `tests/engine/test_trace.py` holds the bounds.
+"""
+
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import anyio
+
+import asyncinvoke
+from asyncinvoke import Invoker, RetryPolicy
+from asyncinvoke.local import LocalLambda
+from asyncinvoke.testing import Answer
+
+PACKAGE = str(Path(asyncinvoke.__file__).parent)
+OTHERS = tuple(f"{PACKAGE}/{room}" for room in ("local", "testing", "cli"))
+
+
+@dataclass(kw_only=True)
+class Trace:
+    """The calls of ours while somebody looked."""
+
+    calls: list[str] = field(default_factory=list)
+    """The file of each call, in their order."""
+
+    @property
+    def modules(self) -> set[str]:
+        """The files."""
+        return set(self.calls)
+
+    @property
+    def hops(self) -> int:
+        """How many calls went on in another file."""
+        return sum(a != b for a, b in zip(self.calls, self.calls[1:], strict=False))
+
+
+@contextmanager
+def traced(trace: Trace) -> Iterator[None]:
+    """Count calls of ours in this thread; a coroutine that goes on is not counted again."""
+    seen: set[int] = set()
+    kept: list[FrameType] = []
+
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        file = frame.f_code.co_filename
+        if event == "call" and file.startswith(PACKAGE) and not file.startswith(OTHERS):
+            if id(frame) not in seen:
+                seen.add(id(frame))
+                kept.append(frame)
+                trace.calls.append(file.removeprefix(f"{PACKAGE}/"))
+
+    sys.setprofile(profile)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+
+
+async def count(invocation: Callable[[], Awaitable[object]]) -> Trace:
+    """Count one invocation."""
+    trace = Trace()
+    with traced(trace):
+        await invocation()
+    return trace
+
+
+async def report() -> dict[str, Trace]:
+    """Count a warm invocation, one that is throttled once, and an item of a map."""
+    async with LocalLambda() as local, Invoker(endpoint_url=local.url) as invoker:
+        local.function("f", lambda event, context: event)
+
+        async def invoke() -> object:
+            return await invoker.invoke("f", {"n": 1}, retry=at_once)
+
+        async def map_of(items: int) -> Trace:
+            trace = Trace()
+            async with invoker.map("f", range(items), concurrency=1) as run:
+                await anext(run)
+                with traced(trace):
+                    async for _ in run:
+                        pass
+            return trace
+
+        at_once = RetryPolicy.batch()
+        for _ in range(3):
+            await invoke()
+        warm = await count(invoke)
+        throttle = b'{"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded"}'
+        local.fault(Answer(status_code=429, payload=throttle), function_name="f", count=1)
+        throttled = await count(invoke)
+        short, long = await map_of(20), await map_of(40)
+        return {
+            "invoke": warm,
+            "one 429": throttled,
+            "20 items of a map": Trace(calls=long.calls[len(short.calls) :]),
+        }
+
+
+def main() -> None:
+    """Print the counts."""
+    for name, trace in anyio.run(report).items():
+        print(f"{name}: {len(trace.calls)} calls in {len(trace.modules)} files, {trace.hops} hops")
+        if "-v" in sys.argv:
+            print("  " + "\n  ".join(trace.calls))
+
+
+if __name__ == "__main__":
+    main()
