@@ -1,7 +1,7 @@
 """Time and sleep, as the engine is given them."""
 
 import threading
-import time
+import time as machine
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -29,8 +29,8 @@ class SystemClock:
     """The clock of the machine and the sleep of the event loop."""
 
     # The functions themselves: each invocation asks for the time five times.
-    time = staticmethod(time.time)
-    monotonic = staticmethod(time.monotonic)
+    time = staticmethod(machine.time)
+    monotonic = staticmethod(machine.monotonic)
 
     async def sleep(self, seconds: float) -> None:
         """Wait; may be cancelled."""

@@ -1,0 +1,52 @@
+"""The types that users annotate with: of what `Invoker` takes, and of what its methods are given."""
+
+from asyncinvoke._clock import Clock
+from asyncinvoke._engine.options import (
+    CommonOptions,
+    EventOptions,
+    InvokeOptions,
+    MapOptions,
+    StreamOptions,
+)
+from asyncinvoke._limits.events import Hook
+from asyncinvoke._limits.scopes import FunctionKey
+from asyncinvoke._model.codec import Decode, Encode
+from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._model.response import Reply, StreamEnd, StreamHead
+from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._request.request import InvocationTypeName, LogTypeName
+from asyncinvoke._request.target import Target
+from asyncinvoke._retries.policy import Stop, Wait
+from asyncinvoke._transport.base import LambdaClient, Stream, WholeTransport
+
+__all__ = [
+    "Clock",
+    "CommonOptions",
+    "Decode",
+    "Encode",
+    "EventOptions",
+    "Failure",
+    "FunctionKey",
+    "Hook",
+    "InvocationTypeName",
+    "InvokeOptions",
+    "InvokeParameters",
+    "LambdaClient",
+    "LogTypeName",
+    "MapOptions",
+    "Phase",
+    "Progress",
+    "Reply",
+    "Stop",
+    "Stream",
+    "StreamEnd",
+    "StreamHead",
+    "StreamOptions",
+    "Target",
+    "Transport",
+    "TransportFault",
+    "Wait",
+]
+
+Transport = WholeTransport
