@@ -48,11 +48,11 @@ def traced(trace: Trace) -> Iterator[None]:
 
     def profile(frame: FrameType, event: str, _: object) -> None:
         file = frame.f_code.co_filename
-        if event == "call" and file.startswith(PACKAGE) and not file.startswith(OTHERS):
-            if id(frame) not in seen:
-                seen.add(id(frame))
-                kept.append(frame)
-                trace.calls.append(file.removeprefix(f"{PACKAGE}/"))
+        ours = file.startswith(PACKAGE) and not file.startswith(OTHERS)
+        if event == "call" and ours and id(frame) not in seen:
+            seen.add(id(frame))
+            kept.append(frame)
+            trace.calls.append(file.removeprefix(f"{PACKAGE}/"))
 
     sys.setprofile(profile)
     try:
@@ -72,7 +72,7 @@ async def count(invocation: Callable[[], Awaitable[object]]) -> Trace:
 async def report() -> dict[str, Trace]:
     """Count a warm invocation, one that is throttled once, and an item of a map."""
     async with LocalLambda() as local, Invoker(endpoint_url=local.url) as invoker:
-        local.function("f", lambda event, context: event)
+        local.function("f", lambda event, _: event)
 
         async def invoke() -> object:
             return await invoker.invoke("f", {"n": 1}, retry=at_once)
