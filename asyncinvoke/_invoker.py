@@ -10,7 +10,9 @@ from asyncinvoke._clock import SYSTEM_CLOCK, Clock, default_clock
 from asyncinvoke._engine.attempt import InvokeAttempt, Permits
 from asyncinvoke._engine.execute import Executor
 from asyncinvoke._engine.execution import Executions
-from asyncinvoke._engine.map import ItemWork, MapRun, open_run
+from asyncinvoke._engine.item import ItemWork
+from asyncinvoke._engine.map import MapRun
+from asyncinvoke._engine.map_block import open_run
 from asyncinvoke._engine.options import (
     Call,
     InvokeOptions,
@@ -24,6 +26,7 @@ from asyncinvoke._engine.stream import ResponseStream, StreamAttempt, StreamExec
 from asyncinvoke._limits.events import Hook
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke._limits.limiter import Limiter
+from asyncinvoke._limits.scopes import function_key
 from asyncinvoke._model.codec import Decode, Encode, decode_json, encode_json
 from asyncinvoke._model.response import Response
 from asyncinvoke._request.payload import encode_payload
@@ -420,6 +423,9 @@ class Invoker:
             work,
             concurrency=self._limiter.limit if concurrency is None else concurrency,
             ordered=ordered,
+            judge=work.judge,
+            describe=partial(self._limiter.describe, function_key(work.call.parameters)),
+            clock=self._clock,
         )
 
     def function(self, function_name: str, **defaults: Unpack[InvokeOptions]) -> "Function":

@@ -24,7 +24,8 @@ from asyncinvoke import (
     Response,
     RetryPolicy,
 )
-from asyncinvoke._engine.map import ItemWork, open_run
+from asyncinvoke._engine.item import ItemWork
+from asyncinvoke._engine.map_block import open_run
 from asyncinvoke._engine.options import Options
 from asyncinvoke._model.codec import decode_json, encode_json
 from asyncinvoke._request.target import Target

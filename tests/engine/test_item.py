@@ -5,11 +5,10 @@ from typing import Any
 import pytest
 
 from asyncinvoke import InvalidRequestError, Outcome, RejectedError, Request, RetryPolicy
-from asyncinvoke._engine.map import ItemWork
+from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._engine.options import Options, check_timeout
 from asyncinvoke._model.codec import decode_json, encode_json
-
-from .doubles import OK, REJECTED, Engine, engine
+from tests.unit.doubles import OK, REJECTED, Engine, engine
 
 
 def work_of(machine: Engine, key: Any = None, **options: Any) -> ItemWork:
