@@ -1,6 +1,7 @@
 """Async, retry-aware invocation of AWS Lambda functions."""
 
-from asyncinvoke._engine.map import MapRun, MapStatistics
+from asyncinvoke._engine.map import MapRun
+from asyncinvoke._engine.map_statistics import MapStatistics
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._invoker import Function, Invoker

@@ -74,7 +74,19 @@ class InvalidRequestError(AsyncInvokeError, ValueError):
 
 
 class ToleranceExceededError(AsyncInvokeError):
-    """A map was stopped: more failed than was tolerated, or every call was refused for one reason."""
+    """A map was stopped: more failed than was tolerated, or every call was refused for one reason.
+
+    Attributes:
+        reason: What it was stopped for, in words: what to correct before the rest is run.
+        causes: The errors that tell it best; of many alike, the last one.
+    """
+
+    def __init__(
+        self, message: str, *, reason: str, causes: "tuple[InvocationError, ...]" = ()
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.causes = causes
 
 
 class InvocationError(AsyncInvokeError):

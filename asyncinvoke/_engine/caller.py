@@ -8,7 +8,8 @@ import anyio
 
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.item import ItemWork
-from asyncinvoke._engine.map import MapRun, open_run
+from asyncinvoke._engine.map import MapRun
+from asyncinvoke._engine.map_block import open_run
 from asyncinvoke._engine.options import (
     Call,
     Calls,
@@ -166,6 +167,9 @@ class Caller:
             work,
             concurrency=opened.engine.limiter.limit if concurrency is None else concurrency,
             ordered=ordered,
+            judge=work.judge,
+            describe=work.describe,
+            clock=opened.engine.clock,
         )
 
     def _prepare(

@@ -1,115 +1,126 @@
-"""A map under way: a fixed set of workers, lazy input, bounded outcomes, nothing left behind."""
+"""A map under way: its outcomes as they come, how it is steered, and how it ends."""
 
-import contextlib
+import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Self, TypeAlias
 
 import anyio
-import anyio.lowlevel
 from anyio.abc import TaskGroup
 
+from asyncinvoke._clock import Clock
+from asyncinvoke._engine.bell import Bell
+from asyncinvoke._engine.map_statistics import MapStatistics, MapTally
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.source import SyncSource, open_source
-from asyncinvoke._model.failure import FailureKind
-from asyncinvoke.errors import InvalidRequestError
+from asyncinvoke._engine.source import Source
+from asyncinvoke._engine.workers import Work, Workers
+from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, InvalidRequestError
 
 READ_AHEAD = 16
 """How many items are read, beyond the concurrency, ahead of the consumer."""
 
-Work: TypeAlias = Callable[[int, object], Awaitable[Outcome]]
-"""Turns an item of the input, with its index, into its outcome."""
+SPARE = 8
+"""For so many workers, one item is read before one of them is free for it; `READ_AHEAD` at most.
+Waking the reader for each item costs as much as all the rest of the hand-over."""
 
+LAST_WORD = 1.0
+"""How long an end waits for an input that was interrupted and does not come back, in seconds. It
+may have an item in its hands."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapStatistics:
-    """A moment of a map."""
+Judge: TypeAlias = Callable[[Outcome], AsyncInvokeError | None]
+"""Sees every outcome as it comes; what it returns ends the run."""
 
-    concurrency: int
-    """How many items may be worked upon at once."""
+Describe: TypeAlias = Callable[[], str | None]
+"""Says what keeps the work back, if anything does."""
 
-    read: int
-    """Items taken from the input."""
-
-    working: int
-    """Items being executed: in flight, or waiting for a permit or a backoff."""
-
-    succeeded: int
-    """Outcomes that are `ok`."""
-
-    failed: int
-    """Outcomes that are not."""
-
-    buffered: int
-    """Outcomes that the consumer has not taken yet."""
-
-    attempts: int
-    """Attempts of the items that have their outcome."""
-
-    throttled: int
-    """Those of them that were throttled."""
+_logger = logging.getLogger("asyncinvoke")
 
 
 class MapRun:
-    """The outcomes of a map, as an async iterator; made by `Invoker.map`.
+    """The outcomes of a map, as an async iterator; given by `async with invoker.map(...)`.
 
-    Iterating gives one `Outcome` for each item. It raises only what the input itself raised, or the
-    caller's own retry policy, after the outcomes of all items read before it.
+    Iterating gives one `Outcome` for each item that was read, however it fared. Several tasks may
+    share a run: each outcome goes to one of them.
+
+    Whatever ends a run ends it in the same way: nothing more is read, what was read gets its
+    outcome, all outcomes are taken, and then iterating stops, or raises
+
+    - what the input raised, as itself;
+    - `ToleranceExceededError`, after a hundred refusals in a row for one reason;
+    - what the caller's own retry policy, hook or transport raised, as itself; the item that it was
+      raised for has no outcome.
+
+    If there are several, it is the first. Only what is no `Exception`, such as `KeyboardInterrupt`,
+    is raised at once. After its block a run raises `ConfigurationError`, unless everything was
+    taken within.
     """
 
-    def __init__(self, payloads: object, work: Work, *, concurrency: int, ordered: bool) -> None:
-        self._source = open_source(payloads)
-        self._work = work
-        self._concurrency = check_concurrency(concurrency)
+    # One path for every end. `_end` and `stop` only tell the source to stop. The reader then says
+    # that reading has ended, as it does when the input has no more; and a run is over once reading
+    # has ended and no item that was read is unfinished. Consumers look for that, and for nothing
+    # else, whenever they find no outcome and whenever they are rung for. So the order is always:
+    # the cause, the end of reading, the last outcome, the end that the consumer sees. An input that
+    # was interrupted and does not come back cannot hold that up for longer than `LAST_WORD`.
+    #
+    # A caller who is cancelled is no end. Workers may meet the cancellation before the consumer
+    # does, and their items stay unfinished; so the run cannot look complete meanwhile.
+
+    def __init__(
+        self,
+        payloads: object,
+        work: Work,
+        *,
+        concurrency: int,
+        ordered: bool,
+        judge: Judge | None,
+        describe: Describe | None,
+        clock: Clock,
+    ) -> None:
+        self._source = Source(
+            payloads, wanted=self._wanted, give=self._take, ended=self._reading_ended, clock=clock
+        )
+        self._workers = Workers(work, done=self._finished, broke=self._broke)
+        self._size(concurrency)
         self._ordered = ordered
-        self._group: TaskGroup | None = None
-        self._reading = anyio.Lock(fast_acquire=True)
-        self._workers = 0
-        self._working = 0
-        self._read = 0
+        self._judge = judge
+        self._describe = describe
+        self._tally = MapTally()
+        self._unfinished = 0
         self._taken = 0
-        self._drained = False
-        self._cancelled = False
-        self._error: Exception | None = None
         self._ready: deque[Outcome] = deque()
         self._early: dict[int, Outcome | None] = {}
         self._next_index = 0
-        self._changed = anyio.Event()
-        self._room = anyio.Event()
-        self._succeeded = self._failed = self._attempts = self._throttled = 0
+        self._news = Bell()
+        self._error: BaseException | None = None
+        self._is_told = False
+        self._is_cut = False
+        self._is_left = False
+        self._is_complete = False
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Outcome:
         while not self._ready:
-            if self._workers == 0:
-                if self._cancelled:
-                    # The workers met the cancellation first; the consumer is about to.
-                    await anyio.lowlevel.checkpoint()
-                if self._error is not None:
-                    error, self._error = self._error, None
-                    raise error
-                raise StopAsyncIteration
-            if self._changed.is_set():
-                self._changed = anyio.Event()
-            await self._changed.wait()
+            self._raise_if_over()
+            await self._hear()
         self._taken += 1
-        self._room.set()
+        self._read_on()
         return self._ready.popleft()
 
     def statistics(self) -> MapStatistics:
         """Return a snapshot of how far the map is."""
+        tally = self._tally
         return MapStatistics(
             concurrency=self._concurrency,
-            read=self._read,
-            working=self._working,
-            succeeded=self._succeeded,
-            failed=self._failed,
+            read=tally.read,
+            working=0 if self._is_left else self._unfinished,
+            succeeded=tally.succeeded,
+            failed=tally.failed,
             buffered=len(self._ready) + len(self._early),
-            attempts=self._attempts,
-            throttled=self._throttled,
+            attempts=tally.attempts,
+            throttled=tally.throttled,
+            waiting_for=self._waiting_for(),
         )
 
     def set_concurrency(self, concurrency: int) -> None:
@@ -118,138 +129,174 @@ class MapRun:
         Raises:
             InvalidRequestError: It is not a whole number from 1.
         """
-        self._concurrency = check_concurrency(concurrency)
-        self._room.set()
-        self._hire()
+        self._size(concurrency)
+        self._read_on()
 
     def stop(self) -> None:
-        """Start nothing more; what is in flight still gets its outcome."""
-        self._drained = True
+        """Read nothing more; what was read still gets its outcome.
+
+        That is what is in flight, and of the items that wait for a worker one for eight workers, at
+        most 16. An async input that is waited for is interrupted.
+        """
         self._source.stop()
-        self._room.set()
+        self._news.ring()
 
     def __repr__(self) -> str:
         return (
-            f"<MapRun {self._succeeded} succeeded, {self._failed} failed, "
-            f"{self._working} working, concurrency {self._concurrency}>"
+            f"<MapRun {self._tally.succeeded} succeeded, {self._tally.failed} failed, "
+            f"{self.statistics().working} working, concurrency {self._concurrency}>"
         )
 
-    @contextlib.asynccontextmanager
-    async def _running(self) -> AsyncIterator[Self]:
-        raised: BaseException | None = None
-        try:
-            async with anyio.create_task_group() as self._group:
-                self._hire()
-                try:
-                    yield self
-                except BaseException as error:  # noqa: BLE001  # raised again below, as itself
-                    raised = error
-                self._group.cancel_scope.cancel()
-        finally:
-            self._group = None
-            self._workers = 0
-            self._drained = True
-            await self._source.close()
-        if raised is not None:
-            try:
-                raise raised
-            finally:
-                del raised  # or the error, its traceback and this frame would keep each other alive
+    # What the block calls.
 
-    def _hire(self) -> None:
-        if self._group is not None and not self._drained and self._workers < self._concurrency:
-            self._workers += 1
-            self._group.start_soon(self._worker)
+    def _start(self, reading: TaskGroup, working: TaskGroup) -> None:
+        self._workers.start(working)
+        reading.start_soon(self._source.read)
 
-    async def _worker(self) -> None:
-        try:
-            while self._workers <= self._concurrency:
-                item = await self._take()
-                if item is None:
-                    break
-                # Workers are hired one by one, so that a short input does not start a thousand.
-                self._hire()
-                self._working += 1
-                try:
-                    outcome = await self._work(*item)
-                except Exception as error:  # noqa: BLE001  # the caller's own policy may raise
-                    self._fail(error)
-                    self._put(item[0], None)
-                else:
-                    self._count(outcome)
-                    self._put(item[0], outcome)
-                finally:
-                    self._working -= 1
-        except anyio.get_cancelled_exc_class():
-            self._cancelled = True
-            raise
-        finally:
-            self._workers -= 1
-            self._changed.set()
+    def _leave(self) -> None:
+        self._is_complete = self._is_over and not self._ready and self._error is None
+        self._is_left = True
+        self._cut()
+        self._workers.leave()
+        self._source.stop()
+        self._news.ring()
 
-    async def _take(self) -> tuple[int, object] | None:
-        """Read the next item once the consumer has made room for its outcome."""
-        source = self._source
-        try:
-            if self._has_room and isinstance(source, SyncSource):
-                return self._numbered(source.next_nowait()) if self._may_read else None
-            # One worker waits for all, or each outcome that is taken would wake every one of them.
-            async with self._reading:
-                while not (self._has_room or self._drained):
-                    self._room = anyio.Event()
-                    await self._room.wait()
-                return self._numbered(await source.next()) if self._may_read else None
-        except StopAsyncIteration:
-            self._drained = True
-        except Exception as error:  # noqa: BLE001  # the consumer gets it, as itself
-            self._fail(error)
-        return None
+    def _forget(self) -> BaseException | None:
+        """Return what has not been raised and must not be lost; once all tasks have ended."""
+        error, self._error = self._error, None
+        if error is not None and not isinstance(error, Exception) and not self._is_told:
+            return error
+        return self._source.clean_up_error
 
-    def _numbered(self, item: object) -> tuple[int, object]:
-        index = self._read
-        self._read += 1
-        return index, item
+    # What the reader calls.
+
+    def _wanted(self) -> bool:
+        return self._unfinished < self._most_unfinished and self._has_room
+
+    def _take(self, item: object) -> None:
+        if self._is_left or self._is_over:
+            # It was waited for; but the end has been told, and nobody is there to work on it.
+            _logger.warning("the input of a map gave an item after its end, which is dropped")
+            return
+        index = self._tally.read
+        self._tally.read += 1
+        self._unfinished += 1
+        self._workers.add(index, item)
+
+    def _reading_ended(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._end(error)
+        self._news.ring()
+
+    # What the workers call.
+
+    def _finished(self, index: int, outcome: Outcome) -> None:
+        self._tally.add(outcome)
+        if self._judge is not None:
+            reason = self._judge(outcome)
+            if reason is not None:
+                self._end(reason)
+        self._put(index, outcome)
+
+    def _broke(self, index: int, error: BaseException) -> None:
+        self._end(error)
+        self._put(index, None)
 
     @property
     def _has_room(self) -> bool:
-        return self._read - self._taken < self._concurrency + READ_AHEAD
+        return self._tally.read - self._taken < self._most_ahead
 
     @property
-    def _may_read(self) -> bool:
-        return not self._drained and self._workers <= self._concurrency
+    def _is_over(self) -> bool:
+        return self._source.has_ended and not self._unfinished
 
-    def _fail(self, error: Exception) -> None:
-        self._drained = True
-        self._error = self._error or error
+    def _size(self, concurrency: int) -> None:
+        self._concurrency = check_concurrency(concurrency)
+        spare = min(READ_AHEAD, concurrency // SPARE)
+        self._most_ahead = concurrency + READ_AHEAD
+        self._most_unfinished = concurrency + spare
+        self._wake_below = concurrency + (spare + 3) // 4
+        self._workers.set_concurrency(concurrency)
 
-    def _count(self, outcome: Outcome) -> None:
-        if outcome.ok:
-            self._succeeded += 1
-        else:
-            self._failed += 1
-        for attempt in outcome.attempts:
-            self._attempts += 1
-            self._throttled += attempt.kind is FailureKind.THROTTLED
+    def _read_on(self) -> None:
+        """Wake the reader, if it waits; not before most of what it read ahead is used up."""
+        if self._source.is_waiting and self._unfinished < self._wake_below and self._has_room:
+            self._source.wake()
 
     def _put(self, index: int, outcome: Outcome | None) -> None:
         """Hand an outcome over, or close its gap in the order if there is none."""
-        if self._ordered:
+        self._unfinished -= 1
+        self._read_on()
+        if self._is_cut:
+            pass
+        elif not self._ordered:
+            if outcome is not None:
+                self._ready.append(outcome)
+        else:
             self._early[index] = outcome
             while self._next_index in self._early:
                 due = self._early.pop(self._next_index)
                 if due is not None:
                     self._ready.append(due)
                 self._next_index += 1
-        elif outcome is not None:
-            self._ready.append(outcome)
-        self._changed.set()
+        if self._ready or not self._unfinished:
+            self._news.ring()
 
+    def _end(self, error: BaseException) -> None:
+        if isinstance(error, StopAsyncIteration):
+            # Raised by a consumer's `__anext__`, it would look like the end of all outcomes.
+            wrapped = RuntimeError("the input of a map, or its work, raised StopAsyncIteration")
+            wrapped.__cause__ = error
+            error = wrapped
+        if not isinstance(error, Exception):
+            self._cut()
+            self._error = error
+        self._error = self._error or error
+        self._source.stop()
+        self._news.ring()
 
-def open_run(
-    payloads: object, work: Work, *, concurrency: int, ordered: bool
-) -> contextlib.AbstractAsyncContextManager[MapRun]:
-    """Check the input and give the context manager that runs it."""
-    return MapRun(payloads, work, concurrency=concurrency, ordered=ordered)._running()  # noqa: SLF001
+    def _cut(self) -> None:
+        """Give no outcomes any more."""
+        self._is_cut = True
+        self._ready.clear()
+        self._early.clear()
+
+    def _raise_if_over(self) -> None:
+        if self._is_left:
+            if self._is_complete:
+                raise StopAsyncIteration
+            raise ConfigurationError(
+                "the block of this map was left before all outcomes were taken: "
+                "iterate within `async with invoker.map(...) as run:`"
+            )
+        if self._error is not None and (self._is_cut or self._is_over):
+            self._is_told = True
+            raise self._error
+        if self._is_over:
+            raise StopAsyncIteration
+
+    async def _hear(self) -> None:
+        """Wait for news: an outcome, or an end."""
+        news = self._news.listen()
+        if self._unfinished or not self._source.is_stopping:
+            await news.wait()
+            return
+        with anyio.move_on_after(LAST_WORD):
+            await news.wait()
+            return
+        self._source.give_up()
+
+    def _waiting_for(self) -> str | None:
+        if self._is_left or self._is_over:
+            return None
+        if not self._has_room:
+            if self._ready:
+                return f"the consumer: {len(self._ready)} outcomes are there to be taken"
+            return f"item {self._next_index}, whose outcome is due before the others"
+        limited = self._describe() if self._describe is not None and self._unfinished else None
+        if limited is not None:
+            return limited
+        return "the input" if self._source.is_silent and not self._unfinished else None
 
 
 def check_concurrency(concurrency: int) -> int:

@@ -1,5 +1,6 @@
 """How one item of a `map` ended."""
 
+import copy
 from dataclasses import dataclass
 
 from asyncinvoke._model.response import Attempt, Response
@@ -38,8 +39,17 @@ class Outcome:
         return self.error is None
 
     def unwrap(self) -> Response:
-        """Return the response, or raise the error."""
+        """Return the response, or raise the error: a copy of `error`, each time a new one."""
+        # What is raised gets a traceback, which holds the frames that it passes, which may hold
+        # this outcome. So `error` itself must have none, or the two would keep each other alive,
+        # and the payload of every failure with them.
         if self.error is not None:
-            raise self.error
+            raise _copied(self.error)
         assert self.response is not None  # noqa: S101  # one of the two is always there
         return self.response
+
+
+def _copied(error: AsyncInvokeError) -> AsyncInvokeError:
+    copied = copy.copy(error)
+    copied.__cause__ = error.__cause__
+    return copied

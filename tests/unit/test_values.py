@@ -50,7 +50,7 @@ def test_an_outcome_unwraps_to_its_response_or_its_error() -> None:
     assert not bad.ok
     with pytest.raises(RejectedError) as caught:
         bad.unwrap()
-    assert caught.value is error
+    assert (str(caught.value), error.__traceback__) == (str(error), None)
 
 
 def test_a_delivery_is_the_furthest_of_its_attempts() -> None:

@@ -8,8 +8,7 @@ import pytest
 from asyncinvoke import InvalidRequestError, Outcome, RejectedError, Request
 from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._engine.options import check_timeout
-
-from .doubles import OK, REJECTED, Machine, engine, item_work
+from tests.unit.doubles import OK, REJECTED, Machine, engine, item_work
 
 
 def work_of(machine: Machine, key: Any = None, **options: Any) -> ItemWork:

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncinvoke import InvalidRequestError, Outcome, Response
-from asyncinvoke._engine.map import READ_AHEAD, MapRun, open_run
+from asyncinvoke._engine.map import READ_AHEAD, MapRun
+from asyncinvoke._engine.map_block import open_run
 
 Work = Callable[[int, object], Awaitable[Outcome]]
 

@@ -1,0 +1,124 @@
+"""`async with invoker.map(...)`: entering starts a run, leaving ends it and leaves nothing behind."""
+
+import logging
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn
+
+import anyio
+from anyio.abc import TaskGroup
+
+from asyncinvoke._clock import SYSTEM_CLOCK, Clock
+from asyncinvoke._engine.map import Describe, Judge, MapRun
+from asyncinvoke._engine.workers import Work
+from asyncinvoke.errors import ConfigurationError
+
+_logger = logging.getLogger("asyncinvoke")
+
+
+class MapBlock(AbstractAsyncContextManager[MapRun, None]):
+    """What `Invoker.map` returns: a block, to be entered once, that gives a `MapRun`."""
+
+    def __init__(self, run: MapRun) -> None:
+        self._run = run
+        self._reading: TaskGroup | None = None
+        self._working: TaskGroup | None = None
+
+    async def __aenter__(self) -> MapRun:
+        if self._reading is not None:
+            raise ConfigurationError("a map runs once: call `map` again for another run")
+        self._reading = await anyio.create_task_group().__aenter__()
+        self._working = await anyio.create_task_group().__aenter__()
+        self._run._start(self._reading, self._working)  # noqa: SLF001  # the other half of it
+        return self._run
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Cancel the work, close the input, and let the block's own error through as it is.
+
+        Neither group hears of that error, or it would come out in an exception group. The workers
+        are cancelled; the reader has its time to clean up, which the caller's cancellation cuts
+        short. If the block failed by itself, neither that cancellation nor what the clean-up raises
+        takes the place of its error.
+        """
+        self._run._leave()  # noqa: SLF001
+        cancelled = anyio.get_cancelled_exc_class()
+        try:
+            await self._end_tasks()
+        except cancelled:
+            if error is None or isinstance(error, cancelled):
+                self._say(self._run._forget())  # noqa: SLF001
+                raise
+        left = self._run._forget()  # noqa: SLF001
+        if error is not None:
+            if left is not error:
+                self._say(left)
+        elif left is not None:
+            try:
+                raise left
+            finally:
+                del left  # or the error and this frame would keep each other alive
+
+    async def _end_tasks(self) -> None:
+        # By hand: an `AsyncExitStack` rewires the contexts of two cancellations into a circle.
+        assert self._working is not None and self._reading is not None  # noqa: S101, PT018
+        try:
+            await self._working.__aexit__(None, None, None)
+        finally:
+            await self._reading.__aexit__(None, None, None)
+
+    def _say(self, left: BaseException | None) -> None:
+        """Log an error that something else goes before; not its text, which may quote a payload."""
+        if left is not None:
+            _logger.warning("the input of a map failed in its clean-up: %s", type(left).__name__)
+
+    if not TYPE_CHECKING:  # or type checkers would take these for something to use
+
+        def _misused(self, *_: object) -> NoReturn:
+            raise ConfigurationError(
+                "a map is a block with a run in it: write `async with invoker.map(...) as run:`, "
+                "and within it `async for outcome in run:`"
+            )
+
+        __aiter__ = __iter__ = __await__ = __enter__ = __exit__ = _misused
+
+
+def open_run(
+    payloads: object,
+    work: Work,
+    *,
+    concurrency: int,
+    ordered: bool,
+    judge: Judge | None = None,
+    describe: Describe | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> MapBlock:
+    """Check the input and give the block that runs it.
+
+    Args:
+        payloads: The input.
+        work: Turns an item into its outcome. What it raises ends the run.
+        concurrency: How many items are worked upon at once.
+        ordered: Whether outcomes come in the order of the input.
+        judge: Sees every outcome; what it returns ends the run.
+        describe: Says what keeps the work back, for `MapStatistics.waiting_for`.
+        clock: Tells how long reading holds the event loop.
+
+    Raises:
+        InvalidRequestError: The input cannot be iterated, or the concurrency is no number from 1.
+    """
+    return MapBlock(
+        MapRun(
+            payloads,
+            work,
+            concurrency=concurrency,
+            ordered=ordered,
+            judge=judge,
+            describe=describe,
+            clock=clock,
+        )
+    )
