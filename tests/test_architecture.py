@@ -28,6 +28,20 @@ SEES_ONLY = {
     "__main__": {"cli"},
 }
 
+# The endpoint's own rooms, in the same way; here a room sees itself and what is strictly below.
+FLOORS_OF_LOCAL = [
+    ("protocol", "http", "statistics"),
+    ("tally",),
+    ("limits",),
+    ("functions", "faults"),
+    ("execution",),
+    ("events", "management", "checks"),
+    ("edge",),
+    ("service", "background", "handle"),
+    ("server",),
+    ("__init__",),
+]
+
 # Foreign libraries, each with the rooms that may know it.
 FOREIGN = {
     "aiobotocore": {"_transport", "testing"},
@@ -88,6 +102,17 @@ def test_a_module_imports_only_from_its_own_floor_and_below(path: Path) -> None:
         assert floor_of(other) <= floor_of(room), f"{room} must not import {imported}"
         if room in SEES_ONLY:
             assert other in SEES_ONLY[room], f"{room} must not import {imported}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "local").rglob("*.py")), ids=name_of)
+def test_a_room_of_the_endpoint_imports_only_itself_and_what_is_below(path: Path) -> None:
+    floors = {room: number for number, rooms in enumerate(FLOORS_OF_LOCAL) for room in rooms}
+    room = (*name_of(path).split("."), "__init__")[2]
+    for imported in imports_of(path):
+        if imported.startswith("asyncinvoke.local."):
+            other = imported.split(".")[2]
+            below = floors[other] < floors[room]
+            assert other == room or below, f"local's {room} must not import {imported}"
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)

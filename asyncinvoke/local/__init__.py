@@ -4,14 +4,14 @@ It speaks Lambda's wire protocol on loopback to any AWS SDK. It imports nothing 
 the throttle reasons, so that the two ends of the wire can disagree in a test.
 """
 
-from asyncinvoke.local.events.config import EventConfig
+from asyncinvoke.local.edge.observing import AnsweredInvocation
+from asyncinvoke.local.edge.received import ReceivedInvocation
 from asyncinvoke.local.execution.context import ClientContext, LambdaContext
-from asyncinvoke.local.faults.fault import InjectedFault
+from asyncinvoke.local.faults.injected import InjectedFault
+from asyncinvoke.local.functions.event_config import EventConfig
 from asyncinvoke.local.handle import LocalFunction
-from asyncinvoke.local.observing import AnsweredInvocation
 from asyncinvoke.local.server import LocalLambda
 from asyncinvoke.local.statistics import FunctionStatistics, LocalStatistics
-from asyncinvoke.local.wire.received import ReceivedInvocation
 
 __all__ = [
     "AnsweredInvocation",

@@ -8,19 +8,19 @@ from typing import Self
 
 import anyio
 
-from asyncinvoke.local.events.config import EventConfig
-from asyncinvoke.local.faults.fault import InjectedFault
+from asyncinvoke.local.background import Home, current_home
+from asyncinvoke.local.edge.observing import AnsweredInvocation
+from asyncinvoke.local.edge.received import ReceivedInvocation
+from asyncinvoke.local.faults.injected import InjectedFault
 from asyncinvoke.local.faults.steps import Step
 from asyncinvoke.local.functions import configuration
 from asyncinvoke.local.functions.configuration import Handler
+from asyncinvoke.local.functions.event_config import EventConfig
 from asyncinvoke.local.handle import LocalFunction
+from asyncinvoke.local.http import addresses
 from asyncinvoke.local.limits.admission import whole_number
-from asyncinvoke.local.loops import Home, current_home
-from asyncinvoke.local.observing import AnsweredInvocation
 from asyncinvoke.local.service import Service, ServiceConfig
 from asyncinvoke.local.statistics import LocalStatistics
-from asyncinvoke.local.wire import addresses
-from asyncinvoke.local.wire.received import ReceivedInvocation
 
 
 class LocalLambda:

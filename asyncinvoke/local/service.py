@@ -14,25 +14,26 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from asyncinvoke._model.failure import ThrottleReason
+from asyncinvoke.local import checks
+from asyncinvoke.local.checks import Request
+from asyncinvoke.local.edge.faulty_edge import FaultyEdge
+from asyncinvoke.local.edge.http_edge import HttpEdge, Output
+from asyncinvoke.local.edge.observing import Listener, Observed
+from asyncinvoke.local.edge.received import ReceivedInvocations
 from asyncinvoke.local.events.queue import EventQueue
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.runners import Runners
 from asyncinvoke.local.execution.threads import Threads
 from asyncinvoke.local.execution.yielding import Write
-from asyncinvoke.local.faults.edge import FaultyEdge
-from asyncinvoke.local.faults.fault import Faults
+from asyncinvoke.local.faults.injected import Faults
 from asyncinvoke.local.functions.registry import FunctionRegistry
+from asyncinvoke.local.http.listener import listen, open_socket
 from asyncinvoke.local.limits.admission import Admission
 from asyncinvoke.local.management.router import Management
-from asyncinvoke.local.observing import Listener, Observed
+from asyncinvoke.local.protocol import answers, names
+from asyncinvoke.local.protocol.answers import Answer
 from asyncinvoke.local.statistics import LocalStatistics
 from asyncinvoke.local.tally import Tally
-from asyncinvoke.local.wire import answers, names, requests
-from asyncinvoke.local.wire.answers import Answer
-from asyncinvoke.local.wire.http_edge import HttpEdge, Output
-from asyncinvoke.local.wire.listener import listen, open_socket
-from asyncinvoke.local.wire.received import ReceivedInvocations
-from asyncinvoke.local.wire.requests import Request
 
 _logger = logging.getLogger(__name__)
 
@@ -154,7 +155,7 @@ class Service:
         reason = self.admission.admit_caller(now)
         if reason is not None:
             return self._throttled(request_id, name, reason)
-        checked = requests.check(
+        checked = checks.check(
             request,
             parsed,
             self.registry.functions.get(name),

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from anyio.streams.buffered import BufferedByteStream
 
 from asyncinvoke.local.faults.steps import Answer, Streamed
-from asyncinvoke.local.wire.event_stream import CONTENT_TYPE
+from asyncinvoke.local.protocol.event_stream import CONTENT_TYPE
 
 _LONGEST_HEAD = 65_536
 _LONGEST_BODY = 16_777_216

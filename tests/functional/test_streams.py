@@ -30,7 +30,7 @@ from asyncinvoke import (
     ThrottledError,
     TransportError,
 )
-from asyncinvoke.local.wire import event_stream
+from asyncinvoke.local.protocol import event_stream
 from asyncinvoke.testing import (
     Answer,
     Close,

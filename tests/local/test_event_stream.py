@@ -7,7 +7,7 @@ from botocore.eventstream import ChecksumMismatch, EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke.local.wire import event_stream
+from asyncinvoke.local.protocol import event_stream
 
 
 def parse(data: bytes) -> list[tuple[dict[str, object], bytes]]:

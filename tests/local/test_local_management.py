@@ -140,7 +140,7 @@ async def test_a_callable_has_no_code_and_no_handler_to_change(
 async def test_an_upload_over_the_limit_is_413(
     local: LocalLambda, request_to: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asyncinvoke.local.wire.http_edge.BODY_LIMIT", 1000)
+    monkeypatch.setattr("asyncinvoke.local.edge.http_edge.BODY_LIMIT", 1000)
 
     reply = await request_to(local.url, FUNCTIONS, b" " * 1001)
 

@@ -18,7 +18,7 @@ from botocore.config import Config
 
 from asyncinvoke import FunctionError, Invoker
 from asyncinvoke.local import AnsweredInvocation, LocalLambda
-from asyncinvoke.local.wire.streaming import LARGEST_CHUNK
+from asyncinvoke.local.edge.streaming import LARGEST_CHUNK
 
 pytestmark = pytest.mark.anyio
 

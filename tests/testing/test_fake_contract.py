@@ -15,7 +15,7 @@ from aiobotocore.session import AioSession
 
 from asyncinvoke import FixedLimit, InvocationError, Invoker, Response
 from asyncinvoke.local import LocalLambda
-from asyncinvoke.local.wire import event_stream
+from asyncinvoke.local.protocol import event_stream
 from asyncinvoke.testing import (
     Answer,
     Close,

@@ -24,7 +24,7 @@ from asyncinvoke import (
     ThrottledError,
 )
 from asyncinvoke._retries.classify import CODES
-from asyncinvoke.local.wire import event_stream
+from asyncinvoke.local.protocol import event_stream
 from asyncinvoke.testing import Answer, FaultEndpoint, InstantClock, Streamed
 
 from .recorded import SUCCESSES

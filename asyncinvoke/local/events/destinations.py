@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from asyncinvoke.local.events.config import Destination
 from asyncinvoke.local.execution import logs
 from asyncinvoke.local.execution.invocation import Invocation, Result
-from asyncinvoke.local.wire.names import LATEST
+from asyncinvoke.local.functions.event_config import Destination
+from asyncinvoke.local.protocol.names import LATEST
 
 # Never recorded from AWS, so chosen here; correct them in this one place.
 NEVER_RAN_CODE = "429"

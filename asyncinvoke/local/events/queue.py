@@ -14,8 +14,8 @@ from typing import Any
 from anyio.abc import TaskGroup
 
 from asyncinvoke.local.events import destinations
-from asyncinvoke.local.events.config import Destination, EventConfig
 from asyncinvoke.local.execution.invocation import Invocation, Result
+from asyncinvoke.local.functions.event_config import Destination, EventConfig
 from asyncinvoke.local.limits.admission import Admission
 from asyncinvoke.local.tally import Counters
 

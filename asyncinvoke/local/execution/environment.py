@@ -15,10 +15,10 @@ from anyio.abc import Process, TaskStatus
 from asyncinvoke.local.execution import function_errors, logs, worker
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.memory import MemoryWatch
-from asyncinvoke.local.execution.output import Output
+from asyncinvoke.local.execution.pipe import Output
 from asyncinvoke.local.execution.runtime_api import RuntimeApi
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
-from asyncinvoke.local.wire.listener import listen, open_socket
+from asyncinvoke.local.http.listener import listen, open_socket
 
 INIT_LIMIT = 10.0
 """Seconds that a start may take before the timeout begins to count (AWS's init phase)."""

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from asyncinvoke.local.execution.function_errors import RESPONSE_LIMIT
 from asyncinvoke.local.execution.invocation import Invocation
-from asyncinvoke.local.wire.listener import read_body
+from asyncinvoke.local.http.listener import read_body
 
 _BASE = "/2018-06-01/runtime/"
 _NEXT = _BASE + "invocation/next"

@@ -9,7 +9,7 @@ from anyio.abc import Process
 
 from asyncinvoke.local.execution import logs
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
-from asyncinvoke.local.wire.addresses import LOOPBACK
+from asyncinvoke.local.http.addresses import LOOPBACK
 
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
 """What worker processes get of this process's environment: nothing that holds a credential."""

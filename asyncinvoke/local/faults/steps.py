@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from asyncinvoke.local.wire import event_stream
+from asyncinvoke.local.protocol import event_stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asyncinvoke.local.events.config import EventConfig
 from asyncinvoke.local.functions.deployment import Deployment
-from asyncinvoke.local.wire.names import LATEST
+from asyncinvoke.local.functions.event_config import EventConfig
+from asyncinvoke.local.protocol.names import LATEST
 
 Handler = Callable[..., Any]
 """`handler(event, context)`, sync or async."""

@@ -9,7 +9,7 @@ from typing import Protocol
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
 from asyncinvoke.local.functions.versions import Versions
 from asyncinvoke.local.limits.admission import Admission, whole_number
-from asyncinvoke.local.wire.names import LATEST
+from asyncinvoke.local.protocol.names import LATEST
 
 
 class Running(Protocol):

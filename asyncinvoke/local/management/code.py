@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asyncinvoke.local.functions.configuration import Source
-from asyncinvoke.local.management.problems import invalid
+from asyncinvoke.local.protocol.refusals import invalid
 
 UNZIPPED_LIMIT = 262_144_000
 """Largest package once it is unzipped, in bytes (AWS's quota of 250 MB)."""

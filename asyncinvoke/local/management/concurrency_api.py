@@ -4,9 +4,9 @@ from typing import Any
 
 from asyncinvoke.local.management.code import UNZIPPED_LIMIT
 from asyncinvoke.local.management.members import Members
-from asyncinvoke.local.management.problems import broken, invalid
-from asyncinvoke.local.management.registry import Registry, Target
-from asyncinvoke.local.wire import names
+from asyncinvoke.local.management.named import Registry, Target
+from asyncinvoke.local.protocol import names
+from asyncinvoke.local.protocol.refusals import broken, invalid
 
 # AWS's quotas, in bytes.
 _CODE_LIMITS = {

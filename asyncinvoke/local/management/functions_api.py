@@ -11,12 +11,12 @@ from asyncinvoke.local.functions.versions import Versions
 from asyncinvoke.local.management import describe
 from asyncinvoke.local.management.code import CodeStore, Package, source_in
 from asyncinvoke.local.management.members import Members
+from asyncinvoke.local.management.named import Registry, Target
 from asyncinvoke.local.management.paging import page, version_key
-from asyncinvoke.local.management.problems import broken, changed_meanwhile, conflict, invalid
-from asyncinvoke.local.management.registry import Registry, Target
 from asyncinvoke.local.management.settings import Settings
-from asyncinvoke.local.wire import answers, names
-from asyncinvoke.local.wire.names import LATEST
+from asyncinvoke.local.protocol import answers, names
+from asyncinvoke.local.protocol.names import LATEST
+from asyncinvoke.local.protocol.refusals import broken, changed_meanwhile, conflict, invalid
 
 
 class FunctionsApi:

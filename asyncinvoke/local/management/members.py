@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from asyncinvoke.local.management.problems import unreadable
+from asyncinvoke.local.protocol.refusals import unreadable
 
 _T = TypeVar("_T")
 

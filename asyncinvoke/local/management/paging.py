@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from asyncinvoke.local.functions.configuration import FunctionConfig
-from asyncinvoke.local.management.problems import broken
-from asyncinvoke.local.wire import names
-from asyncinvoke.local.wire.names import LATEST
+from asyncinvoke.local.protocol import names
+from asyncinvoke.local.protocol.names import LATEST
+from asyncinvoke.local.protocol.refusals import broken
 
 PAGE = 50
 """Items of one answer (AWS's documentation of `ListFunctions`)."""

@@ -17,8 +17,7 @@ from asyncinvoke.local.management.concurrency_api import (
 )
 from asyncinvoke.local.management.functions_api import FunctionsApi
 from asyncinvoke.local.management.members import Members
-from asyncinvoke.local.management.problems import ApiError
-from asyncinvoke.local.management.registry import Registry, find
+from asyncinvoke.local.management.named import Registry, find
 from asyncinvoke.local.management.versions_api import (
     create_alias,
     delete_alias,
@@ -28,8 +27,9 @@ from asyncinvoke.local.management.versions_api import (
     publish,
     update_alias,
 )
-from asyncinvoke.local.wire import answers
-from asyncinvoke.local.wire.answers import Answer
+from asyncinvoke.local.protocol import answers
+from asyncinvoke.local.protocol.answers import Answer
+from asyncinvoke.local.protocol.refusals import ApiError
 
 _logger = logging.getLogger(__name__)
 

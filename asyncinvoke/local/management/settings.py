@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from asyncinvoke.local.functions.configuration import MAX_TIMEOUT, MEMORY_RANGE, FunctionConfig
 from asyncinvoke.local.functions.deployment import RUNTIME
 from asyncinvoke.local.management.members import Members
-from asyncinvoke.local.management.problems import broken, invalid
-from asyncinvoke.local.wire import names
+from asyncinvoke.local.protocol import names
+from asyncinvoke.local.protocol.refusals import broken, invalid
 
 _RUNTIME = re.compile(r"python3\.[0-9]+")
 _VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")

@@ -7,16 +7,16 @@ from typing import Any
 from asyncinvoke.local.functions.versions import Alias
 from asyncinvoke.local.management import describe
 from asyncinvoke.local.management.members import Members
+from asyncinvoke.local.management.named import Target, function_not_found
 from asyncinvoke.local.management.paging import page, version_key
-from asyncinvoke.local.management.problems import (
+from asyncinvoke.local.protocol import answers, names
+from asyncinvoke.local.protocol.refusals import (
     broken,
     changed_meanwhile,
     conflict,
     invalid,
     not_found,
 )
-from asyncinvoke.local.management.registry import Target, function_not_found
-from asyncinvoke.local.wire import answers, names
 
 
 def publish(target: Target, members: Members) -> dict[str, Any]:

@@ -11,15 +11,15 @@ from asyncinvoke._model.response import Reply
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._request.request import InvocationType
 from asyncinvoke._transport.base import Stream
-from asyncinvoke.local.faults.fault import Faults, InjectedFault
+from asyncinvoke.local.checks import Request
+from asyncinvoke.local.edge.received import ReceivedInvocation, ReceivedInvocations
+from asyncinvoke.local.faults.injected import Faults, InjectedFault
 from asyncinvoke.local.faults.steps import Answer, Reset, Step
 from asyncinvoke.local.functions.configuration import Handler
+from asyncinvoke.local.protocol import answers, json_errors
+from asyncinvoke.local.protocol.names import LATEST
 from asyncinvoke.local.statistics import LocalStatistics
 from asyncinvoke.local.tally import Tally
-from asyncinvoke.local.wire import answers, json_faults
-from asyncinvoke.local.wire.names import LATEST
-from asyncinvoke.local.wire.received import ReceivedInvocation, ReceivedInvocations
-from asyncinvoke.local.wire.requests import Request
 from asyncinvoke.testing.fake.runs import Arrived, Run
 from asyncinvoke.testing.fake.steps import play, play_stream
 from asyncinvoke.testing.fake.streams import open_run
@@ -169,7 +169,7 @@ class FakeLambda:
         try:
             return Run(handler, arrived)
         except (ValueError, RecursionError) as error:
-            detail = json_faults.describe(arrived.request.body, error)
+            detail = json_errors.describe(arrived.request.body, error)
             return _refusal(answers.bad_json(arrived.request_id, detail))
 
 

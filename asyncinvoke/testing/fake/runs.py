@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asyncinvoke._model.response import Reply
+from asyncinvoke.local.checks import Request, decode_event
 from asyncinvoke.local.execution import function_errors, logs
 from asyncinvoke.local.execution.context import ClientContext, LambdaContext
 from asyncinvoke.local.execution.marshal import marshal, marshal_error
 from asyncinvoke.local.execution.yielding import UnwritableError, piece_of
 from asyncinvoke.local.functions.configuration import Handler
+from asyncinvoke.local.protocol.names import LATEST
 from asyncinvoke.local.tally import Counters
-from asyncinvoke.local.wire.names import LATEST
-from asyncinvoke.local.wire.requests import Request, decode_event
 
 TIMEOUT = 3.0
 """What the context's remaining time counts down from, in seconds (AWS's default)."""

@@ -6,8 +6,8 @@ from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply
 from asyncinvoke._transport.base import Stream
 from asyncinvoke.local.faults.steps import Answer, Raw, Stall, Step, Streamed, Truncated
-from asyncinvoke.local.wire.event_stream import CONTENT_TYPE
-from asyncinvoke.local.wire.names import LATEST
+from asyncinvoke.local.protocol.event_stream import CONTENT_TYPE
+from asyncinvoke.local.protocol.names import LATEST
 from asyncinvoke.testing.fake.answers import read_answer
 from asyncinvoke.testing.fake.streams import ReadTimeout, open_frames, scripted, silence
 

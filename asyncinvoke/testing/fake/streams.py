@@ -10,7 +10,7 @@ import anyio.lowlevel
 
 from asyncinvoke._transport.base import Stream
 from asyncinvoke.local.faults.steps import Streamed
-from asyncinvoke.local.wire import event_stream
+from asyncinvoke.local.protocol import event_stream
 from asyncinvoke.testing.fake.answers import read_head
 from asyncinvoke.testing.fake.runs import Run
 

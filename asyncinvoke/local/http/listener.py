@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import ClientPayloadError, web
 
-from asyncinvoke.local.wire.addresses import LOOPBACK
+from asyncinvoke.local.http.addresses import LOOPBACK
 
 MAX_HEADER = 2 * 1024 * 1024
 """Largest header, in bytes: AWS's runtime sends a stack trace of up to 1 MiB as one."""

@@ -7,14 +7,14 @@ from typing import Protocol
 
 from aiohttp import web
 
-from asyncinvoke.local.faults import player
-from asyncinvoke.local.faults.fault import Faults, InjectedFault
-from asyncinvoke.local.faults.player import CollectedOutput
+from asyncinvoke.local.checks import Request
+from asyncinvoke.local.edge import player
+from asyncinvoke.local.edge.http_edge import HttpEdge, Invoked, Service, invoked_function
+from asyncinvoke.local.edge.observing import AnsweredInvocation, Listener
+from asyncinvoke.local.edge.player import CollectedOutput
+from asyncinvoke.local.faults.injected import Faults, InjectedFault
 from asyncinvoke.local.faults.steps import Reset
-from asyncinvoke.local.observing import AnsweredInvocation, Listener
-from asyncinvoke.local.wire.answers import Answer
-from asyncinvoke.local.wire.http_edge import HttpEdge, Invoked, Service, invoked_function
-from asyncinvoke.local.wire.requests import Request
+from asyncinvoke.local.protocol.answers import Answer
 
 
 class CountingService(Service, Protocol):

@@ -6,7 +6,7 @@ from typing import get_args
 
 from asyncinvoke.local.faults.steps import Answer, Reset, Step, Streamed
 from asyncinvoke.local.limits.admission import whole_number
-from asyncinvoke.local.wire import names
+from asyncinvoke.local.protocol import names
 
 _STEPS = get_args(Step)
 

@@ -1,7 +1,7 @@
 """What an operation refuses, as the service words it."""
 
-from asyncinvoke.local.wire import answers
-from asyncinvoke.local.wire.answers import Answer
+from asyncinvoke.local.protocol import answers
+from asyncinvoke.local.protocol.answers import Answer
 
 
 class ApiError(Exception):

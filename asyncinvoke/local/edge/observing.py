@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from asyncinvoke.local.wire.answers import Answer
-from asyncinvoke.local.wire.http_edge import Output, Service
-from asyncinvoke.local.wire.requests import Request
+from asyncinvoke.local.checks import Request
+from asyncinvoke.local.edge.http_edge import Output, Service
+from asyncinvoke.local.protocol.answers import Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

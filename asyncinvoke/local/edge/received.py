@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from asyncinvoke.local.wire.requests import Request
+from asyncinvoke.local.checks import Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,13 @@ import struct
 
 from aiohttp import HttpVersion11, web
 
+from asyncinvoke.local.edge.http_edge import respond
+from asyncinvoke.local.edge.streaming import has_failed, last_frame
 from asyncinvoke.local.faults.steps import Answer as Scripted
 from asyncinvoke.local.faults.steps import Close, Raw, Reset, Stall, Step, Streamed, Truncated
-from asyncinvoke.local.wire import event_stream
-from asyncinvoke.local.wire.answers import Answer
-from asyncinvoke.local.wire.http_edge import respond
-from asyncinvoke.local.wire.names import LATEST
-from asyncinvoke.local.wire.streaming import has_failed, last_frame
+from asyncinvoke.local.protocol import event_stream
+from asyncinvoke.local.protocol.answers import Answer
+from asyncinvoke.local.protocol.names import LATEST
 
 LOOK = 0.02
 """How often a silent connection is looked at for a client that went away, in seconds."""

@@ -4,8 +4,8 @@ import contextlib
 
 from aiohttp import HttpVersion11, web
 
-from asyncinvoke.local.wire import event_stream
-from asyncinvoke.local.wire.answers import Answer
+from asyncinvoke.local.protocol import event_stream
+from asyncinvoke.local.protocol.answers import Answer
 
 # Never recorded from AWS, so chosen here; correct them in this one place.
 LARGEST_CHUNK = 1_048_576  # bytes of one piece that go into one PayloadChunk

@@ -9,8 +9,8 @@ import json
 from dataclasses import dataclass
 
 from asyncinvoke._model.failure import ThrottleReason
-from asyncinvoke.local.wire.event_stream import CONTENT_TYPE
-from asyncinvoke.local.wire.names import LATEST
+from asyncinvoke.local.protocol.event_stream import CONTENT_TYPE
+from asyncinvoke.local.protocol.names import LATEST
 
 SYNC_LIMIT = 6_291_456
 """Largest RequestResponse payload, in bytes (AWS's own error text)."""

@@ -8,13 +8,13 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from asyncinvoke.local.checks import Request
+from asyncinvoke.local.edge.received import ReceivedInvocations
+from asyncinvoke.local.edge.streaming import StreamedAnswer
+from asyncinvoke.local.http.listener import read_body
 from asyncinvoke.local.management.router import BODY_LIMIT, ApiRequest, Management
-from asyncinvoke.local.wire import answers
-from asyncinvoke.local.wire.answers import Answer
-from asyncinvoke.local.wire.listener import read_body
-from asyncinvoke.local.wire.received import ReceivedInvocations
-from asyncinvoke.local.wire.requests import Request
-from asyncinvoke.local.wire.streaming import StreamedAnswer
+from asyncinvoke.local.protocol import answers
+from asyncinvoke.local.protocol.answers import Answer
 
 _INVOKE = re.compile(
     r"/2015-03-31/functions/([^/]+)/invocations"

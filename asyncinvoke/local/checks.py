@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 
 from asyncinvoke.local.execution.invocation import Invocation
 from asyncinvoke.local.functions.versions import Versions
-from asyncinvoke.local.wire import answers, json_faults, names
-from asyncinvoke.local.wire.answers import Answer
-from asyncinvoke.local.wire.names import FunctionName
+from asyncinvoke.local.protocol import answers, json_errors, names
+from asyncinvoke.local.protocol.answers import Answer
+from asyncinvoke.local.protocol.names import FunctionName
 
 INVOCATION_TYPES = ("Event", "RequestResponse", "DryRun")
 STREAMING_INVOCATION_TYPES = ("RequestResponse", "DryRun")
@@ -95,7 +95,7 @@ def check(
     try:
         event = decode_event(request.body)
     except (ValueError, RecursionError) as error:
-        return answers.bad_json(request_id, json_faults.describe(request.body, error))
+        return answers.bad_json(request_id, json_errors.describe(request.body, error))
     try:
         client_context = _client_context(request.client_context)
     except ValueError:

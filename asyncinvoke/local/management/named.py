@@ -7,8 +7,8 @@ from typing import Protocol
 
 from asyncinvoke.local.functions.configuration import FunctionConfig
 from asyncinvoke.local.functions.versions import Versions
-from asyncinvoke.local.management.problems import ApiError, broken, invalid, not_found
-from asyncinvoke.local.wire import answers, names
+from asyncinvoke.local.protocol import answers, names
+from asyncinvoke.local.protocol.refusals import ApiError, broken, invalid, not_found
 
 
 class Registry(Protocol):
