@@ -17,7 +17,7 @@ FLOORS = [
     ("_retries", "_limits", "_transport"),
     ("_engine",),
     ("_invoker",),
-    ("__init__",),
+    ("__init__", "_names"),
     ("local", "testing", "cli", "__main__"),
 ]
 
@@ -30,12 +30,12 @@ SEES_ONLY = {
 
 # The endpoint's own rooms, in the same way; here a room sees itself and what is strictly below.
 FLOORS_OF_LOCAL = [
-    ("protocol", "http", "statistics"),
-    ("tally",),
+    ("protocol", "http", "counters", "numbers"),
     ("limits",),
     ("functions", "faults"),
     ("execution",),
-    ("events", "management", "checks"),
+    ("events", "checks"),
+    ("management",),
     ("edge",),
     ("service", "background", "handle"),
     ("server",),

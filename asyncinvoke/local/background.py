@@ -1,23 +1,23 @@
-"""Where the endpoint's loop runs: in the caller's own, or in a thread beside another library's."""
+"""Runs the endpoint in the background: on the caller's asyncio loop, or on one in a thread."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from anyio import to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-Main = Callable[..., Coroutine[Any, Any, None]]
+Main: TypeAlias = Callable[..., Coroutine[Any, Any, None]]
 """The service's life: `main(task_status=...)` reports its port and runs until it is told to end."""
 
 
-class Home(Protocol):
+class Background(Protocol):
     """Runs one `Main`."""
 
     async def start(self, main: Main) -> int:
-        """Run it in the background; give the port once it is reported."""
+        """Run it in the background; return the port once it is reported."""
         ...
 
     async def join(self) -> None:
@@ -25,7 +25,7 @@ class Home(Protocol):
         ...
 
 
-def current_home() -> Home:
+def choose_background() -> Background:
     """Return the caller's own loop if that is asyncio's, or one in a thread."""
     try:
         asyncio.get_running_loop()
@@ -44,7 +44,7 @@ class InLoop:
     _task: asyncio.Task[None]
 
     async def start(self, main: Main) -> int:
-        """Run it in the background; give the port once it is reported."""
+        """Run it in the background; return the port once it is reported."""
         status = _Status()
         self._task = asyncio.create_task(main(task_status=status))
         try:
@@ -79,7 +79,7 @@ class InThread:
     _main: Future[None]
 
     async def start(self, main: Main) -> int:
-        """Run it in the background; give the port once it is reported."""
+        """Run it in the background; return the port once it is reported."""
         return await to_thread.run_sync(self._start, main)
 
     def _start(self, main: Main) -> int:

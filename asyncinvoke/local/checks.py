@@ -1,128 +1,201 @@
-"""Checks an Invoke request and makes an invocation of it, or the answer that refuses it.
+"""The checks of an Invoke request: names, size, content, function and state, in AWS's order.
 
-Pure: a request and what is registered in, an `Invocation` or an `Answer` out.
+No I/O, no clock. Each check raises the `Refusal` that is the answer; management asks for some of
+them too. Names are checked apart from `asyncinvoke._request` on purpose: the two ends of the wire
+must be able to disagree.
 """
 
 import base64
 import binascii
 import json
-import secrets
-import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from asyncinvoke.local.execution.invocation import Invocation
+from asyncinvoke.local.functions.configuration import FunctionConfig
 from asyncinvoke.local.functions.versions import Versions
-from asyncinvoke.local.protocol import answers, json_errors, names
-from asyncinvoke.local.protocol.answers import Answer
-from asyncinvoke.local.protocol.names import FunctionName
+from asyncinvoke.local.protocol import json_errors, names, refusals
+from asyncinvoke.local.protocol.names import LATEST, FunctionName
+from asyncinvoke.local.protocol.received import ReceivedInvocation
 
 INVOCATION_TYPES = ("Event", "RequestResponse", "DryRun")
 STREAMING_INVOCATION_TYPES = ("RequestResponse", "DryRun")
 LOG_TYPES = ("None", "Tail")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """An Invoke request as it arrived, taken off HTTP."""
-
-    function_name: str
-    """The path's name or ARN, percent-decoded."""
-    qualifier: str | None
-    """The `Qualifier` of the query."""
-    invocation_type: str
-    """`X-Amz-Invocation-Type`, RequestResponse when absent."""
-    log_type: str
-    """`X-Amz-Log-Type`, None when absent."""
-    client_context: str | None
-    """`X-Amz-Client-Context`, still in base64."""
-    tenant_id: str | None
-    """`X-Amz-Tenant-Id`."""
-    trace_id: str | None
-    """`X-Amzn-Trace-Id`."""
-    body: bytes
-    """The payload, cut where it exceeds the larger limit."""
-    size: int
-    """How many bytes the payload really had."""
-    streams: bool = False
-    """Whether it is InvokeWithResponseStream."""
-
-
-def check(
-    request: Request,
-    name: FunctionName | None,
-    versions: Versions | None,
+def check_invocation(
+    request: ReceivedInvocation,
+    functions: Mapping[str, Versions],
     *,
-    request_id: str,
     now: float,
     region_name: str,
     account_id: str,
-) -> Invocation | Answer:
-    """Make an invocation of a request, or the answer that says what is wrong with it.
+    trace_id: str,
+) -> Invocation:
+    """Return what a request asks to be run.
 
     Args:
         request: The request.
-        name: Its function name in parts; None if it is none.
-        versions: The function registered under the bare name; None without.
-        request_id: The id of the answer.
+        functions: Every function, by name.
         now: Seconds of the monotonic clock.
         region_name: The endpoint's region.
         account_id: The endpoint's account.
+        trace_id: What the invocation is traced by.
+
+    Raises:
+        Refusal: It is refused.
     """
-    faults = names.faults(request.function_name, request.qualifier)
-    for value, member, allowed in (
-        (
-            request.invocation_type,
-            "invocationType",
-            STREAMING_INVOCATION_TYPES if request.streams else INVOCATION_TYPES,
-        ),
-        (request.log_type, "logType", LOG_TYPES),
-    ):
-        if value not in allowed:
-            faults.append(names.not_one_of(value, member, allowed))
-    if faults or name is None:
-        return answers.invalid(request_id, faults)
-
-    if name.region is not None and name.region != region_name:
-        return answers.wrong_region(request_id, name.region, region_name)
-    if None not in (name.qualifier, request.qualifier) and name.qualifier != request.qualifier:
-        return answers.qualifier_conflict(request_id)
-    qualifier = name.qualifier or request.qualifier
-
-    is_event = request.invocation_type == "Event"
-    if request.size > (answers.EVENT_LIMIT if is_event else answers.SYNC_LIMIT):
-        return answers.too_large(request_id, request.size, event=is_event)
-    try:
-        event = decode_event(request.body)
-    except (ValueError, RecursionError) as error:
-        return answers.bad_json(request_id, json_errors.describe(request.body, error))
-    try:
-        client_context = _client_context(request.client_context)
-    except ValueError:
-        return answers.bad_client_context(request_id)
-
-    account = name.account or account_id
-    arn = f"arn:aws:lambda:{region_name}:{account}:function:{name.name}"
-    config = versions.resolve(qualifier) if versions and account == account_id else None
-    if config is None:
-        return answers.function_not_found(request_id, f"{arn}:{qualifier or names.LATEST}")
-    if versions is not None and now < versions.pending_until:
-        return answers.conflict(request_id, answers.not_active("Pending"))
+    name = check_name(
+        request.function_name,
+        request.qualifier,
+        region_name=region_name,
+        others=enum_violations(request),
+    )
+    check_size(request)
+    event, client_context = read_event(request.payload), read_client_context(request)
+    versions, config = find_version(functions, name, region_name=region_name, account_id=account_id)
     # An Event waits in the queue until the update is done.
-    if versions is not None and not is_event and now < versions.updates_until(config.version):
-        return answers.conflict(request_id, answers.updating(config.arn))
+    check_state(versions, config, now=now, waits=request.invocation_type == "Event")
+    return invocation_of(
+        request,
+        config,
+        name.qualifier,
+        event=event,
+        client_context=client_context,
+        trace_id=trace_id,
+    )
+
+
+def check_name(
+    text: str, qualifier: str | None, *, region_name: str, others: Sequence[str] = ()
+) -> FunctionName:
+    """Return the function that a request names, with the qualifier that it gives in either place.
+
+    Args:
+        text: The name, ARN or partial ARN.
+        qualifier: The `Qualifier` of the query.
+        region_name: The endpoint's region.
+        others: Constraints that the request violates elsewhere, which are said in the same answer.
+
+    Raises:
+        Refusal: It breaks a constraint, names another region, or gives two qualifiers.
+    """
+    name = names.parse(text)
+    violations = [*names.violations(text, qualifier), *others]
+    if violations or name is None:
+        raise refusals.violated(violations)
+    if name.region not in (None, region_name):
+        raise refusals.wrong_region(str(name.region), region_name)
+    if None not in (name.qualifier, qualifier) and name.qualifier != qualifier:
+        raise refusals.qualifiers_differ()
+    return replace(name, qualifier=name.qualifier or qualifier)
+
+
+def enum_violations(request: ReceivedInvocation) -> list[str]:
+    """Return the constraints that the invocation type and the log type violate."""
+    types = STREAMING_INVOCATION_TYPES if request.streams else INVOCATION_TYPES
+    return [
+        *names.not_one_of(request.invocation_type, "invocationType", types),
+        *names.not_one_of(request.log_type, "logType", LOG_TYPES),
+    ]
+
+
+def check_size(request: ReceivedInvocation) -> None:
+    """Refuse a payload that is too large for its invocation type."""
+    is_event = request.invocation_type == "Event"
+    if request.size > (refusals.EVENT_LIMIT if is_event else refusals.SYNC_LIMIT):
+        raise refusals.too_large(request.size, event=is_event)
+
+
+def read_event(payload: bytes) -> Any:
+    """Return what a payload holds; none is an empty object.
+
+    Raises:
+        Refusal: It is not JSON, or nested too deeply.
+    """
+    try:
+        return _DECODER.decode(payload.decode()) if payload else {}
+    except (ValueError, RecursionError) as error:
+        raise refusals.bad_json(json_errors.describe(payload, error)) from error
+
+
+def read_client_context(request: ReceivedInvocation) -> dict[str, Any] | None:
+    """Return what the client context holds; None without one.
+
+    Raises:
+        Refusal: It is no JSON object in base64.
+    """
+    if request.encoded_client_context is None:
+        return None
+    try:
+        text = base64.b64decode(request.encoded_client_context, validate=True).decode()
+        value = _DECODER.decode(text)
+    except (binascii.Error, ValueError, RecursionError) as error:
+        raise refusals.bad_client_context() from error
+    if not isinstance(value, dict):
+        raise refusals.bad_client_context()
+    return value
+
+
+def find_version(
+    functions: Mapping[str, Versions], name: FunctionName, *, region_name: str, account_id: str
+) -> tuple[Versions, FunctionConfig]:
+    """Return the function and the version that a request names.
+
+    Raises:
+        Refusal: There is none.
+    """
+    account = name.account or account_id
+    versions = functions.get(name.name) if account == account_id else None
+    config = None if versions is None else versions.resolve(name.qualifier)
+    if versions is None or config is None:
+        arn = f"arn:aws:lambda:{region_name}:{account}:function:{name.name}"
+        raise refusals.function_not_found(f"{arn}:{name.qualifier or LATEST}")
+    return versions, config
+
+
+def check_state(
+    versions: Versions, config: FunctionConfig, *, now: float, waits: bool = False
+) -> None:
+    """Refuse what a function that is pending, or being updated, cannot do now.
+
+    Args:
+        versions: The function.
+        config: The version that is to be run or changed.
+        now: Seconds of the monotonic clock.
+        waits: Whether it can wait for the end of an update.
+    """
+    if now < versions.pending_until:
+        raise refusals.not_active("Pending")
+    if not waits and now < versions.updates_until(config.version):
+        raise refusals.updating(config.arn)
+
+
+def invocation_of(
+    request: ReceivedInvocation,
+    config: FunctionConfig,
+    qualifier: str | None,
+    *,
+    event: Any,
+    client_context: dict[str, Any] | None,
+    trace_id: str,
+) -> Invocation:
+    """Return the invocation of a request that passed every check."""
+    is_event = request.invocation_type == "Event"
     return Invocation(
-        request_id=request_id,
+        request_id=request.request_id,
         function_name=config.name,
         version=config.version,
         arn=config.arn if qualifier is None else f"{config.arn}:{qualifier}",
         is_qualified=qualifier is not None,
-        payload=request.body or b"{}",
+        payload=request.payload or b"{}",
         event=event,
-        trace_id=request.trace_id or _new_trace_id(),
+        trace_id=trace_id,
+        # As in AWS, an Event has neither.
         client_context=None if is_event else client_context,
-        tenant_id=request.tenant_id,
         tail=request.log_type == "Tail" and not is_event,
+        tenant_id=request.tenant_id,
     )
 
 
@@ -131,29 +204,3 @@ def _refuse_constant(text: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
-
-
-def decode_event(body: bytes) -> Any:
-    """Read a payload; none is an empty object.
-
-    Raises:
-        ValueError: It is not JSON.
-        RecursionError: It is nested too deeply.
-    """
-    return _DECODER.decode(body.decode()) if body else {}
-
-
-def _client_context(header: str | None) -> dict[str, Any] | None:
-    if header is None:
-        return None
-    try:
-        value = _DECODER.decode(base64.b64decode(header, validate=True).decode())
-    except (binascii.Error, RecursionError) as error:
-        raise ValueError from error
-    if not isinstance(value, dict):
-        raise ValueError("not an object")  # noqa: TRY004 - one kind of error for the caller
-    return value
-
-
-def _new_trace_id() -> str:
-    return f"root=1-{int(time.time()):08x}-{secrets.token_hex(12)};sampled=0"

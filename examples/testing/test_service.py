@@ -7,8 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 from service import app
 
-from asyncinvoke.local import LocalLambda
-from asyncinvoke.testing import NoWaits, Reset, throttle
+from asyncinvoke.local import LocalLambda, Reset, throttle
+from asyncinvoke.testing import NoWaits
 
 
 def price(event: dict[str, int], context: Any) -> dict[str, int]:

@@ -177,7 +177,7 @@ async def test_what_has_not_ended_when_the_endpoint_closes_is_dropped_and_counte
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"maximum_retry_attempts": 3}, "maximum_retry_attempts=3 must be 0, 1 or 2"),
+        ({"maximum_retry_attempts": 3}, "maximum_retry_attempts=3 must be a whole number from 0 to 2"),
         ({"maximum_event_age": 59}, "maximum_event_age=59 must be 60 to 21600 seconds"),
         ({"retry_delays": (1.0,)}, "must be two times in seconds"),
         ({"on_failure": "/gone/x.jsonl"}, "on_failure='/gone/x.jsonl' is in no directory"),

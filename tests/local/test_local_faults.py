@@ -31,11 +31,11 @@ from asyncinvoke import (
     ThrottledError,
     TransportError,
 )
-from asyncinvoke.local import AnsweredInvocation, LocalLambda
-from asyncinvoke.testing import (
+from asyncinvoke.local import (
     Answer,
+    AnsweredInvocation,
     Close,
-    InstantClock,
+    LocalLambda,
     Raw,
     Reset,
     Stall,
@@ -47,6 +47,7 @@ from asyncinvoke.testing import (
     stream,
     throttle,
 )
+from asyncinvoke.testing import InstantClock
 
 pytestmark = pytest.mark.anyio
 

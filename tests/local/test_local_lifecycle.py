@@ -159,7 +159,7 @@ async def test_it_listens_on_loopback_only(local: LocalLambda) -> None:
         ({"account_id": "12"}, "account_id='12' must be twelve digits"),
         ({"region_name": ""}, "region_name must not be empty"),
         ({"caller_rate": 0}, "caller_rate=0 must be a number above 0"),
-        ({"scaling_rate": 0.5}, "scaling_rate=0.5 must be a whole number above 0"),
+        ({"scaling_rate": 0.5}, "scaling_rate=0.5 must be a whole number, 1 or more"),
         ({"event_time_scale": 0}, "event_time_scale=0 must be above 0 and at most 1"),
         ({"idle_timeout": 0}, "idle_timeout=0 must be above 0 seconds"),
         ({"settling_time": -1}, "settling_time=-1 must be 0 seconds or more"),

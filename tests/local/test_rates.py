@@ -77,7 +77,7 @@ def test_a_function_gains_its_scaling_rate_every_ten_seconds_and_keeps_it() -> N
 def test_a_caller_gets_one_request_even_at_less_than_one_a_second() -> None:
     rates = Rates()
     rates.caller_rate = 0.5
-    assert [rates.takes_caller(now) for now in (0, 1, 2, 3, 4)] == [True, False, True, False, True]
+    assert [rates.take_caller(now) for now in (0, 1, 2, 3, 4)] == [True, False, True, False, True]
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("inf"), float("nan")])

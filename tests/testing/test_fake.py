@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from asyncinvoke import ConfigurationError, FixedLimit, InvalidRequestError, Invoker, RejectedError
-from asyncinvoke.testing import FakeLambda, InstantClock, throttle
+from asyncinvoke.local import throttle
+from asyncinvoke.testing import FakeLambda, InstantClock
 
 
 def double(event: Any, context: Any) -> Any:

@@ -14,13 +14,10 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from asyncinvoke import FixedLimit, InvocationError, Invoker, Response
-from asyncinvoke.local import LocalLambda
-from asyncinvoke.local.protocol import event_stream
-from asyncinvoke.testing import (
+from asyncinvoke.local import (
     Answer,
     Close,
-    FakeLambda,
-    InstantClock,
+    LocalLambda,
     Raw,
     Reset,
     Stall,
@@ -32,6 +29,8 @@ from asyncinvoke.testing import (
     stream,
     throttle,
 )
+from asyncinvoke.local.protocol import event_stream
+from asyncinvoke.testing import FakeLambda, InstantClock
 
 pytestmark = pytest.mark.anyio
 

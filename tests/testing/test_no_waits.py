@@ -10,7 +10,9 @@ import pytest
 
 from asyncinvoke import FixedLimit, Invoker, ThrottledError
 from asyncinvoke._clock import SYSTEM_CLOCK, default_clock
-from asyncinvoke.testing import FaultEndpoint, InstantClock, NoWaits, no_waits, throttle
+from asyncinvoke.local import throttle
+from asyncinvoke.testing import InstantClock, NoWaits, no_waits
+from tests.doubles.fault_endpoint import FaultEndpoint
 
 # A limit that moves would at times wait as well.
 LIMIT = FixedLimit(7)

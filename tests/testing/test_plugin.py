@@ -281,17 +281,23 @@ def test_after():
     done.assert_outcomes(passed=2)
 
 
-def test_pytest_starts_without_importing_a_client_or_a_server(tmp_path: Path) -> None:
-    heavy = ["aiobotocore", "botocore", "aiohttp", "asyncinvoke.local", "asyncinvoke.testing.clock"]
+def test_pytest_starts_without_importing_what_no_test_has_asked_for(tmp_path: Path) -> None:
+    at_start = [
+        "asyncinvoke",
+        "asyncinvoke.testing",
+        "asyncinvoke.testing.on_pytest_asyncio",
+        "asyncinvoke.testing.pytest_plugin",
+    ]
     code = (
         "import sys, pytest\n"
         "class Look:\n"
         "    def pytest_collection_finish(self, session):\n"
         "        assert session.config.pluginmanager.hasplugin('asyncinvoke')\n"
-        f"        print([name for name in {heavy} if name in sys.modules])\n"
+        "        print(sorted(n for n in sys.modules if n.split('.')[0] == 'asyncinvoke'))\n"
+        "        print([n for n in ('aiohttp', 'botocore', 'tenacity') if n in sys.modules])\n"
         "pytest.main(['-q', '-p', 'no:cacheprovider'], plugins=[Look()])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
     )
-    assert done.stdout.splitlines()[0] == "[]"
+    assert done.stdout.splitlines()[:2] == [str(at_start), "[]"]

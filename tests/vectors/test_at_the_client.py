@@ -24,8 +24,10 @@ from asyncinvoke import (
     ThrottledError,
 )
 from asyncinvoke._retries.classify import CODES
+from asyncinvoke.local import Answer, Streamed
 from asyncinvoke.local.protocol import event_stream
-from asyncinvoke.testing import Answer, FaultEndpoint, InstantClock, Streamed
+from asyncinvoke.testing import InstantClock
+from tests.doubles.fault_endpoint import FaultEndpoint
 
 from .recorded import SUCCESSES
 from .recorded_functions import FUNCTIONS

@@ -1,23 +1,28 @@
 """Stands before the edge while faults are set: finds the fault that a request meets, and plays it."""
 
 import time
-import uuid
-from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from aiohttp import web
 
-from asyncinvoke.local.checks import Request
-from asyncinvoke.local.edge import player
-from asyncinvoke.local.edge.http_edge import HttpEdge, Invoked, Service, invoked_function
+from asyncinvoke.local.edge.http_edge import (
+    HttpEdge,
+    InvocationService,
+    invoke_path,
+    received_head,
+)
 from asyncinvoke.local.edge.observing import AnsweredInvocation, Listener
-from asyncinvoke.local.edge.player import CollectedOutput
+from asyncinvoke.local.edge.streaming import CollectedStream
+from asyncinvoke.local.edge.wire import AiohttpWire
+from asyncinvoke.local.faults import player
 from asyncinvoke.local.faults.injected import Faults, InjectedFault
-from asyncinvoke.local.faults.steps import Reset
+from asyncinvoke.local.faults.steps import is_read
 from asyncinvoke.local.protocol.answers import Answer
+from asyncinvoke.local.protocol.received import ReceivedInvocation
 
 
-class CountingService(Service, Protocol):
+class CountingService(InvocationService, Protocol):
     """A service that counts faults."""
 
     def count_fault(self, function_name: str, *, arrived: bool) -> None:
@@ -56,55 +61,35 @@ class FaultyEdge:
         """Answer one request, or play its fault."""
         if not self._faults.are_set:
             return await self._edge(request)
-        invoked = invoked_function(request)
-        fault = self._faults.find(invoked.name) if invoked else None
-        if invoked is None or fault is None:
+        path = invoke_path(request)
+        fault = None if path is None else self._faults.take(path.name)
+        if path is None or fault is None:
             return await self._edge(request)
-        return await self._meet(fault, request, invoked)
+        return await self._meet(fault, request, received_head(request, path))
 
     async def _meet(
-        self, fault: InjectedFault, request: web.BaseRequest, invoked: Invoked
+        self, fault: InjectedFault, request: web.BaseRequest, received: ReceivedInvocation
     ) -> web.StreamResponse:
-        request_id, name, step = str(uuid.uuid4()), invoked.name, fault.step
-        self._service.count_fault(name, arrived=not fault.after_run)
-        if isinstance(step, Reset) and not step.read:
-            self._tell(_broken(fault, request_id, name))
-            return await player.play(request, step, None)
-        invoke = await self._edge.read(request, invoked, request_id)
+        self._service.count_fault(received.function_name, arrived=not fault.after_run)
+        if is_read(fault.step):
+            received = await self._edge.read(request, received)
         began = time.monotonic()
-        told = replace(_broken(fault, request_id, name), invocation_type=invoke.invocation_type)
-        real = await self._run(invoke, request_id) if fault.after_run else None
-        answer = player.answer_of(step, request_id, real)
-        if answer is not None:
-            told = replace(
-                told,
-                status_code=answer.status,
-                function_error=answer.headers.get("X-Amz-Function-Error"),
-            )
+        run = partial(self._run, received) if fault.after_run else None
+        answer = await player.answer_of(fault.step, received.request_id, run=run)
+        wire = AiohttpWire(request)
         try:
-            return await player.play(request, step, answer)
+            await player.play(fault.step, answer, wire)
         finally:
-            self._tell(replace(told, duration=time.monotonic() - began))
+            if self._listener is not None:
+                duration = time.monotonic() - began
+                name = type(fault.step).__name__
+                self._listener(
+                    AnsweredInvocation.of(received, answer, duration=duration, fault=name)
+                )
+        return wire.response
 
-    async def _run(self, invoke: Request, request_id: str) -> Answer:
-        if not invoke.streams:
-            return await self._service.invoke(invoke, request_id)
-        output = CollectedOutput()
-        return output.as_stream(await self._service.invoke(invoke, request_id, output))
-
-    def _tell(self, told: AnsweredInvocation) -> None:
-        if self._listener is not None:
-            self._listener(told)
-
-
-def _broken(fault: InjectedFault, request_id: str, function_name: str) -> AnsweredInvocation:
-    return AnsweredInvocation(
-        request_id=request_id,
-        function_name=function_name,
-        invocation_type="RequestResponse",
-        status_code=0,
-        function_error=None,
-        reason=None,
-        duration=0.0,
-        fault=type(fault.step).__name__,
-    )
+    async def _run(self, received: ReceivedInvocation) -> Answer:
+        if not received.streams:
+            return await self._service.invoke(received)
+        stream = CollectedStream()
+        return stream.finish(await self._service.invoke(received, stream))

@@ -1,12 +1,14 @@
-"""Tells a listener about each Invoke request that was answered; without one it is not there."""
+"""Calls `on_invocation` after each answered Invoke request; installed only if it is set."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from asyncinvoke.local.checks import Request
-from asyncinvoke.local.edge.http_edge import Output, Service
+from asyncinvoke.local.edge.http_edge import InvocationService, Sink
+from asyncinvoke.local.protocol import answers
 from asyncinvoke.local.protocol.answers import Answer
+from asyncinvoke.local.protocol.received import ReceivedInvocation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,33 +33,43 @@ class AnsweredInvocation:
     """The fault that it met, such as `Reset`; None without. What it says of the answer is then what
     was sent of it, not what the function came to."""
 
+    @classmethod
+    def of(
+        cls,
+        request: ReceivedInvocation,
+        answer: Answer | None,
+        *,
+        duration: float,
+        fault: str | None = None,
+    ) -> "AnsweredInvocation":
+        """Say how a request was answered."""
+        return cls(
+            request_id=request.request_id,
+            function_name=request.function_name,
+            invocation_type=request.invocation_type,
+            status_code=0 if answer is None else answer.status_code,
+            function_error=None if answer is None else answer.headers.get(answers.FUNCTION_ERROR),
+            reason=None if answer is None or fault else answers.throttle_reason(answer),
+            duration=duration,
+            fault=fault,
+        )
 
-Listener = Callable[[AnsweredInvocation], None]
+
+Listener: TypeAlias = Callable[[AnsweredInvocation], None]
 """Called on the endpoint's loop; must neither block nor raise."""
 
 
 class Observed:
-    """A service that tells a listener."""
+    """A service that calls a listener."""
 
-    def __init__(self, service: Service, listener: Listener) -> None:
+    def __init__(self, service: InvocationService, listener: Listener) -> None:
         self._service = service
         self._listener = listener
 
-    async def invoke(
-        self, request: Request, request_id: str, output: Output | None = None
-    ) -> Answer:
-        """Answer one Invoke request, then tell."""
+    async def invoke(self, request: ReceivedInvocation, sink: Sink | None = None) -> Answer:
+        """Answer one Invoke request, then call the listener."""
         started = time.monotonic()
-        answer = await self._service.invoke(request, request_id, output)
-        self._listener(
-            AnsweredInvocation(
-                request_id=request_id,
-                function_name=request.function_name,
-                invocation_type=request.invocation_type,
-                status_code=answer.status,
-                function_error=answer.headers.get("X-Amz-Function-Error"),
-                reason=answer.reason and answer.reason.value,
-                duration=time.monotonic() - started,
-            )
-        )
+        answer = await self._service.invoke(request, sink)
+        duration = time.monotonic() - started
+        self._listener(AnsweredInvocation.of(request, answer, duration=duration))
         return answer

@@ -4,24 +4,11 @@ import contextlib
 
 from aiohttp import HttpVersion11, web
 
-from asyncinvoke.local.protocol import event_stream
+from asyncinvoke.local.protocol import answers, event_stream
 from asyncinvoke.local.protocol.answers import Answer
 
-# Never recorded from AWS, so chosen here; correct them in this one place.
+# GUESS: not recorded from AWS (docs/endpoint.md)
 LARGEST_CHUNK = 1_048_576  # bytes of one piece that go into one PayloadChunk
-
-
-def has_failed(answer: Answer) -> bool:
-    """Tell whether what an Invoke would have answered is a function error."""
-    return "X-Amz-Function-Error" in answer.headers
-
-
-def last_frame(answer: Answer) -> bytes:
-    """Return the frame that ends a stream, by what an Invoke would have answered."""
-    return event_stream.last_frame(
-        error=answer.body if has_failed(answer) else None,
-        log_result=answer.headers.get("X-Amz-Log-Result"),
-    )
 
 
 class StreamedAnswer:
@@ -43,16 +30,16 @@ class StreamedAnswer:
             await self._send(event_stream.payload_chunk(piece[start : start + LARGEST_CHUNK]))
 
     async def finish(self, answer: Answer) -> web.StreamResponse | None:
-        """End the stream by what the function came to; None if there is no stream to end.
+        """End the stream; None if there is no stream to end.
 
         Args:
             answer: What an Invoke would have answered. Without pieces, its body is the only one.
         """
-        if self._head is None or answer.status != 200:
+        if self._head is None or answer.status_code != 200:
             return None
-        if answer.body and not has_failed(answer):
-            await self.write(answer.body)
-        await self._send(last_frame(answer))
+        if answer.payload and not answers.has_failed(answer):
+            await self.write(answer.payload)
+        await self._send(answers.last_frame(answer))
         response = await self._open()
         with contextlib.suppress(ConnectionError):
             await response.write_eof()
@@ -74,11 +61,41 @@ class StreamedAnswer:
             headers = dict(self._head.headers)
             if self._request.keep_alive:
                 headers["Connection"] = "keep-alive"
-            self._response = web.StreamResponse(status=self._head.status, headers=headers)
-            if self._request.version >= HttpVersion11:
-                self._response.enable_chunked_encoding()
+            self._response = begun(self._request, self._head.status_code, headers)
             try:
                 await self._response.prepare(self._request)
             except ConnectionError:
                 self._is_gone = True
         return self._response
+
+
+class CollectedStream:
+    """A stream whose answer will be lost or cut."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def begin(self, head: Answer) -> None:
+        """Take the head, which is that of every stream."""
+
+    async def write(self, piece: bytes) -> None:
+        """Keep a piece."""
+        self._pieces.append(piece)
+
+    def finish(self, answer: Answer) -> Answer:
+        """Return the answer whose body is made of frames.
+
+        Args:
+            answer: What an Invoke would have answered.
+        """
+        return answers.as_stream(answer, self._pieces)
+
+
+def begun(
+    request: web.BaseRequest, status_code: int, headers: dict[str, str]
+) -> web.StreamResponse:
+    """Return a response whose body comes in chunks, where the client knows them."""
+    response = web.StreamResponse(status=status_code, headers=headers)
+    if request.version >= HttpVersion11:
+        response.enable_chunked_encoding()
+    return response

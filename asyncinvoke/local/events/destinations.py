@@ -10,7 +10,7 @@ from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.functions.event_config import Destination
 from asyncinvoke.local.protocol.names import LATEST
 
-# Never recorded from AWS, so chosen here; correct them in this one place.
+# GUESS: not recorded from AWS (docs/endpoint.md)
 NEVER_RAN_CODE = "429"
 NEVER_RAN_MESSAGE = "Rate Exceeded."
 

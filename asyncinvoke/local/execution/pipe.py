@@ -19,7 +19,7 @@ def _with_newlines(match: re.Match[bytes]) -> bytes:
     return match[0].replace(b"\r", b"\n")
 
 
-class Output:
+class OutputPipe:
     """A block that keeps the last bytes of what was written to `descriptor`.
 
     Reading is a callback of the loop and not a task, so that `take` can first read what a process

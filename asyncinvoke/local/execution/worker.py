@@ -1,4 +1,4 @@
-"""Starts a worker process: AWS's runtime with with its variables and its directory."""
+"""Starts a worker process: AWS's runtime with its variables and its directory."""
 
 import os
 import sys

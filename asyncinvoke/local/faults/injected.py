@@ -2,26 +2,34 @@
 
 import random
 import threading
-from typing import get_args
+from collections.abc import Callable
+from typing import TypedDict, Unpack, get_args
 
-from asyncinvoke.local.faults.steps import Answer, Reset, Step, Streamed
-from asyncinvoke.local.limits.admission import whole_number
+from asyncinvoke.local.faults.steps import Step, Streamed, is_read
+from asyncinvoke.local.numbers import whole_number
 from asyncinvoke.local.protocol import names
+from asyncinvoke.local.protocol.answers import Answer
 
 _STEPS = get_args(Step)
 
 
+class FaultOptions(TypedDict, total=False):
+    """Which requests meet a fault; the options of `LocalLambda.fault` and `FakeLambda.fault`."""
+
+    function_name: str | None
+    """The function whose requests meet it, by its bare name; None for all."""
+    count: int | None
+    """How many requests meet it at most; None for all until it is removed."""
+    probability: float
+    """With which probability a request meets it."""
+    seed: int
+    """Of its random numbers, 0 or more."""
+    after_run: bool
+    """Whether the request is served first, and its answer lost to the step."""
+
+
 class InjectedFault:
     """What happens to requests in place of the service; `LocalLambda.fault` makes it.
-
-    Args:
-        step: What happens.
-        function_name: The function whose requests it meets; None for all.
-        count: How many requests it meets at most; None for any number.
-        probability: With which probability a request meets it.
-        seed: Of its random numbers.
-        after_run: Whether the function runs first.
-        faults: Where it is one of several.
 
     Raises:
         ValueError: A value is out of range, or of no use with the others.
@@ -30,24 +38,22 @@ class InjectedFault:
     def __init__(
         self,
         step: Step,
+        remove: "Callable[[InjectedFault], None]",
         *,
-        function_name: str | None,
-        count: int | None,
-        probability: float,
-        seed: int,
-        after_run: bool,
-        faults: "Faults",
+        function_name: str | None = None,
+        count: int | None = None,
+        probability: float = 1.0,
+        seed: int = 0,
+        after_run: bool = False,
     ) -> None:
         if not isinstance(step, _STEPS):
-            raise ValueError(f"step {step!r} must be one of asyncinvoke.testing's steps")  # noqa: TRY004
+            raise ValueError(f"step {step!r} must be one of the steps of asyncinvoke.local")  # noqa: TRY004  # as for any wrong value
         if function_name is not None and not _is_bare(function_name):
             raise ValueError(
                 f"function_name={function_name!r} must be a bare name, such as 'echo', or None"
             )
-        if count is not None and (
-            isinstance(count, bool) or not isinstance(count, int) or count < 1
-        ):
-            raise ValueError(f"count={count!r} must be a whole number from 1, or None")
+        if count is not None:
+            whole_number("count", count, least=1)
         if not isinstance(probability, int | float) or not 0 < probability <= 1:
             raise ValueError(f"probability={probability!r} must be a number above 0 and at most 1")
         if after_run and not _can_follow_a_run(step):
@@ -60,8 +66,8 @@ class InjectedFault:
         self._left = count
         self._probability = probability
         # It chooses requests and guards nothing.
-        self._random = random.Random(whole_number("seed", seed))  # noqa: S311
-        self._faults = faults
+        self._random = random.Random(whole_number("seed", seed))  # noqa: S311  # no secret
+        self._remove = remove
         self._played = 0
 
     @property
@@ -71,10 +77,10 @@ class InjectedFault:
 
     def remove(self) -> None:
         """Let no further request meet it."""
-        self._faults.remove(self)
+        self._remove(self)
 
-    def meets(self, name: str) -> bool:
-        """Decide about one request, and count it."""
+    def take(self, name: str) -> bool:
+        """Take one request if it is to meet this fault; the last one that may removes it."""
         if self._function_name not in (None, name):
             return False
         if self._probability < 1 and self._random.random() >= self._probability:
@@ -104,53 +110,34 @@ class Faults:
         """Whether there are any."""
         return bool(self._faults)
 
-    def add(
-        self,
-        step: Step,
-        *,
-        function_name: str | None,
-        count: int | None,
-        probability: float,
-        seed: int,
-        after_run: bool,
-    ) -> InjectedFault:
+    def add(self, step: Step, **options: Unpack[FaultOptions]) -> InjectedFault:
         """Add a fault, to be asked after those that are there."""
-        fault = InjectedFault(
-            step,
-            function_name=function_name,
-            count=count,
-            probability=probability,
-            seed=seed,
-            after_run=after_run,
-            faults=self,
-        )
+        fault = InjectedFault(step, self.remove, **options)
         with self._lock:
             self._faults = (*self._faults, fault)
         return fault
 
     def remove(self, fault: InjectedFault) -> None:
-        """Forget a fault."""
+        """Let no further request meet a fault."""
         with self._lock:
             self._faults = tuple(each for each in self._faults if each is not fault)
 
-    def find(self, function_name: str) -> InjectedFault | None:
+    def take(self, function_name: str) -> InjectedFault | None:
         """Return the fault that a request meets, the first that applies.
 
         Args:
             function_name: The name or ARN that the request gives.
         """
-        parsed = names.parse(function_name)
-        name = parsed.name if parsed else function_name
-        return next((fault for fault in self._faults if fault.meets(name)), None)
+        name = names.bare_name(function_name)
+        return next((fault for fault in self._faults if fault.take(name)), None)
 
 
 def _is_bare(function_name: str) -> bool:
     # An ARN or a qualifier would never be met: requests are compared by their bare name.
-    parsed = names.parse(function_name) if isinstance(function_name, str) else None
-    return parsed is not None and parsed.name == function_name
+    return isinstance(function_name, str) and names.bare_name(function_name) == function_name != ""
 
 
 def _can_follow_a_run(step: Step) -> bool:
     if isinstance(step, Answer):
         return step.status_code >= 400
-    return not isinstance(step, Streamed) and (not isinstance(step, Reset) or step.read)
+    return not isinstance(step, Streamed) and is_read(step)

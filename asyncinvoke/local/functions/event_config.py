@@ -4,9 +4,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-Destination = Callable[[dict[str, Any]], Any] | str | Path
+from asyncinvoke.local.numbers import whole_number
+
+Destination: TypeAlias = Callable[[dict[str, Any]], Any] | str | Path
 """Who gets a record: a callable, sync or async, or a file that one JSON line is added to."""
 
 MAX_RETRY_ATTEMPTS = 2
@@ -43,8 +45,7 @@ class EventConfig:
     def __post_init__(self) -> None:
         """Check every value."""
         attempts = self.maximum_retry_attempts
-        if isinstance(attempts, bool) or attempts not in range(MAX_RETRY_ATTEMPTS + 1):
-            raise ValueError(f"maximum_retry_attempts={attempts!r} must be 0, 1 or 2")
+        whole_number("maximum_retry_attempts", attempts, most=MAX_RETRY_ATTEMPTS)
         least, most = AGE_RANGE
         if not least <= self.maximum_event_age <= most:
             raise ValueError(

@@ -1,4 +1,7 @@
-"""Where an endpoint may listen: on loopback, and elsewhere only for who says so twice. Pure."""
+"""Where an endpoint may listen: on loopback, and elsewhere only if that is allowed.
+
+No I/O, no clock.
+"""
 
 import ipaddress
 
@@ -13,7 +16,7 @@ def check_host(host: str, *, allow_remote: bool) -> str:
         allow_remote: Whether it may be one that other machines reach.
 
     Raises:
-        ValueError: It is none, or other machines reach it and that is not allowed.
+        ValueError: It is not an address, or other machines reach it and that is not allowed.
     """
     if is_remote(host) and not allow_remote:
         raise ValueError(
@@ -27,7 +30,7 @@ def is_remote(host: str) -> bool:
     """Tell whether other machines reach an address.
 
     Raises:
-        ValueError: It is no address.
+        ValueError: It is not an address.
     """
     if host == "localhost":
         return False

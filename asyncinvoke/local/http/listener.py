@@ -33,7 +33,7 @@ def open_socket(port: int = 0, host: str = LOOPBACK) -> socket.socket:
     """Bind a port; 0 takes a free one.
 
     Raises:
-        OSError: If the port is in use, or the address is none of this machine's.
+        OSError: The port is in use, or this machine has no such address.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -45,7 +45,7 @@ def open_socket(port: int = 0, host: str = LOOPBACK) -> socket.socket:
 
 @asynccontextmanager
 async def listen(handler: RequestHandler, sock: socket.socket) -> AsyncIterator[int]:
-    """Serve on a socket until the block is left, which cancels running requests; give the port."""
+    """Serve on a socket until the block is left, which cancels running requests; yield the port."""
     running: set[asyncio.Task[Any]] = set()
 
     loop = asyncio.get_running_loop()
@@ -84,7 +84,7 @@ async def listen(handler: RequestHandler, sock: socket.socket) -> AsyncIterator[
 
 
 async def read_body(request: web.BaseRequest, limit: int) -> tuple[bytes, int]:
-    """Read a body to its end; give at most its first `limit` bytes, and its whole size.
+    """Read a body to its end; return at most its first `limit` bytes, and its whole size.
 
     What exceeds the limit is read and dropped, so that the client hears the answer instead of a
     broken connection.

@@ -1,60 +1,17 @@
-"""What the operations ask of the service, and the function that a request names."""
+"""The function that a management request names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
+from asyncinvoke.local import checks
 from asyncinvoke.local.functions.configuration import FunctionConfig
 from asyncinvoke.local.functions.versions import Versions
-from asyncinvoke.local.protocol import answers, names
-from asyncinvoke.local.protocol.refusals import ApiError, broken, invalid, not_found
-
-
-class Registry(Protocol):
-    """Knows the functions, and lets them be changed."""
-
-    @property
-    def functions(self) -> Mapping[str, Versions]:
-        """Every function that is known, by name."""
-        ...
-
-    def register(self, config: FunctionConfig, reserved_concurrency: int | None) -> Versions:
-        """Make a function known."""
-        ...
-
-    def update(self, config: FunctionConfig) -> None:
-        """Change `$LATEST`."""
-        ...
-
-    def remove(self, name: str) -> None:
-        """Forget a function."""
-        ...
-
-    def remove_version(self, name: str, number: str) -> None:
-        """Forget a version of a function."""
-        ...
-
-    def directories(self) -> set[Path]:
-        """Return the directories of the code that can still run, or runs yet."""
-        ...
-
-    def reserved(self, name: str) -> int | None:
-        """Return a function's reserved concurrency."""
-        ...
-
-    def reserve(self, name: str, limit: int | None) -> None:
-        """Change a function's reserved concurrency."""
-        ...
-
-    def concurrency(self) -> tuple[int, int]:
-        """Return the account's concurrency, and what of it is not reserved."""
-        ...
+from asyncinvoke.local.protocol import refusals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A function that a request names, and the qualifier by which it names it."""
+class NamedFunction:
+    """A function, and the qualifier by which a request names it."""
 
     versions: Versions
     """The function."""
@@ -66,46 +23,55 @@ class Target:
         """The configuration that the qualifier means.
 
         Raises:
-            ApiError: There is none.
+            Refusal: There is none.
         """
         config = self.versions.resolve(self.qualifier)
         if config is None:
             raise function_not_found(self.versions.latest.arn, self.qualifier)
         return config
 
+    def check_changeable(self, revision_id: str | None, *, now: float) -> None:
+        """Refuse a change of `$LATEST` while it is not ready, or of a revision that it has left.
 
-def find(
-    registry: Registry, text: str, qualifier: str | None, *, region_name: str, account_id: str
-) -> Target:
-    """Find the function that a request names.
+        Args:
+            revision_id: The revision that the caller knows; None if it does not say.
+            now: Seconds of the monotonic clock.
+        """
+        latest = self.versions.latest
+        checks.check_state(self.versions, latest, now=now)
+        if revision_id not in (None, latest.deployment.revision_id):
+            raise refusals.changed_meanwhile()
+
+
+def find_function(
+    functions: Mapping[str, Versions],
+    text: str,
+    qualifier: str | None,
+    *,
+    region_name: str,
+    account_id: str,
+) -> NamedFunction:
+    """Return the function that a request names.
 
     Args:
-        registry: Where functions are.
+        functions: Every function, by name.
         text: The name, ARN or partial ARN of the path.
         qualifier: The `Qualifier` of the query.
         region_name: The endpoint's region.
         account_id: The endpoint's account.
 
     Raises:
-        ApiError: There is no such function, or it cannot be one.
+        Refusal: There is no such function, or it cannot be one.
     """
-    parsed = names.parse(text)
-    faults = names.faults(text, qualifier)
-    if faults or parsed is None:
-        raise broken(faults)
-    if parsed.region not in (None, region_name):
-        raise not_found(answers.unreachable(str(parsed.region), region_name))
-    if None not in (parsed.qualifier, qualifier) and parsed.qualifier != qualifier:
-        raise invalid(answers.QUALIFIERS_DIFFER)
-    qualifier = parsed.qualifier or qualifier
-    account = parsed.account or account_id
-    versions = registry.functions.get(parsed.name) if account == account_id else None
+    name = checks.check_name(text, qualifier, region_name=region_name)
+    account = name.account or account_id
+    versions = functions.get(name.name) if account == account_id else None
     if versions is None:
-        arn = f"arn:aws:lambda:{region_name}:{account}:function:{parsed.name}"
-        raise function_not_found(arn, qualifier)
-    return Target(versions=versions, qualifier=qualifier)
+        arn = f"arn:aws:lambda:{region_name}:{account}:function:{name.name}"
+        raise function_not_found(arn, name.qualifier)
+    return NamedFunction(versions=versions, qualifier=name.qualifier)
 
 
-def function_not_found(arn: str, qualifier: str | None) -> ApiError:
+def function_not_found(arn: str, qualifier: str | None) -> refusals.Refusal:
     """There is no such function, or no such version of it."""
-    return not_found(f"Function not found: {arn}" + (f":{qualifier}" if qualifier else ""))
+    return refusals.function_not_found(arn + (f":{qualifier}" if qualifier else ""))

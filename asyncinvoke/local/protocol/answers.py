@@ -1,56 +1,32 @@
-"""The service's answers: status, headers and body of each, as recorded from AWS.
+"""The service's good answers, and the parts of any answer: status, headers and body, as recorded.
 
-Pure functions. Key casing (`message`, `Message`) differs by error on purpose: the service's model
-spells it so, and SDKs read it so.
+No I/O, no clock. What the service refuses is in `refusals`.
 """
 
 import base64
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from asyncinvoke._model.failure import ThrottleReason
-from asyncinvoke.local.protocol.event_stream import CONTENT_TYPE
+from asyncinvoke.local.protocol import event_stream
 from asyncinvoke.local.protocol.names import LATEST
 
-SYNC_LIMIT = 6_291_456
-"""Largest RequestResponse payload, in bytes (AWS's own error text)."""
+FUNCTION_ERROR = "X-Amz-Function-Error"
+"""The header that says that a function failed."""
 
-EVENT_LIMIT = 1_048_576
-"""Largest Event payload, in bytes (AWS's own error text)."""
-
-QUALIFIERS_DIFFER = (
-    "The derived qualifier from the function name does not match the specified qualifier."
-)
-"""What is said to two qualifiers that differ."""
-
-# Never recorded from AWS, so chosen here; correct them in this one place.
-TOO_LARGE_STATUS = 413
-TOO_LARGE_TYPE = "User"
-BAD_CLIENT_CONTEXT = "Client context must be a valid Base64-encoded JSON object."
-INTERNAL_ERROR = "The service encountered an internal error."
-INTERNAL_ERROR_TYPE = "Service"
-UNKNOWN_OPERATION = "UnknownOperationException"
-CALLER_THROTTLED = "Rate exceeded"  # as other operations of the service say it
-OTHER_THROTTLED = "Rate Exceeded."  # as it is said of the reserved concurrency
-
-_THROTTLED = {
-    ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED: "Rate Exceeded.",
-    ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED: CALLER_THROTTLED,
-}
+_LOG_RESULT = "X-Amz-Log-Result"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One HTTP answer."""
+    """Any HTTP answer; by default Lambda's to a function that returned `null`."""
 
-    status: int
+    status_code: int = 200
     """The HTTP status."""
-    headers: dict[str, str]
-    """All headers that the service itself sets."""
-    body: bytes = b""
-    """The body; empty for 202 and 204."""
-    reason: ThrottleReason | None = None
-    """Why it throttles, in a 429."""
+    payload: bytes = field(default=b"null", repr=False)
+    """The body, as it is sent."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers beside `Content-Length` and, in a fault, `x-amzn-RequestId`."""
 
 
 def succeeded(
@@ -63,7 +39,7 @@ def succeeded(
     log: bytes | None = None,
     content_type: str = "application/json",
 ) -> Answer:
-    """Answer 200: the handler ran, well or not."""
+    """Return the 200 of a handler that ran, well or not."""
     headers = {
         "Content-Type": content_type,
         "x-amzn-RequestId": request_id,
@@ -72,172 +48,96 @@ def succeeded(
         "X-Amzn-Trace-Id": trace_id,
     }
     if function_error is not None:
-        headers["X-Amz-Function-Error"] = function_error
+        headers[FUNCTION_ERROR] = function_error
     if log is not None:
-        headers["X-Amz-Log-Result"] = base64.b64encode(log).decode("ascii")
-    return Answer(status=200, headers=headers, body=payload)
+        headers[_LOG_RESULT] = base64.b64encode(log).decode("ascii")
+    return Answer(payload=payload, headers=headers)
 
 
 def streaming(request_id: str, trace_id: str, *, version: str) -> Answer:
-    """Begin an answer of frames."""
+    """Return the head of an answer that is made of frames."""
     headers = {
-        "Content-Type": CONTENT_TYPE,
+        "Content-Type": event_stream.CONTENT_TYPE,
         "x-amzn-RequestId": request_id,
         "X-Amz-Executed-Version": version,
         "X-Amzn-Trace-Id": trace_id,
     }
-    return Answer(status=200, headers=headers)
+    return Answer(payload=b"", headers=headers)
 
 
 def accepted(request_id: str, trace_id: str) -> Answer:
-    """Answer 202: an Event is in the queue."""
-    return Answer(status=202, headers=_empty(request_id, trace_id))
+    """Return the 202 of an Event that is in the queue."""
+    return _empty(202, request_id, trace_id)
 
 
 def dry_run(request_id: str, trace_id: str) -> Answer:
-    """Answer 204: the call would have been allowed."""
-    return Answer(status=204, headers=_empty(request_id, trace_id))
+    """Return the 204 of a call that would have been allowed."""
+    return _empty(204, request_id, trace_id)
 
 
-def throttled(request_id: str, reason: ThrottleReason) -> Answer:
-    """Answer 429. AWS sends no `Retry-After` with it."""
-    message = _THROTTLED.get(reason, OTHER_THROTTLED)
-    body = {"Reason": reason.value, "Type": "User", "message": message}
-    return error(request_id, 429, "TooManyRequestsException", body, reason)
+def of_json(
+    request_id: str, status_code: int, body: object = None, *, error_code: str | None = None
+) -> Answer:
+    """Return an answer of JSON, as all operations give it.
+
+    Args:
+        request_id: The answer's.
+        status_code: The HTTP status.
+        body: What JSON can hold; None for no body at all.
+        error_code: AWS's error code, if it is an error.
+    """
+    headers = {"Content-Type": "application/json", "x-amzn-RequestId": request_id}
+    if error_code is not None:
+        headers["x-amzn-ErrorType"] = error_code
+    text = "" if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    # What UTF-8 cannot hold, a lone surrogate, becomes what JSON writes for it.
+    payload = text.encode(errors="backslashreplace")
+    return Answer(status_code=status_code, payload=payload, headers=headers)
 
 
-def function_not_found(request_id: str, arn: str) -> Answer:
-    """Answer 404: no function, or no such version or alias."""
-    return _not_found(request_id, f"Function not found: {arn}")
+def throttle_reason(answer: Answer) -> str | None:
+    """Return the `Reason` of an answer of the service, which each of its 429 has."""
+    if answer.status_code != 429:
+        return None
+    reason: str = json.loads(answer.payload)["Reason"]
+    return reason
 
 
-def wrong_region(request_id: str, asked: str, here: str) -> Answer:
-    """Answer 404: the ARN names another region."""
-    return _not_found(request_id, unreachable(asked, here))
+def has_failed(answer: Answer) -> bool:
+    """Tell whether an answer is a function error."""
+    return FUNCTION_ERROR in answer.headers
 
 
-def qualifier_conflict(request_id: str) -> Answer:
-    """Answer 400: two qualifiers that differ."""
-    body = {"Type": "User", "message": QUALIFIERS_DIFFER}
-    return error(request_id, 400, "InvalidParameterValueException", body)
+def last_frame(answer: Answer) -> bytes:
+    """Return the frame that ends a stream, by what an Invoke would have answered."""
+    return event_stream.last_frame(
+        error=answer.payload if has_failed(answer) else None,
+        log_result=answer.headers.get(_LOG_RESULT),
+    )
 
 
-def invalid(request_id: str, faults: list[str]) -> Answer:
-    """Answer 400: parameters that break the model's constraints."""
-    return error(request_id, 400, "ValidationException", {"message": broken_constraints(faults)})
+def as_stream(answer: Answer, pieces: list[bytes]) -> Answer:
+    """Return the answer whose body is made of frames; a refusal stays as it is.
+
+    Args:
+        answer: What an Invoke would have answered.
+        pieces: What the function wrote before; without any, the answer's body is the only one.
+    """
+    if answer.status_code != 200:
+        return answer
+    if not pieces and answer.payload and not has_failed(answer):
+        pieces = [answer.payload]
+    frames = [*map(event_stream.payload_chunk, pieces), last_frame(answer)]
+    # What these two say of a whole answer is in the last frame.
+    kept = {k: v for k, v in answer.headers.items() if k not in (FUNCTION_ERROR, _LOG_RESULT)}
+    headers = kept | {"Content-Type": event_stream.CONTENT_TYPE}
+    return Answer(payload=b"".join(frames), headers=headers)
 
 
-def bad_json(request_id: str, detail: str) -> Answer:
-    """Answer 400: the body is not JSON. Clients may rely on the beginning of the text only."""
-    message = "Could not parse request body into json: Could not parse payload into json: " + detail
-    return _bad_content(request_id, message)
-
-
-def bad_client_context(request_id: str) -> Answer:
-    """Answer 400: the client context is not JSON in base64."""
-    return _bad_content(request_id, BAD_CLIENT_CONTEXT)
-
-
-def too_large(request_id: str, size: int, *, event: bool) -> Answer:
-    """Answer 413: the body exceeds the limit of its invocation type."""
-    if event:
-        message = (
-            f"{size} byte payload is too large for the Event invocation type "
-            f"(limit {EVENT_LIMIT} bytes)"
-        )
-    else:
-        message = (
-            f"Request must be smaller than {SYNC_LIMIT} bytes for the InvokeFunction operation"
-        )
-    body = {"Type": TOO_LARGE_TYPE, "message": message}
-    return error(request_id, TOO_LARGE_STATUS, "RequestEntityTooLargeException", body)
-
-
-def upload_too_large(request_id: str, limit: int) -> Answer:
-    """Answer 413: the body exceeds the limit of the operations that take code."""
-    message = f"Request must be smaller than {limit} bytes"
-    body = {"Type": TOO_LARGE_TYPE, "message": message}
-    return error(request_id, TOO_LARGE_STATUS, "RequestEntityTooLargeException", body)
-
-
-def unknown_operation(request_id: str) -> Answer:
-    """Answer 404: no operation has this path and method."""
-    message = "The requested operation is not part of this endpoint."
-    return error(request_id, 404, UNKNOWN_OPERATION, {"Message": message})
-
-
-def conflict(request_id: str, why: str) -> Answer:
-    """Answer 409: the function cannot run or be changed now; `not_active` and `updating` say why."""
-    return error(request_id, 409, "ResourceConflictException", {"Type": "User", "message": why})
-
-
-def internal_error(request_id: str) -> Answer:
-    """Answer 500: the endpoint could not run the handler at all."""
-    body = {"Type": INTERNAL_ERROR_TYPE, "Message": INTERNAL_ERROR}
-    return error(request_id, 500, "ServiceException", body)
-
-
-def _not_found(request_id: str, message: str) -> Answer:
-    body = {"Type": "User", "Message": message}
-    return error(request_id, 404, "ResourceNotFoundException", body)
-
-
-def _bad_content(request_id: str, message: str) -> Answer:
-    body = {"Type": "User", "message": message}
-    return error(request_id, 400, "InvalidRequestContentException", body)
-
-
-def _empty(request_id: str, trace_id: str) -> dict[str, str]:
-    return {
+def _empty(status_code: int, request_id: str, trace_id: str) -> Answer:
+    headers = {
         "x-amzn-RequestId": request_id,
         "x-amzn-Remapped-Content-Length": "0",
         "X-Amzn-Trace-Id": trace_id,
     }
-
-
-def unreachable(asked: str, here: str) -> str:
-    """Say that an ARN names another region."""
-    return f"Functions from '{asked}' are not reachable in this region ('{here}')"
-
-
-def broken_constraints(faults: list[str]) -> str:
-    """Say which constraints the parameters of a request break."""
-    errors = "error" if len(faults) == 1 else "errors"
-    return f"{len(faults)} validation {errors} detected: {'; '.join(faults)}"
-
-
-def not_active(state: str) -> str:
-    """Say that a function is `Pending` or `Failed`."""
-    return (
-        "The operation cannot be performed at this time. "
-        f"The function is currently in the following state: {state}"
-    )
-
-
-def updating(arn: str) -> str:
-    """Say that a function is being changed."""
-    return (
-        "The operation cannot be performed at this time. "
-        f"An update is in progress for resource: {arn}"
-    )
-
-
-def error(
-    request_id: str,
-    status: int,
-    code: str,
-    body: dict[str, str],
-    reason: ThrottleReason | None = None,
-) -> Answer:
-    """Answer with an error code, as all operations do."""
-    headers = {
-        "Content-Type": "application/json",
-        "x-amzn-RequestId": request_id,
-        "x-amzn-ErrorType": code,
-    }
-    return Answer(
-        status=status,
-        headers=headers,
-        body=json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(),
-        reason=reason,
-    )
+    return Answer(status_code=status_code, payload=b"", headers=headers)

@@ -1,7 +1,7 @@
 """Frames of `application/vnd.amazon.eventstream`, as a response stream is made of them.
 
 Each is: its length, the length of its headers and the CRC-32 of those two, the headers, the
-payload, and the CRC-32 of all before. Pure functions; the client decodes with the SDK's own parser.
+payload, and the CRC-32 of all before. No I/O, no clock. The client decodes with the SDK's parser.
 """
 
 import json
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
 """The `Content-Type` of an answer that is made of frames."""
 
-# Never recorded from AWS, so chosen here; correct them in this one place.
+# GUESS: not recorded from AWS (docs/endpoint.md)
 EXCEPTION_MESSAGE_KEY = "message"
 ERROR_CODE = "Unhandled"  # of an InvokeComplete whose details are the body of the error
 

@@ -1,6 +1,6 @@
-"""What the service says about a body that is no JSON: its parser's words, as recorded.
+"""What the service says about a body that is not JSON: its parser's words, as recorded.
 
-Pure. `requests` asks it; clients may rely on none of it.
+No I/O, no clock. Clients may rely on none of it.
 """
 
 import unicodedata
@@ -31,8 +31,8 @@ def describe(body: bytes, error: Exception) -> str:
         return f"Unexpected character ({_name(first)}): expected a valid value {_EXPECTED}{place}"
     if isinstance(error, UnicodeDecodeError) and error.reason in _PARTS:
         part = _PARTS[error.reason]
-        fault = error.start if part == "start" else error.end
-        return f"Invalid UTF-8 {part} byte 0x{body[fault]:02x}{_place(body, fault + 1)}"
+        position = error.start if part == "start" else error.end
+        return f"Invalid UTF-8 {part} byte 0x{body[position]:02x}{_place(body, position + 1)}"
     return str(error)
 
 

@@ -1,6 +1,6 @@
-"""Function names and qualifiers, read as the service reads them.
+"""Function names and qualifiers, read as the service reads them, and its words for what is wrong.
 
-Called for every request. Written apart from `asyncinvoke._request.target` on purpose: the two ends of
+No I/O, no clock. Written apart from `asyncinvoke._request.target` on purpose: the two ends of
 the wire must be able to disagree.
 """
 
@@ -19,7 +19,7 @@ NAME_PATTERN = (
 QUALIFIER_PATTERN = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"
 """`NumericLatestPublishedOrAliasQualifier` of the same model."""
 
-# Never recorded from AWS, so chosen here; correct them in this one place.
+# GUESS: not recorded from AWS (docs/endpoint.md)
 ENUM_RULE = "Member must satisfy enum value set: [{}]"  # as other operations say it
 
 MAX_NAME_LENGTH = 256
@@ -44,7 +44,7 @@ class FunctionName:
 
 
 def parse(text: str) -> FunctionName | None:
-    """Take a name apart; None if it is none."""
+    """Return a name in its parts; None if it breaks the pattern."""
     match = _NAME.fullmatch(text)
     if match is None:
         return None
@@ -57,41 +57,55 @@ def parse(text: str) -> FunctionName | None:
     )
 
 
-def faults(name: str, qualifier: str | None) -> list[str]:
-    """Return the text of every constraint that a request's name and qualifier break, as recorded."""
+def bare_name(text: str) -> str:
+    """Return the name alone; nothing if the text breaks the pattern."""
+    name = parse(text)
+    return "" if name is None else name.name
+
+
+def violations(name: str, qualifier: str | None) -> list[str]:
+    """Return the text of every constraint that a request's name and qualifier violate."""
     found = []
     if _NAME.fullmatch(name) is None:
-        found.append(_broken(name, "functionName", _must_match(NAME_PATTERN)))
+        found.append(_violation(name, "functionName", _must_match(NAME_PATTERN)))
     if len(name) > MAX_NAME_LENGTH:
-        found.append(_broken(name, "functionName", _must_fit(MAX_NAME_LENGTH)))
+        found.append(_violation(name, "functionName", _must_fit(MAX_NAME_LENGTH)))
     if qualifier is not None:
         if _QUALIFIER.fullmatch(qualifier) is None:
-            found.append(_broken(qualifier, "qualifier", _must_match(QUALIFIER_PATTERN)))
+            found.append(_violation(qualifier, "qualifier", _must_match(QUALIFIER_PATTERN)))
         if len(qualifier) > MAX_QUALIFIER_LENGTH:
-            found.append(_broken(qualifier, "qualifier", _must_fit(MAX_QUALIFIER_LENGTH)))
+            found.append(_violation(qualifier, "qualifier", _must_fit(MAX_QUALIFIER_LENGTH)))
     return found
 
 
-def not_one_of(value: str, member: str, allowed: tuple[str, ...]) -> str:
-    """Return the text of the constraint that an enum member breaks."""
-    return _broken(value, member, ENUM_RULE.format(", ".join(allowed)))
+def missing(**members: object) -> list[str]:
+    """Return the text of the constraint that each member which is not there violates."""
+    return [
+        f"Value null at '{name}' failed to satisfy constraint: Member must not be null"
+        for name, value in members.items()
+        if value is None
+    ]
 
 
-def missing(member: str) -> str:
-    """Return the text of the constraint that a member which is not there breaks."""
-    return f"Value null at '{member}' failed to satisfy constraint: Member must not be null"
+def not_one_of(value: str, member: str, allowed: tuple[str, ...]) -> list[str]:
+    """Return the text of the constraint that an enum member violates, if it does."""
+    if value in allowed:
+        return []
+    return [_violation(value, member, ENUM_RULE.format(", ".join(allowed)))]
 
 
 def out_of_range(value: int, member: str, least: int, most: float = math.inf) -> list[str]:
-    """Return the text of the constraint that a number breaks; an empty list if it breaks none."""
+    """Return the text of the constraint that a number violates, if it does."""
     if value < least:
-        return [_broken(value, member, f"Member must have value greater than or equal to {least}")]
+        return [
+            _violation(value, member, f"Member must have value greater than or equal to {least}")
+        ]
     if value > most:
-        return [_broken(value, member, f"Member must have value less than or equal to {most}")]
+        return [_violation(value, member, f"Member must have value less than or equal to {most}")]
     return []
 
 
-def _broken(value: object, member: str, rule: str) -> str:
+def _violation(value: object, member: str, rule: str) -> str:
     return f"Value '{value}' at '{member}' failed to satisfy constraint: {rule}"
 
 

@@ -4,6 +4,7 @@ import contextlib
 import math
 import socket
 import struct
+import uuid
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Self
@@ -12,25 +13,11 @@ import anyio
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.buffered import BufferedByteStream
 
-from asyncinvoke.local.faults import steps
-from asyncinvoke.local.faults.steps import (
-    Answer,
-    Close,
-    Raw,
-    Reset,
-    Stall,
-    Step,
-    Streamed,
-    Truncated,
-)
-from asyncinvoke.testing.http import (
-    ReceivedRequest,
-    format_answer,
-    format_piece,
-    format_stream_head,
-    read_request,
-    read_target,
-)
+from asyncinvoke.local import Answer, Step, stream
+from asyncinvoke.local.faults import player
+from asyncinvoke.local.faults.steps import is_read
+
+from .http1 import ReceivedRequest, format_chunk, format_head, read_request, read_target
 
 
 class FaultEndpoint:
@@ -96,7 +83,7 @@ class FaultEndpoint:
             yield
             group.cancel_scope.cancel()
 
-    async def _serve(self, stream: SocketStream) -> None:
+    async def _serve(self, connection: SocketStream) -> None:
         self._connections += 1
         try:
             with contextlib.suppress(
@@ -105,60 +92,65 @@ class FaultEndpoint:
                 anyio.BrokenResourceError,
                 anyio.ClosedResourceError,
             ):
-                async with stream:
-                    buffered = BufferedByteStream(stream)
-                    while await self._exchange(stream, buffered):
+                async with connection:
+                    buffered = BufferedByteStream(connection)
+                    while await self._exchange(connection, buffered):
                         pass
         finally:
             self._connections -= 1
 
-    async def _exchange(self, stream: SocketStream, buffered: BufferedByteStream) -> bool:
+    async def _exchange(self, connection: SocketStream, buffered: BufferedByteStream) -> bool:
         """Take one request and play its step; return whether the connection stays open."""
         method, target = await read_target(buffered)
-        function_name = target.function_name
-        self._arrived[function_name] += 1
-        succeeds = steps.stream(b"null") if target.streams else Answer()
-        step = next(self._scripts.get(function_name, iter(())), succeeds)
-        if isinstance(step, Reset) and not step.read:
-            _reset_on_close(stream)
-            return False
-        self._requests[function_name].append(await read_request(buffered, method, target))
-        match step:
-            case Answer():
-                await stream.send(format_answer(step))
-                return True
-            case Streamed():
-                await stream.send(format_stream_head(step))
-                for frame in step.frames:
-                    await stream.send(format_piece(frame))
-                if step.ending == "finished":
-                    await stream.send(format_piece(b""))
-                    return True
-                if step.ending == "stalled":
-                    await buffered.receive()
-                if step.ending != "closed":
-                    _reset_on_close(stream)
-            case Truncated():
-                whole = format_answer(step.answer)
-                await stream.send(whole[: len(whole) - len(step.answer.payload) + step.sent])
-            case Raw():
-                await stream.send(step.sent)
-            case Stall():
-                if step.sent:
-                    await stream.send(step.sent)
-                with anyio.move_on_after(None if math.isinf(step.seconds) else step.seconds):
-                    # Ends early when the client goes away.
-                    await buffered.receive()
-                _reset_on_close(stream)
-            case Reset():
-                _reset_on_close(stream)
-            case Close():
-                pass
-        return False
+        self._arrived[target.function_name] += 1
+        succeeds = stream(b"null") if target.streams else Answer()
+        step = next(self._scripts.get(target.function_name, iter(())), succeeds)
+        if is_read(step):
+            request = await read_request(buffered, method, target)
+            self._requests[target.function_name].append(request)
+        wire = _SocketWire(connection, buffered)
+        await player.play(step, await player.answer_of(step, str(uuid.uuid4()), run=None), wire)
+        return wire.lives
 
 
-def _reset_on_close(stream: SocketStream) -> None:
-    # Lingering for no time turns the close into a reset.
-    stream.extra(SocketAttribute.raw_socket).setsockopt(
-        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-    )
+class _SocketWire:
+    """A connection as faults are played on it."""
+
+    def __init__(self, connection: SocketStream, buffered: BufferedByteStream) -> None:
+        self._connection = connection
+        self._buffered = buffered
+        self._is_chunked = False
+        self.lives = True
+
+    async def answer(self, answer: Answer) -> None:
+        head = format_head(answer, length=len(answer.payload))
+        await self._connection.send(head + answer.payload)
+
+    async def begin(self, head: Answer, *, length: int | None) -> None:
+        self._is_chunked = length is None
+        await self._connection.send(format_head(head, length=length))
+
+    async def write(self, data: bytes) -> None:
+        await self.send(format_chunk(data) if self._is_chunked else data)
+
+    async def finish(self) -> None:
+        await self._connection.send(format_chunk(b""))
+
+    async def send(self, data: bytes) -> None:
+        if data:
+            await self._connection.send(data)
+
+    async def stall(self, seconds: float) -> None:
+        with anyio.move_on_after(None if math.isinf(seconds) else seconds):
+            # Ends early when the client goes away.
+            await self._buffered.receive()
+
+    async def close(self) -> None:
+        self.lives = False  # it is closed by whoever serves it
+
+    async def reset(self) -> None:
+        self.lives = False
+        # Lingering for no time turns the close into a reset.
+        self._connection.extra(SocketAttribute.raw_socket).setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )

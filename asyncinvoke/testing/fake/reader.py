@@ -1,6 +1,6 @@
-"""What a transport makes of an HTTP answer, read here without an HTTP library and without botocore.
+"""From an HTTP answer to a reply or a failure, without an HTTP library and without botocore.
 
-Pure functions, for the fake. A contract suite holds them against the real transports.
+No I/O, no clock. A contract suite holds it against the real transports.
 """
 
 import json

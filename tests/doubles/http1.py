@@ -1,6 +1,5 @@
-"""As much of HTTP/1.1 as a scripted endpoint needs."""
+"""As much of HTTP/1.1 as a scripted endpoint needs, written apart from every HTTP library."""
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -8,8 +7,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from anyio.streams.buffered import BufferedByteStream
 
-from asyncinvoke.local.faults.steps import Answer, Streamed
-from asyncinvoke.local.protocol.event_stream import CONTENT_TYPE
+from asyncinvoke.local import Answer
 
 _LONGEST_HEAD = 65_536
 _LONGEST_BODY = 16_777_216
@@ -21,10 +19,8 @@ class RequestTarget:
 
     function_name: str
     """The function, as it was sent, percent-decoding aside."""
-
     qualifier: str | None
     """The `Qualifier` of the query."""
-
     streams: bool = False
     """Whether it is InvokeWithResponseStream."""
 
@@ -35,13 +31,10 @@ class ReceivedRequest:
 
     method: str
     """The HTTP method."""
-
     target: RequestTarget
     """The function it is for."""
-
     headers: Mapping[str, str] = field(repr=False)
     """The headers, their names in lower case."""
-
     payload: bytes = field(repr=False)
     """The body."""
 
@@ -78,42 +71,24 @@ async def read_request(
     return ReceivedRequest(method=method, target=target, headers=headers, payload=payload)
 
 
-def format_answer(answer: Answer) -> bytes:
-    """Return the bytes of an answer, with a request id and the length of its body."""
+def format_head(head: Answer, *, length: int | None) -> bytes:
+    """Return the bytes that come before a body; without a length it comes in chunks."""
     try:
-        phrase = HTTPStatus(answer.status_code).phrase
+        phrase = HTTPStatus(head.status_code).phrase
     except ValueError:
         phrase = "Unknown"
-    headers = {
-        "x-amzn-RequestId": str(uuid.uuid4()),
-        # Only what ran has a version.
-        **({"X-Amz-Executed-Version": "$LATEST"} if answer.status_code == HTTPStatus.OK else {}),
-        "Content-Length": str(len(answer.payload)),
-        **answer.headers,
-    }
-    if answer.status_code in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
-        del headers["Content-Length"]
-    lines = [f"HTTP/1.1 {answer.status_code} {phrase}"]
+    framing = {"Transfer-Encoding": "chunked"} if length is None else {"Content-Length": length}
+    if head.status_code in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        framing = {}
+    headers = {**framing, **head.headers}
+    lines = [f"HTTP/1.1 {head.status_code} {phrase}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + answer.payload
-
-
-def format_stream_head(answer: Streamed) -> bytes:
-    """Return the bytes that come before a chunked body."""
-    headers = {
-        "Content-Type": CONTENT_TYPE,
-        "x-amzn-RequestId": str(uuid.uuid4()),
-        "X-Amz-Executed-Version": "$LATEST",
-        "Transfer-Encoding": "chunked",
-        **answer.headers,
-    }
-    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def format_piece(piece: bytes) -> bytes:
-    """Return one piece of a chunked body; an empty one ends it."""
-    return b"%x\r\n%b\r\n" % (len(piece), piece)
+def format_chunk(data: bytes) -> bytes:
+    """Return one chunk of a body; an empty one ends it."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 async def _read_chunks(stream: BufferedByteStream) -> bytes:

@@ -1,0 +1,138 @@
+"""Plays a fault, whatever the wire: answers that the service never gave, connections that break.
+
+The endpoint, the fake and the endpoint of the tests each bring a wire of their own.
+"""
+
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Protocol
+
+from asyncinvoke.local.faults.steps import Close, Raw, Reset, Stall, Step, Streamed, Truncated
+from asyncinvoke.local.protocol.answers import Answer
+from asyncinvoke.local.protocol.event_stream import CONTENT_TYPE
+from asyncinvoke.local.protocol.names import LATEST
+
+
+class Wire(Protocol):
+    """What can be done to the connection that a request came by."""
+
+    async def answer(self, answer: Answer) -> None:
+        """Send an answer as a whole; the connection lives on."""
+        ...
+
+    async def begin(self, head: Answer, *, length: int | None) -> None:
+        """Send a status and headers.
+
+        Args:
+            head: The answer whose they are.
+            length: What its `Content-Length` says; None for a body in chunks.
+        """
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send a part of the body that was begun."""
+        ...
+
+    async def finish(self) -> None:
+        """End the body as it should end; the connection lives on."""
+        ...
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes that are no HTTP, or not yet."""
+        ...
+
+    async def stall(self, seconds: float) -> None:
+        """Send nothing for a time, or until the client goes away."""
+        ...
+
+    async def close(self) -> None:
+        """End the connection with a FIN."""
+        ...
+
+    async def reset(self) -> None:
+        """End the connection with an RST."""
+        ...
+
+
+async def answer_of(
+    step: Step, request_id: str, *, run: Callable[[], Awaitable[Answer]] | None
+) -> Answer | None:
+    """Return the answer of which a step sends all, a part or the head; None if it sends none.
+
+    Args:
+        step: What happens.
+        request_id: The answer's.
+        run: Lets the service answer first, if it is to; `Truncated` cuts that answer.
+    """
+    real = None if run is None else await run()
+    match step:
+        case Answer():
+            return _identified(step, request_id)
+        case Truncated():
+            return real or _identified(step.answer, request_id)
+        case Streamed():
+            headers = {"Content-Type": CONTENT_TYPE, **step.headers}
+            return _identified(Answer(payload=b"", headers=headers), request_id)
+        case _:
+            return None
+
+
+async def play(step: Step, answer: Answer | None, wire: Wire) -> None:
+    """Do to a connection what a step says.
+
+    Args:
+        step: What happens.
+        answer: What `answer_of` returned for it.
+        wire: The connection.
+    """
+    if answer is None:
+        await _break(step, wire)
+    elif isinstance(step, Truncated):
+        # An answer that is too short to be cut promises more than it has.
+        await wire.begin(answer, length=max(len(answer.payload), step.sent + 1))
+        await wire.write(answer.payload[: step.sent])
+        await wire.close()
+    elif isinstance(step, Streamed):
+        await wire.begin(answer, length=None)
+        for frame in step.frames:
+            await wire.write(frame)
+        await _end_stream(step, wire)
+    else:
+        await wire.answer(answer)
+
+
+async def _end_stream(step: Streamed, wire: Wire) -> None:
+    match step.ending:
+        case "finished":
+            await wire.finish()
+        case "closed":
+            await wire.close()
+        case "reset":
+            await wire.reset()
+        case "stalled":
+            await wire.stall(math.inf)
+            await wire.reset()
+
+
+async def _break(step: Step, wire: Wire) -> None:
+    match step:
+        case Raw():
+            await wire.send(step.sent)
+            await wire.close()
+        case Stall():
+            await wire.send(step.sent)
+            await wire.stall(step.seconds)
+            await wire.reset()
+        case Reset():
+            await wire.reset()
+        case Close():
+            await wire.close()
+
+
+def _identified(answer: Answer, request_id: str) -> Answer:
+    headers = {"x-amzn-RequestId": request_id}
+    if answer.status_code == 200:
+        # Only what ran has a version.
+        headers["X-Amz-Executed-Version"] = LATEST
+    return replace(answer, headers=headers | dict(answer.headers))
