@@ -124,7 +124,7 @@ def read_client_context(request: ReceivedInvocation) -> dict[str, Any] | None:
     """Return what the client context holds; None without one.
 
     Raises:
-        Refusal: It is no JSON object in base64.
+        Refusal: It is not a JSON object in base64.
     """
     if request.encoded_client_context is None:
         return None

@@ -55,7 +55,7 @@ class LocalFunction:
             version: What `publish_version` returned, or `$LATEST`.
 
         Raises:
-            ValueError: If the name breaks that rule, or there is no such version.
+            ValueError: The name breaks that rule, or there is no such version.
         """
         self._versions.set_alias(name, version)
 
@@ -63,7 +63,7 @@ class LocalFunction:
         """Deliver each of the next `count` Events twice, with one request id, as AWS at times does.
 
         Raises:
-            ValueError: If `count` is not a whole number, 0 or more.
+            ValueError: `count` is not a whole number, 0 or more.
         """
         self._registry.duplicate_events(self.name, count)
 

@@ -11,7 +11,7 @@ def whole_number(option: str, value: int, *, least: int = 0, most: int | None = 
         most: The most that it may be; None for any.
 
     Raises:
-        ValueError: It is no whole number, or out of range.
+        ValueError: It is not a whole number, or out of range.
     """
     # A bool is an int to Python, and a mistake here.
     is_whole = isinstance(value, int) and not isinstance(value, bool)

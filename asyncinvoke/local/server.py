@@ -191,8 +191,8 @@ class LocalLambda:
             directory: Where worker processes import the module from; default is the current one.
 
         Raises:
-            ValueError: If a value is out of range, the name is taken, or there is no such file.
-            ModuleNotFoundError: If the handler needs AWS's runtime and that is not installed.
+            ValueError: A value is out of range, the name is taken, or there is no such file.
+            ModuleNotFoundError: The handler needs AWS's runtime and that is not installed.
         """
         config = configuration.check(
             name=name,
@@ -252,8 +252,8 @@ class LocalLambda:
         """Start to listen.
 
         Raises:
-            OSError: If the port is in use.
-            RuntimeError: If it was entered before.
+            OSError: The port is in use.
+            RuntimeError: It was entered before.
         """
         if self._entered:
             raise RuntimeError("a LocalLambda can be entered once; make a new one")

@@ -134,6 +134,7 @@ def received_head(request: web.BaseRequest, path: InvokePath) -> ReceivedInvocat
         encoded_client_context=headers.get("X-Amz-Client-Context"),
         tenant_id=headers.get("X-Amz-Tenant-Id"),
         trace_id=headers.get("X-Amzn-Trace-Id"),
+        durable_execution_name=headers.get("X-Amz-Durable-Execution-Name"),
         streams=path.streams,
         payload=b"",
         size=0,

@@ -70,7 +70,7 @@ async def deliver(destination: Destination, value: dict[str, Any]) -> None:
         if inspect.isawaitable(answer):
             await answer
         return
-    with Path(destination).open("a", encoding="utf-8") as file:  # noqa: ASYNC230 - one short line
+    with Path(destination).open("a", encoding="utf-8") as file:  # noqa: ASYNC230  # one short line
         file.write(json.dumps(value) + "\n")
 
 

@@ -164,7 +164,7 @@ class EventQueue:
     ) -> None:
         try:
             await destinations.deliver(destination, value)
-        except Exception as error:  # noqa: BLE001 - what a destination raises must not end the endpoint
+        except Exception as error:  # noqa: BLE001  # what a destination raises must not end the endpoint
             _logger.warning(
                 "a destination of %s failed: %s", invocation.function_name, type(error).__name__
             )

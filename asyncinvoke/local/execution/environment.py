@@ -99,7 +99,7 @@ class Environment:
             self._gone.set()
 
     def rest(self, seconds: float | None) -> None:
-        """End the process unless it is woken within so many seconds; None for never."""
+        """End the process unless it is woken within a number of seconds; None for never."""
         if seconds is not None:
             self._life.deadline = anyio.current_time() + seconds
 

@@ -51,7 +51,7 @@ class InProcess:
 
 
 def _runs_nothing_yet(handler: Handler) -> bool:
-    """Tell whether calling a handler only makes what then runs: a coroutine or a generator."""
+    """Return whether calling a handler only makes what then runs: a coroutine or a generator."""
     call = getattr(handler, "__call__", None)  # noqa: B004  # an object may be called by a coroutine
     return (
         inspect.iscoroutinefunction(handler)

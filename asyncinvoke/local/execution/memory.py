@@ -62,7 +62,7 @@ class MemoryWatch:
             self._timer.cancel()
 
     def enforce(self) -> bool:
-        """Look now, and kill the process if it is over its limit; tell whether it was."""
+        """Look now, and kill the process if it is over its limit; return whether it was."""
         used = peak(self._pid)
         if used > self._limit and not self.is_over:
             self.is_over = True

@@ -69,7 +69,7 @@ Step: TypeAlias = Answer | Streamed | Truncated | Reset | Close | Stall | Raw
 
 
 def is_read(step: Step) -> bool:
-    """Tell whether the whole request is read before a step is played."""
+    """Return whether the whole request is read before a step is played."""
     return not isinstance(step, Reset) or step.read
 
 

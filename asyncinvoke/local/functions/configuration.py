@@ -35,7 +35,7 @@ class Source:
     """The module's file; None if it is not in that directory."""
 
     def stamp(self) -> int:
-        """Tell when the file was changed last, in ns since the epoch; 0 if that is not known."""
+        """Return when the file was changed last, in ns since the epoch; 0 if that is not known."""
         try:
             return self.file.stat().st_mtime_ns if self.file else 0
         except OSError:
@@ -85,7 +85,7 @@ def check(
 
     Raises:
         ValueError: With the value and the rule, for anything wrong.
-        ModuleNotFoundError: If the handler needs AWS's runtime and that is not installed.
+        ModuleNotFoundError: The handler needs AWS's runtime and that is not installed.
     """
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise ValueError(f"function name {name!r} must be 1 to 64 letters, digits, hyphens or _")

@@ -26,7 +26,7 @@ class EventConfig:
     endpoint's loop, so a sync one should not block; what it raises is logged.
 
     Raises:
-        ValueError: If a value is out of range, or a destination's directory does not exist.
+        ValueError: A value is out of range, or a destination's directory does not exist.
     """
 
     maximum_retry_attempts: int = MAX_RETRY_ATTEMPTS

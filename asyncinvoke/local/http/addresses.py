@@ -27,7 +27,7 @@ def check_host(host: str, *, allow_remote: bool) -> str:
 
 
 def is_remote(host: str) -> bool:
-    """Tell whether other machines reach an address.
+    """Return whether other machines reach an address.
 
     Raises:
         ValueError: It is not an address.

@@ -66,7 +66,7 @@ class Admission:
         """Give a function a pool of its own, or with None put it back into the shared one.
 
         Raises:
-            ValueError: If all reserves together would exceed the account's concurrency.
+            ValueError: All reserves together would exceed the account's concurrency.
         """
         with self._lock:
             reserves = {key: value for key, value in self._reserved.items() if key != name}

@@ -70,12 +70,12 @@ class Rates:
         self._scaling_rate = rate if rate is None else whole_number("scaling_rate", rate, least=1)
 
     def take_caller(self, now: float) -> bool:
-        """Take one more request at the endpoint; tell whether it may be."""
+        """Take one more request at the endpoint; return whether it may be."""
         rate = self._caller_rate
         return rate is None or self._caller.take(now, rate=rate, capacity=max(1, rate))
 
     def take_request(self, name: str, concurrency: int, now: float) -> bool:
-        """Take one more request at a function; tell whether it may be.
+        """Take one more request at a function; return whether it may be.
 
         A concurrency of 0 is not a rate's business.
         """
@@ -86,7 +86,7 @@ class Rates:
         return bucket.take(now, rate=rate, capacity=rate)
 
     def grow(self, name: str, executions: int, now: float) -> bool:
-        """Let a function run so many executions at once; tell whether it may.
+        """Let a function run so many executions at once; return whether it may.
 
         Its environments are the most executions that it ever ran at once; one more is a gain.
         """

@@ -76,7 +76,7 @@ class CodeStore:
         """Unpack a zip in base64.
 
         Raises:
-            Refusal: It is none, or too large.
+            Refusal: It is not one, or too large.
         """
         if zip_file is None:
             raise refusals.invalid(

@@ -49,7 +49,7 @@ class Members:
         return self._get(name, int, "a whole number")
 
     def flag(self, name: str) -> bool:
-        """Tell whether something is wanted; not, if nothing is said."""
+        """Return whether something is wanted; not, if nothing is said."""
         return self._get(name, bool, "true or false") or False
 
     def members(self, name: str) -> "Members":

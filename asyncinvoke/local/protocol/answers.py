@@ -104,7 +104,7 @@ def throttle_reason(answer: Answer) -> str | None:
 
 
 def has_failed(answer: Answer) -> bool:
-    """Tell whether an answer is a function error."""
+    """Return whether an answer is a function error."""
     return FUNCTION_ERROR in answer.headers
 
 

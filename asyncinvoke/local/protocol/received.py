@@ -27,6 +27,8 @@ class ReceivedInvocation:
     """The tenant id."""
     trace_id: str | None = None
     """The X-Ray trace id."""
+    durable_execution_name: str | None = None
+    """What the request names a durable execution; the endpoint makes nothing of it."""
     streams: bool = False
     """Whether it is InvokeWithResponseStream."""
     payload: bytes = field(repr=False)

@@ -113,6 +113,7 @@ class FakeLambda:
             log_type=parameters.log_type.value,
             encoded_client_context=parameters.client_context,
             tenant_id=parameters.tenant_id,
+            durable_execution_name=parameters.durable_execution_name,
             streams=streams,
             payload=payload,
             size=len(payload),
