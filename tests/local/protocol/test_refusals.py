@@ -6,14 +6,11 @@ from typing import Any
 import pytest
 
 from asyncinvoke.local import LocalLambda
+from tests.doubles.handlers import echo
 
 pytestmark = pytest.mark.anyio
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:echo"
-
-
-async def echo(event: Any, context: Any) -> Any:
-    return event
 
 
 async def ids(event: Any, context: Any) -> Any:

@@ -19,6 +19,7 @@ from botocore.config import Config
 from asyncinvoke import FunctionError, Invoker
 from asyncinvoke.local import AnsweredInvocation, LocalLambda
 from asyncinvoke.local.edge.streaming import LARGEST_CHUNK
+from tests.doubles.handlers import until
 
 pytestmark = pytest.mark.anyio
 
@@ -291,7 +292,7 @@ def test_a_handler_writes_no_faster_than_its_chunks_are_taken(backend: str) -> N
 
 @pytest.mark.parametrize("in_thread", [False, True])
 async def test_a_function_runs_on_when_its_client_goes_away_as_in_aws(
-    local: LocalLambda, until: Any, in_thread: bool
+    local: LocalLambda, in_thread: bool
 ) -> None:
     ended = []
 
@@ -313,7 +314,7 @@ async def test_a_function_runs_on_when_its_client_goes_away_as_in_aws(
         await until(lambda: local.statistics().in_flight == 0)
 
 
-async def test_a_handler_that_is_late_or_cut_off_is_closed(until: Any) -> None:
+async def test_a_handler_that_is_late_or_cut_off_is_closed() -> None:
     closed = []
 
     async def late(event: Any, context: Any) -> AsyncIterator[bytes]:

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from asyncinvoke.local import LocalLambda
+from tests.doubles.handlers import until
 
 pytest.importorskip("awslambdaric", reason="needs the extra: pip install 'asyncinvoke[local]'")
 pytestmark = pytest.mark.anyio
@@ -130,7 +131,7 @@ async def test_the_log_says_that_a_process_died(
 
 
 async def test_a_crash_costs_its_own_process_only(
-    local: LocalLambda, invoke: Any, handlers: Path, until: Any
+    local: LocalLambda, invoke: Any, handlers: Path
 ) -> None:
     local.function("pause", "handlers:pause", directory=handlers)
     pids: list[int] = []
@@ -180,9 +181,7 @@ async def test_an_answer_of_any_size_leaves_its_process_alive(
     assert local.statistics().cold_starts == 1
 
 
-async def test_events_run_in_processes_too(
-    local: LocalLambda, invoke: Any, handlers: Path, until: Any
-) -> None:
+async def test_events_run_in_processes_too(local: LocalLambda, invoke: Any, handlers: Path) -> None:
     local.function("fail", "handlers:fail", directory=handlers)
     for _ in range(3):
         assert (await invoke("fail", Invocation_Type="Event")).status == 202

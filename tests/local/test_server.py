@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 from asyncinvoke.local import LocalLambda
+from tests.doubles.handlers import until
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +44,7 @@ async def meet(local: LocalLambda, request_to: Any, name: str) -> None:
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts through /proc")
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 async def test_nothing_is_left_after_the_block_even_of_running_calls(
-    request_to: Any, handlers: Path, until: Any
+    request_to: Any, handlers: Path
 ) -> None:
     # The first thread of this test's own client is made before the count.
     await anyio.to_thread.run_sync(int)
@@ -81,7 +82,7 @@ async def _forever() -> None:
 
 @pytest.mark.parametrize("anyio_backend", ["trio"])
 async def test_it_works_for_callers_on_trio(
-    local: LocalLambda, invoke: Any, until: Any, handlers: Path
+    local: LocalLambda, invoke: Any, handlers: Path
 ) -> None:
     async def asynchronous(event: Any, context: Any) -> Any:
         return [local.statistics().in_flight, event]

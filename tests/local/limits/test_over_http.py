@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from asyncinvoke.local import LocalLambda
+from tests.doubles.handlers import echo, until
 
 pytestmark = pytest.mark.anyio
 
@@ -18,12 +19,8 @@ RESERVED = ACCOUNT | {"Reason": "ReservedFunctionConcurrentInvocationLimitExceed
 CODE = "TooManyRequestsException"
 
 
-async def echo(event: Any, context: Any) -> Any:
-    return event
-
-
 async def test_the_call_over_the_accounts_limit_is_throttled(
-    local: LocalLambda, invoke: Any, gate: Any, until: Any
+    local: LocalLambda, invoke: Any, gate: Any
 ) -> None:
     local.account_concurrency = 2
     local.function("held", gate)
@@ -45,7 +42,7 @@ async def test_the_call_over_the_accounts_limit_is_throttled(
 
 
 async def test_a_reserve_limits_its_function_and_is_kept_from_the_others(
-    local: LocalLambda, invoke: Any, gate: Any, until: Any
+    local: LocalLambda, invoke: Any, gate: Any
 ) -> None:
     local.account_concurrency = 2
     reserved = local.function("held", gate, reserved_concurrency=1)
@@ -64,7 +61,7 @@ async def test_a_reserve_limits_its_function_and_is_kept_from_the_others(
 
 
 async def test_limits_can_be_changed_while_calls_run(
-    local: LocalLambda, invoke: Any, gate: Any, until: Any
+    local: LocalLambda, invoke: Any, gate: Any
 ) -> None:
     local.function("held", gate)
     async with anyio.create_task_group() as tasks:
@@ -116,7 +113,7 @@ async def test_the_callers_rate_comes_before_everything_else(
     ],
 )
 async def test_a_functions_rate_is_limited_on_demand(
-    local: LocalLambda, invoke: Any, until: Any, reserve: int | None, reason: str
+    local: LocalLambda, invoke: Any, reserve: int | None, reason: str
 ) -> None:
     local.account_concurrency = 1
     local.function("echo", echo, reserved_concurrency=reserve)
@@ -132,7 +129,7 @@ async def test_a_functions_rate_is_limited_on_demand(
 
 
 async def test_a_function_gains_environments_slowly_on_demand(
-    local: LocalLambda, invoke: Any, gate: Any, until: Any
+    local: LocalLambda, invoke: Any, gate: Any
 ) -> None:
     local.scaling_rate = 2
     local.function("held", gate)

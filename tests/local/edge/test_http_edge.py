@@ -12,6 +12,7 @@ from anyio import to_thread
 from botocore.eventstream import EventStreamBuffer
 
 from asyncinvoke.local import LocalLambda
+from tests.doubles.handlers import echo
 from tests.vectors.raw import RawAnswer, converse, exchange, invoke_path, request
 
 pytestmark = pytest.mark.anyio
@@ -21,9 +22,6 @@ Send = Callable[..., Awaitable[list[RawAnswer]]]
 
 @pytest.fixture(autouse=True)
 def functions(local: LocalLambda) -> None:
-    async def echo(event: Any, context: Any) -> Any:
-        return event
-
     async def pause(event: Any, context: Any) -> Any:
         await anyio.sleep(0.2)
         return event

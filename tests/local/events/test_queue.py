@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from asyncinvoke.local import EventConfig, LocalLambda
+from tests.doubles.handlers import until
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +40,7 @@ class Failing:
 
 @pytest.mark.parametrize("attempts", [0, 1, 2])
 async def test_a_failing_event_runs_again_with_the_same_id_and_is_then_given_up(
-    local: LocalLambda, invoke: Any, until: Any, attempts: int
+    local: LocalLambda, invoke: Any, attempts: int
 ) -> None:
     handler, records = Failing(9), list[Any]()
     config = EventConfig(maximum_retry_attempts=attempts, on_failure=records.append)
@@ -54,7 +55,7 @@ async def test_a_failing_event_runs_again_with_the_same_id_and_is_then_given_up(
 
 
 async def test_an_event_that_succeeds_at_last_goes_to_the_file_for_successes(
-    local: LocalLambda, invoke: Any, until: Any, tmp_path: Path
+    local: LocalLambda, invoke: Any, tmp_path: Path
 ) -> None:
     good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
     config = EventConfig(on_success=good, on_failure=str(bad), dead_letter=bad)
@@ -76,7 +77,7 @@ async def test_an_event_that_succeeds_at_last_goes_to_the_file_for_successes(
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 async def test_a_receiver_may_be_async_and_gets_the_payload_byte_by_byte(
-    local: LocalLambda, invoke: Any, until: Any
+    local: LocalLambda, invoke: Any
 ) -> None:
     letters: list[Any] = []
 
@@ -90,7 +91,7 @@ async def test_a_receiver_may_be_async_and_gets_the_payload_byte_by_byte(
 
 
 async def test_throttled_events_go_back_to_the_queue_until_there_is_a_permit(
-    local: LocalLambda, invoke: Any, gate: Any, until: Any
+    local: LocalLambda, invoke: Any, gate: Any
 ) -> None:
     local.account_concurrency = 0
     local.function("held", gate)
@@ -108,9 +109,7 @@ async def test_throttled_events_go_back_to_the_queue_until_there_is_a_permit(
     assert local.statistics().events_waiting == 0
 
 
-async def test_an_event_grows_too_old_in_the_queue(
-    local: LocalLambda, invoke: Any, until: Any
-) -> None:
+async def test_an_event_grows_too_old_in_the_queue(local: LocalLambda, invoke: Any) -> None:
     records: list[Any] = []
     config = EventConfig(maximum_event_age=60, on_failure=records.append)
     local.function("fail", Failing(9), events=config)
@@ -126,9 +125,7 @@ async def test_an_event_grows_too_old_in_the_queue(
     assert "responsePayload" not in records[1]
 
 
-async def test_events_are_delivered_twice_on_demand(
-    local: LocalLambda, invoke: Any, until: Any
-) -> None:
+async def test_events_are_delivered_twice_on_demand(local: LocalLambda, invoke: Any) -> None:
     handler = Failing(0)
     function = local.function("fail", handler)
     function.duplicate_events(1)
@@ -142,7 +139,7 @@ async def test_events_are_delivered_twice_on_demand(
 
 
 async def test_a_destination_that_fails_is_logged_without_the_payload(
-    local: LocalLambda, invoke: Any, until: Any, caplog: pytest.LogCaptureFixture
+    local: LocalLambda, invoke: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(record: Any) -> None:
         raise OSError(f"cannot take {record}")
@@ -156,7 +153,7 @@ async def test_a_destination_that_fails_is_logged_without_the_payload(
 
 
 async def test_what_has_not_ended_when_the_endpoint_closes_is_dropped_and_counted(
-    request_to: Any, gate: Any, until: Any
+    request_to: Any, gate: Any
 ) -> None:
     event = {"X-Amz-Invocation-Type": "Event"}
     path = "/2015-03-31/functions/{}/invocations"
@@ -177,7 +174,10 @@ async def test_what_has_not_ended_when_the_endpoint_closes_is_dropped_and_counte
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"maximum_retry_attempts": 3}, "maximum_retry_attempts=3 must be a whole number from 0 to 2"),
+        (
+            {"maximum_retry_attempts": 3},
+            "maximum_retry_attempts=3 must be a whole number from 0 to 2",
+        ),
         ({"maximum_event_age": 59}, "maximum_event_age=59 must be 60 to 21600 seconds"),
         ({"retry_delays": (1.0,)}, "must be two times in seconds"),
         ({"on_failure": "/gone/x.jsonl"}, "on_failure='/gone/x.jsonl' is in no directory"),

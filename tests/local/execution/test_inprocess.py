@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 from asyncinvoke.local import LocalLambda
+from tests.doubles.handlers import until
 
 pytestmark = pytest.mark.anyio
 
@@ -38,9 +39,7 @@ async def test_the_context_tells_about_the_call(local: LocalLambda, invoke: Any)
     assert 0 < remaining <= 7000
 
 
-async def test_an_event_is_given_no_client_context(
-    local: LocalLambda, invoke: Any, until: Any
-) -> None:
+async def test_an_event_is_given_no_client_context(local: LocalLambda, invoke: Any) -> None:
     seen: list[Any] = []
     local.function("look", lambda event, context: seen.append(context.client_context))
     await invoke("look", Invocation_Type="Event", Client_Context=base64.b64encode(b"{}").decode())

@@ -11,6 +11,7 @@ import pytest
 
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.local.execution import memory
+from tests.doubles.handlers import until
 
 pytest.importorskip("awslambdaric", reason="needs the extra: pip install 'asyncinvoke[local]'")
 pytestmark = pytest.mark.anyio
@@ -90,7 +91,7 @@ async def test_memory_that_is_only_reserved_is_not_counted(
 
 
 async def test_an_idle_process_is_ended_and_a_busy_one_is_not(
-    request_to: Any, folder: Path, until: Any
+    request_to: Any, folder: Path
 ) -> None:
     path = "/2015-03-31/functions/pid/invocations"
     async with LocalLambda(idle_timeout=0.2) as local:
@@ -113,7 +114,7 @@ async def test_tenants_share_no_process(local: LocalLambda, invoke: Any, folder:
 
 @pytest.mark.parametrize("reload", [True, False])
 async def test_a_changed_file_is_loaded_again_if_that_is_wanted(
-    request_to: Any, folder: Path, until: Any, reload: bool
+    request_to: Any, folder: Path, reload: bool
 ) -> None:
     path = "/2015-03-31/functions/pid/invocations"
     replies: list[Any] = []

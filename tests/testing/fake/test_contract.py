@@ -11,7 +11,6 @@ from typing import Any, Literal
 import anyio
 import pytest
 from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
 
 from asyncinvoke import FixedLimit, InvocationError, Invoker, Response
 from asyncinvoke.local import (
@@ -31,10 +30,11 @@ from asyncinvoke.local import (
 )
 from asyncinvoke.local.protocol import event_stream
 from asyncinvoke.testing import FakeLambda, InstantClock
+from tests.doubles.handlers import echo
+from tests.doubles.sessions import SESSION
 
 pytestmark = pytest.mark.anyio
 
-SESSION = AioSession()
 PATIENCE = 0.2  # with what never answers
 
 TransportName = Literal["direct", "client"]
@@ -310,10 +310,6 @@ async def test_faults_meet_the_same_requests_before_or_after_the_run(after_run: 
     async with fake(stand_in) as invoker:
         await call(stand_in, invoker)
     assert results[0] == results[1]
-
-
-async def echo(event: Any, context: Any) -> Any:
-    return event
 
 
 def in_thread(event: Any, context: Any) -> Any:
