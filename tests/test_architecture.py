@@ -42,6 +42,26 @@ FLOORS_OF_LOCAL = [
     ("__init__",),
 ]
 
+# What decides and does not act: no I/O, no clock, no event loop, nothing at random.
+DECIDES = [
+    "asyncinvoke.local.checks",
+    "asyncinvoke.local.counters",
+    "asyncinvoke.local.faults.player",
+    "asyncinvoke.local.faults.steps",
+    "asyncinvoke.local.http.addresses",
+    "asyncinvoke.local.limits",
+    "asyncinvoke.local.management.describe",
+    "asyncinvoke.local.management.members",
+    "asyncinvoke.local.management.named",
+    "asyncinvoke.local.management.paging",
+    "asyncinvoke.local.management.settings",
+    "asyncinvoke.local.numbers",
+    "asyncinvoke.local.protocol",
+    "asyncinvoke.testing.fake.reader",
+]
+ACTS = {"aiohttp", "anyio", "asyncio", "os", "pathlib", "random", "secrets", "socket", "subprocess"}
+ACTS |= {"tempfile", "time", "uuid"}
+
 # Foreign libraries, each with the rooms that may know it.
 FOREIGN = {
     "aiobotocore": {"_transport", "testing"},
@@ -113,6 +133,23 @@ def test_a_room_of_the_endpoint_imports_only_itself_and_what_is_below(path: Path
             other = imported.split(".")[2]
             below = floors[other] < floors[room]
             assert other == room or below, f"local's {room} must not import {imported}"
+
+
+def test_the_endpoint_knows_nothing_of_the_client_but_the_throttle_reasons() -> None:
+    for path in sorted((PACKAGE / "local").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("asyncinvoke._"):
+                names = [alias.name for alias in node.names]
+                assert names == ["ThrottleReason"], f"{path.name} imports {names}"
+
+
+@pytest.mark.parametrize("prefix", DECIDES)
+def test_what_decides_does_not_act(prefix: str) -> None:
+    decides = [path for path in modules() if f"{name_of(path)}.".startswith(f"{prefix}.")]
+    assert decides, f"{prefix} is not there"
+    for path in decides:
+        acts = {imported.split(".")[0] for imported in imports_of(path)} & ACTS
+        assert not acts, f"{name_of(path)} must not import {acts}"
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)

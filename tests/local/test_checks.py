@@ -25,11 +25,6 @@ def test_the_first_check_that_fails_is_the_answer_in_this_order() -> None:
     config = configuration.check(
         name="echo",
         handler=echo,
-        timeout=3,
-        memory_size=128,
-        environment=None,
-        events=None,
-        directory=None,
         region_name="us-east-1",
         account_id="123456789012",
     )

@@ -82,19 +82,13 @@ class HandlerRun:
                     async for piece in pieces:
                         yield piece
                 answer = b""
-        except UnwritableError as error:
-            self._unmarshalled(error)
-        except TooLargeError:
-            self._fail(STREAM_TOO_LARGE)
         except asyncio.CancelledError as error:
             # One that the handler raised itself is its answer; on trio there is no other.
             if _is_being_cancelled():
                 raise
-            self._raised(error)
-        except SystemExit as error:
-            self._fail(function_errors.left(self._invocation.request_id, error))
-        except Exception as error:  # noqa: BLE001  # whatever a handler raises is its answer
-            self._raised(error)
+            self._fail_by(error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a handler raises is its answer
+            self._fail_by(error)
         else:
             self._return(answer)
 
@@ -143,15 +137,23 @@ class HandlerRun:
             try:
                 self._payload = marshal(answer)
             except (TypeError, ValueError, RecursionError) as error:
-                self._unmarshalled(error)
+                self._fail_to_marshal(error)
         if len(self._payload) > function_errors.RESPONSE_LIMIT:
             self._fail(function_errors.response_too_large())
 
-    def _raised(self, error: BaseException) -> None:
-        trace = function_errors.stack_trace(error.__traceback__, own_files=_OWN_FILES)
-        self._fail_with(type(error).__name__, str(error), trace)
+    def _fail_by(self, error: BaseException) -> None:
+        match error:
+            case UnwritableError():
+                self._fail_to_marshal(error)
+            case TooLargeError():
+                self._fail(STREAM_TOO_LARGE)
+            case SystemExit():
+                self._fail(function_errors.left(self._invocation.request_id, error))
+            case _:
+                trace = function_errors.stack_trace(error.__traceback__, own_files=_OWN_FILES)
+                self._fail_with(type(error).__name__, str(error), trace)
 
-    def _unmarshalled(self, error: Exception) -> None:
+    def _fail_to_marshal(self, error: Exception) -> None:
         self._fail_with("Runtime.MarshalError", f"Unable to marshal response: {error}", [])
 
     def _fail_with(self, error_type: str, message: str, trace: list[str]) -> None:

@@ -72,16 +72,16 @@ def check(
     *,
     name: str,
     handler: Handler | str | Source,
-    timeout: float,
-    memory_size: int,
-    environment: Mapping[str, str] | None,
-    events: EventConfig | None,
-    directory: str | Path | None,
     region_name: str,
     account_id: str,
+    timeout: float = 3,
+    memory_size: int = 128,
+    environment: Mapping[str, str] | None = None,
+    events: EventConfig | None = None,
+    directory: str | Path | None = None,
     deployment: Deployment | None = None,
 ) -> FunctionConfig:
-    """Make a configuration of what a user registers.
+    """Return the configuration of what a user registers; the defaults are AWS's.
 
     Raises:
         ValueError: With the value and the rule, for anything wrong.

@@ -180,7 +180,6 @@ class FunctionsApi:
                 memory_size=settings.memory_size,
                 environment=settings.environment,
                 events=None if latest is None else latest.events,
-                directory=None,
                 deployment=Deployment(
                     role=settings.role,
                     runtime=settings.runtime,

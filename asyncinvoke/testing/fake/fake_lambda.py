@@ -20,9 +20,9 @@ from asyncinvoke.local.functions.configuration import Handler
 from asyncinvoke.local.protocol import names
 from asyncinvoke.local.protocol.answers import Answer
 from asyncinvoke.local.protocol.received import ReceivedInvocation
-from asyncinvoke.testing.fake.attempt import open_stream, read_whole
+from asyncinvoke.testing.fake.functions import FakeFunctions, once
+from asyncinvoke.testing.fake.receiving import open_stream, read_whole
 from asyncinvoke.testing.fake.recording import Recording
-from asyncinvoke.testing.fake.service import FakeService, once
 
 
 class FakeLambda:
@@ -44,7 +44,7 @@ class FakeLambda:
         self, functions: Mapping[str, Handler] | None = None, *, read_timeout: float = 960.0
     ) -> None:
         self._counters = Counters()
-        self._service = FakeService(self._counters)
+        self._functions = FakeFunctions(self._counters)
         self._faults = Faults()
         self._received: list[ReceivedInvocation] = []
         self._read_timeout = read_timeout
@@ -61,7 +61,7 @@ class FakeLambda:
         Raises:
             ValueError: No function can have that name, or the handler is not a callable.
         """
-        self._service.register(name, handler)
+        self._functions.register(name, handler)
         self._counters.register(name)
 
     def fault(self, step: Step, **options: Unpack[FaultOptions]) -> InjectedFault:
@@ -128,12 +128,12 @@ class FakeLambda:
             self._received.append(request)
         if fault is not None:
             self._counters.add(names.bare_name(request.function_name), faults=1)
-            run = partial(self._service.answer, request) if fault.after_run else None
+            run = partial(self._functions.answer, request) if fault.after_run else None
             answer = await player.answer_of(fault.step, request.request_id, run=run)
             wire = Recording()
             await player.play(fault.step, answer, wire)
             return wire.head, wire.body(read_timeout=self._read_timeout)
         if request.streams:
-            return self._service.stream(request)
-        answer = await self._service.answer(request)
+            return self._functions.stream(request)
+        answer = await self._functions.answer(request)
         return answer, once(answer.payload)

@@ -26,11 +26,6 @@ def run_of(handler: Any, event: Any = None, *, tail: bool = False) -> HandlerRun
     config = configuration.check(
         name="f",
         handler=handler,
-        timeout=3,
-        memory_size=128,
-        environment=None,
-        events=None,
-        directory=None,
         region_name="us-east-1",
         account_id="123456789012",
     )

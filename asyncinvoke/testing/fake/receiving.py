@@ -26,27 +26,12 @@ async def read_whole(
     """
     if head is not None:
         progress.phase = Phase.HEAD_READ
-    received = bytearray()
-    try:
-        async with aclosing(body):
-            async for piece in body:
-                received += piece
-    except ReadTimeout as error:
-        message = "no answer came in time"
-        return _failure(TransportFault.READ_TIMEOUT, progress, message, cause=error)
-    except CutError:
-        if head is not None:
-            return _failure(TransportFault.TRUNCATED, progress, "the body ended early")
-        if received:
-            return _failure(TransportFault.PROTOCOL, progress, "what came is not HTTP")
-    except ConnectionResetError:
-        pass
-    else:
-        if head is not None:
-            progress.phase = Phase.BODY_READ
-            return read_answer(head.status_code, head.headers, bytes(received))
-    message = "the connection ended without an answer"
-    return _failure(TransportFault.CONNECTION_LOST, progress, message)
+    received, end = await _receive(body)
+    if head is not None and end is None:
+        progress.phase = Phase.BODY_READ
+        return read_answer(head.status_code, head.headers, received)
+    fault, message = _fault_of(end, head, received)
+    return Failure(fault=fault, phase=progress.phase, message=message, cause=end)
 
 
 async def open_stream(
@@ -88,7 +73,25 @@ class _Body:
         await self._pieces.aclose()
 
 
-def _failure(
-    fault: TransportFault, progress: Progress, message: str, cause: Exception | None = None
-) -> Failure:
-    return Failure(fault=fault, phase=progress.phase, message=message, cause=cause)
+async def _receive(body: AsyncGenerator[bytes, None]) -> tuple[bytes, Exception | None]:
+    """Return what came, and what ended it; None for the end of a whole answer."""
+    received = bytearray()
+    try:
+        async with aclosing(body):
+            async for piece in body:
+                received += piece
+    except (CutError, ConnectionResetError, ReadTimeout) as end:
+        return bytes(received), end
+    return bytes(received), None
+
+
+def _fault_of(
+    end: Exception | None, head: Answer | None, received: bytes
+) -> tuple[TransportFault, str]:
+    if isinstance(end, ReadTimeout):
+        return TransportFault.READ_TIMEOUT, "no answer came in time"
+    if isinstance(end, CutError) and head is not None:
+        return TransportFault.TRUNCATED, "the body ended early"
+    if isinstance(end, CutError) and received:
+        return TransportFault.PROTOCOL, "what came is not HTTP"
+    return TransportFault.CONNECTION_LOST, "the connection ended without an answer"

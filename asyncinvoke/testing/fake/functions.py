@@ -1,6 +1,7 @@
-"""The functions of the fake: asked, run and answered by the endpoint's own code, in the caller's task.
+"""The functions of the fake: checked, run and answered by the endpoint's own code.
 
-No limits, no queue, no versions: any qualifier leads to the one handler.
+No limits, no queue, no versions: any qualifier leads to the one handler, which runs in the caller's
+task.
 """
 
 from collections.abc import AsyncGenerator, Iterator
@@ -21,11 +22,12 @@ from asyncinvoke.local.protocol.names import LATEST
 from asyncinvoke.local.protocol.received import ReceivedInvocation
 from asyncinvoke.local.protocol.refusals import Refusal
 
-WHERE = {"region_name": "us-east-1", "account_id": "123456789012"}
-"""Where it says it is, which is where a `LocalLambda` is by default."""
+# Those of a `LocalLambda` by default.
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
 
 
-class FakeService:
+class FakeFunctions:
     """Answers requests.
 
     Args:
@@ -45,15 +47,7 @@ class FakeService:
         if not callable(handler):
             raise ValueError(f"handler {handler!r} of {name!r} must be a callable")  # noqa: TRY004  # as for any wrong value
         self._configs[name] = configuration.check(
-            name=name,
-            handler=handler,
-            timeout=3,
-            memory_size=128,
-            environment=None,
-            events=None,
-            directory=None,
-            region_name=WHERE["region_name"],
-            account_id=WHERE["account_id"],
+            name=name, handler=handler, region_name=REGION, account_id=ACCOUNT
         )
 
     async def answer(self, request: ReceivedInvocation) -> Answer:
@@ -96,10 +90,10 @@ class FakeService:
         name = names.bare_name(request.function_name)
         config = self._configs.get(name)
         if config is None:
-            arn = "arn:aws:lambda:{region_name}:{account_id}:function:".format(**WHERE)
-            raise refusals.function_not_found(f"{arn}{name}:{request.qualifier or LATEST}")
-        version = request.qualifier if (request.qualifier or "").isdigit() else LATEST
-        config = replace(config, version=version or LATEST)
+            arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+            raise refusals.function_not_found(f"{arn}:{request.qualifier or LATEST}")
+        qualifier = request.qualifier or LATEST
+        config = replace(config, version=qualifier if qualifier.isdigit() else LATEST)
         invocation = checks.invocation_of(
             request,
             config,
