@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-from types import TracebackType
 from typing import Self
 
 from asyncinvoke.local.execution.logs import TAIL_LIMIT
@@ -37,12 +36,7 @@ class OutputPipe:
         self._loop.add_reader(self._reading, self._read)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Read the rest and close the pipe; what was kept can still be taken."""
         self.close_writing()
         self._read()
