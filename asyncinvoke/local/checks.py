@@ -9,7 +9,6 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NoReturn
 
 from asyncinvoke.local.execution.invocation import Invocation
@@ -26,6 +25,7 @@ LOG_TYPES = ("None", "Tail")
 
 def check_invocation(
     request: ReceivedInvocation,
+    name: FunctionName | None,
     functions: Mapping[str, Versions],
     *,
     now: float,
@@ -37,6 +37,7 @@ def check_invocation(
 
     Args:
         request: The request.
+        name: Its function name in parts; None if it breaks the pattern.
         functions: Every function, by name.
         now: Seconds of the monotonic clock.
         region_name: The endpoint's region.
@@ -46,50 +47,52 @@ def check_invocation(
     Raises:
         Refusal: It is refused.
     """
-    name = check_name(
-        request.function_name,
-        request.qualifier,
-        region_name=region_name,
-        others=enum_violations(request),
-    )
+    violations = enum_violations(request)
+    name = check_name(request.function_name, name, request.qualifier, violations)
+    qualifier = one_qualifier(name, request.qualifier, region_name=region_name)
     check_size(request)
     event, client_context = read_event(request.payload), read_client_context(request)
-    versions, config = find_version(functions, name, region_name=region_name, account_id=account_id)
+    versions, config = find_version(
+        functions, name, qualifier, region_name=region_name, account_id=account_id
+    )
     # An Event waits in the queue until the update is done.
     check_state(versions, config, now=now, waits=request.invocation_type == "Event")
     return invocation_of(
-        request,
-        config,
-        name.qualifier,
-        event=event,
-        client_context=client_context,
-        trace_id=trace_id,
+        request, config, qualifier, event=event, client_context=client_context, trace_id=trace_id
     )
 
 
 def check_name(
-    text: str, qualifier: str | None, *, region_name: str, others: Sequence[str] = ()
+    text: str, name: FunctionName | None, qualifier: str | None, violations: Sequence[str] = ()
 ) -> FunctionName:
-    """Return the function that a request names, with the qualifier that it gives in either place.
+    """Return the function name of a request.
 
     Args:
-        text: The name, ARN or partial ARN.
+        text: The name, ARN or partial ARN, as it was given.
+        name: The same in parts; None if it breaks the pattern.
         qualifier: The `Qualifier` of the query.
-        region_name: The endpoint's region.
-        others: Constraints that the request violates elsewhere, which are said in the same answer.
+        violations: Constraints that the request violates elsewhere, for the same answer.
 
     Raises:
-        Refusal: It breaks a constraint, names another region, or gives two qualifiers.
+        Refusal: It violates a constraint.
     """
-    name = names.parse(text)
-    violations = [*names.violations(text, qualifier), *others]
-    if violations or name is None:
-        raise refusals.violated(violations)
+    found = [*names.violations(text, name, qualifier), *violations]
+    if found or name is None:
+        raise refusals.violated(found)
+    return name
+
+
+def one_qualifier(name: FunctionName, qualifier: str | None, *, region_name: str) -> str | None:
+    """Return the qualifier that a request gives, behind its name or beside it.
+
+    Raises:
+        Refusal: It gives two that differ, or its name is one of another region.
+    """
     if name.region not in (None, region_name):
         raise refusals.wrong_region(str(name.region), region_name)
     if None not in (name.qualifier, qualifier) and name.qualifier != qualifier:
         raise refusals.qualifiers_differ()
-    return replace(name, qualifier=name.qualifier or qualifier)
+    return name.qualifier or qualifier
 
 
 def enum_violations(request: ReceivedInvocation) -> list[str]:
@@ -139,7 +142,12 @@ def read_client_context(request: ReceivedInvocation) -> dict[str, Any] | None:
 
 
 def find_version(
-    functions: Mapping[str, Versions], name: FunctionName, *, region_name: str, account_id: str
+    functions: Mapping[str, Versions],
+    name: FunctionName,
+    qualifier: str | None,
+    *,
+    region_name: str,
+    account_id: str,
 ) -> tuple[Versions, FunctionConfig]:
     """Return the function and the version that a request names.
 
@@ -148,10 +156,10 @@ def find_version(
     """
     account = name.account or account_id
     versions = functions.get(name.name) if account == account_id else None
-    config = None if versions is None else versions.resolve(name.qualifier)
+    config = None if versions is None else versions.resolve(qualifier)
     if versions is None or config is None:
         arn = f"arn:aws:lambda:{region_name}:{account}:function:{name.name}"
-        raise refusals.function_not_found(f"{arn}:{name.qualifier or LATEST}")
+        raise refusals.function_not_found(f"{arn}:{qualifier or LATEST}")
     return versions, config
 
 

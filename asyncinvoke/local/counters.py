@@ -83,7 +83,8 @@ class Counters:
         for live in self._of(name):
             for number, change in changes.items():
                 setattr(live, number, getattr(live, number) + change)
-            live.peak_in_flight = max(live.peak_in_flight, live.in_flight)
+            if live.in_flight > live.peak_in_flight:  # as `max`, at a third of its price
+                live.peak_in_flight = live.in_flight
 
     def throttled(self, name: str, reason: ThrottleReason) -> None:
         """Count a request that was answered with 429."""

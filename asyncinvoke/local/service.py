@@ -34,6 +34,7 @@ from asyncinvoke.local.management.router import Management
 from asyncinvoke.local.numbers import whole_number
 from asyncinvoke.local.protocol import answers, names, refusals
 from asyncinvoke.local.protocol.answers import Answer
+from asyncinvoke.local.protocol.names import FunctionName
 from asyncinvoke.local.protocol.received import ReceivedInvocation
 from asyncinvoke.local.protocol.refusals import Refusal
 
@@ -144,18 +145,21 @@ class Service:
 
     async def invoke(self, request: ReceivedInvocation, sink: Sink | None = None) -> Answer:
         """Answer one Invoke request; a stream is written to `sink` meanwhile."""
-        name = names.bare_name(request.function_name)
-        self._counters.add(name, invocations=1)
+        name = names.parse(request.function_name)
+        self._counters.add(name.name if name else "", invocations=1)
         try:
             return await self._answer(request, name, sink)
         except Refusal as refusal:
             return refusal.answer(request.request_id)
 
-    async def _answer(self, request: ReceivedInvocation, name: str, sink: Sink | None) -> Answer:
+    async def _answer(
+        self, request: ReceivedInvocation, name: FunctionName | None, sink: Sink | None
+    ) -> Answer:
         now = time.monotonic()
-        self._throttle(name, self.admission.admit_caller(now))
+        self._throttle(name.name if name else "", self.admission.admit_caller(now))
         invocation = checks.check_invocation(
             request,
+            name,
             self.registry.functions,
             now=now,
             region_name=self.config.region_name,
@@ -167,7 +171,8 @@ class Service:
         if request.invocation_type == "Event":
             self._enqueue(invocation)
             return answers.accepted(request.request_id, invocation.trace_id)
-        self._throttle(name, self.admission.admit(name, now))
+        function_name = invocation.function_name
+        self._throttle(function_name, self.admission.admit(function_name, now))
         write = None
         if sink is not None:
             sink.begin(invocation.stream_head())

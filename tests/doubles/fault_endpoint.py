@@ -103,14 +103,26 @@ class FaultEndpoint:
         """Take one request and play its step; return whether the connection stays open."""
         method, target = await read_target(buffered)
         self._arrived[target.function_name] += 1
-        succeeds = stream(b"null") if target.streams else Answer()
-        step = next(self._scripts.get(target.function_name, iter(())), succeeds)
-        if is_read(step):
+        step = next(self._scripts.get(target.function_name, iter(())), None)
+        if step is None or is_read(step):
             request = await read_request(buffered, method, target)
             self._requests[target.function_name].append(request)
+            step = step or _success(request)
         wire = _SocketWire(connection, buffered)
         await player.play(step, await player.answer_of(step, str(uuid.uuid4()), run=None), wire)
         return wire.lives
+
+
+def _success(request: ReceivedRequest) -> Step:
+    if request.target.streams:
+        return stream(b"null")
+    match request.headers.get("x-amz-invocation-type"):
+        case "Event":
+            return Answer(status_code=202, payload=b"")
+        case "DryRun":
+            return Answer(status_code=204, payload=b"")
+        case _:
+            return Answer()
 
 
 class _SocketWire:

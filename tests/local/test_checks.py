@@ -7,6 +7,7 @@ from typing import Any
 from asyncinvoke.local import ReceivedInvocation, checks
 from asyncinvoke.local.functions import configuration
 from asyncinvoke.local.functions.versions import Versions
+from asyncinvoke.local.protocol import names
 from asyncinvoke.local.protocol.refusals import Refusal
 from tests.doubles.handlers import echo
 
@@ -15,8 +16,9 @@ def test_the_first_check_that_fails_is_the_answer_in_this_order() -> None:
     def refused(now: float, **changes: Any) -> str:
         request = replace(EVERYTHING_WRONG, **changes)
         arguments = {"region_name": "us-east-1", "account_id": "123456789012", "trace_id": ""}
+        name = names.parse(request.function_name)
         try:
-            checks.check_invocation(request, {"echo": versions}, now=now, **arguments)
+            checks.check_invocation(request, name, {"echo": versions}, now=now, **arguments)
         except Refusal as refusal:
             body = json.loads(refusal.answer("").payload)
             return str(body.get("message", body.get("Message")))

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from asyncinvoke.local import checks
 from asyncinvoke.local.functions import configuration
 from asyncinvoke.local.functions.configuration import FunctionConfig, Handler, Source
 from asyncinvoke.local.functions.deployment import Deployment
@@ -49,9 +50,7 @@ class FunctionsApi:
         text = members.text("FunctionName")
         if text is None:
             raise refusals.violated(names.missing(functionName=text))
-        violations, name = names.violations(text, None), names.bare_name(text)
-        if violations:
-            raise refusals.violated(violations)
+        name = checks.check_name(text, names.parse(text), None).name
         if name in self._registry.functions:
             raise refusals.conflict(f"Function already exist: {name}")
         if members.text("PackageType") not in (None, "Zip"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from asyncinvoke.local import checks
 from asyncinvoke.local.functions.configuration import FunctionConfig
 from asyncinvoke.local.functions.versions import Versions
-from asyncinvoke.local.protocol import refusals
+from asyncinvoke.local.protocol import names, refusals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +63,14 @@ def find_function(
     Raises:
         Refusal: There is no such function, or it cannot be one.
     """
-    name = checks.check_name(text, qualifier, region_name=region_name)
+    name = checks.check_name(text, names.parse(text), qualifier)
+    qualifier = checks.one_qualifier(name, qualifier, region_name=region_name)
     account = name.account or account_id
     versions = functions.get(name.name) if account == account_id else None
     if versions is None:
         arn = f"arn:aws:lambda:{region_name}:{account}:function:{name.name}"
-        raise function_not_found(arn, name.qualifier)
-    return NamedFunction(versions=versions, qualifier=name.qualifier)
+        raise function_not_found(arn, qualifier)
+    return NamedFunction(versions=versions, qualifier=qualifier)
 
 
 def function_not_found(arn: str, qualifier: str | None) -> refusals.Refusal:

@@ -63,13 +63,19 @@ def bare_name(text: str) -> str:
     return "" if name is None else name.name
 
 
-def violations(name: str, qualifier: str | None) -> list[str]:
-    """Return the text of every constraint that a request's name and qualifier violate."""
+def violations(text: str, name: FunctionName | None, qualifier: str | None) -> list[str]:
+    """Return the text of every constraint that a request's name and qualifier violate.
+
+    Args:
+        text: The name, as it was given.
+        name: What `parse` returned for it.
+        qualifier: The qualifier that was given beside it.
+    """
     found = []
-    if _NAME.fullmatch(name) is None:
-        found.append(_violation(name, "functionName", _must_match(NAME_PATTERN)))
-    if len(name) > MAX_NAME_LENGTH:
-        found.append(_violation(name, "functionName", _must_fit(MAX_NAME_LENGTH)))
+    if name is None:
+        found.append(_violation(text, "functionName", _must_match(NAME_PATTERN)))
+    if len(text) > MAX_NAME_LENGTH:
+        found.append(_violation(text, "functionName", _must_fit(MAX_NAME_LENGTH)))
     if qualifier is not None:
         if _QUALIFIER.fullmatch(qualifier) is None:
             found.append(_violation(qualifier, "qualifier", _must_match(QUALIFIER_PATTERN)))
