@@ -1,81 +1,26 @@
-"""Async, retry-aware invocation of AWS Lambda functions."""
+"""Async, retry-aware invocation of AWS Lambda functions.
 
-from asyncinvoke._engine.map import MapRun
-from asyncinvoke._engine.map_statistics import MapStatistics
-from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.stream import ResponseStream
-from asyncinvoke._invoker import Function, Invoker
-from asyncinvoke._limits.events import LimitChanged
-from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit
-from asyncinvoke._limits.reasons import LimitKind
-from asyncinvoke._model.delivery import Delivery
-from asyncinvoke._model.failure import FailureKind, ThrottleReason, ThrottleScope
-from asyncinvoke._model.response import Attempt, Response
-from asyncinvoke._request.request import InvocationType, LogType, Request
-from asyncinvoke._retries.budget import RetryBudget
-from asyncinvoke._retries.policy import Backoff, RetryPolicy
-from asyncinvoke._statistics import InvokerStatistics, ScopeStatistics
-from asyncinvoke.errors import (
-    AsyncInvokeError,
-    ConfigurationError,
-    DeadlineExceededError,
-    FunctionError,
-    GaveUp,
-    InvalidRequestError,
-    InvocationError,
-    NotReadyError,
-    RejectedError,
-    ServiceError,
-    ThrottledError,
-    ToleranceExceededError,
-    TransportError,
-)
+The names are those of `_names`, which is imported when one of them is first used: pytest loads this
+package at each of its starts, for the plugin in `testing`.
+"""
 
-__all__ = [
-    "AdaptiveLimit",
-    "AsyncInvokeError",
-    "Attempt",
-    "Backoff",
-    "ConfigurationError",
-    "DeadlineExceededError",
-    "Delivery",
-    "FailureKind",
-    "FixedLimit",
-    "Function",
-    "FunctionError",
-    "GaveUp",
-    "InvalidRequestError",
-    "InvocationError",
-    "InvocationType",
-    "Invoker",
-    "InvokerStatistics",
-    "LimitChanged",
-    "LimitKind",
-    "LogType",
-    "MapRun",
-    "MapStatistics",
-    "NotReadyError",
-    "Outcome",
-    "RejectedError",
-    "Request",
-    "Response",
-    "ResponseStream",
-    "RetryBudget",
-    "RetryPolicy",
-    "ScopeStatistics",
-    "ServiceError",
-    "ThrottleReason",
-    "ThrottleScope",
-    "ThrottledError",
-    "ToleranceExceededError",
-    "TransportError",
-]
+import importlib
+import typing
 
+if typing.TYPE_CHECKING:
+    from asyncinvoke._names import *  # noqa: F403  # exactly those of its `__all__`
+    from asyncinvoke._names import __all__ as __all__
 
-def __getattr__(name: str) -> str:
-    if name == "__version__":
-        # Reading the metadata costs as much time as all the rest of this import.
-        from importlib.metadata import version
+    __version__: str
+else:
 
-        return version("asyncinvoke")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name):
+        if name == "__version__":
+            # Reading the metadata costs as much time as all the rest.
+            return importlib.import_module("importlib.metadata").version("asyncinvoke")
+        names = importlib.import_module("asyncinvoke._names")
+        # From now on they are found without this function.
+        globals().update({each: getattr(names, each) for each in ("__all__", *names.__all__)})
+        if name not in globals():
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return globals()[name]

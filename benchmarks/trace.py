@@ -15,8 +15,7 @@ import anyio
 
 import asyncinvoke
 from asyncinvoke import Invoker, RetryPolicy
-from asyncinvoke.local import LocalLambda
-from asyncinvoke.testing import Answer
+from asyncinvoke.local import Answer, LocalLambda
 
 PACKAGE = str(Path(asyncinvoke.__file__).parent)
 OTHERS = tuple(f"{PACKAGE}/{room}" for room in ("local", "testing", "cli"))

@@ -11,13 +11,13 @@ PACKAGE = Path(__file__).parent.parent / "asyncinvoke"
 
 # Bottom to top. A room imports from its own floor and from those below.
 FLOORS = [
-    ("_model",),
+    ("_model", "_recent"),
     ("errors",),
     ("_request", "_clock", "_statistics"),
     ("_retries", "_limits", "_transport"),
     ("_engine",),
     ("_invoker",),
-    ("__init__",),
+    ("__init__", "_names", "typing"),
     ("local", "testing", "cli", "__main__"),
 ]
 
@@ -27,6 +27,52 @@ SEES_ONLY = {
     "cli": {"cli", "local", "__init__"},
     "__main__": {"cli"},
 }
+
+# The endpoint's own rooms, in the same way; here a room sees itself and what is strictly below.
+FLOORS_OF_LOCAL = [
+    ("protocol", "http", "counters", "numbers"),
+    ("limits",),
+    ("functions", "faults"),
+    ("execution",),
+    ("events", "checks"),
+    ("management",),
+    ("edge",),
+    ("service", "background", "handle"),
+    ("server",),
+    ("__init__",),
+]
+
+# What decides and does not act: no I/O, no clock, no event loop, nothing at random.
+DECIDES = [
+    "asyncinvoke._engine.history",
+    "asyncinvoke._engine.hopeless",
+    "asyncinvoke._engine.options",
+    "asyncinvoke._limits.ceiling",
+    "asyncinvoke._limits.concurrency",
+    "asyncinvoke._limits.limit",
+    "asyncinvoke._limits.rate",
+    "asyncinvoke._limits.reasons",
+    "asyncinvoke._model",
+    "asyncinvoke._recent",
+    "asyncinvoke._request",
+    "asyncinvoke._retries",
+    "asyncinvoke.local.checks",
+    "asyncinvoke.local.counters",
+    "asyncinvoke.local.faults.player",
+    "asyncinvoke.local.faults.steps",
+    "asyncinvoke.local.http.addresses",
+    "asyncinvoke.local.limits",
+    "asyncinvoke.local.management.describe",
+    "asyncinvoke.local.management.members",
+    "asyncinvoke.local.management.named",
+    "asyncinvoke.local.management.paging",
+    "asyncinvoke.local.management.settings",
+    "asyncinvoke.local.numbers",
+    "asyncinvoke.local.protocol",
+    "asyncinvoke.testing.fake.reader",
+]
+ACTS = {"aiohttp", "anyio", "asyncio", "os", "pathlib", "random", "secrets", "socket", "subprocess"}
+ACTS |= {"tempfile", "time", "uuid"}
 
 # Foreign libraries, each with the rooms that may know it.
 FOREIGN = {
@@ -42,6 +88,7 @@ FOREIGN = {
     "pytest_asyncio": {"testing"},
     "rich": {"cli"},
     "tenacity": {"_retries"},
+    "typing_extensions": {"_model", "_engine", "_invoker"},  # seen by type checkers alone
     "uvloop": {"cli"},
     "yarl": {"_transport"},
 }
@@ -88,6 +135,34 @@ def test_a_module_imports_only_from_its_own_floor_and_below(path: Path) -> None:
         assert floor_of(other) <= floor_of(room), f"{room} must not import {imported}"
         if room in SEES_ONLY:
             assert other in SEES_ONLY[room], f"{room} must not import {imported}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "local").rglob("*.py")), ids=name_of)
+def test_a_room_of_the_endpoint_imports_only_itself_and_what_is_below(path: Path) -> None:
+    floors = {room: number for number, rooms in enumerate(FLOORS_OF_LOCAL) for room in rooms}
+    room = (*name_of(path).split("."), "__init__")[2]
+    for imported in imports_of(path):
+        if imported.startswith("asyncinvoke.local."):
+            other = imported.split(".")[2]
+            below = floors[other] < floors[room]
+            assert other == room or below, f"local's {room} must not import {imported}"
+
+
+def test_the_endpoint_knows_nothing_of_the_client_but_the_throttle_reasons() -> None:
+    for path in sorted((PACKAGE / "local").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("asyncinvoke._"):
+                names = [alias.name for alias in node.names]
+                assert names == ["ThrottleReason"], f"{path.name} imports {names}"
+
+
+@pytest.mark.parametrize("prefix", DECIDES)
+def test_what_decides_does_not_act(prefix: str) -> None:
+    decides = [path for path in modules() if f"{name_of(path)}.".startswith(f"{prefix}.")]
+    assert decides, f"{prefix} is not there"
+    for path in decides:
+        acts = {imported.split(".")[0] for imported in imports_of(path)} & ACTS
+        assert not acts, f"{name_of(path)} must not import {acts}"
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)

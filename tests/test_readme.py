@@ -13,7 +13,7 @@ import pytest
 
 import asyncinvoke
 from asyncinvoke.local import LocalLambda
-from asyncinvoke.testing import FaultEndpoint
+from tests.doubles.fault_endpoint import FaultEndpoint
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -85,7 +85,7 @@ def local(
     from asyncinvoke.cli.handlers import check_handler, check_runtime
     from asyncinvoke.cli.running import run
     from asyncinvoke.local import LocalLambda
-    from asyncinvoke.local.wire.addresses import is_remote
+    from asyncinvoke.local.http.addresses import is_remote
 
     handlers = _named(functions)
     reserves = {name: _whole_number(name, n) for name, n in _pairs("--reserved", reserved).items()}

@@ -1,21 +1,38 @@
 """An embedded Lambda endpoint that runs real handlers: for trying out and for tests.
 
 It speaks Lambda's wire protocol on loopback to any AWS SDK. It imports nothing of the client but
-the throttle reasons, so that the two ends of the wire can disagree in a test.
+the throttle reasons, so that the two ends of the wire can disagree in a test. The steps of faults
+(`Answer`, `Reset`, `throttle`, ...) serve `asyncinvoke.testing.FakeLambda` as well.
 """
 
-from asyncinvoke.local.events.config import EventConfig
+from asyncinvoke.local.counters import FunctionStatistics, LocalStatistics
+from asyncinvoke.local.edge.observing import AnsweredInvocation
 from asyncinvoke.local.execution.context import ClientContext, LambdaContext
-from asyncinvoke.local.faults.fault import InjectedFault
+from asyncinvoke.local.faults.injected import InjectedFault
+from asyncinvoke.local.faults.steps import (
+    Close,
+    Raw,
+    Reset,
+    Stall,
+    Step,
+    Streamed,
+    Truncated,
+    error,
+    function_error,
+    stream,
+    throttle,
+)
+from asyncinvoke.local.functions.event_config import EventConfig
 from asyncinvoke.local.handle import LocalFunction
-from asyncinvoke.local.observing import AnsweredInvocation
+from asyncinvoke.local.protocol.answers import Answer
+from asyncinvoke.local.protocol.received import ReceivedInvocation
 from asyncinvoke.local.server import LocalLambda
-from asyncinvoke.local.statistics import FunctionStatistics, LocalStatistics
-from asyncinvoke.local.wire.received import ReceivedInvocation
 
 __all__ = [
+    "Answer",
     "AnsweredInvocation",
     "ClientContext",
+    "Close",
     "EventConfig",
     "FunctionStatistics",
     "InjectedFault",
@@ -23,5 +40,15 @@ __all__ = [
     "LocalFunction",
     "LocalLambda",
     "LocalStatistics",
+    "Raw",
     "ReceivedInvocation",
+    "Reset",
+    "Stall",
+    "Step",
+    "Streamed",
+    "Truncated",
+    "error",
+    "function_error",
+    "stream",
+    "throttle",
 ]

@@ -1,24 +1,7 @@
 """`LocalFunction`: the handle on a registered function that users hold."""
 
-from typing import Protocol
-
+from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.functions.versions import Versions
-
-
-class Controls(Protocol):
-    """What the service lets users change about a function."""
-
-    def reserved(self, name: str) -> int | None:
-        """Return its reserved concurrency."""
-        ...
-
-    def reserve(self, name: str, limit: int | None) -> None:
-        """Set its reserved concurrency."""
-        ...
-
-    def duplicate_events(self, name: str, count: int) -> None:
-        """Deliver its next Events twice."""
-        ...
 
 
 class LocalFunction:
@@ -27,9 +10,9 @@ class LocalFunction:
     Everything may be changed while the endpoint runs, from any thread.
     """
 
-    def __init__(self, versions: Versions, controls: Controls) -> None:
+    def __init__(self, versions: Versions, registry: FunctionRegistry) -> None:
         self._versions = versions
-        self._controls = controls
+        self._registry = registry
 
     @property
     def name(self) -> str:
@@ -50,14 +33,14 @@ class LocalFunction:
         Raises:
             ValueError: On setting what is not a whole number, or more than the account has left.
         """
-        return self._controls.reserved(self.name)
+        return self._registry.reserved(self.name)
 
     @reserved_concurrency.setter
     def reserved_concurrency(self, limit: int | None) -> None:
-        self._controls.reserve(self.name, limit)
+        self._registry.reserve(self.name, limit)
 
     def publish_version(self) -> str:
-        """Publish `$LATEST` as a version with environments of its own; give its number, from "1".
+        """Publish `$LATEST` as a version with environments of its own; return its number, from "1".
 
         It shares the handler's code with `$LATEST`. Each call gives a new number, where AWS gives
         the last one again if nothing was changed.
@@ -69,10 +52,10 @@ class LocalFunction:
 
         Args:
             name: 1 to 128 letters, digits, hyphens or underscores, not digits only.
-            version: What `publish_version` gave, or `$LATEST`.
+            version: What `publish_version` returned, or `$LATEST`.
 
         Raises:
-            ValueError: If the name breaks that rule, or there is no such version.
+            ValueError: The name breaks that rule, or there is no such version.
         """
         self._versions.set_alias(name, version)
 
@@ -80,9 +63,9 @@ class LocalFunction:
         """Deliver each of the next `count` Events twice, with one request id, as AWS at times does.
 
         Raises:
-            ValueError: If `count` is not a whole number, 0 or more.
+            ValueError: `count` is not a whole number, 0 or more.
         """
-        self._controls.duplicate_events(self.name, count)
+        self._registry.duplicate_events(self.name, count)
 
     def __repr__(self) -> str:
         return f"<LocalFunction {self.name!r} reserved_concurrency={self.reserved_concurrency}>"

@@ -4,29 +4,29 @@ import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 import anyio
 
-from asyncinvoke.local.events.config import EventConfig
-from asyncinvoke.local.faults.fault import InjectedFault
+from asyncinvoke.local.background import Background, choose_background
+from asyncinvoke.local.counters import LocalStatistics
+from asyncinvoke.local.edge.observing import AnsweredInvocation
+from asyncinvoke.local.faults.injected import FaultOptions, InjectedFault
 from asyncinvoke.local.faults.steps import Step
 from asyncinvoke.local.functions import configuration
 from asyncinvoke.local.functions.configuration import Handler
+from asyncinvoke.local.functions.event_config import EventConfig
 from asyncinvoke.local.handle import LocalFunction
-from asyncinvoke.local.limits.admission import whole_number
-from asyncinvoke.local.loops import Home, current_home
-from asyncinvoke.local.observing import AnsweredInvocation
+from asyncinvoke.local.http import addresses
+from asyncinvoke.local.numbers import whole_number
+from asyncinvoke.local.protocol.received import ReceivedInvocation
 from asyncinvoke.local.service import Service, ServiceConfig
-from asyncinvoke.local.statistics import LocalStatistics
-from asyncinvoke.local.wire import addresses
-from asyncinvoke.local.wire.received import ReceivedInvocation
 
 
 class LocalLambda:
-    """An embedded Lambda endpoint that runs real handlers, on loopback unless told otherwise twice.
+    """An embedded Lambda endpoint that runs real handlers.
 
-    It speaks the service's wire protocol to any AWS SDK; point the SDK's endpoint URL at `url`.
+    It listens on loopback; any other address needs both `host` and `allow_remote=True`. It speaks the service's wire protocol to any AWS SDK; point the SDK's endpoint URL at `url`.
     It checks no signature. Enter it once, on asyncio or trio; it serves on asyncio's loop, on trio
     from a thread. On leaving the block it stops accepting, cancels what runs, drops queued Events
     and ends its worker processes.
@@ -79,30 +79,15 @@ class LocalLambda:
         keep_requests: int = 0,
         on_invocation: Callable[[AnsweredInvocation], None] | None = None,
     ) -> None:
-        if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65_535:
-            raise ValueError(f"port={port!r} must be a whole number from 0 to 65535")
-        if not (len(account_id) == 12 and account_id.isascii() and account_id.isdigit()):
-            raise ValueError(f"account_id={account_id!r} must be twelve digits")
-        if not region_name:
-            raise ValueError("region_name must not be empty")
-        if not 0 < event_time_scale <= 1:
-            raise ValueError(f"event_time_scale={event_time_scale!r} must be above 0 and at most 1")
-        if idle_timeout is not None and not idle_timeout > 0:
-            raise ValueError(f"idle_timeout={idle_timeout!r} must be above 0 seconds, or None")
-        if not settling_time >= 0:
-            raise ValueError(f"settling_time={settling_time!r} must be 0 seconds or more")
-        self._keeps_requests = whole_number("keep_requests", keep_requests) > 0
-        self._port = port
+        self._port = whole_number("port", port, most=65_535)
         self._host = addresses.check_host(host, allow_remote=allow_remote)
-        self._region_name = region_name
-        self._account_id = account_id
         self._service = Service(
             ServiceConfig(
                 region_name=region_name,
                 account_id=account_id,
                 event_time_scale=event_time_scale,
                 idle_timeout=idle_timeout,
-                reloads=reload,
+                reload=reload,
                 settling_time=settling_time,
                 keep_requests=keep_requests,
                 on_invocation=on_invocation,
@@ -112,7 +97,7 @@ class LocalLambda:
         self.limit_request_rate = limit_request_rate
         self.caller_rate = caller_rate
         self.scaling_rate = scaling_rate
-        self._home: Home | None = None
+        self._background: Background | None = None
         self._entered = False
 
     @property
@@ -125,7 +110,7 @@ class LocalLambda:
     @property
     def region_name(self) -> str:
         """The region it says it is in."""
-        return self._region_name
+        return self._service.config.region_name
 
     @property
     def account_concurrency(self) -> int:
@@ -206,8 +191,8 @@ class LocalLambda:
             directory: Where worker processes import the module from; default is the current one.
 
         Raises:
-            ValueError: If a value is out of range, the name is taken, or there is no such file.
-            ModuleNotFoundError: If the handler needs AWS's runtime and that is not installed.
+            ValueError: A value is out of range, the name is taken, or there is no such file.
+            ModuleNotFoundError: The handler needs AWS's runtime and that is not installed.
         """
         config = configuration.check(
             name=name,
@@ -217,51 +202,36 @@ class LocalLambda:
             environment=environment,
             events=events,
             directory=directory,
-            region_name=self._region_name,
-            account_id=self._account_id,
+            region_name=self._service.config.region_name,
+            account_id=self._service.config.account_id,
         )
         versions = self._service.registry.register(config, reserved_concurrency)
         return LocalFunction(versions, self._service.registry)
 
-    def fault(
-        self,
-        step: Step,
-        *,
-        function_name: str | None = None,
-        count: int | None = None,
-        probability: float = 1.0,
-        seed: int = 0,
-        after_run: bool = False,
-    ) -> InjectedFault:
+    def fault(self, step: Step, **options: Unpack[FaultOptions]) -> InjectedFault:
         """Let requests meet a fault, before the block is entered or inside it, from any thread.
 
         A request meets one fault at most: the first that applies, in the order in which they were
         set. It counts as an invocation, and in `statistics().faults`.
 
         Args:
-            step: What happens in place of the service's answer: one of the steps of
-                `asyncinvoke.testing`, such as `throttle()` or `Reset()`.
-            function_name: The function whose requests meet it, by its bare name, whatever their
-                qualifier; it need not be known. None for all.
-            count: How many requests meet it at most; None for all until it is removed.
-            probability: With which probability a request meets it.
-            seed: Of its random numbers, 0 or more: the same seed chooses the same requests, in the order in
-                which they arrive.
-            after_run: Whether the request is served first, and the function runs, before its answer
-                is lost to the step. `Truncated` then cuts the real answer. Of use with steps that
-                break the connection and with answers from status 400.
+            step: What happens in place of the service's answer, such as `throttle()` or `Reset()`.
+            **options: Which requests meet it: all, without any.
+
+                - `function_name`: those for one function, by its bare name, whatever their
+                  qualifier; it need not be known.
+                - `count`: so many at most; without it all until the fault is removed.
+                - `probability` (1.0): a part of them, by chance.
+                - `seed` (0): of its random numbers, 0 or more: the same seed chooses the same
+                  requests, in the order in which they arrive.
+                - `after_run` (False): whether the request is served first, and the function runs,
+                  before its answer is lost to the step. `Truncated` then cuts the real answer. Of
+                  use with steps that break the connection and with answers from status 400.
 
         Raises:
             ValueError: A value is out of range, or `after_run` is of no use with the step.
         """
-        return self._service.faults.add(
-            step,
-            function_name=function_name,
-            count=count,
-            probability=probability,
-            seed=seed,
-            after_run=after_run,
-        )
+        return self._service.faults.add(step, **options)
 
     @property
     def requests(self) -> tuple[ReceivedInvocation, ...]:
@@ -270,9 +240,9 @@ class LocalLambda:
         Raises:
             RuntimeError: None are kept, because `keep_requests` is 0.
         """
-        if not self._keeps_requests:
+        if not self._service.config.keep_requests:
             raise RuntimeError("no requests are kept: use LocalLambda(keep_requests=1000)")
-        return self._service.received.latest
+        return tuple(self._service.received.copy())  # what copies it whole, whatever arrives
 
     def statistics(self) -> LocalStatistics:
         """Return a frozen snapshot of what has arrived and run so far; also after the block."""
@@ -282,17 +252,17 @@ class LocalLambda:
         """Start to listen.
 
         Raises:
-            OSError: If the port is in use.
-            RuntimeError: If it was entered before.
+            OSError: The port is in use.
+            RuntimeError: It was entered before.
         """
         if self._entered:
             raise RuntimeError("a LocalLambda can be entered once; make a new one")
-        home = current_home()
-        self._port = await home.start(
+        background = choose_background()
+        self._port = await background.start(
             functools.partial(self._service.serve, self._port, self._host)
         )
         self._entered = True
-        self._home = home
+        self._background = background
         return self
 
     async def __aexit__(
@@ -302,13 +272,13 @@ class LocalLambda:
         traceback: TracebackType | None,
     ) -> None:
         """End everything that the endpoint started, and wait for it."""
-        home = self._home
-        if home is not None:
+        background = self._background
+        if background is not None:
             with anyio.CancelScope(shield=True):
                 self._service.stop()
-                self._home = None
-                await home.join()
+                self._background = None
+                await background.join()
 
     def __repr__(self) -> str:
-        state = self.url if self._home else "closed" if self._entered else "not started"
+        state = self.url if self._background else "closed" if self._entered else "not started"
         return f"<LocalLambda {state} account_concurrency={self.account_concurrency}>"

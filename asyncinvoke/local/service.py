@@ -1,12 +1,14 @@
 """The service: checks, admits, runs and answers every Invoke request; hands Events to the queue.
 
-Lives on one asyncio loop. `server.LocalLambda` starts and stops it; `http_edge` feeds it. What
-users call (`register`, the limits, `statistics`, `stop`) they may call from any thread.
+Lives on one asyncio loop. `server.LocalLambda` starts and stops it; `edge` feeds it. What users
+call (`register`, the limits, `statistics`, `stop`) they may call from any thread.
 """
 
 import asyncio
 import logging
+import secrets
 import time
+from collections import deque
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 
@@ -14,32 +16,38 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from asyncinvoke._model.failure import ThrottleReason
+from asyncinvoke.local import checks
+from asyncinvoke.local.counters import Counters, LocalStatistics
+from asyncinvoke.local.edge.faulty_edge import FaultyEdge
+from asyncinvoke.local.edge.http_edge import HttpEdge, Sink
+from asyncinvoke.local.edge.observing import Listener, Observed
 from asyncinvoke.local.events.queue import EventQueue
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.runners import Runners
 from asyncinvoke.local.execution.threads import Threads
 from asyncinvoke.local.execution.yielding import Write
-from asyncinvoke.local.faults.edge import FaultyEdge
-from asyncinvoke.local.faults.fault import Faults
+from asyncinvoke.local.faults.injected import Faults
 from asyncinvoke.local.functions.registry import FunctionRegistry
+from asyncinvoke.local.http.listener import listen, open_socket
 from asyncinvoke.local.limits.admission import Admission
 from asyncinvoke.local.management.router import Management
-from asyncinvoke.local.observing import Listener, Observed
-from asyncinvoke.local.statistics import LocalStatistics
-from asyncinvoke.local.tally import Tally
-from asyncinvoke.local.wire import answers, names, requests
-from asyncinvoke.local.wire.answers import Answer
-from asyncinvoke.local.wire.http_edge import HttpEdge, Output
-from asyncinvoke.local.wire.listener import listen, open_socket
-from asyncinvoke.local.wire.received import ReceivedInvocations
-from asyncinvoke.local.wire.requests import Request
+from asyncinvoke.local.numbers import whole_number
+from asyncinvoke.local.protocol import answers, names, refusals
+from asyncinvoke.local.protocol.answers import Answer
+from asyncinvoke.local.protocol.names import FunctionName
+from asyncinvoke.local.protocol.received import ReceivedInvocation
+from asyncinvoke.local.protocol.refusals import Refusal
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceConfig:
-    """What stays the same while the service runs."""
+    """What stays the same while the service runs.
+
+    Raises:
+        ValueError: A value is out of range.
+    """
 
     region_name: str
     """The region it says it is in."""
@@ -51,70 +59,66 @@ class ServiceConfig:
     """What one second of the Event queue takes here, in seconds."""
     idle_timeout: float | None
     """Seconds after which an idle worker process is ended; None for never."""
-    reloads: bool
+    reload: bool
     """Whether a change of a handler's file makes new worker processes."""
     keep_requests: int
     """How many of the latest Invoke requests are kept."""
     on_invocation: Listener | None
     """Who is told about each answer."""
 
+    def __post_init__(self) -> None:
+        """Check every value."""
+        account_id = self.account_id
+        if not (len(account_id) == 12 and account_id.isascii() and account_id.isdigit()):
+            raise ValueError(f"account_id={account_id!r} must be twelve digits")
+        if not self.region_name:
+            raise ValueError("region_name must not be empty")
+        scale = self.event_time_scale
+        if not 0 < scale <= 1:
+            raise ValueError(f"event_time_scale={scale!r} must be above 0 and at most 1")
+        if self.idle_timeout is not None and not self.idle_timeout > 0:
+            raise ValueError(f"idle_timeout={self.idle_timeout!r} must be above 0 seconds, or None")
+        if not self.settling_time >= 0:
+            raise ValueError(f"settling_time={self.settling_time!r} must be 0 seconds or more")
+        whole_number("keep_requests", self.keep_requests)
+
 
 class Service:
     """The endpoint without its HTTP."""
 
     def __init__(self, config: ServiceConfig, *, account_concurrency: int) -> None:
+        self.config = config
         self.admission = Admission(account_concurrency)
         self.faults = Faults()
-        self.received = ReceivedInvocations(config.keep_requests)
-        self._tally = Tally()
-        self.registry = FunctionRegistry(self.admission, on_new=self._tally.know)
-        self._config = config
+        self.received: deque[ReceivedInvocation] = deque(maxlen=config.keep_requests)
+        """The latest Invoke requests, oldest first."""
+        self._counters = Counters()
+        self.registry = FunctionRegistry(self.admission, on_new=self._counters.register)
         self._runners: Runners
         self._context: Context
         self._stop: anyio.Event
         self._tasks: TaskGroup
         self._events: EventQueue
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._threads: Threads
 
     async def serve(self, port: int, host: str, *, task_status: TaskStatus[int]) -> None:
         """Listen and serve until `stop`; report the port once it is open."""
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()
         self._stop = anyio.Event()
-        listener = self._config.on_invocation
         management = Management(
             self.registry,
-            region_name=self._config.region_name,
-            account_id=self._config.account_id,
-            settling_time=self._config.settling_time,
-        )
-        edge = FaultyEdge(
-            HttpEdge(Observed(self, listener) if listener else self, management, self.received),
-            self,
-            self.faults,
-            listener,
+            region_name=self.config.region_name,
+            account_id=self.config.account_id,
+            settling_time=self.config.settling_time,
         )
         with open_socket(port, host) as sock:
-            self._threads = Threads()
+            threads = Threads()
             try:
                 async with anyio.create_task_group() as self._tasks:
-                    self.registry.running = self._runners = Runners(
-                        idle_timeout=self._config.idle_timeout,
-                        reloads=self._config.reloads,
-                        tasks=self._tasks,
-                        threads=self._threads,
-                        on_cold_start=self._cold_start,
-                    )
-                    self._events = EventQueue(
-                        admission=self.admission,
-                        execute=self._execute,
-                        tasks=self._tasks,
-                        counters=self._tally.of,
-                        time_scale=self._config.event_time_scale,
-                    )
+                    self._set_up(threads)
                     try:
-                        async with listen(edge, sock) as open_port:
+                        async with listen(self._edge(management), sock) as open_port:
                             task_status.started(open_port)
                             await self._stop.wait()
                     finally:
@@ -122,7 +126,7 @@ class Service:
                     self._tasks.cancel_scope.cancel()
             finally:
                 self._loop = self.registry.running = None
-                self._threads.close()
+                threads.close()
                 management.close()
 
     def stop(self) -> None:
@@ -132,97 +136,105 @@ class Service:
             self._loop.call_soon_threadsafe(self._stop.set, context=self._context)
 
     def statistics(self) -> LocalStatistics:
-        """Freeze the numbers."""
-        return self._tally.statistics()
+        """Return a frozen snapshot of the numbers."""
+        return self._counters.statistics()
 
     def count_fault(self, function_name: str, *, arrived: bool) -> None:
         """Count a request that met a fault."""
-        parsed = names.parse(function_name)
-        for counters in self._tally.of(parsed.name if parsed else ""):
-            counters.faults += 1
-            counters.invocations += arrived
+        self._counters.add(names.bare_name(function_name), faults=1, invocations=int(arrived))
 
-    async def invoke(
-        self, request: Request, request_id: str, output: Output | None = None
+    async def invoke(self, request: ReceivedInvocation, sink: Sink | None = None) -> Answer:
+        """Answer one Invoke request; a stream is written to `sink` meanwhile."""
+        name = names.parse(request.function_name)
+        self._counters.add(name.name if name else "", invocations=1)
+        try:
+            return await self._answer(request, name, sink)
+        except Refusal as refusal:
+            return refusal.answer(request.request_id)
+
+    async def _answer(
+        self, request: ReceivedInvocation, name: FunctionName | None, sink: Sink | None
     ) -> Answer:
-        """Answer one Invoke request; a stream is written to `output` meanwhile."""
-        parsed = names.parse(request.function_name)
-        name = parsed.name if parsed else ""
-        for counters in self._tally.of(name):
-            counters.invocations += 1
         now = time.monotonic()
-        reason = self.admission.admit_caller(now)
-        if reason is not None:
-            return self._throttled(request_id, name, reason)
-        checked = requests.check(
+        self._throttle(name.name if name else "", self.admission.admit_caller(now))
+        invocation = checks.check_invocation(
             request,
-            parsed,
-            self.registry.functions.get(name),
-            request_id=request_id,
+            name,
+            self.registry.functions,
             now=now,
-            region_name=self._config.region_name,
-            account_id=self._config.account_id,
+            region_name=self.config.region_name,
+            account_id=self.config.account_id,
+            trace_id=request.trace_id or _new_trace_id(),
         )
-        if isinstance(checked, Answer):
-            return checked
         if request.invocation_type == "DryRun":
-            return answers.dry_run(request_id, checked.trace_id)
+            return answers.dry_run(request.request_id, invocation.trace_id)
         if request.invocation_type == "Event":
-            self._enqueue(checked)
-            return answers.accepted(request_id, checked.trace_id)
-        reason = self.admission.admit(name, now)
-        if reason is not None:
-            return self._throttled(request_id, name, reason)
+            self._enqueue(invocation)
+            return answers.accepted(request.request_id, invocation.trace_id)
+        function_name = invocation.function_name
+        self._throttle(function_name, self.admission.admit(function_name, now))
         write = None
-        if output is not None:
-            head = answers.streaming(request_id, checked.trace_id, version=checked.version)
-            output.begin(head)
-            write = output.write
-        result = await self._execute(checked, write)
+        if sink is not None:
+            sink.begin(invocation.stream_head())
+            write = sink.write
+        result = await self._execute(invocation, write)
         if result is None:
-            return answers.internal_error(request_id)
-        return answers.succeeded(
-            request_id,
-            checked.trace_id,
-            result.payload,
-            version=checked.version,
-            function_error=result.function_error,
-            log=result.log,
-            content_type=result.content_type,
+            raise refusals.internal_error()
+        return result.answer(invocation)
+
+    def _set_up(self, threads: Threads) -> None:
+        self.registry.running = self._runners = Runners(
+            idle_timeout=self.config.idle_timeout,
+            reload=self.config.reload,
+            tasks=self._tasks,
+            threads=threads,
+            on_cold_start=lambda name: self._counters.add(name, cold_starts=1),
+        )
+        self._events = EventQueue(
+            admission=self.admission,
+            execute=self._execute,
+            tasks=self._tasks,
+            counters=self._counters,
+            time_scale=self.config.event_time_scale,
         )
 
-    def _throttled(self, request_id: str, name: str, reason: ThrottleReason) -> Answer:
-        for counters in self._tally.of(name):
-            counters.throttled(reason)
-        return answers.throttled(request_id, reason)
+    def _edge(self, management: Management) -> FaultyEdge:
+        listener = self.config.on_invocation
+        service = Observed(self, listener) if listener else self
+        edge = HttpEdge(service, management, self.received.append)
+        return FaultyEdge(edge, self, self.faults, listener)
+
+    def _throttle(self, name: str, reason: ThrottleReason | None) -> None:
+        """Refuse a request if there is a reason to."""
+        if reason is not None:
+            self._counters.throttled(name, reason)
+            raise refusals.throttled(reason)
 
     def _enqueue(self, invocation: Invocation) -> None:
         name = invocation.function_name
         versions = self.registry.functions[name]
         delay = versions.updates_until(invocation.version) - time.monotonic()
-        for _ in range(self.registry.deliveries(name)):
+        for _ in range(self.registry.take_deliveries(name)):
             self._events.put(invocation, versions.latest.events, delay=max(delay, 0.0))
 
     async def _execute(self, invocation: Invocation, write: Write | None = None) -> Result | None:
         """Run an admitted invocation and give back its permit; None if it could not be run."""
         name = invocation.function_name
-        for counters in self._tally.of(name):
-            counters.started()
+        self._counters.add(name, executions=1, in_flight=1)
         try:
             runner = self._runners.get(self.registry.functions[name], invocation.version)
             result = await runner.run(invocation, write)
-        except Exception as error:  # noqa: BLE001 - what one call meets must not end the endpoint
+        except Exception as error:  # noqa: BLE001  # what one call meets must not end the endpoint
             _logger.warning("function %s could not be run: %s", name, error)
             return None
         else:
-            for counters in self._tally.of(name):
-                counters.function_errors += result.function_error is not None
+            if result.function_error is not None:
+                self._counters.add(name, function_errors=1)
             return result
         finally:
-            for counters in self._tally.of(name):
-                counters.in_flight -= 1
+            self._counters.add(name, in_flight=-1)
             self.admission.release(name)
 
-    def _cold_start(self, name: str) -> None:
-        for counters in self._tally.of(name):
-            counters.cold_starts += 1
+
+def _new_trace_id() -> str:
+    return f"root=1-{int(time.time()):08x}-{secrets.token_hex(12)};sampled=0"

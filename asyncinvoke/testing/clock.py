@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 
 SHORT = 0.05
-"""Sleeps of up to so many seconds are real. A limiter that waits for what is in flight sleeps so,
+"""Sleeps of up to this many seconds are real. A limiter that waits for what is in flight sleeps so,
 and if that took no time, the clock would run away from the answers."""
 
 

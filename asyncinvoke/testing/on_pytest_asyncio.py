@@ -1,19 +1,23 @@
-"""The fixtures that pytest-asyncio runs: one for each loop that a test of it can run in."""
+"""The fixtures that pytest-asyncio runs: one for each loop that a test of it can run in.
+
+Imported at pytest's start where pytest-asyncio is in use, so it imports nothing else of this package.
+"""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest_asyncio
 
-from asyncinvoke._invoker import Invoker
+if TYPE_CHECKING:
+    from asyncinvoke._invoker import Invoker
 
 
 def _opened_in(loop_scope: Literal["function", "class", "module", "package", "session"]) -> Any:
     @pytest_asyncio.fixture(name=f"_asyncinvoke_on_{loop_scope}_loop", loop_scope=loop_scope)
     async def opened(
-        _asyncinvoke_opening: Callable[[], AbstractAsyncContextManager[Invoker]],
-    ) -> AsyncIterator[Invoker]:
+        _asyncinvoke_opening: "Callable[[], AbstractAsyncContextManager[Invoker]]",
+    ) -> "AsyncIterator[Invoker]":
         async with _asyncinvoke_opening() as invoker:
             yield invoker
 

@@ -1,8 +1,10 @@
 """The pytest plugin: fixtures that are there once asyncinvoke is installed, and cost nothing unused.
 
-pytest imports this module at each of its starts, so it imports nothing else at its own.
+pytest imports this module at each of its starts, so it imports nothing else then. The packages
+above it import their names when they are first used, for the same reason.
 """
 
+import importlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,9 +28,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.getini("asyncio_default_test_loop_scope")
     except ValueError:  # one before 0.26, which could not run them
         return
-    from asyncinvoke.testing import on_pytest_asyncio
-
-    config.pluginmanager.register(on_pytest_asyncio, _ON_PYTEST_ASYNCIO)
+    # `from asyncinvoke.testing import ...` would look for a name of the package first.
+    fixtures = importlib.import_module("asyncinvoke.testing.on_pytest_asyncio")
+    config.pluginmanager.register(fixtures, _ON_PYTEST_ASYNCIO)
 
 
 @pytest.fixture

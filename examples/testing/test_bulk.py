@@ -10,8 +10,8 @@ import bulk
 import pytest
 
 from asyncinvoke import Invoker
-from asyncinvoke.local import LocalLambda
-from asyncinvoke.testing import FakeLambda, InstantClock, Reset, throttle
+from asyncinvoke.local import LocalLambda, Reset, throttle
+from asyncinvoke.testing import FakeLambda, InstantClock
 
 PHOTOS = [{"key": f"{number}.jpg", "width": number} for number in range(50)]
 

@@ -7,8 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 from service import app
 
-from asyncinvoke.local import LocalLambda
-from asyncinvoke.testing import NoWaits, Reset, function_error, throttle
+from asyncinvoke.local import LocalLambda, Reset, function_error, throttle
+from asyncinvoke.testing import NoWaits
 
 
 def price(event: dict[str, int], context: Any) -> dict[str, int]:

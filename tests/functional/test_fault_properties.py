@@ -14,11 +14,9 @@ from hypothesis import strategies as st
 from tenacity import stop_after_attempt, stop_never, wait_random_exponential
 
 from asyncinvoke import Backoff, FixedLimit, InvocationError, Invoker, Response, RetryPolicy
-from asyncinvoke.testing import (
+from asyncinvoke.local import (
     Answer,
     Close,
-    FaultEndpoint,
-    InstantClock,
     Raw,
     Reset,
     Step,
@@ -27,6 +25,8 @@ from asyncinvoke.testing import (
     function_error,
     throttle,
 )
+from asyncinvoke.testing import InstantClock
+from tests.doubles.fault_endpoint import FaultEndpoint
 
 Transport: TypeAlias = Literal["direct", "client"]
 SESSION = AioSession()

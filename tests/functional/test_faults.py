@@ -26,11 +26,9 @@ from asyncinvoke import (
     ThrottleReason,
     TransportError,
 )
-from asyncinvoke.testing import (
+from asyncinvoke.local import (
     Answer,
     Close,
-    FaultEndpoint,
-    InstantClock,
     Raw,
     Reset,
     Stall,
@@ -40,6 +38,8 @@ from asyncinvoke.testing import (
     function_error,
     throttle,
 )
+from asyncinvoke.testing import InstantClock
+from tests.doubles.fault_endpoint import FaultEndpoint
 
 SESSION = AioSession()
 ATTEMPTS = 3  # of RetryPolicy.standard(), for each kind of failure

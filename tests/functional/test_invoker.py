@@ -31,8 +31,8 @@ from asyncinvoke import (
     ThrottleReason,
     ThrottleScope,
 )
-from asyncinvoke.local import LocalLambda
-from asyncinvoke.testing import Answer, FaultEndpoint, Stall
+from asyncinvoke.local import Answer, LocalLambda, Stall
+from tests.doubles.fault_endpoint import FaultEndpoint
 
 SESSION = AioSession()  # keeps the service model, which is slow to read
 SOON = RetryPolicy(throttled=Backoff(wait=wait_random(0.01, 0.05), stop=stop_never))

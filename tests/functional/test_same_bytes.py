@@ -24,7 +24,7 @@ from asyncinvoke._request.target import Target
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.direct import DirectTransport
 from asyncinvoke._transport.template import Template
-from asyncinvoke.testing import FaultEndpoint
+from tests.doubles.fault_endpoint import FaultEndpoint
 
 SESSION = AioSession()
 PER_CALL = "amz-sdk-invocation-id"

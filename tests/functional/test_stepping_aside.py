@@ -13,7 +13,7 @@ from asyncinvoke._transport.choose import choose_transport
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.direct import DirectTransport
 from asyncinvoke._transport.senders import AiohttpSender, SessionSender
-from asyncinvoke.testing import FaultEndpoint
+from tests.doubles.fault_endpoint import FaultEndpoint
 
 from .test_same_bytes import httpx_on_trio
 

@@ -30,19 +30,10 @@ from asyncinvoke import (
     ThrottledError,
     TransportError,
 )
-from asyncinvoke.local.wire import event_stream
-from asyncinvoke.testing import (
-    Answer,
-    Close,
-    FaultEndpoint,
-    InstantClock,
-    Reset,
-    Stall,
-    Streamed,
-    error,
-    stream,
-    throttle,
-)
+from asyncinvoke.local import Answer, Close, Reset, Stall, Streamed, error, stream, throttle
+from asyncinvoke.local.protocol import event_stream
+from asyncinvoke.testing import InstantClock
+from tests.doubles.fault_endpoint import FaultEndpoint
 
 pytestmark = pytest.mark.anyio
 

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import anyio
 import pytest
 from anyio import to_thread
 
+from asyncinvoke import Invoker
 from asyncinvoke.local import LocalLambda
+from asyncinvoke.testing import InstantClock
+from tests.doubles.handlers import Gate, echo
+from tests.doubles.sessions import SESSION
 
 HANDLERS = """
 import logging
@@ -106,8 +109,27 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def local() -> AsyncIterator[LocalLambda]:
-    async with LocalLambda() as local_lambda:
+    async with LocalLambda(keep_requests=1000) as local_lambda:
         yield local_lambda
+
+
+@pytest.fixture
+def functions(local: LocalLambda) -> None:
+    """Have functions that answer what they are given, and one that streams."""
+    local.function("echo", echo)
+    local.function("other", echo)
+    local.function("words", words)
+
+
+async def words(event: Any, context: Any) -> AsyncIterator[bytes]:
+    for word in (b"one ", b"two"):
+        yield word
+
+
+@pytest.fixture
+async def invoker(local: LocalLambda) -> AsyncIterator[Invoker]:
+    async with Invoker(session=SESSION, endpoint_url=local.url, clock=InstantClock()) as invoker:
+        yield invoker
 
 
 @pytest.fixture
@@ -142,34 +164,6 @@ def invoke(local: LocalLambda, request_to: Any) -> Callable[..., Awaitable[Reply
         return reply
 
     return invoke
-
-
-@pytest.fixture
-def until() -> Callable[[Callable[[], bool]], Awaitable[None]]:
-    """Wait for a condition."""
-
-    async def until(condition: Callable[[], bool]) -> None:
-        with anyio.fail_after(20):
-            while not condition():
-                await anyio.sleep(0.005)
-
-    return until
-
-
-class Gate:
-    """An async handler that waits to be let go."""
-
-    def __init__(self) -> None:
-        self._open = anyio.Event()
-        self.events: list[Any] = []
-
-    async def __call__(self, event: Any, context: Any) -> Any:
-        self.events.append(event)
-        await self._open.wait()
-        return event
-
-    def open(self) -> None:
-        self._open.set()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """`docs/endpoint.md`: every example runs, and it names what was never recorded."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -44,7 +45,11 @@ def run(code: str, folder: Path) -> str:
     done = subprocess.run(
         [sys.executable, "example.py"],
         cwd=folder,
-        env={"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"},
+        env={
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "PYTHONPATH": os.pathsep.join(sys.path),  # the package that these tests test
+        },
         capture_output=True,
         text=True,
     )
@@ -67,7 +72,7 @@ def choices() -> list[str]:
     """Return the names of all choices: those under the comment, in whatever module."""
     names = []
     for path in sorted(HOME.rglob("*.py")):
-        for block in path.read_text().split("# Never recorded from AWS")[1:]:
+        for block in path.read_text().split("# GUESS: ")[1:]:
             chosen = re.findall(r"^([A-Z_]+) = ", block.partition("\n\n")[0], re.MULTILINE)
             assert chosen, f"{path.name} names no choice"
             names += chosen

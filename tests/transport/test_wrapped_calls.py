@@ -25,7 +25,8 @@ from botocore.credentials import Credentials
 
 from asyncinvoke import Invoker
 from asyncinvoke._transport import direct, template
-from asyncinvoke.testing import FaultEndpoint, ReceivedRequest
+from tests.doubles.fault_endpoint import FaultEndpoint
+from tests.doubles.http1 import ReceivedRequest
 
 pytestmark = pytest.mark.anyio
 

@@ -30,7 +30,8 @@ from asyncinvoke._request.target import Target
 from asyncinvoke._retries.retry_after import parse_retry_after
 from asyncinvoke._transport.http_sessions import keepalive_socket
 from asyncinvoke._transport.session import _merge
-from asyncinvoke.testing import Answer, FaultEndpoint
+from asyncinvoke.local import Answer
+from tests.doubles.fault_endpoint import FaultEndpoint
 
 from .doubles import FAILED, OK, THROTTLED, Machine, StuckClock, call, engine, every, item_work
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import botocore.session
 import pytest
-from aiobotocore.session import AioSession
 
 from asyncinvoke import (
     FailureKind,
@@ -24,8 +23,11 @@ from asyncinvoke import (
     ThrottledError,
 )
 from asyncinvoke._retries.classify import CODES
-from asyncinvoke.local.wire import event_stream
-from asyncinvoke.testing import Answer, FaultEndpoint, InstantClock, Streamed
+from asyncinvoke.local import Answer, Streamed
+from asyncinvoke.local.protocol import event_stream
+from asyncinvoke.testing import InstantClock
+from tests.doubles.fault_endpoint import FaultEndpoint
+from tests.doubles.sessions import SESSION
 
 from .recorded import SUCCESSES
 from .recorded_functions import FUNCTIONS
@@ -35,7 +37,6 @@ from .vector import REQUEST_ID, Meaning, Vector, filled
 
 pytestmark = pytest.mark.anyio
 
-SESSION = AioSession()
 ATTEMPTS = 3  # of RetryPolicy.standard(), for each kind of failure
 FAILURES = [*REFUSALS, *FUNCTIONS]
 

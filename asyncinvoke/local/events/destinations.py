@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from asyncinvoke.local.events.config import Destination
 from asyncinvoke.local.execution import logs
 from asyncinvoke.local.execution.invocation import Invocation, Result
-from asyncinvoke.local.wire.names import LATEST
+from asyncinvoke.local.functions.event_config import Destination
+from asyncinvoke.local.protocol.names import LATEST
 
-# Never recorded from AWS, so chosen here; correct them in this one place.
+# GUESS: not recorded from AWS (docs/endpoint.md)
 NEVER_RAN_CODE = "429"
 NEVER_RAN_MESSAGE = "Rate Exceeded."
 
@@ -70,7 +70,7 @@ async def deliver(destination: Destination, value: dict[str, Any]) -> None:
         if inspect.isawaitable(answer):
             await answer
         return
-    with Path(destination).open("a", encoding="utf-8") as file:  # noqa: ASYNC230 - one short line
+    with Path(destination).open("a", encoding="utf-8") as file:  # noqa: ASYNC230  # one short line
         file.write(json.dumps(value) + "\n")
 
 

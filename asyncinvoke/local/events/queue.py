@@ -7,17 +7,17 @@ costs little.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from anyio.abc import TaskGroup
 
+from asyncinvoke.local.counters import Counters
 from asyncinvoke.local.events import destinations
-from asyncinvoke.local.events.config import Destination, EventConfig
 from asyncinvoke.local.execution.invocation import Invocation, Result
+from asyncinvoke.local.functions.event_config import Destination, EventConfig
 from asyncinvoke.local.limits.admission import Admission
-from asyncinvoke.local.tally import Counters
 
 THROTTLE_DELAYS = (1.0, 300.0)
 """Least and most seconds until a throttled Event is tried again (AWS's documentation)."""
@@ -48,7 +48,7 @@ class EventQueue:
         admission: Where a run's permit comes from.
         execute: Runs an admitted invocation and gives back its permit; None if it could not run.
         tasks: Where runs and deliveries live.
-        counters: The numbers of a function, and those of all together.
+        counters: Where waiting and dropped Events are counted.
         time_scale: What one second of AWS takes here, in seconds.
     """
 
@@ -58,7 +58,7 @@ class EventQueue:
         admission: Admission,
         execute: Callable[[Invocation], Awaitable[Result | None]],
         tasks: TaskGroup,
-        counters: Callable[[str], Iterable[Counters]],
+        counters: Counters,
         time_scale: float,
     ) -> None:
         self._admission = admission
@@ -89,9 +89,8 @@ class EventQueue:
         """Drop and count every Event that has not ended."""
         self._is_open = False
         for event, timer in self._timers.items():
-            for counters in self._counters(event.invocation.function_name):
-                counters.events_dropped += 1
-                counters.events_waiting -= timer is not None
+            name, waiting = event.invocation.function_name, timer is not None
+            self._counters.add(name, events_dropped=1, events_waiting=-int(waiting))
             if timer is not None:
                 timer.cancel()
         self._timers.clear()
@@ -130,15 +129,13 @@ class EventQueue:
     def _wait(self, event: _Event, delay: float) -> None:
         if not self._is_open:
             return
-        for counters in self._counters(event.invocation.function_name):
-            counters.events_waiting += 1
+        self._counters.add(event.invocation.function_name, events_waiting=1)
         seconds = max(0.0, min(delay * self._time_scale, self._left(event)))
         self._timers[event] = self._loop.call_later(seconds, self._due, event)
 
     def _due(self, event: _Event) -> None:
         self._timers[event] = None
-        for counters in self._counters(event.invocation.function_name):
-            counters.events_waiting -= 1
+        self._counters.add(event.invocation.function_name, events_waiting=-1)
         self._try(event)
 
     def _left(self, event: _Event) -> float:
@@ -167,7 +164,7 @@ class EventQueue:
     ) -> None:
         try:
             await destinations.deliver(destination, value)
-        except Exception as error:  # noqa: BLE001 - what a destination raises must not end the endpoint
+        except Exception as error:  # noqa: BLE001  # what a destination raises must not end the endpoint
             _logger.warning(
                 "a destination of %s failed: %s", invocation.function_name, type(error).__name__
             )

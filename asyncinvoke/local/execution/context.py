@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from asyncinvoke.local.execution import logs
+from asyncinvoke.local.execution.invocation import Invocation
+from asyncinvoke.local.functions.configuration import FunctionConfig
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientContext:
@@ -51,6 +55,29 @@ class LambdaContext:
     """When the timeout ends, on `time.monotonic`'s clock."""
     identity: None = None
     """Always None: there is no Cognito here."""
+
+    @classmethod
+    def of(
+        cls,
+        invocation: Invocation,
+        config: FunctionConfig,
+        *,
+        log_stream_name: str,
+        deadline: float,
+    ) -> "LambdaContext":
+        """Make the context of one invocation."""
+        return cls(
+            aws_request_id=invocation.request_id,
+            function_name=config.name,
+            function_version=config.version,
+            invoked_function_arn=invocation.arn,
+            memory_limit_in_mb=str(config.memory_size),
+            log_group_name=logs.group_name(config.name),
+            log_stream_name=log_stream_name,
+            client_context=ClientContext.of(invocation.client_context),
+            tenant_id=invocation.tenant_id,
+            deadline=deadline,
+        )
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the timeout, 0 once it has passed."""

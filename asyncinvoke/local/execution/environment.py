@@ -15,10 +15,10 @@ from anyio.abc import Process, TaskStatus
 from asyncinvoke.local.execution import function_errors, logs, worker
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.memory import MemoryWatch
-from asyncinvoke.local.execution.output import Output
+from asyncinvoke.local.execution.pipe import OutputPipe
 from asyncinvoke.local.execution.runtime_api import RuntimeApi
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
-from asyncinvoke.local.wire.listener import listen, open_socket
+from asyncinvoke.local.http.listener import listen, open_socket
 
 INIT_LIMIT = 10.0
 """Seconds that a start may take before the timeout begins to count (AWS's init phase)."""
@@ -69,7 +69,7 @@ class Environment:
         self._life = anyio.CancelScope()
         self._gone = anyio.Event()
         self._memory: MemoryWatch | None = None
-        self._output: Output
+        self._output: OutputPipe
         self._process: Process
         self._is_alive = True
 
@@ -81,7 +81,7 @@ class Environment:
     async def serve(self, *, task_status: TaskStatus[None]) -> None:
         """Start the process and wait for its end; on cancellation end it."""
         try:
-            with Output() as self._output:
+            with OutputPipe() as self._output:
                 async with listen(RuntimeApi(self), open_socket()) as port:
                     self._process = await worker.start(
                         self._config, self._source, port=port, output=self._output.descriptor
@@ -99,7 +99,7 @@ class Environment:
             self._gone.set()
 
     def rest(self, seconds: float | None) -> None:
-        """End the process unless it is woken within so many seconds; None for never."""
+        """End the process unless it is woken within a number of seconds; None for never."""
         if seconds is not None:
             self._life.deadline = anyio.current_time() + seconds
 
@@ -128,7 +128,7 @@ class Environment:
         self._ending = None
         duration = time.monotonic() - self._delivered
         if ending is None:
-            self._memory.check()
+            self._memory.enforce()
             self._output.mark(logs.timed_out(invocation.request_id, timeout))
             ending = _Ending(
                 payload=function_errors.timed_out(invocation.request_id, timeout),
@@ -171,7 +171,7 @@ class Environment:
 
     def responded(self, payload: bytes, content_type: str) -> None:
         """Take the handler's answer."""
-        if self._is_out_of_memory():
+        if self._enforce_memory():
             return
         if len(payload) > function_errors.RESPONSE_LIMIT:
             self._settle(_Ending(payload=function_errors.response_too_large()))
@@ -180,12 +180,12 @@ class Environment:
 
     def failed(self, payload: bytes) -> None:
         """Take the error that the runtime reports; before it is ready that is its last word."""
-        if not self._is_out_of_memory():
+        if not self._enforce_memory():
             self._settle(_Ending(payload=payload, is_final=not self._is_ready))
 
-    def _is_out_of_memory(self) -> bool:
-        # The watch kills the process then, whose end is the answer.
-        return self._memory is not None and self._memory.check()
+    def _enforce_memory(self) -> bool:
+        """Kill a process that is over its limit, whose end is the answer then."""
+        return self._memory is not None and self._memory.enforce()
 
     def _exited(self, status: int) -> None:
         if status == -signal.SIGSEGV and not self._is_ready:

@@ -1,6 +1,6 @@
 """The bodies of function errors (HTTP 200 with `X-Amz-Function-Error`), as recorded from AWS.
 
-Pure functions. AWS's runtime writes its own in worker processes; these are the ones that the
+AWS's runtime writes its own in worker processes; these are the ones that the
 platform writes, and the same keys for handlers that run in process.
 """
 
@@ -16,7 +16,7 @@ UNHANDLED = "Unhandled"
 RESPONSE_LIMIT = 6_291_556
 """Largest answer of a handler, in bytes (AWS's own error text)."""
 
-# Never recorded from AWS, so chosen here; correct them in this one place.
+# GUESS: not recorded from AWS (docs/endpoint.md)
 OUT_OF_MEMORY_TYPE = "Runtime.ExitError"  # seen; of newer functions only the type is known
 OUT_OF_MEMORY = "signal: killed"
 

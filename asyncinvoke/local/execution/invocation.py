@@ -1,9 +1,11 @@
-"""One execution: what a handler is given, what comes back, and who runs it."""
+"""One execution: what a handler is given, what comes back and is answered, and who runs it."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from asyncinvoke.local.execution.yielding import Write
+from asyncinvoke.local.protocol import answers
+from asyncinvoke.local.protocol.answers import Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,10 @@ class Invocation:
     tail: bool
     """Whether the log's tail is wanted."""
 
+    def stream_head(self) -> Answer:
+        """Return the answer that a stream begins with."""
+        return answers.streaming(self.request_id, self.trace_id, version=self.version)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -46,6 +52,18 @@ class Result:
     """The log's tail, when it was wanted."""
     content_type: str = "application/json"
     """The type that the runtime gave its answer."""
+
+    def answer(self, invocation: Invocation) -> Answer:
+        """Return what an Invoke is answered."""
+        return answers.succeeded(
+            invocation.request_id,
+            invocation.trace_id,
+            self.payload,
+            version=invocation.version,
+            function_error=self.function_error,
+            log=self.log,
+            content_type=self.content_type,
+        )
 
 
 class Runner(Protocol):

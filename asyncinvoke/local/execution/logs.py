@@ -11,7 +11,7 @@ TAIL_LIMIT = 4_096
 
 NO_BREAK_SPACE = "\u00a0"
 
-# Never recorded from AWS, so chosen here; correct them in this one place.
+# GUESS: not recorded from AWS (docs/endpoint.md)
 ERROR_STATUS = "Status: error\tError Type: {}"  # seen with its white space lost
 
 

@@ -1,4 +1,4 @@
-"""What a handler returns or raises, as JSON in the form of AWS's Python runtime. Pure."""
+"""What a handler returns or raises, as JSON in the form of AWS's Python runtime."""
 
 import json
 import sys
@@ -13,12 +13,12 @@ def marshal(answer: Any) -> bytes:
 
     Raises:
         TypeError: It holds what JSON cannot.
-        ValueError: So it does, or it has half of a character.
+        ValueError: It contains itself, or its text has a lone surrogate.
         RecursionError: It is nested too deeply.
     """
     return json.dumps(answer, ensure_ascii=_ENSURE_ASCII).encode()
 
 
 def marshal_error(body: dict[str, Any]) -> bytes:
-    """Encode an error; half of a character in its text is replaced."""
+    """Encode an error; a lone surrogate in its text is replaced."""
     return json.dumps(body, ensure_ascii=_ENSURE_ASCII).encode(errors="replace")

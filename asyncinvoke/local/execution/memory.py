@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 CHECK_INTERVAL = 0.05
@@ -27,7 +26,7 @@ class MemoryWatch:
 
     Like the service it counts what is resident. A resource limit would count what is reserved too:
     at 128 MB it refuses the twentieth thread, of whose stack nothing is used. A peak between two
-    looks is not missed, since the kernel keeps it; `check` looks once more before an answer goes
+    looks is not missed, since the kernel keeps it; `enforce` looks once more before an answer goes
     out.
 
     Args:
@@ -51,18 +50,13 @@ class MemoryWatch:
         self._wait()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End it."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def check(self) -> bool:
-        """Look now; tell whether the process is over its limit."""
+    def enforce(self) -> bool:
+        """Look now, and kill the process if it is over its limit; return whether it was."""
         used = peak(self._pid)
         if used > self._limit and not self.is_over:
             self.is_over = True
@@ -74,5 +68,5 @@ class MemoryWatch:
         self._timer = asyncio.get_running_loop().call_later(CHECK_INTERVAL, self._look)
 
     def _look(self) -> None:
-        if not self.check():
+        if not self.enforce():
             self._wait()

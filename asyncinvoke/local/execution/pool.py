@@ -22,7 +22,7 @@ class ProcessPool:
         config: The version.
         source: Where its handler is.
         idle_timeout: Seconds after which an idle process is ended; None for never.
-        reloads: Whether a change of the handler's file makes new processes.
+        reload: Whether a change of the handler's file makes new processes.
         tasks: Where processes live; cancelling it ends them.
         on_cold_start: Called with the function's name for each process that is started.
     """
@@ -33,14 +33,14 @@ class ProcessPool:
         source: Source,
         *,
         idle_timeout: float | None,
-        reloads: bool,
+        reload: bool,
         tasks: TaskGroup,
         on_cold_start: Callable[[str], None],
     ) -> None:
         self._config = config
         self._source = source
         self._idle_timeout = idle_timeout
-        self._reloads = reloads
+        self._reload = reload
         self._tasks = tasks
         self._on_cold_start = on_cold_start
         self._is_retired = False
@@ -57,7 +57,7 @@ class ProcessPool:
         """Whether it runs anything."""
         return self._running > 0
 
-    async def run(self, invocation: Invocation, write: Write | None = None) -> Result:  # noqa: ARG002
+    async def run(self, invocation: Invocation, write: Write | None = None) -> Result:  # noqa: ARG002  # see below
         """Run the handler once, in the process that was used last. AWS's runtime does not stream."""
         self._running += 1
         try:
@@ -86,7 +86,7 @@ class ProcessPool:
                 idle.pop().stop()
 
     async def _take(self, idle: list[Environment]) -> Environment:
-        stamp = self._source.stamp() if self._reloads else 0
+        stamp = self._source.stamp() if self._reload else 0
         while idle:
             environment = idle.pop()
             if environment.stamp != stamp:

@@ -18,7 +18,7 @@ class Runners:
 
     Args:
         idle_timeout: Seconds after which an idle worker process is ended; None for never.
-        reloads: Whether a change of a handler's file makes new worker processes.
+        reload: Whether a change of a handler's file makes new worker processes.
         tasks: Where worker processes live.
         threads: Where sync handlers run.
         on_cold_start: Called with the function's name for each worker process that is started.
@@ -28,13 +28,13 @@ class Runners:
         self,
         *,
         idle_timeout: float | None,
-        reloads: bool,
+        reload: bool,
         tasks: TaskGroup,
         threads: Threads,
         on_cold_start: Callable[[str], None],
     ) -> None:
         self._idle_timeout = idle_timeout
-        self._reloads = reloads
+        self._reload = reload
         self._tasks = tasks
         self._threads = threads
         self._on_cold_start = on_cold_start
@@ -72,7 +72,7 @@ class Runners:
                 config,
                 config.handler,
                 idle_timeout=self._idle_timeout,
-                reloads=self._reloads,
+                reload=self._reload,
                 tasks=self._tasks,
                 on_cold_start=self._on_cold_start,
             )

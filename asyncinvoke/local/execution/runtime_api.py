@@ -11,18 +11,18 @@ from aiohttp import web
 
 from asyncinvoke.local.execution.function_errors import RESPONSE_LIMIT
 from asyncinvoke.local.execution.invocation import Invocation
-from asyncinvoke.local.wire.listener import read_body
+from asyncinvoke.local.http.listener import read_body
 
 _BASE = "/2018-06-01/runtime/"
 _NEXT = _BASE + "invocation/next"
 _INIT_ERROR = _BASE + "init/error"
 
 
-class Environment(Protocol):
+class Worker(Protocol):
     """What the worker process talks to through this API."""
 
     async def next(self) -> tuple[Invocation, int]:
-        """Wait for the next invocation; give it with its deadline, in ms since the epoch."""
+        """Wait for the next invocation; return it with its deadline, in ms since the epoch."""
         ...
 
     def responded(self, payload: bytes, content_type: str) -> None:
@@ -37,8 +37,8 @@ class Environment(Protocol):
 class RuntimeApi:
     """The handler of one environment's HTTP server."""
 
-    def __init__(self, environment: Environment) -> None:
-        self._environment = environment
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
         self._current: str | None = None
 
     async def __call__(self, request: web.BaseRequest) -> web.Response:
@@ -54,14 +54,14 @@ class RuntimeApi:
         payload, _ = await read_body(request, RESPONSE_LIMIT + 1)
         if path == f"{call}/response":
             content_type = request.headers.get("Content-Type", "application/json")
-            self._environment.responded(payload, content_type)
+            self._worker.responded(payload, content_type)
         else:
-            self._environment.failed(payload)
+            self._worker.failed(payload)
         self._current = None
         return web.json_response({"status": "OK"}, status=202)
 
     async def _next(self) -> web.Response:
-        invocation, deadline = await self._environment.next()
+        invocation, deadline = await self._worker.next()
         self._current = invocation.request_id
         headers = {
             "Content-Type": "application/json",

@@ -1,13 +1,29 @@
-"""The threads that sync handlers run in."""
+"""Where sync handlers run: in threads, or in the task that invokes them."""
 
 import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 MAX_THREADS = 10_000
 """How many sync handlers can run at once. Threads are made when needed, so this costs nothing."""
+
+
+class Calls(Protocol):
+    """Calls sync functions."""
+
+    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function and return what it returns."""
+        ...
+
+
+class InTask:
+    """Calls them at once, which holds up everything else on the loop."""
+
+    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function."""
+        return function(*args)
 
 
 class Threads:

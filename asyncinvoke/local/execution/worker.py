@@ -1,4 +1,4 @@
-"""Starts a worker process: AWS's runtime with with its variables and its directory."""
+"""Starts a worker process: AWS's runtime with its variables and its directory."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from anyio.abc import Process
 
 from asyncinvoke.local.execution import logs
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
-from asyncinvoke.local.wire.addresses import LOOPBACK
+from asyncinvoke.local.http.addresses import LOOPBACK
 
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
 """What worker processes get of this process's environment: nothing that holds a credential."""

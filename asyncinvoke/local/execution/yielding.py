@@ -1,17 +1,17 @@
 """What a handler yields: async on the server's loop, sync in a thread, piece by piece."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, Protocol, TypeAlias
 
 import anyio
 
-from asyncinvoke.local.execution.threads import Threads
+from asyncinvoke.local.execution.threads import Calls
 
 STREAM_LIMIT = 209_715_200
 """Largest answer that is streamed, in bytes (AWS's quota of 200 MB)."""
 
-# Never recorded from AWS, so chosen here; correct them in this one place.
+# GUESS: not recorded from AWS (docs/endpoint.md)
 UNWRITABLE = "Object of type {} is no bytes and no str"
 
 LAST_WORDS = 1.0
@@ -19,7 +19,7 @@ LAST_WORDS = 1.0
 
 _END: Any = object()
 
-Write = Callable[[bytes], Awaitable[None]]
+Write: TypeAlias = Callable[[bytes], Awaitable[None]]
 """Takes one piece; returns once the reader may be given another."""
 
 
@@ -43,8 +43,8 @@ class Pieces(Protocol):
         ...
 
 
-def pieces_of(answer: object, threads: Threads) -> Pieces | None:
-    """Tell whether a handler yields; None if its answer is a value."""
+def pieces_of(answer: object, threads: Calls) -> Pieces | None:
+    """Return what a handler yields; None if its answer is a value."""
     if isinstance(answer, AsyncIterator):
         return _OnLoop(answer)
     if isinstance(answer, Iterator):
@@ -64,8 +64,8 @@ def piece_of(item: object) -> bytes:
     return piece
 
 
-async def write_all(pieces: Pieces, write: Write, *, limit: int) -> None:
-    """Write what a handler yields, at the pace at which it is taken.
+async def each_of(pieces: Pieces, *, limit: int) -> AsyncGenerator[bytes, None]:
+    """Yield what a handler yields as bytes; it runs on when the next is asked for.
 
     Raises:
         UnwritableError: An item is neither bytes nor text.
@@ -79,7 +79,7 @@ async def write_all(pieces: Pieces, write: Write, *, limit: int) -> None:
             size += len(piece)
             if size > limit:
                 raise TooLargeError
-            await write(piece)
+            yield piece
     finally:
         # A handler may swallow this, or its thread may never come back.
         with contextlib.suppress(Exception), anyio.move_on_after(LAST_WORDS, shield=True):
@@ -102,7 +102,7 @@ class _OnLoop:
 
 
 class _InThread:
-    def __init__(self, iterator: Iterator[Any], threads: Threads) -> None:
+    def __init__(self, iterator: Iterator[Any], threads: Calls) -> None:
         self._iterator = iterator
         self._threads = threads
 

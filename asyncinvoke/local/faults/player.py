@@ -1,164 +1,138 @@
-"""Plays faults on the wire: answers that the service never gave, and connections that break."""
+"""Plays a fault, whatever the wire: answers that the service never gave, connections that break.
 
-import asyncio
+The endpoint, the fake and the endpoint of the tests each bring a wire of their own.
+"""
+
 import math
-import socket
-import struct
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Protocol
 
-from aiohttp import HttpVersion11, web
-
-from asyncinvoke.local.faults.steps import Answer as Scripted
 from asyncinvoke.local.faults.steps import Close, Raw, Reset, Stall, Step, Streamed, Truncated
-from asyncinvoke.local.wire import event_stream
-from asyncinvoke.local.wire.answers import Answer
-from asyncinvoke.local.wire.http_edge import respond
-from asyncinvoke.local.wire.names import LATEST
-from asyncinvoke.local.wire.streaming import has_failed, last_frame
-
-LOOK = 0.02
-"""How often a silent connection is looked at for a client that went away, in seconds."""
+from asyncinvoke.local.protocol.answers import Answer
+from asyncinvoke.local.protocol.event_stream import CONTENT_TYPE
+from asyncinvoke.local.protocol.names import LATEST
 
 
-class CollectedOutput:
-    """Where a stream goes whose answer will be lost or cut."""
+class Wire(Protocol):
+    """What can be done to the connection that a request came by."""
 
-    def __init__(self) -> None:
-        self.pieces: list[bytes] = []
+    async def answer(self, answer: Answer) -> None:
+        """Send an answer as a whole; the connection lives on."""
+        ...
 
-    def begin(self, head: Answer) -> None:
-        """Take the head, which is that of every stream."""
+    async def begin(self, head: Answer, *, length: int | None) -> None:
+        """Send a status and headers.
 
-    async def write(self, piece: bytes) -> None:
-        """Keep a piece."""
-        self.pieces.append(piece)
+        Args:
+            head: The answer whose they are.
+            length: What its `Content-Length` says; None for a body in chunks.
+        """
+        ...
 
-    def as_stream(self, answer: Answer) -> Answer:
-        """Return the answer whose body is made of frames; errors before a stream stay as they are."""
-        if answer.status != 200:
-            return answer
-        pieces = self.pieces or ([answer.body] if answer.body and not has_failed(answer) else [])
-        frames = [*map(event_stream.payload_chunk, pieces), last_frame(answer)]
-        headers = {**answer.headers, "Content-Type": event_stream.CONTENT_TYPE}
-        # What they say of a whole answer is in the last frame.
-        for name in ("X-Amz-Function-Error", "X-Amz-Log-Result"):
-            headers.pop(name, None)
-        return Answer(status=200, headers=headers, body=b"".join(frames))
+    async def write(self, data: bytes) -> None:
+        """Send a part of the body that was begun."""
+        ...
+
+    async def finish(self) -> None:
+        """End the body as it should end; the connection lives on."""
+        ...
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes that are no HTTP, or not yet."""
+        ...
+
+    async def stall(self, seconds: float) -> None:
+        """Send nothing for a time, or until the client goes away."""
+        ...
+
+    async def close(self) -> None:
+        """End the connection with a FIN."""
+        ...
+
+    async def reset(self) -> None:
+        """End the connection with an RST."""
+        ...
 
 
-def answer_of(step: Step, request_id: str, real: Answer | None) -> Answer | None:
-    """Return the answer that is sent, as a whole, in part or only its head; None if there is none.
+async def answer_of(
+    step: Step, request_id: str, *, run: Callable[[], Awaitable[Answer]] | None
+) -> Answer | None:
+    """Return the answer of which a step sends all, a part or the head; None if it sends none.
 
     Args:
         step: What happens.
         request_id: The answer's.
-        real: What the service answers, if it was asked; `Truncated` cuts it.
+        run: Lets the service answer first, if it is to; `Truncated` cuts that answer.
     """
-    headers = {"x-amzn-RequestId": request_id}
+    real = None if run is None else await run()
     match step:
-        case Scripted():
-            if step.status_code == 200:
-                headers["X-Amz-Executed-Version"] = LATEST
-            headers |= step.headers
-            return Answer(status=step.status_code, headers=headers, body=step.payload)
+        case Answer():
+            return _identified(step, request_id)
         case Truncated():
-            return real or answer_of(step.answer, request_id, None)
+            return real or _identified(step.answer, request_id)
         case Streamed():
-            headers |= {
-                "Content-Type": event_stream.CONTENT_TYPE,
-                "X-Amz-Executed-Version": LATEST,
-            }
-            return Answer(status=200, headers={**headers, **step.headers}, body=b"")
+            headers = {"Content-Type": CONTENT_TYPE, **step.headers}
+            return _identified(Answer(payload=b"", headers=headers), request_id)
         case _:
             return None
 
 
-async def play(request: web.BaseRequest, step: Step, answer: Answer | None) -> web.StreamResponse:
-    """Do to a request what a step says; the connection is broken afterwards, if that is the step.
+async def play(step: Step, answer: Answer | None, wire: Wire) -> None:
+    """Do to a connection what a step says.
 
     Args:
-        request: What arrived.
         step: What happens.
-        answer: What `answer_of` gave for it.
+        answer: What `answer_of` returned for it.
+        wire: The connection.
     """
-    transport = request.transport
-    if transport is None:  # the client went away by itself
-        return web.Response(status=400)
-    if answer is not None:
-        match step:
-            case Truncated():
-                await _send_part(request, answer, step.sent)
-                transport.close()
-            case Streamed():
-                return await _send_stream(request, transport, step, answer)
-            case _:
-                return _send_whole(request, answer)
+    if answer is None:
+        await _break(step, wire)
+    elif isinstance(step, Truncated):
+        # An answer that is too short to be cut promises more than it has.
+        await wire.begin(answer, length=max(len(answer.payload), step.sent + 1))
+        await wire.write(answer.payload[: step.sent])
+        await wire.close()
+    elif isinstance(step, Streamed):
+        await wire.begin(answer, length=None)
+        for frame in step.frames:
+            await wire.write(frame)
+        await _end_stream(step, wire)
+    else:
+        await wire.answer(answer)
+
+
+async def _end_stream(step: Streamed, wire: Wire) -> None:
+    match step.ending:
+        case "finished":
+            await wire.finish()
+        case "closed":
+            await wire.close()
+        case "reset":
+            await wire.reset()
+        case "stalled":
+            await wire.stall(math.inf)
+            await wire.reset()
+
+
+async def _break(step: Step, wire: Wire) -> None:
     match step:
         case Raw():
-            transport.write(step.sent)
-            transport.close()
+            await wire.send(step.sent)
+            await wire.close()
         case Stall():
-            if step.sent:
-                transport.write(step.sent)
-            await _silence(transport, step.seconds)
-            _reset(transport)
+            await wire.send(step.sent)
+            await wire.stall(step.seconds)
+            await wire.reset()
         case Reset():
-            _reset(transport)
+            await wire.reset()
         case Close():
-            transport.close()
-    # Nobody is there to read it.
-    return web.Response(status=400)
+            await wire.close()
 
 
-def _send_whole(request: web.BaseRequest, answer: Answer) -> web.Response:
-    connection = {name.lower(): value for name, value in answer.headers.items()}.get("connection")
-    response = respond(request, answer)
-    if connection is not None:
-        response.headers["Connection"] = connection
-        if connection.lower() == "close":
-            response.force_close()
-    return response
-
-
-async def _send_part(request: web.BaseRequest, answer: Answer, sent: int) -> None:
-    response = web.StreamResponse(status=answer.status, headers=answer.headers)
-    # An answer that is too short to be cut promises more than it has.
-    response.content_length = max(len(answer.body), sent + 1)
-    await response.prepare(request)
-    await response.write(answer.body[:sent])
-
-
-async def _send_stream(
-    request: web.BaseRequest, transport: asyncio.Transport, step: Streamed, head: Answer
-) -> web.StreamResponse:
-    response = web.StreamResponse(status=head.status, headers=head.headers)
-    if request.version >= HttpVersion11:
-        response.enable_chunked_encoding()
-    await response.prepare(request)
-    for frame in step.frames:
-        await response.write(frame)
-    if step.ending == "finished":
-        await response.write_eof()
-    elif step.ending == "closed":
-        transport.close()
-    else:
-        if step.ending == "stalled":
-            await _silence(transport, math.inf)
-        _reset(transport)
-    return response
-
-
-async def _silence(transport: asyncio.Transport, seconds: float) -> None:
-    """Wait; ends early when the client goes away."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + seconds
-    # The server tells nobody that a client has gone: its transport has to be looked at.
-    while not transport.is_closing() and (left := until - loop.time()) > 0:  # noqa: ASYNC110
-        await asyncio.sleep(min(left, LOOK))
-
-
-def _reset(transport: asyncio.Transport) -> None:
-    sock = transport.get_extra_info("socket")
-    if sock is not None and not transport.is_closing():
-        # Lingering for no time turns the close into a reset.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+def _identified(answer: Answer, request_id: str) -> Answer:
+    headers = {"x-amzn-RequestId": request_id}
+    if answer.status_code == 200:
+        # Only what ran has a version.
+        headers["X-Amz-Executed-Version"] = LATEST
+    return replace(answer, headers=headers | dict(answer.headers))

@@ -1,4 +1,4 @@
-"""What a script can do to a request in place of the service: answers, errors, faults on the wire."""
+"""What can happen to a request in place of the service: answers, errors, faults on the wire."""
 
 import json
 import math
@@ -6,21 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from asyncinvoke.local.wire import event_stream
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """Any HTTP answer; by default Lambda's to a function that returned `null`."""
-
-    status_code: int = 200
-    """The HTTP status."""
-
-    payload: bytes = field(default=b"null", repr=False)
-    """The body, as it is sent."""
-
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Headers beside `Content-Length` and `x-amzn-RequestId`."""
+from asyncinvoke.local.protocol import event_stream
+from asyncinvoke.local.protocol.answers import FUNCTION_ERROR, Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +16,6 @@ class Truncated:
 
     answer: Answer = field(default_factory=Answer)
     """The answer that is cut."""
-
     sent: int = 1
     """How many bytes of the body are sent."""
 
@@ -53,7 +39,6 @@ class Stall:
 
     seconds: float = math.inf
     """How long; by default until the client goes away or the endpoint closes."""
-
     sent: bytes = field(default=b"", repr=False)
     """What is sent before the silence, such as a status line or half of an answer."""
 
@@ -72,17 +57,20 @@ class Streamed:
 
     frames: tuple[bytes, ...] = field(default=(), repr=False)
     """The pieces of the body; `stream` makes those that Lambda would send."""
-
     ending: Literal["finished", "closed", "reset", "stalled"] = "finished"
     """How the body ends: as it should, by a FIN or an RST instead of its last piece, or with
     silence until the client goes away or the endpoint closes."""
-
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers beside `Content-Type` and `x-amzn-RequestId`."""
 
 
 Step: TypeAlias = Answer | Streamed | Truncated | Reset | Close | Stall | Raw
 """What happens to one request."""
+
+
+def is_read(step: Step) -> bool:
+    """Return whether the whole request is read before a step is played."""
+    return not isinstance(step, Reset) or step.read
 
 
 def error(
@@ -140,7 +128,7 @@ def function_error(error_type: str = "Exception", error_message: str = "") -> An
     body = {"errorMessage": error_message, "errorType": error_type, "stackTrace": []}
     return Answer(
         payload=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json", "X-Amz-Function-Error": "Unhandled"},
+        headers={"Content-Type": "application/json", FUNCTION_ERROR: "Unhandled"},
     )
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asyncinvoke.local.events.config import EventConfig
 from asyncinvoke.local.functions.deployment import Deployment
-from asyncinvoke.local.wire.names import LATEST
+from asyncinvoke.local.functions.event_config import EventConfig
+from asyncinvoke.local.protocol.names import LATEST
 
 Handler = Callable[..., Any]
 """`handler(event, context)`, sync or async."""
@@ -35,7 +35,7 @@ class Source:
     """The module's file; None if it is not in that directory."""
 
     def stamp(self) -> int:
-        """Tell when the file was changed last, in ns since the epoch; 0 if that is not known."""
+        """Return when the file was changed last, in ns since the epoch; 0 if that is not known."""
         try:
             return self.file.stat().st_mtime_ns if self.file else 0
         except OSError:
@@ -72,20 +72,20 @@ def check(
     *,
     name: str,
     handler: Handler | str | Source,
-    timeout: float,
-    memory_size: int,
-    environment: Mapping[str, str] | None,
-    events: EventConfig | None,
-    directory: str | Path | None,
     region_name: str,
     account_id: str,
+    timeout: float = 3,
+    memory_size: int = 128,
+    environment: Mapping[str, str] | None = None,
+    events: EventConfig | None = None,
+    directory: str | Path | None = None,
     deployment: Deployment | None = None,
 ) -> FunctionConfig:
-    """Make a configuration of what a user registers.
+    """Return the configuration of what a user registers; the defaults are AWS's.
 
     Raises:
         ValueError: With the value and the rule, for anything wrong.
-        ModuleNotFoundError: If the handler needs AWS's runtime and that is not installed.
+        ModuleNotFoundError: The handler needs AWS's runtime and that is not installed.
     """
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise ValueError(f"function name {name!r} must be 1 to 64 letters, digits, hyphens or _")

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
 from asyncinvoke.local.functions.versions import Versions
-from asyncinvoke.local.limits.admission import Admission, whole_number
-from asyncinvoke.local.wire.names import LATEST
+from asyncinvoke.local.limits.admission import Admission
+from asyncinvoke.local.numbers import whole_number
+from asyncinvoke.local.protocol.names import LATEST
 
 
 class Running(Protocol):
@@ -90,7 +91,7 @@ class FunctionRegistry:
         """Change a function's reserved concurrency.
 
         Raises:
-            ValueError: It is no whole number, or more than the account has left.
+            ValueError: It is not a whole number, or more than the account has left.
         """
         self._admission.reserve(name, limit)
 
@@ -102,8 +103,8 @@ class FunctionRegistry:
         """
         self._duplicates[name] = whole_number("count", count)
 
-    def deliveries(self, name: str) -> int:
-        """Return how often the next Event of a function is delivered, and count it."""
+    def take_deliveries(self, name: str) -> int:
+        """Return how often the next Event of a function is delivered; that one has taken them."""
         if not self._duplicates[name]:
             return 1
         self._duplicates[name] -= 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from asyncinvoke.local.functions.configuration import FunctionConfig
-from asyncinvoke.local.wire.names import LATEST
+from asyncinvoke.local.protocol.names import LATEST
 
 _ALIAS = re.compile(r"(?![0-9]+$)[a-zA-Z0-9-_]{1,128}")
 

@@ -1,6 +1,6 @@
 """Limits: who may start now, and why not.
 
-Pure and synchronous; the time is passed in. The account's concurrency minus everything reserved is
+No I/O, no clock: the time is passed in. The account's concurrency minus everything reserved is
 one pool that all unreserved functions share; a function with reserved concurrency has a pool of its
 own. `rates` holds the limits that count time.
 """
@@ -10,6 +10,7 @@ from collections import Counter
 
 from asyncinvoke._model.failure import ThrottleReason
 from asyncinvoke.local.limits.rates import Rates
+from asyncinvoke.local.numbers import whole_number
 
 _SHARED = (
     ThrottleReason.FUNCTION_INVOCATION_RATE_LIMIT_EXCEEDED,
@@ -62,10 +63,10 @@ class Admission:
         return self._reserved.get(name)
 
     def reserve(self, name: str, limit: int | None) -> None:
-        """Return a function a pool of its own, or with None put it back into the shared one.
+        """Give a function a pool of its own, or with None put it back into the shared one.
 
         Raises:
-            ValueError: If all reserves together would exceed the account's concurrency.
+            ValueError: All reserves together would exceed the account's concurrency.
         """
         with self._lock:
             reserves = {key: value for key, value in self._reserved.items() if key != name}
@@ -82,11 +83,11 @@ class Admission:
         if self.rates.caller_rate is None:
             return None
         with self._lock:
-            taken = self.rates.takes_caller(now)
+            taken = self.rates.take_caller(now)
         return None if taken else ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED
 
     def admit(self, name: str, now: float) -> ThrottleReason | None:
-        """Take a permit and give None, or give the reason why there is none.
+        """Take a permit, or return the reason why there is none.
 
         AWS has not said in which order it looks at its limits, nor which reason a function gets that
         would grow too fast; here the rate comes first, and growth gives the concurrency's reason.
@@ -99,16 +100,16 @@ class Admission:
             else:
                 limit, running, (too_fast, too_many) = reserve, self._in_flight[name], _RESERVED
             rates = self.rates
-            if not rates.takes_request(name, limit, now):
+            if not rates.take_request(name, limit, now):
                 return too_fast
-            if running >= limit or not rates.lets_grow(name, self._in_flight[name] + 1, now):
+            if running >= limit or not rates.grow(name, self._in_flight[name] + 1, now):
                 return too_many
             self._unreserved_in_flight += reserve is None
             self._in_flight[name] += 1
             return None
 
     def release(self, name: str) -> None:
-        """Return back a permit that `admit` gave."""
+        """Give back a permit that `admit` gave."""
         with self._lock:
             if not self._in_flight[name]:
                 raise RuntimeError(f"{name} holds no permit")
@@ -123,14 +124,3 @@ class Admission:
             raise ValueError(
                 f"{total} reserved for functions is more than account_concurrency={account}"
             )
-
-
-def whole_number(option: str, limit: int) -> int:
-    """Return a count back.
-
-    Raises:
-        ValueError: If it is not a whole number, 0 or more.
-    """
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-        raise ValueError(f"{option}={limit!r} must be a whole number, 0 or more")
-    return limit

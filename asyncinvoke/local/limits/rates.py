@@ -1,9 +1,11 @@
 """Rates: how fast requests may come, and how fast a function may grow.
 
-Pure arithmetic: the time is passed in. Each rate is a bucket of tokens that refills steadily.
+No I/O, no clock: the time is passed in. Each rate is a bucket of tokens that refills steadily.
 """
 
 import math
+
+from asyncinvoke.local.numbers import whole_number
 
 REQUESTS_PER_CONCURRENCY = 10
 """Requests per second that a function takes for each unit of its concurrency (AWS's quota)."""
@@ -65,26 +67,26 @@ class Rates:
 
     @scaling_rate.setter
     def scaling_rate(self, rate: int | None) -> None:
-        is_whole = isinstance(rate, int) and not isinstance(rate, bool)
-        if rate is not None and not (is_whole and rate > 0):
-            raise ValueError(f"scaling_rate={rate!r} must be a whole number above 0, or None")
-        self._scaling_rate = rate
+        self._scaling_rate = rate if rate is None else whole_number("scaling_rate", rate, least=1)
 
-    def takes_caller(self, now: float) -> bool:
-        """Whether the endpoint takes one more request."""
+    def take_caller(self, now: float) -> bool:
+        """Take one more request at the endpoint; return whether it may be."""
         rate = self._caller_rate
         return rate is None or self._caller.take(now, rate=rate, capacity=max(1, rate))
 
-    def takes_request(self, name: str, concurrency: int, now: float) -> bool:
-        """Whether a function takes one more request; a concurrency of 0 is not a rate's business."""
+    def take_request(self, name: str, concurrency: int, now: float) -> bool:
+        """Take one more request at a function; return whether it may be.
+
+        A concurrency of 0 is not a rate's business.
+        """
         if not self.is_request_rate_limited or not concurrency:
             return True
         bucket = self._requests.setdefault(name, Bucket())
         rate = REQUESTS_PER_CONCURRENCY * concurrency
         return bucket.take(now, rate=rate, capacity=rate)
 
-    def lets_grow(self, name: str, executions: int, now: float) -> bool:
-        """Whether a function may run so many executions at once.
+    def grow(self, name: str, executions: int, now: float) -> bool:
+        """Let a function run so many executions at once; return whether it may.
 
         Its environments are the most executions that it ever ran at once; one more is a gain.
         """

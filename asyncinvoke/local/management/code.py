@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asyncinvoke.local.functions.configuration import Source
-from asyncinvoke.local.management.problems import invalid
+from asyncinvoke.local.protocol import refusals
 
 UNZIPPED_LIMIT = 262_144_000
 """Largest package once it is unzipped, in bytes (AWS's quota of 250 MB)."""
@@ -51,12 +51,12 @@ def source_in(directory: Path, handler: str) -> Source:
     """Say where a handler is, written `module.function` or `folder/module.function`.
 
     Raises:
-        ApiError: It is written otherwise.
+        Refusal: It is written otherwise.
     """
     module, dot, function = handler.replace("/", ".").rpartition(".")
     parts = module.split(".")
     if not (dot and all(parts) and "\0" not in module and function.isidentifier()):
-        raise invalid(f"Handler {handler!r}: it must be module.function.")
+        raise refusals.invalid(f"Handler {handler!r}: it must be module.function.")
     return Source(
         directory=directory,
         handler=f"{module}.{function}",
@@ -76,10 +76,10 @@ class CodeStore:
         """Unpack a zip in base64.
 
         Raises:
-            ApiError: It is none, or too large.
+            Refusal: It is not one, or too large.
         """
         if zip_file is None:
-            raise invalid(
+            raise refusals.invalid(
                 "Please provide a source for function code: this endpoint takes a ZipFile."
             )
         directory = self._new_directory()
@@ -87,7 +87,7 @@ class CodeStore:
             content = base64.b64decode(zip_file, validate=True)
             _extract(content, directory)
         except _BROKEN as error:
-            raise invalid(NOT_A_ZIP) from error
+            raise refusals.invalid(NOT_A_ZIP) from error
         digest = hashlib.sha256(content).digest()
         return Package(
             directory=directory, size=len(content), sha256=base64.b64encode(digest).decode()
@@ -128,7 +128,7 @@ def _extract(content: bytes, directory: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
         if sum(entry.file_size for entry in entries) > UNZIPPED_LIMIT:
-            raise invalid(f"Unzipped size must be smaller than {UNZIPPED_LIMIT} bytes")
+            raise refusals.invalid(f"Unzipped size must be smaller than {UNZIPPED_LIMIT} bytes")
         for entry in entries:
             path = Path(archive.extract(entry, directory))
             # A program that a package brings along stays one.

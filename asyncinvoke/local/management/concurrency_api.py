@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.management.code import UNZIPPED_LIMIT
 from asyncinvoke.local.management.members import Members
-from asyncinvoke.local.management.problems import broken, invalid
-from asyncinvoke.local.management.registry import Registry, Target
-from asyncinvoke.local.wire import names
+from asyncinvoke.local.management.named import NamedFunction
+from asyncinvoke.local.protocol import names, refusals
 
 # AWS's quotas, in bytes.
 _CODE_LIMITS = {
@@ -16,37 +16,39 @@ _CODE_LIMITS = {
 }
 
 
-def put_concurrency(registry: Registry, target: Target, members: Members) -> dict[str, Any]:
+def put_concurrency(
+    registry: FunctionRegistry, function: NamedFunction, members: Members
+) -> dict[str, Any]:
     """`PutFunctionConcurrency`."""
     limit = members.integer("ReservedConcurrentExecutions")
     if limit is None:
-        raise broken([names.missing("reservedConcurrentExecutions")])
-    faults = names.out_of_range(limit, "reservedConcurrentExecutions", 0)
-    if faults:
-        raise broken(faults)
+        raise refusals.violated(names.missing(reservedConcurrentExecutions=limit))
+    violations = names.out_of_range(limit, "reservedConcurrentExecutions", 0)
+    if violations:
+        raise refusals.violated(violations)
     try:
-        registry.reserve(target.versions.name, limit)
+        registry.reserve(function.versions.name, limit)
     except ValueError as error:
         # AWS keeps 100 for functions without a reserve; an endpoint may have fewer in all.
-        raise invalid(
+        raise refusals.invalid(
             "Specified ReservedConcurrentExecutions for function decreases account's "
             "UnreservedConcurrentExecution below its minimum value of [0]."
         ) from error
     return {"ReservedConcurrentExecutions": limit}
 
 
-def get_concurrency(registry: Registry, target: Target) -> dict[str, Any]:
+def get_concurrency(registry: FunctionRegistry, function: NamedFunction) -> dict[str, Any]:
     """`GetFunctionConcurrency`."""
-    limit = registry.reserved(target.versions.name)
+    limit = registry.reserved(function.versions.name)
     return {} if limit is None else {"ReservedConcurrentExecutions": limit}
 
 
-def delete_concurrency(registry: Registry, target: Target) -> None:
+def delete_concurrency(registry: FunctionRegistry, function: NamedFunction) -> None:
     """`DeleteFunctionConcurrency`."""
-    registry.reserve(target.versions.name, None)
+    registry.reserve(function.versions.name, None)
 
 
-def account_settings(registry: Registry) -> dict[str, Any]:
+def account_settings(registry: FunctionRegistry) -> dict[str, Any]:
     """`GetAccountSettings`."""
     account, unreserved = registry.concurrency()
     functions = registry.functions.values()

@@ -4,19 +4,20 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from asyncinvoke.local import checks
 from asyncinvoke.local.functions import configuration
 from asyncinvoke.local.functions.configuration import FunctionConfig, Handler, Source
 from asyncinvoke.local.functions.deployment import Deployment
+from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.functions.versions import Versions
 from asyncinvoke.local.management import describe
 from asyncinvoke.local.management.code import CodeStore, Package, source_in
 from asyncinvoke.local.management.members import Members
+from asyncinvoke.local.management.named import NamedFunction
 from asyncinvoke.local.management.paging import page, version_key
-from asyncinvoke.local.management.problems import broken, changed_meanwhile, conflict, invalid
-from asyncinvoke.local.management.registry import Registry, Target
 from asyncinvoke.local.management.settings import Settings
-from asyncinvoke.local.wire import answers, names
-from asyncinvoke.local.wire.names import LATEST
+from asyncinvoke.local.protocol import names, refusals
+from asyncinvoke.local.protocol.names import LATEST
 
 
 class FunctionsApi:
@@ -32,7 +33,7 @@ class FunctionsApi:
 
     def __init__(
         self,
-        registry: Registry,
+        registry: FunctionRegistry,
         code: CodeStore,
         *,
         region_name: str,
@@ -48,45 +49,43 @@ class FunctionsApi:
         """`CreateFunction`."""
         text = members.text("FunctionName")
         if text is None:
-            raise broken([names.missing("functionName")])
-        parsed, faults = names.parse(text), names.faults(text, None)
-        if faults or parsed is None:
-            raise broken(faults)
-        if parsed.name in self._registry.functions:
-            raise conflict(f"Function already exist: {parsed.name}")
+            raise refusals.violated(names.missing(functionName=text))
+        name = checks.check_name(text, names.parse(text), None).name
+        if name in self._registry.functions:
+            raise refusals.conflict(f"Function already exist: {name}")
         if members.text("PackageType") not in (None, "Zip"):
-            raise invalid("PackageType Image: this endpoint takes a ZipFile.")
+            raise refusals.invalid("PackageType Image: this endpoint takes a ZipFile.")
         handler = members.text("Handler")
         if handler is None or members.text("Runtime") is None:
-            raise invalid(
+            raise refusals.invalid(
                 "Runtime and Handler are mandatory parameters for functions created with "
                 "deployment packages."
             )
         settings = Settings().changed(members)
         package = self._code.unpack(members.members("Code").text("ZipFile"))
         source = source_in(package.directory, handler)
-        config = self._configure(parsed.name, source, settings, package)
+        config = self._configure(name, source, settings, package)
         versions = self._registry.register(config, None)
         versions.pending_until = time.monotonic() + self._settling_time
         if members.flag("Publish"):
             config = versions.resolve(versions.publish()) or config
         return self._describe(config, versions)
 
-    def get(self, target: Target) -> dict[str, Any]:
+    def get(self, function: NamedFunction) -> dict[str, Any]:
         """`GetFunction`."""
         answer: dict[str, Any] = {
-            "Configuration": self.get_configuration(target),
+            "Configuration": self.get_configuration(function),
             "Code": {"RepositoryType": "S3"},
         }
-        reserved = self._registry.reserved(target.versions.name)
+        reserved = self._registry.reserved(function.versions.name)
         if reserved is not None:
             answer["Concurrency"] = {"ReservedConcurrentExecutions": reserved}
         return answer
 
-    def get_configuration(self, target: Target) -> dict[str, Any]:
+    def get_configuration(self, function: NamedFunction) -> dict[str, Any]:
         """`GetFunctionConfiguration`."""
-        config = target.config
-        return self._describe(config, target.versions, qualified=target.qualifier is not None)
+        config = function.config
+        return self._describe(config, function.versions, qualified=function.qualifier is not None)
 
     def list(self, query: Mapping[str, str]) -> dict[str, Any]:
         """`ListFunctions`."""
@@ -101,12 +100,14 @@ class FunctionsApi:
         )
         return page("Functions", found, query)
 
-    def update_code(self, target: Target, members: Members) -> dict[str, Any]:
+    def update_code(self, function: NamedFunction, members: Members) -> dict[str, Any]:
         """`UpdateFunctionCode`."""
-        versions = self._changeable(target, members)
+        versions = self._changeable(function, members)
         latest = versions.latest
         if not isinstance(latest.handler, Source):
-            raise invalid(f"{latest.name} is a callable of this process and has no code to update.")
+            raise refusals.invalid(
+                f"{latest.name} is a callable of this process and has no code to update."
+            )
         package = self._code.unpack(members.text("ZipFile"))
         source = source_in(package.directory, latest.handler.handler)
         config = self._configure(latest.name, source, Settings.of(latest), package, latest)
@@ -117,47 +118,45 @@ class FunctionsApi:
             config = versions.resolve(versions.publish_changes()) or config
         return self._describe(config, versions)
 
-    def update_configuration(self, target: Target, members: Members) -> dict[str, Any]:
+    def update_configuration(self, function: NamedFunction, members: Members) -> dict[str, Any]:
         """`UpdateFunctionConfiguration`."""
-        versions = self._changeable(target, members)
+        versions = self._changeable(function, members)
         latest = versions.latest
         handler, asked = latest.handler, members.text("Handler")
         if asked is not None:
             if not isinstance(handler, Source):
-                raise invalid(f"{latest.name} is a callable of this process; its handler is fixed.")
+                raise refusals.invalid(
+                    f"{latest.name} is a callable of this process; its handler is fixed."
+                )
             handler = source_in(handler.directory, asked)
         settings = Settings.of(latest).changed(members)
         config = self._configure(latest.name, handler, settings, None, latest)
         self._update(config, versions)
         return self._describe(config, versions)
 
-    def delete(self, target: Target) -> None:
+    def delete(self, function: NamedFunction) -> None:
         """`DeleteFunction`: all of it, or one version."""
-        versions, version = target.versions, target.qualifier
+        versions, version = function.versions, function.qualifier
         if version is None:
             self._registry.remove(versions.name)
             return
         if version == LATEST:
-            raise invalid("$LATEST version cannot be deleted without deleting the function.")
+            raise refusals.invalid(
+                "$LATEST version cannot be deleted without deleting the function."
+            )
         if not version.isdecimal():
-            raise invalid("Deletion of aliases is not currently supported.")
+            raise refusals.invalid("Deletion of aliases is not currently supported.")
         aliases = versions.aliases_of(version)
         if aliases:
-            raise conflict(
+            raise refusals.conflict(
                 "Unable to delete version because the following aliases reference it: "
                 f"[{', '.join(aliases)}]"
             )
         self._registry.remove_version(versions.name, version)
 
-    def _changeable(self, target: Target, members: Members) -> Versions:
-        versions, now = target.versions, time.monotonic()
-        if now < versions.pending_until:
-            raise conflict(answers.not_active("Pending"))
-        if now < versions.updating_until:
-            raise conflict(answers.updating(versions.latest.arn))
-        if members.text("RevisionId") not in (None, versions.latest.deployment.revision_id):
-            raise changed_meanwhile()
-        return versions
+    def _changeable(self, function: NamedFunction, members: Members) -> Versions:
+        function.check_changeable(members.text("RevisionId"), now=time.monotonic())
+        return function.versions
 
     def _update(self, config: FunctionConfig, versions: Versions) -> None:
         self._registry.update(config)
@@ -180,7 +179,6 @@ class FunctionsApi:
                 memory_size=settings.memory_size,
                 environment=settings.environment,
                 events=None if latest is None else latest.events,
-                directory=None,
                 deployment=Deployment(
                     role=settings.role,
                     runtime=settings.runtime,
@@ -191,7 +189,7 @@ class FunctionsApi:
                 **self._where,
             )
         except (ValueError, ModuleNotFoundError) as error:
-            raise invalid(str(error)) from error
+            raise refusals.invalid(str(error)) from error
 
     @staticmethod
     def _describe(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from asyncinvoke.local.management.problems import unreadable
+from asyncinvoke.local.protocol import refusals
 
 _T = TypeVar("_T")
 
@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 class Members:
     """What the body of a request says. A member that is null is one that is not there.
 
-    Every method raises `ApiError` for a member of another type; what it held is not repeated.
+    Every method raises `Refusal` for a member of another type; what it held is not repeated.
 
     Args:
         values: The members.
@@ -26,33 +26,30 @@ class Members:
         """Read a body.
 
         Raises:
-            ApiError: It is not a JSON object.
+            Refusal: It is not a JSON object.
         """
         try:
             values = json.loads(body or b"{}")
         except (ValueError, RecursionError):
             values = None
         if not isinstance(values, dict):
-            raise unreadable("the body is not a JSON object")
+            raise refusals.unreadable("the body is not a JSON object")
         return cls(values)
 
     def text(self, name: str) -> str | None:
         """Return a text."""
         value = self._get(name, str, "a text")
-        # JSON can spell half of a character; nothing could be answered that repeats it.
+        # JSON can spell a lone surrogate; nothing could be answered that repeats it.
         if value is not None and not _is_encodable(value):
-            raise unreadable(f"{name}: it must be a text of whole characters")
+            raise refusals.unreadable(f"{name}: it must be a text of whole characters")
         return value
 
     def integer(self, name: str) -> int | None:
         """Return a whole number."""
-        value = self._get(name, int, "a whole number")
-        if isinstance(value, bool):
-            raise unreadable(f"{name}: it must be a whole number")
-        return value
+        return self._get(name, int, "a whole number")
 
     def flag(self, name: str) -> bool:
-        """Tell whether something is wanted; not, if nothing is said."""
+        """Return whether something is wanted; not, if nothing is said."""
         return self._get(name, bool, "true or false") or False
 
     def members(self, name: str) -> "Members":
@@ -69,8 +66,9 @@ class Members:
 
     def _get(self, name: str, kind: type[_T], what: str) -> _T | None:
         value = self._values.get(name)
-        if value is not None and not isinstance(value, kind):
-            raise unreadable(f"{name}: it must be {what}")
+        # What JSON gives is of exactly its type; `isinstance` would take true for a number.
+        if value is not None and type(value) is not kind:
+            raise refusals.unreadable(f"{name}: it must be {what}")
         return value
 
 

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from asyncinvoke.local.functions.configuration import FunctionConfig
-from asyncinvoke.local.management.problems import broken
-from asyncinvoke.local.wire import names
-from asyncinvoke.local.wire.names import LATEST
+from asyncinvoke.local.protocol import names, refusals
+from asyncinvoke.local.protocol.names import LATEST
 
 PAGE = 50
 """Items of one answer (AWS's documentation of `ListFunctions`)."""
@@ -28,13 +27,13 @@ def page(
         query: The query, with `Marker` and `MaxItems`.
 
     Raises:
-        ApiError: `MaxItems` is out of range.
+        Refusal: `MaxItems` is out of range.
     """
     marker, asked = query.get("Marker"), query.get("MaxItems", str(PAGE))
     most = int(asked) if asked.isdecimal() and len(asked) < 10 else 0
-    faults = names.out_of_range(most, "maxItems", 1, _MOST)
-    if faults:
-        raise broken(faults)
+    violations = names.out_of_range(most, "maxItems", 1, _MOST)
+    if violations:
+        raise refusals.violated(violations)
     later = sorted((item for item in items if not marker or item[0] > marker), key=lambda i: i[0])
     found = later[: min(most, PAGE)]
     answer: dict[str, Any] = {name: [item for _, item in found]}

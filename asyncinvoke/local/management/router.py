@@ -1,6 +1,5 @@
 """Which operation a request is for, and its answer."""
 
-import json
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.management.code import CodeStore
 from asyncinvoke.local.management.concurrency_api import (
     account_settings,
@@ -17,8 +17,7 @@ from asyncinvoke.local.management.concurrency_api import (
 )
 from asyncinvoke.local.management.functions_api import FunctionsApi
 from asyncinvoke.local.management.members import Members
-from asyncinvoke.local.management.problems import ApiError
-from asyncinvoke.local.management.registry import Registry, find
+from asyncinvoke.local.management.named import find_function
 from asyncinvoke.local.management.versions_api import (
     create_alias,
     delete_alias,
@@ -28,8 +27,9 @@ from asyncinvoke.local.management.versions_api import (
     publish,
     update_alias,
 )
-from asyncinvoke.local.wire import answers
-from asyncinvoke.local.wire.answers import Answer
+from asyncinvoke.local.protocol import answers, refusals
+from asyncinvoke.local.protocol.answers import Answer
+from asyncinvoke.local.protocol.refusals import Refusal
 
 _logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ BODY_LIMIT = 70_167_211
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApiRequest:
+class ManagementRequest:
     """A request for one of the operations, taken off HTTP."""
 
     method: str
@@ -55,7 +55,7 @@ class ApiRequest:
         """What the body says.
 
         Raises:
-            ApiError: It is not a JSON object.
+            Refusal: It is not a JSON object.
         """
         return Members.parse(self.body)
 
@@ -71,7 +71,7 @@ class Management:
     """
 
     def __init__(
-        self, registry: Registry, *, region_name: str, account_id: str, settling_time: float
+        self, registry: FunctionRegistry, *, region_name: str, account_id: str, settling_time: float
     ) -> None:
         self.registry = registry
         self._where = {"region_name": region_name, "account_id": account_id}
@@ -88,31 +88,35 @@ class Management:
         """Delete the code that was uploaded."""
         self._code.close()
 
-    def answer(self, request: ApiRequest, request_id: str) -> Answer | None:
-        """Answer a request; None if it is for no operation that is known here."""
-        for method, path, status, operation in _ROUTES:
+    def answer(self, request: ManagementRequest, request_id: str) -> Answer:
+        """Answer a request."""
+        try:
+            return self._answer(request, request_id)
+        except Refusal as refusal:
+            return refusal.answer(request_id)
+        except Exception:
+            _logger.exception("%s %s could not be answered", request.method, request.path)
+            return refusals.internal_error().answer(request_id)
+
+    def _answer(self, request: ManagementRequest, request_id: str) -> Answer:
+        for method, path, status_code, operation in _ROUTES:
             match = path.fullmatch(request.path)
             if match is not None and method == request.method:
                 groups = [*map(unquote, match.groups())]
-                try:
-                    members = self._perform(operation, request, groups)
-                except ApiError as error:
-                    return error.answer(request_id)
-                except Exception:
-                    _logger.exception("%s %s could not be answered", request.method, request.path)
-                    return answers.internal_error(request_id)
-                return _answer(request_id, status, members)
-        return None
+                members = self._perform(operation, request, groups)
+                return answers.of_json(request_id, status_code, members)
+        raise refusals.unknown_operation()
 
     def _perform(
-        self, operation: "_Operation", request: ApiRequest, groups: list[str]
+        self, operation: "_Operation", request: ManagementRequest, groups: list[str]
     ) -> dict[str, Any] | None:
         try:
             if not groups:
                 return operation(self, request)
+            name, *others = groups
             qualifier = request.query.get("Qualifier")
-            target = find(self.registry, groups[0], qualifier, **self._where)
-            return operation(self, request, target, *groups[1:])
+            function = find_function(self.registry.functions, name, qualifier, **self._where)
+            return operation(self, request, function, *others)
         finally:
             # What a refused request had uploaded goes too, and what was retired and ran on.
             if request.method != "GET":
@@ -184,9 +188,3 @@ _ROUTES: list[tuple[str, re.Pattern[str], int, _Operation]] = [
         ),
     )
 ]
-
-
-def _answer(request_id: str, status: int, members: dict[str, Any] | None) -> Answer:
-    headers = {"Content-Type": "application/json", "x-amzn-RequestId": request_id}
-    body = b"" if members is None else json.dumps(members).encode()
-    return Answer(status=status, headers=headers, body=body)

@@ -1,4 +1,4 @@
-"""What a request may set of a function: the defaults, what it has, and what is asked."""
+"""What a request may set of a function: the deviolations, what it has, and what is asked."""
 
 import re
 from dataclasses import dataclass, field
@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from asyncinvoke.local.functions.configuration import MAX_TIMEOUT, MEMORY_RANGE, FunctionConfig
 from asyncinvoke.local.functions.deployment import RUNTIME
 from asyncinvoke.local.management.members import Members
-from asyncinvoke.local.management.problems import broken, invalid
-from asyncinvoke.local.wire import names
+from asyncinvoke.local.protocol import names, refusals
 
 _RUNTIME = re.compile(r"python3\.[0-9]+")
 _VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
@@ -15,7 +14,7 @@ _VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a function is set. The defaults are AWS's."""
+    """How a function is set. The deviolations are AWS's."""
 
     runtime: str = RUNTIME
     """The runtime that it asks for; any of Python's runs in this process's version."""
@@ -46,20 +45,20 @@ class Settings:
         """Return what it is to have.
 
         Raises:
-            ApiError: A value is out of range, or not supported.
+            Refusal: A value is out of range, or not supported.
         """
         runtime = asked.text("Runtime")
         if runtime is not None and _RUNTIME.fullmatch(runtime) is None:
-            raise invalid(f"Runtime {runtime}: this endpoint runs Python.")
+            raise refusals.invalid(f"Runtime {runtime}: this endpoint runs Python.")
         timeout, memory_size = asked.integer("Timeout"), asked.integer("MemorySize")
-        faults = []
+        violations = []
         if timeout is not None:
-            faults += names.out_of_range(timeout, "timeout", 1, MAX_TIMEOUT)
+            violations += names.out_of_range(timeout, "timeout", 1, MAX_TIMEOUT)
         if memory_size is not None:
             least, most = MEMORY_RANGE[0], MEMORY_RANGE[-1]
-            faults += names.out_of_range(memory_size, "memorySize", least, most)
-        if faults:
-            raise broken(faults)
+            violations += names.out_of_range(memory_size, "memorySize", least, most)
+        if violations:
+            raise refusals.violated(violations)
         return Settings(
             runtime=_or(runtime, self.runtime),
             role=_or(asked.text("Role"), self.role),
@@ -80,9 +79,11 @@ def _environment(asked: Members, has: dict[str, str]) -> dict[str, str]:
         return has
     for name, value in variables.items():
         if _VARIABLE.fullmatch(name) is None:
-            raise invalid(
+            raise refusals.invalid(
                 f"Environment variable {name}: a name is a letter, then letters, digits or _."
             )
         if "\0" in value:
-            raise invalid(f"Environment variable {name}: it must not hold the character NUL.")
+            raise refusals.invalid(
+                f"Environment variable {name}: it must not hold the character NUL."
+            )
     return variables

@@ -7,31 +7,19 @@ from typing import Any
 from asyncinvoke.local.functions.versions import Alias
 from asyncinvoke.local.management import describe
 from asyncinvoke.local.management.members import Members
+from asyncinvoke.local.management.named import NamedFunction, function_not_found
 from asyncinvoke.local.management.paging import page, version_key
-from asyncinvoke.local.management.problems import (
-    broken,
-    changed_meanwhile,
-    conflict,
-    invalid,
-    not_found,
-)
-from asyncinvoke.local.management.registry import Target, function_not_found
-from asyncinvoke.local.wire import answers, names
+from asyncinvoke.local.protocol import names, refusals
 
 
-def publish(target: Target, members: Members) -> dict[str, Any]:
+def publish(function: NamedFunction, members: Members) -> dict[str, Any]:
     """`PublishVersion`: the last version again if nothing has changed since."""
-    versions, now = target.versions, time.monotonic()
+    versions, now = function.versions, time.monotonic()
     deployed = versions.latest.deployment
-    if now < versions.pending_until:
-        raise conflict(answers.not_active("Pending"))
-    if now < versions.updating_until:
-        raise conflict(answers.updating(versions.latest.arn))
-    if members.text("RevisionId") not in (None, deployed.revision_id):
-        raise changed_meanwhile()
+    function.check_changeable(members.text("RevisionId"), now=now)
     expected = members.text("CodeSha256")
     if expected and expected != deployed.code_sha256:
-        raise invalid(
+        raise refusals.invalid(
             f"CodeSHA256 ({expected}) is different from current CodeSHA256 in $LATEST "
             f"({deployed.code_sha256}). Please try again with the CodeSHA256 in $LATEST."
         )
@@ -40,9 +28,9 @@ def publish(target: Target, members: Members) -> dict[str, Any]:
     return describe.configuration(config, versions, now=now, qualified=True)
 
 
-def list_versions(target: Target, query: Mapping[str, str]) -> dict[str, Any]:
+def list_versions(function: NamedFunction, query: Mapping[str, str]) -> dict[str, Any]:
     """`ListVersionsByFunction`."""
-    versions, now = target.versions, time.monotonic()
+    versions, now = function.versions, time.monotonic()
     found = (
         (version_key(config), describe.configuration(config, versions, now=now, qualified=True))
         for config in versions.published
@@ -50,29 +38,24 @@ def list_versions(target: Target, query: Mapping[str, str]) -> dict[str, Any]:
     return page("Versions", found, query)
 
 
-def create_alias(target: Target, members: Members) -> dict[str, Any]:
+def create_alias(function: NamedFunction, members: Members) -> dict[str, Any]:
     """`CreateAlias`."""
     name, version = members.text("Name"), members.text("FunctionVersion")
-    faults = [
-        names.missing(member)
-        for member, value in (("name", name), ("functionVersion", version))
-        if value is None
-    ]
     if name is None or version is None:
-        raise broken(faults)
-    if name in target.versions.aliases:
-        raise conflict(f"Alias already exists: {target.versions.latest.arn}:{name}")
-    return _set_alias(target, name, version, members.text("Description") or "", members)
+        raise refusals.violated(names.missing(name=name, functionVersion=version))
+    if name in function.versions.aliases:
+        raise refusals.conflict(f"Alias already exists: {function.versions.latest.arn}:{name}")
+    return _set_alias(function, name, version, members.text("Description") or "", members)
 
 
-def update_alias(target: Target, name: str, members: Members) -> dict[str, Any]:
+def update_alias(function: NamedFunction, name: str, members: Members) -> dict[str, Any]:
     """`UpdateAlias`."""
-    current = _alias(target, name)
+    current = _alias(function, name)
     if members.text("RevisionId") not in (None, current.revision_id):
-        raise changed_meanwhile()
+        raise refusals.changed_meanwhile()
     version, description = members.text("FunctionVersion"), members.text("Description")
     return _set_alias(
-        target,
+        function,
         name,
         current.version if version is None else version,
         current.description if description is None else description,
@@ -80,43 +63,43 @@ def update_alias(target: Target, name: str, members: Members) -> dict[str, Any]:
     )
 
 
-def get_alias(target: Target, name: str) -> dict[str, Any]:
+def get_alias(function: NamedFunction, name: str) -> dict[str, Any]:
     """`GetAlias`."""
-    return describe.alias(target.versions.latest.arn, name, _alias(target, name))
+    return describe.alias(function.versions.latest.arn, name, _alias(function, name))
 
 
-def list_aliases(target: Target, query: Mapping[str, str]) -> dict[str, Any]:
+def list_aliases(function: NamedFunction, query: Mapping[str, str]) -> dict[str, Any]:
     """`ListAliases`: all, or those of one version."""
-    arn, version = target.versions.latest.arn, query.get("FunctionVersion")
+    arn, version = function.versions.latest.arn, query.get("FunctionVersion")
     found = (
         (name, describe.alias(arn, name, alias))
-        for name, alias in target.versions.aliases.items()
+        for name, alias in function.versions.aliases.items()
         if version in (None, alias.version)
     )
     return page("Aliases", found, query)
 
 
-def delete_alias(target: Target, name: str) -> None:
+def delete_alias(function: NamedFunction, name: str) -> None:
     """`DeleteAlias`."""
-    target.versions.remove_alias(name)
+    function.versions.remove_alias(name)
 
 
-def _alias(target: Target, name: str) -> Alias:
-    alias = target.versions.aliases.get(name)
+def _alias(function: NamedFunction, name: str) -> Alias:
+    alias = function.versions.aliases.get(name)
     if alias is None:
-        raise not_found(f"Cannot find alias arn: {target.versions.latest.arn}:{name}")
+        raise refusals.not_found(f"Cannot find alias arn: {function.versions.latest.arn}:{name}")
     return alias
 
 
 def _set_alias(
-    target: Target, name: str, version: str, description: str, members: Members
+    function: NamedFunction, name: str, version: str, description: str, members: Members
 ) -> dict[str, Any]:
     if members.members("RoutingConfig").members("AdditionalVersionWeights"):
-        raise invalid("RoutingConfig: this endpoint sends an alias to one version.")
-    if version not in {config.version for config in target.versions.published}:
-        raise function_not_found(target.versions.latest.arn, version)
+        raise refusals.invalid("RoutingConfig: this endpoint sends an alias to one version.")
+    if version not in {config.version for config in function.versions.published}:
+        raise function_not_found(function.versions.latest.arn, version)
     try:
-        target.versions.set_alias(name, version, description)
+        function.versions.set_alias(name, version, description)
     except ValueError as error:
-        raise invalid(str(error)) from error
-    return get_alias(target, name)
+        raise refusals.invalid(str(error)) from error
+    return get_alias(function, name)

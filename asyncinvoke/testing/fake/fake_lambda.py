@@ -1,7 +1,9 @@
 """`FakeLambda`: a transport without sockets, for unit tests of code that invokes functions."""
 
-import sys
-from collections.abc import Mapping
+import uuid
+from collections.abc import AsyncGenerator, Mapping
+from functools import partial
+from typing import Unpack
 
 import anyio.lowlevel
 
@@ -9,20 +11,18 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply
 from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke._request.request import InvocationType
 from asyncinvoke._transport.base import Stream
-from asyncinvoke.local.faults.fault import Faults, InjectedFault
-from asyncinvoke.local.faults.steps import Answer, Reset, Step
+from asyncinvoke.local.counters import Counters, LocalStatistics
+from asyncinvoke.local.faults import player
+from asyncinvoke.local.faults.injected import FaultOptions, Faults, InjectedFault
+from asyncinvoke.local.faults.steps import Step, is_read
 from asyncinvoke.local.functions.configuration import Handler
-from asyncinvoke.local.statistics import LocalStatistics
-from asyncinvoke.local.tally import Tally
-from asyncinvoke.local.wire import answers, json_faults
-from asyncinvoke.local.wire.names import LATEST
-from asyncinvoke.local.wire.received import ReceivedInvocation, ReceivedInvocations
-from asyncinvoke.local.wire.requests import Request
-from asyncinvoke.testing.fake.runs import Arrived, Run
-from asyncinvoke.testing.fake.steps import play, play_stream
-from asyncinvoke.testing.fake.streams import open_run
+from asyncinvoke.local.protocol import names
+from asyncinvoke.local.protocol.answers import Answer
+from asyncinvoke.local.protocol.received import ReceivedInvocation
+from asyncinvoke.testing.fake.functions import FakeFunctions, once
+from asyncinvoke.testing.fake.receiving import open_stream, read_whole
+from asyncinvoke.testing.fake.recording import Recording
 
 
 class FakeLambda:
@@ -43,10 +43,10 @@ class FakeLambda:
     def __init__(
         self, functions: Mapping[str, Handler] | None = None, *, read_timeout: float = 960.0
     ) -> None:
-        self._handlers: dict[str, Handler] = {}
+        self._counters = Counters()
+        self._functions = FakeFunctions(self._counters)
         self._faults = Faults()
-        self._received = ReceivedInvocations(sys.maxsize)
-        self._tally = Tally()
+        self._received: list[ReceivedInvocation] = []
         self._read_timeout = read_timeout
         for name, handler in (functions or {}).items():
             self.function(name, handler)
@@ -57,121 +57,83 @@ class FakeLambda:
         Args:
             name: Its bare name. A function that is not registered is not found.
             handler: `handler(event, context)`, sync or async; it may yield.
-        """
-        self._handlers[name] = handler
-        self._tally.know(name)
 
-    def fault(
-        self,
-        step: Step,
-        *,
-        function_name: str | None = None,
-        count: int | None = None,
-        probability: float = 1.0,
-        seed: int = 0,
-        after_run: bool = False,
-    ) -> InjectedFault:
-        """Let requests meet a fault; see `LocalLambda.fault`.
+        Raises:
+            ValueError: No function can have that name, or the handler is not a callable.
+        """
+        self._functions.register(name, handler)
+        self._counters.register(name)
+
+    def fault(self, step: Step, **options: Unpack[FaultOptions]) -> InjectedFault:
+        """Let requests meet a fault; see `LocalLambda.fault` for the options.
 
         The bytes of a `Raw` or `Stall` step are never read as an answer.
 
         Raises:
             ValueError: A value is out of range, or `after_run` is of no use with the step.
         """
-        return self._faults.add(
-            step,
-            function_name=function_name,
-            count=count,
-            probability=probability,
-            seed=seed,
-            after_run=after_run,
-        )
+        return self._faults.add(step, **options)
 
     @property
     def requests(self) -> tuple[ReceivedInvocation, ...]:
-        """Every request so far that was read as a whole, oldest first."""
-        return self._received.latest
+        """Every request so far that arrived whole, oldest first."""
+        return tuple(self._received)
 
     def statistics(self) -> LocalStatistics:
         """Return a frozen snapshot of what has arrived and run so far."""
-        return self._tally.statistics()
+        return self._counters.statistics()
 
     async def send(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Reply | Failure:
         """Make one attempt whose answer is read as a whole."""
-        progress.phase = Phase.WRITTEN  # as far as it may have come
-        arrived = await self._arrive(parameters, payload, streams=False)
-        run = await self._step(arrived) or self._run(arrived)
-        if not isinstance(run, Run):
-            return await play(run, arrived.request_id, read_timeout=self._read_timeout)
-        if parameters.invocation_type is InvocationType.DRY_RUN:
-            return Reply(status_code=204, payload=b"", request_id=arrived.request_id)
-        await run.whole()
-        if parameters.invocation_type is InvocationType.EVENT:
-            return Reply(status_code=202, payload=b"", request_id=arrived.request_id)
-        return run.reply()
+        request = await self._arrive(parameters, payload, progress, streams=False)
+        return await read_whole(*await self._exchange(request), progress)
 
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Stream | Failure:
         """Make one attempt whose answer is read as it comes."""
-        progress.phase = Phase.WRITTEN  # as far as it may have come
-        arrived = await self._arrive(parameters, payload, streams=True)
-        run = await self._step(arrived) or self._run(arrived)
-        if isinstance(run, Run):
-            return open_run(run)
-        return await play_stream(run, arrived.request_id, read_timeout=self._read_timeout)
+        request = await self._arrive(parameters, payload, progress, streams=True)
+        return await open_stream(*await self._exchange(request), progress)
 
     async def _arrive(
-        self, parameters: InvokeParameters, payload: bytes, *, streams: bool
-    ) -> Arrived:
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress, *, streams: bool
+    ) -> ReceivedInvocation:
         await anyio.lowlevel.checkpoint()
-        request = Request(
+        # Whoever was cancelled until here has sent nothing. There is no wire, so that nothing is
+        # ever sent in part: from here on the request has arrived and counts as a delivery.
+        progress.phase = Phase.WRITTEN
+        self._counters.add(parameters.target.name, invocations=1)
+        return ReceivedInvocation(
+            request_id=str(uuid.uuid4()),
             function_name=parameters.target.function_name,
             qualifier=parameters.target.qualifier,
             invocation_type=parameters.invocation_type.value,
             log_type=parameters.log_type.value,
-            client_context=parameters.client_context,
+            encoded_client_context=parameters.client_context,
             tenant_id=parameters.tenant_id,
-            trace_id=None,
-            body=payload,
-            size=len(payload),
+            durable_execution_name=parameters.durable_execution_name,
             streams=streams,
+            payload=payload,
+            size=len(payload),
         )
-        name = parameters.target.name
-        counters = self._tally.of(name)
-        for each in counters:
-            each.invocations += 1
-        return Arrived(name=name, request=request, counters=counters)
 
-    async def _step(self, arrived: Arrived) -> Step | None:
-        """Return the step of the fault that a request meets, after the run if that comes first."""
-        fault = self._faults.find(arrived.name)
-        if fault is None or not isinstance(fault.step, Reset) or fault.step.read:
-            self._received.add(arrived.request, arrived.request_id)
-        if fault is None:
-            return None
-        for each in arrived.counters:
-            each.faults += 1
-        if fault.after_run:
-            run = self._run(arrived)
-            if isinstance(run, Run) and arrived.request.invocation_type != InvocationType.DRY_RUN:
-                await run.whole()
-        return fault.step
-
-    def _run(self, arrived: Arrived) -> Run | Answer:
-        """Return the run of a handler, or what is answered instead."""
-        handler = self._handlers.get(arrived.name)
-        if handler is None:
-            arn = f"{arrived.arn}:{arrived.request.qualifier or LATEST}"
-            return _refusal(answers.function_not_found(arrived.request_id, arn))
-        try:
-            return Run(handler, arrived)
-        except (ValueError, RecursionError) as error:
-            detail = json_faults.describe(arrived.request.body, error)
-            return _refusal(answers.bad_json(arrived.request_id, detail))
-
-
-def _refusal(answer: answers.Answer) -> Answer:
-    return Answer(status_code=answer.status, payload=answer.body, headers=answer.headers)
+    async def _exchange(
+        self, request: ReceivedInvocation
+    ) -> tuple[Answer | None, AsyncGenerator[bytes, None]]:
+        """Return the head of what comes back, None without one, and what follows it."""
+        fault = self._faults.take(request.function_name)
+        if fault is None or is_read(fault.step):
+            self._received.append(request)
+        if fault is not None:
+            self._counters.add(names.bare_name(request.function_name), faults=1)
+            run = partial(self._functions.answer, request) if fault.after_run else None
+            answer = await player.answer_of(fault.step, request.request_id, run=run)
+            wire = Recording()
+            await player.play(fault.step, answer, wire)
+            return wire.head, wire.body(read_timeout=self._read_timeout)
+        if request.streams:
+            return self._functions.stream(request)
+        answer = await self._functions.answer(request)
+        return answer, once(answer.payload)

@@ -19,7 +19,9 @@ from aiobotocore.session import AioSession
 
 from asyncinvoke import Invoker
 from asyncinvoke._transport.interception import Interception
-from asyncinvoke.testing import FaultEndpoint, InstantClock, throttle
+from asyncinvoke.local import throttle
+from asyncinvoke.testing import InstantClock
+from tests.doubles.fault_endpoint import FaultEndpoint
 
 ONCE = AioConfig(retries={"total_max_attempts": 1})
 

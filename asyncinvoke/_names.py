@@ -1,0 +1,72 @@
+"""The public names of `asyncinvoke`."""
+
+from asyncinvoke._engine.map import MapRun
+from asyncinvoke._engine.map_statistics import MapStatistics
+from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.stream import ResponseStream
+from asyncinvoke._invoker import Function, Invoker
+from asyncinvoke._limits.events import LimitChanged
+from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit
+from asyncinvoke._limits.reasons import LimitKind
+from asyncinvoke._model.delivery import Delivery
+from asyncinvoke._model.failure import FailureKind, ThrottleReason, ThrottleScope
+from asyncinvoke._model.response import Attempt, Response
+from asyncinvoke._request.request import InvocationType, LogType, Request
+from asyncinvoke._retries.budget import RetryBudget
+from asyncinvoke._retries.policy import Backoff, RetryPolicy
+from asyncinvoke._statistics import InvokerStatistics, ScopeStatistics
+from asyncinvoke.errors import (
+    AsyncInvokeError,
+    ConfigurationError,
+    DeadlineExceededError,
+    FunctionError,
+    GaveUp,
+    InvalidRequestError,
+    InvocationError,
+    NotReadyError,
+    RejectedError,
+    ServiceError,
+    ThrottledError,
+    ToleranceExceededError,
+    TransportError,
+)
+
+__all__ = [
+    "AdaptiveLimit",
+    "AsyncInvokeError",
+    "Attempt",
+    "Backoff",
+    "ConfigurationError",
+    "DeadlineExceededError",
+    "Delivery",
+    "FailureKind",
+    "FixedLimit",
+    "Function",
+    "FunctionError",
+    "GaveUp",
+    "InvalidRequestError",
+    "InvocationError",
+    "InvocationType",
+    "Invoker",
+    "InvokerStatistics",
+    "LimitChanged",
+    "LimitKind",
+    "LogType",
+    "MapRun",
+    "MapStatistics",
+    "NotReadyError",
+    "Outcome",
+    "RejectedError",
+    "Request",
+    "Response",
+    "ResponseStream",
+    "RetryBudget",
+    "RetryPolicy",
+    "ScopeStatistics",
+    "ServiceError",
+    "ThrottleReason",
+    "ThrottleScope",
+    "ThrottledError",
+    "ToleranceExceededError",
+    "TransportError",
+]

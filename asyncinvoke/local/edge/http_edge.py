@@ -1,0 +1,149 @@
+"""HTTP to and from the service's own values: paths, headers, bodies."""
+
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from asyncinvoke.local.edge.streaming import StreamedAnswer
+from asyncinvoke.local.http.listener import read_body
+from asyncinvoke.local.management.router import BODY_LIMIT, Management, ManagementRequest
+from asyncinvoke.local.protocol.answers import Answer
+from asyncinvoke.local.protocol.received import ReceivedInvocation
+from asyncinvoke.local.protocol.refusals import SYNC_LIMIT, upload_too_large
+
+_INVOKE = re.compile(
+    r"/2015-03-31/functions/([^/]+)/invocations"
+    r"|/2021-11-15/functions/([^/]+)/response-streaming-invocations"
+    r"|/2014-11-13/functions/([^/]+)/invoke-async/?"
+)
+
+
+class Sink(Protocol):
+    """Where a stream goes while its function runs."""
+
+    def begin(self, head: Answer) -> None:
+        """Take the status and the headers."""
+        ...
+
+    async def write(self, piece: bytes) -> None:
+        """Take a piece; returns once it may be given another."""
+        ...
+
+
+class InvocationService(Protocol):
+    """What stands behind the edge."""
+
+    async def invoke(self, request: ReceivedInvocation, sink: Sink | None = None) -> Answer:
+        """Answer one Invoke request; a stream is written to `sink` meanwhile."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvokePath:
+    """Which function a request invokes, and by which operation."""
+
+    name: str
+    """The name or ARN, percent-decoded."""
+    streams: bool
+    """Whether it is InvokeWithResponseStream."""
+    is_async: bool
+    """Whether it is InvokeAsync."""
+
+
+class HttpEdge:
+    """The handler of the endpoint's HTTP server.
+
+    Args:
+        service: Answers Invoke requests.
+        management: Answers all others.
+        keep: Called with each Invoke request that arrived whole.
+    """
+
+    def __init__(
+        self,
+        service: InvocationService,
+        management: Management,
+        keep: Callable[[ReceivedInvocation], None],
+    ) -> None:
+        self._service = service
+        self._management = management
+        self._keep = keep
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Read one request, let the service answer it, write the answer."""
+        path = invoke_path(request)
+        if path is None:
+            return respond(request, await self._manage(request))
+        received = await self.read(request, received_head(request, path))
+        if not received.streams:
+            return respond(request, await self._service.invoke(received))
+        stream = StreamedAnswer(request)
+        answer = await self._service.invoke(received, stream)
+        return await stream.finish(answer) or respond(request, answer)
+
+    async def read(self, request: web.BaseRequest, head: ReceivedInvocation) -> ReceivedInvocation:
+        """Read an Invoke request to its end."""
+        body, size = await read_body(request, SYNC_LIMIT)
+        received = replace(head, payload=body, size=size)
+        self._keep(received)
+        return received
+
+    async def _manage(self, request: web.BaseRequest) -> Answer:
+        request_id = str(uuid.uuid4())
+        body, size = await read_body(request, BODY_LIMIT)
+        if size > BODY_LIMIT:
+            return upload_too_large(BODY_LIMIT).answer(request_id)
+        asked = ManagementRequest(
+            method=request.method,
+            path=request.rel_url.raw_path,
+            query=request.rel_url.query,
+            body=body,
+        )
+        return self._management.answer(asked, request_id)
+
+
+def invoke_path(request: web.BaseRequest) -> InvokePath | None:
+    """Return what a request invokes; None if it invokes nothing."""
+    match = _INVOKE.fullmatch(request.rel_url.raw_path)
+    if match is None or request.method != "POST":
+        return None
+    return InvokePath(
+        name=unquote(match[1] or match[2] or match[3]),
+        streams=match[2] is not None,
+        is_async=match[3] is not None,
+    )
+
+
+def received_head(request: web.BaseRequest, path: InvokePath) -> ReceivedInvocation:
+    """Return an Invoke request whose payload has not been read."""
+    headers = request.headers
+    return ReceivedInvocation(
+        request_id=str(uuid.uuid4()),
+        function_name=path.name,
+        qualifier=request.rel_url.query.get("Qualifier"),
+        # What InvokeAsync was, before there were Events.
+        invocation_type="Event"
+        if path.is_async
+        else headers.get("X-Amz-Invocation-Type", "RequestResponse"),
+        log_type=headers.get("X-Amz-Log-Type", "None"),
+        encoded_client_context=headers.get("X-Amz-Client-Context"),
+        tenant_id=headers.get("X-Amz-Tenant-Id"),
+        trace_id=headers.get("X-Amzn-Trace-Id"),
+        durable_execution_name=headers.get("X-Amz-Durable-Execution-Name"),
+        streams=path.streams,
+        payload=b"",
+        size=0,
+    )
+
+
+def respond(request: web.BaseRequest, answer: Answer) -> web.Response:
+    """Return the HTTP answer."""
+    headers = dict(answer.headers)
+    if request.keep_alive:
+        headers["Connection"] = "keep-alive"
+    return web.Response(status=answer.status_code, headers=headers, body=answer.payload)

@@ -1,0 +1,185 @@
+"""One run of a handler that is a callable: what it yields, how it ended, and its log.
+
+It starts no task, knows no time limit, and runs on any event loop: `InProcess` and the fake of
+`asyncinvoke.testing` share it.
+"""
+
+import asyncio
+import inspect
+import os
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from asyncinvoke.local.execution import function_errors, logs, memory, yielding
+from asyncinvoke.local.execution.context import LambdaContext
+from asyncinvoke.local.execution.invocation import Invocation, Result
+from asyncinvoke.local.execution.marshal import marshal, marshal_error
+from asyncinvoke.local.execution.threads import Calls
+from asyncinvoke.local.execution.yielding import STREAM_LIMIT, TooLargeError, UnwritableError
+from asyncinvoke.local.functions.configuration import FunctionConfig, Handler
+
+# GUESS: not recorded from AWS (docs/endpoint.md)
+STREAM_TOO_LARGE = function_errors.response_too_large(STREAM_LIMIT)  # as for a whole answer
+
+_OWN_FILES = frozenset(
+    sys.modules[module].__file__
+    for module in (__name__, Calls.__module__, yielding.__name__, "concurrent.futures.thread")
+)
+
+
+class HandlerRun:
+    """One run of a handler.
+
+    Either `pieces` is iterated or `whole` awaited, once; afterwards `result` says what came of it.
+
+    Args:
+        handler: What runs.
+        invocation: What it is given.
+        config: Its function.
+        calls: Where it runs if it is sync.
+        log_stream_name: What its context says of the log.
+        on_loop: Whether it is called without `calls`, because calling it runs nothing of it yet.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        invocation: Invocation,
+        config: FunctionConfig,
+        *,
+        calls: Calls,
+        log_stream_name: str,
+        on_loop: bool = False,
+    ) -> None:
+        self._handler = handler
+        self._invocation = invocation
+        self._config = config
+        self._calls = calls
+        self._on_loop = on_loop
+        self._started = time.monotonic()
+        self._context = LambdaContext.of(
+            invocation,
+            config,
+            log_stream_name=log_stream_name,
+            deadline=self._started + config.timeout,
+        )
+        self._payload = b""
+        self._function_error: str | None = None
+        self._content_type = "application/json"
+        self._line = b""
+        self._status = ""
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Run the handler and yield what it yields, if it does; the result is what follows that."""
+        try:
+            answer = await self._call()
+            yielded = yielding.pieces_of(answer, self._calls)
+            if yielded is not None:
+                async with aclosing(yielding.each_of(yielded, limit=STREAM_LIMIT)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                answer = b""
+        except asyncio.CancelledError as error:
+            # One that the handler raised itself is its answer; on trio there is no other.
+            if _is_being_cancelled():
+                raise
+            self._fail_by(error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a handler raises is its answer
+            self._fail_by(error)
+        else:
+            self._return(answer)
+
+    async def whole(self) -> None:
+        """Run the handler and join what it yields."""
+        joined = bytearray()
+        async with aclosing(self.pieces()) as pieces:
+            async for piece in pieces:
+                if len(joined) <= function_errors.RESPONSE_LIMIT:
+                    joined += piece
+        if joined and self._function_error is None:
+            self._return(bytes(joined))
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the run ended in a function error."""
+        return self._function_error is not None
+
+    def time_out(self) -> None:
+        """Take the run for one that exceeded its function's timeout, whatever it did."""
+        request_id, timeout = self._invocation.request_id, self._config.timeout
+        self._fail(function_errors.timed_out(request_id, timeout))
+        self._line, self._status = logs.timed_out(request_id, timeout), "Status: timeout"
+
+    def result(self) -> Result:
+        """Return how the run ended, with the end of its log if that is wanted."""
+        return Result(
+            payload=self._payload,
+            function_error=self._function_error,
+            content_type=self._content_type,
+            log=self._log() if self._invocation.tail else None,
+        )
+
+    async def _call(self) -> Any:
+        event, context = self._invocation.event, self._context
+        if self._on_loop:
+            answer = self._handler(event, context)
+        else:
+            answer = await self._calls.run(self._handler, event, context)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    def _return(self, answer: Any) -> None:
+        if isinstance(answer, bytes):
+            self._payload, self._content_type = answer, "application/unknown"
+        else:
+            try:
+                self._payload = marshal(answer)
+            except (TypeError, ValueError, RecursionError) as error:
+                self._fail_to_marshal(error)
+        if len(self._payload) > function_errors.RESPONSE_LIMIT:
+            self._fail(function_errors.response_too_large())
+
+    def _fail_by(self, error: BaseException) -> None:
+        match error:
+            case UnwritableError():
+                self._fail_to_marshal(error)
+            case TooLargeError():
+                self._fail(STREAM_TOO_LARGE)
+            case SystemExit():
+                self._fail(function_errors.left(self._invocation.request_id, error))
+            case _:
+                trace = function_errors.stack_trace(error.__traceback__, own_files=_OWN_FILES)
+                self._fail_with(type(error).__name__, str(error), trace)
+
+    def _fail_to_marshal(self, error: Exception) -> None:
+        self._fail_with("Runtime.MarshalError", f"Unable to marshal response: {error}", [])
+
+    def _fail_with(self, error_type: str, message: str, trace: list[str]) -> None:
+        request_id = self._invocation.request_id
+        self._fail(marshal_error(function_errors.raised(request_id, error_type, message, trace)))
+        self._line = logs.uncaught(error_type, message, trace)
+
+    def _fail(self, body: bytes) -> None:
+        self._payload, self._function_error = body, function_errors.UNHANDLED
+        self._content_type = "application/json"
+
+    def _log(self) -> bytes:
+        request_id = self._invocation.request_id
+        closing = logs.end(
+            request_id,
+            duration=time.monotonic() - self._started,
+            memory_size=self._config.memory_size,
+            memory_used=memory.peak(os.getpid()),
+            status=self._status,
+        )
+        return logs.tail(logs.start(request_id, self._config.version) + self._line + closing)
+
+
+def _is_being_cancelled() -> bool:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False
+    return task is not None and task.cancelling() > 0

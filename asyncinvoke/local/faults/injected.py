@@ -1,0 +1,143 @@
+"""Which request meets which fault: by function, by count and by chance."""
+
+import random
+import threading
+from collections.abc import Callable
+from typing import TypedDict, Unpack, get_args
+
+from asyncinvoke.local.faults.steps import Step, Streamed, is_read
+from asyncinvoke.local.numbers import whole_number
+from asyncinvoke.local.protocol import names
+from asyncinvoke.local.protocol.answers import Answer
+
+_STEPS = get_args(Step)
+
+
+class FaultOptions(TypedDict, total=False):
+    """Which requests meet a fault; the options of `LocalLambda.fault` and `FakeLambda.fault`."""
+
+    function_name: str | None
+    """The function whose requests meet it, by its bare name; None for all."""
+    count: int | None
+    """How many requests meet it at most; None for all until it is removed."""
+    probability: float
+    """With which probability a request meets it."""
+    seed: int
+    """Of its random numbers, 0 or more."""
+    after_run: bool
+    """Whether the request is served first, and its answer lost to the step."""
+
+
+class InjectedFault:
+    """What happens to requests in place of the service; `LocalLambda.fault` makes it.
+
+    Raises:
+        ValueError: A value is out of range, or of no use with the others.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        remove: "Callable[[InjectedFault], None]",
+        *,
+        function_name: str | None = None,
+        count: int | None = None,
+        probability: float = 1.0,
+        seed: int = 0,
+        after_run: bool = False,
+    ) -> None:
+        if not isinstance(step, _STEPS):
+            raise ValueError(f"step {step!r} must be one of the steps of asyncinvoke.local")  # noqa: TRY004  # as for any wrong value
+        if function_name is not None and not _is_bare(function_name):
+            raise ValueError(
+                f"function_name={function_name!r} must be a bare name, such as 'echo', or None"
+            )
+        if count is not None:
+            whole_number("count", count, least=1)
+        if not isinstance(probability, int | float) or not 0 < probability <= 1:
+            raise ValueError(f"probability={probability!r} must be a number above 0 and at most 1")
+        if after_run and not _can_follow_a_run(step):
+            raise ValueError(
+                f"after_run=True is of no use with {step!r}: it takes no answer's place"
+            )
+        self.step: Step = step
+        self.after_run = after_run
+        self._function_name = function_name
+        self._left = count
+        self._probability = probability
+        # It chooses requests and guards nothing.
+        self._random = random.Random(whole_number("seed", seed))  # noqa: S311  # no secret
+        self._remove = remove
+        self._played = 0
+
+    @property
+    def played(self) -> int:
+        """How many requests have met it."""
+        return self._played
+
+    def remove(self) -> None:
+        """Let no further request meet it."""
+        self._remove(self)
+
+    def take(self, name: str) -> bool:
+        """Take one request if it is to meet this fault; the last one that may removes it."""
+        if self._function_name not in (None, name):
+            return False
+        if self._probability < 1 and self._random.random() >= self._probability:
+            return False
+        self._played += 1
+        if self._left is not None:
+            self._left -= 1
+            if not self._left:
+                self.remove()
+        return True
+
+    def __repr__(self) -> str:
+        whom = "all functions" if self._function_name is None else f"function {self._function_name}"
+        left = "" if self._left is None else f", {self._left} left"
+        return f"<InjectedFault {type(self.step).__name__} for {whom}, played {self._played} times{left}>"
+
+
+class Faults:
+    """The faults of one endpoint. Users change them from any thread; requests ask in turn."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: tuple[InjectedFault, ...] = ()
+
+    @property
+    def are_set(self) -> bool:
+        """Whether there are any."""
+        return bool(self._faults)
+
+    def add(self, step: Step, **options: Unpack[FaultOptions]) -> InjectedFault:
+        """Add a fault, to be asked after those that are there."""
+        fault = InjectedFault(step, self.remove, **options)
+        with self._lock:
+            self._faults = (*self._faults, fault)
+        return fault
+
+    def remove(self, fault: InjectedFault) -> None:
+        """Let no further request meet a fault."""
+        with self._lock:
+            self._faults = tuple(each for each in self._faults if each is not fault)
+
+    def take(self, function_name: str) -> InjectedFault | None:
+        """Return the fault that a request meets, the first that applies.
+
+        Args:
+            function_name: The name or ARN that the request gives.
+        """
+        name = names.bare_name(function_name)
+        return next((fault for fault in self._faults if fault.take(name)), None)
+
+
+def _is_bare(function_name: str) -> bool:
+    # An ARN or a qualifier would never be met: requests are compared by their bare name.
+    return isinstance(function_name, str) and names.bare_name(function_name) == function_name != ""
+
+
+def _can_follow_a_run(step: Step) -> bool:
+    if isinstance(step, Answer):
+        return step.status_code >= 400
+    return not isinstance(step, Streamed) and is_read(step)

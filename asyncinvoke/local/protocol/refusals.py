@@ -1,0 +1,178 @@
+"""Every request that the service refuses: status, error code and text, as recorded from AWS.
+
+No I/O, no clock. The casing of keys (`message`, `Message`) differs by error on purpose: the
+service's model spells it so, and SDKs read it so.
+"""
+
+from asyncinvoke._model.failure import ThrottleReason
+from asyncinvoke.local.protocol import answers
+from asyncinvoke.local.protocol.answers import Answer
+
+SYNC_LIMIT = 6_291_456
+"""Largest RequestResponse payload, in bytes (AWS's own error text)."""
+
+EVENT_LIMIT = 1_048_576
+"""Largest Event payload, in bytes (AWS's own error text)."""
+
+# GUESS: not recorded from AWS (docs/endpoint.md)
+TOO_LARGE_STATUS = 413
+TOO_LARGE_TYPE = "User"
+BAD_CLIENT_CONTEXT = "Client context must be a valid Base64-encoded JSON object."
+INTERNAL_ERROR = "The service encountered an internal error."
+INTERNAL_ERROR_TYPE = "Service"
+UNKNOWN_OPERATION = "UnknownOperationException"
+CALLER_THROTTLED = "Rate exceeded"  # as other operations of the service say it
+OTHER_THROTTLED = "Rate Exceeded."  # as it is said of the reserved concurrency
+
+_THROTTLED = {
+    ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED: "Rate Exceeded.",
+    ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED: CALLER_THROTTLED,
+}
+
+
+class Refusal(Exception):  # noqa: N818  # it is the answer, and no fault of the endpoint
+    """A request is refused; raised by whoever finds out, and answered at the top.
+
+    Args:
+        status_code: The HTTP status.
+        code: AWS's error code.
+        **members: The members of the body.
+    """
+
+    def __init__(self, status_code: int, code: str, **members: str) -> None:
+        super().__init__(code)
+        self._status_code = status_code
+        self._code = code
+        self._members = members
+
+    def answer(self, request_id: str) -> Answer:
+        """Return the answer."""
+        return answers.of_json(request_id, self._status_code, self._members, error_code=self._code)
+
+
+def throttled(reason: ThrottleReason) -> Refusal:
+    """A limit is reached. AWS sends no `Retry-After` with it."""
+    message = _THROTTLED.get(reason, OTHER_THROTTLED)
+    code = "TooManyRequestsException"
+    return Refusal(429, code, Reason=reason.value, Type="User", message=message)
+
+
+def violated(violations: list[str]) -> Refusal:
+    """Parameters break the constraints of the service's model."""
+    errors = "error" if len(violations) == 1 else "errors"
+    message = f"{len(violations)} validation {errors} detected: {'; '.join(violations)}"
+    return Refusal(400, "ValidationException", message=message)
+
+
+def invalid(message: str) -> Refusal:
+    """A value is not allowed here, or not supported."""
+    return Refusal(400, "InvalidParameterValueException", Type="User", message=message)
+
+
+def qualifiers_differ() -> Refusal:
+    """Two qualifiers that differ."""
+    return invalid(
+        "The derived qualifier from the function name does not match the specified qualifier."
+    )
+
+
+def unreadable(message: str) -> Refusal:
+    """The body of a management request is not what the service's model says."""
+    return Refusal(400, "SerializationException", Type="User", message=message)
+
+
+def bad_json(detail: str) -> Refusal:
+    """The payload is not JSON. Clients may rely on the beginning of the text only."""
+    return _bad_content(
+        f"Could not parse request body into json: Could not parse payload into json: {detail}"
+    )
+
+
+def bad_client_context() -> Refusal:
+    """The client context is not JSON in base64."""
+    return _bad_content(BAD_CLIENT_CONTEXT)
+
+
+def not_found(message: str) -> Refusal:
+    """There is no such function, version or alias."""
+    return Refusal(404, "ResourceNotFoundException", Type="User", Message=message)
+
+
+def function_not_found(arn: str) -> Refusal:
+    """There is no such function, or no such version or alias of it."""
+    return not_found(f"Function not found: {arn}")
+
+
+def wrong_region(asked: str, here: str) -> Refusal:
+    """An ARN names another region."""
+    return not_found(f"Functions from '{asked}' are not reachable in this region ('{here}')")
+
+
+def unknown_operation() -> Refusal:
+    """No operation has this path and method."""
+    return Refusal(
+        404, UNKNOWN_OPERATION, Message="The requested operation is not part of this endpoint."
+    )
+
+
+def conflict(message: str) -> Refusal:
+    """It exists already, or cannot be run or changed now."""
+    return Refusal(409, "ResourceConflictException", Type="User", message=message)
+
+
+def not_active(state: str) -> Refusal:
+    """A function is `Pending` or `Failed`."""
+    return conflict(
+        "The operation cannot be performed at this time. "
+        f"The function is currently in the following state: {state}"
+    )
+
+
+def updating(arn: str) -> Refusal:
+    """A function is being changed."""
+    return conflict(
+        "The operation cannot be performed at this time. "
+        f"An update is in progress for resource: {arn}"
+    )
+
+
+def changed_meanwhile() -> Refusal:
+    """The caller knows an older revision."""
+    return Refusal(
+        412,
+        "PreconditionFailedException",
+        Type="User",
+        message="The Revision Id provided does not match the latest Revision Id. Call the "
+        "GetFunction/GetAlias API to retrieve the latest Revision Id",
+    )
+
+
+def too_large(size: int, *, event: bool) -> Refusal:
+    """The payload exceeds the limit of its invocation type."""
+    if event:
+        return _too_large(
+            f"{size} byte payload is too large for the Event invocation type "
+            f"(limit {EVENT_LIMIT} bytes)"
+        )
+    return _too_large(
+        f"Request must be smaller than {SYNC_LIMIT} bytes for the InvokeFunction operation"
+    )
+
+
+def upload_too_large(limit: int) -> Refusal:
+    """The body exceeds the limit of the operations that take code."""
+    return _too_large(f"Request must be smaller than {limit} bytes")
+
+
+def internal_error() -> Refusal:
+    """The endpoint could not run the handler at all."""
+    return Refusal(500, "ServiceException", Type=INTERNAL_ERROR_TYPE, Message=INTERNAL_ERROR)
+
+
+def _bad_content(message: str) -> Refusal:
+    return Refusal(400, "InvalidRequestContentException", Type="User", message=message)
+
+
+def _too_large(message: str) -> Refusal:
+    code = "RequestEntityTooLargeException"
+    return Refusal(TOO_LARGE_STATUS, code, Type=TOO_LARGE_TYPE, message=message)

@@ -1,1 +1,0 @@
-"""HTTP and Lambda's wire protocol: what arrives, and how it is answered."""

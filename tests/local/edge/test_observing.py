@@ -1,0 +1,77 @@
+"""What a listener is told of each answer, faults included."""
+
+from functools import partial
+
+import pytest
+from anyio import to_thread
+
+from asyncinvoke import (
+    FunctionError,
+    Invoker,
+    TransportError,
+)
+from asyncinvoke.local import (
+    AnsweredInvocation,
+    Close,
+    LocalLambda,
+    Step,
+    Streamed,
+    Truncated,
+    error,
+    function_error,
+    throttle,
+)
+from tests.doubles.handlers import echo
+from tests.doubles.sessions import SESSION
+from tests.doubles.sockets import raw
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_listener_is_told_what_was_sent() -> None:
+    told: list[AnsweredInvocation] = []
+    async with LocalLambda(on_invocation=told.append) as local:
+        local.function("echo", echo)
+        local.fault(Close(), count=1, after_run=True)
+        local.fault(function_error(), count=1)
+        async with Invoker(session=SESSION, endpoint_url=local.url) as invoker:
+            with pytest.raises(TransportError):
+                await invoker.send_event("echo", 1)
+            with pytest.raises(FunctionError):
+                await invoker.invoke("echo", 1)
+            await invoker.invoke("echo", 1)
+    assert [(each.fault, each.status_code, each.function_error) for each in told] == [
+        ("Close", 0, None),
+        ("Answer", 200, "Unhandled"),
+        (None, 200, None),
+    ]
+    assert [each.invocation_type for each in told][:2] == ["Event", "RequestResponse"]
+    assert told[1].request_id != told[2].request_id
+    # The Event was accepted, though nobody heard of it.
+    assert local.statistics().executions == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "after_run", "status"),
+    [
+        (throttle(), False, 429),
+        (error(503, "ServiceException"), True, 503),
+        (Truncated(), False, 200),
+        (Truncated(answer=throttle()), False, 429),
+        (Truncated(answer=throttle()), True, 200),
+        (Streamed(ending="closed"), False, 200),
+    ],
+    ids=repr,
+)
+async def test_what_was_sent_what_is_told_and_what_is_kept_are_the_same_request(
+    step: Step, after_run: bool, status: int
+) -> None:
+    told: list[AnsweredInvocation] = []
+    async with LocalLambda(on_invocation=told.append, keep_requests=1) as local:
+        local.function("echo", echo)
+        local.fault(step, after_run=after_run)
+        client = partial(raw, local.url, "echo", b'"abc"', hang_up=True)
+        head, _ = await to_thread.run_sync(client)
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert f"\r\nx-amzn-RequestId: {told[0].request_id}\r\n".encode() in head
+    assert (told[0].status_code, told[0].request_id) == (status, local.requests[0].request_id)

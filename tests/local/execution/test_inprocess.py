@@ -1,0 +1,251 @@
+"""Handlers that are callables of this process, over real HTTP."""
+
+import asyncio
+import base64
+import functools
+import json
+import sys
+import threading
+import time
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncinvoke.local import LocalLambda
+from tests.doubles.handlers import until
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_context_tells_about_the_call(local: LocalLambda, invoke: Any) -> None:
+    seen: list[Any] = []
+
+    def look(event: Any, context: Any) -> None:
+        seen.append(context)
+        seen.append(context.get_remaining_time_in_millis())
+
+    local.function("look", look, timeout=7, memory_size=512)
+    sent = base64.b64encode(b'{"custom": {"a": 1}, "env": {"b": 2}}').decode()
+    reply = await invoke("look", qualifier="$LATEST", Client_Context=sent, Tenant_Id="blue")
+    context, remaining = seen
+    assert context.aws_request_id == reply.headers["x-amzn-requestid"]
+    assert (context.function_name, context.function_version) == ("look", "$LATEST")
+    assert context.invoked_function_arn.endswith(":function:look:$LATEST")
+    assert context.memory_limit_in_mb == "512"
+    assert context.log_group_name == "/aws/lambda/look"
+    assert (context.client_context.custom, context.client_context.env) == ({"a": 1}, {"b": 2})
+    assert (context.tenant_id, context.identity) == ("blue", None)
+    assert 0 < remaining <= 7000
+
+
+async def test_an_event_is_given_no_client_context(local: LocalLambda, invoke: Any) -> None:
+    seen: list[Any] = []
+    local.function("look", lambda event, context: seen.append(context.client_context))
+    await invoke("look", Invocation_Type="Event", Client_Context=base64.b64encode(b"{}").decode())
+    await until(lambda: seen == [None])
+
+
+class Callable:
+    async def __call__(self, event: Any, context: Any) -> Any:
+        return [event, threading.current_thread() is threading.main_thread()]
+
+
+async def answer(extra: Any, event: Any, context: Any) -> Any:
+    return [event, threading.current_thread() is threading.main_thread()]
+
+
+@pytest.mark.parametrize(
+    ("handler", "on_the_loop"),
+    [
+        (Callable(), True),
+        (functools.partial(answer, None), True),
+        (lambda event, context: answer(None, event, context), True),
+        (lambda event, context: [event, threading.current_thread().name == "MainThread"], False),
+    ],
+)
+async def test_async_handlers_run_on_the_loop_and_sync_ones_in_threads(
+    local: LocalLambda, invoke: Any, handler: Any, on_the_loop: bool
+) -> None:
+    local.function("any", handler)
+    assert (await invoke("any", b"1")).json() == [1, on_the_loop]
+
+
+async def test_sync_handlers_run_at_the_same_time(local: LocalLambda, invoke: Any) -> None:
+    together = threading.Barrier(30)
+    local.function("meet", lambda event, context: together.wait(20) >= 0, timeout=30)
+    replies = []
+
+    async def call() -> None:
+        replies.append(await invoke("meet"))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(30):
+            tasks.start_soon(call)
+    assert [reply.json() for reply in replies] == [True] * 30
+
+
+def fail_in_thread(event: Any, context: Any) -> None:
+    raise LookupError("not thére")
+
+
+async def fail_on_loop(event: Any, context: Any) -> None:
+    raise LookupError("not thére")
+
+
+@pytest.mark.parametrize("handler", [fail_in_thread, fail_on_loop])
+async def test_an_error_has_the_python_runtimes_form(
+    local: LocalLambda, invoke: Any, handler: Any
+) -> None:
+    local.function("fail", handler)
+    reply = await invoke("fail", Log_Type="Tail")
+    assert (reply.status, reply.headers["x-amz-function-error"]) == (200, "Unhandled")
+    body = reply.json()
+    assert list(body) == ["errorMessage", "errorType", "requestId", "stackTrace"]
+    assert (body["errorMessage"], body["errorType"]) == ("not thére", "LookupError")
+    assert body["requestId"] == reply.headers["x-amzn-requestid"]
+    (frame,) = body["stackTrace"]
+    assert frame.startswith(f'  File "{__file__}", line ')
+    assert f"in {handler.__name__}\n    raise LookupError(" in frame
+    assert "[ERROR] LookupError: not thére\nTraceback (most recent call last):\n" in reply.log
+    assert f'\n\N{NO-BREAK SPACE}\N{NO-BREAK SPACE}File "{__file__}"' in reply.log
+
+
+async def stray(event: Any, context: Any) -> None:
+    raise asyncio.CancelledError("by the handler itself")
+
+
+@pytest.mark.parametrize(
+    ("handler", "error_type", "message"),
+    [
+        (
+            lambda event, context: {1},
+            "Runtime.MarshalError",
+            "Unable to marshal response: Object of type set is not JSON serializable",
+        ),
+        (
+            lambda event, context: "x" * 6_291_555,
+            "Function.ResponseSizeTooLarge",
+            "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
+        ),
+        (
+            lambda event, context: sys.exit(),
+            "Runtime.ExitError",
+            "RequestId: {id} Error: Runtime exited without providing a reason",
+        ),
+        (
+            lambda event, context: sys.exit(3),
+            "Runtime.ExitError",
+            "RequestId: {id} Error: Runtime exited with error: exit status 3",
+        ),
+        (
+            lambda event, context: next(iter(())),
+            "RuntimeError",
+            "the handler raised StopIteration",
+        ),
+        (stray, "CancelledError", "by the handler itself"),
+    ],
+)
+async def test_what_else_a_handler_does_wrong_is_a_function_error(
+    local: LocalLambda, invoke: Any, handler: Any, error_type: str, message: str
+) -> None:
+    local.function("wrong", handler)
+    reply = await invoke("wrong")
+    assert (reply.status, reply.headers["x-amz-function-error"]) == (200, "Unhandled")
+    body = reply.json()
+    assert body["errorType"] == error_type
+    assert body["errorMessage"] == message.format(id=reply.headers["x-amzn-requestid"])
+    assert (await invoke("wrong")).status == 200
+
+
+async def test_the_largest_answer_passes(local: LocalLambda, invoke: Any) -> None:
+    local.function("letters", lambda event, context: "x" * event)
+    reply = await invoke("letters", str(6 * 1024 * 1024))
+    assert "x-amz-function-error" not in reply.headers
+    assert len(reply.json()) == 6 * 1024 * 1024
+
+
+async def test_an_async_handler_is_cancelled_at_its_timeout(
+    local: LocalLambda, invoke: Any, gate: Any
+) -> None:
+    ended = []
+
+    async def hold(event: Any, context: Any) -> None:
+        try:
+            await gate(event, context)
+        finally:
+            ended.append(context.get_remaining_time_in_millis())
+
+    local.function("hold", hold, timeout=0.2)
+    reply = await invoke("hold", Log_Type="Tail")
+    request_id = reply.headers["x-amzn-requestid"]
+    assert (reply.status, reply.headers["x-amz-function-error"]) == (200, "Unhandled")
+    assert reply.json() == {
+        "errorType": "Sandbox.Timedout",
+        "errorMessage": f"RequestId: {request_id} Error: Task timed out after 0.20 seconds",
+    }
+    assert f" {request_id} Task timed out after 0.20 seconds\n" in reply.log
+    assert reply.log.endswith("\tStatus: timeout\n")
+    assert ended == [0]
+
+
+async def test_a_handler_that_ignores_its_cancellation_has_timed_out_all_the_same(
+    local: LocalLambda, invoke: Any, gate: Any
+) -> None:
+    async def stubborn(event: Any, context: Any) -> str:
+        try:
+            await gate(event, context)
+        except asyncio.CancelledError:
+            return "too late"
+        return "in time"
+
+    local.function("stubborn", stubborn, timeout=0.2)
+    assert (await invoke("stubborn")).json()["errorType"] == "Sandbox.Timedout"
+
+
+async def test_a_sync_handler_is_abandoned_at_its_timeout(local: LocalLambda, invoke: Any) -> None:
+    leave = threading.Event()
+    local.function("hold", lambda event, context: leave.wait(20), timeout=0.2)
+    local.account_concurrency = 1
+    try:
+        for _ in range(2):
+            assert (await invoke("hold")).json()["errorType"] == "Sandbox.Timedout"
+    finally:
+        leave.set()
+
+
+async def test_the_tail_has_the_platforms_lines(local: LocalLambda, invoke: Any) -> None:
+    local.function("quiet", lambda event, context: time.monotonic())
+    reply = await invoke("quiet", Log_Type="Tail")
+    request_id = reply.headers["x-amzn-requestid"]
+    start, end, report, rest = reply.log.split("\n")
+    assert start == f"START RequestId: {request_id} Version: $LATEST"
+    assert end == f"END RequestId: {request_id}"
+    fields = report.split("\t")
+    assert fields[0] == f"REPORT RequestId: {request_id}"
+    assert [field.partition(":")[0] for field in fields[1:]] == [
+        "Duration",
+        "Billed Duration",
+        "Memory Size",
+        "Max Memory Used",
+        "",
+    ]
+    assert rest == ""
+    assert "x-amz-log-result" not in (await invoke("quiet")).headers
+
+
+async def test_a_long_tail_is_cut_to_its_last_bytes(local: LocalLambda, invoke: Any) -> None:
+    def fail(event: Any, context: Any) -> None:
+        raise ValueError("ä" * 5000)
+
+    local.function("fail", fail)
+    reply = await invoke("fail", Log_Type="Tail")
+    assert len(base64.b64decode(reply.headers["x-amz-log-result"])) == 4096
+    assert "START" not in reply.log
+    assert "REPORT RequestId" in reply.log
+
+
+async def test_bytes_are_answered_as_they_are(local: LocalLambda, invoke: Any) -> None:
+    local.function("bytes", lambda event, context: json.dumps(event).encode())
+    reply = await invoke("bytes", b"[1]")
+    assert (reply.body, reply.headers["content-type"]) == (b"[1]", "application/unknown")

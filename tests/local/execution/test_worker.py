@@ -1,0 +1,205 @@
+"""Handlers in AWS's own runtime, in real worker processes, over real HTTP."""
+
+import base64
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncinvoke.local import LocalLambda
+from tests.doubles.handlers import until
+
+pytest.importorskip("awslambdaric", reason="needs the extra: pip install 'asyncinvoke[local]'")
+pytestmark = pytest.mark.anyio
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_the_runtime_sees_what_lambda_would_tell_it(
+    local: LocalLambda, invoke: Any, handlers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the caller")
+    monkeypatch.setenv("AWS_PROFILE", "of the caller")
+    local.function(
+        "tell",
+        "handlers:describe",
+        directory=handlers,
+        timeout=5,
+        memory_size=256,
+        environment={"TABLE": "cats"},
+    )
+    sent = base64.b64encode('{"custom": {"a": "ä"}}'.encode()).decode()
+    reply = await invoke(
+        "tell", b'{"a": 1}', qualifier="$LATEST", Client_Context=sent, Tenant_Id="blue"
+    )
+    told = reply.json()
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:tell:$LATEST"
+    assert told["event"] == {"a": 1}
+    assert told["aws_request_id"] == reply.headers["x-amzn-requestid"]
+    assert (told["function_name"], told["invoked_function_arn"]) == ("tell", arn)
+    assert told["memory_limit_in_mb"] == "256"
+    assert 0 < told["remaining"] <= 5000
+    assert (told["custom"], told["tenant_id"]) == ({"a": "ä"}, "blue")
+    assert told["directory"] == str(handlers)
+    environ = told["environ"]
+    assert (environ["TABLE"], environ["AWS_REGION"]) == ("cats", "us-east-1")
+    assert environ["_HANDLER"] == "handlers.describe"
+    assert environ["LAMBDA_TASK_ROOT"] == str(handlers)
+    assert "of the caller" not in environ.values()
+    assert environ["AWS_SHARED_CREDENTIALS_FILE"] == os.devnull
+
+
+async def test_a_warm_process_is_used_again(
+    local: LocalLambda, invoke: Any, handlers: Path
+) -> None:
+    local.function("tell", str(handlers / "handlers.py") + ":describe")
+    first, second = [(await invoke("tell")).json() for _ in range(2)]
+    assert (first["pid"], first["calls"]) == (second["pid"], 1)
+    assert second["calls"] == 2
+    assert local.statistics().cold_starts == 1
+
+
+async def test_each_concurrent_call_has_a_process_of_its_own(
+    local: LocalLambda, invoke: Any, handlers: Path
+) -> None:
+    local.account_concurrency = 2
+    local.function("pause", "handlers:pause", directory=handlers)
+    replies: list[Any] = []
+
+    async def call() -> None:
+        replies.append(await invoke("pause", b"0.3"))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(call)
+    assert sorted(reply.status for reply in replies) == [200, 200, 429, 429]
+    assert len({reply.body for reply in replies if reply.status == 200}) == 2
+    assert local.statistics().cold_starts == 2
+
+
+async def test_the_tail_has_what_the_process_wrote(
+    local: LocalLambda, invoke: Any, handlers: Path
+) -> None:
+    local.function("speak", "handlers:speak", directory=handlers)
+    cold, warm = [await invoke("speak", Log_Type="Tail") for _ in range(2)]
+    request_id = cold.headers["x-amzn-requestid"]
+    lines = cold.log.split("\n")
+    assert lines[:4] == [
+        "importing",
+        f"START RequestId: {request_id} Version: $LATEST",
+        "hällo",
+        "to stderr",
+    ]
+    assert lines[4].startswith("[WARNING]\t")
+    assert lines[4].endswith(f"\t{request_id}\twarned")
+    assert lines[5] == f"END RequestId: {request_id}"
+    assert "\tInit Duration: " in lines[6]
+    assert warm.log.startswith("START")
+    assert "Init Duration" not in warm.log
+    cut = await invoke("speak", b'{"times": 3000}', Log_Type="Tail")
+    assert len(base64.b64decode(cut.headers["x-amz-log-result"])) == 4096
+    assert "x-amz-log-result" not in (await invoke("speak")).headers
+
+
+@pytest.mark.parametrize("source", ["import nowhere", "def x(:", "import os; os._exit(0)"])
+async def test_a_function_that_cannot_start_is_started_anew(
+    local: LocalLambda, invoke: Any, tmp_path: Path, source: str
+) -> None:
+    module = tmp_path / "broken.py"
+    module.write_text(source)
+    local.function("broken", f"{module}:handler")
+    assert (await invoke("broken")).headers["x-amz-function-error"] == "Unhandled"
+    module.write_text("def handler(event, context): return 'mended'  # longer")
+    assert (await invoke("broken")).json() == "mended"
+
+
+async def test_the_log_says_that_a_process_died(
+    local: LocalLambda, invoke: Any, handlers: Path
+) -> None:
+    local.function("die", "handlers:leave", directory=handlers)
+    reply = await invoke("die", b"3", Log_Type="Tail")
+    assert reply.log.endswith("\tStatus: error\tError Type: Runtime.ExitError\n")
+
+
+async def test_a_crash_costs_its_own_process_only(
+    local: LocalLambda, invoke: Any, handlers: Path
+) -> None:
+    local.function("pause", "handlers:pause", directory=handlers)
+    pids: list[int] = []
+
+    async def call(seconds: bytes) -> None:
+        pids.append((await invoke("pause", seconds)).json())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call, b"0.3")
+        tasks.start_soon(call, b"0.3")
+    killed, spared = pids
+    os.kill(killed, signal.SIGKILL)
+    await until(lambda: not is_running(killed))
+    pids.clear()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call, b"0.3")
+        tasks.start_soon(call, b"0.3")
+    assert spared in pids
+    assert killed not in pids
+    assert local.statistics().function_errors == 0
+    assert local.statistics().cold_starts == 3
+
+
+async def test_a_process_is_killed_at_the_timeout_and_replaced(
+    local: LocalLambda, invoke: Any, handlers: Path
+) -> None:
+    local.function("pause", "handlers:pause", directory=handlers, timeout=0.3)
+    before = (await invoke("pause", b"0")).json()
+    reply = await invoke("pause", b"20", Log_Type="Tail")
+    assert reply.json()["errorType"] == "Sandbox.Timedout"
+    assert reply.log.endswith("\tStatus: timeout\n")
+    assert not is_running(before)
+    after = (await invoke("pause", b"0")).json()
+    assert after != before
+
+
+async def test_an_answer_of_any_size_leaves_its_process_alive(
+    local: LocalLambda, invoke: Any, handlers: Path
+) -> None:
+    local.function("letters", "handlers:letters", directory=handlers)
+    assert len((await invoke("letters", str(6 * 1024 * 1024))).json()) == 6 * 1024 * 1024
+    assert (await invoke("letters", b"6291554")).json() == "x" * 6_291_554
+    assert (await invoke("letters", b"6291555")).json()["errorType"] == (
+        "Function.ResponseSizeTooLarge"
+    )
+    assert (await invoke("letters", b"1")).json() == "x"
+    assert local.statistics().cold_starts == 1
+
+
+async def test_events_run_in_processes_too(local: LocalLambda, invoke: Any, handlers: Path) -> None:
+    local.function("fail", "handlers:fail", directory=handlers)
+    for _ in range(3):
+        assert (await invoke("fail", Invocation_Type="Event")).status == 202
+    await until(lambda: local.statistics().function_errors == 3)
+
+
+async def test_a_process_that_cannot_be_started_is_a_service_error(
+    local: LocalLambda, invoke: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = tmp_path / "function"
+    directory.mkdir()
+    local.function("tell", "handlers:describe", directory=directory)
+    directory.rmdir()
+    await invoke("tell", Invocation_Type="Event")
+    assert (await invoke("tell")).error == (
+        500,
+        "ServiceException",
+        {"Type": "Service", "Message": "The service encountered an internal error."},
+    )
+    assert local.statistics().cold_starts == 0
+    assert {record.exc_info for record in caplog.records} == {None}

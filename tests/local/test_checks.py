@@ -1,0 +1,64 @@
+"""The checks of an Invoke request, without an endpoint: the first that fails is the answer."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from asyncinvoke.local import ReceivedInvocation, checks
+from asyncinvoke.local.functions import configuration
+from asyncinvoke.local.functions.versions import Versions
+from asyncinvoke.local.protocol import names
+from asyncinvoke.local.protocol.refusals import Refusal
+from tests.doubles.handlers import echo
+
+
+def test_the_first_check_that_fails_is_the_answer_in_this_order() -> None:
+    def refused(now: float, **changes: Any) -> str:
+        request = replace(EVERYTHING_WRONG, **changes)
+        arguments = {"region_name": "us-east-1", "account_id": "123456789012", "trace_id": ""}
+        name = names.parse(request.function_name)
+        try:
+            checks.check_invocation(request, name, {"echo": versions}, now=now, **arguments)
+        except Refusal as refusal:
+            body = json.loads(refusal.answer("").payload)
+            return str(body.get("message", body.get("Message")))
+        return "invoked"
+
+    config = configuration.check(
+        name="echo",
+        handler=echo,
+        region_name="us-east-1",
+        account_id="123456789012",
+    )
+    versions = Versions(config)
+    versions.pending_until, versions.updating_until = 10.0, 20.0
+    right: dict[str, Any] = {}
+    for now, change, message in (
+        (0, {}, "2 validation errors detected"),
+        (0, {"invocation_type": "RequestResponse"}, "1 validation error detected"),
+        (0, {"function_name": "arn:aws:lambda:eu-west-1:123456789012:function:nobody:live"}, "Fun"),
+        (0, {"function_name": "nobody:live"}, "The derived qualifier"),
+        (0, {"qualifier": "live"}, "Request must be smaller"),
+        (0, {"size": 1}, "Could not parse request body"),
+        (0, {"payload": b"1"}, "Client context must be"),
+        (0, {"encoded_client_context": None}, "Function not found"),
+        (0, {"function_name": "echo", "qualifier": None}, "The operation cannot be performed"),
+        (15, {}, "The operation cannot be performed"),
+        (15, {"invocation_type": "Event"}, "invoked"),
+        (25, {"invocation_type": "RequestResponse"}, "invoked"),
+    ):
+        right |= change
+        assert refused(now, **right).startswith(message), right
+
+
+EVERYTHING_WRONG = ReceivedInvocation(
+    request_id="",
+    function_name="no name",
+    qualifier="other",
+    invocation_type="Soon",
+    log_type="None",
+    encoded_client_context="{}",
+    tenant_id=None,
+    payload=b"{",
+    size=6_291_457,
+)
