@@ -456,14 +456,15 @@ class Invoker:
         # aiobotocore takes a third of a second to import, so only those who invoke wait for it.
         from asyncinvoke._transport.choose import choose_transport
         from asyncinvoke._transport.session import open_client
-        from asyncinvoke._transport.stream import StreamTransport
 
         client = self._client
         if client is None:
             client = await stack.enter_async_context(
                 open_client(max_pool_connections=self._limiter.limit, **self._opening)
             )
-        return choose_transport(client, self._transport), StreamTransport(client)
+        transport = choose_transport(client, self._transport)
+        stack.push_async_callback(transport.aclose)
+        return transport, transport
 
     def _take_clock(self, clock: Clock) -> None:
         if clock is not self._clock:

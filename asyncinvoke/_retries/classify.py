@@ -129,8 +129,8 @@ STATUSES = {
 """What a status means when its code says nothing. Other 4xx, and 3xx: refused. Anything else:
 Lambda, or something before it, failed, and the function may have run."""
 
-NEVER_SENT = (TransportFault.NOT_BUILT,)
-"""Faults of the request itself: another try would fail in the same way."""
+NEVER_SENT = (TransportFault.NOT_BUILT, TransportFault.SET_UP)
+"""Faults of the request itself, or of the set-up: another try would fail in the same way."""
 
 # The one answer whose code alone does not tell: a function in this state stays in it.
 _FAILED_STATE = "state: Failed"
@@ -161,6 +161,8 @@ def _look_up(failure: Failure) -> tuple[FailureKind, Delivery]:
     if failure.fault is not None:
         kind = FailureKind.REJECTED if failure.fault in NEVER_SENT else FailureKind.TRANSPORT
         return kind, failure.phase.delivery
+    if failure.status_code == 429:  # whatever the body says
+        return THROTTLED
     if failure.code == "ResourceConflictException" and _FAILED_STATE in failure.message:
         return REJECTED
     if failure.code in CODES:

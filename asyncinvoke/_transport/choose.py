@@ -3,7 +3,7 @@
 import logging
 from typing import Any, Literal, TypeAlias
 
-from asyncinvoke._transport.base import Transport
+from asyncinvoke._transport.base import ClosingTransport
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.direct import DirectTransport
 
@@ -13,7 +13,7 @@ TransportName: TypeAlias = Literal["direct", "client"]
 """`direct` sends what aiobotocore would send, prepared once; `client` asks aiobotocore each time."""
 
 
-def choose_transport(client: Any, name: TransportName) -> Transport:
+def choose_transport(client: Any, name: TransportName) -> ClosingTransport:
     """Return the transport of that name for an open client, or the reference if it cannot be had."""
     if name == "direct":
         try:

@@ -5,40 +5,32 @@ them: event handlers that are not the SDK's own, or another signature than Versi
 """
 
 import logging
-import time
-from typing import Any
+from typing import Any, TypeAlias
 
-from asyncinvoke._model.delivery import Progress
+from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply
 from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke._transport.answers import AnswerReader
+from asyncinvoke._transport.answers import ACCEPTED, read_answer, read_failure, read_stream_head
+from asyncinvoke._transport.arguments import INVOKE, STREAM
+from asyncinvoke._transport.base import Stream
+from asyncinvoke._transport.bodies import read_whole
 from asyncinvoke._transport.client import ClientTransport
+from asyncinvoke._transport.credentials import KeptCredentials, failure_before_sending
 from asyncinvoke._transport.exceptions import failure_from
+from asyncinvoke._transport.generations import Generations
+from asyncinvoke._transport.listeners import Listeners
+from asyncinvoke._transport.outgoing import Filled
 from asyncinvoke._transport.senders import AiohttpSender, Sender, SessionSender
-from asyncinvoke._transport.sigv4 import Credentials
+from asyncinvoke._transport.sigv4 import Moment
+from asyncinvoke._transport.stream import OpenStream
 from asyncinvoke._transport.template import Template, UnsuitableError, make_template
+from asyncinvoke._transport.under_way import UnderWay
 
 _logger = logging.getLogger("asyncinvoke")
 
-_MOST_TEMPLATES = 1024
-
-# Every event that can see or change an Invoke request or its answer.
-_EVENTS = (
-    "provide-client-params",
-    "before-parameter-build",
-    "before-endpoint-resolution",
-    "before-call",
-    "request-created",
-    "choose-signer",
-    "before-sign",
-    "before-send",
-    "response-received",
-    "before-parse",
-    "needs-retry",
-    "after-call",
-    "after-call-error",
-)
+_MOST_TEMPLATES = 512
+"""How many are kept at least; the old ones among them up to as many again."""
 
 
 class DirectTransport:
@@ -52,71 +44,128 @@ class DirectTransport:
         """
         self._client = client
         self._reference = ClientTransport(client)
-        self._reader = AnswerReader(client)
-        self._signer = client._request_signer  # noqa: SLF001
-        self._emitter = client.meta.events._emitter  # noqa: SLF001
+        self._credentials = KeptCredentials(client._request_signer)  # noqa: SLF001
+        self._listeners = Listeners(client.meta.events)
         http_session = client._endpoint.http_session  # noqa: SLF001
         self._sender: Sender = (
             AiohttpSender(http_session)
             if AiohttpSender.reachable(http_session)
             else SessionSender(http_session)
         )
-        self._templates: dict[tuple[InvokeParameters, bool], Template] = {}
-        self._handlers: object = self._emitter._lookup_cache  # noqa: SLF001
-        self._has_foreign = self._has_foreign_handlers()
-        self._is_unsuitable = False
-        self._second = 0
-        self._timestamp = ""
+        self._templates: Generations[_Kind, Template | UnsuitableError] = Generations(
+            _MOST_TEMPLATES
+        )
+        self._under_way = UnderWay()
 
     async def send(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Reply | Failure:
         """Send once and read the whole answer; a failure is a value."""
-        # botocore replaces this cache whenever a handler is registered or removed.
-        if self._emitter._lookup_cache is not self._handlers:  # noqa: SLF001
-            self._handlers = self._emitter._lookup_cache  # noqa: SLF001
-            self._has_foreign = self._has_foreign_handlers()
-        credentials = self._signer._credentials  # noqa: SLF001
-        if self._has_foreign or self._is_unsuitable or credentials is None:
+        if self._steps_aside():
+            return await self._reference.send(parameters, payload, progress)
+        return await self._under_way.until_closed(
+            self._send(parameters, payload, progress), progress
+        )
+
+    async def open(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Stream | Failure:
+        """Send once and wait for the head of the answer; a failure is a value."""
+        if self._steps_aside():
+            return await self._reference.open(parameters, payload, progress)
+        return await self._under_way.until_closed(
+            self._open(parameters, payload, progress), progress
+        )
+
+    async def aclose(self) -> None:
+        """End the calls that are under way."""
+        await self._reference.aclose()
+        await self._under_way.aclose()
+
+    def _steps_aside(self) -> bool:
+        return self._listeners.are_there() or not self._credentials.exist
+
+    async def _send(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Reply | Failure:
+        filled = await self._fill(INVOKE, parameters, payload, progress)
+        if isinstance(filled, Failure):
+            return filled
+        if filled is None:
             return await self._reference.send(parameters, payload, progress)
         try:
-            frozen: Credentials = await credentials.get_frozen_credentials()
-            template = self._templates.get((parameters, frozen.token is None))
-            if template is None:
-                template = await self._prepare(parameters, frozen)
-            headers = template.headers(frozen, self._now(), payload)
-            answer = await self._sender.send(template, headers, payload)
-        except UnsuitableError as unsuitable:
-            self._is_unsuitable = True
-            _tell(str(unsuitable))
-            return await self._reference.send(parameters, payload, progress)
+            status_code, headers, body = await self._sender.open(filled, progress)
+            progress.phase = Phase.HEAD_READ
+            content = await read_whole(body)
         except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
-            return failure_from(error)
-        return self._reader.read(*answer)
+            return failure_from(error, progress.phase)
+        progress.phase = Phase.BODY_READ
+        return read_answer(status_code, headers, content, ACCEPTED[parameters.invocation_type])
 
-    async def _prepare(self, parameters: InvokeParameters, credentials: Credentials) -> Template:
-        template = await make_template(self._client, parameters, credentials)
-        if len(self._templates) >= _MOST_TEMPLATES:
-            self._templates.clear()
-        self._templates[parameters, credentials.token is None] = template
-        return template
+    async def _open(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Stream | Failure:
+        filled = await self._fill(STREAM, parameters, payload, progress)
+        if isinstance(filled, Failure):
+            return filled
+        if filled is None:
+            return await self._reference.open(parameters, payload, progress)
+        try:
+            status_code, headers, body = await self._sender.open(filled, progress)
+            progress.phase = Phase.HEAD_READ
+            if status_code != 200:
+                return read_failure(status_code, headers, await read_whole(body))
+        except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
+            return failure_from(error, progress.phase)
+        return OpenStream(read_stream_head(status_code, headers), body)
 
-    def _now(self) -> str:
-        second = int(time.time())
-        if second != self._second:
-            self._second = second
-            self._timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
-        return self._timestamp
+    async def _fill(
+        self, operation: str, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Filled | Failure | None:
+        """Return the request, or `None` where only aiobotocore can make it."""
+        progress.phase = Phase.CREDENTIALS
+        moment = self._credentials.kept()
+        if moment is None:
+            asked = await self._credentials.fetch()
+            if isinstance(asked, Failure):
+                return asked
+            moment = asked
+        kind = _kind(operation, parameters, moment)
+        template = self._templates.get(kind)
+        if template is None:
+            try:
+                template = await self._make(operation, parameters, moment)
+            except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
+                return failure_before_sending(error)
+            self._templates.keep(kind, template)
+        if isinstance(template, UnsuitableError):
+            return None
+        return Filled(template, moment, parameters, payload)
 
-    def _has_foreign_handlers(self) -> bool:
-        for event in _EVENTS:
-            for handler in self._emitter._handlers.prefix_search(f"{event}.lambda.Invoke"):  # noqa: SLF001
-                module = getattr(getattr(handler, "__func__", handler), "__module__", None) or ""
-                if module.split(".")[0] not in ("botocore", "aiobotocore", "asyncinvoke"):
-                    _tell(f"a handler of {module or handler!r} listens to {event}")
-                    return True
-        return False
+    async def _make(
+        self, operation: str, parameters: InvokeParameters, moment: Moment
+    ) -> Template | UnsuitableError:
+        try:
+            return await make_template(self._client, operation, parameters, moment)
+        except UnsuitableError as unsuitable:
+            _logger.debug(
+                "using aiobotocore's own invoke, not the direct transport: %s", unsuitable
+            )
+            return unsuitable.with_traceback(None)
 
 
-def _tell(why: str) -> None:
-    _logger.debug("using aiobotocore's own invoke, not the direct transport: %s", why)
+_Kind: TypeAlias = tuple[object, ...]
+
+
+def _kind(operation: str, parameters: InvokeParameters, moment: Moment) -> _Kind:
+    """Return what a template is for: of what belongs to one call, only whether it is there."""
+    return (
+        operation,
+        parameters.target,
+        parameters.invocation_type,
+        parameters.log_type,
+        parameters.client_context is None,
+        parameters.durable_execution_name is None,
+        parameters.tenant_id is None,
+        moment.credentials.token is None,
+    )

@@ -1,30 +1,32 @@
-"""Carries a finished request over aiobotocore's HTTP session, on either of its backends."""
+"""Carries a signed request over aiobotocore's HTTP session, on either of its backends.
+
+Neither backend tells how far a request came, so it counts as written from the start, and only what
+an error proves takes that back; see `exceptions.py`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from aiobotocore.awsrequest import AioAWSResponse
 from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp.payload import BytesPayload, Payload
 from botocore.awsrequest import AWSPreparedRequest
 from yarl import URL
 
-from asyncinvoke._transport.client import LARGE
+from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._transport.arguments import LARGE
+from asyncinvoke._transport.bodies import AiohttpBody, Body, body_of
 from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession
-from asyncinvoke._transport.template import Template
+from asyncinvoke._transport.outgoing import Outgoing
 
 
 class Sender(Protocol):
-    """Sends a request once and reads the whole answer."""
+    """Sends a request once and gives its answer as it comes."""
 
-    async def send(
-        self, template: Template, headers: dict[str, str], payload: bytes
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """Return status, headers by name in lower case, and body; raises what the backend raises.
-
-        The headers are the sender's to change.
-        """
+    async def open(
+        self, request: Outgoing, progress: Progress
+    ) -> tuple[int, Mapping[str, str], Body]:
+        """Return status, headers by name in lower case, and body; raises what the backend raises."""
         ...
 
 
@@ -34,17 +36,20 @@ class SessionSender:
     def __init__(self, http_session: Any) -> None:
         self._http_session = http_session
 
-    async def send(
-        self, template: Template, headers: dict[str, str], payload: bytes
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """Send a request once and read the whole answer."""
-        request = AWSPreparedRequest(template.method, template.url, headers, payload, False)
-        answer: AioAWSResponse = await self._http_session.send(request)
-        return (
-            answer.status_code,
-            {name.lower(): value for name, value in answer.headers.items()},
-            await answer.content,
-        )
+    async def open(
+        self, request: Outgoing, progress: Progress
+    ) -> tuple[int, Mapping[str, str], Body]:
+        """Send a request once and wait for the head of its answer."""
+        progress.phase = Phase.WRITTEN
+        answer = await self._http_session.send(_prepared(request))
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return answer.status_code, headers, body_of(answer.raw)
+
+
+def _prepared(request: Outgoing) -> AWSPreparedRequest:
+    headers = {**request.headers(), "Accept-Encoding": "identity"}
+    # The answer is not read as it comes: httpx would decode it.
+    return AWSPreparedRequest(request.method, request.url, headers, request.payload, True)
 
 
 class AiohttpSender:
@@ -64,34 +69,38 @@ class AiohttpSender:
             hasattr(http_session, name) for name in ("_get_session", "_proxy_config")
         )
 
-    async def send(
-        self, template: Template, headers: dict[str, str], payload: bytes
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """Send a request once and read the whole answer."""
-        route = self._routes.get(template.url) or await self._open_route(template.url)
-        headers["Accept-Encoding"] = "identity"
-        async with route.session.request(
-            template.method,
-            route.url,
-            headers=headers,
+    async def open(
+        self, request: Outgoing, progress: Progress
+    ) -> tuple[int, Mapping[str, str], Body]:
+        """Send a request once and wait for the head of its answer."""
+        progress.phase = Phase.CONNECTING
+        route = await self._route(request.url)
+        progress.phase = Phase.WRITTEN
+        payload = request.payload
+        answer = await route.session.request(
+            request.method,
+            URL(request.url, encoded=True),
+            headers={**request.headers(), "Accept-Encoding": "identity"},
             data=payload if len(payload) < LARGE else _LargePayload(payload),
             proxy=route.proxy,
             proxy_headers=route.proxy_headers,
             allow_redirects=False,
-        ) as answer:
-            return answer.status, answer.headers, await answer.read()
-
-    async def _open_route(self, url: str) -> "_Route":
-        proxies = self._http_session._proxy_config  # noqa: SLF001
-        proxy = proxies.proxy_url_for(url)
-        session = await self._http_session._get_session(proxy)  # noqa: SLF001
-        route = self._routes[url] = _Route(
-            url=URL(url, encoded=True),
-            proxy=proxy,
-            proxy_headers=None if proxy is None else proxies.proxy_headers_for(url),
-            # `send` says itself that redirects are not followed.
-            session=getattr(session, "unwrapped", session),
         )
+        return answer.status, answer.headers, AiohttpBody(answer)
+
+    async def _route(self, url: str) -> "_Route":
+        origin = "/".join(url.split("/", 3)[:3])
+        route = self._routes.get(origin)
+        if route is None:
+            proxies = self._http_session._proxy_config  # noqa: SLF001
+            proxy = proxies.proxy_url_for(url)
+            session = await self._http_session._get_session(proxy)  # noqa: SLF001
+            route = self._routes[origin] = _Route(
+                proxy=proxy,
+                proxy_headers=None if proxy is None else proxies.proxy_headers_for(url),
+                # `send` says itself that redirects are not followed.
+                session=getattr(session, "unwrapped", session),
+            )
         return route
 
 
@@ -103,11 +112,10 @@ class _LargePayload(BytesPayload):
         self._size = len(value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class _Route:
-    """How requests for one URL travel."""
+    """How requests to one host travel."""
 
-    url: URL
     proxy: str | None
     proxy_headers: Any
     session: Any

@@ -117,12 +117,13 @@ class FaultEndpoint:
         method, target = await read_target(buffered)
         function_name = target.function_name
         self._arrived[function_name] += 1
-        succeeds = steps.stream(b"null") if target.streams else Answer()
-        step = next(self._scripts.get(function_name, iter(())), succeeds)
+        step = next(self._scripts.get(function_name, iter(())), None)
         if isinstance(step, Reset) and not step.read:
             _reset_on_close(stream)
             return False
-        self._requests[function_name].append(await read_request(buffered, method, target))
+        request = await read_request(buffered, method, target)
+        self._requests[function_name].append(request)
+        step = step or _success(request)
         match step:
             case Answer():
                 await stream.send(format_answer(step))
@@ -155,6 +156,18 @@ class FaultEndpoint:
             case Close():
                 pass
         return False
+
+
+def _success(request: ReceivedRequest) -> Step:
+    if request.target.streams:
+        return steps.stream(b"null")
+    match request.headers.get("x-amz-invocation-type"):
+        case "Event":
+            return Answer(status_code=202, payload=b"")
+        case "DryRun":
+            return Answer(status_code=204, payload=b"")
+        case _:
+            return Answer()
 
 
 def _reset_on_close(stream: SocketStream) -> None:

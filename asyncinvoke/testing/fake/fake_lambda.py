@@ -10,6 +10,7 @@ from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._request.request import InvocationType
+from asyncinvoke._transport.answers import ACCEPTED
 from asyncinvoke._transport.base import Stream
 from asyncinvoke.local.faults.fault import Faults, InjectedFault
 from asyncinvoke.local.faults.steps import Answer, Reset, Step
@@ -104,7 +105,12 @@ class FakeLambda:
         arrived = await self._arrive(parameters, payload, streams=False)
         run = await self._step(arrived) or self._run(arrived)
         if not isinstance(run, Run):
-            return await play(run, arrived.request_id, read_timeout=self._read_timeout)
+            return await play(
+                run,
+                arrived.request_id,
+                accepted=ACCEPTED[parameters.invocation_type],
+                read_timeout=self._read_timeout,
+            )
         if parameters.invocation_type is InvocationType.DRY_RUN:
             return Reply(status_code=204, payload=b"", request_id=arrived.request_id)
         await run.whole()

@@ -8,10 +8,10 @@ from contextlib import aclosing
 import anyio
 import anyio.lowlevel
 
+from asyncinvoke._transport.answers import read_stream_head
 from asyncinvoke._transport.base import Stream
 from asyncinvoke.local.faults.steps import Streamed
 from asyncinvoke.local.wire import event_stream
-from asyncinvoke.testing.fake.answers import read_head
 from asyncinvoke.testing.fake.runs import Run
 
 
@@ -20,11 +20,14 @@ class ReadTimeout(Exception):  # noqa: N818  # the name that HTTP libraries give
 
 
 def open_frames(headers: Mapping[str, str], frames: AsyncGenerator[bytes, None]) -> Stream:
-    """Open a stream over frames, each made when it is asked for; botocore's parser reads them."""
+    """Open a stream over frames, each made when it is asked for; botocore's parser reads them.
+
+    The names of the headers are in lower case.
+    """
     # The only part of the fake that needs botocore, so it is imported by those who stream.
     from asyncinvoke._transport.stream import OpenStream
 
-    return OpenStream(read_head(200, headers), _Body(frames))
+    return OpenStream(read_stream_head(200, headers), _Body(frames))
 
 
 class _Body:
@@ -70,9 +73,9 @@ async def scripted(step: Streamed, read_timeout: float) -> AsyncGenerator[bytes,
 def open_run(run: Run) -> Stream:
     """Open a stream over what a handler writes, which runs while it is read."""
     headers = {
-        "Content-Type": event_stream.CONTENT_TYPE,
-        "x-amzn-RequestId": run.arrived.request_id,
-        "X-Amz-Executed-Version": run.version,
+        "content-type": event_stream.CONTENT_TYPE,
+        "x-amzn-requestid": run.arrived.request_id,
+        "x-amz-executed-version": run.version,
     }
     return open_frames(headers, _frames_of(run))
 
