@@ -282,28 +282,24 @@ def test_asyncio_and_trio_and_both_transports_behave_alike() -> None:
                 [(a.number, a.kind, a.code, a.reason) for a in raised.attempts],
             )
 
-        async with (
-            FaultEndpoint() as endpoint,
-            contextlib.AsyncExitStack() as stack,
-            anyio.create_task_group() as tasks,
-        ):
+        async with FaultEndpoint() as endpoint:
+            # What stalls has the machine to itself: a busy one is silent, too.
             for idempotent, stalls in itertools.product((False, True), (False, True)):
-                invoker = await stack.enter_async_context(
+                async with (
                     open_invoker(
                         endpoint.url,
-                        # A busy machine is silent for longer than that, too.
                         silence=0.3 if stalls else 60,
                         transport=transport,
                         idempotent=idempotent,
                         # One that moves would let those that are throttled slow the others down.
                         limit=FixedLimit(100),
-                    )
-                )
-                for number, (name, case) in enumerate(CASES.items()):
-                    if isinstance(case.step, Stall) == stalls:
-                        tasks.start_soon(
-                            look, invoker, name, idempotent, f"f{number}-{idempotent}"
-                        )
+                    ) as invoker,
+                    anyio.create_task_group() as tasks,
+                ):
+                    for number, (name, case) in enumerate(CASES.items()):
+                        if isinstance(case.step, Stall) == stalls:
+                            function = f"f{number}-{idempotent}"
+                            tasks.start_soon(look, invoker, name, idempotent, function)
         return seen
 
     tables = [
