@@ -15,7 +15,7 @@ from botocore import exceptions as botocore_errors
 
 from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession, KeepaliveHttpxSession
 from asyncinvoke._transport.senders import AiohttpSender
-from asyncinvoke._transport.set_up import check_client, check_endpoint, tls_flaw
+from asyncinvoke._transport.set_up import check_client, check_configured_endpoint, tls_flaw
 from asyncinvoke._transport.showing import described, shown
 from asyncinvoke.errors import ConfigurationError
 
@@ -40,8 +40,7 @@ async def open_client(
     """
     if region_name == "":
         raise ConfigurationError("region_name is empty")
-    if endpoint_url is not None:
-        check_endpoint(endpoint_url)
+    check_configured_endpoint(endpoint_url)
     on_asyncio = _on_asyncio()
     if session is None:
         session = AioSession()
@@ -101,7 +100,7 @@ async def open_connector(client: Any) -> None:
     Raises:
         ConfigurationError: One of them cannot be used.
     """
-    http_session = client._endpoint.http_session  # noqa: SLF001
+    http_session: Any = getattr(getattr(client, "_endpoint", None), "http_session", None)
     if not AiohttpSender.reachable(http_session):
         return
     proxy = http_session._proxy_config.proxy_url_for(client.meta.endpoint_url)  # noqa: SLF001

@@ -49,18 +49,39 @@ def credentials_flaw(credentials: FrozenCredentials, method: object) -> str | No
     return None
 
 
-def check_endpoint(url: object) -> None:
-    """Check the URL of an endpoint, wherever it comes from.
+def check_endpoint(url: object, setting: str) -> None:
+    """Check the URL of an endpoint.
+
+    Args:
+        url: The URL.
+        setting: Where it comes from.
 
     Raises:
         ConfigurationError: No request could be sent to it.
     """
     if not isinstance(url, str):
-        raise ConfigurationError(f"endpoint_url must be a URL, not {type(url).__name__}")
+        raise ConfigurationError(f"{setting} must be a URL, not {type(url).__name__}")
     flaw = _endpoint_flaw(url)
     if flaw is not None:
         shown = re.sub(r"//[^/?#]*@", "//...@", url)
-        raise ConfigurationError(f"endpoint URL {shown!r} {flaw}")
+        raise ConfigurationError(f"{setting} {shown!r} {flaw}")
+
+
+def check_configured_endpoint(endpoint_url: object) -> None:
+    """Check the URL of the endpoint that botocore is going to find.
+
+    Args:
+        endpoint_url: The one that was given, if any; otherwise the environment is looked at.
+
+    Raises:
+        ConfigurationError: No request could be sent to it.
+    """
+    if endpoint_url is not None:
+        return check_endpoint(endpoint_url, "endpoint_url")
+    for name in ("AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"):
+        if os.environ.get(name):
+            return check_endpoint(os.environ[name], name)
+    return None
 
 
 def _endpoint_flaw(url: str) -> str | None:
@@ -87,7 +108,7 @@ def check_client(client: Any) -> None:
         ConfigurationError: None of its requests could be sent.
     """
     if hasattr(client.meta, "endpoint_url"):  # a stand-in of the caller's may have none
-        check_endpoint(client.meta.endpoint_url)
+        check_endpoint(client.meta.endpoint_url, "endpoint_url")
     signer: Any = getattr(client, "_request_signer", None)
     version = getattr(signer, "_signature_version", UNSIGNED)
     if version is UNSIGNED:

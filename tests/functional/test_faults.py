@@ -307,8 +307,8 @@ def test_asyncio_and_trio_and_both_transports_behave_alike() -> None:
         for transport in ("direct", "client")
         for backend in ("asyncio", "trio")
     ]
-    for table in tables:
-        assert table == tables[0]
+    for other in tables:
+        assert other == tables[0]
     assert len(tables[0]) == 2 * len(CASES)
 
 

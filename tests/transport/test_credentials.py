@@ -70,6 +70,10 @@ def granted(number: int, lifetime: float = 3600) -> tuple[str, str]:
     )
 
 
+def always(answer: tuple[str, str] | None) -> Callable[[int], tuple[str, str] | None]:
+    return lambda _: answer
+
+
 class Sts:
     """A security token service that answers what it is told, and counts."""
 
@@ -159,7 +163,7 @@ async def test_whatever_the_token_service_says_was_not_sent_and_is_no_throttle_o
 ) -> None:
     async with open_all(monkeypatch, tmp_path, transport) as (sts, endpoint, invoker):
         for number, (answer, said) in enumerate(ANSWERS, 1):
-            sts.answer = lambda _, answer=answer: answer
+            sts.answer = always(answer)
             with pytest.raises(InvocationError) as raised:
                 await invoker.invoke("f")
             check_not_sent(raised.value, endpoint, attempts=2)
@@ -223,7 +227,7 @@ async def test_many_calls_ask_the_token_service_once_and_share_what_it_says(
                 ended.append(error.delivery.value)
 
         for answer, end in ((BROKEN, "not_sent"), (granted(1), "well")):
-            sts.asked, sts.answer = 0, lambda _, answer=answer: answer
+            sts.asked, sts.answer = 0, always(answer)
             ended.clear()
             async with anyio.create_task_group() as group:
                 for _ in range(20):
@@ -340,7 +344,7 @@ async def test_while_a_renewal_is_under_way_others_use_what_is_still_good(
     ],
 )
 async def test_renewed_credentials_that_no_header_can_carry_are_refused_for_good(
-    name: str, value: str, said: str, transport: str
+    name: str, value: str, said: str, transport: Any
 ) -> None:
     given = {"access_key": "AKID", "secret_key": "secret", "token": "token", name: value}
 
