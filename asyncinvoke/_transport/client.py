@@ -119,15 +119,23 @@ class ClientTransport:
         return asked if isinstance(asked, Failure) else None
 
     def _noting(self, progress: Progress) -> tuple[Any, "_NotingSession"]:
-        client = self._client
-        if not isinstance(client, AioBaseClient):
-            # A stand-in of the caller's own: nobody knows when it sends.
+        """Return a copy of the client whose session notes, and that session."""
+        client: Any = self._client
+        endpoint: Any = getattr(client, "_endpoint", None)
+        if not isinstance(client, AioBaseClient) or _is_patched(client) or _is_patched(endpoint):
+            # A stand-in of the caller's own, or a method put on one object, which is bound to it:
+            # nobody knows when that sends.
             progress.phase = Phase.WRITTEN
             return client, _NotingSession(None, progress)
         client = copy.copy(client)
-        endpoint = client._endpoint = copy.copy(client._endpoint)  # noqa: SLF001
+        endpoint = client._endpoint = copy.copy(endpoint)  # noqa: SLF001
         noting = endpoint.http_session = _NotingSession(endpoint.http_session, progress)
         return client, noting
+
+
+def _is_patched(value: object) -> bool:
+    """Whether an object has an attribute in the place of one of its class."""
+    return any(hasattr(type(value), name) for name in vars(value))
 
 
 class _NotingSession:
@@ -193,9 +201,12 @@ class _NotingSession:
             STREAM,
         ):
             return failure_from_answer(error)
-        if self._progress.phase < Phase.CONNECTING:
-            return failure_before_sending(error)
-        return failure_from(error, self._progress.phase)
+        if self._progress.phase >= Phase.CONNECTING:
+            return failure_from(error, self._progress.phase)
+        if isinstance(error, botocore_errors.HTTPClientError | botocore_errors.ConnectionError):
+            # The credentials are there, so somebody else has sent something: a stub, or a tracer.
+            return failure_from(error, Phase.WRITTEN)
+        return failure_before_sending(error)
 
 
 def _without_redirects(http_session: Any) -> Any:

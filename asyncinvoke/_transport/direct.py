@@ -1,7 +1,7 @@
 """The direct transport: the bytes that aiobotocore would send, prepared once and signed anew.
 
-It steps aside, to the reference transport, for a client that does more to its requests than sign
-them: event handlers that are not the SDK's own, or another signature than Version 4.
+It steps aside, to the reference transport, while somebody wraps or listens to the client's calls,
+and for a client whose signature is not Version 4.
 """
 
 import logging
@@ -19,7 +19,7 @@ from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.credentials import KeptCredentials, failure_before_sending
 from asyncinvoke._transport.exceptions import failure_from
 from asyncinvoke._transport.generations import Generations
-from asyncinvoke._transport.listeners import Listeners
+from asyncinvoke._transport.interception import Interception
 from asyncinvoke._transport.outgoing import Filled
 from asyncinvoke._transport.senders import AiohttpSender, Sender, SessionSender
 from asyncinvoke._transport.sigv4 import Moment
@@ -45,7 +45,8 @@ class DirectTransport:
         self._client = client
         self._reference = ClientTransport(client)
         self._credentials = KeptCredentials(client._request_signer)  # noqa: SLF001
-        self._listeners = Listeners(client.meta.events)
+        self._interception = Interception(client)
+        self._told: set[str] = set()
         http_session = client._endpoint.http_session  # noqa: SLF001
         self._sender: Sender = (
             AiohttpSender(http_session)
@@ -83,7 +84,14 @@ class DirectTransport:
         await self._under_way.aclose()
 
     def _steps_aside(self) -> bool:
-        return self._listeners.are_there() or not self._credentials.exist
+        found = self._interception.found()
+        if found is not None and found not in self._told:
+            self._told.add(found)
+            _logger.info(
+                "calls go through aiobotocore's own invoke, at about four times the CPU, while %s",
+                found,
+            )
+        return found is not None or not self._credentials.exist
 
     async def _send(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
@@ -137,6 +145,8 @@ class DirectTransport:
                 template = await self._make(operation, parameters, moment)
             except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
                 return failure_before_sending(error)
+            if self._steps_aside():
+                return None  # somebody came meanwhile; what is meant for one call may be in it now
             self._templates.keep(kind, template)
         if isinstance(template, UnsuitableError):
             return None

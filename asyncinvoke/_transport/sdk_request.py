@@ -1,13 +1,18 @@
 """The request that aiobotocore would send, shown and not sent.
 
-aiobotocore's own code builds and signs it, and nobody else's: its method is called as it stands in
-the class, on something that is a client but for the step that sends. So whoever has wrapped or
-listens to a client's call sees no request that nobody asked for, and none of theirs gets into it.
+aiobotocore's own code builds and signs it, and nobody else's: its function is called as aiobotocore
+has defined it, whoever stands before it now, on something that is a client but for the step that
+sends. So a tracer sees no request that nobody asked for, and nothing of its own gets into it.
 """
 
 from typing import Any
 
+from asyncinvoke._transport.interception import sdk_function
 from asyncinvoke._transport.sigv4 import FrozenCredentials
+
+
+class NotShownError(Exception):
+    """aiobotocore has shown no request."""
 
 
 async def show_request(
@@ -22,14 +27,18 @@ async def show_request(
         credentials: What it is signed with, whatever the client has got since.
 
     Raises:
+        NotShownError: There is none to be seen.
         Exception: Whatever aiobotocore raises where it cannot be built or signed.
     """
+    call: Any = sdk_function(type(client), "_make_api_call")
+    if call is None:
+        raise NotShownError("aiobotocore's own way to make a call is not to be found")
     showing = _Showing(client, credentials)
     try:
-        await type(client)._make_api_call(showing, operation, arguments)  # noqa: SLF001
+        await call(showing, operation, arguments)
     except _ShownError as shown:
         return shown.request
-    raise LookupError("aiobotocore answered a request by itself")
+    raise NotShownError("aiobotocore answered a request by itself")
 
 
 class _ShownError(Exception):

@@ -20,7 +20,7 @@ from botocore.awsrequest import AWSRequest
 
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._transport.arguments import arguments_of
-from asyncinvoke._transport.sdk_request import show_request
+from asyncinvoke._transport.sdk_request import NotShownError, show_request
 from asyncinvoke._transport.sigv4 import ALGORITHM, DATE, HOLE, TOKEN, Moment, Signer
 
 _HOLES = {
@@ -154,9 +154,11 @@ async def make_template(
         UnsuitableError: A template would not send the same bytes.
         Exception: Whatever aiobotocore raises where such a request cannot be built or signed.
     """
-    request = await show_request(
-        client, operation, arguments_of(operation, parameters, _PAYLOAD), moment.credentials
-    )
+    arguments = arguments_of(operation, parameters, _PAYLOAD)
+    try:
+        request = await show_request(client, operation, arguments, moment.credentials)
+    except NotShownError as error:
+        raise UnsuitableError(str(error)) from None
     return _take_apart(request, parameters, moment)
 
 

@@ -51,6 +51,12 @@ def published_command() -> Path:
     return _program(peers.PUBLISHED)
 
 
+@pytest.fixture(scope="session")
+def tracers_command() -> Path:
+    """The `python` of the environment that has OpenTelemetry, aws-xray-sdk, Sentry and ddtrace."""
+    return _program(peers.TRACERS)
+
+
 def _program(peer: peers.Peer) -> Path:
     if peer.installed:
         return peer.command

@@ -83,3 +83,8 @@ def letters(event: Any, context: Any) -> str:
 def unserializable(event: Any, context: Any) -> Any:
     """Return what JSON cannot hold."""
     return {1}
+
+
+def trace(event: Any, context: Any) -> str | None:
+    """Answer with the trace that the invocation belongs to."""
+    return os.environ.get("_X_AMZN_TRACE_ID")

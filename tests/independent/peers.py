@@ -30,6 +30,8 @@ class Peer:
     """The pinned versions of the distribution and of everything that it needs."""
     sources: Path | None = None
     """The pinned source distributions whose own tests are wanted."""
+    with_us: bool = False
+    """Whether our package is to be in it, as it is in the checkout."""
 
     @property
     def command(self) -> Path:
@@ -65,6 +67,10 @@ class Peer:
                 subprocess.run([*pip, *download], check=True)
                 for archive in Path(folder).iterdir():
                     _unpack_tests(archive, self.tests)
+        if self.with_us:
+            subprocess.run(
+                [*pip, "install", "--quiet", "--no-deps", "--editable", str(CHECKOUT)], check=True
+            )
         # Written last, so that an interrupted installation is never taken for a complete one.
         self._stamp.write_text(self._pins)
 
@@ -108,11 +114,19 @@ PUBLISHED = Peer(
     requirements=HERE / "requirements-published.txt",
     sources=HERE / "sources-published.txt",
 )
+# All in one, as each is loaded only by the script that it is for, and they agree on a botocore.
+TRACERS = Peer(
+    name="tracers",
+    program="python",
+    environment=CHECKOUT / ".env-tracers",
+    requirements=HERE / "requirements-tracers.txt",
+    with_us=True,
+)
 
 
 def main() -> int:
     """Install every peer that is not there yet; the exit status is 1 when one cannot be."""
-    for peer in (AWSCLI, MINISTACK, PUBLISHED):
+    for peer in (AWSCLI, MINISTACK, PUBLISHED, TRACERS):
         if peer.installed:
             print(f"{peer.name}: already installed in {peer.environment.name}")  # noqa: T201
             continue

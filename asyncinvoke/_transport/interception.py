@@ -1,0 +1,261 @@
+"""Who wraps or listens to the SDK's Invoke: looked up in its classes and its emitter, each call.
+
+Tracers and tests put themselves between a caller and aiobotocore: they wrap methods, on a class or
+on one object, or register event handlers; and they come and go while a program runs. Whoever sends
+without `client.invoke` has to ask here first.
+
+What counts as the SDK's own is a plain function whose namespace is a module of the SDK. Nothing
+less will do: botocore has `__wrapped__` on functions of its own, `isinstance` and `==` believe what
+wrapt's proxies say of themselves, and `functools.wraps` copies a function's name and its module's.
+"""
+
+from types import FunctionType, MethodType
+from typing import Any
+
+from aiobotocore.client import AioBaseClient
+from aiobotocore.endpoint import AioEndpoint
+from aiobotocore.signers import AioRequestSigner
+
+_CLIENT, _ENDPOINT, _SIGNER, _SESSION = range(4)
+
+# What an Invoke passes through, and in whose hands; `Interception.found` unpacks it in this order.
+_STEPS = (
+    (_CLIENT, "invoke"),
+    (_CLIENT, "invoke_with_response_stream"),
+    (_CLIENT, "_make_api_call"),
+    (_ENDPOINT, "make_request"),
+    (_ENDPOINT, "_send_request"),
+    (_ENDPOINT, "create_request"),
+    (_SIGNER, "sign"),
+    (_ENDPOINT, "prepare_request"),
+    (_ENDPOINT, "_send"),
+    (_SESSION, "send"),
+)
+
+# Every event that can see or change an Invoke request or its answer.
+_EVENTS = (
+    "provide-client-params",
+    "before-parameter-build",
+    "before-endpoint-resolution",
+    "before-call",
+    "request-created",
+    "choose-signer",
+    "before-sign",
+    "before-send",
+    "response-received",
+    "before-parse",
+    "needs-retry",
+    "after-call",
+    "after-call-error",
+)
+
+_OWN = frozenset({"botocore", "aiobotocore", "asyncinvoke"})
+# The SDK's as well, but they answer for the service with what a test has told them.
+_STUBS = frozenset({"botocore.stub", "aiobotocore.stub"})
+
+# How to do without somebody whom many have and few have asked for.
+_ADVICE = {
+    "sentry_sdk": "; sentry_sdk.init(disabled_integrations=[Boto3Integration()]) keeps it away",
+}
+
+
+class Interception:
+    """Whether somebody stands between a caller and the Invoke of one aiobotocore client.
+
+    `found` is asked before every call, so what was looked at is remembered by identity: while the
+    classes have the same functions, the objects not one attribute more, and the emitter the same
+    handlers, the answer takes half a microsecond. Only "nobody" is remembered: while there is
+    somebody the call takes the long way anyway, and that they have left must not be overlooked.
+    """
+
+    def __init__(self, client: Any) -> None:
+        """Take hold of the parts of an open client.
+
+        Raises:
+            AttributeError: A private name of aiobotocore that this relies on is missing.
+        """
+        self._client = client
+        self._endpoint = client._endpoint  # noqa: SLF001
+        self._session = self._endpoint.http_session
+        self._emitter = client.meta.events._emitter  # noqa: SLF001
+        owners = (client, self._endpoint, client._request_signer, self._session)  # noqa: SLF001
+        # By `type`, since a proxy says of its `__class__` what it likes.
+        self._classes = tuple(type(each) for each in owners)
+        self._attributes: tuple[dict[str, object], ...] = tuple(each.__dict__ for each in owners)
+        self._stranger = _find_stranger(self._classes)
+        # As if nothing had ever been looked at; no emitter has None for a cache.
+        self._functions: tuple[object, ...] = (None,) * len(_STEPS)
+        self._count = 0
+        self._handlers: object = None
+        self._listener: str | None = None
+        self._listener_handlers: object = None
+
+    def found(self) -> str | None:
+        """Return None while the call is the SDK's own, or else one line that names who is in it."""
+        # Spelled out, since a loop takes twice the time. The classes are asked, not the objects:
+        # that finds what any of their bases has, and makes no bound methods. The attributes of the
+        # objects are counted together, because nobody takes away one of the SDK's.
+        client, endpoint, signer, session = self._classes
+        on_client, on_endpoint, on_signer, on_session = self._attributes
+        invoke, stream, call, make, send, create, sign, prepare, hand_over, transmit = (
+            self._functions
+        )
+        if (
+            self._emitter._lookup_cache is self._handlers  # noqa: SLF001
+            and client.invoke is invoke
+            and client.invoke_with_response_stream is stream
+            and client._make_api_call is call  # noqa: SLF001
+            and endpoint.make_request is make
+            and endpoint._send_request is send  # noqa: SLF001
+            and endpoint.create_request is create
+            and signer.sign is sign
+            and endpoint.prepare_request is prepare
+            and endpoint._send is hand_over  # noqa: SLF001
+            and session.send is transmit
+            and self._client._endpoint is self._endpoint  # noqa: SLF001
+            and self._endpoint.http_session is self._session
+            and len(on_client) + len(on_endpoint) + len(on_signer) + len(on_session) == self._count
+        ):
+            return None
+        return self._look()
+
+    def _look(self) -> str | None:
+        if self._stranger is not None:
+            return self._stranger
+        handlers = self._emitter._lookup_cache  # noqa: SLF001
+        functions = tuple(_defined(self._classes[owner], name)[1] for owner, name in _STEPS)
+        # To search the emitter is slow; it has another cache whenever its handlers change.
+        if handlers is not self._listener_handlers:
+            self._listener = _find_listener(self._emitter)
+            self._listener_handlers = handlers
+        found = self._find_replaced() or self._find_wrapper() or self._listener
+        if found is None:
+            self._functions = functions
+            self._count = sum(len(attributes) for attributes in self._attributes)
+            self._handlers = handlers
+        return found
+
+    def _find_replaced(self) -> str | None:
+        there = self._client._endpoint  # noqa: SLF001
+        if there is not self._endpoint:
+            return _line(there, "is in place of the client's first endpoint")
+        if there.http_session is not self._session:
+            return _line(there.http_session, "is in place of the client's first HTTP session")
+        return None
+
+    def _find_wrapper(self) -> str | None:
+        for owner, name in _STEPS:
+            kind = self._classes[owner]
+            if owner == _SESSION and not _is_own(kind.__module__):
+                continue  # the caller's class of session: its `send` is what its author wrote
+            holder, value = _defined(kind, name)
+            value = self._attributes[owner].get(name, value)
+            link = _foreign_link(value)
+            if link is not None:
+                return _line(link, f"stands before {holder.__name__}.{name}")
+        return None
+
+
+def sdk_function(kind: type, name: str) -> FunctionType | None:
+    """Return the SDK's own function for a method, whoever stands before it.
+
+    It goes below what has `__wrapped__` (wrapt, `functools.wraps`). Below a plain replacement it
+    knows only what was there when this module was imported; None if it does not.
+
+    Args:
+        kind: The class of a client, an endpoint or a signer.
+        name: The method's name.
+    """
+    for base in kind.__mro__:
+        if (base, name) in _ORIGINALS:
+            return _ORIGINALS[base, name]
+        if name in vars(base):
+            original = _below(vars(base)[name])
+            # Below a class of the caller's own, the next one may have it; the SDK's are the end.
+            if original is not None or _is_own(base.__module__):
+                return original
+    return None
+
+
+def _find_stranger(kinds: tuple[type, ...]) -> str | None:
+    """Name an object that is none of the SDK's, so that its methods say nothing of a call."""
+    for kind, expected in zip(kinds, (AioBaseClient, AioEndpoint, AioRequestSigner), strict=False):
+        looks_up = _defined(kind, "__getattribute__")[0]
+        if expected not in kind.__mro__ or looks_up is not object:
+            return f"{_name(kind)} is in place of {expected.__name__}"
+    for owner, name in _STEPS:
+        if not hasattr(kinds[owner], name):
+            return f"{_name(kinds[owner])} has no {name}"
+    return None
+
+
+def _find_listener(emitter: Any) -> str | None:
+    for event in _EVENTS:
+        heard = [
+            handler
+            for operation in ("Invoke", "InvokeWithResponseStream")
+            for handler in emitter._handlers.prefix_search(f"{event}.lambda.{operation}")  # noqa: SLF001
+        ]
+        for handler in heard:
+            plain = type(handler) in (FunctionType, MethodType)
+            link = _foreign_link(handler if plain else _defined(type(handler), "__call__")[1])
+            if link is not None:
+                return _line(link if plain else handler, f"listens to {event}")
+    return None
+
+
+def _defined(kind: type, name: str) -> tuple[type, object]:
+    """Return the class that defines a name and what it has there, which `getattr` would bind."""
+    return next((base, vars(base)[name]) for base in kind.__mro__ if name in vars(base))
+
+
+def _is_own(module: object) -> bool:
+    return str(module).partition(".")[0] in _OWN and module not in _STUBS
+
+
+def _foreign_link(value: Any) -> object | None:
+    """Return what in a chain of wrappers is not the SDK's, or None if all of it is."""
+    value = _unbound(value)
+    while type(value) is FunctionType and _is_own(value.__globals__.get("__name__")):
+        # A decorator of the SDK's may have been put around anything.
+        value = vars(value).get("__wrapped__")
+    return value  # type: ignore[no-any-return]  # it can be anything
+
+
+def _below(value: Any) -> FunctionType | None:
+    """Return the first of a chain of wrappers from which on all is the SDK's."""
+    for _ in range(100):  # a chain that runs in a circle has no end
+        if _foreign_link(value) is None:
+            return value  # type: ignore[no-any-return]  # a plain function, or it were foreign
+        value = getattr(value, "__wrapped__", None)
+    return None
+
+
+def _line(value: Any, what: str) -> str:
+    """Say who does it, by module and name as they are, not as wrapt and `wraps` pass them on."""
+    wrapper = getattr(value, "_self_wrapper", None)  # wrapt's, which alone is not handed through
+    if type(wrapper) in (FunctionType, MethodType):
+        value = wrapper
+    value = _unbound(value)
+    if type(value) is FunctionType:
+        module = value.__globals__.get("__name__", "<unnamed>")
+        name = f"{module}.{value.__code__.co_qualname}"
+    else:
+        name = _name(type(value))
+    return f"{name} {what}{_ADVICE.get(name.partition('.')[0], '')}"
+
+
+def _unbound(value: Any) -> Any:
+    return value.__func__ if type(value) is MethodType else value
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+_ORIGINALS = {
+    (kind, name): original
+    for kind in (AioBaseClient, AioEndpoint, AioRequestSigner)
+    for _, name in _STEPS
+    if hasattr(kind, name) and (original := _below(_defined(kind, name)[1])) is not None
+}

@@ -1,0 +1,449 @@
+"""Whoever wraps or listens to the SDK's Invoke is found, named, and missed when they have left."""
+
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import aiobotocore.context
+import anyio
+import pytest
+import wrapt
+from aiobotocore.client import AioBaseClient
+from aiobotocore.config import AioConfig
+from aiobotocore.endpoint import AioEndpoint
+from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.httpxsession import HttpxSession
+from aiobotocore.session import AioSession
+from aiobotocore.signers import AioRequestSigner
+from aiobotocore.stub import AioStubber
+from botocore.client import BaseClient
+from botocore.endpoint import Endpoint
+
+from asyncinvoke import Invoker
+from asyncinvoke._transport import direct
+from asyncinvoke._transport.interception import Interception, sdk_function
+
+pytestmark = pytest.mark.anyio
+
+SESSION = AioSession()
+REGION = "eu-west-1"
+NOWHERE = "http://127.0.0.1:1"
+
+Install = Callable[[Any], contextlib.AbstractContextManager[object]]
+"""Puts somebody between a caller and a client for as long as the block lasts."""
+
+
+@contextlib.asynccontextmanager
+async def opened(endpoint_url: str = NOWHERE, **config: Any) -> AsyncIterator[Any]:
+    if anyio.get_cancelled_exc_class().__module__.startswith("trio"):
+        config.setdefault("http_session_cls", HttpxSession)
+    config.setdefault("retries", {"total_max_attempts": 1})
+    async with SESSION.create_client(
+        "lambda", region_name=REGION, endpoint_url=endpoint_url, config=AioConfig(**config)
+    ) as client:
+        yield client
+
+
+def owner_of(client: Any, part: str) -> Any:
+    """Return the object that takes a step."""
+    return {
+        "client": client,
+        "endpoint": client._endpoint,
+        "signer": client._request_signer,
+        "session": client._endpoint.http_session,
+    }[part]
+
+
+STEPS = [
+    ("client", "invoke"),
+    ("client", "_make_api_call"),
+    ("endpoint", "make_request"),
+    ("endpoint", "_send_request"),
+    ("endpoint", "create_request"),
+    ("signer", "sign"),
+    ("endpoint", "prepare_request"),
+    ("endpoint", "_send"),
+    ("session", "send"),
+]
+
+
+async def test_nobody_stands_in_the_way_of_a_client_as_the_sdk_makes_it() -> None:
+    for retries in ("legacy", "standard", "adaptive"):
+        async with opened(retries={"total_max_attempts": 1, "mode": retries}) as client:
+            assert Interception(client).found() is None
+
+
+async def test_nor_of_the_client_that_an_invoker_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    clients: list[Any] = []
+
+    def kept(client: Any) -> Interception:
+        clients.append(client)
+        return Interception(client)
+
+    monkeypatch.setattr(direct, "Interception", kept)
+    async with Invoker(endpoint_url=NOWHERE):
+        (client,) = clients
+        assert Interception(client).found() is None
+
+
+# Wrappers, as the tracers and the tests out there write them.
+
+
+def by_wrapt(kind: type, name: str) -> Install:
+    """As OpenTelemetry, aws-xray-sdk, ddtrace, New Relic and Elastic do."""
+
+    @contextlib.contextmanager
+    def install(client: Any) -> Iterator[None]:
+        inherited = name not in vars(kind)
+        wrapt.wrap_function_wrapper(kind, name, passing_on)
+        try:
+            yield
+        finally:
+            setattr(kind, name, vars(kind)[name].__wrapped__)
+            if inherited:
+                delattr(kind, name)
+
+    return install
+
+
+def passing_on(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    return wrapped(*args, **kwargs)
+
+
+def by_functools(kind: type, name: str) -> Install:
+    """As a decorator that passes the function's names on."""
+    original = getattr(kind, name)
+
+    @functools.wraps(original)
+    def polite(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return original(self, *args, **kwargs)
+
+    return lambda client: mock.patch.object(kind, name, polite)
+
+
+def by_replacement(kind: type, name: str) -> Install:
+    """As Sentry and most tests do."""
+    original = getattr(kind, name)
+
+    def replaced(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return original(self, *args, **kwargs)
+
+    return lambda client: mock.patch.object(kind, name, replaced)
+
+
+def by_a_decorator_of_the_sdk(kind: type, name: str) -> Install:
+    """Plain, of the SDK's own module; what is inside it is not."""
+    original = getattr(kind, name)
+
+    @aiobotocore.context.with_current_context()  # type: ignore[untyped-decorator]
+    async def inside(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return await original(self, *args, **kwargs)
+
+    return lambda client: mock.patch.object(kind, name, inside)
+
+
+def by_a_partial_method(kind: type, name: str) -> Install:
+    original = getattr(kind, name)
+    return lambda client: mock.patch.object(kind, name, functools.partialmethod(original))
+
+
+def by_a_mock(kind: type, name: str) -> Install:
+    return lambda client: mock.patch.object(kind, name)
+
+
+def by_a_mock_with_its_signature(kind: type, name: str) -> Install:
+    return lambda client: mock.patch.object(kind, name, autospec=True)
+
+
+HERE = __name__
+WRAPPERS = [
+    (by_wrapt, f"{HERE}.passing_on"),
+    (by_functools, f"{HERE}.by_functools.<locals>.polite"),
+    (by_replacement, f"{HERE}.by_replacement.<locals>.replaced"),
+    (by_a_decorator_of_the_sdk, f"{HERE}.by_a_decorator_of_the_sdk.<locals>.inside"),
+    (by_a_partial_method, "functools.partialmethod"),
+    (by_a_mock, "unittest.mock.AsyncMock"),
+    (by_a_mock_with_its_signature, "<unnamed>._make_api_call"),
+]
+
+
+@pytest.mark.parametrize(("wrap", "who"), WRAPPERS, ids=lambda each: getattr(each, "__name__", ""))
+async def test_a_wrapper_of_any_make_is_found_and_named_until_it_leaves(
+    wrap: Callable[[type, str], Install], who: str
+) -> None:
+    install = wrap(AioBaseClient, "_make_api_call")
+    async with opened() as client:
+        interception = Interception(client)
+        for _ in range(2):
+            assert interception.found() is None
+            with install(client):
+                expected = f"{who} stands before AioBaseClient._make_api_call"
+                assert interception.found() == expected
+                assert interception.found() == expected
+                assert Interception(client).found() == expected
+        assert interception.found() is None
+    with install(client):
+        async with opened() as later:
+            assert Interception(later).found() == expected
+
+
+@pytest.mark.parametrize("on", ["class", "object"])
+@pytest.mark.parametrize(("part", "name"), STEPS)
+async def test_each_step_of_a_call_is_watched_on_its_class_and_on_its_object(
+    part: str, name: str, on: str
+) -> None:
+    async with opened() as client:
+        owner = owner_of(client, part)
+        place = owner if on == "object" else type(owner)
+        interception = Interception(client)
+        assert interception.found() is None
+        # Twice, as an object has one attribute more only the first time.
+        for _ in range(2):
+            with mock.patch.object(place, name, listener):
+                found = interception.found()
+                assert found is not None
+                assert found.startswith(f"{HERE}.listener stands before ")
+                assert found.endswith(f".{name}")
+            assert interception.found() is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "named"),
+    [
+        (Endpoint, "prepare_request", "Endpoint.prepare_request"),  # OpenTelemetry's place
+        (AioEndpoint, "prepare_request", "AioEndpoint.prepare_request"),  # aws-xray-sdk's
+        (AioEndpoint, "make_request", "AioEndpoint.make_request"),  # New Relic's
+        (AioRequestSigner, "sign", "AioRequestSigner.sign"),
+    ],
+)
+async def test_a_wrapper_on_any_of_the_classes_above_is_found(
+    kind: type, name: str, named: str
+) -> None:
+    async with opened() as client:
+        interception = Interception(client)
+        assert interception.found() is None
+        with by_wrapt(kind, name)(client):
+            assert interception.found() == f"{HERE}.passing_on stands before {named}"
+        assert interception.found() is None
+
+
+async def test_a_proxy_that_says_to_be_the_function_that_it_wraps_is_not_believed() -> None:
+    original = vars(AioBaseClient)["_make_api_call"]
+    with by_wrapt(AioBaseClient, "_make_api_call")(None):
+        proxy = AioBaseClient._make_api_call
+        assert proxy == original
+        assert isinstance(proxy, type(original))
+        assert proxy.__module__ == original.__module__
+        async with opened() as client:
+            assert Interception(client).found() is not None
+
+
+async def test_what_is_not_the_sdks_client_or_endpoint_is_found() -> None:
+    class Slow(AioBaseClient):  # type: ignore[misc]
+        def __getattribute__(self, name: str) -> Any:
+            return super().__getattribute__(name)
+
+    class Own(AioBaseClient):  # type: ignore[misc]
+        async def _make_api_call(self, operation_name: str, api_params: Any) -> Any:
+            return await super()._make_api_call(operation_name, api_params)
+
+    async with opened() as client:
+        proxied = Interception(wrapt.ObjectProxy(client)).found()
+        assert proxied is not None
+        assert proxied.endswith("ObjectProxy is in place of AioBaseClient")
+        kind = client.__class__
+        client.__class__ = type("Lambda", (Slow, kind), {})
+        assert Interception(client).found() == f"{HERE}.Lambda is in place of AioBaseClient"
+        client.__class__ = type("Lambda", (Own, kind), {})
+        assert Interception(client).found() == (
+            f"{Own._make_api_call.__module__}.{Own._make_api_call.__qualname__}"
+            " stands before Own._make_api_call"
+        )
+        client.__class__ = kind
+        assert Interception(client).found() is None
+
+
+@pytest.mark.parametrize(
+    ("holder", "name", "what"),
+    [("client", "_endpoint", "endpoint"), ("endpoint", "http_session", "HTTP session")],
+)
+async def test_another_part_put_in_later_is_found_until_the_first_is_back(
+    holder: str, name: str, what: str
+) -> None:
+    async with opened() as client:
+        interception = Interception(client)
+        assert interception.found() is None
+        with mock.patch.object(owner_of(client, holder), name, mock.Mock()):
+            assert interception.found() == (
+                f"unittest.mock.Mock is in place of the client's first {what}"
+            )
+        assert interception.found() is None
+
+
+async def test_a_session_of_the_callers_own_class_is_no_wrapper_and_a_patched_one_of_the_sdk_is() -> (
+    None
+):
+    class Own(AIOHTTPSession):  # type: ignore[misc]
+        async def send(self, request: Any) -> Any:
+            return await super().send(request)
+
+    async with SESSION.create_client(
+        "lambda", region_name=REGION, config=AioConfig(http_session_cls=Own)
+    ) as client:
+        assert Interception(client).found() is None
+    async with opened() as client:
+        with mock.patch.object(type(client._endpoint.http_session), "send"):
+            assert Interception(client).found() is not None
+
+
+async def test_attributes_that_stand_before_nothing_do_no_harm() -> None:
+    async with opened() as client:
+        interception = Interception(client)
+        assert interception.found() is None
+        client._dd_before_sign_registered = True
+        client._endpoint.tag = "mine"
+        assert interception.found() is None
+        client.invoke = print
+        assert (
+            interception.found()
+            == "builtins.builtin_function_or_method stands before Lambda.invoke"
+        )
+        del client.invoke
+        assert interception.found() is None
+
+
+async def test_nothing_is_looked_at_again_while_nothing_has_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look = mock.Mock(wraps=Interception._look)
+    monkeypatch.setattr(Interception, "_look", lambda self: look(self))
+    async with opened() as client:
+        interception = Interception(client)
+        for _ in range(5):
+            assert interception.found() is None
+        assert look.call_count == 1
+        client.meta.events.register("before-call.s3.GetObject", listener)
+        for _ in range(5):
+            assert interception.found() is None
+        assert look.call_count == 2
+
+
+# Listeners.
+
+
+def listener(**_: object) -> None:
+    """Listens."""
+
+
+class Listening:
+    """Listens in two ways."""
+
+    def __call__(self, **_: object) -> None: ...
+
+    def method(self, **_: object) -> None: ...
+
+
+EVENTS = [
+    "provide-client-params",
+    "before-parameter-build",
+    "before-endpoint-resolution",
+    "before-call",
+    "request-created",
+    "choose-signer",
+    "before-sign",
+    "before-send",
+    "response-received",
+    "before-parse",
+    "needs-retry",
+    "after-call",
+    "after-call-error",
+]
+
+
+@pytest.mark.parametrize("event", EVENTS)
+async def test_a_listener_to_any_event_of_a_call_is_found_until_it_leaves(event: str) -> None:
+    async with opened() as client:
+        interception = Interception(client)
+        for full in (event, f"{event}.lambda", f"{event}.lambda.Invoke", f"{event}.*.Invoke"):
+            assert interception.found() is None
+            client.meta.events.register(full, listener)
+            for _ in range(2):
+                assert interception.found() == f"{HERE}.listener listens to {event}"
+            client.meta.events.unregister(full, listener)
+        client.meta.events.register(f"{event}.lambda.GetFunction", listener)
+        assert interception.found() is None
+
+
+@pytest.mark.parametrize(
+    ("handler", "who"),
+    [
+        (Listening().method, f"{HERE}.Listening.method"),
+        (Listening(), f"{HERE}.Listening"),
+        (functools.partial(listener, more=1), "functools.partial"),
+        (wrapt.FunctionWrapper(listener, passing_on), f"{HERE}.passing_on"),
+        (functools.wraps(AioRequestSigner.handler)(lambda **_: None), f"{HERE}.<lambda>"),
+    ],
+)
+async def test_a_listener_of_any_make_is_named(handler: Any, who: str) -> None:
+    async with opened() as client:
+        client.meta.events.register("before-sign.lambda", handler)
+        assert Interception(client).found() == f"{who} listens to before-sign"
+
+
+async def test_a_wrapper_around_a_handler_of_the_sdks_own_is_found() -> None:
+    with by_wrapt(AioRequestSigner, "handler")(None):
+        async with opened() as client:
+            assert Interception(client).found() == f"{HERE}.passing_on listens to request-created"
+
+
+async def test_the_sdks_own_stub_answers_instead_of_the_service() -> None:
+    async with opened() as client:
+        interception = Interception(client)
+        assert interception.found() is None
+        with AioStubber(client) as stubber:
+            stubber.add_response("invoke", {"StatusCode": 200})
+            found = interception.found()
+            assert found is not None
+            assert found.startswith("botocore.stub.Stubber.")
+        assert interception.found() is None
+
+
+# The way down.
+
+
+@pytest.mark.parametrize("wrap", [by_wrapt, by_functools, by_replacement, by_a_mock])
+@pytest.mark.parametrize(
+    ("kind", "name", "original"),
+    [
+        (AioBaseClient, "_make_api_call", AioBaseClient._make_api_call),
+        (AioEndpoint, "prepare_request", Endpoint.prepare_request),
+        (Endpoint, "prepare_request", Endpoint.prepare_request),
+        (AioEndpoint, "create_request", AioEndpoint.create_request),
+        (AioRequestSigner, "sign", AioRequestSigner.sign),
+    ],
+)
+def test_the_sdks_function_is_found_below_whoever_stands_before_it(
+    wrap: Callable[[type, str], Install], kind: type, name: str, original: object
+) -> None:
+    # Clients are of a class that is made for each of them, and so may the others be.
+    owner = type("Made", (AioEndpoint if kind is Endpoint else kind,), {})
+    assert sdk_function(owner, name) is original
+    with wrap(kind, name)(None), wrap(kind, name)(None):
+        assert sdk_function(owner, name) is original
+        assert sdk_function(type("Own", (owner,), {name: listener}), name) is original
+
+
+def test_where_there_is_no_way_down_nothing_is_made_up() -> None:
+    class Lambda(AioBaseClient):  # type: ignore[misc]
+        invoke = listener
+
+    Lambda.__module__ = "aiobotocore.client"
+    circle = SimpleNamespace()
+    circle.__wrapped__ = circle
+    assert sdk_function(Lambda, "invoke") is None
+    assert sdk_function(type("Own", (AioBaseClient,), {"invoke": circle}), "invoke") is None
+    assert sdk_function(AioBaseClient, "no_such_step") is None
+    assert sdk_function(BaseClient, "_make_api_call") is BaseClient._make_api_call

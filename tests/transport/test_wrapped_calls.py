@@ -1,0 +1,327 @@
+"""What somebody does to each of the SDK's calls is done to each call, and leaves when they do."""
+
+import base64
+import contextlib
+import itertools
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, Self
+from unittest import mock
+
+import anyio
+import pytest
+import wrapt
+from aiobotocore.client import AioBaseClient
+from aiobotocore.config import AioConfig
+from aiobotocore.endpoint import AioEndpoint
+from aiobotocore.httpxsession import HttpxSession
+from aiobotocore.session import AioSession
+from aiobotocore.stub import AioStubber
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from asyncinvoke import Invoker
+from asyncinvoke._transport import direct, template
+from asyncinvoke.testing import FaultEndpoint, ReceivedRequest
+
+pytestmark = pytest.mark.anyio
+
+SESSION = AioSession()
+REGION = "eu-west-1"
+
+customer: ContextVar[str | None] = ContextVar("customer", default=None)
+
+
+@contextlib.asynccontextmanager
+async def opened(endpoint: FaultEndpoint) -> AsyncIterator[Any]:
+    config: dict[str, Any] = {"retries": {"total_max_attempts": 1}}
+    if anyio.get_cancelled_exc_class().__module__.startswith("trio"):
+        config["http_session_cls"] = HttpxSession
+    async with SESSION.create_client(
+        "lambda", region_name=REGION, endpoint_url=endpoint.url, config=AioConfig(**config)
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def requests_by_the_sdk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The operations that aiobotocore has made a request for, each time anew."""
+    made: list[str] = []
+    make = AioBaseClient._convert_to_request_dict
+
+    async def counted(self: Any, api_params: Any, operation_model: Any, **options: Any) -> Any:
+        made.append(operation_model.name)
+        return await make(self, api_params, operation_model, **options)
+
+    monkeypatch.setattr(AioBaseClient, "_convert_to_request_dict", counted)
+    return made
+
+
+def context_of(request: ReceivedRequest) -> object:
+    """Return the client context that a request carries."""
+    encoded = request.headers.get("x-amz-client-context")
+    return encoded and json.loads(base64.b64decode(encoded))["custom"]["customer"]
+
+
+def assert_validly_signed(request: ReceivedRequest, url: str) -> None:
+    """Sign what has arrived once more, by botocore."""
+    scope, signed, signature = (
+        part.split("=", 1)[1] for part in request.headers["authorization"].split(", ")
+    )
+    names = signed.split(";")
+    again = AWSRequest(
+        request.method,
+        f"{url}/2015-03-31/functions/{request.target.function_name}/invocations",
+        headers={name: request.headers[name] for name in names},
+        data=request.payload,
+    )
+    again.context["timestamp"] = request.headers["x-amz-date"]
+    signer = SigV4Auth(Credentials("test-key", "test-secret"), "lambda", REGION)
+    canonical = signer.canonical_request(again)
+    assert "x-amz-client-context" in names or "x-amz-client-context" not in request.headers
+    assert scope.startswith("test-key/")
+    assert signature == signer.signature(signer.string_to_sign(again, canonical), again)
+
+
+def with_customer(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a call with the client context that is due at the moment."""
+    context = json.dumps({"custom": {"customer": customer.get()}})
+    return {**parameters, "ClientContext": base64.b64encode(context.encode()).decode()}
+
+
+@contextlib.contextmanager
+def on_the_class(client: Any) -> Iterator[None]:
+    original = AioBaseClient._make_api_call
+
+    async def call(self: Any, operation_name: str, api_params: dict[str, Any]) -> Any:
+        return await original(self, operation_name, with_customer(api_params))
+
+    with mock.patch.object(AioBaseClient, "_make_api_call", call):
+        yield
+
+
+@contextlib.contextmanager
+def on_the_class_by_wrapt(client: Any) -> Iterator[None]:
+    async def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        return await wrapped(args[0], with_customer(args[1]))
+
+    wrapt.wrap_function_wrapper(AioBaseClient, "_make_api_call", call)
+    try:
+        yield
+    finally:
+        AioBaseClient._make_api_call = AioBaseClient._make_api_call.__wrapped__
+
+
+@contextlib.contextmanager
+def on_the_object(client: Any) -> Iterator[None]:
+    original = client._make_api_call
+
+    async def call(operation_name: str, api_params: dict[str, Any]) -> Any:
+        return await original(operation_name, with_customer(api_params))
+
+    client._make_api_call = call
+    yield
+    del client._make_api_call
+
+
+@contextlib.contextmanager
+def on_the_public_method(client: Any) -> Iterator[None]:
+    original = client.invoke
+    client.invoke = lambda **parameters: original(**with_customer(parameters))
+    yield
+    del client.invoke
+
+
+@contextlib.contextmanager
+def by_an_event(client: Any) -> Iterator[None]:
+    def add(params: dict[str, Any], **_: object) -> dict[str, Any]:
+        return with_customer(params)
+
+    client.meta.events.register("provide-client-params.lambda", add)
+    yield
+    client.meta.events.unregister("provide-client-params.lambda", add)
+
+
+WAYS = [on_the_class, on_the_class_by_wrapt, on_the_object, on_the_public_method, by_an_event]
+Way = Callable[[Any], contextlib.AbstractContextManager[None]]
+
+
+async def three_calls(invoker: Invoker) -> None:
+    for number in range(3):
+        customer.set(str(number))
+        await invoker.invoke("f", {"n": number})
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_each_call_carries_what_a_wrapper_adds_to_it_and_none_when_it_has_left(
+    way: Way, requests_by_the_sdk: list[str]
+) -> None:
+    async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
+        await three_calls(invoker)
+        with way(client):
+            await three_calls(invoker)
+        made = len(requests_by_the_sdk)
+        await three_calls(invoker)
+        assert (made, len(requests_by_the_sdk)) == (4, 4)  # the template, and three calls
+        requests = endpoint.requests("f")
+    assert [context_of(each) for each in requests] == [None] * 3 + ["0", "1", "2"] + [None] * 3
+    assert [json.loads(each.payload) for each in requests] == [{"n": n} for n in (0, 1, 2)] * 3
+    for request in requests:
+        assert_validly_signed(request, endpoint.url)
+
+
+@pytest.mark.parametrize("way", [on_the_class, on_the_class_by_wrapt])
+async def test_it_does_so_too_where_the_wrapper_was_there_before_the_client(
+    way: Way, requests_by_the_sdk: list[str]
+) -> None:
+    async with FaultEndpoint() as endpoint, contextlib.AsyncExitStack() as stack:
+        with way(None):
+            client = await stack.enter_async_context(opened(endpoint))
+            invoker = await stack.enter_async_context(Invoker(client))
+            await three_calls(invoker)
+        await three_calls(invoker)
+        requests = endpoint.requests("f")
+    assert [context_of(each) for each in requests] == ["0", "1", "2", None, None, None]
+    assert len(requests_by_the_sdk) == 4
+    for request in requests:
+        assert_validly_signed(request, endpoint.url)
+
+
+async def test_calls_at_the_same_time_do_not_get_each_others_context() -> None:
+    async def call(number: int) -> None:
+        customer.set(str(number))
+        await invoker.invoke(f"f{number % 3}", number)
+
+    async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
+        with on_the_class(client):
+            async with anyio.create_task_group() as tasks:
+                for number in range(30):
+                    tasks.start_soon(call, number)
+        requests = [each for n in range(3) for each in endpoint.requests(f"f{n}")]
+    assert len(requests) == 30
+    assert {context_of(each) for each in requests} == {str(number) for number in range(30)}
+    assert all(context_of(each) == each.payload.decode() for each in requests)
+
+
+async def test_a_header_that_is_put_into_each_request_belongs_to_that_request() -> None:
+    """As a propagator does that aiobotocore's instrumentation was given."""
+    numbers = itertools.count()
+
+    def prepare(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        args[0].headers["traceparent"] = str(next(numbers))
+        return wrapped(*args, **kwargs)
+
+    async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
+        wrapt.wrap_function_wrapper(AioEndpoint, "prepare_request", prepare)
+        try:
+            await three_calls(invoker)
+        finally:
+            del AioEndpoint.prepare_request
+        await three_calls(invoker)
+        traces = [each.headers.get("traceparent") for each in endpoint.requests("f")]
+    assert traces == ["0", "1", "2", None, None, None]
+
+
+async def test_nothing_is_kept_of_somebody_who_came_while_a_template_was_made(
+    monkeypatch: pytest.MonkeyPatch, requests_by_the_sdk: list[str]
+) -> None:
+    make = template.make_template
+    somebody = contextlib.ExitStack()
+
+    async def slowly(client: Any, *args: Any) -> Any:
+        monkeypatch.setattr(direct, "make_template", make)
+        somebody.enter_context(on_the_class(client))
+        return await make(client, *args)
+
+    monkeypatch.setattr(direct, "make_template", slowly)
+    async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
+        with somebody:
+            await three_calls(invoker)
+        await three_calls(invoker)
+        contexts = [context_of(each) for each in endpoint.requests("f")]
+    assert contexts == ["0", "1", "2", None, None, None]
+    assert len(requests_by_the_sdk) == 5  # two templates, of which one was thrown away
+
+
+def stubbed() -> dict[str, Any]:
+    """Return an answer for a stub."""
+    return {"StatusCode": 200, "Payload": Body(), "ResponseMetadata": {"RequestId": "1"}}
+
+
+class Body:
+    """The payload of a stubbed answer."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def read(self) -> bytes:
+        return b'"stubbed"'
+
+
+async def test_a_stub_is_asked_and_nothing_is_sent() -> None:
+    async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
+        await invoker.invoke("f")
+        with AioStubber(client) as stubber:
+            for _ in range(2):
+                stubber.add_response("invoke", stubbed())
+            assert (await invoker.invoke("f")).json() == "stubbed"
+            assert (await invoker.invoke("g")).json() == "stubbed"
+            stubber.assert_no_pending_responses()
+        await invoker.invoke("f")
+        assert (endpoint.deliveries("f"), endpoint.deliveries("g")) == (2, 0)
+
+
+async def test_a_stub_that_came_while_a_template_was_made_is_asked_only_while_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, requests_by_the_sdk: list[str]
+) -> None:
+    make = template.make_template
+    somebody = contextlib.ExitStack()
+
+    async def slowly(client: Any, *args: Any) -> Any:
+        monkeypatch.setattr(direct, "make_template", make)
+        stubber = somebody.enter_context(AioStubber(client))
+        for _ in range(2):  # one for the template, which is what it is
+            stubber.add_response("invoke", stubbed())
+        return await make(client, *args)
+
+    monkeypatch.setattr(direct, "make_template", slowly)
+    async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
+        with somebody:
+            assert (await invoker.invoke("f")).json() == "stubbed"
+        made = len(requests_by_the_sdk)
+        await three_calls(invoker)
+        assert len(requests_by_the_sdk) == made + 1
+        assert endpoint.deliveries("f") == 3
+
+
+async def test_who_makes_it_step_aside_and_what_it_costs_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
+        with caplog.at_level(logging.DEBUG, logger="asyncinvoke"):
+            for _ in range(2):
+                with on_the_class(client):
+                    await three_calls(invoker)
+                await three_calls(invoker)
+            with by_an_event(client):
+                await three_calls(invoker)
+    here = __name__
+    assert [
+        (record.levelname, record.getMessage())
+        for record in caplog.records
+        if record.name == "asyncinvoke"
+    ] == [
+        (
+            "INFO",
+            f"calls go through aiobotocore's own invoke, at about four times the CPU, while {by}",
+        )
+        for by in (
+            f"{here}.on_the_class.<locals>.call stands before AioBaseClient._make_api_call",
+            f"{here}.by_an_event.<locals>.add listens to provide-client-params",
+        )
+    ]
