@@ -8,7 +8,7 @@ and whoever has wrapped or listens to them still does.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import anyio
@@ -147,12 +147,16 @@ class _NotingSession:
         self._answer: Any = None
         self._error_body: bytes | None = None
 
-    async def send(self, request: Any) -> Any:
+    def send(self, request: Any) -> Awaitable[Any]:
         """Send as aiobotocore would, and note it."""
         self._progress.phase = Phase.WRITTEN  # as far as it may have come
         # httpx would ask for a compressed answer, and undo it.
         request.headers["Accept-Encoding"] = "identity"
-        answer = self._answer = await self._http_session.send(request)
+        # The request shows its headers, and so is no local of what waits.
+        return self._note(self._http_session.send(request))
+
+    async def _note(self, sending: Awaitable[Any]) -> Any:
+        answer = self._answer = await sending
         self._progress.phase = Phase.HEAD_READ
         if answer.status_code >= 300:
             # As it came: botocore reads no more than what is there already.

@@ -28,6 +28,7 @@ from asyncinvoke._request.target import Target
 from asyncinvoke._transport.arguments import INVOKE, STREAM, arguments_of
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.direct import DirectTransport
+from asyncinvoke._transport.generations import Generations
 from asyncinvoke._transport.outgoing import Outgoing
 from asyncinvoke.testing import FaultEndpoint
 
@@ -206,6 +207,54 @@ def test_for_any_request_the_direct_transport_sends_what_aiobotocore_would_send(
                 check_head(recorder, expected[2], _host_from_url(recorder.url))
 
     anyio.run(compare)
+
+
+@pytest.mark.parametrize("option", ["client_context", "tenant_id", "durable_execution_name"])
+def test_a_value_of_one_call_costs_no_template_and_gets_into_no_other_call(option: str) -> None:
+    values: list[Any] = ["one", "t  2", "three"]
+    if option == "client_context":
+        values = [{"custom": {"user": value}} for value in values]
+    if option == "durable_execution_name":
+        values[1] = "two"
+
+    async def compare() -> None:
+        async with open_client(PLACES["plain"]) as client:
+            transport = DirectTransport(client)
+            recorder = Recorder()
+            transport._sender = recorder
+            for value in values:
+                parameters = checked("f", **{option: value})
+                with frozen(dt.datetime(2026, 5, 17)):
+                    expected = await reference(client, INVOKE, parameters, b"1")
+                    await transport.send(parameters, b"1", Progress())
+                recorder.headers.pop(PER_CALL)
+                expected[2].pop(PER_CALL)
+                assert recorder.headers == expected[2]
+                check_head(recorder, expected[2], "lambda.us-east-1.amazonaws.com")
+            assert len(transport._templates) == 1
+
+    anyio.run(compare)
+
+
+def test_the_memory_of_templates_is_bounded_and_never_forgets_all_at_once() -> None:
+    async def fill() -> None:
+        async with open_client(PLACES["plain"]) as client:
+            transport = DirectTransport(client)
+            transport._templates = Generations(4)
+            recorder = Recorder()
+            transport._sender = recorder
+            made: list[int] = []
+            for name in [*range(9), *range(5, 9)]:
+                await transport.send(checked(f"f{name}"), b"", Progress())
+                made.append(len(transport._templates))
+                assert f"/f{name}/" in recorder.url
+            assert max(made) == 8
+            # The last ones are known still.
+            before = dict(transport._templates._young)
+            await transport.send(checked("f8"), b"", Progress())
+            assert transport._templates._young == before
+
+    anyio.run(fill)
 
 
 def at(parameters: InvokeParameters, target: Target) -> InvokeParameters:
