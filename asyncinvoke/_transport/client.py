@@ -8,6 +8,7 @@ and whoever has wrapped or listens to them still does.
 """
 
 import copy
+import io
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
@@ -28,6 +29,7 @@ from asyncinvoke._transport.bodies import Body, body_of, known, read_whole
 from asyncinvoke._transport.credentials import KeptCredentials, failure_before_sending
 from asyncinvoke._transport.exceptions import failure_from, failure_from_answer
 from asyncinvoke._transport.http_sessions import WithoutRedirects
+from asyncinvoke._transport.senders import NotedPayload
 from asyncinvoke._transport.stream import OpenStream
 from asyncinvoke._transport.under_way import UnderWay
 
@@ -149,7 +151,11 @@ class _NotingSession:
 
     def send(self, request: Any) -> Awaitable[Any]:
         """Send as aiobotocore would, and note it."""
-        self._progress.phase = Phase.WRITTEN  # as far as it may have come
+        if isinstance(self._http_session, AIOHTTPSession):
+            self._progress.phase = Phase.CONNECTING
+            request.body = NotedPayload(_bytes_of(request.body), self._progress)
+        else:
+            self._progress.phase = Phase.WRITTEN  # as far as it may have come
         # httpx would ask for a compressed answer, and undo it.
         request.headers["Accept-Encoding"] = "identity"
         # The request shows its headers, and so is no local of what waits.
@@ -211,6 +217,12 @@ class _NotingSession:
             # The credentials are there, so somebody else has sent something: a stub, or a tracer.
             return failure_from(error, Phase.WRITTEN)
         return failure_before_sending(error)
+
+
+def _bytes_of(body: Any) -> bytes:
+    # aiobotocore gets large payloads as files.
+    content: bytes = body.getvalue() if isinstance(body, io.BytesIO) else body or b""
+    return content
 
 
 def _without_redirects(http_session: Any) -> Any:

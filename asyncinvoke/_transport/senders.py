@@ -1,7 +1,8 @@
 """Carries a signed request over aiobotocore's HTTP session, on either of its backends.
 
-Neither backend tells how far a request came, so it counts as written from the start, and only what
-an error proves takes that back; see `exceptions.py`.
+aiohttp asks for the body once there is a connection, and until then nothing that could run has left.
+httpx does not tell, so there a request counts as written from the start, and only what an error
+proves takes that back; see `exceptions.py`.
 """
 
 from collections.abc import Mapping
@@ -9,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiobotocore.httpsession import AIOHTTPSession
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import BytesPayload, Payload
 from botocore.awsrequest import AWSPreparedRequest
 from yarl import URL
 
 from asyncinvoke._model.delivery import Phase, Progress
-from asyncinvoke._transport.arguments import LARGE
 from asyncinvoke._transport.bodies import AiohttpBody, Body, body_of
 from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession
 from asyncinvoke._transport.outgoing import Outgoing
@@ -75,13 +76,11 @@ class AiohttpSender:
         """Send a request once and wait for the head of its answer."""
         progress.phase = Phase.CONNECTING
         route = await self._route(request.url)
-        progress.phase = Phase.WRITTEN
-        payload = request.payload
         answer = await route.session.request(
             request.method,
             URL(request.url, encoded=True),
             headers={**request.headers(), "Accept-Encoding": "identity"},
-            data=payload if len(payload) < LARGE else _LargePayload(payload),
+            data=NotedPayload(request.payload, progress),
             proxy=route.proxy,
             proxy_headers=route.proxy_headers,
             allow_redirects=False,
@@ -104,12 +103,22 @@ class AiohttpSender:
         return route
 
 
-class _LargePayload(BytesPayload):
-    """Many bytes, which aiohttp would warn of, and advise to send as a file at twice the cost."""
+class NotedPayload(BytesPayload):
+    """A payload for aiohttp that notes when it is written, which is after a connection was made.
 
-    def __init__(self, value: bytes) -> None:
+    It is also how many bytes go to aiohttp, which would warn of them, and advise to send a file at
+    twice the cost.
+    """
+
+    def __init__(self, value: bytes, progress: Progress) -> None:
         Payload.__init__(self, value)
         self._size = len(value)
+        self._progress = progress
+
+    async def write_with_length(self, writer: AbstractStreamWriter, length: int | None) -> None:
+        """Write it."""
+        self._progress.phase = Phase.WRITTEN  # as far as it may have come
+        await super().write_with_length(writer, length)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

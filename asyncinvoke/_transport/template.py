@@ -104,20 +104,19 @@ class Template:
             # What all requests of a second have in common is most of a head.
             self._begin = self._up_to_the_signature(moment)
             self._moment = moment
-        values = [getattr(parameters, source) for _, source in self._holes]
-        own = "".join(
-            f"{name}: {value}\r\n" for (name, _), value in zip(self._holes, values, strict=True)
-        )
+        values: list[str] = []
+        own = ""
+        for name, source in self._holes:
+            value = getattr(parameters, source)
+            values.append(value)
+            own += f"{name}: {value}\r\n"
         if self._in_lambda and (trace := _trace()):
             own += f"X-Amzn-Trace-Id: {trace}\r\n"
-        return (
-            self._begin
-            + (
-                f"{self._signer.signature(moment, payload, values)}\r\n"
-                f"amz-sdk-invocation-id: {moment.new_id()}\r\n"
-                f"Content-Length: {len(payload)}\r\n{own}\r\n"
-            ).encode()
-        )
+        signature = self._signer.signature(moment, payload, values)
+        return self._begin + (
+            f"{signature}\r\namz-sdk-invocation-id: {moment.new_id()}\r\n"
+            f"Content-Length: {len(payload)}\r\n{own}\r\n"
+        ).encode()
 
     def headers(
         self, moment: Moment, payload: bytes, parameters: InvokeParameters
