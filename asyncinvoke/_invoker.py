@@ -400,7 +400,7 @@ class Invoker:
         if not isinstance(self._transport, str):
             return self._transport
         # aiobotocore takes a third of a second to import, so only those who invoke wait for it.
-        from asyncinvoke._transport.choose import choose_transport
+        from asyncinvoke._transport.choose import open_transport
         from asyncinvoke._transport.session import open_client
 
         client = self._client
@@ -408,7 +408,7 @@ class Invoker:
             client = await stack.enter_async_context(
                 open_client(max_pool_connections=self._limiter.limit, **self._opening)
             )
-        return choose_transport(client, self._transport)
+        return await open_transport(client, self._transport)
 
     def _running(self) -> Opened:
         opened = self._opened

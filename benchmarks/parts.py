@@ -25,32 +25,28 @@ class Parts(Child):
 
 
 async def _serve() -> None:
-    from multidict import CIMultiDict
-
-    from asyncinvoke._request.parameters import InvokeParameters
-    from asyncinvoke._request.target import Target
-    from asyncinvoke._transport.answers import AnswerReader
+    from asyncinvoke._request.parameters import checked
+    from asyncinvoke._transport.answers import read_answer
+    from asyncinvoke._transport.arguments import INVOKE
     from asyncinvoke._transport.session import open_client
+    from asyncinvoke._transport.sigv4 import Moment
     from asyncinvoke._transport.template import make_template
 
+    parameters = checked(FUNCTION)
     async with open_client(
         session=None, region_name=REGION, endpoint_url=None, config=None, max_pool_connections=1
     ) as client:
         # Where the transport reads them; no public name gives a client's credentials.
         credentials = await client._request_signer._credentials.get_frozen_credentials()  # noqa: SLF001
-        template = await make_template(
-            client, InvokeParameters(target=Target.parse(FUNCTION)), credentials
-        )
-        reader = AnswerReader(client)
-    headers = CIMultiDict(
-        {
-            "x-amzn-RequestId": "6f1a6d9c-5a0e-4b8e-9b0a-6d1f0c3a2b10",
-            "X-Amz-Executed-Version": "$LATEST",
-        }
-    )
+        moment = Moment(credentials, 1_893_456_000)
+        template = await make_template(client, INVOKE, parameters, moment)
+    headers = {
+        "x-amzn-requestid": "6f1a6d9c-5a0e-4b8e-9b0a-6d1f0c3a2b10",
+        "x-amz-executed-version": "$LATEST",
+    }
     parts: dict[str, Callable[[], object]] = {
-        "signing": lambda: template.headers(credentials, "20300101T000000Z", PAYLOAD),
-        "reading": lambda: reader.read(200, headers, BODY),
+        "signing": lambda: template.head(moment, PAYLOAD, parameters),
+        "reading": lambda: read_answer(200, headers, BODY, 200),
     }
     for line in sys.stdin:
         count = json.loads(line)["count"]

@@ -69,7 +69,6 @@ DECIDES = [
     "asyncinvoke.local.management.settings",
     "asyncinvoke.local.numbers",
     "asyncinvoke.local.protocol",
-    "asyncinvoke.testing.fake.reader",
 ]
 ACTS = {"aiohttp", "anyio", "asyncio", "os", "pathlib", "random", "secrets", "socket", "subprocess"}
 ACTS |= {"tempfile", "time", "uuid"}

@@ -86,7 +86,10 @@ class TransportFault(StrEnum):
     """The SDK's own validation refused to build the request."""
 
     CREDENTIALS = "CredentialsUnavailable"
-    """The request could not be signed."""
+    """The credentials could not be had now: whatever gives them answered an error, or nothing."""
+
+    SET_UP = "SetUpInvalid"
+    """The credentials, or another setting, cannot be used as they are; trying again changes nothing."""
 
     CONNECT = "ConnectFailed"
     """No connection was made: refused, unreachable or no such host."""
@@ -120,6 +123,9 @@ class TransportFault(StrEnum):
 
     PROTOCOL = "InvalidAnswer"
     """What came back is not HTTP, or not an answer that can be read."""
+
+    STATUS = "UnexpectedStatus"
+    """The answer is neither an error nor the one status that means success."""
 
     CHECKSUM = "ChecksumMismatch"
     """A frame of a response stream was damaged on its way."""

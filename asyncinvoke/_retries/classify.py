@@ -130,8 +130,8 @@ STATUSES = {
 unless the code says more. Anything else: Lambda, or something before it, failed, and the function
 may have run."""
 
-NEVER_SENT = (TransportFault.NOT_BUILT,)
-"""Faults of the request itself: another try would fail in the same way."""
+NEVER_SENT = (TransportFault.NOT_BUILT, TransportFault.SET_UP)
+"""Faults of the request itself, or of the set-up: another try would fail in the same way."""
 
 # The one answer whose code alone does not tell: a function in this state stays in it.
 _FAILED_STATE = "state: Failed"

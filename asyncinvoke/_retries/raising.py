@@ -6,7 +6,7 @@ from asyncinvoke._model.error_body import parse_error_body
 from asyncinvoke._model.failure import Failure, FailureKind
 from asyncinvoke._model.response import Response
 from asyncinvoke._request.target import Target
-from asyncinvoke._retries.classify import Verdict
+from asyncinvoke._retries.classify import CODES, Verdict
 from asyncinvoke.errors import (
     FunctionError,
     InvocationError,
@@ -18,9 +18,11 @@ from asyncinvoke.errors import (
 )
 
 _LONGEST_MESSAGE = 300
+_LONGEST_OF_UNKNOWN = 100
+"""Longest text of a code that nobody knows: too short to quote a request, with the token in it."""
 
-# Lambda's own texts for these quote the payload, or the headers with the session token in them.
-_UNQUOTED = {
+# What is said in place of Lambda's own text, which quotes the payload, or the headers.
+_IN_OUR_WORDS = {
     "InvalidRequestContentException": "the payload is not JSON that Lambda can parse",
     "InvalidSignatureException": "the signature is not that of the secret key at this time",
     "IncompleteSignatureException": "the signature is incomplete",
@@ -52,8 +54,7 @@ def error_for(failure: Failure, verdict: Verdict, target: Target) -> InvocationE
         )
     else:
         error = _PLAIN[verdict.kind](_message(failure), **facts)
-    if failure.code not in _UNQUOTED:
-        error.__cause__ = failure.cause
+    error.__cause__ = failure.cause
     return error
 
 
@@ -77,7 +78,12 @@ def function_error_for(response: Response, verdict: Verdict, target: Target) -> 
 
 
 def _message(failure: Failure) -> str:
-    return _UNQUOTED.get(failure.code or "") or _shorten(failure.message)
+    text = " ".join(failure.message.split())
+    if failure.code in _IN_OUR_WORDS:
+        return _IN_OUR_WORDS[failure.code]
+    if failure.code is None or failure.code in CODES or len(text) <= _LONGEST_OF_UNKNOWN:
+        return _shorten(text)
+    return ""
 
 
 def _shorten(text: str) -> str:

@@ -59,6 +59,14 @@ class WholeTransport(Transport, StreamingTransport, Protocol):
     """Does both: what an object of the caller's own has to be."""
 
 
+class ClosingTransport(WholeTransport, Protocol):
+    """Does both over connections of its own, until it is closed."""
+
+    async def aclose(self) -> None:
+        """End: calls under way fail as closed, each with its true phase, and nothing is sent again."""
+        ...
+
+
 class LambdaClient(Protocol):
     """As much of an aiobotocore client for `lambda` as an invoker needs."""
 

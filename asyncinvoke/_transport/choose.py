@@ -3,10 +3,10 @@
 import logging
 from typing import Any, Literal, TypeAlias
 
-from asyncinvoke._transport.base import Transport, WholeTransport
+from asyncinvoke._transport.base import ClosingTransport
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.direct import DirectTransport
-from asyncinvoke._transport.stream import StreamTransport
+from asyncinvoke._transport.session import open_connector
 
 _logger = logging.getLogger("asyncinvoke")
 
@@ -14,18 +14,21 @@ TransportName: TypeAlias = Literal["direct", "client"]
 """`direct` sends what aiobotocore would send, prepared once; `client` asks aiobotocore each time."""
 
 
-def choose_transport(client: Any, name: TransportName) -> WholeTransport:
+async def open_transport(client: Any, name: TransportName) -> ClosingTransport:
+    """Return the transport of that name for an open client, which may be a caller's own.
+
+    Raises:
+        ConfigurationError: A certificate of the client cannot be read.
+    """
+    await open_connector(client)
+    return choose_transport(client, name)
+
+
+def choose_transport(client: Any, name: TransportName) -> ClosingTransport:
     """Return the transport of that name for an open client, or the reference if it cannot be had."""
-    sends: Transport = ClientTransport(client)
     if name == "direct":
         try:
-            sends = DirectTransport(client)
+            return DirectTransport(client)
         except AttributeError as missing:
             _logger.debug("using aiobotocore's own invoke, not the direct transport: %s", missing)
-    return _Both(sends, StreamTransport(client))
-
-
-class _Both:
-    def __init__(self, sends: Transport, streams: StreamTransport) -> None:
-        self.send = sends.send
-        self.open = streams.open
+    return ClientTransport(client)

@@ -12,6 +12,7 @@ from botocore import exceptions as botocore_errors
 
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._transport.showing import described, inner_error, out_of_files, shown
 
 _BY_INNER_NAME = {
     # aiohttp
@@ -41,9 +42,7 @@ _BY_INNER_NAME = {
     "RemoteProtocolError": TransportFault.PROTOCOL,
     "LocalProtocolError": TransportFault.PROTOCOL,
     "DecodingError": TransportFault.PROTOCOL,
-    # an answer that botocore cannot parse
-    "ResponseParserError": TransportFault.PROTOCOL,
-    "UnicodeDecodeError": TransportFault.PROTOCOL,
+    "TooLongError": TransportFault.PROTOCOL,
     # the event loop
     "gaierror": TransportFault.CONNECT,
     "ConnectionResetError": TransportFault.CONNECTION_LOST,
@@ -51,19 +50,6 @@ _BY_INNER_NAME = {
 }
 
 _BY_OUTER_TYPE: list[tuple[type[Exception] | tuple[type[Exception], ...], TransportFault]] = [
-    (
-        (
-            botocore_errors.NoCredentialsError,
-            botocore_errors.PartialCredentialsError,
-            botocore_errors.CredentialRetrievalError,
-            botocore_errors.MetadataRetrievalError,
-            botocore_errors.TokenRetrievalError,
-            botocore_errors.SSOError,
-            botocore_errors.NoAuthTokenError,
-        ),
-        TransportFault.CREDENTIALS,
-    ),
-    (botocore_errors.ParamValidationError, TransportFault.NOT_BUILT),
     (botocore_errors.SSLError, TransportFault.TLS),
     (botocore_errors.ProxyConnectionError, TransportFault.PROXY),
     (botocore_errors.ReadTimeoutError, TransportFault.READ_TIMEOUT),
@@ -76,8 +62,7 @@ _BY_OUTER_TYPE: list[tuple[type[Exception] | tuple[type[Exception], ...], Transp
 ]
 
 _PHASES = {
-    TransportFault.NOT_BUILT: Phase.CREDENTIALS,
-    TransportFault.CREDENTIALS: Phase.CREDENTIALS,
+    TransportFault.FILES: Phase.CONNECTING,
     TransportFault.CONNECT: Phase.CONNECTING,
     TransportFault.CONNECT_TIMEOUT: Phase.CONNECTING,
     TransportFault.TLS: Phase.CONNECTING,
@@ -102,21 +87,26 @@ _BY_INNER_TEXT = {
 }
 
 
-def failure_from(error: Exception) -> Failure:
-    """Turn whatever an attempt raised into a `Failure`; never raises."""
-    if isinstance(error, botocore_errors.ClientError):
-        return _from_answer(error)
-    inner = _inner(error)
-    fault = _fault(error, inner)
+def failure_from(error: Exception, phase: Phase) -> Failure:
+    """Turn whatever a foreign HTTP library raised into a `Failure`; never raises.
+
+    Args:
+        error: What was raised.
+        phase: How far the attempt may have come; some errors prove that it had come less far.
+    """
+    fault = TransportFault.FILES if out_of_files(error) else _fault(error, inner_error(error))
+    if phase < Phase.HEAD_READ:
+        phase = min(phase, _PHASES.get(fault, phase))
     return Failure(
         fault=fault,
-        phase=_PHASES.get(fault, Phase.WRITTEN),
-        message=_describe(inner or error),
-        cause=error,
+        phase=phase,
+        message=_described(error),
+        cause=shown(error),
     )
 
 
-def _from_answer(error: botocore_errors.ClientError) -> Failure:
+def failure_from_answer(error: botocore_errors.ClientError) -> Failure:
+    """Read an error of Lambda's whose answer was not seen, as a stub of the SDK gives it."""
     answer: Any = error.response
     metadata = answer.get("ResponseMetadata", {})
     headers = metadata.get("HTTPHeaders", {})
@@ -129,7 +119,6 @@ def _from_answer(error: botocore_errors.ClientError) -> Failure:
         retry_after=headers.get("retry-after"),
         amz_retry_after=headers.get("x-amz-retry-after"),
         request_id=metadata.get("RequestId"),
-        cause=error,
     )
 
 
@@ -155,16 +144,9 @@ def _by_inner(error: BaseException) -> TransportFault | None:
     return None
 
 
-def _inner(error: Exception) -> BaseException | None:
-    kwargs = getattr(error, "kwargs", None)
-    inner = kwargs.get("error") if isinstance(kwargs, dict) else None
-    return inner if isinstance(inner, BaseException) else None
-
-
-def _describe(error: BaseException) -> str:
-    # An HTTP library's message may quote the answer; the type and the system's words do not.
-    detail = str(error) if isinstance(error, OSError | botocore_errors.BotoCoreError) else ""
-    return f"{type(error).__name__}: {detail}" if detail else type(error).__name__
+def _described(error: Exception) -> str:
+    # What the HTTP library says is nearer to the point than what botocore makes of it.
+    return described(inner_error(error) or error)
 
 
 def _text(value: object) -> str | None:

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from botocore.eventstream import ChecksumMismatch, EventStreamBuffer, EventStreamMessage
 
 from asyncinvoke._model.codec import decode_log_result
+from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import StreamEnd
 
@@ -25,9 +27,13 @@ class FrameReader:
                 if read is not None:
                     yield read
         except ChecksumMismatch as error:
-            yield Failure(fault=TransportFault.CHECKSUM, message=str(error), cause=error)
+            yield _damaged(TransportFault.CHECKSUM, str(error))
         except Exception as error:  # noqa: BLE001  # a hostile frame may break the parser anywhere
-            yield Failure(fault=TransportFault.PROTOCOL, message=type(error).__name__, cause=error)
+            yield _damaged(TransportFault.PROTOCOL, type(error).__name__)
+
+
+def _damaged(fault: TransportFault, message: str) -> Failure:
+    return Failure(fault=fault, phase=Phase.HEAD_READ, message=message)
 
 
 def _read(message: EventStreamMessage) -> bytes | StreamEnd | Failure | None:
@@ -44,22 +50,43 @@ def _read(message: EventStreamMessage) -> bytes | StreamEnd | Failure | None:
             return _exception(headers.get(":exception-type"), message.payload)
         case "error", _:
             return Failure(
-                code=headers.get(":error-code"), message=headers.get(":error-message") or ""
+                code=_text(headers.get(":error-code")),
+                message=_text(headers.get(":error-message")) or "",
             )
         case other, _:
-            return Failure(fault=TransportFault.PROTOCOL, message=f"a message of type {other!r}")
+            return _damaged(TransportFault.PROTOCOL, f"a message of type {type(other).__name__}")
 
 
 def _end(payload: bytes) -> StreamEnd:
-    members = json.loads(payload or b"{}")
+    members = _members(payload)
     return StreamEnd(
-        error_code=members.get("ErrorCode") or None,
-        error_details=members.get("ErrorDetails"),
-        log_result=decode_log_result(members.get("LogResult")),
+        error_code=_text(members.get("ErrorCode")) or None,
+        error_details=_text(members.get("ErrorDetails")),
+        log_result=decode_log_result(_text(members.get("LogResult"))),
     )
 
 
-def _exception(code: str | None, payload: bytes) -> Failure:
+def _exception(code: object, payload: bytes) -> Failure:
+    members = _members(payload)
+    return Failure(
+        code=_text(code),
+        message=_text(members.get("message", members.get("Message"))) or "",
+        reason=_text(members.get("Reason")),
+    )
+
+
+def _members(payload: bytes) -> dict[str, Any]:
+    """Return what a frame holds by name; a frame of ours that holds something else is damaged."""
     members = json.loads(payload or b"{}")
-    message = members.get("message") or members.get("Message") or ""
-    return Failure(code=code, message=message, reason=members.get("Reason"))
+    if not isinstance(members, dict):
+        raise TypeError
+    return members
+
+
+def _text(value: object) -> str | None:
+    """Return what is said of a member: as text, whatever it is instead."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    # A lone surrogate is JSON, but no terminal and no file takes it.
+    return text.encode(errors="replace").decode()

@@ -16,7 +16,8 @@ def keepalive_options() -> list[tuple[int, int, int]]:
     """Return the socket options, as arguments of `setsockopt`, that this platform knows."""
     options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     for name, value in (
-        ("TCP_KEEPIDLE", _IDLE),
+        # macOS has another name for it.
+        ("TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE", _IDLE),
         ("TCP_KEEPINTVL", _INTERVAL),
         ("TCP_KEEPCNT", _PROBES),
     ):
@@ -41,11 +42,11 @@ class KeepaliveAiohttpSession(AIOHTTPSession):  # type: ignore[misc]
         defaults = {"socket_factory": keepalive_socket}
         super().__init__(*args, connector_args={**defaults, **(connector_args or {})}, **kwargs)
 
-    async def _get_session(self, proxy_url: str | None) -> "_WithoutRedirects":
-        return _WithoutRedirects(await super()._get_session(proxy_url))
+    async def _get_session(self, proxy_url: str | None) -> "WithoutRedirects":
+        return WithoutRedirects(await super()._get_session(proxy_url))
 
 
-class _WithoutRedirects:
+class WithoutRedirects:
     """An aiohttp session that takes a redirect for an answer.
 
     To follow it would deliver the payload twice, the second time to who knows whom.
@@ -55,6 +56,7 @@ class _WithoutRedirects:
         self.unwrapped = session
 
     def request(self, method: str, url: Any, **options: Any) -> Any:
+        """Make a request as the session would."""
         return self.unwrapped.request(method, url, **{**options, "allow_redirects": False})
 
 

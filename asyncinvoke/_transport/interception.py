@@ -21,6 +21,7 @@ _CLIENT, _ENDPOINT, _SIGNER, _SESSION = range(4)
 # What an Invoke passes through, and in whose hands; `Interception.found` unpacks it in this order.
 _STEPS = (
     (_CLIENT, "invoke"),
+    (_CLIENT, "invoke_with_response_stream"),
     (_CLIENT, "_make_api_call"),
     (_ENDPOINT, "make_request"),
     (_ENDPOINT, "_send_request"),
@@ -96,10 +97,13 @@ class Interception:
         # objects are counted together, because nobody takes away one of the SDK's.
         client, endpoint, signer, session = self._classes
         on_client, on_endpoint, on_signer, on_session = self._attributes
-        invoke, call, make, send, create, sign, prepare, hand_over, transmit = self._functions
+        invoke, stream, call, make, send, create, sign, prepare, hand_over, transmit = (
+            self._functions
+        )
         if (
             self._emitter._lookup_cache is self._handlers  # noqa: SLF001
             and client.invoke is invoke
+            and client.invoke_with_response_stream is stream
             and client._make_api_call is call  # noqa: SLF001
             and endpoint.make_request is make
             and endpoint._send_request is send  # noqa: SLF001
@@ -187,7 +191,12 @@ def _find_stranger(kinds: tuple[type, ...]) -> str | None:
 
 def _find_listener(emitter: Any) -> str | None:
     for event in _EVENTS:
-        for handler in emitter._handlers.prefix_search(f"{event}.lambda.Invoke"):  # noqa: SLF001
+        heard = [
+            handler
+            for operation in ("Invoke", "InvokeWithResponseStream")
+            for handler in emitter._handlers.prefix_search(f"{event}.lambda.{operation}")  # noqa: SLF001
+        ]
+        for handler in heard:
             plain = type(handler) in (FunctionType, MethodType)
             link = _foreign_link(handler if plain else _defined(type(handler), "__call__")[1])
             if link is not None:

@@ -1,30 +1,33 @@
-"""Carries a finished request over aiobotocore's HTTP session, on either of its backends."""
+"""Carries a signed request over aiobotocore's HTTP session, on either of its backends.
+
+aiohttp asks for the body once there is a connection, and until then nothing that could run has left.
+httpx does not tell, so there a request counts as written from the start, and only what an error
+proves takes that back; see `exceptions.py`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from aiobotocore.awsrequest import AioAWSResponse
 from aiobotocore.httpsession import AIOHTTPSession
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import BytesPayload, Payload
 from botocore.awsrequest import AWSPreparedRequest
 from yarl import URL
 
-from asyncinvoke._transport.client import LARGE
+from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._transport.bodies import AiohttpBody, Body, body_of
 from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession
-from asyncinvoke._transport.template import Template
+from asyncinvoke._transport.outgoing import Outgoing
 
 
 class Sender(Protocol):
-    """Sends a request once and reads the whole answer."""
+    """Sends a request once and gives its answer as it comes."""
 
-    async def send(
-        self, template: Template, headers: dict[str, str], payload: bytes
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """Return status, headers by name in lower case, and body; raises what the backend raises.
-
-        The headers are the sender's to change.
-        """
+    async def open(
+        self, request: Outgoing, progress: Progress
+    ) -> tuple[int, Mapping[str, str], Body]:
+        """Return status, headers by name in lower case, and body; raises what the backend raises."""
         ...
 
 
@@ -34,17 +37,20 @@ class SessionSender:
     def __init__(self, http_session: Any) -> None:
         self._http_session = http_session
 
-    async def send(
-        self, template: Template, headers: dict[str, str], payload: bytes
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """Send a request once and read the whole answer."""
-        request = AWSPreparedRequest(template.method, template.url, headers, payload, False)
-        answer: AioAWSResponse = await self._http_session.send(request)
-        return (
-            answer.status_code,
-            {name.lower(): value for name, value in answer.headers.items()},
-            await answer.content,
-        )
+    async def open(
+        self, request: Outgoing, progress: Progress
+    ) -> tuple[int, Mapping[str, str], Body]:
+        """Send a request once and wait for the head of its answer."""
+        progress.phase = Phase.WRITTEN
+        answer = await self._http_session.send(_prepared(request))
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return answer.status_code, headers, body_of(answer.raw)
+
+
+def _prepared(request: Outgoing) -> AWSPreparedRequest:
+    headers = {**request.headers(), "Accept-Encoding": "identity"}
+    # The answer is not read as it comes: httpx would decode it.
+    return AWSPreparedRequest(request.method, request.url, headers, request.payload, True)
 
 
 class AiohttpSender:
@@ -64,50 +70,61 @@ class AiohttpSender:
             hasattr(http_session, name) for name in ("_get_session", "_proxy_config")
         )
 
-    async def send(
-        self, template: Template, headers: dict[str, str], payload: bytes
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """Send a request once and read the whole answer."""
-        route = self._routes.get(template.url) or await self._open_route(template.url)
-        headers["Accept-Encoding"] = "identity"
-        async with route.session.request(
-            template.method,
-            route.url,
-            headers=headers,
-            data=payload if len(payload) < LARGE else _LargePayload(payload),
+    async def open(
+        self, request: Outgoing, progress: Progress
+    ) -> tuple[int, Mapping[str, str], Body]:
+        """Send a request once and wait for the head of its answer."""
+        progress.phase = Phase.CONNECTING
+        route = await self._route(request.url)
+        answer = await route.session.request(
+            request.method,
+            URL(request.url, encoded=True),
+            headers={**request.headers(), "Accept-Encoding": "identity"},
+            data=NotedPayload(request.payload, progress),
             proxy=route.proxy,
             proxy_headers=route.proxy_headers,
             allow_redirects=False,
-        ) as answer:
-            return answer.status, answer.headers, await answer.read()
-
-    async def _open_route(self, url: str) -> "_Route":
-        proxies = self._http_session._proxy_config  # noqa: SLF001
-        proxy = proxies.proxy_url_for(url)
-        session = await self._http_session._get_session(proxy)  # noqa: SLF001
-        route = self._routes[url] = _Route(
-            url=URL(url, encoded=True),
-            proxy=proxy,
-            proxy_headers=None if proxy is None else proxies.proxy_headers_for(url),
-            # `send` says itself that redirects are not followed.
-            session=getattr(session, "unwrapped", session),
         )
+        return answer.status, answer.headers, AiohttpBody(answer)
+
+    async def _route(self, url: str) -> "_Route":
+        origin = "/".join(url.split("/", 3)[:3])
+        route = self._routes.get(origin)
+        if route is None:
+            proxies = self._http_session._proxy_config  # noqa: SLF001
+            proxy = proxies.proxy_url_for(url)
+            session = await self._http_session._get_session(proxy)  # noqa: SLF001
+            route = self._routes[origin] = _Route(
+                proxy=proxy,
+                proxy_headers=None if proxy is None else proxies.proxy_headers_for(url),
+                # `send` says itself that redirects are not followed.
+                session=getattr(session, "unwrapped", session),
+            )
         return route
 
 
-class _LargePayload(BytesPayload):
-    """Many bytes, which aiohttp would warn of, and advise to send as a file at twice the cost."""
+class NotedPayload(BytesPayload):
+    """A payload for aiohttp that notes when it is written, which is after a connection was made.
 
-    def __init__(self, value: bytes) -> None:
+    It is also how many bytes go to aiohttp, which would warn of them, and advise to send a file at
+    twice the cost.
+    """
+
+    def __init__(self, value: bytes, progress: Progress) -> None:
         Payload.__init__(self, value)
         self._size = len(value)
+        self._progress = progress
+
+    async def write_with_length(self, writer: AbstractStreamWriter, length: int | None) -> None:
+        """Write it."""
+        self._progress.phase = Phase.WRITTEN  # as far as it may have come
+        await super().write_with_length(writer, length)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class _Route:
-    """How requests for one URL travel."""
+    """How requests to one host travel."""
 
-    url: URL
     proxy: str | None
     proxy_headers: Any
     session: Any

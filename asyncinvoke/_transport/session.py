@@ -1,6 +1,7 @@
 """Opening an aiobotocore client for Lambda, set up so that the invoker owns the retries."""
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any
@@ -13,6 +14,9 @@ from botocore import UNSIGNED
 from botocore import exceptions as botocore_errors
 
 from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession, KeepaliveHttpxSession
+from asyncinvoke._transport.senders import AiohttpSender
+from asyncinvoke._transport.set_up import check_client, check_configured_endpoint, tls_flaw
+from asyncinvoke._transport.showing import described, shown
 from asyncinvoke.errors import ConfigurationError
 
 READ_TIMEOUT = 960.0
@@ -36,42 +40,99 @@ async def open_client(
     """
     if region_name == "":
         raise ConfigurationError("region_name is empty")
-    session = AioSession() if session is None else session
+    check_configured_endpoint(endpoint_url)
+    on_asyncio = _on_asyncio()
+    if session is None:
+        session = AioSession()
+        if not on_asyncio:
+            # What fetches credentials must not need asyncio either.
+            session.set_default_client_config(AioConfig(**_http_session(None)))
     if not isinstance(session, AioSession):
         raise ConfigurationError(
             f"session must be an aiobotocore AioSession, not {type(session).__name__}"
         )
     merged = _merge(config, max_pool_connections)
-    try:
-        signed = merged.signature_version is not UNSIGNED
-        if signed and await session.get_credentials() is None:
-            raise ConfigurationError(
-                "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-                "AWS_PROFILE, or any other source that botocore reads"
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            if merged.signature_version is not UNSIGNED:
+                await _find_credentials(session)
+            opening = session.create_client(
+                "lambda", region_name=region_name, endpoint_url=endpoint_url, config=merged
             )
-        opening = session.create_client(
-            "lambda", region_name=region_name, endpoint_url=endpoint_url, config=merged
-        )
-        client = await opening.__aenter__()
-    except botocore_errors.NoRegionError as error:
-        raise ConfigurationError(
-            "no region is known: set AWS_DEFAULT_REGION, or give one (region_name, --region)"
-        ) from error
-    except (botocore_errors.BotoCoreError, ValueError) as error:
-        if isinstance(error, ConfigurationError):
+            client = await stack.enter_async_context(opening)
+            check_client(client)
+            await open_connector(client)
+        except ConfigurationError:
             raise
-        raise ConfigurationError(str(error)) from error
-    try:
+        except botocore_errors.NoRegionError:
+            raise ConfigurationError(
+                "no region is known: set AWS_DEFAULT_REGION, or give one (region_name, --region)"
+            ) from None
+        except (botocore_errors.BotoCoreError, OSError, ValueError) as error:
+            raise ConfigurationError(_what_is_wrong(error, session, merged)) from shown(error)
         yield client
-    finally:
-        await opening.__aexit__(None, None, None)
+
+
+async def _find_credentials(session: AioSession) -> None:
+    try:
+        found = await session.get_credentials()
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"credential_process: there is no {error.filename!r}") from shown(
+            error
+        )
+    except PermissionError as error:
+        raise ConfigurationError(
+            f"credential_process: {error.filename!r} cannot be run"
+        ) from shown(error)
+    except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: it may be anything
+        # A process may have printed keys that are no JSON, and an error quotes what it is about.
+        raise ConfigurationError(f"credentials: {described(error)}") from shown(error)
+    if found is None:
+        raise ConfigurationError(
+            "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+            "AWS_PROFILE, or any other source that botocore reads"
+        )
+
+
+async def open_connector(client: Any) -> None:
+    """Let aiohttp's session of a client read its certificates now, not at the first call.
+
+    Raises:
+        ConfigurationError: One of them cannot be used.
+    """
+    http_session: Any = getattr(getattr(client, "_endpoint", None), "http_session", None)
+    if not AiohttpSender.reachable(http_session):
+        return
+    proxy = http_session._proxy_config.proxy_url_for(client.meta.endpoint_url)  # noqa: SLF001
+    try:
+        await http_session._get_session(proxy)  # noqa: SLF001
+    except (botocore_errors.BotoCoreError, OSError, ValueError) as error:
+        flaw = tls_flaw(
+            verify=http_session._verify,  # noqa: SLF001
+            client_cert=client.meta.config.client_cert,
+            proxies_config=client.meta.config.proxies_config,
+        )
+        raise ConfigurationError(flaw or described(error)) from shown(error)
+
+
+def _what_is_wrong(error: Exception, session: AioSession, config: AioConfig) -> str:
+    if isinstance(error, ValueError) and not isinstance(error, OSError):
+        return str(error)
+    flaw = tls_flaw(
+        verify=session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE"),
+        client_cert=config.client_cert,
+        proxies_config=config.proxies_config,
+    )
+    if flaw is not None and isinstance(error, OSError | botocore_errors.InvalidProxiesConfigError):
+        return flaw
+    return str(error) if isinstance(error, botocore_errors.BotoCoreError) else described(error)
 
 
 def pool_size(client: Any) -> int:
     """Return how many connections a caller's own client can have in use.
 
     Raises:
-        ConfigurationError: It is no Lambda client, or its own retries are on.
+        ConfigurationError: It is no Lambda client, its own retries are on, or its set-up is wrong.
     """
     try:
         service = client.meta.service_model.service_name
@@ -88,6 +149,7 @@ def pool_size(client: Any) -> int:
             "client has retries of its own, which would deliver a call more often than its result "
             "says: create it with config=AioConfig(retries={'total_max_attempts': 1})"
         )
+    check_client(client)
     return int(config.max_pool_connections)
 
 
@@ -112,9 +174,12 @@ def _merge(config: Any, max_pool_connections: int) -> AioConfig:
     )
 
 
+def _on_asyncio() -> bool:
+    return anyio.get_cancelled_exc_class().__module__.startswith("asyncio")
+
+
 def _http_session(config: Any) -> dict[str, Any]:
-    on_asyncio = anyio.get_cancelled_exc_class().__module__.startswith("asyncio")
-    if on_asyncio and not is_httpx_session_cls(getattr(config, "http_session_cls", None)):
+    if _on_asyncio() and not is_httpx_session_cls(getattr(config, "http_session_cls", None)):
         return {"http_session_cls": KeepaliveAiohttpSession}
     try:
         import_module("httpx2")

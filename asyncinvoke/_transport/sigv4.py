@@ -1,7 +1,16 @@
-"""AWS Signature Version 4 for requests that differ only in time, credentials and payload."""
+"""AWS Signature Version 4 for requests that differ only in a few values and in the payload.
+
+Three layers, by how long each holds: a `Signer` is one kind of request, a `Moment` is one second of
+one set of credentials, and what is left for each request is two hashes of what differs. All states
+of SHA-256 and of HMAC are kept up to the first byte that differs, and copied.
+"""
 
 import hmac
-from dataclasses import dataclass
+import itertools
+import os
+import time
+import uuid
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -13,9 +22,18 @@ DATE = "\x00date\x00"
 TOKEN = "\x00token\x00"  # noqa: S105  # stands for one, is none
 """Stands for the session token in a canonical request."""
 
+HOLE = "\x00hole\x00"
+"""Stands for a value of one call in a canonical request."""
 
-class Credentials(Protocol):
-    """Frozen credentials, as botocore gives them."""
+# HMAC is a hash of the key XOR one constant and the message, and a hash of the key XOR another and
+# that. As tables for `bytes.translate`:
+_BLOCK_SIZE = 64
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
+
+
+class FrozenCredentials(Protocol):
+    """Credentials of one moment, as botocore gives them."""
 
     @property
     def access_key(self) -> str:
@@ -33,80 +51,126 @@ class Credentials(Protocol):
         ...
 
 
-class Signer:
-    """Signs one kind of request. What is the same for all requests of a second is kept.
+class Moment:
+    """One second of one set of credentials. Its `repr` shows nothing of them.
 
     Args:
-        canonical: The canonical request up to the payload's hash, with `DATE` and `TOKEN` in it.
+        credentials: Whose requests they are.
+        second: The time, in whole seconds since the epoch.
+    """
+
+    __slots__ = ("_begin", "_keys", "_numbers", "credentials", "second", "timestamp")
+
+    def __init__(self, credentials: FrozenCredentials, second: int) -> None:
+        self.credentials = credentials
+        self.second = second
+        self.timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+        self._keys: dict[tuple[str, str, str], bytes] = {}
+        # A number in a random UUID is as good at telling requests apart, at a tenth of the price.
+        self._begin = str(uuid.uuid4())[:24]
+        self._numbers = itertools.count(int.from_bytes(os.urandom(5), "big"))
+
+    def at(self, second: int) -> "Moment":
+        """Return another second of the same credentials."""
+        moment = Moment(self.credentials, second)
+        moment._keys = self._keys
+        return moment
+
+    def new_id(self) -> str:
+        """Return a UUID that no other request has."""
+        return f"{self._begin}{next(self._numbers):012x}"
+
+    def signing_key(self, region: str, service: str) -> bytes:
+        """Return the signing key of a credential scope, which is that of a day."""
+        scope = (self.timestamp[:8], region, service)
+        key = self._keys.get(scope)
+        if key is None:
+            key = f"AWS4{self.credentials.secret_key}".encode()
+            for part in (*scope, "aws4_request"):
+                key = hmac.digest(key, part.encode(), "sha256")
+            self._keys.clear()
+            self._keys[scope] = key
+        return key
+
+
+class Signer:
+    """Signs one kind of request.
+
+    Args:
+        canonical: The canonical request up to the payload's hash, with `DATE`, `TOKEN` and a `HOLE`
+            for each value that differs from call to call in it.
         signed_headers: The names of the signed headers, as the signature lists them.
         region: The region of the credential scope.
         service: The signing name of the credential scope.
     """
 
-    __slots__ = ("_canonical", "_moment", "_region", "_service", "_signed_headers")
+    __slots__ = ("_canonical", "_moment", "_region", "_second", "_service", "_signed_headers")
 
     def __init__(self, *, canonical: str, signed_headers: str, region: str, service: str) -> None:
         self._canonical = canonical
         self._signed_headers = signed_headers
         self._region = region
         self._service = service
-        self._moment: _Moment | None = None
+        self._moment: Moment | None = None
+        self._second: _Second
 
-    def authorization(self, credentials: Credentials, timestamp: str, payload: bytes) -> str:
-        """Return the `Authorization` header of a request.
+    def prefix(self, moment: Moment) -> str:
+        """Return the `Authorization` header up to the signature."""
+        return (
+            f"{ALGORITHM} Credential={moment.credentials.access_key}/{self._scope(moment)}, "
+            f"SignedHeaders={self._signed_headers}, Signature="
+        )
+
+    def signature(self, moment: Moment, payload: bytes, values: Iterable[str] = ()) -> str:
+        """Return the signature of a request.
 
         Args:
-            credentials: Whose request it is.
-            timestamp: The time as it is in `X-Amz-Date`.
+            moment: When it leaves, and whose it is.
             payload: The body.
+            values: What belongs into the holes, in their order.
         """
-        moment = self._moment
-        if (
-            moment is None
-            or moment.timestamp != timestamp
-            or moment.secret != credentials.secret_key
-            or moment.access_key != credentials.access_key
-            or moment.token != credentials.token
-        ):
-            moment = self._moment = self._at(credentials, timestamp)
-        canonical = moment.canonical.copy()
+        if self._moment is not moment:
+            self._second = self._begin(moment)
+            self._moment = moment
+        second = self._second
+        canonical = second.canonical.copy()
+        for value, after in zip(values, second.rest, strict=True):
+            canonical.update(" ".join(value.split()).encode())
+            canonical.update(after)
         canonical.update(sha256(payload).hexdigest().encode())
-        to_sign = moment.to_sign + canonical.hexdigest().encode()
-        return moment.authorization + hmac.digest(moment.key, to_sign, "sha256").hex()
+        inner = second.inner.copy()
+        inner.update(canonical.hexdigest().encode())
+        outer = second.outer.copy()
+        outer.update(inner.digest())
+        signature: str = outer.hexdigest()
+        return signature
 
-    def _at(self, credentials: Credentials, timestamp: str) -> "_Moment":
-        day = timestamp[:8]
-        key = f"AWS4{credentials.secret_key}".encode()
-        for part in (day, self._region, self._service, "aws4_request"):
-            key = hmac.digest(key, part.encode(), "sha256")
-        scope = f"{day}/{self._region}/{self._service}/aws4_request"
-        canonical = self._canonical.replace(DATE, timestamp)
-        if credentials.token is not None:
-            canonical = canonical.replace(TOKEN, " ".join(credentials.token.split()))
-        return _Moment(
-            timestamp=timestamp,
-            access_key=credentials.access_key,
-            secret=credentials.secret_key,
-            token=credentials.token,
-            key=key,
-            canonical=sha256(canonical.encode()),
-            to_sign=f"{ALGORITHM}\n{timestamp}\n{scope}\n".encode(),
-            authorization=(
-                f"{ALGORITHM} Credential={credentials.access_key}/{scope}, "
-                f"SignedHeaders={self._signed_headers}, Signature="
-            ),
+    def _scope(self, moment: Moment) -> str:
+        return f"{moment.timestamp[:8]}/{self._region}/{self._service}/aws4_request"
+
+    def _begin(self, moment: Moment) -> "_Second":
+        canonical = self._canonical.replace(DATE, moment.timestamp)
+        if moment.credentials.token is not None:
+            canonical = canonical.replace(TOKEN, " ".join(moment.credentials.token.split()))
+        first, *rest = canonical.split(HOLE)
+        to_sign = f"{ALGORITHM}\n{moment.timestamp}\n{self._scope(moment)}\n"
+        return _Second(
+            sha256(first.encode()),
+            tuple(after.encode() for after in rest),
+            moment.signing_key(self._region, self._service).ljust(_BLOCK_SIZE, b"\0"),
+            to_sign.encode(),
         )
 
 
-@dataclass(slots=True, kw_only=True, repr=False)
-class _Moment:
-    """What all requests of one second have in common. Holds secrets, so it shows nothing."""
+class _Second:
+    """What all requests of one kind and of one second have in common. Its `repr` shows nothing."""
 
-    timestamp: str
-    access_key: str
-    secret: str
-    token: str | None
-    key: bytes
-    canonical: Any
-    to_sign: bytes
-    authorization: str
+    __slots__ = ("canonical", "inner", "outer", "rest")
+
+    def __init__(
+        self, canonical: Any, rest: tuple[bytes, ...], block: bytes, to_sign: bytes
+    ) -> None:
+        self.canonical = canonical
+        self.rest = rest
+        self.inner: Any = sha256(block.translate(_INNER) + to_sign)
+        self.outer: Any = sha256(block.translate(_OUTER))

@@ -1,5 +1,6 @@
 """An invoker that cannot be built, or used, like this says so in one line."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,9 +50,134 @@ async def test_a_profile_that_does_not_exist_is_named(monkeypatch: pytest.Monkey
     assert "nobody" in await refusal(session=AioSession(), endpoint_url=NOWHERE)
 
 
+@pytest.mark.parametrize(
+    ("url", "flaw"),
+    [
+        ("not a url", "has a space in it"),
+        ("http://proxy.example/a b", "has a space in it; in a URL that is %20"),
+        ("http://lambda\n", "has a control character"),
+        ("lambda.example", "must begin with http:// or https://"),
+        ("ftp://lambda.example", "must begin with http:// or https://"),
+        ("https://", "names no host"),
+        ("http://127.0.0.1:99999", "is no URL: Port out of range"),
+        ("http://127.0.0.1:http", "is no URL: Port could not be cast"),
+        ("http://127.0.0.1:0", "has port 0"),
+        ("http://[::1", "is no URL: Invalid IPv6 URL"),
+    ],
+)
 @pytest.mark.anyio
-async def test_an_endpoint_that_is_no_url_is_named() -> None:
-    assert "not a url" in await refusal(session=SESSION, endpoint_url="not a url")
+async def test_an_endpoint_that_is_no_url_is_named(
+    url: str, flaw: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = await refusal(session=SESSION, endpoint_url=url)
+    assert f"endpoint_url {url!r} {flaw}" in said
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", url)
+    assert f"AWS_ENDPOINT_URL_LAMBDA {url!r} {flaw}" in await refusal(session=SESSION)
+
+
+@pytest.mark.anyio
+async def test_an_endpoint_does_not_show_its_password() -> None:
+    said = await refusal(session=SESSION, endpoint_url="http://me:hidden@lambda.example:99999")
+    assert "hidden" not in said
+
+
+def files(folder: Path) -> dict[str, str]:
+    junk = folder / "junk.pem"
+    junk.write_text("-----BEGIN CERTIFICATE-----\njunk\n")
+    return {
+        "missing": str(folder / "missing.pem"),
+        "directory": str(folder),
+        "junk": str(junk),
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "flaw"),
+    [("missing", "does not exist"), ("directory", "is a directory"), ("junk", "cannot be used")],
+)
+@pytest.mark.anyio
+async def test_a_certificate_file_that_cannot_be_read_is_named_on_opening(
+    file: str, flaw: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = files(tmp_path)[file]
+    said = await refusal(config=AioConfig(client_cert=path), session=SESSION)
+    assert said.startswith(f"client certificate {path!r} {flaw}")
+    monkeypatch.setenv("AWS_CA_BUNDLE", path)
+    said = await refusal(session=AioSession())
+    assert "AWS_CA_BUNDLE" in said
+    assert f"{path!r} {flaw}" in said
+
+
+@pytest.mark.anyio
+async def test_a_certificate_file_of_a_callers_own_client_is_named_on_opening(
+    anyio_backend: str, tmp_path: Path
+) -> None:
+    if anyio_backend == "trio":
+        return  # there the client itself reads it, when it is made
+    path = files(tmp_path)["missing"]
+    config = AioConfig(retries=OFF, client_cert=path)
+    async with SESSION.create_client("lambda", region_name="eu-west-1", config=config) as client:
+        assert f"client certificate {path!r} does not exist" in await refusal(client=client)
+
+
+@pytest.mark.anyio
+async def test_a_signature_version_that_nobody_knows_is_named() -> None:
+    config = AioConfig(signature_version="v9")
+    assert "signature_version 'v9'" in await refusal(session=SESSION, config=config)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "flaw"),
+    [
+        ("ACCESS_KEY_ID", "hid\nden", "a line break"),
+        ("SECRET_ACCESS_KEY", "hidden ", "a space"),
+        ("SESSION_TOKEN", "hid\tden", "a control character"),
+    ],
+)
+@pytest.mark.anyio
+async def test_a_key_that_no_header_can_carry_is_named_and_not_shown(
+    name: str, value: str, flaw: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"AWS_{name}", value)
+    said = await refusal(session=AioSession(), endpoint_url=NOWHERE)
+    assert f"(AWS_{name})" in said
+    assert flaw in said
+    assert "hid" not in said
+
+
+@pytest.mark.parametrize(
+    ("process", "said"),
+    [
+        ("/no/such/process", "credential_process: there is no '/no/such/process'"),
+        ("/", "credential_process: '/' cannot be run"),
+        ("echo hidden", "credentials: JSONDecodeError"),
+        ("false", "Error when retrieving credentials from custom-process"),
+    ],
+)
+@pytest.mark.anyio
+async def test_a_process_that_gives_no_credentials_is_named(
+    process: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    config = tmp_path / "config"
+    config.write_text(f"[default]\ncredential_process = {process}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    with pytest.raises(ConfigurationError) as raised:
+        async with Invoker(endpoint_url=NOWHERE):
+            pass
+    assert said in str(raised.value)
+    assert "hidden" not in repr(raised.value.__cause__) + repr(vars(raised.value.__cause__))
+
+
+@pytest.mark.anyio
+async def test_a_configuration_file_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text("no section\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    assert str(config) in await refusal(session=AioSession(), endpoint_url=NOWHERE)
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ CASES: dict[str, Case] = {
     ),
     "500, not even text": Case(
         step=Answer(status_code=500, payload=b"\xff\xfe{"),
-        raises=TransportError,
+        raises=ServiceError,
         delivery=UNKNOWN,
         repeated=None,
     ),
@@ -260,7 +260,7 @@ async def test_what_may_have_run_is_not_run_again_unless_the_caller_allows_it(
                 {"invocation_type": "DryRun"},
             ]
         ):
-            endpoint.script(f"g{number}", Reset(), Answer())
+            endpoint.script(f"g{number}", Reset())
             response = await invoker.invoke(f"g{number}", **options)  # type: ignore[arg-type]
             assert len(response.attempts) == endpoint.deliveries(f"g{number}") == 2
 
@@ -282,23 +282,24 @@ def test_asyncio_and_trio_and_both_transports_behave_alike() -> None:
                 [(a.number, a.kind, a.code, a.reason) for a in raised.attempts],
             )
 
-        async with (
-            FaultEndpoint() as endpoint,
-            contextlib.AsyncExitStack() as stack,
-            anyio.create_task_group() as tasks,
-        ):
-            for idempotent in (False, True):
-                # One that moves would let those that are throttled slow the others down.
-                invoker = await stack.enter_async_context(
+        async with FaultEndpoint() as endpoint:
+            # What stalls has the machine to itself: a busy one is silent, too.
+            for idempotent, stalls in itertools.product((False, True), (False, True)):
+                async with (
                     open_invoker(
                         endpoint.url,
+                        silence=0.3 if stalls else 60,
                         transport=transport,
                         idempotent=idempotent,
+                        # One that moves would let those that are throttled slow the others down.
                         limit=FixedLimit(100),
-                    )
-                )
-                for number, name in enumerate(CASES):
-                    tasks.start_soon(look, invoker, name, idempotent, f"f{number}-{idempotent}")
+                    ) as invoker,
+                    anyio.create_task_group() as tasks,
+                ):
+                    for number, (name, case) in enumerate(CASES.items()):
+                        if isinstance(case.step, Stall) == stalls:
+                            function = f"f{number}-{idempotent}"
+                            tasks.start_soon(look, invoker, name, idempotent, function)
         return seen
 
     tables = [
@@ -306,7 +307,8 @@ def test_asyncio_and_trio_and_both_transports_behave_alike() -> None:
         for transport in ("direct", "client")
         for backend in ("asyncio", "trio")
     ]
-    assert all(table == tables[0] for table in tables)
+    for other in tables:
+        assert other == tables[0]
     assert len(tables[0]) == 2 * len(CASES)
 
 

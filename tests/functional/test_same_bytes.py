@@ -1,6 +1,7 @@
 """The direct transport sends what aiobotocore would send, byte for byte, at the same second."""
 
 import contextlib
+import dataclasses
 import datetime as dt
 import os
 import uuid
@@ -14,16 +15,21 @@ import pytest
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioRefreshableCredentials
 from aiobotocore.session import AioSession
+from botocore.auth import _host_from_url
 from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from yarl import URL
 
 from asyncinvoke._model.delivery import Progress
+from asyncinvoke._recent import Recent
 from asyncinvoke._request.parameters import InvokeParameters, checked
+from asyncinvoke._request.request import InvocationType
 from asyncinvoke._request.target import Target
+from asyncinvoke._transport.arguments import INVOKE, STREAM, arguments_of
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.direct import DirectTransport
-from asyncinvoke._transport.template import Template
+from asyncinvoke._transport.outgoing import Outgoing
 from tests.doubles.fault_endpoint import FaultEndpoint
 
 SESSION = AioSession()
@@ -38,7 +44,11 @@ PLACES: dict[str, dict[str, Any]] = {
     "dual stack": {"region_name": "eu-west-1", "config": {"use_dualstack_endpoint": True}},
     "own endpoint": {"region_name": "eu-west-1", "endpoint_url": "http://127.0.0.1:9001"},
     "own endpoint, standard port": {"region_name": "eu-west-1", "endpoint_url": "http://lambda:80"},
-    "path prefix": {"region_name": "eu-west-1", "endpoint_url": "https://proxy.example/a/b c/~d"},
+    "TLS, own port": {"region_name": "eu-west-1", "endpoint_url": "https://Lambda.Example:8443/"},
+    "TLS, standard port": {"region_name": "eu-west-1", "endpoint_url": "https://lambda:443"},
+    "IPv6": {"region_name": "eu-west-1", "endpoint_url": "http://[::1]:9001"},
+    "IPv6, standard port": {"region_name": "eu-west-1", "endpoint_url": "https://[2001:db8::1]/p"},
+    "path prefix": {"region_name": "eu-west-1", "endpoint_url": "https://proxy.example/a/b%20c/~d"},
     "named application": {
         "region_name": "eu-west-1",
         "config": {"user_agent_appid": "orders", "user_agent_extra": "extra/1"},
@@ -81,13 +91,22 @@ class Recorder:
     """A sender that keeps the request and answers for the service."""
 
     def __init__(self) -> None:
-        self.sent: tuple[str, str, dict[str, str], bytes] | None = None
+        self.method = self.url = ""
+        self.payload = self.head = b""
+        self.headers: dict[str, str] = {}
 
-    async def send(
-        self, template: Template, headers: Mapping[str, str], payload: bytes
-    ) -> tuple[int, dict[str, str], bytes]:
-        self.sent = (template.method, template.url, dict(headers), payload)
-        return 200, {}, b"null"
+    async def open(
+        self, request: Outgoing, progress: Progress
+    ) -> tuple[int, dict[str, str], "Recorder"]:
+        self.method, self.url, self.payload = request.method, request.url, request.payload
+        self.headers, self.head = request.headers(), request.head()
+        return 200, {}, self
+
+    async def read(self) -> bytes:
+        return b""
+
+    async def aclose(self) -> None:
+        pass
 
 
 class SeenError(Exception):
@@ -113,19 +132,21 @@ def frozen(moment: dt.datetime) -> Any:
 
 
 async def reference(
-    client: Any, parameters: InvokeParameters, payload: bytes
+    client: Any, operation: str, parameters: InvokeParameters, payload: bytes
 ) -> tuple[str, str, dict[str, str], bytes]:
+    """Return what aiobotocore is about to send when its client is asked."""
+
     def see(request: Any, **_: object) -> None:
         raise SeenError(request)
 
-    client.meta.events.register("before-send.lambda.Invoke", see, unique_id="see")
+    client.meta.events.register(f"before-send.lambda.{operation}", see, unique_id="see")
+    method = client.invoke if operation == INVOKE else client.invoke_with_response_stream
     try:
-        failure = await ClientTransport(client).send(parameters, payload, Progress())
+        await method(**arguments_of(operation, parameters, payload))
+    except SeenError as seen:
+        (request,) = seen.args
     finally:
-        client.meta.events.unregister("before-send.lambda.Invoke", unique_id="see")
-    cause = getattr(failure, "cause", None)
-    assert isinstance(cause, SeenError), failure
-    (request,) = cause.args
+        client.meta.events.unregister(f"before-send.lambda.{operation}", unique_id="see")
     headers = {
         name: value.decode() if isinstance(value, bytes) else str(value)
         for name, value in request.headers.items()
@@ -133,17 +154,33 @@ async def reference(
     return request.method, request.url, headers, request.body
 
 
+def check_head(recorder: Recorder, expected: dict[str, str], host: str) -> None:
+    """Check that a head says what an HTTP library would have made of the same headers."""
+    start, *lines = recorder.head.decode().removesuffix("\r\n\r\n").split("\r\n")
+    found = dict(line.split(": ", 1) for line in lines)
+    assert len(found) == len(lines)
+    found.pop(PER_CALL)
+    on_the_wire = {"Host": host, "Accept": "*/*", "Accept-Encoding": "identity"}
+    assert found == {**on_the_wire, **expected}
+    url = URL(recorder.url, encoded=True)
+    assert start == f"POST {url.raw_path_qs} HTTP/1.1"
+
+
 @pytest.mark.parametrize("place", PLACES)
-@settings(max_examples=30)
+@settings(max_examples=8)
 @given(
-    parameters=envelopes,
-    bodies=st.lists(payloads, min_size=1, max_size=3),
+    several=st.lists(envelopes, min_size=1, max_size=3),
+    target=targets,
+    streams=st.booleans(),
+    bodies=st.lists(payloads, min_size=3, max_size=3),
     credentials=credentials,
     moments=st.lists(moments, min_size=3, max_size=3),
 )
 def test_for_any_request_the_direct_transport_sends_what_aiobotocore_would_send(
     place: str,
-    parameters: InvokeParameters,
+    several: list[InvokeParameters],
+    target: Target,
+    streams: bool,
     bodies: list[bytes],
     credentials: Credentials,
     moments: list[dt.datetime],
@@ -154,19 +191,82 @@ def test_for_any_request_the_direct_transport_sends_what_aiobotocore_would_send(
             transport = DirectTransport(client)
             recorder = Recorder()
             transport._sender = recorder
-            # The first request makes the template, the others use it at other times.
-            for body, moment in zip(bodies, moments, strict=False):
+            # All are for one function: what belongs to one must not get into the others.
+            for parameters, body, moment in zip(several, bodies, moments, strict=False):
+                asked = of_a_stream(parameters, target) if streams else at(parameters, target)
+                operation = STREAM if streams else INVOKE
                 with frozen(moment):
-                    expected = await reference(client, parameters, body)
-                    await transport.send(parameters, body, Progress())
-                assert recorder.sent is not None
-                method, url, headers, sent = recorder.sent
-                assert str(uuid.UUID(headers.pop(PER_CALL)))
+                    expected = await reference(client, operation, asked, body)
+                    send = transport.open if streams else transport.send
+                    await send(asked, body, Progress())
+                assert str(uuid.UUID(recorder.headers.pop(PER_CALL)))
                 expected[2].pop(PER_CALL)
-                assert (method, url, sent or None) == (*expected[:2], expected[3] or None)
-                assert headers == expected[2]
+                assert (recorder.method, recorder.url) == expected[:2]
+                assert (recorder.payload or None) == (expected[3] or None)
+                assert recorder.headers == expected[2]
+                check_head(recorder, expected[2], _host_from_url(recorder.url))
 
     anyio.run(compare)
+
+
+@pytest.mark.parametrize("option", ["client_context", "tenant_id", "durable_execution_name"])
+def test_a_value_of_one_call_costs_no_template_and_gets_into_no_other_call(option: str) -> None:
+    values: list[Any] = ["one", "t  2", "three"]
+    if option == "client_context":
+        values = [{"custom": {"user": value}} for value in values]
+    if option == "durable_execution_name":
+        values[1] = "two"
+
+    async def compare() -> None:
+        async with open_client(PLACES["plain"]) as client:
+            transport = DirectTransport(client)
+            recorder = Recorder()
+            transport._sender = recorder
+            for value in values:
+                parameters = checked("f", **{option: value})
+                with frozen(dt.datetime(2026, 5, 17)):
+                    expected = await reference(client, INVOKE, parameters, b"1")
+                    await transport.send(parameters, b"1", Progress())
+                recorder.headers.pop(PER_CALL)
+                expected[2].pop(PER_CALL)
+                assert recorder.headers == expected[2]
+                check_head(recorder, expected[2], "lambda.us-east-1.amazonaws.com")
+            assert len(transport._templates) == 1
+
+    anyio.run(compare)
+
+
+def test_the_memory_of_templates_is_bounded_and_never_forgets_all_at_once() -> None:
+    async def fill() -> None:
+        async with open_client(PLACES["plain"]) as client:
+            transport = DirectTransport(client)
+            transport._templates = Recent(4)
+            recorder = Recorder()
+            transport._sender = recorder
+            made: list[int] = []
+            for name in [*range(9), *range(5, 9)]:
+                await transport.send(checked(f"f{name}"), b"", Progress())
+                made.append(len(transport._templates))
+                assert f"/f{name}/" in recorder.url
+            assert max(made) == 8
+            # The last ones are known still.
+            before = dict(transport._templates._young)
+            await transport.send(checked("f8"), b"", Progress())
+            assert transport._templates._young == before
+
+    anyio.run(fill)
+
+
+def at(parameters: InvokeParameters, target: Target) -> InvokeParameters:
+    return dataclasses.replace(parameters, target=target)
+
+
+def of_a_stream(parameters: InvokeParameters, target: Target) -> InvokeParameters:
+    return dataclasses.replace(
+        at(parameters, target),
+        invocation_type=InvocationType.REQUEST_RESPONSE,
+        durable_execution_name=None,
+    )
 
 
 class FixedCredentials:

@@ -14,6 +14,7 @@ from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.direct import DirectTransport
 from asyncinvoke._transport.senders import AiohttpSender, SessionSender
 from tests.doubles.fault_endpoint import FaultEndpoint
+from tests.doubles.inside import transport_of
 
 from .test_same_bytes import httpx_on_trio
 
@@ -41,8 +42,7 @@ async def test_the_installed_aiobotocore_has_every_private_name_that_direct_reli
         expected = AiohttpSender if "aiohttp" in repr(http_session).lower() else SessionSender
         assert isinstance(transport._sender, expected)
     async with FaultEndpoint() as endpoint, Invoker(endpoint_url=endpoint.url) as invoker:
-        assert invoker._opened is not None
-        sends = invoker._opened.transport._transport.send.__self__  # type: ignore[attr-defined]
+        sends = transport_of(invoker)
         assert isinstance(sends._sender, expected)
 
 
@@ -105,8 +105,7 @@ async def test_the_reference_transport_can_be_asked_for() -> None:
         FaultEndpoint() as endpoint,
         Invoker(endpoint_url=endpoint.url, transport="client") as invoker,
     ):
-        assert invoker._opened is not None
-        sends = invoker._opened.transport._transport.send.__self__  # type: ignore[attr-defined]
+        sends = transport_of(invoker)
         assert isinstance(sends, ClientTransport)
     with pytest.raises(ConfigurationError, match="transport 'fast' must be"):
         Invoker(transport="fast")  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from asyncinvoke._model.failure import (
 )
 from asyncinvoke._model.response import Attempt, Response
 from asyncinvoke._request.parameters import checked
-from asyncinvoke._retries.classify import Verdict, classify
+from asyncinvoke._retries.classify import NEVER_SENT, Verdict, classify
 from asyncinvoke._retries.raising import error_for, function_error_for
 from asyncinvoke.errors import (
     AsyncInvokeError,
@@ -170,12 +170,11 @@ def built(failure: Failure) -> InvocationError:
         (Failure(status_code=409, code="SnapStartNotReadyException"), NotReadyError),
         (Failure(status_code=404, code="ResourceNotFoundException"), RejectedError),
         (Failure(status_code=500, code="ServiceException"), ServiceError),
-        (Failure(fault=TransportFault.NOT_BUILT), RejectedError),
         (Failure(fault=TransportFault.FILES), ThrottledError),
         *(
-            (Failure(fault=fault), TransportError)
+            (Failure(fault=fault), RejectedError if fault in NEVER_SENT else TransportError)
             for fault in TransportFault
-            if fault not in (TransportFault.NOT_BUILT, TransportFault.FILES)
+            if fault is not TransportFault.FILES
         ),
     ],
 )

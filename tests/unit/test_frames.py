@@ -1,6 +1,7 @@
 """Frames of a response stream: however they are cut, and whatever bit is wrong."""
 
 import itertools
+import json
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,3 +79,28 @@ def test_the_end_of_a_failed_stream_reads_as_the_answer_of_a_failed_function() -
     assert reply.payload == b'{"errorType": "Runtime.ExitError", "errorMessage": "it exited"}'
     assert reply.request_id == "id-1"
     assert StreamEnd().reply(head).payload == b""
+
+
+texts = st.text(max_size=5) | st.just("\ud800")
+odd = st.none() | st.booleans() | st.integers() | texts | st.lists(st.text(max_size=3))
+oddities = st.dictionaries(
+    st.sampled_from(["ErrorCode", "ErrorDetails", "LogResult", "message", "Reason"]), odd
+)
+
+
+@given(oddities | odd, st.sampled_from(["event", "exception"]))
+def test_members_of_unexpected_types_are_told_and_raise_nothing(said: object, kind: str) -> None:
+    headers = {
+        ":message-type": kind,
+        ":event-type": "InvokeComplete",
+        ":exception-type": "ServiceException",
+    }
+    (ended,) = read(event_stream.frame(headers, json.dumps(said).encode()), [])
+    if isinstance(ended, StreamEnd):
+        reply = ended.reply(StreamHead(status_code=200))
+        code = said.get("ErrorCode") if isinstance(said, dict) else None
+        assert (reply.function_error is None) == (code in (None, ""))
+    else:
+        assert isinstance(ended, Failure)
+        assert isinstance(ended.message, str)
+        assert ended.reason is None or isinstance(ended.reason, str)

@@ -148,11 +148,11 @@ async def test_a_request_that_botocore_refuses_to_build_was_not_sent(
     monkeypatch: pytest.MonkeyPatch, transport: Any
 ) -> None:
     # As when the installed service model does not know an option yet.
-    def unknown(parameters: object, payload: bytes) -> dict[str, Any]:
+    def unknown(*_: object) -> dict[str, Any]:
         return {"FunctionName": "f", "BrandNew": 1}
 
     monkeypatch.setattr("asyncinvoke._transport.client.client_arguments", unknown)
-    monkeypatch.setattr("asyncinvoke._transport.template.client_arguments", unknown)
+    monkeypatch.setattr("asyncinvoke._transport.template.arguments_of", unknown)
     async with (
         FaultEndpoint() as endpoint,
         Invoker(endpoint_url=endpoint.url, transport=transport) as invoker,

@@ -11,6 +11,7 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply
 from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._transport.answers import ACCEPTED
 from asyncinvoke._transport.base import Stream
 from asyncinvoke.local.counters import Counters, LocalStatistics
 from asyncinvoke.local.faults import player
@@ -88,7 +89,9 @@ class FakeLambda:
     ) -> Reply | Failure:
         """Make one attempt whose answer is read as a whole."""
         request = await self._arrive(parameters, payload, progress, streams=False)
-        return await read_whole(*await self._exchange(request), progress)
+        head, body = await self._exchange(request)
+        accepted = ACCEPTED[parameters.invocation_type]
+        return await read_whole(head, body, progress, accepted=accepted)
 
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress

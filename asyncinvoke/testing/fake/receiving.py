@@ -8,14 +8,18 @@ import anyio.lowlevel
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply
+from asyncinvoke._transport.answers import read_answer, read_stream_head
 from asyncinvoke._transport.base import Stream
 from asyncinvoke.local.protocol.answers import Answer
-from asyncinvoke.testing.fake.reader import read_answer, read_head
 from asyncinvoke.testing.fake.recording import CutError, ReadTimeout
 
 
 async def read_whole(
-    head: Answer | None, body: AsyncGenerator[bytes, None], progress: Progress
+    head: Answer | None,
+    body: AsyncGenerator[bytes, None],
+    progress: Progress,
+    *,
+    accepted: int = 200,
 ) -> Reply | Failure:
     """Return what comes of an answer that is read as a whole.
 
@@ -23,13 +27,14 @@ async def read_whole(
         head: Its status and headers; None if none were sent.
         body: What came instead, or after that.
         progress: Where it is noted how far the attempt came.
+        accepted: The status that means success.
     """
     if head is not None:
         progress.phase = Phase.HEAD_READ
     received, end = await _receive(body)
     if head is not None and end is None:
         progress.phase = Phase.BODY_READ
-        return read_answer(head.status_code, head.headers, received)
+        return read_answer(head.status_code, _by_lower_name(head), received, accepted)
     fault, message = _fault_of(end, head, received)
     return Failure(fault=fault, phase=progress.phase, message=message, cause=end)
 
@@ -44,7 +49,7 @@ async def open_stream(
         body: What came instead, or after that: frames, each made when it is asked for.
         progress: Where it is noted how far the attempt came.
     """
-    if head is None or head.status_code >= 300:
+    if head is None or head.status_code != 200:
         ended = await read_whole(head, body, progress)
         assert isinstance(ended, Failure)  # noqa: S101  # without a good status it can be nothing else
         return ended
@@ -53,7 +58,7 @@ async def open_stream(
     from asyncinvoke._transport.stream import OpenStream
 
     progress.phase = Phase.HEAD_READ
-    return OpenStream(read_head(head.status_code, head.headers), _Body(body))
+    return OpenStream(read_stream_head(200, _by_lower_name(head)), _Body(body))
 
 
 class _Body:
@@ -95,3 +100,7 @@ def _fault_of(
     if isinstance(end, CutError) and received:
         return TransportFault.PROTOCOL, "what came is not HTTP"
     return TransportFault.CONNECTION_LOST, "the connection ended without an answer"
+
+
+def _by_lower_name(head: Answer) -> dict[str, str]:
+    return {name.lower(): value for name, value in head.headers.items()}

@@ -1,0 +1,160 @@
+"""Credentials as a step of their own: asked for once a second, and whatever goes wrong is a value."""
+
+import math
+import time
+from datetime import datetime
+from typing import Any
+
+import anyio
+from botocore import exceptions as botocore_errors
+
+from asyncinvoke._model.delivery import Phase
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._transport.set_up import credentials_flaw
+from asyncinvoke._transport.showing import described, out_of_files, shown
+from asyncinvoke._transport.sigv4 import Moment
+
+_MANDATORY = 600.0
+"""Seconds before their end from which on credentials are not used without a renewal; botocore's."""
+
+_FOR_GOOD: tuple[type[Exception], ...] = (
+    botocore_errors.ConfigNotFound,
+    botocore_errors.ConfigParseError,
+    botocore_errors.EndpointProviderError,
+    botocore_errors.InfiniteLoopConfigError,
+    botocore_errors.InvalidConfigError,
+    botocore_errors.NoCredentialsError,
+    botocore_errors.NoRegionError,
+    botocore_errors.PartialCredentialsError,
+    botocore_errors.ProfileNotFound,
+    botocore_errors.UnknownCredentialError,
+    botocore_errors.UnknownSignatureVersionError,
+    botocore_errors.UnsupportedSignatureVersionError,
+)
+"""What no waiting mends."""
+
+_OF_CREDENTIALS = (botocore_errors.BotoCoreError, botocore_errors.ClientError, OSError)
+"""What STS, SSO, a metadata service, a process or a file comes to when it cannot give them."""
+
+
+class KeptCredentials:
+    """The credentials of a client, as of this second.
+
+    To ask costs 12 us where they are of the kind that is renewed, so one call a second asks, or at
+    once where they have run out or were replaced. One call asks at a time, and what it gets is for
+    all that wait for it, a failure included: a thousand calls do not make a thousand requests of
+    STS. While a renewal is under way that need not have ended yet, as botocore has it, the others
+    use what there is.
+
+    Args:
+        signer: The client's request signer, which holds them.
+    """
+
+    def __init__(self, signer: Any) -> None:
+        self._signer = signer
+        self._source: Any = None
+        self._expiry: object = None
+        self._ends = -math.inf
+        self._moment: Moment | None = None
+        self._asking: _Asking | None = None
+
+    @property
+    def exist(self) -> bool:
+        """Whether the client has any."""
+        return self._signer._credentials is not None  # noqa: SLF001
+
+    def kept(self) -> Moment | None:
+        """Return those of this second, if they are known."""
+        now = time.time()
+        moment, source = self._moment, self._source
+        if (
+            moment is not None
+            and int(now) == moment.second
+            and now < self._ends
+            and source is self._signer._credentials  # noqa: SLF001
+            and self._expiry is getattr(source, "_expiry_time", None)
+        ):
+            return moment
+        return None
+
+    async def fetch(self) -> Moment | Failure:
+        """Ask for those of this second; a failure is a value."""
+        while True:
+            source = self._signer._credentials  # noqa: SLF001
+            asking = self._asking
+            if asking is None or asking.source is not source:
+                return await self._ask(source)
+            if (moment := self._still_good(source)) is not None:
+                return moment
+            await asking.ended.wait()
+            # Without a result whoever asked was cancelled, and somebody else has to.
+            if asking.result is not None:
+                return asking.result
+
+    def _still_good(self, source: Any) -> Moment | None:
+        now = time.time()
+        margin = getattr(source, "_mandatory_refresh_timeout", _MANDATORY)
+        if self._moment is None or self._source is not source or now + margin >= self._ends:
+            return None
+        return self._moment.at(int(now))
+
+    async def _ask(self, source: Any) -> Moment | Failure:
+        asking = self._asking = _Asking(source)
+        try:
+            result = asking.result = await _ask(source)
+        finally:
+            if self._asking is asking:
+                self._asking = None
+            asking.ended.set()
+        if isinstance(result, Moment):
+            self._source, self._moment = source, result
+            self._expiry = getattr(source, "_expiry_time", None)
+            self._ends = _seconds(self._expiry)
+        return result
+
+
+class _Asking:
+    """One question that is under way."""
+
+    __slots__ = ("ended", "result", "source")
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self.ended = anyio.Event()
+        self.result: Moment | Failure | None = None
+
+
+async def _ask(source: Any) -> Moment | Failure:
+    try:
+        moment = Moment(await source.get_frozen_credentials(), int(time.time()))
+        flaw = credentials_flaw(moment.credentials, getattr(source, "method", None))
+    except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
+        return _failure(error, _fault(error) or TransportFault.CREDENTIALS)
+    if flaw is not None:
+        return Failure(fault=TransportFault.SET_UP, phase=Phase.CREDENTIALS, message=flaw)
+    return moment
+
+
+def _seconds(expiry: object) -> float:
+    return expiry.timestamp() if isinstance(expiry, datetime) else math.inf
+
+
+def failure_before_sending(error: Exception) -> Failure:
+    """Turn whatever was raised while a request was built and signed into a failure."""
+    return _failure(error, _fault(error) or TransportFault.UNEXPECTED)
+
+
+def _failure(error: Exception, fault: TransportFault) -> Failure:
+    return Failure(
+        fault=fault, phase=Phase.CREDENTIALS, message=described(error), cause=shown(error)
+    )
+
+
+def _fault(error: Exception) -> TransportFault | None:
+    if out_of_files(error):
+        return TransportFault.FILES
+    if isinstance(error, botocore_errors.ParamValidationError):
+        return TransportFault.NOT_BUILT
+    if isinstance(error, _FOR_GOOD):
+        return TransportFault.SET_UP
+    return TransportFault.CREDENTIALS if isinstance(error, _OF_CREDENTIALS) else None

@@ -1,0 +1,181 @@
+"""What is wrong for good with the set-up of a client, each fault named by its setting or path."""
+
+import os
+import re
+import ssl
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore import UNSIGNED
+from botocore.auth import AUTH_TYPE_MAPS
+
+from asyncinvoke._transport.sigv4 import FrozenCredentials
+from asyncinvoke.errors import ConfigurationError
+
+_ENVIRONMENT = {
+    "access_key": "AWS_ACCESS_KEY_ID",
+    "secret_key": "AWS_SECRET_ACCESS_KEY",
+    "token": "AWS_SESSION_TOKEN",
+}
+
+_WORDS = {
+    "access_key": "access key id",
+    "secret_key": "secret access key",
+    "token": "session token",
+}
+
+_FLAWS = {
+    r"[\r\n]": "a line break",
+    r" ": "a space",
+    r"[\x00-\x1f\x7f]": "a control character",
+    r"[^\x00-\x7f]": "a character that is not ASCII",
+}
+
+
+def credentials_flaw(credentials: FrozenCredentials, method: object) -> str | None:
+    """Return what is wrong with credentials that no header can carry; never their values.
+
+    Args:
+        credentials: The credentials.
+        method: Where they come from, in botocore's word.
+    """
+    for name, words in _WORDS.items():
+        value = getattr(credentials, name)
+        for pattern, flaw in _FLAWS.items():
+            if value is not None and re.search(pattern, value):
+                place = _ENVIRONMENT[name] if method == "env" else f"credentials from {method}"
+                return f"the {words} has {flaw} in it ({place})"
+    return None
+
+
+def check_endpoint(url: object, setting: str) -> None:
+    """Check the URL of an endpoint.
+
+    Args:
+        url: The URL.
+        setting: Where it comes from.
+
+    Raises:
+        ConfigurationError: No request could be sent to it.
+    """
+    if not isinstance(url, str):
+        raise ConfigurationError(f"{setting} must be a URL, not {type(url).__name__}")
+    flaw = _endpoint_flaw(url)
+    if flaw is not None:
+        shown = re.sub(r"//[^/?#]*@", "//...@", url)
+        raise ConfigurationError(f"{setting} {shown!r} {flaw}")
+
+
+def check_configured_endpoint(endpoint_url: object) -> None:
+    """Check the URL of the endpoint that botocore is going to find.
+
+    Args:
+        endpoint_url: The one that was given, if any; otherwise the environment is looked at.
+
+    Raises:
+        ConfigurationError: No request could be sent to it.
+    """
+    if endpoint_url is not None:
+        return check_endpoint(endpoint_url, "endpoint_url")
+    for name in ("AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"):
+        if os.environ.get(name):
+            return check_endpoint(os.environ[name], name)
+    return None
+
+
+def _endpoint_flaw(url: str) -> str | None:
+    if " " in url:
+        return "has a space in it; in a URL that is %20"
+    if re.search(r"[\x00-\x1f\x7f]", url):
+        return "has a control character in it"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        return f"is no URL: {error}"
+    if parts.scheme not in ("http", "https"):
+        return "must begin with http:// or https://"
+    if not parts.hostname:
+        return "names no host"
+    return "has port 0" if port == 0 else None
+
+
+def check_client(client: Any) -> None:
+    """Check what can be known of an open client before its first request.
+
+    Raises:
+        ConfigurationError: None of its requests could be sent.
+    """
+    if hasattr(client.meta, "endpoint_url"):  # a stand-in of the caller's may have none
+        check_endpoint(client.meta.endpoint_url, "endpoint_url")
+    signer: Any = getattr(client, "_request_signer", None)
+    version = getattr(signer, "_signature_version", UNSIGNED)
+    if version is UNSIGNED:
+        return
+    if version not in AUTH_TYPE_MAPS:
+        raise ConfigurationError(f"signature_version {version!r} is unknown; Lambda takes 'v4'")
+    credentials = signer._credentials  # noqa: SLF001
+    if credentials is None:
+        raise ConfigurationError("client has no credentials, and is not an unsigned one")
+    # Those that are renewed are looked at when they come.
+    if not hasattr(credentials, "_expiry_time"):
+        flaw = credentials_flaw(credentials, getattr(credentials, "method", None))
+        if flaw is not None:
+            raise ConfigurationError(flaw)
+
+
+def tls_flaw(*, verify: object, client_cert: object, proxies_config: object) -> str | None:
+    """Return which file of the TLS settings cannot be used, and why; `None` if all can.
+
+    Args:
+        verify: Whether certificates are checked, or the path of a CA bundle.
+        client_cert: The path of a client certificate, or one and that of its key.
+        proxies_config: botocore's settings for a proxy.
+    """
+    for name, path, key in _files(verify, client_cert, proxies_config):
+        for each in filter(None, (path, key)):
+            if not os.path.exists(each):
+                return f"{name} {each!r} does not exist"
+            if os.path.isdir(each):
+                return f"{name} {each!r} is a directory"
+        try:
+            _load(name, path, key)
+        except OSError as error:  # ssl.SSLError is one
+            reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
+            return f"{name} {path!r} cannot be used: {reason}"
+    return None
+
+
+_BUNDLE = "CA bundle (AWS_CA_BUNDLE, ca_bundle or REQUESTS_CA_BUNDLE)"
+
+
+def _files(
+    verify: object, client_cert: object, proxies_config: object
+) -> Iterator[tuple[str, str, str | None]]:
+    if isinstance(verify, str):
+        yield _BUNDLE, verify, None
+    proxy: dict[str, object] = proxies_config if isinstance(proxies_config, dict) else {}
+    if isinstance(bundle := proxy.get("proxy_ca_bundle"), str):
+        yield "proxy_ca_bundle", bundle, None
+    for name, given in (
+        ("client certificate", client_cert),
+        ("proxy_client_cert", proxy.get("proxy_client_cert")),
+    ):
+        if isinstance(given, str):
+            yield name, given, None
+        elif isinstance(given, tuple | list) and len(given) == 2:
+            yield name, str(given[0]), str(given[1])
+
+
+def _load(name: str, path: str, key: str | None) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if name in (_BUNDLE, "proxy_ca_bundle"):
+        context.load_verify_locations(path)
+    else:
+        context.load_cert_chain(path, key, password=_no_password)
+
+
+def _no_password() -> str:
+    # Without it OpenSSL would ask on the terminal.
+    return ""

@@ -1,0 +1,102 @@
+"""What may be shown of the exceptions of the libraries below.
+
+An exception of theirs keeps frames whose locals are keys, tokens and payloads, attributes such as the
+whole request, and a text that may quote the answer. So none of them is handed on. What may be shown is
+on a list: the system's own errors, copied without their frames, and of everything else the type.
+"""
+
+import errno
+
+from botocore import exceptions as botocore_errors
+
+_OF_THE_SYSTEM = ("builtins", "socket", "ssl")
+
+_QUOTED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "ExpiredTokenIdentity",
+    "ForbiddenException",
+    "IDPCommunicationError",
+    "IDPRejectedClaim",
+    "InvalidClientTokenId",
+    "InvalidIdentityToken",
+    "InvalidRequestException",
+    "RegionDisabledException",
+    "ResourceNotFoundException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "UnauthorizedException",
+    "ValidationError",
+}
+"""Codes of STS and SSO whose texts speak of roles and policies. Those of a wrong signature quote the
+request, with the session token in it."""
+
+
+class ForeignError(Exception):
+    """Stands for an exception of a library below: its type is told, its text and frames are not."""
+
+
+def shown(error: BaseException) -> Exception:
+    """Return what may be shown of an exception, as an exception without frames."""
+    found = _system_error(error)
+    if found is None:
+        cls = type(error)
+        return ForeignError(f"{cls.__module__}.{cls.__qualname__}")
+    if found.filename is not None:
+        return type(found)(found.errno, found.strerror, found.filename)
+    return type(found)(*found.args)
+
+
+def described(error: BaseException) -> str:
+    """Return a line about an exception, of what may be shown of it."""
+    if type(error) is botocore_errors.HTTPClientError:  # its text is that of another
+        error = inner_error(error) or error
+    text = ""
+    if isinstance(error, botocore_errors.ClientError):
+        text = _answered(error)
+    elif isinstance(error, botocore_errors.ParamValidationError):
+        # Where a value is wrong, its line quotes the value.
+        text = " ".join(line for line in str(error).splitlines() if "value:" not in line)
+    elif isinstance(error, OSError | botocore_errors.BotoCoreError):
+        text = str(error)
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name
+
+
+def inner_error(error: BaseException) -> BaseException | None:
+    """Return the exception that one of botocore's was made from."""
+    kwargs = getattr(error, "kwargs", None)
+    inner = kwargs.get("error") if isinstance(kwargs, dict) else None
+    return inner if isinstance(inner, BaseException) else None
+
+
+def out_of_files(error: BaseException) -> bool:
+    """Whether this process, or the machine, had no file left for what was tried."""
+    found = _system_error(error)
+    return found is not None and found.errno in (errno.EMFILE, errno.ENFILE)
+
+
+def _system_error(error: BaseException) -> OSError | None:
+    """Return the system's own error behind an exception, if there is one."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        found = waiting.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        if isinstance(found, OSError) and type(found).__module__ in _OF_THE_SYSTEM:
+            return found
+        inner = getattr(found, "os_error", None)  # aiohttp's name for it
+        waiting += [found.__context__, found.__cause__, inner, inner_error(found)]
+    return None
+
+
+def _answered(error: botocore_errors.ClientError) -> str:
+    detail = error.response.get("Error", {})
+    code = detail.get("Code")
+    told = f"{error.operation_name} was answered with {code}"
+    return f"{told}: {detail.get('Message')}" if code in _QUOTED else told

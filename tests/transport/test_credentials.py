@@ -1,0 +1,373 @@
+"""Credentials are a step of their own: what goes wrong there was not sent, and is nobody's throttle."""
+
+import contextlib
+import datetime as dt
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from aiobotocore.credentials import AioRefreshableCredentials
+from anyio.abc import SocketAttribute, SocketStream
+from botocore.credentials import Credentials
+from tenacity import stop_after_attempt, wait_none
+
+from asyncinvoke import (
+    Backoff,
+    Delivery,
+    FailureKind,
+    FixedLimit,
+    InvocationError,
+    Invoker,
+    RetryPolicy,
+)
+from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._model.failure import Failure
+from asyncinvoke._request.parameters import checked
+from asyncinvoke._transport.credentials import KeptCredentials
+from asyncinvoke._transport.sigv4 import Moment
+from asyncinvoke.testing import InstantClock
+from tests.doubles.fault_endpoint import FaultEndpoint
+from tests.doubles.inside import transport_of
+
+pytestmark = pytest.mark.anyio
+
+TWICE = RetryPolicy(transport=Backoff(wait=wait_none(), stop=stop_after_attempt(2)))
+THROTTLED = (
+    "400 Bad Request",
+    (
+        "<ErrorResponse><Error><Code>Throttling</Code><Message>Rate exceeded</Message></Error>"
+        "</ErrorResponse>"
+    ),
+)
+DENIED = (
+    "403 Forbidden",
+    (
+        "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no such role</Message></Error>"
+        "</ErrorResponse>"
+    ),
+)
+MISSIGNED = (
+    "403 Forbidden",
+    (
+        "<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code>"
+        "<Message>x-amz-security-token:hidden</Message></Error></ErrorResponse>"
+    ),
+)
+BROKEN = ("500 Internal Server Error", "<html>oops</html>")
+HANGS_UP = None
+
+
+def granted(number: int, lifetime: float = 3600) -> tuple[str, str]:
+    ends = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=lifetime)).isoformat()
+    return (
+        "200 OK",
+        (
+            "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>"
+            f"<AccessKeyId>AKID{number}</AccessKeyId><SecretAccessKey>hidden</SecretAccessKey>"
+            f"<SessionToken>token{number}</SessionToken><Expiration>{ends}</Expiration>"
+            "</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+        ),
+    )
+
+
+def always(answer: tuple[str, str] | None) -> Callable[[int], tuple[str, str] | None]:
+    return lambda _: answer
+
+
+class Sts:
+    """A security token service that answers what it is told, and counts."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[int], tuple[str, str] | None] = granted
+        self.asked = 0
+        self.stalls = False
+
+    async def serve(self, stream: SocketStream) -> None:
+        async with stream:
+            head = b""
+            with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                while b"\r\n\r\n" not in head:
+                    head += await stream.receive()
+                self.asked += 1
+                if self.stalls:
+                    await stream.receive()
+                    await anyio.sleep_forever()
+                answer = self.answer(self.asked)
+                if answer is None:
+                    return
+                status, body = answer
+                await stream.send(
+                    f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n"
+                    f"Connection: close\r\n\r\n{body}".encode()
+                )
+
+
+@contextlib.asynccontextmanager
+async def open_sts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sts]:
+    sts = Sts()
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    (tmp_path / "token").write_text("identity")
+    environment = {
+        "AWS_ENDPOINT_URL_STS": f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}",
+        "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/r",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),
+        "AWS_MAX_ATTEMPTS": "1",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    async with listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, sts.serve)
+        yield sts
+        group.cancel_scope.cancel()
+
+
+@contextlib.asynccontextmanager
+async def open_all(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, transport: Any
+) -> AsyncIterator[tuple[Sts, FaultEndpoint, Invoker]]:
+    async with (
+        open_sts(monkeypatch, tmp_path) as sts,
+        FaultEndpoint() as endpoint,
+        Invoker(
+            endpoint_url=endpoint.url,
+            transport=transport,
+            retry=TWICE,
+            limit=FixedLimit(20),
+            clock=InstantClock(),
+        ) as invoker,
+    ):
+        yield sts, endpoint, invoker
+
+
+def check_not_sent(error: InvocationError, endpoint: FaultEndpoint, *, attempts: int) -> None:
+    assert error.delivery is Delivery.NOT_SENT
+    assert {attempt.kind for attempt in error.attempts} == {FailureKind.TRANSPORT}
+    assert {attempt.code for attempt in error.attempts} == {"CredentialsUnavailable"}
+    assert len(error.attempts) == attempts
+    assert endpoint.deliveries("f") == 0
+
+
+ANSWERS = [
+    (THROTTLED, "Throttling: Rate exceeded"),
+    (DENIED, "AccessDenied: no such role"),
+    (MISSIGNED, "was answered with SignatureDoesNotMatch ("),
+    (BROKEN, "500"),
+    (HANGS_UP, "Connection was closed"),
+]
+
+
+async def test_whatever_the_token_service_says_was_not_sent_and_is_no_throttle_of_lambdas(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, transport: str
+) -> None:
+    async with open_all(monkeypatch, tmp_path, transport) as (sts, endpoint, invoker):
+        for number, (answer, said) in enumerate(ANSWERS, 1):
+            sts.answer = always(answer)
+            with pytest.raises(InvocationError) as raised:
+                await invoker.invoke("f")
+            check_not_sent(raised.value, endpoint, attempts=2)
+            assert sts.asked == 2 * number
+            assert said in str(raised.value) or answer is HANGS_UP  # each backend has its words
+            assert "hidden" not in str(raised.value)
+            statistics = invoker.statistics()
+            assert statistics.throttles == {}
+            assert (statistics.in_flight, statistics.waiting) == (0, 0)
+        # Once it grants them, all is well.
+        sts.answer = granted
+        assert (await invoker.invoke("f")).status_code == 200
+
+
+async def test_a_token_file_that_is_away_is_waited_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, transport: str
+) -> None:
+    async with open_all(monkeypatch, tmp_path, transport) as (sts, endpoint, invoker):
+        token = tmp_path / "token"
+        token.unlink()
+        with pytest.raises(InvocationError) as raised:
+            await invoker.invoke("f")
+        check_not_sent(raised.value, endpoint, attempts=2)
+        assert "No such file or directory" in str(raised.value)
+        assert isinstance(raised.value.__cause__, FileNotFoundError)
+        token.write_text("identity")
+        assert (await invoker.invoke("f")).status_code == 200
+        assert sts.asked == 1
+
+
+async def test_a_deadline_that_passes_while_credentials_hang_finds_that_nothing_was_sent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, transport: str
+) -> None:
+    async with open_all(monkeypatch, tmp_path, transport) as (sts, _, invoker):
+        sts.stalls = True
+        progress = Progress()
+        sends: Any = transport_of(invoker)
+        async with anyio.create_task_group() as group:
+            group.start_soon(sends.send, checked("f"), b"", progress)
+            while not sts.asked:
+                await anyio.sleep(0.001)
+            group.cancel_scope.cancel()
+        assert progress.phase is Phase.CREDENTIALS
+        # Whoever asks next is not held up by the one who was cancelled.
+        sts.stalls = False
+        assert (await invoker.invoke("f")).status_code == 200
+
+
+async def test_many_calls_ask_the_token_service_once_and_share_what_it_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, transport: str
+) -> None:
+    async with open_all(monkeypatch, tmp_path, transport) as (sts, endpoint, invoker):
+        once = RetryPolicy()
+        ended: list[str] = []
+
+        async def call() -> None:
+            try:
+                await invoker.invoke("f", retry=once)
+                ended.append("well")
+            except InvocationError as error:
+                ended.append(error.delivery.value)
+
+        for answer, end in ((BROKEN, "not_sent"), (granted(1), "well")):
+            sts.asked, sts.answer = 0, always(answer)
+            ended.clear()
+            async with anyio.create_task_group() as group:
+                for _ in range(20):
+                    group.start_soon(call)
+            assert ended == [end] * 20
+            assert sts.asked == 1
+        assert endpoint.deliveries("f") == 20
+
+
+class Source:
+    """Credentials that are renewed, as a client holds them, and that count who asks."""
+
+    def __init__(self, *, lifetime: float) -> None:
+        self.asked = 0
+        self.gate: anyio.Event | None = None
+        self._expiry_time = self.ends(lifetime)
+        self._mandatory_refresh_timeout = 600
+
+    def ends(self, lifetime: float) -> dt.datetime:
+        return dt.datetime.now(dt.UTC) + dt.timedelta(seconds=lifetime)
+
+    async def get_frozen_credentials(self) -> Any:
+        self.asked += 1
+        if self.gate is not None:
+            await self.gate.wait()
+        return Credentials("AKID", "secret", f"token{self.asked}").get_frozen_credentials()
+
+
+class Signer:
+    """Where a client holds its credentials."""
+
+    def __init__(self, source: Any) -> None:
+        self._credentials = source
+
+
+async def test_credentials_are_asked_for_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source(lifetime=10_000)
+    kept = KeptCredentials(Signer(source))
+    now = 1_000_000.0
+    monkeypatch.setattr("time.time", lambda: now)
+    source._expiry_time = dt.datetime.fromtimestamp(now + 10_000, dt.UTC)
+    for moment in (now, now + 0.5, now + 0.99):
+        now = moment
+        assert kept.kept() is not None or isinstance(await kept.fetch(), Moment)
+    assert source.asked == 1
+    now += 0.02
+    assert kept.kept() is None
+    fetched = await kept.fetch()
+    assert isinstance(fetched, Moment)
+    assert (source.asked, fetched.timestamp) == (2, "19700112T134641Z")
+    # A clock that is set back is another second, too.
+    now -= 100
+    assert kept.kept() is None
+
+
+async def test_credentials_are_asked_for_at_once_when_they_have_run_out_or_were_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1_000_000.0
+    monkeypatch.setattr("time.time", lambda: now)
+    source = Source(lifetime=0)
+    source._expiry_time = dt.datetime.fromtimestamp(now + 0.5, dt.UTC)
+    signer = Signer(source)
+    kept = KeptCredentials(signer)
+    await kept.fetch()
+    assert kept.kept() is not None
+    now += 0.6
+    assert kept.kept() is None  # they have run out
+    source._expiry_time = dt.datetime.fromtimestamp(now + 500, dt.UTC)
+    await kept.fetch()
+    assert kept.kept() is not None
+    source._expiry_time = dt.datetime.fromtimestamp(now + 900, dt.UTC)
+    assert kept.kept() is None  # somebody else has renewed them
+    await kept.fetch()
+    signer._credentials = Source(lifetime=900)
+    assert kept.kept() is None  # the client has got others
+
+
+@pytest.mark.parametrize(("left", "waits"), [(700.0, False), (300.0, True)])
+async def test_while_a_renewal_is_under_way_others_use_what_is_still_good(
+    left: float, waits: bool
+) -> None:
+    source = Source(lifetime=left)
+    kept = KeptCredentials(Signer(source))
+    first = await kept.fetch()
+    assert isinstance(first, Moment)
+    source.gate = anyio.Event()
+    got: list[Moment | Failure] = []
+
+    async def fetch() -> None:
+        got.append(await kept.fetch())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(fetch)
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(fetch)
+        await anyio.wait_all_tasks_blocked()
+        assert len(got) == (0 if waits else 1)
+        if got:
+            assert isinstance(got[0], Moment)
+            assert got[0].credentials is first.credentials
+        source.gate.set()
+    assert source.asked == 2
+    assert len(got) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("access_key", "AKID\n", "the access key id has a line break"),
+        ("secret_key", "se cret", "the secret access key has a space"),
+        ("token", "tok\x7fen", "the session token has a control character"),
+        ("token", "tök", "the session token has a character that is not ASCII"),
+    ],
+)
+async def test_renewed_credentials_that_no_header_can_carry_are_refused_for_good(
+    name: str, value: str, said: str, transport: Any
+) -> None:
+    given = {"access_key": "AKID", "secret_key": "secret", "token": "token", name: value}
+
+    async def refresh() -> dict[str, str]:
+        ends = dt.datetime.now(dt.UTC) + dt.timedelta(hours=2)
+        return {**given, "expiry_time": ends.isoformat()}
+
+    async with (
+        FaultEndpoint() as endpoint,
+        Invoker(endpoint_url=endpoint.url, transport=transport, clock=InstantClock()) as invoker,
+    ):
+        sends: Any = transport_of(invoker)
+        client = sends._client
+        client._request_signer._credentials = AioRefreshableCredentials.create_from_metadata(
+            await refresh(), refresh_using=refresh, method="custom-process"
+        )
+        with pytest.raises(InvocationError) as raised:
+            await invoker.invoke("f")
+        assert endpoint.deliveries("f") == 0
+    assert said in str(raised.value)
+    assert "custom-process" in str(raised.value)
+    assert value.strip() not in str(raised.value)
+    assert (raised.value.delivery, raised.value.code) == (Delivery.NOT_SENT, "SetUpInvalid")
+    assert len(raised.value.attempts) == 1
