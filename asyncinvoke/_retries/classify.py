@@ -126,7 +126,7 @@ STATUSES = {
     408: SERVICE,
     429: THROTTLED,
 }
-"""What a status means when its code says nothing. Other 4xx, and 3xx: refused. Anything else:
+"""What a status means when its code says nothing. Other 4xx: refused. Anything else:
 Lambda, or something before it, failed, and the function may have run."""
 
 NEVER_SENT = (TransportFault.NOT_BUILT, TransportFault.SET_UP)
@@ -170,4 +170,4 @@ def _look_up(failure: Failure) -> tuple[FailureKind, Delivery]:
     status = failure.status_code or 0
     if status in STATUSES:
         return STATUSES[status]
-    return REJECTED if 300 <= status < 500 else SERVICE
+    return REJECTED if 400 <= status < 500 else SERVICE
