@@ -236,6 +236,8 @@ def compare(pieces: list[bytes], aiohttp: Callable[[bytes], Reading | None]) -> 
     """
     data = b"".join(pieces)
     ours, surplus = read_by_us(pieces)
+    if (ours, surplus) != read_by_us([data]):
+        raise DisagreementError(f"not the same in one piece: {pieces!r}")
     if ours is None:
         others = [name for name, theirs in (("h11", read_by_h11(data)),) if theirs is not None]
         return "refused by us alone" if others else "refused"

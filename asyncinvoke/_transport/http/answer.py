@@ -14,15 +14,14 @@ class Headers(Mapping[str, str]):
 
     __slots__ = ("_head", "_lowered")
 
-    def __init__(self, head: bytes, lowered: bytes) -> None:
+    def __init__(self, head: bytes) -> None:
         """Take a head that a parser has found good: each line ends with CR LF, and none is folded.
 
         Args:
             head: From the status line up to and with the empty line.
-            lowered: The same in lower case.
         """
         self._head = head
-        self._lowered = lowered
+        self._lowered = head.lower()
 
     def __getitem__(self, name: str) -> str:
         value = self.get(name)
@@ -60,15 +59,22 @@ def _needle(name: str) -> bytes:
 class Answer:
     """A whole answer."""
 
-    __slots__ = ("body", "headers", "status")
+    __slots__ = ("_head", "_headers", "body", "status")
 
-    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+    def __init__(self, status: int, head: bytes, body: bytes) -> None:
         self.status = status
         """The HTTP status."""
-        self.headers: Mapping[str, str] = headers
-        """The headers by name in lower case."""
         self.body = body
         """The body, without its framing; no Content-Encoding is undone."""
+        self._head = head
+        self._headers: Headers | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The headers by name in lower case."""
+        if self._headers is None:
+            self._headers = Headers(self._head)
+        return self._headers
 
     def __repr__(self) -> str:
         return f"<Answer {self.status}, {len(self.body)} bytes>"

@@ -34,3 +34,11 @@ class AnswerError(Exception):
 
 class NotOursError(Exception):
     """This route is not for a connection of ours; whoever served it before still can."""
+
+
+def bare(error: BaseException | None) -> OSError | None:
+    """Return an error of the system without frames and context, which may hold what was sent."""
+    if not isinstance(error, OSError):
+        return None
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

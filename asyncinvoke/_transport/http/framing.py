@@ -9,7 +9,7 @@ could take it for two different messages, or because nobody sends it who means w
   (llhttp takes RTSP, ICE, HTTP/0.9 and HTTP/2.0)
 - a Transfer-Encoding other than `chunked`, once (llhttp reads on until the connection closes), or
   any with HTTP/1.0
-- a NUL in the reason phrase
+- a NUL in the reason phrase, and a status below 100
 - 101, which nobody asked for
 """
 
@@ -31,6 +31,11 @@ UNTIL_CLOSE = -2
 INTERIM = -3
 """There is no body, and another head follows: 1xx."""
 
+BODILESS = (204, 304)
+"""Answers that have no body, whatever their head says."""
+
+SWITCHES = "it switches to another protocol"
+
 _STARTS = (b"http/1.1 ", b"http/1.0 ")
 _LENGTH = b"\r\ncontent-length:"
 _ENCODING = b"\r\ntransfer-encoding:"
@@ -48,10 +53,12 @@ def body_length(status: int, lowered: bytes) -> int:
     """
     if not lowered.startswith(_STARTS):
         raise refused("it does not begin with HTTP/1.1 or HTTP/1.0")
-    if b"\0" in lowered:
+    if lowered.find(0) >= 0:
         raise refused("there is a NUL in its head")
+    if status < 100:
+        raise refused("its status is below 100")
     if status == 101:
-        raise refused("it switches to another protocol")
+        raise refused(SWITCHES)
     at = lowered.find(_LENGTH)
     if at >= 0:
         length = int(_value(lowered, at + len(_LENGTH)))
@@ -62,7 +69,7 @@ def body_length(status: int, lowered: bytes) -> int:
         length = UNTIL_CLOSE
     if status < 200:
         return INTERIM
-    return 0 if status in (204, 304) else length
+    return 0 if status in BODILESS else length
 
 
 def _check_coding(lowered: bytes) -> None:

@@ -1,5 +1,6 @@
 """The reader of answers: where each ends, what is refused, and never a body that others read otherwise."""
 
+import math
 import random
 from collections.abc import Callable
 
@@ -16,7 +17,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
-def read(*pieces: bytes, most_body: int | None = 1000) -> tuple[Answer, AnswerReader]:
+def read(*pieces: bytes, most_body: float = 1000) -> tuple[Answer, AnswerReader]:
     reader = AnswerReader(most_body)
     for piece in pieces:
         reader.feed(piece)
@@ -124,6 +125,7 @@ BAD = {
     "HTTP/1.2": b"HTTP/1.2 200 OK\r\nContent-Length: 0\r\n\r\n",
     "RTSP": b"RTSP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
     "a status of two digits": b"HTTP/1.1 99 OK\r\nContent-Length: 0\r\n\r\n",
+    "a status below 100": b"HTTP/1.1 003 OK\r\nContent-Length: 0\r\n\r\n",
     "a status of four digits": b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n",
     "a request": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     "SSH": b"SSH-2.0-OpenSSH_9.2\r\n",
@@ -148,7 +150,7 @@ def test_what_could_be_read_in_two_ways_is_refused(data: bytes) -> None:
 
 
 def test_what_is_not_http_is_refused_at_once_and_not_when_a_head_would_end() -> None:
-    reader = AnswerReader(None)
+    reader = AnswerReader(math.inf)
     with pytest.raises(AnswerError):
         reader.feed(b"S")
 
@@ -179,7 +181,7 @@ def test_a_body_is_read_up_to_its_limit_and_no_further() -> None:
         assert len(read(framed(b"x" * 1000))[0].body) == 1000
         with pytest.raises(AnswerError, match="body is longer"):
             read(framed(b"x" * 1001))
-        assert len(read(framed(b"x" * 1001), most_body=None)[0].body) == 1001
+        assert len(read(framed(b"x" * 1001), most_body=math.inf)[0].body) == 1001
     # The head alone is enough.
     with pytest.raises(AnswerError, match="body is longer"):
         AnswerReader(10).feed(OK + b"Content-Length: 11\r\n\r\n")
