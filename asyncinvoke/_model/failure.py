@@ -118,6 +118,9 @@ class TransportFault(StrEnum):
     CONNECTION_LOST = "ConnectionLost"
     """The connection ended before an answer came."""
 
+    CUT_SHORT = "RequestCutShort"
+    """The connection ended before the whole request was handed to the kernel."""
+
     TRUNCATED = "TruncatedBody"
     """The answer's body, or a response stream, ended early."""
 

@@ -132,7 +132,6 @@ def test_every_other_modelled_502_is_waited_out() -> None:
         (408, "408", FailureKind.SERVICE),
         (400, "400", FailureKind.REJECTED),
         (404, "BrandNewException", FailureKind.REJECTED),
-        (307, "307", FailureKind.REJECTED),
         (None, None, FailureKind.SERVICE),
     ],
 )

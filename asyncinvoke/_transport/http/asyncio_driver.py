@@ -1,0 +1,284 @@
+"""A connection on asyncio and uvloop: a protocol on a transport, without a task of its own."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from asyncinvoke._model.delivery import Progress
+from asyncinvoke._model.failure import TransportFault
+from asyncinvoke._transport.http.answer import Answer, Headers
+from asyncinvoke._transport.http.connection import (
+    BODY_READ,
+    CONNECTED,
+    HEAD_READ,
+    WRITTEN,
+    WRITTEN_IN_PART,
+    Connection,
+    Limits,
+    look_at,
+)
+from asyncinvoke._transport.http.errors import AnswerError, WireError, bare
+from asyncinvoke._transport.http.incoming import Incoming
+from asyncinvoke._transport.http.lazy_timer import LazyTimer
+from asyncinvoke._transport.http.reader import AnswerReader
+from asyncinvoke._transport.http.request_writer import RequestWriter
+
+_LOST = (TransportFault.CONNECTION_LOST, TransportFault.TRUNCATED)
+
+
+class AsyncioConnection(asyncio.Protocol):
+    """Takes over an open transport and carries exchanges over it, one at a time.
+
+    An exchange is a future: whoever awaits it is woken by the callback that has read the last byte.
+    The connection stays with that exchange until its owner, which is not here, gives it to another;
+    so a cancellation, which may come after the answer did, can end no exchange but its own.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.born = time.monotonic()
+        self.on_end: Callable[[Connection], object] | None = None
+        self.reused = False
+        self.reusable = False
+        self._loop = asyncio.get_running_loop()
+        self._transport = transport
+        self._is_readable = look_at(transport.get_extra_info("socket").fileno())
+        self._writer = RequestWriter(transport, self._is_readable)
+        self._timer = LazyTimer(self._ring)
+        self._retired = False
+        self._lost: asyncio.Future[None] = self._loop.create_future()
+        self._reader: AnswerReader | None = None  # while an exchange is under way
+        self._waiter: asyncio.Future[Any] | None = None
+        self._incoming: Incoming | None = None
+        self._waiting = 0
+        transport.set_protocol(self)
+
+    def is_quiet(self) -> bool:
+        """Look whether it is alive, and nothing has arrived that nobody asked for."""
+        return not self._retired and not self._is_readable()
+
+    def exchange(
+        self, head: bytes, body: bytes, progress: Progress, limits: Limits
+    ) -> asyncio.Future[Answer]:
+        """Write a request and read the whole answer."""
+        self._reader = AnswerReader(limits.most_body)
+        self._incoming = None
+        return self._begin(head, body, progress, limits)
+
+    def begin_stream(
+        self, head: bytes, body: bytes, progress: Progress, limits: Limits
+    ) -> asyncio.Future[tuple[int, Headers]]:
+        """Write a request and read the head of the answer: its status and headers."""
+        self._reader = AnswerReader(math.inf)
+        self._incoming = Incoming(self._transport)
+        return self._begin(head, body, progress, limits)
+
+    async def receive(self) -> bytes:
+        """Return the next piece of a streamed answer's body, or nothing at its end."""
+        assert self._incoming is not None  # noqa: S101  # what `begin_stream` has begun
+        self._heard = time.monotonic()
+        return await self._incoming.receive()
+
+    def interrupt(self, fault: TransportFault) -> None:
+        """End what is under way with this fault, and the connection."""
+        if self._reader is not None:
+            self._fail(fault, "the connection was closed on this side")
+        self.abort()
+
+    def abort(self) -> None:
+        """Close at once, without a word to the peer; safe to call again."""
+        if self._reader is not None:
+            self._settle()
+        self._retire()
+        self._transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Wait, after `abort`, until nothing is left of it."""
+        await asyncio.wait([self._lost])
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have something called on this event loop; return what calls it off."""
+        return self._loop.call_later(seconds, callback).cancel
+
+    def _begin(
+        self, head: bytes, body: bytes, progress: Progress, limits: Limits
+    ) -> asyncio.Future[Any]:
+        self.reusable = False
+        self._progress = progress
+        self._limits = limits
+        self._waiter = waiter = self._loop.create_future()
+        progress.phase = phase = self._writer.write(head, body)
+        if phase is CONNECTED:
+            self._fail(
+                TransportFault.CONNECTION_LOST, "the connection had ended before it was used"
+            )
+        else:
+            self._heard = now = time.monotonic()
+            silence = limits.read_timeout if phase is WRITTEN else limits.write_timeout
+            self._timer.ensure(min(progress.deadline, now + silence))
+        return waiter
+
+    # What the transport tells.
+
+    def data_received(self, data: bytes) -> None:
+        """Read what has arrived; without an exchange, nobody has asked for it."""
+        reader = self._reader
+        if reader is None:
+            self._retire()
+            return
+        try:
+            reader.feed(data)
+        except AnswerError as error:
+            self._take(reader)
+            self._fail(error.fault, error.message)
+        else:
+            self._take(reader)
+
+    def eof_received(self) -> None:
+        """The peer sends no more: the end of an answer, or too early."""
+        reader = self._reader
+        if reader is not None:
+            try:
+                reader.feed_eof()
+            except AnswerError as error:
+                self._fail(error.fault, error.message)
+            else:
+                self._take(reader)
+        self._retire()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone, and with it what was under way."""
+        if exc is None:
+            self.eof_received()  # which is all that uvloop tells of an end without TLS's farewell
+        elif self._reader is not None:
+            fault = TransportFault.CONNECTION_LOST
+            if self._reader.head_read:
+                fault = TransportFault.TRUNCATED
+            self._fail(fault, "the connection was lost", exc)
+        self._retire()
+        if not self._lost.done():
+            self._lost.set_result(None)
+        if self.on_end is not None:
+            self.on_end(self)
+
+    def pause_writing(self) -> None:
+        """Bytes wait in this process."""
+        self._writer.pause()
+
+    def resume_writing(self) -> None:
+        """No bytes wait in this process."""
+        self._writer.resume()
+        if self._reader is not None:
+            self._settle()
+            self._heard = time.monotonic()
+
+    # The ends of an exchange.
+
+    def _take(self, reader: AnswerReader) -> None:
+        """Hand on what the reader has."""
+        progress = self._progress
+        if progress.phase is WRITTEN_IN_PART:
+            progress.phase = self._writer.phase
+            if reader.head_read and progress.phase is WRITTEN_IN_PART:
+                self._writer.stop()
+        if reader.complete:
+            self._reader = None
+            self.reusable = (
+                reader.keep_alive
+                and not reader.surplus
+                and not self._retired
+                and progress.phase is not WRITTEN_IN_PART
+            )
+            progress.phase = BODY_READ
+            if not self.reusable:
+                self._retire()
+        else:
+            self._heard = time.monotonic()
+            if reader.head_read and progress.phase is WRITTEN:
+                progress.phase = HEAD_READ
+        if self._incoming is not None:
+            self._take_piece(reader, self._incoming)
+        elif reader.complete:
+            self._wake(reader.answer())
+
+    def _take_piece(self, reader: AnswerReader, incoming: Incoming) -> None:
+        if reader.head_read and self._waiter is not None:
+            self._wake((reader.status, Headers(reader.head)))
+        incoming.feed(reader.pieces)
+        reader.pieces.clear()
+        if reader.complete:
+            incoming.end()
+
+    def _fail(self, fault: TransportFault, message: str, cause: Exception | None = None) -> None:
+        self._settle()
+        phase = self._progress.phase
+        if phase is WRITTEN_IN_PART and fault in _LOST:
+            fault = TransportFault.CUT_SHORT
+            message = f"{message}, before the whole request was sent"
+        error = WireError(fault, phase, message)
+        error.__cause__ = bare(cause)
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        if self._waiter is not None:
+            self._wake(error)
+        elif self._incoming is not None:
+            self._incoming.end(error)
+        self._retire()
+
+    def _wake(self, result: object) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is None or waiter.done():
+            return  # cancelled: its owner closes the connection
+        if isinstance(result, WireError):
+            waiter.set_exception(result)
+        else:
+            waiter.set_result(result)
+
+    def _settle(self) -> None:
+        """Note where the kernel has got the whole request since somebody last looked."""
+        if self._progress.phase is WRITTEN_IN_PART:
+            self._progress.phase = self._writer.phase
+
+    def _retire(self) -> None:
+        """Be of no more use, and close.
+
+        asyncio's TLS layer does not bear to be aborted from within some of its callbacks, so that is
+        done from the loop; but not while bytes of the request wait, which must not go out any more.
+        """
+        if self._retired:
+            return
+        self._retired = True
+        self.reusable = False
+        self._timer.cancel()
+        if self._writer.phase is WRITTEN:
+            self._loop.call_soon(self._transport.abort)
+        else:
+            self._transport.abort()
+
+    def _ring(self) -> float:
+        """End an exchange whose time has come; return when it comes next."""
+        if self._reader is None:
+            return math.inf
+        now = time.monotonic()
+        deadline = self._progress.deadline
+        self._settle()
+        if self._progress.phase is WRITTEN_IN_PART:
+            fault, limit = TransportFault.WRITE_TIMEOUT, self._limits.write_timeout
+            waiting = self._writer.waiting
+            if waiting != self._waiting:
+                self._waiting = waiting
+                self._heard = now
+        else:
+            fault, limit = TransportFault.READ_TIMEOUT, self._limits.read_timeout
+            if self._waiter is None and not (self._incoming and self._incoming.is_awaited):
+                self._heard = now  # nobody waits: the silence is ours
+        silent = self._heard + limit
+        if now >= deadline:
+            self._fail(TransportFault.INTERRUPTED, "its time was up")
+        elif now >= silent:
+            self._fail(fault, f"nothing moved for {limit:g} s")
+        else:
+            return min(deadline, silent)
+        return math.inf

@@ -1,0 +1,44 @@
+"""How an exchange ends that has no answer."""
+
+from asyncinvoke._model.delivery import Phase
+from asyncinvoke._model.failure import TransportFault
+
+
+class WireError(Exception):
+    """An exchange ended without an answer.
+
+    Its text, its cause and the frames of its traceback show no header, payload or credential.
+    """
+
+    def __init__(self, fault: TransportFault, phase: Phase, message: str) -> None:
+        super().__init__(fault, phase, message)
+        self.fault = fault
+        self.phase = phase
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class AnswerError(Exception):
+    """What arrived is no answer, too much of one, or not all of it."""
+
+    def __init__(self, fault: TransportFault, message: str) -> None:
+        super().__init__(fault, message)
+        self.fault = fault
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class NotOursError(Exception):
+    """This route is not for a connection of ours; whoever served it before still can."""
+
+
+def bare(error: BaseException | None) -> OSError | None:
+    """Return an error of the system without frames and context, which may hold what was sent."""
+    if not isinstance(error, OSError):
+        return None
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

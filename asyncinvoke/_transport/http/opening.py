@@ -1,0 +1,61 @@
+"""What went wrong while a connection was opened, from whatever whoever opened it has raised."""
+
+import errno
+import ssl
+from collections.abc import Iterator
+
+from asyncinvoke._model.delivery import Phase
+from asyncinvoke._model.failure import TransportFault
+from asyncinvoke._transport.http.errors import WireError, bare
+
+_PROXY = ("ClientProxyConnectionError", "ClientHttpProxyError")
+
+
+def opening_error(error: BaseException) -> WireError:
+    """Return what is raised in place of an error of an opener's, without what it may show."""
+    fault = _fault(error)
+    root = _root(error)
+    text = type(error).__name__ if root is None else f"{type(root).__name__}: {root}"
+    failure = WireError(fault, Phase.CONNECTING, text)
+    failure.__cause__ = bare(root)
+    return failure
+
+
+def _fault(error: BaseException) -> TransportFault:
+    """Return why there is no connection."""
+    chain = list(_chain(error))
+    if any(getattr(one, "errno", None) in (errno.EMFILE, errno.ENFILE) for one in chain):
+        return TransportFault.FILES
+    # By name, so that this needs no aiohttp. A proxy's end of the way, but not TLS through it.
+    if any(base.__name__ in _PROXY for base in type(error).__mro__):
+        return TransportFault.PROXY
+    if any(isinstance(one, ssl.SSLError | ssl.CertificateError) for one in chain):
+        return TransportFault.TLS
+    if any(isinstance(one, TimeoutError) for one in chain):
+        return TransportFault.CONNECT_TIMEOUT
+    if any(isinstance(one, OSError | EOFError) for one in chain):
+        return TransportFault.CONNECT
+    return TransportFault.UNEXPECTED
+
+
+def _root(error: BaseException) -> OSError | None:
+    """Return the system's error behind another's, which may show a proxy's credentials."""
+    for one in _chain(error):
+        if isinstance(one, OSError) and type(one).__module__ in ("builtins", "socket", "ssl"):
+            return one
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Go through an error, what it was raised from, and what is inside groups, each once."""
+    seen: set[int] = set()
+    found: list[BaseException | None] = [error]
+    while found:
+        one = found.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        if isinstance(one, BaseExceptionGroup):
+            found.extend(one.exceptions)
+        found.extend((one.__context__, one.__cause__))

@@ -1,0 +1,103 @@
+"""Three event loops, with and without TLS, and connections opened as they are in life."""
+
+import contextlib
+import math
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiobotocore.httpsession import AIOHTTPSession
+
+from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._transport.http.open_aiohttp import open_aiohttp
+from asyncinvoke._transport.http.pool import Connections
+from benchmarks.certificates import make_certificate
+from tests.transport.http.peers import Peer, Script
+
+LOOPS: dict[str, Any] = {
+    "asyncio": "asyncio",
+    "uvloop": ("asyncio", {"use_uvloop": True}),
+}
+
+
+@pytest.fixture(params=LOOPS)
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    return LOOPS[request.param]
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(params=["plain", "tls"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    return "https" if request.param == "tls" else "http"
+
+
+@dataclass
+class Way:
+    """How the peers of a test are reached."""
+
+    scheme: str
+    certificate: tuple[Path, Path]
+    peers: list[Peer] = field(default_factory=list)
+
+    def peer(self, script: Script, **options: Any) -> Peer:
+        tls = None
+        if self.scheme == "https":
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(*self.certificate)
+        peer = Peer(script, tls=tls, **options)
+        self.peers.append(peer)
+        peer.__enter__()
+        return peer
+
+    def close(self) -> None:
+        while self.peers:
+            self.peers.pop().__exit__(None, None, None)
+
+    @contextlib.asynccontextmanager
+    async def connections(self, peer: Peer, **options: Any) -> AsyncIterator[Connections]:
+        options = {"most_body": 1 << 23, **options}
+        url = f"{self.scheme}://127.0.0.1:{peer.port}"
+        async with AIOHTTPSession(verify=str(self.certificate[0]), timeout=60) as session:
+            connections = Connections(open_aiohttp(session, url), **options)
+            try:
+                yield connections
+            finally:
+                await connections.aclose()
+                assert connections.open == 0
+
+
+@pytest.fixture
+def way(scheme: str, certificate: tuple[Path, Path]) -> Iterator[Way]:
+    way = Way(scheme, certificate)
+    try:
+        yield way
+    finally:
+        way.close()
+
+
+class Noted(Progress):
+    """A progress that keeps each phase it was given."""
+
+    def __init__(self, deadline: float = math.inf) -> None:
+        self.phases: list[Phase] = []
+        super().__init__(deadline)
+
+    @property
+    def phase(self) -> Phase:
+        return self.phases[-1]
+
+    @phase.setter
+    def phase(self, phase: Phase) -> None:
+        if not self.phases or self.phases[-1] is not phase:
+            self.phases.append(phase)
+
+
+def request(body: bytes = b"abc") -> tuple[bytes, bytes]:
+    return b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body), body

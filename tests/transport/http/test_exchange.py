@@ -1,0 +1,230 @@
+"""An exchange: the answer is given whole, each phase is noted, and each end is told apart."""
+
+import socket
+import threading
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._model.failure import TransportFault
+from asyncinvoke._transport.http.errors import WireError
+from tests.transport.http.conftest import Noted, Way, request
+from tests.transport.http.peers import OK, Wire, answering
+
+pytestmark = pytest.mark.anyio
+LARGE = b"x" * 6_000_000
+
+
+async def test_a_request_is_sent_as_given_and_the_answer_given_as_sent(way: Way) -> None:
+    seen: list[tuple[bytes, bytes]] = []
+
+    def script(wire: Wire) -> None:
+        while True:
+            seen.append(wire.request())
+            wire.send(b"HTTP/1.1 429 Slow\r\nRetry-After: 1\r\nContent-Length: 4\r\n\r\nslow")
+
+    peer = way.peer(script)
+    async with way.connections(peer) as connections:
+        for body in (b"abc", b"", LARGE):
+            answer = await connections.exchange(*request(body), Progress())
+            assert (answer.status, answer.body) == (429, b"slow")
+            assert answer.headers["retry-after"] == "1"
+        assert (connections.open, connections.idle) == (1, 1)
+        assert repr(connections) == "<Connections open=1 idle=1>"
+    assert seen == [request(b"abc"), request(b""), request(LARGE)]
+    assert peer.connections == 1
+
+
+async def test_each_phase_is_noted_in_its_turn(way: Way) -> None:
+    peer = way.peer(answering(OK))
+    async with way.connections(peer) as connections:
+        new, reused = Noted(), Noted()
+        await connections.exchange(*request(), new)
+        await connections.exchange(*request(), reused)
+    begun = [Phase.NOT_BEGUN, Phase.CONNECTING]
+    assert new.phases == [*begun, Phase.CONNECTED, Phase.WRITTEN, Phase.BODY_READ]
+    assert reused.phases == [Phase.NOT_BEGUN, Phase.CONNECTED, Phase.WRITTEN, Phase.BODY_READ]
+
+
+async def test_the_phases_of_what_takes_long_are_noted_as_they_come(way: Way) -> None:
+    async def phase(wanted: Phase) -> None:
+        while progress.phase is not wanted:
+            await anyio.sleep(0.001)
+
+    go, received = threading.Semaphore(0), threading.Event()
+
+    def script(wire: Wire) -> None:
+        assert go.acquire(timeout=10)
+        wire.request()
+        received.set()
+        assert go.acquire(timeout=10)
+        wire.send(OK[:-2])
+        assert go.acquire(timeout=10)
+        wire.send(OK[-2:])
+
+    peer = way.peer(script, receive_buffer=65_536)
+    async with way.connections(peer) as connections, anyio.create_task_group() as group:
+        progress = Noted()
+        head, body = request(b"x" * 8_000_000)
+
+        async def exchange() -> None:
+            await connections.exchange(head, body, progress)
+
+        group.start_soon(exchange)
+        with anyio.fail_after(20):
+            await phase(Phase.WRITTEN_IN_PART)
+            go.release()
+            await to_thread.run_sync(received.wait)
+            go.release()
+            await phase(Phase.HEAD_READ)
+            go.release()
+    assert progress.phases[2:] == [
+        Phase.CONNECTED,
+        Phase.WRITTEN_IN_PART,
+        Phase.WRITTEN,
+        Phase.HEAD_READ,
+        Phase.BODY_READ,
+    ]
+
+
+ANSWERS = {
+    "closing": (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi", False),
+    "HTTP/1.0": (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", False),
+    "chunked": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;x\r\nh\r\n1\r\ni\r\n0\r\nT: x\r\n\r\n",
+        True,
+    ),
+    "interim": (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, True),
+    "with more behind": (OK + b"\r\n", False),
+    "encoded": (OK.replace(b"OK\r\n", b"OK\r\nContent-Encoding: gzip\r\n"), True),
+}
+
+
+@pytest.mark.parametrize(("data", "kept"), ANSWERS.values(), ids=ANSWERS)
+async def test_a_connection_is_kept_only_if_the_answer_leaves_it_fit(
+    way: Way, data: bytes, kept: bool
+) -> None:
+    peer = way.peer(answering(data))
+    async with way.connections(peer) as connections:
+        for _ in range(2):
+            answer = await connections.exchange(*request(), Progress())
+            assert (answer.status, answer.body) == (200, b"hi")
+            assert connections.idle == kept
+    assert peer.connections == (1 if kept else 2)
+
+
+async def test_a_body_may_end_with_the_connection(way: Way) -> None:
+    def script(wire: Wire) -> None:
+        wire.request()
+        wire.send(b"HTTP/1.1 200 OK\r\n\r\nh")
+        wire.send(b"i")
+
+    peer = way.peer(script)
+    async with way.connections(peer) as connections:
+        answer = await connections.exchange(*request(), Progress())
+        assert answer.body == b"hi"
+
+
+async def test_a_large_answer_arrives_whole(way: Way) -> None:
+    body = bytes(range(256)) * 8000
+
+    peer = way.peer(answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body))
+    async with way.connections(peer) as connections:
+        for _ in range(2):
+            assert (await connections.exchange(*request(), Progress())).body == body
+    assert peer.connections == 1
+
+
+@pytest.mark.parametrize("then", ["stays", "sends no more"])
+async def test_an_early_answer_to_a_large_request_is_given(way: Way, then: str) -> None:
+    received: list[int] = []
+
+    def script(wire: Wire) -> None:
+        wire.receive(1000)
+        wire.send(b"HTTP/1.1 429 Slow\r\nContent-Length: 4\r\n\r\nslow")
+        if then == "sends no more":
+            socket.socket.shutdown(wire.socket, socket.SHUT_WR)
+        peer.released.wait(10)
+        received.append(wire.wait_end())
+
+    peer = way.peer(script, receive_buffer=65_536)
+    async with way.connections(peer) as connections:
+        answer = await connections.exchange(*request(LARGE * 5), Progress())
+        assert (answer.status, answer.body) == (429, b"slow")
+        assert connections.idle == 0
+    way.close()
+    assert received[0] < len(LARGE) * 4
+
+
+async def test_a_sender_of_an_early_answer_who_resets_is_believed_or_was_not_sent_to(
+    way: Way,
+) -> None:
+    # A reset may overtake the answer in the kernel.
+    def script(wire: Wire) -> None:
+        wire.receive(1000)
+        wire.send(b"HTTP/1.1 429 Slow\r\nContent-Length: 4\r\n\r\nslow")
+
+    peer = way.peer(script, receive_buffer=65_536)
+    async with way.connections(peer) as connections:
+        progress = Progress()
+        end: object
+        try:
+            end = (await connections.exchange(*request(LARGE * 5), progress)).status
+        except WireError as error:
+            end = error.fault, error.phase, progress.phase
+    unsent = (TransportFault.CUT_SHORT, Phase.WRITTEN_IN_PART, Phase.WRITTEN_IN_PART)
+    assert end in (429, unsent)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+BAD = {
+    "nothing": ((), TransportFault.CONNECTION_LOST, Phase.WRITTEN),
+    "half a head": ((HEAD[:10],), TransportFault.CONNECTION_LOST, Phase.WRITTEN),
+    "an interim answer": (
+        (b"HTTP/1.1 100 Continue\r\n\r\n",),
+        TransportFault.CONNECTION_LOST,
+        Phase.WRITTEN,
+    ),
+    "a head": ((HEAD,), TransportFault.TRUNCATED, Phase.HEAD_READ),
+    "half a body": ((HEAD, b"half"), TransportFault.TRUNCATED, Phase.HEAD_READ),
+    "half the chunks": ((CHUNKED, b"2\r\nhi\r\n"), TransportFault.TRUNCATED, Phase.HEAD_READ),
+    "junk": ((b"SSH-2.0-OpenSSH_9.2\r\n",), TransportFault.PROTOCOL, Phase.WRITTEN),
+    "two lengths": (
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nhi",),
+        TransportFault.PROTOCOL,
+        Phase.WRITTEN,
+    ),
+    "a bad chunk": ((CHUNKED, b"nonsense\r\n"), TransportFault.PROTOCOL, Phase.HEAD_READ),
+    "a body beyond the limit": (
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n",),
+        TransportFault.PROTOCOL,
+        Phase.WRITTEN,
+    ),
+}
+
+
+@pytest.mark.parametrize(("steps", "fault", "phase"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize("reset", [False, True])
+async def test_an_answer_that_ends_early_or_is_none_is_told_apart(
+    way: Way, steps: tuple[bytes, ...], fault: TransportFault, phase: Phase, reset: bool
+) -> None:
+    def script(wire: Wire) -> None:
+        wire.request()
+        for step in steps:
+            wire.send(step)
+        peer.released.wait(0.05 if steps else 0)  # so that a reset discards nothing
+        if reset:
+            wire.reset()
+
+    peer = way.peer(script)
+    async with way.connections(peer) as connections:
+        progress = Progress()
+        with pytest.raises(WireError) as raised:
+            await connections.exchange(*request(), progress)
+        assert raised.value.fault is fault
+        assert raised.value.phase is phase
+        assert progress.phase is phase
+        assert connections.idle == 0

@@ -1,0 +1,240 @@
+"""The reader of answers: where each ends, what is refused, and never a body that others read otherwise."""
+
+import math
+import random
+from collections.abc import Callable
+
+import pytest
+
+from asyncinvoke._model.failure import TransportFault
+from asyncinvoke._transport.http.answer import Answer
+from asyncinvoke._transport.http.errors import AnswerError
+from asyncinvoke._transport.http.framing import MOST_HEAD, MOST_INTERIM
+from asyncinvoke._transport.http.reader import AnswerReader
+from benchmarks.fuzz_answers import compare_many
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+def read(*pieces: bytes, most_body: float = 1000) -> tuple[Answer, AnswerReader]:
+    reader = AnswerReader(most_body)
+    for piece in pieces:
+        reader.feed(piece)
+    reader.feed_eof()
+    return reader.answer(), reader
+
+
+def in_bytes(data: bytes) -> list[bytes]:
+    return [data[at : at + 1] for at in range(len(data))]
+
+
+GOOD = {
+    "length": (OK + b"Content-Length: 2\r\n\r\nhi", 200, b"hi"),
+    "length with spaces": (OK + b"Content-Length: \t2 \r\n\r\nhi", 200, b"hi"),
+    "no body": (b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", 202, b""),
+    "204 without a length": (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
+    "204 with a length": (b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n", 204, b""),
+    "304 with a length": (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n", 304, b""),
+    "until close": (OK + b"\r\nhi", 200, b"hi"),
+    "HTTP/1.0": (b"HTTP/1.0 200 OK\r\n\r\nhi", 200, b"hi"),
+    "no reason": (b"HTTP/1.1 500\r\nContent-Length: 2\r\n\r\nhi", 500, b"hi"),
+    "chunked": (CHUNKED + b"2\r\nhi\r\n1\r\n\n\r\n0\r\n\r\n", 200, b"hi\n"),
+    "chunked with extensions": (CHUNKED + b'2;a;b="c d"\r\nhi\r\n0;e\r\n\r\n', 200, b"hi"),
+    "chunked with trailers": (CHUNKED + b"2\r\nhi\r\n0\r\nA: b\r\nC: d\r\n\r\n", 200, b"hi"),
+    "chunk of line ends": (CHUNKED + b"4\r\n\r\n\r\n\r\n0\r\n\r\n", 200, b"\r\n\r\n"),
+    "interim answers": (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n"
+        + (OK + b"Content-Length: 2\r\n\r\nhi"),
+        200,
+        b"hi",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "status", "body"), GOOD.values(), ids=GOOD)
+def test_an_answer_is_read_whole_and_in_single_bytes(data: bytes, status: int, body: bytes) -> None:
+    for pieces in ([data], in_bytes(data)):
+        answer, reader = read(*pieces)
+        assert (answer.status, answer.body) == (status, body)
+        assert not reader.surplus
+
+
+@pytest.mark.parametrize(("data", "status", "body"), GOOD.values(), ids=GOOD)
+def test_no_byte_behind_an_answer_goes_unseen(data: bytes, status: int, body: bytes) -> None:
+    whole, _ = read(data)
+    if b"ontent-Length" not in data and b"chunked" not in data and status != 204:
+        return  # the body ends with the connection
+    for behind in (b"\r", b"\n", b"\r\n", b"x", OK, b"\0", data):
+        for pieces in ([data + behind], [data, behind], in_bytes(data + behind)):
+            answer, reader = read(*pieces)
+            assert answer.body == whole.body
+            assert reader.surplus, behind
+
+
+@pytest.mark.parametrize(("data", "status", "body"), GOOD.values(), ids=GOOD)
+def test_an_end_anywhere_before_the_end_is_told_apart(
+    data: bytes, status: int, body: bytes
+) -> None:
+    head = data.index(b"\r\n\r\n", data.index(OK) if OK in data else 0) + 4
+    until_close = b"ontent-Length" not in data and b"chunked" not in data and status != 204
+    for end in range(len(data)):
+        if end < head:
+            with pytest.raises(AnswerError) as raised:
+                read(data[:end])
+            assert raised.value.fault is TransportFault.CONNECTION_LOST
+        elif until_close:
+            assert read(data[:end])[0].body == data[head:end]
+        else:
+            with pytest.raises(AnswerError) as raised:
+                read(data[:end])
+            assert raised.value.fault is TransportFault.TRUNCATED
+
+
+BAD = {
+    "two lengths": OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nhi",
+    "the same length twice": OK + b"Content-Length: 2\r\ncontent-length: 2\r\n\r\nhi",
+    "a list of lengths": OK + b"Content-Length: 2, 2\r\n\r\nhi",
+    "a signed length": OK + b"Content-Length: +2\r\n\r\nhi",
+    "no length": OK + b"Content-Length:\r\n\r\nhi",
+    "a length beyond 64 bits": OK + b"Content-Length: 99999999999999999999\r\n\r\nhi",
+    "a length with chunks": OK
+    + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunks with a length": OK
+    + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n",
+    "an unknown coding": OK + b"Transfer-Encoding: gzip\r\n\r\nhi",
+    "another coding first": OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "another coding last": OK + b"Transfer-Encoding: chunked, gzip\r\n\r\nhi",
+    "chunked twice": OK
+    + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "identity": OK + b"Transfer-Encoding: identity\r\n\r\nhi",
+    "chunked in HTTP/1.0": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a folded line": OK + b"X: a\r\n b\r\nContent-Length: 0\r\n\r\n",
+    "a space before the colon": OK + b"Content-Length : 2\r\n\r\nhi",
+    "a bare LF": OK + b"X: a\nContent-Length: 2\r\n\r\nhi",
+    "a bare CR": OK + b"X: a\rContent-Length: 2\r\n\r\nhi",
+    "a NUL in a value": OK + b"X: \0\r\nContent-Length: 2\r\n\r\nhi",
+    "a NUL in the reason": b"HTTP/1.1 200 O\0K\r\nContent-Length: 2\r\n\r\nhi",
+    "a line without a colon": OK + b"X\r\nContent-Length: 2\r\n\r\nhi",
+    "an empty line first": b"\r\n" + OK + b"Content-Length: 2\r\n\r\nhi",
+    "two empty lines first": b"\r\n\r\n" + OK + b"Content-Length: 2\r\n\r\nhi",
+    "switching protocols": b"HTTP/1.1 101 S\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n",
+    "switching to nothing": b"HTTP/1.1 101 S\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n",
+    "HTTP/2.0": b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/0.9": b"HTTP/0.9 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/1.2": b"HTTP/1.2 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "RTSP": b"RTSP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "a status of two digits": b"HTTP/1.1 99 OK\r\nContent-Length: 0\r\n\r\n",
+    "a status below 100": b"HTTP/1.1 003 OK\r\nContent-Length: 0\r\n\r\n",
+    "a status of four digits": b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n",
+    "a request": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "SSH": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "a TLS alert": b"\x15\x03\x01\x00\x02\x02\x46",
+    "a chunk without a size": CHUNKED + b"\r\nhi\r\n0\r\n\r\n",
+    "a chunk's size with a prefix": CHUNKED + b"0x2\r\nhi\r\n0\r\n\r\n",
+    "a chunk's size too large": CHUNKED + b"ffffffffffffffffff\r\nhi\r\n0\r\n\r\n",
+    "a chunk longer than its size": CHUNKED + b"2\r\nhiX\r\n0\r\n\r\n",
+    "a chunk shorter than its size": CHUNKED + b"3\r\nhi\r\n0\r\n\r\n",
+    "a chunk with a bare LF": CHUNKED + b"2\nhi\r\n0\r\n\r\n",
+    "too many interim answers": b"HTTP/1.1 100 C\r\n\r\n" * (MOST_INTERIM + 1)
+    + (OK + b"Content-Length: 0\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("data", BAD.values(), ids=BAD)
+def test_what_could_be_read_in_two_ways_is_refused(data: bytes) -> None:
+    for pieces in ([data], in_bytes(data)):
+        with pytest.raises(AnswerError) as raised:
+            read(*pieces)
+        assert raised.value.fault is TransportFault.PROTOCOL
+
+
+def test_what_is_not_http_is_refused_at_once_and_not_when_a_head_would_end() -> None:
+    reader = AnswerReader(math.inf)
+    with pytest.raises(AnswerError):
+        reader.feed(b"S")
+
+
+@pytest.mark.parametrize("step", [1000, 300_000])
+def test_a_head_is_read_up_to_its_limit_and_no_further(step: int) -> None:
+    def padded(size: int) -> bytes:
+        start, end = OK + b"X: ", b"\r\nContent-Length: 0\r\n\r\n"
+        return start + b"x" * (size - len(start) - len(end)) + end
+
+    for size, good in ((MOST_HEAD, True), (MOST_HEAD + 1, False)):
+        data = padded(size)
+        pieces = [data[at : at + step] for at in range(0, size, step)]
+        if good:
+            assert len(read(*pieces)[0].headers["x"]) > 65_000
+        else:
+            with pytest.raises(AnswerError, match="head is longer"):
+                read(*pieces)
+
+
+def test_a_body_is_read_up_to_its_limit_and_no_further() -> None:
+    framings: list[Callable[[bytes], bytes]] = [
+        lambda body: OK + b"Content-Length: %d\r\n\r\n" % len(body) + body,
+        lambda body: CHUNKED + b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n",
+        lambda body: OK + b"\r\n" + body,
+    ]
+    for framed in framings:
+        assert len(read(framed(b"x" * 1000))[0].body) == 1000
+        with pytest.raises(AnswerError, match="body is longer"):
+            read(framed(b"x" * 1001))
+        assert len(read(framed(b"x" * 1001), most_body=math.inf)[0].body) == 1001
+    # The head alone is enough.
+    with pytest.raises(AnswerError, match="body is longer"):
+        AnswerReader(10).feed(OK + b"Content-Length: 11\r\n\r\n")
+
+
+KEEPING = {
+    OK + b"Content-Length: 0\r\n\r\n": True,
+    OK + b"Content-Length: 0\r\nConnection: close\r\n\r\n": False,
+    OK + b"Content-Length: 0\r\nConnection: Close\r\n\r\n": False,
+    OK + b"Content-Length: 0\r\nConnection: x, close\r\n\r\n": False,
+    OK + b"Content-Length: 0\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n": False,
+    b"HTTP/1.1 204 N\r\nConnection: close\r\n\r\n": False,
+    b"HTTP/1.1 204 N\r\n\r\n": True,
+    b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n": False,
+    b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n": True,
+    OK + b"\r\n": False,
+    CHUNKED + b"0\r\n\r\n": True,
+}
+
+
+@pytest.mark.parametrize(("data", "kept"), KEEPING.items())
+def test_whether_a_connection_may_be_used_again(data: bytes, kept: bool) -> None:
+    assert read(data)[1].keep_alive is kept
+
+
+def test_headers_are_found_by_their_names_in_lower_case_and_shown_without_values() -> None:
+    data = (
+        OK
+        + b"X-Amz-A: one\r\nx-amz-a: two\r\nEmpty:\r\nWord: t\xc3\xa9st \r\nContent-Length:0\r\n\r\n"
+    )
+    headers = read(data)[0].headers
+    assert dict(headers) == {"x-amz-a": "one", "empty": "", "word": "tést", "content-length": "0"}
+    assert len(headers) == 4
+    assert headers.get("amz-a") is None
+    assert "one" not in repr(headers)
+    with pytest.raises(KeyError):
+        headers["missing"]
+
+
+def test_a_trailer_is_no_header_neither_of_its_answer_nor_of_another() -> None:
+    answer, _ = read(CHUNKED + b"0\r\nX-Amz-Function-Error: Unhandled\r\n\r\n")
+    assert list(answer.headers) == ["transfer-encoding"]
+
+
+def test_an_answer_error_quotes_nothing_of_the_answer() -> None:
+    with pytest.raises(AnswerError) as raised:
+        read(OK + b"X-Secret: sesame\nopen\r\n\r\nsesame")
+    assert "sesame" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize("seed", [random.randrange(1 << 30), 1, 2])
+def test_h11_and_aiohttp_read_no_other_body_and_refuse_nothing_together(seed: int) -> None:
+    cases = compare_many(1500, seed)
+    assert cases["taken by all"] > 300
+    assert cases["refused"] > 300

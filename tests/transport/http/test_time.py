@@ -1,0 +1,179 @@
+"""Silence, stalls, deadlines and cancellation end an exchange, and nothing but that exchange."""
+
+import time
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._model.failure import TransportFault
+from asyncinvoke._transport.http.errors import WireError
+from tests.transport.http.conftest import Way, request
+from tests.transport.http.peers import OK, Script, Wire
+
+pytestmark = pytest.mark.anyio
+LARGE = b"x" * 30_000_000
+
+
+def silent(wire: Wire) -> None:
+    """Answer the requests on the first path, and none to the second."""
+    while True:
+        _, body = wire.request()
+        if body != b"wait":
+            wire.send(OK)
+
+
+def talks(wire: Wire) -> None:
+    """Answer one request, and the next one nearly."""
+    wire.request()
+    wire.send(OK)
+    wire.request()
+    wire.send(OK[:-2])
+    wire.wait_end()
+
+
+def stalls(wire: Wire) -> None:
+    """Answer one request, and take one byte of the next."""
+    wire.request()
+    wire.send(OK)
+    wire.receive(1)
+    wire.peer.released.wait(20)
+
+
+STALLED = (
+    (silent, b"wait", Phase.WRITTEN),
+    (talks, b"abc", Phase.HEAD_READ),
+    (stalls, LARGE, Phase.WRITTEN_IN_PART),
+)
+
+
+@pytest.mark.parametrize("reused", [False, True])
+async def test_silence_ends_an_exchange(way: Way, reused: bool) -> None:
+    peer = way.peer(silent)
+    async with way.connections(peer, read_timeout=0.05) as connections:
+        if reused:
+            await connections.exchange(*request(), Progress())
+        with pytest.raises(WireError, match="nothing moved") as raised:
+            await connections.exchange(*request(b"wait"), Progress())
+        assert raised.value.fault is TransportFault.READ_TIMEOUT
+        assert raised.value.phase is Phase.WRITTEN
+        assert connections.idle == 0
+
+
+async def test_silence_within_an_answer_ends_it(way: Way) -> None:
+    peer = way.peer(talks)
+    async with way.connections(peer, read_timeout=0.05) as connections:
+        await connections.exchange(*request(), Progress())
+        with pytest.raises(WireError) as raised:
+            await connections.exchange(*request(), Progress())
+        assert raised.value.fault is TransportFault.READ_TIMEOUT
+        assert raised.value.phase is Phase.HEAD_READ
+
+
+async def test_an_answer_that_comes_slowly_is_no_silence(way: Way) -> None:
+    def script(wire: Wire) -> None:
+        wire.request()
+        for at in range(len(OK)):
+            wire.send(OK[at : at + 1])
+            time.sleep(0.005)
+
+    peer = way.peer(script)
+    async with way.connections(peer, read_timeout=0.15) as connections:
+        answer = await connections.exchange(*request(), Progress())
+        assert answer.body == b"hi"
+
+
+async def test_a_peer_that_takes_no_more_ends_an_exchange_that_was_not_sent(way: Way) -> None:
+    peer = way.peer(stalls, receive_buffer=65_536)
+    async with way.connections(peer, write_timeout=0.1) as connections:
+        await connections.exchange(*request(), Progress())
+        with pytest.raises(WireError) as raised:
+            await connections.exchange(*request(LARGE), Progress())
+        assert raised.value.fault is TransportFault.WRITE_TIMEOUT
+        assert raised.value.phase is Phase.WRITTEN_IN_PART
+
+
+async def test_a_deadline_ends_an_exchange_in_each_phase(way: Way) -> None:
+    async def one(script: Script, body: bytes, phase: Phase) -> None:
+        peer = way.peer(script, receive_buffer=65_536)
+        async with way.connections(peer) as connections:
+            await connections.exchange(*request(), Progress())
+            progress = Progress(time.monotonic() + 0.4)
+            with pytest.raises(WireError, match="time was up") as raised:
+                await connections.exchange(*request(body), progress)
+            assert raised.value.fault is TransportFault.INTERRUPTED
+            assert raised.value.phase is progress.phase is phase
+            assert time.monotonic() >= progress.deadline - 0.01
+            assert connections.idle == 0
+
+    async with anyio.create_task_group() as group:
+        for stalled in STALLED:
+            group.start_soon(one, *stalled)
+
+
+async def test_after_the_deadline_nothing_is_begun(way: Way) -> None:
+    peer = way.peer(silent)
+    async with way.connections(peer) as connections:
+        await connections.exchange(*request(), Progress())
+        with pytest.raises(WireError) as raised:
+            await connections.exchange(*request(), Progress(time.monotonic()))
+        assert raised.value.fault is TransportFault.INTERRUPTED
+        assert raised.value.phase is Phase.NOT_BEGUN
+        # And the connection is as good as before.
+        await connections.exchange(*request(), Progress())
+    assert peer.connections == 1
+
+
+async def test_a_cancelled_exchange_ends_its_connection_and_says_how_far_it_came(way: Way) -> None:
+    for script, body, phase in STALLED:
+        peer = way.peer(script, receive_buffer=65_536)
+        async with way.connections(peer) as connections:
+            await connections.exchange(*request(), Progress())
+            progress = Progress()
+            async with anyio.create_task_group() as group:
+                group.start_soon(connections.exchange, *request(body), progress)
+                while progress.phase is not phase:
+                    await anyio.sleep(0.001)
+                group.cancel_scope.cancel()
+            assert progress.phase is phase
+            assert connections.idle == 0
+
+
+async def test_a_cancellation_that_comes_after_the_answer_touches_no_other_exchange(
+    way: Way,
+) -> None:
+    # Cancelled at any moment, of which some lie between the last byte and the waking up.
+    peer = way.peer(silent)
+    async with way.connections(peer) as connections:
+        for turn in range(30):
+            progress = Progress()
+            async with anyio.create_task_group() as group:
+                group.start_soon(connections.exchange, *request(), progress)
+                for _ in range(turn):
+                    await anyio.lowlevel.checkpoint()
+                group.cancel_scope.cancel()
+            answer = await connections.exchange(*request(), Progress())
+            assert answer.body == b"hi"
+        assert connections.open == connections.idle
+
+
+async def test_a_deadline_that_passed_leaves_the_others_alone(way: Way) -> None:
+    peer = way.peer(silent)
+    async with way.connections(peer) as connections, anyio.create_task_group() as group:
+        await connections.exchange(*request(), Progress())
+        patient = Progress()
+        scope = anyio.CancelScope()
+
+        async def waits() -> None:
+            with scope:
+                await connections.exchange(*request(b"wait"), patient)
+
+        group.start_soon(waits)
+        with pytest.raises(WireError):
+            await connections.exchange(*request(b"wait"), Progress(time.monotonic() + 0.05))
+        assert patient.phase is Phase.WRITTEN
+        for _ in range(3):
+            await connections.exchange(*request(), Progress(time.monotonic() + 10))
+        assert patient.phase is Phase.WRITTEN
+        scope.cancel()
