@@ -75,7 +75,9 @@ envelopes = st.builds(
     client_context=st.none()
     | st.dictionaries(st.text(max_size=5), st.text(max_size=9), max_size=3),
     tenant_id=st.none()
-    | st.from_regex(r"[a-zA-Z0-9._:/=+@-]([a-zA-Z0-9._:/=+@ -]{0,38}[a-zA-Z0-9._:/=+@-])?", fullmatch=True),
+    | st.from_regex(
+        r"[a-zA-Z0-9._:/=+@-]([a-zA-Z0-9._:/=+@ -]{0,38}[a-zA-Z0-9._:/=+@-])?", fullmatch=True
+    ),
     durable_execution_name=st.none() | st.from_regex(r"[a-zA-Z0-9_-]{1,64}", fullmatch=True),
 )
 payloads = st.binary(max_size=300) | st.sampled_from([b"", b"{}", b"x" * 70_000])
