@@ -4,6 +4,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
+from asyncinvoke._transport.http.streamed import StreamedAnswer
+
 MOST = 6_291_556 + 65_536
 """Bytes of a whole answer that are read: the longest that Lambda gives, and some."""
 
@@ -44,12 +46,18 @@ async def read_whole(body: Body) -> bytes:
 
 
 def known(raw: Any) -> bool:
-    """Whether this is an answer of aiohttp or of httpx."""
-    return hasattr(raw, "aiter_raw") or hasattr(getattr(raw, "content", None), "readany")
+    """Whether this is an answer of ours, of aiohttp or of httpx."""
+    return (
+        isinstance(raw, RawAnswer)
+        or hasattr(raw, "aiter_raw")
+        or hasattr(getattr(raw, "content", None), "readany")
+    )
 
 
 def body_of(raw: Any) -> Body:
-    """Return the body of an answer of aiohttp or of httpx."""
+    """Return the body of an answer of ours, of aiohttp or of httpx."""
+    if isinstance(raw, RawAnswer):
+        return raw.body
     return HttpxBody(raw) if hasattr(raw, "aiter_raw") else AiohttpBody(raw)
 
 
@@ -87,3 +95,64 @@ class HttpxBody:
         with contextlib.suppress(Exception):
             while await self.read():
                 pass
+
+
+class OwnBody:
+    """The body of an answer on a connection of ours."""
+
+    def __init__(self, answer: StreamedAnswer) -> None:
+        self._answer = answer
+        self._has_ended = False
+
+    async def read(self) -> bytes:
+        """Return what has come; nothing at the end."""
+        data = await self._answer.receive()
+        self._has_ended = not data
+        return data
+
+    async def aclose(self) -> None:
+        """Give the connection back after the end, and close it before."""
+        await (self._answer.finish() if self._has_ended else self._answer.aclose())
+
+
+class WholeBody:
+    """A body that was read to its end."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def read(self) -> bytes:
+        """Return all of it; nothing at the end."""
+        content, self._content = self._content, b""
+        return content
+
+    async def aclose(self) -> None:
+        """Do nothing: there is no connection behind it."""
+
+
+class RawAnswer:
+    """As much of an answer of aiohttp as aiobotocore reads, over a body of ours."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+        self.content = self
+        self._left = b""
+
+    async def readany(self) -> bytes:
+        """Return what has come; nothing at the end."""
+        left, self._left = self._left, b""
+        return left or await self.body.read()
+
+    async def read(self, size: int = -1) -> bytes:
+        """Return the whole body, or so many bytes of it, or fewer at the end."""
+        pieces, length = [], 0
+        while (size < 0 or length < size) and (piece := await self.readany()):
+            pieces.append(piece)
+            length += len(piece)
+        content = b"".join(pieces)
+        if size >= 0:
+            content, self._left = content[:size], content[size:]
+        return content
+
+    def close(self) -> None:
+        """Do nothing: whoever has made the call closes the body."""

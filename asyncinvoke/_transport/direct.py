@@ -2,6 +2,10 @@
 
 It steps aside, to the reference transport, while somebody wraps or listens to the client's calls,
 and for a client whose signature is not Version 4.
+
+A call that succeeds takes one of two ways. Where everything is at hand (the credentials of this
+second, the template, connections of ours) it is one coroutine with one wait in it, `send`. Whatever
+has to be waited for first is waited for in `_send`, under the call's deadline.
 """
 
 import logging
@@ -15,17 +19,16 @@ from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._transport.answers import ACCEPTED, read_answer, read_failure, read_stream_head
 from asyncinvoke._transport.arguments import INVOKE, STREAM
 from asyncinvoke._transport.base import Stream
-from asyncinvoke._transport.bodies import read_whole
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.credentials import KeptCredentials, failure_before_sending
 from asyncinvoke._transport.exceptions import failure_from
+from asyncinvoke._transport.http.errors import NotOursError, WireError
 from asyncinvoke._transport.interception import Interception
-from asyncinvoke._transport.outgoing import Filled
-from asyncinvoke._transport.senders import AiohttpSender, Sender, SessionSender
 from asyncinvoke._transport.sigv4 import Moment
 from asyncinvoke._transport.stream import OpenStream
-from asyncinvoke._transport.template import Template, UnsuitableError, make_template
+from asyncinvoke._transport.template import Filled, Template, UnsuitableError, make_template
 from asyncinvoke._transport.under_way import UnderWay
+from asyncinvoke._transport.wires import Wires
 
 _logger = logging.getLogger("asyncinvoke")
 
@@ -36,6 +39,8 @@ _MOST_TEMPLATES = 512
 class DirectTransport:
     """Sends what aiobotocore would send, without asking it each time."""
 
+    keeps_deadline = True
+
     def __init__(self, client: Any) -> None:
         """Take hold of the client's parts.
 
@@ -43,18 +48,14 @@ class DirectTransport:
             AttributeError: A private name of aiobotocore that this relies on is missing.
         """
         self._client = client
-        self._reference = ClientTransport(client)
+        self._wires = Wires(client._endpoint.http_session)  # noqa: SLF001
+        self._under_way = UnderWay()
+        self._reference = ClientTransport(client, wires=self._wires)
         self._credentials = KeptCredentials(client._request_signer)  # noqa: SLF001
         self._interception = Interception(client)
         self._told: set[str] = set()
-        http_session = client._endpoint.http_session  # noqa: SLF001
-        self._sender: Sender = (
-            AiohttpSender(http_session)
-            if AiohttpSender.reachable(http_session)
-            else SessionSender(http_session)
-        )
         self._templates: Recent[_Kind, Template | UnsuitableError] = Recent(_MOST_TEMPLATES)
-        self._under_way = UnderWay()
+        self._latest: dict[str, tuple[InvokeParameters, bool, Template]] = {}
 
     async def send(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
@@ -62,9 +63,24 @@ class DirectTransport:
         """Send once and read the whole answer; a failure is a value."""
         if self._steps_aside():
             return await self._reference.send(parameters, payload, progress)
-        return await self._under_way.until_closed(
-            self._send(parameters, payload, progress), progress
-        )
+        moment = self._credentials.kept()
+        template = None if moment is None else self._known(INVOKE, parameters, moment)
+        connections = None if template is None else self._wires.ours(template.origin)
+        if moment is None or template is None or connections is None:
+            return await self._under_way.wait_for(
+                self._send(parameters, payload, progress), progress
+            )
+        try:
+            answer = await connections.exchange(
+                template.head(moment, payload, parameters), payload, progress
+            )
+        except WireError as error:
+            return failure_from(error, error.phase)
+        except NotOursError as error:
+            self._wires.not_ours(template.origin, error)
+            return await self.send(parameters, payload, progress)
+        accepted = ACCEPTED[parameters.invocation_type]
+        return read_answer(answer.status, answer.headers, answer.body, accepted)
 
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
@@ -72,12 +88,11 @@ class DirectTransport:
         """Send once and wait for the head of the answer; a failure is a value."""
         if self._steps_aside():
             return await self._reference.open(parameters, payload, progress)
-        return await self._under_way.until_closed(
-            self._open(parameters, payload, progress), progress
-        )
+        return await self._under_way.wait_for(self._open(parameters, payload, progress), progress)
 
     async def aclose(self) -> None:
-        """End the calls that are under way."""
+        """End: calls under way fail as closed, each with its true phase, and no more are sent."""
+        await self._wires.aclose()
         await self._reference.aclose()
         await self._under_way.aclose()
 
@@ -99,14 +114,10 @@ class DirectTransport:
             return filled
         if filled is None:
             return await self._reference.send(parameters, payload, progress)
-        try:
-            status_code, headers, body = await self._sender.open(filled, progress)
-            progress.phase = Phase.HEAD_READ
-            content = await read_whole(body)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
-            return failure_from(error, progress.phase)
-        progress.phase = Phase.BODY_READ
-        return read_answer(status_code, headers, content, ACCEPTED[parameters.invocation_type])
+        answer = await self._wires.exchange(filled, progress)
+        if isinstance(answer, Failure):
+            return answer
+        return read_answer(*answer, ACCEPTED[parameters.invocation_type])
 
     async def _open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
@@ -116,14 +127,19 @@ class DirectTransport:
             return filled
         if filled is None:
             return await self._reference.open(parameters, payload, progress)
-        try:
-            status_code, headers, body = await self._sender.open(filled, progress)
-            progress.phase = Phase.HEAD_READ
-            if status_code != 200:
-                return read_failure(status_code, headers, await read_whole(body))
-        except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
-            return failure_from(error, progress.phase)
-        return OpenStream(read_stream_head(status_code, headers), body)
+        answer = await self._wires.open(filled, progress)
+        if isinstance(answer, Failure):
+            return answer
+        status_code, headers, body = answer
+        if status_code == 200:
+            return OpenStream(
+                read_stream_head(status_code, headers),
+                self._under_way.body(body, progress),
+            )
+        content = await self._wires.whole(body, progress)
+        if isinstance(content, Failure):
+            return content
+        return read_failure(status_code, headers, content)
 
     async def _fill(
         self, operation: str, parameters: InvokeParameters, payload: bytes, progress: Progress
@@ -136,36 +152,54 @@ class DirectTransport:
             if isinstance(asked, Failure):
                 return asked
             moment = asked
-        kind = _kind(operation, parameters, moment)
-        template = self._templates.get(kind)
+        template = self._known(operation, parameters, moment)
         if template is None:
-            try:
-                template = await self._make(operation, parameters, moment)
-            except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
-                return failure_before_sending(error)
-            if self._steps_aside():
-                return None  # somebody came meanwhile; what is meant for one call may be in it now
-            self._templates.put(kind, template)
-        if isinstance(template, UnsuitableError):
-            return None
+            made = await self._make(operation, parameters, moment)
+            if not isinstance(made, Template):
+                return made
+            template = made
         return Filled(template, moment, parameters, payload)
+
+    def _known(
+        self, operation: str, parameters: InvokeParameters, moment: Moment
+    ) -> Template | None:
+        """Return the template of a request, if it was made before and may be used."""
+        has_token = moment.credentials.token is not None
+        latest = self._latest.get(operation)
+        if latest is not None and latest[0] is parameters and latest[1] is has_token:
+            return latest[2]
+        template = self._templates.get(_kind(operation, parameters, has_token))
+        if isinstance(template, Template):
+            # Those of a map are one object, and to hash what they hold takes a microsecond.
+            self._latest[operation] = parameters, has_token, template
+            return template
+        return None
 
     async def _make(
         self, operation: str, parameters: InvokeParameters, moment: Moment
-    ) -> Template | UnsuitableError:
+    ) -> Template | Failure | None:
+        """Make the template of a request; `None` where only aiobotocore can make the request."""
+        kind = _kind(operation, parameters, moment.credentials.token is not None)
+        if self._templates.get(kind) is not None:
+            return None  # it was unsuitable before
+        made: Template | UnsuitableError
         try:
-            return await make_template(self._client, operation, parameters, moment)
+            made = await make_template(self._client, operation, parameters, moment)
         except UnsuitableError as unsuitable:
-            _logger.debug(
-                "using aiobotocore's own invoke, not the direct transport: %s", unsuitable
-            )
-            return unsuitable.with_traceback(None)
+            _logger.debug("calls go through aiobotocore's own invoke: %s", unsuitable)
+            made = unsuitable.with_traceback(None)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
+            return failure_before_sending(error)
+        if self._steps_aside():
+            return None  # somebody came meanwhile; what is meant for one call may be in it now
+        self._templates.put(kind, made)
+        return made if isinstance(made, Template) else None
 
 
 _Kind: TypeAlias = tuple[object, ...]
 
 
-def _kind(operation: str, parameters: InvokeParameters, moment: Moment) -> _Kind:
+def _kind(operation: str, parameters: InvokeParameters, has_token: bool) -> _Kind:
     """Return what a template is for: of what belongs to one call, only whether it is there."""
     return (
         operation,
@@ -175,5 +209,5 @@ def _kind(operation: str, parameters: InvokeParameters, moment: Moment) -> _Kind
         parameters.client_context is None,
         parameters.durable_execution_name is None,
         parameters.tenant_id is None,
-        moment.credentials.token is None,
+        has_token,
     )

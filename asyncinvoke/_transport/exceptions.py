@@ -1,5 +1,6 @@
-"""From the exceptions of aiobotocore and its HTTP libraries to a `Failure`.
+"""From what an exchange has raised to a `Failure`.
 
+Connections of ours know how far they came. The exceptions of foreign libraries have to be read:
 aiobotocore's own names do not tell whether a request was sent: on aiohttp, a reset after delivery
 is an `EndpointConnectionError`; on httpx, a reset is a bare `HTTPClientError` and a full pool a
 `ConnectTimeoutError`. So the exception inside is looked at first, by the names of its classes,
@@ -12,6 +13,7 @@ from botocore import exceptions as botocore_errors
 
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.showing import described, inner_error, out_of_files, shown
 
 _BY_INNER_NAME = {
@@ -88,12 +90,16 @@ _BY_INNER_TEXT = {
 
 
 def failure_from(error: Exception, phase: Phase) -> Failure:
-    """Turn whatever a foreign HTTP library raised into a `Failure`; never raises.
+    """Turn whatever an exchange has raised into a `Failure`; never raises.
 
     Args:
-        error: What was raised.
-        phase: How far the attempt may have come; some errors prove that it had come less far.
+        error: What was raised, by connections of ours or by a foreign HTTP library.
+        phase: How far the attempt may have come with a foreign one; some errors prove that it had
+            come less far. Those of ours say it themselves.
     """
+    if isinstance(error, WireError):
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else None
+        return Failure(fault=error.fault, phase=error.phase, message=error.message, cause=cause)
     fault = TransportFault.FILES if out_of_files(error) else _fault(error, inner_error(error))
     if phase < Phase.HEAD_READ:
         phase = min(phase, _PHASES.get(fault, phase))

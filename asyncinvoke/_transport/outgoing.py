@@ -1,10 +1,12 @@
-"""One request as it leaves: how the ways over the wire take it, and nothing that shows it."""
+"""One request as it leaves: what the ways over the wire take, and nothing that shows it."""
 
+import re
+from collections.abc import Mapping
 from typing import Protocol
+from urllib.parse import urlsplit
 
-from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke._transport.sigv4 import Moment
-from asyncinvoke._transport.template import Template
+_LINE_ENDS = re.compile(r"[\r\n\x00]")
+_IN_AN_URL = re.compile(r"[!-~]+")
 
 
 class Outgoing(Protocol):
@@ -26,7 +28,7 @@ class Outgoing(Protocol):
         ...
 
     def headers(self) -> dict[str, str]:
-        """Return the headers, to be changed at will."""
+        """Return the headers, to be changed at will, for an HTTP library that adds `Host`."""
         ...
 
     def head(self) -> bytes:
@@ -34,33 +36,22 @@ class Outgoing(Protocol):
         ...
 
 
-class Filled:
-    """A template, filled in."""
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of an URL."""
+    return "/".join(url.split("/", 3)[:3])
 
-    __slots__ = ("_moment", "_parameters", "_template", "payload")
 
-    def __init__(
-        self, template: Template, moment: Moment, parameters: InvokeParameters, payload: bytes
-    ) -> None:
-        self._template = template
-        self._moment = moment
-        self._parameters = parameters
-        self.payload = payload
+def first_lines(method: str, url: str, host: str, headers: Mapping[str, str]) -> str | None:
+    """Return the lines of a head as aiohttp would write them, without the empty one at the end.
 
-    @property
-    def method(self) -> str:
-        """The HTTP method."""
-        return self._template.method
-
-    @property
-    def url(self) -> str:
-        """The whole URL."""
-        return self._template.url
-
-    def headers(self) -> dict[str, str]:
-        """Return the headers, to be changed at will."""
-        return self._template.headers(self._moment, self.payload, self._parameters)
-
-    def head(self) -> bytes:
-        """Return everything that goes before the body, as bytes."""
-        return self._template.head(self._moment, self.payload, self._parameters)
+    Returns:
+        `None` where the URL or a header would make something else of them.
+    """
+    parts = urlsplit(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    headers = {"Host": host, "Accept": "*/*", **headers, "Accept-Encoding": "identity"}
+    if not _IN_AN_URL.fullmatch(target) or any(map(_LINE_ENDS.search, headers.values())):
+        return None
+    lines = [f"{method} {target} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, ""])

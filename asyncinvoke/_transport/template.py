@@ -10,16 +10,16 @@ client's requests go the long way.
 
 import calendar
 import os
-import re
 import time
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._transport.arguments import arguments_of
+from asyncinvoke._transport.outgoing import first_lines, origin_of
 from asyncinvoke._transport.sdk_request import NotShownError, show_request
 from asyncinvoke._transport.sigv4 import ALGORITHM, DATE, HOLE, TOKEN, Moment, Signer
 
@@ -41,8 +41,6 @@ _OF_ONE_CALL = {
 }
 
 _PAYLOAD = b'"a payload"'
-_LINE_ENDS = re.compile(r"[\r\n\x00]")
-_IN_AN_URL = re.compile(r"[!-~]+")
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 
@@ -74,6 +72,7 @@ class Template:
         "_moment",
         "_signer",
         "method",
+        "origin",
         "url",
     )
 
@@ -89,10 +88,14 @@ class Template:
     ) -> None:
         self.method = method
         self.url = url
+        self.origin = origin_of(url)
         self._headers = headers
         self._holes = holes
         self._signer = signer
-        self._fixed = _fixed_lines(method, url, {"Host": host, "Accept": "*/*", **headers})
+        fixed = first_lines(method, url, host, headers)
+        if fixed is None:
+            raise UnsuitableError("its URL or a header cannot be written as it is")
+        self._fixed = fixed
         self._moment: Moment | None = None
         self._begin = b""
         # There, botocore passes on the trace of the moment; it is not signed.
@@ -145,6 +148,38 @@ class Template:
         return (
             f"{self._fixed}{dated}{tokened}Authorization: {self._signer.prefix(moment)}"
         ).encode()
+
+
+class Filled:
+    """A template, filled in: a request as it leaves."""
+
+    __slots__ = ("_moment", "_parameters", "_template", "payload")
+
+    def __init__(
+        self, template: Template, moment: Moment, parameters: InvokeParameters, payload: bytes
+    ) -> None:
+        self._template = template
+        self._moment = moment
+        self._parameters = parameters
+        self.payload = payload
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return self._template.method
+
+    @property
+    def url(self) -> str:
+        """The whole URL."""
+        return self._template.url
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers, for an HTTP library that adds `Host` and the like itself."""
+        return self._template.headers(self._moment, self.payload, self._parameters)
+
+    def head(self) -> bytes:
+        """Return everything that goes before the body, as bytes."""
+        return self._template.head(self._moment, self.payload, self._parameters)
 
 
 async def make_template(
@@ -228,16 +263,6 @@ def _host(canonical: str) -> str:
     return next(
         line.removeprefix("host:") for line in canonical.split("\n") if line.startswith("host:")
     )
-
-
-def _fixed_lines(method: str, url: str, headers: dict[str, str]) -> str:
-    parts = urlsplit(url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    if not _IN_AN_URL.fullmatch(target) or any(map(_LINE_ENDS.search, headers.values())):
-        raise UnsuitableError("its URL or a header cannot be written as it is")
-    lines = [f"{method} {target} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "Accept-Encoding: identity", ""])
 
 
 def _trace() -> str:

@@ -33,17 +33,20 @@ def stepped_aside(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "asyncinvoke"]
 
 
-async def test_the_installed_aiobotocore_has_every_private_name_that_direct_relies_on() -> None:
-    """If this fails, everybody falls back to the reference transport; see `transport/direct.py`."""
+async def test_the_installed_libraries_have_every_private_name_that_direct_relies_on() -> None:
+    """If this fails, everybody falls back to slower ways; see `_transport/wires.py`."""
     async with FaultEndpoint() as endpoint, open_client(endpoint) as client:
         transport = choose_transport(client, "direct")
         assert isinstance(transport, DirectTransport)
-        http_session = client._endpoint.http_session
-        expected = AiohttpSender if "aiohttp" in repr(http_session).lower() else SessionSender
-        assert isinstance(transport._sender, expected)
+        assert transport._wires.ours(endpoint.url) is not None
+        session = client._endpoint.http_session
+        expected = AiohttpSender if "aiohttp" in repr(session).lower() else SessionSender
+        assert isinstance(transport._wires.session, expected)
     async with FaultEndpoint() as endpoint, Invoker(endpoint_url=endpoint.url) as invoker:
-        sends = transport_of(invoker)
-        assert isinstance(sends._sender, expected)
+        wires = transport_of(invoker)._wires
+        assert wires.ours(endpoint.url) is not None
+        await invoker.invoke("f")
+        assert wires.ours(endpoint.url).open == 1
 
 
 async def test_without_such_a_name_the_reference_transport_takes_over(
@@ -105,8 +108,7 @@ async def test_the_reference_transport_can_be_asked_for() -> None:
         FaultEndpoint() as endpoint,
         Invoker(endpoint_url=endpoint.url, transport="client") as invoker,
     ):
-        sends = transport_of(invoker)
-        assert isinstance(sends, ClientTransport)
+        assert isinstance(transport_of(invoker), ClientTransport)
     with pytest.raises(ConfigurationError, match="transport 'fast' must be"):
         Invoker(transport="fast")  # type: ignore[arg-type]
 

@@ -1,0 +1,228 @@
+"""An HTTP session for one request of aiobotocore's, which notes how far it came and what came back."""
+
+import copy
+import io
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+import anyio
+from aiobotocore.awsrequest import AioAWSResponse
+from aiobotocore.httpsession import AIOHTTPSession
+from botocore import exceptions as botocore_errors
+from botocore.auth import _host_from_url
+
+from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._transport.answers import read_failure
+from asyncinvoke._transport.arguments import INVOKE, STREAM
+from asyncinvoke._transport.bodies import (
+    Body,
+    RawAnswer,
+    WholeBody,
+    body_of,
+    known,
+    read_whole,
+)
+from asyncinvoke._transport.credentials import failure_before_sending
+from asyncinvoke._transport.exceptions import failure_from, failure_from_answer
+from asyncinvoke._transport.http_sessions import WithoutRedirects
+from asyncinvoke._transport.outgoing import first_lines, origin_of
+from asyncinvoke._transport.senders import NotedPayload
+from asyncinvoke._transport.wires import Wires
+
+_AS_BOTOCORE: dict[TransportFault | None, Any] = {
+    TransportFault.CONNECT: botocore_errors.EndpointConnectionError,
+    TransportFault.CONNECT_TIMEOUT: botocore_errors.ConnectTimeoutError,
+    TransportFault.PROXY: botocore_errors.ProxyConnectionError,
+    TransportFault.READ_TIMEOUT: botocore_errors.ReadTimeoutError,
+    TransportFault.TLS: botocore_errors.SSLError,
+}
+"""What those who listen to the SDK are told; anything else is a connection that was closed."""
+
+
+class NotingSession:
+    """Stands in front of a client's own session for one request.
+
+    The request goes over connections of ours where that can be, and else through the session, as
+    aiobotocore would send it; but no redirect is followed, and nothing is decoded.
+
+    Args:
+        http_session: The client's own session.
+        wires: The ways that it has.
+        progress: Where to note how far the request comes.
+        whole: Whether the answer is read as a whole.
+    """
+
+    def __init__(
+        self, http_session: Any, wires: Wires | None, progress: Progress, *, whole: bool
+    ) -> None:
+        self._http_session = http_session
+        self._wires = wires
+        self._progress = progress
+        self._whole = whole
+        self._answer: Any = None
+        self._error_body: bytes | None = None
+        self._failure: Failure | None = None
+
+    def send(self, request: Any) -> Awaitable[Any]:
+        """Send as aiobotocore would, and note it."""
+        # The request shows its headers, and so is no local of what waits.
+        wires = self._wires
+        if (
+            wires is not None
+            and wires.are_plainly_of(self._http_session)
+            and not _has_own_patience(request)
+        ):
+            prepared = _Prepared(request)
+            if prepared.is_fit and wires.ours(origin_of(prepared.url)) is not None:
+                return self._carry(wires, prepared)
+        session = _without_redirects(self._http_session)
+        if isinstance(session, AIOHTTPSession):
+            self._progress.phase = Phase.CONNECTING
+            request.body = NotedPayload(_bytes_of(request.body), self._progress)
+        else:
+            self._progress.phase = Phase.WRITTEN  # as far as it may have come
+        # httpx would ask for a compressed answer, and undo it.
+        request.headers["Accept-Encoding"] = "identity"
+        return self._note(session.send(request))
+
+    async def _carry(self, wires: Wires, request: "_Prepared") -> Any:
+        self._progress.phase = Phase.CONNECTING
+        body: Body
+        if self._whole:
+            exchanged = await wires.exchange(request, self._progress)
+            if isinstance(exchanged, Failure):
+                raise self._failed(exchanged, request.url)
+            status_code, headers, content = exchanged
+            body = WholeBody(content)
+        else:
+            opened = await wires.open(request, self._progress)
+            if isinstance(opened, Failure):
+                raise self._failed(opened, request.url)
+            status_code, headers, body = opened
+        answer = AioAWSResponse(request.url, status_code, dict(headers), RawAnswer(body))
+        return await self._take(answer)
+
+    async def _note(self, sending: Awaitable[Any]) -> Any:
+        answer = await sending
+        self._progress.phase = Phase.HEAD_READ
+        return await self._take(answer)
+
+    async def _take(self, answer: Any) -> Any:
+        self._answer = answer
+        if answer.status_code >= 300:
+            # As it came: botocore reads no more than what is there already.
+            content = await (
+                read_whole(body_of(answer.raw)) if known(answer.raw) else answer.content
+            )
+            self._error_body = answer._content = content  # noqa: SLF001
+        return answer
+
+    def _failed(self, failure: Failure, url: str) -> Exception:
+        self._failure = failure
+        error = failure.cause or failure.message
+        cls = _AS_BOTOCORE.get(failure.fault, botocore_errors.ConnectionClosedError)
+        raised: Exception = cls(endpoint_url=url, proxy_url="", error=error)
+        return raised
+
+    def body(self) -> Body:
+        """Return the body of the answer, as it comes."""
+        return body_of(self._answer.raw)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the answer, by name in lower case."""
+        if self._answer is None:
+            return {}
+        return {name.lower(): value for name, value in self._answer.headers.items()}
+
+    async def payload_of(self, answer: Mapping[str, Any]) -> bytes:
+        """Read the payload of an answer that aiobotocore has parsed."""
+        payload = answer["Payload"]
+        raw = getattr(payload, "raw_stream", None)
+        if self._answer is not None and raw is self._answer.raw and known(raw):
+            return await read_whole(body_of(raw))
+        async with payload as body:
+            content: bytes = await body.read()
+        return content
+
+    async def aclose(self) -> None:
+        """Close the connection, unless the answer was read to its end."""
+        if self._answer is not None and known(self._answer.raw):
+            with anyio.CancelScope(shield=True):
+                await body_of(self._answer.raw).aclose()
+
+    def failure(self, error: Exception, accepted: int) -> Failure:
+        """Turn what a call came to into a failure."""
+        if self._failure is not None:
+            return self._failure
+        if self._error_body is not None:
+            return read_failure(self._answer.status_code, self.headers, self._error_body, accepted)
+        if isinstance(error, botocore_errors.ClientError) and error.operation_name in (
+            INVOKE,
+            STREAM,
+        ):
+            return failure_from_answer(error)
+        if self._progress.phase >= Phase.CONNECTING:
+            return failure_from(error, self._progress.phase)
+        if isinstance(error, botocore_errors.HTTPClientError | botocore_errors.ConnectionError):
+            # The credentials are there, so somebody else has sent something: a stub, or a tracer.
+            return failure_from(error, Phase.WRITTEN)
+        return failure_before_sending(error)
+
+
+class _Prepared:
+    """A request of aiobotocore's as it leaves."""
+
+    __slots__ = ("_headers", "_lines", "method", "payload", "url")
+
+    def __init__(self, request: Any) -> None:
+        self.method: str = request.method
+        self.url: str = request.url
+        self.payload = _bytes_of(request.body)
+        self._headers = {
+            name: value.decode() if isinstance(value, bytes) else str(value)
+            for name, value in request.headers.items()
+        }
+        self._lines = first_lines(self.method, self.url, _host_from_url(self.url), self._headers)
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether its head can be written as it is, and its body is as long as it says."""
+        length = {name.lower(): value for name, value in self._headers.items()}.get(
+            "content-length"
+        )
+        return self._lines is not None and length == str(len(self.payload))
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers, to be changed at will."""
+        return self._headers
+
+    def head(self) -> bytes:
+        """Return everything that goes before the body, as bytes."""
+        return f"{self._lines}\r\n".encode()
+
+
+def _has_own_patience(request: Any) -> bool:
+    """Whether an event handler gave this request a read timeout of its own."""
+    return (getattr(request, "context", None) or {}).get("read_timeout") is not None
+
+
+def _bytes_of(body: Any) -> bytes:
+    # aiobotocore gets large payloads as files.
+    content: bytes = body.getvalue() if isinstance(body, io.BytesIO) else body or b""
+    return content
+
+
+def _without_redirects(http_session: Any) -> Any:
+    """Return a session that takes a redirect for an answer; httpx's does that anyway."""
+    get_session = getattr(http_session, "_get_session", None)
+    if not isinstance(http_session, AIOHTTPSession) or get_session is None:
+        return http_session
+
+    async def get_without_redirects(proxy_url: str | None) -> WithoutRedirects:
+        return WithoutRedirects(await get_session(proxy_url))
+
+    http_session = copy.copy(http_session)
+    http_session._get_session = get_without_redirects  # noqa: SLF001
+    return http_session

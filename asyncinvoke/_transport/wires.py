@@ -1,0 +1,147 @@
+"""The ways over the wire that one client has: connections of ours, or else aiobotocore's session."""
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from aiobotocore.httpsession import AIOHTTPSession
+from aiohttp import ClientSession
+
+from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._model.failure import Failure
+from asyncinvoke._transport.bodies import MOST, Body, OwnBody, read_whole
+from asyncinvoke._transport.exceptions import failure_from
+from asyncinvoke._transport.http.errors import NotOursError
+from asyncinvoke._transport.http.open_aiohttp import open_aiohttp
+from asyncinvoke._transport.http.pool import Connections
+from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession
+from asyncinvoke._transport.outgoing import Outgoing, origin_of
+from asyncinvoke._transport.senders import AiohttpSender, Sender, SessionSender
+
+Exchanged: TypeAlias = tuple[int, Mapping[str, str], bytes]
+"""Status, headers by name in lower case, and the whole body."""
+
+Opened: TypeAlias = tuple[int, Mapping[str, str], Body]
+"""Status, headers by name in lower case, and the body as it comes."""
+
+_logger = logging.getLogger("asyncinvoke")
+
+_MOST_IDLE = 12.0
+"""Seconds that a connection may be idle, unless the client's own configuration says less."""
+
+_REQUEST = ClientSession._request  # noqa: SLF001  # what tests put others in the place of
+
+
+class Wires:
+    """Finds the way to each origin, once.
+
+    Connections of ours serve where aiobotocore's own session is one whose inside is known, and
+    where nobody has put anything of theirs into aiohttp. Everything else goes through the session:
+    plain HTTP through a proxy, a class of the caller's, traced sessions.
+
+    Args:
+        http_session: The entered HTTP session of an open client.
+    """
+
+    def __init__(self, http_session: Any) -> None:
+        self._http_session = http_session
+        self._routes: dict[str, Connections | None] = {}
+        self.session: Sender = (
+            AiohttpSender(http_session)
+            if AiohttpSender.reachable(http_session)
+            else SessionSender(http_session)
+        )
+
+    def are_plainly_of(self, http_session: Any) -> bool:
+        """Whether they are those of a session which sends as aiobotocore does."""
+        if http_session is not self._http_session or "send" in vars(http_session):
+            return False
+        module: str = getattr(type(http_session).send, "__globals__", {}).get("__name__", "")
+        return module.startswith("aiobotocore.")
+
+    def ours(self, origin: str) -> Connections | None:
+        """Return connections of ours to an origin, if they may be used now."""
+        try:
+            connections = self._routes[origin]
+        except KeyError:
+            connections = self._routes[origin] = self._open(origin)
+        return connections if ClientSession._request is _REQUEST else None  # noqa: SLF001
+
+    async def exchange(self, request: Outgoing, progress: Progress) -> Exchanged | Failure:
+        """Send a request once and read the whole answer; a failure is a value."""
+        try:
+            ours = self.ours(origin_of(request.url))
+            if ours is not None:
+                try:
+                    answer = await ours.exchange(request.head(), request.payload, progress)
+                except NotOursError as error:
+                    self.not_ours(origin_of(request.url), error)
+                else:
+                    return answer.status, answer.headers, answer.body
+            status_code, headers, body = await self.session.open(request, progress)
+            progress.phase = Phase.HEAD_READ
+            content = await read_whole(body)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
+            return failure_from(error, progress.phase)
+        progress.phase = Phase.BODY_READ
+        return status_code, headers, content
+
+    async def open(self, request: Outgoing, progress: Progress) -> Opened | Failure:
+        """Send a request once and wait for the head of its answer; a failure is a value."""
+        try:
+            ours = self.ours(origin_of(request.url))
+            if ours is not None:
+                try:
+                    answer = await ours.stream(request.head(), request.payload, progress)
+                except NotOursError as error:
+                    self.not_ours(origin_of(request.url), error)
+                else:
+                    return answer.status, answer.headers, OwnBody(answer)
+            status_code, headers, body = await self.session.open(request, progress)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
+            return failure_from(error, progress.phase)
+        progress.phase = Phase.HEAD_READ
+        return status_code, headers, body
+
+    async def whole(self, body: Body, progress: Progress) -> bytes | Failure:
+        """Read the rest of an opened answer; a failure is a value."""
+        try:
+            return await read_whole(body)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
+            return failure_from(error, progress.phase)
+
+    def not_ours(self, origin: str, why: NotOursError) -> None:
+        """Note that an origin is to be reached through the session."""
+        self._routes[origin] = None
+        _logger.debug("requests to %s go through aiobotocore's HTTP session: %s", origin, why)
+
+    async def aclose(self) -> None:
+        """Close the connections of ours and end what is under way on them."""
+        for connections in self._routes.values():
+            if connections is not None:
+                await connections.aclose()
+
+    def _open(self, origin: str) -> Connections | None:
+        try:
+            return self._connections(origin)
+        except (NotOursError, AttributeError) as error:
+            self.not_ours(origin, NotOursError(str(error)))
+            return None
+
+    def _connections(self, origin: str) -> Connections:
+        session = self._http_session
+        arguments = session._connector_args or {}  # noqa: SLF001
+        if type(session) not in (AIOHTTPSession, KeepaliveAiohttpSession):
+            raise NotOursError(f"the HTTP session is a {type(session).__name__}")
+        if arguments.get("force_close"):
+            raise NotOursError("its connections are not to be kept")
+        if any(inner.trace_configs for inner in session._sessions.values()):  # noqa: SLF001
+            raise NotOursError("aiohttp's session is traced")
+        read = session._timeout.sock_read  # noqa: SLF001
+        return Connections(
+            open_aiohttp(session, origin),
+            most_body=MOST,
+            read_timeout=math.inf if read is None else read,
+            most_idle=min(_MOST_IDLE, arguments.get("keepalive_timeout") or _MOST_IDLE),
+        )
