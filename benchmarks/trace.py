@@ -26,17 +26,18 @@ class Trace:
     """The calls of ours while somebody looked."""
 
     calls: list[str] = field(default_factory=list)
-    """The file of each call, in their order."""
+    """The file and function of each call, in their order."""
 
     @property
     def modules(self) -> set[str]:
         """The files."""
-        return set(self.calls)
+        return {call.split()[0] for call in self.calls}
 
     @property
     def hops(self) -> int:
         """How many calls went on in another file."""
-        return sum(a != b for a, b in zip(self.calls, self.calls[1:], strict=False))
+        files = [call.split()[0] for call in self.calls]
+        return sum(a != b for a, b in zip(files, files[1:], strict=False))
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def traced(trace: Trace) -> Iterator[None]:
         if event == "call" and ours and id(frame) not in seen:
             seen.add(id(frame))
             kept.append(frame)
-            trace.calls.append(file.removeprefix(f"{PACKAGE}/"))
+            trace.calls.append(f"{file.removeprefix(PACKAGE)[1:]} {frame.f_code.co_name}")
 
     sys.setprofile(profile)
     try:
