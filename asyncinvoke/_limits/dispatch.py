@@ -89,9 +89,13 @@ class Dispatcher:
 
     def set_maximum(self, maximum: int) -> None:
         """Change how many may be in flight in all."""
+        now = self.books.now()
         self.books.scopes.set_maximum(maximum)
         self.books.shared_moved()
-        self._dispatch(self.books.now())
+        for line in self._queue.aside():
+            self._place(line, now)
+            self._reopen(line.gate.account, now)
+        self._dispatch(now)
         self._timekeeper.appoint()
 
     def close(self) -> None:

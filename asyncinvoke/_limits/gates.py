@@ -170,6 +170,11 @@ class Gate:
         self.pause.end()
         self._pause_moved()
 
+    @property
+    def was_lowered(self) -> bool:
+        """Whether something has told of its limits, which then are more than a first guess."""
+        return self.throttles > 0 or self.is_timed
+
     def describe(self, now: float, in_flight: int) -> tuple[float, str] | None:
         """Return until when, and with what words, it holds permits back now, if it does."""
         limit = self.concurrency.limit
