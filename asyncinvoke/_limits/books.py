@@ -53,7 +53,7 @@ class Books:
         if self.is_timed or gate.is_timed or account.is_timed:
             now = self.now()
             # Time may have let those go who wait; they go first.
-            if self.waiting or self.opens_at(gate, now) > now:
+            if self.waiting or self.refresh(gate, now) > now:
                 return False
         if claim.deadline != math.inf and claim.deadline <= self.now():
             return False
@@ -109,8 +109,8 @@ class Books:
             if gate.rate is not None:
                 gate.rate.give_back()
 
-    def opens_at(self, gate: FunctionGate, now: float) -> float:
-        """Return the time before which nothing of a function may start, as far as that is known."""
+    def refresh(self, gate: FunctionGate, now: float) -> float:
+        """Let time pass, and return before when nothing of a function starts, whatever ends."""
         scopes = self.scopes
         opens = max(gate.refill(now), scopes.caller.refill(now), scopes.process.refill(now))
         return opens if gate.reserved else max(opens, gate.account.refill(now))

@@ -14,6 +14,7 @@ from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._limits.permit import Permit
 from asyncinvoke._limits.scopes import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+from asyncinvoke.testing import InstantClock
 
 from .doubles import (
     ACCOUNT,
@@ -380,3 +381,26 @@ async def test_a_task_cancelled_the_native_way_as_it_gets_its_permit_ends_cancel
         await keeper
     assert keeper.cancelled()
     assert await counts(limiter) == (0, 0)
+
+
+async def test_a_clock_that_jumps_does_not_run_away_from_an_answer_that_is_on_its_way() -> None:
+    clock = InstantClock()
+    limiter = Limiter(FixedLimit(1), clock=clock)
+    held = await hold(limiter, HOG)
+    got: list[bool] = []
+
+    async def wait() -> None:
+        async with limiter.permit(HOG, deadline=clock.monotonic() + 600) as permit:
+            got.append(permit.is_held)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        for _ in range(20):
+            await anyio.sleep(0.01)
+        held.admitted()
+    assert got == [True]
+    # Where nothing is in flight, time alone can open anything, and it may jump to that.
+    adaptive = Limiter(AdaptiveLimit(), clock=clock)
+    (await hold(adaptive, HOG)).throttled(CALLER_RATE)
+    async with adaptive.permit(CALM, deadline=clock.monotonic() + 600) as permit:
+        assert permit.waited == pytest.approx(5, abs=0.5)

@@ -80,19 +80,19 @@ def test_the_next_is_who_a_search_through_all_would_find(moves: list[tuple[str, 
                 queue.line_up(line)
                 model.drop(gate)
                 model.turns.append(gate)
-        elif move == "reopen" and queue.is_closed(gate.account):
-            queue.reopen(gate.account)
+        elif move == "reopen" and queue.is_blocked(gate.account):
+            queue.unblock(gate.account)
             model.closed.remove(gate.account)
         elif move in ("grant", "close"):
             first = queue.next_line()
             if first is not None and move == "close" and not first.gate.reserved:
-                queue.close(first.gate.account)
+                queue.block(first.gate.account)
                 model.closed.add(first.gate.account)
             elif first is not None:
                 grant(queue, model, first)
         for account in list(model.closed):
             # An account is closed for those who wait for it, and for no longer.
-            if not queue.is_closed(account):
+            if not queue.is_blocked(account):
                 model.closed.remove(account)
                 assert not any(
                     each.account is account and not each.reserved for each in model.turns
