@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+from asyncinvoke._limits.gates import Gate
 from asyncinvoke._limits.known import Scopes
 from asyncinvoke._limits.scopes import Claim, FunctionGate, FunctionKey
 
@@ -52,7 +53,7 @@ class Books:
         if self.is_timed or gate.is_timed or account.is_timed:
             now = self.now()
             # Time may have let those go who wait; they go first.
-            if self.waiting or self.opens_at(gate, now) > now:
+            if self.waiting or self.refresh(gate, now) > now:
                 return False
         if claim.deadline != math.inf and claim.deadline <= self.now():
             return False
@@ -108,8 +109,8 @@ class Books:
             if gate.rate is not None:
                 gate.rate.give_back()
 
-    def opens_at(self, gate: FunctionGate, now: float) -> float:
-        """Return the time before which nothing of a function may start, as far as that is known."""
+    def refresh(self, gate: FunctionGate, now: float) -> float:
+        """Let time pass, and return before when nothing of a function starts, whatever ends."""
         scopes = self.scopes
         opens = max(gate.refill(now), scopes.caller.refill(now), scopes.process.refill(now))
         return opens if gate.reserved else max(opens, gate.account.refill(now))
@@ -124,17 +125,19 @@ class Books:
 
     def describe(self, key: FunctionKey) -> str | None:
         """Say in a sentence what holds a function's permits back now: what opens last, if any."""
-        now = self.now()
-        scopes = self.scopes
-        held = [scopes.caller.describe(now, 0)]
-        if self.is_short or scopes.process.is_timed:
-            held.append(scopes.process.describe(now, self.in_flight))
+        now, scopes = self.now(), self.scopes
         gate = scopes.functions.get(key)
+        gates: list[tuple[Gate, int]] = [(scopes.caller, 0)]
+        if self.is_short or scopes.process.is_timed:
+            gates.append((scopes.process, self.in_flight))
         if gate is not None:
             if not gate.reserved:
-                held.append(gate.account.describe(now, gate.account.in_flight))
-            held.append(gate.describe(now, gate.in_flight))
-        if self.in_flight >= scopes.maximum:
-            held.append((now, f"the limit is {scopes.maximum}"))
-        found = [each for each in held if each is not None]
-        return max(found, key=lambda each: each[0])[1] if found else None
+                gates.append((gate.account, gate.account.in_flight))
+            gates.append((gate, gate.in_flight))
+        # What the caller has set comes before a guess of ours, and after what a throttle has told.
+        held = [(now, False, f"the limit is {scopes.maximum}")] * (self.in_flight >= scopes.maximum)
+        for each, in_flight in gates:
+            said = each.describe(now, in_flight)
+            if said is not None:
+                held.append((said[0], each.was_lowered, said[1]))
+        return max(held, key=lambda each: each[:2])[2] if held else None

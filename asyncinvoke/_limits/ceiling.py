@@ -71,7 +71,22 @@ class Cut:
 
 
 class Ceilings:
-    """Compares each ceiling that is found with those before it."""
+    """Compares each ceiling that is found with those before it.
+
+    A throttle says that the limit is full, and not whose it is. Two cases want opposite answers. A
+    client that is alone should go a hair below the ceiling and come straight back: whatever it
+    leaves free stays empty. One of many should give way by a fixed part and come back at the pace of
+    all, as TCP does, or whoever came first keeps what it has. Nothing in the answer tells them apart,
+    and a client that guessed would be either wasteful or greedy.
+
+    What does tell is where the ceiling was the last time. Alone, it is found where it was, within an
+    attempt or two. Where others share the limit, what one has when it is full depends on what they
+    have, and moves from one throttle to the next. So a ceiling that moved means others, for some
+    throttles to come, since they do not leave because it stood still once. A ceiling that stays means
+    alone, or that a newcomer is kept out by somebody who always comes straight back; so now and then
+    a little room is left, and if somebody takes it, the ceiling moves. The ramp at the start goes
+    far beyond before it is told, so its first ceilings are not compared with anything.
+    """
 
     __slots__ = ("_found", "_is_ramping", "_reference", "_shared")
 

@@ -73,7 +73,7 @@ class Dispatcher:
             line = self._queue.line_of(gate)
             if line is not None and line.lane is None:
                 self._place(line, now)
-            self._reopen(gate.account, now)
+            self._unblock(gate.account, now)
             self._dispatch(now)
             self._timekeeper.appoint()
         if not gate.in_flight and not gate.waiting:
@@ -89,9 +89,13 @@ class Dispatcher:
 
     def set_maximum(self, maximum: int) -> None:
         """Change how many may be in flight in all."""
+        now = self.books.now()
         self.books.scopes.set_maximum(maximum)
         self.books.shared_moved()
-        self._dispatch(self.books.now())
+        for line in self._queue.aside():
+            self._place(line, now)
+            self._unblock(line.gate.account, now)
+        self._dispatch(now)
         self._timekeeper.appoint()
 
     def close(self) -> None:
@@ -104,7 +108,7 @@ class Dispatcher:
     def _check_hope(self, claim: Claim, now: float) -> None:
         if self.books.is_closed:
             raise LimiterClosedError
-        if claim.deadline <= max(now, self.books.opens_at(claim.gate, now)):
+        if claim.deadline <= max(now, self.books.refresh(claim.gate, now)):
             raise PermitTimeoutError(self.books.describe(claim.key))
 
     def _give_back_unused(self, claim: Claim) -> None:
@@ -134,27 +138,27 @@ class Dispatcher:
             self.books.scopes.shelve(gate)
 
     def _place(self, line: Line[Waiter], now: float) -> None:
-        """Let a line wait for its turn or, if its function is closed, for that to open."""
+        """Let a line wait for its turn or, if its function is blocked, for that to end."""
         # While nobody can go, whoever comes has a turn, in the order in which they come.
         is_full = self.books.in_flight >= self.books.room
-        opens = now if is_full else line.gate.opens_at(now)
+        opens = now if is_full else line.gate.refresh(now)
         if opens <= now:
             self._queue.line_up(line)
         else:
             self._queue.set_aside(line)
             self._alarm(line.gate, opens, now)
 
-    def _reopen(self, account: AccountGate, now: float) -> None:
-        """Let the lines of a closed account take turns again if it is open."""
-        if self._queue.is_closed(account):
-            opens = account.opens_at(now)
+    def _unblock(self, account: AccountGate, now: float) -> None:
+        """Let the lines of a blocked account take turns again if it is open."""
+        if self._queue.is_blocked(account):
+            opens = account.refresh(now)
             if opens <= now:
-                self._queue.reopen(account)
+                self._queue.unblock(account)
             else:
                 self._alarm(account, opens, now)
 
     def _alarm(self, gate: Gate, opens: float, now: float) -> None:
-        """See to it that a closed gate is looked at when time may have opened it."""
+        """See to it that a blocked gate is looked at when time may have opened it."""
         if opens < math.inf:
             self._timekeeper.set_alarm(gate, opens)
         elif gate.may_grow:
@@ -170,11 +174,11 @@ class Dispatcher:
             if line is None:
                 return
             gate = line.gate
-            if gate.opens_at(now) > now:
+            if gate.refresh(now) > now:
                 self._place(line, now)
-            elif not gate.reserved and gate.account.opens_at(now) > now:
-                queue.close(gate.account)
-                self._reopen(gate.account, now)
+            elif not gate.reserved and gate.account.refresh(now) > now:
+                queue.block(gate.account)
+                self._unblock(gate.account, now)
             else:
                 waiter = line.first
                 books.grant(waiter.claim, now)
@@ -214,12 +218,12 @@ class Dispatcher:
             if not gate.reserved:
                 # It fills up together with its function, and would hold that back in its place.
                 gate.account.tick(now, gate.account.in_flight)
-                self._reopen(gate.account, now)
+                self._unblock(gate.account, now)
             self._place(line, now)
         elif isinstance(gate, AccountGate):
-            if self._queue.is_closed(gate):
+            if self._queue.is_blocked(gate):
                 gate.tick(now, gate.in_flight)
-                self._reopen(gate, now)
+                self._unblock(gate, now)
         else:
             gate.tick(now, self.books.in_flight)
             self.books.shared_moved()

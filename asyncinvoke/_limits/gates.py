@@ -83,7 +83,7 @@ class Gate:
         return self.concurrency.limit < self.concurrency.maximum and not self.pause.seconds
 
     @property
-    def closed_until(self) -> float:
+    def blocked_until(self) -> float:
         """The time before which nothing may pass, as of the last refill of its rate."""
         return self.pause.until if self.rate is None else max(self.pause.until, self.rate.opens_at)
 
@@ -91,10 +91,10 @@ class Gate:
         """Let time pass for its rate, and return the time before which nothing may pass."""
         if self.rate is not None:
             self.rate.refill(now)
-        return self.closed_until
+        return self.blocked_until
 
-    def opens_at(self, now: float) -> float:
-        """Return the time before which nothing may pass, infinite if something has to end first."""
+    def refresh(self, now: float) -> float:
+        """Let time pass, and return when it opens: infinite if something has to end first."""
         if self.in_flight >= self.concurrency.limit:
             return math.inf
         return self.refill(now) if self.is_timed else 0.0
@@ -169,6 +169,11 @@ class Gate:
         """End the pause: whatever was out of reach has answered."""
         self.pause.end()
         self._pause_moved()
+
+    @property
+    def was_lowered(self) -> bool:
+        """Whether something has told of its limits, which then are more than a first guess."""
+        return self.throttles > 0 or self.is_timed
 
     def describe(self, now: float, in_flight: int) -> tuple[float, str] | None:
         """Return until when, and with what words, it holds permits back now, if it does."""

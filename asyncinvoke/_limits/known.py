@@ -81,13 +81,18 @@ class Scopes:
             self._forget(shelf.popitem(last=False)[0])
 
     def set_maximum(self, maximum: int) -> None:
-        """Change the most that may be in flight in all; gates that are known keep their own."""
-        process = self.process.concurrency
-        if process.limit >= min(process.maximum, maximum):
-            self.process.concurrency = ConcurrencyLimit(initial=maximum, minimum=1, maximum=maximum)
-        else:
-            process.maximum = maximum
+        """Change the most that may be in flight in all, and so through each gate."""
+        was_short = self.process.concurrency.limit < self.maximum
         self.maximum = maximum
+        for gate in (*self._accounts.values(), *self.functions.values()):
+            if self.adaptive is None:
+                gate.concurrency = self._concurrency()
+            else:
+                gate.concurrency.set_maximum(maximum)
+        if was_short:
+            self.process.concurrency.set_maximum(maximum)
+        else:
+            self.process.concurrency = self._all_of_it()
 
     def statistics(self, *, in_flight: int, waiting: int) -> tuple[ScopeStatistics, ...]:
         """Return a snapshot of every scope, given what is in flight and waits in all."""
@@ -137,11 +142,18 @@ class Scopes:
         return account
 
     def _shared(self, scope: ThrottleScope, now: float) -> Gate:
-        # Even a fixed limit gives way to the files that there are.
-        concurrency = ConcurrencyLimit(initial=self.maximum, minimum=1, maximum=self.maximum)
         return Gate(
-            scope, "", concurrency=concurrency, now=now, random=self._random, news=self._news
+            scope,
+            "",
+            concurrency=self._all_of_it(),
+            now=now,
+            random=self._random,
+            news=self._news,
         )
+
+    def _all_of_it(self) -> ConcurrencyLimit:
+        # Even a fixed limit gives way to the files that there are.
+        return ConcurrencyLimit(initial=self.maximum, minimum=1, maximum=self.maximum)
 
     def _concurrency(self) -> ConcurrencyLimit:
         most = self.maximum

@@ -1,6 +1,6 @@
 """Who waits, and whose turn it is: functions take turns, and first come, first served within one.
 
-No clock and no I/O: it is told what is closed, and says who is next.
+No clock and no I/O: it is told what is blocked, and says who is next.
 """
 
 import heapq
@@ -37,12 +37,12 @@ class Line(Generic[W]):
 class Lane(Generic[W]):
     """The lines of one account that want a turn; those of functions with a reserve have their own."""
 
-    __slots__ = ("account", "is_closed", "is_listed", "lines")
+    __slots__ = ("account", "is_blocked", "is_listed", "lines")
 
     def __init__(self, account: AccountGate | None) -> None:
         self.account = account
         self.lines: OrderedDict[Line[W], None] = OrderedDict()
-        self.is_closed = False
+        self.is_blocked = False
         self.is_listed = False
 
 
@@ -53,10 +53,10 @@ class Queue(Generic[W]):
     a ticket, numbered as it is drawn, and the lowest number is next. Three things keep whoever
     cannot go from being looked at again and again:
 
-    - A line whose own function is closed is set *aside*. It draws a new ticket when that function
+    - A line whose own function is blocked is set *aside*. It draws a new ticket when that function
       gets a permit back, or when its time has come, and not before.
     - A line behind an account waits in the *lane* of that account, in the order of tickets. Where the
-      account is closed, the lane is, with all its lines, at the price of one.
+      account is blocked, the lane is, with all its lines, at the price of one.
     - Open lanes are in a heap, each with a ticket that is at most that of its first line, for first
       lines leave, and later ones have higher numbers. So the lane on top is looked at: if its ticket
       is out of date, it goes back with the right one, and otherwise its first line is next.
@@ -94,6 +94,10 @@ class Queue(Generic[W]):
         """Return the line of a function, if anybody waits for it."""
         return self._lines.get(gate)
 
+    def aside(self) -> list[Line[W]]:
+        """Return the lines that have no turn: those set aside, and those behind a blocked account."""
+        return [line for line in self._lines.values() if line.lane is None or line.lane.is_blocked]
+
     def line_up(self, line: Line[W]) -> None:
         """Draw a new ticket for a line, behind all others."""
         account = None if line.gate.reserved else line.gate.account
@@ -107,7 +111,7 @@ class Queue(Generic[W]):
         else:
             lane.lines.move_to_end(line)
         line.ticket = next(self._tickets)
-        if not lane.is_closed:
+        if not lane.is_blocked:
             self._list(lane)
 
     def set_aside(self, line: Line[W]) -> None:
@@ -119,19 +123,19 @@ class Queue(Generic[W]):
             if not lane.lines:
                 del self._lanes[lane.account]
 
-    def close(self, account: AccountGate) -> None:
+    def block(self, account: AccountGate) -> None:
         """Let the lines of an account wait together."""
-        self._lanes[account].is_closed = True
+        self._lanes[account].is_blocked = True
 
-    def is_closed(self, account: AccountGate) -> bool:
-        """Whether lines wait for an account that is closed."""
+    def is_blocked(self, account: AccountGate) -> bool:
+        """Whether lines wait for an account that is blocked."""
         lane = self._lanes.get(account)
-        return lane is not None and lane.is_closed
+        return lane is not None and lane.is_blocked
 
-    def reopen(self, account: AccountGate) -> None:
+    def unblock(self, account: AccountGate) -> None:
         """Let the lines of an account take turns again, with the tickets that they have."""
         lane = self._lanes[account]
-        lane.is_closed = False
+        lane.is_blocked = False
         self._list(lane)
 
     def next_line(self) -> Line[W] | None:
@@ -139,7 +143,7 @@ class Queue(Generic[W]):
         turns = self._turns
         while turns:
             ticket, lane = turns[0]
-            if lane.is_closed or not lane.lines:
+            if lane.is_blocked or not lane.lines:
                 heapq.heappop(turns)
                 lane.is_listed = False
                 continue

@@ -31,6 +31,9 @@ from asyncinvoke._limits.scopes import Claim
 TICK = 0.05
 """How often limits may grow by time alone while somebody waits, in seconds."""
 
+NEAR = 0.001
+"""How much earlier than it is set an alarm has to be to be set anew, in seconds."""
+
 SPARE = 64
 """How many deadlines of those who wait no longer are not worth clearing away."""
 
@@ -112,7 +115,8 @@ class Timekeeper:
 
     def set_alarm(self, gate: Gate, at: float) -> None:
         """See to it that a gate is looked at in time; once, if that is asked for several times."""
-        if at < gate.alarm_at:
+        # A rate rises as it is used, so each look finds its next token a little earlier.
+        if at < gate.alarm_at - NEAR:
             gate.alarm_at = at
             heapq.heappush(self._alarms, (at, next(self._order), gate))
 
@@ -159,17 +163,19 @@ class Timekeeper:
             self._keeper.wake()
 
     async def _keep(self, keeper: Waiter) -> None:
-        now = self._clock.monotonic()
-        in_flight = self._act(now)
+        in_flight = self._act(self._clock.monotonic())
         if not keeper.is_waiting:
             return
-        self._wakes_at = self._next_time()
-        if self._wakes_at == math.inf:
-            self._keeper, self._wakes_at = None, -math.inf
+        at = self._next_time()
+        if at == math.inf:
+            self._keeper = None
             return
-        if in_flight and not (self._alarms and self._alarms[0][0] <= self._wakes_at):
-            self._wakes_at = min(self._wakes_at, now + TICK)
-        await keeper.sleep(self._clock, max(self._wakes_at - now, 0.0))
+        now = self._clock.monotonic()
+        seconds = max(at - now, 0.0)
+        if in_flight and not (self._alarms and self._alarms[0][0] <= at):
+            seconds = min(seconds, TICK)
+        self._wakes_at = now + seconds
+        await keeper.sleep(self._clock, seconds)
         self._wakes_at = -math.inf
 
     def _next_time(self) -> float:

@@ -44,14 +44,18 @@ class HeldClock:
             await self._moved.wait()
         await anyio.lowlevel.checkpoint()
 
-    async def move(self, seconds: float, *, step: float = 0.01) -> None:
+    async def move(self, seconds: float) -> None:
         """Let time pass in small steps, and everybody act upon each."""
         until = self.now + seconds
         while self.now < until:
-            self.now = min(self.now + step, until)
-            moved, self._moved = self._moved, anyio.Event()
-            moved.set()
+            self.jump(min(0.01, until - self.now))
             await settle()
+
+    def jump(self, seconds: float) -> None:
+        """Let time pass at once."""
+        self.now += seconds
+        moved, self._moved = self._moved, anyio.Event()
+        moved.set()
 
 
 async def settle() -> None:

@@ -1,15 +1,18 @@
-"""Limits over real HTTP: an endpoint in a process of its own refuses, and nothing is lost."""
+"""Limits over real HTTP: an endpoint refuses, nothing is lost, and what the reason names gives way.
 
-import selectors
-import subprocess
-import sys
+Everything is counted and nothing is timed: functions run until something has been refused. How near
+to a limit, how fast and how fair it goes is measured by `benchmarks.ceilings`.
+"""
+
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import anyio
 import pytest
 
 from asyncinvoke import (
+    AdaptiveLimit,
     DeadlineExceededError,
     Invoker,
     LimitChanged,
@@ -18,177 +21,130 @@ from asyncinvoke import (
     ThrottleReason,
     ThrottleScope,
 )
+from asyncinvoke._limits.reasons import LIMIT_OF_REASON
 from asyncinvoke.local import LocalLambda
-from benchmarks.endpoint import CALM, FUNCTION, Endpoint
+from asyncinvoke.testing import InstantClock, throttle
 
 pytestmark = pytest.mark.anyio
 
+ITEMS = 40
+LIMIT = AdaptiveLimit(initial=20, maximum=50)
+
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+async def local() -> AsyncIterator[LocalLambda]:
+    async with LocalLambda() as local:
+        yield local
 
 
-async def run_all(invoker: Invoker, items: int, **options: Any) -> Counter[int]:
-    """Map, and give how often each item came back well."""
+def until(condition: Callable[[], bool]) -> Callable[[Any, Any], Awaitable[Any]]:
+    """Return a function that runs until something is so, and gives back what it was given."""
+
+    async def handler(event: Any, context: Any) -> Any:
+        while not condition():
+            await anyio.sleep(0.002)
+        return event
+
+    return handler
+
+
+async def run_all(invoker: Invoker, **options: Any) -> Counter[int]:
+    """Map, and return how often each item came back well."""
     seen: Counter[int] = Counter()
-    async with invoker.map(FUNCTION, range(items), **options) as run:
+    async with invoker.map("work", range(ITEMS), **options) as run:
         async for outcome in run:
             seen[outcome.unwrap().json()] += 1
     return seen
 
 
-ENDPOINTS: list[tuple[dict[str, Any], int, ThrottleReason]] = [
-    ({"account": 50}, 200, ThrottleReason.CONCURRENT_INVOCATION_LIMIT_EXCEEDED),
-    ({"account": 50}, 1000, ThrottleReason.CONCURRENT_INVOCATION_LIMIT_EXCEEDED),
-    (
-        {"reserved": 20},
-        200,
-        ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED,
-    ),
-    (
-        {"account": 20, "moves": ((0.6, 80),)},
-        200,
-        ThrottleReason.CONCURRENT_INVOCATION_LIMIT_EXCEEDED,
-    ),
-    (
-        {"account": 80, "moves": ((0.6, 20),)},
-        200,
-        ThrottleReason.CONCURRENT_INVOCATION_LIMIT_EXCEEDED,
-    ),
-    ({"rate": 100}, 200, ThrottleReason.FUNCTION_INVOCATION_RATE_LIMIT_EXCEEDED),
-]
+def lowered(events: list[LimitChanged]) -> set[ThrottleScope]:
+    return {event.scope for event in events if event.reason is not None}
 
 
-@pytest.mark.parametrize(("limits", "asked", "reason"), ENDPOINTS)
+@pytest.mark.parametrize("reason", ThrottleReason)
 async def test_every_payload_runs_once_whatever_is_throttled(
-    limits: dict[str, Any], asked: int, reason: ThrottleReason
+    local: LocalLambda, reason: ThrottleReason
 ) -> None:
-    items = 400
-    with Endpoint(duration=0.05, **limits) as endpoint:
-        async with Invoker(endpoint_url=endpoint.url, limit=asked) as invoker:
-            seen = await run_all(invoker, items)
-            statistics = invoker.statistics()
-        there = endpoint.counts()
-    assert seen == Counter(range(items))
-    assert (there["executions"], there["repeated"]) == (items, 0)
-    assert statistics.throttles == {reason: there["throttled"]}
-    assert statistics.attempts == items + there["throttled"]
-    # Retrying without a limit costs several throttles for each success at these ratios.
-    assert 0 < there["throttled"] <= 0.4 * items
-
-
-async def test_the_limit_of_the_scope_that_the_reason_names_is_the_one_that_moves() -> None:
     events: list[LimitChanged] = []
-    with Endpoint(duration=0.05, account=100, reserved=10) as endpoint:
-        async with Invoker(endpoint_url=endpoint.url, hooks=[events.append]) as invoker:
-            await run_all(invoker, 200, concurrency=100)
-            scopes = {(each.scope, each.key): each for each in invoker.statistics().scopes}
-    lowered = {(each.scope, each.key) for each in events if each.reason is not None}
-    assert lowered == {(ThrottleScope.FUNCTION, FUNCTION)}
-    assert 5 <= scopes[ThrottleScope.FUNCTION, FUNCTION].limit <= 14
-    assert scopes[ThrottleScope.FUNCTION, FUNCTION].throttles > 0
-    assert scopes[ThrottleScope.ACCOUNT, ""].throttles == 0
+    local.function("work", until(lambda: True))
+    local.fault(throttle(str(reason)), count=15)
+    async with Invoker(
+        endpoint_url=local.url, limit=LIMIT, clock=InstantClock(), hooks=[events.append]
+    ) as invoker:
+        assert await run_all(invoker) == Counter(range(ITEMS))
+        statistics = invoker.statistics()
+    assert local.statistics().executions == ITEMS
+    assert statistics.throttles == {reason: 15}
+    assert statistics.attempts == ITEMS + 15
+    assert {each.scope for each in statistics.scopes if each.throttles} == lowered(events)
+    assert lowered(events) == {LIMIT_OF_REASON[reason].scope}
 
 
-async def test_a_hog_does_not_hold_back_a_calm_function_of_the_same_map() -> None:
-    hogs = 60
+@pytest.mark.parametrize("scope", [ThrottleScope.ACCOUNT, ThrottleScope.FUNCTION])
+async def test_a_limit_that_is_really_there_moves_the_scope_that_the_reason_names(
+    local: LocalLambda, scope: ThrottleScope
+) -> None:
+    events: list[LimitChanged] = []
+    reserved = 5 if scope is ThrottleScope.FUNCTION else None
+    local.account_concurrency = 200 if reserved else 5
+    # Nobody ends before somebody has been refused.
+    handler = until(lambda: bool(local.statistics().throttles))
+    local.function("work", handler, reserved_concurrency=reserved)
+    async with Invoker(endpoint_url=local.url, limit=LIMIT, hooks=[events.append]) as invoker:
+        assert await run_all(invoker) == Counter(range(ITEMS))
+        statistics = invoker.statistics()
+    there = local.statistics()
+    assert (there.executions, there.peak_in_flight) == (ITEMS, 5)
+    assert sum(statistics.throttles.values()) == sum(there.throttles.values()) > 0
+    assert statistics.attempts == ITEMS + sum(there.throttles.values())
+    assert lowered(events) == {scope}
+
+
+async def test_a_function_that_is_full_does_not_hold_back_another_of_the_same_map(
+    local: LocalLambda,
+) -> None:
+    calm = 0
 
     async def items() -> AsyncIterator[Request]:
-        for number in range(hogs):
-            yield Request(payload=number, function_name=FUNCTION)
-            yield Request(payload=number, function_name=CALM)
+        for number in range(ITEMS):
+            yield Request(payload=number, function_name="hog")
+            yield Request(payload=number, function_name="calm")
 
-    order: list[str] = []
-    with Endpoint(duration=0.05, reserved=2) as endpoint:
-        async with (
-            Invoker(endpoint_url=endpoint.url, limit=200) as invoker,
-            invoker.map(CALM, items()) as run,
-        ):
-            async for outcome in run:
-                throttles = [each for each in outcome.attempts if each.reason is not None]
-                assert outcome.ok
-                order.append("hog" if throttles else "any")
-            scopes = {each.key: each for each in invoker.statistics().scopes}
-        assert endpoint.counts()["executions"] == hogs
-    assert scopes[CALM].throttles == 0
-    assert len(order) == 2 * hogs
-    # The hog takes 30 rounds at 2 in flight: a calm function behind it would end with it.
-    assert "hog" not in order[: hogs // 2]
+    # The hog goes on until all the others are done: behind it, they never would be.
+    local.function("hog", until(lambda: calm == ITEMS), reserved_concurrency=2)
+    local.function("calm", until(lambda: True))
+    ended: Counter[str] = Counter()
+    async with (
+        Invoker(endpoint_url=local.url, limit=200) as invoker,
+        invoker.map("calm", items()) as run,
+    ):
+        async for outcome in run:
+            name = "hog" if outcome.index % 2 == 0 else "calm"
+            assert outcome.ok
+            ended[name] += 1
+            if name == "calm":
+                calm += 1
+                assert ended["hog"] == 0
+        scopes = {each.key: each for each in invoker.statistics().scopes}
+    assert ended == {"hog": ITEMS, "calm": ITEMS}
+    assert scopes["hog"].throttles > 0
+    assert scopes["calm"].throttles == 0
 
 
-async def test_a_function_without_any_concurrency_is_asked_slowly_until_the_deadline() -> None:
-    async with LocalLambda() as local:
-        local.function("closed", lambda event, context: event, reserved_concurrency=0)
-        async with Invoker(endpoint_url=local.url) as invoker:
-            async with invoker.map("closed", range(30), timeout=1.5) as run:
-                outcomes = [outcome async for outcome in run]
-            closed = next(each for each in invoker.statistics().scopes if each.key == "closed")
-        asked = local.statistics().invocations
+async def test_a_function_without_any_concurrency_is_asked_slowly_until_the_deadline(
+    local: LocalLambda,
+) -> None:
+    local.function("closed", until(lambda: True), reserved_concurrency=0)
+    async with Invoker(endpoint_url=local.url, limit=AdaptiveLimit(initial=1)) as invoker:
+        async with invoker.map("closed", range(30), timeout=0.5) as run:
+            outcomes = [outcome async for outcome in run]
+        closed = next(each for each in invoker.statistics().scopes if each.key == "closed")
     assert {type(outcome.error) for outcome in outcomes} <= {DeadlineExceededError, ThrottledError}
     assert len(outcomes) == 30
-    assert asked <= 35
+    # The pauses are of 0.05 s, 0.1 s and so on, half of that at least: not thirty attempts each.
+    assert 1 <= local.statistics().invocations <= 7
+    assert (closed.limit, closed.waiting, closed.in_flight) == (1, 0, 0)
     assert closed.pause > 0
-    assert closed.limit == 1
-
-
-async def test_a_deadline_names_the_scope_that_is_full_and_its_limit() -> None:
-    with Endpoint(duration=0.05, reserved=0) as endpoint:
-        async with Invoker(endpoint_url=endpoint.url) as invoker:
-            async with invoker.map(FUNCTION, range(3), timeout=0.5) as run:
-                async for _ in run:
-                    pass
-            with pytest.raises(DeadlineExceededError, match="function work has a limit of 1 and"):
-                await invoker.invoke(FUNCTION, timeout=0.01)
-
-
-CLIENT = """
-import sys, anyio
-from asyncinvoke import Invoker
-
-async def main(url, first, items):
-    seen = []
-    async with Invoker(endpoint_url=url, limit=200) as invoker:
-        print("ready", flush=True)
-        sys.stdin.readline()
-        async with invoker.map("work", range(first, first + items)) as run:
-            async for outcome in run:
-                seen.append(outcome.unwrap().json())
-    assert sorted(seen) == list(range(first, first + items))
-    print("done", flush=True)
-
-anyio.run(main, sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
-"""
-
-
-async def test_two_processes_on_one_limit_both_get_on_and_nothing_runs_twice() -> None:
-    items = 300
-    with Endpoint(duration=0.05, account=30) as endpoint:
-        clients = [
-            subprocess.Popen(
-                [sys.executable, "-c", CLIENT, endpoint.url, str(first), str(items)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                bufsize=1,
-            )
-            for first in (0, items)
-        ]
-        for client in clients:
-            assert client.stdout is not None
-            assert client.stdout.readline() == "ready\n"
-        for client in clients:
-            assert client.stdin is not None
-            client.stdin.write("go\n")
-        with selectors.DefaultSelector() as done:
-            for client in clients:
-                assert client.stdout is not None
-                done.register(client.stdout, selectors.EVENT_READ)
-            done.select()
-        when_the_first_was_done = endpoint.counts()["executions"]
-        assert [client.communicate()[0] for client in clients] == ["done\n"] * 2
-        there = endpoint.counts()
-    # The other got on meanwhile; how fair it is, `benchmarks.ceilings` measures.
-    assert when_the_first_was_done > items
-    assert (there["executions"], there["repeated"]) == (2 * items, 0)
-    assert 0 < there["throttled"] <= 0.2 * there["executions"]
+    late = [each.error for each in outcomes if isinstance(each.error, DeadlineExceededError)]
+    reason = ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED
+    assert any(f"function closed has a limit of 1 and pauses ({reason})" in str(e) for e in late)

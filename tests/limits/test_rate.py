@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke._limits.rate import SLOWEST, RateLimit, RateMeter
+from asyncinvoke._limits.rate import ENOUGH, IDLE, SLOWEST, WINDOW, RateLimit, RateMeter
 
 
 class Bucket:
@@ -78,6 +78,74 @@ def test_a_burst_after_idleness_is_not_mistaken_for_the_rate() -> None:
     meter.roll(60.0, last=0)
     meter.accepted += 50
     assert meter.rate(60.1) == pytest.approx(500)
+
+
+class Reference:
+    """Remembers each start, with the time and the window that it fell into, and forgets none."""
+
+    def __init__(self) -> None:
+        self.windows: list[tuple[float, set[int]]] = [(0.0, set())]
+
+    def rate(self, now: float) -> float:
+        (began, accepted) = self.windows[-1]
+        elapsed = now - began
+        before, earlier = self.windows[-2] if len(self.windows) > 1 else (began, set())
+        lasted = began - before
+        if not earlier or lasted >= IDLE:
+            return len(accepted) / max(elapsed, WINDOW / 5)
+        part = min(elapsed / WINDOW, len(accepted) / ENOUGH, 1.0)
+        now_rate = len(accepted) / elapsed if elapsed else 0.0
+        return part * now_rate + (1 - part) * len(earlier) / lasted
+
+
+@given(
+    events=st.lists(
+        st.tuples(
+            st.sampled_from(["start", "start", "start", "refuse", "roll"]),
+            st.sampled_from([0.0, 1e-5, 1e-3, 0.02, 0.3, 6.0]),
+            st.integers(0, 200),
+        ),
+        max_size=150,
+    )
+)
+def test_what_is_refused_is_taken_from_the_window_that_counted_it(
+    events: list[tuple[str, float, int]],
+) -> None:
+    meter, reference = RateMeter(now=0.0), Reference()
+    now, number = 0.0, 0
+    fastest, out = 0.0, list[int]()
+    for what, seconds, which in events:
+        now += seconds
+        if what == "start":
+            number += 1
+            meter.accepted += 1
+            reference.windows[-1][1].add(number)
+            out.append(number)
+        elif what == "refuse" and out:
+            refused = out.pop(which % len(out))
+            meter.take_back(refused)
+            for _, accepted in reference.windows:
+                accepted.discard(refused)
+        else:
+            counted = meter.accepted
+            meter.roll(now, last=number)
+            if meter.accepted != counted or (meter.ends_at == now + WINDOW and now > 0):
+                reference.windows.append((now, set()))
+        fastest = max(fastest, len(reference.windows[-1][1]) / (WINDOW / 5))
+        assert meter.accepted == len(reference.windows[-1][1])
+        assert meter.rate(now) == pytest.approx(reference.rate(now), abs=1e-6)
+        assert meter.rate(now) >= 0
+
+
+@pytest.mark.parametrize("after", [0.0, 1e-5, 1e-4, 1e-3])
+def test_a_throttle_just_after_a_window_ended_finds_the_rate_of_that_window(after: float) -> None:
+    meter = RateMeter(now=0.0)
+    for _ in range(100):
+        meter.accepted += 1
+    meter.roll(1.0, last=100)
+    for number in range(91, 101):
+        meter.take_back(number)
+    assert meter.rate(1.0 + after) == pytest.approx(90)
 
 
 @given(
