@@ -22,8 +22,8 @@ from asyncinvoke import (
     ThrottleScope,
 )
 from asyncinvoke._limits.reasons import LIMIT_OF_REASON
-from asyncinvoke.local import LocalLambda
-from asyncinvoke.testing import InstantClock, throttle
+from asyncinvoke.local import LocalLambda, throttle
+from asyncinvoke.testing import InstantClock
 
 pytestmark = pytest.mark.anyio
 
