@@ -36,8 +36,11 @@ from .invokers import new_session
 
 NOT_SENT, REJECTED, UNKNOWN, EXECUTED = Delivery
 
-DEADLINE = 0.3
-"""Seconds after which the deadlines pass that pass in a phase."""
+SOON = 0.1
+"""Seconds after which deadlines pass before anything can be sent, however slow the machine is."""
+
+LATER = 0.4
+"""Seconds after which deadlines pass when the request has been read."""
 
 LARGE = b'"' + b"x" * 6_000_000 + b'"'
 """A payload that no kernel's buffers hold."""
@@ -154,7 +157,7 @@ def syn_dropped(**call: Any) -> Prepare:
     @contextlib.contextmanager
     def prepare(stage: Stage) -> Iterator[Scene]:
         with CountingServer() as server, silent_port() as port:
-            options = {} if call else {"config": AioConfig(connect_timeout=DEADLINE)}
+            options = {} if call else {"config": AioConfig(connect_timeout=SOON)}
             yield Scene(url=f"http://127.0.0.1:{port}", server=server, options=options, call=call)
 
     return prepare
@@ -235,10 +238,15 @@ def answered(act: Act | bytes, *, silence: float | None = None, **call: Any) -> 
     return prepare
 
 
-def lost(prepare: Prepare, *codes: str) -> Fault:
+def lost(prepare: Prepare, *codes: str, repeated: bool | None = False) -> Fault:
     """The request arrived, and no answer came that can be used."""
     return Fault(
-        prepare=prepare, raises=TransportError, delivery=UNKNOWN, codes=codes or None, whole=1
+        prepare=prepare,
+        raises=TransportError,
+        delivery=UNKNOWN,
+        codes=codes or None,
+        whole=1,
+        repeated=repeated,
     )
 
 
@@ -273,22 +281,22 @@ FAULTS: dict[str, Fault] = {
     "STS: AccessDenied": unsent(sts(sts_error(403, "AccessDenied")), *CREDENTIALS, repeated=None),
     "STS: hangs up": unsent(sts(HANG_UP), *CREDENTIALS),
     "STS: junk": unsent(sts(JUNK), *CREDENTIALS),
-    "STS: stalls, deadline": late(sts(STALL, timeout=DEADLINE), NOT_SENT),
+    "STS: stalls, deadline": late(sts(STALL, timeout=SOON), NOT_SENT),
     "token file away": unsent(token_away, *CREDENTIALS),
     # connecting
     "refused": unsent(refused, "ConnectFailed"),
     "SYN dropped, connect timeout": unsent(syn_dropped(), "ConnectTimeout", repeated=None),
-    "SYN dropped, deadline": late(syn_dropped(timeout=DEADLINE), NOT_SENT),
+    "SYN dropped, deadline": late(syn_dropped(timeout=SOON), NOT_SENT),
     "TLS: unknown authority": unsent(untrusted, "TLSFailed"),
     "TLS: FIN in the handshake": unsent(no_handshake("close"), "TLSFailed", "ConnectFailed"),
     "TLS: RST in the handshake": unsent(no_handshake("reset"), "TLSFailed", "ConnectFailed"),
-    "TLS: stalls, deadline": late(no_handshake("stall", timeout=DEADLINE), NOT_SENT),
+    "TLS: stalls, deadline": late(no_handshake("stall", timeout=SOON), NOT_SENT),
     "proxy: FIN on CONNECT": unsent(proxy("close"), "ProxyFailed"),
     "proxy: RST on CONNECT": unsent(proxy("reset"), "ProxyFailed"),
     "proxy: 502": unsent(proxy("refuse"), "ProxyFailed"),
     "proxy: 407": unsent(proxy("tunnel"), "ProxyFailed"),
     "proxy: 407, wrong password": unsent(proxy("tunnel", "ann:wrong"), "ProxyFailed"),
-    "proxy: stalls, deadline": late(proxy("stall", timeout=DEADLINE), NOT_SENT),
+    "proxy: stalls, deadline": late(proxy("stall", timeout=SOON), NOT_SENT),
     # writing
     "upload: reset in the middle": Fault(
         prepare=upload(Act(sent=b"", body_read=100_000, then="reset")),
@@ -298,7 +306,7 @@ FAULTS: dict[str, Fault] = {
         client_may_say=UNKNOWN,
     ),
     "upload: stalls, deadline": late(
-        upload(Act(sent=b"", body_read=100_000, then="stall"), timeout=DEADLINE),
+        upload(Act(sent=b"", body_read=100_000, then="stall"), timeout=SOON),
         NOT_SENT,
         client_may_say=UNKNOWN,
     ),
@@ -334,14 +342,15 @@ FAULTS: dict[str, Fault] = {
         answered(Act(sent=answer(500, b'{"m', length=9), then="close")), "TruncatedBody"
     ),
     "head cut short": lost(answered(Act(sent=b"HTTP/1.1 200 OK\r\nConte", then="close"))),
-    "silence before the head": lost(answered(STALL, silence=DEADLINE), "ReadTimeout"),
+    "silence before the head": lost(answered(STALL, silence=LATER), "ReadTimeout", repeated=None),
     "silence in the body": lost(
-        answered(Act(sent=answer(200, b"0123", length=9), then="stall"), silence=DEADLINE),
+        answered(Act(sent=answer(200, b"0123", length=9), then="stall"), silence=LATER),
         "ReadTimeout",
+        repeated=None,
     ),
-    "silence, deadline": late(answered(STALL, timeout=DEADLINE), UNKNOWN, whole=1),
+    "silence, deadline": late(answered(STALL, timeout=LATER), UNKNOWN, whole=1),
     "silence in the body, deadline": late(
-        answered(Act(sent=answer(200, b"0123", length=9), then="stall"), timeout=DEADLINE),
+        answered(Act(sent=answer(200, b"0123", length=9), then="stall"), timeout=LATER),
         UNKNOWN,
         whole=1,
     ),
