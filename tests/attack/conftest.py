@@ -9,6 +9,8 @@ import pytest
 
 from tests.doubles.certificates import Authority, Identity
 
+from .faults import Stage
+
 # A test is named as `file::test`, which means all its cases, or as `file::test[case]`; `*` stands for
 # anything. Whoever makes one pass takes it off: a test that passes though it is here fails the run.
 EXPECTED_RED: dict[str, str] = {
@@ -98,6 +100,15 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def identity(authority: Authority) -> Identity:
     """What a server on loopback presents."""
     return authority.issue("server")
+
+
+@pytest.fixture
+def stage(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, authority: Authority, identity: Identity
+) -> Stage:
+    return Stage(
+        monkeypatch=monkeypatch, directory=tmp_path, authority=authority, identity=identity
+    )
 
 
 LOOPS = [

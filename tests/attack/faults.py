@@ -98,7 +98,7 @@ class Fault:
 # Credentials: nothing of these is Lambda's, and nothing was sent.
 
 
-def _with_role(stage: Stage, sts_url: str) -> Path:
+def with_role(stage: Stage, sts_url: str) -> Path:
     """Have the environment say that credentials come from STS, for the token in a file."""
     token = stage.directory / "token"
     token.write_text("projected-token")
@@ -120,7 +120,7 @@ def sts(act: Act, **call: Any) -> Prepare:
     @contextlib.contextmanager
     def prepare(stage: Stage) -> Iterator[Scene]:
         with SecurityTokenService(default=act) as service, CountingServer() as server:
-            _with_role(stage, service.url)
+            with_role(stage, service.url)
             yield Scene(
                 url=server.url, server=server, options={"session": new_session()}, call=call
             )
@@ -132,7 +132,7 @@ def sts(act: Act, **call: Any) -> Prepare:
 def token_away(stage: Stage) -> Iterator[Scene]:
     """The file with the token goes away once the invoker is open."""
     with SecurityTokenService() as service, CountingServer() as server:
-        token = _with_role(stage, service.url)
+        token = with_role(stage, service.url)
         yield Scene(
             url=server.url,
             server=server,

@@ -17,7 +17,6 @@ from asyncinvoke import (
     RetryPolicy,
     ThrottledError,
 )
-from tests.doubles.certificates import Authority, Identity
 from tests.doubles.counting_server import Act, CountingServer
 from tests.doubles.messages import answer
 
@@ -27,15 +26,6 @@ from .invokers import SESSION, invoked, new_session, open_invoker
 ATTEMPTS = 3
 _SOON = Backoff(wait=wait_none(), stop=stop_after_attempt(ATTEMPTS))
 REPEATS = RetryPolicy(throttled=_SOON, not_ready=_SOON, service=_SOON, transport=_SOON)
-
-
-@pytest.fixture
-def stage(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, authority: Authority, identity: Identity
-) -> Stage:
-    return Stage(
-        monkeypatch=monkeypatch, directory=tmp_path, authority=authority, identity=identity
-    )
 
 
 @pytest.mark.anyio
