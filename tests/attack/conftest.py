@@ -14,6 +14,7 @@ from .faults import Stage
 _FAULT = "test_faults_by_phase::test_what_is_said_of_a_fault_is_what_the_endpoint_saw"
 _STATUS = "test_faults_by_phase::test_the_status_line_decides_whatever_the_body"
 _IDLE = "test_idle_connections::test_"
+_IDENTITY = "test_identity::test_"
 _OPEN_FILES = "test_open_files::test_few_open_files_cost_a_map_no_item_and_no_attempt"
 _LEAK = "10.9: locals of our frames, and the SDK's errors behind ours"
 
@@ -84,6 +85,28 @@ EXPECTED_RED: dict[str, str] = {
     "test_secrets::test_no_way_to_call_shows_a_secret[*-by_event]": _LEAK,
     "test_secrets::test_no_way_to_call_shows_a_secret[*-client-by_map]": _LEAK,
     "test_secrets::test_neither_a_refusal_nor_a_deadline_shows_a_secret": _LEAK,
+    # 10.10: identity
+    f"{_IDENTITY}a_tenant_that_a_header_cannot_carry_is_refused": (
+        "10.10: it is sent, and read as another tenant; on trio unknown"
+    ),
+    f"{_IDENTITY}an_item_that_names_the_maps_own_function_keeps_its_qualifier[*live-f-live]": (
+        "10.10: $LATEST runs"
+    ),
+    f"{_IDENTITY}an_item_that_names_the_maps_own_function_keeps_its_qualifier[*None-f-live]": (
+        "10.10: $LATEST runs"
+    ),
+    f"{_IDENTITY}an_option_that_a_method_cannot_honour_is_refused[*-send_event-DryRun]": (
+        "10.10: it is silently another"
+    ),
+    f"{_IDENTITY}an_option_that_a_method_cannot_honour_is_refused[*-dry_run-Event]": (
+        "10.10: it is silently another"
+    ),
+    f"{_IDENTITY}an_empty_payload_is_none_and_a_function_error_json_whatever_the_codec": (
+        "10.10: the codec gets them"
+    ),
+    f"{_IDENTITY}an_async_def_where_a_plain_function_belongs_is_refused": (
+        "10.10: it is accepted and never runs"
+    ),
     # 10.12: outages
     "test_outages::test_an_endpoint_that_refuses_for_a_while_costs_a_map_no_item": (
         "10.12: five attempts in three seconds, and the item is lost"

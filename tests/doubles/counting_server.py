@@ -53,7 +53,7 @@ class CountingServer(LoopbackServer):
 
     Args:
         acts: What it does with the requests that come first, in their order.
-        default: What it does with all others.
+        default: What it does with all others; one that is called for it sees the whole request.
         tls: What it presents to its clients, if they are to speak TLS.
         arrivals: What it does with the connections that come first: serve them, or end them before
             a byte is read.
@@ -164,13 +164,13 @@ class CountingServer(LoopbackServer):
         request = read_head(head)
         with self.changed:
             decided = self._acts.popleft() if self._acts else self._default
-        act = decided if isinstance(decided, Act) else decided(request)
         wanted = request.content_length
-        if act.body_read is not None:
-            wanted = min(wanted, act.body_read)
+        if isinstance(decided, Act) and decided.body_read is not None:
+            wanted = min(wanted, decided.body_read)
         request = replace(request, body=read(wanted))
         if len(request.body) < wanted:
             return False
+        act = decided if isinstance(decided, Act) else decided(request)
         if wanted == request.content_length:
             self._count(request)
         return self._play(act, request, connection)
