@@ -2,6 +2,7 @@
 
 import gc
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from .faults import Stage
 _FAULT = "test_faults_by_phase::test_what_is_said_of_a_fault_is_what_the_endpoint_saw"
 _STATUS = "test_faults_by_phase::test_the_status_line_decides_whatever_the_body"
 _IDLE = "test_idle_connections::test_"
+_CYCLES = "test_cycles::test_"
+_ENDS = "test_ends::test_"
+_STREAMS = "test_stream_ends::test_"
 _IDENTITY = "test_identity::test_"
 _OPEN_FILES = "test_open_files::test_few_open_files_cost_a_map_no_item_and_no_attempt"
 _LEAK = "10.9: locals of our frames, and the SDK's errors behind ours"
@@ -79,6 +83,48 @@ EXPECTED_RED: dict[str, str] = {
     ),
     # 10.5: limits on this side
     _OPEN_FILES: "10.5: attempts are spent on EMFILE, and items lost",
+    # 10.7: failed calls leave no cycles behind
+    **{
+        f"{_CYCLES}the_payload_of_a_failed_call_is_free_once_its_error_is_dropped[*-{failure}]": (
+            "10.7: error, traceback and frame keep each other alive"
+        )
+        for failure in (
+            "function error",
+            "function error, by a handle",
+            "throttled",
+            "refused by Lambda",
+            "service failed",
+            "hung up",
+            "connection refused",
+            "deadline",
+            "stream refused",
+        )
+    },
+    f"{_CYCLES}failures_do_not_pile_up": "10.7: 100 of 100 payloads are kept",
+    # 10.8: the end is the end
+    f"{_ENDS}calls_under_way_end_with_their_invoker_and_say_how_far_they_came": (
+        "10.8: they go on, are sent afterwards, or are said to be lost or unknown"
+    ),
+    f"{_ENDS}a_stream_ends_with_its_invoker": "10.8: it goes on, or is said to be lost",
+    f"{_ENDS}an_invoker_of_another_event_loop_is_a_mistake_that_is_named": (
+        "10.8: RuntimeError, may have run; on trio it is sent"
+    ),
+    f"{_ENDS}of_two_tasks_that_enter_one_invoker_at_once_one_is_told[trio-*]": (
+        "10.8: both enter, and one client is never closed"
+    ),
+    f"{_ENDS}a_callers_own_client_delivers_a_redirected_call_once[asyncio-client]": (
+        "10.8: two deliveries for one attempt"
+    ),
+    f"{_ENDS}a_hook_that_raises_keeps_no_permit[*-Odd]": "10.8: it keeps one for ever",
+    f"{_STREAMS}a_stream_that_has_told_its_end_does_not_wait_beyond_its_deadline": (
+        "10.8: it waits a second for the body's end"
+    ),
+    f"{_STREAMS}a_function_error_that_has_arrived_is_told_whatever_the_deadline": (
+        "10.8: it becomes DeadlineExceededError, or comes a second later"
+    ),
+    f"{_STREAMS}frames_with_odd_members_raise_nothing_but_our_own_errors": (
+        "10.8: AttributeError, RecursionError"
+    ),
     # 10.9: secrets
     "test_secrets::test_no_fault_shows_a_secret": _LEAK,
     "test_secrets::test_no_way_to_call_shows_a_secret[*-by_handle]": _LEAK,
@@ -153,6 +199,9 @@ def _leave_nothing_to_the_next_test(request: pytest.FixtureRequest) -> Iterator[
     # What was there before is not looked at, which would take a second.
     gc.freeze()
     yield
+    for name in ("last_exc", "last_traceback", "last_type", "last_value"):
+        # pytest keeps the last failure there, and with it all that its frames hold.
+        sys.__dict__.pop(name, None)
     gc.collect()
     gc.unfreeze()
 
