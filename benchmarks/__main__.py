@@ -1,7 +1,7 @@
 """Runs benchmarks one after the other and writes tables and plots into `results/`.
 
 `python -m benchmarks` runs those that take less than some minutes; `python -m benchmarks NAME...` runs
-these, of which `throttled` and `ceilings` are never run unless named.
+these, of which `throttled`, `ceilings` and `cut_everywhere` are never run unless named.
 """
 
 import sys
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks import (
     ceilings,
+    cut_everywhere,
     fanout,
     memory,
     overhead,
@@ -27,7 +28,7 @@ BENCHMARKS = (
     startup.BENCHMARK,
     served.BENCHMARK,
 )
-SLOW = (throttled.BENCHMARK, ceilings.BENCHMARK)
+SLOW = (throttled.BENCHMARK, ceilings.BENCHMARK, cut_everywhere.BENCHMARK)
 
 
 def main() -> None:

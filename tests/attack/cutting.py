@@ -1,0 +1,169 @@
+"""One exchange, cut at one place: what the invoker said of it, and what it should not have said."""
+
+import contextlib
+import itertools
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from asyncinvoke import Delivery, InvocationError, Invoker, Response
+from tests.doubles.counting_server import Act, CountingServer
+from tests.doubles.cutting_proxy import Cut, CuttingProxy, Direction, Flow
+from tests.doubles.messages import HEAD_END, natural_answer, throttle_answer
+
+from .invokers import invoked, open_invoker
+
+PAYLOAD = {"n": 1}
+ANSWERS = {
+    "200": Act(sent=natural_answer, name="200"),
+    "429": Act(sent=throttle_answer(), name="429"),
+}
+DIRECTIONS: tuple[Direction, Direction] = ("request", "answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A whole exchange, as it passed: where it can be cut."""
+
+    lengths: dict[Direction, int]
+    """How many bytes passed."""
+    record_ends: dict[Direction, list[int]]
+    """Where TLS records ended; of no meaning on a plain connection."""
+    handshake: int
+    """How many records the server sends before the client can write; 0 on a plain connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What an invoker said of an exchange that was cut, beside the facts."""
+
+    cut: Cut
+    ended: Response | InvocationError
+    whole: int
+    """Requests that the server read whole."""
+    begun: int
+    """Requests that the server read a byte of."""
+    could_write: bool
+    """Whether the client was ever able to write a byte of the request."""
+    head_passed: bool
+    """Whether the head of an answer reached the client."""
+
+    @property
+    def delivery(self) -> Delivery | Literal["response"]:
+        """What was said of the delivery; there is a response, or an error."""
+        return "response" if isinstance(self.ended, Response) else self.ended.delivery
+
+    def lies(self) -> list[str]:
+        """Return what is not true of it."""
+        found = {
+            f"{len(self.ended.attempts)} attempts": len(self.ended.attempts) != 1,
+            f"{self.begun} deliveries": self.begun > 1,
+            "not_sent of what arrived whole": self.delivery == "not_sent" and self.whole > 0,
+            f"{self.delivery} of what could not be written": (
+                self.delivery != "not_sent" and not self.could_write
+            ),
+            f"{self.delivery} without an answer": (
+                self.delivery in ("rejected", "executed", "response") and not self.head_passed
+            ),
+        }
+        return [f"{self.cut}: {lie} ({self.ended!r})" for lie, is_so in found.items() if is_so]
+
+
+class Cutter:
+    """An invoker whose exchanges with a server can be cut."""
+
+    def __init__(
+        self, invoker: Invoker, server: CountingServer, proxy: CuttingProxy, exchange: Exchange
+    ) -> None:
+        self.exchange = exchange
+        self._invoker = invoker
+        self._server = server
+        self._proxy = proxy
+
+    async def cut(self, cut: Cut) -> Said:
+        """Exchange once with a cut."""
+        connections = len(self._proxy.flows)
+        whole, begun = self._server.whole, self._server.begun
+        self._proxy.cut = cut
+        ended = await invoked(self._invoker, PAYLOAD)
+        self._server.settle(self._proxy.connected)
+        answers = [flows["answer"] for flows in self._proxy.flows[connections:]]
+        handshake = self.exchange.handshake
+        if handshake:
+            records = [flow.whole_records() for flow in answers]
+            could_write = any(count >= handshake for count in records)
+            # What is in a record is not seen; but the head cannot be in one of the handshake.
+            head_passed = any(count > handshake for count in records)
+        else:
+            could_write = True
+            head_passed = any(HEAD_END in flow.passed for flow in answers)
+        return Said(
+            cut=cut,
+            ended=ended,
+            whole=self._server.whole - whole,
+            begun=self._server.begun - begun,
+            could_write=could_write,
+            head_passed=head_passed,
+        )
+
+
+@contextlib.asynccontextmanager
+async def open_cutter(
+    answer: str, *, transport: str, tls: ssl.SSLContext | None
+) -> AsyncIterator[Cutter]:
+    """Open a server, a proxy and an invoker, once it is known what there is to cut."""
+    with (
+        CountingServer(default=ANSWERS[answer], tls=tls) as server,
+        CuttingProxy(server.port) as proxy,
+    ):
+        url = f"http{'' if tls is None else 's'}://127.0.0.1:{proxy.port}"
+        async with open_invoker(url, transport=transport) as invoker:
+            await invoked(invoker, PAYLOAD)
+            exchange = _exchange(proxy.flows[0], -1 if tls is None else tls.num_tickets)
+        server.settle(proxy.connected)
+        # Another one, which has no connection that it might use again.
+        async with open_invoker(url, transport=transport) as invoker:
+            yield Cutter(invoker, server, proxy, exchange)
+
+
+def _exchange(flows: dict[Direction, Flow], tickets: int) -> Exchange:
+    ends = {direction: flows[direction].record_ends() for direction in DIRECTIONS}
+    return Exchange(
+        lengths={direction: len(flows[direction].passed) for direction in DIRECTIONS},
+        record_ends=ends,
+        # After it come the tickets, and one record with the answer.
+        handshake=0 if tickets < 0 else len(ends["answer"]) - 1 - tickets,
+    )
+
+
+def plain_cuts(exchange: Exchange, step: int) -> Iterator[Cut]:
+    """Give the cuts of a plain exchange, after every `step` bytes and around its last ones."""
+    for direction in DIRECTIONS:
+        length = exchange.lengths[direction]
+        for count in sorted({*range(0, length, step), 0, 1, length - 1, length}):
+            yield from _both_ways(direction, 0, count)
+
+
+def tls_cuts(exchange: Exchange, samples: int, *, in_handshake: bool = True) -> Iterator[Cut]:
+    """Give the cuts of a TLS exchange: at the end of each record, and at so many places inside.
+
+    Args:
+        exchange: What there is to cut.
+        samples: How many places inside a record.
+        in_handshake: Whether those are among them that end the handshake.
+    """
+    for direction in DIRECTIONS:
+        ends = [0, *exchange.record_ends[direction]]
+        first = 0 if in_handshake else {"request": 1, "answer": exchange.handshake}[direction]
+        for number, (start, end) in enumerate(itertools.pairwise(ends)):
+            # Lengths differ by a byte or two from one handshake to the next.
+            inside = max(end - start - 3, 1)
+            if number >= first:
+                for count in sorted({0, *range(1, inside, max(inside // samples, 1))}):
+                    yield from _both_ways(direction, number, count)
+
+
+def _both_ways(direction: Direction, records: int, count: int) -> Iterator[Cut]:
+    for with_reset in (False, True):
+        yield Cut(direction=direction, records=records, bytes=count, with_reset=with_reset)

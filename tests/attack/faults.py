@@ -1,0 +1,473 @@
+"""The table of faults by phase: how each is staged, and what must be said of it."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from aiobotocore.config import AioConfig
+
+from asyncinvoke import (
+    DeadlineExceededError,
+    Delivery,
+    FunctionError,
+    InvocationError,
+    RejectedError,
+    ServiceError,
+    ThrottledError,
+    TransportError,
+)
+from tests.doubles.addresses import refused_port, silent_port
+from tests.doubles.certificates import Authority, Identity
+from tests.doubles.connect_proxy import ConnectProxy, Manners
+from tests.doubles.counting_server import HANG_UP, JUNK, RESET, STALL, Act, CountingServer
+from tests.doubles.messages import (
+    answer,
+    error_answer,
+    function_error_answer,
+    throttle_answer,
+)
+from tests.doubles.security_token_service import SecurityTokenService, sts_error
+
+from .invokers import new_session
+
+NOT_SENT, REJECTED, UNKNOWN, EXECUTED = Delivery
+
+SOON = 0.1
+"""Seconds after which deadlines pass before anything can be sent, however slow the machine is."""
+
+LATER = 0.4
+"""Seconds after which deadlines pass when the request has been read."""
+
+LARGE = b'"' + b"x" * 6_000_000 + b'"'
+"""A payload that no kernel's buffers hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What a fault is staged with."""
+
+    monkeypatch: pytest.MonkeyPatch
+    directory: Path
+    authority: Authority
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A fault that is staged."""
+
+    url: str
+    server: CountingServer
+    """Lambda's endpoint, which counts."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the invoker."""
+    payload: bytes | None = None
+    """In place of the test's own."""
+    call: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the call."""
+    begin: Callable[[], object] = bool
+    """Called once the invoker is open, before the call."""
+
+
+Prepare: TypeAlias = Callable[[Stage], AbstractContextManager[Scene]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One row of the table."""
+
+    prepare: Prepare
+    raises: type[InvocationError]
+    delivery: Delivery
+    codes: tuple[str, ...] | None = None
+    """Which codes will do; `None` for any."""
+    status: int | None = None
+    whole: int = 0
+    """How many requests the endpoint reads whole, for each attempt."""
+    repeated: bool | None = False
+    """Whether a policy that repeats what is safe to repeat makes further attempts of a call that is
+    not idempotent; `None` where it would take too long to see."""
+    client_may_say: Delivery | None = None
+    """What the transport `client` may say instead, since it cannot see into the SDK's own writing."""
+
+
+# Credentials: nothing of these is Lambda's, and nothing was sent.
+
+
+def with_role(stage: Stage, sts_url: str) -> Path:
+    """Have the environment say that credentials come from STS, for the token in a file."""
+    token = stage.directory / "token"
+    token.write_text("projected-token")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        stage.monkeypatch.delenv(name)
+    for name, value in {
+        "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/worker",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": str(token),
+        "AWS_ENDPOINT_URL_STS": sts_url,
+        "AWS_MAX_ATTEMPTS": "1",
+    }.items():
+        stage.monkeypatch.setenv(name, value)
+    return token
+
+
+def sts(act: Act, **call: Any) -> Prepare:
+    """STS does this whenever it is asked."""
+
+    @contextlib.contextmanager
+    def prepare(stage: Stage) -> Iterator[Scene]:
+        with SecurityTokenService(default=act) as service, CountingServer() as server:
+            with_role(stage, service.url)
+            yield Scene(
+                url=server.url, server=server, options={"session": new_session()}, call=call
+            )
+
+    return prepare
+
+
+@contextlib.contextmanager
+def token_away(stage: Stage) -> Iterator[Scene]:
+    """The file with the token goes away once the invoker is open."""
+    with SecurityTokenService() as service, CountingServer() as server:
+        token = with_role(stage, service.url)
+        yield Scene(
+            url=server.url,
+            server=server,
+            options={"session": new_session()},
+            begin=lambda: token.unlink(missing_ok=True),
+        )
+
+
+# Connecting.
+
+
+@contextlib.contextmanager
+def refused(stage: Stage) -> Iterator[Scene]:
+    """Nobody listens."""
+    with CountingServer() as server:
+        yield Scene(url=f"http://127.0.0.1:{refused_port()}", server=server)
+
+
+def syn_dropped(**call: Any) -> Prepare:
+    """Nobody answers."""
+
+    @contextlib.contextmanager
+    def prepare(stage: Stage) -> Iterator[Scene]:
+        with CountingServer() as server, silent_port() as port:
+            options = {} if call else {"config": AioConfig(connect_timeout=SOON)}
+            yield Scene(url=f"http://127.0.0.1:{port}", server=server, options=options, call=call)
+
+    return prepare
+
+
+@contextlib.contextmanager
+def untrusted(stage: Stage) -> Iterator[Scene]:
+    """The certificate is signed by nobody that the client knows."""
+    with CountingServer(tls=stage.identity.server_context()) as server:
+        yield Scene(url=server.url, server=server)
+
+
+def no_handshake(arrival: Any, **call: Any) -> Prepare:
+    """The server does this in place of a TLS handshake."""
+
+    @contextlib.contextmanager
+    def prepare(stage: Stage) -> Iterator[Scene]:
+        with CountingServer(arrivals=(arrival,) * 9) as server:
+            yield Scene(url=f"https://127.0.0.1:{server.port}", server=server, call=call)
+
+    return prepare
+
+
+def proxy(manners: Manners, credentials: str | None = None, **call: Any) -> Prepare:
+    """There is an HTTP proxy on the way, which behaves so."""
+
+    @contextlib.contextmanager
+    def prepare(stage: Stage) -> Iterator[Scene]:
+        stage.monkeypatch.setenv("AWS_CA_BUNDLE", str(stage.authority.bundle))
+        with (
+            CountingServer(tls=stage.identity.server_context()) as server,
+            ConnectProxy(manners, credentials="ann:right") as between,
+        ):
+            url = between.url if credentials is None else between.url_of(credentials)
+            yield Scene(
+                url=server.url,
+                server=server,
+                options={"config": AioConfig(proxies={"https": url})},
+                call=call,
+            )
+
+    return prepare
+
+
+# Writing.
+
+
+def upload(act: Act, *, receive_buffer: int = 65_536, **call: Any) -> Prepare:
+    """The server does this with a request that is larger than what the kernel holds."""
+
+    @contextlib.contextmanager
+    def prepare(stage: Stage) -> Iterator[Scene]:
+        with CountingServer(default=act, receive_buffer=receive_buffer) as server:
+            yield Scene(url=server.url, server=server, payload=LARGE, call=call)
+
+    return prepare
+
+
+# Reading: the request has arrived.
+
+
+def answered(act: Act | bytes, *, silence: float | None = None, **call: Any) -> Prepare:
+    """The server does this with a request that it has read.
+
+    Args:
+        act: What it does.
+        silence: The invoker's read timeout, in seconds.
+        call: Options of the call.
+    """
+
+    @contextlib.contextmanager
+    def prepare(stage: Stage) -> Iterator[Scene]:
+        plays = act if isinstance(act, Act) else Act(sent=act)
+        options = {} if silence is None else {"config": AioConfig(read_timeout=silence)}
+        with CountingServer(default=plays) as server:
+            yield Scene(url=server.url, server=server, options=options, call=call)
+
+    return prepare
+
+
+def lost(prepare: Prepare, *codes: str, repeated: bool | None = False) -> Fault:
+    """The request arrived, and no answer came that can be used."""
+    return Fault(
+        prepare=prepare,
+        raises=TransportError,
+        delivery=UNKNOWN,
+        codes=codes or None,
+        whole=1,
+        repeated=repeated,
+    )
+
+
+def unsent(prepare: Prepare, *codes: str, repeated: bool | None = True) -> Fault:
+    """Nothing of the request was sent."""
+    return Fault(
+        prepare=prepare,
+        raises=TransportError,
+        delivery=NOT_SENT,
+        codes=codes or None,
+        repeated=repeated,
+    )
+
+
+def late(prepare: Prepare, delivery: Delivery, *, whole: int = 0, **more: Any) -> Fault:
+    """The deadline passed."""
+    return Fault(
+        prepare=prepare,
+        raises=DeadlineExceededError,
+        delivery=delivery,
+        whole=whole,
+        repeated=None,
+        **more,
+    )
+
+
+CREDENTIALS = ("CredentialsUnavailable",)
+FAULTS: dict[str, Fault] = {
+    # credentials
+    "STS: 500": unsent(sts(sts_error(500, "InternalFailure")), *CREDENTIALS),
+    "STS: Throttling": unsent(sts(sts_error(400, "Throttling", "Rate exceeded")), *CREDENTIALS),
+    "STS: AccessDenied": unsent(sts(sts_error(403, "AccessDenied")), *CREDENTIALS, repeated=None),
+    "STS: hangs up": unsent(sts(HANG_UP), *CREDENTIALS),
+    "STS: junk": unsent(sts(JUNK), *CREDENTIALS),
+    "STS: stalls, deadline": late(sts(STALL, timeout=SOON), NOT_SENT),
+    "token file away": unsent(token_away, *CREDENTIALS),
+    # connecting
+    "refused": unsent(refused, "ConnectFailed"),
+    "SYN dropped, connect timeout": unsent(syn_dropped(), "ConnectTimeout", repeated=None),
+    "SYN dropped, deadline": late(syn_dropped(timeout=SOON), NOT_SENT),
+    "TLS: unknown authority": unsent(untrusted, "TLSFailed"),
+    "TLS: FIN in the handshake": unsent(no_handshake("close"), "TLSFailed", "ConnectFailed"),
+    "TLS: RST in the handshake": unsent(no_handshake("reset"), "TLSFailed", "ConnectFailed"),
+    "TLS: stalls, deadline": late(no_handshake("stall", timeout=SOON), NOT_SENT),
+    "proxy: FIN on CONNECT": unsent(proxy("close"), "ProxyFailed"),
+    "proxy: RST on CONNECT": unsent(proxy("reset"), "ProxyFailed"),
+    "proxy: 502": unsent(proxy("refuse"), "ProxyFailed"),
+    "proxy: 407": unsent(proxy("tunnel"), "ProxyFailed"),
+    "proxy: 407, wrong password": unsent(proxy("tunnel", "ann:wrong"), "ProxyFailed"),
+    "proxy: stalls, deadline": late(proxy("stall", timeout=SOON), NOT_SENT),
+    # writing
+    "upload: reset in the middle": Fault(
+        prepare=upload(Act(sent=b"", body_read=100_000, then="reset")),
+        raises=TransportError,
+        delivery=NOT_SENT,
+        repeated=None,
+        client_may_say=UNKNOWN,
+    ),
+    "upload: stalls, deadline": late(
+        upload(Act(sent=b"", body_read=100_000, then="stall"), timeout=SOON),
+        NOT_SENT,
+        client_may_say=UNKNOWN,
+    ),
+    "upload: early 429": Fault(
+        prepare=upload(Act(sent=throttle_answer(), body_read=100_000, then="close")),
+        raises=ThrottledError,
+        delivery=REJECTED,
+        status=429,
+        repeated=None,
+    ),
+    "upload: early 413": Fault(
+        prepare=upload(
+            Act(
+                sent=error_answer(413, "RequestEntityTooLargeException"),
+                body_read=100_000,
+                then="close",
+            )
+        ),
+        raises=RejectedError,
+        delivery=REJECTED,
+        codes=("RequestEntityTooLargeException",),
+        status=413,
+        repeated=None,
+    ),
+    # reading
+    "hangs up": lost(answered(HANG_UP), "ConnectionLost"),
+    "resets": lost(answered(RESET), "ConnectionLost"),
+    "junk": lost(answered(JUNK), "InvalidAnswer"),
+    "body cut short": lost(
+        answered(Act(sent=answer(200, b"0123", length=9), then="close")), "TruncatedBody"
+    ),
+    "error body cut short": lost(
+        answered(Act(sent=answer(500, b'{"m', length=9), then="close")), "TruncatedBody"
+    ),
+    "head cut short": lost(answered(Act(sent=b"HTTP/1.1 200 OK\r\nConte", then="close"))),
+    "silence before the head": lost(answered(STALL, silence=LATER), "ReadTimeout", repeated=None),
+    "silence in the body": lost(
+        answered(Act(sent=answer(200, b"0123", length=9), then="stall"), silence=LATER),
+        "ReadTimeout",
+        repeated=None,
+    ),
+    "silence, deadline": late(answered(STALL, timeout=LATER), UNKNOWN, whole=1),
+    "silence in the body, deadline": late(
+        answered(Act(sent=answer(200, b"0123", length=9), then="stall"), timeout=LATER),
+        UNKNOWN,
+        whole=1,
+    ),
+    "an answer beyond Lambda's limit": lost(answered(answer(200, b"x" * 12_000_000))),
+    # answers
+    "throttled": Fault(
+        prepare=answered(throttle_answer()),
+        raises=ThrottledError,
+        delivery=REJECTED,
+        codes=("TooManyRequestsException",),
+        status=429,
+        whole=1,
+        repeated=True,
+    ),
+    "function error": Fault(
+        prepare=answered(function_error_answer()),
+        raises=FunctionError,
+        delivery=EXECUTED,
+        status=200,
+        whole=1,
+    ),
+    "redirect": Fault(
+        prepare=answered(answer(307, b"", {"Location": "/elsewhere"})),
+        raises=RejectedError,
+        delivery=REJECTED,
+        status=307,
+        whole=1,
+    ),
+    **{
+        f"{status} for {kind}": Fault(
+            prepare=answered(answer(status, b"<html>Sign in</html>"), invocation_type=kind),
+            raises=TransportError,
+            delivery=UNKNOWN,
+            status=status,
+            whole=1,
+            repeated=kind == "DryRun",
+        )
+        for kind, statuses in {"Event": (200, 204), "DryRun": (200, 202)}.items()
+        for status in statuses
+    },
+}
+
+
+STATUSES: dict[int, tuple[type[InvocationError], Delivery]] = {
+    400: (RejectedError, REJECTED),
+    403: (RejectedError, REJECTED),
+    404: (RejectedError, REJECTED),
+    429: (ThrottledError, REJECTED),
+    500: (ServiceError, UNKNOWN),
+    503: (ServiceError, UNKNOWN),
+}
+"""What a status says, whatever comes with it."""
+
+BODIES = {
+    "a string": b'"slow down"',
+    "a list": b"[1, 2]",
+    "null": b"null",
+    "a number": b"7",
+    "not UTF-8": b"\xff\xfe{",
+    "empty": b"",
+    "HTML": b"<html><body>No</body></html>",
+    "deep": b"[" * 100_000,
+    "odd members": b'{"message": 3, "Reason": ["x"], "__type": {}, "Error": null}',
+}
+"""What may come with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What is wrong for good with how an invoker is set up."""
+
+    names: str
+    """What the message must name, as a regular expression."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """`{}` stands for a directory of the test's own."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    secret: str | None = None
+    """What the message must not show."""
+
+
+_PROCESS = "credential_process"
+
+SETUPS: dict[str, Setup] = {
+    "CA bundle is missing": Setup(
+        names="nowhere.pem", environment={"AWS_CA_BUNDLE": "{}/nowhere.pem"}
+    ),
+    "CA bundle is a directory": Setup(names="{}", environment={"AWS_CA_BUNDLE": "{}"}),
+    "CA bundle is junk": Setup(names="junk.pem", environment={"AWS_CA_BUNDLE": "{}/junk.pem"}),
+    "client certificate is missing": Setup(
+        names="nobody.pem", options={"config": AioConfig(client_cert="/nowhere/nobody.pem")}
+    ),
+    "signature version is unknown": Setup(
+        names="v99", options={"config": AioConfig(signature_version="v99")}
+    ),
+    "port is out of range": Setup(
+        names="99999", options={"endpoint_url": "https://127.0.0.1:99999"}
+    ),
+    "key ends in a newline": Setup(
+        names="(?i)access.?key",
+        environment={"AWS_ACCESS_KEY_ID": "AKIANEWLINE\n"},
+        secret="AKIANEWLINE",
+    ),
+    "token ends in a newline": Setup(
+        names="(?i)session.?token",
+        environment={"AWS_SESSION_TOKEN": "newline-token\n"},
+        secret="newline-token",
+    ),
+    "credential process is missing": Setup(
+        names="no-such-process",
+        environment={"AWS_CONFIG_FILE": "{}/config", "AWS_PROFILE": "process"},
+    ),
+}
+
+
+def write_setup_files(directory: Path) -> None:
+    """Write what the set-ups of the table name."""
+    (directory / "junk.pem").write_text("not a certificate\n")
+    (directory / "config").write_text(
+        f"[profile process]\n{_PROCESS} = {directory}/no-such-process --quiet\n"
+    )

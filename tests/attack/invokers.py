@@ -1,0 +1,59 @@
+"""Invokers as users open them, for attacks: real sockets, sessions that load no model twice."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, TypeVar
+
+import sniffio
+from aiobotocore.config import AioConfig
+from aiobotocore.httpxsession import HttpxSession
+from aiobotocore.session import AioSession
+
+from asyncinvoke import AsyncInvokeError, InvocationError, Invoker, Response, RetryPolicy
+from asyncinvoke.testing import InstantClock
+
+T = TypeVar("T")
+
+SESSION = AioSession()
+"""Credentials of the environment; it keeps the service model, which takes long to read."""
+
+
+def new_session(
+    *, key: str | None = None, secret: str | None = None, token: str | None = None
+) -> AioSession:
+    """Make a session that finds its credentials anew, or has those given.
+
+    It may be used for other services than Lambda on trio too, as for STS.
+    """
+    session = AioSession()
+    session.register_component("data_loader", SESSION.get_component("data_loader"))
+    if sniffio.current_async_library() == "trio":
+        session.set_default_client_config(AioConfig(http_session_cls=HttpxSession))
+    if key is not None:
+        session.set_credentials(key, secret, token)
+    return session
+
+
+@contextlib.asynccontextmanager
+async def open_invoker(url: str, **options: Any) -> AsyncIterator[Invoker]:
+    """Open an invoker that tries once and skips its waits, unless the options say otherwise."""
+    defaults = {"session": SESSION, "clock": InstantClock(), "retry": RetryPolicy.never()}
+    if "client" in options:
+        del defaults["session"]
+    async with Invoker(**{"endpoint_url": url, **defaults, **options}) as invoker:
+        yield invoker
+
+
+async def end_of(call: Awaitable[T]) -> T | AsyncInvokeError:
+    """Return what a call came to, an error of ours too; any other error is raised."""
+    try:
+        return await call
+    except AsyncInvokeError as error:
+        return error
+
+
+async def invoked(invoker: Invoker, *arguments: Any, **options: Any) -> Response | InvocationError:
+    """Invoke a function called `f` and return how the execution ended."""
+    ended = await end_of(invoker.invoke("f", *arguments, **options))
+    assert isinstance(ended, Response | InvocationError), repr(ended)
+    return ended

@@ -1,0 +1,93 @@
+"""What must not be seen of a call: where to look for it, and how."""
+
+import base64
+import pickle
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncinvoke
+
+PACKAGE = str(Path(asyncinvoke.__file__).parent)
+
+KEY = "AKIAATTACKED"
+SECRET = "attacked-secret-key"
+TOKEN = "attacked-session-token"
+PAYLOAD = "attacked-payload"
+CONTEXT = "attacked-client-context"
+SECRETS = {
+    "key": KEY,
+    "secret": SECRET,
+    "token": TOKEN,
+    "web identity token": "projected-token",
+    "payload": PAYLOAD,
+    "client context": CONTEXT,
+}
+
+
+def _forms(secret: str) -> list[bytes]:
+    """Return how a secret looks: as it is, and inside of base64, wherever it begins there."""
+    plain = secret.encode()
+    inside = [
+        # The characters at both ends depend on what is beside it.
+        base64.b64encode(b"\0" * shift + plain).rstrip(b"=")[[0, 2, 3][shift] : -1]
+        for shift in range(3)
+    ]
+    return [plain, *inside]
+
+
+FORMS = {name: _forms(secret) for name, secret in SECRETS.items()}
+
+
+def shown_in(text: str | bytes) -> set[str]:
+    """Return which secrets a text shows."""
+    data = text.encode(errors="replace") if isinstance(text, str) else text
+    return {name for name, forms in FORMS.items() if any(form in data for form in forms)}
+
+
+def chain_of(error: BaseException) -> Iterator[BaseException]:
+    """Give an error and all behind it: causes, contexts, members of groups."""
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        each = left.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        left += [each.__cause__, each.__context__]
+        if isinstance(each, BaseExceptionGroup):
+            left += each.exceptions
+
+
+def leaks_of(error: BaseException) -> set[str]:
+    """Return which secrets can be seen from an error, and where."""
+    found: set[str] = set()
+    for each in chain_of(error):
+        name = type(each).__name__ if each is error else f"{type(each).__name__} behind it"
+        texts: list[tuple[str, str | bytes]] = [
+            (f"str of {name}", str(each)),
+            (f"repr of {name}", repr(each)),
+            (f"args of {name}", repr(each.args)),
+            (f"attributes of {name}", repr(vars(each))),
+        ]
+        if isinstance(each, asyncinvoke.AsyncInvokeError):
+            texts.append((f"pickle of {name}", pickle.dumps(each)))
+        texts += [
+            (f"local {local!r} of {function}", text) for function, local, text in _locals(each)
+        ]
+        found |= {f"{secret} in {where}" for where, text in texts for secret in shown_in(text)}
+    return found
+
+
+def _locals(error: BaseException) -> Iterator[tuple[str, str, str]]:
+    """Give the locals of our frames, as a debugger or an error tracker shows them."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            continue
+        for name, value in frame.f_locals.items():
+            try:
+                text = repr(value)
+            except Exception as broken:
+                text = f"a repr that raises {broken!r}"
+            yield frame.f_code.co_qualname, name, text

@@ -1,0 +1,363 @@
+"""The end is the end: what is under way when an invoker is left, and whoever uses it wrongly."""
+
+import contextlib
+import gc
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import pytest
+from aiobotocore.config import AioConfig
+
+from asyncinvoke import (
+    AdaptiveLimit,
+    AsyncInvokeError,
+    ConfigurationError,
+    Delivery,
+    FixedLimit,
+    InvocationError,
+    Invoker,
+    RejectedError,
+    Response,
+    RetryPolicy,
+)
+from tests.doubles.addresses import silent_port
+from tests.doubles.counting_server import STALL, Act, CountingServer
+from tests.doubles.messages import answer, chunk_frame, stream_answer, throttle_answer
+from tests.doubles.security_token_service import SecurityTokenService
+from tests.doubles.waiting import until
+
+from .faults import Stage, with_role
+from .invokers import SESSION, end_of, new_session, open_invoker
+
+NOT_SENT, REJECTED, UNKNOWN, EXECUTED = Delivery
+CLOSED = "InvokerClosed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Calls that are under way somewhere."""
+
+    url: str
+    server: CountingServer
+    reached: Callable[[Invoker], object]
+    """Whether they are where they should be."""
+    calls: int = 1
+    options: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where calls can be when their invoker is left, and what must be said of them."""
+
+    prepare: Callable[[Stage], AbstractContextManager[Scene]]
+    deliveries: list[Delivery]
+    code: str = CLOSED
+    begun: int = 0
+    """How many requests the endpoint has seen a byte of, then and for ever."""
+
+
+def standing(default: Act, *, calls: int, whole: int, **options: Any) -> Any:
+    """Calls of which so many were read whole, and stand there."""
+
+    @contextlib.contextmanager
+    def prepare(stage: Stage) -> Iterator[Scene]:
+        def reached(invoker: Invoker) -> bool:
+            statistics = invoker.statistics()
+            return server.whole == whole and statistics.waiting == calls - whole
+
+        with CountingServer(default=default) as server:
+            yield Scene(
+                url=server.url, server=server, reached=reached, calls=calls, options=options
+            )
+
+    return prepare
+
+
+@contextlib.contextmanager
+def backing_off(stage: Stage) -> Iterator[Scene]:
+    later = Act(sent=throttle_answer(headers={"Retry-After": "30"}))
+    with CountingServer(later) as server:
+        yield Scene(
+            url=server.url,
+            server=server,
+            # It was throttled, and holds no permit.
+            reached=lambda invoker: (
+                any(invoker.statistics().throttles.values())
+                and not invoker.statistics().in_flight
+                and not invoker.statistics().waiting
+            ),
+            options={"retry": RetryPolicy.batch()},
+        )
+
+
+@contextlib.contextmanager
+def connecting(stage: Stage) -> Iterator[Scene]:
+    with CountingServer() as server, silent_port() as port:
+        looks = iter(range(1000))
+        yield Scene(
+            url=f"http://127.0.0.1:{port}",
+            server=server,
+            # Nobody sees a SYN that is dropped; after some looks it has been sent.
+            reached=lambda invoker: invoker.statistics().in_flight and next(looks) > 20,
+        )
+
+
+@contextlib.contextmanager
+def shaking_hands(stage: Stage) -> Iterator[Scene]:
+    with CountingServer(arrivals=("stall",)) as server:
+        yield Scene(
+            url=f"https://127.0.0.1:{server.port}",
+            server=server,
+            reached=lambda _: server.accepted == 1,
+        )
+
+
+@contextlib.contextmanager
+def asking_for_credentials(stage: Stage) -> Iterator[Scene]:
+    with SecurityTokenService(default=STALL) as service, CountingServer() as server:
+        with_role(stage, service.url)
+        yield Scene(
+            url=server.url,
+            server=server,
+            reached=lambda _: service.whole == 1,
+            options={"session": new_session()},
+        )
+
+
+PLACES = {
+    "in flight": Place(
+        prepare=standing(STALL, calls=2, whole=2), deliveries=[UNKNOWN, UNKNOWN], begun=2
+    ),
+    "in the queue": Place(
+        prepare=standing(STALL, calls=3, whole=1, limit=FixedLimit(1)),
+        deliveries=[NOT_SENT, NOT_SENT, UNKNOWN],
+        begun=1,
+    ),
+    "in backoff": Place(prepare=backing_off, deliveries=[REJECTED], code="", begun=1),
+    "connecting": Place(prepare=connecting, deliveries=[NOT_SENT]),
+    "in the TLS handshake": Place(prepare=shaking_hands, deliveries=[NOT_SENT]),
+    "asking for credentials": Place(prepare=asking_for_credentials, deliveries=[NOT_SENT]),
+}
+
+
+async def by_invoke(invoker: Invoker) -> object:
+    return await invoker.invoke("f", {"n": 1})
+
+
+async def by_map(invoker: Invoker) -> object:
+    async with invoker.map("f", [{"n": 1}]) as run:
+        (outcome,) = [outcome async for outcome in run]
+    return outcome.error or outcome.response
+
+
+async def let_others_run() -> None:
+    """Give tasks that have nothing to wait for any more their turns, however busy the machine."""
+    for _ in range(50):
+        await anyio.sleep(0.002)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("way", [by_invoke, by_map])
+@pytest.mark.parametrize("name", PLACES)
+async def test_calls_under_way_end_with_their_invoker_and_say_how_far_they_came(
+    name: str, way: Callable[[Invoker], Awaitable[object]], transport: str, stage: Stage
+) -> None:
+    place = PLACES[name]
+    ends: list[object] = []
+
+    async def call(invoker: Invoker) -> None:
+        try:
+            ends.append(await way(invoker))
+        except Exception as error:
+            ends.append(error)
+
+    with place.prepare(stage) as scene:
+        options = {"transport": transport, "clock": None, **(scene.options or {})}
+        async with anyio.create_task_group() as tasks:
+            async with open_invoker(scene.url, **options) as invoker:
+                for _ in range(scene.calls):
+                    tasks.start_soon(call, invoker)
+                await until(lambda: scene.reached(invoker))
+            await let_others_run()
+            tasks.cancel_scope.cancel()
+        scene.server.close()  # after this its counts are final
+        assert len(ends) == scene.calls, "some do not end"
+        errors = [each for each in ends if isinstance(each, InvocationError)]
+        assert len(errors) == len(ends), repr(ends)
+        assert sorted(error.delivery for error in errors) == sorted(place.deliveries), errors
+        assert not place.code or {error.code for error in errors} == {place.code}
+        assert scene.server.begun == place.begun
+
+
+@pytest.mark.anyio
+async def test_a_stream_ends_with_its_invoker(transport: str) -> None:
+    ends: list[object] = []
+
+    async def consume(invoker: Invoker) -> None:
+        try:
+            async with invoker.stream("f") as stream:
+                async for chunk in stream:
+                    ends.append(chunk)
+        except Exception as error:
+            ends.append(error)
+
+    begun = Act(sent=stream_answer(chunk_frame(b"one"), is_ended=False), then="stall")
+    with CountingServer(default=begun) as server:
+        async with anyio.create_task_group() as tasks:
+            async with open_invoker(server.url, transport=transport) as invoker:
+                tasks.start_soon(consume, invoker)
+                await until(lambda: ends)
+            await let_others_run()
+            tasks.cancel_scope.cancel()
+        assert ends[0] == b"one"
+        (error,) = ends[1:]
+        assert isinstance(error, InvocationError), repr(error)
+        assert error.delivery.may_have_run
+        assert error.code == CLOSED
+
+
+# Used wrongly.
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("use", ["invoke", "map", "stream"])
+@pytest.mark.filterwarnings("ignore")  # what the first loop leaves open is the point
+def test_an_invoker_of_another_event_loop_is_a_mistake_that_is_named(
+    backend: str, use: str, transport: str
+) -> None:
+    with CountingServer() as server:
+        # A global, such as one that a handler module opens.
+        invoker = Invoker(endpoint_url=server.url, session=SESSION, transport=transport)  # type: ignore[arg-type]
+
+        async def first() -> None:
+            await invoker.__aenter__()
+            assert (await invoker.invoke("f", 1)).json() == 1
+
+        async def again() -> None:
+            if use == "invoke":
+                await invoker.invoke("f", 2)
+            elif use == "map":
+                async with invoker.map("f", [2]) as run:
+                    assert [outcome.ok async for outcome in run] == [True]
+            else:
+                async with invoker.stream("f", 2):
+                    pass
+
+        anyio.run(first, backend=backend)
+        with pytest.raises(ConfigurationError, match="loop"):
+            anyio.run(again, backend=backend)
+        assert server.begun == 1
+    gc.collect()
+
+
+@pytest.mark.anyio
+async def test_of_two_tasks_that_enter_one_invoker_at_once_one_is_told(transport: str) -> None:
+    ends: list[object] = []
+    with CountingServer() as server:
+        invoker = Invoker(endpoint_url=server.url, session=new_session(), transport=transport)  # type: ignore[arg-type]
+        done = anyio.Event()
+
+        async def enter() -> None:
+            try:
+                async with invoker:
+                    ends.append(await invoker.invoke("f", 1))
+                    await done.wait()
+            except AsyncInvokeError as error:
+                ends.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(enter)
+            tasks.start_soon(enter)
+            await until(lambda: len(ends) == 2)
+            done.set()
+    assert {type(each) for each in ends} == {Response, ConfigurationError}, repr(ends)
+
+
+async def once(client: Any, transport: Any) -> Response:
+    async with Invoker(client, transport=transport) as invoker:
+        return await invoker.invoke("f", 1, retry=RetryPolicy.never())
+
+
+@pytest.mark.anyio
+async def test_a_callers_own_client_delivers_a_redirected_call_once(transport: str) -> None:
+    """It is refused, or stopped; it may not deliver one attempt twice."""
+    config: dict[str, Any] = {"retries": {"total_max_attempts": 1}}
+    session = new_session()
+    if session.get_default_client_config() is not None:
+        session.set_default_client_config(
+            session.get_default_client_config().merge(AioConfig(**config))
+        )
+    elsewhere = answer(307, b"", {"Location": "/elsewhere"})
+    with CountingServer(Act(sent=elsewhere)) as server:
+        async with session.create_client(
+            "lambda", endpoint_url=server.url, config=AioConfig(**config)
+        ) as client:
+            ended = await end_of(once(client, transport))
+    if isinstance(ended, ConfigurationError):
+        assert "redirect" in str(ended)
+        assert server.begun == 0
+    else:
+        assert isinstance(ended, RejectedError), repr(ended)
+        assert server.begun == 1
+
+
+class Odd(BaseException):
+    """Neither an Exception nor a cancellation."""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("raised", [ValueError, Odd])
+async def test_a_hook_that_raises_keeps_no_permit(
+    raised: type[BaseException], transport: str
+) -> None:
+    def hook(_: object) -> None:
+        raise raised("from the hook")
+
+    with CountingServer(Act(sent=throttle_answer())) as server:
+        async with open_invoker(
+            server.url,
+            transport=transport,
+            limit=AdaptiveLimit(initial=2, maximum=2),
+            hooks=[hook],
+        ) as invoker:
+            with contextlib.suppress(AsyncInvokeError, ValueError, Odd):
+                await invoker.invoke("f", 1)
+            assert invoker.statistics().in_flight == 0
+            with anyio.fail_after(5), contextlib.suppress(ValueError, Odd):
+                await invoker.invoke("f", 2)
+            assert invoker.statistics().in_flight == 0
+            assert server.whole == 2
+
+
+class OddTransport:
+    """Breaks its contract."""
+
+    def __init__(self, given: object) -> None:
+        self.given = given
+        self.calls = 0
+
+    async def send(self, *_: object) -> Any:
+        self.calls += 1
+        if isinstance(self.given, BaseException):
+            raise self.given
+        return self.given
+
+    open = send
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "given", [None, 7, "text", ValueError("broken"), Odd("broken")], ids=lambda each: repr(each)
+)
+async def test_a_transport_that_gives_odd_values_keeps_no_permit(given: object) -> None:
+    transport = OddTransport(given)
+    async with Invoker(transport=transport, limit=FixedLimit(1)) as invoker:
+        for number in (1, 2):
+            with anyio.fail_after(5):
+                with contextlib.suppress(Exception, Odd):
+                    await invoker.invoke("f", retry=RetryPolicy.never())
+            assert transport.calls == number
+            assert invoker.statistics().in_flight == 0

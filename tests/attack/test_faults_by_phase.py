@@ -1,0 +1,117 @@
+"""The table of faults, on both loops and transports: error, code, delivery, attempts, and the count."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tenacity import stop_after_attempt, wait_none
+
+from asyncinvoke import (
+    Backoff,
+    ConfigurationError,
+    Delivery,
+    FixedLimit,
+    InvocationError,
+    Response,
+    RetryPolicy,
+    ThrottledError,
+)
+from tests.doubles.counting_server import Act, CountingServer
+from tests.doubles.messages import answer
+
+from .faults import BODIES, FAULTS, SETUPS, STATUSES, Stage, write_setup_files
+from .invokers import SESSION, invoked, new_session, open_invoker
+
+ATTEMPTS = 3
+_SOON = Backoff(wait=wait_none(), stop=stop_after_attempt(ATTEMPTS))
+REPEATS = RetryPolicy(throttled=_SOON, not_ready=_SOON, service=_SOON, transport=_SOON)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", FAULTS)
+async def test_what_is_said_of_a_fault_is_what_the_endpoint_saw(
+    name: str, transport: str, stage: Stage
+) -> None:
+    fault = FAULTS[name]
+    with fault.prepare(stage) as scene:
+        payload = {"n": 1} if scene.payload is None else scene.payload
+        options = {"transport": transport, "limit": FixedLimit(10), **scene.options}
+        async with open_invoker(scene.url, **options) as invoker:
+            scene.begin()
+            ended = await invoked(invoker, payload, **scene.call)
+            count = scene.server.whole
+            assert isinstance(ended, InvocationError), "it was taken for a success"
+            assert isinstance(ended, fault.raises), repr(ended)
+            allowed = {fault.delivery}
+            if transport == "client" and fault.client_may_say is not None:
+                allowed.add(fault.client_may_say)
+            assert ended.delivery in allowed, ended
+            assert fault.codes is None or ended.code in fault.codes, ended
+            assert ended.status_code == fault.status
+            assert len(ended.attempts) == 1
+            assert ended.attempts[0].delivery is ended.delivery
+            assert count == fault.whole
+            if not isinstance(ended, ThrottledError):
+                statistics = invoker.statistics()
+                assert not any(statistics.throttles.values()), "it slowed something down"
+            if fault.repeated is None:
+                return
+
+            ended = await invoked(invoker, payload, **scene.call, retry=REPEATS)
+            assert isinstance(ended, fault.raises)
+            assert len(ended.attempts) == (ATTEMPTS if fault.repeated else 1), ended
+            assert scene.server.whole - count == fault.whole * len(ended.attempts)
+            assert invoker.statistics().in_flight == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("body", BODIES)
+async def test_the_status_line_decides_whatever_the_body(body: str, transport: str) -> None:
+    acts = [Act(sent=answer(status, BODIES[body])) for status in STATUSES]
+    with CountingServer(*acts) as server:
+        async with open_invoker(server.url, transport=transport) as invoker:
+            ends = {status: await invoked(invoker) for status in STATUSES}
+    said = {
+        status: (type(end), end.delivery, end.status_code)
+        for status, end in ends.items()
+        if isinstance(end, InvocationError)
+    }
+    assert said == {status: (*what, status) for status, what in STATUSES.items()}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", SETUPS)
+async def test_what_is_wrong_for_good_with_the_setup_is_said_on_opening(
+    name: str, transport: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    setup = SETUPS[name]
+    write_setup_files(tmp_path)
+    if "AWS_PROFILE" in setup.environment:
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    for variable, value in setup.environment.items():
+        monkeypatch.setenv(variable, value.replace("{}", str(tmp_path)))
+    with CountingServer() as server:
+        url = f"https://127.0.0.1:{server.port}"
+        options: dict[str, Any] = {"session": new_session(), "transport": transport}
+        with pytest.raises(ConfigurationError) as raised:
+            async with open_invoker(url, **{**options, **setup.options}):
+                pass
+        assert server.accepted == 0
+    assert re.search(setup.names.replace("{}", re.escape(str(tmp_path))), str(raised.value))
+    assert setup.secret is None or setup.secret not in repr(raised.value)
+
+
+@pytest.mark.anyio
+async def test_a_content_encoding_that_nobody_asked_for_is_not_undone(transport: str) -> None:
+    claims = answer(200, b"as it is", {"Content-Encoding": "gzip"})
+    with CountingServer(default=Act(sent=claims)) as server:
+        async with open_invoker(server.url, transport=transport, session=SESSION) as invoker:
+            ended = await invoked(invoker)
+    assert isinstance(ended, Response), ended
+    assert ended.payload == b"as it is"
+
+
+def test_the_table_has_every_delivery_and_every_phase() -> None:
+    assert {fault.delivery for fault in FAULTS.values()} == set(Delivery)

@@ -1,0 +1,177 @@
+"""How streams end: in time, with the error that has arrived, and by our own types alone."""
+
+import json
+from collections.abc import Mapping
+
+import anyio
+import pytest
+
+from asyncinvoke import (
+    AsyncInvokeError,
+    DeadlineExceededError,
+    FunctionError,
+    Invoker,
+    Response,
+    TransportError,
+)
+from tests.doubles.counting_server import Act, CountingServer
+from tests.doubles.messages import (
+    HeaderValue,
+    chunk_frame,
+    complete_frame,
+    frame,
+    stream_answer,
+)
+
+from .invokers import open_invoker
+
+FAILED = complete_frame(ErrorCode="Unhandled", ErrorDetails='{"errorType": "KeyError"}')
+
+
+def never_ending(*frames: bytes) -> Act:
+    """Send frames, and leave the body open."""
+    return Act(sent=stream_answer(*frames, is_ended=False), then="stall")
+
+
+async def consume(
+    invoker: Invoker, timeout: float | None = None
+) -> tuple[list[bytes], Response | AsyncInvokeError | None]:
+    """Take a whole stream; any error but ours is raised."""
+    chunks: list[bytes] = []
+    try:
+        async with invoker.stream("f", timeout=timeout) as stream:
+            async for chunk in stream:
+                chunks.append(chunk)
+            return chunks, stream.response
+    except AsyncInvokeError as error:
+        return chunks, error
+
+
+async def consume_before(
+    act: Act, transport: str, *, timeout: float, later: float
+) -> tuple[object, ...]:
+    """Take a stream with a timeout, and say whether it ended before another timer.
+
+    Both are of one loop, so that their order does not depend on how busy the machine is.
+    """
+    order: list[str] = []
+    ended: list[tuple[list[bytes], object]] = []
+
+    with CountingServer(Act(sent=stream_answer(complete_frame())), act) as server:
+        async with open_invoker(server.url, transport=transport, clock=None) as invoker:
+            # What is prepared once is no part of the time that follows.
+            assert isinstance((await consume(invoker))[1], Response)
+            async with anyio.create_task_group() as tasks:
+
+                async def wait() -> None:
+                    await anyio.sleep(later)
+                    order.append("the other timer")
+
+                tasks.start_soon(wait)
+                ended.append(await consume(invoker, timeout))
+                order.append("the stream")
+                tasks.cancel_scope.cancel()
+            assert invoker.statistics().in_flight == 0
+        assert server.whole == 2
+    return order[0], *ended[0]
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_has_told_its_end_does_not_wait_beyond_its_deadline(
+    transport: str,
+) -> None:
+    act = never_ending(chunk_frame(b"one"), complete_frame())
+    first, chunks, response = await consume_before(act, transport, timeout=0.3, later=0.9)
+    assert chunks == [b"one"]
+    assert isinstance(response, Response), repr(response)
+    assert first == "the stream"
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_falls_silent_ends_at_its_deadline(transport: str) -> None:
+    first, chunks, error = await consume_before(
+        never_ending(chunk_frame(b"one")), transport, timeout=0.5, later=10
+    )
+    assert chunks == [b"one"]
+    assert isinstance(error, DeadlineExceededError), repr(error)
+    assert error.delivery.may_have_run
+    assert first == "the stream"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("before", [[], [b"one"]], ids=["first", "after a chunk"])
+async def test_a_function_error_that_has_arrived_is_told_whatever_the_deadline(
+    before: list[bytes], transport: str
+) -> None:
+    act = never_ending(*(chunk_frame(chunk) for chunk in before), FAILED)
+    first, chunks, error = await consume_before(act, transport, timeout=0.3, later=0.9)
+    assert chunks == before
+    assert isinstance(error, FunctionError), repr(error)
+    assert error.error_type == "KeyError"
+    assert first == "the stream"
+
+
+def message(**headers: HeaderValue) -> Mapping[str, HeaderValue]:
+    return {f":{name.replace('_', '-')}": value for name, value in headers.items()}
+
+
+def complete_of(payload: bytes) -> bytes:
+    return frame(message(message_type="event", event_type="InvokeComplete"), payload)
+
+
+ODD_FRAMES = {
+    "ErrorCode is a number": complete_frame(ErrorCode=5),
+    "ErrorCode is an object": complete_frame(ErrorCode={"a": 1}, ErrorDetails="x"),
+    "ErrorCode is a list": complete_frame(ErrorCode=["Unhandled"]),
+    "ErrorDetails is a number": complete_frame(ErrorCode="Unhandled", ErrorDetails=7),
+    "ErrorDetails is an object": complete_frame(ErrorCode="Unhandled", ErrorDetails={"a": 1}),
+    "ErrorDetails holds odd members": complete_frame(
+        ErrorCode="Unhandled", ErrorDetails=json.dumps({"errorType": 1, "errorMessage": [2]})
+    ),
+    "LogResult is a number": complete_frame(LogResult=7),
+    "LogResult is not base64": complete_frame(LogResult="%%%"),
+    "the end is a list": complete_of(b"[1]"),
+    "the end is null": complete_of(b"null"),
+    "the end is not JSON": complete_of(b"{"),
+    "the end is not UTF-8": complete_of(b"\xff\xfe"),
+    "the end is nested deeply": complete_of(b"[" * 100_000),
+    "event type is a number": frame(message(message_type="event", event_type=7), b"x"),
+    "event type is a boolean": frame(message(message_type="event", event_type=True), b"x"),
+    "event type is bytes": frame(message(message_type="event", event_type=b"\xff"), b"x"),
+    "event type is missing": frame(message(message_type="event"), b"x"),
+    "message type is a number": frame(message(message_type=1), b"x"),
+    "message type is missing": frame({}, b"x"),
+    "exception type is a number": frame(
+        message(message_type="exception", exception_type=3), b'{"message": 4}'
+    ),
+    "exception type is missing": frame(message(message_type="exception"), b"[]"),
+    "error code is bytes": frame(
+        message(message_type="error", error_code=b"\xff", error_message=True), b""
+    ),
+    "error code is missing": frame(message(message_type="error"), b""),
+    "unknown event": frame(message(message_type="event", event_type="Later"), b"\xff"),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("first", [True, False], ids=["first", "after a chunk"])
+async def test_frames_with_odd_members_raise_nothing_but_our_own_errors(
+    first: bool, transport: str
+) -> None:
+    before = [] if first else [chunk_frame(b"one")]
+    acts = [Act(sent=stream_answer(*before, odd, complete_frame())) for odd in ODD_FRAMES.values()]
+    foreign: dict[str, str] = {}
+    with CountingServer(*acts) as server:
+        async with open_invoker(server.url, transport=transport) as invoker:
+            for name in ODD_FRAMES:
+                try:
+                    chunks, ended = await consume(invoker)
+                except Exception as error:
+                    foreign[name] = repr(error)
+                else:
+                    assert chunks in ([], [b"one"], [b"x"], [b"one", b"x"])
+                    if isinstance(ended, TransportError):
+                        assert ended.delivery.may_have_run, name
+            assert invoker.statistics().in_flight == 0
+        assert server.whole == len(ODD_FRAMES)
+    assert not foreign

@@ -1,0 +1,19 @@
+"""Waiting for what another thread or task does, by looking, with an end that no good test reaches."""
+
+from collections.abc import Callable
+
+import anyio
+
+PATIENCE = 20.0
+"""Seconds after which something that should have happened will not happen any more."""
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds; works on both loops and leaves them running.
+
+    Raises:
+        TimeoutError: It never did.
+    """
+    with anyio.fail_after(PATIENCE):
+        while not condition():
+            await anyio.sleep(0.002)
