@@ -29,7 +29,7 @@ def table() -> str:
     rows: list[tuple[str, str, str]] = [
         *((f"`{code}`", *meaning) for code, meaning in CODES.items()),
         *((f"any other {status}", *meaning) for status, meaning in STATUSES.items()),
-        ("any other 4xx", "rejected", "rejected"),
+        ("any other 4xx, a redirect", "rejected", "rejected"),
         ("any other status", "service", "unknown"),
         *((f"no answer: `{fault}`", "rejected", "not_sent") for fault in NEVER_SENT),
         ("no answer, and not all of the request was written", "transport", "not_sent"),

@@ -25,8 +25,9 @@ from asyncinvoke._model.codec import Decode, Encode
 from asyncinvoke._model.response import Response
 from asyncinvoke._request.payload import encode_payload
 from asyncinvoke._request.request import InvocationType
+from asyncinvoke._request.target import show_value
 from asyncinvoke._retries.policy import RetryPolicy
-from asyncinvoke.errors import AsyncInvokeError
+from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
 
 LAST_WORDS = 5.0
 """For how many seconds, at most, the end of an invoker waits for the calls that it has ended."""
@@ -125,13 +126,22 @@ class Caller:
     ) -> Coroutine[Any, Any, Response[Any] | AsyncInvokeError]:
         """Return the execution of an event or a dry run, with those defaults that it has."""
         known = EventOptions.__optional_keys__
-        shared = {name: value for name, value in (defaults or {}).items() if name in known}
-        merged = {**shared, **options, "invocation_type": invocation_type}
+        given: dict[str, Any] = {**(defaults or {}), **options}
+        asked = given.pop("invocation_type", None)
         try:
-            refuse_unknown(options, EventOptions)
+            refuse_unknown(
+                {k: v for k, v in options.items() if k != "invocation_type"}, EventOptions
+            )
+            if asked not in (None, invocation_type, InvocationType.REQUEST_RESPONSE):
+                raise InvalidRequestError(
+                    f"invocation_type {show_value(asked)} does not go with {invocation_type}"
+                )
         except AsyncInvokeError as error:
             return _refused(error.with_traceback(None))
-        return self.execution(function_name, payload, merged)
+        shared = {name: value for name, value in given.items() if name in known}
+        return self.execution(
+            function_name, payload, {**shared, "invocation_type": invocation_type}
+        )
 
     def stream(
         self, function_name: str, payload: object, options: StreamOptions

@@ -126,8 +126,8 @@ STATUSES = {
     408: SERVICE,
     429: THROTTLED,
 }
-"""What these statuses mean: 429 always, 408 where the code says nothing. Other 4xx: refused, unless the
-code says more. Anything else: Lambda, or something before it, failed, and the function
+"""What these statuses mean: 429 always, 408 where the code says nothing. Other 4xx, and redirects: refused,
+unless the code says more. Anything else: Lambda, or something before it, failed, and the function
 may have run."""
 
 NEVER_SENT = (TransportFault.NOT_BUILT, TransportFault.SET_UP)
@@ -170,7 +170,7 @@ def _look_up(failure: Failure) -> tuple[FailureKind, Delivery]:
         return STATUSES[429]
     if failure.code == "ResourceConflictException" and _FAILED_STATE in failure.message:
         return REJECTED
-    refused = 400 <= status < 500 and status not in STATUSES
+    refused = 300 <= status < 500 and status not in STATUSES
     by_status = STATUSES.get(status, REJECTED if refused else SERVICE)
     by_code = CODES.get(failure.code or "", by_status)
     # Whatever a body says: a refusal that the status line announces did not run.

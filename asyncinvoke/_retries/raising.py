@@ -26,6 +26,8 @@ _IN_OUR_WORDS = {
     "InvalidRequestContentException": "the payload is not JSON that Lambda can parse",
     "InvalidSignatureException": "the signature is not that of the secret key at this time",
     "IncompleteSignatureException": "the signature is incomplete",
+    "MissingAuthenticationTokenException": "the request is not signed",
+    "UnrecognizedClientException": "the access key or the session token is not valid",
 }
 
 _PLAIN: dict[FailureKind, type[InvocationError]] = {

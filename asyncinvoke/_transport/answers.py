@@ -25,6 +25,9 @@ ACCEPTED = {
 """The one status that means success, for each kind of invocation. A login page says 200, too."""
 
 _FIRST_ERROR = 400
+_REDIRECTS = (301, 302, 307, 308)
+"""Whoever answers so has not taken the request. It is not followed: that would deliver it twice."""
+
 _LONGEST_ERROR = 1_048_576
 """Bytes of a body beyond which it is not looked into for an error; Lambda's have some hundred."""
 
@@ -69,7 +72,7 @@ def read_failure(
     status_code: int, headers: Mapping[str, str], body: bytes, accepted: int = 200
 ) -> Failure:
     """Read an answer that is no success; what it says as botocore would read it."""
-    if status_code < _FIRST_ERROR:
+    if status_code < _FIRST_ERROR and status_code not in _REDIRECTS:
         return Failure(
             fault=TransportFault.STATUS,
             phase=Phase.BODY_READ,

@@ -92,7 +92,7 @@ async def test_a_stream_that_is_refused_says_what_a_call_would_say(way: str) -> 
 
 
 @ways
-@pytest.mark.parametrize("status", [200, 201, 202, 204, 206, 301, 304, 307])
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 206, 300, 304])
 async def test_an_event_is_accepted_by_202_alone_a_dry_run_by_204_and_a_call_by_200(
     status: int, way: str
 ) -> None:
@@ -123,10 +123,12 @@ async def test_a_redirect_is_never_followed_by_a_client_of_the_callers_own(
         elsewhere = f"{endpoint.url}/2015-03-31/functions/g/invocations"
         answer = Answer(status_code=status, payload=b"", headers={"Location": elsewhere})
         endpoint.script("f", answer, answer)
-        with pytest.raises(TransportError) as raised:
+        # Who sends it elsewhere has not taken it; after a 303 it has been taken.
+        refused = TransportError if status == 303 else RejectedError
+        with pytest.raises(refused) as raised:
             await invoker.invoke("f", {"n": 1})
         assert raised.value.status_code == status
-        with pytest.raises(TransportError):
+        with pytest.raises(refused):
             async with invoker.stream("f"):
                 pass
         assert (endpoint.deliveries("f"), endpoint.deliveries("g")) == (2, 0)
