@@ -20,13 +20,14 @@ from asyncinvoke._transport.arguments import INVOKE, STREAM
 from asyncinvoke._transport.base import Stream
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.credentials import KeptCredentials, failure_before_sending
+from asyncinvoke._transport.derive import make_template
 from asyncinvoke._transport.exceptions import failure_from
 from asyncinvoke._transport.generations import Generations
 from asyncinvoke._transport.http.errors import NotOursError, WireError
 from asyncinvoke._transport.interception import Interception
 from asyncinvoke._transport.sigv4 import Moment
 from asyncinvoke._transport.stream import OpenStream
-from asyncinvoke._transport.template import Filled, Template, UnsuitableError, make_template
+from asyncinvoke._transport.template import Filled, Template, UnsuitableError
 from asyncinvoke._transport.under_way import UnderWay
 from asyncinvoke._transport.wires import Wires
 
