@@ -51,8 +51,8 @@ class DirectTransport:
         self._client = client
         self._wires = Wires(client._endpoint.http_session)  # noqa: SLF001
         self._under_way = UnderWay()
-        self._reference = ClientTransport(client, wires=self._wires)
         self._credentials = KeptCredentials(client._request_signer)  # noqa: SLF001
+        self._reference = ClientTransport(client, wires=self._wires, credentials=self._credentials)
         self._interception = Interception(client)
         self._told: set[str] = set()
         self._templates: Generations[_Kind, Template | UnsuitableError] = Generations(
