@@ -35,18 +35,26 @@ class ClientTransport:
     Args:
         client: The open client.
         wires: The ways over the wire that it has; by default those of its HTTP session.
+        credentials: Its credentials, as they are kept; by default those of its signer.
     """
 
     keeps_deadline = True
 
-    def __init__(self, client: Any, *, wires: Wires | None = None) -> None:
+    def __init__(
+        self,
+        client: Any,
+        *,
+        wires: Wires | None = None,
+        credentials: KeptCredentials | None = None,
+    ) -> None:
         self._client = client
         self._under_way = UnderWay()
-        signer = getattr(client, "_request_signer", None)
-        self._credentials = None if signer is None else KeptCredentials(signer)
-        if wires is None and isinstance(client, AioBaseClient):
-            wires = Wires(client._endpoint.http_session)  # noqa: SLF001
+        # A stand-in of the caller's has neither.
+        if isinstance(client, AioBaseClient):
+            wires = wires or Wires(client._endpoint.http_session)  # noqa: SLF001
+            credentials = credentials or KeptCredentials(client._request_signer)  # noqa: SLF001
         self._wires = wires
+        self._credentials = credentials
 
     async def send(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress

@@ -21,12 +21,13 @@ from asyncinvoke._transport.arguments import INVOKE, STREAM
 from asyncinvoke._transport.base import Stream
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.credentials import KeptCredentials, failure_before_sending
+from asyncinvoke._transport.derive import make_template
 from asyncinvoke._transport.exceptions import failure_from
 from asyncinvoke._transport.http.errors import NotOursError, WireError
 from asyncinvoke._transport.interception import Interception
 from asyncinvoke._transport.sigv4 import Moment
 from asyncinvoke._transport.stream import OpenStream
-from asyncinvoke._transport.template import Filled, Template, UnsuitableError, make_template
+from asyncinvoke._transport.template import Filled, Template, UnsuitableError
 from asyncinvoke._transport.under_way import UnderWay
 from asyncinvoke._transport.wires import Wires
 
@@ -50,8 +51,8 @@ class DirectTransport:
         self._client = client
         self._wires = Wires(client._endpoint.http_session)  # noqa: SLF001
         self._under_way = UnderWay()
-        self._reference = ClientTransport(client, wires=self._wires)
         self._credentials = KeptCredentials(client._request_signer)  # noqa: SLF001
+        self._reference = ClientTransport(client, wires=self._wires, credentials=self._credentials)
         self._interception = Interception(client)
         self._told: set[str] = set()
         self._templates: Recent[_Kind, Template | UnsuitableError] = Recent(_MOST_TEMPLATES)

@@ -1,13 +1,10 @@
 """An HTTP session for one request of aiobotocore's, which notes how far it came and what came back."""
 
-import copy
-import io
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import anyio
 from aiobotocore.awsrequest import AioAWSResponse
-from aiobotocore.httpsession import AIOHTTPSession
 from botocore import exceptions as botocore_errors
 from botocore.auth import _host_from_url
 
@@ -25,9 +22,8 @@ from asyncinvoke._transport.bodies import (
 )
 from asyncinvoke._transport.credentials import failure_before_sending
 from asyncinvoke._transport.exceptions import failure_from, failure_from_answer
-from asyncinvoke._transport.http_sessions import WithoutRedirects
+from asyncinvoke._transport.noted_send import bytes_of, noted_send
 from asyncinvoke._transport.outgoing import first_lines, origin_of
-from asyncinvoke._transport.senders import NotedPayload
 from asyncinvoke._transport.wires import Wires
 
 _AS_BOTOCORE: dict[TransportFault | None, Any] = {
@@ -76,15 +72,7 @@ class NotingSession:
             prepared = _Prepared(request)
             if prepared.is_fit and wires.ours(origin_of(prepared.url)) is not None:
                 return self._carry(wires, prepared)
-        session = _without_redirects(self._http_session)
-        if isinstance(session, AIOHTTPSession):
-            self._progress.phase = Phase.CONNECTING
-            request.body = NotedPayload(_bytes_of(request.body), self._progress)
-        else:
-            self._progress.phase = Phase.WRITTEN  # as far as it may have come
-        # httpx would ask for a compressed answer, and undo it.
-        request.headers["Accept-Encoding"] = "identity"
-        return self._note(session.send(request))
+        return self._note(noted_send(self._http_session, request, self._progress))
 
     async def _carry(self, wires: Wires, request: "_Prepared") -> Any:
         self._progress.phase = Phase.CONNECTING
@@ -179,7 +167,7 @@ class _Prepared:
     def __init__(self, request: Any) -> None:
         self.method: str = request.method
         self.url: str = request.url
-        self.payload = _bytes_of(request.body)
+        self.payload = bytes_of(request.body)
         self._headers = {
             name: value.decode() if isinstance(value, bytes) else str(value)
             for name, value in request.headers.items()
@@ -206,23 +194,3 @@ class _Prepared:
 def _has_own_patience(request: Any) -> bool:
     """Whether an event handler gave this request a read timeout of its own."""
     return (getattr(request, "context", None) or {}).get("read_timeout") is not None
-
-
-def _bytes_of(body: Any) -> bytes:
-    # aiobotocore gets large payloads as files.
-    content: bytes = body.getvalue() if isinstance(body, io.BytesIO) else body or b""
-    return content
-
-
-def _without_redirects(http_session: Any) -> Any:
-    """Return a session that takes a redirect for an answer; httpx's does that anyway."""
-    get_session = getattr(http_session, "_get_session", None)
-    if not isinstance(http_session, AIOHTTPSession) or get_session is None:
-        return http_session
-
-    async def get_without_redirects(proxy_url: str | None) -> WithoutRedirects:
-        return WithoutRedirects(await get_session(proxy_url))
-
-    http_session = copy.copy(http_session)
-    http_session._get_session = get_without_redirects  # noqa: SLF001
-    return http_session

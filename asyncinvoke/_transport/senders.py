@@ -1,23 +1,17 @@
-"""Carries a signed request over aiobotocore's HTTP session, on either of its backends.
-
-aiohttp asks for the body once there is a connection, and until then nothing that could run has left.
-httpx does not tell, so there a request counts as written from the start, and only what an error
-proves takes that back; see `exceptions.py`.
-"""
+"""Carries a signed request over aiobotocore's HTTP session, on either of its backends."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiobotocore.httpsession import AIOHTTPSession
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.payload import BytesPayload, Payload
 from botocore.awsrequest import AWSPreparedRequest
 from yarl import URL
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._transport.bodies import AiohttpBody, Body, body_of
 from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession
+from asyncinvoke._transport.noted_send import NotedPayload, noted_send
 from asyncinvoke._transport.outgoing import Outgoing
 
 
@@ -41,16 +35,14 @@ class SessionSender:
         self, request: Outgoing, progress: Progress
     ) -> tuple[int, Mapping[str, str], Body]:
         """Send a request once and wait for the head of its answer."""
-        progress.phase = Phase.WRITTEN
-        answer = await self._http_session.send(_prepared(request))
+        answer = await noted_send(self._http_session, _prepared(request), progress)
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return answer.status_code, headers, body_of(answer.raw)
 
 
 def _prepared(request: Outgoing) -> AWSPreparedRequest:
-    headers = {**request.headers(), "Accept-Encoding": "identity"}
     # The answer is not read as it comes: httpx would decode it.
-    return AWSPreparedRequest(request.method, request.url, headers, request.payload, True)
+    return AWSPreparedRequest(request.method, request.url, request.headers(), request.payload, True)
 
 
 class AiohttpSender:
@@ -101,24 +93,6 @@ class AiohttpSender:
                 session=getattr(session, "unwrapped", session),
             )
         return route
-
-
-class NotedPayload(BytesPayload):
-    """A payload for aiohttp that notes when it is written, which is after a connection was made.
-
-    It is also how many bytes go to aiohttp, which would warn of them, and advise to send a file at
-    twice the cost.
-    """
-
-    def __init__(self, value: bytes, progress: Progress) -> None:
-        Payload.__init__(self, value)
-        self._size = len(value)
-        self._progress = progress
-
-    async def write_with_length(self, writer: AbstractStreamWriter, length: int | None) -> None:
-        """Write it."""
-        self._progress.phase = Phase.WRITTEN  # as far as it may have come
-        await super().write_with_length(writer, length)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

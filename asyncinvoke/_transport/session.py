@@ -51,6 +51,10 @@ async def open_client(
         raise ConfigurationError(
             f"session must be an aiobotocore AioSession, not {type(session).__name__}"
         )
+    # What the session has for all its clients counts, but not as much as what is given.
+    usual = session.get_default_client_config()
+    if usual is not None:
+        config = usual if config is None else usual.merge(config)
     merged = _merge(config, max_pool_connections)
     async with contextlib.AsyncExitStack() as stack:
         try:

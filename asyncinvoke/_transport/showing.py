@@ -6,6 +6,7 @@ on a list: the system's own errors, copied without their frames, and of everythi
 """
 
 import errno
+from collections.abc import Iterator
 
 from botocore import exceptions as botocore_errors
 
@@ -41,7 +42,7 @@ class ForeignError(Exception):
 
 def shown(error: BaseException) -> Exception:
     """Return what may be shown of an exception, as an exception without frames."""
-    found = _system_error(error)
+    found = next(_system_errors(error), None)
     if found is None:
         cls = type(error)
         return ForeignError(f"{cls.__module__}.{cls.__qualname__}")
@@ -75,24 +76,24 @@ def inner_error(error: BaseException) -> BaseException | None:
 
 def out_of_files(error: BaseException) -> bool:
     """Whether this process, or the machine, had no file left for what was tried."""
-    found = _system_error(error)
-    return found is not None and found.errno in (errno.EMFILE, errno.ENFILE)
+    return any(found.errno in (errno.EMFILE, errno.ENFILE) for found in _system_errors(error))
 
 
-def _system_error(error: BaseException) -> OSError | None:
-    """Return the system's own error behind an exception, if there is one."""
+def _system_errors(error: BaseException) -> Iterator[OSError]:
+    """Go through the system's own errors behind an exception, the nearest first."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
-        found = waiting.pop()
+        found = waiting.pop(0)
         if found is None or id(found) in seen:
             continue
         seen.add(id(found))
         if isinstance(found, OSError) and type(found).__module__ in _OF_THE_SYSTEM:
-            return found
+            yield found
         inner = getattr(found, "os_error", None)  # aiohttp's name for it
-        waiting += [found.__context__, found.__cause__, inner, inner_error(found)]
-    return None
+        waiting += [inner_error(found), inner, found.__cause__, found.__context__]
+        if isinstance(found, BaseExceptionGroup):
+            waiting += found.exceptions
 
 
 def _answered(error: botocore_errors.ClientError) -> str:

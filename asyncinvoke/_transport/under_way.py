@@ -6,8 +6,8 @@ for (credentials, the SDK, another's HTTP library) is waited for in here.
 
 import math
 import time
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import anyio
 
@@ -30,25 +30,26 @@ class UnderWay:
         self._left: anyio.Event | None = None
         self._is_closed = False
 
-    async def wait_for(self, call: Awaitable[_T], progress: Progress) -> _T | Failure:
+    async def wait_for(self, call: Coroutine[Any, Any, _T], progress: Progress) -> _T | Failure:
         """Wait for a call, for its deadline, or for the end of all."""
+        if self._is_closed or progress.deadline <= time.monotonic():
+            call.close()
+            return self._ended(progress)
         with anyio.CancelScope(deadline=_on_this_loop(progress.deadline)) as scope:
             self._scopes.add(scope)
-            if self._is_closed:
-                scope.cancel()
             try:
                 return await call
             finally:
                 self._scopes.discard(scope)
                 if self._left is not None and not self._scopes:
                     self._left.set()
+        return self._ended(progress)
+
+    def _ended(self, progress: Progress) -> Failure:
+        fault, message = TransportFault.INTERRUPTED, "its time was up"
         if self._is_closed:
-            return Failure(
-                fault=TransportFault.CLOSED, phase=progress.phase, message="the invoker was closed"
-            )
-        return Failure(
-            fault=TransportFault.INTERRUPTED, phase=progress.phase, message="its time was up"
-        )
+            fault, message = TransportFault.CLOSED, "the invoker was closed"
+        return Failure(fault=fault, phase=progress.phase, message=message)
 
     def body(self, body: Body, progress: Progress) -> Body:
         """Return a body whose pieces are waited for as a call is, if it does not do so itself."""

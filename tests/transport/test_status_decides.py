@@ -8,8 +8,6 @@ from typing import Any
 
 import anyio
 import pytest
-from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
 
 from asyncinvoke import (
     Delivery,
@@ -24,34 +22,15 @@ from asyncinvoke import (
 from asyncinvoke.local import Answer, Stall, Streamed, stream
 from asyncinvoke.testing import InstantClock
 from tests.doubles.fault_endpoint import FaultEndpoint
-
-from .test_answers import BODIES
+from tests.transport.test_answers import BODIES
+from tests.transport.ways import every_way, open_client
 
 pytestmark = pytest.mark.anyio
-
-SESSION = AioSession()
-# On asyncio the caller's client has aiohttp, on trio httpx; each by `direct` and by `client`, and
-# by the reference that `direct` steps aside to.
-WAYS = ["direct", "client", "stepped aside"]
-ways = pytest.mark.parametrize("way", WAYS)
-
-
-def listener(**_: object) -> None:
-    """A handler of the caller's own."""
 
 
 @contextlib.asynccontextmanager
 async def open_invoker(url: str, way: str, **options: Any) -> AsyncIterator[Invoker]:
-    config = AioConfig(retries={"total_max_attempts": 1})
-    if anyio.get_cancelled_exc_class().__module__.startswith("trio"):
-        from aiobotocore.httpxsession import HttpxSession
-
-        config = config.merge(AioConfig(http_session_cls=HttpxSession))
-    async with SESSION.create_client(
-        "lambda", region_name="eu-west-1", endpoint_url=url, config=config
-    ) as client:
-        if way == "stepped aside":
-            client.meta.events.register("before-send.lambda", listener)
+    async with open_client(url, way) as client:
         transport: Any = "client" if way == "client" else "direct"
         async with Invoker(
             client, transport=transport, clock=InstantClock(), limit=FixedLimit(9), **options
@@ -59,7 +38,7 @@ async def open_invoker(url: str, way: str, **options: Any) -> AsyncIterator[Invo
             yield invoker
 
 
-@ways
+@every_way
 async def test_whatever_the_body_is_a_429_is_a_throttle_a_4xx_a_refusal_and_a_5xx_lambdas_failure(
     way: str,
 ) -> None:
@@ -78,7 +57,7 @@ async def test_whatever_the_body_is_a_429_is_a_throttle_a_4xx_a_refusal_and_a_5x
                 assert endpoint.deliveries(name) == len(raised.value.attempts) == attempts
 
 
-@ways
+@every_way
 async def test_a_stream_that_is_refused_says_what_a_call_would_say(way: str) -> None:
     async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, way) as invoker:
         for number, body in enumerate(BODIES.values()):
@@ -91,7 +70,7 @@ async def test_a_stream_that_is_refused_says_what_a_call_would_say(way: str) -> 
             assert endpoint.deliveries(name) == 1
 
 
-@ways
+@every_way
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 206, 300, 304])
 async def test_an_event_is_accepted_by_202_alone_a_dry_run_by_204_and_a_call_by_200(
     status: int, way: str
@@ -114,7 +93,7 @@ async def test_an_event_is_accepted_by_202_alone_a_dry_run_by_204_and_a_call_by_
             assert endpoint.deliveries(kind) == (3 if kind == "DryRun" else 1)
 
 
-@ways
+@every_way
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_never_followed_by_a_client_of_the_callers_own(
     status: int, way: str
@@ -134,7 +113,7 @@ async def test_a_redirect_is_never_followed_by_a_client_of_the_callers_own(
         assert (endpoint.deliveries("f"), endpoint.deliveries("g")) == (2, 0)
 
 
-@ways
+@every_way
 async def test_the_callers_own_client_still_follows_redirects_where_the_caller_uses_it(
     way: str, anyio_backend: str
 ) -> None:
@@ -150,7 +129,7 @@ async def test_the_callers_own_client_still_follows_redirects_where_the_caller_u
         assert endpoint.deliveries("g") == 1
 
 
-@ways
+@every_way
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
 async def test_no_content_encoding_is_undone(coding: str, way: str) -> None:
     plain = b'"' + b"x" * 100_000 + b'"'
@@ -174,7 +153,7 @@ async def test_no_content_encoding_is_undone(coding: str, way: str) -> None:
     assert asked == {"identity"}
 
 
-@ways
+@every_way
 async def test_an_answer_longer_than_any_of_lambdas_is_not_read_to_its_end(way: str) -> None:
     endless = b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n" + b"x" * 7_000_000
     async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, way) as invoker:
@@ -187,7 +166,7 @@ async def test_an_answer_longer_than_any_of_lambdas_is_not_read_to_its_end(way: 
         assert (await invoker.invoke("f")).payload == longest
 
 
-@ways
+@every_way
 async def test_a_call_whose_invoker_is_closed_ends_with_its_true_phase(way: str) -> None:
     ended: list[InvocationError] = []
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -61,10 +62,20 @@ class Way:
             self.peers.pop().__exit__(None, None, None)
 
     @contextlib.asynccontextmanager
-    async def connections(self, peer: Peer, **options: Any) -> AsyncIterator[Connections]:
+    async def connections(
+        self, peer: Peer, *, send_buffer: int | None = None, **options: Any
+    ) -> AsyncIterator[Connections]:
+        def make(address: Any) -> socket.socket:
+            made = socket.socket(*address[:3])
+            if send_buffer is not None:
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+            return made
+
         options = {"most_body": 1 << 23, **options}
         url = f"{self.scheme}://127.0.0.1:{peer.port}"
-        async with AIOHTTPSession(verify=str(self.certificate[0]), timeout=60) as session:
+        async with AIOHTTPSession(
+            verify=str(self.certificate[0]), timeout=60, connector_args={"socket_factory": make}
+        ) as session:
             connections = Connections(open_aiohttp(session, url), **options)
             try:
                 yield connections

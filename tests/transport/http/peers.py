@@ -131,7 +131,7 @@ class Peer:
         """Set by a test to let a script go on, and at the end."""
 
     def __enter__(self) -> Self:
-        self._start(self._accept)
+        self.start(self._accept)
         return self
 
     def __exit__(
@@ -151,7 +151,8 @@ class Peer:
             thread.join(10)
             assert not thread.is_alive()
 
-    def _start(self, run: Callable[[], None]) -> None:
+    def start(self, run: Callable[[], None]) -> None:
+        """Run something in a thread that ends with the block."""
         thread = threading.Thread(target=run, daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -167,7 +168,7 @@ class Peer:
             self.connections += 1
             number = self.connections
             self._sockets.append(connection)
-            self._start(partial(self._run, connection, number))
+            self.start(partial(self._run, connection, number))
 
     def _run(self, connection: socket.socket, number: int) -> None:
         try:

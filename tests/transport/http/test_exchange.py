@@ -158,6 +158,24 @@ async def test_an_early_answer_to_a_large_request_is_given(way: Way, then: str) 
     assert received[0] < len(LARGE) * 4
 
 
+async def test_once_the_head_of_an_early_answer_is_there_no_more_is_written(way: Way) -> None:
+    received: list[int] = []
+
+    def script(wire: Wire) -> None:
+        wire.receive(1000)
+        wire.send(b"HTTP/1.1 429 Slow\r\nContent-Length: 4\r\n\r\n")
+        wire.socket.settimeout(0.1)
+        received.append(wire.wait_end())
+        wire.send(b"slow")
+        peer.released.wait(10)
+
+    peer = way.peer(script, receive_buffer=65_536)
+    async with way.connections(peer) as connections:
+        answer = await connections.exchange(*request(LARGE * 5), Progress())
+    assert answer.body == b"slow"
+    assert received[0] < len(LARGE) * 4
+
+
 async def test_a_sender_of_an_early_answer_who_resets_is_believed_or_was_not_sent_to(
     way: Way,
 ) -> None:

@@ -1,0 +1,262 @@
+"""How far an attempt came is noted as it goes, on every way, and tells what may have run."""
+
+import contextlib
+import os
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._model.response import Reply
+from asyncinvoke._request.parameters import checked
+from tests.transport.http.peers import OK, Peer, Script, Wire, answering
+from tests.transport.ways import every_way, open_way
+
+pytestmark = pytest.mark.anyio
+
+PARAMETERS = checked("f")
+LARGE = b'"' + b"x" * 6_000_000 + b'"'
+
+
+def say_nothing(wire: Wire) -> None:
+    wire.peer.released.wait(10)
+
+
+def read_and_say_nothing(wire: Wire) -> None:
+    wire.request()
+    wire.peer.ended.set()
+    wire.peer.released.wait(10)
+
+
+def begin_an_answer(wire: Wire) -> None:
+    wire.request()
+    wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+    wire.peer.ended.set()
+    wire.peer.released.wait(10)
+
+
+def read_a_part_and_reset(wire: Wire) -> None:
+    wire.receive(100_000)
+    wire.reset()
+
+
+def read_and_reset(wire: Wire) -> None:
+    wire.request()
+    wire.reset()
+
+
+@contextlib.contextmanager
+def full_port() -> Iterator[int]:
+    """A port whose queue of connections is full, so that connecting to it takes for ever."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                filler.connect(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+async def send(transport: Any, payload: bytes = b"1", *, within: float = 60.0) -> Any:
+    progress = Progress(time.monotonic() + within)
+    with anyio.fail_after(30):
+        ended = await transport.send(PARAMETERS, payload, progress)
+    if isinstance(ended, Failure):
+        assert ended.phase is progress.phase or ended.phase < Phase.WRITTEN
+    return ended
+
+
+def told(ended: Any) -> tuple[TransportFault | None, Phase]:
+    assert isinstance(ended, Failure), ended
+    return ended.fault, ended.phase
+
+
+@every_way
+async def test_a_deadline_finds_the_phase_in_which_it_passes(way: str) -> None:
+    interrupted = TransportFault.INTERRUPTED
+    with (
+        full_port() as port,
+        Peer(say_nothing) as silent,
+        Peer(read_and_say_nothing) as reading,
+        Peer(begin_an_answer) as answering,
+    ):
+        for url, phase in {
+            f"http://127.0.0.1:{port}": Phase.CONNECTING,
+            f"https://127.0.0.1:{silent.port}": Phase.CONNECTING,
+            f"http://127.0.0.1:{reading.port}": Phase.WRITTEN,
+            f"http://127.0.0.1:{answering.port}": Phase.HEAD_READ,
+        }.items():
+            async with open_way(url, way, verify=False) as transport:
+                assert told(await send(transport, within=0.3)) == (interrupted, phase)
+        url = f"http://127.0.0.1:{reading.port}"
+        async with open_way(url, way) as transport:
+            assert told(await send(transport, within=-1))[1] < Phase.CONNECTED
+
+
+@every_way
+async def test_a_cancellation_finds_the_phase_in_which_it_comes(way: str) -> None:
+    with Peer(read_and_say_nothing) as reading, full_port() as port:
+        for url, phase in {
+            f"http://127.0.0.1:{port}": Phase.CONNECTING,
+            f"http://127.0.0.1:{reading.port}": Phase.WRITTEN,
+        }.items():
+            async with open_way(url, way) as transport:
+                progress = Progress()
+                with anyio.move_on_after(0.3):
+                    await transport.send(PARAMETERS, b"1", progress)
+                assert progress.phase is phase
+
+
+@every_way
+async def test_what_was_not_written_as_a_whole_was_not_sent(way: str) -> None:
+    with Peer(read_a_part_and_reset, receive_buffer=4096) as peer:
+        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+            fault, phase = told(await send(transport, LARGE))
+    assert phase is Phase.WRITTEN_IN_PART
+    assert not phase.delivery.may_have_run
+    assert fault is TransportFault.CUT_SHORT
+
+
+@every_way
+async def test_what_was_written_as_a_whole_may_have_run(way: str) -> None:
+    with Peer(read_and_reset) as peer:
+        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+            for payload in (b"", b"1"):
+                fault, phase = told(await send(transport, payload))
+                assert (fault, phase) == (TransportFault.CONNECTION_LOST, Phase.WRITTEN)
+
+
+def close_after(count: int) -> Script:
+    """Close a connection after so many answers, without a word."""
+
+    def script(wire: Wire) -> None:
+        for _ in range(count):
+            wire.request()
+            wire.send(OK)
+
+    return script
+
+
+def speak_unasked(wire: Wire) -> None:
+    wire.request()
+    wire.send(OK)
+    time.sleep(0.02)
+    wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")
+    wire.peer.released.wait(10)
+
+
+@every_way
+async def test_a_connection_whose_end_has_arrived_is_not_used_again(way: str) -> None:
+    with Peer(close_after(2)) as peer:
+        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+            for _ in range(20):
+                assert isinstance(await send(transport), Reply)
+                time.sleep(0.005)  # the event loop stands still, and sees nothing of it
+        assert peer.connections == 10
+
+
+@every_way
+async def test_an_answer_that_nobody_asked_for_is_nobodys(way: str) -> None:
+    with Peer(speak_unasked) as peer:
+        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+            for _ in range(3):
+                answer = await send(transport)
+                assert isinstance(answer, Reply)
+                assert answer.payload == b"hi"
+                time.sleep(0.1)
+
+
+@every_way
+async def test_a_proxy_that_hangs_up_on_connect_has_let_nothing_through(way: str) -> None:
+    def hang_up(wire: Wire) -> None:
+        wire.receive(7)
+
+    with Peer(hang_up) as proxy:
+        proxies = {"https": f"http://127.0.0.1:{proxy.port}"}
+        url = "https://lambda.example"
+        async with open_way(url, way, config={"proxies": proxies}) as transport:
+            _, phase = told(await send(transport))
+        assert phase <= Phase.CONNECTING
+        assert proxy.connections == 1
+
+
+@every_way
+@pytest.mark.parametrize(
+    ("script", "phase"),
+    [(read_and_say_nothing, Phase.WRITTEN), (begin_an_answer, Phase.HEAD_READ)],
+)
+async def test_what_is_under_way_when_the_transport_closes_says_how_far_it_came(
+    script: Script, phase: Phase, way: str
+) -> None:
+    ended: list[Any] = []
+
+    async def call() -> None:
+        ended.append(await send(transport))
+
+    with Peer(script) as peer:
+        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+            async with anyio.create_task_group() as group:
+                group.start_soon(call)
+                while not peer.ended.is_set():
+                    await anyio.sleep(0.001)
+                await anyio.sleep(0.05)
+                await transport.aclose()
+            assert told(ended[0]) == (TransportFault.CLOSED, phase)
+            # And from now on nothing is sent.
+            assert told(await send(transport))[1] < Phase.WRITTEN
+        assert peer.connections == 1
+
+
+@every_way
+async def test_one_connection_serves_calls_and_streams(way: str) -> None:
+    from asyncinvoke.local.protocol import event_stream
+
+    frames = event_stream.payload_chunk(b"one") + event_stream.invoke_complete()
+    streamed = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(frames), frames)
+    with Peer(answering(OK, streamed, OK)) as peer:
+        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+            assert isinstance(await send(transport), Reply)
+            opened = await transport.open(PARAMETERS, b"1", Progress())
+            assert await opened.receive() == b"one"
+            assert not isinstance(await opened.receive(), bytes | Failure)
+            await opened.finish()
+            assert isinstance(await send(transport), Reply)
+        assert peer.connections == 1
+
+
+@contextlib.contextmanager
+def no_file_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in taken:
+            os.close(descriptor)
+
+
+@every_way
+async def test_a_process_without_a_file_left_has_sent_nothing_and_says_so(way: str) -> None:
+    with Peer(answering(OK)) as peer:
+        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+            with no_file_left():
+                # The first call of a kind reads botocore's files, too.
+                fault, phase = told(await send(transport))
+            assert fault is TransportFault.FILES
+            assert phase <= Phase.CONNECTING
+            assert isinstance(await send(transport), Reply)
+        assert peer.connections == 1
