@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from asyncinvoke import AdaptiveLimit, LimitChanged
+from asyncinvoke import AdaptiveLimit, LimitChanged, LimitKind
+from asyncinvoke._limits.events import News
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._limits.permit import Permit
 from asyncinvoke._model.failure import ThrottleScope
@@ -110,3 +111,23 @@ async def test_events_of_one_throttle_are_told_after_the_books_are_in_order_and_
     (event,) = told
     assert (event.scope, event.key, event.reason) == (ThrottleScope.ACCOUNT, "", ACCOUNT)
     assert (event.before, event.after) == (9, scope_of(limiter, ThrottleScope.ACCOUNT).limit)
+
+
+def test_what_one_hook_was_stopped_from_hearing_is_told_later() -> None:
+    heard: list[float] = []
+
+    def stop_at_first(event: LimitChanged) -> None:
+        if event.after == 1:
+            raise KeyboardInterrupt
+        heard.append(event.after)
+
+    news = News((stop_at_first,))
+    for after in (1, 2, 3):
+        news.changed(
+            ThrottleScope.CALLER, "", LimitKind.RATE, before=None, after=after, reason=CALLER_RATE
+        )
+    with pytest.raises(KeyboardInterrupt):
+        news.deliver()
+    assert heard == []
+    news.deliver()
+    assert heard == [2, 3]

@@ -242,6 +242,20 @@ async def test_files_that_come_back_are_found_slowly_however_fast_the_functions_
         group.cancel_scope.cancel()
 
 
+async def test_time_alone_finds_files_too_where_all_that_is_in_flight_is_slow() -> None:
+    clock = HeldClock()
+    limiter = Limiter(FixedLimit(20), clock=clock)
+    held = await take(limiter, HOG, 11)
+    assert held.pop().out_of_files()
+    async with anyio.create_task_group() as group:
+        group.start_soon(hold, limiter, CALM)
+        assert await counts(limiter) == (10, 1)
+        for _ in range(200):
+            clock.jump(0.05)
+            await settle()
+    assert await counts(limiter) == (11, 0)
+
+
 @given(soft=st.integers(-1, 10**6), used=st.integers(0, 10**6))
 def test_connections_leave_some_files_for_the_rest(soft: int, used: int) -> None:
     most = files_limit(soft, used)

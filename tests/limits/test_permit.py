@@ -230,6 +230,40 @@ async def test_a_deadline_that_passes_while_waiting_ends_the_wait_and_says_why()
     assert await counts(limiter) == (0, 0)
 
 
+async def test_deadlines_pass_in_their_order_whoever_gives_up_meanwhile() -> None:
+    clock = HeldClock()
+    limiter = Limiter(FixedLimit(1), clock=clock)
+    await hold(limiter, HOG)
+    scopes: dict[int, anyio.CancelScope] = {}
+    late: list[int] = []
+
+    async def wait(number: int) -> None:
+        with anyio.CancelScope() as scopes[number]:
+            try:
+                await limiter.permit(HOG, deadline=clock.now + 1 + number).__aenter__()
+            except PermitTimeoutError:
+                late.append(number)
+
+    numbers = [(7 * each) % 400 for each in range(400)]
+    async with anyio.create_task_group() as group:
+        for number in numbers:
+            group.start_soon(wait, number)
+        await settle()
+        for number in numbers[::2] + numbers[1::6]:
+            scopes[number].cancel()
+        await settle()
+        left = [number for number in numbers[1::2] if number not in numbers[1::6]]
+        for number in range(1000, 1100):
+            # Each newcomer is a reason to clear away the deadlines of those who gave up.
+            group.start_soon(wait, number)
+        await settle()
+        for _ in range(402):
+            clock.jump(1)
+            await settle()
+        assert late == sorted(left)
+        group.cancel_scope.cancel()
+
+
 async def test_a_deadline_before_which_nothing_opens_fails_at_once() -> None:
     clock = HeldClock()
     limiter = Limiter(AdaptiveLimit(), clock=clock)

@@ -232,6 +232,89 @@ async def test_a_hook_sees_every_change_of_a_limit_with_its_reason() -> None:
 
 
 @pytest.mark.anyio
+async def test_slow_attempts_do_not_hold_back_the_ramp_of_a_function_and_its_account() -> None:
+    clock = HeldClock()
+    limiter = Limiter(AdaptiveLimit(initial=4, maximum=64), clock=clock)
+    async with anyio.create_task_group() as group:
+        for _ in range(64):
+            group.start_soon(hold, limiter, HOG)
+        # By a fifth in each twentieth of a second, as long as nothing is refused.
+        for _ in range(24):
+            clock.jump(0.05)
+            await settle()
+        assert limiter.in_flight == 64
+
+
+@pytest.mark.anyio
+async def test_a_function_that_turns_out_to_have_a_reserve_waits_for_its_account_no_longer() -> (
+    None
+):
+    clock = HeldClock()
+    limiter = Limiter(AdaptiveLimit(initial=4), clock=clock)
+    (hog,), calm = await take(limiter, HOG, 1), await take(limiter, CALM, 3)
+    async with anyio.create_task_group() as group:
+        for key in (CALM, HOG, CALM):
+            group.start_soon(hold, limiter, key)
+            await settle()
+        assert limiter.waiting == 3
+        hog.throttled(ThrottleReason.RESERVED_FUNCTION_INVOCATION_RATE_LIMIT_EXCEEDED)
+        # Its place in the account went to who was next, and it waits for its own rate alone.
+        assert scope_of(limiter, ThrottleScope.ACCOUNT).in_flight == 4
+        clock.jump(10)
+        await settle()
+        assert scope_of(limiter, ThrottleScope.FUNCTION, "hog").in_flight == 1
+        for permit in calm:
+            permit.ignored()
+
+
+@pytest.mark.anyio
+async def test_a_newcomer_does_not_take_what_time_has_given_to_who_waits() -> None:
+    clock = HeldClock()
+    limiter = Limiter(AdaptiveLimit(), clock=clock)
+    (await hold(limiter, HOG)).throttled(CALLER_RATE)
+    async with anyio.create_task_group() as group:
+        group.start_soon(hold, limiter, HOG)
+        await settle()
+        # The token is there, and who waits for it has not woken yet.
+        clock.now += 6
+        with nothing_free():
+            await hold(limiter, CALM)
+        assert scope_of(limiter, ThrottleScope.FUNCTION, "hog").in_flight == 1
+
+
+@pytest.mark.parametrize("maximum", [1, 9])
+@pytest.mark.anyio
+async def test_who_waits_for_what_is_given_back_wakes_in_time_if_that_ends_in_a_pause(
+    maximum: int,
+) -> None:
+    clock = HeldClock()
+    limiter = Limiter(AdaptiveLimit(initial=1, maximum=maximum), clock=clock)
+    held = await hold(limiter, HOG)
+    async with anyio.create_task_group() as group:
+        group.start_soon(hold, limiter, HOG)
+        await settle()
+        held.throttled(RESERVED)
+        await settle()
+        assert (limiter.in_flight, limiter.waiting) == (0, 1)
+        clock.jump(0.05)
+    assert (limiter.in_flight, limiter.waiting) == (1, 0)
+
+
+@pytest.mark.parametrize("reason", [FUNCTION_RATE, CALLER_RATE])
+@pytest.mark.anyio
+async def test_a_burst_after_idleness_tells_the_rate_of_the_burst(reason: ThrottleReason) -> None:
+    clock = HeldClock()
+    limiter = Limiter(AdaptiveLimit(initial=100), clock=clock)
+    (await hold(limiter, HOG)).admitted()
+    clock.now += 60
+    held = await take(limiter, HOG, 50)
+    clock.now += 0.1
+    held[-1].throttled(reason)
+    rates = [each.rate for each in limiter.statistics() if each.rate is not None]
+    assert rates == [pytest.approx(0.9 * 490)]
+
+
+@pytest.mark.anyio
 async def test_a_fixed_limit_counts_throttles_and_stays() -> None:
     limiter = Limiter(FixedLimit(3), clock=HeldClock())
     for reason in (RESERVED, ACCOUNT, CALLER_RATE, SNAPSHOT):
