@@ -30,6 +30,10 @@ EXPECTED_RED: dict[str, str] = {}
 _LEFT_BEHIND = "ignore::pytest.PytestUnraisableExceptionWarning"
 
 
+def _in_one_line(excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
+    return excinfo.exconly()
+
+
 def _as_pattern(name: str) -> str:
     return re.escape(name).replace(r"\*", ".*").replace(r"\?", ".")
 
@@ -50,6 +54,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.xfail(reason=promise, strict=True))
                 # What goes wrong may leave something behind, which is not what is tested here.
                 item.add_marker(pytest.mark.filterwarnings(_LEFT_BEHIND))
+                if not item.config.option.runxfail:
+                    # Nobody is shown these tracebacks, and to write them takes longer than to fail.
+                    vars(item)["repr_failure"] = _in_one_line
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +100,10 @@ LOOPS = [
     pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
     pytest.param("trio", id="trio"),
 ]
+
+
+THREE_WAYS = [("asyncio", "direct"), ("asyncio", "client"), ("trio", "direct")]
+"""Loops with transports, where the fourth way would show nothing new."""
 
 
 @pytest.fixture(params=LOOPS[::2])

@@ -354,7 +354,7 @@ FAULTS: dict[str, Fault] = {
         UNKNOWN,
         whole=1,
     ),
-    "an answer beyond Lambda's limit": lost(answered(answer(200, b"x" * 12_000_000))),
+    "an answer beyond Lambda's limit": lost(answered(answer(200, b"x" * 8_000_000)), repeated=None),
     # answers
     "throttled": Fault(
         prepare=answered(throttle_answer()),

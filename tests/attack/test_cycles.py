@@ -20,7 +20,10 @@ from tests.doubles.messages import (
     throttle_answer,
 )
 
+from .conftest import THREE_WAYS
 from .invokers import open_invoker
+
+on_three_ways = pytest.mark.parametrize(("anyio_backend", "transport"), THREE_WAYS)
 
 
 class Payload(dict[str, object]):
@@ -46,10 +49,6 @@ async def by_late_invoke(invoker: Invoker, payload: object) -> None:
     await invoker.invoke("f", payload, timeout=0.05)
 
 
-async def by_handle(invoker: Invoker, payload: object) -> None:
-    await invoker.function("f")(payload)
-
-
 async def by_map(invoker: Invoker, payload: object) -> None:
     # An iterator that is used up holds nothing, unlike a list.
     async with invoker.map("f", iter([payload])) as run:
@@ -69,11 +68,9 @@ Way = Callable[[Invoker, object], Awaitable[None]]
 
 FAILURES: dict[str, tuple[Act | None, Way]] = {
     "function error": (Act(sent=function_error_answer()), by_invoke),
-    "function error, by a handle": (Act(sent=function_error_answer()), by_handle),
     "function error, in a map": (Act(sent=function_error_answer()), by_map),
     "throttled": (Act(sent=throttle_answer()), by_invoke),
     "refused by Lambda": (Act(sent=error_answer(404, "ResourceNotFoundException")), by_invoke),
-    "service failed": (Act(sent=error_answer(500, "ServiceException")), by_invoke),
     "hung up": (HANG_UP, by_invoke),
     "hung up, in a map": (HANG_UP, by_map),
     "connection refused": (None, by_invoke),
@@ -107,6 +104,7 @@ async def failed(way: Way, invoker: Invoker) -> tuple["weakref.ref[Payload]", ty
 @pytest.mark.anyio
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("name", FAILURES)
+@on_three_ways
 async def test_the_payload_of_a_failed_call_is_free_once_its_error_is_dropped(
     name: str, transport: str
 ) -> None:
@@ -122,13 +120,14 @@ async def test_the_payload_of_a_failed_call_is_free_once_its_error_is_dropped(
     assert held is None, f"held by {[type(each) for each in gc.get_referrers(held)]}"
 
 
-SIZE = 200_000
+SIZE = 100_000
 COUNT = 100
 
 
 @pytest.mark.anyio
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("name", ["function error", "connection refused", "throttled", "hung up"])
+@on_three_ways
 async def test_failures_do_not_pile_up(name: str, transport: str) -> None:
     act, way = FAILURES[name]
     with CountingServer(default=act or HANG_UP) as server:

@@ -191,7 +191,17 @@ async def test_calls_of_many_functions_among_each_other_reach_their_own(transpor
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("way", [by_invoke, by_call, by_handle, by_map, by_request])
+@pytest.mark.parametrize(
+    ("way", "transport"),
+    [
+        (by_invoke, "direct"),
+        (by_invoke, "client"),
+        (by_call, "direct"),
+        (by_handle, "direct"),
+        (by_map, "direct"),
+        (by_request, "direct"),
+    ],
+)
 async def test_calls_of_all_kinds_among_each_other_stay_what_they_are(
     way: Way, transport: str
 ) -> None:

@@ -19,6 +19,7 @@ from tests.doubles.messages import (
     stream_answer,
 )
 
+from .conftest import THREE_WAYS
 from .faults import FAULTS, LARGE, Prepare, Stage, answered
 from .invokers import end_of, invoked, new_session, open_invoker
 from .secrets import CONTEXT, KEY, PAYLOAD, SECRET, TOKEN, leaks_of, shown_in
@@ -76,8 +77,12 @@ def secret_session() -> Any:
 CALL: dict[str, Any] = {"client_context": {"custom": {"who": CONTEXT}}}
 
 
+on_three_ways = pytest.mark.parametrize(("anyio_backend", "transport"), THREE_WAYS)
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("phase", ["STS", "token", "SYN", "TLS", "proxy", "upload", "quoted", ""])
+@on_three_ways
 async def test_no_fault_shows_a_secret(
     phase: str,
     transport: str,
@@ -106,7 +111,8 @@ async def leaks_in(prepare: Prepare, stage: Stage, transport: str) -> set[str]:
     with prepare(stage) as scene:
         payload: object = {"n": PAYLOAD}
         if scene.payload is LARGE:
-            payload = b'"' + PAYLOAD.encode() + LARGE[1:]
+            # Large enough to be cut, and to be searched for in many frames.
+            payload = b'"' + PAYLOAD.encode() + LARGE[-300_000:]
         options = {"session": secret_session(), "transport": transport, "limit": FixedLimit(5)}
         async with open_invoker(scene.url, **{**options, **scene.options}) as invoker:
             scene.begin()
@@ -165,6 +171,7 @@ async def by_event(invoker: Invoker) -> BaseException:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("way", [by_map, by_stream, by_handle, by_event])
+@on_three_ways
 async def test_no_way_to_call_shows_a_secret(way: Any, transport: str, log: Lines) -> None:
     with failing() as server:
         async with open_invoker(

@@ -1,0 +1,181 @@
+"""The doubles do what the attacks rely on; seen by the standard library's own clients."""
+
+import base64
+import http.client
+import select
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .addresses import refused_port, silent_port
+from .certificates import Authority
+from .connect_proxy import ConnectProxy
+from .counting_server import ANSWER, CLOSE_AFTER, HANG_UP, RESET, Act, CountingServer
+from .cutting_proxy import Cut, CuttingProxy, Direction, Flow
+from .messages import answer, error_answer, throttle_answer
+
+BODY = b'{"n": 1}'
+
+
+def post(port: int, body: bytes = BODY) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("POST", "/2015-03-31/functions/f/invocations?Qualifier=live", body)
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+    finally:
+        connection.close()
+
+
+def test_a_server_answers_as_lambda_would_and_counts_what_it_read_whole() -> None:
+    with CountingServer() as server:
+        assert post(server.port) == (200, BODY)
+        with socket.create_connection(("127.0.0.1", server.port)) as half:
+            half.sendall(b"POST /f HTTP/1.1\r\nContent-Length: 9\r\n\r\n12345678")
+        server.settle(2)
+        assert (server.whole, server.begun, server.accepted) == (1, 2, 2)
+        (request,) = server.requests
+        assert (request.function_name, request.qualifier, request.body) == ("f", "live", BODY)
+
+
+def test_a_script_is_played_in_order_and_then_the_default() -> None:
+    acts = [
+        Act(sent=throttle_answer()),
+        Act(sent=error_answer(404, "ResourceNotFoundException")),
+        Act(sent=answer(503, b"<html>")),
+    ]
+    with CountingServer(*acts) as server:
+        assert [post(server.port)[0] for _ in range(4)] == [429, 404, 503, 200]
+
+
+@pytest.mark.parametrize(
+    ("act", "raised"), [(HANG_UP, http.client.RemoteDisconnected), (RESET, ConnectionResetError)]
+)
+def test_an_act_that_ends_a_connection_ends_it_in_its_own_way(
+    act: Act, raised: type[OSError]
+) -> None:
+    with CountingServer(act) as server:
+        with pytest.raises(raised) as caught:
+            post(server.port)
+        assert type(caught.value) is raised
+        assert server.whole == 1
+
+
+def test_a_close_without_saying_so_can_be_seen_by_whoever_has_read_the_answer() -> None:
+    for _ in range(50):
+        with CountingServer(CLOSE_AFTER) as server:
+            client = socket.create_connection(("127.0.0.1", server.port))
+            client.sendall(b"POST /f HTTP/1.1\r\nContent-Length: 1\r\n\r\n1")
+            assert client.recv(65_536).endswith(b"\r\n\r\n1")
+            readable, _, _ = select.select([client], [], [], 0)
+            assert readable
+            assert client.recv(1) == b""
+            client.close()
+
+
+def test_an_early_answer_comes_while_most_of_the_request_is_on_its_way() -> None:
+    early = Act(sent=throttle_answer(), body_read=10, then="close")
+    with CountingServer(early, receive_buffer=16_384) as server:
+        client = socket.create_connection(("127.0.0.1", server.port))
+        client.sendall(b"POST /f HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 1000)
+        assert client.recv(65_536).startswith(b"HTTP/1.1 429")
+        client.close()
+        server.settle(1)
+        assert (server.whole, server.begun) == (0, 1)
+
+
+def test_idle_connections_can_be_closed_and_talked_to() -> None:
+    with CountingServer() as server:
+        client = socket.create_connection(("127.0.0.1", server.port))
+        client.sendall(b"POST /f HTTP/1.1\r\nContent-Length: 1\r\n\r\n1")
+        assert client.recv(65_536)
+        with server.changed:
+            assert server.changed.wait_for(lambda: server.say_on_idle(b"unasked"), 10)
+        assert client.recv(65_536) == b"unasked"
+        assert server.close_idle() == 1
+        assert client.recv(1) == b""
+        client.close()
+
+
+@pytest.fixture
+def proxied() -> Iterator[tuple[CountingServer, CuttingProxy]]:
+    with CountingServer(default=ANSWER) as server, CuttingProxy(server.port) as proxy:
+        yield server, proxy
+
+
+@pytest.mark.parametrize("with_reset", [False, True], ids=["FIN", "RST"])
+@pytest.mark.parametrize("direction", ["request", "answer"])
+def test_a_proxy_lets_exactly_so_many_bytes_through(
+    proxied: tuple[CountingServer, CuttingProxy], direction: Direction, with_reset: bool
+) -> None:
+    server, proxy = proxied
+    request = b"POST /f HTTP/1.1\r\nContent-Length: 1\r\n\r\n1"
+    for count in (0, 1, 17, len(request) - 1, len(request)):
+        proxy.cut = Cut(direction=direction, bytes=count, with_reset=with_reset)
+        whole = server.whole
+        client = socket.create_connection(("127.0.0.1", proxy.port))
+        read, was_reset = b"", False
+        try:
+            client.sendall(request)
+            while piece := client.recv(65_536):
+                read += piece
+        except ConnectionError:
+            was_reset = True
+        client.close()
+        server.settle(proxy.connected)
+        passed = {name: len(flow.passed) for name, flow in proxy.flows[-1].items()}
+        assert passed[direction] == count
+        assert was_reset == with_reset
+        if direction == "request":
+            assert read == b""
+            assert server.whole - whole == (count == len(request))
+        elif not with_reset:
+            assert len(read) == count
+
+
+def test_records_are_counted_by_their_heads() -> None:
+    records = b"\x16\x03\x01\x00\x02ab" + b"\x17\x03\x03\x00\x01c" + b"\x17\x03\x03\x00\x05defgh"
+    assert (flow := Flow()).take(records) == records
+    assert flow.record_ends() == [7, 13, 23]
+    for step in (1, 4, 100):
+        flow = Flow(Cut(direction="answer", records=2, bytes=3))
+        pieces = [records[start : start + step] for start in range(0, len(records), step)]
+        passed = b"".join(flow.take(piece) for piece in pieces if not flow.is_spent)
+        assert passed == records[:16]
+        assert (flow.is_spent, flow.whole_records()) == (True, 2)
+
+
+def test_a_connect_proxy_asks_for_credentials_and_tunnels(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    identity = authority.issue("server")
+    trusting = ssl.create_default_context(cafile=str(authority.bundle))
+    word = base64.b64encode(b"ann:right").decode()
+    with (
+        CountingServer(tls=identity.server_context()) as server,
+        ConnectProxy(credentials="ann:right") as proxy,
+    ):
+        for headers, works in (({}, False), ({"Proxy-Authorization": f"Basic {word}"}, True)):
+            tunnel = http.client.HTTPSConnection(
+                "127.0.0.1", proxy.port, context=trusting, timeout=10
+            )
+            tunnel.set_tunnel("127.0.0.1", server.port, headers)
+            if works:
+                tunnel.request("POST", "/f", BODY)
+                assert tunnel.getresponse().read() == BODY
+            else:
+                with pytest.raises(OSError, match="407"):
+                    tunnel.request("POST", "/f", BODY)
+            tunnel.close()
+        assert (len(proxy.asked), proxy.tunnels, server.whole) == (2, 1, 1)
+
+
+def test_nobody_answers_at_a_silent_port_and_nobody_listens_at_a_refused_one() -> None:
+    with silent_port() as port, socket.socket() as client:
+        client.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            client.connect(("127.0.0.1", port))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", refused_port()))
