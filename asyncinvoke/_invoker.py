@@ -264,7 +264,7 @@ class Invoker:
         function_name: str,
         payloads: Iterable[object] | AsyncIterable[object],
         **options: Unpack[MapOptions],
-    ) -> AbstractAsyncContextManager[MapRun]:
+    ) -> AbstractAsyncContextManager[MapRun[Any]]:
         """Invoke a function once for each payload.
 
         Use it as `async with invoker.map(...) as run: async for outcome in run: ...`. Every payload
@@ -481,7 +481,7 @@ class Function(Generic[In, Out]):
         self,
         payloads: Iterable[In | Request] | AsyncIterable[In | Request],
         **options: Unpack[MapOptions],
-    ) -> AbstractAsyncContextManager[MapRun]:
+    ) -> AbstractAsyncContextManager[MapRun[Out]]:
         """Invoke the function once for each payload; see `Invoker.map`."""
         merged: MapOptions = {**self._defaults, **options}
         return self._caller.map(self._function_name, payloads, merged)

@@ -1,8 +1,7 @@
 """The public names of `asyncinvoke`."""
 
 from asyncinvoke._engine.map import MapRun
-from asyncinvoke._engine.map_statistics import MapStatistics
-from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.outcome import MapStatistics, Outcome
 from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._invoker import Function, Invoker
 from asyncinvoke._limits.events import LimitChanged

@@ -154,7 +154,7 @@ class Caller:
 
     def map(
         self, function_name: str, payloads: object, options: MapOptions
-    ) -> AbstractAsyncContextManager[MapRun]:
+    ) -> AbstractAsyncContextManager[MapRun[Any]]:
         """Return a map over payloads, to be entered."""
         opened = self._running()
         refuse_unknown(options, MapOptions)

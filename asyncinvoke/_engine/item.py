@@ -58,7 +58,7 @@ class ItemWork:
         self._encode = encode
         self._refusals = Refusals()
 
-    async def __call__(self, index: int, item: object) -> Outcome:
+    async def __call__(self, index: int, item: object) -> Outcome[Any]:
         """Execute an item. Only cancellation is raised, and errors of the caller's own policy."""
         clock = self._engine.clock
         started, began = clock.time(), clock.monotonic()
@@ -88,7 +88,7 @@ class ItemWork:
             elapsed=clock.monotonic() - began,
         )
 
-    def judge(self, outcome: Outcome) -> ToleranceExceededError | None:
+    def judge(self, outcome: Outcome[Any]) -> ToleranceExceededError | None:
         """Return the error to end the run with, once every call is refused for one reason."""
         return self._refusals.end(outcome.index, outcome.error)
 

@@ -3,17 +3,17 @@
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Self, TypeAlias
+from typing import Any, Generic, Self, TypeAlias
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from asyncinvoke._clock import Clock
-from asyncinvoke._engine.bell import Bell
-from asyncinvoke._engine.map_statistics import MapStatistics, MapTally
-from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.outcome import MapStatistics, MapTally, Outcome
 from asyncinvoke._engine.source import Source
-from asyncinvoke._engine.workers import Work, Workers
+from asyncinvoke._engine.tasks import Bell, Work, Workers
+from asyncinvoke._model.response import Out
 from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, InvalidRequestError
 
 READ_AHEAD = 16
@@ -27,7 +27,7 @@ LAST_WORD = 1.0
 """How long an end waits for an input that was interrupted and does not come back, in seconds. It
 may have an item in its hands."""
 
-Judge: TypeAlias = Callable[[Outcome], AsyncInvokeError | None]
+Judge: TypeAlias = Callable[[Outcome[Any]], AsyncInvokeError | None]
 """Sees every outcome as it comes; what it returns ends the run."""
 
 Describe: TypeAlias = Callable[[], str | None]
@@ -36,7 +36,7 @@ Describe: TypeAlias = Callable[[], str | None]
 _logger = logging.getLogger("asyncinvoke")
 
 
-class MapRun:
+class MapRun(Generic[Out]):
     """The outcomes of a map, as an async iterator; given by `async with invoker.map(...)`.
 
     Iterating gives one `Outcome` for each item that was read, however it fared. Several tasks may
@@ -63,7 +63,8 @@ class MapRun:
     # was interrupted and does not come back cannot hold that up for longer than `LAST_WORD`.
     #
     # A caller who is cancelled is no end. Workers may meet the cancellation before the consumer
-    # does, and their items stay unfinished; so the run cannot look complete meanwhile.
+    # does, and their items stay unfinished; so the run cannot look complete meanwhile. But one who
+    # iterates shielded never meets it, and must be told.
 
     def __init__(
         self,
@@ -77,35 +78,47 @@ class MapRun:
         clock: Clock,
     ) -> None:
         self._source = Source(
-            payloads, wanted=self._wanted, give=self._take, ended=self._reading_ended, clock=clock
+            payloads,
+            wanted=self._wanted,
+            give=self._take,
+            ended=self._reading_ended,
+            cancelled=self._cancelled,
+            clock=clock,
         )
-        self._workers = Workers(work, done=self._finished, broke=self._broke)
+        self._workers = Workers(
+            work, done=self._finished, broke=self._broke, cancelled=self._cancelled
+        )
         self._size(concurrency)
         self._ordered = ordered
         self._judge = judge
         self._describe = describe
         self._tally = MapTally()
+        self._read = 0
         self._unfinished = 0
         self._taken = 0
-        self._ready: deque[Outcome] = deque()
-        self._early: dict[int, Outcome | None] = {}
+        self._ready: deque[Outcome[Any]] = deque()
+        self._early: dict[int, Outcome[Any] | None] = {}
         self._next_index = 0
         self._news = Bell()
         self._error: BaseException | None = None
         self._is_told = False
         self._is_cut = False
+        self._is_cancelled = False
         self._is_left = False
         self._is_complete = False
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Outcome:
+    async def __anext__(self) -> Outcome[Out]:
         while not self._ready:
+            if self._is_cancelled:
+                await anyio.lowlevel.checkpoint_if_cancelled()
             self._raise_if_over()
             await self._hear()
         self._taken += 1
-        self._read_on()
+        if self._source.is_waiting:
+            self._read_on()
         return self._ready.popleft()
 
     def statistics(self) -> MapStatistics:
@@ -113,7 +126,7 @@ class MapRun:
         tally = self._tally
         return MapStatistics(
             concurrency=self._concurrency,
-            read=tally.read,
+            read=self._read,
             working=0 if self._is_left else self._unfinished,
             succeeded=tally.succeeded,
             failed=tally.failed,
@@ -130,7 +143,8 @@ class MapRun:
             InvalidRequestError: It is not a whole number from 1.
         """
         self._size(concurrency)
-        self._read_on()
+        if self._source.is_waiting:
+            self._read_on()
 
     def stop(self) -> None:
         """Read nothing more; what was read still gets its outcome.
@@ -171,15 +185,17 @@ class MapRun:
     # What the reader calls.
 
     def _wanted(self) -> bool:
-        return self._unfinished < self._most_unfinished and self._has_room
+        return (
+            self._unfinished < self._most_unfinished and self._read - self._taken < self._most_ahead
+        )
 
     def _take(self, item: object) -> None:
-        if self._is_left or self._is_over:
+        if self._is_left or self._source.has_ended:
             # It was waited for; but the end has been told, and nobody is there to work on it.
             _logger.warning("the input of a map gave an item after its end, which is dropped")
             return
-        index = self._tally.read
-        self._tally.read += 1
+        index = self._read
+        self._read += 1
         self._unfinished += 1
         self._workers.add(index, item)
 
@@ -188,9 +204,14 @@ class MapRun:
             self._end(error)
         self._news.ring()
 
+    def _cancelled(self) -> None:
+        """Note that the block is cancelled: a worker or the reader was, and its item has no end."""
+        self._is_cancelled = True
+        self._news.ring()
+
     # What the workers call.
 
-    def _finished(self, index: int, outcome: Outcome) -> None:
+    def _finished(self, index: int, outcome: Outcome[Any]) -> None:
         self._tally.add(outcome)
         if self._judge is not None:
             reason = self._judge(outcome)
@@ -204,7 +225,7 @@ class MapRun:
 
     @property
     def _has_room(self) -> bool:
-        return self._tally.read - self._taken < self._most_ahead
+        return self._read - self._taken < self._most_ahead
 
     @property
     def _is_over(self) -> bool:
@@ -219,14 +240,15 @@ class MapRun:
         self._workers.set_concurrency(concurrency)
 
     def _read_on(self) -> None:
-        """Wake the reader, if it waits; not before most of what it read ahead is used up."""
-        if self._source.is_waiting and self._unfinished < self._wake_below and self._has_room:
+        """Wake the reader, which waits; but not before most of what it read ahead is used up."""
+        if self._unfinished < self._wake_below and self._has_room:
             self._source.wake()
 
-    def _put(self, index: int, outcome: Outcome | None) -> None:
+    def _put(self, index: int, outcome: Outcome[Any] | None) -> None:
         """Hand an outcome over, or close its gap in the order if there is none."""
         self._unfinished -= 1
-        self._read_on()
+        if self._source.is_waiting:
+            self._read_on()
         if self._is_cut:
             pass
         elif not self._ordered:
@@ -239,7 +261,7 @@ class MapRun:
                 if due is not None:
                     self._ready.append(due)
                 self._next_index += 1
-        if self._ready or not self._unfinished:
+        if self._news.heard is not None and (self._ready or not self._unfinished):
             self._news.ring()
 
     def _end(self, error: BaseException) -> None:
@@ -274,6 +296,11 @@ class MapRun:
             raise self._error
         if self._is_over:
             raise StopAsyncIteration
+        if self._is_cancelled:
+            raise ConfigurationError(
+                "the block of this map was cancelled, and outcomes are missing: "
+                "to shield a map from cancellation, shield its block, not the iteration alone"
+            )
 
     async def _hear(self) -> None:
         """Wait for news: an outcome, or an end."""

@@ -3,28 +3,29 @@
 import logging
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
 from anyio.abc import TaskGroup
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.map import Describe, Judge, MapRun
-from asyncinvoke._engine.workers import Work
+from asyncinvoke._engine.tasks import Work
+from asyncinvoke._model.response import Out
 from asyncinvoke.errors import ConfigurationError
 
 _logger = logging.getLogger("asyncinvoke")
 
 
-class MapBlock(AbstractAsyncContextManager[MapRun, None]):
+class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
     """What `Invoker.map` returns: a block, to be entered once, that gives a `MapRun`."""
 
-    def __init__(self, run: MapRun) -> None:
+    def __init__(self, run: MapRun[Out]) -> None:
         self._run = run
         self._reading: TaskGroup | None = None
         self._working: TaskGroup | None = None
 
-    async def __aenter__(self) -> MapRun:
+    async def __aenter__(self) -> MapRun[Out]:
         if self._reading is not None:
             raise ConfigurationError("a map runs once: call `map` again for another run")
         self._reading = await anyio.create_task_group().__aenter__()
@@ -96,7 +97,7 @@ def open_run(
     judge: Judge | None = None,
     describe: Describe | None = None,
     clock: Clock = SYSTEM_CLOCK,
-) -> MapBlock:
+) -> MapBlock[Any]:
     """Check the input and give the block that runs it.
 
     Args:

@@ -1,14 +1,16 @@
-"""How one item of a `map` ended."""
+"""How the items of a map ended: the outcome of one, and the counts of all."""
 
 import copy
 from dataclasses import dataclass
+from typing import Any, Generic
 
-from asyncinvoke._model.response import Attempt, Response
+from asyncinvoke._model.failure import FailureKind
+from asyncinvoke._model.response import Attempt, Out, Response
 from asyncinvoke.errors import AsyncInvokeError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Generic[Out]):
     """One payload's end: a response or an error, never both."""
 
     index: int
@@ -17,7 +19,7 @@ class Outcome:
     key: str | None = None
     """What the map's `key`, or the item's own, calls it."""
 
-    response: Response | None = None
+    response: Response[Out] | None = None
     """The response, if it succeeded."""
 
     error: AsyncInvokeError | None = None
@@ -38,7 +40,7 @@ class Outcome:
         """Whether it succeeded."""
         return self.error is None
 
-    def unwrap(self) -> Response:
+    def unwrap(self) -> Response[Out]:
         """Return the response, or raise the error: a copy of `error`, each time a new one."""
         # What is raised gets a traceback, which holds the frames that it passes, which may hold
         # this outcome. So `error` itself must have none, or the two would keep each other alive,
@@ -53,3 +55,60 @@ def _copied(error: AsyncInvokeError) -> AsyncInvokeError:
     copied = copy.copy(error)
     copied.__cause__ = error.__cause__
     return copied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapStatistics:
+    """A moment of a map."""
+
+    concurrency: int
+    """How many items may be worked upon at once."""
+
+    read: int
+    """Items taken from the input."""
+
+    working: int
+    """Items that were read and have no outcome yet: in flight, or waiting for a worker, a permit or
+    a backoff."""
+
+    succeeded: int
+    """Outcomes that are `ok`."""
+
+    failed: int
+    """Outcomes that are not."""
+
+    buffered: int
+    """Outcomes that the consumer has not taken yet."""
+
+    attempts: int
+    """Attempts of the items that have their outcome."""
+
+    throttled: int
+    """Those of them that were throttled."""
+
+    waiting_for: str | None
+    """What holds the run back, in words: the consumer, the input, or a limit. `None` for nothing
+    but the work itself."""
+
+
+class MapTally:
+    """Counts outcomes; added to by a map, read by `MapRun.statistics()`."""
+
+    __slots__ = ("attempts", "failed", "succeeded", "throttled")
+
+    def __init__(self) -> None:
+        self.succeeded = 0
+        self.failed = 0
+        self.attempts = 0
+        self.throttled = 0
+
+    def add(self, outcome: Outcome[Any]) -> None:
+        """Count an outcome and its attempts."""
+        if outcome.error is None:
+            self.succeeded += 1
+        else:
+            self.failed += 1
+        for attempt in outcome.attempts:
+            self.attempts += 1
+            if attempt.kind is FailureKind.THROTTLED:
+                self.throttled += 1

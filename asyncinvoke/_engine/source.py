@@ -15,8 +15,7 @@ from typing import Any
 import anyio
 
 from asyncinvoke._clock import Clock
-from asyncinvoke._engine.bell import Bell
-from asyncinvoke._engine.cancellation import is_cancellation
+from asyncinvoke._engine.tasks import Bell, is_cancellation
 from asyncinvoke.errors import InvalidRequestError
 
 CLEAN_UP_TIME = 5.0
@@ -50,8 +49,8 @@ class Source:
       which is the generator's. `wake` and `stop` do end it; and a caller who is cancelled leaves
       the block, which calls `stop`.
 
-    An async generator that is interrupted, or whose caller is cancelled, cleans up under cancellation, as
-    any code does; one that stands at its `yield` has `CLEAN_UP_TIME` for it.
+    An async generator that is interrupted, or whose caller is cancelled, cleans up under
+    cancellation, as any code does; one that stands at its `yield` has `CLEAN_UP_TIME` for it.
     """
 
     def __init__(
@@ -61,6 +60,7 @@ class Source:
         wanted: Callable[[], bool],
         give: Callable[[object], None],
         ended: Callable[[BaseException | None], None],
+        cancelled: Callable[[], None],
         clock: Clock,
     ) -> None:
         """Take what the caller gave as payloads; nothing is read yet.
@@ -70,6 +70,7 @@ class Source:
             wanted: Says whether an item may be read now; `wake` is called when that has changed.
             give: Takes the next item.
             ended: Hears that reading has ended, and of the input's own error if that is why.
+            cancelled: Hears that the reader was cancelled from without.
             clock: Tells how long reading holds the event loop.
 
         Raises:
@@ -79,27 +80,51 @@ class Source:
         self._wanted = wanted
         self._give = give
         self._ended = ended
+        self._cancelled = cancelled
         self._clock = clock
         self._scope: anyio.CancelScope | None = None
         self._room = Bell()
         self._stopped = Bell()
-        self._is_inside = False
-        self.is_stopping = False
-        self.has_ended = False
-        self.clean_up_error: BaseException | None = None
-
-    @property
-    def is_waiting(self) -> bool:
+        self.is_waiting = False
         """Whether the reader waits to be woken."""
-        return self._room.is_heard
-
-    @property
-    def is_silent(self) -> bool:
+        self.is_silent = False
         """Whether the reader waits for the input."""
-        return self._is_inside
+        self.is_stopping = False
+        """Whether nothing more is to be read."""
+        self.has_ended = False
+        """Whether nothing more will be."""
+        self.clean_up_error: BaseException | None = None
+        """What the input raised when it was interrupted or closed."""
 
     async def read(self) -> None:
         """Hand items over until there are no more or it is stopped; then close the input."""
+        try:
+            await self._read()
+        except GeneratorExit:  # the event loop is gone; there is nobody to tell
+            raise
+        except BaseException:
+            self._cancelled()
+            raise
+        self._end(None)
+
+    def wake(self) -> None:
+        """Go on reading, if the reader waits for room."""
+        self.is_waiting = False
+        self._room.ring()
+
+    def stop(self) -> None:
+        """Read nothing more, and interrupt the wait for an item: there may never be another."""
+        self.is_stopping = True
+        if self.is_silent and self._scope is not None:
+            self._scope.cancel()
+        self.wake()
+        self._stopped.ring()
+
+    def give_up(self) -> None:
+        """Take reading for ended, though the input has not come back."""
+        self.has_ended = True
+
+    async def _read(self) -> None:
         payloads, self._payloads = self._payloads, None
         with anyio.CancelScope() as self._scope:
             items: AsyncIterator[object] | Iterator[object] | None = None
@@ -123,36 +148,19 @@ class Source:
                 del payloads
                 if inspect.isasyncgen(items):
                     await self._close(items)
-        self._end(None)
-
-    def wake(self) -> None:
-        """Go on reading, if the reader waits for room."""
-        self._room.ring()
-
-    def stop(self) -> None:
-        """Read nothing more, and interrupt the wait for an item: there may never be another."""
-        self.is_stopping = True
-        if self._is_inside and self._scope is not None:
-            self._scope.cancel()
-        self._room.ring()
-        self._stopped.ring()
-
-    def give_up(self) -> None:
-        """Take reading for ended, though the input has not come back."""
-        self.has_ended = True
 
     async def _read_async(self, items: AsyncIterator[object]) -> None:
         while not self.is_stopping:
             if not self._wanted():
                 await self._wait()
                 continue
-            self._is_inside = True
+            self.is_silent = True
             try:
                 item = await anext(items)
             except StopAsyncIteration:
                 return
             finally:
-                self._is_inside = False
+                self.is_silent = False
             self._give(item)
             del item
 
@@ -183,6 +191,7 @@ class Source:
     async def _wait(self) -> None:
         """Wait for `wake` or `stop`, and for nothing else."""
         rung = self._room.listen()
+        self.is_waiting = True
         try:
             await rung.wait()
         except anyio.get_cancelled_exc_class():

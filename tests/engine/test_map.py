@@ -1,69 +1,20 @@
 """A map under way: order, one outcome each, bounded reading, and nothing left behind."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
-from anyio import get_running_tasks, wait_all_tasks_blocked
+from anyio import wait_all_tasks_blocked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncinvoke import InvalidRequestError, Outcome, Response
+from asyncinvoke import InvalidRequestError, Outcome
 from asyncinvoke._engine.map import READ_AHEAD, MapRun
-from asyncinvoke._engine.map_block import open_run
 
-Work = Callable[[int, object], Awaitable[Outcome]]
-
-
-def outcome(index: int, item: object) -> Outcome:
-    """Echo the item; one that is an error is a failed outcome."""
-    if isinstance(item, InvalidRequestError):
-        return Outcome(index=index, error=item, started=0, elapsed=0)
-    response = Response(status_code=200, payload=str(item).encode())
-    return Outcome(index=index, response=response, started=0, elapsed=0)
-
-
-async def echo(index: int, item: object) -> Outcome:
-    await anyio.lowlevel.checkpoint()
-    return outcome(index, item)
-
-
-class Gate:
-    """Work that waits to be let through, item by item or for good."""
-
-    def __init__(self) -> None:
-        self.started: list[int] = []
-        self.working = 0
-        self.peak = 0
-        self._opened: dict[int, anyio.Event] = {}
-        self._all = False
-
-    async def __call__(self, index: int, item: object) -> Outcome:
-        self.started.append(index)
-        self.working += 1
-        self.peak = max(self.peak, self.working)
-        try:
-            if not self._all:
-                await self._event(index).wait()
-        finally:
-            self.working -= 1
-        return outcome(index, item)
-
-    def open(self, *indexes: int) -> None:
-        for index in indexes:
-            self._event(index).set()
-
-    def open_all(self) -> None:
-        self._all = True
-        for event in self._opened.values():
-            event.set()
-
-    def _event(self, index: int) -> anyio.Event:
-        return self._opened.setdefault(index, anyio.Event())
+from .works import Gate, outcome, run_of, tasks, trickle, values
 
 
 class Counted:
@@ -94,26 +45,6 @@ class CountedAsync:
 
     def __aiter__(self) -> AsyncIterator[int]:
         return self._input.__aiter__()
-
-
-def run_of(
-    payloads: object, work: Work = echo, *, concurrency: int = 4, ordered: bool = False
-) -> AbstractAsyncContextManager[MapRun]:
-    return open_run(payloads, work, concurrency=concurrency, ordered=ordered)
-
-
-def values(outcomes: list[Outcome]) -> list[int]:
-    return [int(each.unwrap().payload) for each in outcomes]
-
-
-def tasks() -> int:
-    return len(get_running_tasks())
-
-
-async def trickle(*items: object) -> AsyncIterator[object]:
-    for item in items:
-        await anyio.lowlevel.checkpoint()
-        yield item
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -1,7 +1,7 @@
 """How users' code is seen by a type checker; checked by mypy, never run."""
 
 from collections.abc import AsyncIterator
-from typing import assert_type
+from typing import Any, assert_type
 
 from tenacity import stop_after_attempt, stop_after_delay, wait_exponential, wait_random
 
@@ -42,7 +42,7 @@ async def invoke() -> None:
         assert_type(function, Function)
         assert_type(await function({"n": 1}, idempotent=True), Response)
         async with function.map([b"{}", {"n": 1}], concurrency=3) as run:
-            assert_type(run, MapRun)
+            assert_type(run, MapRun[Any])
         async with function.stream({"n": 1}, timeout=3) as stream:
             assert_type(stream, ResponseStream)
             async for chunk in stream:
@@ -50,10 +50,25 @@ async def invoke() -> None:
             assert_type(stream.response, Response | None)
         async with invoker.map("f", payloads(), ordered=True, key=str) as run:
             async for outcome in run:
-                assert_type(outcome, Outcome)
-                assert_type(outcome.unwrap(), Response)
+                assert_type(outcome, Outcome[Any])
+                assert_type(outcome.unwrap(), Response[Any])
         async with invoker.map("f", [Request(payload=1, idempotent=True)]) as run:
             run.stop()
+
+
+async def invoke_with_codecs(invoker: Invoker) -> None:
+    lengths = invoker.function("f", encode=str.encode, decode=len)
+    assert_type(lengths, Function[str, int])
+    async with lengths.map(["a", Request(payload="b")], key=str) as run:
+        assert_type(run, MapRun[int])
+        async for outcome in run:
+            assert_type(outcome, Outcome[int])
+            assert_type(outcome.response, Response[int] | None)
+            assert_type(outcome.unwrap().json(), int)
+            as_before: Outcome = outcome
+            assert_type(as_before.unwrap(), Response[Any])
+    async with lengths.map([1]) as _:  # type: ignore[list-item]  # it takes text
+        pass
 
 
 def handle(error: InvocationError) -> None:
