@@ -1,7 +1,6 @@
 """The reader of answers: where each ends, what is refused, and never a body that others read otherwise."""
 
 import math
-import random
 from collections.abc import Callable
 
 import pytest
@@ -233,7 +232,7 @@ def test_an_answer_error_quotes_nothing_of_the_answer() -> None:
     assert raised.value.__cause__ is None
 
 
-@pytest.mark.parametrize("seed", [random.randrange(1 << 30), 1, 2])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_h11_and_aiohttp_read_no_other_body_and_refuse_nothing_together(seed: int) -> None:
     cases = compare_many(1500, seed)
     assert cases["taken by all"] > 300
