@@ -86,7 +86,8 @@ class ClientTransport:
             answer = await client.invoke(**client_arguments(parameters, payload))
             content = await noting.payload_of(answer)
         except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
-            return noting.failure(error, accepted)
+            # aiobotocore's frames keep the error that keeps them, and ours the payload.
+            return noting.failure(error.with_traceback(None), accepted)
         finally:
             await noting.aclose()
         progress.phase = Phase.BODY_READ
@@ -111,7 +112,7 @@ class ClientTransport:
         except BaseException as error:
             await noting.aclose()
             if isinstance(error, Exception):  # whatever it is, it becomes a value
-                return noting.failure(error, 200)
+                return noting.failure(error.with_traceback(None), 200)
             raise
         progress.phase = Phase.HEAD_READ
         head = StreamHead(

@@ -22,7 +22,6 @@ from asyncinvoke._transport.base import Stream
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.credentials import KeptCredentials, failure_before_sending
 from asyncinvoke._transport.derive import make_template
-from asyncinvoke._transport.exceptions import failure_from
 from asyncinvoke._transport.http.errors import NotOursError, WireError
 from asyncinvoke._transport.interception import Interception
 from asyncinvoke._transport.sigv4 import Moment
@@ -76,7 +75,7 @@ class DirectTransport:
                 template.head(moment, payload, parameters), payload, progress
             )
         except WireError as error:
-            return failure_from(error, error.phase)
+            return self._wires.failure(error, template.url, progress)
         except NotOursError as error:
             self._wires.not_ours(template.origin, error)
             return await self.send(parameters, payload, progress)

@@ -59,11 +59,13 @@ class NotingSession:
         self._answer: Any = None
         self._error_body: bytes | None = None
         self._failure: Failure | None = None
+        self._url = ""
 
     def send(self, request: Any) -> Awaitable[Any]:
         """Send as aiobotocore would, and note it."""
         # The request shows its headers, and so is no local of what waits.
         wires = self._wires
+        self._url = request.url
         if (
             wires is not None
             and wires.are_plainly_of(self._http_session)
@@ -152,6 +154,8 @@ class NotingSession:
         ):
             return failure_from_answer(error)
         if self._progress.phase >= Phase.CONNECTING:
+            if self._wires is not None:
+                return self._wires.failure(error, self._url, self._progress)
             return failure_from(error, self._progress.phase)
         if isinstance(error, botocore_errors.HTTPClientError | botocore_errors.ConnectionError):
             # The credentials are there, so somebody else has sent something: a stub, or a tracer.

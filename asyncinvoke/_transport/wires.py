@@ -3,13 +3,14 @@
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp import ClientSession
 
 from asyncinvoke._model.delivery import Phase, Progress
-from asyncinvoke._model.failure import Failure
+from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._transport.bodies import MOST, Body, OwnBody, read_whole
 from asyncinvoke._transport.exceptions import failure_from
 from asyncinvoke._transport.http.errors import NotOursError
@@ -29,6 +30,13 @@ _logger = logging.getLogger("asyncinvoke")
 
 _MOST_IDLE = 12.0
 """Seconds that a connection may be idle, unless the client's own configuration says less."""
+
+_ON_THE_WAY = (
+    TransportFault.CONNECT,
+    TransportFault.CONNECTION_LOST,
+    TransportFault.PROTOCOL,
+    TransportFault.UNEXPECTED,
+)
 
 _REQUEST = ClientSession._request  # noqa: SLF001  # what tests put others in the place of
 
@@ -83,7 +91,7 @@ class Wires:
             progress.phase = Phase.HEAD_READ
             content = await read_whole(body)
         except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
-            return failure_from(error, progress.phase)
+            return self.failure(error, request.url, progress)
         progress.phase = Phase.BODY_READ
         return status_code, headers, content
 
@@ -100,7 +108,7 @@ class Wires:
                     return answer.status, answer.headers, OwnBody(answer)
             status_code, headers, body = await self.session.open(request, progress)
         except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
-            return failure_from(error, progress.phase)
+            return self.failure(error, request.url, progress)
         progress.phase = Phase.HEAD_READ
         return status_code, headers, body
 
@@ -110,6 +118,16 @@ class Wires:
             return await read_whole(body)
         except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
             return failure_from(error, progress.phase)
+
+    def failure(self, error: Exception, url: str, progress: Progress) -> Failure:
+        """Turn whatever an exchange has raised into a failure."""
+        failure = failure_from(error, progress.phase)
+        if failure.phase is Phase.CONNECTING and failure.fault in _ON_THE_WAY:
+            proxies = getattr(self._http_session, "_proxy_config", None)
+            if proxies is not None and proxies.proxy_url_for(url) is not None:
+                # Whoever hung up before there was a tunnel is the proxy.
+                return replace(failure, fault=TransportFault.PROXY)
+        return failure
 
     def not_ours(self, origin: str, why: NotOursError) -> None:
         """Note that an origin is to be reached through the session."""
