@@ -75,7 +75,7 @@ class DirectTransport:
                 template.head(moment, payload, parameters), payload, progress
             )
         except WireError as error:
-            return self._wires.failure(error, template.url, progress)
+            return self._wires.failure(error.with_traceback(None), template.url, progress)
         except NotOursError as error:
             self._wires.not_ours(template.origin, error)
             return await self.send(parameters, payload, progress)

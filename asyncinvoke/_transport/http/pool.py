@@ -175,7 +175,10 @@ class Connections:
             finally:
                 self._opening.discard(scope)
         if failure is not None:
-            raise failure  # out here it drags no context along
+            try:
+                raise failure  # out here it drags no context along
+            finally:
+                del failure  # or it and this frame would keep each other, and their callers' payload
         if connection is None or self._is_closed:
             if connection is not None:
                 connection.abort()
