@@ -1,7 +1,7 @@
 """Runs benchmarks one after the other and writes tables and plots into `results/`.
 
 `python -m benchmarks` runs those that take less than some minutes; `python -m benchmarks NAME...` runs
-these, of which `throttled`, `ceilings` and `cut_everywhere` are never run unless named.
+these, of which `throttled`, `ceilings`, `cut_everywhere` and `sequences` are never run unless named.
 """
 
 import sys
@@ -14,6 +14,7 @@ from benchmarks import (
     memory,
     overhead,
     payload_size,
+    sequences,
     served,
     startup,
     throttled,
@@ -28,7 +29,12 @@ BENCHMARKS = (
     startup.BENCHMARK,
     served.BENCHMARK,
 )
-SLOW = (throttled.BENCHMARK, ceilings.BENCHMARK, cut_everywhere.BENCHMARK)
+SLOW = (
+    throttled.BENCHMARK,
+    ceilings.BENCHMARK,
+    cut_everywhere.BENCHMARK,
+    sequences.BENCHMARK,
+)
 
 
 def main() -> None:

@@ -1,0 +1,93 @@
+"""Any sequence of answers, faults and hang-ups, many times: does what is said agree with what was?
+
+The property of `tests/attack/test_sequences.py`, with other stories at each run. One that fails is
+made as short as it gets, and shown.
+"""
+
+import functools
+import os
+from argparse import Namespace
+from typing import Any
+
+import anyio
+from hypothesis import HealthCheck, given, settings
+
+from benchmarks.command import Benchmark
+from benchmarks.rounds import machine
+from benchmarks.tables import table
+from tests.attack.sequences import Story, check, stories
+
+WAYS = [
+    (backend, transport) for backend in ("asyncio", "trio") for transport in ("direct", "client")
+]
+
+
+def measure(options: Namespace) -> dict[str, Any]:
+    """Live through so many stories on each loop, by each transport."""
+    os.environ.update(
+        AWS_ACCESS_KEY_ID="none",
+        AWS_SECRET_ACCESS_KEY="none",
+        AWS_DEFAULT_REGION="us-east-1",
+        AWS_CONFIG_FILE=os.devnull,
+        no_proxy="127.0.0.1",
+    )
+    rows = [
+        {"loop": backend, "transport": transport, **live(backend, transport, options.stories)}
+        for backend, transport in WAYS
+    ]
+    return {"machine": machine(), "rows": rows}
+
+
+def live(backend: str, transport: str, count: int) -> dict[str, Any]:
+    """Live through so many stories, or until one fails."""
+    lived = 0
+
+    @settings(
+        max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(story=stories)
+    def each(story: Story) -> None:
+        nonlocal lived
+        anyio.run(functools.partial(check, story, transport), backend=backend)
+        lived += 1
+
+    try:
+        each()
+    except AssertionError as found:
+        return {
+            "stories": lived,
+            "found": f"{found}\n" + "\n".join(getattr(found, "__notes__", [])),
+        }
+    return {"stories": lived, "found": None}
+
+
+def show(found: dict[str, Any]) -> str:
+    """Return the table, and the stories that failed."""
+    rows = [
+        [
+            f"{row['loop']}, {row['transport']}",
+            f"{row['stories']:,}",
+            "none" if row["found"] is None else "one, below",
+        ]
+        for row in found["rows"]
+    ]
+    failed = [
+        f"{row['loop']}, {row['transport']}:\n\n```\n{row['found']}\n```"
+        for row in found["rows"]
+        if row["found"] is not None
+    ]
+    return "\n\n".join(
+        [table(["loop, transport", "stories", "failed"], rows), *failed, f"{found['machine']}."]
+    )
+
+
+BENCHMARK = Benchmark(
+    name="sequences",
+    description=__doc__,
+    numbers={"stories": (1000, "stories for each loop and transport")},
+    measure=measure,
+    show=show,
+)
+
+if __name__ == "__main__":
+    BENCHMARK.main()
