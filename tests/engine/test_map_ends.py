@@ -1,0 +1,420 @@
+"""How a map ends: whatever ends it reaches who iterates, once, and nothing looks complete that is not."""
+
+import random
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from anyio import wait_all_tasks_blocked
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncinvoke import (
+    ConfigurationError,
+    InvalidRequestError,
+    Invoker,
+    MapRun,
+    Outcome,
+    ToleranceExceededError,
+)
+from asyncinvoke.testing import FakeLambda
+
+from .works import SOON, Gate, Work, outcome, run_of, silent, tasks, trickle, values
+
+pytestmark = pytest.mark.anyio
+
+
+def raising(error: BaseException, *, at: int = 0) -> Work:
+    async def work(index: int, item: object) -> Outcome:
+        await anyio.lowlevel.checkpoint()
+        if index == at:
+            raise error
+        return outcome(index, item)
+
+    return work
+
+
+# What ends it
+
+
+@pytest.mark.parametrize("error", [LookupError("mine"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_work_that_raises_while_the_input_is_silent_ends_the_run(
+    error: BaseException, concurrency: int
+) -> None:
+    caught: BaseException | None = None
+    with anyio.fail_after(SOON):
+        async with run_of(silent(1, 2), raising(error, at=1), concurrency=concurrency) as run:
+            got = []
+            try:
+                async for each in run:
+                    got.append(each)
+            except (LookupError, KeyboardInterrupt) as raised:
+                caught = raised
+    assert caught is error
+    # An interrupt does not wait for what else there is.
+    assert values(got) == [1] or isinstance(error, KeyboardInterrupt)
+
+
+async def test_the_first_of_several_errors_is_the_one_that_is_raised() -> None:
+    gate = Gate()
+
+    async def work(index: int, item: object) -> Outcome:
+        await gate(index, item)
+        raise LookupError(index)
+
+    with anyio.fail_after(SOON):
+        async with run_of(range(3), work) as run:
+            await wait_all_tasks_blocked()
+            for index in (1, 0, 2):
+                gate.open(index)
+                await wait_all_tasks_blocked()
+            with pytest.raises(LookupError) as caught:
+                await anext(run)
+    assert caught.value.args == (1,)
+
+
+async def test_an_error_leaves_no_gap_in_the_order() -> None:
+    with anyio.fail_after(SOON):
+        async with run_of(range(8), raising(LookupError(), at=3), ordered=True) as run:
+            got = []
+            with pytest.raises(LookupError):  # noqa: PT012
+                async for each in run:
+                    got.append(each.index)
+    assert got == sorted(set(range(len(got) + 1)) - {3})
+
+
+async def test_every_consumer_hears_of_an_error() -> None:
+    heard = 0
+
+    async def consume(run: MapRun) -> None:
+        nonlocal heard
+        with pytest.raises(LookupError):
+            async for _ in run:
+                pass
+        heard += 1
+
+    gate = Gate()
+
+    async def work(index: int, item: object) -> Outcome:
+        await gate(index, item)
+        raise LookupError
+
+    with anyio.fail_after(SOON):
+        async with run_of(silent(1), work) as run, anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(consume, run)
+            await wait_all_tasks_blocked()
+            gate.open_all()
+    assert heard == 3
+
+
+async def test_a_judge_ends_the_run_once_what_is_in_flight_has_its_outcome() -> None:
+    gate = Gate()
+    no_hope = ToleranceExceededError("stopped", reason="why")
+
+    def judge(ended: Outcome) -> ToleranceExceededError | None:
+        return no_hope if ended.index == 1 else None
+
+    with anyio.fail_after(SOON):
+        async with run_of(count(), gate, concurrency=3, judge=judge) as run:
+            await wait_all_tasks_blocked()
+            gate.open(1)
+            await wait_all_tasks_blocked()
+            gate.open(0, 2)
+            got = []
+            with pytest.raises(ToleranceExceededError) as caught:  # noqa: PT012
+                async for each in run:
+                    got.append(each.index)
+    assert caught.value is no_hope
+    assert sorted(got) == [0, 1, 2]
+    assert gate.started == [0, 1, 2]
+
+
+# After its block, and beside it
+
+
+async def test_a_run_that_is_over_stays_over() -> None:
+    async with run_of(range(3)) as run:
+        assert len([each async for each in run]) == 3
+        assert [each async for each in run] == []
+    assert [each async for each in run] == []
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+async def test_a_run_that_was_left_early_does_not_look_complete(taken: int) -> None:
+    async with run_of(range(3)) as run:
+        for _ in range(taken):
+            await anext(run)
+    with pytest.raises(ConfigurationError, match="left before all outcomes were taken"):
+        await anext(run)
+
+
+async def test_nor_does_one_whose_outcomes_are_all_there_but_not_taken() -> None:
+    async with run_of(range(3)) as run:
+        await wait_all_tasks_blocked()
+        assert run.statistics().succeeded == 3
+        assert run.statistics().waiting_for is None
+    with pytest.raises(ConfigurationError):
+        await anext(run)
+
+
+async def test_nor_does_one_that_failed() -> None:
+    with pytest.raises(LookupError):  # noqa: PT012
+        async with run_of(range(3), raising(LookupError())) as run:
+            async for _ in run:
+                pass
+    with pytest.raises(ConfigurationError):
+        await anext(run)
+
+
+async def test_who_iterates_in_another_task_is_told_that_the_block_was_left() -> None:
+    told = 0
+
+    async def consume(run: MapRun) -> None:
+        nonlocal told
+        with pytest.raises(ConfigurationError, match="left before all outcomes were taken"):
+            async for _ in run:
+                pass
+        told += 1
+
+    with anyio.fail_after(SOON):
+        async with anyio.create_task_group() as group, run_of(range(9), Gate()) as run:
+            group.start_soon(consume, run)
+            group.start_soon(consume, run)
+            await wait_all_tasks_blocked()
+    assert told == 2
+
+
+@pytest.mark.parametrize("busy", ["work", "input", "both"])
+async def test_who_iterates_shielded_is_told_that_the_block_was_cancelled(busy: str) -> None:
+    sources: dict[str, Any] = {"work": range(9), "input": silent(), "both": silent(1)}
+    before = tasks()
+    with anyio.fail_after(SOON), anyio.CancelScope() as mine:
+        async with run_of(sources[busy], Gate()) as run:
+            await wait_all_tasks_blocked()
+            mine.cancel()
+            with (
+                anyio.CancelScope(shield=True),
+                pytest.raises(ConfigurationError, match="block of this map was cancelled"),
+            ):
+                await anext(run)
+    assert tasks() == before
+
+
+async def test_a_shielded_block_is_not_cut_short() -> None:
+    with anyio.CancelScope() as mine:
+        mine.cancel()
+        with anyio.CancelScope(shield=True):
+            async with run_of(trickle(*range(9))) as run:
+                assert len([each async for each in run]) == 9
+
+
+# Misuse
+
+
+async def test_a_map_is_entered_once() -> None:
+    block = run_of(range(3))
+    async with block as run:
+        assert len([each async for each in run]) == 3
+    with pytest.raises(ConfigurationError, match="call `map` again"):
+        await block.__aenter__()
+
+
+async def test_who_leaves_out_a_part_of_it_is_told_what_to_write() -> None:
+    async with Invoker(transport=FakeLambda()) as invoker:
+        block: Any = invoker.map("work", [1])
+
+        async def iterate() -> None:
+            async for _ in block:
+                pass
+
+        async def wait() -> None:
+            await block
+
+        async def enter() -> None:
+            with block:
+                pass
+
+        async def iterate_at_once() -> None:
+            for _ in block:
+                pass
+
+        for misuse in (iterate, wait, enter, iterate_at_once):
+            with pytest.raises(ConfigurationError, match=r"async with invoker\.map\(\.\.\.\) as"):
+                await misuse()
+
+
+# Steering
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_storm_of_settings_loses_nothing_and_holds_the_last(seed: int) -> None:
+    chance = random.Random(seed)
+    gate = Gate()
+    got: list[int] = []
+    most = 9
+    with anyio.fail_after(SOON):
+        async with run_of(trickle(*range(200)), gate, concurrency=4) as run:
+            for step in range(30):
+                run.set_concurrency(chance.randint(1, most))
+                if not step % 5:
+                    await wait_all_tasks_blocked()
+                gate.open(*chance.sample(gate.started, min(3, len(gate.started))))
+                while run.statistics().buffered and chance.random() < 0.7:
+                    got.append((await anext(run)).index)
+            run.set_concurrency(2)
+            await wait_all_tasks_blocked()
+            gate.open(*gate.started)
+            await wait_all_tasks_blocked()
+            assert gate.working <= 2
+            gate.open_all()
+            got += [each.index async for each in run]
+    assert sorted(got) == list(range(200))
+    assert gate.peak <= most
+
+
+async def test_statistics_say_what_a_run_waits_for() -> None:
+    gate = Gate()
+    async with run_of(count(), gate, concurrency=2, describe=lambda: "a limit") as run:
+        await wait_all_tasks_blocked()
+        assert run.statistics().waiting_for == "a limit"
+        gate.open_all()
+        await wait_all_tasks_blocked()
+        assert run.statistics().waiting_for == "the consumer: 18 outcomes are there to be taken"
+        run.stop()
+        assert len([each async for each in run]) == 18
+        assert run.statistics().waiting_for is None
+    gate = Gate()
+    async with run_of(count(), gate, concurrency=2, ordered=True) as run:
+        gate.open(*range(1, 99))
+        await wait_all_tasks_blocked()
+        said = run.statistics().waiting_for
+        assert said == "item 0, whose outcome is due before the others"
+
+
+# Any of it, in any order
+
+ENDS = ("end", "raise", "silence")
+CONSUMER = ("all", "break", "raise", "stop", "cancel")
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@given(
+    source=st.lists(st.integers(0, 2), max_size=30),
+    ends=st.sampled_from(ENDS),
+    is_async=st.booleans(),
+    works=st.lists(st.sampled_from(["ok", "ok", "ok", "slow", "failed"]), min_size=1, max_size=8),
+    broken=st.none() | st.integers(0, 30),
+    consumer=st.sampled_from(CONSUMER),
+    after=st.integers(0, 12),
+    concurrency=st.integers(1, 5),
+    ordered=st.booleans(),
+)
+@settings(max_examples=120)
+def test_every_item_that_was_read_has_one_outcome_unless_the_block_was_left(
+    backend: str,
+    source: list[int],
+    ends: str,
+    is_async: bool,
+    works: list[str],
+    broken: int | None,
+    consumer: str,
+    after: int,
+    concurrency: int,
+    ordered: bool,
+) -> None:
+    of_source, of_work, of_block = OSError("source"), LookupError("work"), KeyError("block")
+    read: list[int] = []
+    if not is_async and ends == "silence":
+        ends = "end"
+
+    def sync() -> Iterator[int]:
+        for number, _ in enumerate(source):
+            read.append(number)
+            yield number
+        if ends == "raise":
+            raise of_source
+
+    async def waiting() -> AsyncIterator[int]:
+        for number, pauses in enumerate(source):
+            for _ in range(pauses):
+                await anyio.lowlevel.checkpoint()
+            read.append(number)
+            yield number
+        if ends == "raise":
+            raise of_source
+        if ends == "silence":
+            await anyio.sleep_forever()
+
+    async def work(index: int, item: object) -> Outcome:
+        how = works[index % len(works)]
+        for _ in range(3 if how == "slow" else 1):
+            await anyio.lowlevel.checkpoint()
+        if index == broken:
+            raise of_work
+        return outcome(index, InvalidRequestError("no") if how == "failed" else item)
+
+    async def play() -> None:
+        before = tasks()
+        got: list[Outcome] = []
+        raised: BaseException | None = None
+        is_over = False
+        may_be_silent = ends == "silence" and consumer == "all" and broken is None
+        with anyio.fail_after(SOON), anyio.CancelScope() as mine:
+            try:
+                async with run_of(
+                    waiting() if is_async else sync(),
+                    work,
+                    concurrency=concurrency,
+                    ordered=ordered,
+                ) as run:
+                    if may_be_silent or (ends == "silence" and len(source) <= after):
+                        await wait_all_tasks_blocked()
+                        run.stop()
+                    while True:
+                        if len(got) == after and consumer != "all":
+                            if consumer == "break":
+                                break
+                            if consumer == "raise":
+                                raise of_block
+                            if consumer == "stop":
+                                run.stop()
+                            if consumer == "cancel":
+                                mine.cancel()
+                                await anyio.sleep_forever()
+                        elif ends == "silence" and len(got) + (broken is not None) >= len(source):
+                            run.stop()
+                        try:
+                            got.append(await anext(run))
+                        except StopAsyncIteration:
+                            is_over = True
+                            break
+            except (OSError, LookupError) as error:
+                raised = error
+        assert tasks() == before
+
+        indexes = [each.index for each in got]
+        assert len(set(indexes)) == len(indexes)
+        assert set(indexes) <= set(read) - {broken}
+        for each in got:
+            assert each.ok == (works[each.index % len(works)] != "failed")
+            assert not each.ok or values([each]) == [each.index]
+        if ordered:
+            assert indexes == [number for number in read if number != broken][: len(got)]
+        if raised in (of_source, of_work) or is_over:
+            # The end was reached: nothing that was read is missing.
+            assert set(indexes) | {broken} >= set(read)
+        if is_over:
+            assert broken is None or broken not in read
+            assert ends != "raise" or len(read) < len(source) or consumer == "stop"
+        if raised is of_source:
+            assert ends == "raise"
+        if raised is of_work:
+            assert broken in read
+        assert mine.cancelled_caught == (consumer == "cancel" and raised is None and not is_over)
+
+    anyio.run(play, backend=backend)

@@ -1,0 +1,448 @@
+"""Maps as users run them: over an invoker, with what goes wrong in the field."""
+
+import errno
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from aiobotocore.session import AioSession
+from anyio import wait_all_tasks_blocked
+from tenacity import RetryCallState, stop_never
+
+from asyncinvoke import (
+    Backoff,
+    FixedLimit,
+    InvalidRequestError,
+    Invoker,
+    MapRun,
+    Outcome,
+    RejectedError,
+    Request,
+    RetryPolicy,
+    ToleranceExceededError,
+)
+from asyncinvoke._engine.hopeless import HOPELESS_AFTER
+from asyncinvoke._model.codec import encode_json
+from asyncinvoke._model.delivery import Phase
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke.local import LocalLambda
+from asyncinvoke.testing import FakeLambda, InstantClock
+from tests.unit.doubles import Script
+
+from .works import SOON, silent, tasks
+
+pytestmark = pytest.mark.anyio
+
+SESSION = AioSession()  # keeps the service model, which is slow to read
+
+
+def echo(event: Any, context: Any) -> Any:
+    return event
+
+
+async def collected(run: MapRun) -> list[Outcome]:
+    with anyio.fail_after(SOON):
+        return [each async for each in run]
+
+
+# One map feeds another
+
+
+async def resized(invoker: Invoker, names: Any) -> AsyncIterator[Any]:
+    async with invoker.map("resize", names, concurrency=3) as run:
+        async for each in run:
+            yield each.unwrap().json()
+
+
+def shops(**more: Any) -> FakeLambda:
+    return FakeLambda({"resize": lambda event, context: event * 2, "crop": echo, **more})
+
+
+async def test_the_outcomes_of_one_map_feed_another() -> None:
+    before = tasks()
+    async with Invoker(transport=shops()) as invoker:
+        twice = resized(invoker, resized(invoker, range(20)))
+        async with invoker.map("crop", twice, concurrency=4, ordered=True) as run:
+            got = [each.unwrap().json() for each in await collected(run)]
+    assert sorted(got) == [4 * number for number in range(20)]
+    assert tasks() == before
+
+
+async def test_leaving_the_last_of_several_maps_leaves_them_all() -> None:
+    before = tasks()
+    shop = shops()
+    async with Invoker(transport=shop) as invoker:
+        twice = resized(invoker, resized(invoker, iter(int, 1)))
+        async with invoker.map("crop", twice, concurrency=4) as run:
+            async for each in run:
+                if each.index == 30:
+                    break
+        assert tasks() == before
+        requests = len(shop.requests)
+        await wait_all_tasks_blocked()
+        assert len(shop.requests) == requests
+
+
+async def test_an_error_of_the_first_of_several_maps_comes_out_of_the_last() -> None:
+    def broken() -> Iterator[int]:
+        yield from range(5)
+        raise OSError("disk on fire")
+
+    async with Invoker(transport=shops()) as invoker:
+        with pytest.raises(OSError, match="disk on fire"):  # noqa: PT012
+            async with invoker.map("crop", resized(invoker, broken())) as run:
+                got = []
+                with anyio.fail_after(SOON):
+                    async for each in run:
+                        got.append(each.unwrap().json())
+    assert sorted(got) == [0, 2, 4, 6, 8]
+
+
+# What the caller's own parts raise
+
+
+def of_a_policy(state: RetryCallState) -> float:
+    raise LookupError("mine")
+
+
+async def test_a_policy_that_raises_is_heard_while_the_input_is_silent() -> None:
+    retry = RetryPolicy(not_sent=Backoff(wait=of_a_policy, stop=stop_never))
+    answers = [Failure(fault=TransportFault.CONNECT, phase=Phase.CONNECTING, message="refused")]
+    async with Invoker(transport=Script(answers)) as invoker:
+        with pytest.raises(LookupError, match="mine"):
+            async with invoker.map("work", silent(1), retry=retry) as run:
+                await collected(run)
+
+
+class Broken(Script):
+    """A transport with a fault in its own code."""
+
+    async def send(self, *given: Any) -> Any:
+        raise LookupError("mine")
+
+
+async def test_a_transport_that_raises_is_heard_while_the_input_is_silent() -> None:
+    async with Invoker(transport=Broken([])) as invoker:
+        with pytest.raises(LookupError, match="mine"):
+            async with invoker.map("work", silent(1)) as run:
+                await collected(run)
+
+
+# Whatever is wrong with an item
+
+
+def nested() -> object:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    return deep
+
+
+class Hostile:
+    """Raises whatever is done with it."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ZeroDivisionError
+
+    def __hash__(self) -> int:
+        raise ZeroDivisionError
+
+    def __eq__(self, other: object) -> bool:
+        raise ZeroDivisionError
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+    __repr__ = __str__
+
+
+def generated() -> Iterator[int]:
+    yield 1
+
+
+WRONG: list[tuple[str, Any]] = [
+    ("a set", {1}),
+    ("a generator", generated()),
+    ("an object", object()),
+    ("nested too deeply", nested()),
+    ("not a number", float("nan")),
+    ("hostile", Hostile()),
+    ("too large", b"x" * 6_291_457),
+    ("hostile within", [Hostile()]),
+    ("no function name", Request(function_name="no such name")),
+    ("a number for a function", Request(function_name=7)),  # type: ignore[arg-type]
+    ("a hostile function", Request(function_name=Hostile())),  # type: ignore[arg-type]
+    ("a hostile qualifier", Request(qualifier=Hostile())),  # type: ignore[arg-type]
+    ("a list for a qualifier", Request(qualifier=["live"])),  # type: ignore[arg-type]
+    ("a hostile context", Request(client_context=Hostile())),  # type: ignore[arg-type]
+    ("a context that is not JSON", Request(client_context={"a": object()})),
+    ("a tenant that no header carries", Request(tenant_id=" a")),
+    ("half a character", Request(tenant_id="\ud800")),
+    ("minus infinity", Request(timeout=-(10**400))),
+    ("a hostile timeout", Request(timeout=Hostile())),  # type: ignore[arg-type]
+    ("a word for a flag", Request(idempotent="yes")),  # type: ignore[arg-type]
+    ("a number for a key", Request(key=7)),  # type: ignore[arg-type]
+    ("a type that is none", Request(invocation_type="Later")),  # type: ignore[arg-type]
+    ("a log that is none", Request(log_type=Hostile())),  # type: ignore[arg-type]
+    ("a name that is none", Request(durable_execution_name="")),
+]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_each_way_in_which_an_item_can_be_wrong_is_one_outcome(ordered: bool) -> None:
+    items = [item for pair in WRONG for item in (pair[1], len(pair[0]))]
+    shop = shops()
+    async with (
+        Invoker(transport=shop) as invoker,
+        invoker.map("crop", iter(items), ordered=ordered, concurrency=3) as run,
+    ):
+        got = sorted(await collected(run), key=lambda each: each.index)
+    assert [each.index for each in got] == list(range(len(items)))
+    for (name, _), wrong, right in zip(WRONG, got[::2], got[1::2], strict=True):
+        assert right.unwrap().json() == len(name)
+        assert isinstance(wrong.error, InvalidRequestError), name
+        assert wrong.attempts == ()
+        assert wrong.error.__traceback__ is None
+    assert len(shop.requests) == len(WRONG)
+
+
+async def test_a_timeout_beyond_every_float_is_none() -> None:
+    async with (
+        Invoker(transport=shops()) as invoker,
+        invoker.map("crop", [Request(payload=1, timeout=10**400)]) as run,
+    ):
+        assert [each.ok for each in await collected(run)] == [True]
+
+
+RAISED = [
+    ValueError("payload 4711"),
+    RecursionError(),
+    StopIteration(),
+    StopAsyncIteration(),
+    MemoryError(),
+    ExceptionGroup("several", [KeyError()]),
+]
+
+
+def raising(error: Exception) -> Callable[[Any], Any]:
+    def call(payload: Any) -> Any:
+        if payload == 3:
+            raise error
+        return str(payload)
+
+    return call
+
+
+@pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("where", ["key", "encode"])
+async def test_whatever_key_and_encode_raise_is_the_outcome_of_that_item(
+    error: Exception, where: str
+) -> None:
+    def encode(payload: Any) -> bytes:
+        return str(raising(error)(payload)).encode()
+
+    async with Invoker(transport=shops()) as invoker:
+        crop = invoker.function("crop", encode=encode if where == "encode" else encode_json)
+        options: Any = {"key": raising(error)} if where == "key" else {}
+        async with crop.map(range(6), ordered=True, **options) as run:
+            got = await collected(run)
+    assert [each.ok for each in got] == [True, True, True, False, True, True]
+    assert isinstance(got[3].error, InvalidRequestError)
+    assert type(error).__name__ in str(got[3].error)
+    assert "4711" not in str(got[3].error)
+    assert got[3].error.__cause__ is None
+    assert got[3].error.__traceback__ is None
+
+
+@pytest.mark.parametrize("name", [7, None, b"name", ["name"]])
+async def test_a_key_that_is_no_text_is_the_outcome_of_that_item(name: object) -> None:
+    async with Invoker(transport=shops()) as invoker:
+        found: Any = lambda payload: name if payload == 1 else "ok"  # noqa: E731
+        async with invoker.map("crop", range(3), key=found, ordered=True) as run:
+            assert [each.ok for each in await collected(run)] == [True, False, True]
+
+
+# Every call refused for one reason
+
+CONCURRENCY = 10
+
+
+@pytest.fixture
+async def local() -> AsyncIterator[LocalLambda]:
+    async with LocalLambda() as local:
+        local.function("echo", echo)
+        yield local
+
+
+def opened(local: LocalLambda, **options: Any) -> Invoker:
+    return Invoker(session=SESSION, endpoint_url=local.url, **options)
+
+
+async def test_a_run_whose_every_call_is_refused_stops_and_says_why(local: LocalLambda) -> None:
+    got = []
+    async with (
+        opened(local) as invoker,
+        invoker.map("missing", iter(int, 1), concurrency=CONCURRENCY) as run,
+    ):
+        with pytest.raises(ToleranceExceededError) as caught, anyio.fail_after(SOON):  # noqa: PT012
+            async for each in run:
+                got.append(each)
+        statistics = run.statistics()
+    error = caught.value
+    assert error.reason.startswith("missing: ResourceNotFoundException: Function not found: ")
+    assert str(error) == f"stopped after 100 refusals in a row: {error.reason}"
+    assert [type(each) for each in error.causes] == [RejectedError]
+    # What was sent has its outcome, and little more was sent than it took to see it.
+    sent = local.statistics().invocations
+    assert HOPELESS_AFTER <= sent == len(got) == statistics.failed
+    assert sent <= HOPELESS_AFTER + 2 * CONCURRENCY
+    assert all(isinstance(each.error, RejectedError) for each in got)
+
+
+async def test_a_success_between_begins_the_row_anew() -> None:
+    names = ["missing"] * (HOPELESS_AFTER - 1) + ["crop"]
+    items = [Request(payload=1, function_name=name) for name in names * 2]
+    async with (
+        Invoker(transport=shops()) as invoker,
+        invoker.map("missing", items, concurrency=1, ordered=True) as run,
+    ):
+        got = await collected(run)
+    assert [each.ok for each in got] == [name == "crop" for name in names * 2]
+
+
+async def test_one_function_of_several_that_is_missing_does_not_stop_the_others(
+    local: LocalLambda,
+) -> None:
+    items = [
+        Request(payload=1, function_name="echo" if number == 120 else "missing")
+        for number in range(130)
+    ]
+    items[0] = Request(payload=1, function_name="echo")
+    async with (
+        opened(local) as invoker,
+        invoker.map("echo", items, concurrency=CONCURRENCY) as run,
+    ):
+        got = await collected(run)
+    assert sum(each.ok for each in got) == 2
+    assert len(got) == len(items)
+
+
+async def test_refusals_for_different_reasons_do_not_stop_a_run() -> None:
+    codes = set()
+    async with (
+        Invoker(transport=Alternating()) as invoker,
+        invoker.map("work", range(300), concurrency=1) as run,
+    ):
+        for each in await collected(run):
+            assert isinstance(each.error, RejectedError)
+            codes.add(each.error.code)
+    assert codes == {"ResourceNotFoundException", "AccessDeniedException"}
+
+
+class Alternating(Script):
+    def __init__(self) -> None:
+        super().__init__([])
+
+    async def send(self, *given: Any) -> Any:
+        await anyio.lowlevel.checkpoint()
+        self.sent.append(given[:2])
+        if len(self.sent) % 2:
+            return Failure(status_code=404, code="ResourceNotFoundException", message="none")
+        return Failure(status_code=403, code="AccessDeniedException", message="no")
+
+
+# Nothing is admitted
+
+
+async def test_a_run_that_waits_says_why(local: LocalLambda) -> None:
+    local.function("closed", echo, reserved_concurrency=0)
+    async with opened(local) as invoker, invoker.map("closed", [1, 2], concurrency=2) as run:
+        said = None
+        with anyio.fail_after(SOON):
+            while said is None:  # also while a single attempt tries whether it still holds
+                await anyio.sleep(0.005)
+                said = run.statistics().waiting_for
+    assert "closed" in said
+    assert "ReservedFunctionConcurrentInvocationLimitExceeded" in said
+
+
+# Nothing is reached
+
+
+class Outage(Script):
+    """Refuses connections until so many were tried, and then answers."""
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__([])
+        self.refusals = refusals
+        self._answering = shops()
+
+    async def send(self, parameters: Any, payload: bytes, progress: Any) -> Any:
+        if self.refusals:
+            self.refusals -= 1
+            await anyio.lowlevel.checkpoint()
+            return Failure(
+                fault=TransportFault.CONNECT,
+                phase=Phase.CONNECTING,
+                message="refused",
+                cause=ConnectionRefusedError(errno.ECONNREFUSED, "refused"),
+            )
+        return await self._answering.send(parameters, payload, progress)
+
+
+async def test_a_map_bridges_an_outage_of_minutes() -> None:
+    clock, transport = InstantClock(), Outage(40)
+    began = clock.monotonic()
+    async with (
+        Invoker(transport=transport, clock=clock, limit=FixedLimit(20)) as invoker,
+        invoker.map("crop", range(100)) as run,
+    ):
+        got = await collected(run)
+    assert [each.ok for each in got] == [True] * 100
+    assert transport.refusals == 0
+    assert clock.monotonic() - began > 60
+    assert sum(len(each.attempts) for each in got) == 100 + 40
+
+
+class Opening(InstantClock):
+    """A clock on which a wait lets an endpoint open, once some were in vain."""
+
+    def __init__(self, may_open: anyio.Event, is_open: anyio.Event) -> None:
+        super().__init__()
+        self._may_open, self._is_open = may_open, is_open
+
+    async def sleep(self, seconds: float) -> None:
+        if len(self.slept) > 3:
+            self._may_open.set()
+            await self._is_open.wait()
+        await super().sleep(seconds)
+
+
+async def test_a_map_waits_for_an_endpoint_that_opens_later(transport: str) -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    may_open, is_open = anyio.Event(), anyio.Event()
+    async with anyio.create_task_group() as group:
+
+        async def serve() -> None:
+            await may_open.wait()
+            async with LocalLambda(port=port) as local:
+                local.function("echo", echo)
+                is_open.set()
+                await anyio.sleep_forever()
+
+        group.start_soon(serve)
+        options: Any = {"transport": transport, "clock": Opening(may_open, is_open)}
+        url = f"http://127.0.0.1:{port}"
+        async with (
+            Invoker(session=SESSION, endpoint_url=url, **options) as invoker,
+            invoker.map("echo", range(50), concurrency=20) as run,
+        ):
+            got = await collected(run)
+        group.cancel_scope.cancel()
+    assert sorted(each.unwrap().json() for each in got) == list(range(50))
+    assert max(len(each.attempts) for each in got) > 1
