@@ -1,44 +1,82 @@
 # Everything runs in environments of its own below this folder; each target does all of its set-up.
+# ARGS is for pytest: make test ARGS='-k arn', make unit ARGS='-x -n 0'.
 
 PYTHON ?= python3
 PYTHON312 ?= python3.12
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL := -m pip install --quiet --disable-pip-version-check
+# A file of tests stays in one process, so that the servers it shares are started once.
+PYTEST := $(BIN)/python -m pytest
+SUITE := -n 2 --dist loadfile
+# Decisions and values, without a socket: the loop to work in.
+UNIT := tests/unit tests/engine tests/limits --ignore tests/limits/test_over_http.py
+CORE := asyncinvoke/*.py,asyncinvoke/_*/*.py,asyncinvoke/_*/*/*.py
 
-.PHONY: demo test bench lint types peers clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit coverage lint fmt types core oldest peers bench clean
+
+help:  ## list what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## run the main job, offline
 	$(BIN)/asyncinvoke demo
 
-test: $(VENV)/.dev peers  ## run the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(VENV)/.dev peers  ## run the whole test suite, or what ARGS says of it
+	$(PYTEST) $(SUITE) $(ARGS)
 
-lint: $(VENV)/.dev
+unit: $(VENV)/.dev  ## run the tests that need no socket, in a few seconds
+	$(PYTEST) $(SUITE) $(UNIT) $(ARGS)
+
+coverage: $(VENV)/.dev  ## run the whole test suite, measured; fail where less is covered than was
+	$(BIN)/coverage erase
+	$(MAKE) test PYTEST='$(BIN)/coverage run -m pytest'
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --include='$(CORE)' --fail-under=98
+	$(BIN)/coverage report --format=total
+
+lint: $(VENV)/.dev  ## look for what ruff finds wrong
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.dev
+fmt: $(VENV)/.dev  ## mend what ruff can mend, and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev  ## check types
 	$(BIN)/mypy
 
+core:  ## install the core alone, in its newest versions, and try it
+	$(PYTHON) -m venv --clear .env-core
+	.env-core/bin/python $(INSTALL) .
+	.env-core/bin/python tests/smoke/core.py
+
+oldest:  ## install the lowest versions that are declared, and try them
+	$(PYTHON) -m venv --clear .env-oldest
+	.env-oldest/bin/python tests/smoke/lowest.py > .env-oldest/lowest.txt
+	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt '.[cli,trio]'
+	.env-oldest/bin/python tests/smoke/core.py
+
+peers: $(VENV)/.dev  ## install the independent clients, servers and tests, each on its own
+	$(BIN)/python tests/independent/peers.py
+
 bench: $(VENV)/.dev  ## measure everything; tables and plots go to benchmarks/results
-	$(INSTALL) --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python $(INSTALL) --constraint constraints.txt --group bench
 	$(BIN)/python -m benchmarks.peers --python $(PYTHON312)
 	$(BIN)/python -m benchmarks
 
-peers: $(VENV)/.dev  ## independent clients, servers and tests, in environments of their own
-	$(BIN)/python tests/independent/peers.py
-
-clean:
-	rm -rf .venv .venv-* .env-* build dist
+clean:  ## remove every environment and everything that was built
+	rm -rf .venv .venv-* .env-* build dist .coverage .coverage.*
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(INSTALL) --constraint constraints.txt --editable '.[cli,local,uvloop]'
+	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[cli,local,uvloop]'
 	touch $@
 
+# The pip that comes with Python 3.11 knows no dependency groups.
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(INSTALL) --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python $(INSTALL) --constraint constraints.txt --upgrade pip
+	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[cli,local,trio,uvloop]' --group dev
 	touch $@ $(VENV)/.demo
