@@ -25,7 +25,7 @@ from asyncinvoke._engine.options import (
 from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._engine.waits import Waits, guarded
 from asyncinvoke._limits.events import Hook
-from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, files_limit, read_limit
+from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._model.codec import Decode, Encode, decode_json, encode_json
 from asyncinvoke._model.response import Out, Response
@@ -381,10 +381,7 @@ class Invoker:
     async def _open(self) -> Opened:
         clock = default_clock() if self._own_clock is None else self._own_clock
         # Made anew: what a closed one knows is old, and its times mean nothing on another clock.
-        files = open_files()
-        self._limiter = self._new_limiter(
-            clock=clock, most=None if files is None else files_limit(*files)
-        )
+        self._limiter = self._new_limiter(clock=clock, files=open_files())
         self._limiter.limit = min(self._limiter.limit, self._most_connections)
         this_loop, waits = loop_teller(), Waits()
         async with AsyncExitStack() as stack:

@@ -8,7 +8,7 @@ from asyncinvoke._limits.books import Books
 from asyncinvoke._limits.dispatch import Dispatcher
 from asyncinvoke._limits.events import Hook, News
 from asyncinvoke._limits.known import Scopes
-from asyncinvoke._limits.limit import AdaptiveLimit, Limit
+from asyncinvoke._limits.limit import AdaptiveLimit, Limit, files_limit
 from asyncinvoke._limits.permit import Permit
 from asyncinvoke._limits.scopes import FunctionKey
 from asyncinvoke._statistics import ScopeStatistics
@@ -27,8 +27,8 @@ class Limiter:
         limit: How many attempts may be in flight.
         clock: Where time comes from.
         hooks: Those who listen to limits that move.
-        most: How many connections this process may open, and so how many attempts may be in flight
-            whatever the limit is; `None` if that is not known.
+        files: How many files this process may have open, and how many it has, which bounds its
+            connections whatever the limit is; `None` if that is not known.
     """
 
     def __init__(
@@ -37,15 +37,16 @@ class Limiter:
         *,
         clock: Clock = SYSTEM_CLOCK,
         hooks: tuple[Hook, ...] = (),
-        most: int | None = None,
+        files: tuple[int, int] | None = None,
     ) -> None:
         wanted = limit.maximum if isinstance(limit, AdaptiveLimit) else limit.n
-        self._most = most
-        if most is not None and most < wanted:
+        self._most = None if files is None else files_limit(*files)
+        if files is not None and self._bounded(wanted) < wanted:
             _logger.info(
-                "at most %d attempts in flight, not %d: this process may open no more files",
-                most,
+                "at most %d attempts in flight, not %d: this process may have %d files open",
+                self._bounded(wanted),
                 wanted,
+                files[0],
             )
         news = News(hooks)
         scopes = Scopes(limit, maximum=self._bounded(wanted), now=clock.monotonic(), news=news)
