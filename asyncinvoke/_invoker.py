@@ -411,7 +411,11 @@ class Invoker:
         opened = self._opened
         if opened is None:
             raise ConfigurationError("the invoker is not open: use `async with Invoker(...)`")
-        if not opened.is_here():
+        try:
+            is_here = opened.this_loop() is opened.home
+        except RuntimeError:  # no loop, or one of another kind
+            is_here = False
+        if not is_here:
             raise ConfigurationError(
                 "the invoker was opened in another event loop: open one in each of them, with "
                 "`async with Invoker(...)` inside what `asyncio.run` or `trio.run` runs"

@@ -11,7 +11,6 @@ from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.map_block import open_run
 from asyncinvoke._engine.options import (
-    Call,
     Calls,
     EventOptions,
     InvokeOptions,
@@ -38,7 +37,7 @@ _T = TypeVar("_T")
 class Opened:
     """What an invoker has while its block runs."""
 
-    __slots__ = ("_home", "_stack", "_this_loop", "engine", "transport")
+    __slots__ = ("_stack", "engine", "home", "this_loop", "transport")
 
     def __init__(
         self,
@@ -50,16 +49,9 @@ class Opened:
     ) -> None:
         self.engine = engine
         self.transport = transport
-        self._this_loop = this_loop
-        self._home = this_loop()
+        self.this_loop = this_loop
+        self.home = this_loop()
         self._stack = stack
-
-    def is_here(self) -> bool:
-        """Whether this is the event loop that it was opened in."""
-        try:
-            return self._this_loop() is self._home
-        except RuntimeError:  # no loop, or one of another kind
-            return False
 
     async def close(self) -> None:
         """End whatever is under way, wait until it has, and close what was opened.
@@ -110,7 +102,10 @@ class Caller:
         """Return the execution of a call. What refuses it is returned as well, not raised."""
         try:
             opened = self._running()
-            call, body = self._prepare(function_name, payload, options)
+            call = self._calls.get(function_name, options)
+            body = encode_payload(
+                payload, encode=self._encode, invocation_type=call.parameters.invocation_type
+            )
         except AsyncInvokeError as error:
             # Its traceback leads to the payload; its message does not.
             return _refused(error.with_traceback(None))
@@ -149,7 +144,10 @@ class Caller:
         """Return the stream of a call, to be entered."""
         opened = self._running()
         refuse_unknown(options, StreamOptions)
-        call, body = self._prepare(function_name, payload, options)
+        call = self._calls.get(function_name, options)
+        body = encode_payload(
+            payload, encode=self._encode, invocation_type=call.parameters.invocation_type
+        )
         return open_stream(opened.engine, opened.transport, call, body)
 
     def map(
@@ -180,14 +178,6 @@ class Caller:
             judge=work.judge,
             describe=work.describe,
             clock=opened.engine.clock,
-        )
-
-    def _prepare(
-        self, function_name: str, payload: object, options: Mapping[str, Any]
-    ) -> tuple[Call, bytes]:
-        call = self._calls.get(function_name, options)
-        return call, encode_payload(
-            payload, encode=self._encode, invocation_type=call.parameters.invocation_type
         )
 
 

@@ -47,12 +47,13 @@ def read_answer(
     """
     if status_code != accepted:
         return read_failure(status_code, headers, body, accepted)
+    log_result = headers.get("x-amz-log-result")
     return Reply(
         status_code=status_code,
         payload=body,
         executed_version=headers.get("x-amz-executed-version"),
         function_error=headers.get("x-amz-function-error") or None,
-        log_result=decode_log_result(headers.get("x-amz-log-result")),
+        log_result=None if log_result is None else decode_log_result(log_result),
         request_id=headers.get("x-amzn-requestid"),
         durable_execution_arn=headers.get("x-amz-durable-execution-arn"),
     )

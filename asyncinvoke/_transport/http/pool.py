@@ -178,7 +178,9 @@ class Connections:
             try:
                 raise failure  # out here it drags no context along
             finally:
-                del failure  # or it and this frame would keep each other, and their callers' payload
+                del (
+                    failure
+                )  # or it and this frame would keep each other, and their callers' payload
         if connection is None or self._is_closed:
             if connection is not None:
                 connection.abort()

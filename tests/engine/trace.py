@@ -1,9 +1,10 @@
 """Counts the calls of ours that an invocation makes, and the files that they are in.
 
-Run `python -m benchmarks.trace`. It counts frames of the package alone, by `sys.setprofile`: no
+Run `python -m tests.engine.trace`. It counts frames of the package alone, by `sys.setprofile`: no
 clock, so that any machine gives the same numbers. `tests/engine/test_trace.py` holds the bounds.
 """
 
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from asyncinvoke import Invoker, RetryPolicy
 from asyncinvoke.local import Answer, LocalLambda
 
 PACKAGE = str(Path(asyncinvoke.__file__).parent)
+HTTP = "_transport/http/"
 OTHERS = tuple(f"{PACKAGE}/{room}" for room in ("local", "testing", "cli"))
 
 
@@ -28,6 +30,11 @@ class Trace:
 
     calls: list[str] = field(default_factory=list)
     """The file and function of each call, in their order."""
+
+    @property
+    def of_http(self) -> int:
+        """How many of them are in the room for HTTP, which does what a library did before."""
+        return sum(call.startswith(HTTP) for call in self.calls)
 
     @property
     def modules(self) -> set[str]:
@@ -72,11 +79,14 @@ async def count(invocation: Callable[[], Awaitable[object]]) -> Trace:
 
 async def report() -> dict[str, Trace]:
     """Count a warm invocation, one that is throttled once, and an item of a map."""
-    async with LocalLambda() as local, Invoker(endpoint_url=local.url) as invoker:
+    async with (
+        LocalLambda() as local,
+        Invoker(endpoint_url=local.url, retry=RetryPolicy.batch()) as invoker,
+    ):
         local.function("f", lambda event, _: event)
 
         async def invoke() -> object:
-            return await invoker.invoke("f", {"n": 1}, retry=at_once)
+            return await invoker.invoke("f", {"n": 1})
 
         async def map_of(items: int) -> Trace:
             trace = Trace()
@@ -87,7 +97,6 @@ async def report() -> dict[str, Trace]:
                         pass
             return trace
 
-        at_once = RetryPolicy.batch()
         for _ in range(3):
             await invoke()
         warm = await count(invoke)
@@ -104,8 +113,14 @@ async def report() -> dict[str, Trace]:
 
 def main() -> None:
     """Print the counts."""
+    os.environ.setdefault("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "secret")
+    os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     for name, trace in anyio.run(report).items():
-        print(f"{name}: {len(trace.calls)} calls in {len(trace.modules)} files, {trace.hops} hops")
+        print(
+            f"{name}: {len(trace.calls)} calls in {len(trace.modules)} files, {trace.hops} of them on "
+            f"to another file; {trace.of_http} of the calls are HTTP"
+        )
         if "-v" in sys.argv:
             print("  " + "\n  ".join(trace.calls))
 
