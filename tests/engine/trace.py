@@ -117,12 +117,12 @@ def main() -> None:
     os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "secret")
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     for name, trace in anyio.run(report).items():
-        print(
+        sys.stdout.write(
             f"{name}: {len(trace.calls)} calls in {len(trace.modules)} files, {trace.hops} of them on "
-            f"to another file; {trace.of_http} of the calls are HTTP"
+            f"to another file; {trace.of_http} of the calls are HTTP\n"
         )
         if "-v" in sys.argv:
-            print("  " + "\n  ".join(trace.calls))
+            sys.stdout.writelines(f"  {call}\n" for call in trace.calls)
 
 
 if __name__ == "__main__":
