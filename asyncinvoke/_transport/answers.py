@@ -79,7 +79,7 @@ def read_failure(
             phase=Phase.BODY_READ,
             status_code=status_code,
             message=f"status {status_code}, where {accepted} means success",
-            request_id=headers.get("x-amzn-requestid"),
+            request_id=_text(headers.get("x-amzn-requestid")),
         )
     members = _members(body)
     return Failure(
@@ -87,9 +87,9 @@ def read_failure(
         code=_code(headers, members) or str(status_code),
         message=_message(status_code, members),
         reason=_text(members.get("Reason")),
-        retry_after=headers.get("retry-after"),
-        amz_retry_after=headers.get("x-amz-retry-after"),
-        request_id=headers.get("x-amzn-requestid"),
+        retry_after=_text(headers.get("retry-after")),
+        amz_retry_after=_text(headers.get("x-amz-retry-after")),
+        request_id=_text(headers.get("x-amzn-requestid")),
     )
 
 
@@ -127,5 +127,6 @@ def _message(status_code: int, members: Mapping[str, Any]) -> str:
 
 
 def _text(value: object) -> str | None:
-    # A lone surrogate is JSON, but no terminal and no file takes it.
+    # A lone surrogate is JSON, and stands for what a header has of no text; but no terminal and no
+    # file takes it.
     return value.encode(errors="replace").decode() if isinstance(value, str) else None

@@ -4,14 +4,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
+from asyncinvoke._model.delivery import Phase
+from asyncinvoke._model.failure import TransportFault
+from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.http.streamed import StreamedAnswer
 
 MOST = 6_291_556 + 65_536
 """Bytes of a whole answer that are read: the longest that Lambda gives, and some."""
-
-
-class TooLongError(Exception):
-    """An answer is longer than any of Lambda's."""
 
 
 class Body(Protocol):
@@ -30,7 +29,7 @@ async def read_whole(body: Body) -> bytes:
     """Read a body to its end, and close it.
 
     Raises:
-        TooLongError: It is longer than any of Lambda's.
+        WireError: It is longer than any of Lambda's.
         Exception: Whatever the HTTP library raises.
     """
     pieces, length = [], 0
@@ -39,7 +38,8 @@ async def read_whole(body: Body) -> bytes:
             pieces.append(piece)
             length += len(piece)
             if length > MOST:
-                raise TooLongError
+                message = f"the answer is longer than {MOST} bytes, which none of Lambda's is"
+                raise WireError(TransportFault.PROTOCOL, Phase.HEAD_READ, message)
     finally:
         await body.aclose()
     return b"".join(pieces)

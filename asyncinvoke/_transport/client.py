@@ -121,7 +121,8 @@ class ClientTransport:
             request_id=answer["ResponseMetadata"].get("RequestId"),
             content_type=answer.get("ResponseStreamContentType"),
         )
-        return OpenStream(head, self._under_way.body(noting.body(), progress))
+        body = self._under_way.body(noting.body(), progress)
+        return OpenStream(head, body, progress.deadline)
 
     async def _ask_for_credentials(self, progress: Progress) -> Failure | None:
         """Have the credentials renewed, if that is due, before aiobotocore asks for them."""

@@ -135,6 +135,7 @@ class DirectTransport:
             return OpenStream(
                 read_stream_head(status_code, headers),
                 self._under_way.body(body, progress),
+                progress.deadline,
             )
         content = await self._wires.whole(body, progress)
         if isinstance(content, Failure):

@@ -44,7 +44,6 @@ _BY_INNER_NAME = {
     "RemoteProtocolError": TransportFault.PROTOCOL,
     "LocalProtocolError": TransportFault.PROTOCOL,
     "DecodingError": TransportFault.PROTOCOL,
-    "TooLongError": TransportFault.PROTOCOL,
     # the event loop
     "gaierror": TransportFault.CONNECT,
     "ConnectionResetError": TransportFault.CONNECTION_LOST,

@@ -3,8 +3,15 @@
 import socket
 from typing import Any
 
+import anyio
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.httpxsession import HttpxSession
+
+
+def on_asyncio() -> bool:
+    """Whether the running event loop is one of asyncio's."""
+    return anyio.get_cancelled_exc_class().__module__.startswith("asyncio")
+
 
 # Below the 350 s after which AWS's NAT gateways and load balancers forget an idle connection.
 _IDLE = 60

@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any
 
-import anyio
 from aiobotocore.config import AioConfig
 from aiobotocore.httpxsession import is_httpx_session_cls
 from aiobotocore.session import AioSession
 from botocore import UNSIGNED
 from botocore import exceptions as botocore_errors
 
-from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession, KeepaliveHttpxSession
+from asyncinvoke._transport.http_sessions import (
+    KeepaliveAiohttpSession,
+    KeepaliveHttpxSession,
+    on_asyncio,
+)
 from asyncinvoke._transport.senders import AiohttpSender
 from asyncinvoke._transport.set_up import check_client, check_configured_endpoint, tls_flaw
 from asyncinvoke._transport.showing import described, shown
@@ -41,10 +44,9 @@ async def open_client(
     if region_name == "":
         raise ConfigurationError("region_name is empty")
     check_configured_endpoint(endpoint_url)
-    on_asyncio = _on_asyncio()
     if session is None:
         session = AioSession()
-        if not on_asyncio:
+        if not on_asyncio():
             # What fetches credentials must not need asyncio either.
             session.set_default_client_config(AioConfig(**_http_session(None)))
     if not isinstance(session, AioSession):
@@ -178,12 +180,8 @@ def _merge(config: Any, max_pool_connections: int) -> AioConfig:
     )
 
 
-def _on_asyncio() -> bool:
-    return anyio.get_cancelled_exc_class().__module__.startswith("asyncio")
-
-
 def _http_session(config: Any) -> dict[str, Any]:
-    if _on_asyncio() and not is_httpx_session_cls(getattr(config, "http_session_cls", None)):
+    if on_asyncio() and not is_httpx_session_cls(getattr(config, "http_session_cls", None)):
         return {"http_session_cls": KeepaliveAiohttpSession}
     try:
         import_module("httpx2")

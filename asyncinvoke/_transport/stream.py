@@ -1,6 +1,8 @@
 """`OpenStream`: the answer of InvokeWithResponseStream as it comes, whichever way it came."""
 
 import contextlib
+import math
+import time
 from collections import deque
 
 import anyio
@@ -17,11 +19,18 @@ _LAST_WORDS = 1.0
 
 
 class OpenStream:
-    """A stream whose head has come."""
+    """A stream whose head has come.
 
-    def __init__(self, head: StreamHead, body: Body) -> None:
+    Args:
+        head: What came before the body.
+        body: The body, which keeps the deadline.
+        deadline: When all of it must have ended, on `time.monotonic()`.
+    """
+
+    def __init__(self, head: StreamHead, body: Body, deadline: float = math.inf) -> None:
         self.head = head
         self._body = body
+        self._deadline = deadline
         self._frames = FrameReader()
         self._ready: deque[bytes | StreamEnd | Failure] = deque()
 
@@ -46,9 +55,11 @@ class OpenStream:
 
     async def finish(self) -> None:
         """After the end: keep the connection if the body ends soon, and close it otherwise."""
+        # The answer is complete, whatever happens: only the connection can be lost. So a deadline
+        # must not pass in here.
+        patience = min(_LAST_WORDS, (self._deadline - time.monotonic()) / 2)
         try:
-            # The answer is complete, whatever happens: only the connection can be lost.
-            with contextlib.suppress(Exception), anyio.move_on_after(_LAST_WORDS):
+            with contextlib.suppress(Exception), anyio.move_on_after(patience):
                 while await self._body.read():
                     pass
         finally:
