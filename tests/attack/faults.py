@@ -39,7 +39,7 @@ NOT_SENT, REJECTED, UNKNOWN, EXECUTED = Delivery
 SOON = 0.1
 """Seconds after which deadlines pass before anything can be sent, however slow the machine is."""
 
-LATER = 0.4
+LATER = 0.3
 """Seconds after which deadlines pass when the request has been read."""
 
 LARGE = b'"' + b"x" * 6_000_000 + b'"'

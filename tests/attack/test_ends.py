@@ -155,13 +155,15 @@ async def by_map(invoker: Invoker) -> object:
 
 async def let_others_run() -> None:
     """Give tasks that have nothing to wait for any more their turns, however busy the machine."""
-    for _ in range(50):
-        await anyio.sleep(0.002)
+    for _ in range(30):
+        await anyio.sleep(0.001)
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("way", [by_invoke, by_map])
-@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [*((name, by_invoke) for name in PLACES), ("in flight", by_map), ("in the queue", by_map)],
+)
 async def test_calls_under_way_end_with_their_invoker_and_say_how_far_they_came(
     name: str, way: Callable[[Invoker], Awaitable[object]], transport: str, stage: Stage
 ) -> None:

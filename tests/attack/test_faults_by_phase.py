@@ -20,7 +20,7 @@ from asyncinvoke import (
 from tests.doubles.counting_server import Act, CountingServer
 from tests.doubles.messages import answer
 
-from .faults import BODIES, FAULTS, SETUPS, STATUSES, Stage, write_setup_files
+from .faults import BODIES, FAULTS, SETUPS, STATUSES, Stage, proxy, write_setup_files
 from .invokers import SESSION, invoked, new_session, open_invoker
 
 ATTEMPTS = 3
@@ -78,6 +78,16 @@ async def test_the_status_line_decides_whatever_the_body(body: str, transport: s
         if isinstance(end, InvocationError)
     }
     assert said == {status: (*what, status) for status, what in STATUSES.items()}
+
+
+@pytest.mark.anyio
+async def test_a_proxy_that_is_given_its_credentials_tunnels(transport: str, stage: Stage) -> None:
+    with proxy("tunnel", "ann:right")(stage) as scene:
+        async with open_invoker(scene.url, transport=transport, **scene.options) as invoker:
+            ends = [await invoked(invoker, number) for number in range(3)]
+    assert [end.json() if isinstance(end, Response) else end for end in ends] == [0, 1, 2]
+    assert scene.server.whole == 3
+    assert scene.server.accepted == 1
 
 
 @pytest.mark.anyio

@@ -14,7 +14,7 @@ from tests.doubles.messages import Received, natural_answer
 
 CHECKOUT = Path(__file__).parents[2]
 FILES = 256
-ITEMS = 1500
+ITEMS = 1000
 
 
 def slowly(request: Received) -> bytes:

@@ -18,8 +18,8 @@ from .invokers import SESSION, new_session, open_invoker
 
 ITEMS = 60
 WORKERS = 5
-SHORTEST, LONGEST = 0.5, 1.5
-"""Seconds that an outage lasts; 25 and 75 on the invoker's clock, far beyond what five attempts take."""
+SHORTEST, LONGEST = 0.4, 0.9
+"""Seconds that an outage lasts; 20 and 45 on the invoker's clock, far beyond what five attempts take."""
 
 
 class Outage:
@@ -30,7 +30,7 @@ class Outage:
         self.end = end
 
     async def last(self, invoker: Invoker, unsent: int, server: CountingServer) -> None:
-        """Be away until it was met, for at least half a second.
+        """Be away until it was met, for at least so long.
 
         Args:
             invoker: Whose attempts meet it.
