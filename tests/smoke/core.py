@@ -78,9 +78,7 @@ async def serving(server: Server) -> AsyncIterator[str]:
 
 async def use() -> None:
     """Invoke, be throttled, and map."""
-    again = asyncinvoke.Backoff(
-        wait=tenacity.wait_fixed(0.01), stop=tenacity.stop_after_attempt(3)
-    )
+    again = asyncinvoke.Backoff(wait=tenacity.wait_fixed(0.01), stop=tenacity.stop_after_attempt(3))
     server = Server()
     async with (
         serving(server) as url,
@@ -101,7 +99,7 @@ async def use() -> None:
 
 def main() -> None:
     """Try every event loop that is installed, and the command."""
-    os.environ.update(AWS_ACCESS_KEY_ID="test-key", AWS_SECRET_ACCESS_KEY="test-secret")  # noqa: S106
+    os.environ.update(AWS_ACCESS_KEY_ID="test-key", AWS_SECRET_ACCESS_KEY="test-secret")
     loops = [name for name in ("asyncio", "trio") if find_spec(name) is not None]
     for name in loops:
         anyio.run(use, backend=name)
