@@ -22,7 +22,7 @@ class ScopeStatistics:
     """How many attempts may be in flight."""
 
     rate: float | None
-    """How many may start each second; `None` while no throttle has told of such a limit."""
+    """How many may start each second; `None` until a throttle has named such a limit."""
 
     pause: float
     """About how many seconds lie between attempts while not even one is admitted; 0 otherwise."""

@@ -1,6 +1,12 @@
-"""Writes the table of `docs/retries.md` from the table that decides: `python docs/render.py`."""
+"""Writes into the pages what the code says better: `python docs/render.py`.
 
+The tables of `retries.md` come from the tables that decide, and the list of files in
+`architecture.md` from the first line of each.
+"""
+
+import ast
 import sys
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
@@ -8,7 +14,8 @@ from asyncinvoke._limits.reasons import LIMIT_OF_REASON
 from asyncinvoke._model.failure import ThrottleReason
 from asyncinvoke._retries.classify import CODES, NEVER_SENT, STATUSES
 
-PAGE = Path(__file__).with_name("retries.md")
+DOCS = Path(__file__).parent
+CORE = DOCS.parent / "asyncinvoke"
 BEGIN = "<!-- table: python docs/render.py -->\n"
 END = "<!-- end of table -->\n"
 
@@ -45,12 +52,31 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def page() -> str:
-    """Return the whole page with its table up to date."""
-    text = PAGE.read_text()
-    before, _, rest = text.partition(BEGIN)
+def files() -> str:
+    """Return the rooms and files of the core as Markdown, each with its one job."""
+    lines = ["| file | its one job |", "|---|---|"]
+    for folder in [CORE, *sorted(path.parent for path in CORE.glob("_*/**/__init__.py"))]:
+        room = folder.relative_to(CORE.parent).as_posix()
+        lines.append(f"| **`{room}`** | **{_job(folder / '__init__.py')}** |")
+        modules = [path for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"]
+        lines += [f"| `{path.name}` | {_job(path)} |" for path in modules]
+    return "\n".join(lines)
+
+
+PAGES: dict[str, Callable[[], str]] = {"retries.md": table, "architecture.md": files}
+"""What is written between the two marks of each page."""
+
+
+def page(name: str) -> str:
+    """Return a whole page with its table up to date."""
+    before, _, rest = (DOCS / name).read_text().partition(BEGIN)
     after = rest.partition(END)[2]
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    return f"{before}{BEGIN}\n{PAGES[name]().rstrip()}\n\n{END}{after}"
+
+
+def _job(path: Path) -> str:
+    """Return the first line of a module's docstring, without the stop at its end."""
+    return (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()[0].rstrip(".:")
 
 
 def _order(row: tuple[str, str, str]) -> tuple[int, str]:
@@ -59,6 +85,8 @@ def _order(row: tuple[str, str, str]) -> tuple[int, str]:
 
 
 if __name__ == "__main__":
-    if "--check" in sys.argv:
-        sys.exit(0 if page() == PAGE.read_text() else "docs/retries.md is out of date")
-    PAGE.write_text(page())
+    for name in PAGES:
+        if "--check" not in sys.argv:
+            (DOCS / name).write_text(page(name))
+        elif page(name) != (DOCS / name).read_text():
+            sys.exit(f"docs/{name} is out of date: run `python docs/render.py`")

@@ -1,9 +1,12 @@
-"""What is installed: typed, complete, and with nothing but its own package."""
+"""What is installed, and what is published: typed, complete, and enough to build itself from."""
 
+import os
 import subprocess
 import sys
+import tarfile
 import zipfile
-from importlib.metadata import requires
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -11,18 +14,49 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_core_needs_three_libraries_and_no_more() -> None:
-    core = [line for line in requires("asyncinvoke") or [] if "extra ==" not in line]
-    assert sorted(line.split(">")[0] for line in core) == ["aiobotocore", "anyio", "tenacity"]
-
-
-@pytest.mark.timeout(300)
-def test_the_wheel_holds_every_module_and_its_types(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the source distribution."""
+    folder = tmp_path_factory.mktemp("built")
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, ROOT],
+        [sys.executable, "-m", "hatchling", "build", "--directory", folder],
+        cwd=ROOT,
         check=True,
+        capture_output=True,
     )
-    (wheel,) = tmp_path.glob("*.whl")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def metadata(built: Path) -> Message:
+    """What the wheel says of itself."""
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        return message_from_bytes(archive.read(name))
+
+
+@pytest.fixture(scope="module")
+def unpacked(built: Path) -> Path:
+    """The source distribution as somebody unpacks it."""
+    (archive,) = built.glob("*.tar.gz")
+    with tarfile.open(archive) as bundle:
+        bundle.extractall(built, filter="data")
+    return built / archive.name.removesuffix(".tar.gz")
+
+
+def test_the_core_needs_four_libraries_and_no_more(metadata: Message) -> None:
+    core = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
+    names = sorted(line.split(">")[0] for line in core)
+    assert names == ["aiobotocore", "anyio", "httptools", "tenacity"]
+
+
+def test_what_only_developers_need_is_no_extra(metadata: Message) -> None:
+    assert metadata.get_all("Provides-Extra") == ["cli", "local", "trio", "uvloop"]
+
+
+def test_the_wheel_holds_every_module_and_its_types(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info" not in name}
     sources = {
         str(path.relative_to(ROOT))
@@ -31,3 +65,24 @@ def test_the_wheel_holds_every_module_and_its_types(tmp_path: Path) -> None:
     }
     assert packed == sources
     assert "asyncinvoke/py.typed" in packed
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "unit", "coverage", "lint", "types", "bench"])
+def test_each_target_finds_what_it_needs_in_the_source_distribution(
+    unpacked: Path, target: str
+) -> None:
+    # Without make's own variables: this may be run by make, which is not that one's caller.
+    environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
+    planned = subprocess.run(
+        ["make", "--dry-run", target],
+        cwd=unpacked,
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+    assert planned.stderr == b""
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/index.md", "tests/test_packaging.py"])
+def test_the_source_distribution_holds_the_pages_and_the_tests(unpacked: Path, name: str) -> None:
+    assert (unpacked / name).read_bytes() == (ROOT / name).read_bytes()

@@ -186,7 +186,7 @@ async def _refused(error: AsyncInvokeError) -> AsyncInvokeError:
 
 
 def unwrapped(ended: _T | AsyncInvokeError) -> _T:
-    """Return what an execution came to, or raise it."""
+    """Return the response of an execution, or raise its error."""
     if not isinstance(ended, AsyncInvokeError):
         return ended
     try:

@@ -1,4 +1,4 @@
-"""The history of an execution whose first attempt failed, and what its failures come to."""
+"""The history of an execution whose first attempt failed, and the decision after each failure."""
 
 from collections import deque
 from dataclasses import replace
@@ -118,7 +118,7 @@ class History:
             final: Whether another attempt is out of the question: part of the answer was handed out.
 
         Returns:
-            How many seconds to wait before the next attempt, or what the execution came to.
+            How many seconds to wait before the next attempt, or how the execution has ended.
         """
         error = self._error(answer, verdict)
         decision: float | GaveUp

@@ -68,7 +68,7 @@ class ResponseStream:
 
     @property
     def response(self) -> Response[Any] | None:
-        """What the execution came to: `None` until the stream has ended well.
+        """The response of the execution; `None` until the stream has ended well.
 
         `log_result` is there if `log_type` was `Tail`. The payload is empty, for the chunks were
         handed out; but where a function failed and the caller asked not to raise, `function_error`
@@ -215,7 +215,7 @@ class StreamExecution:
         return None
 
     async def receive(self) -> bytes | Response[Any] | InvocationError:
-        """Return the next chunk, or what the execution came to."""
+        """Return the next chunk, or how the execution has ended."""
         first, self._first = self._first, None
         received = await self._receive() if first is None else first
         if isinstance(received, bytes):
@@ -237,7 +237,7 @@ class StreamExecution:
     def failed(
         self, answer: Failure | Reply, verdict: Verdict, *, final: bool = False
     ) -> float | Response[Any] | InvocationError:
-        """Keep this attempt as failed; return the wait before the next, or what it came to."""
+        """Keep this attempt as failed; return the wait before the next, or how the execution has ended."""
         now = self._engine.clock.monotonic()
         return self._history.failed(
             answer,

@@ -67,7 +67,7 @@ class EngineTransport(WholeTransport, Protocol):
 
 
 class GuardedTransport:
-    """Gives a transport that only knows cancellation the deadline and the end of its invoker.
+    """Keeps the deadline and the end of the invoker for a transport that only knows cancellation.
 
     A transport with `keeps_deadline` set does both by itself, for less.
     """

@@ -26,7 +26,7 @@ class Books:
         self.room = scopes.maximum
         """What is in flight has to stay below it."""
         self.is_timed = False
-        """Whether the clock has a say in whether anything may start at all."""
+        """Whether a pause or a rate can delay every permit, whoever asks."""
         self.is_short = False
         """Whether there are fewer files than permits."""
         self.is_closed = False

@@ -1,6 +1,6 @@
 """What a throttle tells of the ceiling: the same as before, fallen, risen, or shared with others.
 
-Pure, as `concurrency.py` is, which moves the limit as this says. `docs/limits.md` tells why.
+No clock and no I/O; `concurrency.py` moves the limit as this says. `docs/limits.md` tells why.
 """
 
 import math

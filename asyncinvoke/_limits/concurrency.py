@@ -1,6 +1,6 @@
 """How many attempts to keep in flight: the arithmetic that finds a ceiling and stays under it.
 
-Pure: what became of an attempt goes in, with the time; a number comes out. `docs/limits.md` tells
+No clock and no I/O: what became of an attempt goes in, with the time; a number comes out. `docs/limits.md` tells
 how it works and why; `benchmarks/simulate.py` shows it at scale.
 """
 

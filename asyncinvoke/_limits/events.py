@@ -1,4 +1,4 @@
-"""What is told of limits: events for those who listen, lines for the log, never one for each call."""
+"""What is reported of limits: events for hooks, lines for the log, never one for each call."""
 
 import logging
 from collections import deque

@@ -65,7 +65,7 @@ class Gate:
         self.in_flight = 0
         self.throttles = 0
         self.is_timed = False
-        """Whether the clock has a say in who may pass: there is a rate, or a pause."""
+        """Whether a pause or a rate can delay the next permit."""
         self.alarm_at = math.inf
         """When the timekeeper looks at it."""
         # Throttles of permits up to these numbers belong to a burst that was answered already.

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from asyncinvoke.errors import ConfigurationError
 
 INITIAL = 20
-"""Where an adaptive limit starts unless told otherwise: it has to be small beside the smallest
+"""Where an adaptive limit starts by default: it has to be small beside the smallest
 account (10 on a new one, 1,000 by default) and large enough to get anywhere soon."""
 
 

@@ -1,1 +1,1 @@
-"""What comes back, and the words for failure. Imports nothing above itself."""
+"""What comes back, and the words for failure."""

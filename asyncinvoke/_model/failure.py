@@ -1,4 +1,4 @@
-"""Why Lambda throttles, and what a throttle slows down."""
+"""The words for failure: throttle reasons and scopes, kinds of failure, transport faults, `Failure`."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum

@@ -90,7 +90,7 @@ class Reply:
 
 @value
 class Response(Generic[Out]):
-    """What an execution came to. Neither payload nor log shows in its `repr`."""
+    """The result of an execution. Neither payload nor log shows in its `repr`."""
 
     status_code: int
     """200; 202 for Event: accepted, not yet run; 204 for DryRun."""

@@ -8,7 +8,7 @@ from asyncinvoke._recent import Recent
 from asyncinvoke.errors import ConfigurationError
 
 MOST_BALANCES = 4096
-"""How many functions have their balance remembered, at least. One that is forgotten starts anew."""
+"""How many functions have their balance remembered, at least. One that is forgotten starts with a full balance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""Exactly one attempt on the wire; the only folder that knows aiobotocore and botocore."""
+"""Exactly one attempt on the wire; the only room of the core that knows aiobotocore and botocore."""

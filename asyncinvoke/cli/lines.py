@@ -51,7 +51,7 @@ class Splitter:
         self._hold(rest)
 
     def finish(self) -> Iterator[Line]:
-        """Give what stands behind the last line end, if anything does."""
+        """Return what follows the last line end, if anything does."""
         yield from self._cut(is_ended=False)
 
     def _hold(self, piece: bytes) -> None:

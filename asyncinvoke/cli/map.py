@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
 
 CONCURRENCY = 100
-"""Lines that are worked upon at once unless told otherwise."""
+"""How many lines are worked on at once by default."""
 
 
 @click.command("map", short_help="Invoke a function for each line of a file.")
