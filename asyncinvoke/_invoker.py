@@ -268,8 +268,9 @@ class Invoker:
         """Invoke a function once for each payload.
 
         Use it as `async with invoker.map(...) as run: async for outcome in run: ...`. Every payload
-        gets exactly one `Outcome`, whatever happens; iterating raises only what the input raises.
-        Leaving the block early cancels what is in flight.
+        gets exactly one `Outcome`, whatever is wrong with it. Iterating raises only what ends the
+        run early: what the input raises, after all outcomes, or `ToleranceExceededError` after a
+        hundred refusals in a row for one reason. Leaving the block early cancels what is in flight.
 
         Args:
             function_name: As for `invoke`.

@@ -44,6 +44,7 @@ FLOORS_OF_LOCAL = [
 
 # What decides and does not act: no I/O, no clock, no event loop, nothing at random.
 DECIDES = [
+    "asyncinvoke._engine.buffer",
     "asyncinvoke._engine.history",
     "asyncinvoke._engine.hopeless",
     "asyncinvoke._engine.options",

@@ -1,7 +1,6 @@
 """A map under way: its outcomes as they come, how it is steered, and how it ends."""
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, Self, TypeAlias
 
@@ -10,18 +9,12 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from asyncinvoke._clock import Clock
+from asyncinvoke._engine.buffer import Buffer
 from asyncinvoke._engine.outcome import MapStatistics, MapTally, Outcome
 from asyncinvoke._engine.source import Source
 from asyncinvoke._engine.tasks import Bell, Work, Workers
 from asyncinvoke._model.response import Out
-from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, InvalidRequestError
-
-READ_AHEAD = 16
-"""How many items are read, beyond the concurrency, ahead of the consumer."""
-
-SPARE = 8
-"""For so many workers, one item is read before one of them is free for it; `READ_AHEAD` at most.
-Waking the reader for each item costs as much as all the rest of the hand-over."""
+from asyncinvoke.errors import AsyncInvokeError, ConfigurationError
 
 LAST_WORD = 1.0
 """How long an end waits for an input that was interrupted and does not come back, in seconds. It
@@ -52,7 +45,7 @@ class MapRun(Generic[Out]):
 
     If there are several, it is the first. Only what is no `Exception`, such as `KeyboardInterrupt`,
     is raised at once. After its block a run raises `ConfigurationError`, unless everything was
-    taken within.
+    taken within; and so it does, to who iterates shielded, once its block is cancelled.
     """
 
     # One path for every end. `_end` and `stop` only tell the source to stop. The reader then says
@@ -77,9 +70,10 @@ class MapRun(Generic[Out]):
         describe: Describe | None,
         clock: Clock,
     ) -> None:
+        self._buffer = Buffer(concurrency, ordered=ordered)
         self._source = Source(
             payloads,
-            wanted=self._wanted,
+            wanted=self._buffer.may_read,
             give=self._take,
             ended=self._reading_ended,
             cancelled=self._cancelled,
@@ -88,21 +82,13 @@ class MapRun(Generic[Out]):
         self._workers = Workers(
             work, done=self._finished, broke=self._broke, cancelled=self._cancelled
         )
-        self._size(concurrency)
-        self._ordered = ordered
+        self._workers.set_concurrency(concurrency)
         self._judge = judge
         self._describe = describe
         self._tally = MapTally()
-        self._read = 0
-        self._unfinished = 0
-        self._taken = 0
-        self._ready: deque[Outcome[Any]] = deque()
-        self._early: dict[int, Outcome[Any] | None] = {}
-        self._next_index = 0
         self._news = Bell()
         self._error: BaseException | None = None
         self._is_told = False
-        self._is_cut = False
         self._is_cancelled = False
         self._is_left = False
         self._is_complete = False
@@ -111,26 +97,27 @@ class MapRun(Generic[Out]):
         return self
 
     async def __anext__(self) -> Outcome[Out]:
-        while not self._ready:
+        buffer = self._buffer
+        while not buffer.ready:
             if self._is_cancelled:
                 await anyio.lowlevel.checkpoint_if_cancelled()
             self._raise_if_over()
             await self._hear()
-        self._taken += 1
-        if self._source.is_waiting:
-            self._read_on()
-        return self._ready.popleft()
+        buffer.taken += 1
+        if self._source.is_waiting and buffer.should_read_on():
+            self._source.wake()
+        return buffer.ready.popleft()
 
     def statistics(self) -> MapStatistics:
         """Return a snapshot of how far the map is."""
-        tally = self._tally
+        tally, buffer = self._tally, self._buffer
         return MapStatistics(
-            concurrency=self._concurrency,
-            read=self._read,
-            working=0 if self._is_left else self._unfinished,
+            concurrency=buffer.concurrency,
+            read=buffer.read,
+            working=0 if self._is_left else buffer.unfinished,
             succeeded=tally.succeeded,
             failed=tally.failed,
-            buffered=len(self._ready) + len(self._early),
+            buffered=len(buffer),
             attempts=tally.attempts,
             throttled=tally.throttled,
             waiting_for=self._waiting_for(),
@@ -142,9 +129,10 @@ class MapRun(Generic[Out]):
         Raises:
             InvalidRequestError: It is not a whole number from 1.
         """
-        self._size(concurrency)
-        if self._source.is_waiting:
-            self._read_on()
+        self._buffer.size(concurrency)
+        self._workers.set_concurrency(concurrency)
+        if self._buffer.should_read_on():
+            self._source.wake()
 
     def stop(self) -> None:
         """Read nothing more; what was read still gets its outcome.
@@ -158,7 +146,7 @@ class MapRun(Generic[Out]):
     def __repr__(self) -> str:
         return (
             f"<MapRun {self._tally.succeeded} succeeded, {self._tally.failed} failed, "
-            f"{self.statistics().working} working, concurrency {self._concurrency}>"
+            f"{self.statistics().working} working, concurrency {self._buffer.concurrency}>"
         )
 
     # What the block calls.
@@ -168,9 +156,9 @@ class MapRun(Generic[Out]):
         reading.start_soon(self._source.read)
 
     def _leave(self) -> None:
-        self._is_complete = self._is_over and not self._ready and self._error is None
+        self._is_complete = self._is_over and not self._buffer.ready and self._error is None
         self._is_left = True
-        self._cut()
+        self._buffer.cut()
         self._workers.leave()
         self._source.stop()
         self._news.ring()
@@ -184,19 +172,14 @@ class MapRun(Generic[Out]):
 
     # What the reader calls.
 
-    def _wanted(self) -> bool:
-        return (
-            self._unfinished < self._most_unfinished and self._read - self._taken < self._most_ahead
-        )
-
     def _take(self, item: object) -> None:
         if self._is_left or self._source.has_ended:
             # It was waited for; but the end has been told, and nobody is there to work on it.
             _logger.warning("the input of a map gave an item after its end, which is dropped")
             return
-        index = self._read
-        self._read += 1
-        self._unfinished += 1
+        index = self._buffer.read
+        self._buffer.read += 1
+        self._buffer.unfinished += 1
         self._workers.add(index, item)
 
     def _reading_ended(self, error: BaseException | None) -> None:
@@ -224,44 +207,15 @@ class MapRun(Generic[Out]):
         self._put(index, None)
 
     @property
-    def _has_room(self) -> bool:
-        return self._read - self._taken < self._most_ahead
-
-    @property
     def _is_over(self) -> bool:
-        return self._source.has_ended and not self._unfinished
-
-    def _size(self, concurrency: int) -> None:
-        self._concurrency = check_concurrency(concurrency)
-        spare = min(READ_AHEAD, concurrency // SPARE)
-        self._most_ahead = concurrency + READ_AHEAD
-        self._most_unfinished = concurrency + spare
-        self._wake_below = concurrency + (spare + 3) // 4
-        self._workers.set_concurrency(concurrency)
-
-    def _read_on(self) -> None:
-        """Wake the reader, which waits; but not before most of what it read ahead is used up."""
-        if self._unfinished < self._wake_below and self._has_room:
-            self._source.wake()
+        return self._source.has_ended and not self._buffer.unfinished
 
     def _put(self, index: int, outcome: Outcome[Any] | None) -> None:
-        """Hand an outcome over, or close its gap in the order if there is none."""
-        self._unfinished -= 1
-        if self._source.is_waiting:
-            self._read_on()
-        if self._is_cut:
-            pass
-        elif not self._ordered:
-            if outcome is not None:
-                self._ready.append(outcome)
-        else:
-            self._early[index] = outcome
-            while self._next_index in self._early:
-                due = self._early.pop(self._next_index)
-                if due is not None:
-                    self._ready.append(due)
-                self._next_index += 1
-        if self._news.heard is not None and (self._ready or not self._unfinished):
+        buffer = self._buffer
+        buffer.put(index, outcome)
+        if self._source.is_waiting and buffer.should_read_on():
+            self._source.wake()
+        if self._news.heard is not None and (buffer.ready or not buffer.unfinished):
             self._news.ring()
 
     def _end(self, error: BaseException) -> None:
@@ -271,17 +225,11 @@ class MapRun(Generic[Out]):
             wrapped.__cause__ = error
             error = wrapped
         if not isinstance(error, Exception):
-            self._cut()
+            self._buffer.cut()
             self._error = error
         self._error = self._error or error
         self._source.stop()
         self._news.ring()
-
-    def _cut(self) -> None:
-        """Give no outcomes any more."""
-        self._is_cut = True
-        self._ready.clear()
-        self._early.clear()
 
     def _raise_if_over(self) -> None:
         if self._is_left:
@@ -291,7 +239,7 @@ class MapRun(Generic[Out]):
                 "the block of this map was left before all outcomes were taken: "
                 "iterate within `async with invoker.map(...) as run:`"
             )
-        if self._error is not None and (self._is_cut or self._is_over):
+        if self._error is not None and (self._buffer.is_cut or self._is_over):
             self._is_told = True
             raise self._error
         if self._is_over:
@@ -305,7 +253,7 @@ class MapRun(Generic[Out]):
     async def _hear(self) -> None:
         """Wait for news: an outcome, or an end."""
         news = self._news.listen()
-        if self._unfinished or not self._source.is_stopping:
+        if self._buffer.unfinished or not self._source.is_stopping:
             await news.wait()
             return
         with anyio.move_on_after(LAST_WORD):
@@ -316,18 +264,12 @@ class MapRun(Generic[Out]):
     def _waiting_for(self) -> str | None:
         if self._is_left or self._is_over:
             return None
-        if not self._has_room:
-            if self._ready:
-                return f"the consumer: {len(self._ready)} outcomes are there to be taken"
-            return f"item {self._next_index}, whose outcome is due before the others"
-        limited = self._describe() if self._describe is not None and self._unfinished else None
+        buffer = self._buffer
+        if not buffer.has_room():
+            if buffer.ready:
+                return f"the consumer: {len(buffer.ready)} outcomes are there to be taken"
+            return f"item {buffer.next_index}, whose outcome is due before the others"
+        limited = self._describe() if self._describe is not None and buffer.unfinished else None
         if limited is not None:
             return limited
-        return "the input" if self._source.is_silent and not self._unfinished else None
-
-
-def check_concurrency(concurrency: int) -> int:
-    """Return it, if it is a whole number from 1."""
-    if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
-        raise InvalidRequestError(f"concurrency {concurrency!r} must be a whole number from 1")
-    return concurrency
+        return "the input" if self._source.is_silent and not buffer.unfinished else None

@@ -171,22 +171,23 @@ class Source:
         to what is under way: their timeouts pass while they lie unread in the socket. Each item is
         handed over before the pause, which is when its request gets written.
         """
-        since = self._clock.monotonic()
+        wanted, give, monotonic = self._wanted, self._give, self._clock.monotonic
+        since = monotonic()
         while not self.is_stopping:
-            if not self._wanted():
+            if not wanted():
                 await self._wait()
-                since = self._clock.monotonic()
+                since = monotonic()
                 continue
             try:
                 item = next(items)
             except StopIteration:
                 return
-            self._give(item)
+            give(item)
             del item
-            held = self._clock.monotonic() - since
+            held = monotonic() - since
             if held >= LONGEST_HOLD:
                 await self._rest(held * LOOP_SHARE)
-                since = self._clock.monotonic()
+                since = monotonic()
 
     async def _wait(self) -> None:
         """Wait for `wake` or `stop`, and for nothing else."""

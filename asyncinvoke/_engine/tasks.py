@@ -137,7 +137,7 @@ class Workers:
                 while items and self._busy < self._concurrency:
                     index, item = items.popleft()
                     self._busy += 1
-                    if items:
+                    if items and not self._is_calling:
                         self._call()
                     try:
                         outcome = await work(index, item)

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncinvoke import InvalidRequestError, Outcome
-from asyncinvoke._engine.map import READ_AHEAD, MapRun
+from asyncinvoke._engine.buffer import READ_AHEAD
+from asyncinvoke._engine.map import MapRun
 
 from .works import Gate, outcome, run_of, tasks, trickle, values
 

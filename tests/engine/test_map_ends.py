@@ -20,6 +20,7 @@ from asyncinvoke import (
     Outcome,
     ToleranceExceededError,
 )
+from asyncinvoke._engine import map as map_module
 from asyncinvoke.testing import FakeLambda
 
 from .works import SOON, Gate, Work, outcome, run_of, silent, tasks, trickle, values
@@ -57,6 +58,32 @@ async def test_work_that_raises_while_the_input_is_silent_ends_the_run(
     assert caught is error
     # An interrupt does not wait for what else there is.
     assert values(got) == [1] or isinstance(error, KeyboardInterrupt)
+
+
+async def test_an_interrupt_does_not_wait_for_what_is_in_flight() -> None:
+    gate = Gate()
+
+    async def work(index: int, item: object) -> Outcome:
+        ended = await gate(index, item)
+        if index == 2:
+            raise KeyboardInterrupt
+        if index == 1:
+            raise LookupError
+        return ended
+
+    caught = False
+    with anyio.fail_after(SOON):
+        async with run_of(range(9), work) as run:
+            await wait_all_tasks_blocked()
+            for index in (1, 2):  # not even for that of an error that came before it
+                gate.open(index)
+                await wait_all_tasks_blocked()
+            try:
+                await anext(run)
+            except KeyboardInterrupt:
+                caught = True
+            assert gate.working == 2
+    assert caught
 
 
 async def test_the_first_of_several_errors_is_the_one_that_is_raised() -> None:
@@ -189,6 +216,50 @@ async def test_who_iterates_in_another_task_is_told_that_the_block_was_left() ->
     assert told == 2
 
 
+class Stubborn:
+    """An input that does not come back when it is interrupted, until it may."""
+
+    def __init__(self) -> None:
+        self.release = anyio.Event()
+
+    async def __aiter__(self) -> AsyncIterator[int]:
+        with anyio.CancelScope(shield=True):
+            await self.release.wait()
+        yield 1
+
+
+async def test_who_waits_while_the_run_is_stopped_does_not_wait_for_an_input_that_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(map_module, "LAST_WORD", 0.01)
+    source, got = Stubborn(), []
+
+    async def consume(run: MapRun) -> None:
+        got.extend([each async for each in run])
+        source.release.set()
+
+    with anyio.fail_after(SOON):
+        async with run_of(source) as run, anyio.create_task_group() as group:
+            group.start_soon(consume, run)
+            await wait_all_tasks_blocked()
+            run.stop()
+    assert got == []
+
+
+async def test_who_waits_is_told_that_the_block_is_left_before_its_input_has_come_back() -> None:
+    source = Stubborn()
+
+    async def consume(run: MapRun) -> None:
+        with pytest.raises(ConfigurationError):
+            await anext(run)
+        source.release.set()
+
+    with anyio.fail_after(SOON):
+        async with anyio.create_task_group() as group, run_of(source) as run:
+            group.start_soon(consume, run)
+            await wait_all_tasks_blocked()
+
+
 @pytest.mark.parametrize("busy", ["work", "input", "both"])
 async def test_who_iterates_shielded_is_told_that_the_block_was_cancelled(busy: str) -> None:
     sources: dict[str, Any] = {"work": range(9), "input": silent(), "both": silent(1)}
@@ -275,6 +346,20 @@ async def test_a_storm_of_settings_loses_nothing_and_holds_the_last(seed: int) -
             got += [each.index async for each in run]
     assert sorted(got) == list(range(200))
     assert gate.peak <= most
+
+
+async def test_items_that_wait_for_a_worker_wait_for_a_lowered_concurrency_too() -> None:
+    gate = Gate()
+    async with run_of(count(), gate, concurrency=16) as run:
+        await wait_all_tasks_blocked()
+        assert run.statistics().working == 16 + 2
+        run.set_concurrency(2)
+        gate.open(*range(14))
+        await wait_all_tasks_blocked()
+        assert (gate.working, gate.started) == (2, list(range(16)))
+        gate.open(14)
+        await wait_all_tasks_blocked()
+        assert (gate.working, gate.started) == (2, list(range(17)))
 
 
 async def test_statistics_say_what_a_run_waits_for() -> None:

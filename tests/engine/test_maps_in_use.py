@@ -1,7 +1,10 @@
 """Maps as users run them: over an invoker, with what goes wrong in the field."""
 
+import contextlib
 import errno
+import gc
 import socket
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -15,6 +18,7 @@ from tenacity import RetryCallState, stop_never
 from asyncinvoke import (
     Backoff,
     FixedLimit,
+    FunctionError,
     InvalidRequestError,
     Invoker,
     MapRun,
@@ -263,6 +267,31 @@ async def test_a_key_that_is_no_text_is_the_outcome_of_that_item(name: object) -
         found: Any = lambda payload: name if payload == 1 else "ok"  # noqa: E731
         async with invoker.map("crop", range(3), key=found, ordered=True) as run:
             assert [each.ok for each in await collected(run)] == [True, False, True]
+
+
+def fail(event: Any, context: Any) -> None:
+    raise KeyError(event)
+
+
+async def test_failures_of_a_map_that_were_raised_leave_nothing_behind() -> None:
+    errors: list[weakref.ref[BaseException]] = []
+    gc.collect()
+    gc.disable()
+    try:
+        async with (
+            Invoker(transport=shops(fail=fail)) as invoker,
+            invoker.map("fail", [*range(50), {1}]) as run,
+        ):
+            async for each in run:
+                assert each.error is not None
+                errors.append(weakref.ref(each.error))
+                with contextlib.suppress(FunctionError, InvalidRequestError):
+                    each.unwrap()
+            del each
+        assert len(errors) == 51
+        assert [ref for ref in errors if ref() is not None] == []
+    finally:
+        gc.enable()
 
 
 # Every call refused for one reason

@@ -15,7 +15,7 @@ from anyio import wait_all_tasks_blocked
 from asyncinvoke import Outcome
 from asyncinvoke._engine import map as map_module
 from asyncinvoke._engine import source as source_module
-from asyncinvoke._engine.map import READ_AHEAD
+from asyncinvoke._engine.buffer import READ_AHEAD
 
 from .works import SOON, Gate, outcome, run_of, silent, tasks, values
 
