@@ -88,7 +88,11 @@ FOREIGN = {
     "pytest_asyncio": {"testing"},
     "rich": {"cli"},
     "tenacity": {"_retries"},
+<<<<<<< HEAD
     "typing_extensions": {"_model", "_engine", "_invoker"},  # seen by type checkers alone
+=======
+    "trio": {"_transport"},
+>>>>>>> http
     "uvloop": {"cli"},
     "yarl": {"_transport"},
 }

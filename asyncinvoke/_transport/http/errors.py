@@ -21,6 +21,12 @@ class WireError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def anew(self) -> "WireError":
+        """Return the same once more, to be raised: the first keeps no frames that would keep it."""
+        error = WireError(self.fault, self.phase, self.message)
+        error.__cause__ = self.__cause__
+        return error
+
 
 class AnswerError(Exception):
     """What arrived is no answer, too much of one, or not all of it."""

@@ -51,7 +51,7 @@ class Incoming:
         """
         while not self._pieces:
             if self._error is not None:
-                raise self._error
+                raise self._error.anew()
             if self._has_ended:
                 return b""
             self._receiver = asyncio.get_running_loop().create_future()

@@ -43,13 +43,15 @@ async def test_pieces_come_as_they_are_sent_and_the_connection_is_given_back(
     go = threading.Semaphore(0)
 
     def script(wire: Wire) -> None:
-        wire.request()
-        for step in steps:
-            go.acquire(timeout=10)
-            wire.send(step)
-        if kept:
+        if wire.number == 1:
             wire.request()
-            wire.send(OK)
+            for step in steps:
+                go.acquire(timeout=10)
+                wire.send(step)
+            if not kept:
+                return
+        wire.request()
+        wire.send(OK)
 
     peer = way.peer(script)
     async with way.connections(peer) as connections:
@@ -70,9 +72,8 @@ async def test_pieces_come_as_they_are_sent_and_the_connection_is_given_back(
         await anyio.sleep(0.01)
         await stream.finish()
         await stream.aclose()
-        assert connections.idle == kept
-        if kept:
-            assert (await connections.exchange(*request(), Progress())).body == b"hi"
+        assert (await connections.exchange(*request(), Progress())).body == b"hi"
+    assert peer.connections == (1 if kept else 2)
 
 
 async def test_a_piece_is_there_before_the_next_is_sent(way: Way) -> None:
@@ -106,6 +107,7 @@ async def test_a_slow_reader_slows_the_sender_and_loses_nothing(way: Way) -> Non
         for at in range(0, len(body), 65_536):
             wire.send(body[at : at + 65_536])
             sent[0] = at
+        wire.wait_end()  # uvloop's TLS forgets what it has read if its reader is slow and this ends
 
     peer = way.peer(script)
     async with way.connections(peer) as connections:
@@ -140,11 +142,9 @@ async def test_an_early_end_is_told_after_everything_that_had_arrived(
         progress = Progress()
         stream = await connections.stream(*request(), progress)
         await anyio.sleep(0.01)
-        received = b""
+        assert await stream.receive() == b"half"
         with pytest.raises(WireError) as raised:
-            while True:
-                received += await stream.receive()
-        assert received == b"half"
+            await stream.receive()
         assert raised.value.fault is fault
         assert raised.value.phase is progress.phase is Phase.HEAD_READ
         await stream.aclose()
