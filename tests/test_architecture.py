@@ -88,11 +88,8 @@ FOREIGN = {
     "pytest_asyncio": {"testing"},
     "rich": {"cli"},
     "tenacity": {"_retries"},
-<<<<<<< HEAD
-    "typing_extensions": {"_model", "_engine", "_invoker"},  # seen by type checkers alone
-=======
     "trio": {"_transport"},
->>>>>>> http
+    "typing_extensions": {"_model", "_engine", "_invoker"},  # seen by type checkers alone
     "uvloop": {"cli"},
     "yarl": {"_transport"},
 }

@@ -71,9 +71,6 @@ async def test_no_exchange_leaves_a_circle_behind(way: Way, script: Any) -> None
 
         async def exchange() -> None:
             with contextlib.suppress(WireError):
-<<<<<<< HEAD
-                await connections.exchange(*request(), Progress(math.inf))
-=======
                 await connections.exchange(*request(), Progress())
                 stream = await connections.stream(*request(), Progress())
                 try:
@@ -81,7 +78,6 @@ async def test_no_exchange_leaves_a_circle_behind(way: Way, script: Any) -> None
                         pass
                 finally:
                     await stream.aclose()
->>>>>>> http
 
         await exchange()
         await anyio.sleep(0.01)
