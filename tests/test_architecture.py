@@ -42,6 +42,7 @@ FOREIGN = {
     "pytest_asyncio": {"testing"},
     "rich": {"cli"},
     "tenacity": {"_retries"},
+    "trio": {"_transport"},
     "uvloop": {"cli"},
     "yarl": {"_transport"},
 }

@@ -19,13 +19,11 @@ from asyncinvoke._transport.http.connection import (
     Limits,
     look_at,
 )
-from asyncinvoke._transport.http.errors import AnswerError, WireError, bare
+from asyncinvoke._transport.http.errors import AnswerError, ended
+from asyncinvoke._transport.http.exchange_clock import ExchangeClock
 from asyncinvoke._transport.http.incoming import Incoming
-from asyncinvoke._transport.http.lazy_timer import LazyTimer
 from asyncinvoke._transport.http.reader import AnswerReader
 from asyncinvoke._transport.http.request_writer import RequestWriter
-
-_LOST = (TransportFault.CONNECTION_LOST, TransportFault.TRUNCATED)
 
 
 class AsyncioConnection(asyncio.Protocol):
@@ -45,13 +43,12 @@ class AsyncioConnection(asyncio.Protocol):
         self._transport = transport
         self._is_readable = look_at(transport.get_extra_info("socket").fileno())
         self._writer = RequestWriter(transport, self._is_readable)
-        self._timer = LazyTimer(self._ring)
+        self._clock = ExchangeClock(self._writer, self._is_awaited, self._fail)
         self._retired = False
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._reader: AnswerReader | None = None  # while an exchange is under way
         self._waiter: asyncio.Future[Any] | None = None
         self._incoming: Incoming | None = None
-        self._waiting = 0
         transport.set_protocol(self)
 
     def is_quiet(self) -> bool:
@@ -77,7 +74,7 @@ class AsyncioConnection(asyncio.Protocol):
     async def receive(self) -> bytes:
         """Return the next piece of a streamed answer's body, or nothing at its end."""
         assert self._incoming is not None  # noqa: S101  # what `begin_stream` has begun
-        self._heard = time.monotonic()
+        self._clock.heard()
         return await self._incoming.receive()
 
     def interrupt(self, fault: TransportFault) -> None:
@@ -106,17 +103,12 @@ class AsyncioConnection(asyncio.Protocol):
     ) -> asyncio.Future[Any]:
         self.reusable = False
         self._progress = progress
-        self._limits = limits
         self._waiter = waiter = self._loop.create_future()
-        progress.phase = phase = self._writer.write(head, body)
-        if phase is CONNECTED:
-            self._fail(
-                TransportFault.CONNECTION_LOST, "the connection had ended before it was used"
-            )
+        progress.phase = self._writer.write(head, body)
+        if progress.phase is CONNECTED:
+            self._fail(TransportFault.CONNECTION_LOST, "the connection ended before it was used")
         else:
-            self._heard = now = time.monotonic()
-            silence = limits.read_timeout if phase is WRITTEN else limits.write_timeout
-            self._timer.ensure(min(progress.deadline, now + silence))
+            self._clock.begin(progress, limits)
         return waiter
 
     # What the transport tells.
@@ -171,7 +163,7 @@ class AsyncioConnection(asyncio.Protocol):
         self._writer.resume()
         if self._reader is not None:
             self._settle()
-            self._heard = time.monotonic()
+            self._clock.heard()
 
     # The ends of an exchange.
 
@@ -184,6 +176,7 @@ class AsyncioConnection(asyncio.Protocol):
                 self._writer.stop()
         if reader.complete:
             self._reader = None
+            self._clock.end()
             self.reusable = (
                 reader.keep_alive
                 and not reader.surplus
@@ -194,46 +187,33 @@ class AsyncioConnection(asyncio.Protocol):
             if not self.reusable:
                 self._retire()
         else:
-            self._heard = time.monotonic()
+            self._clock.heard()
             if reader.head_read and progress.phase is WRITTEN:
                 progress.phase = HEAD_READ
         if self._incoming is not None:
-            self._take_piece(reader, self._incoming)
+            if reader.head_read and self._waiter is not None:
+                self._wake((reader.status, Headers(reader.head)))
+            self._incoming.take(reader)
         elif reader.complete:
             self._wake(reader.answer())
 
-    def _take_piece(self, reader: AnswerReader, incoming: Incoming) -> None:
-        if reader.head_read and self._waiter is not None:
-            self._wake((reader.status, Headers(reader.head)))
-        incoming.feed(reader.pieces)
-        reader.pieces.clear()
-        if reader.complete:
-            incoming.end()
-
     def _fail(self, fault: TransportFault, message: str, cause: Exception | None = None) -> None:
         self._settle()
-        phase = self._progress.phase
-        if phase is WRITTEN_IN_PART and fault in _LOST:
-            fault = TransportFault.CUT_SHORT
-            message = f"{message}, before the whole request was sent"
-        error = WireError(fault, phase, message)
-        error.__cause__ = bare(cause)
+        error = ended(fault, self._progress.phase, message, cause)
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-        if self._waiter is not None:
-            self._wake(error)
-        elif self._incoming is not None:
-            self._incoming.end(error)
+        if self._waiter is None:
+            if self._incoming is not None:
+                self._incoming.fail(error)
+        elif not self._waiter.done():
+            self._waiter.set_exception(error)
+            self._waiter = None
         self._retire()
 
     def _wake(self, result: object) -> None:
         waiter, self._waiter = self._waiter, None
-        if waiter is None or waiter.done():
-            return  # cancelled: its owner closes the connection
-        if isinstance(result, WireError):
-            waiter.set_exception(result)
-        else:
+        if waiter is not None and not waiter.done():  # else its owner was cancelled
             waiter.set_result(result)
 
     def _settle(self) -> None:
@@ -251,34 +231,13 @@ class AsyncioConnection(asyncio.Protocol):
             return
         self._retired = True
         self.reusable = False
-        self._timer.cancel()
+        self._clock.stop()
         if self._writer.phase is WRITTEN:
             self._loop.call_soon(self._transport.abort)
         else:
             self._transport.abort()
 
-    def _ring(self) -> float:
-        """End an exchange whose time has come; return when it comes next."""
-        if self._reader is None:
-            return math.inf
-        now = time.monotonic()
-        deadline = self._progress.deadline
-        self._settle()
-        if self._progress.phase is WRITTEN_IN_PART:
-            fault, limit = TransportFault.WRITE_TIMEOUT, self._limits.write_timeout
-            waiting = self._writer.waiting
-            if waiting != self._waiting:
-                self._waiting = waiting
-                self._heard = now
-        else:
-            fault, limit = TransportFault.READ_TIMEOUT, self._limits.read_timeout
-            if self._waiter is None and not (self._incoming and self._incoming.is_awaited):
-                self._heard = now  # nobody waits: the silence is ours
-        silent = self._heard + limit
-        if now >= deadline:
-            self._fail(TransportFault.INTERRUPTED, "its time was up")
-        elif now >= silent:
-            self._fail(fault, f"nothing moved for {limit:g} s")
-        else:
-            return min(deadline, silent)
-        return math.inf
+    def _is_awaited(self) -> bool:
+        return self._waiter is not None or (
+            self._incoming is not None and self._incoming.is_awaited
+        )

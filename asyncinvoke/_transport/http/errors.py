@@ -3,6 +3,8 @@
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import TransportFault
 
+_LOST = (TransportFault.CONNECTION_LOST, TransportFault.TRUNCATED)
+
 
 class WireError(Exception):
     """An exchange ended without an answer.
@@ -19,6 +21,12 @@ class WireError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def anew(self) -> "WireError":
+        """Return the same once more, to be raised: the first keeps no frames that would keep it."""
+        error = WireError(self.fault, self.phase, self.message)
+        error.__cause__ = self.__cause__
+        return error
+
 
 class AnswerError(Exception):
     """What arrived is no answer, too much of one, or not all of it."""
@@ -34,6 +42,26 @@ class AnswerError(Exception):
 
 class NotOursError(Exception):
     """This route is not for a connection of ours; whoever served it before still can."""
+
+
+def ended(
+    fault: TransportFault, phase: Phase, message: str, cause: BaseException | None = None
+) -> WireError:
+    """Return the error of an exchange that ended so.
+
+    Args:
+        fault: Why. A connection that was lost before the kernel had the whole request is
+            `CUT_SHORT`, whatever had been read.
+        phase: How far it came.
+        message: What happened, in words that quote nothing.
+        cause: What the system said, if it did.
+    """
+    if phase is Phase.WRITTEN_IN_PART and fault in _LOST:
+        fault = TransportFault.CUT_SHORT
+        message = f"{message}, before the whole request was sent"
+    error = WireError(fault, phase, message)
+    error.__cause__ = bare(cause)
+    return error
 
 
 def bare(error: BaseException | None) -> OSError | None:

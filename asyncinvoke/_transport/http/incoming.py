@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 
 from asyncinvoke._transport.http.errors import WireError
+from asyncinvoke._transport.http.reader import AnswerReader
 
 _MOST = 262_144
 """From this many bytes on, none are read from the socket."""
@@ -26,18 +27,19 @@ class Incoming:
         """Whether somebody waits for the next piece."""
         return self._receiver is not None
 
-    def feed(self, pieces: list[bytes]) -> None:
-        """Take what has arrived."""
-        self._pieces.extend(pieces)
-        self._size += sum(map(len, pieces))
+    def take(self, reader: AnswerReader) -> None:
+        """Take what the reader has."""
+        self._pieces.extend(reader.pieces)
+        self._size += sum(map(len, reader.pieces))
+        reader.pieces.clear()
+        self._has_ended = reader.complete
         if self._size > _MOST and not self._is_held:
             self._is_held = True
             self._transport.pause_reading()
         self._wake()
 
-    def end(self, error: WireError | None = None) -> None:
-        """Note the end; an error is raised once everything before it was received."""
-        self._has_ended = True
+    def fail(self, error: WireError) -> None:
+        """Have an error raised once everything before it was received."""
         self._error = error
         self._wake()
 
@@ -49,7 +51,7 @@ class Incoming:
         """
         while not self._pieces:
             if self._error is not None:
-                raise self._error
+                raise self._error.anew()
             if self._has_ended:
                 return b""
             self._receiver = asyncio.get_running_loop().create_future()

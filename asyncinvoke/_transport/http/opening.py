@@ -4,10 +4,14 @@ import errno
 import ssl
 from collections.abc import Iterator
 
+import anyio
+
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import WireError, bare
 
+_CONNECT = (OSError, EOFError, anyio.EndOfStream, anyio.BrokenResourceError)
+_WAITS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _PROXY = ("ClientProxyConnectionError", "ClientHttpProxyError")
 
 
@@ -29,11 +33,13 @@ def _fault(error: BaseException) -> TransportFault:
     # By name, so that this needs no aiohttp. A proxy's end of the way, but not TLS through it.
     if any(base.__name__ in _PROXY for base in type(error).__mro__):
         return TransportFault.PROXY
-    if any(isinstance(one, ssl.SSLError | ssl.CertificateError) for one in chain):
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return TransportFault.CONNECT_TIMEOUT
+    if any(isinstance(one, ssl.SSLError) and not isinstance(one, _WAITS) for one in chain):
         return TransportFault.TLS
     if any(isinstance(one, TimeoutError) for one in chain):
         return TransportFault.CONNECT_TIMEOUT
-    if any(isinstance(one, OSError | EOFError) for one in chain):
+    if any(isinstance(one, _CONNECT) for one in chain):
         return TransportFault.CONNECT
     return TransportFault.UNEXPECTED
 

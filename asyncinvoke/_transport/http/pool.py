@@ -203,6 +203,11 @@ class Connections:
 
         That is so where a connection ended between the look at it and the first write.
         """
+        if isinstance(error, WireError) or not isinstance(error, Exception):
+            # Frames further in hold what was sent; of an error that nobody knows they are needed.
+            error.__traceback__ = None
+        if not isinstance(error, Exception):
+            error.__context__ = None
         if connection is None:
             return False
         connection.abort()

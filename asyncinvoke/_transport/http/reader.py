@@ -62,6 +62,7 @@ class AnswerReader:
     _missing = 0
     _begun = b""
     _is_fresh = True
+    _parser = _SPENT
     _interim = 0
     _size = 0
 
@@ -72,7 +73,6 @@ class AnswerReader:
             most_body: Longest body that is read, in bytes; `math.inf` for any.
         """
         self._most_body = most_body
-        self._parser = HttpResponseParser(self)
         self.pieces: list[bytes] = []
         """What has arrived of the body and was not taken away."""
 
@@ -90,6 +90,7 @@ class AnswerReader:
         """
         if self._is_fresh:
             self._is_fresh = False
+            self._parser = HttpResponseParser(self)
             if len(data) <= _SHORT and self._feed_whole(data):
                 return True
         try:

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sniffio
 from aiobotocore.httpsession import AIOHTTPSession
 
 from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._transport.http.connection import Opener
 from asyncinvoke._transport.http.open_aiohttp import open_aiohttp
+from asyncinvoke._transport.http.open_anyio import open_anyio
 from asyncinvoke._transport.http.pool import Connections
 from benchmarks.certificates import make_certificate
 from tests.transport.http.peers import Peer, Script
@@ -21,6 +24,7 @@ from tests.transport.http.peers import Peer, Script
 LOOPS: dict[str, Any] = {
     "asyncio": "asyncio",
     "uvloop": ("asyncio", {"use_uvloop": True}),
+    "trio": "trio",
 }
 
 
@@ -65,23 +69,36 @@ class Way:
     async def connections(
         self, peer: Peer, *, send_buffer: int | None = None, **options: Any
     ) -> AsyncIterator[Connections]:
-        def make(address: Any) -> socket.socket:
-            made = socket.socket(*address[:3])
-            if send_buffer is not None:
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-            return made
-
         options = {"most_body": 1 << 23, **options}
-        url = f"{self.scheme}://127.0.0.1:{peer.port}"
-        async with AIOHTTPSession(
-            verify=str(self.certificate[0]), timeout=60, connector_args={"socket_factory": make}
-        ) as session:
-            connections = Connections(open_aiohttp(session, url), **options)
+        async with self.opener(peer, send_buffer) as opener:
+            connections = Connections(opener, **options)
             try:
                 yield connections
             finally:
                 await connections.aclose()
                 assert connections.open == 0
+
+    @contextlib.asynccontextmanager
+    async def opener(self, peer: Peer, send_buffer: int | None) -> AsyncIterator[Opener]:
+        url = f"{self.scheme}://127.0.0.1:{peer.port}"
+        bundle = str(self.certificate[0])
+        wanted = []
+        if send_buffer is not None:
+            wanted.append((socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer))
+        if sniffio.current_async_library() == "trio":
+            context = ssl.create_default_context(cafile=bundle)
+            yield open_anyio(url, ssl_context=context, connect_timeout=60, socket_options=wanted)
+            return
+
+        def make(address: Any) -> socket.socket:
+            made = socket.socket(*address[:3])
+            for option in wanted:
+                made.setsockopt(*option)
+            return made
+
+        args = {"socket_factory": make}
+        async with AIOHTTPSession(verify=bundle, timeout=60, connector_args=args) as session:
+            yield open_aiohttp(session, url)
 
 
 @pytest.fixture

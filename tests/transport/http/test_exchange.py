@@ -44,6 +44,9 @@ async def test_each_phase_is_noted_in_its_turn(way: Way) -> None:
         await connections.exchange(*request(), new)
         await connections.exchange(*request(), reused)
     begun = [Phase.NOT_BEGUN, Phase.CONNECTING]
+    for phases in (new.phases, reused.phases):
+        if Phase.WRITTEN_IN_PART in phases:  # for a moment, where the writing awaits something
+            phases.remove(Phase.WRITTEN_IN_PART)
     assert new.phases == [*begun, Phase.CONNECTED, Phase.WRITTEN, Phase.BODY_READ]
     assert reused.phases == [Phase.NOT_BEGUN, Phase.CONNECTED, Phase.WRITTEN, Phase.BODY_READ]
 

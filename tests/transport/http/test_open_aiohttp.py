@@ -21,10 +21,17 @@ from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import NotOursError, WireError
 from asyncinvoke._transport.http.open_aiohttp import open_aiohttp
 from asyncinvoke._transport.http.pool import Connections
-from tests.transport.http.conftest import request
+from tests.transport.http.conftest import LOOPS, request
 from tests.transport.http.peers import OK, Peer, Wire, answering
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    return LOOPS[request.param]
+
+
 Certificate = tuple[Path, Path]
 
 

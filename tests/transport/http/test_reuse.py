@@ -68,7 +68,8 @@ async def test_a_connection_that_ended_while_idle_costs_no_attempt(
         answer = await connections.exchange(*request(), progress)
         assert answer.body == b"hi"
         assert progress.phases.count(Phase.WRITTEN) == 1
-        assert Phase.WRITTEN_IN_PART not in progress.phases
+        assert progress.phases.count(Phase.CONNECTED) == 1
+        assert progress.phases.count(Phase.WRITTEN_IN_PART) <= 1
     assert requests == [1, 2]
 
 
@@ -188,6 +189,7 @@ async def test_after_aclose_nothing_is_left_and_nothing_is_begun(way: Way) -> No
         wire.request()
         wire.send(OK)
         wire.request()
+        wire.wait_end()
 
     peer: Peer = way.peer(script)
     async with way.connections(peer) as connections:

@@ -1,0 +1,102 @@
+"""Nothing of ours is left for the garbage collector, however an exchange ends."""
+
+import contextlib
+import gc
+from collections import Counter
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncinvoke._model.delivery import Progress
+from asyncinvoke._transport.http.errors import WireError
+from tests.transport.http.conftest import Way, request
+from tests.transport.http.peers import OK, Wire
+
+pytestmark = pytest.mark.anyio
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n"
+
+
+def resets(wire: Wire) -> None:
+    wire.request()
+    wire.reset()
+
+
+def truncates(wire: Wire) -> None:
+    wire.request()
+    wire.send(CHUNKED)
+
+
+def babbles(wire: Wire) -> None:
+    wire.request()
+    wire.send(b"HTTP/1.1 200 OK\nX")
+
+
+def waits(wire: Wire) -> None:
+    wire.request()
+    wire.send(b"HTTP/1.1 2")
+    wire.wait_end()
+
+
+def answers(wire: Wire) -> None:
+    while True:
+        wire.request()
+        wire.send(OK)
+        wire.request()
+        wire.send(CHUNKED + b"0\r\n\r\n")
+
+
+def truncates_a_stream(wire: Wire) -> None:
+    wire.request()
+    wire.send(OK)
+    wire.request()
+    wire.send(CHUNKED)
+
+
+def stalls_a_stream(wire: Wire) -> None:
+    wire.request()
+    wire.send(OK)
+    wire.request()
+    wire.send(CHUNKED)
+    wire.wait_end()
+
+
+SCRIPTS = [resets, truncates, babbles, waits, answers, truncates_a_stream, stalls_a_stream]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+async def test_no_exchange_leaves_a_circle_behind(way: Way, script: Any) -> None:
+    peer = way.peer(script)
+    async with way.connections(peer, read_timeout=0.01) as connections:
+
+        async def exchange() -> None:
+            with contextlib.suppress(WireError):
+                await connections.exchange(*request(), Progress())
+                stream = await connections.stream(*request(), Progress())
+                try:
+                    while await stream.receive():
+                        pass
+                finally:
+                    await stream.aclose()
+
+        await exchange()
+        await anyio.sleep(0.01)
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            for _ in range(6):
+                await exchange()
+            connections.close_idle(10)
+            while connections.open:
+                await anyio.sleep(0.001)
+            await anyio.sleep(0.01)
+            gc.collect()
+            left = Counter(
+                type(one).__module__ + "." + type(one).__qualname__ for one in gc.garbage
+            )
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    assert not [name for name in left if name.startswith(("asyncinvoke", "httptools"))]
