@@ -97,7 +97,7 @@ async def direct_transport(url: str, in_flight: int) -> AsyncIterator[Drive]:
     from asyncinvoke._model.response import Reply
     from asyncinvoke._request.parameters import InvokeParameters
     from asyncinvoke._request.target import Target
-    from asyncinvoke._transport.choose import choose_transport
+    from asyncinvoke._transport.choose import open_transport
     from asyncinvoke._transport.session import open_client
 
     async with open_client(
@@ -107,7 +107,7 @@ async def direct_transport(url: str, in_flight: int) -> AsyncIterator[Drive]:
         config=None,
         max_pool_connections=in_flight,
     ) as client:
-        transport = choose_transport(client, "direct")
+        transport = await open_transport(client, "direct")
         parameters = InvokeParameters(target=Target.parse(FUNCTION))
 
         async def call(payload: bytes) -> bytes:
@@ -115,7 +115,10 @@ async def direct_transport(url: str, in_flight: int) -> AsyncIterator[Drive]:
             assert isinstance(answer, Reply)
             return answer.payload
 
-        yield workers(call, in_flight)
+        try:
+            yield workers(call, in_flight)
+        finally:
+            await transport.aclose()
 
 
 @contextlib.asynccontextmanager

@@ -7,16 +7,24 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.httpxsession import HttpxSession
 from aiohttp import ClientSession
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._transport.bodies import MOST, Body, OwnBody, read_whole
 from asyncinvoke._transport.exceptions import failure_from
+from asyncinvoke._transport.http.connection import Opener
 from asyncinvoke._transport.http.errors import NotOursError
 from asyncinvoke._transport.http.open_aiohttp import open_aiohttp
+from asyncinvoke._transport.http.open_anyio import open_anyio
 from asyncinvoke._transport.http.pool import Connections
-from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession
+from asyncinvoke._transport.http_sessions import (
+    KeepaliveAiohttpSession,
+    KeepaliveHttpxSession,
+    keepalive_options,
+    on_asyncio,
+)
 from asyncinvoke._transport.outgoing import Outgoing, origin_of
 from asyncinvoke._transport.senders import AiohttpSender, Sender, SessionSender
 
@@ -27,6 +35,9 @@ Opened: TypeAlias = tuple[int, Mapping[str, str], Body]
 """Status, headers by name in lower case, and the body as it comes."""
 
 _logger = logging.getLogger("asyncinvoke")
+
+_WRITE_TIMEOUT = 120.0
+"""Seconds that a byte of a request may take; aiohttp has no bound."""
 
 _MOST_IDLE = 12.0
 """Seconds that a connection may be idle, unless the client's own configuration says less."""
@@ -150,16 +161,34 @@ class Wires:
     def _connections(self, origin: str) -> Connections:
         session = self._http_session
         arguments = session._connector_args or {}  # noqa: SLF001
-        if type(session) not in (AIOHTTPSession, KeepaliveAiohttpSession):
-            raise NotOursError(f"the HTTP session is a {type(session).__name__}")
         if arguments.get("force_close"):
             raise NotOursError("its connections are not to be kept")
-        if any(inner.trace_configs for inner in session._sessions.values()):  # noqa: SLF001
-            raise NotOursError("aiohttp's session is traced")
-        read = session._timeout.sock_read  # noqa: SLF001
+        timeout = session._timeout  # noqa: SLF001
+        if type(session) in (AIOHTTPSession, KeepaliveAiohttpSession):
+            if any(inner.trace_configs for inner in session._sessions.values()):  # noqa: SLF001
+                raise NotOursError("aiohttp's session is traced")
+            opener, read, write = open_aiohttp(session, origin), timeout.sock_read, _WRITE_TIMEOUT
+        elif type(session) in (HttpxSession, KeepaliveHttpxSession):
+            opener, read, write = _open_anyio(session, origin), timeout.read, timeout.write
+        else:
+            raise NotOursError(f"the HTTP session is a {type(session).__name__}")
         return Connections(
-            open_aiohttp(session, origin),
+            opener,
             most_body=MOST,
             read_timeout=math.inf if read is None else read,
+            write_timeout=math.inf if write is None else write,
             most_idle=min(_MOST_IDLE, arguments.get("keepalive_timeout") or _MOST_IDLE),
         )
+
+
+def _open_anyio(session: Any, origin: str) -> Opener:
+    if on_asyncio():
+        raise NotOursError("httpx was chosen where there is aiohttp")
+    is_own = isinstance(session, KeepaliveHttpxSession)
+    return open_anyio(
+        origin,
+        ssl_context=session._verify,  # noqa: SLF001
+        connect_timeout=session._timeout.connect,  # noqa: SLF001
+        socket_options=keepalive_options() if is_own else (),
+        proxy=session._proxy_config.proxy_url_for(origin),  # noqa: SLF001
+    )

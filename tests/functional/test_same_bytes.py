@@ -303,6 +303,7 @@ async def test_both_transports_put_the_same_headers_on_the_wire() -> None:
                 for transport in (ClientTransport(client), DirectTransport(client)):
                     for payload in payloads:
                         await transport.send(parameters, payload, Progress())
+                    await transport.aclose()
         requests = endpoint.requests("resize")
     assert len(requests) == 2 * len(payloads)
     by_reference, by_direct = requests[: len(payloads)], requests[len(payloads) :]
@@ -351,6 +352,7 @@ async def test_a_credential_refreshed_in_mid_run_is_used_from_the_next_attempt_o
             await transport.send(checked("f"), b"", Progress())
             client._request_signer._credentials._expiry_time = dt.datetime.now(dt.UTC)
             await transport.send(checked("f"), b"", Progress())
+            await transport.aclose()
         tokens = [request.headers["x-amz-security-token"] for request in endpoint.requests("f")]
     assert tokens == ["token2", "token3"]
 
@@ -369,6 +371,7 @@ async def test_inside_lambda_the_trace_of_the_moment_is_passed_on(
                     await transport.send(checked("f"), b"", Progress())
                 monkeypatch.delenv("_X_AMZN_TRACE_ID")
                 await transport.send(checked("f"), b"", Progress())
+                await transport.aclose()
         traces = [request.headers.get("x-amzn-trace-id") for request in endpoint.requests("f")]
     assert traces[:3] == traces[3:] == ["Root=1-a;Sampled=1", "Root=1-b%20b;Sampled=0", None]
     assert os.environ["AWS_LAMBDA_FUNCTION_NAME"] == "caller"
