@@ -9,8 +9,10 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 # A file of tests stays in one process, so that the servers it shares are started once.
 PYTEST := $(BIN)/python -m pytest
 SUITE := -n 2 --dist loadfile
-# Decisions and values, without a socket: the loop to work in.
-UNIT := tests/unit tests/engine tests/limits --ignore tests/limits/test_over_http.py
+# Decisions and values: the loop to work in. Left out is what takes sockets, or long.
+UNIT := tests/unit tests/engine tests/limits \
+  --ignore tests/engine/test_maps_in_use.py --ignore tests/limits/test_over_http.py \
+  --ignore tests/limits/test_costs.py --deselect tests/limits/test_concurrency.py::test_clients_that_come_one_after_the_other_end_up_with_equal_parts
 CORE := asyncinvoke/*.py,asyncinvoke/_*/*.py,asyncinvoke/_*/*/*.py
 
 .DEFAULT_GOAL := help
