@@ -1,5 +1,5 @@
 # Everything runs in environments of its own below this folder; each target does all of its set-up.
-# ARGS is for pytest: make test ARGS='-k arn', make unit ARGS='-x -n 0'.
+# ARGS is passed to pytest: make test ARGS='-k arn', make unit ARGS='-x -n 0'.
 
 PYTHON ?= python3
 PYTHON312 ?= python3.12
@@ -9,63 +9,65 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 # A file of tests stays in one process, so that the servers it shares are started once.
 PYTEST := $(BIN)/python -m pytest
 SUITE := -n 2 --dist loadfile
-# Decisions and values, without a socket: the loop to work in.
-UNIT := tests/unit tests/engine tests/limits --ignore tests/limits/test_over_http.py
+# Decisions and values, run after each edit. What needs sockets, or takes long, is left out.
+UNIT := tests/unit tests/engine tests/limits \
+  --ignore tests/engine/test_maps_in_use.py --ignore tests/limits/test_over_http.py \
+  --ignore tests/limits/test_costs.py --deselect tests/limits/test_concurrency.py::test_clients_that_come_one_after_the_other_end_up_with_equal_parts
 CORE := asyncinvoke/*.py,asyncinvoke/_*/*.py,asyncinvoke/_*/*/*.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test unit coverage lint fmt types core oldest peers bench clean
 
-help:  ## list what there is to make
+help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## run the main job, offline
 	$(BIN)/asyncinvoke demo
 
-test: $(VENV)/.dev peers  ## run the whole test suite, or what ARGS says of it
+test: $(VENV)/.dev peers  ## run the whole test suite
 	$(PYTEST) $(SUITE) $(ARGS)
 
-unit: $(VENV)/.dev  ## run the tests that need no socket, in a few seconds
+unit: $(VENV)/.dev  ## run the fast tests: decisions and values, no sockets
 	$(PYTEST) $(SUITE) $(UNIT) $(ARGS)
 
-coverage: $(VENV)/.dev  ## run the whole test suite, measured; fail where less is covered than was
+coverage: $(VENV)/.dev  ## run the whole test suite under coverage; fail if it drops
 	$(BIN)/coverage erase
 	$(MAKE) test PYTEST='$(BIN)/coverage run -m pytest'
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='$(CORE)' --fail-under=98
 	$(BIN)/coverage report --format=total
 
-lint: $(VENV)/.dev  ## look for what ruff finds wrong
+lint: $(VENV)/.dev  ## check with ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-fmt: $(VENV)/.dev  ## mend what ruff can mend, and format
+fmt: $(VENV)/.dev  ## fix what ruff can fix, and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-types: $(VENV)/.dev  ## check types
+types: $(VENV)/.dev  ## check with mypy
 	$(BIN)/mypy
 
-core:  ## install the core alone, in its newest versions, and try it
+core:  ## install without extras, newest versions, and run a smoke test
 	$(PYTHON) -m venv --clear .env-core
 	.env-core/bin/python $(INSTALL) .
 	.env-core/bin/python tests/smoke/core.py
 
-oldest:  ## install the lowest versions that are declared, and try them
+oldest:  ## install the lowest declared versions, and run a smoke test
 	$(PYTHON) -m venv --clear .env-oldest
 	.env-oldest/bin/python tests/smoke/lowest.py > .env-oldest/lowest.txt
 	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt '.[cli,trio]'
 	.env-oldest/bin/python tests/smoke/core.py
 
-peers: $(VENV)/.dev  ## install the independent clients, servers and tests, each on its own
+peers: $(VENV)/.dev  ## install the independent clients and servers that the tests use
 	$(BIN)/python tests/independent/peers.py
 
-bench: $(VENV)/.dev  ## measure everything; tables and plots go to benchmarks/results
+bench: $(VENV)/.dev  ## run the benchmarks; tables and plots go to benchmarks/results
 	$(BIN)/python $(INSTALL) --constraint constraints.txt --group bench
 	$(BIN)/python -m benchmarks.peers --python $(PYTHON312)
 	$(BIN)/python -m benchmarks
 
-clean:  ## remove every environment and everything that was built
+clean:  ## remove environments and build results
 	rm -rf .venv .venv-* .env-* build dist .coverage .coverage.*
 
 $(VENV)/bin/python:
