@@ -1,6 +1,8 @@
 """How a map ends: whatever ends it reaches who iterates, once, and nothing looks complete that is not."""
 
+import gc
 import random
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from typing import Any
@@ -282,6 +284,55 @@ async def test_a_shielded_block_is_not_cut_short() -> None:
         with anyio.CancelScope(shield=True):
             async with run_of(trickle(*range(9))) as run:
                 assert len([each async for each in run]) == 9
+
+
+class BoomError(Exception):
+    pass
+
+
+class Interrupt(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("where", ["input", "work", "clean-up", "interrupt"])
+async def test_an_error_that_ended_a_run_is_not_kept_alive_by_it(where: str) -> None:
+    async def source() -> AsyncIterator[int]:
+        try:
+            yield 0
+            if where in ("input", "interrupt"):
+                raise BoomError if where == "input" else Interrupt
+            yield 1
+        finally:
+            if where == "clean-up":
+                raise BoomError
+
+    async def work(index: int, item: object) -> Outcome:
+        await anyio.lowlevel.checkpoint()
+        if where == "work":
+            raise BoomError
+        return outcome(index, item)
+
+    async def use() -> weakref.ref[BaseException]:
+        try:
+            async with run_of(source(), work, concurrency=1) as run:
+                if where == "interrupt":  # nobody iterates: it is raised where the block is left
+                    await wait_all_tasks_blocked()
+                else:
+                    await anext(run)
+                    if where != "clean-up":
+                        await anext(run)
+        except (BoomError, Interrupt) as error:
+            assert "succeeded" in repr(run)  # which this frame, and so the traceback, holds
+            return weakref.ref(error)
+        raise AssertionError
+
+    gc.collect()
+    gc.disable()
+    try:
+        error = await use()
+        assert error() is None
+    finally:
+        gc.enable()
 
 
 # Misuse
