@@ -165,10 +165,12 @@ class MapRun(Generic[Out]):
 
     def _forget(self) -> BaseException | None:
         """Return what has not been raised and must not be lost; once all tasks have ended."""
+        # Nor is it kept, or the run, the error, its traceback and the caller's frame, which has the
+        # run, would keep each other alive.
         error, self._error = self._error, None
-        if error is not None and not isinstance(error, Exception) and not self._is_told:
-            return error
-        return self._source.clean_up_error
+        of_clean_up, self._source.clean_up_error = self._source.clean_up_error, None
+        is_lost = error is not None and not isinstance(error, Exception) and not self._is_told
+        return error if is_lost else of_clean_up
 
     # What the reader calls.
 

@@ -8,6 +8,7 @@ import pytest
 from asyncinvoke import InvalidRequestError, Outcome, RejectedError, Request
 from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._engine.options import check_timeout
+from asyncinvoke._model.failure import Failure, TransportFault
 from tests.unit.doubles import OK, REJECTED, Machine, engine, item_work
 
 
@@ -87,6 +88,19 @@ async def test_an_event_of_its_own_has_the_limit_of_events() -> None:
     outcome = await outcome_of(Request(payload=large, invocation_type="Event"), OK)
     assert "Event takes at most 1048576 bytes" in str(outcome.error)
     assert (await outcome_of(Request(payload=large), OK)).ok
+
+
+@pytest.mark.anyio
+async def test_the_error_of_an_outcome_holds_no_frame_nor_do_its_causes() -> None:
+    try:
+        raise ConnectionResetError("reset")
+    except ConnectionResetError as error:
+        lost = Failure(fault=TransportFault.CONNECTION_LOST, message="reset", cause=error)
+    outcome = await outcome_of({"secret": 1}, lost)
+    assert outcome.error is not None
+    cause = outcome.error.__cause__
+    assert isinstance(cause, ConnectionResetError)
+    assert (outcome.error.__traceback__, cause.__traceback__) == (None, None)
 
 
 @pytest.mark.parametrize("options", [{"qualifier": "a b"}, {"timeout": 0}, {"tenant_id": ""}])

@@ -1,6 +1,8 @@
 """How a map ends: whatever ends it reaches who iterates, once, and nothing looks complete that is not."""
 
+import gc
 import random
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from typing import Any
@@ -284,6 +286,55 @@ async def test_a_shielded_block_is_not_cut_short() -> None:
                 assert len([each async for each in run]) == 9
 
 
+class BoomError(Exception):
+    pass
+
+
+class Interrupt(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("where", ["input", "work", "clean-up", "interrupt"])
+async def test_an_error_that_ended_a_run_is_not_kept_alive_by_it(where: str) -> None:
+    async def source() -> AsyncIterator[int]:
+        try:
+            yield 0
+            if where in ("input", "interrupt"):
+                raise BoomError if where == "input" else Interrupt
+            yield 1
+        finally:
+            if where == "clean-up":
+                raise BoomError
+
+    async def work(index: int, item: object) -> Outcome:
+        await anyio.lowlevel.checkpoint()
+        if where == "work":
+            raise BoomError
+        return outcome(index, item)
+
+    async def use() -> weakref.ref[BaseException]:
+        try:
+            async with run_of(source(), work, concurrency=1) as run:
+                if where == "interrupt":  # nobody iterates: it is raised where the block is left
+                    await wait_all_tasks_blocked()
+                else:
+                    await anext(run)
+                    if where != "clean-up":
+                        await anext(run)
+        except (BoomError, Interrupt) as error:
+            assert "succeeded" in repr(run)  # which this frame, and so the traceback, holds
+            return weakref.ref(error)
+        raise AssertionError
+
+    gc.collect()
+    gc.disable()
+    try:
+        error = await use()
+        assert error() is None
+    finally:
+        gc.enable()
+
+
 # Misuse
 
 
@@ -322,7 +373,7 @@ async def test_who_leaves_out_a_part_of_it_is_told_what_to_write() -> None:
 # Steering
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_a_storm_of_settings_loses_nothing_and_holds_the_last(seed: int) -> None:
     chance = random.Random(seed)
     gate = Gate()
@@ -399,7 +450,7 @@ CONSUMER = ("all", "break", "raise", "stop", "cancel")
     concurrency=st.integers(1, 5),
     ordered=st.booleans(),
 )
-@settings(max_examples=120)
+@settings(max_examples=80)
 def test_every_item_that_was_read_has_one_outcome_unless_the_block_was_left(
     backend: str,
     source: list[int],
