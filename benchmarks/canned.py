@@ -1,45 +1,71 @@
 """An endpoint that answers every request with the same 200, at a cost far below any client's.
 
 Run as a module, it serves on loopback until its standard input ends, and answers each line read
-there with what it has done so far. It reads of a request only what HTTP needs to find its end.
+there with what it has done so far. It reads of a request only what HTTP needs to find its end, and
+the function's name: some names are answered otherwise (`canned_answers.py`).
 """
 
+import argparse
 import asyncio
 import contextlib
 import json
+import ssl
 import sys
+import tempfile
 import time
+from pathlib import Path
+from types import TracebackType
 from typing import Any, Self, cast
 
+from benchmarks.canned_answers import BY_NAME, OK, THROTTLED, stream
+from benchmarks.certificates import make_certificate
 from benchmarks.child import Child
 
-BODY = b'{"ok": true}'
-
-_ANSWER = (
-    b"HTTP/1.1 200 OK\r\n"
-    b"Date: Tue, 01 Jan 2030 00:00:00 GMT\r\n"
-    b"Content-Type: application/json\r\n"
-    b"Content-Length: %d\r\n"
-    b"Connection: keep-alive\r\n"
-    b"x-amzn-RequestId: 6f1a6d9c-5a0e-4b8e-9b0a-6d1f0c3a2b10\r\n"
-    b"x-amzn-Remapped-Content-Length: 0\r\n"
-    b"X-Amz-Executed-Version: $LATEST\r\n"
-    b"X-Amzn-Trace-Id: root=1-65f2c0de-1a2b3c4d5e6f708192a3b4c5;sampled=0\r\n"
-    b"\r\n%b" % (len(BODY), BODY)
-)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class CannedEndpoint(Child):
-    """The endpoint in a process of its own."""
+    """The endpoint in a process of its own.
 
-    def __init__(self) -> None:
-        super().__init__("canned")
+    Args:
+        tls: Whether to serve TLS, with a certificate that is made for it.
+        function_ms: After how many milliseconds to answer.
+        stream_bytes: How much a response stream has; 0 for no streams.
+        chunk_bytes: How much of it comes in one event.
+    """
+
+    def __init__(
+        self,
+        *,
+        tls: bool = False,
+        function_ms: int = 0,
+        stream_bytes: int = 0,
+        chunk_bytes: int = 16_384,
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        arguments = [f"--function-ms={function_ms}"]
+        arguments += [f"--stream-bytes={stream_bytes}", f"--chunk-bytes={chunk_bytes}"]
+        self.environment: dict[str, str] = {}
+        """What its clients need in their environment."""
+        if tls:
+            certificate, key = make_certificate(Path(self._folder.name))
+            arguments += [f"--certificate={certificate}", f"--key={key}"]
+            self.environment["AWS_CA_BUNDLE"] = str(certificate)
+        super().__init__("canned", *arguments)
 
     def __enter__(self) -> Self:
         super().__enter__()
         self.url: str = self.ask()["url"]
         return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        super().__exit__(exc_type, exc, traceback)
+        self._folder.cleanup()
 
     def requests(self) -> int:
         """Return how many requests were answered so far."""
@@ -49,13 +75,21 @@ class CannedEndpoint(Child):
         """Return the CPU time that the endpoint's process has used."""
         return float(self.ask()["cpu_seconds"])
 
+    def throttle(self, requests: int) -> None:
+        """Refuse the next so many requests with a `CallerRateLimitExceeded`."""
+        self.ask(throttle=requests)
+
 
 class _Connection(asyncio.Protocol):
     requests = 0
+    throttled = 0
+    delay = 0.0
+    streamed = b""
 
     def __init__(self) -> None:
         self._head = b""
         self._missing = 0
+        self._answer: bytes | None = OK
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -70,6 +104,11 @@ class _Connection(asyncio.Protocol):
             return
         head, received = self._head[:end].lower(), len(self._head) - end - 4
         self._head = b""
+        # POST /2015-03-31/functions/NAME/invocations
+        _, _, _, name, operation = head.split(b"/", 5)[:5]
+        self._answer = BY_NAME.get(name, OK)
+        if operation.startswith(b"response-streaming"):
+            self._answer = self.streamed
         _, _, length = head.partition(b"\r\ncontent-length:")
         self._missing = int(length.split(b"\r\n", 1)[0]) if length else 0
         if b"\r\nexpect: 100-continue" in head:
@@ -79,18 +118,33 @@ class _Connection(asyncio.Protocol):
     def _body_received(self, size: int) -> None:
         # Nobody here sends a request before the last one is answered.
         self._missing -= size
-        if not self._missing:
-            _Connection.requests += 1
-            self._transport.write(_ANSWER)
+        if self._missing:
+            return
+        _Connection.requests += 1
+        if _Connection.throttled:
+            _Connection.throttled -= 1
+            self._answer = THROTTLED
+        if self.delay:
+            asyncio.get_running_loop().call_later(self.delay, self._write)
+        else:
+            self._write()
+
+    def _write(self) -> None:
+        if self._answer:
+            self._transport.write(self._answer)
+        elif self._answer is not None:
+            self._transport.close()
 
 
-async def _serve() -> None:
+async def _serve(context: ssl.SSLContext | None) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=1024)
+    server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=1024, ssl=context)
     host, port = server.sockets[0].getsockname()
-    while await loop.run_in_executor(None, sys.stdin.readline):
+    scheme = "http" if context is None else "https"
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        _Connection.throttled = json.loads(line).get("throttle", _Connection.throttled)
         done: dict[str, Any] = {
-            "url": f"http://{host}:{port}",
+            "url": f"{scheme}://{host}:{port}",
             "requests": _Connection.requests,
             "cpu_seconds": time.process_time(),
         }
@@ -98,12 +152,26 @@ async def _serve() -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--function-ms", type=int, default=0)
+    parser.add_argument("--stream-bytes", type=int, default=0)
+    parser.add_argument("--chunk-bytes", type=int, default=0)
+    parser.add_argument("--certificate")
+    parser.add_argument("--key")
+    options = parser.parse_args()
+    _Connection.delay = options.function_ms / 1000
+    if options.stream_bytes:
+        _Connection.streamed = stream(options.stream_bytes, options.chunk_bytes)
+    context = None
+    if options.certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(options.certificate, options.key)
     with contextlib.suppress(ImportError):
         import uvloop
 
-        uvloop.run(_serve())
+        uvloop.run(_serve(context))
         return
-    asyncio.run(_serve())
+    asyncio.run(_serve(context))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +19,8 @@ _ENVIRONMENT = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
+    # A proxy of the machine could not reach an endpoint on loopback.
+    "no_proxy": "127.0.0.1",
 }
 
 
@@ -28,10 +31,18 @@ class Child:
         module: Its name.
         arguments: For its command line.
         python: The interpreter that runs it.
+        environment: What it finds in its environment besides.
     """
 
-    def __init__(self, module: str, *arguments: str, python: str = sys.executable) -> None:
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        python: str = sys.executable,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._command = [python, "-m", f"benchmarks.{module}", *arguments]
+        self._environment = {**_ENVIRONMENT, **(environment or {})}
 
     def __enter__(self) -> Self:
         inherited = {name: value for name, value in os.environ.items() if name[:4] != "AWS_"}
@@ -40,7 +51,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=CHECKOUT,
-            env={**inherited, **_ENVIRONMENT},
+            env={**inherited, **self._environment},
             text=True,
             bufsize=1,
         )

@@ -31,6 +31,9 @@ class Benchmark:
     plot: Callable[[dict[str, Any], Path], None] | None = None
     """Draws it into a file."""
 
+    add_options: Callable[[argparse.ArgumentParser], None] | None = None
+    """Adds options that are no numbers."""
+
     def main(self, arguments: Sequence[str] | None = None) -> None:
         """Measure as the command line says and print what was found."""
         options = self.options(arguments)
@@ -50,6 +53,8 @@ class Benchmark:
             parser.add_argument(
                 f"--{name}", type=_number, default=default, help=f"{sentence} (default: {default})"
             )
+        if self.add_options is not None:
+            self.add_options(parser)
         return parser.parse_args(arguments)
 
 

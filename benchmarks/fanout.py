@@ -14,9 +14,11 @@ from benchmarks.command import Benchmark
 from benchmarks.plots import bars
 from benchmarks.rounds import interleaved, machine, ratios, spread
 from benchmarks.tables import figure, table
+from benchmarks.variants import Variant
 from benchmarks.worker import Worker
 
 IN_FLIGHT = 32
+VARIANT = Variant(in_flight=IN_FLIGHT)
 BASELINE = "gather, aiobotocore"
 LABELS = {
     "map": "asyncinvoke map",
@@ -30,10 +32,10 @@ def measure(options: Namespace) -> dict[str, Any]:
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in LABELS}
     with CannedEndpoint() as endpoint:
         for name in interleaved(list(LABELS), options.rounds):
-            with Worker(name, url=endpoint.url, in_flight=IN_FLIGHT) as worker:
+            with Worker(name, url=endpoint.url, variant=VARIANT) as worker:
                 worker.invoke(10 * IN_FLIGHT)
                 before = endpoint.requests()
-                found[name].append(worker.invoke(options.items))
+                found[name].append(worker.invoke(options.items, made_first=False))
                 if endpoint.requests() - before != options.items:
                     raise RuntimeError(f"{name} did not invoke once for each item")
     return {

@@ -6,15 +6,16 @@ import time
 from collections.abc import AsyncIterator, Iterable
 
 from benchmarks.contestants import Drive, Latencies, aiobotocore_call, check
+from benchmarks.variants import Variant
 
 
 @contextlib.asynccontextmanager
-async def gather(url: str, in_flight: int) -> AsyncIterator[Drive]:
+async def gather(url: str, variant: Variant) -> AsyncIterator[Drive]:
     """`asyncio.gather` over bare aiobotocore, with a semaphore."""
-    async with aiobotocore_call(url, in_flight) as call:
+    async with aiobotocore_call(url, variant) as call:
 
         async def drive(payloads: Iterable[bytes], latencies: Latencies) -> None:
-            semaphore = asyncio.Semaphore(in_flight)
+            semaphore = asyncio.Semaphore(variant.in_flight)
 
             async def one(payload: bytes) -> bytes:
                 async with semaphore:
@@ -30,11 +31,11 @@ async def gather(url: str, in_flight: int) -> AsyncIterator[Drive]:
 
 
 @contextlib.asynccontextmanager
-async def aiometer(url: str, in_flight: int) -> AsyncIterator[Drive]:
+async def aiometer(url: str, variant: Variant) -> AsyncIterator[Drive]:
     """`aiometer.amap` over bare aiobotocore."""
     import aiometer
 
-    async with aiobotocore_call(url, in_flight) as call:
+    async with aiobotocore_call(url, variant) as call:
 
         async def drive(payloads: Iterable[bytes], latencies: Latencies) -> None:
             async def one(payload: bytes) -> bytes:
@@ -44,7 +45,7 @@ async def aiometer(url: str, in_flight: int) -> AsyncIterator[Drive]:
                 return body
 
             # aiometer wants to know how many there are.
-            async with aiometer.amap(one, list(payloads), max_at_once=in_flight) as bodies:
+            async with aiometer.amap(one, list(payloads), max_at_once=variant.in_flight) as bodies:
                 async for body in bodies:
                     check(body)
 

@@ -11,9 +11,11 @@ from benchmarks.canned import CannedEndpoint
 from benchmarks.command import Benchmark
 from benchmarks.rounds import machine
 from benchmarks.tables import table
+from benchmarks.variants import Variant
 from benchmarks.worker import Worker
 
 IN_FLIGHT = 32
+VARIANT = Variant(in_flight=IN_FLIGHT)
 FIRST = 10_000
 
 
@@ -22,7 +24,7 @@ def measure(options: Namespace) -> dict[str, Any]:
     first = min(FIRST, max(options.items // 2, 1))
     with (
         CannedEndpoint() as endpoint,
-        Worker("map", url=endpoint.url, in_flight=IN_FLIGHT) as worker,
+        Worker("map", url=endpoint.url, variant=VARIANT) as worker,
     ):
         ran = worker.invoke(options.items, watch_every=first)
         if endpoint.requests() != options.items:

@@ -4,26 +4,28 @@ Every client runs in a process of its own with 32 invocations in flight and a pa
 against one endpoint on loopback that answers at once. CPU time is that of the client's process,
 user and system. The rounds are interleaved; a ratio compares a client with bare aiobotocore in the
 same round. Latency is measured with 200 in flight.
+
+With an option of a variant, such as `--tls`, asyncinvoke is compared with bare aiobotocore under that
+alone. `--matrix` does so for a table of variants, each with bounds that it has to keep.
 """
 
 import sys
-from argparse import Namespace
-from contextlib import ExitStack
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peers
+from benchmarks import compare, matrix, peers
 from benchmarks.canned import CannedEndpoint
 from benchmarks.command import Benchmark
+from benchmarks.compare import BASELINE, Entry, in_turn
 from benchmarks.parts import Parts
 from benchmarks.plots import bars
-from benchmarks.rounds import interleaved, machine, ratios, scaled, spread
+from benchmarks.rounds import machine, ratios, scaled, spread
 from benchmarks.tables import figure, table
-from benchmarks.worker import Worker
+from benchmarks.variants import Variant, add_options, chosen
 
 IN_FLIGHT = 32
 MANY_IN_FLIGHT = 200
-BASELINE = "aiobotocore"
 FLOOR = "aiohttp"
 TRANSPORT = "direct transport alone"
 CLIENTS = (
@@ -42,7 +44,19 @@ QUICKEST_AT_MANY = ("invoke", "map", BASELINE)
 
 
 def measure(options: Namespace) -> dict[str, Any]:
-    """Measure all clients that are there."""
+    """Measure all clients, or under a variant, or the table of variants."""
+    if options.matrix:
+        return matrix.measure(rounds=options.rounds, count=options.count, only=options.only)
+    variant = chosen(options)
+    if variant is not None:
+        return {
+            "machine": machine(),
+            **compare.compare(variant, rounds=options.rounds, count=options.count),
+        }
+    return _all_clients(options)
+
+
+def _all_clients(options: Namespace) -> dict[str, Any]:
     pythons = dict.fromkeys(CLIENTS, sys.executable) | {peer.name: "" for peer in peers.PEERS}
     pythons |= peers.installed()
     there = [name for name in CLIENTS if pythons[name]]
@@ -73,24 +87,11 @@ def measure(options: Namespace) -> dict[str, Any]:
 def _rounds(
     endpoint: CannedEndpoint, pythons: dict[str, str], in_flight: int, options: Namespace
 ) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in pythons}
-    count = max(options.count, in_flight)
-    with ExitStack() as stack:
-        workers = {
-            name: stack.enter_context(
-                Worker(name, url=endpoint.url, in_flight=in_flight, python=python)
-            )
-            for name, python in pythons.items()
-        }
-        before = endpoint.requests()
-        for worker in workers.values():
-            worker.invoke(count)  # connections, caches and limits are at their best afterwards
-        for name in interleaved(list(workers), options.rounds):
-            found[name].append(workers[name].invoke(count))
-        arrived = endpoint.requests() - before
-    if arrived != (options.rounds + 1) * len(workers) * count:
-        raise RuntimeError(f"{arrived} requests arrived, which is not what was invoked")
-    return found
+    variant = Variant(in_flight=in_flight)
+    entries = {
+        name: Entry(client=name, variant=variant, python=python) for name, python in pythons.items()
+    }
+    return in_turn(endpoint, entries, rounds=options.rounds, count=options.count)
 
 
 def _summary(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
@@ -109,6 +110,10 @@ def _summary(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 
 def show(found: dict[str, Any]) -> str:
     """Return the tables."""
+    if "rows" in found:
+        return matrix.show(found)
+    if "variant" in found:
+        return f"{compare.show(found)} {found['machine']}."
     clients, latency = found["clients"], found["latency"]
     costs = table(
         ["client", "CPU per invocation, µs", "ratio to aiobotocore", "invocations per second"],
@@ -190,6 +195,12 @@ def plot(found: dict[str, Any], path: Path) -> None:
     )
 
 
+def _add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--matrix", action="store_true", help="the table of variants and bounds")
+    parser.add_argument("--only", default="", metavar="TEXT", help="rows of it that contain this")
+    add_options(parser)
+
+
 BENCHMARK = Benchmark(
     name="overhead",
     description=__doc__,
@@ -197,6 +208,7 @@ BENCHMARK = Benchmark(
     measure=measure,
     show=show,
     plot=plot,
+    add_options=_add_options,
 )
 
 if __name__ == "__main__":

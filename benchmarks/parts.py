@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks.canned import BODY
+from benchmarks.canned_answers import BODY
 from benchmarks.child import Child
 from benchmarks.contestants import FUNCTION, REGION
 

@@ -14,9 +14,11 @@ from benchmarks.command import Benchmark
 from benchmarks.plots import lines
 from benchmarks.rounds import interleaved, machine, ratios, spread
 from benchmarks.tables import figure, table
+from benchmarks.variants import Variant
 from benchmarks.worker import Worker
 
 IN_FLIGHT = 8
+VARIANT = Variant(in_flight=IN_FLIGHT)
 BASELINE = "aiobotocore"
 LABELS = {
     "invoke": "asyncinvoke",
@@ -32,7 +34,7 @@ def measure(options: Namespace) -> dict[str, Any]:
     invoked = 0
     with CannedEndpoint() as endpoint, ExitStack() as stack:
         workers = {
-            name: stack.enter_context(Worker(name, url=endpoint.url, in_flight=IN_FLIGHT))
+            name: stack.enter_context(Worker(name, url=endpoint.url, variant=VARIANT))
             for name in LABELS
         }
         for size in SIZES:

@@ -4,19 +4,20 @@ It blocks on its standard input between the questions, so that nothing else runs
 """
 
 import argparse
-import asyncio
 import functools
 import json
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from benchmarks import contestants, fanouts
+from benchmarks import contestants, fanouts, others, streamed
 from benchmarks.child import Child
 from benchmarks.contestants import Contestant, Drive
 from benchmarks.process import memory
+from benchmarks.running import run
+from benchmarks.variants import Variant
 
 CONTESTANTS: dict[str, Contestant] = {
     "invoke": contestants.invoke,
@@ -25,12 +26,14 @@ CONTESTANTS: dict[str, Contestant] = {
     "map, client transport": functools.partial(contestants.fan_out, transport="client"),
     "direct transport alone": contestants.direct_transport,
     "aiobotocore": contestants.aiobotocore,
-    "aioboto3": contestants.aioboto3,
-    "boto3, threads": contestants.boto3_threads,
-    "aws-sdk-lambda": contestants.aws_sdk_lambda,
-    "aiohttp": contestants.aiohttp_floor,
+    "aioboto3": others.aioboto3,
+    "boto3, threads": others.boto3_threads,
+    "aws-sdk-lambda": others.aws_sdk_lambda,
+    "aiohttp": others.aiohttp_floor,
     "gather, aiobotocore": fanouts.gather,
     "aiometer, aiobotocore": fanouts.aiometer,
+    "stream": streamed.stream,
+    "stream, aiobotocore": streamed.aiobotocore_stream,
 }
 """The names by which a `Worker` is asked for one."""
 
@@ -41,31 +44,61 @@ class Worker(Child):
     Args:
         name: Its name in `CONTESTANTS`.
         url: The endpoint.
-        in_flight: How many invocations it has in flight.
+        variant: Under what it is measured.
         python: The interpreter whose environment has its libraries.
+        environment: What it finds in its environment besides.
     """
 
     def __init__(
-        self, name: str, *, url: str, in_flight: int, python: str = sys.executable
+        self,
+        name: str,
+        *,
+        url: str,
+        variant: Variant,
+        python: str = sys.executable,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__("worker", name, f"--url={url}", f"--in-flight={in_flight}", python=python)
+        arguments = (name, f"--url={url}", f"--variant={variant.to_json()}")
+        super().__init__("worker", *arguments, python=python, environment=environment)
 
-    def invoke(self, count: int, *, size: int = 16, watch_every: int = 0) -> dict[str, Any]:
+    def invoke(
+        self,
+        count: int,
+        *,
+        size: int = 16,
+        warm_up: int = 0,
+        made_first: bool = True,
+        watch_every: int = 0,
+    ) -> dict[str, Any]:
         """Invoke so many times and return what it cost.
 
         Args:
             count: How many invocations.
             size: The size of a payload, in bytes.
-            watch_every: Look at the resident memory before each so many-th payload; 0 for never.
+            warm_up: How many small ones before the clock runs, since connections may have been
+                closed that were idle while others had their turn.
+            made_first: Whether payloads are made before the clock runs, or as they are taken.
+            watch_every: Look at the resident memory before each so many-th payload, which are made
+                as they are taken; 0 for never.
         """
-        return self.ask(count=count, size=size, watch_every=watch_every)
+        return self.ask(
+            count=count,
+            size=size,
+            warm_up=warm_up,
+            made_first=made_first and not watch_every,
+            watch_every=watch_every,
+        )
 
 
-async def measure(drive: Drive, *, count: int, size: int, watch_every: int) -> dict[str, Any]:
+async def measure(
+    drive: Drive, *, count: int, size: int, warm_up: int, made_first: bool, watch_every: int
+) -> dict[str, Any]:
     """Invoke so many times, and give the times in seconds and the memory in bytes."""
     resident: list[int] = []
+    if warm_up:
+        await drive([b"1"] * warm_up, [])
 
-    def payloads() -> Iterator[bytes]:
+    def make() -> Iterator[bytes]:
         filling = b"x" * (size - 16)
         for number in range(count):
             if watch_every and number % watch_every == 0:
@@ -73,11 +106,12 @@ async def measure(drive: Drive, *, count: int, size: int, watch_every: int) -> d
             # No two are the same object, as in life.
             yield b'"%014d' % number + filling + b'"'
 
+    payloads: Iterable[bytes] = list(make()) if made_first else make()
     # Where memory is watched, the measurement itself must not grow.
     latencies: deque[float] = deque(maxlen=watch_every or count)
     peak = memory("VmHWM")
     began, cpu_began = time.perf_counter(), time.process_time()
-    await drive(payloads(), latencies)
+    await drive(payloads, latencies)
     cpu, wall = time.process_time() - cpu_began, time.perf_counter() - began
     ordered = sorted(latencies)
     return {
@@ -90,8 +124,8 @@ async def measure(drive: Drive, *, count: int, size: int, watch_every: int) -> d
     }
 
 
-async def _serve(name: str, url: str, in_flight: int) -> None:
-    async with CONTESTANTS[name](url, in_flight) as drive:
+async def _serve(name: str, url: str, variant: Variant) -> None:
+    async with CONTESTANTS[name](url, variant) as drive:
         for line in sys.stdin:
             print(json.dumps(await measure(drive, **json.loads(line))), flush=True)
 
@@ -106,10 +140,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=CONTESTANTS)
     parser.add_argument("--url", required=True)
-    parser.add_argument("--in-flight", type=int, required=True)
+    parser.add_argument("--variant", type=Variant.from_json, required=True)
     options = parser.parse_args()
     try:
-        asyncio.run(_serve(options.name, options.url, options.in_flight))
+        variant = options.variant
+        run(variant.loop, functools.partial(_serve, options.name, options.url, variant))
     except Exception as error:  # noqa: BLE001  # whoever asked is told
         print(json.dumps({"error": f"{options.name}: {_innermost(error)}"}))
 
