@@ -83,20 +83,15 @@ def told(ended: Any) -> tuple[TransportFault | None, Phase]:
 @every_way
 async def test_a_deadline_finds_the_phase_in_which_it_passes(way: str) -> None:
     interrupted = TransportFault.INTERRUPTED
-    with (
-        full_port() as port,
-        Peer(say_nothing) as silent,
-        Peer(read_and_say_nothing) as reading,
-        Peer(begin_an_answer) as answering,
-    ):
-        for url, phase in {
-            f"http://127.0.0.1:{port}": Phase.CONNECTING,
-            f"https://127.0.0.1:{silent.port}": Phase.CONNECTING,
-            f"http://127.0.0.1:{reading.port}": Phase.WRITTEN,
-            f"http://127.0.0.1:{answering.port}": Phase.HEAD_READ,
-        }.items():
+    with full_port() as port, Peer(say_nothing) as silent, Peer(read_and_say_nothing) as reading:
+        for url, within, phase in (
+            (f"http://127.0.0.1:{port}", 0.1, Phase.CONNECTING),
+            (f"https://127.0.0.1:{silent.port}", 0.1, Phase.CONNECTING),
+            # A busy machine takes its time to write.
+            (f"http://127.0.0.1:{reading.port}", 0.4, Phase.WRITTEN),
+        ):
             async with open_way(url, way, verify=False) as transport:
-                assert told(await send(transport, within=0.3)) == (interrupted, phase)
+                assert told(await send(transport, within=within)) == (interrupted, phase)
         url = f"http://127.0.0.1:{reading.port}"
         async with open_way(url, way) as transport:
             assert told(await send(transport, within=-1))[1] < Phase.CONNECTED
@@ -105,15 +100,18 @@ async def test_a_deadline_finds_the_phase_in_which_it_passes(way: str) -> None:
 @every_way
 async def test_a_cancellation_finds_the_phase_in_which_it_comes(way: str) -> None:
     with Peer(read_and_say_nothing) as reading, full_port() as port:
-        for url, phase in {
-            f"http://127.0.0.1:{port}": Phase.CONNECTING,
-            f"http://127.0.0.1:{reading.port}": Phase.WRITTEN,
-        }.items():
-            async with open_way(url, way) as transport:
-                progress = Progress()
-                with anyio.move_on_after(0.3):
-                    await transport.send(PARAMETERS, b"1", progress)
-                assert progress.phase is phase
+        async with open_way(f"http://127.0.0.1:{port}", way) as transport:
+            connecting = Progress()
+            with anyio.move_on_after(0.1):
+                await transport.send(PARAMETERS, b"1", connecting)
+        async with open_way(f"http://127.0.0.1:{reading.port}", way) as transport:
+            written = Progress()
+            async with anyio.create_task_group() as group:
+                group.start_soon(transport.send, PARAMETERS, b"1", written)
+                while not reading.ended.is_set():
+                    await anyio.sleep(0.001)
+                group.cancel_scope.cancel()
+    assert (connecting.phase, written.phase) == (Phase.CONNECTING, Phase.WRITTEN)
 
 
 @every_way
@@ -168,11 +166,11 @@ async def test_a_connection_whose_end_has_arrived_is_not_used_again(way: str) ->
 async def test_an_answer_that_nobody_asked_for_is_nobodys(way: str) -> None:
     with Peer(speak_unasked) as peer:
         async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
-            for _ in range(3):
+            for _ in range(2):
                 answer = await send(transport)
                 assert isinstance(answer, Reply)
                 assert answer.payload == b"hi"
-                time.sleep(0.1)
+                time.sleep(0.06)
 
 
 @every_way

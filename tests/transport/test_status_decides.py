@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import itertools
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -71,30 +72,36 @@ async def test_a_stream_that_is_refused_says_what_a_call_would_say(way: str) -> 
 
 
 @every_way
+<<<<<<< HEAD
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 206, 300, 304])
+=======
+>>>>>>> transport
 async def test_an_event_is_accepted_by_202_alone_a_dry_run_by_204_and_a_call_by_200(
-    status: int, way: str
+    way: str,
 ) -> None:
     success = {"RequestResponse": 200, "Event": 202, "DryRun": 204}
-    body = b"" if status in (204, 304) else b"<html>Sign in</html>"
     async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, way) as invoker:
-        for kind, accepted in success.items():
+        for status, (kind, accepted) in itertools.product(
+            (200, 201, 202, 204, 206, 301, 304, 307), success.items()
+        ):
+            name = f"{kind}-{status}"
+            body = b"" if status in (204, 304) else b"<html>Sign in</html>"
             answer = Answer(status_code=status, payload=body)
-            endpoint.script(kind, answer, answer, answer)
+            endpoint.script(name, answer, answer, answer)
             options: dict[str, Any] = {"invocation_type": kind}
             if status == accepted:
-                assert (await invoker.invoke(kind, **options)).status_code == status
+                assert (await invoker.invoke(name, **options)).status_code == status
                 continue
             with pytest.raises(TransportError) as raised:
-                await invoker.invoke(kind, **options)
+                await invoker.invoke(name, **options)
             assert (raised.value.code, raised.value.status_code) == ("UnexpectedStatus", status)
             assert raised.value.delivery is Delivery.UNKNOWN
             # A dry run may be repeated whatever happened.
-            assert endpoint.deliveries(kind) == (3 if kind == "DryRun" else 1)
+            assert endpoint.deliveries(name) == (3 if kind == "DryRun" else 1)
 
 
 @every_way
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("status", [301, 303, 308])
 async def test_a_redirect_is_never_followed_by_a_client_of_the_callers_own(
     status: int, way: str
 ) -> None:
@@ -130,12 +137,10 @@ async def test_the_callers_own_client_still_follows_redirects_where_the_caller_u
 
 
 @every_way
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
 async def test_no_content_encoding_is_undone(coding: str, way: str) -> None:
     plain = b'"' + b"x" * 100_000 + b'"'
-    sent = {"gzip": gzip.compress(plain), "deflate": zlib.compress(plain), "br": b"no brotli"}[
-        coding
-    ]
+    sent = {"gzip": gzip.compress(plain), "deflate": zlib.compress(plain)}[coding]
     headers = {"Content-Encoding": coding}
     async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, way) as invoker:
         endpoint.script("f", Answer(payload=sent, headers=headers))
