@@ -26,9 +26,10 @@ _IN_OUR_WORDS = {
     "InvalidRequestContentException": "the payload is not JSON that Lambda can parse",
     "InvalidSignatureException": "the signature is not that of the secret key at this time",
     "IncompleteSignatureException": "the signature is incomplete",
-    "MissingAuthenticationTokenException": "the request is not signed",
-    "UnrecognizedClientException": "the access key or the session token is not valid",
 }
+
+_MAY_QUOTE = {"MissingAuthenticationTokenException", "UnrecognizedClientException"}
+"""Codes of AWS's front ends whose text is theirs to choose: shown if it is too short for a quote."""
 
 _PLAIN: dict[FailureKind, type[InvocationError]] = {
     FailureKind.NOT_READY: NotReadyError,
@@ -83,7 +84,8 @@ def _message(failure: Failure) -> str:
     text = " ".join(failure.message.split())
     if failure.code in _IN_OUR_WORDS:
         return _IN_OUR_WORDS[failure.code]
-    if failure.code is None or failure.code in CODES or len(text) <= _LONGEST_OF_UNKNOWN:
+    is_known = failure.code is None or failure.code in CODES.keys() - _MAY_QUOTE
+    if is_known or len(text) <= _LONGEST_OF_UNKNOWN:
         return _shorten(text)
     return ""
 
