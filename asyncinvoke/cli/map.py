@@ -13,6 +13,7 @@ from asyncinvoke.cli import jsonl, streams
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
 from asyncinvoke.cli.source import opened_source
+from asyncinvoke.cli.summary import NOTHING_READ
 
 if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
@@ -76,39 +77,45 @@ def map_(
     connections = files.openable() or concurrency
 
     async def main(interrupt: "Interrupt") -> int:
+        is_told = False
         with opened_source(source) as opened:
             _check_output(output, force=force, source=opened.descriptor)
             limit = min(concurrency, connections)
-            async with opened_invoker(shared, limit=limit, encode=jsonl.encode_line) as invoker:
-                display = choose_display(progress, writes_to=_shared_output(output))
-                job = MapJob(
-                    invoker,
-                    source=opened,
-                    concurrency=concurrency,
-                    ordered=ordered,
-                    is_event=event,
-                    idempotent=shared["idempotent"],
-                    display=display,
-                    progress=progress,
-                )
-                block = invoker.map(
-                    function_name,
-                    job.read(),
-                    concurrency=concurrency,
-                    key=lambda line: str(line.number),
-                    **options,
-                )
-                # Only now: a mistake in the options or the input must leave no empty file behind.
-                with interrupt.block():
-                    await opened.begin()
-                if interrupt.signal is not None:
-                    job.nothing_was_read()
-                    return 0
-                if limit < concurrency:
-                    display.note(files.warning(concurrency, limit))
-                with _opened_output(output) as writes:
-                    async with block as map_run:
-                        return await job.work(map_run, writes, interrupt)
+            try:
+                async with opened_invoker(shared, limit=limit, encode=jsonl.encode_line) as invoker:
+                    display = choose_display(progress, writes_to=_shared_output(output))
+                    job = MapJob(
+                        invoker,
+                        source=opened,
+                        concurrency=concurrency,
+                        ordered=ordered,
+                        is_event=event,
+                        idempotent=shared["idempotent"],
+                        display=display,
+                        progress=progress,
+                    )
+                    block = invoker.map(
+                        function_name,
+                        job.read(),
+                        concurrency=concurrency,
+                        key=lambda line: str(line.number),
+                        **options,
+                    )
+                    # Only now: a mistake in the options or the input must leave no empty file.
+                    with interrupt.block():
+                        await opened.begin()
+                    is_told = True
+                    if interrupt.signal is not None:
+                        job.nothing_was_read()
+                        return 0
+                    if limit < concurrency:
+                        display.note(files.warning(concurrency, limit))
+                    with _opened_output(output) as writes:
+                        async with block as map_run:
+                            return await job.work(map_run, writes, interrupt)
+            finally:
+                if interrupt.signal is not None and not is_told:
+                    click.echo(f"unfinished: {NOTHING_READ}", err=True)
 
     return run(main)
 

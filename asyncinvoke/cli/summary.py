@@ -14,6 +14,9 @@ _KEPT = 1000
 
 _EXAMPLE = 160
 
+NOTHING_READ = "no line was read, and nothing was sent"
+"""What is unfinished where a signal came before the first line."""
+
 
 @dataclass(slots=True)
 class Failures:
@@ -134,7 +137,7 @@ def as_json(counts: dict[str, object], tally: Tally, left: Left | None) -> dict[
 
 def _unfinished(left: Left) -> str:
     if not left.last_line:
-        return "no line was read, and nothing was sent"
+        return NOTHING_READ
     parts = []
     if left.without_outcome:
         parts.append(
