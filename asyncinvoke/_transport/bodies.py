@@ -135,8 +135,12 @@ class RawAnswer:
 
     def __init__(self, body: Body) -> None:
         self.body = body
-        self.content = self
         self._left = b""
+
+    @property
+    def content(self) -> "RawAnswer":
+        """What aiohttp calls the stream of the body."""
+        return self
 
     async def readany(self) -> bytes:
         """Return what has come; nothing at the end."""

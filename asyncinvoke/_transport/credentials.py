@@ -11,7 +11,7 @@ from botocore import exceptions as botocore_errors
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._transport.set_up import credentials_flaw
-from asyncinvoke._transport.showing import described, out_of_files, shown
+from asyncinvoke._transport.showing import described, forget, out_of_files, shown
 from asyncinvoke._transport.sigv4 import Moment
 
 _MANDATORY = 600.0
@@ -145,9 +145,11 @@ def failure_before_sending(error: Exception) -> Failure:
 
 
 def _failure(error: Exception, fault: TransportFault) -> Failure:
-    return Failure(
+    failure = Failure(
         fault=fault, phase=Phase.CREDENTIALS, message=described(error), cause=shown(error)
     )
+    forget(error)
+    return failure
 
 
 def _fault(error: Exception) -> TransportFault | None:

@@ -14,7 +14,7 @@ from botocore import exceptions as botocore_errors
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._transport.http.errors import WireError
-from asyncinvoke._transport.showing import described, inner_error, out_of_files, shown
+from asyncinvoke._transport.showing import described, forget, inner_error, out_of_files, shown
 
 _BY_INNER_NAME = {
     # aiohttp
@@ -97,17 +97,15 @@ def failure_from(error: Exception, phase: Phase) -> Failure:
             come less far. Those of ours say it themselves.
     """
     if isinstance(error, WireError):
+        forget(error)
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else None
         return Failure(fault=error.fault, phase=error.phase, message=error.message, cause=cause)
     fault = TransportFault.FILES if out_of_files(error) else _fault(error, inner_error(error))
     if phase < Phase.HEAD_READ:
         phase = min(phase, _PHASES.get(fault, phase))
-    return Failure(
-        fault=fault,
-        phase=phase,
-        message=_described(error),
-        cause=shown(error),
-    )
+    failure = Failure(fault=fault, phase=phase, message=_described(error), cause=shown(error))
+    forget(error)
+    return failure
 
 
 def failure_from_answer(error: botocore_errors.ClientError) -> Failure:

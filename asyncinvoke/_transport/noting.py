@@ -24,6 +24,7 @@ from asyncinvoke._transport.credentials import failure_before_sending
 from asyncinvoke._transport.exceptions import failure_from, failure_from_answer
 from asyncinvoke._transport.noted_send import bytes_of, noted_send
 from asyncinvoke._transport.outgoing import first_lines, origin_of
+from asyncinvoke._transport.showing import forget
 from asyncinvoke._transport.wires import Wires
 
 _AS_BOTOCORE: dict[TransportFault | None, Any] = {
@@ -144,6 +145,11 @@ class NotingSession:
 
     def failure(self, error: Exception, accepted: int) -> Failure:
         """Turn what a call came to into a failure."""
+        failure = self._read(error, accepted)
+        forget(error)
+        return failure
+
+    def _read(self, error: Exception, accepted: int) -> Failure:
         if self._failure is not None:
             return self._failure
         if self._error_body is not None:

@@ -79,8 +79,26 @@ def out_of_files(error: BaseException) -> bool:
     return any(found.errno in (errno.EMFILE, errno.ENFILE) for found in _system_errors(error))
 
 
+def forget(error: BaseException) -> None:
+    """Let an exception, and all behind it, keep no frames.
+
+    Foreign code keeps exceptions in circles (an event loop's list of attempts, the SDK's handlers of
+    retries). Their frames lead to ours, and so a failed call would keep its payload alive until the
+    garbage collector comes.
+    """
+    for found in list(_chain(error)):
+        found.__traceback__ = None
+
+
 def _system_errors(error: BaseException) -> Iterator[OSError]:
     """Go through the system's own errors behind an exception, the nearest first."""
+    for found in _chain(error):
+        if isinstance(found, OSError) and type(found).__module__ in _OF_THE_SYSTEM:
+            yield found
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Go through an exception and all behind it, the nearest first, each once."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -88,8 +106,7 @@ def _system_errors(error: BaseException) -> Iterator[OSError]:
         if found is None or id(found) in seen:
             continue
         seen.add(id(found))
-        if isinstance(found, OSError) and type(found).__module__ in _OF_THE_SYSTEM:
-            yield found
+        yield found
         inner = getattr(found, "os_error", None)  # aiohttp's name for it
         waiting += [inner_error(found), inner, found.__cause__, found.__context__]
         if isinstance(found, BaseExceptionGroup):

@@ -30,11 +30,12 @@ def on_trio() -> bool:
 @contextlib.asynccontextmanager
 async def open_client(url: str, way: str, **options: Any) -> AsyncIterator[Any]:
     """Open a client as a caller would, of aiobotocore's own sessions."""
-    config = AioConfig(retries={"total_max_attempts": 1}, **options.pop("config", {}))
+    given = {"retries": {"total_max_attempts": 1}, **options.pop("config", {})}
     if on_trio():
         from aiobotocore.httpxsession import HttpxSession
 
-        config = config.merge(AioConfig(http_session_cls=HttpxSession))
+        given.setdefault("http_session_cls", HttpxSession)
+    config = AioConfig(**given)
     options = {"region_name": "eu-west-1", "endpoint_url": url, "config": config, **options}
     async with SESSION.create_client("lambda", **options) as client:
         if way == "stepped aside":

@@ -21,6 +21,9 @@ def opening_error(error: BaseException) -> WireError:
     root = _root(error)
     text = type(error).__name__ if root is None else f"{type(root).__name__}: {root}"
     failure = WireError(fault, Phase.CONNECTING, text)
+    for one in list(_chain(error)):
+        # Those who raised it keep it in circles, and its frames lead to whoever called.
+        one.__traceback__ = None
     failure.__cause__ = bare(root)
     return failure
 

@@ -1,0 +1,63 @@
+"""A failed call leaves no frame of ours, and so no payload, to the garbage collector."""
+
+import gc
+import socket
+from collections.abc import Iterator
+from types import FrameType
+
+import pytest
+
+from asyncinvoke._model.delivery import Progress
+from asyncinvoke._model.failure import Failure
+from asyncinvoke._request.parameters import checked
+from tests.transport.http.peers import Peer, Wire, answering
+from tests.transport.ways import every_way, open_way
+
+pytestmark = pytest.mark.anyio
+
+THROTTLE = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\n\r\n{}"
+
+
+def hang_up(wire: Wire) -> None:
+    wire.request()
+
+
+def left_of_ours() -> list[str]:
+    """Return the functions whose frames only the collector has."""
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        gc.collect()
+        return [
+            f"{found.f_code.co_filename}:{found.f_code.co_name}"
+            for found in gc.garbage
+            if isinstance(found, FrameType) and "asyncinvoke" in found.f_code.co_filename
+        ]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+
+
+@pytest.fixture
+def _no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@pytest.mark.usefixtures("_no_collection")
+@every_way
+@pytest.mark.parametrize("fault", ["throttled", "hung up", "refused"])
+async def test_no_frame_outlives_a_failed_call(fault: str, way: str) -> None:
+    script = answering(THROTTLE) if fault == "throttled" else hang_up
+    with Peer(script) as peer, socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1] if fault == "refused" else peer.port
+        async with open_way(f"http://127.0.0.1:{port}", way) as transport:
+            for _ in range(2):
+                left_of_ours()  # the first call makes the template
+                failed = await transport.send(checked("f"), b"payload", Progress())
+                assert isinstance(failed, Failure)
+            assert left_of_ours() == []
