@@ -321,6 +321,7 @@ async def test_a_fixed_limit_counts_throttles_and_stays() -> None:
     assert {each.limit for each in limiter.statistics()} == {3}
     assert sum(each.throttles for each in limiter.statistics()) == 4
     await take(limiter, HOG, 3)
+    assert limiter.describe(HOG) == "the limit is 3"
     with nothing_free():
         await hold(limiter, HOG)
 
