@@ -139,5 +139,5 @@ class Books:
         for each, in_flight in gates:
             said = each.describe(now, in_flight)
             if said is not None:
-                held.append((said[0], each.was_lowered, said[1]))
+                held.append((said[0], each.was_told, said[1]))
         return max(held, key=lambda each: each[:2])[2] if held else None

@@ -68,6 +68,8 @@ class Dispatcher:
         """End a claim that is held, and let those go who can now."""
         gate = claim.gate
         self.books.release(claim)
+        if not gate.in_flight and not gate.waiting:
+            self.books.scopes.shelve(gate)
         if self.books.waiting:
             now = self.books.now()
             line = self._queue.line_of(gate)
@@ -76,8 +78,6 @@ class Dispatcher:
             self._unblock(gate.account, now)
             self._dispatch(now)
             self._timekeeper.appoint()
-        if not gate.in_flight and not gate.waiting:
-            self.books.scopes.shelve(gate)
 
     def set_reserved(self, gate: FunctionGate, reserved: bool) -> None:
         """Learn whether a function has concurrency of its own."""

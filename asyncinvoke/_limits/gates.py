@@ -82,16 +82,12 @@ class Gate:
         """Whether its limit on attempts in flight may rise by itself."""
         return self.concurrency.limit < self.concurrency.maximum and not self.pause.seconds
 
-    @property
-    def blocked_until(self) -> float:
-        """The time before which nothing may pass, as of the last refill of its rate."""
-        return self.pause.until if self.rate is None else max(self.pause.until, self.rate.opens_at)
-
     def refill(self, now: float) -> float:
         """Let time pass for its rate, and return the time before which nothing may pass."""
-        if self.rate is not None:
-            self.rate.refill(now)
-        return self.blocked_until
+        if self.rate is None:
+            return self.pause.until
+        self.rate.refill(now)
+        return max(self.pause.until, self.rate.opens_at)
 
     def refresh(self, now: float) -> float:
         """Let time pass, and return when it opens: infinite if something has to end first."""
@@ -116,11 +112,6 @@ class Gate:
             self.concurrency.tick(now=now, in_flight=in_flight)
             self._rose(before)
 
-    def count(self, reason: ThrottleReason) -> None:
-        """Count a throttle for a reason that names this scope."""
-        self.throttles += 1
-        self._reason = reason
-
     def throttled(
         self, reason: ThrottleReason, *, number: int, last: int, ahead: int, now: float
     ) -> None:
@@ -134,6 +125,7 @@ class Gate:
             ahead: The attempts that were in flight here when it was sent, itself not included.
             now: The time.
         """
+        self._reason = reason
         if LIMIT_OF_REASON[reason].quantity is LimitKind.RATE:
             if number > self._rate_cut:
                 self._rate_cut = last
@@ -171,9 +163,9 @@ class Gate:
         self._pause_moved()
 
     @property
-    def was_lowered(self) -> bool:
-        """Whether something has told of its limits, which then are more than a first guess."""
-        return self.throttles > 0 or self.is_timed
+    def was_told(self) -> bool:
+        """Whether its limits are more than a first guess: a throttle, or a failure, told of them."""
+        return self._reason is not None or self.is_timed or self.scope is ThrottleScope.PROCESS
 
     def describe(self, now: float, in_flight: int) -> tuple[float, str] | None:
         """Return until when, and with what words, it holds permits back now, if it does."""

@@ -91,7 +91,7 @@ class Permit(Claim):
             slowed, ahead = self._slowed(hit.scope)
             gate.meter.take_back(self.number)
             books.scopes.caller.meter.take_back(self.number)
-            slowed.count(reason)
+            slowed.throttles += 1
             # A fixed limit stays, whatever happens.
             if books.scopes.adaptive is not None:
                 number, last = self.number, books.number

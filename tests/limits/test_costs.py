@@ -287,8 +287,9 @@ def alive(*kinds: type) -> int:
 
 
 async def test_callers_that_give_up_leave_nothing_behind() -> None:
+    gc.collect()
     before = alive(Waiter, Permit, Line, Lane)
-    async with crowd(FixedLimit(1), FEW, held=1) as (there, _, group):
+    async with crowd(FixedLimit(1), FEW, held=1, deadline=500) as (there, _, group):
         for number in range(20 * FEW):
             # A function of its own, an account of its own, and the same as all, in turn.
             account = f"{number:012}" if number % 3 == 1 else None
@@ -301,8 +302,8 @@ async def test_callers_that_give_up_leave_nothing_behind() -> None:
                 await pause()
         assert there.limiter.waiting == FEW
         gc.collect()
-        # Each of the hundred and odd that wait has a waiter, a permit and a line.
-        assert alive(Waiter, Permit, Line, Lane) - before <= 5 * FEW
+        # Each of the hundred that wait has a waiter, a permit and a line; some deadlines lie about.
+        assert alive(Waiter, Permit, Line, Lane) - before <= 10 * FEW
 
 
 async def test_scopes_that_were_throttled_once_are_forgotten_the_oldest_first() -> None:

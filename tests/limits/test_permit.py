@@ -187,6 +187,30 @@ async def test_a_clock_or_a_reason_that_makes_no_sense_does_not_keep_the_permit(
     assert limiter.in_flight == 0
 
 
+async def test_who_waits_is_not_overtaken_where_the_clock_failed_to_let_it_go() -> None:
+    clock = HeldClock()
+    limiter = Limiter(FixedLimit(1), clock=clock)
+    held = await hold(limiter, HOG)
+    served: list[str] = []
+
+    async def wait(name: str) -> None:
+        async with limiter.permit(HOG):
+            served.append(name)
+
+    def broken() -> float:
+        limiter._books.now = clock.monotonic  # it fails once
+        raise ZeroDivisionError
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait, "first")
+        await settle()
+        limiter._books.now = broken  # a clock of the caller's that fails
+        with pytest.raises(ZeroDivisionError):
+            held.ignored()
+        group.start_soon(wait, "second")
+    assert served == ["first", "second"]
+
+
 async def test_a_hook_may_look_at_the_statistics_and_finds_the_books_in_order() -> None:
     seen: list[tuple[int, int]] = []
 
