@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.canned import CannedEndpoint
 from benchmarks.canned_answers import BROKEN, CUT, FAILED, HUNG, REFUSED
 from benchmarks.child import Child
-from benchmarks.command import Benchmark
+from benchmarks.command import Benchmark, add_only, containing
 from benchmarks.contestants import REGION
 from benchmarks.process import memory
 from benchmarks.rounds import machine
@@ -49,22 +49,28 @@ WAYS = {
 def measure(options: Namespace) -> dict[str, Any]:
     """Fail in each way."""
     ways = {}
-    for way in WAYS:
-        count = options.items if way == ITEMS else options.count
-        with CannedEndpoint() as endpoint, Child("failures", "--serve", way, endpoint.url) as child:
-            before = child.ask(count=max(count // 5, 1))
-            after = child.ask(count=count)
-            garbage = child.ask(count=max(count // 10, 1), without_collector=True)["garbage"]
-        ways[way] = {
-            "count": count,
-            "before": before["resident"],
-            "after": after["resident"],
-            "memory_of_one": (after["resident"] - before["resident"]) / count,
-            "garbage_of_one": garbage / max(count // 10, 1),
-            "cpu": after["cpu"] / count,
-            "wall": after["wall"] / count,
-        }
+    with CannedEndpoint() as endpoint:
+        for way in containing(options.only, WAYS):
+            ways[way] = _fail(way, endpoint.url, options)
     return {"machine": machine(), "payload": PAYLOAD, "in_flight": IN_FLIGHT, "ways": ways}
+
+
+def _fail(way: str, url: str, options: Namespace) -> dict[str, Any]:
+    count = options.items if way == ITEMS else options.count
+    few = max(count // 10, 1)
+    with Child("failures", "--serve", way, url) as child:
+        before = child.ask(count=2 * few)
+        after = child.ask(count=count)
+        garbage = child.ask(count=few, without_collector=True)["garbage"]
+    return {
+        "count": count,
+        "before": before["resident"],
+        "after": after["resident"],
+        "memory_of_one": (after["resident"] - before["resident"]) / count,
+        "garbage_of_one": garbage / few,
+        "cpu": after["cpu"] / count,
+        "wall": after["wall"] / count,
+    }
 
 
 def show(found: dict[str, Any]) -> str:
@@ -181,6 +187,7 @@ BENCHMARK = Benchmark(
     },
     measure=measure,
     show=show,
+    add_options=add_only,
 )
 
 if __name__ == "__main__":
