@@ -1,7 +1,8 @@
 """Runs benchmarks one after the other and writes tables and plots into `results/`.
 
 `python -m benchmarks` runs those that take less than some minutes; `python -m benchmarks NAME...` runs
-these, of which `throttled`, `ceilings`, `cut_everywhere` and `sequences` are never run unless named.
+these, of which `names`, `failures`, `throttled`, `ceilings`, `cut_everywhere` and `sequences` are never
+run unless named.
 """
 
 import sys
@@ -10,13 +11,16 @@ from pathlib import Path
 from benchmarks import (
     ceilings,
     cut_everywhere,
+    failures,
     fanout,
     memory,
+    names,
     overhead,
     payload_size,
     sequences,
     served,
     startup,
+    streams,
     throttled,
 )
 
@@ -28,8 +32,11 @@ BENCHMARKS = (
     payload_size.BENCHMARK,
     startup.BENCHMARK,
     served.BENCHMARK,
+    streams.BENCHMARK,
 )
 SLOW = (
+    names.BENCHMARK,
+    failures.BENCHMARK,
     throttled.BENCHMARK,
     ceilings.BENCHMARK,
     cut_everywhere.BENCHMARK,

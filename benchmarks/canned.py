@@ -104,8 +104,8 @@ class _Connection(asyncio.Protocol):
             return
         head, received = self._head[:end].lower(), len(self._head) - end - 4
         self._head = b""
-        # POST /2015-03-31/functions/NAME/invocations
-        _, _, _, name, operation = head.split(b"/", 5)[:5]
+        # POST /2015-03-31/functions/NAME/invocations, behind the origin where httpx sends it
+        name, operation = head.partition(b"/functions/")[2].split(b"/", 2)[:2]
         self._answer = BY_NAME.get(name, OK)
         if operation.startswith(b"response-streaming"):
             self._answer = self.streamed

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,24 @@ class Benchmark:
         if self.add_options is not None:
             self.add_options(parser)
         return parser.parse_args(arguments)
+
+
+def add_only(parser: argparse.ArgumentParser) -> None:
+    """Add the option that leaves out whatever does not contain a text."""
+    parser.add_argument("--only", default="", metavar="TEXT", help="what contains this, no more")
+
+
+def containing(only: str, names: Iterable[str]) -> list[str]:
+    """Return the names that contain a text.
+
+    Raises:
+        RuntimeError: None does.
+    """
+    names = list(names)
+    found = [name for name in names if only in name]
+    if not found:
+        raise RuntimeError(f"nothing contains {only!r}: there are {'; '.join(names)}")
+    return found
 
 
 def _number(text: str) -> int:

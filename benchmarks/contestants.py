@@ -66,7 +66,7 @@ def credentials_session(variant: Variant) -> Any:
         import datetime as dt
 
         from aiobotocore.credentials import AioRefreshableCredentials
-        from dateutil.tz import tzlocal
+        from botocore.credentials import tzlocal
 
         async def refresh() -> dict[str, str]:
             raise RuntimeError("credentials were renewed an hour too early")

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import compare, matrix, peers
 from benchmarks.canned import CannedEndpoint
-from benchmarks.command import Benchmark
+from benchmarks.command import Benchmark, add_only
 from benchmarks.compare import BASELINE, Entry, in_turn
 from benchmarks.parts import Parts
 from benchmarks.plots import bars
@@ -25,7 +25,6 @@ from benchmarks.tables import figure, table
 from benchmarks.variants import Variant, add_options, chosen
 
 IN_FLIGHT = 32
-MANY_IN_FLIGHT = 200
 FLOOR = "aiohttp"
 TRANSPORT = "direct transport alone"
 CLIENTS = (
@@ -62,9 +61,9 @@ def _all_clients(options: Namespace) -> dict[str, Any]:
     there = [name for name in CLIENTS if pythons[name]]
     with CannedEndpoint() as endpoint:
         clients = _rounds(endpoint, {name: pythons[name] for name in there}, IN_FLIGHT, options)
-        busy = _rounds(
-            endpoint, {name: pythons[name] for name in QUICKEST_AT_MANY}, MANY_IN_FLIGHT, options
-        )
+        busy = {name: clients[name] for name in QUICKEST_AT_MANY}
+        if options.many != IN_FLIGHT:
+            busy = _rounds(endpoint, {name: pythons[name] for name in busy}, options.many, options)
         endpoint_cpu = endpoint.cpu_seconds() / endpoint.requests()
     with Parts() as parts:
         parts.measure(options.count)
@@ -76,7 +75,7 @@ def _all_clients(options: Namespace) -> dict[str, Any]:
         "baseline": BASELINE,
         "in_flight": IN_FLIGHT,
         "clients": _summary(clients),
-        "many_in_flight": MANY_IN_FLIGHT,
+        "many_in_flight": options.many,
         "latency": _summary(busy),
         "parts": {name: spread([each[name] for each in repeated]) for name in repeated[0]},
         "endpoint_cpu": endpoint_cpu,
@@ -197,14 +196,18 @@ def plot(found: dict[str, Any], path: Path) -> None:
 
 def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--matrix", action="store_true", help="the table of variants and bounds")
-    parser.add_argument("--only", default="", metavar="TEXT", help="rows of it that contain this")
+    add_only(parser)
     add_options(parser)
 
 
 BENCHMARK = Benchmark(
     name="overhead",
     description=__doc__,
-    numbers={"rounds": (7, "how often"), "count": (1000, "invocations in a round")},
+    numbers={
+        "rounds": (7, "how often"),
+        "count": (1000, "invocations in a round"),
+        "many": (compare.MANY, "in flight where latencies are measured"),
+    },
     measure=measure,
     show=show,
     plot=plot,

@@ -1,18 +1,32 @@
 """The benchmarks run and say what they found; how fast anything is is not tested here."""
 
+import copy
 import functools
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import compare, failures, matrix, memory, names
+from benchmarks.contestants import credentials_session
+from benchmarks.variants import CREDENTIALS, LOOPS, Variant
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 TINY = {
-    "overhead": ("--rounds=1", "--count=2"),
+    "overhead": ("--rounds=1", "--count=2", "--many=32"),
+    "overhead --matrix": ("--rounds=1", "--count=2", "--only=a timeout"),
+    "overhead --tls": (
+        *("--rounds=1", "--count=2", "--loop=trio", "--in-flight=2"),
+        *("--function-ms=1", "--payload=100000"),
+    ),
+    "streams": ("--rounds=1", "--count=1", "--kilobytes=40"),
+    "names": ("--rounds=1", "--items=2", "--only=s that wait"),
+    "failures": ("--count=2", "--items=2", "--only=refused"),
     "fanout": ("--rounds=1", "--items=3"),
     "memory": ("--items=4",),
     "startup": ("--rounds=1",),
@@ -35,7 +49,7 @@ def run(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
 def found_by(name: str) -> dict[str, Any]:
     if name == "fanout":
         pytest.importorskip("aiometer", reason="the extra `bench` is not installed")
-    ended = run(name, "--json", *TINY[name])
+    ended = run(*name.split(), "--json", *TINY[name])
     assert ended.returncode == 0, ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)
     return found
@@ -94,9 +108,87 @@ def test_served_counts_what_the_endpoint_served_and_compares_it_with_a_floor() -
     assert found["sleepers"] == 20
 
 
-def test_without_json_a_benchmark_prints_a_table() -> None:
-    ended = run("memory", *TINY["memory"])
-    assert ended.stdout.startswith("| resident memory of `map`"), ended.stderr
+def test_without_json_a_benchmark_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    replace(memory.BENCHMARK, measure=lambda _: found_by("memory")).main([])
+    assert capsys.readouterr().out.startswith("| resident memory of `map`")
+
+
+def test_a_variant_is_compared_with_aiobotocore_under_the_same() -> None:
+    found = found_by("overhead --tls")
+    assert found["label"] == "trio, TLS, 100,000 bytes, 2 in flight, function of 1 ms"
+    assert list(found["clients"]) == ["aiobotocore", "invoke", "map"]
+    assert found["clients"]["aiobotocore"]["ratio"]["median"] == 1
+    assert all(each["p50"]["low"] > 0.001 for each in found["clients"].values())
+    assert "p99" not in compare.show(found)
+
+
+def test_the_matrix_compares_a_timeout_with_none_in_the_same_run() -> None:
+    (row,) = found_by("overhead --matrix")["rows"]
+    clients = row["clients"]
+    assert {"invoke", "map", "invoke, without", "map, without"} <= clients.keys()
+    assert clients["invoke"]["more"]["median"] == pytest.approx(
+        clients["invoke"]["cpu"]["median"] - clients["invoke, without"]["cpu"]["median"]
+    )
+    assert {bound["client"] for bound in row["bounds"]} == {"invoke", "map"}
+
+
+@pytest.mark.parametrize(("more", "said"), [(3e-6, "**missed**"), (1e-6, "kept")])
+def test_the_matrix_says_which_bound_is_missed(more: float, said: str) -> None:
+    found = copy.deepcopy(found_by("overhead --matrix"))
+    (row,) = found["rows"]
+    row["clients"]["invoke"]["more"]["median"] = more
+    for bound in row["bounds"]:
+        spread = row["clients"][bound["client"]][bound["metric"]]
+        bound["missed"] = matrix.is_missed(spread, bound["at_most"])
+    (line,) = [line for line in matrix.show(found).splitlines() if "| invoke |" in line]
+    assert said in line
+
+
+def test_the_matrix_has_a_row_for_each_way_to_run() -> None:
+    variants = [row.variant for row in matrix.ROWS]
+    assert len({variant.label for variant in variants}) == len(variants)
+    assert {variant.loop for variant in variants} == set(LOOPS)
+    assert {variant.credentials for variant in variants} == set(CREDENTIALS)
+    assert any(variant.timeout for variant in variants)
+    assert {100_000, 6_291_456} <= {variant.payload for variant in variants if variant.tls}
+    assert {(200, 50), (1000, 50)} <= {(each.in_flight, each.function_ms) for each in variants}
+
+
+def test_latencies_are_shown_where_many_are_in_flight() -> None:
+    found = copy.deepcopy(found_by("overhead --tls"))
+    found["variant"]["in_flight"] = 200
+    assert "p99 to aiobotocore" in compare.show(found)
+
+
+@pytest.mark.anyio
+async def test_refreshable_credentials_end_an_hour_from_now() -> None:
+    session = credentials_session(Variant(credentials="refreshable"))
+    credentials = await session.get_credentials()
+    assert not credentials.refresh_needed(refresh_in=3500)
+    assert credentials.refresh_needed(refresh_in=3601)
+    assert (await credentials.get_frozen_credentials()).access_key == "AKIDEXAMPLE"
+
+
+def test_streams_compares_with_aiobotocore() -> None:
+    found = found_by("streams")
+    assert found["bytes"] == 40_000
+    assert found["clients"][found["baseline"]]["ratio"]["median"] == 1
+    assert found["missed"] == (found["clients"]["stream"]["ratio"]["median"] > 0.3)
+
+
+def test_names_counts_the_calls_that_a_call_takes() -> None:
+    found = found_by("names")
+    assert found["kinds"].keys() == {names.WAITING}
+    assert found["kinds"][names.WAITING]["1"]["calls"] > 0
+    assert "| tenants that wait |" in names.show(found)
+
+
+def test_failures_looks_at_memory_before_and_after_each_way_to_fail() -> None:
+    found = found_by("failures")
+    ways = found["ways"]
+    assert ways.keys() == {failures.REFUSED}
+    assert "no such function" in failures.show(found)
+    assert all(each["before"] > 0 and each["count"] == 2 for each in ways.values())
 
 
 def test_a_number_that_is_none_is_wrong_usage_in_one_line() -> None:
