@@ -13,7 +13,7 @@ from aiobotocore.httpxsession import HttpxSession
 from asyncinvoke._transport.choose import TransportName, open_transport
 from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession
 from asyncinvoke._transport.wires import Wires
-from asyncinvoke.testing import FaultEndpoint
+from tests.doubles.fault_endpoint import FaultEndpoint
 from tests.transport.test_phases import send
 from tests.transport.ways import every_way, on_trio, open_client, open_way
 
