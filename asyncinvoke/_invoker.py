@@ -34,8 +34,7 @@ from asyncinvoke._request.request import InvocationType, Request
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke._statistics import InvokerStatistics, Tally
 from asyncinvoke._transport.base import LambdaClient, WholeTransport
-from asyncinvoke._transport.files import open_files
-from asyncinvoke._transport.loops import loop_teller
+from asyncinvoke._transport.process import loop_teller, open_files
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError
 
 # Who has not set up logging sees nothing of ours on standard error.
@@ -398,8 +397,7 @@ class Invoker:
         if not isinstance(self._transport, str):
             return self._transport
         # aiobotocore takes a third of a second to import, so only those who invoke wait for it.
-        from asyncinvoke._transport.choose import open_transport
-        from asyncinvoke._transport.session import open_client
+        from asyncinvoke._transport.session import open_client, open_transport
 
         client = self._client
         if client is None:

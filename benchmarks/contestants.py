@@ -135,8 +135,7 @@ async def direct_transport(url: str, variant: Variant) -> AsyncIterator[Drive]:
     from asyncinvoke._model.response import Reply
     from asyncinvoke._request.parameters import InvokeParameters
     from asyncinvoke._request.target import Target
-    from asyncinvoke._transport.choose import choose_transport
-    from asyncinvoke._transport.session import open_client
+    from asyncinvoke._transport.session import choose_transport, open_client
 
     async with open_client(
         session=None,

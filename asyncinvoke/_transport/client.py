@@ -19,11 +19,11 @@ from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply, StreamHead
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._transport.answers import ACCEPTED, read_failure
-from asyncinvoke._transport.arguments import client_arguments, stream_arguments
 from asyncinvoke._transport.base import Stream
 from asyncinvoke._transport.bodies import read_whole
 from asyncinvoke._transport.credentials import KeptCredentials
 from asyncinvoke._transport.noting import NotingSession
+from asyncinvoke._transport.sdk_request import client_arguments, stream_arguments
 from asyncinvoke._transport.stream import OpenStream
 from asyncinvoke._transport.under_way import UnderWay
 from asyncinvoke._transport.wires import Wires

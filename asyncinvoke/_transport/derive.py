@@ -16,8 +16,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke._transport.arguments import arguments_of
-from asyncinvoke._transport.sdk_request import NotShownError, show_request
+from asyncinvoke._transport.sdk_request import NotShownError, arguments_of, show_request
 from asyncinvoke._transport.sigv4 import ALGORITHM, DATE, HOLE, TOKEN, Moment, Signer
 from asyncinvoke._transport.template import Template, UnsuitableError
 

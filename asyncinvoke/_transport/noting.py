@@ -11,7 +11,6 @@ from botocore.auth import _host_from_url
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._transport.answers import read_failure
-from asyncinvoke._transport.arguments import INVOKE, STREAM
 from asyncinvoke._transport.bodies import (
     Body,
     RawAnswer,
@@ -23,8 +22,9 @@ from asyncinvoke._transport.bodies import (
 from asyncinvoke._transport.credentials import failure_before_sending
 from asyncinvoke._transport.exceptions import failure_from, failure_from_answer
 from asyncinvoke._transport.noted_send import bytes_of, noted_send
-from asyncinvoke._transport.outgoing import first_lines, origin_of
+from asyncinvoke._transport.sdk_request import INVOKE, STREAM
 from asyncinvoke._transport.showing import forget
+from asyncinvoke._transport.template import first_lines, origin_of
 from asyncinvoke._transport.wires import Wires
 
 _AS_BOTOCORE: dict[TransportFault | None, Any] = {

@@ -12,7 +12,7 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._transport.bodies import AiohttpBody, Body, body_of
 from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession
 from asyncinvoke._transport.noted_send import NotedPayload, noted_send
-from asyncinvoke._transport.outgoing import Outgoing
+from asyncinvoke._transport.template import Outgoing
 
 
 class Sender(Protocol):

@@ -1,10 +1,11 @@
 """Opening an aiobotocore client for Lambda, set up so that the invoker owns the retries."""
 
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from aiobotocore.config import AioConfig
 from aiobotocore.httpxsession import is_httpx_session_cls
@@ -12,6 +13,9 @@ from aiobotocore.session import AioSession
 from botocore import UNSIGNED
 from botocore import exceptions as botocore_errors
 
+from asyncinvoke._transport.base import ClosingTransport
+from asyncinvoke._transport.client import ClientTransport
+from asyncinvoke._transport.direct import DirectTransport
 from asyncinvoke._transport.http_sessions import (
     KeepaliveAiohttpSession,
     KeepaliveHttpxSession,
@@ -190,3 +194,29 @@ def _http_session(config: Any) -> dict[str, Any]:
             "outside asyncio, aiobotocore needs httpx2: pip install 'asyncinvoke[trio]'"
         ) from error
     return {"http_session_cls": KeepaliveHttpxSession}
+
+
+_logger = logging.getLogger("asyncinvoke")
+
+TransportName: TypeAlias = Literal["direct", "client"]
+"""`direct` sends what aiobotocore would send, prepared once; `client` asks aiobotocore each time."""
+
+
+async def open_transport(client: Any, name: TransportName) -> ClosingTransport:
+    """Return the transport of that name for an open client, which may be a caller's own.
+
+    Raises:
+        ConfigurationError: A certificate of the client cannot be read.
+    """
+    await open_connector(client)
+    return choose_transport(client, name)
+
+
+def choose_transport(client: Any, name: TransportName) -> ClosingTransport:
+    """Return the transport of that name for an open client, or the reference if it cannot be had."""
+    if name == "direct":
+        try:
+            return DirectTransport(client)
+        except AttributeError as missing:
+            _logger.debug("using aiobotocore's own invoke, not the direct transport: %s", missing)
+    return ClientTransport(client)

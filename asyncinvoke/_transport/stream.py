@@ -1,18 +1,103 @@
 """`OpenStream`: the answer of InvokeWithResponseStream as it comes, whichever way it came."""
 
 import contextlib
+import json
 import math
 import time
 from collections import deque
+from collections.abc import Iterator
+from typing import Any
 
 import anyio
+from botocore.eventstream import ChecksumMismatch, EventStreamBuffer, EventStreamMessage
 
+from asyncinvoke._model.codec import decode_log_result
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import StreamEnd, StreamHead
 from asyncinvoke._transport.bodies import Body
 from asyncinvoke._transport.exceptions import failure_from
-from asyncinvoke._transport.frames import FrameReader
+
+
+class FrameReader:
+    """Turns the bytes of a body, however they are cut, into what the function wrote."""
+
+    def __init__(self) -> None:
+        self._buffer = EventStreamBuffer()
+
+    def feed(self, data: bytes) -> Iterator[bytes | StreamEnd | Failure]:
+        """Add bytes; give what is complete now. After an end or a failure nothing is read."""
+        self._buffer.add_data(data)
+        try:
+            for message in self._buffer:
+                read = _read(message)
+                if read is not None:
+                    yield read
+        except ChecksumMismatch as error:
+            yield _damaged(TransportFault.CHECKSUM, str(error))
+        except Exception as error:  # noqa: BLE001  # a hostile frame may break the parser anywhere
+            yield _damaged(TransportFault.PROTOCOL, type(error).__name__)
+
+
+def _damaged(fault: TransportFault, message: str) -> Failure:
+    return Failure(fault=fault, phase=Phase.HEAD_READ, message=message)
+
+
+def _read(message: EventStreamMessage) -> bytes | StreamEnd | Failure | None:
+    headers = message.headers
+    match headers.get(":message-type"), headers.get(":event-type"):
+        case "event", "PayloadChunk":
+            # An empty chunk says nothing, and a reader may take it for the end.
+            return message.payload or None
+        case "event", "InvokeComplete":
+            return _end(message.payload)
+        case "event", _:
+            return None  # what the service may add one day
+        case "exception", _:
+            return _exception(headers.get(":exception-type"), message.payload)
+        case "error", _:
+            return Failure(
+                code=_text(headers.get(":error-code")),
+                message=_text(headers.get(":error-message")) or "",
+            )
+        case other, _:
+            return _damaged(TransportFault.PROTOCOL, f"a message of type {type(other).__name__}")
+
+
+def _end(payload: bytes) -> StreamEnd:
+    members = _members(payload)
+    return StreamEnd(
+        error_code=_text(members.get("ErrorCode")) or None,
+        error_details=_text(members.get("ErrorDetails")),
+        log_result=decode_log_result(_text(members.get("LogResult"))),
+    )
+
+
+def _exception(code: object, payload: bytes) -> Failure:
+    members = _members(payload)
+    return Failure(
+        code=_text(code),
+        message=_text(members.get("message", members.get("Message"))) or "",
+        reason=_text(members.get("Reason")),
+    )
+
+
+def _members(payload: bytes) -> dict[str, Any]:
+    """Return what a frame holds by name; a frame of ours that holds something else is damaged."""
+    members = json.loads(payload or b"{}")
+    if not isinstance(members, dict):
+        raise TypeError
+    return members
+
+
+def _text(value: object) -> str | None:
+    """Return what is said of a member: as text, whatever it is instead."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    # A lone surrogate is JSON, but no terminal and no file takes it.
+    return text.encode(errors="replace").decode()
+
 
 _LAST_WORDS = 1.0
 """Seconds that a body may take to end after `InvokeComplete`, so that its connection is kept."""

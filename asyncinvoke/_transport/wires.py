@@ -25,8 +25,8 @@ from asyncinvoke._transport.http_sessions import (
     keepalive_options,
     on_asyncio,
 )
-from asyncinvoke._transport.outgoing import Outgoing, origin_of
 from asyncinvoke._transport.senders import AiohttpSender, Sender, SessionSender
+from asyncinvoke._transport.template import Outgoing, origin_of
 
 Exchanged: TypeAlias = tuple[int, Mapping[str, str], bytes]
 """Status, headers by name in lower case, and the whole body."""

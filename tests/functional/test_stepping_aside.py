@@ -9,10 +9,10 @@ from aiobotocore.session import AioSession
 from botocore import UNSIGNED
 
 from asyncinvoke import ConfigurationError, Invoker
-from asyncinvoke._transport.choose import choose_transport
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.direct import DirectTransport
 from asyncinvoke._transport.senders import AiohttpSender, SessionSender
+from asyncinvoke._transport.session import choose_transport
 from tests.doubles.fault_endpoint import FaultEndpoint
 from tests.doubles.inside import transport_of
 

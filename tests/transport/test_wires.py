@@ -10,8 +10,8 @@ import pytest
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.httpxsession import HttpxSession
 
-from asyncinvoke._transport.choose import TransportName, open_transport
 from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession
+from asyncinvoke._transport.session import TransportName, open_transport
 from asyncinvoke._transport.wires import Wires
 from tests.doubles.fault_endpoint import FaultEndpoint
 from tests.transport.test_phases import send

@@ -9,7 +9,7 @@ import pytest
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
-from asyncinvoke._transport.choose import open_transport
+from asyncinvoke._transport.session import open_transport
 
 SESSION = AioSession()
 

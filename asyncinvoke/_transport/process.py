@@ -1,0 +1,33 @@
+"""What process this is: its event loop, and how many files it may open."""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+import anyio
+
+
+def loop_teller() -> Callable[[], object]:
+    """Return a function that tells the running event loop, cheap enough to be asked by each call.
+
+    It raises `RuntimeError` where none of the same kind is running.
+    """
+    if anyio.get_cancelled_exc_class().__module__.startswith("asyncio"):
+        import asyncio
+
+        return asyncio.get_running_loop
+    current: Callable[[], object] = sys.modules["trio"].lowlevel.current_trio_token
+    return current
+
+
+def open_files() -> tuple[int, int] | None:
+    """Return the soft limit of open files and how many are open; `None` where it cannot be known."""
+    try:
+        resource = import_module("resource")  # not there on Windows
+        soft = int(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        if soft == resource.RLIM_INFINITY:
+            return None
+        return soft, len(os.listdir("/dev/fd"))
+    except (ImportError, OSError):
+        return None
