@@ -10,7 +10,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 SUITE := -n 2 --dist loadfile
 # Decisions and values, run after each edit. What needs sockets, or takes long, is left out.
-UNIT := tests/unit tests/engine tests/limits \
+UNIT := tests/model tests/request tests/retries tests/engine tests/limits tests/test_recent.py \
   --ignore tests/engine/test_maps_in_use.py --ignore tests/limits/test_over_http.py \
   --ignore tests/limits/test_costs.py --deselect tests/limits/test_concurrency.py::test_clients_that_come_one_after_the_other_end_up_with_equal_parts
 CORE := asyncinvoke/*.py,asyncinvoke/_*/*.py,asyncinvoke/_*/*/*.py

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import compare, failures, matrix, memory, names
+from benchmarks import canned_answers, compare, failures, matrix, memory, names
 from benchmarks.contestants import credentials_session
 from benchmarks.variants import CREDENTIALS, LOOPS, Variant
 
@@ -186,7 +186,7 @@ def test_names_counts_the_calls_that_a_call_takes() -> None:
 def test_failures_looks_at_memory_before_and_after_each_way_to_fail() -> None:
     found = found_by("failures")
     ways = found["ways"]
-    assert ways.keys() == {failures.REFUSED}
+    assert ways.keys() == {canned_answers.REFUSED}
     assert "no such function" in failures.show(found)
     assert all(each["before"] > 0 and each["count"] == 2 for each in ways.values())
 

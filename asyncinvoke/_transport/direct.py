@@ -32,7 +32,7 @@ from asyncinvoke._transport.wires import Wires
 
 _logger = logging.getLogger("asyncinvoke")
 
-_MOST_TEMPLATES = 512
+_MOST_TEMPLATES = 4096
 """How many are kept at least; the old ones among them up to as many again."""
 
 

@@ -9,7 +9,7 @@ from asyncinvoke import InvalidRequestError, Outcome, RejectedError, Request
 from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._engine.options import check_timeout
 from asyncinvoke._model.failure import Failure, TransportFault
-from tests.unit.doubles import OK, REJECTED, Machine, engine, item_work
+from tests.doubles.engine import OK, REJECTED, Machine, engine, item_work
 
 
 def work_of(machine: Machine, key: Any = None, **options: Any) -> ItemWork:

@@ -34,7 +34,7 @@ from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.testing import FakeLambda, InstantClock
-from tests.unit.doubles import Script
+from tests.doubles.engine import Script
 
 from .works import SOON, silent, tasks
 

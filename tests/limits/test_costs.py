@@ -23,7 +23,16 @@ from asyncinvoke._limits.scopes import FunctionKey, PermitTimeoutError
 from asyncinvoke._limits.timekeeper import Waiter
 from asyncinvoke._model.failure import ThrottleScope
 
-from .doubles import ACCOUNT, CALLER_RATE, HOG, RESERVED, HeldClock, hold, scope_of, take
+from .doubles import (
+    ACCOUNT,
+    CALLER_RATE,
+    HOG,
+    RESERVED,
+    HeldClock,
+    hold,
+    scope_of,
+    take,
+)
 
 pytestmark = pytest.mark.anyio
 

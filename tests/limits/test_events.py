@@ -11,7 +11,17 @@ from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._limits.permit import Permit
 from asyncinvoke._model.failure import ThrottleScope
 
-from .doubles import ACCOUNT, CALLER_RATE, CALM, HOG, RESERVED, HeldClock, hold, scope_of, take
+from .doubles import (
+    ACCOUNT,
+    CALLER_RATE,
+    CALM,
+    HOG,
+    RESERVED,
+    HeldClock,
+    hold,
+    scope_of,
+    take,
+)
 
 pytestmark = pytest.mark.anyio
 

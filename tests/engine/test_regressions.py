@@ -31,9 +31,18 @@ from asyncinvoke._retries.retry_after import parse_retry_after
 from asyncinvoke._transport.http_sessions import keepalive_socket
 from asyncinvoke._transport.session import _merge
 from asyncinvoke.local import Answer
+from tests.doubles.engine import (
+    FAILED,
+    OK,
+    THROTTLED,
+    Machine,
+    StuckClock,
+    call,
+    engine,
+    every,
+    item_work,
+)
 from tests.doubles.fault_endpoint import FaultEndpoint
-
-from .doubles import FAILED, OK, THROTTLED, Machine, StuckClock, call, engine, every, item_work
 
 
 def work_of(machine: Machine, retry: RetryPolicy) -> ItemWork:

@@ -31,8 +31,7 @@ from asyncinvoke import (
 from asyncinvoke._retries.budget import Balance
 from asyncinvoke._retries.classify import Verdict
 from asyncinvoke._retries.decide import Retries
-
-from .doubles import every
+from tests.doubles.engine import every
 
 STARTED = 500.0
 KINDS = list(FailureKind)

@@ -36,8 +36,7 @@ from asyncinvoke._limits.scopes import function_key
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply
 from asyncinvoke._request.parameters import checked
-
-from .doubles import (
+from tests.doubles.engine import (
     FAILED,
     LOST,
     NOT_READY,
