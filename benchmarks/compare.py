@@ -79,14 +79,30 @@ def compare(variant: Variant, *, rounds: int, count: int) -> dict[str, Any]:
 
     Where the variant has refreshable credentials or a timeout, the same without them take part.
     """
-    entries, baselines = _entries(variant)
+    entries, _ = takes_part(variant)
     with CannedEndpoint(tls=variant.tls, function_ms=variant.function_ms) as endpoint:
         found = in_turn(endpoint, entries, rounds=rounds, count=count)
         endpoint_cpu = endpoint.cpu_seconds() / endpoint.requests()
+    return {
+        "variant": asdict(variant),
+        "label": variant.label,
+        "baseline": BASELINE,
+        "rounds": rounds,
+        "count": variant.invocations(count),
+        "clients": summary(variant, found),
+        "endpoint_cpu": endpoint_cpu,
+    }
+
+
+def summary(
+    variant: Variant, found: Mapping[str, list[dict[str, Any]]]
+) -> dict[str, dict[str, Spread]]:
+    """Compare what each round of each client cost with its baseline's in the same round."""
 
     def values(name: str, metric: str) -> list[float]:
         return [each[metric] for each in found[name]]
 
+    entries, baselines = takes_part(variant)
     clients: dict[str, dict[str, Spread]] = {}
     for name in entries:
         baseline = baselines[name]
@@ -98,18 +114,10 @@ def compare(variant: Variant, *, rounds: int, count: int) -> dict[str, Any]:
         if name + WITHOUT in entries:
             pairs = zip(values(name, "cpu"), values(name + WITHOUT, "cpu"), strict=True)
             clients[name]["more"] = spread([cpu - without for cpu, without in pairs])
-    return {
-        "variant": asdict(variant),
-        "label": variant.label,
-        "baseline": BASELINE,
-        "rounds": rounds,
-        "count": variant.invocations(count),
-        "clients": clients,
-        "endpoint_cpu": endpoint_cpu,
-    }
+    return clients
 
 
-def _entries(variant: Variant) -> tuple[dict[str, Entry], dict[str, str]]:
+def takes_part(variant: Variant) -> tuple[dict[str, Entry], dict[str, str]]:
     """Return who takes part, and whom each is compared with."""
     without = variant.without()
     # A timeout is ours: aiobotocore has none to give to a call.
