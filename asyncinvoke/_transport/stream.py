@@ -3,13 +3,15 @@
 import contextlib
 import json
 import math
+import struct
 import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
+from zlib import crc32
 
 import anyio
-from botocore.eventstream import ChecksumMismatch, EventStreamBuffer, EventStreamMessage
+from botocore.eventstream import ChecksumMismatch, EventStreamHeaderParser
 
 from asyncinvoke._model.codec import decode_log_result
 from asyncinvoke._model.delivery import Phase
@@ -18,19 +20,34 @@ from asyncinvoke._model.response import StreamEnd, StreamHead
 from asyncinvoke._transport.bodies import Body
 from asyncinvoke._transport.exceptions import failure_from
 
+_PRELUDE = struct.Struct(">III")
+_LONGEST_HEADERS = 131_072
+_LONGEST_FRAME = 25_165_824 + 131_072 + 16
+"""The longest headers and payload that botocore reads: 128 KiB and 24 MiB."""
+
+_MOST_KINDS = 16
+"""How many kinds of frames have their headers remembered."""
+
 
 class FrameReader:
-    """Turns the bytes of a body, however they are cut, into what the function wrote."""
+    """Turns the bytes of a body, however they are cut, into what the function wrote.
+
+    A frame is two lengths, their checksum, headers, a payload, and a checksum of all that. botocore
+    reads the headers; it would read the frames too, but copies what it holds for each of them and
+    takes the headers apart anew, though those of all chunks are the same bytes. A property test
+    holds this to botocore's `EventStreamBuffer`.
+    """
 
     def __init__(self) -> None:
-        self._buffer = EventStreamBuffer()
+        self._held = bytearray()
+        self._kinds: dict[bytes, dict[str, Any]] = {}
 
     def feed(self, data: bytes) -> Iterator[bytes | StreamEnd | Failure]:
-        """Add bytes; give what is complete now. After an end or a failure nothing is read."""
-        self._buffer.add_data(data)
+        """Add bytes; yield what is complete now. After an end or a failure nothing is read."""
+        self._held += data
         try:
-            for message in self._buffer:
-                read = _read(message)
+            while (frame := self._next()) is not None:
+                read = _read(*frame)
                 if read is not None:
                     yield read
         except ChecksumMismatch as error:
@@ -38,23 +55,54 @@ class FrameReader:
         except Exception as error:  # noqa: BLE001  # a hostile frame may break the parser anywhere
             yield _damaged(TransportFault.PROTOCOL, type(error).__name__)
 
+    def _next(self) -> tuple[dict[str, Any], bytes] | None:
+        """Take the headers and the payload of the next frame, once it is there as a whole."""
+        held = self._held
+        if len(held) < _PRELUDE.size:
+            return None
+        length, headers_length, checksum = _PRELUDE.unpack_from(held)
+        _check(checksum, crc32(held[: _PRELUDE.size - 4]))
+        headers_end = _PRELUDE.size + headers_length
+        if headers_length > _LONGEST_HEADERS or not headers_end + 4 <= length <= _LONGEST_FRAME:
+            raise ValueError(length)
+        if len(held) < length:
+            return None
+        with memoryview(held) as view:
+            _check(int.from_bytes(view[length - 4 : length], "big"), crc32(view[: length - 4]))
+            headers = self._headers(bytes(view[_PRELUDE.size : headers_end]))
+            payload = bytes(view[headers_end : length - 4])
+        del held[:length]
+        return headers, payload
+
+    def _headers(self, raw: bytes) -> dict[str, Any]:
+        headers = self._kinds.get(raw)
+        if headers is None:
+            headers = EventStreamHeaderParser().parse(raw)
+            if len(self._kinds) < _MOST_KINDS:
+                self._kinds[raw] = headers
+        return headers
+
+
+def _check(expected: int, calculated: int) -> None:
+    if expected != calculated:
+        raise ChecksumMismatch(expected, calculated)
+
 
 def _damaged(fault: TransportFault, message: str) -> Failure:
     return Failure(fault=fault, phase=Phase.HEAD_READ, message=message)
 
 
-def _read(message: EventStreamMessage) -> bytes | StreamEnd | Failure | None:
-    headers = message.headers
+def _read(headers: dict[str, Any], payload: bytes) -> bytes | StreamEnd | Failure | None:
     match headers.get(":message-type"), headers.get(":event-type"):
         case "event", "PayloadChunk":
             # An empty chunk says nothing, and a reader may take it for the end.
-            return message.payload or None
+            return payload or None
         case "event", "InvokeComplete":
-            return _end(message.payload)
+            return _end(payload)
         case "event", _:
             return None  # what the service may add one day
         case "exception", _:
-            return _exception(headers.get(":exception-type"), message.payload)
+            return _exception(headers.get(":exception-type"), payload)
         case "error", _:
             return Failure(
                 code=_text(headers.get(":error-code")),

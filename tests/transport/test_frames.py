@@ -3,6 +3,7 @@
 import itertools
 import json
 
+from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,3 +105,24 @@ def test_members_of_unexpected_types_are_told_and_raise_nothing(said: object, ki
         assert isinstance(ended, Failure)
         assert isinstance(ended.message, str)
         assert ended.reason is None or isinstance(ended.reason, str)
+
+
+@given(chunks, st.lists(st.integers(min_value=0, max_value=500), max_size=8), st.data())
+def test_frames_are_read_as_botocore_reads_them_whatever_bytes_are_wrong(
+    pieces: list[bytes], cuts: list[int], data: st.DataObject
+) -> None:
+    body = bytearray(encode(pieces))
+    for _ in range(data.draw(st.integers(min_value=0, max_value=2))):
+        at = data.draw(st.integers(min_value=0, max_value=len(body) - 1))
+        body[at] = data.draw(st.integers(min_value=0, max_value=255))
+    theirs, broke = list[bytes](), False
+    buffer = EventStreamBuffer()
+    buffer.add_data(bytes(body))
+    try:
+        theirs = [m.payload for m in buffer if m.headers.get(":event-type") == "PayloadChunk"]
+    except Exception:
+        broke = True
+    ours = read(bytes(body), cuts)
+    if not broke:
+        assert [piece for piece in ours if isinstance(piece, bytes)] == [*filter(None, theirs)]
+    assert any(isinstance(piece, Failure) and piece.fault for piece in ours) == broke
