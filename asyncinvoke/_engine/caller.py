@@ -19,13 +19,13 @@ from asyncinvoke._engine.options import (
     refuse_unknown,
 )
 from asyncinvoke._engine.stream import ResponseStream, open_stream
-from asyncinvoke._engine.waits import EngineTransport
 from asyncinvoke._model.codec import Decode, Encode
 from asyncinvoke._model.response import Response
 from asyncinvoke._request.payload import encode_payload
 from asyncinvoke._request.request import InvocationType
 from asyncinvoke._request.target import show_value
 from asyncinvoke._retries.policy import RetryPolicy
+from asyncinvoke._transport.base import ClosingTransport
 from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
 
 LAST_WORDS = 5.0
@@ -43,7 +43,7 @@ class Opened:
         self,
         *,
         engine: Engine,
-        transport: EngineTransport,
+        transport: ClosingTransport,
         this_loop: Callable[[], object],
         stack: AsyncExitStack,
     ) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from types import TracebackType
-from typing import Protocol, cast
+from typing import cast
 
 import anyio
 
@@ -10,7 +10,7 @@ from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply
 from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke._transport.base import Stream, WholeTransport
+from asyncinvoke._transport.base import ClosingTransport, Stream, WholeTransport
 
 
 class Waits:
@@ -58,14 +58,6 @@ class Wait:
         return bool(self._scope.__exit__(exc_type, exc, traceback))
 
 
-class EngineTransport(WholeTransport, Protocol):
-    """A transport as the engine needs it: it keeps deadlines, and can be closed."""
-
-    async def aclose(self) -> None:
-        """End what is under way, as `TransportFault.CLOSED`, and close all connections."""
-        ...
-
-
 class GuardedTransport:
     """Keeps the deadline and the end of the invoker for a transport that only knows cancellation.
 
@@ -103,8 +95,8 @@ class GuardedTransport:
         return Failure(fault=fault, phase=progress.phase)
 
 
-def guarded(transport: WholeTransport, waits: Waits) -> EngineTransport:
+def guarded(transport: WholeTransport, waits: Waits) -> ClosingTransport:
     """Return a transport that keeps deadlines: itself, if it does."""
     if getattr(transport, "keeps_deadline", False):
-        return cast("EngineTransport", transport)
+        return cast("ClosingTransport", transport)
     return GuardedTransport(transport, waits)

@@ -20,7 +20,7 @@ from asyncinvoke._transport.sdk_request import NotShownError, arguments_of, show
 from asyncinvoke._transport.sigv4 import ALGORITHM, DATE, HOLE, TOKEN, Moment, Signer
 from asyncinvoke._transport.template import Template, UnsuitableError
 
-_HOLES = {
+HOLES = {
     "x-amz-client-context": "client_context",
     "x-amz-durable-execution-name": "durable_execution_name",
     "x-amz-tenant-id": "tenant_id",
@@ -28,7 +28,7 @@ _HOLES = {
 """Headers whose values belong to one call, in the order of the signature, and where they come from."""
 
 _OF_ONE_CALL = {
-    *_HOLES,
+    *HOLES,
     "amz-sdk-invocation-id",
     "authorization",
     "content-length",
@@ -69,7 +69,7 @@ def _take_apart(request: Any, parameters: InvokeParameters, moment: Moment) -> T
     except ValueError:
         raise UnsuitableError("the request is not signed by Signature Version 4") from None
     wanted = {
-        name: source for name, source in _HOLES.items() if getattr(parameters, source) is not None
+        name: source for name, source in HOLES.items() if getattr(parameters, source) is not None
     }
     if any(by_name.get(name) != getattr(parameters, source) for name, source in wanted.items()):
         raise UnsuitableError("an option is not in the header where it was expected")
@@ -102,7 +102,7 @@ def _canonical(
     service: str,
 ) -> str:
     """Return the canonical request up to the payload's hash, with its holes."""
-    placed = {"x-amz-date": DATE, "x-amz-security-token": TOKEN, **dict.fromkeys(_HOLES, HOLE)}
+    placed = {"x-amz-date": DATE, "x-amz-security-token": TOKEN, **dict.fromkeys(HOLES, HOLE)}
     names = set(signed_headers.split(";"))
     canonical: str = SigV4Auth(moment.credentials, service, region).canonical_request(
         AWSRequest(

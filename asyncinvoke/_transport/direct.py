@@ -9,6 +9,7 @@ has to be waited for first is waited for in `_send`, under the call's deadline.
 """
 
 import logging
+from dataclasses import fields
 from typing import Any, TypeAlias
 
 from asyncinvoke._model.delivery import Phase, Progress
@@ -20,7 +21,7 @@ from asyncinvoke._transport.answers import ACCEPTED, read_answer, read_failure, 
 from asyncinvoke._transport.base import Stream
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.credentials import KeptCredentials, failure_before_sending
-from asyncinvoke._transport.derive import make_template
+from asyncinvoke._transport.derive import HOLES, make_template
 from asyncinvoke._transport.http.errors import NotOursError, WireError
 from asyncinvoke._transport.interception import Interception
 from asyncinvoke._transport.sdk_request import INVOKE, STREAM
@@ -200,15 +201,19 @@ class DirectTransport:
 _Kind: TypeAlias = tuple[object, ...]
 
 
+_HOLES = frozenset(HOLES.values())
+_PARAMETERS = tuple(field.name for field in fields(InvokeParameters))
+
+
 def _kind(operation: str, parameters: InvokeParameters, has_token: bool) -> _Kind:
-    """Return what a template is for: of what belongs to one call, only whether it is there."""
+    """Return what a template is for: of what is a hole in it, only whether it is there.
+
+    Made of all parameters there are, not of a list written here: one that such a list forgot would
+    be sent with the value of the first call.
+    """
+    values = [(name, getattr(parameters, name)) for name in _PARAMETERS]
     return (
         operation,
-        parameters.target,
-        parameters.invocation_type,
-        parameters.log_type,
-        parameters.client_context is None,
-        parameters.durable_execution_name is None,
-        parameters.tenant_id is None,
         has_token,
+        *[value is None if name in _HOLES else value for name, value in values],
     )
