@@ -29,9 +29,9 @@ from asyncinvoke._transport.http.request_writer import RequestWriter
 class AsyncioConnection(asyncio.Protocol):
     """Takes over an open transport and carries exchanges over it, one at a time.
 
-    An exchange is a future: whoever awaits it is woken by the callback that has read the last byte.
-    The connection stays with that exchange until its owner, which is not here, gives it to another;
-    so a cancellation, which may come after the answer did, can end no exchange but its own.
+    An exchange is a future; who awaits it is woken by the callback that has read the last byte. The
+    connection stays with that exchange until its owner gives it to another, so a cancellation, which
+    may come after the answer did, can end no exchange but its own.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -43,7 +43,7 @@ class AsyncioConnection(asyncio.Protocol):
         self._transport = transport
         self._is_readable = look_at(transport.get_extra_info("socket").fileno())
         self._writer = RequestWriter(transport, self._is_readable)
-        self._clock = ExchangeClock(self._writer, self._is_awaited, self._fail)
+        self._clock = ExchangeClock(self)
         self._retired = False
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._reader: AnswerReader | None = None  # while an exchange is under way
@@ -97,6 +97,20 @@ class AsyncioConnection(asyncio.Protocol):
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
         """Have something called on this event loop; return what calls it off."""
         return self._loop.call_later(seconds, callback).cancel
+
+    def unsent(self) -> int | None:
+        """Return how many bytes of a request wait in this process; `None` if none do."""
+        return self._writer.waiting if self._writer.phase is WRITTEN_IN_PART else None
+
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for what comes; else the silence is ours."""
+        return self._waiter is not None or (
+            self._incoming is not None and self._incoming.is_awaited
+        )
+
+    def expire(self, fault: TransportFault, message: str) -> None:
+        """End the exchange, whose time has come."""
+        self._fail(fault, message)
 
     def _begin(
         self, head: bytes, body: bytes, progress: Progress, limits: Limits
@@ -236,8 +250,3 @@ class AsyncioConnection(asyncio.Protocol):
             self._loop.call_soon(self._transport.abort)
         else:
             self._transport.abort()
-
-    def _is_awaited(self) -> bool:
-        return self._waiter is not None or (
-            self._incoming is not None and self._incoming.is_awaited
-        )

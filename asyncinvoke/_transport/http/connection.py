@@ -2,7 +2,7 @@
 
 import select
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
@@ -33,6 +33,12 @@ class Limits:
 
     write_timeout: float
     """Longest time without a byte of the request being taken, in seconds."""
+
+    soonest: float = field(init=False)
+    """The shorter of the two."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "soonest", min(self.read_timeout, self.write_timeout))
 
 
 class Connection(Protocol):

@@ -87,3 +87,8 @@ def _value(lowered: bytes, start: int) -> bytes:
 def refused(why: str) -> AnswerError:
     """Return the error for an answer that is not taken."""
     return AnswerError(TransportFault.PROTOCOL, f"the answer cannot be read: {why}")
+
+
+def too_long(part: str, most: float) -> AnswerError:
+    """Return the error for an answer of which a part is longer than so many bytes."""
+    return refused(f"its {part} is longer than {most} bytes")

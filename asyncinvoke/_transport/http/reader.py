@@ -15,6 +15,7 @@ from asyncinvoke._transport.http.framing import (
     UNTIL_CLOSE,
     body_length,
     refused,
+    too_long,
 )
 
 _END = b"\r\n\r\n"
@@ -30,16 +31,14 @@ class AnswerReader:
     nothing over from another message; a body of known length is counted and never copied; and only
     chunks are left to llhttp, with the last byte of what could be their end given by itself.
 
-    Nearly every answer is short and arrives at once, though, and then two thirds of that work are
-    saved: llhttp gets it all, and it is taken if head and body together are exactly what arrived.
-    Whatever else it is (chunked, interim, cut, with something behind it) is read again from the
-    start with all the care above.
+    Nearly every answer is short and arrives at once, though, and then half of that is saved: llhttp
+    gets it all, and it is taken if head and body together are exactly what arrived. Whatever else
+    it is (chunked, interim, cut, with something behind it) is read anew with the care above.
 
     After an `AnswerError` a reader is of no more use, nor is its connection.
     """
 
-    # Defaults of the class, since most of them stay what they are for most answers.
-
+    # Defaults of the class, since for most answers they stay what they are.
     status = 0
     """The status, once the head was read."""
 
@@ -136,7 +135,7 @@ class AnswerReader:
             self.pieces.append(piece)
 
     def on_message_complete(self) -> None:
-        """For llhttp: the end of the last chunk, or of a head that nothing follows."""
+        """For llhttp: the end of the last chunk, or of a head alone."""
         self.complete = True
 
     def _feed_whole(self, data: bytes) -> bool:
@@ -185,7 +184,7 @@ class AnswerReader:
                 self._keep(data[:end])
                 head, data = self._begun, data[end:]
             if len(head) > MOST_HEAD:
-                raise _too_long("head", MOST_HEAD)
+                raise too_long("head", MOST_HEAD)
             length = body_length(self.status, head.lower())
             if length == INTERIM:
                 self._interim += 1
@@ -194,7 +193,7 @@ class AnswerReader:
                 self._begin_again()
                 continue
             if length > self._most_body:
-                raise _too_long("body", self._most_body)
+                raise too_long("body", self._most_body)
             self.head = head
             self._length = self._missing = length
             self.head_read = True
@@ -208,7 +207,7 @@ class AnswerReader:
         """Keep a part of a head; llhttp sees it at once, since what is not HTTP may never end."""
         self._begun += data
         if len(self._begun) > MOST_HEAD:
-            raise _too_long("head", MOST_HEAD)
+            raise too_long("head", MOST_HEAD)
         self._parser.feed_data(data)
 
     def _begin_again(self) -> None:
@@ -237,7 +236,7 @@ class AnswerReader:
             self.pieces.append(data)
         self._size += sum(map(len, self.pieces[before:]))
         if self._size > self._most_body:
-            raise _too_long("body", self._most_body)
+            raise too_long("body", self._most_body)
 
     def _feed_chunks(self, data: bytes) -> None:
         # An end is the last of these bytes, or there is something behind it. llhttp takes that for
@@ -253,7 +252,3 @@ class AnswerReader:
             self._parser.feed_data(data[-1:])
         if self.complete:
             self._parser = _SPENT
-
-
-def _too_long(part: str, most: float) -> AnswerError:
-    return refused(f"its {part} is longer than {most} bytes")

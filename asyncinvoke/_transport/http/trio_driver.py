@@ -1,15 +1,11 @@
-"""A connection on trio: anyio's byte stream, plain or TLS, and a scope around each wait."""
+"""A connection on trio, in the tasks of whoever uses it."""
 
 import math
-import ssl
 import time
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Callable
 
-import anyio
 import trio
-from anyio.abc import ByteStream, SocketAttribute
-from anyio.streams.tls import TLSAttribute
+from anyio.abc import ByteStream
 
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import TransportFault
@@ -21,26 +17,24 @@ from asyncinvoke._transport.http.connection import (
     WRITTEN_IN_PART,
     Connection,
     Limits,
-    look_at,
 )
 from asyncinvoke._transport.http.errors import AnswerError, WireError, ended
+from asyncinvoke._transport.http.exchange_clock import ExchangeClock
 from asyncinvoke._transport.http.reader import AnswerReader
-from asyncinvoke._transport.http.trio_writer import LOST, TrioWriter
+from asyncinvoke._transport.http.trio_stream import LOST, TrioStream
 
-_PIECE = 65_536
 _AT_ONCE = 65_536
 """What is left of a request up to this many bytes is written before anything is read."""
-_CLOCKS_APART = 0.001
-"""How far trio's clock and `time.monotonic()` may be apart, in seconds."""
 
 
 class TrioConnection:
-    """Carries exchanges over an open stream, one at a time, in the task of whoever asks.
+    """Carries exchanges over an open stream, one at a time.
 
-    Mostly the kernel takes a request without waiting, and one scope around the wait for the answer
-    keeps all times. What is left of a large request is written by a task beside the one that reads,
-    so that an early answer is seen. What goes wrong within is noted, and raised where no frame holds
-    the request.
+    Mostly the kernel takes a request without waiting, and there is one wait for the answer. What is
+    left of a large request is written by a task beside the one that reads, so that an early answer
+    is seen. Silence and deadlines are the clock's, as on asyncio: where time is up, or somebody else
+    ends the connection, the socket is closed under whoever waits, who then finds why. What has gone
+    wrong is noted, and raised where no frame holds the request.
     """
 
     def __init__(self, stream: ByteStream) -> None:
@@ -48,57 +42,48 @@ class TrioConnection:
         self.on_end: Callable[[Connection], object] | None = None
         self.reused = False
         self.reusable = False
-        self._stream = stream
-        self._writer = TrioWriter(stream)
-        self._socket = stream.extra(SocketAttribute.raw_socket)
-        self._tls: ssl.SSLObject | None = stream.extra(TLSAttribute.ssl_object, None)
-        self._is_readable = look_at(self._socket.fileno())
+        self._stream = TrioStream(stream)
         self._closed = False
-        self._scope = trio.CancelScope()
+        self._clock = ExchangeClock(self)
+        self._is_awaited = False
         self._error: WireError | None = None
         self._reader = AnswerReader(0)
 
     def is_quiet(self) -> bool:
         """Look whether it is alive, and nothing has arrived that nobody asked for."""
-        if self._closed or self._is_readable():
-            return False
-        if self._tls is None:
-            return True
-        try:
-            self._tls.read(1)  # what came with the last answer waits in this process
-        except ssl.SSLWantReadError:
-            return True
-        except (ssl.SSLError, OSError):
-            pass
-        return False
+        return not self._closed and self._stream.is_quiet()
 
     async def exchange(
         self, head: bytes, body: bytes, progress: Progress, limits: Limits
     ) -> Answer:
         """Write a request and read the whole answer."""
-        self._begin(progress, limits, limits.most_body)
-        await self._carry(self._writer.begin(head, body), _is_whole)
+        reader = self._reader = AnswerReader(limits.most_body)
+        await self._carry(head, body, progress, limits, _is_whole)
         if self._error is not None:
             head = body = b""
             raise self._error.anew()
-        return self._reader.answer()
+        return reader.answer()
 
     async def begin_stream(
         self, head: bytes, body: bytes, progress: Progress, limits: Limits
     ) -> tuple[int, Headers]:
         """Write a request and read the head of the answer: its status and headers."""
-        self._begin(progress, limits, math.inf)
-        await self._carry(self._writer.begin(head, body), _has_head)
-        if self._error is not None and not self._reader.head_read:
+        reader = self._reader = AnswerReader(math.inf)
+        await self._carry(head, body, progress, limits, _has_head)
+        if self._error is not None and not reader.head_read:
             head = body = b""
             raise self._error.anew()
-        return self._reader.status, Headers(self._reader.head)
+        return reader.status, Headers(reader.head)
 
     async def receive(self) -> bytes:
         """Return the next piece of a streamed answer's body, or nothing at its end."""
         reader = self._reader
-        if self._error is None and not _has_piece(reader):
-            await self._timed(partial(self._read_until, _has_piece), self._limits.read_timeout)
+        self._clock.heard()
+        self._is_awaited = True
+        try:
+            await self._read_until(_has_piece)
+        finally:
+            self._is_awaited = False
         if reader.pieces:
             return reader.pieces.pop(0)
         if self._error is not None:
@@ -107,10 +92,7 @@ class TrioConnection:
 
     def interrupt(self, fault: TransportFault) -> None:
         """End what is under way with this fault, and the connection."""
-        if not self._closed:
-            self._end(fault, "the connection was closed on this side")
-            self._scope.cancel()
-            self.abort()
+        self.expire(fault, "the connection was closed on this side")
 
     def abort(self) -> None:
         """Close at once, without a word to the peer; safe to call again."""
@@ -118,9 +100,9 @@ class TrioConnection:
             return
         self._closed = True
         self.reusable = False
+        self._clock.stop()
         self._reader.close()
-        anyio.notify_closing(self._socket)
-        self._socket.close()
+        self._stream.close()
         if self.on_end is not None:
             self.on_end(self)
 
@@ -142,42 +124,57 @@ class TrioConnection:
         trio.lowlevel.spawn_system_task(wait)
         return scope.cancel
 
-    def _begin(self, progress: Progress, limits: Limits, most_body: float) -> None:
+    def unsent(self) -> int | None:
+        """Return what changes as bytes of a request go out; `None` if all are out."""
+        return self._stream.taken if self._progress.phase is WRITTEN_IN_PART else None
+
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for what comes; else the silence is ours."""
+        return self._is_awaited
+
+    def expire(self, fault: TransportFault, message: str) -> None:
+        """End the exchange; whoever waits in it wakes up to a closed socket, and finds this."""
+        if not self._closed:
+            if self._error is None:
+                self._end(fault, message)
+            self.abort()
+
+    async def _carry(
+        self,
+        head: bytes,
+        body: bytes,
+        progress: Progress,
+        limits: Limits,
+        is_done: Callable[[AnswerReader], bool],
+    ) -> None:
+        """Write a request, and read what is wanted of the answer."""
         self.reusable = False
         self._error = None
         self._progress = progress
-        self._limits = limits
-        self._reader = AnswerReader(most_body)
-
-    async def _carry(
-        self, left: list[memoryview] | None, is_done: Callable[[AnswerReader], bool]
-    ) -> None:
-        """Write what is left of a request and read what is wanted of the answer."""
+        self._is_awaited = True
+        left = self._stream.begin(head, body)
+        del head, body
         if left is None:
             self._end(TransportFault.CONNECTION_LOST, "the connection ended before it was used")
             return
-        read = partial(self._read_until, is_done)
-        if left:
-            self._progress.phase = WRITTEN_IN_PART
-            await self._timed(partial(self._write, left, read), self._limits.write_timeout)
+        progress.phase = WRITTEN_IN_PART if left else WRITTEN
+        self._clock.begin(progress, limits)
+        if not left:
+            await self._read_until(is_done)
+        elif sum(map(len, left)) <= _AT_ONCE:
+            await self._write(left)
+            await self._read_until(is_done)
         else:
-            self._progress.phase = WRITTEN
-            await self._timed(read, self._limits.read_timeout)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write, left)
+                await self._read_until(is_done)
+                nursery.cancel_scope.cancel()
+        self._is_awaited = False
 
-    async def _write(self, left: list[memoryview], read: Callable[[], Awaitable[None]]) -> None:
-        if sum(map(len, left)) <= _AT_ONCE:
-            await self._write_left(left)
-            await read()
-            return
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._write_left, left)
-            await read()
-            nursery.cancel_scope.cancel()
-
-    async def _write_left(self, left: list[memoryview]) -> None:
-        if await self._writer.write(left, partial(self._allow, self._limits.write_timeout)):
+    async def _write(self, left: list[memoryview]) -> None:
+        if await self._stream.write(left):
             self._progress.phase = WRITTEN
-            self._allow(self._limits.read_timeout)
+            self._clock.heard()
 
     async def _read_until(self, is_done: Callable[[AnswerReader], bool]) -> None:
         while self._error is None and not is_done(self._reader):
@@ -186,14 +183,13 @@ class TrioConnection:
     async def _read(self) -> None:
         reader = self._reader
         try:
-            data = await self._stream.receive(_PIECE)
-        except anyio.EndOfStream:
-            data = b""
+            data = await self._stream.receive()
         except LOST as error:
             fault = TransportFault.CONNECTION_LOST
             if reader.head_read:
                 fault = TransportFault.TRUNCATED
-            self._end(fault, "the connection was lost", error.__cause__)
+            if self._error is None:
+                self._end(fault, "the connection was lost", error)
             return
         try:
             if data:
@@ -207,52 +203,25 @@ class TrioConnection:
             self._note(reader)
 
     def _note(self, reader: AnswerReader) -> None:
-        """Note how far the exchange has come, and give it time for more."""
+        """Note how far the exchange has come."""
         progress = self._progress
         is_written = progress.phase is not WRITTEN_IN_PART
         if reader.head_read and not is_written:
-            self._writer.stop()
+            self._stream.stop()
         if reader.complete:
+            self._clock.end()
             self.reusable = (
                 is_written and reader.keep_alive and not reader.surplus and not self._closed
             )
             progress.phase = BODY_READ
-        elif is_written:
-            self._allow(self._limits.read_timeout)
-            if reader.head_read:
+        else:
+            self._clock.heard()
+            if reader.head_read and is_written:
                 progress.phase = HEAD_READ
 
-    async def _timed(self, work: Callable[[], Awaitable[None]], limit: float) -> None:
-        """Do it in the time that there is."""
-        with trio.CancelScope(deadline=self._due(limit)) as self._scope:
-            try:
-                await work()
-            except trio.Cancelled as cancelled:
-                # Frames further in hold what was sent, and this, which would be a circle.
-                cancelled.__traceback__ = cancelled.__context__ = None
-                raise
-            return
-        if self._error is not None:
-            return  # it was ended by somebody else
-        if time.monotonic() >= self._progress.deadline - _CLOCKS_APART:
-            self._end(TransportFault.INTERRUPTED, "its time was up")
-        elif self._progress.phase is WRITTEN_IN_PART:
-            limit = self._limits.write_timeout
-            self._end(TransportFault.WRITE_TIMEOUT, f"nothing moved for {limit:g} s")
-        else:
-            limit = self._limits.read_timeout
-            self._end(TransportFault.READ_TIMEOUT, f"nothing moved for {limit:g} s")
-
-    def _allow(self, limit: float) -> None:
-        """Something has moved: give it so much time for the next."""
-        self._scope.deadline = self._due(limit)
-
-    def _due(self, limit: float) -> float:
-        """Return the end of so many seconds, or the deadline if that is sooner, on trio's clock."""
-        left = self._progress.deadline - time.monotonic()
-        return trio.current_time() + (min(left, limit))
-
     def _end(self, fault: TransportFault, message: str, cause: BaseException | None = None) -> None:
+        if cause is not None and not isinstance(cause, OSError):
+            cause = cause.__cause__  # what the system has said, behind what a stream makes of it
         self._error = ended(fault, self._progress.phase, message, cause)
 
 
