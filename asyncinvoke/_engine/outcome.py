@@ -6,10 +6,11 @@ from typing import Any, Generic
 
 from asyncinvoke._model.failure import FailureKind
 from asyncinvoke._model.response import Attempt, Out, Response
+from asyncinvoke._model.value import value
 from asyncinvoke.errors import AsyncInvokeError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Outcome(Generic[Out]):
     """One payload's end: a response or an error, never both."""
 
