@@ -7,6 +7,8 @@ import anyio
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.httpxsession import HttpxSession
 
+from asyncinvoke._transport.http.opening import note_socket
+
 
 def on_asyncio() -> bool:
     """Whether the running event loop is one of asyncio's."""
@@ -39,6 +41,7 @@ def keepalive_socket(address: Any) -> socket.socket:
     connection = socket.socket(family, kind, protocol)
     for option in keepalive_options():
         connection.setsockopt(*option)
+    note_socket(connection)
     return connection
 
 

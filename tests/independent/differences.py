@@ -144,17 +144,22 @@ _differ(
 )
 _differ(
     "answer too large",
-    ministack={key: value for key, value in SUCCESS.items() if key != "executed_version"}
-    | {"payload": 6_400_000},
-    local=FAILURE
+    ministack={
+        "error": "TransportError",
+        "delivery": "unknown",
+        "code": "InvalidAnswer",
+        "message": "the answer cannot be read: its body is longer than 6357092 bytes",
+    },
+    local={key: value for key, value in FAILURE.items() if key != "gave_up"}
     | {
+        "executed_version": "$LATEST",
         "error_type": "Function.ResponseSizeTooLarge",
         "error_message": (
             "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
         ),
         "has_trace": False,
     },
-    reason="AWS has this limit (recorded); MiniStack has none",
+    reason="AWS has this limit (recorded); MiniStack has none, and we read no further",
 )
 _differ(
     "payload that is not JSON",

@@ -11,7 +11,7 @@ import pytest
 pytest_plugins = ["pytester"]
 
 # An inner run forgets what it imported first, so what is slow to import is imported here.
-for module in ("testing.fixtures", "testing.session", "_transport.choose", "_transport.stream"):
+for module in ("testing.fixtures", "testing.session", "_transport.session", "_transport.stream"):
     import_module(f"asyncinvoke.{module}")
 assert concurrent.futures.thread
 

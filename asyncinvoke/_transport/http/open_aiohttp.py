@@ -12,6 +12,7 @@ from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.asyncio_driver import AsyncioConnection
 from asyncinvoke._transport.http.connection import Connection, Opener
 from asyncinvoke._transport.http.errors import NotOursError, WireError
+from asyncinvoke._transport.http.opening import sockets_let_go
 
 
 def open_aiohttp(http_session: Any, url: str) -> Opener:
@@ -55,7 +56,7 @@ def open_aiohttp(http_session: Any, url: str) -> Opener:
         # aiohttp bounds the connection to an address and TLS, but not the name, nor the proxy's
         # answer; all of it together gets twice that time.
         most = timeout.sock_connect
-        with anyio.fail_after(None if most is None else 2 * most):
+        with anyio.fail_after(None if most is None else 2 * most), sockets_let_go():
             return await _connect(connector, request, timeout)
 
     return open_one

@@ -1,8 +1,12 @@
 """What went wrong while a connection was opened, from whatever whoever opened it has raised."""
 
+import asyncio
 import errno
+import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import anyio
 
@@ -68,3 +72,34 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         if isinstance(one, BaseExceptionGroup):
             found.extend(one.exceptions)
         found.extend((one.__context__, one.__cause__))
+
+
+_sockets: ContextVar[list[socket.socket] | None] = ContextVar("_sockets", default=None)
+
+
+def note_socket(made: socket.socket) -> None:
+    """Note a socket that was made for a connection under way."""
+    sockets = _sockets.get()
+    if sockets is not None:
+        sockets.append(made)
+
+
+@contextmanager
+def sockets_let_go() -> Iterator[None]:
+    """Let the sockets of an opening that fails go, where the event loop has closed their files.
+
+    uvloop closes the file of a connection that ends before TLS is there, but leaves it to the socket
+    that it was given. Once that is freed it would close its number again, which by then may be
+    another connection's. asyncio closes the socket itself, and leaves none with a number.
+    """
+    sockets: list[socket.socket] = []
+    token = _sockets.set(sockets)
+    try:
+        yield
+    except BaseException:
+        if "uvloop" in type(asyncio.get_running_loop()).__module__:
+            for each in sockets:
+                each.detach()
+        raise
+    finally:
+        _sockets.reset(token)
