@@ -90,4 +90,6 @@ def run(script: Callable[[], Coroutine[Any, Any, Facts]]) -> None:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     facts = asyncio.run(script())
-    Path(sys.argv[1]).write_text(json.dumps({**facts, "said": said}))
+    # What it says of limits is not asked here.
+    aside = [line for line in said if "calls go through" in line]
+    Path(sys.argv[1]).write_text(json.dumps({**facts, "said": aside}))
