@@ -4,21 +4,22 @@ The names are those of `_names`, which is imported when one of them is first use
 package at each of its starts, for the plugin in `testing`.
 """
 
-import importlib
-import typing
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
 
-if typing.TYPE_CHECKING:
+if TYPE_CHECKING:
     from asyncinvoke._names import *  # noqa: F403  # exactly those of its `__all__`
     from asyncinvoke._names import __all__ as __all__
 
     __version__: str
 else:
+    del TYPE_CHECKING
 
     def __getattr__(name):
         if name == "__version__":
             # Reading the metadata costs as much time as all the rest.
-            return importlib.import_module("importlib.metadata").version("asyncinvoke")
-        names = importlib.import_module("asyncinvoke._names")
+            return _import_module("importlib.metadata").version("asyncinvoke")
+        names = _import_module("asyncinvoke._names")
         # From now on they are found without this function.
         globals().update({each: getattr(names, each) for each in ("__all__", *names.__all__)})
         if name not in globals():

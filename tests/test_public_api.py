@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import asyncinvoke
+from asyncinvoke import typing
 
 HEAVY = ["aiobotocore", "aiohttp", "botocore", "click", "rich", "trio", "uvloop", "httpx2"]
 
@@ -39,3 +40,24 @@ def test_importing_the_core_loads_neither_aws_nor_any_extra() -> None:
     code = f"import sys, asyncinvoke; print([m for m in {HEAVY} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_help_of_each_method_shows_every_option_that_it_takes() -> None:
+    for method, options in (
+        ("invoke", typing.InvokeOptions),
+        ("send_event", typing.EventOptions),
+        ("dry_run", typing.EventOptions),
+        ("stream", typing.StreamOptions),
+        ("map", typing.MapOptions),
+        ("function", typing.InvokeOptions),
+    ):
+        shown = inspect.getdoc(getattr(asyncinvoke.Invoker, method)) or ""
+        keys: frozenset[str] = options.__optional_keys__
+        assert keys
+        assert {key for key in keys if f"\n    {key}: " not in shown} == set(), method
+
+
+def test_the_names_of_typing_are_sorted_and_exist() -> None:
+    assert typing.__all__ == sorted(typing.__all__)
+    for name in typing.__all__:
+        assert getattr(typing, name) is not None

@@ -32,11 +32,16 @@ def documented(options: Any) -> Callable[[F], F]:
 
 
 def docstrings(options: Any) -> dict[str, str]:
-    """Return the docstring of each key of a TypedDict, those of its bases first."""
-    described: dict[str, str] = {}
-    for base in getattr(options, "__orig_bases__", ()):
-        described |= docstrings(base) if hasattr(base, "__optional_keys__") else {}
-    return described | _of_module(options.__module__).get(options.__name__, {})
+    """Return the docstring of each key of a TypedDict, those that it inherits included."""
+    # What a TypedDict was made from is not known at run time, only all its keys.
+    module = import_module(options.__module__)
+    described = {
+        key: text
+        for name, keys in _of_module(options.__module__).items()
+        if hasattr(getattr(module, name, None), "__optional_keys__")
+        for key, text in keys.items()
+    }
+    return {key: text for key, text in described.items() if key in options.__optional_keys__}
 
 
 @cache
