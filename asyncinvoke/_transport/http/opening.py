@@ -90,16 +90,19 @@ def sockets_let_go() -> Iterator[None]:
 
     uvloop closes the file of a connection that ends before TLS is there, but leaves it to the socket
     that it was given. Once that is freed it would close its number again, which by then may be
-    another connection's. asyncio closes the socket itself, and leaves none with a number.
+    another connection's. asyncio has forgotten a socket whose peer was gone before TLS began.
     """
     sockets: list[socket.socket] = []
     token = _sockets.set(sockets)
     try:
         yield
     except BaseException:
-        if "uvloop" in type(asyncio.get_running_loop()).__module__:
-            for each in sockets:
+        is_closed = "uvloop" in type(asyncio.get_running_loop()).__module__
+        for each in sockets:
+            if is_closed:
                 each.detach()
+            else:
+                each.close()
         raise
     finally:
         _sockets.reset(token)
