@@ -125,8 +125,9 @@ class LoopbackServer:
             name=f"{type(self).__name__}:{self.port}",
             daemon=True,
         )
-        self._threads.add(thread)
+        # In this order, since `close` joins what it finds; one that has ended by then does no harm.
         thread.start()
+        self._threads.add(thread)
 
 
 def reset(connection: socket.socket) -> None:
