@@ -13,7 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tenacity import stop_after_attempt, stop_never, wait_random_exponential
 
-from asyncinvoke import Backoff, FixedLimit, InvocationError, Invoker, Response, RetryPolicy
+from asyncinvoke import (
+    Backoff,
+    Delivery,
+    FixedLimit,
+    InvocationError,
+    Invoker,
+    Response,
+    RetryPolicy,
+)
+from asyncinvoke._model.failure import TransportFault
 from asyncinvoke.local import (
     Answer,
     Close,
@@ -117,7 +126,11 @@ async def check_executions(
                 except InvocationError as failed:
                     ended = failed
 
-                assert len(ended.attempts) == endpoint.deliveries(name)
+                # A deadline that runs out on a busy machine ends the last attempt at any phase.
+                cut_off = ended.attempts[-1].code == TransportFault.INTERRUPTED
+                in_doubt = ended.attempts[-1].delivery is Delivery.UNKNOWN
+                answered = len(ended.attempts) - cut_off
+                assert answered <= endpoint.deliveries(name) <= answered + (cut_off and in_doubt)
                 delays = [attempt.delay for attempt in ended.attempts[:-1]]
                 assert delays == clock.slept
                 for delay, (_, hint) in zip(clock.slept, script, strict=False):
