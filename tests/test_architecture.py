@@ -59,6 +59,8 @@ DECIDES = [
     "asyncinvoke._recent",
     "asyncinvoke._request",
     "asyncinvoke._retries",
+    "asyncinvoke.cli.pace",
+    "asyncinvoke.cli.waiting",
     "asyncinvoke.local.checks",
     "asyncinvoke.local.counters",
     "asyncinvoke.local.faults.player",
