@@ -293,7 +293,7 @@ class RecordedRun:
 
 
 def open_run(path: str | os.PathLike[str], *, decode: Decode = decode_json) -> RecordedRun:
-    """Return a recorded run, open to be read: use it as `with open_run(path) as recorded: ...`.
+    """Open a recorded run to read it; a context manager.
 
     Args:
         path: The journal.
