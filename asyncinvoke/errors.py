@@ -19,6 +19,7 @@ AsyncInvokeError
 from enum import StrEnum
 from typing import Any, Self
 
+from asyncinvoke._model.cause import Cause
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
 from asyncinvoke._model.response import Attempt, Response
@@ -44,6 +45,9 @@ class GaveUp(StrEnum):
 
     CLOSED = "closed"
     """The invoker's block was left."""
+
+    STOPPED = "stopped"
+    """The map was stopped before it could be tried again."""
 
 
 class AsyncInvokeError(Exception):
@@ -100,16 +104,21 @@ class JournalMismatchError(JournalError, ValueError):
 class ToleranceExceededError(AsyncInvokeError):
     """A map was stopped: more failed than was tolerated, or every call was refused for one reason.
 
+    The text names the causes. What has no outcome by now was not sent, and can be run once the
+    cause is corrected.
+
     Attributes:
-        reason: What it was stopped for, in words: what to correct before the rest is run.
-        causes: The errors that tell it best; of many alike, the last one.
+        failed: How many items had failed when it was decided.
+        ended: How many had ended, the failed ones included.
+        causes: What they failed for, the most frequent first, each with an example.
     """
 
     def __init__(
-        self, message: str, *, reason: str, causes: "tuple[InvocationError, ...]" = ()
+        self, message: str, *, failed: int = 0, ended: int = 0, causes: tuple[Cause, ...] = ()
     ) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.failed = failed
+        self.ended = ended
         self.causes = causes
 
 
@@ -204,6 +213,7 @@ _WHY = {
     GaveUp.BUDGET: "the retry budget is used up",
     GaveUp.DELIVERY_UNKNOWN: "not repeated: the function may have run",
     GaveUp.CLOSED: "the invoker was closed",
+    GaveUp.STOPPED: "the map was stopped",
 }
 
 

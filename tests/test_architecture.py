@@ -46,12 +46,14 @@ FLOORS_OF_LOCAL = [
 # What decides and does not act: no I/O, no clock, no event loop, nothing at random.
 DECIDES = [
     "asyncinvoke._engine.buffer",
+    "asyncinvoke._engine.causes",
     "asyncinvoke._engine.history",
     "asyncinvoke._engine.hopeless",
     "asyncinvoke._journal.rows",
     "asyncinvoke._journal.schema",
     "asyncinvoke._journal.values",
     "asyncinvoke._engine.options",
+    "asyncinvoke._engine.tolerance",
     "asyncinvoke._limits.ceiling",
     "asyncinvoke._limits.concurrency",
     "asyncinvoke._limits.limit",

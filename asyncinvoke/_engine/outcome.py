@@ -71,6 +71,12 @@ class MapStatistics:
     concurrency: int
     """How many items may be worked upon at once."""
 
+    total: int | None
+    """How many items the input has, if it has a length; `None` while that is not known."""
+
+    paused: bool
+    """Whether it is paused: nothing starts."""
+
     read: int
     """Items taken from the input."""
 
