@@ -3,6 +3,8 @@
 AsyncInvokeError
 |- ConfigurationError (ValueError)     the invoker cannot be built like this
 |- InvalidRequestError (ValueError)    nothing was sent: a value breaks one of Lambda's rules
+|- JournalError                        the journal of a run is unusable
+|  `- JournalMismatchError (ValueError)   it belongs to another input or function: .differences
 |- ToleranceExceededError              more failed than was tolerated, or all for one reason
 `- InvocationError                     one execution failed
    |- ThrottledError                   a limit was reached: .reason and .scope say which
@@ -75,6 +77,28 @@ class ConfigurationError(AsyncInvokeError, ValueError):
 
 class InvalidRequestError(AsyncInvokeError, ValueError):
     """Nothing was sent, since a value breaks one of Lambda's rules; the message names both."""
+
+
+class JournalError(AsyncInvokeError):
+    """The journal of a run is unusable; the message names the file and says why.
+
+    Raised on entering the block of a map nothing was sent. Raised by iterating, the journal could
+    not be written any more: what was in flight has ended and was handed out, and what is not
+    recorded of it is an item that may have run for whoever continues the run.
+    """
+
+
+class JournalMismatchError(JournalError, ValueError):
+    """The journal belongs to another input, function or option.
+
+    Attributes:
+        differences: Each of them in words, such as `item 17 is not what it was`; of very many
+            items the first ones, and how many more there are.
+    """
+
+    def __init__(self, message: str, *, differences: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.differences = differences
 
 
 class ToleranceExceededError(AsyncInvokeError):

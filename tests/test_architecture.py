@@ -16,8 +16,9 @@ FLOORS = [
     ("_request", "_clock", "_statistics"),
     ("_retries", "_limits", "_transport"),
     ("_engine",),
+    ("_journal",),
     ("_invoker",),
-    ("__init__", "_names", "typing"),
+    ("__init__", "_names", "runs", "typing"),
     ("local", "testing", "cli", "__main__"),
 ]
 
@@ -48,6 +49,9 @@ DECIDES = [
     "asyncinvoke._engine.causes",
     "asyncinvoke._engine.history",
     "asyncinvoke._engine.hopeless",
+    "asyncinvoke._journal.rows",
+    "asyncinvoke._journal.schema",
+    "asyncinvoke._journal.values",
     "asyncinvoke._engine.options",
     "asyncinvoke._engine.tolerance",
     "asyncinvoke._limits.ceiling",
@@ -75,20 +79,42 @@ DECIDES = [
     "asyncinvoke.local.numbers",
     "asyncinvoke.local.protocol",
 ]
-ACTS = {"aiohttp", "anyio", "asyncio", "os", "pathlib", "random", "secrets", "socket", "subprocess"}
+ACTS = {
+    "aiohttp",
+    "anyio",
+    "asyncio",
+    "os",
+    "pathlib",
+    "random",
+    "secrets",
+    "socket",
+    "sqlite3",
+    "subprocess",
+}
 ACTS |= {"tempfile", "time", "uuid"}
 
 # Foreign libraries, each with the rooms that may know it.
 FOREIGN = {
     "aiobotocore": {"_transport", "testing"},
     "aiohttp": {"_transport", "local"},
-    "anyio": {"_clock", "_transport", "_limits", "_engine", "_invoker", "local", "testing", "cli"},
+    "anyio": {
+        "_clock",
+        "_transport",
+        "_limits",
+        "_engine",
+        "_journal",
+        "_invoker",
+        "local",
+        "testing",
+        "cli",
+    },
     "asyncio": {"_transport", "local"},
     "botocore": {"_transport"},
     "click": {"cli"},
     "httptools": {"_transport"},
     "multidict": {"local"},
     "pytest": {"testing"},
+    "sqlite3": {"_journal"},
     "pytest_asyncio": {"testing"},
     "rich": {"cli"},
     "tenacity": {"_retries"},

@@ -36,6 +36,12 @@ class Outcome(Generic[Out]):
     elapsed: float
     """How long its execution took, waits included, in seconds."""
 
+    take: int = 1
+    """Which run of the item this was: a redrive of its journal makes the second."""
+
+    replayed: bool = False
+    """Whether an earlier session of the run has recorded it, and it was not run now."""
+
     @property
     def ok(self) -> bool:
         """Whether it succeeded."""
