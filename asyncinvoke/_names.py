@@ -1,5 +1,6 @@
 """The public names of `asyncinvoke`."""
 
+from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import MapStatistics, Outcome
 from asyncinvoke._engine.stream import ResponseStream
@@ -24,6 +25,8 @@ from asyncinvoke.errors import (
     GaveUp,
     InvalidRequestError,
     InvocationError,
+    JournalError,
+    JournalMismatchError,
     NotReadyError,
     RejectedError,
     ServiceError,
@@ -38,6 +41,7 @@ __all__ = [
     "Attempt",
     "Backoff",
     "Cause",
+    "Changed",
     "ConfigurationError",
     "DeadlineExceededError",
     "Delivery",
@@ -51,6 +55,9 @@ __all__ = [
     "InvocationType",
     "Invoker",
     "InvokerStatistics",
+    "Journal",
+    "JournalError",
+    "JournalMismatchError",
     "LimitChanged",
     "LimitKind",
     "LogType",
@@ -58,6 +65,7 @@ __all__ = [
     "MapStatistics",
     "NotReadyError",
     "Outcome",
+    "Redrive",
     "RejectedError",
     "Request",
     "Response",

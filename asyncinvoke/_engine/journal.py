@@ -1,8 +1,8 @@
 """What a caller says of the journal of a map: where it is, what is kept, and what is run again."""
 
 import os
-from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Flag, StrEnum
 from typing import Any
 
@@ -66,6 +66,9 @@ class Journal:
 
     changed: Changed = Changed.REFUSE
     """What happens, in a run with keys, to an item that is not what it was."""
+
+    notes: Mapping[str, object] = field(default_factory=dict)
+    """What is kept with the run for whoever reads it, by name: anything that JSON can hold."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str | os.PathLike) or not os.fspath(self.path):

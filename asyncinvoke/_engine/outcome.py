@@ -90,6 +90,17 @@ class MapStatistics:
     failed: int
     """Outcomes that are not."""
 
+    lost: int
+    """Items that may have run when a process that ran the map before died: they were not sent
+    again, and are not among the `failed`. Only with a journal, as the next two."""
+
+    recorded: int
+    """Items that were not sent, since an earlier session has recorded how they ended. They are not
+    among the `succeeded` and `failed`."""
+
+    replayed: int
+    """Those of them whose outcomes were handed out."""
+
     buffered: int
     """Outcomes that the consumer has not taken yet."""
 
@@ -107,11 +118,14 @@ class MapStatistics:
 class MapTally:
     """Counts outcomes; added to by a map, read by `MapRun.statistics()`."""
 
-    __slots__ = ("attempts", "failed", "succeeded", "throttled")
+    __slots__ = ("attempts", "failed", "lost", "recorded", "replayed", "succeeded", "throttled")
 
     def __init__(self) -> None:
         self.succeeded = 0
         self.failed = 0
+        self.lost = 0
+        self.recorded = 0
+        self.replayed = 0
         self.attempts = 0
         self.throttled = 0
 
