@@ -3,10 +3,12 @@
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import MapStatistics, Outcome
 from asyncinvoke._engine.stream import ResponseStream
+from asyncinvoke._engine.tolerance import Tolerance
 from asyncinvoke._invoker import Function, Invoker
 from asyncinvoke._limits.events import LimitChanged
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit
 from asyncinvoke._limits.reasons import LimitKind
+from asyncinvoke._model.cause import Cause
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import FailureKind, ThrottleReason, ThrottleScope
 from asyncinvoke._model.response import Attempt, Response
@@ -35,6 +37,7 @@ __all__ = [
     "AsyncInvokeError",
     "Attempt",
     "Backoff",
+    "Cause",
     "ConfigurationError",
     "DeadlineExceededError",
     "Delivery",
@@ -66,6 +69,7 @@ __all__ = [
     "ThrottleReason",
     "ThrottleScope",
     "ThrottledError",
+    "Tolerance",
     "ToleranceExceededError",
     "TransportError",
 ]

@@ -16,8 +16,9 @@ FLOORS = [
     ("_request", "_clock", "_statistics"),
     ("_retries", "_limits", "_transport"),
     ("_engine",),
+    ("_journal",),
     ("_invoker",),
-    ("__init__", "_names", "typing"),
+    ("__init__", "_names", "runs", "typing"),
     ("local", "testing", "cli", "__main__"),
 ]
 
@@ -45,9 +46,14 @@ FLOORS_OF_LOCAL = [
 # What decides and does not act: no I/O, no clock, no event loop, nothing at random.
 DECIDES = [
     "asyncinvoke._engine.buffer",
+    "asyncinvoke._engine.causes",
     "asyncinvoke._engine.history",
     "asyncinvoke._engine.hopeless",
+    "asyncinvoke._journal.rows",
+    "asyncinvoke._journal.schema",
+    "asyncinvoke._journal.values",
     "asyncinvoke._engine.options",
+    "asyncinvoke._engine.tolerance",
     "asyncinvoke._limits.ceiling",
     "asyncinvoke._limits.concurrency",
     "asyncinvoke._limits.limit",
@@ -57,6 +63,8 @@ DECIDES = [
     "asyncinvoke._recent",
     "asyncinvoke._request",
     "asyncinvoke._retries",
+    "asyncinvoke.cli.pace",
+    "asyncinvoke.cli.waiting",
     "asyncinvoke.local.checks",
     "asyncinvoke.local.counters",
     "asyncinvoke.local.faults.player",
@@ -71,20 +79,42 @@ DECIDES = [
     "asyncinvoke.local.numbers",
     "asyncinvoke.local.protocol",
 ]
-ACTS = {"aiohttp", "anyio", "asyncio", "os", "pathlib", "random", "secrets", "socket", "subprocess"}
+ACTS = {
+    "aiohttp",
+    "anyio",
+    "asyncio",
+    "os",
+    "pathlib",
+    "random",
+    "secrets",
+    "socket",
+    "sqlite3",
+    "subprocess",
+}
 ACTS |= {"tempfile", "time", "uuid"}
 
 # Foreign libraries, each with the rooms that may know it.
 FOREIGN = {
     "aiobotocore": {"_transport", "testing"},
     "aiohttp": {"_transport", "local"},
-    "anyio": {"_clock", "_transport", "_limits", "_engine", "_invoker", "local", "testing", "cli"},
+    "anyio": {
+        "_clock",
+        "_transport",
+        "_limits",
+        "_engine",
+        "_journal",
+        "_invoker",
+        "local",
+        "testing",
+        "cli",
+    },
     "asyncio": {"_transport", "local"},
     "botocore": {"_transport"},
     "click": {"cli"},
     "httptools": {"_transport"},
     "multidict": {"local"},
     "pytest": {"testing"},
+    "sqlite3": {"_journal"},
     "pytest_asyncio": {"testing"},
     "rich": {"cli"},
     "tenacity": {"_retries"},

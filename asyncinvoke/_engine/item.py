@@ -4,21 +4,17 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from asyncinvoke._engine.brake import Brake
 from asyncinvoke._engine.execution import Engine
-from asyncinvoke._engine.hopeless import Refusals
 from asyncinvoke._engine.options import Call, Calls, InvokeOptions, item_options
 from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.tolerance import Failures, Tolerance
 from asyncinvoke._model.codec import Encode
 from asyncinvoke._model.response import Attempt, Response
 from asyncinvoke._request.payload import check_plain, encode_payload
 from asyncinvoke._request.request import Request
 from asyncinvoke._transport.base import Transport
-from asyncinvoke.errors import (
-    AsyncInvokeError,
-    ConfigurationError,
-    InvalidRequestError,
-    ToleranceExceededError,
-)
+from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, InvalidRequestError
 
 
 class ItemWork:
@@ -32,6 +28,7 @@ class ItemWork:
         options: The options that the items share.
         key: Names an item by its payload.
         encode: Turns a payload into bytes.
+        tolerance: How many may fail; `None` for all.
 
     Raises:
         InvalidRequestError: One of the options breaks a rule.
@@ -47,6 +44,7 @@ class ItemWork:
         options: InvokeOptions,
         key: Callable[[Any], str] | None,
         encode: Encode,
+        tolerance: Tolerance | None = None,
     ) -> None:
         self._engine = engine
         self._transport = transport
@@ -56,10 +54,16 @@ class ItemWork:
         self._call = calls.get(function_name, options)
         self._key = _checked_key(key)
         self._encode = encode
-        self._refusals = Refusals()
+        self.judge = Failures(tolerance)
+        """Sees the outcomes, and says when there are too many failures."""
+        self.brake = Brake(engine.limiter.withdraw)
+        """Holds attempts back while the map is paused, or once it is stopped."""
 
     async def __call__(self, index: int, item: object) -> Outcome[Any]:
-        """Execute an item. Only cancellation is raised, and errors of the caller's own policy."""
+        """Execute an item.
+
+        Only cancellation is raised, errors of the caller's own policy, and `NotStartedError`.
+        """
         clock = self._engine.clock
         started, began = clock.time(), clock.monotonic()
         key = None
@@ -71,8 +75,8 @@ class ItemWork:
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
             ended = _refused(error)
         else:
-            self._refusals.begin(index, call.parameters.target)
-            executed = await self._engine.execute(self._transport, call, body)
+            self.judge.begin(index, call.parameters.target)
+            executed = await self._engine.execute(self._transport, call, body, self.brake)
             ended, attempts = executed, executed.attempts
         if isinstance(ended, Response):
             response, failed = ended, None
@@ -87,10 +91,6 @@ class ItemWork:
             started=started,
             elapsed=clock.monotonic() - began,
         )
-
-    def judge(self, outcome: Outcome[Any]) -> ToleranceExceededError | None:
-        """Return the error to end the run with, once every call is refused for one reason."""
-        return self._refusals.end(outcome.index, outcome.error)
 
     def describe(self) -> str | None:
         """Say what keeps the permits of the map's function back, if anything does."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, cast
 
+from asyncinvoke._engine.tolerance import Tolerance
 from asyncinvoke._limits.scopes import FunctionKey, function_key
 from asyncinvoke._model.codec import Decode
 from asyncinvoke._recent import Recent
@@ -80,6 +81,10 @@ class MapOptions(InvokeOptions, total=False):
 
     key: Callable[[Any], str] | None
     """Names an item: `Outcome.key` is what it returns for the payload."""
+
+    tolerate: int | Tolerance | None
+    """How many items may fail before the map stops with `ToleranceExceededError`: a number, or
+    `Tolerance(share=0.02)`; by default any number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
