@@ -127,7 +127,7 @@ class _ConstantError(Exception):
     pass
 
 
-def _refuse(constant: str) -> None:
+def _refuse(_constant: str) -> None:
     raise _ConstantError
 
 

@@ -1,7 +1,7 @@
 """The columns of Parquet as JSON texts: whole columns at once where that can be, else value by value."""
 
 import base64
-import datetime
+import datetime as dt
 import decimal
 import json
 import math
@@ -39,7 +39,9 @@ def _texts(pa: Any, pc: Any, column: Any) -> Any:
     if types.is_integer(kind) or types.is_boolean(kind):
         return pc.coalesce(column.cast(pa.large_string()), "null")
     if types.is_float32(kind) or types.is_float64(kind):
-        texts = pc.coalesce(pc.if_else(pc.is_nan(column), None, column).cast(pa.large_string()), "null")
+        texts = pc.coalesce(
+            pc.if_else(pc.is_nan(column), None, column).cast(pa.large_string()), "null"
+        )
         return pc.if_else(pc.coalesce(pc.is_inf(column), False), None, texts)
     if types.is_timestamp(kind):
         if kind.tz is not None:
@@ -51,7 +53,7 @@ def _texts(pa: Any, pc: Any, column: Any) -> Any:
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return _texts_of_text(pa, pc, column)
     values = column.to_pylist(maps_as_pydicts="lossy")
-    return pa.array([_said(lambda value=value: _plain(value)) for value in values], pa.large_string())
+    return pa.array([_said(value, _plain) for value in values], pa.large_string())
 
 
 def _texts_of_text(pa: Any, pc: Any, column: Any) -> Any:
@@ -59,7 +61,7 @@ def _texts_of_text(pa: Any, pc: Any, column: Any) -> Any:
         column.validate(full=True)
     except pa.ArrowInvalid:
         raw = column.cast(pa.large_binary()).to_pylist()
-        said = [_said(lambda value=value: value and value.decode()) for value in raw]
+        said = [_said(value, _decoded) for value in raw]
         return pa.array(said, pa.large_string())
     column = column.cast(pa.large_string())
     if pc.any(pc.match_substring_regex(column, r"[\x00-\x1f]")).as_py():
@@ -74,16 +76,22 @@ def _quoted(pa: Any, pc: Any, texts: Any) -> Any:
 
 def _joined(pa: Any, pc: Any, *parts: Any) -> Any:
     """Join columns and constants row by row; null where one of them is."""
-    large = [pa.scalar(part, pa.large_string()) if isinstance(part, str) else part for part in parts]
+    large = [
+        pa.scalar(part, pa.large_string()) if isinstance(part, str) else part for part in parts
+    ]
     nothing = pa.scalar("", pa.large_string())
     return pc.binary_join_element_wise(*large, nothing, null_handling="emit_null")
 
 
-def _said(value: Callable[[], Any]) -> str | None:
+def _said(value: Any, plain: Callable[[Any], Any]) -> str | None:
     try:
-        return _quote(value())
+        return _quote(plain(value))
     except (ValueError, TypeError, RecursionError):
         return None
+
+
+def _decoded(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()
 
 
 def _plain(value: Any) -> Any:
@@ -101,13 +109,13 @@ def _plain(value: Any) -> Any:
             return base64.b64encode(value).decode()
         case decimal.Decimal():
             return format(value, "f")
-        case datetime.datetime():
+        case dt.datetime():
             if value.tzinfo is not None:
-                return value.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
+                return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
             return value.isoformat()
-        case datetime.date() | datetime.time():
+        case dt.date() | dt.time():
             return value.isoformat()
-        case datetime.timedelta():
+        case dt.timedelta():
             return value.total_seconds()
     return str(value)
 

@@ -61,7 +61,7 @@ class Frames:
     def _some(self, block: bytes) -> tuple[bytes, bytes]:
         try:
             piece, rest = self._decompress(block)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # each library has its own
             said = "damaged" if self._any else f"not compressed with {self._kind}"
             raise InputError(f"{self._name} is {said}: {_short(error)}") from None
         self._any = True

@@ -90,10 +90,8 @@ class Remote:
     async def read(self) -> bytes:
         """Return the next block; nothing at the end."""
         try:
-            block: bytes = await to_thread.run_sync(
-                self._file.read, BLOCK, abandon_on_cancel=True
-            )
-        except Exception as error:
+            block: bytes = await to_thread.run_sync(self._file.read, BLOCK, abandon_on_cancel=True)
+        except Exception as error:  # noqa: BLE001  # each file system has its own
             raise cannot_read(self._name, error) from None
         return block
 
@@ -181,7 +179,7 @@ def file_system(source: str, options: Mapping[str, Any]) -> tuple[Any, str]:
         raise ConfigurationError(
             f"reading {scheme}:// needs a library that is not installed: {error}"
         ) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # each file system has its own
         raise cannot_read(name, error) from None
     return system, path
 

@@ -53,7 +53,7 @@ class Inventory:
                 system, path = files.file_system(source, options)
                 file = system.open(path, "rb")
             else:
-                file = open(source, "rb")  # noqa: SIM115, PTH123  # closed below
+                file = open(source, "rb")  # noqa: SIM115  # closed below
             try:
                 text = file.read(_LONGEST_MANIFEST)
             finally:
@@ -121,11 +121,11 @@ class Inventory:
             if not isinstance(key, str) or not isinstance(row.get("bucket"), str):
                 yield None, b"", "in a data file of the inventory: no bucket or no key"
                 continue
-            size = row.get("size")
+            size = str(row.get("size") or "")
             yield as_row(
                 row["bucket"],
                 unquote_plus(key) if is_csv else key,
-                int(size) if isinstance(size, int) or str(size or "").isdigit() else None,
+                int(size) if size.isdigit() else None,
                 row.get("etag") or None,
                 row.get("versionid") or None,
             )

@@ -10,7 +10,10 @@ from asyncinvoke._request.payload import MAX_SYNC_PAYLOAD
 Row: TypeAlias = tuple[int | None, bytes, str | None]
 """A row: the line that it begins on, its bytes, and what is wrong with it, if anything is."""
 
-HELD = len(codecs.BOM_UTF8) + MAX_SYNC_PAYLOAD + len(b"\r")
+MOST = MAX_SYNC_PAYLOAD
+"""Most bytes of a line: Lambda's limit of a payload."""
+
+HELD = len(codecs.BOM_UTF8) + MOST + len(b"\r")
 """How many bytes of a line are held, at most."""
 
 
@@ -63,7 +66,7 @@ class Lines:
         if self._number == 1:
             data = data.removeprefix(codecs.BOM_UTF8)
         data = data.strip()
-        if len(data) > MAX_SYNC_PAYLOAD:
+        if len(data) > MOST:
             yield self._number, b"", too_many(len(data))
         elif data:
             yield self._number, data, None

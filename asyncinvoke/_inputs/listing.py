@@ -69,7 +69,7 @@ class Listing:
             page = self._system.call_s3(
                 method, Bucket=self._bucket, Prefix=self._prefix, **(self._next or {})
             )
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # s3fs and botocore have many
             raise files.cannot_read(self._name, error) from None
         self._next = None
         if page.get("IsTruncated"):

@@ -7,9 +7,7 @@ from asyncinvoke._inputs.lines import Row
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def as_row(
-    bucket: str, key: str, size: int | None, etag: str | None, version: str | None
-) -> Row:
+def as_row(bucket: str, key: str, size: int | None, etag: str | None, version: str | None) -> Row:
     """Return the row of an object.
 
     Args:

@@ -68,7 +68,7 @@ class Parquet:
             elif Path(source).is_dir():
                 raise IsADirectoryError
             else:
-                file = Path(source).open("rb")
+                file = Path(source).open("rb")  # noqa: SIM115  # closed by close
         except OSError as error:
             raise files.cannot_read(name, error) from None
         try:
@@ -100,11 +100,11 @@ class Parquet:
         return max(1, min(MOST_ROWS, int(AT_ONCE / max(a_row, 1))))
 
     def _next(self) -> list[Row] | None:
-        import pyarrow
+        import pyarrow as pa
 
         try:
             batch = next(self._batches, None)
-        except (pyarrow.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise InputError(f"{self._name} is damaged: {_first(error)}") from None
         if batch is None:
             return None

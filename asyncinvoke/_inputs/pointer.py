@@ -58,4 +58,4 @@ class Pointer:
 def _is_index(token: str) -> bool:
     # Not "01", and no digits but ASCII's (RFC 6901, section 4); longer ones than any list has, no.
     is_number = token.isascii() and token.isdigit() and len(token) < 19
-    return is_number and (token == "0" or not token.startswith("0"))
+    return is_number and (len(token) == 1 or not token.startswith("0"))

@@ -1,8 +1,9 @@
 """Reading an input: opened, looked at before its first item, and read as items are asked for."""
 
+import contextlib
 import itertools
 import os
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from typing import Any, Protocol
 
 import anyio
@@ -10,7 +11,6 @@ from anyio import to_thread
 
 from asyncinvoke._inputs import files
 from asyncinvoke._inputs.compression import Gzip, Zstd
-from asyncinvoke._inputs.errors import InputError
 from asyncinvoke._inputs.formats import Format, FormatName, format_of, is_prefix
 from asyncinvoke._inputs.item import Item, Making
 from asyncinvoke._inputs.lines import LineCounter, Row
@@ -58,6 +58,8 @@ class Input:
         self._opened: Rows | None = None
         self._ahead: Iterator[Row] = iter(())
         self._descriptor: files.Descriptor | None = None
+        self._total: int | None = None
+        self._status: os.stat_result | None = None
 
     @property
     def name(self) -> str:
@@ -72,12 +74,12 @@ class Input:
     @property
     def total(self) -> int | None:
         """How many items it has, if it has begun and says so by itself, as Parquet does."""
-        return None if self._opened is None else self._opened.total
+        return self._total
 
     @property
     def status(self) -> os.stat_result | None:
         """What the system says of it, if it has begun and is a file of this machine."""
-        return None if self._descriptor is None else self._descriptor.status
+        return self._status
 
     async def begin(self) -> None:
         """Open it, and look whether it is what it says it is, which iterating does by itself.
@@ -89,6 +91,9 @@ class Input:
         if self._opened is not None:
             return
         self._opened = opened = await self._open()
+        self._total = opened.total
+        if self._descriptor is not None:
+            self._status = self._descriptor.status
         try:
             while (rows := await opened.rows()) is not None:
                 first = next(rows, None)
@@ -130,18 +135,19 @@ class Input:
             await file.close()
         return counter.total
 
-    def __aiter__(self) -> AsyncGenerator[Item, None]:
-        return self._items()
+    def __aiter__(self) -> AsyncIterator[Item]:
+        return self.items()
 
     def __repr__(self) -> str:
         return f"<Input {self.name}: {self.format}>"
 
-    async def _items(self) -> AsyncGenerator[Item, None]:
+    async def items(self) -> AsyncGenerator[Item, None]:
+        """Return what iterating gives, as an async generator, which can be closed."""
         await self.begin()
         opened, ahead = self._opened, self._ahead
         self._opened, self._ahead, self._descriptor = None, iter(()), None
         assert opened is not None  # noqa: S101  # it has begun
-        making = Making(self._key, self._template, is_json=self.format not in ("jsonl",))
+        making = Making(self._key, self._template, is_json=self.format != "jsonl")
         position = 0
         rows: Iterator[Row] | None = ahead
         try:
@@ -197,7 +203,9 @@ class Input:
 
     @property
     def _is_json_file(self) -> bool:
-        if self._format.is_told or (self._descriptor is not None and self.status is None):
+        if self._format.is_told or (
+            self._descriptor is not None and self._descriptor.status is None
+        ):
             return False
         name = self._source.lower()
         return name.removesuffix(".gz").removesuffix(".zst").endswith(".json")
@@ -208,7 +216,7 @@ def _open_remote(source: str, options: Mapping[str, Any]) -> files.Remote:
     system, path = files.file_system(source, options)
     try:
         file = system.open(path, "rb", block_size=4 * files.BLOCK)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # each file system has its own
         raise files.cannot_read(name, error) from None
     return files.Remote(file, name)
 
@@ -239,14 +247,13 @@ def read(
     Raises:
         InvalidRequestError: One of the arguments breaks a rule; the message names both.
     """
-    try:
+    named: object = None
+    with contextlib.suppress(TypeError):
         named = os.fspath(source)
-    except TypeError:
-        named = b""
     if not isinstance(named, str) or not named:
         raise InvalidRequestError("source must be a path, a URL, or '-' for standard input")
     format_ = format_of(named, format)
-    if is_prefix(named) and format_.name not in ("listing",):
+    if is_prefix(named) and format_.name != "listing":
         raise InvalidRequestError(f"{named} is a prefix in S3, which is read as a listing")
     return Input(
         named,
@@ -255,5 +262,3 @@ def read(
         key=None if key is None else Pointer(key),
         template=None if payload_template is None else Template(payload_template),
     )
-
-

@@ -76,7 +76,7 @@ class Template:
         try:
             value = parse_json(text.encode("utf-8", "surrogatepass"))
         except NotJsonError as error:
-            hint = "" if '"' in text else ", and a hole stands in quotes, as in \"{/id}\""
+            hint = "" if '"' in text else ', and a hole stands in quotes, as in "{/id}"'
             raise InvalidRequestError(
                 f"the payload template is {error}: it must be JSON itself{hint}"
             ) from None

@@ -67,27 +67,23 @@ class Text:
         Raises:
             InputError: The input is not what it says, or cannot be read.
         """
-        if self._parser is None:
-            head = await self._begin()
-            parser = self._parser
-            assert parser is not None  # noqa: S101  # made by _begin
-            if self._has_ended:
-                return itertools.chain(parser.feed(head), parser.finish())
-            return parser.feed(head)
+        parser = self._parser
+        if parser is None:
+            return await self._begin()
         if self._has_ended:
             return None
         block = await self._blocks.read()
         if block:
-            return self._parser.feed(block)
+            return parser.feed(block)
         self._has_ended = True
-        return self._parser.finish()
+        return parser.finish()
 
     async def close(self) -> None:
         """Close the input."""
         await self._blocks.close()
 
-    async def _begin(self) -> bytes:
-        """Read as far as it takes to see what the input is; give what has been read."""
+    async def _begin(self) -> Iterator[Row]:
+        """Read as far as it takes to see what the input is; give the rows in that."""
         head = await self._more(b"")
         while len(head) < HEAD and b"\n" not in head and not self._has_ended:
             head = await self._more(head)
@@ -103,8 +99,10 @@ class Text:
                 kind = "json"
             elif found is not None:
                 raise InputError(say_not_lines(found, name))
-        self._parser = self._parser_of(kind)
-        return head
+        self._parser = parser = self._parser_of(kind)
+        if self._has_ended:
+            return itertools.chain(parser.feed(head), parser.finish())
+        return parser.feed(head)
 
     async def _more(self, head: bytes) -> bytes:
         block = await self._blocks.read()
