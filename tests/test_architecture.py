@@ -14,18 +14,18 @@ FLOORS = [
     ("_model", "_recent"),
     ("errors",),
     ("_request", "_clock", "_statistics"),
-    ("_retries", "_limits", "_transport"),
+    ("_retries", "_limits", "_transport", "_inputs"),
     ("_engine",),
     ("_journal",),
     ("_invoker",),
-    ("__init__", "_names", "runs", "typing"),
+    ("__init__", "_names", "inputs", "runs", "typing"),
     ("local", "testing", "cli", "__main__"),
 ]
 
 # Rooms that see less than their floor would let them.
 SEES_ONLY = {
     "local": {"local", "_model"},
-    "cli": {"cli", "local", "__init__"},
+    "cli": {"cli", "local", "inputs", "_inputs", "__init__"},
     "__main__": {"cli"},
 }
 
@@ -103,6 +103,7 @@ FOREIGN = {
         "_limits",
         "_engine",
         "_journal",
+        "_inputs",
         "_invoker",
         "local",
         "testing",
@@ -112,7 +113,9 @@ FOREIGN = {
     "botocore": {"_transport"},
     "click": {"cli"},
     "httptools": {"_transport"},
+    "fsspec": {"_inputs"},
     "multidict": {"local"},
+    "pyarrow": {"_inputs"},
     "pytest": {"testing"},
     "sqlite3": {"_journal"},
     "pytest_asyncio": {"testing"},
@@ -122,6 +125,7 @@ FOREIGN = {
     "typing_extensions": {"_model", "_engine", "_invoker"},  # seen by type checkers alone
     "uvloop": {"cli"},
     "yarl": {"_transport"},
+    "zstandard": {"_inputs"},
 }
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from asyncinvoke import FunctionError, InvocationType, LogType, Response
-from asyncinvoke.cli import files, formats, jsonl, streams
+from asyncinvoke._inputs import json_text, kinds
+from asyncinvoke._inputs.lines import MOST
+from asyncinvoke.cli import files, streams
 from asyncinvoke.cli.errors import CommandError, complain
-from asyncinvoke.cli.lines import MOST
 from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
 from asyncinvoke.cli.progress import counted
 
@@ -106,14 +107,14 @@ def _read_payload(payload: str) -> bytes:
             data = os.fsencode(payload)
     except OSError as error:
         raise CommandError(f"cannot read {name}: {error.strerror}") from error
-    said = formats.other_kind(data[: formats.HEAD], name)
+    said = kinds.other_kind(data[: kinds.HEAD], name)
     if said is not None:
         raise CommandError(said)
     data = data.removeprefix(codecs.BOM_UTF8)
     if len(data) > MOST:
         raise CommandError(f"{name}: Lambda takes at most {MOST:,} bytes")
     try:
-        jsonl.check_json(data)
-    except jsonl.NotJsonError as error:
+        json_text.check_json(data)
+    except json_text.NotJsonError as error:
         raise CommandError(f"{name}: {error}") from error
     return data

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from asyncinvoke import InvocationType, Tolerance
-from asyncinvoke.cli import jsonl, streams
+from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
-from asyncinvoke.cli.source import opened_source
 from asyncinvoke.cli.summary import NOTHING_READ
 from asyncinvoke.cli.tolerance import tolerance_option
+from asyncinvoke.inputs import Input, InputError, read
 
 if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
@@ -44,6 +44,22 @@ CONCURRENCY = 100
     "counts once 100 have. [default: none, no end]",
 )
 @click.option(
+    "--from",
+    "from_",
+    metavar="FORMAT",
+    help="What INPUT is: jsonl, json (one array), csv, tsv, each also with .gz or .zst behind it, "
+    "parquet, listing or inventory. [default: what its name ends in, else jsonl]",
+)
+@click.option(
+    "--key", metavar="POINTER", help="Where in a row its key is, a JSON pointer such as /id."
+)
+@click.option(
+    "--payload-template",
+    metavar="JSON",
+    help='What is sent for a row, such as \'{"photo": "{/key}"}\'; "{}" is the whole row. '
+    "[default: the row]",
+)
+@click.option(
     "--output", metavar="FILE|-", help="Write outcomes there. [default: -, standard output]"
 )
 @click.option("--force", is_flag=True, help="Replace an output FILE that exists.")
@@ -63,22 +79,26 @@ def map_(
     ordered: bool,
     event: bool,
     tolerate: Tolerance | None,
+    from_: str | None,
+    key: str | None,
+    payload_template: str | None,
     output: str | None,
     force: bool,
     progress: str,
     **shared: Unpack[SharedOptions],
 ) -> int:
-    """Invoke FUNCTION for each line of INPUT, a file of JSON lines or - for standard input.
+    """Invoke FUNCTION for each row of INPUT: a file, s3://bucket/prefix/, or - for standard input.
 
-    Each line is sent as it is. Each outcome becomes one line of JSON with the line's number; a
-    line that is not JSON, or too long, becomes a failed outcome. An input that is something else
-    as a whole, such as one JSON array, is refused before anything is sent. Empty lines are
-    skipped. What is throttled waits its turn for as long as it takes, or until --timeout.
+    INPUT is JSON lines, which are sent as they are, or what its name ends in. Each outcome becomes
+    one line of JSON with the line's number; a line that is not JSON, or too long, becomes a failed
+    outcome. An input that is something else as a whole is refused before anything is sent. Empty
+    lines are skipped. What is throttled waits its turn for as long as it takes, or until --timeout.
     """
     from asyncinvoke.cli import files
     from asyncinvoke.cli.map_job import MapJob, choose_display
     from asyncinvoke.cli.running import run
 
+    opened = read(source, from_, key=key, payload_template=payload_template)
     options = invoke_options(shared)
     if event:
         options["invocation_type"] = InvocationType.EVENT
@@ -87,11 +107,11 @@ def map_(
 
     async def main(interrupt: "Interrupt") -> int:
         is_told = False
-        with opened_source(source) as opened:
-            _check_output(output, force=force, source=opened.descriptor)
+        async with contextlib.aclosing(opened):
+            _check_output(output, force=force, source=source)
             limit = min(concurrency, connections)
             try:
-                async with opened_invoker(shared, limit=limit, encode=jsonl.encode_line) as invoker:
+                async with opened_invoker(shared, limit=limit) as invoker:
                     display = choose_display(progress, writes_to=_shared_output(output))
                     job = MapJob(
                         invoker,
@@ -107,13 +127,12 @@ def map_(
                         function_name,
                         job.read(),
                         concurrency=concurrency,
-                        key=lambda line: str(line.number),
                         tolerate=tolerate,
                         **options,
                     )
                     # Only now: a mistake in the options or the input must leave no empty file.
                     with interrupt.block():
-                        await opened.begin()
+                        await _begin(opened)
                     is_told = True
                     if interrupt.signal is not None:
                         job.nothing_was_read()
@@ -135,17 +154,31 @@ def _shared_output(output: str | None) -> int | None:
     return streams.STDOUT if output in (None, "-") else None
 
 
-def _check_output(output: str | None, *, force: bool, source: int) -> None:
+async def _begin(source: Input) -> None:
+    try:
+        await source.begin()
+    except InputError as error:
+        raise CommandError(str(error)) from error
+
+
+def _check_output(output: str | None, *, force: bool, source: str) -> None:
     if output is None or output == "-":
         return
     path = Path(output)
     try:
-        if path.exists() and os.path.samestat(path.stat(), os.fstat(source)):
+        if path.exists() and _is_same(path, source):
             raise CommandError(f"output {output} is the input")
         if path.is_file() and not force:
             raise CommandError(f"output {output} exists: --force replaces it")
     except OSError as error:
         raise CommandError(f"cannot write {output}: {error.strerror}") from error
+
+
+def _is_same(path: Path, source: str) -> bool:
+    with contextlib.suppress(OSError):
+        status = os.fstat(streams.STDIN) if source == "-" else os.stat(source)
+        return os.path.samestat(path.stat(), status)
+    return False
 
 
 @contextlib.contextmanager

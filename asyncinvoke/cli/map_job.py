@@ -3,17 +3,16 @@
 import json
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 
 import anyio
 import click
 
-from asyncinvoke import ConfigurationError, Invoker, MapRun, ToleranceExceededError
+from asyncinvoke import ConfigurationError, Invoker, MapRun, Outcome, ToleranceExceededError
 from asyncinvoke.cli import summary, waiting
 from asyncinvoke.cli.errors import FAILED, IN_DOUBT, CommandError, one_line
-from asyncinvoke.cli.lines import Line
 from asyncinvoke.cli.outcomes import OutcomeWriter
 from asyncinvoke.cli.pace import HeldBack, Pace
 from asyncinvoke.cli.progress import (
@@ -26,9 +25,9 @@ from asyncinvoke.cli.progress import (
     show_progress,
 )
 from asyncinvoke.cli.running import Interrupt, beside
-from asyncinvoke.cli.source import Source
 from asyncinvoke.cli.streams import STDERR, Output
 from asyncinvoke.cli.summary import Tally
+from asyncinvoke.inputs import Input, InputError, Item
 
 AHEAD = 16
 """How many outcomes beyond the concurrency may wait for an earlier one."""
@@ -59,7 +58,7 @@ class MapJob:
         self,
         invoker: Invoker,
         *,
-        source: Source,
+        source: Input,
         concurrency: int,
         ordered: bool,
         is_event: bool,
@@ -80,19 +79,26 @@ class MapJob:
         self._held_back = HeldBack()
         self._read = 0
         self._last_line = 0
+        self._lines: dict[int, int] = {}
         self._total: int | None = None
         self._tally = Tally()
         self._writer: OutcomeWriter
 
-    async def read(self) -> AsyncIterator[Line]:
+    async def read(self) -> AsyncGenerator[Item, None]:
         """Read the input, in an ordered run no further ahead of what is written than need be."""
-        async with aclosing(self._source.read()) as lines:
-            async for line in lines:
-                if self._window is not None:
-                    await self._window.acquire()
-                self._read += 1
-                self._last_line = line.number
-                yield line
+        try:
+            async with aclosing(self._source.items()) as items:
+                async for item in items:
+                    if self._window is not None:
+                        await self._window.acquire()
+                    self._read += 1
+                    self._last_line = item.line or item.position + 1
+                    if item.line is not None:
+                        self._lines[item.position] = item.line
+                    yield item
+        except InputError as error:
+            # Status 2 would say that nothing was sent.
+            raise CommandError(str(error), status=FAILED) from error
 
     async def work(self, run: MapRun, output: Output, interrupt: Interrupt) -> int:
         """Write all outcomes, or after a signal those that are there; give the exit status.
@@ -136,16 +142,19 @@ class MapJob:
 
     async def _write_all(self, run: MapRun) -> None:
         async for outcome in run:
-            written = await self._writer.add(outcome)
+            written = await self._add(outcome)
             if self._window is not None:
                 for _ in range(written):
                     self._window.release()
+
+    async def _add(self, outcome: Outcome) -> int:
+        return await self._writer.add(outcome, self._lines.pop(outcome.index, None))
 
     async def _write_the_rest(self, run: MapRun) -> None:
         run.stop()
         with anyio.move_on_after(LAST_WRITES) as limited:
             while run.statistics().buffered:
-                await self._writer.add(await anext(run))
+                await self._add(await anext(run))
             await self._writer.finish()
         if limited.cancelled_caught:
             click.echo("nobody reads the output: the last outcomes are not written", err=True)

@@ -56,7 +56,7 @@ def lost() -> TransportError:
 def tallied(*outcomes: Outcome) -> Tally:
     tally = Tally()
     for each in outcomes:
-        tally.add(each)
+        tally.add(each, each.index + 1)
     return tally
 
 
@@ -135,9 +135,17 @@ def test_the_last_line_of_json_says_the_same() -> None:
             "code": "ConnectionLost",
             "line": 2,
             "message": "gone",
+            "item": 1,
             "count": 1,
         },
-        {"error": "FunctionError", "code": "E", "line": 3, "message": "no good", "count": 1},
+        {
+            "error": "FunctionError",
+            "code": "E",
+            "line": 3,
+            "message": "no good",
+            "item": 2,
+            "count": 1,
+        },
     ]
 
 
