@@ -1,5 +1,7 @@
 """The public names of `asyncinvoke`."""
 
+from asyncinvoke._diagnosis.checks import Check, CheckStatus, Diagnosis
+from asyncinvoke._diagnosis.diagnose import diagnose
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import MapStatistics, Outcome
 from asyncinvoke._engine.stream import ResponseStream
@@ -35,9 +37,12 @@ __all__ = [
     "AsyncInvokeError",
     "Attempt",
     "Backoff",
+    "Check",
+    "CheckStatus",
     "ConfigurationError",
     "DeadlineExceededError",
     "Delivery",
+    "Diagnosis",
     "FailureKind",
     "FixedLimit",
     "Function",
@@ -68,4 +73,5 @@ __all__ = [
     "ThrottledError",
     "ToleranceExceededError",
     "TransportError",
+    "diagnose",
 ]

@@ -4,12 +4,14 @@ import contextlib
 import json
 import os
 from collections.abc import AsyncIterator, Callable
-from typing import Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import click
 
-from asyncinvoke import Invoker
 from asyncinvoke.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from asyncinvoke import Invoker
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,19 +64,24 @@ def shared_options(command: F) -> F:
     return command
 
 
+def use_profile(profile: str | None) -> None:
+    """Let a profile that is asked for beat keys in the environment, as in AWS's command line."""
+    if profile is not None:
+        os.environ.update(dict.fromkeys(_PROFILE_VARIABLES, profile))
+        for name in _KEY_VARIABLES:
+            os.environ.pop(name, None)
+
+
 @contextlib.asynccontextmanager
-async def opened_invoker(shared: SharedOptions, **settings: Any) -> AsyncIterator[Invoker]:
+async def opened_invoker(shared: SharedOptions, **settings: Any) -> AsyncIterator["Invoker"]:
     """Open an invoker for as long as the block lasts; `settings` are passed on to it.
 
     Raises:
         CommandError: The machine does not have what the AWS configuration names.
     """
-    profile = shared["profile"]
-    if profile is not None:
-        # As in AWS's own command line, a profile that is asked for beats keys in the environment.
-        os.environ.update(dict.fromkeys(_PROFILE_VARIABLES, profile))
-        for name in _KEY_VARIABLES:
-            os.environ.pop(name, None)
+    from asyncinvoke import Invoker
+
+    use_profile(shared["profile"])
     invoker = Invoker(region_name=shared["region"], endpoint_url=shared["endpoint_url"], **settings)
     async with contextlib.AsyncExitStack() as stack:
         try:

@@ -35,7 +35,8 @@ class TrioStream:
         """Take over a stream over a socket, or a TLS stream over that."""
         self._stream = stream
         self._socket = stream.extra(SocketAttribute.raw_socket)
-        self._tls: ssl.SSLObject | None = stream.extra(TLSAttribute.ssl_object, None)
+        self.tls: ssl.SSLObject | None = stream.extra(TLSAttribute.ssl_object, None)
+        """What TLS has agreed upon; `None` for a plain socket."""
         self._is_readable = look_at(self._socket.fileno())
         self.taken = 0
         """How many bytes the kernel took that it did not take at once."""
@@ -44,10 +45,10 @@ class TrioStream:
         """Look whether nothing has arrived: no end, and nothing that nobody asked for."""
         if self._is_readable():
             return False
-        if self._tls is None:
+        if self.tls is None:
             return True
         try:
-            self._tls.read(1)  # what came with the last answer waits in this process
+            self.tls.read(1)  # what came with the last answer waits in this process
         except ssl.SSLWantReadError:
             return True
         except (ssl.SSLError, OSError):
@@ -65,7 +66,7 @@ class TrioStream:
         else:
             view = memoryview(body)
             left = [memoryview(b"".join((head, view[:SLICE]))), view[SLICE:]]
-        if self._tls is None:
+        if self.tls is None:
             try:
                 sent = self._socket.send(left[0])
             except BlockingIOError:
@@ -106,7 +107,7 @@ class TrioStream:
 
         Raises one of `LOST`.
         """
-        if self._tls is not None:
+        if self.tls is not None:
             try:
                 return await self._stream.receive(_PIECE)
             except anyio.EndOfStream:
@@ -124,7 +125,7 @@ class TrioStream:
         self._socket.close()
 
     async def _write_some(self, data: memoryview) -> int:
-        if self._tls is not None:
+        if self.tls is not None:
             await self._stream.send(data)  # type: ignore[arg-type]  # any buffer will do
             return len(data)
         await trio.lowlevel.checkpoint()  # the reader comes first: there may be an answer
