@@ -70,7 +70,7 @@ async def test_a_connection_that_ended_while_idle_costs_no_attempt(
         assert answer.body == b"hi"
         assert progress.phases.count(Phase.WRITTEN) == 1
         assert progress.phases.count(Phase.CONNECTED) == 1
-        assert progress.phases.count(Phase.WRITTEN_IN_PART) <= 1
+        assert Phase.WRITTEN_IN_PART not in progress.phases
     assert requests == [1, 2]
 
 
@@ -139,10 +139,11 @@ async def test_idle_connections_give_their_files_back_the_longest_idle_first(way
 
 
 async def test_a_connection_that_ends_between_the_look_and_the_write_is_replaced_silently(
-    certificate: object, anyio_backend: object
+    way: Way, anyio_backend: object
 ) -> None:
     # That moment cannot be hit from outside, so the look is made blind; the reset is real.
-    way = Way("http", certificate)  # type: ignore[arg-type]
+    if way.scheme == "https" and anyio_backend not in ("asyncio", "trio"):
+        return  # with uvloop, what has become of the first write cannot be seen under TLS
 
     def script(wire: Wire) -> None:
         wire.request()
@@ -151,19 +152,17 @@ async def test_a_connection_that_ends_between_the_look_and_the_write_is_replaced
             wire.reset()
             peer.ended.set()
 
-    try:
-        peer = way.peer(script)
-        async with way.connections(peer) as connections:
-            await connections.exchange(*request(), Progress())
-            peer.ended.wait(10)
-            blind(connections)
-            progress = Noted()
-            answer = await connections.exchange(*request(), progress)
-        assert answer.body == b"hi"
-        assert progress.phases.count(Phase.CONNECTED) == 2
-        assert progress.phases.count(Phase.WRITTEN) == 1
-    finally:
-        way.close()
+    peer = way.peer(script)
+    async with way.connections(peer) as connections:
+        await connections.exchange(*request(), Progress())
+        peer.ended.wait(10)
+        blind(connections)
+        progress = Noted()
+        answer = await connections.exchange(*request(), progress)
+    assert answer.body == b"hi"
+    assert progress.phases.count(Phase.CONNECTED) == 2
+    assert progress.phases.count(Phase.WRITTEN) == 1
+    assert peer.connections == 2
 
 
 def blind(connections: Connections) -> None:
