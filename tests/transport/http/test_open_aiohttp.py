@@ -272,6 +272,15 @@ async def test_a_session_without_the_names_we_need_is_not_ours(plain: Peer, name
             open_aiohttp(Other(), f"http://127.0.0.1:{plain.port}")
 
 
+async def test_a_session_that_cannot_be_set_up_is_not_ours(tmp_path: Path) -> None:
+    async with opened("https://127.0.0.1", verify=str(tmp_path / "missing.pem")) as connections:
+        progress = Progress()
+        with pytest.raises(NotOursError, match="FileNotFoundError"):
+            await connections.exchange(*request(), progress)
+        assert progress.phase is Phase.CONNECTING
+        assert connections.open == 0
+
+
 async def test_the_connector_keeps_no_slot_and_no_transport(secure: Peer) -> None:
     url = f"https://127.0.0.1:{secure.port}"
     async with AIOHTTPSession(verify=False, timeout=60, max_pool_connections=1) as session:

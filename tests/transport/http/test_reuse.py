@@ -1,9 +1,12 @@
 """Connections are reused while they are good, and looked at before each use."""
 
 import contextlib
+import itertools
+import random
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -212,3 +215,51 @@ async def test_after_aclose_nothing_is_left_and_nothing_is_begun(way: Way) -> No
             (TransportFault.CLOSED, Phase.NOT_BEGUN),
         ]
         await connections.aclose()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_each_exchange_gets_its_own_answer_whatever_happens_to_the_others(
+    way: Way, seed: int
+) -> None:
+    rng = random.Random(seed)
+    fates = [rng.random() for _ in range(1000)]
+
+    def script(wire: Wire) -> None:
+        for number in itertools.count(wire.number * 37):
+            _, body = wire.request()
+            head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+            fate = fates[number % len(fates)]
+            if fate < 0.05:
+                return
+            if fate < 0.5:
+                wire.send(head + body)
+            else:
+                wire.send(head)
+                wire.send(body)
+            if fate > 0.9:
+                wire.reset()
+                return
+
+    peer = way.peer(script)
+    counts: Counter[str] = Counter()
+    async with way.connections(peer, read_timeout=5) as connections:
+
+        async def worker(name: int) -> None:
+            for number in range(25):
+                body = b"%d-%d" % (name, number) * rng.choice([1, 1, 1, 20_000])
+                with anyio.move_on_after(rng.choice([60, 60, 60, 0.002])) as scope:
+                    try:
+                        answer = await connections.exchange(*request(body), Progress())
+                    except WireError:
+                        counts["lost"] += 1
+                        continue
+                    assert answer.body == body
+                    counts["answered"] += 1
+                counts["cancelled"] += scope.cancelled_caught
+
+        async with anyio.create_task_group() as group:
+            for name in range(8):
+                group.start_soon(worker, name)
+        assert connections.open == connections.idle
+    assert counts["answered"] > 60
+    assert counts["lost"] > 3
