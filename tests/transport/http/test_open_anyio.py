@@ -37,6 +37,12 @@ class Nowhere(trio.abc.HostnameResolver):
         raise NotImplementedError
 
 
+class Two(Nowhere):
+    async def getaddrinfo(self, host: Any, port: Any, *_: Any, **__: Any) -> Any:
+        stream = socket.SOCK_STREAM, socket.IPPROTO_TCP, ""
+        return [(socket.AF_INET, *stream, (host, port)) for host in ("127.0.0.9", "127.0.0.1")]
+
+
 async def outcome(url: str, progress: Progress | None = None, **options: Any) -> Any:
     progress = Progress() if progress is None else progress
     connections = Connections(open_anyio(url, **options), most_body=1000)
@@ -116,13 +122,15 @@ async def test_each_failure_to_connect_has_its_name() -> None:
 
 async def test_no_file_for_a_connection_is_told_apart() -> None:
     with Peer(answering(OK)) as peer:
-        for host in ("127.0.0.1", "localhost"):
+        # An address, two of them, and a name that cannot even be looked up.
+        for host in ("127.0.0.1", "two.test", "localhost"):
+            trio.socket.set_custom_hostname_resolver(Two() if host == "two.test" else None)
             url = f"http://{host}:{peer.port}"
             assert await outcome(url) == 200
             soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
             try:
-                fault = await outcome(f"http://127.0.0.1:{peer.port}")
+                fault = await outcome(url)
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             assert fault is TransportFault.FILES

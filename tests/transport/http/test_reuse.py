@@ -77,6 +77,32 @@ async def test_a_connection_that_ended_while_idle_costs_no_attempt(
     assert requests == [1, 2]
 
 
+async def test_a_farewell_that_comes_with_the_answer_is_heeded(
+    certificate: Any, anyio_backend: object
+) -> None:
+    way = Way("https", certificate)
+
+    def script(wire: Wire) -> None:
+        wire.request()
+        # In one segment, so that nothing is left to be seen at the socket.
+        wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        wire.send(OK)
+        if wire.number == 1:
+            farewell(wire)
+        wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        wire.peer.released.wait(10)
+
+    try:
+        peer = way.peer(script)
+        async with way.connections(peer) as connections:
+            for _ in range(2):
+                answer = await connections.exchange(*request(), Progress())
+                assert answer.body == b"hi"
+        assert peer.connections == 2
+    finally:
+        way.close()
+
+
 async def test_the_connection_used_last_is_used_next(way: Way) -> None:
     used: list[int] = []
 

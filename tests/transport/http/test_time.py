@@ -97,6 +97,25 @@ async def test_a_peer_that_takes_no_more_ends_an_exchange_that_was_not_sent(way:
         assert raised.value.phase is Phase.WRITTEN_IN_PART
 
 
+@pytest.mark.parametrize("scheme", ["http"])
+async def test_a_peer_that_takes_a_little_at_a_time_is_no_stall(way: Way) -> None:
+    def script(wire: Wire) -> None:
+        wire.receive(1)
+        for _ in range(12):
+            time.sleep(0.025)
+            wire.receive(100_000)
+        wire.wait_end()
+
+    peer = way.peer(script, receive_buffer=65_536)
+    async with way.connections(
+        peer, send_buffer=65_536, write_timeout=0.15, read_timeout=0.15
+    ) as connections:
+        with pytest.raises(WireError) as raised:
+            await connections.exchange(*request(LARGE[:1_200_000]), Progress())
+        assert raised.value.fault is TransportFault.READ_TIMEOUT
+        assert raised.value.phase is Phase.WRITTEN
+
+
 async def test_the_last_bytes_of_a_request_count_as_sent_when_the_kernel_has_them(
     way: Way, anyio_backend: object
 ) -> None:
