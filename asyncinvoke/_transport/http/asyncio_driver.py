@@ -53,7 +53,8 @@ class AsyncioConnection(asyncio.Protocol):
 
     def is_quiet(self) -> bool:
         """Look whether it is alive, and nothing has arrived that nobody asked for."""
-        return not self._retired and not self._is_readable()
+        # Under TLS the socket is closed, and its number given to another, before this is told so.
+        return not (self._retired or self._transport.is_closing() or self._is_readable())
 
     def exchange(
         self, head: bytes, body: bytes, progress: Progress, limits: Limits
