@@ -27,8 +27,8 @@ from yarl import URL
 
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._transport.http.pool import Connections
-from benchmarks.certificates import make_certificate
 from benchmarks.child import Child
+from tests.doubles.certificates import make_certificate
 
 Call: TypeAlias = Callable[[], Awaitable[Any]]
 Way: TypeAlias = Callable[[str, ssl.SSLContext], contextlib.AbstractAsyncContextManager[Call]]

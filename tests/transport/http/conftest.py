@@ -18,7 +18,7 @@ from asyncinvoke._transport.http.connection import Opener
 from asyncinvoke._transport.http.open_aiohttp import open_aiohttp
 from asyncinvoke._transport.http.open_anyio import open_anyio
 from asyncinvoke._transport.http.pool import Connections
-from benchmarks.certificates import make_certificate
+from tests.doubles.certificates import make_certificate
 from tests.transport.http.peers import Peer, Script
 
 LOOPS: dict[str, Any] = {
