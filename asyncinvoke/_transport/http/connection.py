@@ -87,7 +87,7 @@ class Connection(Protocol):
         """Return the next piece of a streamed answer's body, or nothing at its end."""
         ...
 
-    def interrupt(self, fault: TransportFault) -> None:
+    def end(self, fault: TransportFault, message: str) -> None:
         """End what is under way with this fault, and the connection."""
         ...
 

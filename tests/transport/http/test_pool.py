@@ -49,7 +49,7 @@ class Scripted:
     async def receive(self) -> bytes:
         raise NotImplementedError
 
-    def interrupt(self, fault: TransportFault) -> None:
+    def end(self, fault: TransportFault, message: str) -> None:
         self.abort()
 
     def abort(self) -> None:
