@@ -1,6 +1,8 @@
 """The public names of `asyncinvoke`."""
 
 from asyncinvoke._engine.journal import Changed, Journal, Redrive
+from asyncinvoke._diagnosis.checks import Check, CheckStatus, Diagnosis
+from asyncinvoke._diagnosis.diagnose import diagnose
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import MapStatistics, Outcome
 from asyncinvoke._engine.stream import ResponseStream
@@ -42,9 +44,12 @@ __all__ = [
     "Backoff",
     "Cause",
     "Changed",
+    "Check",
+    "CheckStatus",
     "ConfigurationError",
     "DeadlineExceededError",
     "Delivery",
+    "Diagnosis",
     "FailureKind",
     "FixedLimit",
     "Function",
@@ -80,4 +85,5 @@ __all__ = [
     "Tolerance",
     "ToleranceExceededError",
     "TransportError",
+    "diagnose",
 ]
