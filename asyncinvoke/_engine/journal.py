@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from enum import Flag, StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._request.target import show_value
@@ -84,7 +84,11 @@ class Journal:
             raise InvalidRequestError(f"changed {show_value(self.changed)} must be a Changed")
 
 
-def read_journal(journal: "Journal | str | os.PathLike[str]") -> Journal:
+JournalOrPath: TypeAlias = Journal | str | os.PathLike[str]
+"""A journal, or the path of one."""
+
+
+def read_journal(journal: JournalOrPath) -> Journal:
     """Return what a caller gave as a journal.
 
     Raises:

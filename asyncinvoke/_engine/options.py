@@ -1,12 +1,11 @@
 """The options of an invocation: listed once, checked once, and remembered as a `Call`."""
 
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, cast
 
-from asyncinvoke._engine.journal import Journal
+from asyncinvoke._engine.journal import JournalOrPath
 from asyncinvoke._engine.tolerance import Tolerance
 from asyncinvoke._limits.scopes import FunctionKey, function_key
 from asyncinvoke._model.codec import Decode
@@ -84,7 +83,7 @@ class MapOptions(InvokeOptions, total=False):
     key: Callable[[Any], str] | None
     """Names an item: `Outcome.key` is what it returns for the payload."""
 
-    journal: Journal | str | os.PathLike[str] | None
+    journal: JournalOrPath | None
     """The file that the map is recorded in, or a `Journal`, which says more. The same call again
     continues the run: what has ended is not sent again. By default nothing is recorded."""
 
