@@ -1,8 +1,8 @@
 """The public names of `asyncinvoke`."""
 
-from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._diagnosis.checks import Check, CheckStatus, Diagnosis
 from asyncinvoke._diagnosis.diagnose import diagnose
+from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import MapStatistics, Outcome
 from asyncinvoke._engine.stream import ResponseStream

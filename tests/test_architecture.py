@@ -25,7 +25,7 @@ FLOORS = [
 # Rooms that see less than their floor would let them.
 SEES_ONLY = {
     "local": {"local", "_model"},
-    "cli": {"cli", "local", "inputs", "_inputs", "__init__"},
+    "cli": {"cli", "local", "inputs", "_inputs", "runs", "__init__"},
     "__main__": {"cli"},
 }
 

@@ -229,4 +229,6 @@ def _lost_attempt(left: Lost) -> Attempt:
 
 def _twice(prepared: Prepared, row: int) -> Outcome[Any]:
     error = InvalidRequestError(f"key {prepared.key!r} is that of item {row}")
-    return Outcome(index=prepared.index, key=prepared.key, error=error, started=0.0, elapsed=0.0)
+    return Outcome(
+        index=prepared.index, key=prepared.key, error=error, started=0.0, elapsed=0.0, take=0
+    )

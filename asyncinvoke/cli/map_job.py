@@ -15,6 +15,7 @@ from asyncinvoke.cli import summary, waiting
 from asyncinvoke.cli.errors import FAILED, IN_DOUBT, CommandError, one_line
 from asyncinvoke.cli.outcomes import OutcomeWriter
 from asyncinvoke.cli.pace import HeldBack, Pace
+from asyncinvoke.cli.pacing import Whole
 from asyncinvoke.cli.progress import (
     Counts,
     Display,
@@ -27,7 +28,7 @@ from asyncinvoke.cli.progress import (
 from asyncinvoke.cli.running import Interrupt, beside
 from asyncinvoke.cli.streams import STDERR, Output
 from asyncinvoke.cli.summary import Tally
-from asyncinvoke.inputs import Input, InputError, Item
+from asyncinvoke.inputs import InputError, Item
 
 AHEAD = 16
 """How many outcomes beyond the concurrency may wait for an earlier one."""
@@ -58,7 +59,7 @@ class MapJob:
         self,
         invoker: Invoker,
         *,
-        source: Input,
+        source: Whole,
         concurrency: int,
         ordered: bool,
         verb: str,
@@ -81,6 +82,7 @@ class MapJob:
         self._last_line = 0
         self._lines: dict[int, int] = {}
         self._total: int | None = None
+        self._earlier = 0
         self._tally = Tally()
         self._writer: OutcomeWriter
 
@@ -94,7 +96,7 @@ class MapJob:
                     self._read += 1
                     self._last_line = item.line or item.position + 1
                     if item.line is not None:
-                        self._lines[item.position] = item.line
+                        self._keep_line(item.position, item.line)
                     yield item
         except InputError as error:
             # Status 2 would say that nothing was sent.
@@ -146,6 +148,9 @@ class MapJob:
             if self._window is not None:
                 for _ in range(written):
                     self._window.release()
+
+    def _keep_line(self, position: int, line: int) -> None:
+        self._lines[position] = line
 
     async def _add(self, outcome: Outcome) -> int:
         return await self._writer.add(outcome, self._lines.pop(outcome.index, None))
@@ -205,6 +210,7 @@ class MapJob:
             in_flight=statistics.in_flight,
             throttles=sum(statistics.throttles.values()),
             total=self._total,
+            earlier=self._earlier,
             rate=rate,
             pace=pace,
             held_back=None if moment is None else self._held_back.at(elapsed, moment.waiting_for),

@@ -12,6 +12,7 @@ from typing import Any
 from asyncinvoke import InvocationError, Outcome
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.outcomes import as_line
+from asyncinvoke.cli.runs.view import total_of
 from asyncinvoke.runs import RecordedItem, RecordedRun
 
 MANIFEST = "manifest.json"
@@ -82,7 +83,7 @@ def split(run: RecordedRun, folder: Path) -> dict[str, int]:
         try:
             for name, file in NAMES.items():
                 parts[name] = _Part(folder / file)
-            _write(run, parts, total=summary.total, keyed=summary.keyed)
+            _write(run, parts, total=total_of(summary), keyed=summary.keyed)
             for part in parts.values():
                 part.close()
         finally:
@@ -93,12 +94,12 @@ def split(run: RecordedRun, folder: Path) -> dict[str, int]:
             "function_name": summary.function_name,
             "qualifier": summary.qualifier,
             "running": summary.running,
-            "total": summary.total,
+            "total": total_of(summary),
             "counts": {name: part.lines for name, part in parts.items()},
             "files": [part.described() for part in parts.values()],
         }
-        with (folder / MANIFEST).open("x", encoding="utf-8") as file:
-            file.write(json.dumps(about, indent=2) + "\n")
+        with (folder / MANIFEST).open("x", encoding="utf-8") as manifest:
+            manifest.write(json.dumps(about, indent=2) + "\n")
     except OSError as error:
         raise CommandError(f"cannot write {folder}: {error.strerror}", status=FAILED) from error
     return {name: part.lines for name, part in parts.items()}
@@ -118,9 +119,7 @@ def outcome_lines(run: RecordedRun) -> Iterator[bytes]:
     return map(as_line, run.outcomes())
 
 
-def _write(
-    run: RecordedRun, parts: dict[str, _Part], *, total: int | None, keyed: bool
-) -> None:
+def _write(run: RecordedRun, parts: dict[str, _Part], *, total: int | None, keyed: bool) -> None:
     # The unknown ones that have no outcome stand beside those that have, in the order of the input.
     doubtful = {item.position for item in run.unknown()}
     written: set[int] = set()

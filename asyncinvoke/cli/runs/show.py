@@ -13,7 +13,7 @@ import click
 from asyncinvoke import Outcome
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
-from asyncinvoke.cli.runs.view import item_lines, pending_of, summary_lines
+from asyncinvoke.cli.runs.view import item_lines, pending_of, summary_lines, total_of
 from asyncinvoke.runs import RecordedItem, RecordedRun
 
 LOOKS = 0.5
@@ -69,7 +69,7 @@ def watch(path: str) -> None:
                         failed=summary.failed + summary.may_have_run + summary.settled,
                         in_flight=0 if sample is None else sample.in_flight,
                         throttles=summary.throttled,
-                        total=summary.total,
+                        total=total_of(summary),
                         rate=rate,
                         pace=expected,
                         held_back=_held_back(run) if summary.running else None,
@@ -77,7 +77,7 @@ def watch(path: str) -> None:
                 )
                 if not summary.running:
                     break
-                time.sleep(display.interval if display.interval > LOOKS else LOOKS)
+                time.sleep(max(LOOKS, display.interval))
         finally:
             display.close()
         click.echo("\n".join(_lines_of(run)))

@@ -69,9 +69,7 @@ def unpause(path: str) -> None:
 
 @runs.command(short_help="Stop a run; the same command continues it.")
 @run_argument
-@click.option(
-    "--now", is_flag=True, help="Leave what is in flight, recorded as what may have run."
-)
+@click.option("--now", is_flag=True, help="Leave what is in flight, recorded as what may have run.")
 def stop(path: str, now: bool) -> None:
     """Stop RUN where it is under way: nothing starts, and what is in flight ends.
 
@@ -83,9 +81,7 @@ def stop(path: str, now: bool) -> None:
             raise CommandError(f"{path}: it is not running")
         session = summary.sessions[-1].number
         how = "now" if now else "drain"
-        wishes = _written(
-            path, lambda wishes: replace(wishes, stop=how, stop_session=session)
-        )
+        wishes = _written(path, lambda wishes: replace(wishes, stop=how, stop_session=session))
         _await_answer(run, path, wishes)
     click.echo("stops now" if now else "stops once what is in flight has ended")
 

@@ -70,7 +70,9 @@ def cause_lines(
         lines.append(said)
     rest = sum(cause.count for cause in causes[SHOWN:])
     if rest:
-        lines.append(f"{_INDENT}{rest:>{digits},}  of {counted(len(causes) - SHOWN, 'other cause')}")
+        lines.append(
+            f"{_INDENT}{rest:>{digits},}  of {counted(len(causes) - SHOWN, 'other cause')}"
+        )
     if causes and hints:
         again = f"runs redrive {path}, or --cause {causes[0].number}, runs them again"
         lines.append(f"{_INDENT}{'':>{digits}}  {again}")
@@ -96,22 +98,29 @@ def item_lines(
         lines.append(f"{_INDENT}{one_line(str(outcome.error))}")
     if item.digest is not None:
         lines.append(f"{_INDENT}SHA-256 of what was sent begins with {item.digest}")
-    for take in item.earlier:
-        lines.append(
-            f"{_INDENT}before, take {take.number}: {_STATES.get(take.state, take.state)}, session "
-            f"{take.session}, {_moment(take.started)}, {take.elapsed:.3f} s, "
-            f"{counted(take.attempts, 'attempt')}"
-            + (f", request id {take.request_id}" if take.request_id else "")
-        )
+    lines.extend(
+        f"{_INDENT}before, take {take.number}: {_STATES.get(take.state, take.state)}, session "
+        f"{take.session}, {_moment(take.started)}, {take.elapsed:.3f} s, "
+        f"{counted(take.attempts, 'attempt')}"
+        + (f", request id {take.request_id}" if take.request_id else "")
+        for take in item.earlier
+    )
     return lines
+
+
+def total_of(summary: RunSummary) -> int | None:
+    """Return how many items the input has, if that is known."""
+    noted = summary.notes.get("total")
+    return noted if summary.total is None and isinstance(noted, int) else summary.total
 
 
 def pending_of(summary: RunSummary) -> int | None:
     """Return how many items have not been started, if that is known."""
-    if summary.total is None:
+    total = total_of(summary)
+    if total is None:
         return None
     in_flight = summary.in_flight if summary.running else 0
-    return max(summary.total - summary.ended - in_flight, 0)
+    return max(total - summary.ended - in_flight, 0)
 
 
 _STATES = {
@@ -147,7 +156,8 @@ def _what(summary: RunSummary) -> str:
         function += f":{summary.qualifier}"
     command = summary.notes.get("command")
     source = command.get("source") if isinstance(command, Mapping) else None
-    items = "items" if summary.total is None else counted(summary.total, "item")
+    total = total_of(summary)
+    items = "items" if total is None else counted(total, "item")
     parts = [f"{function}, {items}" + (f" of {source}" if source else "")]
     if summary.invocation_type != "RequestResponse":
         parts.append(summary.invocation_type)
