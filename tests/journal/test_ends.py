@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -70,13 +71,17 @@ async def test_a_cancelled_run_records_the_same(path: Path) -> None:
 
 async def test_an_error_in_the_block_records_the_same_and_comes_out_as_it_is(path: Path) -> None:
     world = World()
-    with pytest.raises(KeyError):
+
+    async def block() -> None:
         async with (
             Invoker(transport=world) as invoker,
             invoker.map("work", range(20), journal=path) as run,
         ):
-            async for _ in run:
-                raise KeyError
+            await anext(run)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await block()
     assert open_intents(path) == 0
     with open_run(path) as recorded:
         assert {outcome.index for outcome in recorded.outcomes()} == set(world.sent)
@@ -85,7 +90,7 @@ async def test_an_error_in_the_block_records_the_same_and_comes_out_as_it_is(pat
 async def test_an_error_of_the_input_comes_after_all_outcomes_and_the_run_is_continued(
     path: Path,
 ) -> None:
-    def broken():  # type: ignore[no-untyped-def]
+    def broken() -> Iterator[int]:
         yield from range(7)
         raise OSError("gone")
 
@@ -182,7 +187,7 @@ async def test_what_was_throttled_and_waits_is_not_in_doubt(path: Path) -> None:
 
 
 async def test_a_run_leaves_two_files_and_nobody_else_can_read_them(path: Path) -> None:
-    modes = {}
+    modes: dict[str, int] = {}
     world = World()
     async with (
         Invoker(transport=world) as invoker,

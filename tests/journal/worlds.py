@@ -78,7 +78,7 @@ class World:
     async def map(
         self,
         journal: Journal | Path,
-        payloads: object,
+        payloads: Any,
         function_name: str = "work",
         *,
         invoker: Any = None,
