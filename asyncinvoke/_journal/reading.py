@@ -137,7 +137,7 @@ class RecordedRun:
         if ok is not None:
             wanted.append(f"item.state {'=' if ok else '!='} {State.SUCCEEDED.value}")
         if cause is not None:
-            wanted.append(f"item.cause = {int(cause)}")
+            wanted.append(f"item.cause = {int(cause)} AND item.state != {State.SETTLED.value}")
         if ended is not None:
             after, until = ended
             wanted.append(f"item.seq > {int(after)} AND item.seq <= {int(until)}")

@@ -107,8 +107,11 @@ def _is_number(variable: str) -> bool:
 def _json_of(run: RecordedRun) -> str:
     summary = run.summary()
     sample = run.latest_sample()
+    said = asdict(summary)
+    for holder in (said["identity"], said["notes"].get("command", {}).get("shared", {})):
+        holder.pop("client_context", None)  # the caller's own; it is shown nowhere
     about: dict[str, Any] = {
-        **asdict(summary),
+        **said,
         "ended": summary.ended,
         "not_started": pending_of(summary),
         "causes": [asdict(cause) for cause in run.causes()],
