@@ -84,7 +84,9 @@ def redrive(
         click.echo(f"{path}: nothing {'may have run' if may_have_run else 'failed'}", err=True)
         return 0
     if not chosen and not is_all:
-        raise CommandError(f"{path}: nothing that failed is like that: asyncinvoke runs show {path}")
+        raise CommandError(
+            f"{path}: nothing that failed is like that: asyncinvoke runs show {path}"
+        )
     _check_input(bulk, path)
     if may_have_run and not yes:
         _ask(path, number if is_all else sum(each.count for each in chosen))
@@ -116,9 +118,7 @@ def settle(path: str, key: str | None, item: int | None, ran: bool | None) -> No
         raise CommandError("did it? give --ran or --did-not-run")
     record(path, ran=ran, position=item, key=key)
     named = f"item {item}" if key is None else f"key {key!r}"
-    click.echo(
-        f"{named}: it ran" if ran else f"{named}: it did not run; the same command runs it"
-    )
+    click.echo(f"{named}: it ran" if ran else f"{named}: it did not run; the same command runs it")
 
 
 def _check_input(bulk: Bulk, path: str) -> None:
