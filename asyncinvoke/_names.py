@@ -1,5 +1,7 @@
 """The public names of `asyncinvoke`."""
 
+from asyncinvoke._batches.batch import Batch
+from asyncinvoke._batches.shape import ItemFailed
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import MapStatistics, Outcome
 from asyncinvoke._engine.stream import ResponseStream
@@ -35,6 +37,7 @@ __all__ = [
     "AsyncInvokeError",
     "Attempt",
     "Backoff",
+    "Batch",
     "ConfigurationError",
     "DeadlineExceededError",
     "Delivery",
@@ -48,6 +51,7 @@ __all__ = [
     "InvocationType",
     "Invoker",
     "InvokerStatistics",
+    "ItemFailed",
     "LimitChanged",
     "LimitKind",
     "LogType",

@@ -14,7 +14,7 @@ FLOORS = [
     ("_model", "_recent"),
     ("errors",),
     ("_request", "_clock", "_statistics"),
-    ("_retries", "_limits", "_transport"),
+    ("_retries", "_limits", "_transport", "_batches"),
     ("_engine",),
     ("_invoker",),
     ("__init__", "_names", "typing"),
@@ -44,6 +44,9 @@ FLOORS_OF_LOCAL = [
 
 # What decides and does not act: no I/O, no clock, no event loop, nothing at random.
 DECIDES = [
+    "asyncinvoke._batches",
+    "asyncinvoke._engine.batch_buffer",
+    "asyncinvoke._engine.batch_ends",
     "asyncinvoke._engine.buffer",
     "asyncinvoke._engine.history",
     "asyncinvoke._engine.hopeless",

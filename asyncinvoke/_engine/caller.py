@@ -6,6 +6,9 @@ from typing import Any, TypeVar, cast
 
 import anyio
 
+from asyncinvoke._batches.batch import checked_batch
+from asyncinvoke._engine.batch_work import BatchWork
+from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._engine.map import MapRun
@@ -159,6 +162,7 @@ class Caller:
         shared: dict[str, Any] = dict(options)
         concurrency = shared.pop("concurrency", None)
         ordered, key = shared.pop("ordered", False), shared.pop("key", None)
+        batch = checked_batch(shared.pop("batch", None))
         if shared.get("retry") is None:
             shared["retry"] = RetryPolicy.batch()
         work = ItemWork(
@@ -178,6 +182,9 @@ class Caller:
             judge=work.judge,
             describe=work.describe,
             clock=opened.engine.clock,
+            batcher=None
+            if batch is None
+            else Batcher(BatchWork(work, batch), clock=opened.engine.clock),
         )
 
 

@@ -1,7 +1,7 @@
 """The work of a map: one item of its input executed, and made into its outcome."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from asyncinvoke._engine.execution import Engine
@@ -17,6 +17,7 @@ from asyncinvoke.errors import (
     AsyncInvokeError,
     ConfigurationError,
     InvalidRequestError,
+    InvocationError,
     ToleranceExceededError,
 )
 
@@ -48,7 +49,7 @@ class ItemWork:
         key: Callable[[Any], str] | None,
         encode: Encode,
     ) -> None:
-        self._engine = engine
+        self.engine = engine
         self._transport = transport
         self._calls = calls
         self._function_name = function_name
@@ -60,24 +61,23 @@ class ItemWork:
 
     async def __call__(self, index: int, item: object) -> Outcome[Any]:
         """Execute an item. Only cancellation is raised, and errors of the caller's own policy."""
-        clock = self._engine.clock
+        clock = self.engine.clock
         started, began = clock.time(), clock.monotonic()
         key = None
         ended: Response[Any] | AsyncInvokeError
         attempts: tuple[Attempt, ...] = ()
         try:
-            key = self._name(item)
-            call, body = self._prepare(item)
+            key = self.name(item)
+            call, body = self.prepare(item)
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
-            ended = _refused(error)
+            ended = refused(error)
         else:
-            self._refusals.begin(index, call.parameters.target)
-            executed = await self._engine.execute(self._transport, call, body)
+            executed = await self.execute(index, call, body)
             ended, attempts = executed, executed.attempts
         if isinstance(ended, Response):
             response, failed = ended, None
         else:
-            response, failed = None, _without_frames(ended)
+            response, failed = None, without_frames(ended)
         return Outcome(
             index=index,
             key=key,
@@ -88,15 +88,27 @@ class ItemWork:
             elapsed=clock.monotonic() - began,
         )
 
+    def execute(
+        self, index: int, call: Call, body: bytes
+    ) -> Coroutine[Any, Any, Response[Any] | InvocationError]:
+        """Return the execution of an item, or of a batch under the index of its first item."""
+        self._refusals.begin(index, call.parameters.target)
+        return self.engine.execute(self._transport, call, body)
+
     def judge(self, outcome: Outcome[Any]) -> ToleranceExceededError | None:
         """Return the error to end the run with, once every call is refused for one reason."""
         return self._refusals.end(outcome.index, outcome.error)
 
     def describe(self) -> str | None:
         """Say what keeps the permits of the map's function back, if anything does."""
-        return self._engine.limiter.describe(self._call.key)
+        return self.engine.limiter.describe(self._call.key)
 
-    def _name(self, item: object) -> str | None:
+    def name(self, item: object) -> str | None:
+        """Return the key of an item, if it has one.
+
+        Raises:
+            InvalidRequestError: It cannot be found, or is no string.
+        """
         payload = item
         if isinstance(item, Request):
             if item.key is not None:
@@ -112,7 +124,8 @@ class ItemWork:
             ) from error
         return _checked_name(name)
 
-    def _prepare(self, item: object) -> tuple[Call, bytes]:
+    def prepare(self, item: object) -> tuple[Call, bytes]:
+        """Return where an item goes and what is sent; raises whatever is wrong with it."""
         call, payload = self._call, item
         if isinstance(item, Request):
             name, options = item_options(self._function_name, self._options, item)
@@ -139,14 +152,14 @@ def _checked_name(name: object) -> str:
     raise InvalidRequestError(f"key must be a string, not {type(name).__name__}")
 
 
-def _refused(error: Exception) -> InvalidRequestError:
+def refused(error: Exception) -> InvalidRequestError:
     """Return the error of an item that could not be prepared; it holds nothing of the item."""
     if isinstance(error, InvalidRequestError):
         return error
     return InvalidRequestError(f"the item cannot be prepared: {type(error).__name__}")
 
 
-def _without_frames(error: AsyncInvokeError) -> AsyncInvokeError:
+def without_frames(error: AsyncInvokeError) -> AsyncInvokeError:
     """Return an error that keeps nothing alive but itself.
 
     It was not raised to anybody, so its traceback tells nothing; but the frames in it, and in those

@@ -9,6 +9,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from asyncinvoke._clock import Clock
+from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.buffer import Buffer
 from asyncinvoke._engine.outcome import MapStatistics, MapTally, Outcome
 from asyncinvoke._engine.source import Source
@@ -69,8 +70,13 @@ class MapRun(Generic[Out]):
         judge: Judge | None,
         describe: Describe | None,
         clock: Clock,
+        batcher: Batcher | None = None,
     ) -> None:
-        self._buffer = Buffer(concurrency, ordered=ordered)
+        self._buffer = (
+            Buffer(concurrency, ordered=ordered)
+            if batcher is None
+            else batcher.buffer(concurrency, ordered=ordered)
+        )
         self._source = Source(
             payloads,
             wanted=self._buffer.may_read,
@@ -79,9 +85,8 @@ class MapRun(Generic[Out]):
             cancelled=self._cancelled,
             clock=clock,
         )
-        self._workers = Workers(
-            work, done=self._finished, broke=self._broke, cancelled=self._cancelled
-        )
+        self._batcher = batcher
+        self._workers = self._hire(work)
         self._workers.set_concurrency(concurrency)
         self._judge = judge
         self._describe = describe
@@ -149,10 +154,27 @@ class MapRun(Generic[Out]):
             f"{self.statistics().working} working, concurrency {self._buffer.concurrency}>"
         )
 
+    def _hire(self, work: Work) -> Workers[Any]:
+        batcher = self._batcher
+        if batcher is None:
+            return Workers(work, done=self._finished, broke=self._broke, cancelled=self._cancelled)
+        workers: Workers[Any] = Workers(
+            batcher.work, done=batcher.done, broke=batcher.broke, cancelled=self._cancelled
+        )
+        batcher.connect(
+            give=workers.add,
+            finished=self._finished,
+            broke=self._broke,
+            cancelled=self._cancelled,
+        )
+        return workers
+
     # What the block calls.
 
     def _start(self, reading: TaskGroup, working: TaskGroup) -> None:
         self._workers.start(working)
+        if self._batcher is not None:
+            working.start_soon(self._batcher.watch)
         reading.start_soon(self._source.read)
 
     def _leave(self) -> None:
@@ -160,6 +182,8 @@ class MapRun(Generic[Out]):
         self._is_left = True
         self._buffer.cut()
         self._workers.leave()
+        if self._batcher is not None:
+            self._batcher.leave()
         self._source.stop()
         self._news.ring()
 
@@ -182,9 +206,14 @@ class MapRun(Generic[Out]):
         index = self._buffer.read
         self._buffer.read += 1
         self._buffer.unfinished += 1
-        self._workers.add(index, item)
+        if self._batcher is None:
+            self._workers.add(index, item)
+        else:
+            self._batcher.add(index, item)
 
     def _reading_ended(self, error: BaseException | None) -> None:
+        if self._batcher is not None and not self._is_left:
+            self._batcher.end()
         if error is not None:
             self._end(error)
         self._news.ring()

@@ -9,6 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
+from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.map import Describe, Judge, MapRun
 from asyncinvoke._engine.tasks import Work
 from asyncinvoke._model.response import Out
@@ -97,6 +98,7 @@ def open_run(
     judge: Judge | None = None,
     describe: Describe | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    batcher: Batcher | None = None,
 ) -> MapBlock[Any]:
     """Check the input and give the block that runs it.
 
@@ -108,6 +110,7 @@ def open_run(
         judge: Sees every outcome; what it returns ends the run.
         describe: Says what keeps the work back, for `MapStatistics.waiting_for`.
         clock: Tells how long reading holds the event loop.
+        batcher: Gathers items into batches, and works on those in the place of `work`.
 
     Raises:
         InvalidRequestError: The input cannot be iterated, or the concurrency is no number from 1.
@@ -121,5 +124,6 @@ def open_run(
             judge=judge,
             describe=describe,
             clock=clock,
+            batcher=batcher,
         )
     )

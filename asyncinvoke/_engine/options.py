@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, cast
 
+from asyncinvoke._batches.batch import Batch
 from asyncinvoke._limits.scopes import FunctionKey, function_key
 from asyncinvoke._model.codec import Decode
 from asyncinvoke._recent import Recent
@@ -80,6 +81,10 @@ class MapOptions(InvokeOptions, total=False):
 
     key: Callable[[Any], str] | None
     """Names an item: `Outcome.key` is what it returns for the payload."""
+
+    batch: int | Batch | None
+    """How many items travel in one invocation, as a list, or a `Batch`, which says more. The
+    concurrency is then that of batches; each item still has its outcome."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
