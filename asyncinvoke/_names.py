@@ -5,10 +5,12 @@ from asyncinvoke._batches.shape import ItemFailed
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import MapStatistics, Outcome
 from asyncinvoke._engine.stream import ResponseStream
+from asyncinvoke._engine.tolerance import Tolerance
 from asyncinvoke._invoker import Function, Invoker
 from asyncinvoke._limits.events import LimitChanged
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit
 from asyncinvoke._limits.reasons import LimitKind
+from asyncinvoke._model.cause import Cause
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import FailureKind, ThrottleReason, ThrottleScope
 from asyncinvoke._model.response import Attempt, Response
@@ -38,6 +40,7 @@ __all__ = [
     "Attempt",
     "Backoff",
     "Batch",
+    "Cause",
     "ConfigurationError",
     "DeadlineExceededError",
     "Delivery",
@@ -70,6 +73,7 @@ __all__ = [
     "ThrottleReason",
     "ThrottleScope",
     "ThrottledError",
+    "Tolerance",
     "ToleranceExceededError",
     "TransportError",
 ]

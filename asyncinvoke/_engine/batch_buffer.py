@@ -37,11 +37,12 @@ class BatchBuffer(Buffer):
 
     def may_read(self) -> bool:
         """Return whether another item may be read."""
-        return self.batches < self._most_batches and self.has_room()
+        return self.batches < self._most_batches and self.has_room() and not self.is_held
 
     def should_read_on(self) -> bool:
         """Return whether a reader that waits is to be woken."""
         return (
             self.batches < self._most_batches
             and self.read - self.taken <= self._most_ahead - self._items
+            and not self.is_held
         )

@@ -71,11 +71,14 @@ class BatchWork:
                 yield [self._outcome(item.index, item.key, error) for item in packed.items]
 
     async def __call__(self, index: int, unit: object) -> Sequence[Outcome[Any]]:
-        """Execute a batch. Only cancellation is raised, and errors of the caller's own policy."""
+        """Execute a batch.
+
+        Only cancellation is raised, errors of the caller's own policy, and `NotStartedError`.
+        """
         assert isinstance(unit, Unit)  # noqa: S101  # nothing else is given to the workers
         clock = self._items.engine.clock
         started, began = clock.time(), clock.monotonic()
-        executed = await self._items.execute(index, unit.call, unit.payload)
+        executed = await self._items.execute(index, unit.call, unit.payload, self._items.transport)
         elapsed = clock.monotonic() - began
         ends = ends_of(
             executed,

@@ -35,6 +35,7 @@ class Buffer:
         "_wake_below",
         "concurrency",
         "is_cut",
+        "is_held",
         "next_index",
         "read",
         "ready",
@@ -55,6 +56,8 @@ class Buffer:
         """The item whose outcome is due next, if they are ordered."""
         self.is_cut = False
         """Whether it gives no outcomes any more."""
+        self.is_held = False
+        """Whether nothing is to be read for now."""
         self._ordered = ordered
         self._early: dict[int, Outcome[Any] | None] = {}
         self.size(concurrency)
@@ -79,11 +82,19 @@ class Buffer:
 
     def may_read(self) -> bool:
         """Return whether another item may be read."""
-        return self.unfinished < self._most_unfinished and self.read - self.taken < self._most_ahead
+        return (
+            self.unfinished < self._most_unfinished
+            and self.read - self.taken < self._most_ahead
+            and not self.is_held
+        )
 
     def should_read_on(self) -> bool:
         """Return whether a reader that waits is to be woken."""
-        return self.unfinished < self._wake_below and self.read - self.taken < self._most_ahead
+        return (
+            self.unfinished < self._wake_below
+            and self.read - self.taken < self._most_ahead
+            and not self.is_held
+        )
 
     def put(self, index: int, outcome: Outcome[Any] | None) -> None:
         """Take an item's outcome, or close its gap in the order if there is none."""

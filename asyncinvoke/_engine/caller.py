@@ -22,6 +22,7 @@ from asyncinvoke._engine.options import (
     refuse_unknown,
 )
 from asyncinvoke._engine.stream import ResponseStream, open_stream
+from asyncinvoke._engine.tolerance import checked_tolerance
 from asyncinvoke._model.codec import Decode, Encode
 from asyncinvoke._model.response import Response
 from asyncinvoke._request.payload import encode_payload
@@ -163,6 +164,7 @@ class Caller:
         concurrency = shared.pop("concurrency", None)
         ordered, key = shared.pop("ordered", False), shared.pop("key", None)
         batch = checked_batch(shared.pop("batch", None))
+        tolerance = checked_tolerance(shared.pop("tolerate", None))
         if shared.get("retry") is None:
             shared["retry"] = RetryPolicy.batch()
         work = ItemWork(
@@ -173,6 +175,7 @@ class Caller:
             options=cast("InvokeOptions", shared),
             key=key,
             encode=self._encode,
+            tolerance=tolerance,
         )
         return open_run(
             payloads,
@@ -180,6 +183,7 @@ class Caller:
             concurrency=opened.engine.limiter.limit if concurrency is None else concurrency,
             ordered=ordered,
             judge=work.judge,
+            brake=work.brake,
             describe=work.describe,
             clock=opened.engine.clock,
             batcher=None

@@ -1,7 +1,7 @@
 """A map under way: its outcomes as they come, how it is steered, and how it ends."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any, Generic, Self, TypeAlias
 
 import anyio
@@ -10,19 +10,18 @@ from anyio.abc import TaskGroup
 
 from asyncinvoke._clock import Clock
 from asyncinvoke._engine.batcher import Batcher
+from asyncinvoke._engine.brake import Brake, NotStartedError
 from asyncinvoke._engine.buffer import Buffer
 from asyncinvoke._engine.outcome import MapStatistics, MapTally, Outcome
 from asyncinvoke._engine.source import Source
 from asyncinvoke._engine.tasks import Bell, Work, Workers
+from asyncinvoke._engine.tolerance import Judge, Tolerance, checked_tolerance
 from asyncinvoke._model.response import Out
-from asyncinvoke.errors import AsyncInvokeError, ConfigurationError
+from asyncinvoke.errors import ConfigurationError
 
 LAST_WORD = 1.0
 """How long an end waits for an input that was interrupted and does not come back, in seconds. It
 may have an item in its hands."""
-
-Judge: TypeAlias = Callable[[Outcome[Any]], AsyncInvokeError | None]
-"""Sees every outcome as it comes; what it returns ends the run."""
 
 Describe: TypeAlias = Callable[[], str | None]
 """Says what keeps the work back, if anything does."""
@@ -37,10 +36,12 @@ class MapRun(Generic[Out]):
     share a run: each outcome goes to one of them.
 
     Whatever ends a run ends it in the same way: nothing more is read, what was read gets its
-    outcome, all outcomes are taken, and then iterating stops, or raises
+    outcome (after `stop`, and where too much has failed, what is in flight does; an item without an
+    outcome was not sent then), all outcomes are taken, and then iterating stops, or raises
 
     - what the input raised, as itself;
-    - `ToleranceExceededError`, after a hundred refusals in a row for one reason;
+    - `ToleranceExceededError`, once more has failed than is tolerated, or after a hundred refusals
+      in a row for one reason;
     - what the caller's own retry policy, hook or transport raised, as itself; the item that it was
       raised for has no outcome.
 
@@ -68,6 +69,7 @@ class MapRun(Generic[Out]):
         concurrency: int,
         ordered: bool,
         judge: Judge | None,
+        brake: Brake | None,
         describe: Describe | None,
         clock: Clock,
         batcher: Batcher | None = None,
@@ -89,8 +91,10 @@ class MapRun(Generic[Out]):
         self._workers = self._hire(work)
         self._workers.set_concurrency(concurrency)
         self._judge = judge
+        self._brake = brake
         self._describe = describe
         self._tally = MapTally()
+        self._total = len(payloads) if isinstance(payloads, Sized) else None
         self._news = Bell()
         self._error: BaseException | None = None
         self._is_told = False
@@ -118,6 +122,8 @@ class MapRun(Generic[Out]):
         tally, buffer = self._tally, self._buffer
         return MapStatistics(
             concurrency=buffer.concurrency,
+            total=self._total,
+            paused=buffer.is_held,
             read=buffer.read,
             working=0 if self._is_left else buffer.unfinished,
             succeeded=tally.succeeded,
@@ -139,12 +145,46 @@ class MapRun(Generic[Out]):
         if self._buffer.should_read_on():
             self._source.wake()
 
-    def stop(self) -> None:
-        """Read nothing more; what was read still gets its outcome.
+    def set_tolerance(self, tolerate: int | Tolerance | None) -> None:
+        """Change how many items may fail, from the next outcome on; `None` bears everything.
 
-        That is what is in flight, and of the items that wait for a worker one for eight workers, at
-        most 16. An async input that is waited for is interrupted.
+        What has failed so far counts.
+
+        Raises:
+            InvalidRequestError: It is neither a whole number from 0 nor a `Tolerance`.
         """
+        tolerance = checked_tolerance(tolerate)
+        if self._judge is not None:
+            self._judge.tolerance = tolerance
+
+    def pause(self) -> None:
+        """Start nothing more until `resume`; what is in flight ends, and its outcomes come.
+
+        Nothing is read meanwhile, but for an item that is already waited for, and whoever waits for
+        a permit does not hold others up. Time that an item spends paused before its first attempt
+        is no part of its `timeout`.
+        """
+        self._buffer.is_held = True
+        if self._brake is not None:
+            self._brake.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._buffer.is_held = False
+        if self._brake is not None:
+            self._brake.resume()
+        if self._buffer.should_read_on():
+            self._source.wake()
+
+    def stop(self) -> None:
+        """Read and start nothing more; what is in flight still gets its outcome.
+
+        An item without an outcome was not sent. One that was refused, and waits to be tried again,
+        counts as such. An async input that is waited for is interrupted. A run that is paused ends
+        as well.
+        """
+        if self._brake is not None:
+            self._brake.stop()
         self._source.stop()
         self._news.ring()
 
@@ -231,10 +271,12 @@ class MapRun(Generic[Out]):
             reason = self._judge(outcome)
             if reason is not None:
                 self._end(reason)
+                self.stop()
         self._put(index, outcome)
 
     def _broke(self, index: int, error: BaseException) -> None:
-        self._end(error)
+        if not isinstance(error, NotStartedError):
+            self._end(error)
         self._put(index, None)
 
     @property
@@ -296,6 +338,8 @@ class MapRun(Generic[Out]):
         if self._is_left or self._is_over:
             return None
         buffer = self._buffer
+        if buffer.is_held:
+            return "`resume`: it is paused"
         if not buffer.has_room():
             if buffer.ready:
                 return f"the consumer: {len(buffer.ready)} outcomes are there to be taken"

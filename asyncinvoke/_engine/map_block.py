@@ -10,8 +10,10 @@ from anyio.abc import TaskGroup
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.batcher import Batcher
-from asyncinvoke._engine.map import Describe, Judge, MapRun
+from asyncinvoke._engine.brake import Brake
+from asyncinvoke._engine.map import Describe, MapRun
 from asyncinvoke._engine.tasks import Work
+from asyncinvoke._engine.tolerance import Judge
 from asyncinvoke._model.response import Out
 from asyncinvoke.errors import ConfigurationError
 
@@ -96,6 +98,7 @@ def open_run(
     concurrency: int,
     ordered: bool,
     judge: Judge | None = None,
+    brake: Brake | None = None,
     describe: Describe | None = None,
     clock: Clock = SYSTEM_CLOCK,
     batcher: Batcher | None = None,
@@ -108,6 +111,7 @@ def open_run(
         concurrency: How many items are worked upon at once.
         ordered: Whether outcomes come in the order of the input.
         judge: Sees every outcome; what it returns ends the run.
+        brake: What the work looks at before each attempt, to pause and to stop.
         describe: Says what keeps the work back, for `MapStatistics.waiting_for`.
         clock: Tells how long reading holds the event loop.
         batcher: Gathers items into batches, and works on those in the place of `work`.
@@ -122,6 +126,7 @@ def open_run(
             concurrency=concurrency,
             ordered=ordered,
             judge=judge,
+            brake=brake,
             describe=describe,
             clock=clock,
             batcher=batcher,

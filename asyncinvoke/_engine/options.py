@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypedDict, cast
 
 from asyncinvoke._batches.batch import Batch
+from asyncinvoke._engine.tolerance import Tolerance
 from asyncinvoke._limits.scopes import FunctionKey, function_key
 from asyncinvoke._model.codec import Decode
 from asyncinvoke._recent import Recent
@@ -85,6 +86,10 @@ class MapOptions(InvokeOptions, total=False):
     batch: int | Batch | None
     """How many items travel in one invocation, as a list, or a `Batch`, which says more. The
     concurrency is then that of batches; each item still has its outcome."""
+
+    tolerate: int | Tolerance | None
+    """How many items may fail before the map stops with `ToleranceExceededError`: a number, or
+    `Tolerance(share=0.02)`; by default any number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

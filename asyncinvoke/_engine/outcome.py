@@ -36,6 +36,12 @@ class Outcome(Generic[Out]):
     elapsed: float
     """How long its execution took, waits included, in seconds."""
 
+    take: int = 1
+    """Which run of the item this was: a redrive of its journal makes the second."""
+
+    replayed: bool = False
+    """Whether an earlier session of the run has recorded it, and it was not run now."""
+
     @property
     def ok(self) -> bool:
         """Whether it succeeded."""
@@ -68,6 +74,12 @@ class MapStatistics:
 
     concurrency: int
     """How many items may be worked upon at once."""
+
+    total: int | None
+    """How many items the input has, if it has a length; `None` while that is not known."""
+
+    paused: bool
+    """Whether it is paused: nothing starts."""
 
     read: int
     """Items taken from the input."""

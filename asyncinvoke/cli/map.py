@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from asyncinvoke import InvocationType
+from asyncinvoke import InvocationType, Tolerance
 from asyncinvoke.cli import jsonl, streams
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
 from asyncinvoke.cli.source import opened_source
 from asyncinvoke.cli.summary import NOTHING_READ
+from asyncinvoke.cli.tolerance import tolerance_option
 
 if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
@@ -36,6 +37,13 @@ CONCURRENCY = 100
 @click.option("--ordered", is_flag=True, help="Write outcomes in the order of the input.")
 @click.option("--event", is_flag=True, help="Only queue them: 202 means accepted, not succeeded.")
 @click.option(
+    "--tolerate",
+    callback=tolerance_option,
+    metavar="N|P%",
+    help="Stop once more than that has failed: so many lines, or so much of what has ended, which "
+    "counts once 100 have. [default: none, no end]",
+)
+@click.option(
     "--output", metavar="FILE|-", help="Write outcomes there. [default: -, standard output]"
 )
 @click.option("--force", is_flag=True, help="Replace an output FILE that exists.")
@@ -44,8 +52,8 @@ CONCURRENCY = 100
     type=click.Choice(["auto", "bar", "json", "none"]),
     default="auto",
     show_default=True,
-    help="On standard error; auto is a bar if that is a terminal and outcomes go elsewhere, and "
-    "else only the summary.",
+    help="On standard error; auto is a bar on a terminal that outcomes do not scroll through, and a "
+    "line a minute where there is none.",
 )
 @shared_options
 def map_(
@@ -54,6 +62,7 @@ def map_(
     concurrency: int,
     ordered: bool,
     event: bool,
+    tolerate: Tolerance | None,
     output: str | None,
     force: bool,
     progress: str,
@@ -99,6 +108,7 @@ def map_(
                         job.read(),
                         concurrency=concurrency,
                         key=lambda line: str(line.number),
+                        tolerate=tolerate,
                         **options,
                     )
                     # Only now: a mistake in the options or the input must leave no empty file.

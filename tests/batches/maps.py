@@ -96,6 +96,7 @@ def batched(
         concurrency=concurrency,
         ordered=ordered,
         judge=work.judge,
+        brake=work.brake,
         clock=machine.clock,
         batcher=Batcher(BatchWork(work, batch), clock=machine.clock),
     )

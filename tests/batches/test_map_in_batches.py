@@ -315,13 +315,33 @@ async def test_a_slow_consumer_makes_no_small_batches() -> None:
 
 
 @pytest.mark.anyio
-async def test_stopping_sends_what_was_read() -> None:
+async def test_stopping_lets_what_is_in_flight_end_and_sends_no_other_batch() -> None:
     function = Function()
-    async with batched(function, silent(1, 2, 3), Batch(50), clock=HandClock()) as run:
+    function.gate = anyio.Event()
+    async with batched(function, silent(*range(5)), Batch(3), clock=HandClock()) as run:
         await wait_all_tasks_blocked()
         run.stop()
+        function.gate.set()
         with anyio.fail_after(SOON):
             assert [each.index async for each in run] == [0, 1, 2]
+    assert function.batches == [[0, 1, 2]]
+
+
+@pytest.mark.anyio
+async def test_a_pause_holds_batches_back_and_none_is_lost() -> None:
+    function, clock = Function(), HandClock()
+    async with batched(function, silent(*range(5)), Batch(3), clock=clock) as run:
+        run.pause()
+        await wait_all_tasks_blocked()
+        clock.move(PAUSE)
+        await wait_all_tasks_blocked()
+        assert function.batches == []
+        run.resume()
+        for _ in range(2):
+            await wait_all_tasks_blocked()
+            clock.move(PAUSE)
+        with anyio.fail_after(SOON):
+            assert {(await anext(run)).index for _ in range(5)} == set(range(5))
 
 
 @pytest.mark.anyio

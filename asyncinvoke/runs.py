@@ -1,0 +1,22 @@
+"""Reading recorded runs, and recording what people found out about them."""
+
+from asyncinvoke._journal.reading import RecordedRun, open_run
+from asyncinvoke._journal.values import (
+    RecordedCause,
+    RecordedItem,
+    RecordedSession,
+    RecordedTake,
+    RunSummary,
+    Sample,
+)
+
+__all__ = [
+    "RecordedCause",
+    "RecordedItem",
+    "RecordedRun",
+    "RecordedSession",
+    "RecordedTake",
+    "RunSummary",
+    "Sample",
+    "open_run",
+]
