@@ -4,6 +4,7 @@ from asyncinvoke._batches.batch import Batch
 from asyncinvoke._batches.shape import ItemFailed
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import MapStatistics, Outcome
+from asyncinvoke._engine.shard import Shard
 from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._engine.tolerance import Tolerance
 from asyncinvoke._invoker import Function, Invoker
@@ -70,6 +71,7 @@ __all__ = [
     "RetryPolicy",
     "ScopeStatistics",
     "ServiceError",
+    "Shard",
     "ThrottleReason",
     "ThrottleScope",
     "ThrottledError",

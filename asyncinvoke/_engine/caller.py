@@ -21,6 +21,7 @@ from asyncinvoke._engine.options import (
     StreamOptions,
     refuse_unknown,
 )
+from asyncinvoke._engine.shard import Pick, checked_shard
 from asyncinvoke._engine.stream import ResponseStream, open_stream
 from asyncinvoke._engine.tolerance import checked_tolerance
 from asyncinvoke._model.codec import Decode, Encode
@@ -164,6 +165,7 @@ class Caller:
         concurrency = shared.pop("concurrency", None)
         ordered, key = shared.pop("ordered", False), shared.pop("key", None)
         batch = checked_batch(shared.pop("batch", None))
+        shard = checked_shard(shared.pop("shard", None))
         tolerance = checked_tolerance(shared.pop("tolerate", None))
         if shared.get("retry") is None:
             shared["retry"] = RetryPolicy.batch()
@@ -189,6 +191,7 @@ class Caller:
             batcher=None
             if batch is None
             else Batcher(BatchWork(work, batch), clock=opened.engine.clock),
+            pick=None if shard is None else Pick(shard, work.name),
         )
 
 

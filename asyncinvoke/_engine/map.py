@@ -13,6 +13,7 @@ from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.brake import Brake, NotStartedError
 from asyncinvoke._engine.buffer import Buffer
 from asyncinvoke._engine.outcome import MapStatistics, MapTally, Outcome
+from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.source import Source
 from asyncinvoke._engine.tasks import Bell, Work, Workers
 from asyncinvoke._engine.tolerance import Judge, Tolerance, checked_tolerance
@@ -73,6 +74,7 @@ class MapRun(Generic[Out]):
         describe: Describe | None,
         clock: Clock,
         batcher: Batcher | None = None,
+        pick: Pick | None = None,
     ) -> None:
         self._buffer = (
             Buffer(concurrency, ordered=ordered)
@@ -87,6 +89,8 @@ class MapRun(Generic[Out]):
             cancelled=self._cancelled,
             clock=clock,
         )
+        self._position = 0
+        self._pick = pick
         self._batcher = batcher
         self._workers = self._hire(work)
         self._workers.set_concurrency(concurrency)
@@ -94,7 +98,8 @@ class MapRun(Generic[Out]):
         self._brake = brake
         self._describe = describe
         self._tally = MapTally()
-        self._total = len(payloads) if isinstance(payloads, Sized) else None
+        # How many of them are of a shard is known once all are read.
+        self._total = len(payloads) if isinstance(payloads, Sized) and pick is None else None
         self._news = Bell()
         self._error: BaseException | None = None
         self._is_told = False
@@ -243,9 +248,11 @@ class MapRun(Generic[Out]):
             # It was waited for; but the end has been told, and nobody is there to work on it.
             _logger.warning("the input of a map gave an item after its end, which is dropped")
             return
-        index = self._buffer.read
-        self._buffer.read += 1
-        self._buffer.unfinished += 1
+        index = self._position
+        self._position += 1
+        if self._pick is not None and not self._pick(index, item):
+            return
+        self._buffer.expect(index)
         if self._batcher is None:
             self._workers.add(index, item)
         else:

@@ -12,6 +12,7 @@ from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.brake import Brake
 from asyncinvoke._engine.map import Describe, MapRun
+from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.tasks import Work
 from asyncinvoke._engine.tolerance import Judge
 from asyncinvoke._model.response import Out
@@ -102,6 +103,7 @@ def open_run(
     describe: Describe | None = None,
     clock: Clock = SYSTEM_CLOCK,
     batcher: Batcher | None = None,
+    pick: Pick | None = None,
 ) -> MapBlock[Any]:
     """Check the input and give the block that runs it.
 
@@ -115,6 +117,7 @@ def open_run(
         describe: Says what keeps the work back, for `MapStatistics.waiting_for`.
         clock: Tells how long reading holds the event loop.
         batcher: Gathers items into batches, and works on those in the place of `work`.
+        pick: Says which items are worked upon; by default all.
 
     Raises:
         InvalidRequestError: The input cannot be iterated, or the concurrency is no number from 1.
@@ -130,5 +133,6 @@ def open_run(
             describe=describe,
             clock=clock,
             batcher=batcher,
+            pick=pick,
         )
     )

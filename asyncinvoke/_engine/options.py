@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypedDict, cast
 
 from asyncinvoke._batches.batch import Batch
+from asyncinvoke._engine.shard import Shard
 from asyncinvoke._engine.tolerance import Tolerance
 from asyncinvoke._limits.scopes import FunctionKey, function_key
 from asyncinvoke._model.codec import Decode
@@ -86,6 +87,10 @@ class MapOptions(InvokeOptions, total=False):
     batch: int | Batch | None
     """How many items travel in one invocation, as a list, or a `Batch`, which says more. The
     concurrency is then that of batches; each item still has its outcome."""
+
+    shard: Shard | None
+    """The part of the input that is worked upon here, where several machines or processes share it:
+    `Shard(3, of=10)` is the third of ten. By default all of it."""
 
     tolerate: int | Tolerance | None
     """How many items may fail before the map stops with `ToleranceExceededError`: a number, or
