@@ -12,6 +12,7 @@ from asyncinvoke import InvocationType, Tolerance
 from asyncinvoke.cli import jsonl, streams
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
+from asyncinvoke.cli.sharing import batch_of, sharing_options
 from asyncinvoke.cli.source import opened_source
 from asyncinvoke.cli.summary import NOTHING_READ
 from asyncinvoke.cli.tolerance import tolerance_option
@@ -55,6 +56,7 @@ CONCURRENCY = 100
     help="On standard error; auto is a bar on a terminal that outcomes do not scroll through, and a "
     "line a minute where there is none.",
 )
+@sharing_options
 @shared_options
 def map_(
     function_name: str,
@@ -66,6 +68,8 @@ def map_(
     output: str | None,
     force: bool,
     progress: str,
+    batch: int | None,
+    shape: str | None,
     **shared: Unpack[SharedOptions],
 ) -> int:
     """Invoke FUNCTION for each line of INPUT, a file of JSON lines or - for standard input.
@@ -80,6 +84,7 @@ def map_(
     from asyncinvoke.cli.running import run
 
     options = invoke_options(shared)
+    options["batch"] = batch_of(batch, shape)
     if event:
         options["invocation_type"] = InvocationType.EVENT
     files.raise_open_files()
@@ -96,7 +101,7 @@ def map_(
                     job = MapJob(
                         invoker,
                         source=opened,
-                        concurrency=concurrency,
+                        concurrency=concurrency * (batch or 1),
                         ordered=ordered,
                         is_event=event,
                         idempotent=shared["idempotent"],

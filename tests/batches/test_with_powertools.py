@@ -1,5 +1,6 @@
 """AWS's own batch processor, in AWS's own runtime, is the function's side: over HTTP."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -10,8 +11,40 @@ from asyncinvoke import Batch, Delivery, FunctionError, Invoker
 from asyncinvoke.local import LocalLambda
 
 SOON = 60.0
-HANDLER = f"{Path(__file__).with_name('charges.py')}:handler"
-"""In a process of its own: Powertools hooks into the SDK of the one that imports it."""
+PAGE = (Path(__file__).parents[2] / "docs" / "batches.md").read_text()
+
+# The page's own example, and what a test wants to know of it. It runs in a process of its own:
+# Powertools hooks into the SDK of the one that imports it.
+IMPORTS = """
+import os
+from pathlib import Path
+
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+
+"""
+BODY = """
+    assert record.event_source == "aws:sqs"
+    assert record.message_attributes["key"].string_value == order["id"]
+    with Path(os.environ["SEEN"]).open("a") as seen:
+        seen.write(f"{order['id']}\\n")
+    if order["amount"] < 0:
+        raise ValueError("no such amount")
+"""
+CALLED = """
+    with Path(os.environ["CALLS"]).open("a") as calls:
+        calls.write(f"{len(event['Records'])}\\n")
+"""
+
+
+def write_function(folder: Path) -> str:
+    (block,) = re.findall(r"^```python\n(def charge.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    code = block.replace("    ...\n", BODY).replace("context):\n", f"context):\n{CALLED}")
+    (folder / "charges.py").write_text(IMPORTS + code)
+    return f"{folder / 'charges.py'}:handler"
 
 
 @pytest.mark.anyio
@@ -22,7 +55,7 @@ async def test_what_powertools_names_as_failed_is_what_failed(tmp_path: Path) ->
     orders = [{"id": f"é{n}", "amount": -1 if n % 7 == 0 or n > 89 else n} for n in range(100)]
     async with LocalLambda() as local:
         environment = {"SEEN": str(seen), "CALLS": str(calls)}
-        local.function("charge", HANDLER, timeout=SOON, environment=environment)
+        local.function("charge", write_function(tmp_path), timeout=SOON, environment=environment)
         with anyio.fail_after(SOON):
             async with (
                 Invoker(endpoint_url=local.url) as invoker,
