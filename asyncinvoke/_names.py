@@ -2,6 +2,7 @@
 
 from asyncinvoke._batches.batch import Batch
 from asyncinvoke._batches.shape import ItemFailed
+from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import MapStatistics, Outcome
 from asyncinvoke._engine.shard import Shard
@@ -27,6 +28,8 @@ from asyncinvoke.errors import (
     GaveUp,
     InvalidRequestError,
     InvocationError,
+    JournalError,
+    JournalMismatchError,
     NotReadyError,
     RejectedError,
     ServiceError,
@@ -42,6 +45,7 @@ __all__ = [
     "Backoff",
     "Batch",
     "Cause",
+    "Changed",
     "ConfigurationError",
     "DeadlineExceededError",
     "Delivery",
@@ -56,6 +60,9 @@ __all__ = [
     "Invoker",
     "InvokerStatistics",
     "ItemFailed",
+    "Journal",
+    "JournalError",
+    "JournalMismatchError",
     "LimitChanged",
     "LimitKind",
     "LogType",
@@ -63,6 +70,7 @@ __all__ = [
     "MapStatistics",
     "NotReadyError",
     "Outcome",
+    "Redrive",
     "RejectedError",
     "Request",
     "Response",

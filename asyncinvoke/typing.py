@@ -2,6 +2,7 @@
 
 from asyncinvoke._batches.shape import BatchItem, Shape, ShapeName
 from asyncinvoke._clock import Clock
+from asyncinvoke._engine.journal import JournalOrPath
 from asyncinvoke._engine.options import (
     CommonOptions,
     EventOptions,
@@ -34,6 +35,7 @@ __all__ = [
     "InvocationTypeName",
     "InvokeOptions",
     "InvokeParameters",
+    "JournalOrPath",
     "LambdaClient",
     "LogTypeName",
     "MapOptions",

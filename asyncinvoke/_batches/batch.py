@@ -129,3 +129,8 @@ def format_of(batch: Batch) -> Format:
             return StepFunctionsFormat(batch.common)
         case _:
             return OwnFormat(batch.shape, batch.common)
+
+
+def shape_name(batch: Batch) -> str:
+    """Return what a batch's shape is called, where runs are compared: another one is another run."""
+    return batch.shape if isinstance(batch.shape, str) else type(batch.shape).__qualname__

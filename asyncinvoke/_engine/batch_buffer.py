@@ -17,12 +17,15 @@ class BatchBuffer(Buffer):
         items: How many items a batch has at most.
     """
 
-    __slots__ = ("_items", "_most_batches", "batches")
+    __slots__ = ("_items", "_most_batches", "batches", "inside")
 
     def __init__(self, concurrency: int, *, ordered: bool, items: int) -> None:
         self._items = items
         self.batches = 0
         """Batches that are closed and have no outcomes yet."""
+        self.inside = 0
+        """Items in batches, open ones too, that have no outcomes yet. What else is unfinished waits
+        to be recorded."""
         super().__init__(concurrency, ordered=ordered)
 
     def size(self, concurrency: int) -> None:
@@ -33,16 +36,22 @@ class BatchBuffer(Buffer):
         """
         super().size(concurrency)
         self._most_batches = concurrency + AHEAD
-        self._most_ahead = (concurrency + AHEAD) * self._items
+        self._most_ahead = (concurrency + AHEAD) * self._items + (self.ahead or 0)
 
     def may_read(self) -> bool:
         """Return whether another item may be read."""
-        return self.batches < self._most_batches and self.has_room() and not self.is_held
+        return (
+            self.batches < self._most_batches
+            and self.unfinished - self.inside < (self.ahead or 1)
+            and self.has_room()
+            and not self.is_held
+        )
 
     def should_read_on(self) -> bool:
         """Return whether a reader that waits is to be woken."""
         return (
             self.batches < self._most_batches
-            and self.read - self.taken <= self._most_ahead - self._items
+            and self.unfinished - self.inside <= (self.ahead or 0) // 2
+            and self.read - self.taken - self.held <= self._most_ahead - self._items
             and not self.is_held
         )

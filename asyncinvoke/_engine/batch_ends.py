@@ -45,7 +45,7 @@ def ends_of(
     except MisfitError as misfit:
         why = str(misfit)
         error = _failed(
-            replace(executed, attempts=()),
+            replace(executed, function_error=BAD_ANSWER, attempts=()),
             call,
             elapsed,
             attempts=executed.attempts,
@@ -96,7 +96,7 @@ def _failed(
     target = call.parameters.target
     return FunctionError(
         shorten(error_message or ""),
-        function_error=FAILED,
+        function_error=response.function_error or FAILED,
         error_type=error_type,
         error_message=error_message,
         stack_trace=(),

@@ -10,16 +10,26 @@ from asyncinvoke._engine.batch_ends import ends_of
 from asyncinvoke._engine.item import ItemWork, refused, without_frames
 from asyncinvoke._engine.options import Call
 from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.recording import Prepared, RecordedWork, with_take
 from asyncinvoke._model.response import Attempt, Response
+from asyncinvoke._transport.base import Transport
 from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
 
 
 class Unit:
     """A closed batch: what a worker takes."""
 
-    __slots__ = ("call", "items", "payload")
+    __slots__ = ("call", "items", "payload", "prepared")
 
-    def __init__(self, call: Call, items: tuple[BatchItem, ...], payload: bytes) -> None:
+    def __init__(
+        self,
+        call: Call,
+        items: tuple[BatchItem, ...],
+        payload: bytes,
+        prepared: tuple[Prepared, ...],
+    ) -> None:
+        self.prepared = prepared
+        """The same items as they are recorded; empty in a map that is not."""
         self.call = call
         """Where it goes, and how it is treated."""
         self.items = items
@@ -34,10 +44,13 @@ class BatchWork:
     Args:
         items: Prepares single items.
         batch: How many travel together, and in which shape.
+        recorded: Marks items before they are sent, if the map is recorded.
     """
 
-    def __init__(self, items: ItemWork, batch: Batch) -> None:
+    def __init__(self, items: ItemWork, batch: Batch, recorded: RecordedWork | None = None) -> None:
         self.batch = batch
+        self._recorded = recorded
+        self._prepared: dict[int, Prepared] = {}
         self._items = items
         self._format = format_of(batch)
 
@@ -49,26 +62,37 @@ class BatchWork:
         """Return where an item goes, and what stands for it in a batch; or that it cannot go."""
         key = None
         try:
-            key = self._items.name(item)
-            call, payload = self._items.prepare(item)
+            if isinstance(item, Prepared):
+                key = item.key
+                self._prepared[index] = item
+                call, payload = _ready(item)
+            else:
+                key = self._items.name(item)
+                call, payload = self._items.prepare(item)
             prepared = BatchItem(index=index, key=key, payload=checked_json(payload))
             piece = self._format.piece(prepared)
             why = self.filling(call).why_not(piece)
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
-            return self._outcome(index, key, refused(error))
+            return self._refused(index, key, refused(error))
         if why is not None:
-            return self._outcome(index, key, InvalidRequestError(why))
+            return self._refused(index, key, InvalidRequestError(why))
         return call, prepared, piece
 
     def pack(self, call: Call, filled: Filling) -> Iterator[Unit | list[Outcome[Any]]]:
         """Give the units of a batch that is closed, or the outcomes of items that cannot travel."""
         bounds = Bounds.of(self.batch, call.parameters.invocation_type)
         for packed in pack(self._format, filled.items, filled.pieces, bounds):
-            if packed.error is None:
-                yield Unit(call, packed.items, packed.payload)
-            else:
+            if packed.error is not None:
                 error = packed.error
-                yield [self._outcome(item.index, item.key, error) for item in packed.items]
+                yield [self._refused(item.index, item.key, error) for item in packed.items]
+                continue
+            known = self._prepared
+            prepared = tuple(known.pop(item.index) for item in packed.items) if known else ()
+            yield Unit(call, packed.items, packed.payload, prepared)
+
+    def forget(self) -> None:
+        """Forget what was prepared, and is in no batch that is closed."""
+        self._prepared.clear()
 
     async def __call__(self, index: int, unit: object) -> Sequence[Outcome[Any]]:
         """Execute a batch.
@@ -76,9 +100,12 @@ class BatchWork:
         Only cancellation is raised, errors of the caller's own policy, and `NotStartedError`.
         """
         assert isinstance(unit, Unit)  # noqa: S101  # nothing else is given to the workers
-        clock = self._items.engine.clock
+        clock, recorded = self._items.engine.clock, self._recorded
+        transport: Transport = self._items.transport
+        if recorded is not None:
+            transport = recorded.transport(unit.prepared)
         started, began = clock.time(), clock.monotonic()
-        executed = await self._items.execute(index, unit.call, unit.payload, self._items.transport)
+        executed = await self._items.execute(index, unit.call, unit.payload, transport)
         elapsed = clock.monotonic() - began
         ends = ends_of(
             executed,
@@ -87,7 +114,7 @@ class BatchWork:
             batch_format=self._format,
             elapsed=elapsed,
         )
-        return [
+        outcomes = [
             self._outcome(
                 item.index,
                 item.key,
@@ -98,6 +125,12 @@ class BatchWork:
             )
             for item, ended in zip(unit.items, ends, strict=True)
         ]
+        return outcomes if recorded is None else list(map(with_take, unit.prepared, outcomes))
+
+    def _refused(self, index: int, key: str | None, error: InvalidRequestError) -> Outcome[Any]:
+        prepared = self._prepared.pop(index, None)
+        outcome = self._outcome(index, key, error)
+        return outcome if prepared is None else with_take(prepared, outcome)
 
     def _outcome(
         self,
@@ -122,3 +155,12 @@ class BatchWork:
             started=self._items.engine.clock.time() if started is None else started,
             elapsed=elapsed,
         )
+
+
+def _ready(prepared: Prepared) -> tuple[Call, bytes]:
+    """Return where an item that is recorded goes, and what is sent; or raise why it cannot be."""
+    if prepared.call is None:
+        assert prepared.error is not None  # noqa: S101  # one of the two is there
+        raise prepared.error
+    body, prepared.body = prepared.body, b""  # who waits to be recorded holds on to no payload
+    return prepared.call, body

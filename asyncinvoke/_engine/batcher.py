@@ -42,7 +42,6 @@ class Batcher:
         self._open: deque[tuple[Call, Filling]] = deque()
         self._under_way: dict[int, Unit] = {}
         self._added = 0
-        self._has_ended = False
         self._opened = Bell()
         self._buffer: BatchBuffer
         self._give: Callable[[int, object], None]
@@ -92,27 +91,45 @@ class Batcher:
         if filling is None:
             filling = self._begin(call)
         filling.add(batch_item, piece)
+        self._buffer.inside += 1
         self._added += 1
         if filling.is_full:
             self._close(call, filling)
 
-    def end(self) -> None:
-        """Close all batches: there will be no more items."""
-        self._has_ended = True
-        self._close_all()
-        self._opened.ring()
+    def close_if_last(self) -> None:
+        """Close all batches, if nothing that was read is elsewhere, such as with a recorder.
+
+        Called once the input has ended. Whatever keeps an item back is thereby no reason to wait
+        for a pause.
+        """
+        if self._open and self._buffer.inside == self._buffer.unfinished:
+            self._close_all()
+
+    def drop(self, units: Sequence[int]) -> list[int]:
+        """Forget what nobody works on yet; return which items that was.
+
+        Args:
+            units: The indexes of batches that no worker has taken.
+        """
+        dropped = [item.index for _, filling in self._open for item in filling.items]
+        self._open.clear()
+        self._work.forget()
+        for index in units:
+            self._buffer.batches -= 1
+            dropped += [item.index for item in self._under_way.pop(index).items]
+        self._buffer.inside -= len(dropped)
+        return dropped
 
     def leave(self) -> None:
         """Forget what is not under way: the block of the map is left."""
-        self._has_ended = True
         self._open.clear()
+        self._work.forget()
         self._under_way.clear()
-        self._opened.ring()
 
     async def watch(self) -> None:
-        """Close batches while the input pauses; until there are no more items."""
+        """Close batches while the input pauses, until it is cancelled."""
         try:
-            while not self._has_ended:
+            while True:
                 if not self._open:
                     await self._opened.listen().wait()
                     continue
@@ -137,6 +154,7 @@ class Batcher:
         self._under_way.pop(index, None)
         self._buffer.batches -= 1
         for outcome in outcomes:
+            self._buffer.inside -= 1
             self._finished(outcome.index, outcome)
 
     def broke(self, index: int, error: BaseException) -> None:
@@ -144,6 +162,7 @@ class Batcher:
         unit = self._under_way.pop(index, None)
         self._buffer.batches -= 1
         for item in unit.items if unit is not None else ():
+            self._buffer.inside -= 1
             self._broke(item.index, error)
 
     def _find(self, call: Call) -> Filling | None:
@@ -177,9 +196,11 @@ class Batcher:
                     continue
                 for outcome in packed:
                     left.discard(outcome.index)
+                    self._buffer.inside -= 1
                     self._finished(outcome.index, outcome)
         except BaseException as error:  # noqa: BLE001  # it ends the run, as one of a worker does
             for index in sorted(left):
+                self._buffer.inside -= 1
                 self._broke(index, error)
 
     def _hand_over(self, unit: Unit) -> None:

@@ -13,12 +13,14 @@ from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.brake import Brake, NotStartedError
 from asyncinvoke._engine.buffer import Buffer
 from asyncinvoke._engine.outcome import MapStatistics, MapTally, Outcome
+from asyncinvoke._engine.recording import Ends, Prepared, RecordedWork, Recorder
 from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.source import Source
 from asyncinvoke._engine.tasks import Bell, Work, Workers
 from asyncinvoke._engine.tolerance import Judge, Tolerance, checked_tolerance
+from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._model.response import Out
-from asyncinvoke.errors import ConfigurationError
+from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, InvocationError
 
 LAST_WORD = 1.0
 """How long an end waits for an input that was interrupted and does not come back, in seconds. It
@@ -75,7 +77,12 @@ class MapRun(Generic[Out]):
         clock: Clock,
         batcher: Batcher | None = None,
         pick: Pick | None = None,
+        recorder: Recorder | None = None,
+        recorded: RecordedWork | None = None,
     ) -> None:
+        self._recorder = recorder
+        self._recorded = recorded
+        self._payloads = None if recorder is None else payloads
         self._buffer = (
             Buffer(concurrency, ordered=ordered)
             if batcher is None
@@ -102,6 +109,7 @@ class MapRun(Generic[Out]):
         self._total = len(payloads) if isinstance(payloads, Sized) and pick is None else None
         self._news = Bell()
         self._error: BaseException | None = None
+        self._unrecorded: AsyncInvokeError | None = None
         self._is_told = False
         self._is_cancelled = False
         self._is_left = False
@@ -134,6 +142,9 @@ class MapRun(Generic[Out]):
             succeeded=tally.succeeded,
             failed=tally.failed,
             buffered=len(buffer),
+            lost=tally.lost,
+            recorded=tally.recorded,
+            replayed=tally.replayed,
             attempts=tally.attempts,
             throttled=tally.throttled,
             waiting_for=self._waiting_for(),
@@ -193,6 +204,20 @@ class MapRun(Generic[Out]):
         self._source.stop()
         self._news.ring()
 
+    def note(self, name: str, value: object) -> None:
+        """Keep a note in the journal, with what is recorded next; a value of a name replaces another.
+
+        Args:
+            name: What it is called among the `notes` of the run's summary.
+            value: Anything that JSON can hold.
+
+        Raises:
+            ConfigurationError: The map has no journal.
+        """
+        if self._recorder is None:
+            raise ConfigurationError("only a map with a journal keeps notes")
+        self._recorder.note(name, value)
+
     def __repr__(self) -> str:
         return (
             f"<MapRun {self._tally.succeeded} succeeded, {self._tally.failed} failed, "
@@ -216,10 +241,44 @@ class MapRun(Generic[Out]):
 
     # What the block calls.
 
+    async def _open(self) -> None:
+        """Open the journal, and look whether it is that of this map."""
+        payloads, self._payloads = self._payloads, None
+        if self._recorder is None or self._recorded is None:
+            return
+        await self._recorder.open(payloads, self._prepare)
+        self._recorder.connect(
+            Ends(
+                work=lambda prepared: self._begin(prepared.index, prepared),
+                hand_out=self._let_go,
+                found=self._found,
+                made=self._made,
+                dropped=lambda index: self._put(index, None),
+                failed=self._cannot_record,
+                is_hungry=self._workers.is_hungry,
+                is_idle=lambda: not self._buffer.unfinished,
+                look_ahead=self._look_ahead,
+            )
+        )
+
+    def _prepare(self, index: int, item: object) -> Prepared | None:
+        if self._recorded is None or (self._pick is not None and not self._pick(index, item)):
+            return None
+        return self._recorded.prepare(index, item)
+
+    async def _close(self) -> None:
+        """Record what is left to be recorded, and close the journal; shielded, once all tasks ended."""
+        if self._recorder is not None:
+            failed = await self._recorder.close()
+            if failed is not None and self._error is None and not self._is_told:
+                self._unrecorded = failed
+
     def _start(self, reading: TaskGroup, working: TaskGroup) -> None:
         self._workers.start(working)
         if self._batcher is not None:
             working.start_soon(self._batcher.watch)
+        if self._recorder is not None:
+            working.start_soon(self._recorder.write)
         reading.start_soon(self._source.read)
 
     def _leave(self) -> None:
@@ -239,7 +298,10 @@ class MapRun(Generic[Out]):
         error, self._error = self._error, None
         of_clean_up, self._source.clean_up_error = self._source.clean_up_error, None
         is_lost = error is not None and not isinstance(error, Exception) and not self._is_told
-        return error if is_lost else of_clean_up
+        if is_lost:
+            return error
+        unrecorded, self._unrecorded = self._unrecorded, None
+        return of_clean_up if unrecorded is None else unrecorded
 
     # What the reader calls.
 
@@ -253,14 +315,30 @@ class MapRun(Generic[Out]):
         if self._pick is not None and not self._pick(index, item):
             return
         self._buffer.expect(index)
+        if self._recorder is None or self._recorded is None:
+            self._begin(index, item)
+        else:
+            self._recorder.read(self._recorded.prepare(index, item))
+
+    def _begin(self, index: int, item: object) -> None:
+        """Let an item be worked upon."""
         if self._batcher is None:
             self._workers.add(index, item)
-        else:
-            self._batcher.add(index, item)
+            return
+        self._batcher.add(index, item)
+        self._gathered()
+        if self._source.is_waiting and self._buffer.should_read_on():
+            self._source.wake()
+
+    def _gathered(self) -> None:
+        """Close the last batches, once there is nothing that could still go into them."""
+        if self._batcher is not None and self._source.has_ended:
+            self._batcher.close_if_last()
 
     def _reading_ended(self, error: BaseException | None) -> None:
-        if self._batcher is not None and not self._is_left:
-            self._batcher.end()
+        self._gathered()
+        if error is None and self._recorder is not None and not self._source.is_stopping:
+            error = self._recorder.all_read(self._position)
         if error is not None:
             self._end(error)
         self._news.ring()
@@ -279,7 +357,12 @@ class MapRun(Generic[Out]):
             if reason is not None:
                 self._end(reason)
                 self.stop()
-        self._put(index, outcome)
+        if self._recorder is None:
+            self._put(index, outcome)
+            return
+        self._buffer.hold()
+        self._recorder.ended(index, outcome)
+        self._moved()
 
     def _broke(self, index: int, error: BaseException) -> None:
         if not isinstance(error, NotStartedError):
@@ -288,14 +371,56 @@ class MapRun(Generic[Out]):
 
     @property
     def _is_over(self) -> bool:
-        return self._source.has_ended and not self._buffer.unfinished
+        buffer = self._buffer
+        return self._source.has_ended and not buffer.unfinished and not buffer.held
+
+    # What the recorder calls.
+
+    def _let_go(self, index: int, outcome: Outcome[Any]) -> None:
+        self._buffer.let_go(index, outcome)
+        self._moved()
+
+    def _found(self, index: int, outcome: Outcome[Any] | None) -> None:
+        self._tally.recorded += 1
+        if outcome is None:
+            self._buffer.taken += 1
+        else:
+            self._tally.replayed += 1
+        self._put(index, outcome)
+
+    def _made(self, index: int, outcome: Outcome[Any]) -> None:
+        error = outcome.error
+        if isinstance(error, InvocationError) and error.code == TransportFault.PROCESS_LOST:
+            self._tally.lost += 1
+        else:
+            self._tally.add(outcome)
+        self._put(index, outcome)
+
+    def _cannot_record(self, error: Exception) -> None:
+        """Start nothing more; what is in flight ends, and is handed out as it is."""
+        dropped = self._workers.drop()
+        for index in dropped if self._batcher is None else self._batcher.drop(dropped):
+            self._put(index, None)
+        self._end(error)
+
+    def _look_ahead(self, count: int) -> None:
+        self._buffer.ahead = count
+        self._buffer.size(self._buffer.concurrency)
+        self._moved()
 
     def _put(self, index: int, outcome: Outcome[Any] | None) -> None:
+        self._buffer.put(index, outcome)
+        self._moved()
+
+    def _moved(self) -> None:
+        """Wake the reader if there is room, and the consumer if there is something for it."""
+        self._gathered()
         buffer = self._buffer
-        buffer.put(index, outcome)
         if self._source.is_waiting and buffer.should_read_on():
             self._source.wake()
-        if self._news.heard is not None and (buffer.ready or not buffer.unfinished):
+        if self._news.heard is not None and (
+            buffer.ready or not (buffer.unfinished or buffer.held)
+        ):
             self._news.ring()
 
     def _end(self, error: BaseException) -> None:
@@ -333,7 +458,7 @@ class MapRun(Generic[Out]):
     async def _hear(self) -> None:
         """Wait for news: an outcome, or an end."""
         news = self._news.listen()
-        if self._buffer.unfinished or not self._source.is_stopping:
+        if self._buffer.unfinished or self._buffer.held or not self._source.is_stopping:
             await news.wait()
             return
         with anyio.move_on_after(LAST_WORD):

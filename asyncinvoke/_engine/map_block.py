@@ -12,6 +12,7 @@ from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.brake import Brake
 from asyncinvoke._engine.map import Describe, MapRun
+from asyncinvoke._engine.recording import RecordedWork, Recorder
 from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.tasks import Work
 from asyncinvoke._engine.tolerance import Judge
@@ -26,12 +27,15 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
 
     def __init__(self, run: MapRun[Out]) -> None:
         self._run = run
+        self._is_entered = False
         self._reading: TaskGroup | None = None
         self._working: TaskGroup | None = None
 
     async def __aenter__(self) -> MapRun[Out]:
-        if self._reading is not None:
+        if self._is_entered:
             raise ConfigurationError("a map runs once: call `map` again for another run")
+        self._is_entered = True
+        await self._run._open()  # noqa: SLF001  # the other half of it
         self._reading = await anyio.create_task_group().__aenter__()
         self._working = await anyio.create_task_group().__aenter__()
         self._run._start(self._reading, self._working)  # noqa: SLF001  # the other half of it
@@ -74,7 +78,10 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
         try:
             await self._working.__aexit__(None, None, None)
         finally:
-            await self._reading.__aexit__(None, None, None)
+            try:
+                await self._reading.__aexit__(None, None, None)
+            finally:
+                await self._run._close()  # noqa: SLF001
 
     def _say(self, left: BaseException | None) -> None:
         """Log an error that something else goes before; not its text, which may quote a payload."""
@@ -104,6 +111,8 @@ def open_run(
     clock: Clock = SYSTEM_CLOCK,
     batcher: Batcher | None = None,
     pick: Pick | None = None,
+    recorder: Recorder | None = None,
+    recorded: RecordedWork | None = None,
 ) -> MapBlock[Any]:
     """Check the input and give the block that runs it.
 
@@ -118,6 +127,8 @@ def open_run(
         clock: Tells how long reading holds the event loop.
         batcher: Gathers items into batches, and works on those in the place of `work`.
         pick: Says which items are worked upon; by default all.
+        recorder: Records the run, if it is to be recorded.
+        recorded: Prepares the items of a run that is.
 
     Raises:
         InvalidRequestError: The input cannot be iterated, or the concurrency is no number from 1.
@@ -134,5 +145,7 @@ def open_run(
             clock=clock,
             batcher=batcher,
             pick=pick,
+            recorder=recorder,
+            recorded=recorded,
         )
     )

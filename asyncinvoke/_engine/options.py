@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypedDict, cast
 
 from asyncinvoke._batches.batch import Batch
+from asyncinvoke._engine.journal import JournalOrPath
 from asyncinvoke._engine.shard import Shard
 from asyncinvoke._engine.tolerance import Tolerance
 from asyncinvoke._limits.scopes import FunctionKey, function_key
@@ -91,6 +92,10 @@ class MapOptions(InvokeOptions, total=False):
     shard: Shard | None
     """The part of the input that is worked upon here, where several machines or processes share it:
     `Shard(3, of=10)` is the third of ten. By default all of it."""
+
+    journal: JournalOrPath | None
+    """The file that the map is recorded in, or a `Journal`, which says more. The same call again
+    continues the run: what has ended is not sent again. By default nothing is recorded."""
 
     tolerate: int | Tolerance | None
     """How many items may fail before the map stops with `ToleranceExceededError`: a number, or

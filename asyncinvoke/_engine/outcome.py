@@ -94,6 +94,17 @@ class MapStatistics:
     failed: int
     """Outcomes that are not."""
 
+    lost: int
+    """Items that may have run when a process that ran the map before died: they were not sent
+    again, and are not among the `failed`. Only with a journal, as the next two."""
+
+    recorded: int
+    """Items that were not sent, since an earlier session has recorded how they ended. They are not
+    among the `succeeded` and `failed`."""
+
+    replayed: int
+    """Those of them whose outcomes were handed out."""
+
     buffered: int
     """Outcomes that the consumer has not taken yet."""
 
@@ -111,12 +122,24 @@ class MapStatistics:
 class MapTally:
     """Counts outcomes; added to by a map, read by `MapRun.statistics()`."""
 
-    __slots__ = ("_last", "attempts", "failed", "succeeded", "throttled")
+    __slots__ = (
+        "_last",
+        "attempts",
+        "failed",
+        "lost",
+        "recorded",
+        "replayed",
+        "succeeded",
+        "throttled",
+    )
 
     def __init__(self) -> None:
         self._last: tuple[Attempt, ...] | None = None
         self.succeeded = 0
         self.failed = 0
+        self.lost = 0
+        self.recorded = 0
+        self.replayed = 0
         self.attempts = 0
         self.throttled = 0
 

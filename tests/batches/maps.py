@@ -16,6 +16,7 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply
 from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._transport.base import Stream
 from tests.doubles.engine import FakeClock, engine, item_work
 
 SOON = 60.0
@@ -65,6 +66,11 @@ class Function:
             return answer
         body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         return Reply(status_code=200, payload=body, request_id=f"id-{len(self.sent)}")
+
+    async def open(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Stream | Failure:
+        raise NotImplementedError
 
     @property
     def batches(self) -> list[Any]:
