@@ -14,10 +14,11 @@ from asyncinvoke._model.response import Attempt
 from asyncinvoke.errors import GaveUp, InvalidRequestError, TransportError
 
 _DRIVEN = {
-    State.NOT_RUN: Redrive.NOT_RUN,
-    State.FAILED: Redrive.FAILED & ~Redrive.NOT_RUN,
-    State.MAY_HAVE_RUN: Redrive.MAY_HAVE_RUN,
+    State.NOT_RUN: Redrive.NOT_RUN.value,
+    State.FAILED: Redrive.FAILED.value & ~Redrive.NOT_RUN.value,
+    State.MAY_HAVE_RUN: Redrive.MAY_HAVE_RUN.value,
 }
+"""What of a `Redrive` each state that is a failure is driven by."""
 
 
 @dataclass(slots=True)
@@ -117,7 +118,7 @@ def decide_found(found: list[Found], journal: Journal, seen: Seen | None, into: 
         elif (
             failed
             and isinstance(journal.redrive, Redrive)
-            and _DRIVEN[each.state] & journal.redrive
+            and _DRIVEN[each.state] & journal.redrive.value
         ):
             prepared.take = each.take + 1
             into.again.append(prepared)

@@ -131,7 +131,7 @@ class RecordedRun:
         if ok is not None:
             wanted.append(f"item.state {'=' if ok else '!='} {State.SUCCEEDED.value}")
         if cause is not None:
-            wanted.append(f"item.cause = {int(cause)}")
+            wanted.append(f"item.cause = {int(cause)} AND item.state != {State.SETTLED.value}")
         causes: dict[int, tuple[CauseKey, str | None]] = {}
         column, position = ("idx", 1) if ended_after is None else ("seq", -1)
         last = -1 if ended_after is None else ended_after

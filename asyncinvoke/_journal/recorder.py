@@ -304,7 +304,7 @@ class JournalRecorder:
             del self._open[prepared.index]
             if self._seen is not None and prepared.key is not None:
                 self._seen.add(prepared.row)
-                del self._seen.open[prepared.key]
+                self._seen.open.pop(prepared.key, None)
             ends.hand_out(prepared.index, outcome)
         for prepared in decided.repeated:
             prepared.is_sent = True  # it has its mark already, and its intent
@@ -313,7 +313,7 @@ class JournalRecorder:
             ends.work(prepared)
         for prepared, outcome in decided.lost:
             if self._seen is not None and prepared.key is not None:
-                del self._seen.open[prepared.key]
+                self._seen.open.pop(prepared.key, None)
             ends.made(prepared.index, outcome)
         for prepared, outcome in decided.twice:
             ends.made(prepared.index, replace(outcome, started=self._clock.time()))

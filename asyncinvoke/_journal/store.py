@@ -515,7 +515,7 @@ class Store:
             deltas[State(state).name.lower()] -= 1
             deltas["attempts"] -= attempts
             deltas["throttled"] -= throttled
-            if cause is not None:
+            if cause is not None and state != State.SETTLED:
                 causes[cause] -= 1
             if version is not None:
                 versions[version] -= 1

@@ -39,13 +39,18 @@ class Endpoint:
         self.server.on_request = self._seen
         self.seen: list[int] = []
         self._victim: int | None = None
-        self._at = 0
+        self._at: int | None = None
 
-    def kill(self, pid: int, at: int) -> None:
-        """Kill a process when this many requests more have been read, before that one is answered."""
+    def arm(self, requests: int) -> None:
+        """Kill a process when so many more are read; that one is not answered before."""
         with self.server.changed:
-            self._at = len(self.seen) + at
+            self._at = len(self.seen) + requests
+
+    def aim(self, pid: int) -> None:
+        """Say which process that is."""
+        with self.server.changed:
             self._victim = pid
+            self.server.changed.notify_all()
 
     def settled(self) -> None:
         """Wait until whatever a process that died has sent is read."""
@@ -53,17 +58,17 @@ class Endpoint:
             gone = self.server.changed.wait_for(lambda: not self.server.connections, 60)
         assert gone, "the connections of a process that was killed are still open"
 
-    def spare(self) -> None:
-        """Kill nothing any more."""
-        with self.server.changed:
-            self._victim = None
-
     def _seen(self, request: Received) -> None:
         with self.server.changed:
             self.seen.append(json.loads(request.body)["item"])
-            if self._victim is not None and len(self.seen) >= self._at:
-                victim, self._victim = self._victim, None
-                os.kill(victim, signal.SIGKILL)
+            if self._at is None or len(self.seen) < self._at:
+                return
+            assert self.server.changed.wait_for(
+                lambda: self._victim is not None or self._at is None, 60
+            )
+            if self._at is not None and self._victim is not None:
+                os.kill(self._victim, signal.SIGKILL)
+                self._at = self._victim = None
 
 
 class Mapper:
@@ -88,7 +93,8 @@ class Mapper:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait(60)
         self._process.stdout.close()

@@ -70,10 +70,15 @@ def serve() -> None:
                 run(backend, **asked)
                 os._exit(0)
             except BaseException as error:
-                print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                sys.stderr.write(f"{type(error).__name__}: {error}\n")
                 os._exit(1)
-        print(json.dumps({"pid": pid}), flush=True)
-        print(json.dumps({"status": os.waitpid(pid, 0)[1]}), flush=True)
+        answer(pid=pid)
+        answer(status=os.waitpid(pid, 0)[1])
+
+
+def answer(**said: int) -> None:
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ def killed(
     process: Mapper, endpoint: Endpoint, journal: Path, at: int, **asked: object
 ) -> tuple[Left, set[int]]:
     """Run until some request, and no further; return what is left, and what was seen by then."""
-    pid = process.start(url=endpoint.server.url, journal=str(journal), items=ITEMS, **asked)
-    endpoint.kill(pid, at)
+    endpoint.arm(at)
+    endpoint.aim(process.start(url=endpoint.server.url, journal=str(journal), items=ITEMS, **asked))
     assert process.ended() == 9, "it ended before it was killed"
     endpoint.settled()
     return killing.look(journal), set(endpoint.seen)
