@@ -14,7 +14,7 @@ FLOORS = [
     ("_model", "_recent"),
     ("errors",),
     ("_request", "_clock", "_statistics"),
-    ("_retries", "_limits", "_transport"),
+    ("_retries", "_limits", "_transport", "_batches"),
     ("_engine",),
     ("_journal",),
     ("_invoker",),
@@ -45,6 +45,9 @@ FLOORS_OF_LOCAL = [
 
 # What decides and does not act: no I/O, no clock, no event loop, nothing at random.
 DECIDES = [
+    "asyncinvoke._batches",
+    "asyncinvoke._engine.batch_buffer",
+    "asyncinvoke._engine.batch_ends",
     "asyncinvoke._engine.buffer",
     "asyncinvoke._engine.causes",
     "asyncinvoke._engine.history",
@@ -53,6 +56,7 @@ DECIDES = [
     "asyncinvoke._journal.schema",
     "asyncinvoke._journal.values",
     "asyncinvoke._engine.options",
+    "asyncinvoke._engine.shard",
     "asyncinvoke._engine.tolerance",
     "asyncinvoke._limits.ceiling",
     "asyncinvoke._limits.concurrency",
@@ -63,6 +67,8 @@ DECIDES = [
     "asyncinvoke._recent",
     "asyncinvoke._request",
     "asyncinvoke._retries",
+    "asyncinvoke.cli.pace",
+    "asyncinvoke.cli.waiting",
     "asyncinvoke.local.checks",
     "asyncinvoke.local.counters",
     "asyncinvoke.local.faults.player",

@@ -125,8 +125,8 @@ class Failures:
         if tolerance is None or not tolerance.is_exceeded(self._failed, self._ended):
             return None
         return self._error(
-            f"stopped after {self._failed:,} of {self._ended:,} items failed, "
-            f"where {tolerance} may: {self._by_number()}"
+            f"stopped: {self._failed:,} of {self._ended:,} items failed "
+            f"(tolerated: {tolerance}): {self._by_number()}"
         )
 
     def _error(self, message: str) -> ToleranceExceededError:

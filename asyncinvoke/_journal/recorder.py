@@ -130,8 +130,9 @@ class JournalRecorder:
             return
         differing: list[int | str] = []
         count = read = 0
-        for group in groups(payloads, prepare, most=None if self._keyed else self._store.known):
-            read += len(group)
+        most = None if self._keyed else self._store.known
+        for reached, group in groups(payloads, prepare, most=most):
+            read = reached
             names = await self._in_thread(differing_items, self._store, group, self._shared)
             count += len(names)
             differing += names[: SHOWN - len(differing)]

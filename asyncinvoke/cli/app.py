@@ -22,7 +22,7 @@ Exit status:
   0    all well
   1    some invocations failed
   2    wrong usage or configuration; nothing was sent
-  3    stopped before the end: every call was refused for one reason
+  3    stopped before the end: more failed than is tolerated, or every call was refused
   4    ended, and some that failed may have run
   130  interrupted by Ctrl-C (143: by SIGTERM)
   141  the reader of the output went away

@@ -65,7 +65,7 @@ def _described(error: Exception) -> tuple[str, int]:
         case ConfigurationError() | InvalidRequestError():
             return str(error), WRONG_USAGE
         case ToleranceExceededError():
-            return f"stopped: {error}", STOPPED
+            return str(error), STOPPED
         case InvocationError():
             return str(error), FAILED
         case OSError() if error.strerror:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from asyncinvoke import InvocationType
+from asyncinvoke import InvocationType, Tolerance
 from asyncinvoke.cli import jsonl, streams
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
+from asyncinvoke.cli.sharing import batch_of, sharing_options
 from asyncinvoke.cli.source import opened_source
 from asyncinvoke.cli.summary import NOTHING_READ
+from asyncinvoke.cli.tolerance import tolerance_option
 
 if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
@@ -36,6 +38,13 @@ CONCURRENCY = 100
 @click.option("--ordered", is_flag=True, help="Write outcomes in the order of the input.")
 @click.option("--event", is_flag=True, help="Only queue them: 202 means accepted, not succeeded.")
 @click.option(
+    "--tolerate",
+    callback=tolerance_option,
+    metavar="N|P%",
+    help="Stop once more than that has failed: so many lines, or so much of what has ended, which "
+    "counts once 100 have. [default: none, no end]",
+)
+@click.option(
     "--output", metavar="FILE|-", help="Write outcomes there. [default: -, standard output]"
 )
 @click.option("--force", is_flag=True, help="Replace an output FILE that exists.")
@@ -44,9 +53,10 @@ CONCURRENCY = 100
     type=click.Choice(["auto", "bar", "json", "none"]),
     default="auto",
     show_default=True,
-    help="On standard error; auto is a bar if that is a terminal and outcomes go elsewhere, and "
-    "else only the summary.",
+    help="On standard error; auto is a bar on a terminal that outcomes do not scroll through, and a "
+    "line a minute where there is none.",
 )
+@sharing_options
 @shared_options
 def map_(
     function_name: str,
@@ -54,9 +64,12 @@ def map_(
     concurrency: int,
     ordered: bool,
     event: bool,
+    tolerate: Tolerance | None,
     output: str | None,
     force: bool,
     progress: str,
+    batch: int | None,
+    shape: str | None,
     **shared: Unpack[SharedOptions],
 ) -> int:
     """Invoke FUNCTION for each line of INPUT, a file of JSON lines or - for standard input.
@@ -71,6 +84,7 @@ def map_(
     from asyncinvoke.cli.running import run
 
     options = invoke_options(shared)
+    options["batch"] = batch_of(batch, shape)
     if event:
         options["invocation_type"] = InvocationType.EVENT
     files.raise_open_files()
@@ -87,7 +101,7 @@ def map_(
                     job = MapJob(
                         invoker,
                         source=opened,
-                        concurrency=concurrency,
+                        concurrency=concurrency * (batch or 1),
                         ordered=ordered,
                         is_event=event,
                         idempotent=shared["idempotent"],
@@ -99,6 +113,7 @@ def map_(
                         job.read(),
                         concurrency=concurrency,
                         key=lambda line: str(line.number),
+                        tolerate=tolerate,
                         **options,
                     )
                     # Only now: a mistake in the options or the input must leave no empty file.

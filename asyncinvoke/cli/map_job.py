@@ -15,12 +15,13 @@ from asyncinvoke.cli import summary, waiting
 from asyncinvoke.cli.errors import FAILED, IN_DOUBT, CommandError, one_line
 from asyncinvoke.cli.lines import Line
 from asyncinvoke.cli.outcomes import OutcomeWriter
+from asyncinvoke.cli.pace import HeldBack, Pace
 from asyncinvoke.cli.progress import (
     Counts,
     Display,
     JsonLines,
-    Rate,
     Silent,
+    TextLines,
     as_json,
     show_progress,
 )
@@ -31,6 +32,9 @@ from asyncinvoke.cli.summary import Tally
 
 AHEAD = 16
 """How many outcomes beyond the concurrency may wait for an earlier one."""
+
+WITHOUT_TERMINAL = 60.0
+"""Seconds between two lines of progress where nobody looks at them as they come."""
 
 LAST_WRITES = 5.0
 """Seconds that an interrupted run gives a slow reader to take what is done."""
@@ -72,7 +76,8 @@ class MapJob:
         self._progress = progress
         self._display = display
         self._began = time.monotonic()
-        self._rate = Rate()
+        self._pace = Pace()
+        self._held_back = HeldBack()
         self._read = 0
         self._last_line = 0
         self._total: int | None = None
@@ -98,7 +103,8 @@ class MapJob:
         self._writer = OutcomeWriter(output, self._tally, ordered=self._ordered)
         is_over = False
         try:
-            async with beside(self._show, partial(self._watch, run), self._find_total):
+            show = partial(show_progress, self._display, partial(self._count, run))
+            async with beside(show, partial(self._watch, run), self._find_total):
                 with interrupt.block():
                     await self._write_all(run)
                     is_over = True
@@ -158,9 +164,6 @@ class MapJob:
             last_line=self._last_line,
         )
 
-    async def _show(self) -> None:
-        await show_progress(self._display, self._count)
-
     async def _watch(self, run: MapRun) -> None:
         watch = waiting.Watch()
         while True:
@@ -178,9 +181,14 @@ class MapJob:
     async def _find_total(self) -> None:
         self._total = await self._source.count()
 
-    def _count(self) -> Counts:
+    def _count(self, run: MapRun | None = None) -> Counts:
         elapsed = time.monotonic() - self._began
         statistics, tally = self._invoker.statistics(), self._tally
+        moment = None if run is None else run.statistics()
+        allowed = min(scope.limit for scope in statistics.scopes)
+        if moment is not None:
+            allowed = min(allowed, moment.concurrency)
+        rate, pace = self._pace.at(elapsed, tally.done, allowed)
         return Counts(
             elapsed=elapsed,
             succeeded=tally.succeeded,
@@ -188,7 +196,9 @@ class MapJob:
             in_flight=statistics.in_flight,
             throttles=sum(statistics.throttles.values()),
             total=self._total,
-            rate=self._rate.at(elapsed, tally.done),
+            rate=rate,
+            pace=pace,
+            held_back=None if moment is None else self._held_back.at(elapsed, moment.waiting_for),
         )
 
     def _summarise(self, left: summary.Left | None) -> None:
@@ -212,8 +222,10 @@ def choose_display(progress: str, *, writes_to: int | None) -> Display:
     """
     if progress == "json":
         return JsonLines()
-    if progress == "none" or not (progress == "bar" or os.isatty(STDERR)):
+    if progress == "none":
         return Silent()
+    if progress == "auto" and not os.isatty(STDERR):
+        return TextLines(WITHOUT_TERMINAL)
     if progress == "auto" and writes_to is not None and os.isatty(writes_to):
         return Silent()
     from asyncinvoke.cli.live import Screen, bar_or_lines

@@ -56,7 +56,15 @@ class Run:
 
     def statistics(self) -> SimpleNamespace:
         ended = len(self.outcomes)
-        return SimpleNamespace(read=ended, succeeded=ended, failed=0, working=0, buffered=0)
+        return SimpleNamespace(
+            read=ended,
+            succeeded=ended,
+            failed=0,
+            working=0,
+            buffered=0,
+            concurrency=2,
+            waiting_for=None,
+        )
 
 
 def outcome(line: int, error: AsyncInvokeError | None = None) -> Outcome:
@@ -120,8 +128,7 @@ async def test_a_run_that_goes_well_is_status_0(
 async def test_a_run_that_is_stopped_writes_what_is_done_and_is_status_3(
     ordered: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    said = "100 calls in a row were refused with ExpiredTokenException"
-    stopped = ToleranceExceededError.__new__(ToleranceExceededError, said)
+    stopped = ToleranceExceededError("stopped after 100 refusals in a row: ExpiredTokenException")
     run = Run([outcome(1), outcome(3, refused()), outcome(4, refused())], raises=stopped)
     status, written = await work(run, tmp_path, ordered=ordered)
     assert (status, [line["line"] for line in written]) == (3, [1, 3, 4])
@@ -130,7 +137,7 @@ async def test_a_run_that_is_stopped_writes_what_is_done_and_is_status_3(
     assert group == "  2 RejectedError ExpiredTokenException, such as line 3: no"
     assert left == "unfinished: no line after line 3 was sent"
     assert error == (
-        "asyncinvoke: error: stopped: 100 calls in a row were refused with ExpiredTokenException"
+        "asyncinvoke: error: stopped after 100 refusals in a row: ExpiredTokenException"
     )
 
 

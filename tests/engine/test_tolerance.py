@@ -147,7 +147,7 @@ def test_the_error_tells_the_causes_by_number_and_pickles() -> None:
         stopped = judge(outcome(index, error))
     assert isinstance(stopped, ToleranceExceededError)
     assert str(stopped) == (
-        "stopped after 4 of 6 items failed, where 3 may: 2 FunctionError KeyError: 'id' more; "
+        "stopped: 4 of 6 items failed (tolerated: 3): 2 FunctionError KeyError: 'id' more; "
         "1 ThrottledError TooManyRequestsException: slow down; "
         "1 FunctionError ValueError: no such account"
     )
