@@ -100,6 +100,7 @@ class JournalRecorder:
         self._taken = 0
         self._wanted: anyio.Event | None = None
         self._is_pausing = False
+        self._read = 0
         self._is_all_read = False
         self._is_refusing = False
         self._failed: AsyncInvokeError | None = None
@@ -153,6 +154,7 @@ class JournalRecorder:
     def read(self, prepared: Prepared) -> None:
         """Take an item that was read; it is sent once its intent is recorded."""
         assert self._ends is not None  # noqa: S101  # `connect` was called
+        self._read += 1
         if self._failed is not None or self._is_refusing:
             self._ends.dropped(prepared.index)
         elif self._keyed and prepared.key is None:
@@ -393,7 +395,10 @@ class JournalRecorder:
         is_complete = self._is_all_read and not (sent or left or self._reads or self._again)
         try:
             store.commit(Batch(ended=ended, left=left, notes=self._notes))
-            store.close("complete" if is_complete else "left")
+            store.close(
+                "complete" if is_complete else "left",
+                total=self._read if self._is_all_read else None,
+            )
         except JournalError as error:
             return error
         finally:

@@ -141,10 +141,17 @@ class Store:
             self.abandon()
             raise
 
-    def close(self, status: str | None) -> None:
-        """End the session, if it has come to an orderly end, and close the file."""
+    def close(self, status: str, *, total: int | None = None) -> None:
+        """End the session in order, and close the file.
+
+        Args:
+            status: How it ended.
+            total: How many items the input has, if that is known now.
+        """
         try:
-            if status is not None and self._connection is not None:
+            if self._connection is not None:
+                if total is not None:
+                    self._set_about("total", total)
                 self._execute(
                     "UPDATE session SET ended = ?, status = ? WHERE id = ?",
                     time.time(),
@@ -558,10 +565,6 @@ class Store:
     def _keep_notes(self, notes: Mapping[str, object]) -> None:
         for name, each in notes.items():
             self._set_about(f"note:{name}", json.dumps(each))
-
-    def set_total(self, total: int) -> None:
-        """Keep how many items the input has."""
-        self._set_about("total", total)
 
     def _set_about(self, name: str, value: object) -> None:
         self._execute("INSERT OR REPLACE INTO run VALUES (?, ?)", name, value)
