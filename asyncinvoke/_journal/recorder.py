@@ -266,8 +266,9 @@ class JournalRecorder:
                 self._again, self._ended = batch.again + self._again, batch.ended + self._ended
                 self._notes = {**batch.notes, **self._notes}
             raise
+        was_hungry = self._ends is not None and self._ends.is_hungry()
         self._let_go(batch, done[0])
-        self._look_ahead(len(reads), done[0], len(batch.ended))
+        self._look_ahead(len(reads), done[0], len(batch.ended), was_hungry=was_hungry)
 
     def _next_group(self) -> list[Prepared]:
         reads: list[Prepared] = []
@@ -346,14 +347,15 @@ class JournalRecorder:
                     continue
             ends.found(prepared.index, outcome if replays else None)
 
-    def _look_ahead(self, reads: int, decided: Decided, ended: int) -> None:
+    def _look_ahead(
+        self, reads: int, decided: Decided, ended: int, *, was_hungry: bool
+    ) -> None:
         """Decide how far ahead is read: two groups of what is taken while one is written."""
         ends = self._ends
         if ends is None or not reads:
             return
         group = max(LEAST_GROUP, ended)
-        is_full = reads >= self._group
-        if is_full and (2 * len(decided.fresh) < reads or ends.is_hungry()):
+        if reads >= self._group and (was_hungry or 2 * len(decided.fresh) < reads):
             group = max(group, 2 * self._group)
         group = min(group, MOST_GROUP)
         if not 0.75 * self._group <= group <= self._group:

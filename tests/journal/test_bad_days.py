@@ -29,6 +29,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "orders.run"
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # what SQLite and the system say is the same on both loops
+
+
 async def refused(journal: Path, world: World | None = None) -> str:
     world = World() if world is None else world
     with pytest.raises(JournalError) as raised:
