@@ -146,7 +146,9 @@ def show(found: dict[str, Any]) -> str:
     http, slow, continued = found["over_http"], found["slow_function"], found["continued"]
 
     def micro(value: dict[str, float]) -> str:
-        return f"{value['median'] * 1e6:.1f} ({value['low'] * 1e6:.1f} to {value['high'] * 1e6:.1f})"
+        return (
+            f"{value['median'] * 1e6:.1f} ({value['low'] * 1e6:.1f} to {value['high'] * 1e6:.1f})"
+        )
 
     def plain(value: dict[str, float], form: str = ".2f") -> str:
         return f"{value['median']:{form}} ({value['low']:{form}} to {value['high']:{form}})"

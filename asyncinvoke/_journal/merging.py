@@ -24,6 +24,7 @@ def merge(
     journals: Sequence[str | os.PathLike[str]],
     *,
     replace: bool = False,
+    notes: Mapping[str, object] | None = None,
 ) -> Merged:
     """Merge the journals of shards, or of other parts of one run, into one.
 
@@ -36,6 +37,7 @@ def merge(
         out: The file to make.
         journals: The files to merge, one at least; they stay as they are.
         replace: Whether a file `out` that is there is replaced.
+        notes: Kept in the journal, with those that are the same in all that are merged.
 
     Returns:
         What was merged, which items ran twice, and which shards are missing.
@@ -58,7 +60,7 @@ def merge(
         try:
             os.close(os.open(made, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             with Joined(made, keyed=bool(parts[0].identity["key"])) as joined:
-                joined.begin(_about(parts, missing))
+                joined.begin(_about(parts, missing, notes or {}))
                 joined.add([(part.path, part.run) for part in parts])
                 items = joined.finish()
             _sync(made)
@@ -126,7 +128,9 @@ def _check_identities(parts: list[_Part]) -> None:
         )
 
 
-def _about(parts: list[_Part], missing: tuple[str, ...]) -> dict[str, Any]:
+def _about(
+    parts: list[_Part], missing: tuple[str, ...], more: Mapping[str, object]
+) -> dict[str, Any]:
     """Return what the journal that is made says of itself."""
     totals = [part.summary.total for part in parts]
     notes = common_notes([dict(part.summary.notes) for part in parts])
@@ -140,7 +144,7 @@ def _about(parts: list[_Part], missing: tuple[str, ...]) -> dict[str, Any]:
     }
     if not missing and None not in totals:
         about["total"] = sum(total or 0 for total in totals)
-    return about | {f"note:{name}": json.dumps(each) for name, each in notes.items()}
+    return about | {f"note:{name}": json.dumps(each) for name, each in {**notes, **more}.items()}
 
 
 def _sync(path: Path) -> None:

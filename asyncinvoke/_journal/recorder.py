@@ -347,9 +347,7 @@ class JournalRecorder:
                     continue
             ends.found(prepared.index, outcome if replays else None)
 
-    def _look_ahead(
-        self, reads: int, decided: Decided, ended: int, *, was_hungry: bool
-    ) -> None:
+    def _look_ahead(self, reads: int, decided: Decided, ended: int, *, was_hungry: bool) -> None:
         """Decide how far ahead is read: two groups of what is taken while one is written."""
         ends = self._ends
         if ends is None or not reads:
