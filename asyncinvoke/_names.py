@@ -2,6 +2,8 @@
 
 from asyncinvoke._batches.batch import Batch
 from asyncinvoke._batches.shape import ItemFailed
+from asyncinvoke._diagnosis.checks import Check, CheckStatus, Diagnosis
+from asyncinvoke._diagnosis.diagnose import diagnose
 from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import MapStatistics, Outcome
@@ -46,9 +48,12 @@ __all__ = [
     "Batch",
     "Cause",
     "Changed",
+    "Check",
+    "CheckStatus",
     "ConfigurationError",
     "DeadlineExceededError",
     "Delivery",
+    "Diagnosis",
     "FailureKind",
     "FixedLimit",
     "Function",
@@ -86,4 +91,5 @@ __all__ = [
     "Tolerance",
     "ToleranceExceededError",
     "TransportError",
+    "diagnose",
 ]

@@ -14,18 +14,18 @@ FLOORS = [
     ("_model", "_recent"),
     ("errors",),
     ("_request", "_clock", "_statistics"),
-    ("_retries", "_limits", "_transport", "_batches"),
+    ("_retries", "_limits", "_transport", "_batches", "_inputs"),
     ("_engine",),
     ("_journal",),
-    ("_invoker",),
-    ("__init__", "_names", "runs", "typing"),
+    ("_invoker", "_diagnosis"),
+    ("__init__", "_names", "inputs", "runs", "typing"),
     ("local", "testing", "cli", "__main__"),
 ]
 
 # Rooms that see less than their floor would let them.
 SEES_ONLY = {
     "local": {"local", "_model"},
-    "cli": {"cli", "local", "__init__"},
+    "cli": {"cli", "local", "inputs", "_inputs", "runs", "__init__"},
     "__main__": {"cli"},
 }
 
@@ -48,6 +48,8 @@ DECIDES = [
     "asyncinvoke._batches",
     "asyncinvoke._engine.batch_buffer",
     "asyncinvoke._engine.batch_ends",
+    "asyncinvoke._diagnosis.checks",
+    "asyncinvoke._diagnosis.judging",
     "asyncinvoke._engine.buffer",
     "asyncinvoke._engine.causes",
     "asyncinvoke._engine.history",
@@ -107,6 +109,7 @@ FOREIGN = {
         "_limits",
         "_engine",
         "_journal",
+        "_inputs",
         "_invoker",
         "local",
         "testing",
@@ -116,7 +119,9 @@ FOREIGN = {
     "botocore": {"_transport"},
     "click": {"cli"},
     "httptools": {"_transport"},
+    "fsspec": {"_inputs"},
     "multidict": {"local"},
+    "pyarrow": {"_inputs"},
     "pytest": {"testing"},
     "sqlite3": {"_journal"},
     "pytest_asyncio": {"testing"},
@@ -126,6 +131,7 @@ FOREIGN = {
     "typing_extensions": {"_model", "_engine", "_invoker"},  # seen by type checkers alone
     "uvloop": {"cli"},
     "yarl": {"_transport"},
+    "zstandard": {"_inputs"},
 }
 
 
@@ -244,3 +250,13 @@ def test_every_module_says_its_one_job_in_its_first_line() -> None:
 def test_every_room_of_the_tree_is_on_a_floor() -> None:
     rooms = {room_of(name_of(path)) for path in modules()}
     assert rooms <= {room for floor in FLOORS for room in floor}
+
+
+def test_no_test_imports_from_the_benchmarks_but_the_one_of_them() -> None:
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        if path.name == "test_benchmarks.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            named = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            named += [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            assert not any(name.split(".")[0] == "benchmarks" for name in named), path

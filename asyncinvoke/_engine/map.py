@@ -111,6 +111,7 @@ class MapRun(Generic[Out]):
         self._error: BaseException | None = None
         self._unrecorded: AsyncInvokeError | None = None
         self._is_told = False
+        self._is_stopped = False
         self._is_cancelled = False
         self._is_left = False
         self._is_complete = False
@@ -137,6 +138,7 @@ class MapRun(Generic[Out]):
             concurrency=buffer.concurrency,
             total=self._total,
             paused=buffer.is_held,
+            stopped=self._is_stopped,
             read=buffer.read,
             working=0 if self._is_left else buffer.unfinished,
             succeeded=tally.succeeded,
@@ -199,6 +201,7 @@ class MapRun(Generic[Out]):
         counts as such. An async input that is waited for is interrupted. A run that is paused ends
         as well.
         """
+        self._is_stopped = True
         if self._brake is not None:
             self._brake.stop()
         self._source.stop()

@@ -37,7 +37,8 @@ class Outcome(Generic[Out]):
     """How long its execution took, waits included, in seconds."""
 
     take: int = 1
-    """Which run of the item this was: a redrive of its journal makes the second."""
+    """Which run of the item this was: a redrive of its journal makes the second; 0 where its key is
+    that of another item, and it was never run."""
 
     replayed: bool = False
     """Whether an earlier session of the run has recorded it, and it was not run now."""
@@ -80,6 +81,9 @@ class MapStatistics:
 
     paused: bool
     """Whether it is paused: nothing starts."""
+
+    stopped: bool
+    """Whether nothing more is read or started; what is in flight may still end."""
 
     read: int
     """Items taken from the input."""

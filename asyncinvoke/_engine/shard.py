@@ -78,6 +78,10 @@ class Shard:
             position = int.from_bytes(hashlib.sha256(text).digest(), "big")
         return position % self.of == self.number - 1
 
+    def count(self, items: int) -> int:
+        """Return how many items of an input without keys are of this part."""
+        return len(range(self.number - 1, items, self.of))
+
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 

@@ -159,6 +159,8 @@ def decide_fresh(
             seen.add(left.row)
             seen.open[str(name)] = left.row
         repeatable = prepared.call is not None and prepared.call.repeatable
+        if isinstance(journal.redrive, Redrive) and Redrive.MAY_HAVE_RUN in journal.redrive:
+            repeatable = True
         if repeatable or (changed and journal.changed is Changed.AGAIN):
             prepared.lost = _lost_attempt(left)
             into.repeated.append(prepared)
@@ -230,4 +232,6 @@ def _lost_attempt(left: Lost) -> Attempt:
 
 def _twice(prepared: Prepared, row: int) -> Outcome[Any]:
     error = InvalidRequestError(f"key {prepared.key!r} is that of item {row}")
-    return Outcome(index=prepared.index, key=prepared.key, error=error, started=0.0, elapsed=0.0)
+    return Outcome(
+        index=prepared.index, key=prepared.key, error=error, started=0.0, elapsed=0.0, take=0
+    )

@@ -36,11 +36,6 @@ class Record(NamedTuple):
         return self.began + self.elapsed / 1e6
 
 
-def is_same(one: Record, other: Record) -> bool:
-    """Return whether two records are one: a journal was copied, and both copies are merged."""
-    return one == other
-
-
 def beats(new: Record, old: Record) -> bool:
     """Return whether a record stands against another one of the same item.
 

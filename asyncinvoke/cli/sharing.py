@@ -1,11 +1,14 @@
-"""How `map` shares out its input: lines by the batch."""
+"""How a bulk run shares out its input: lines by the batch, and a part of them for each machine."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from asyncinvoke import Batch
+from asyncinvoke import Batch, InvalidRequestError, Shard
+
+if TYPE_CHECKING:
+    from asyncinvoke.inputs import Item
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -14,7 +17,7 @@ SHAPES = ("list", "items", "sqs", "stepfunctions")
 
 
 def sharing_options(command: F) -> F:
-    """Add the options `batch` and `shape` to a command."""
+    """Add the options `batch`, `shape` and `shard` to a command."""
     options = (
         click.option(
             "--batch",
@@ -28,20 +31,51 @@ def sharing_options(command: F) -> F:
             type=click.Choice(SHAPES),
             help="What a batch looks like to the function, and its answer. [default: list]",
         ),
+        click.option(
+            "--shard",
+            callback=_shard,
+            metavar="K/N",
+            help="Work on part K of N alone, from 1/N to N/N: a part for each machine.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
     return command
 
 
-def batch_of(items: int | None, shape: str | None) -> Batch | None:
-    """Return the batch that the options ask for.
+def _shard(_ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    try:
+        return None if value is None else str(Shard.parse(value))
+    except InvalidRequestError as error:
+        raise click.BadParameter(str(error), param=param) from None
+
+
+def check_sharing(*, batch: int | None, shape: str | None) -> None:
+    """Check that a shape has something to shape.
 
     Raises:
-        click.UsageError: There is a shape, and nothing to shape.
+        click.UsageError: It has not.
     """
+    if batch is None and shape is not None:
+        raise click.UsageError("--shape says how a --batch looks: say how many lines, too")
+
+
+def batch_of(items: int | None, shape: str | None) -> Batch | None:
+    """Return the batch that the options ask for."""
     if items is None:
-        if shape is not None:
-            raise click.UsageError("--shape says how a --batch looks: say how many lines, too")
         return None
     return Batch(items, shape=shape or "list")  # type: ignore[arg-type]  # one of `SHAPES`
+
+
+def shard_of(text: str | None) -> Shard | None:
+    """Return the shard that the options ask for."""
+    return None if text is None else Shard.parse(text)
+
+
+def is_of(shard: Shard, item: "Item") -> bool:
+    """Return whether an item is one of a shard; one that cannot be named goes by its position."""
+    try:
+        key = item.key
+    except ValueError:
+        key = None
+    return shard.has(item.position, key)

@@ -212,12 +212,12 @@ async def test_an_output_called_a_hyphen_is_standard_output(
 async def test_an_input_that_is_no_lines_is_named_once_and_nothing_is_invoked(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
-    (tmp_path / "input.json").write_text(json.dumps([{"n": n} for n in range(50)], indent=2))
-    arguments = ("map", "echo", "input.json", "--output", "out.jsonl")
+    (tmp_path / "input.jsonl").write_text(json.dumps([{"n": n} for n in range(50)], indent=2))
+    arguments = ("map", "echo", "input.jsonl", "--output", "out.jsonl")
     ended = await run(*arguments, "--endpoint-url", endpoint.url)
     assert (ended.status, ended.out) == (2, "")
     assert ended.err.startswith(
-        "asyncinvoke: error: input.json is one JSON array, not a line each: "
+        "asyncinvoke: error: input.jsonl is one JSON array, not a line each: "
     )
     assert ended.err.count("\n") == 1
     assert endpoint.statistics().invocations == 0

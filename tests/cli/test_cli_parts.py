@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke import Outcome, Response
+from asyncinvoke._inputs.json_text import NotJsonError, check_json
 from asyncinvoke.cli.errors import one_line
-from asyncinvoke.cli.jsonl import NotJsonError, check_json
 from asyncinvoke.cli.outcomes import as_line
 
 

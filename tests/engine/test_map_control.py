@@ -184,7 +184,7 @@ async def test_the_tolerance_can_be_changed_under_way(invoker: Invoker, endpoint
         run.set_tolerance(2)
         await endpoint.let_go(2)
         assert not (await anext(run)).ok
-        with pytest.raises(ToleranceExceededError, match="3 of 3 items failed .tolerated: 2.: "):
+        with pytest.raises(ToleranceExceededError, match=r"3 of 3 items failed .tolerated: 2.: "):
             await anext(run)
 
 
