@@ -1,5 +1,7 @@
 """Reading recorded runs, and recording what people found out about them."""
 
+from asyncinvoke._journal.merged import Merged
+from asyncinvoke._journal.merging import merge
 from asyncinvoke._journal.reading import RecordedRun, open_run
 from asyncinvoke._journal.settling import settle
 from asyncinvoke._journal.values import (
@@ -12,6 +14,7 @@ from asyncinvoke._journal.values import (
 )
 
 __all__ = [
+    "Merged",
     "RecordedCause",
     "RecordedItem",
     "RecordedRun",
@@ -19,6 +22,7 @@ __all__ = [
     "RecordedTake",
     "RunSummary",
     "Sample",
+    "merge",
     "open_run",
     "settle",
 ]
