@@ -207,7 +207,10 @@ async def test_the_output_has_each_line_once_and_whole_however_often_the_run_is_
     assert len(lines) == 600
     assert {line["index"] for line in lines} == set(range(600))
     assert all(line["line"] == line["index"] + 1 for line in lines if "line" in line)
-    assert function.seen == Counter(range(600))
+    # None ran twice, and none is missing but of those that may have run.
+    assert set(function.seen.values()) == {1}
+    lost = {line["index"] for line in lines if line.get("code") == "ProcessLost"}
+    assert set(range(600)) - set(function.seen) <= lost
     if ordered:
         assert [line["index"] for line in lines] == list(range(600))
 
