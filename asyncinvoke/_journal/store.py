@@ -373,6 +373,28 @@ class Store:
                 found.append(Found(prepared, digest, State(state), take))
         return found, fresh
 
+    def are_those(self, first: int, count: int, digests: str, *, failed: bool) -> bool:
+        """Return whether so many rows from here on have ended, and have these digests.
+
+        Args:
+            first: The first row.
+            count: How many there are.
+            digests: What their digests are, one behind the other, in hexadecimal.
+            failed: Whether some of them may have failed.
+        """
+        if any(first <= each.row < first + count for each in self.lost.values()):
+            return False
+        # One answer for all of them: Python's lock is asked for once.
+        there, state, found = self._all(
+            "SELECT COUNT(*), MAX(state), group_concat(hex(digest), '') FROM"
+            " (SELECT digest, state FROM item WHERE idx BETWEEN ? AND ? ORDER BY idx)",
+            first,
+            first + count - 1,
+        )[0]
+        if there != count or (state and not failed):
+            return False
+        return bool(found == digests.upper())
+
     def outcomes(self, wanted: list[Found]) -> list[tuple[Prepared, Outcome[Any]]]:
         """Return the recorded outcomes of items, each with the codec of its call."""
         names = {number: key for key, number in self._causes.items()}

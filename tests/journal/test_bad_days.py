@@ -190,8 +190,7 @@ def test_a_full_disk_ends_the_run_with_an_error_and_loses_nothing_recorded(path:
     code = f"""
         import anyio, resource, signal, sys
         from asyncinvoke import JournalError
-        from tests.journal.torn import prefix_of, torn_log
-from tests.journal.worlds import World
+        from tests.journal.worlds import World
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         world = World()
         async def main():
