@@ -1,5 +1,8 @@
 """The public names of `asyncinvoke`."""
 
+from asyncinvoke._diagnosis.checks import Check, CheckStatus, Diagnosis
+from asyncinvoke._diagnosis.diagnose import diagnose
+from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import MapStatistics, Outcome
 from asyncinvoke._engine.stream import ResponseStream
@@ -24,6 +27,8 @@ from asyncinvoke.errors import (
     GaveUp,
     InvalidRequestError,
     InvocationError,
+    JournalError,
+    JournalMismatchError,
     NotReadyError,
     RejectedError,
     ServiceError,
@@ -38,9 +43,13 @@ __all__ = [
     "Attempt",
     "Backoff",
     "Cause",
+    "Changed",
+    "Check",
+    "CheckStatus",
     "ConfigurationError",
     "DeadlineExceededError",
     "Delivery",
+    "Diagnosis",
     "FailureKind",
     "FixedLimit",
     "Function",
@@ -51,6 +60,9 @@ __all__ = [
     "InvocationType",
     "Invoker",
     "InvokerStatistics",
+    "Journal",
+    "JournalError",
+    "JournalMismatchError",
     "LimitChanged",
     "LimitKind",
     "LogType",
@@ -58,6 +70,7 @@ __all__ = [
     "MapStatistics",
     "NotReadyError",
     "Outcome",
+    "Redrive",
     "RejectedError",
     "Request",
     "Response",
@@ -72,4 +85,5 @@ __all__ = [
     "Tolerance",
     "ToleranceExceededError",
     "TransportError",
+    "diagnose",
 ]

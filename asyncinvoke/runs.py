@@ -1,6 +1,7 @@
 """Reading recorded runs, and recording what people found out about them."""
 
 from asyncinvoke._journal.reading import RecordedRun, open_run
+from asyncinvoke._journal.settling import settle
 from asyncinvoke._journal.values import (
     RecordedCause,
     RecordedItem,
@@ -19,4 +20,5 @@ __all__ = [
     "RunSummary",
     "Sample",
     "open_run",
+    "settle",
 ]

@@ -1,6 +1,7 @@
 """The types that users annotate with: of what `Invoker` takes, and of what its methods are given."""
 
 from asyncinvoke._clock import Clock
+from asyncinvoke._engine.journal import JournalOrPath
 from asyncinvoke._engine.options import (
     CommonOptions,
     EventOptions,
@@ -32,6 +33,7 @@ __all__ = [
     "InvocationTypeName",
     "InvokeOptions",
     "InvokeParameters",
+    "JournalOrPath",
     "LambdaClient",
     "LogTypeName",
     "MapOptions",

@@ -17,7 +17,7 @@ FLOORS = [
     ("_retries", "_limits", "_transport", "_inputs"),
     ("_engine",),
     ("_journal",),
-    ("_invoker",),
+    ("_invoker", "_diagnosis"),
     ("__init__", "_names", "inputs", "runs", "typing"),
     ("local", "testing", "cli", "__main__"),
 ]
@@ -25,7 +25,7 @@ FLOORS = [
 # Rooms that see less than their floor would let them.
 SEES_ONLY = {
     "local": {"local", "_model"},
-    "cli": {"cli", "local", "inputs", "_inputs", "__init__"},
+    "cli": {"cli", "local", "inputs", "_inputs", "runs", "__init__"},
     "__main__": {"cli"},
 }
 
@@ -45,6 +45,8 @@ FLOORS_OF_LOCAL = [
 
 # What decides and does not act: no I/O, no clock, no event loop, nothing at random.
 DECIDES = [
+    "asyncinvoke._diagnosis.checks",
+    "asyncinvoke._diagnosis.judging",
     "asyncinvoke._engine.buffer",
     "asyncinvoke._engine.causes",
     "asyncinvoke._engine.history",
@@ -244,3 +246,13 @@ def test_every_module_says_its_one_job_in_its_first_line() -> None:
 def test_every_room_of_the_tree_is_on_a_floor() -> None:
     rooms = {room_of(name_of(path)) for path in modules()}
     assert rooms <= {room for floor in FLOORS for room in floor}
+
+
+def test_no_test_imports_from_the_benchmarks_but_the_one_of_them() -> None:
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        if path.name == "test_benchmarks.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            named = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            named += [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            assert not any(name.split(".")[0] == "benchmarks" for name in named), path

@@ -33,7 +33,9 @@ class Buffer:
         "_most_unfinished",
         "_ordered",
         "_wake_below",
+        "ahead",
         "concurrency",
+        "held",
         "is_cut",
         "is_held",
         "next_index",
@@ -48,6 +50,10 @@ class Buffer:
         """Items that were read."""
         self.unfinished = 0
         """Items that were read and have no outcome yet."""
+        self.held = 0
+        """Outcomes that are there, and wait to be recorded."""
+        self.ahead: int | None = None
+        """How many items are read ahead of the workers, if not `READ_AHEAD` at most."""
         self.taken = 0
         """Outcomes that the consumer has taken."""
         self.ready: deque[Outcome[Any]] = deque()
@@ -70,21 +76,24 @@ class Buffer:
         """
         if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
             raise InvalidRequestError(f"concurrency {concurrency!r} must be a whole number from 1")
-        spare = min(READ_AHEAD, concurrency // SPARE)
+        spare = min(READ_AHEAD, concurrency // SPARE) if self.ahead is None else self.ahead
         self.concurrency = concurrency
-        self._most_ahead = concurrency + READ_AHEAD
+        self._most_ahead = concurrency + READ_AHEAD + (self.ahead or 0)
         self._most_unfinished = concurrency + spare
-        self._wake_below = concurrency + (spare + 3) // 4
+        # A reader that is ahead by groups comes back once half of one is used up.
+        self._wake_below = concurrency + (
+            (spare + 3) // 4 if self.ahead is None else 3 * self.ahead // 4
+        )
 
     def has_room(self) -> bool:
         """Return whether the consumer has made room for the outcome of another item."""
-        return self.read - self.taken < self._most_ahead
+        return self.read - self.taken - self.held < self._most_ahead
 
     def may_read(self) -> bool:
         """Return whether another item may be read."""
         return (
             self.unfinished < self._most_unfinished
-            and self.read - self.taken < self._most_ahead
+            and self.read - self.taken - self.held < self._most_ahead
             and not self.is_held
         )
 
@@ -92,13 +101,27 @@ class Buffer:
         """Return whether a reader that waits is to be woken."""
         return (
             self.unfinished < self._wake_below
-            and self.read - self.taken < self._most_ahead
+            and self.read - self.taken - self.held < self._most_ahead
             and not self.is_held
         )
 
     def put(self, index: int, outcome: Outcome[Any] | None) -> None:
         """Take an item's outcome, or close its gap in the order if there is none."""
         self.unfinished -= 1
+        self.hand_out(index, outcome)
+
+    def hold(self) -> None:
+        """Note that an item has its outcome, which waits to be recorded."""
+        self.unfinished -= 1
+        self.held += 1
+
+    def let_go(self, index: int, outcome: Outcome[Any] | None) -> None:
+        """Take an outcome that was held."""
+        self.held -= 1
+        self.hand_out(index, outcome)
+
+    def hand_out(self, index: int, outcome: Outcome[Any] | None) -> None:
+        """Give an outcome to the consumer, in its turn."""
         if self.is_cut:
             return
         if not self._ordered:

@@ -1,10 +1,10 @@
 """What a caller says of the journal of a map: where it is, what is kept, and what is run again."""
 
 import os
-from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Flag, StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._request.target import show_value
@@ -67,6 +67,9 @@ class Journal:
     changed: Changed = Changed.REFUSE
     """What happens, in a run with keys, to an item that is not what it was."""
 
+    notes: Mapping[str, object] = field(default_factory=dict)
+    """What is kept with the run for whoever reads it, by name: anything that JSON can hold."""
+
     def __post_init__(self) -> None:
         if not isinstance(self.path, str | os.PathLike) or not os.fspath(self.path):
             raise InvalidRequestError(f"journal {show_value(self.path)} must be a path")
@@ -81,7 +84,11 @@ class Journal:
             raise InvalidRequestError(f"changed {show_value(self.changed)} must be a Changed")
 
 
-def read_journal(journal: "Journal | str | os.PathLike[str]") -> Journal:
+JournalOrPath: TypeAlias = Journal | str | os.PathLike[str]
+"""A journal, or the path of one."""
+
+
+def read_journal(journal: JournalOrPath) -> Journal:
     """Return what a caller gave as a journal.
 
     Raises:

@@ -12,11 +12,13 @@ from asyncinvoke._clock import Clock
 from asyncinvoke._engine.brake import Brake, NotStartedError
 from asyncinvoke._engine.buffer import Buffer
 from asyncinvoke._engine.outcome import MapStatistics, MapTally, Outcome
+from asyncinvoke._engine.recording import Ends, RecordedWork, Recorder
 from asyncinvoke._engine.source import Source
 from asyncinvoke._engine.tasks import Bell, Work, Workers
 from asyncinvoke._engine.tolerance import Judge, Tolerance, checked_tolerance
+from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._model.response import Out
-from asyncinvoke.errors import ConfigurationError
+from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, InvocationError
 
 LAST_WORD = 1.0
 """How long an end waits for an input that was interrupted and does not come back, in seconds. It
@@ -71,7 +73,12 @@ class MapRun(Generic[Out]):
         brake: Brake | None,
         describe: Describe | None,
         clock: Clock,
+        recorder: Recorder | None = None,
+        recorded: RecordedWork | None = None,
     ) -> None:
+        self._recorder = recorder
+        self._recorded = recorded
+        self._payloads = None if recorder is None else payloads
         self._buffer = Buffer(concurrency, ordered=ordered)
         self._source = Source(
             payloads,
@@ -92,7 +99,9 @@ class MapRun(Generic[Out]):
         self._total = len(payloads) if isinstance(payloads, Sized) else None
         self._news = Bell()
         self._error: BaseException | None = None
+        self._unrecorded: AsyncInvokeError | None = None
         self._is_told = False
+        self._is_stopped = False
         self._is_cancelled = False
         self._is_left = False
         self._is_complete = False
@@ -119,11 +128,15 @@ class MapRun(Generic[Out]):
             concurrency=buffer.concurrency,
             total=self._total,
             paused=buffer.is_held,
+            stopped=self._is_stopped,
             read=buffer.read,
             working=0 if self._is_left else buffer.unfinished,
             succeeded=tally.succeeded,
             failed=tally.failed,
             buffered=len(buffer),
+            lost=tally.lost,
+            recorded=tally.recorded,
+            replayed=tally.replayed,
             attempts=tally.attempts,
             throttled=tally.throttled,
             waiting_for=self._waiting_for(),
@@ -178,10 +191,25 @@ class MapRun(Generic[Out]):
         counts as such. An async input that is waited for is interrupted. A run that is paused ends
         as well.
         """
+        self._is_stopped = True
         if self._brake is not None:
             self._brake.stop()
         self._source.stop()
         self._news.ring()
+
+    def note(self, name: str, value: object) -> None:
+        """Keep a note in the journal, with what is recorded next; a value of a name replaces another.
+
+        Args:
+            name: What it is called among the `notes` of the run's summary.
+            value: Anything that JSON can hold.
+
+        Raises:
+            ConfigurationError: The map has no journal.
+        """
+        if self._recorder is None:
+            raise ConfigurationError("only a map with a journal keeps notes")
+        self._recorder.note(name, value)
 
     def __repr__(self) -> str:
         return (
@@ -191,8 +219,37 @@ class MapRun(Generic[Out]):
 
     # What the block calls.
 
+    async def _open(self) -> None:
+        """Open the journal, and look whether it is that of this map."""
+        payloads, self._payloads = self._payloads, None
+        if self._recorder is None or self._recorded is None:
+            return
+        await self._recorder.open(payloads, self._recorded.prepare)
+        self._recorder.connect(
+            Ends(
+                work=lambda prepared: self._workers.add(prepared.index, prepared),
+                hand_out=self._let_go,
+                found=self._found,
+                made=self._made,
+                dropped=lambda index: self._put(index, None),
+                failed=self._cannot_record,
+                is_hungry=self._workers.is_hungry,
+                is_idle=lambda: not self._buffer.unfinished,
+                look_ahead=self._look_ahead,
+            )
+        )
+
+    async def _close(self) -> None:
+        """Record what is left to be recorded, and close the journal; shielded, once all tasks ended."""
+        if self._recorder is not None:
+            failed = await self._recorder.close()
+            if failed is not None and self._error is None and not self._is_told:
+                self._unrecorded = failed
+
     def _start(self, reading: TaskGroup, working: TaskGroup) -> None:
         self._workers.start(working)
+        if self._recorder is not None:
+            working.start_soon(self._recorder.write)
         reading.start_soon(self._source.read)
 
     def _leave(self) -> None:
@@ -210,7 +267,10 @@ class MapRun(Generic[Out]):
         error, self._error = self._error, None
         of_clean_up, self._source.clean_up_error = self._source.clean_up_error, None
         is_lost = error is not None and not isinstance(error, Exception) and not self._is_told
-        return error if is_lost else of_clean_up
+        if is_lost:
+            return error
+        unrecorded, self._unrecorded = self._unrecorded, None
+        return of_clean_up if unrecorded is None else unrecorded
 
     # What the reader calls.
 
@@ -222,9 +282,14 @@ class MapRun(Generic[Out]):
         index = self._buffer.read
         self._buffer.read += 1
         self._buffer.unfinished += 1
-        self._workers.add(index, item)
+        if self._recorder is None or self._recorded is None:
+            self._workers.add(index, item)
+        else:
+            self._recorder.read(self._recorded.prepare(index, item))
 
     def _reading_ended(self, error: BaseException | None) -> None:
+        if error is None and self._recorder is not None and not self._source.is_stopping:
+            error = self._recorder.all_read(self._buffer.read)
         if error is not None:
             self._end(error)
         self._news.ring()
@@ -243,7 +308,12 @@ class MapRun(Generic[Out]):
             if reason is not None:
                 self._end(reason)
                 self.stop()
-        self._put(index, outcome)
+        if self._recorder is None:
+            self._put(index, outcome)
+            return
+        self._buffer.hold()
+        self._recorder.ended(index, outcome)
+        self._moved()
 
     def _broke(self, index: int, error: BaseException) -> None:
         if not isinstance(error, NotStartedError):
@@ -252,14 +322,54 @@ class MapRun(Generic[Out]):
 
     @property
     def _is_over(self) -> bool:
-        return self._source.has_ended and not self._buffer.unfinished
+        buffer = self._buffer
+        return self._source.has_ended and not buffer.unfinished and not buffer.held
+
+    # What the recorder calls.
+
+    def _let_go(self, index: int, outcome: Outcome[Any]) -> None:
+        self._buffer.let_go(index, outcome)
+        self._moved()
+
+    def _found(self, index: int, outcome: Outcome[Any] | None) -> None:
+        self._tally.recorded += 1
+        if outcome is None:
+            self._buffer.taken += 1
+        else:
+            self._tally.replayed += 1
+        self._put(index, outcome)
+
+    def _made(self, index: int, outcome: Outcome[Any]) -> None:
+        error = outcome.error
+        if isinstance(error, InvocationError) and error.code == TransportFault.PROCESS_LOST:
+            self._tally.lost += 1
+        else:
+            self._tally.add(outcome)
+        self._put(index, outcome)
+
+    def _cannot_record(self, error: Exception) -> None:
+        """Start nothing more; what is in flight ends, and is handed out as it is."""
+        for index in self._workers.drop():
+            self._put(index, None)
+        self._end(error)
+
+    def _look_ahead(self, count: int) -> None:
+        self._buffer.ahead = count
+        self._buffer.size(self._buffer.concurrency)
+        self._moved()
 
     def _put(self, index: int, outcome: Outcome[Any] | None) -> None:
+        self._buffer.put(index, outcome)
+        self._moved()
+
+    def _moved(self) -> None:
+        """Wake the reader if there is room, and the consumer if there is something for it."""
         buffer = self._buffer
-        buffer.put(index, outcome)
         if self._source.is_waiting and buffer.should_read_on():
             self._source.wake()
-        if self._news.heard is not None and (buffer.ready or not buffer.unfinished):
+        if self._news.heard is not None and (
+            buffer.ready or not (buffer.unfinished or buffer.held)
+        ):
             self._news.ring()
 
     def _end(self, error: BaseException) -> None:
@@ -297,7 +407,7 @@ class MapRun(Generic[Out]):
     async def _hear(self) -> None:
         """Wait for news: an outcome, or an end."""
         news = self._news.listen()
-        if self._buffer.unfinished or not self._source.is_stopping:
+        if self._buffer.unfinished or self._buffer.held or not self._source.is_stopping:
             await news.wait()
             return
         with anyio.move_on_after(LAST_WORD):

@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.brake import Brake
 from asyncinvoke._engine.map import Describe, MapRun
+from asyncinvoke._engine.recording import RecordedWork, Recorder
 from asyncinvoke._engine.tasks import Work
 from asyncinvoke._engine.tolerance import Judge
 from asyncinvoke._model.response import Out
@@ -24,12 +25,15 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
 
     def __init__(self, run: MapRun[Out]) -> None:
         self._run = run
+        self._is_entered = False
         self._reading: TaskGroup | None = None
         self._working: TaskGroup | None = None
 
     async def __aenter__(self) -> MapRun[Out]:
-        if self._reading is not None:
+        if self._is_entered:
             raise ConfigurationError("a map runs once: call `map` again for another run")
+        self._is_entered = True
+        await self._run._open()  # noqa: SLF001  # the other half of it
         self._reading = await anyio.create_task_group().__aenter__()
         self._working = await anyio.create_task_group().__aenter__()
         self._run._start(self._reading, self._working)  # noqa: SLF001  # the other half of it
@@ -72,7 +76,10 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
         try:
             await self._working.__aexit__(None, None, None)
         finally:
-            await self._reading.__aexit__(None, None, None)
+            try:
+                await self._reading.__aexit__(None, None, None)
+            finally:
+                await self._run._close()  # noqa: SLF001
 
     def _say(self, left: BaseException | None) -> None:
         """Log an error that something else goes before; not its text, which may quote a payload."""
@@ -100,6 +107,8 @@ def open_run(
     brake: Brake | None = None,
     describe: Describe | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    recorder: Recorder | None = None,
+    recorded: RecordedWork | None = None,
 ) -> MapBlock[Any]:
     """Check the input and give the block that runs it.
 
@@ -112,6 +121,8 @@ def open_run(
         brake: What the work looks at before each attempt, to pause and to stop.
         describe: Says what keeps the work back, for `MapStatistics.waiting_for`.
         clock: Tells how long reading holds the event loop.
+        recorder: Records the run, if it is to be recorded.
+        recorded: Prepares the items of a run that is.
 
     Raises:
         InvalidRequestError: The input cannot be iterated, or the concurrency is no number from 1.
@@ -126,5 +137,7 @@ def open_run(
             brake=brake,
             describe=describe,
             clock=clock,
+            recorder=recorder,
+            recorded=recorded,
         )
     )

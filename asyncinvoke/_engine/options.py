@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, cast
 
+from asyncinvoke._engine.journal import JournalOrPath
 from asyncinvoke._engine.tolerance import Tolerance
 from asyncinvoke._limits.scopes import FunctionKey, function_key
 from asyncinvoke._model.codec import Decode
@@ -81,6 +82,10 @@ class MapOptions(InvokeOptions, total=False):
 
     key: Callable[[Any], str] | None
     """Names an item: `Outcome.key` is what it returns for the payload."""
+
+    journal: JournalOrPath | None
+    """The file that the map is recorded in, or a `Journal`, which says more. The same call again
+    continues the run: what has ended is not sent again. By default nothing is recorded."""
 
     tolerate: int | Tolerance | None
     """How many items may fail before the map stops with `ToleranceExceededError`: a number, or

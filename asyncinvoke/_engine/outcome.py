@@ -37,7 +37,8 @@ class Outcome(Generic[Out]):
     """How long its execution took, waits included, in seconds."""
 
     take: int = 1
-    """Which run of the item this was: a redrive of its journal makes the second."""
+    """Which run of the item this was: a redrive of its journal makes the second; 0 where its key is
+    that of another item, and it was never run."""
 
     replayed: bool = False
     """Whether an earlier session of the run has recorded it, and it was not run now."""
@@ -77,6 +78,9 @@ class MapStatistics:
     paused: bool
     """Whether it is paused: nothing starts."""
 
+    stopped: bool
+    """Whether nothing more is read or started; what is in flight may still end."""
+
     read: int
     """Items taken from the input."""
 
@@ -89,6 +93,17 @@ class MapStatistics:
 
     failed: int
     """Outcomes that are not."""
+
+    lost: int
+    """Items that may have run when a process that ran the map before died: they were not sent
+    again, and are not among the `failed`. Only with a journal, as the next two."""
+
+    recorded: int
+    """Items that were not sent, since an earlier session has recorded how they ended. They are not
+    among the `succeeded` and `failed`."""
+
+    replayed: int
+    """Those of them whose outcomes were handed out."""
 
     buffered: int
     """Outcomes that the consumer has not taken yet."""
@@ -107,11 +122,14 @@ class MapStatistics:
 class MapTally:
     """Counts outcomes; added to by a map, read by `MapRun.statistics()`."""
 
-    __slots__ = ("attempts", "failed", "succeeded", "throttled")
+    __slots__ = ("attempts", "failed", "lost", "recorded", "replayed", "succeeded", "throttled")
 
     def __init__(self) -> None:
         self.succeeded = 0
         self.failed = 0
+        self.lost = 0
+        self.recorded = 0
+        self.replayed = 0
         self.attempts = 0
         self.throttled = 0
 

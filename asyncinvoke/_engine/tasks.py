@@ -110,6 +110,16 @@ class Workers:
         self._concurrency = concurrency
         self._call()
 
+    def is_hungry(self) -> bool:
+        """Return whether a worker could start on an item, and there is none."""
+        return not self._items and self._busy < self._concurrency
+
+    def drop(self) -> list[int]:
+        """Forget what nobody works on yet; return which items that was."""
+        dropped = [index for index, _ in self._items]
+        self._items.clear()
+        return dropped
+
     def leave(self) -> None:
         """Cancel what is under way, and forget what is not."""
         self._items.clear()

@@ -12,7 +12,7 @@ from asyncinvoke.errors import JournalError
 HEADER = 64
 """Bytes before the first mark; they name the run that the marks belong to."""
 
-LOCK_PATIENCE = 1.0
+LOCK_PATIENCE = 0.2
 """For how long a lock is tried, in seconds: readers hold it for a moment, to see whether it is free."""
 
 _NEW = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

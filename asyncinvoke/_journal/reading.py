@@ -117,33 +117,37 @@ class RecordedRun:
         return tuple(RecordedCause(**dict(zip(names, row, strict=True))) for row in rows)
 
     def outcomes(
-        self, *, ok: bool | None = None, cause: int | None = None, ended_after: int | None = None
+        self,
+        *,
+        ok: bool | None = None,
+        cause: int | None = None,
+        ended: tuple[int, int] | None = None,
     ) -> Iterator[Outcome[Any]]:
         """Give what is recorded of the items that have ended, as outcomes that are `replayed`.
+
+        They come in the order of the input.
 
         Args:
             ok: Only those that succeeded, or only those that did not.
             cause: Only those that failed for this cause, by its number.
-            ended_after: In the order in which they ended, only those after this one of the run, 0
-                for all; by default in the order of the input.
+            ended: Only those that ended later than so many, and not later than so many, as
+                `ends` counts them.
         """
-        wanted = []
+        wanted = ["item.idx > ?"]
         if ok is not None:
             wanted.append(f"item.state {'=' if ok else '!='} {State.SUCCEEDED.value}")
         if cause is not None:
-            wanted.append(f"item.cause = {int(cause)}")
+            wanted.append(f"item.cause = {int(cause)} AND item.state != {State.SETTLED.value}")
+        if ended is not None:
+            after, until = ended
+            wanted.append(f"item.seq > {int(after)} AND item.seq <= {int(until)}")
         causes: dict[int, tuple[CauseKey, str | None]] = {}
-        column, position = ("idx", 1) if ended_after is None else ("seq", -1)
-        last = -1 if ended_after is None else ended_after
-        query = (
-            f"{ITEM_ROWS.replace('result.facts', 'result.facts, item.seq', 1)} "
-            f"WHERE {' AND '.join([f'item.{column} > ?', *wanted])} "
-            f"ORDER BY item.{column} LIMIT {PAGE}"
-        )
+        query = f"{ITEM_ROWS} WHERE {' AND '.join(wanted)} ORDER BY item.idx LIMIT {PAGE}"
+        last = -1
         while rows := self._all(query, last):
-            for *fields, seq in rows:
+            for fields in rows:
                 row = ItemRow(*fields)
-                last = row.idx if position == 1 else seq
+                last = row.idx
                 yield self._outcome(row, causes)
 
     def unknown(self) -> Iterator[RecordedItem]:
@@ -211,7 +215,9 @@ class RecordedRun:
 
     def samples(self) -> Iterator[Sample]:
         """Give how the run went, about one sample a second."""
-        last = 0
+        return self._samples(0)
+
+    def _samples(self, last: int) -> Iterator[Sample]:
         query = (
             "SELECT sample.rowid, session, session.started + at / 1000.0, succeeded, failed, "
             'in_flight, waiting, "limit", rate, throttles FROM sample '
@@ -232,6 +238,15 @@ class RecordedRun:
                     rate=rate,
                     throttles=json.loads(why or "{}"),
                 )
+
+    def latest_sample(self) -> Sample | None:
+        """Return the last sample, if there is one; instant at any size."""
+        ((last,),) = self._all("SELECT COALESCE(MAX(rowid), 0) FROM sample")
+        return next(self._samples(last - 1), None)
+
+    def ends(self) -> int:
+        """Return how many ends were recorded, those of items that have run again since included."""
+        return int(self._all("SELECT value FROM count WHERE name = 'seq'")[0][0])
 
     def data_version(self) -> int:
         """Return a number that changes when something is committed: cheap enough to ask often."""

@@ -236,7 +236,9 @@ def _error(
     common: dict[str, Any] = {
         "function_name": facts.get("function_name") or "",
         "qualifier": facts.get("qualifier"),
-        "delivery": Delivery(cause.delivery or Delivery.UNKNOWN),
+        "delivery": Delivery.EXECUTED
+        if row.state == State.SETTLED
+        else Delivery(cause.delivery or Delivery.UNKNOWN),
         "request_id": unpacked_id(row.request_id),
         "status_code": row.status,
         "code": cause.code,

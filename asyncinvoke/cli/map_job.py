@@ -15,6 +15,7 @@ from asyncinvoke.cli import summary, waiting
 from asyncinvoke.cli.errors import FAILED, IN_DOUBT, CommandError, one_line
 from asyncinvoke.cli.outcomes import OutcomeWriter
 from asyncinvoke.cli.pace import HeldBack, Pace
+from asyncinvoke.cli.pacing import Whole
 from asyncinvoke.cli.progress import (
     Counts,
     Display,
@@ -27,7 +28,7 @@ from asyncinvoke.cli.progress import (
 from asyncinvoke.cli.running import Interrupt, beside
 from asyncinvoke.cli.streams import STDERR, Output
 from asyncinvoke.cli.summary import Tally
-from asyncinvoke.inputs import Input, InputError, Item
+from asyncinvoke.inputs import InputError, Item
 
 AHEAD = 16
 """How many outcomes beyond the concurrency may wait for an earlier one."""
@@ -48,7 +49,7 @@ class MapJob:
         concurrency: The run's.
         ordered: Whether outcomes are written in the order of the input. The run itself gives them
             as they end, so that an interrupted one can still write all that is done.
-        is_event: Whether the lines are only queued.
+        verb: What lines have done that did not fail.
         idempotent: Whether attempts are repeated after which the function may have run.
         display: Shows how far it is.
         progress: How it is shown: `none` leaves the summary out, and with `json` it is JSON.
@@ -58,10 +59,10 @@ class MapJob:
         self,
         invoker: Invoker,
         *,
-        source: Input,
+        source: Whole,
         concurrency: int,
         ordered: bool,
-        is_event: bool,
+        verb: str,
         idempotent: bool,
         display: Display,
         progress: str,
@@ -70,7 +71,7 @@ class MapJob:
         self._source = source
         self._window = anyio.Semaphore(concurrency + AHEAD) if ordered else None
         self._ordered = ordered
-        self._is_event = is_event
+        self._verb = verb
         self._idempotent = idempotent
         self._progress = progress
         self._display = display
@@ -81,6 +82,7 @@ class MapJob:
         self._last_line = 0
         self._lines: dict[int, int] = {}
         self._total: int | None = None
+        self._earlier = 0
         self._tally = Tally()
         self._writer: OutcomeWriter
 
@@ -94,7 +96,7 @@ class MapJob:
                     self._read += 1
                     self._last_line = item.line or item.position + 1
                     if item.line is not None:
-                        self._lines[item.position] = item.line
+                        self._keep_line(item.position, item.line)
                     yield item
         except InputError as error:
             # Status 2 would say that nothing was sent.
@@ -146,6 +148,9 @@ class MapJob:
             if self._window is not None:
                 for _ in range(written):
                     self._window.release()
+
+    def _keep_line(self, position: int, line: int) -> None:
+        self._lines[position] = line
 
     async def _add(self, outcome: Outcome) -> int:
         return await self._writer.add(outcome, self._lines.pop(outcome.index, None))
@@ -205,6 +210,7 @@ class MapJob:
             in_flight=statistics.in_flight,
             throttles=sum(statistics.throttles.values()),
             total=self._total,
+            earlier=self._earlier,
             rate=rate,
             pace=pace,
             held_back=None if moment is None else self._held_back.at(elapsed, moment.waiting_for),
@@ -217,7 +223,7 @@ class MapJob:
         if self._progress == "json":
             said = [json.dumps(summary.as_json(as_json(counts), tally, left))]
         else:
-            said = summary.as_text(counts, tally, left, is_event=self._is_event)
+            said = summary.as_text(counts, tally, left, verb=self._verb)
         click.echo("\n".join(said), err=True)
 
 

@@ -78,7 +78,10 @@ def as_line(outcome: Outcome, line: int | None = None) -> bytes:
             response = error.response
     elif response is not None:
         fields |= {"status_code": response.status_code, "request_id": response.request_id}
-    fields |= {"attempts": len(outcome.attempts), "elapsed": round(outcome.elapsed, 6)}
+    attempts = outcome.attempts[-1].number if outcome.attempts else 0
+    fields |= {"attempts": attempts, "elapsed": round(outcome.elapsed, 6)}
+    if outcome.take > 1:
+        fields["take"] = outcome.take
     if response is None:
         return json.dumps(fields).encode() + b"\n"
     return _with_payload(fields, response.payload)
