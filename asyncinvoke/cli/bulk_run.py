@@ -124,7 +124,7 @@ async def _work(
         if bulk.output == "-":
             job.writes_to(None, streams.standard_output())
         elif bulk.output is not None and is_stream(bulk.output):
-            job.writes_to(None, stack.enter_context(_opened_output(bulk.output)))
+            job.writes_to(None, stack.enter_context(opened_output(bulk.output)))
         elif bulk.output is not None:
             output, place = open_output(bulk.output, place)
             stack.callback(os.close, output.descriptor)
