@@ -1,7 +1,7 @@
 """Runs benchmarks one after the other and writes tables and plots into `results/`.
 
 `python -m benchmarks` runs those that take less than some minutes; `python -m benchmarks NAME...` runs
-these, of which `names`, `failures`, `throttled`, `ceilings`, `cut_everywhere`, `sequences`,
+these, of which `names`, `failures`, `throttled`, `ceilings`, `cut_everywhere`, `inputs`, `sequences`,
 `journal` and `kills` are never run unless named.
 """
 
@@ -13,6 +13,7 @@ from benchmarks import (
     cut_everywhere,
     failures,
     fanout,
+    inputs,
     journal,
     kills,
     memory,
@@ -42,6 +43,7 @@ SLOW = (
     throttled.BENCHMARK,
     ceilings.BENCHMARK,
     cut_everywhere.BENCHMARK,
+    inputs.BENCHMARK,
     sequences.BENCHMARK,
     journal.BENCHMARK,
     kills.BENCHMARK,

@@ -19,7 +19,8 @@ FLOORS = [
     ("_journal",),
     ("_invoker", "_diagnosis"),
     ("__init__", "_names", "inputs", "runs", "typing"),
-    ("local", "testing", "cli", "__main__"),
+    ("_dask",),
+    ("local", "testing", "cli", "dask", "__main__"),
 ]
 
 # Rooms that see less than their floor would let them.
@@ -101,10 +102,12 @@ ACTS |= {"tempfile", "time", "uuid"}
 
 # Foreign libraries, each with the rooms that may know it.
 FOREIGN = {
+    "distributed": {"dask"},  # seen by type checkers alone: workers run what they are given
     "aiobotocore": {"_transport", "testing"},
     "aiohttp": {"_transport", "local"},
     "anyio": {
         "_clock",
+        "_dask",
         "_transport",
         "_limits",
         "_engine",

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.line_numbers import LineNumbers
 from asyncinvoke.cli.map_job import MapJob, choose_display
 from asyncinvoke.cli.options import invoke_options, opened_invoker
+from asyncinvoke.cli.outputs import check_new_output, opened_output
 from asyncinvoke.cli.pacing import Paced
 from asyncinvoke.cli.progress import Display
 from asyncinvoke.cli.recorded_job import RecordedJob
@@ -56,7 +57,7 @@ def run_bulk(bulk: Bulk) -> int:
 
 
 async def _run_once(bulk: Bulk, source: Input, interrupt: Interrupt) -> int:
-    _check_new_output(bulk)
+    check_new_output(bulk.output, force=bulk.force)
     async with _opened(bulk, bulk.concurrency, interrupt) as (invoker, display):
         paced = _paced(bulk, source)
         job = MapJob(invoker, source=paced, ordered=bulk.ordered, **_of_job(bulk, display))
@@ -65,7 +66,7 @@ async def _run_once(bulk: Bulk, source: Input, interrupt: Interrupt) -> int:
         if not await _begin(source, interrupt):
             job.nothing_was_read()
             return 0
-        with _opened_output(bulk.output) as writes:
+        with opened_output(bulk.output) as writes:
             async with block as map_run:
                 return await job.work(map_run, writes, interrupt)
 
@@ -127,7 +128,7 @@ async def _work(
         if bulk.output == "-":
             job.writes_to(None, streams.standard_output())
         elif bulk.output is not None and is_stream(bulk.output):
-            job.writes_to(None, stack.enter_context(_opened_output(bulk.output)))
+            job.writes_to(None, stack.enter_context(opened_output(bulk.output)))
         elif bulk.output is not None:
             output, place = open_output(bulk.output, place)
             stack.callback(os.close, output.descriptor)
@@ -234,26 +235,3 @@ def _check_not_the_input(bulk: Bulk) -> None:
         status = os.fstat(streams.STDIN) if bulk.source == "-" else os.stat(bulk.source)
         if os.path.samestat(os.stat(bulk.output), status):
             raise CommandError(f"output {bulk.output} is the input")
-
-
-def _check_new_output(bulk: Bulk) -> None:
-    if bulk.output is None or bulk.output == "-":
-        return
-    try:
-        if Path(bulk.output).is_file() and not bulk.force:
-            raise CommandError(f"output {bulk.output} exists: --force replaces it")
-    except OSError as error:
-        raise CommandError(f"cannot write {bulk.output}: {error.strerror}") from error
-
-
-@contextlib.contextmanager
-def _opened_output(output: str | None) -> Iterator[streams.Output]:
-    if output is None or output == "-":
-        yield streams.standard_output()
-        return
-    try:
-        file = Path(output).open("wb", buffering=0)  # noqa: SIM115  # closed below
-    except OSError as error:
-        raise CommandError(f"cannot write {output}: {error.strerror}") from error
-    with file:
-        yield streams.Output(file.fileno(), output, is_ours=True)
