@@ -166,9 +166,9 @@ async def test_a_run_is_stopped_killed_continued_looked_at_settled_and_exported(
     capfd.readouterr()
     assert await runs("show", "o.run") == 0
     assert capfd.readouterr().out.splitlines()[2:5] == [
-        "  succeeded       33",
-        "  failed           3",
-        "                   3  cause 1  FunctionError ValueError: no such account",
+        "  succeeded     33",
+        "  failed         3",
+        "                 3  cause 1  FunctionError ValueError: no such account",
     ]
     assert await runs("export", "o.run", "parts", "--split") == 0
     manifest = json.loads(Path("parts/manifest.json").read_text())
