@@ -1,5 +1,6 @@
 """Reading recorded runs, and recording what people found out about them."""
 
+from asyncinvoke._journal.measuring import Latencies, Measures, Step, measured
 from asyncinvoke._journal.reading import RecordedRun, open_run
 from asyncinvoke._journal.settling import settle
 from asyncinvoke._journal.values import (
@@ -12,6 +13,8 @@ from asyncinvoke._journal.values import (
 )
 
 __all__ = [
+    "Latencies",
+    "Measures",
     "RecordedCause",
     "RecordedItem",
     "RecordedRun",
@@ -19,6 +22,8 @@ __all__ = [
     "RecordedTake",
     "RunSummary",
     "Sample",
+    "Step",
+    "measured",
     "open_run",
     "settle",
 ]
