@@ -1,10 +1,13 @@
 """The public names of `asyncinvoke`."""
 
+from asyncinvoke._batches.batch import Batch
+from asyncinvoke._batches.shape import ItemFailed
 from asyncinvoke._diagnosis.checks import Check, CheckStatus, Diagnosis
 from asyncinvoke._diagnosis.diagnose import diagnose
 from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import MapStatistics, Outcome
+from asyncinvoke._engine.shard import Shard
 from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._engine.tolerance import Tolerance
 from asyncinvoke._invoker import Function, Invoker
@@ -42,6 +45,7 @@ __all__ = [
     "AsyncInvokeError",
     "Attempt",
     "Backoff",
+    "Batch",
     "Cause",
     "Changed",
     "Check",
@@ -60,6 +64,7 @@ __all__ = [
     "InvocationType",
     "Invoker",
     "InvokerStatistics",
+    "ItemFailed",
     "Journal",
     "JournalError",
     "JournalMismatchError",
@@ -79,6 +84,7 @@ __all__ = [
     "RetryPolicy",
     "ScopeStatistics",
     "ServiceError",
+    "Shard",
     "ThrottleReason",
     "ThrottleScope",
     "ThrottledError",

@@ -1,6 +1,8 @@
 """Reading recorded runs, and recording what people found out about them."""
 
 from asyncinvoke._journal.measuring import Latencies, Measures, Step, measured
+from asyncinvoke._journal.merged import Merged
+from asyncinvoke._journal.merging import merge
 from asyncinvoke._journal.reading import RecordedRun, open_run
 from asyncinvoke._journal.settling import settle
 from asyncinvoke._journal.values import (
@@ -15,6 +17,7 @@ from asyncinvoke._journal.values import (
 __all__ = [
     "Latencies",
     "Measures",
+    "Merged",
     "RecordedCause",
     "RecordedItem",
     "RecordedRun",
@@ -24,6 +27,7 @@ __all__ = [
     "Sample",
     "Step",
     "measured",
+    "merge",
     "open_run",
     "settle",
 ]

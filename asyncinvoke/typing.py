@@ -1,5 +1,6 @@
 """The types that users annotate with: of what `Invoker` takes, and of what its methods are given."""
 
+from asyncinvoke._batches.shape import BatchItem, Shape, ShapeName
 from asyncinvoke._clock import Clock
 from asyncinvoke._engine.journal import JournalOrPath
 from asyncinvoke._engine.options import (
@@ -22,6 +23,7 @@ from asyncinvoke._retries.policy import Stop, Wait
 from asyncinvoke._transport.base import LambdaClient, Stream, WholeTransport
 
 __all__ = [
+    "BatchItem",
     "Clock",
     "CommonOptions",
     "Decode",
@@ -40,6 +42,8 @@ __all__ = [
     "Phase",
     "Progress",
     "Reply",
+    "Shape",
+    "ShapeName",
     "Stop",
     "Stream",
     "StreamEnd",

@@ -1,8 +1,8 @@
 """Runs benchmarks one after the other and writes tables and plots into `results/`.
 
 `python -m benchmarks` runs those that take less than some minutes; `python -m benchmarks NAME...` runs
-these, of which `names`, `failures`, `throttled`, `ceilings`, `cut_everywhere`, `inputs` and `sequences` are never
-run unless named.
+these, of which `names`, `failures`, `throttled`, `ceilings`, `cut_everywhere`, `inputs`, `sequences`,
+`journal` and `kills` are never run unless named.
 """
 
 import sys
@@ -14,6 +14,8 @@ from benchmarks import (
     failures,
     fanout,
     inputs,
+    journal,
+    kills,
     memory,
     names,
     overhead,
@@ -43,6 +45,8 @@ SLOW = (
     cut_everywhere.BENCHMARK,
     inputs.BENCHMARK,
     sequences.BENCHMARK,
+    journal.BENCHMARK,
+    kills.BENCHMARK,
 )
 
 

@@ -14,7 +14,7 @@ FLOORS = [
     ("_model", "_recent"),
     ("errors",),
     ("_request", "_clock", "_statistics"),
-    ("_retries", "_limits", "_transport", "_inputs"),
+    ("_retries", "_limits", "_transport", "_batches", "_inputs"),
     ("_engine",),
     ("_journal",),
     ("_invoker", "_diagnosis", "_report"),
@@ -45,6 +45,9 @@ FLOORS_OF_LOCAL = [
 
 # What decides and does not act: no I/O, no clock, no event loop, nothing at random.
 DECIDES = [
+    "asyncinvoke._batches",
+    "asyncinvoke._engine.batch_buffer",
+    "asyncinvoke._engine.batch_ends",
     "asyncinvoke._diagnosis.checks",
     "asyncinvoke._diagnosis.judging",
     "asyncinvoke._engine.buffer",
@@ -55,6 +58,7 @@ DECIDES = [
     "asyncinvoke._journal.schema",
     "asyncinvoke._journal.values",
     "asyncinvoke._engine.options",
+    "asyncinvoke._engine.shard",
     "asyncinvoke._engine.tolerance",
     "asyncinvoke._limits.ceiling",
     "asyncinvoke._limits.concurrency",

@@ -28,6 +28,7 @@ class Buffer:
     """
 
     __slots__ = (
+        "_due",
         "_early",
         "_most_ahead",
         "_most_unfinished",
@@ -38,7 +39,6 @@ class Buffer:
         "held",
         "is_cut",
         "is_held",
-        "next_index",
         "read",
         "ready",
         "taken",
@@ -58,13 +58,12 @@ class Buffer:
         """Outcomes that the consumer has taken."""
         self.ready: deque[Outcome[Any]] = deque()
         """Outcomes that it may take."""
-        self.next_index = 0
-        """The item whose outcome is due next, if they are ordered."""
         self.is_cut = False
         """Whether it gives no outcomes any more."""
         self.is_held = False
         """Whether nothing is to be read for now."""
         self._ordered = ordered
+        self._due: deque[int] = deque()
         self._early: dict[int, Outcome[Any] | None] = {}
         self.size(concurrency)
 
@@ -105,6 +104,18 @@ class Buffer:
             and not self.is_held
         )
 
+    def expect(self, index: int) -> None:
+        """Note that an item was read; positions that are left out are those of other shards."""
+        self.read += 1
+        self.unfinished += 1
+        if self._ordered:
+            self._due.append(index)
+
+    @property
+    def next_index(self) -> int | None:
+        """The item whose outcome is due next, if they are ordered."""
+        return self._due[0] if self._due else None
+
     def put(self, index: int, outcome: Outcome[Any] | None) -> None:
         """Take an item's outcome, or close its gap in the order if there is none."""
         self.unfinished -= 1
@@ -129,17 +140,18 @@ class Buffer:
                 self.ready.append(outcome)
             return
         self._early[index] = outcome
-        while self.next_index in self._early:
-            due = self._early.pop(self.next_index)
-            if due is not None:
-                self.ready.append(due)
-            self.next_index += 1
+        due, early = self._due, self._early
+        while due and due[0] in early:
+            first = early.pop(due.popleft())
+            if first is not None:
+                self.ready.append(first)
 
     def cut(self) -> None:
         """Give no outcomes any more."""
         self.is_cut = True
         self.ready.clear()
         self._early.clear()
+        self._due.clear()
 
     def __len__(self) -> int:
         return len(self.ready) + len(self._early)

@@ -6,6 +6,9 @@ from typing import Any, Protocol, TypeVar, cast
 
 import anyio
 
+from asyncinvoke._batches.batch import checked_batch, shape_name
+from asyncinvoke._engine.batch_work import BatchWork
+from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._engine.journal import Journal, read_journal
@@ -20,6 +23,7 @@ from asyncinvoke._engine.options import (
     refuse_unknown,
 )
 from asyncinvoke._engine.recording import RecordedWork, Recorder, identity_of
+from asyncinvoke._engine.shard import Pick, checked_shard
 from asyncinvoke._engine.stream import ResponseStream, open_stream
 from asyncinvoke._engine.tolerance import checked_tolerance
 from asyncinvoke._model.codec import Decode, Encode
@@ -185,6 +189,8 @@ class Caller:
         shared: dict[str, Any] = dict(options)
         concurrency = shared.pop("concurrency", None)
         ordered, key = shared.pop("ordered", False), shared.pop("key", None)
+        batch = checked_batch(shared.pop("batch", None))
+        shard = checked_shard(shared.pop("shard", None))
         journal = shared.pop("journal", None)
         tolerance = checked_tolerance(shared.pop("tolerate", None))
         if shared.get("retry") is None:
@@ -203,7 +209,12 @@ class Caller:
         if journal is not None:
             recorder = self._record(
                 read_journal(journal),
-                identity={**identity_of(work.call.parameters), "key": key is not None},
+                identity={
+                    **identity_of(work.call.parameters),
+                    "key": key is not None,
+                    **({} if batch is None else {"batch": shape_name(batch)}),
+                    **({} if shard is None else {"shard": str(shard)}),
+                },
                 shared=work.call.parameters,
                 keyed=key is not None,
                 engine=opened.engine,
@@ -220,6 +231,10 @@ class Caller:
             brake=work.brake,
             describe=work.describe,
             clock=opened.engine.clock,
+            batcher=None
+            if batch is None
+            else Batcher(BatchWork(work, batch, recorded), clock=opened.engine.clock),
+            pick=None if shard is None else Pick(shard, work.name),
         )
 
 

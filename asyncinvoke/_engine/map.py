@@ -9,10 +9,12 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from asyncinvoke._clock import Clock
+from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.brake import Brake, NotStartedError
 from asyncinvoke._engine.buffer import Buffer
 from asyncinvoke._engine.outcome import MapStatistics, MapTally, Outcome
-from asyncinvoke._engine.recording import Ends, RecordedWork, Recorder
+from asyncinvoke._engine.recording import Ends, Prepared, RecordedWork, Recorder
+from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.source import Source
 from asyncinvoke._engine.tasks import Bell, Work, Workers
 from asyncinvoke._engine.tolerance import Judge, Tolerance, checked_tolerance
@@ -73,13 +75,19 @@ class MapRun(Generic[Out]):
         brake: Brake | None,
         describe: Describe | None,
         clock: Clock,
+        batcher: Batcher | None = None,
+        pick: Pick | None = None,
         recorder: Recorder | None = None,
         recorded: RecordedWork | None = None,
     ) -> None:
         self._recorder = recorder
         self._recorded = recorded
         self._payloads = None if recorder is None else payloads
-        self._buffer = Buffer(concurrency, ordered=ordered)
+        self._buffer = (
+            Buffer(concurrency, ordered=ordered)
+            if batcher is None
+            else batcher.buffer(concurrency, ordered=ordered)
+        )
         self._source = Source(
             payloads,
             wanted=self._buffer.may_read,
@@ -88,15 +96,17 @@ class MapRun(Generic[Out]):
             cancelled=self._cancelled,
             clock=clock,
         )
-        self._workers = Workers(
-            work, done=self._finished, broke=self._broke, cancelled=self._cancelled
-        )
+        self._position = 0
+        self._pick = pick
+        self._batcher = batcher
+        self._workers = self._hire(work)
         self._workers.set_concurrency(concurrency)
         self._judge = judge
         self._brake = brake
         self._describe = describe
         self._tally = MapTally()
-        self._total = len(payloads) if isinstance(payloads, Sized) else None
+        # How many of them are of a shard is known once all are read.
+        self._total = len(payloads) if isinstance(payloads, Sized) and pick is None else None
         self._news = Bell()
         self._error: BaseException | None = None
         self._unrecorded: AsyncInvokeError | None = None
@@ -217,6 +227,21 @@ class MapRun(Generic[Out]):
             f"{self.statistics().working} working, concurrency {self._buffer.concurrency}>"
         )
 
+    def _hire(self, work: Work) -> Workers[Any]:
+        batcher = self._batcher
+        if batcher is None:
+            return Workers(work, done=self._finished, broke=self._broke, cancelled=self._cancelled)
+        workers: Workers[Any] = Workers(
+            batcher.work, done=batcher.done, broke=batcher.broke, cancelled=self._cancelled
+        )
+        batcher.connect(
+            give=workers.add,
+            finished=self._finished,
+            broke=self._broke,
+            cancelled=self._cancelled,
+        )
+        return workers
+
     # What the block calls.
 
     async def _open(self) -> None:
@@ -224,10 +249,10 @@ class MapRun(Generic[Out]):
         payloads, self._payloads = self._payloads, None
         if self._recorder is None or self._recorded is None:
             return
-        await self._recorder.open(payloads, self._recorded.prepare)
+        await self._recorder.open(payloads, self._prepare)
         self._recorder.connect(
             Ends(
-                work=lambda prepared: self._workers.add(prepared.index, prepared),
+                work=lambda prepared: self._begin(prepared.index, prepared),
                 hand_out=self._let_go,
                 found=self._found,
                 made=self._made,
@@ -239,6 +264,11 @@ class MapRun(Generic[Out]):
             )
         )
 
+    def _prepare(self, index: int, item: object) -> Prepared | None:
+        if self._recorded is None or (self._pick is not None and not self._pick(index, item)):
+            return None
+        return self._recorded.prepare(index, item)
+
     async def _close(self) -> None:
         """Record what is left to be recorded, and close the journal; shielded, once all tasks ended."""
         if self._recorder is not None:
@@ -248,6 +278,8 @@ class MapRun(Generic[Out]):
 
     def _start(self, reading: TaskGroup, working: TaskGroup) -> None:
         self._workers.start(working)
+        if self._batcher is not None:
+            working.start_soon(self._batcher.watch)
         if self._recorder is not None:
             working.start_soon(self._recorder.write)
         reading.start_soon(self._source.read)
@@ -257,6 +289,8 @@ class MapRun(Generic[Out]):
         self._is_left = True
         self._buffer.cut()
         self._workers.leave()
+        if self._batcher is not None:
+            self._batcher.leave()
         self._source.stop()
         self._news.ring()
 
@@ -279,17 +313,35 @@ class MapRun(Generic[Out]):
             # It was waited for; but the end has been told, and nobody is there to work on it.
             _logger.warning("the input of a map gave an item after its end, which is dropped")
             return
-        index = self._buffer.read
-        self._buffer.read += 1
-        self._buffer.unfinished += 1
+        index = self._position
+        self._position += 1
+        if self._pick is not None and not self._pick(index, item):
+            return
+        self._buffer.expect(index)
         if self._recorder is None or self._recorded is None:
-            self._workers.add(index, item)
+            self._begin(index, item)
         else:
             self._recorder.read(self._recorded.prepare(index, item))
 
+    def _begin(self, index: int, item: object) -> None:
+        """Let an item be worked upon."""
+        if self._batcher is None:
+            self._workers.add(index, item)
+            return
+        self._batcher.add(index, item)
+        self._gathered()
+        if self._source.is_waiting and self._buffer.should_read_on():
+            self._source.wake()
+
+    def _gathered(self) -> None:
+        """Close the last batches, once there is nothing that could still go into them."""
+        if self._batcher is not None and self._source.has_ended:
+            self._batcher.close_if_last()
+
     def _reading_ended(self, error: BaseException | None) -> None:
+        self._gathered()
         if error is None and self._recorder is not None and not self._source.is_stopping:
-            error = self._recorder.all_read(self._buffer.read)
+            error = self._recorder.all_read(self._position)
         if error is not None:
             self._end(error)
         self._news.ring()
@@ -349,7 +401,8 @@ class MapRun(Generic[Out]):
 
     def _cannot_record(self, error: Exception) -> None:
         """Start nothing more; what is in flight ends, and is handed out as it is."""
-        for index in self._workers.drop():
+        dropped = self._workers.drop()
+        for index in dropped if self._batcher is None else self._batcher.drop(dropped):
             self._put(index, None)
         self._end(error)
 
@@ -364,6 +417,7 @@ class MapRun(Generic[Out]):
 
     def _moved(self) -> None:
         """Wake the reader if there is room, and the consumer if there is something for it."""
+        self._gathered()
         buffer = self._buffer
         if self._source.is_waiting and buffer.should_read_on():
             self._source.wake()

@@ -9,9 +9,11 @@ import anyio
 from anyio.abc import TaskGroup
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
+from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.brake import Brake
 from asyncinvoke._engine.map import Describe, MapRun
 from asyncinvoke._engine.recording import RecordedWork, Recorder
+from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.tasks import Work
 from asyncinvoke._engine.tolerance import Judge
 from asyncinvoke._model.response import Out
@@ -107,6 +109,8 @@ def open_run(
     brake: Brake | None = None,
     describe: Describe | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    batcher: Batcher | None = None,
+    pick: Pick | None = None,
     recorder: Recorder | None = None,
     recorded: RecordedWork | None = None,
 ) -> MapBlock[Any]:
@@ -121,6 +125,8 @@ def open_run(
         brake: What the work looks at before each attempt, to pause and to stop.
         describe: Says what keeps the work back, for `MapStatistics.waiting_for`.
         clock: Tells how long reading holds the event loop.
+        batcher: Gathers items into batches, and works on those in the place of `work`.
+        pick: Says which items are worked upon; by default all.
         recorder: Records the run, if it is to be recorded.
         recorded: Prepares the items of a run that is.
 
@@ -137,6 +143,8 @@ def open_run(
             brake=brake,
             describe=describe,
             clock=clock,
+            batcher=batcher,
+            pick=pick,
             recorder=recorder,
             recorded=recorded,
         )

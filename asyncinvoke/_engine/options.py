@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, cast
 
+from asyncinvoke._batches.batch import Batch
 from asyncinvoke._engine.journal import JournalOrPath
+from asyncinvoke._engine.shard import Shard
 from asyncinvoke._engine.tolerance import Tolerance
 from asyncinvoke._limits.scopes import FunctionKey, function_key
 from asyncinvoke._model.codec import Decode
@@ -82,6 +84,14 @@ class MapOptions(InvokeOptions, total=False):
 
     key: Callable[[Any], str] | None
     """Names an item: `Outcome.key` is what it returns for the payload."""
+
+    batch: int | Batch | None
+    """How many items travel in one invocation, as a list, or a `Batch`, which says more. The
+    concurrency is then that of batches; each item still has its outcome."""
+
+    shard: Shard | None
+    """The part of the input that is worked upon here, where several machines or processes share it:
+    `Shard(3, of=10)` is the third of ten. By default all of it."""
 
     journal: JournalOrPath | None
     """The file that the map is recorded in, or a `Journal`, which says more. The same call again

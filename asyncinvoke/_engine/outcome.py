@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 from asyncinvoke._model.failure import FailureKind
 from asyncinvoke._model.response import Attempt, Out, Response
@@ -54,15 +54,19 @@ class Outcome(Generic[Out]):
         # this outcome. So `error` itself must have none, or the two would keep each other alive,
         # and the payload of every failure with them.
         if self.error is not None:
-            raise _copied(self.error)
+            raise copied(self.error)
         assert self.response is not None  # noqa: S101  # one of the two is always there
         return self.response
 
 
-def _copied(error: AsyncInvokeError) -> AsyncInvokeError:
-    copied = copy.copy(error)
-    copied.__cause__ = error.__cause__
-    return copied
+ErrorT = TypeVar("ErrorT", bound=AsyncInvokeError)
+
+
+def copied(error: ErrorT) -> ErrorT:
+    """Return an error of its own with the same content and the same cause."""
+    another = copy.copy(error)
+    another.__cause__ = error.__cause__
+    return another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,9 +126,19 @@ class MapStatistics:
 class MapTally:
     """Counts outcomes; added to by a map, read by `MapRun.statistics()`."""
 
-    __slots__ = ("attempts", "failed", "lost", "recorded", "replayed", "succeeded", "throttled")
+    __slots__ = (
+        "_last",
+        "attempts",
+        "failed",
+        "lost",
+        "recorded",
+        "replayed",
+        "succeeded",
+        "throttled",
+    )
 
     def __init__(self) -> None:
+        self._last: tuple[Attempt, ...] | None = None
         self.succeeded = 0
         self.failed = 0
         self.lost = 0
@@ -139,6 +153,9 @@ class MapTally:
             self.succeeded += 1
         else:
             self.failed += 1
+        if outcome.attempts is self._last:
+            return  # the items of a batch share theirs, and come one after the other
+        self._last = outcome.attempts
         for attempt in outcome.attempts:
             self.attempts += 1
             if attempt.kind is FailureKind.THROTTLED:

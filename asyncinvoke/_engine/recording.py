@@ -1,6 +1,6 @@
 """What a map asks of whatever records it, and the work of a map that is recorded."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -58,8 +58,8 @@ class Prepared:
         """Whether the function may have run by now."""
 
 
-Prepare: TypeAlias = Callable[[int, object], Prepared]
-"""Names an item and writes it down as it is sent."""
+Prepare: TypeAlias = Callable[[int, object], Prepared | None]
+"""Names an item and writes it down as it is sent; `None` for one of another shard."""
 
 
 class Ends(NamedTuple):
@@ -142,15 +142,22 @@ class Recorder(Protocol):
 
 
 class MarkingTransport:
-    """Marks an item before its first request, and takes the mark away where it surely did not run.
+    """Marks items before their first request, and takes marks away where they surely did not run.
 
     So an item that was throttled, and waits to be tried again when the process dies, is not one
     that may have run.
+
+    Args:
+        transport: Makes the attempts.
+        recorder: Keeps the marks.
+        prepared: The item that is sent, or the items of a batch.
     """
 
     __slots__ = ("_prepared", "_recorder", "_transport")
 
-    def __init__(self, transport: Transport, recorder: Recorder, prepared: Prepared) -> None:
+    def __init__(
+        self, transport: Transport, recorder: Recorder, prepared: Sequence[Prepared]
+    ) -> None:
         self._transport = transport
         self._recorder = recorder
         self._prepared = prepared
@@ -159,21 +166,24 @@ class MarkingTransport:
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Reply | Failure:
         """Send a request once, as `Transport.send` does."""
-        prepared = self._prepared
-        may_have_run = prepared.is_sent
-        if not may_have_run:
-            self._recorder.mark(prepared)
+        marked = [each for each in self._prepared if not each.is_sent]
+        for each in marked:
+            self._recorder.mark(each)
         try:
             answer = await self._transport.send(parameters, payload, progress)
         except BaseException:
             # A transport of the caller's own may not note how far it came.
             noted = progress.phase is not Phase.NOT_BEGUN
-            if not may_have_run and noted and progress.phase.delivery is Delivery.NOT_SENT:
-                self._recorder.unmark(prepared)
+            if noted and progress.phase.delivery is Delivery.NOT_SENT:
+                self._unmark(marked)
             raise
-        if not may_have_run and isinstance(answer, Failure) and _did_not_run(answer):
-            self._recorder.unmark(prepared)
+        if marked and isinstance(answer, Failure) and _did_not_run(answer):
+            self._unmark(marked)
         return answer
+
+    def _unmark(self, marked: list[Prepared]) -> None:
+        for each in marked:
+            self._recorder.unmark(each)
 
 
 class RecordedWork:
@@ -187,6 +197,10 @@ class RecordedWork:
     def __init__(self, work: ItemWork, recorder: Recorder) -> None:
         self._work = work
         self._recorder = recorder
+
+    def transport(self, prepared: Sequence[Prepared]) -> MarkingTransport:
+        """Return what sends these items, and marks them."""
+        return MarkingTransport(self._work.transport, self._recorder, prepared)
 
     def prepare(self, index: int, item: object) -> Prepared:
         """Name an item and write it down as it is sent, or say why it cannot be."""
@@ -208,12 +222,16 @@ class RecordedWork:
         if call is None:
             assert item.error is not None  # noqa: S101  # one of the two is there
             return work.outcome(index, item.key, item.error, started=started, began=began)
-        transport = MarkingTransport(work.transport, self._recorder, item)
-        executed = await work.execute(index, call, body, transport)
+        executed = await work.execute(index, call, body, self.transport((item,)))
         outcome = work.outcome(index, item.key, executed, started=started, began=began)
-        if item.take == 1 and item.lost is None:
-            return outcome
-        return replace(outcome, take=item.take, attempts=_after(item.lost, outcome.attempts))
+        return with_take(item, outcome)
+
+
+def with_take(prepared: Prepared, outcome: Outcome[Any]) -> Outcome[Any]:
+    """Return the outcome of an item with what earlier sessions have made of it."""
+    if prepared.take == 1 and prepared.lost is None:
+        return outcome
+    return replace(outcome, take=prepared.take, attempts=_after(prepared.lost, outcome.attempts))
 
 
 def _did_not_run(failure: Failure) -> bool:

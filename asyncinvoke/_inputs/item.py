@@ -1,6 +1,6 @@
 """An item of an input: where it stands, what it is called, and the bytes that are sent for it."""
 
-from typing import Any
+from typing import Any, Self
 
 from asyncinvoke._inputs.json_text import NotJsonError, check_json, parse_json
 from asyncinvoke._inputs.pointer import MISSING, Pointer
@@ -73,6 +73,11 @@ class Item(Request):
         self._making = making
         self._key: str | None = None
 
+    @classmethod
+    def of(cls, item: "Item") -> Self:
+        """Return the same item as one of this class."""
+        return cls(item.position, item.line, item._data, item._wrong, item._making)
+
     @property
     def payload(self) -> bytes:
         """The bytes that are sent.
@@ -135,7 +140,7 @@ class Item(Request):
         return f"<Item position={self.position} line={self.line}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Item, (self.position, self.line, self._data, self._wrong, self._making)
+        return type(self), (self.position, self.line, self._data, self._wrong, self._making)
 
     def _error(self, wrong: str) -> InvalidRequestError:
         return InvalidRequestError(f"{self.where}: {wrong}")

@@ -30,18 +30,20 @@ def can_be_read_twice(payloads: object) -> TypeGuard[Iterable[object]]:
 
 def groups(
     payloads: Iterable[object], prepare: Prepare, *, most: int | None
-) -> Iterator[list[Prepared]]:
-    """Give the items in groups, prepared; at most so many of them."""
+) -> Iterator[tuple[int, list[Prepared]]]:
+    """Give the items in groups, prepared, with how many were read; at most so many of them."""
     group: list[Prepared] = []
-    size = 0
+    read = size = 0
     for index, item in enumerate(islice(payloads, most)):
-        group.append(prepare(index, item))
-        size += len(group[-1].body)
+        read += 1
+        prepared = prepare(index, item)
+        if prepared is not None:
+            group.append(prepared)
+            size += len(prepared.body)
         if len(group) >= GROUP or size >= MOST_BYTES:
-            yield group
+            yield read, group
             group, size = [], 0
-    if group:
-        yield group
+    yield read, group
 
 
 def digest(reads: list[Prepared], shared: InvokeParameters) -> None:

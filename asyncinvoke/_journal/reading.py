@@ -284,6 +284,13 @@ class RecordedRun:
             sent = not (trusted and its_boot == boot) or self._marks.get(idx) == mark_of(session)
             yield idx, key, digest, session if sent else None
 
+    def doubtful(self) -> Iterator[tuple[int, bytes | None, str | None, int, int]]:
+        """Give the items that may have run when a process died: row, digest, key, session, take."""
+        takes = dict(self._all("SELECT idx, take FROM flight"))
+        for idx, key, digest, session in list(self._flights()):
+            if session is not None and idx in takes:
+                yield idx, digest, key, session, takes[idx]
+
     def _outcome(
         self, row: ItemRow, causes: dict[int, tuple[CauseKey, str | None]]
     ) -> Outcome[Any]:

@@ -100,6 +100,7 @@ class JournalRecorder:
         self._taken = 0
         self._wanted: anyio.Event | None = None
         self._is_pausing = False
+        self._read = 0
         self._is_all_read = False
         self._is_refusing = False
         self._failed: AsyncInvokeError | None = None
@@ -130,8 +131,9 @@ class JournalRecorder:
             return
         differing: list[int | str] = []
         count = read = 0
-        for group in groups(payloads, prepare, most=None if self._keyed else self._store.known):
-            read += len(group)
+        most = None if self._keyed else self._store.known
+        for reached, group in groups(payloads, prepare, most=most):
+            read = reached
             names = await self._in_thread(differing_items, self._store, group, self._shared)
             count += len(names)
             differing += names[: SHOWN - len(differing)]
@@ -152,6 +154,7 @@ class JournalRecorder:
     def read(self, prepared: Prepared) -> None:
         """Take an item that was read; it is sent once its intent is recorded."""
         assert self._ends is not None  # noqa: S101  # `connect` was called
+        self._read += 1
         if self._failed is not None or self._is_refusing:
             self._ends.dropped(prepared.index)
         elif self._keyed and prepared.key is None:
@@ -265,8 +268,9 @@ class JournalRecorder:
                 self._again, self._ended = batch.again + self._again, batch.ended + self._ended
                 self._notes = {**batch.notes, **self._notes}
             raise
+        was_hungry = self._ends is not None and self._ends.is_hungry()
         self._let_go(batch, done[0])
-        self._look_ahead(len(reads), done[0], len(batch.ended))
+        self._look_ahead(len(reads), done[0], len(batch.ended), was_hungry=was_hungry)
 
     def _next_group(self) -> list[Prepared]:
         reads: list[Prepared] = []
@@ -345,14 +349,13 @@ class JournalRecorder:
                     continue
             ends.found(prepared.index, outcome if replays else None)
 
-    def _look_ahead(self, reads: int, decided: Decided, ended: int) -> None:
+    def _look_ahead(self, reads: int, decided: Decided, ended: int, *, was_hungry: bool) -> None:
         """Decide how far ahead is read: two groups of what is taken while one is written."""
         ends = self._ends
         if ends is None or not reads:
             return
         group = max(LEAST_GROUP, ended)
-        is_full = reads >= self._group
-        if is_full and (2 * len(decided.fresh) < reads or ends.is_hungry()):
+        if reads >= self._group and (was_hungry or 2 * len(decided.fresh) < reads):
             group = max(group, 2 * self._group)
         group = min(group, MOST_GROUP)
         if not 0.75 * self._group <= group <= self._group:
@@ -392,7 +395,10 @@ class JournalRecorder:
         is_complete = self._is_all_read and not (sent or left or self._reads or self._again)
         try:
             store.commit(Batch(ended=ended, left=left, notes=self._notes))
-            store.close("complete" if is_complete else "left")
+            store.close(
+                "complete" if is_complete else "left",
+                total=self._read if self._is_all_read else None,
+            )
         except JournalError as error:
             return error
         finally:

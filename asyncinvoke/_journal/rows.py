@@ -161,7 +161,7 @@ def outcome_of(
     response = None
     if cause is None or "function_error" in facts:
         response = Response(
-            status_code=row.status or 0,
+            status_code=row.status or 200,
             payload=row.body or b"",
             executed_version=row.version,
             function_error=facts.get("function_error"),
@@ -202,12 +202,18 @@ def _attempts(
             elapsed=elapsed,
             kind=None if cause is None else _KINDS.get(cause.error),
             delivery=None if delivery is None else Delivery(delivery),
-            status_code=row.status,
+            status_code=_status(row, cause),
             code=None if cause is None else cause.code,
             request_id=request_id,
             omitted=row.attempts - 1,
         ),
     )
+
+
+def _status(row: ItemRow, cause: CauseKey | None) -> int | None:
+    """Return the status of the answer; one of 200 takes no room in the file."""
+    answered = cause is None or cause.error == "FunctionError"
+    return 200 if row.status is None and answered else row.status
 
 
 _KINDS = {
@@ -240,7 +246,7 @@ def _error(
         if row.state == State.SETTLED
         else Delivery(cause.delivery or Delivery.UNKNOWN),
         "request_id": unpacked_id(row.request_id),
-        "status_code": row.status,
+        "status_code": _status(row, cause),
         "code": cause.code,
         "retry_after": facts.get("retry_after"),
         "attempts": attempts,

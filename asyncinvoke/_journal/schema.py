@@ -87,7 +87,8 @@ SELECT
     cause.error AS error, cause.code AS code, cause.error_type AS error_type,
     cause.delivery AS delivery, cause.gave_up AS gave_up,
     item.take AS take, item.attempts AS attempts, item.throttled AS throttled,
-    item.session AS session, version.name AS version, item.status AS status_code,
+    item.session AS session, version.name AS version,
+    CASE WHEN item.cause IS NULL THEN COALESCE(item.status, 200) ELSE item.status END AS status_code,
     strftime('%Y-%m-%dT%H:%M:%fZ', session.started + item.began / 1000.0, 'unixepoch') AS began,
     item.elapsed / 1000000.0 AS seconds,
     CASE typeof(item.request_id) WHEN 'blob' THEN

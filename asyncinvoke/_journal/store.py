@@ -9,6 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,10 @@ from asyncinvoke.errors import JournalError, JournalMismatchError
 
 _AT_ONCE = 500
 """How many keys are looked up in one query; older versions of SQLite take no more than 999."""
+
+
+_ROWS = 64
+"""How many rows are inserted by one statement, for the same reason."""
 
 
 class Lost(NamedTuple):
@@ -136,10 +141,17 @@ class Store:
             self.abandon()
             raise
 
-    def close(self, status: str | None) -> None:
-        """End the session, if it has come to an orderly end, and close the file."""
+    def close(self, status: str, *, total: int | None = None) -> None:
+        """End the session in order, and close the file.
+
+        Args:
+            status: How it ended.
+            total: How many items the input has, if that is known now.
+        """
         try:
-            if status is not None and self._connection is not None:
+            if self._connection is not None:
+                if total is not None:
+                    self._set_about("total", total)
                 self._execute(
                     "UPDATE session SET ended = ?, status = ? WHERE id = ?",
                     time.time(),
@@ -408,7 +420,7 @@ class Store:
         if batch.ended:
             self._end(batch.ended, deltas)
         if batch.left:
-            self._many("DELETE FROM flight WHERE idx = ?", [(each.row,) for each in batch.left])
+            self._land([each.row for each in batch.left])
         if batch.notes:
             self._keep_notes(batch.notes)
         if batch.sample is not None:
@@ -432,8 +444,8 @@ class Store:
                 self._next_row = prepared.row + 1
             if self._takes:
                 prepared.take = self._takes.get(prepared.row, 0) + 1
-        self._many(
-            "INSERT OR REPLACE INTO flight VALUES (?, ?, ?, ?, ?)",
+        self._insert(
+            "INSERT OR REPLACE INTO flight",
             [
                 (each.row, each.digest, each.key, self.session, each.take)
                 for each in (*batch.reads, *batch.again)
@@ -461,7 +473,8 @@ class Store:
                 request_id = getattr(error, "request_id", None)
                 response = getattr(error, "response", None)
             if response is not None:
-                status, request_id = response.status_code, response.request_id
+                status = None if response.status_code == 200 else response.status_code
+                request_id = response.request_id
                 if response.executed_version is not None:
                     version = self._version(response.executed_version)
                     versions[version] += 1
@@ -488,9 +501,9 @@ class Store:
             body, facts = rows.result_of(outcome, results=self.results)
             if body is not None or facts is not None:
                 results.append((prepared.row, body, facts))
-        self._many("INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", items)
-        self._many("DELETE FROM flight WHERE idx = ?", [(each[0],) for each in items])
-        self._many("INSERT INTO result VALUES (?, ?, ?)", results)
+        self._insert("INSERT INTO item", items)
+        self._land([each[0] for each in items])
+        self._insert("INSERT INTO result", results)
         self._many(
             "UPDATE cause SET count = count + ? WHERE id = ?",
             [(change, number) for number, change in causes.items() if change],
@@ -553,10 +566,6 @@ class Store:
         for name, each in notes.items():
             self._set_about(f"note:{name}", json.dumps(each))
 
-    def set_total(self, total: int) -> None:
-        """Keep how many items the input has."""
-        self._set_about("total", total)
-
     def _set_about(self, name: str, value: object) -> None:
         self._execute("INSERT OR REPLACE INTO run VALUES (?, ?)", name, value)
 
@@ -583,6 +592,25 @@ class Store:
         if values:
             assert self._connection is not None  # noqa: S101  # it is open
             self._connection.executemany(statement, values).close()
+
+    def _insert(self, statement: str, values: list[tuple[Any, ...]]) -> None:
+        """Insert rows, many in a statement.
+
+        SQLite runs without Python's lock, and each time that it comes back it has to wait for it,
+        for as long as five milliseconds while the event loop is busy: once a statement.
+        """
+        for first in range(0, len(values), _ROWS):
+            group = values[first : first + _ROWS]
+            row = f"({','.join('?' * len(group[0]))})"
+            self._execute(
+                f"{statement} VALUES {','.join([row] * len(group))}", *chain.from_iterable(group)
+            )
+
+    def _land(self, indexes: list[int]) -> None:
+        """Take intents away."""
+        for first in range(0, len(indexes), _AT_ONCE):
+            group = indexes[first : first + _AT_ONCE]
+            self._execute(f"DELETE FROM flight WHERE idx IN ({','.join('?' * len(group))})", *group)
 
     def _all(self, query: str, *values: object) -> list[Any]:
         assert self._connection is not None  # noqa: S101  # it is open

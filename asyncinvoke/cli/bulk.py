@@ -40,6 +40,9 @@ class Bulk:
     force: bool
     progress: str
     shared: SharedOptions
+    batch: int | None = None
+    shape: str | None = None
+    shard: str | None = None
     redrive: Redrive | Callable[[Outcome[Any]], bool] = field(default=Redrive.NONE)
 
     @property

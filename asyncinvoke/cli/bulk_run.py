@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,14 @@ import click
 from asyncinvoke import InvalidRequestError, Invoker, Journal, MapRun
 from asyncinvoke.cli import files, streams
 from asyncinvoke.cli.bulk import COMMAND, Bulk
-from asyncinvoke.cli.continued import NOTE, ContinuedWriter, Place, check_output, open_output
+from asyncinvoke.cli.continued import (
+    NOTE,
+    ContinuedWriter,
+    Place,
+    check_output,
+    is_stream,
+    open_output,
+)
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.line_numbers import LineNumbers
 from asyncinvoke.cli.map_job import MapJob, choose_display
@@ -21,6 +29,7 @@ from asyncinvoke.cli.progress import Display
 from asyncinvoke.cli.recorded_job import RecordedJob
 from asyncinvoke.cli.repeating import retry_policy
 from asyncinvoke.cli.running import Interrupt, run
+from asyncinvoke.cli.sharing import batch_of, is_of, shard_of
 from asyncinvoke.cli.summary import NOTHING_READ
 from asyncinvoke.inputs import Input, InputError, read
 from asyncinvoke.runs import open_run
@@ -49,7 +58,7 @@ def run_bulk(bulk: Bulk) -> int:
 async def _run_once(bulk: Bulk, source: Input, interrupt: Interrupt) -> int:
     _check_new_output(bulk)
     async with _opened(bulk, bulk.concurrency, interrupt) as (invoker, display):
-        paced = Paced(source, head=bulk.head, rate=bulk.rate)
+        paced = _paced(bulk, source)
         job = MapJob(invoker, source=paced, ordered=bulk.ordered, **_of_job(bulk, display))
         block = invoker.map(bulk.function_name, job.read(), **_of_map(bulk))
         # Only now: a mistake in the options or the input must leave no empty file.
@@ -65,7 +74,7 @@ async def _run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interru
     place, lines = _found(bulk, path)
     limit = max(bulk.concurrency, MOST_IN_FLIGHT)
     async with _opened(bulk, limit, interrupt) as (invoker, display):
-        paced = Paced(source, head=bulk.head, rate=bulk.rate)
+        paced = _paced(bulk, source)
         settings = _of_job(bulk, display)
         job = RecordedJob(
             path=path, grace=bulk.grace, lines=lines, invoker=invoker, source=paced, **settings
@@ -113,6 +122,8 @@ async def _work(
         job.continues(summary.ended)
         if bulk.output == "-":
             job.writes_to(None, streams.standard_output())
+        elif bulk.output is not None and is_stream(bulk.output):
+            job.writes_to(None, stack.enter_context(_opened_output(bulk.output)))
         elif bulk.output is not None:
             output, place = open_output(bulk.output, place)
             stack.callback(os.close, output.descriptor)
@@ -140,7 +151,7 @@ def _found(bulk: Bulk, path: str) -> tuple[Place, LineNumbers]:
                 note = recorded.summary().notes.get(NOTE)
     output = bulk.output
     place = Place.from_note(note, "" if output is None else str(Path(output).absolute()))
-    if output not in (None, "-"):
+    if output not in (None, "-") and not is_stream(str(output)):
         check_output(str(output), place, force=bulk.force)
     lines = note.get("lines") if isinstance(note, dict) else None
     return place, LineNumbers.from_note(lines)
@@ -166,9 +177,17 @@ async def _opened(
             click.echo(f"unfinished: {NOTHING_READ}", err=True)
 
 
+def _paced(bulk: Bulk, source: Input) -> Paced:
+    shard = shard_of(bulk.shard)
+    is_ours = None if shard is None else partial(is_of, shard)
+    return Paced(source, head=bulk.head, rate=bulk.rate, is_paced=is_ours)
+
+
 def _of_job(bulk: Bulk, display: Display) -> dict[str, Any]:
     return {
-        "concurrency": bulk.concurrency,
+        "concurrency": bulk.concurrency * (bulk.batch or 1),
+        "shard": shard_of(bulk.shard),
+        "is_keyed": bulk.key is not None,
         "verb": bulk.verb,
         "idempotent": bulk.shared["idempotent"],
         "display": display,
@@ -179,6 +198,8 @@ def _of_job(bulk: Bulk, display: Display) -> dict[str, Any]:
 def _of_map(bulk: Bulk) -> dict[str, Any]:
     return {
         "concurrency": bulk.concurrency,
+        "batch": batch_of(bulk.batch, bulk.shape),
+        "shard": shard_of(bulk.shard),
         "tolerate": bulk.tolerance,
         "invocation_type": bulk.invocation_type,
         "retry": retry_policy(bulk.retries, function_errors=bulk.retry_function_errors),

@@ -7,6 +7,7 @@ import click
 from asyncinvoke import Tolerance
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.options import Duration, SharedOptions, shared_options
+from asyncinvoke.cli.sharing import check_sharing, sharing_options
 from asyncinvoke.cli.tolerance import tolerance_option
 
 CONCURRENCY = 100
@@ -124,6 +125,7 @@ Examples:
     help="On standard error; auto is a bar on a terminal that outcomes do not scroll through, and a "
     "line a minute where there is none.",
 )
+@sharing_options
 @shared_options
 def map_(
     function_name: str,
@@ -145,6 +147,9 @@ def map_(
     output: str | None,
     force: bool,
     progress: str,
+    batch: int | None,
+    shape: str | None,
+    shard: str | None,
     **shared: Unpack[SharedOptions],
 ) -> int:
     """Invoke FUNCTION for each row of INPUT: a file, s3://bucket/prefix/, or - for standard input.
@@ -159,6 +164,7 @@ def map_(
     """
     if event and dry_run:
         raise CommandError("--event and --dry-run exclude each other")
+    check_sharing(batch=batch, shape=shape)
     from asyncinvoke.cli.bulk import Bulk
     from asyncinvoke.cli.bulk_run import run_bulk
 
@@ -183,5 +189,8 @@ def map_(
             force=force,
             progress=progress,
             shared=shared,
+            batch=batch,
+            shape=shape,
+            shard=shard,
         )
     )

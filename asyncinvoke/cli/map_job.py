@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
@@ -10,7 +11,7 @@ from functools import partial
 import anyio
 import click
 
-from asyncinvoke import ConfigurationError, Invoker, MapRun, Outcome, ToleranceExceededError
+from asyncinvoke import ConfigurationError, Invoker, MapRun, Outcome, Shard, ToleranceExceededError
 from asyncinvoke.cli import summary, waiting
 from asyncinvoke.cli.errors import FAILED, IN_DOUBT, CommandError, one_line
 from asyncinvoke.cli.outcomes import OutcomeWriter
@@ -26,6 +27,7 @@ from asyncinvoke.cli.progress import (
     show_progress,
 )
 from asyncinvoke.cli.running import Interrupt, beside
+from asyncinvoke.cli.sharing import is_of
 from asyncinvoke.cli.streams import STDERR, Output
 from asyncinvoke.cli.summary import Tally
 from asyncinvoke.inputs import InputError, Item
@@ -46,13 +48,15 @@ class MapJob:
     Args:
         invoker: What the run runs on.
         source: The input.
-        concurrency: The run's.
+        concurrency: How many lines are worked upon at once.
+        shard: The part of the input that is worked upon, if not all of it.
         ordered: Whether outcomes are written in the order of the input. The run itself gives them
             as they end, so that an interrupted one can still write all that is done.
         verb: What lines have done that did not fail.
         idempotent: Whether attempts are repeated after which the function may have run.
         display: Shows how far it is.
         progress: How it is shown: `none` leaves the summary out, and with `json` it is JSON.
+        is_keyed: Whether it is their keys that items of a shard are known by.
     """
 
     def __init__(
@@ -66,7 +70,11 @@ class MapJob:
         idempotent: bool,
         display: Display,
         progress: str,
+        shard: Shard | None = None,
+        is_keyed: bool = False,
     ) -> None:
+        self._shard = shard
+        self._is_keyed = is_keyed
         self._invoker = invoker
         self._source = source
         self._window = anyio.Semaphore(concurrency + AHEAD) if ordered else None
@@ -81,6 +89,7 @@ class MapJob:
         self._read = 0
         self._last_line = 0
         self._lines: dict[int, int] = {}
+        self._due: deque[int] = deque()
         self._total: int | None = None
         self._earlier = 0
         self._tally = Tally()
@@ -91,16 +100,21 @@ class MapJob:
         try:
             async with aclosing(self._source.items()) as items:
                 async for item in items:
-                    if self._window is not None:
-                        await self._window.acquire()
-                    self._read += 1
                     self._last_line = item.line or item.position + 1
-                    if item.line is not None:
-                        self._keep_line(item.position, item.line)
-                    yield item
+                    if self._shard is None or is_of(self._shard, item):
+                        await self._note(item)
+                    yield item  # the map itself leaves out those of other shards
         except InputError as error:
             # Status 2 would say that nothing was sent.
             raise CommandError(str(error), status=FAILED) from error
+
+    async def _note(self, item: Item) -> None:
+        if self._window is not None:
+            await self._window.acquire()
+            self._due.append(item.position)
+        self._read += 1
+        if item.line is not None:
+            self._keep_line(item.position, item.line)
 
     async def work(self, run: MapRun, output: Output, interrupt: Interrupt) -> int:
         """Write all outcomes, or after a signal those that are there; give the exit status.
@@ -108,7 +122,8 @@ class MapJob:
         Raises:
             Exception: What ended the run early, once all that is done is written and said.
         """
-        self._writer = OutcomeWriter(output, self._tally, ordered=self._ordered)
+        due = self._due if self._ordered else None
+        self._writer = OutcomeWriter(output, self._tally, due=due)
         is_over = False
         try:
             show = partial(show_progress, self._display, partial(self._count, run))
@@ -188,12 +203,16 @@ class MapJob:
                 statistics=self._invoker.statistics(),
             )
             said = watch.look(moment)
-            if said is not None:
+            if said is not None and not run.statistics().paused:
                 self._display.note(one_line(said))
             await anyio.sleep(waiting.INTERVAL)
 
     async def _find_total(self) -> None:
-        self._total = await self._source.count()
+        total = await self._source.count()
+        # How many keys are those of a shard shows once they are read.
+        if total is not None and self._shard is not None:
+            total = None if self._is_keyed else self._shard.count(total)
+        self._total = total
 
     def _count(self, run: MapRun | None = None) -> Counts:
         elapsed = time.monotonic() - self._began

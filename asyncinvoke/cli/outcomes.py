@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections import deque
 
 from asyncinvoke import FunctionError, InvocationError, Outcome
 from asyncinvoke._inputs import json_text
@@ -15,15 +16,15 @@ class OutcomeWriter:
     Args:
         output: Where the lines go.
         tally: Counts them.
-        ordered: Whether they wait for those before them.
+        due: The positions of items in the order in which their outcomes are written, which whoever
+            reads adds to; `None` to write them as they come.
     """
 
-    def __init__(self, output: Output, tally: Tally, *, ordered: bool) -> None:
+    def __init__(self, output: Output, tally: Tally, *, due: deque[int] | None = None) -> None:
         self._output = output
         self._tally = tally
-        self._ordered = ordered
+        self._due = due
         self._early: dict[int, bytes] = {}
-        self._next = 0
 
     @property
     def not_written(self) -> int:
@@ -33,14 +34,14 @@ class OutcomeWriter:
     async def add(self, outcome: Outcome, line: int | None = None) -> int:
         """Take an outcome, and the line of its item; give how many that allowed to write."""
         self._tally.add(outcome, line)
-        if not self._ordered:
+        due = self._due
+        if due is None:
             await self._output.write(as_line(outcome, line))
             return 1
         self._early[outcome.index] = as_line(outcome, line)
         turn: list[bytes] = []
-        while (following := self._next + len(turn)) in self._early:
-            turn.append(self._early.pop(following))
-        self._next += len(turn)
+        while due and due[0] in self._early:
+            turn.append(self._early.pop(due.popleft()))
         await self._output.write(b"".join(turn))
         return len(turn)
 

@@ -30,6 +30,7 @@ class Paced:
         head: How many items to take; `None` for all.
         rate: How many items to give each second at most; `None` for as many as are asked for. The
             first second gives no more than any other, and what was not asked for is not made up for.
+        is_paced: Says which items the rate is for; by default all. Others are given at once.
         now: The clock, in seconds.
         sleep: Waits for some seconds.
     """
@@ -40,12 +41,14 @@ class Paced:
         *,
         head: int | None = None,
         rate: float | None = None,
+        is_paced: Callable[[Item], bool] | None = None,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         self._source = source
         self._head = head
         self._rate = rate
+        self._is_paced = is_paced
         self._now = now
         self._sleep = sleep
 
@@ -54,7 +57,7 @@ class Paced:
         taken, due = 0, self._now()
         async with contextlib.aclosing(self._source.items()) as items:
             async for item in items:
-                if self._rate is not None:
+                if self._rate is not None and (self._is_paced is None or self._is_paced(item)):
                     # Each has its moment; an item that comes late starts a new count.
                     due = max(due, self._now())
                     if due > self._now():

@@ -34,7 +34,9 @@ async def test_the_demo_survives_throttles_and_its_totals_agree() -> None:
     assert re.search(r"succeeded +60\n", ended.out)
     assert re.search(r"executions at once +2 at most\n", ended.out)
     assert " 0 throttles survived" not in ended.out
-    assert ended.out.count("✓") == 5
+    assert ended.out.count("✓") == 6
+    assert re.search(r"killed +with kill -9, when \d+ had ended; the same command", ended.out)
+    assert "✓ nothing ran twice, through the kill" in ended.out
     assert "✓ the totals agree with those computed directly" in ended.out
     assert re.search(r"streamed +\w+\.py, [\d,]+ bytes in [\d,]+ chunks", ended.out)
     assert "✓ the streamed file came whole, byte for byte" in ended.out

@@ -12,7 +12,7 @@ REASON = "ReservedFunctionConcurrentInvocationLimitExceeded"
 
 
 def session(number: int, **changes: Any) -> RecordedSession:
-    values = {
+    values: dict[str, Any] = {
         "number": number,
         "started": STARTED + 1000 * (number - 1),
         "ended": STARTED + 1000 * (number - 1) + 10,
@@ -53,7 +53,7 @@ def summary(**changes: Any) -> RunSummary:
 
 
 def cause(number: int = 1, **changes: Any) -> RecordedCause:
-    values = {
+    values: dict[str, Any] = {
         "number": number,
         "error": "FunctionError",
         "code": None,

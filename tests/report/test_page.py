@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from asyncinvoke._report.facts import facts_of
 from asyncinvoke._report.page import render
 
 from . import runs
@@ -102,7 +103,7 @@ def test_nothing_secret_is_shown(whole: str) -> None:
 
 
 def test_whatever_an_example_says_is_text() -> None:
-    facts = runs.facts_of(
+    facts = facts_of(
         runs.summary(path="a b'c<i>.run", function_name="f"),
         [runs.cause(example=NASTY, error_type="<b>")],
         runs.measures(),
@@ -125,7 +126,7 @@ EMPTY = {
 @pytest.mark.parametrize("changes", EMPTY.values(), ids=EMPTY)
 def test_a_run_that_has_hardly_begun_has_a_page(changes: dict[str, Any]) -> None:
     nothing = runs.measures(latencies=(), lasted={}, steps=())
-    facts = runs.facts_of(runs.summary(**changes), [], nothing, [])
+    facts = facts_of(runs.summary(**changes), [], nothing, [])
     assert "charge" in Seen(render(facts, made=runs.STARTED)).text
 
 

@@ -35,6 +35,12 @@ from asyncinvoke.runs import settle as record
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("-c", "--concurrency", type=click.IntRange(min=1), metavar="N", help="[as before]")
 @click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="So many lines in one invocation: 1 finds the one that fails its batch. [as before]",
+)
+@click.option(
     "--progress", type=click.Choice(["auto", "bar", "json", "none"]), default="auto", hidden=True
 )
 def redrive(
@@ -48,6 +54,7 @@ def redrive(
     may_have_run: bool,
     yes: bool,
     concurrency: int | None,
+    batch: int | None,
     progress: str,
 ) -> int:
     """Run again what failed in RUN and surely did not run, or ran and said so.
@@ -87,6 +94,8 @@ def redrive(
         raise CommandError(
             f"{path}: nothing that failed is like that: asyncinvoke runs show {path}"
         )
+    if batch is not None and bulk.batch is None:
+        raise CommandError(f"{path}: its lines are sent one by one: --batch has no meaning for it")
     _check_input(bulk, path)
     if may_have_run and not yes:
         _ask(path, number if is_all else sum(each.count for each in chosen))
@@ -96,6 +105,7 @@ def redrive(
             bulk,
             redrive=Redrive.MAY_HAVE_RUN if is_simple else choice.matches(causes),
             concurrency=bulk.concurrency if concurrency is None else concurrency,
+            batch=bulk.batch if batch is None else batch,
             ordered=False,
             progress=progress,
         )
