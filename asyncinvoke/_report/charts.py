@@ -3,11 +3,12 @@
 import io
 import itertools
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from asyncinvoke._report.course import Course, thinned
+from asyncinvoke._report.course import Course, Point, thinned
 from asyncinvoke._report.latency import Bar
 from asyncinvoke._report.words import seconds_in_words
 
@@ -87,12 +88,18 @@ def flight_chart(course: Course) -> str:
     """Draw the limit, and what was in flight."""
 
     def draw(axes: Any, width: str) -> None:
-        at = [point.at for point in course.points]
         flight = [point.in_flight for point in course.points]
         limit = [point.limit for point in course.points]
-        axes.plot(at, limit, color=LIMIT, linewidth=1.3, linestyle="--", label="limit")
-        axes.fill_between(at, flight, color=GOOD, alpha=0.35, linewidth=0)
-        axes.plot(at, flight, color=GOOD, linewidth=1.3, label="in flight")
+        # A line for each session: between them nothing was measured.
+        for number, points in enumerate(_of_each_session(course)):
+            at = [point.at for point in points]
+            ys = [point.in_flight for point in points]
+            named = {"label": "in flight"} if number == 0 else {}
+            axes.fill_between(at, ys, color=GOOD, alpha=0.35, linewidth=0)
+            axes.plot(at, ys, color=GOOD, linewidth=1.3, **named)
+            named = {"label": "limit"} if number == 0 else {}
+            ys = [point.limit for point in points]
+            axes.plot(at, ys, color=LIMIT, linewidth=1.3, linestyle="--", **named)
         # A limit that was never near would press what matters to the floor.
         most = max(*flight, 1)
         near = [each for each in limit if each <= most * 4]
@@ -101,6 +108,13 @@ def flight_chart(course: Course) -> str:
         _time_axis(axes, course, width)
 
     return _both("flight", draw, height=2.1, legend=True)
+
+
+def _of_each_session(course: Course) -> list[list[Point]]:
+    sessions: dict[int, list[Point]] = {}
+    for point in course.points:
+        sessions.setdefault(bisect_left(course.begins, point.at), []).append(point)
+    return list(sessions.values())
 
 
 def throttle_chart(course: Course) -> str:

@@ -49,4 +49,4 @@ def money(dollars: float) -> str:
     """Return dollars, to the cent where there are any."""
     if dollars >= 0.1 or dollars == 0:
         return f"${dollars:,.2f}"
-    return f"${dollars:.2g}" if dollars >= 0.0001 else f"${dollars:.1e}"
+    return "less than $0.0001" if dollars < 0.0001 else f"${dollars:.4f}".rstrip("0")

@@ -7,12 +7,10 @@ from typing import Any
 
 import click
 
-from asyncinvoke import Outcome
+from asyncinvoke import LogType, Outcome
+from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.pacing import Whole
 from asyncinvoke.inputs import Item
-
-NOTE = "logs"
-"""The name of the note in a journal that has what REPORT lines said."""
 
 _REPORT = re.compile(
     r"^REPORT RequestId: .*?\bBilled Duration: (\d+) ms\s+Memory Size: (\d+) MB\b"
@@ -25,7 +23,7 @@ class SampledItem(Item):
     """An item whose answer has the end of the log."""
 
     __slots__ = ()
-    log_type = "Tail"
+    log_type = LogType.TAIL
 
 
 class Sampled:
@@ -44,7 +42,9 @@ class Sampled:
         """Read items as they are asked for."""
         async with contextlib.aclosing(self._source.items()) as items:
             async for item in items:
-                yield SampledItem.of(item) if is_sampled(item.position, self._share) else item
+                yield (
+                    item.as_one_of(SampledItem) if is_sampled(item.position, self._share) else item
+                )
 
     async def count(self) -> int | None:
         """Return how many items there are."""
@@ -88,6 +88,20 @@ class Reports:
 
 
 _SUMS = ("count", "gb_s", "gb_s_squared", "billed_ms", "inits")
+
+
+def check_sampling(*, journal: str | None, batch: int | None, has_log: bool) -> None:
+    """Refuse what does not go with `--sample-logs`.
+
+    Raises:
+        CommandError: There is no journal to note it in, or no log of one item alone.
+    """
+    if journal is None:
+        raise CommandError("--sample-logs needs --journal, which keeps what the logs said")
+    if batch is not None:
+        raise CommandError("--sample-logs and --batch exclude each other")
+    if not has_log:
+        raise CommandError("--sample-logs goes with neither --event nor --dry-run: there is no log")
 
 
 def share_option(

@@ -144,5 +144,5 @@ def test_a_share_is_never_none_or_all_of_what_is_not() -> None:
         "0 %", "< 0.1 %", "50.0 %", "> 99.9 %", "100 %",
     ]  # fmt: skip
     assert [words.money(each) for each in (0, 1234.5, 0.0123, 0.00000123)] == [
-        "$0.00", "$1,234.50", "$0.012", "$1.2e-06",
+        "$0.00", "$1,234.50", "$0.0123", "less than $0.0001",
     ]  # fmt: skip
