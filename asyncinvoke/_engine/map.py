@@ -1,7 +1,7 @@
 """A map under way: its outcomes as they come, how it is steered, and how it ends."""
 
 import logging
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Iterator, Sized
 from typing import Any, Generic, Self, TypeAlias
 
 import anyio
@@ -95,6 +95,7 @@ class MapRun(Generic[Out]):
             ended=self._reading_ended,
             cancelled=self._cancelled,
             clock=clock,
+            skim=None if recorder is None or pick is not None else self._skim,
         )
         self._position = 0
         self._pick = pick
@@ -307,6 +308,22 @@ class MapRun(Generic[Out]):
         return of_clean_up if unrecorded is None else unrecorded
 
     # What the reader calls.
+
+    async def _skim(self, items: Iterator[object]) -> Iterator[object]:
+        recorder, recorded = self._recorder, self._recorded
+        assert recorder is not None and recorded is not None  # noqa: S101, PT018  # or it is not called
+        return await recorder.skim(
+            items,
+            recorded.write,
+            skipped=self._skipped,
+            is_over=lambda: self._source.is_stopping,
+        )
+
+    def _skipped(self, count: int) -> None:
+        self._position += count
+        self._buffer.read += count
+        self._buffer.taken += count
+        self._tally.recorded += count
 
     def _take(self, item: object) -> None:
         if self._is_left or self._source.has_ended:

@@ -1,6 +1,6 @@
 """What a map asks of whatever records it, and the work of a map that is recorded."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -62,6 +62,10 @@ Prepare: TypeAlias = Callable[[int, object], Prepared | None]
 """Names an item and writes it down as it is sent; `None` for one of another shard."""
 
 
+Write: TypeAlias = Callable[[object], tuple[InvokeParameters, bytes]]
+"""Writes an item down as it is sent; raises whatever is wrong with it."""
+
+
 class Ends(NamedTuple):
     """What the recorder calls of the map."""
 
@@ -110,6 +114,27 @@ class Recorder(Protocol):
 
     async def write(self) -> None:
         """Record until it is cancelled."""
+        ...
+
+    async def skim(
+        self,
+        items: Iterator[object],
+        write: Write,
+        *,
+        skipped: Callable[[int], None],
+        is_over: Callable[[], bool],
+    ) -> Iterator[object]:
+        """Skip the beginning of an input that has ended in an earlier session, if that can be.
+
+        Args:
+            items: The input.
+            write: Writes an item down.
+            skipped: Is told how many items were skipped.
+            is_over: Says whether nothing more is to be read.
+
+        Returns:
+            The rest.
+        """
         ...
 
     def read(self, prepared: Prepared) -> None:
@@ -201,6 +226,11 @@ class RecordedWork:
     def transport(self, prepared: Sequence[Prepared]) -> MarkingTransport:
         """Return what sends these items, and marks them."""
         return MarkingTransport(self._work.transport, self._recorder, prepared)
+
+    def write(self, item: object) -> tuple[InvokeParameters, bytes]:
+        """Write an item down as it is sent; raises whatever is wrong with it."""
+        call, body = self._work.prepare(item)
+        return call.parameters, body
 
     def prepare(self, index: int, item: object) -> Prepared:
         """Name an item and write it down as it is sent, or say why it cannot be."""

@@ -2,8 +2,9 @@
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import anyio
 import anyio.to_thread
 
 from asyncinvoke._clock import Clock
-from asyncinvoke._engine.journal import Changed, Journal
+from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.recording import Ends, Prepare, Prepared
+from asyncinvoke._engine.recording import Ends, Prepare, Prepared, Write
 from asyncinvoke._journal.comparing import can_be_read_twice, differing_items, digest, groups
 from asyncinvoke._journal.deciding import (
     Decided,
@@ -24,6 +25,7 @@ from asyncinvoke._journal.deciding import (
 )
 from asyncinvoke._journal.identity import SHOWN, changed_items
 from asyncinvoke._journal.opening import explained
+from asyncinvoke._journal.skimming import Piece, next_piece
 from asyncinvoke._journal.store import Batch, Store
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke.errors import AsyncInvokeError, JournalError, JournalMismatchError
@@ -142,6 +144,45 @@ class JournalRecorder:
             found += (self._too_short(read),)
         if found:
             raise self._mismatch(found)
+
+    async def skim(
+        self,
+        items: Iterator[object],
+        write: Write,
+        *,
+        skipped: Callable[[int], None],
+        is_over: Callable[[], bool],
+    ) -> Iterator[object]:
+        """Skip the beginning of an input, piece by piece, as far as all of it has ended."""
+        journal, store, first = self._journal, self._store, 0
+        replays = journal.replay and journal.results
+        if self._keyed or replays or not isinstance(journal.redrive, Redrive):
+            return items
+        while first < store.known and not is_over():
+            piece = next_piece(
+                items, write, most=store.known - first, monotonic=self._clock.monotonic
+            )
+            count = len(piece.items)
+            if not count:
+                break
+            if not await self._in_thread(self._has_ended, piece, first):
+                return chain(piece.items, items)
+            first += count
+            self._read += count
+            skipped(count)
+        return items
+
+    def _has_ended(self, piece: Piece, first: int) -> bool:
+        """Return whether all items of a piece have ended, and are none to be run again."""
+        try:
+            return piece.is_whole and self._store.are_those(
+                first,
+                len(piece.items),
+                piece.digests(self._shared),
+                failed=self._journal.redrive == Redrive.NONE,
+            )
+        except sqlite3.Error as error:
+            raise explained(self._store.path, error) from None
 
     def _too_short(self, count: int) -> str:
         return f"the input has {count:,} items, and had {self._store.known:,} or more"
@@ -394,15 +435,13 @@ class JournalRecorder:
         ended = [*self._ended, *((each, left_outcome(each, now)) for each in sent)]
         is_complete = self._is_all_read and not (sent or left or self._reads or self._again)
         try:
-            store.commit(Batch(ended=ended, left=left, notes=self._notes))
-            store.close(
+            store.finish(
+                Batch(ended=ended, left=left, notes=self._notes),
                 "complete" if is_complete else "left",
                 total=self._read if self._is_all_read else None,
             )
         except JournalError as error:
             return error
-        finally:
-            store.abandon()
         return None
 
     def _mismatch(self, found: tuple[str, ...]) -> JournalMismatchError:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.line_numbers import LineNumbers
 from asyncinvoke.cli.map_job import MapJob, choose_display
 from asyncinvoke.cli.options import invoke_options, opened_invoker
+from asyncinvoke.cli.outputs import check_new_output, opened_output
 from asyncinvoke.cli.pacing import Paced, Whole
 from asyncinvoke.cli.progress import Display
 from asyncinvoke.cli.recorded_job import RecordedJob
@@ -58,7 +59,7 @@ def run_bulk(bulk: Bulk) -> int:
 
 
 async def _run_once(bulk: Bulk, source: Input, interrupt: Interrupt) -> int:
-    _check_new_output(bulk)
+    check_new_output(bulk.output, force=bulk.force)
     async with _opened(bulk, bulk.concurrency, interrupt) as (invoker, display):
         paced = _paced(bulk, source)
         job = MapJob(invoker, source=paced, ordered=bulk.ordered, **_of_job(bulk, display))
@@ -67,7 +68,7 @@ async def _run_once(bulk: Bulk, source: Input, interrupt: Interrupt) -> int:
         if not await _begin(source, interrupt):
             job.nothing_was_read()
             return 0
-        with _opened_output(bulk.output) as writes:
+        with opened_output(bulk.output) as writes:
             async with block as map_run:
                 return await job.work(map_run, writes, interrupt)
 
@@ -81,7 +82,11 @@ async def _run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interru
         job = RecordedJob(
             path=path, grace=bulk.grace, lines=lines, invoker=invoker, source=paced, **settings
         )
-        journal = Journal(path, replay=False, redrive=bulk.redrive, notes={COMMAND: bulk.as_note()})
+        notes: dict[str, object] = {COMMAND: bulk.as_note()}
+        if place.path:
+            # Before the file is touched: what is found in it without a word here is not ours.
+            notes[NOTE] = place.as_note(lines)
+        journal = Journal(path, replay=False, redrive=bulk.redrive, notes=notes)
         block = invoker.map(
             bulk.function_name,
             job.read(),
@@ -127,7 +132,7 @@ async def _work(
         if bulk.output == "-":
             job.writes_to(None, streams.standard_output())
         elif bulk.output is not None and is_stream(bulk.output):
-            job.writes_to(None, stack.enter_context(_opened_output(bulk.output)))
+            job.writes_to(None, stack.enter_context(opened_output(bulk.output)))
         elif bulk.output is not None:
             output, place = open_output(bulk.output, place)
             stack.callback(os.close, output.descriptor)
@@ -154,9 +159,10 @@ def _found(bulk: Bulk, path: str) -> tuple[Place, LineNumbers]:
             with open_run(path) as recorded:
                 note = recorded.summary().notes.get(NOTE)
     output = bulk.output
-    place = Place.from_note(note, "" if output is None else str(Path(output).absolute()))
-    if output not in (None, "-") and not is_stream(str(output)):
-        check_output(str(output), place, force=bulk.force)
+    if output is None or output == "-" or is_stream(output):
+        return Place(path=""), LineNumbers()
+    place = Place.from_note(note, str(Path(output).absolute()))
+    check_output(output, place, force=bulk.force)
     lines = note.get("lines") if isinstance(note, dict) else None
     return place, LineNumbers.from_note(lines)
 
@@ -236,26 +242,3 @@ def _check_not_the_input(bulk: Bulk) -> None:
         status = os.fstat(streams.STDIN) if bulk.source == "-" else os.stat(bulk.source)
         if os.path.samestat(os.stat(bulk.output), status):
             raise CommandError(f"output {bulk.output} is the input")
-
-
-def _check_new_output(bulk: Bulk) -> None:
-    if bulk.output is None or bulk.output == "-":
-        return
-    try:
-        if Path(bulk.output).is_file() and not bulk.force:
-            raise CommandError(f"output {bulk.output} exists: --force replaces it")
-    except OSError as error:
-        raise CommandError(f"cannot write {bulk.output}: {error.strerror}") from error
-
-
-@contextlib.contextmanager
-def _opened_output(output: str | None) -> Iterator[streams.Output]:
-    if output is None or output == "-":
-        yield streams.standard_output()
-        return
-    try:
-        file = Path(output).open("wb", buffering=0)  # noqa: SIM115  # closed below
-    except OSError as error:
-        raise CommandError(f"cannot write {output}: {error.strerror}") from error
-    with file:
-        yield streams.Output(file.fileno(), output, is_ours=True)

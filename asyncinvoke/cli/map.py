@@ -132,6 +132,14 @@ Examples:
     help="On standard error; auto is a bar on a terminal that outcomes do not scroll through, and a "
     "line a minute where there is none.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Run on so many processes of this machine, each a part of INPUT; --concurrency, --rate and "
+    "Ctrl-C are those of all. With --journal, FILE is written when the run ends. [default: 1]",
+)
 @sharing_options
 @shared_options
 def map_(
@@ -155,6 +163,7 @@ def map_(
     output: str | None,
     force: bool,
     progress: str,
+    processes: int,
     batch: int | None,
     shape: str | None,
     shard: str | None,
@@ -177,31 +186,36 @@ def map_(
     check_sharing(batch=batch, shape=shape)
     from asyncinvoke.cli.bulk import Bulk
     from asyncinvoke.cli.bulk_run import run_bulk
+    from asyncinvoke.cli.processes.run import run_processes
+    from asyncinvoke.cli.whole_output import run_with_output
 
-    return run_bulk(
-        Bulk(
-            function_name=function_name,
-            source=source,
-            format=from_,
-            key=key,
-            payload_template=payload_template,
-            head=head,
-            sample_logs=sample_logs,
-            rate=rate,
-            concurrency=concurrency,
-            ordered=ordered,
-            invocation_type="Event" if event else "DryRun" if dry_run else "RequestResponse",
-            tolerance=tolerate,
-            retries=retries,
-            retry_function_errors=retry_function_errors,
-            journal=journal,
-            grace=grace,
-            output=output,
-            force=force,
-            progress=progress,
-            shared=shared,
-            batch=batch,
-            shape=shape,
-            shard=shard,
-        )
+    bulk = Bulk(
+        function_name=function_name,
+        source=source,
+        format=from_,
+        key=key,
+        payload_template=payload_template,
+        head=head,
+        sample_logs=sample_logs,
+        rate=rate,
+        concurrency=concurrency,
+        ordered=ordered,
+        invocation_type="Event" if event else "DryRun" if dry_run else "RequestResponse",
+        tolerance=tolerate,
+        retries=retries,
+        retry_function_errors=retry_function_errors,
+        journal=journal,
+        grace=grace,
+        output=output,
+        force=force,
+        progress=progress,
+        shared=shared,
+        batch=batch,
+        shape=shape,
+        shard=shard,
     )
+
+    def work(bulk: Bulk) -> int:
+        return run_bulk(bulk) if processes == 1 else run_processes(bulk, processes)
+
+    return run_with_output(bulk, work)

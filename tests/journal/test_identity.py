@@ -3,6 +3,9 @@
 import hashlib
 import json
 import pickle
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -317,3 +320,58 @@ async def test_what_failed_is_redriven_by_its_cause(
             assert item is not None
             assert [take.number for take in item.earlier] == [1]
             assert item.earlier[0].state == ["not_run", "failed", "may_have_run"][index - 1]
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asyncinvoke._journal.skimming.MOST", 64)
+
+
+async def test_a_long_input_is_skimmed_and_what_has_not_ended_in_the_middle_of_it_runs(
+    path: Path, small_pieces: None
+) -> None:
+    journal = Journal(path, results=False)
+    world = World(lost=[140], refused=[181])
+    await world.map(journal, range(200))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM item WHERE idx = 100")
+        connection.commit()
+    repaired = World()
+    outcomes = await repaired.map(journal, iter(range(210)))
+    assert sorted(repaired.sent) == [100, *range(200, 210)]
+    assert len(outcomes) == 11
+    assert repaired.statistics is not None
+    assert repaired.statistics.recorded == 199
+    assert repaired.statistics.read == 210
+    await repaired.map(Journal(path, results=False, redrive=Redrive.NOT_RUN), iter(range(210)))
+    assert repaired.sent == [181]
+
+
+@pytest.mark.parametrize("where", [0, 63, 64, 199])
+async def test_a_change_is_found_wherever_it_is_in_a_long_input(
+    path: Path, where: int, small_pieces: None
+) -> None:
+    journal = Journal(path, results=False)
+    await World().map(journal, range(200))
+    changed = [*range(where), -1, *range(where + 1, 200)]
+    for payloads in (changed, iter(changed)):
+        world = World()
+        with pytest.raises(JournalMismatchError, match=f"item {where} is not what it was"):
+            await world.map(journal, payloads)
+        assert world.sent == []
+    with pytest.raises(JournalMismatchError, match="the input has 199 items, and had 200"):
+        await World().map(journal, iter(range(199)))
+
+
+async def test_what_the_input_raises_while_it_is_skimmed_comes_out_as_itself(
+    path: Path, small_pieces: None
+) -> None:
+    journal = Journal(path, results=False)
+    await World().map(journal, range(200))
+
+    def broken() -> Iterator[int]:
+        yield from range(150)
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        await World().map(journal, broken())
