@@ -8,6 +8,7 @@ import anyio
 import click
 
 from asyncinvoke import JournalError, MapRun, Outcome
+from asyncinvoke._report.prices import NOTE as LOGS
 from asyncinvoke.cli import ending, summary
 from asyncinvoke.cli.continued import ContinuedWriter, is_recorded
 from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError
@@ -19,6 +20,7 @@ from asyncinvoke.cli.running import Interrupt, beside
 from asyncinvoke.cli.runs.obeying import Obedience
 from asyncinvoke.cli.runs.view import TOTAL, UNRECORDED
 from asyncinvoke.cli.runs.wishes import wishes_path
+from asyncinvoke.cli.sampling import Reports
 from asyncinvoke.cli.streams import Output
 from asyncinvoke.runs import open_run
 
@@ -44,12 +46,17 @@ class RecordedJob(MapJob):
         self._grace = grace
         self._numbers = lines
         self._file: ContinuedWriter | None = None
+        self._reports: Reports | None = None
         self._stream: Output | None = None
         self._is_ended_by_wish = False
 
     def continues(self, earlier: int) -> None:
         """Learn how many items earlier sessions have ended."""
         self._earlier = earlier
+
+    def reads_logs(self, reports: Reports) -> None:
+        """Learn that some answers have the end of their log, and what was read of these so far."""
+        self._reports = reports
 
     def writes_to(self, file: ContinuedWriter | None, stream: Output | None) -> None:
         """Learn where outcomes go: to a file that is continued, to a stream as they come, or not."""
@@ -120,6 +127,8 @@ class RecordedJob(MapJob):
         self._numbers.add(position, line)
 
     async def _take(self, run: MapRun, outcome: Outcome) -> None:
+        if self._reports is not None and self._reports.add(outcome):
+            run.note(LOGS, self._reports.as_note())
         line = self._numbers.get(outcome.index)
         self._tally.add(outcome, line)
         if not is_recorded(outcome, keyed=self._keyed):
