@@ -99,10 +99,10 @@ def check(path: Path, connection: sqlite3.Connection) -> None:
 
 def remove_empty(path: Path) -> None:
     """Remove a journal that nothing was ever written to, with the files beside it."""
+    if path.stat().st_size:
+        return  # what lies beside it belongs to it
     for side in ("", *_SIDES):
-        each = Path(f"{path}{side}")
-        if each.exists() and (side or not each.stat().st_size):
-            each.unlink()
+        Path(f"{path}{side}").unlink(missing_ok=True)
 
 
 def _connect(path: Path, uri: str) -> sqlite3.Connection:

@@ -435,15 +435,13 @@ class JournalRecorder:
         ended = [*self._ended, *((each, left_outcome(each, now)) for each in sent)]
         is_complete = self._is_all_read and not (sent or left or self._reads or self._again)
         try:
-            store.commit(Batch(ended=ended, left=left, notes=self._notes))
-            store.close(
+            store.finish(
+                Batch(ended=ended, left=left, notes=self._notes),
                 "complete" if is_complete else "left",
                 total=self._read if self._is_all_read else None,
             )
         except JournalError as error:
             return error
-        finally:
-            store.abandon()
         return None
 
     def _mismatch(self, found: tuple[str, ...]) -> JournalMismatchError:

@@ -72,6 +72,9 @@ class Batch:
     sample: tuple[Any, ...] | None = None
     """A row of `sample`, but for its session and time."""
 
+    ending: tuple[str, int | None] | None = None
+    """How the session ends, and how many items the input has, if that is known."""
+
 
 class Found(NamedTuple):
     """What is recorded of an item that was read."""
@@ -141,26 +144,6 @@ class Store:
             self.abandon()
             raise
 
-    def close(self, status: str, *, total: int | None = None) -> None:
-        """End the session in order, and close the file.
-
-        Args:
-            status: How it ended.
-            total: How many items the input has, if that is known now.
-        """
-        try:
-            if self._connection is not None:
-                if total is not None:
-                    self._set_about("total", total)
-                self._execute(
-                    "UPDATE session SET ended = ?, status = ? WHERE id = ?",
-                    time.time(),
-                    status,
-                    self.session,
-                )
-        finally:
-            self.abandon()
-
     def abandon(self) -> None:
         """Close all that is open, whatever state it is in."""
         connection, self._connection = self._connection, None
@@ -210,28 +193,21 @@ class Store:
         assert self._marks is not None  # noqa: S101  # `_lock` was called
         boot = boot_id()
         about = self._about()
-        if about is None:
-            run_id = uuid.uuid4().hex
-            self._marks.clear()
-            with self._transaction():
-                self._make(run_id, identity)
-        else:
-            run_id = about["id"]
-            found = differences(json.loads(about["identity"]), identity)
-            if found:
-                raise JournalMismatchError(
-                    f"{self.path}: it is the journal of another run: {'; '.join(found)}",
-                    differences=found,
-                )
-        self._check_copy(about)
-        trusted = self._marks.run_id() == run_id
-        if not trusted:
-            self._marks.clear()
-            self._marks.begin(run_id)
-        self._load(boot, trusted=trusted)
-        self._started = time.time()
         self._file = self._identity_of_file()
         with self._transaction():
+            if about is None:
+                run_id = uuid.uuid4().hex
+                self._make(run_id, identity)
+            else:
+                run_id = about["id"]
+                self._check_identity(json.loads(about["identity"]), identity)
+                self._check_copy(about)
+            trusted = about is not None and self._marks.run_id() == run_id
+            if not trusted:
+                self._marks.clear()
+                self._marks.begin(run_id)
+            self._load(boot, trusted=trusted)
+            self._started = time.time()
             self._execute(
                 "INSERT INTO session (id, started, host, pid, boot) VALUES (?, ?, ?, ?, ?)",
                 self.session,
@@ -245,7 +221,16 @@ class Store:
         # From here on the file itself says that this session has begun. A copy of it without the
         # files beside it does not pass for a run that has come to an end.
         self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        _sync_folder(self.path)
+        if about is None:
+            _sync_folder(self.path)
+
+    def _check_identity(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        found = differences(was, now)
+        if found:
+            raise JournalMismatchError(
+                f"{self.path}: it is the journal of another run: {'; '.join(found)}",
+                differences=found,
+            )
 
     def _about(self) -> dict[str, Any] | None:
         if not self._all("SELECT 1 FROM sqlite_master WHERE name = 'run'"):
@@ -418,6 +403,23 @@ class Store:
             given.append((each.prepared, outcome))
         return given
 
+    def finish(self, batch: Batch, status: str, *, total: int | None = None) -> None:
+        """Record the last batch, end the session in order, and close the file.
+
+        Args:
+            batch: What is left to be recorded.
+            status: How the session has ended.
+            total: How many items the input has, if that is known now.
+
+        Raises:
+            JournalError: It cannot be recorded; the file is closed all the same.
+        """
+        try:
+            batch.ending = status, total
+            self.commit(batch)
+        finally:
+            self.abandon()
+
     def commit(self, batch: Batch) -> None:
         """Record a batch, all of it or nothing.
 
@@ -456,6 +458,16 @@ class Store:
             "UPDATE count SET value = value + ? WHERE name = ?",
             [(change, name) for name, change in deltas.items() if change],
         )
+        if batch.ending is not None:
+            status, total = batch.ending
+            self._execute(
+                "UPDATE session SET ended = ?, status = ? WHERE id = ?",
+                time.time(),
+                status,
+                self.session,
+            )
+            if total is not None:
+                self._set_about("total", total)
 
     def _intend(self, batch: Batch) -> None:
         for prepared in batch.reads:

@@ -222,3 +222,20 @@ def test_a_full_disk_ends_the_run_with_an_error_and_loses_nothing_recorded(path:
         # What was recorded is there, and of the rest it is known that it may have run.
         assert 10 < summary.ended <= sent + 10
         assert summary.succeeded + summary.may_have_run == sent + 10
+
+
+async def test_what_a_kill_has_left_beside_a_journal_survives_a_call_that_is_refused(
+    path: Path,
+) -> None:
+    await World().map(path, range(40), take=20)
+    log, marks = torn_log(path), Path(f"{path}-marks").read_bytes()
+    Path(f"{path}-wal").write_bytes(log)
+    with open_run(path) as reader:
+        ended = reader.summary().ended
+        for _ in range(2):
+            with pytest.raises(JournalError, match="another run"):
+                await World().map(path, range(40), "other")
+        assert reader.summary().ended == ended
+    assert Path(f"{path}-marks").read_bytes() == marks
+    with open_run(path) as reader:
+        assert reader.summary().ended == ended
