@@ -80,7 +80,11 @@ async def _run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interru
         job = RecordedJob(
             path=path, grace=bulk.grace, lines=lines, invoker=invoker, source=paced, **settings
         )
-        journal = Journal(path, replay=False, redrive=bulk.redrive, notes={COMMAND: bulk.as_note()})
+        notes: dict[str, object] = {COMMAND: bulk.as_note()}
+        if place.path:
+            # Before the file is touched: what is found in it without a word here is not ours.
+            notes[NOTE] = place.as_note(lines)
+        journal = Journal(path, replay=False, redrive=bulk.redrive, notes=notes)
         block = invoker.map(
             bulk.function_name,
             job.read(),
@@ -151,9 +155,10 @@ def _found(bulk: Bulk, path: str) -> tuple[Place, LineNumbers]:
             with open_run(path) as recorded:
                 note = recorded.summary().notes.get(NOTE)
     output = bulk.output
-    place = Place.from_note(note, "" if output is None else str(Path(output).absolute()))
-    if output not in (None, "-") and not is_stream(str(output)):
-        check_output(str(output), place, force=bulk.force)
+    if output is None or output == "-" or is_stream(output):
+        return Place(path=""), LineNumbers()
+    place = Place.from_note(note, str(Path(output).absolute()))
+    check_output(output, place, force=bulk.force)
     lines = note.get("lines") if isinstance(note, dict) else None
     return place, LineNumbers.from_note(lines)
 

@@ -233,13 +233,14 @@ def test_line_numbers_take_no_memory_however_many_empty_lines_there_are() -> Non
     ("size", "place", "force", "says"),
     [
         (None, Place(path=""), False, None),
-        (None, Place(path="", offset=9, ends=3), False, None),
-        (9, Place(path="", offset=9, ends=3), False, None),
-        (20, Place(path="", offset=9, ends=3), False, None),
-        (8, Place(path="", offset=9, ends=3), False, "has 8 bytes, and had 9 when"),
+        (None, Place(path="", offset=9, ends=3, is_known=True), False, None),
+        (9, Place(path="", offset=9, ends=3, is_known=True), False, None),
+        (20, Place(path="", offset=9, ends=3, is_known=True), False, None),
+        (8, Place(path="", offset=9, ends=3, is_known=True), False, "has 8 bytes, and had 9 when"),
         (8, Place(path=""), False, "is not that of this run: --force replaces it"),
         (8, Place(path=""), True, None),
         (0, Place(path=""), False, None),
+        (8, Place(path="", is_known=True), False, None),
     ],
 )
 def test_an_output_is_continued_only_where_it_is_what_it_was(
