@@ -17,7 +17,7 @@ FLOORS = [
     ("_retries", "_limits", "_transport", "_batches", "_inputs"),
     ("_engine",),
     ("_journal",),
-    ("_invoker", "_diagnosis"),
+    ("_invoker", "_diagnosis", "_report"),
     ("__init__", "_names", "inputs", "runs", "typing"),
     ("_dask",),
     ("local", "testing", "cli", "dask", "__main__"),
@@ -26,7 +26,7 @@ FLOORS = [
 # Rooms that see less than their floor would let them.
 SEES_ONLY = {
     "local": {"local", "_model"},
-    "cli": {"cli", "local", "inputs", "_inputs", "runs", "__init__"},
+    "cli": {"cli", "local", "inputs", "_inputs", "runs", "_report", "__init__"},
     "__main__": {"cli"},
 }
 
@@ -124,6 +124,9 @@ FOREIGN = {
     "httptools": {"_transport"},
     "fsspec": {"_inputs"},
     "multidict": {"local"},
+    "jinja2": {"_report"},
+    "markupsafe": {"_report"},
+    "matplotlib": {"_report"},
     "pyarrow": {"_inputs"},
     "pytest": {"testing"},
     "sqlite3": {"_journal"},

@@ -28,6 +28,7 @@ class Bulk:
     payload_template: str | None
     head: int | None
     rate: float | None
+    sample_logs: float | None = None
     concurrency: int
     ordered: bool
     invocation_type: str

@@ -9,6 +9,7 @@ import anyio
 import click
 
 from asyncinvoke import JournalError, MapRun, Outcome
+from asyncinvoke._report.prices import NOTE as LOGS
 from asyncinvoke.cli import summary
 from asyncinvoke.cli.continued import ContinuedWriter
 from asyncinvoke.cli.ending import exit_status, last_words
@@ -20,6 +21,7 @@ from asyncinvoke.cli.progress import as_json, show_progress
 from asyncinvoke.cli.running import Interrupt, beside
 from asyncinvoke.cli.runs.obeying import Obedience
 from asyncinvoke.cli.runs.wishes import wishes_path
+from asyncinvoke.cli.sampling import Reports
 from asyncinvoke.cli.streams import Output
 from asyncinvoke.runs import open_run
 
@@ -43,12 +45,17 @@ class RecordedJob(MapJob):
         self._grace = grace
         self._numbers = lines
         self._file: ContinuedWriter | None = None
+        self._reports: Reports | None = None
         self._stream: Output | None = None
         self._is_ended_by_wish = False
 
     def continues(self, earlier: int) -> None:
         """Learn how many items earlier sessions have ended."""
         self._earlier = earlier
+
+    def reads_logs(self, reports: Reports) -> None:
+        """Learn that some answers have the end of their log, and what was read of these so far."""
+        self._reports = reports
 
     def writes_to(self, file: ContinuedWriter | None, stream: Output | None) -> None:
         """Learn where outcomes go: to a file that is continued, to a stream as they come, or not."""
@@ -115,6 +122,8 @@ class RecordedJob(MapJob):
         self._numbers.add(position, line)
 
     async def _take(self, run: MapRun, outcome: Outcome) -> None:
+        if self._reports is not None and self._reports.add(outcome):
+            run.note(LOGS, self._reports.as_note())
         line = self._numbers.get(outcome.index)
         self._tally.add(outcome, line)
         if self._file is not None:
