@@ -21,6 +21,7 @@ from asyncinvoke.local.counters import Counters, LocalStatistics
 from asyncinvoke.local.edge.faulty_edge import FaultyEdge
 from asyncinvoke.local.edge.http_edge import HttpEdge, Sink
 from asyncinvoke.local.edge.observing import Listener, Observed
+from asyncinvoke.local.edge.signed_edge import SignedEdge
 from asyncinvoke.local.events.queue import EventQueue
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.runners import Runners
@@ -65,6 +66,10 @@ class ServiceConfig:
     """How many of the latest Invoke requests are kept."""
     on_invocation: Listener | None
     """Who is told about each answer."""
+    allow_unsigned: bool
+    """Whether requests are answered that nobody signed."""
+    allowed_hosts: frozenset[str]
+    """Names that a request may be for, beside those of this machine."""
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -118,7 +123,9 @@ class Service:
                 async with anyio.create_task_group() as self._tasks:
                     self._set_up(threads)
                     try:
-                        async with listen(self._edge(management), sock) as open_port:
+                        async with listen(
+                            self._edge(management), sock, allowed_hosts=self.config.allowed_hosts
+                        ) as open_port:
                             task_status.started(open_port)
                             await self._stop.wait()
                     finally:
@@ -198,11 +205,12 @@ class Service:
             time_scale=self.config.event_time_scale,
         )
 
-    def _edge(self, management: Management) -> FaultyEdge:
+    def _edge(self, management: Management) -> SignedEdge:
         listener = self.config.on_invocation
         service = Observed(self, listener) if listener else self
         edge = HttpEdge(service, management, self.received.append)
-        return FaultyEdge(edge, self, self.faults, listener)
+        faulty = FaultyEdge(edge, self, self.faults, listener)
+        return SignedEdge(faulty, allow_unsigned=self.config.allow_unsigned)
 
     def _throttle(self, name: str, reason: ThrottleReason | None) -> None:
         """Refuse a request if there is a reason to."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import Process, TaskStatus
 
-from asyncinvoke.local.execution import function_errors, logs, worker
+from asyncinvoke.local.execution import function_errors, logs, runtime_api, worker
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.memory import MemoryWatch
 from asyncinvoke.local.execution.pipe import OutputPipe
@@ -82,7 +82,9 @@ class Environment:
         """Start the process and wait for its end; on cancellation end it."""
         try:
             with OutputPipe() as self._output:
-                async with listen(RuntimeApi(self), open_socket()) as port:
+                async with listen(
+                    RuntimeApi(self), open_socket(), limits=runtime_api.LIMITS
+                ) as port:
                     self._process = await worker.start(
                         self._config, self._source, port=port, output=self._output.descriptor
                     )
