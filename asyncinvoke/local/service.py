@@ -23,6 +23,7 @@ from asyncinvoke.local.edge.http_edge import HttpEdge, Sink
 from asyncinvoke.local.edge.observing import Listener, Observed
 from asyncinvoke.local.edge.signed_edge import SignedEdge
 from asyncinvoke.local.events.queue import EventQueue
+from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.runners import Runners
 from asyncinvoke.local.execution.threads import Threads
@@ -111,8 +112,10 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()
         self._stop = anyio.Event()
+        guardian = Guardian()
         management = Management(
             self.registry,
+            guardian,
             region_name=self.config.region_name,
             account_id=self.config.account_id,
             settling_time=self.config.settling_time,
@@ -121,7 +124,7 @@ class Service:
             threads = Threads()
             try:
                 async with anyio.create_task_group() as self._tasks:
-                    self._set_up(threads)
+                    self._set_up(threads, guardian)
                     try:
                         async with listen(
                             self._edge(management), sock, allowed_hosts=self.config.allowed_hosts
@@ -134,7 +137,9 @@ class Service:
             finally:
                 self._loop = self.registry.running = None
                 threads.close()
-                management.close()
+                with anyio.CancelScope(shield=True):
+                    await management.close()
+                    await guardian.close()
 
     def stop(self) -> None:
         """Let `serve` end. Events still in the queue are dropped."""
@@ -189,11 +194,12 @@ class Service:
             raise refusals.internal_error()
         return result.answer(invocation)
 
-    def _set_up(self, threads: Threads) -> None:
+    def _set_up(self, threads: Threads, guardian: Guardian) -> None:
         self.registry.running = self._runners = Runners(
             idle_timeout=self.config.idle_timeout,
             reload=self.config.reload,
             tasks=self._tasks,
+            guardian=guardian,
             threads=threads,
             on_cold_start=lambda name: self._counters.add(name, cold_starts=1),
         )

@@ -29,6 +29,8 @@ class Limits:
     silent within a body."""
     body: float = 600.0
     """Seconds that a body may take."""
+    lingering: float = 2.0
+    """Seconds for which the body of a refused request is dropped, so that its sender hears why."""
     connections: int = 10_000
     """Connections at once, or fewer if the process may not open so many files."""
 
@@ -43,9 +45,6 @@ FILES_KEPT = 100
 
 BACKLOG = 4096
 """Connections that may wait to be accepted; the operating system may allow fewer."""
-
-LINGERING = 2.0
-"""Seconds for which the body of a refused request is dropped, so that its sender hears why."""
 
 SHUTDOWN_GRACE = 1.0
 """Seconds for connections whose requests are done already to close."""
@@ -136,7 +135,7 @@ async def listen(
         max_field_size=limits.header,
         max_line_size=limits.header,
         keepalive_timeout=limits.silence,
-        lingering_time=LINGERING,
+        lingering_time=limits.lingering,
     )
     most = limits.most_connections()
 
