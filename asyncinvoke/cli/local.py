@@ -31,6 +31,17 @@ _NAMED = re.compile(r"(?:(?P<name>[a-zA-Z0-9-_]+)=)?(?P<handler>.+)", re.DOTALL)
     help="Let --host be an address that other machines reach: they can run any code here.",
 )
 @click.option(
+    "--allowed-host",
+    multiple=True,
+    metavar="NAME",
+    help="A name by which other machines call this one; for several, give it again.",
+)
+@click.option(
+    "--allow-unsigned",
+    is_flag=True,
+    help="Answer requests that nobody signed, such as curl's. Others get AWS's 403.",
+)
+@click.option(
     "--account-concurrency",
     type=click.IntRange(min=1),
     default=50,
@@ -64,6 +75,8 @@ def local(
     port: int,
     host: str,
     allow_remote: bool,
+    allowed_host: tuple[str, ...],
+    allow_unsigned: bool,
     account_concurrency: int,
     reserved: tuple[str, ...],
     timeout: float,
@@ -76,9 +89,9 @@ def local(
 
     This runs the code that it is given, in AWS's own Python runtime (awslambdaric); when a file
     changes, later invocations run the new code. Functions can also be created while it runs, by
-    any AWS SDK; without any here it starts empty. It checks no signature: whoever can use this
-    machine can invoke and create functions. It listens on loopback, and elsewhere only with both
-    --host and --allow-remote. For each invocation it prints the request id, the function, the
+    any AWS SDK; without any here it starts empty. Any credentials will do: whoever can use this
+    machine can invoke and create functions. No web page can: what a browser sends for one is
+    refused. It listens on loopback, and elsewhere only with both --host and --allow-remote. For each invocation it prints the request id, the function, the
     answer's status, how long it took, and what went wrong.
     """
     from asyncinvoke.cli import files
@@ -104,6 +117,8 @@ def local(
             port=port,
             host=host,
             allow_remote=allow_remote,
+            allowed_hosts=allowed_host,
+            allow_unsigned=allow_unsigned,
             reload=True,
             on_invocation=None if quiet else _print_invocation,
         )

@@ -1,7 +1,7 @@
 """`LocalLambda`: the endpoint as users hold it. Wires the parts together; decides nothing."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
@@ -17,7 +17,7 @@ from asyncinvoke.local.functions import configuration
 from asyncinvoke.local.functions.configuration import Handler
 from asyncinvoke.local.functions.event_config import EventConfig
 from asyncinvoke.local.handle import LocalFunction
-from asyncinvoke.local.http import addresses
+from asyncinvoke.local.http import addresses, callers
 from asyncinvoke.local.numbers import whole_number
 from asyncinvoke.local.protocol.received import ReceivedInvocation
 from asyncinvoke.local.service import Service, ServiceConfig
@@ -26,8 +26,9 @@ from asyncinvoke.local.service import Service, ServiceConfig
 class LocalLambda:
     """An embedded Lambda endpoint that runs real handlers.
 
-    It listens on loopback; any other address needs both `host` and `allow_remote=True`. It speaks the service's wire protocol to any AWS SDK; point the SDK's endpoint URL at `url`.
-    It checks no signature. Enter it once, on asyncio or trio; it serves on asyncio's loop, on trio
+    It speaks the service's wire protocol to any AWS SDK; point the SDK's endpoint URL at `url`. It
+    listens on loopback; any other address needs both `host` and `allow_remote=True`. It takes
+    nothing from a web page, and only signed requests, whatever the signature. Enter it once, on asyncio or trio; it serves on asyncio's loop, on trio
     from a thread. On leaving the block it stops accepting, cancels what runs, drops queued Events
     and ends its worker processes.
 
@@ -37,6 +38,11 @@ class LocalLambda:
         host: The IP address to listen on.
         allow_remote: Whether that may be one that other machines reach. Whoever reaches it can run
             what it serves, and whatever code they like.
+        allowed_hosts: Names by which other machines call this one, such as that of a container.
+            Without one a request must be for an address or for `localhost`, or it may come from a
+            web page whose owner leads a name of his own here.
+        allow_unsigned: Whether requests are answered that nobody signed, such as curl's. Others get
+            the service's 403.
         region_name: The region it says it is in.
         account_id: The account it says it is, twelve digits.
         limit_request_rate: Whether a function takes only 10 requests per second for each unit of
@@ -67,6 +73,8 @@ class LocalLambda:
         port: int = 0,
         host: str = addresses.LOOPBACK,
         allow_remote: bool = False,
+        allowed_hosts: Collection[str] = (),
+        allow_unsigned: bool = False,
         region_name: str = "us-east-1",
         account_id: str = "123456789012",
         limit_request_rate: bool = False,
@@ -91,6 +99,8 @@ class LocalLambda:
                 settling_time=settling_time,
                 keep_requests=keep_requests,
                 on_invocation=on_invocation,
+                allow_unsigned=allow_unsigned,
+                allowed_hosts=callers.check_names(allowed_hosts),
             ),
             account_concurrency=account_concurrency,
         )

@@ -21,7 +21,9 @@ from asyncinvoke.local.counters import Counters, LocalStatistics
 from asyncinvoke.local.edge.faulty_edge import FaultyEdge
 from asyncinvoke.local.edge.http_edge import HttpEdge, Sink
 from asyncinvoke.local.edge.observing import Listener, Observed
+from asyncinvoke.local.edge.signed_edge import SignedEdge
 from asyncinvoke.local.events.queue import EventQueue
+from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.runners import Runners
 from asyncinvoke.local.execution.threads import Threads
@@ -65,6 +67,10 @@ class ServiceConfig:
     """How many of the latest Invoke requests are kept."""
     on_invocation: Listener | None
     """Who is told about each answer."""
+    allow_unsigned: bool
+    """Whether requests are answered that nobody signed."""
+    allowed_hosts: frozenset[str]
+    """Names that a request may be for, beside those of this machine."""
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -106,8 +112,10 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()
         self._stop = anyio.Event()
+        guardian = Guardian()
         management = Management(
             self.registry,
+            guardian,
             region_name=self.config.region_name,
             account_id=self.config.account_id,
             settling_time=self.config.settling_time,
@@ -116,9 +124,11 @@ class Service:
             threads = Threads()
             try:
                 async with anyio.create_task_group() as self._tasks:
-                    self._set_up(threads)
+                    self._set_up(threads, guardian)
                     try:
-                        async with listen(self._edge(management), sock) as open_port:
+                        async with listen(
+                            self._edge(management), sock, allowed_hosts=self.config.allowed_hosts
+                        ) as open_port:
                             task_status.started(open_port)
                             await self._stop.wait()
                     finally:
@@ -127,7 +137,9 @@ class Service:
             finally:
                 self._loop = self.registry.running = None
                 threads.close()
-                management.close()
+                with anyio.CancelScope(shield=True):
+                    await management.close()
+                    await guardian.close()
 
     def stop(self) -> None:
         """Let `serve` end. Events still in the queue are dropped."""
@@ -182,11 +194,12 @@ class Service:
             raise refusals.internal_error()
         return result.answer(invocation)
 
-    def _set_up(self, threads: Threads) -> None:
+    def _set_up(self, threads: Threads, guardian: Guardian) -> None:
         self.registry.running = self._runners = Runners(
             idle_timeout=self.config.idle_timeout,
             reload=self.config.reload,
             tasks=self._tasks,
+            guardian=guardian,
             threads=threads,
             on_cold_start=lambda name: self._counters.add(name, cold_starts=1),
         )
@@ -198,11 +211,12 @@ class Service:
             time_scale=self.config.event_time_scale,
         )
 
-    def _edge(self, management: Management) -> FaultyEdge:
+    def _edge(self, management: Management) -> SignedEdge:
         listener = self.config.on_invocation
         service = Observed(self, listener) if listener else self
         edge = HttpEdge(service, management, self.received.append)
-        return FaultyEdge(edge, self, self.faults, listener)
+        faulty = FaultyEdge(edge, self, self.faults, listener)
+        return SignedEdge(faulty, allow_unsigned=self.config.allow_unsigned)
 
     def _throttle(self, name: str, reason: ThrottleReason | None) -> None:
         """Refuse a request if there is a reason to."""

@@ -16,6 +16,8 @@ import anyio
 import boto3
 import pytest
 
+from tests.doubles.sockets import SIGNATURE
+
 from .processes import Lines, Run, started
 
 pytestmark = [
@@ -45,7 +47,10 @@ def call(url: str, name: str, payload: object) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
     try:
         connection.request(
-            "POST", f"/2015-03-31/functions/{name}/invocations", json.dumps(payload).encode()
+            "POST",
+            f"/2015-03-31/functions/{name}/invocations",
+            json.dumps(payload).encode(),
+            {"Authorization": SIGNATURE},
         )
         answer = connection.getresponse()
         return answer.status, answer.read()

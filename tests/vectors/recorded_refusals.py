@@ -314,6 +314,14 @@ FORBIDDEN = [
             "lambda:InvokeFunction action"
         },
     ),
+    error(
+        "403 MissingAuthenticationTokenException",
+        "SEEN of Invoke, github.com/brefphp/bref/issues/1250, 2022-07-19",
+        403,
+        "MissingAuthenticationTokenException",
+        {"message": "Missing Authentication Token"},
+        REJECTED,
+    ),
     _forbidden("UnrecognizedClientException", {"message": "The security token is invalid."}),
     _forbidden("InvalidSignatureException", {"message": "The signature does not match."}),
     _forbidden("ExpiredTokenException", {"message": "The security token is expired."}),

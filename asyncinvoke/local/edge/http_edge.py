@@ -104,7 +104,7 @@ class HttpEdge:
             query=request.rel_url.query,
             body=body,
         )
-        return self._management.answer(asked, request_id)
+        return await self._management.answer(asked, request_id)
 
 
 def invoke_path(request: web.BaseRequest) -> InvokePath | None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import Process, TaskStatus
 
-from asyncinvoke.local.execution import function_errors, logs, worker
+from asyncinvoke.local.execution import function_errors, logs, runtime_api, worker
+from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.memory import MemoryWatch
 from asyncinvoke.local.execution.pipe import OutputPipe
@@ -51,13 +52,18 @@ class Environment:
         config: The function.
         source: Where its handler is.
         stamp: When the handler's file was changed last, as its start found it.
+        guardian: Knows of its processes, should the endpoint be killed.
     """
 
-    def __init__(self, config: FunctionConfig, source: Source, stamp: int) -> None:
+    def __init__(
+        self, config: FunctionConfig, source: Source, stamp: int, *, guardian: Guardian
+    ) -> None:
         self.stamp = stamp
         """Which state of the handler's file it runs."""
         self._config = config
         self._source = source
+        self._guardian = guardian
+        self._log_stream_name = logs.new_stream_name(config.version)
         self._created = time.monotonic()
         self._delivered = self._created
         self._init_duration: float | None = None
@@ -79,24 +85,34 @@ class Environment:
         return self._is_alive and not self._life.cancel_called
 
     async def serve(self, *, task_status: TaskStatus[None]) -> None:
-        """Start the process and wait for its end; on cancellation end it."""
-        try:
-            with OutputPipe() as self._output:
-                async with listen(RuntimeApi(self), open_socket()) as port:
-                    self._process = await worker.start(
-                        self._config, self._source, port=port, output=self._output.descriptor
-                    )
-                    self._output.close_writing()
-                    task_status.started()
-                    try:
-                        with self._life:
-                            self._exited(await self._process.wait())
-                    finally:
-                        self._is_alive = False
-                        with anyio.CancelScope(shield=True):
-                            await self._end()
-        finally:
-            self._gone.set()
+        """Start the process and wait for its end; on cancellation end it, and what it started."""
+        with self._guardian.processes(self._log_stream_name):
+            try:
+                await self._serve(task_status)
+            finally:
+                self._gone.set()
+                with anyio.CancelScope(shield=True):
+                    await self._guardian.sweep(self._log_stream_name)
+
+    async def _serve(self, task_status: TaskStatus[None]) -> None:
+        with OutputPipe() as self._output:
+            async with listen(RuntimeApi(self), open_socket(), limits=runtime_api.LIMITS) as port:
+                self._process = await worker.start(
+                    self._config,
+                    self._source,
+                    port=port,
+                    output=self._output.descriptor,
+                    log_stream_name=self._log_stream_name,
+                )
+                self._output.close_writing()
+                task_status.started()
+                try:
+                    with self._life:
+                        self._exited(await self._process.wait())
+                finally:
+                    self._is_alive = False
+                    with anyio.CancelScope(shield=True):
+                        await self._end()
 
     def rest(self, seconds: float | None) -> None:
         """End the process unless it is woken within a number of seconds; None for never."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from anyio.abc import TaskGroup
 
 from asyncinvoke.local.execution.environment import Environment
+from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.yielding import Write
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
@@ -24,6 +25,7 @@ class ProcessPool:
         idle_timeout: Seconds after which an idle process is ended; None for never.
         reload: Whether a change of the handler's file makes new processes.
         tasks: Where processes live; cancelling it ends them.
+        guardian: Knows of them, should the endpoint be killed.
         on_cold_start: Called with the function's name for each process that is started.
     """
 
@@ -35,6 +37,7 @@ class ProcessPool:
         idle_timeout: float | None,
         reload: bool,
         tasks: TaskGroup,
+        guardian: Guardian,
         on_cold_start: Callable[[str], None],
     ) -> None:
         self._config = config
@@ -42,6 +45,7 @@ class ProcessPool:
         self._idle_timeout = idle_timeout
         self._reload = reload
         self._tasks = tasks
+        self._guardian = guardian
         self._on_cold_start = on_cold_start
         self._is_retired = False
         self._running = 0
@@ -94,7 +98,7 @@ class ProcessPool:
             elif environment.is_alive:
                 environment.wake()
                 return environment
-        environment = Environment(self._config, self._source, stamp)
+        environment = Environment(self._config, self._source, stamp, guardian=self._guardian)
         await self._tasks.start(environment.serve)
         self._on_cold_start(self._config.name)
         return environment

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from anyio.abc import TaskGroup
 
+from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.execution.inprocess import InProcess
 from asyncinvoke.local.execution.invocation import Runner
 from asyncinvoke.local.execution.pool import ProcessPool
@@ -20,6 +21,7 @@ class Runners:
         idle_timeout: Seconds after which an idle worker process is ended; None for never.
         reload: Whether a change of a handler's file makes new worker processes.
         tasks: Where worker processes live.
+        guardian: Knows of them, should the endpoint be killed.
         threads: Where sync handlers run.
         on_cold_start: Called with the function's name for each worker process that is started.
     """
@@ -30,12 +32,14 @@ class Runners:
         idle_timeout: float | None,
         reload: bool,
         tasks: TaskGroup,
+        guardian: Guardian,
         threads: Threads,
         on_cold_start: Callable[[str], None],
     ) -> None:
         self._idle_timeout = idle_timeout
         self._reload = reload
         self._tasks = tasks
+        self._guardian = guardian
         self._threads = threads
         self._on_cold_start = on_cold_start
         self._runners: dict[tuple[str, str], Runner] = {}
@@ -74,6 +78,7 @@ class Runners:
                 idle_timeout=self._idle_timeout,
                 reload=self._reload,
                 tasks=self._tasks,
+                guardian=self._guardian,
                 on_cold_start=self._on_cold_start,
             )
         else:

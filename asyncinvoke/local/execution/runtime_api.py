@@ -11,7 +11,14 @@ from aiohttp import web
 
 from asyncinvoke.local.execution.function_errors import RESPONSE_LIMIT
 from asyncinvoke.local.execution.invocation import Invocation
-from asyncinvoke.local.http.listener import read_body
+from asyncinvoke.local.http.listener import Limits, read_body
+
+LIMITS = Limits(
+    header=2 * 1024 * 1024,  # AWS's runtime sends a stack trace of up to 1 MiB as one
+    silence=3600.0,  # a connection is idle while the handler runs
+    body=3600.0,
+)
+"""What the runtime's connections may take."""
 
 _BASE = "/2018-06-01/runtime/"
 _NEXT = _BASE + "invocation/next"
@@ -51,7 +58,7 @@ class RuntimeApi:
         call = f"{_BASE}invocation/{self._current}"
         if path not in (f"{call}/response", f"{call}/error", _INIT_ERROR):
             return web.Response(status=400)
-        payload, _ = await read_body(request, RESPONSE_LIMIT + 1)
+        payload, _ = await read_body(request, RESPONSE_LIMIT + 1, limits=LIMITS)
         if path == f"{call}/response":
             content_type = request.headers.get("Content-Type", "application/json")
             self._worker.responded(payload, content_type)

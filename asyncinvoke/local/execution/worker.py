@@ -15,7 +15,9 @@ PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
 """What worker processes get of this process's environment: nothing that holds a credential."""
 
 
-async def start(config: FunctionConfig, source: Source, *, port: int, output: int) -> Process:
+async def start(
+    config: FunctionConfig, source: Source, *, port: int, output: int, log_stream_name: str
+) -> Process:
     """Start a process.
 
     Args:
@@ -23,6 +25,7 @@ async def start(config: FunctionConfig, source: Source, *, port: int, output: in
         source: Where its handler is.
         port: Where its Runtime API listens.
         output: The file descriptor that it writes to.
+        log_stream_name: By which all that it starts can be known.
     """
     return await anyio.open_process(
         [sys.executable, "-m", "awslambdaric", source.handler],
@@ -30,13 +33,15 @@ async def start(config: FunctionConfig, source: Source, *, port: int, output: in
         stdout=output,
         stderr=output,
         cwd=source.directory,
-        env=_variables(config, source, port),
+        env=_variables(config, source, port, log_stream_name),
         # A group of its own: Ctrl-C in a terminal ends the endpoint, which ends its processes.
         start_new_session=True,
     )
 
 
-def _variables(config: FunctionConfig, source: Source, port: int) -> dict[str, str]:
+def _variables(
+    config: FunctionConfig, source: Source, port: int, log_stream_name: str
+) -> dict[str, str]:
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     # A boto3 in the function must not find the credentials of whoever runs the endpoint.
     without_credentials = {
@@ -52,7 +57,7 @@ def _variables(config: FunctionConfig, source: Source, port: int) -> dict[str, s
         "AWS_LAMBDA_FUNCTION_VERSION": config.version,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": logs.group_name(config.name),
-        "AWS_LAMBDA_LOG_STREAM_NAME": logs.new_stream_name(config.version),
+        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream_name,
         "AWS_LAMBDA_RUNTIME_API": f"{LOOPBACK}:{port}",
         "AWS_REGION": config.region_name,
         "LAMBDA_TASK_ROOT": str(source.directory),

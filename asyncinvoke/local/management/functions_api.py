@@ -11,9 +11,9 @@ from asyncinvoke.local.functions.deployment import Deployment
 from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.functions.versions import Versions
 from asyncinvoke.local.management import describe
-from asyncinvoke.local.management.code import CodeStore, Package, source_in
+from asyncinvoke.local.management.code import CodeStore, Package, content_of, source_in
 from asyncinvoke.local.management.members import Members
-from asyncinvoke.local.management.named import NamedFunction
+from asyncinvoke.local.management.named import NamedFunction, function_not_found
 from asyncinvoke.local.management.paging import page, version_key
 from asyncinvoke.local.management.settings import Settings
 from asyncinvoke.local.protocol import names, refusals
@@ -45,14 +45,13 @@ class FunctionsApi:
         self._where = {"region_name": region_name, "account_id": account_id}
         self._settling_time = settling_time
 
-    def create(self, members: Members) -> dict[str, Any]:
+    async def create(self, members: Members) -> dict[str, Any]:
         """`CreateFunction`."""
         text = members.text("FunctionName")
         if text is None:
             raise refusals.violated(names.missing(functionName=text))
         name = checks.check_name(text, names.parse(text), None).name
-        if name in self._registry.functions:
-            raise refusals.conflict(f"Function already exist: {name}")
+        self._check_new(name)
         if members.text("PackageType") not in (None, "Zip"):
             raise refusals.invalid("PackageType Image: this endpoint takes a ZipFile.")
         handler = members.text("Handler")
@@ -62,10 +61,11 @@ class FunctionsApi:
                 "deployment packages."
             )
         settings = Settings().changed(members)
-        package = self._code.unpack(members.members("Code").text("ZipFile"))
-        source = source_in(package.directory, handler)
-        config = self._configure(name, source, settings, package)
-        versions = self._registry.register(config, None)
+        async with self._code.unpacked(_content(members.members("Code"))) as package:
+            self._check_new(name)  # another may have come meanwhile
+            source = source_in(package.directory, handler)
+            config = self._configure(name, source, settings, package)
+            versions = self._registry.register(config, None)
         versions.pending_until = time.monotonic() + self._settling_time
         if members.flag("Publish"):
             config = versions.resolve(versions.publish()) or config
@@ -100,20 +100,24 @@ class FunctionsApi:
         )
         return page("Functions", found, query)
 
-    def update_code(self, function: NamedFunction, members: Members) -> dict[str, Any]:
+    async def update_code(self, function: NamedFunction, members: Members) -> dict[str, Any]:
         """`UpdateFunctionCode`."""
-        versions = self._changeable(function, members)
-        latest = versions.latest
-        if not isinstance(latest.handler, Source):
+        if not isinstance(self._changeable(function, members).latest.handler, Source):
             raise refusals.invalid(
-                f"{latest.name} is a callable of this process and has no code to update."
+                f"{function.versions.name} is a callable of this process and has no code to update."
             )
-        package = self._code.unpack(members.text("ZipFile"))
-        source = source_in(package.directory, latest.handler.handler)
-        config = self._configure(latest.name, source, Settings.of(latest), package, latest)
-        if members.flag("DryRun"):
-            return self._describe(config, versions)
-        self._update(config, versions)
+        async with self._code.unpacked(_content(members)) as package:
+            # Another may have changed it, or deleted it, meanwhile.
+            versions = self._changeable(function, members)
+            if self._registry.functions.get(versions.name) is not versions:
+                raise function_not_found(versions.latest.arn, None)
+            latest = versions.latest
+            assert isinstance(latest.handler, Source)  # noqa: S101  # it was before
+            source = source_in(package.directory, latest.handler.handler)
+            config = self._configure(latest.name, source, Settings.of(latest), package, latest)
+            if members.flag("DryRun"):
+                return self._describe(config, versions)
+            self._update(config, versions)
         if members.flag("Publish"):
             config = versions.resolve(versions.publish_changes()) or config
         return self._describe(config, versions)
@@ -153,6 +157,10 @@ class FunctionsApi:
                 f"[{', '.join(aliases)}]"
             )
         self._registry.remove_version(versions.name, version)
+
+    def _check_new(self, name: str) -> None:
+        if name in self._registry.functions:
+            raise refusals.conflict(f"Function already exist: {name}")
 
     def _changeable(self, function: NamedFunction, members: Members) -> Versions:
         function.check_changeable(members.text("RevisionId"), now=time.monotonic())
@@ -198,3 +206,12 @@ class FunctionsApi:
         return describe.configuration(
             config, versions, now=time.monotonic(), qualified=qualified or config.version != LATEST
         )
+
+
+def _content(members: Members) -> bytes:
+    zip_file = members.text("ZipFile")
+    if zip_file is None:
+        raise refusals.invalid(
+            "Please provide a source for function code: this endpoint takes a ZipFile."
+        )
+    return content_of(zip_file)

@@ -2,11 +2,12 @@
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.management.code import CodeStore
 from asyncinvoke.local.management.concurrency_api import (
@@ -65,17 +66,24 @@ class Management:
 
     Args:
         registry: Where functions are.
+        guardian: Knows of the code that was uploaded, should the endpoint be killed.
         region_name: The endpoint's region.
         account_id: The endpoint's account.
         settling_time: Seconds for which a function is Pending, or an update InProgress.
     """
 
     def __init__(
-        self, registry: FunctionRegistry, *, region_name: str, account_id: str, settling_time: float
+        self,
+        registry: FunctionRegistry,
+        guardian: Guardian,
+        *,
+        region_name: str,
+        account_id: str,
+        settling_time: float,
     ) -> None:
         self.registry = registry
         self._where = {"region_name": region_name, "account_id": account_id}
-        self._code = CodeStore()
+        self._code = CodeStore(guardian)
         self.functions = FunctionsApi(
             registry,
             self._code,
@@ -84,46 +92,53 @@ class Management:
             settling_time=settling_time,
         )
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Delete the code that was uploaded."""
-        self._code.close()
+        await self._code.close()
 
-    def answer(self, request: ManagementRequest, request_id: str) -> Answer:
+    async def answer(self, request: ManagementRequest, request_id: str) -> Answer:
         """Answer a request."""
         try:
-            return self._answer(request, request_id)
+            return await self._answer(request, request_id)
         except Refusal as refusal:
             return refusal.answer(request_id)
         except Exception:
             _logger.exception("%s %s could not be answered", request.method, request.path)
             return refusals.internal_error().answer(request_id)
 
-    def _answer(self, request: ManagementRequest, request_id: str) -> Answer:
+    async def _answer(self, request: ManagementRequest, request_id: str) -> Answer:
         for method, path, status_code, operation in _ROUTES:
             match = path.fullmatch(request.path)
             if match is not None and method == request.method:
                 groups = [*map(unquote, match.groups())]
-                members = self._perform(operation, request, groups)
+                members = await self._perform(operation, request, groups)
                 return answers.of_json(request_id, status_code, members)
         raise refusals.unknown_operation()
 
-    def _perform(
+    async def _perform(
         self, operation: "_Operation", request: ManagementRequest, groups: list[str]
     ) -> dict[str, Any] | None:
         try:
             if not groups:
-                return operation(self, request)
+                return await _done(operation(self, request))
             name, *others = groups
             qualifier = request.query.get("Qualifier")
             function = find_function(self.registry.functions, name, qualifier, **self._where)
-            return operation(self, request, function, *others)
+            return await _done(operation(self, request, function, *others))
         finally:
             # What a refused request had uploaded goes too, and what was retired and ran on.
             if request.method != "GET":
-                self._code.keep(self.registry.directories())
+                await self._code.keep(self.registry.directories())
 
 
-_Operation = Callable[..., dict[str, Any] | None]
+_Members = dict[str, Any] | None
+_Operation = Callable[..., _Members | Awaitable[_Members]]
+
+
+async def _done(performed: _Members | Awaitable[_Members]) -> _Members:
+    """Wait for an operation that takes time."""
+    return await performed if isinstance(performed, Awaitable) else performed
+
 
 _FUNCTION = "/2015-03-31/functions/([^/]+)"
 _ALIAS = f"{_FUNCTION}/aliases/([^/]+)"

@@ -50,6 +50,13 @@ class Refusal(Exception):  # noqa: N818  # it is the answer, and no fault of the
         return answers.of_json(request_id, self._status_code, self._members, error_code=self._code)
 
 
+def unsigned() -> Refusal:
+    """Nobody signed the request."""
+    # Seen of Invoke: github.com/brefphp/bref/issues/1250, 2022-07-19.
+    code = "MissingAuthenticationTokenException"
+    return Refusal(403, code, message="Missing Authentication Token")
+
+
 def throttled(reason: ThrottleReason) -> Refusal:
     """A limit is reached. AWS sends no `Retry-After` with it."""
     message = _THROTTLED.get(reason, OTHER_THROTTLED)
