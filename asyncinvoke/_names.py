@@ -1,5 +1,14 @@
 """The public names of `asyncinvoke`."""
 
+from asyncinvoke._engine.events import (
+    AttemptEnded,
+    AttemptStarted,
+    ExecutionEnded,
+    ExecutionStarted,
+    RunEnded,
+    RunSample,
+    RunStarted,
+)
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import MapStatistics, Outcome
 from asyncinvoke._engine.stream import ResponseStream
@@ -13,7 +22,13 @@ from asyncinvoke._model.response import Attempt, Response
 from asyncinvoke._request.request import InvocationType, LogType, Request
 from asyncinvoke._retries.budget import RetryBudget
 from asyncinvoke._retries.policy import Backoff, RetryPolicy
-from asyncinvoke._statistics import InvokerStatistics, ScopeStatistics
+from asyncinvoke._statistics import (
+    ExecutionOutcome,
+    FunctionStatistics,
+    InvokerStatistics,
+    ScopeStatistics,
+)
+from asyncinvoke._telemetry.trace import trace_header
 from asyncinvoke.errors import (
     AsyncInvokeError,
     ConfigurationError,
@@ -34,14 +49,20 @@ __all__ = [
     "AdaptiveLimit",
     "AsyncInvokeError",
     "Attempt",
+    "AttemptEnded",
+    "AttemptStarted",
     "Backoff",
     "ConfigurationError",
     "DeadlineExceededError",
     "Delivery",
+    "ExecutionEnded",
+    "ExecutionOutcome",
+    "ExecutionStarted",
     "FailureKind",
     "FixedLimit",
     "Function",
     "FunctionError",
+    "FunctionStatistics",
     "GaveUp",
     "InvalidRequestError",
     "InvocationError",
@@ -61,6 +82,9 @@ __all__ = [
     "ResponseStream",
     "RetryBudget",
     "RetryPolicy",
+    "RunEnded",
+    "RunSample",
+    "RunStarted",
     "ScopeStatistics",
     "ServiceError",
     "ThrottleReason",
@@ -68,4 +92,5 @@ __all__ = [
     "ThrottledError",
     "ToleranceExceededError",
     "TransportError",
+    "trace_header",
 ]

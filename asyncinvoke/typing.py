@@ -1,6 +1,7 @@
 """The types that users annotate with: of what `Invoker` takes, and of what its methods are given."""
 
 from asyncinvoke._clock import Clock
+from asyncinvoke._engine.events import Event, Hook
 from asyncinvoke._engine.options import (
     CommonOptions,
     EventOptions,
@@ -8,7 +9,6 @@ from asyncinvoke._engine.options import (
     MapOptions,
     StreamOptions,
 )
-from asyncinvoke._limits.events import Hook
 from asyncinvoke._limits.scopes import FunctionKey
 from asyncinvoke._model.codec import Decode, Encode
 from asyncinvoke._model.delivery import Phase, Progress
@@ -25,6 +25,7 @@ __all__ = [
     "CommonOptions",
     "Decode",
     "Encode",
+    "Event",
     "EventOptions",
     "Failure",
     "FunctionKey",

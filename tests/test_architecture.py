@@ -14,7 +14,7 @@ FLOORS = [
     ("_model", "_recent"),
     ("errors",),
     ("_request", "_clock", "_statistics"),
-    ("_retries", "_limits", "_transport"),
+    ("_retries", "_limits", "_transport", "_telemetry"),
     ("_engine",),
     ("_invoker",),
     ("__init__", "_names", "typing"),

@@ -19,6 +19,7 @@ from asyncinvoke._engine.options import (
     refuse_unknown,
 )
 from asyncinvoke._engine.stream import ResponseStream, open_stream
+from asyncinvoke._engine.told_run import told_of_run
 from asyncinvoke._model.codec import Decode, Encode
 from asyncinvoke._model.response import Response
 from asyncinvoke._request.payload import encode_payload
@@ -161,8 +162,9 @@ class Caller:
         ordered, key = shared.pop("ordered", False), shared.pop("key", None)
         if shared.get("retry") is None:
             shared["retry"] = RetryPolicy.batch()
+        engine = opened.engine
         work = ItemWork(
-            opened.engine,
+            engine,
             opened.transport,
             self._calls,
             function_name=function_name,
@@ -173,11 +175,12 @@ class Caller:
         return open_run(
             payloads,
             work,
-            concurrency=opened.engine.limiter.limit if concurrency is None else concurrency,
+            concurrency=engine.limiter.limit if concurrency is None else concurrency,
             ordered=ordered,
             judge=work.judge,
             describe=work.describe,
-            clock=opened.engine.clock,
+            clock=engine.clock,
+            told=told_of_run(engine.hooks, function_name, ordered=ordered, clock=engine.clock),
         )
 
 

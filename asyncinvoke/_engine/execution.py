@@ -7,13 +7,14 @@ come with the first failure. What that is worth stands in `docs/architecture.md`
 
 import math
 import time
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.history import History, response
 from asyncinvoke._engine.options import Call
+from asyncinvoke._engine.told import Told
 from asyncinvoke._engine.waits import Waits
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._limits.permit import Permit
@@ -23,8 +24,12 @@ from asyncinvoke._model.failure import Failure, FailureKind, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response
 from asyncinvoke._retries.classify import FUNCTION_FAILED, Verdict, classify
 from asyncinvoke._statistics import Tally
+from asyncinvoke._telemetry.hooks import Hooks
+from asyncinvoke._telemetry.lines import log_given_up, log_retry
 from asyncinvoke._transport.base import Transport
 from asyncinvoke.errors import InvocationError
+
+_Ended = TypeVar("_Ended", bound=Response[Any] | InvocationError)
 
 _ENDINGS = (TransportFault.INTERRUPTED, TransportFault.CLOSED)
 
@@ -37,13 +42,26 @@ class Engine:
         clock: Tells the time, and sleeps.
         tally: Counts.
         waits: Ends whatever waits when the invoker is closed.
+        hooks: Those who listen, if anybody does.
+        region: The region of functions whose name does not say it, if it is known.
     """
 
-    def __init__(self, limiter: Limiter, *, clock: Clock, tally: Tally, waits: Waits) -> None:
+    def __init__(
+        self,
+        limiter: Limiter,
+        *,
+        clock: Clock,
+        tally: Tally,
+        waits: Waits,
+        hooks: Hooks | None = None,
+        region: str | None = None,
+    ) -> None:
         self.limiter = limiter
         self.clock = clock
         self.tally = tally
         self.waits = waits
+        self.hooks = hooks or None
+        self._region = region
         self._is_real = clock is SYSTEM_CLOCK
         self._active = 0
         self._idle: anyio.Event | None = None
@@ -56,16 +74,22 @@ class Engine:
         began = clock.monotonic()
         deadline = began + call.timeout
         history: History | None = None
+        result: Response[Any] | InvocationError | None = None
+        told = None if self.hooks is None else self.tell_of(call, began=began)
         # As `begin`, `progress` and `over`, which streams call, but for the price of three calls.
         tally.calls += 1
         self._active += 1
         if call.balance is not None:
             call.balance.earn()
         try:
+            if told is not None:
+                told.started()
             while True:
                 progress = Progress(deadline) if self._is_real else self.progress(deadline)
                 async with self.limiter.permit(call.key, deadline=deadline) as permit:
                     tally.attempts += 1
+                    if told is not None:
+                        told.attempt_started(history.number + 1 if history else 1, permit.waited)
                     started, sent = clock.time(), clock.monotonic()
                     answer = await transport.send(call.parameters, payload, progress)
                     elapsed = clock.monotonic() - sent
@@ -80,34 +104,66 @@ class Engine:
                                 status_code=answer.status_code,
                                 request_id=answer.request_id,
                             )
-                            return response(call, answer, (attempt,))
-                        return history.responded(
-                            answer, started=started, elapsed=elapsed, waited=permit.waited
-                        )
+                            result = response(call, answer, (attempt,))
+                        else:
+                            result = history.responded(
+                                answer, started=started, elapsed=elapsed, waited=permit.waited
+                            )
+                        call.counts.succeeded += 1
+                        call.counts.latency += sent + elapsed - began
+                        if told is not None:
+                            told.attempt_ended(result.attempts[-1])
+                        return result
                     verdict = self.end(permit, answer, call)
                 if verdict is None:
                     continue
                 if history is None:
                     history = History(call, began=began, deadline=deadline)
+                now = clock.monotonic()
                 ended = history.failed(
                     answer,
                     verdict,
                     started=started,
                     elapsed=elapsed,
                     waited=permit.waited,
-                    now=clock.monotonic(),
+                    now=now,
                 )
+                if told is not None:
+                    told.attempt_ended(history.last)
                 if not isinstance(ended, float):
-                    return ended
+                    result = self.ended(call, ended, now - began)
+                    return result
+                log_retry(call.parameters.target, history.last)
                 await self.back_off(ended, deadline)
         except (PermitTimeoutError, LimiterClosedError) as refused:
             if history is None:
                 history = History(call, began=began, deadline=deadline)
-            return history.without_permit(refused, now=clock.monotonic())
+            now = clock.monotonic()
+            result = self.ended(call, history.without_permit(refused, now=now), now - began)
+            return result
         finally:
             self._active -= 1
             if self._idle is not None and not self._active:
                 self._idle.set()
+            if result is None:
+                call.counts.ended(None)
+            if told is not None:
+                told.ended(result)
+
+    def tell_of(self, call: Call, *, began: float, streams: bool = False) -> Told | None:
+        """Return what tells the hooks of an execution, if there are any."""
+        if self.hooks is None:
+            return None
+        return Told(
+            self.hooks, call, region=self._region, streams=streams, began=began, clock=self.clock
+        )
+
+    @staticmethod
+    def ended(call: Call, result: _Ended, elapsed: float) -> _Ended:
+        """Count, and log, an execution that has ended with a failure on the way; return it."""
+        call.counts.ended(result, elapsed)
+        log_given_up(call.parameters.target, result)
+        return result
 
     def begin(self, call: Call) -> None:
         """Count an execution that begins."""

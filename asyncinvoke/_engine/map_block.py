@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.map import Describe, Judge, MapRun
 from asyncinvoke._engine.tasks import Work
+from asyncinvoke._engine.told_run import ToldRun
 from asyncinvoke._model.response import Out
 from asyncinvoke.errors import ConfigurationError
 
@@ -20,8 +21,9 @@ _logger = logging.getLogger("asyncinvoke")
 class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
     """What `Invoker.map` returns: a block, to be entered once, that gives a `MapRun`."""
 
-    def __init__(self, run: MapRun[Out]) -> None:
+    def __init__(self, run: MapRun[Out], told: ToldRun | None = None) -> None:
         self._run = run
+        self._told = told
         self._reading: TaskGroup | None = None
         self._working: TaskGroup | None = None
 
@@ -30,6 +32,8 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
             raise ConfigurationError("a map runs once: call `map` again for another run")
         self._reading = await anyio.create_task_group().__aenter__()
         self._working = await anyio.create_task_group().__aenter__()
+        if self._told is not None:
+            self._told.started(self._run)
         self._run._start(self._reading, self._working)  # noqa: SLF001  # the other half of it
         return self._run
 
@@ -70,7 +74,11 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
         try:
             await self._working.__aexit__(None, None, None)
         finally:
-            await self._reading.__aexit__(None, None, None)
+            try:
+                await self._reading.__aexit__(None, None, None)
+            finally:
+                if self._told is not None:
+                    self._told.ended()
 
     def _say(self, left: BaseException | None) -> None:
         """Log an error that something else goes before; not its text, which may quote a payload."""
@@ -97,6 +105,7 @@ def open_run(
     judge: Judge | None = None,
     describe: Describe | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    told: ToldRun | None = None,
 ) -> MapBlock[Any]:
     """Check the input and give the block that runs it.
 
@@ -108,6 +117,7 @@ def open_run(
         judge: Sees every outcome; what it returns ends the run.
         describe: Says what keeps the work back, for `MapStatistics.waiting_for`.
         clock: Tells how long reading holds the event loop.
+        told: Tells hooks of the run, if there are any.
 
     Raises:
         InvalidRequestError: The input cannot be iterated, or the concurrency is no number from 1.
@@ -118,8 +128,9 @@ def open_run(
             work,
             concurrency=concurrency,
             ordered=ordered,
-            judge=judge,
+            judge=judge if told is None else told.judging(judge),
             describe=describe,
             clock=clock,
-        )
+        ),
+        told,
     )

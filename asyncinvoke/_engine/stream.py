@@ -17,6 +17,7 @@ from asyncinvoke._model.delivery import Delivery, Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response, StreamEnd, StreamHead
 from asyncinvoke._retries.classify import FUNCTION_FAILED, Verdict, classify
+from asyncinvoke._telemetry.lines import log_retry
 from asyncinvoke._transport.base import Stream, StreamingTransport
 from asyncinvoke.errors import InvocationError
 
@@ -127,14 +128,22 @@ async def open_stream(
     began = clock.monotonic()
     history = History(call, began=began, deadline=began + call.timeout)
     ended: InvocationError | Response[Any] | float
+    ending = _Ending(engine, call, began)
+    told = ending.told
     engine.begin(call)
     try:
+        if told is not None:
+            told.started()
         while True:
             async with engine.limiter.permit(call.key, deadline=history.deadline) as permit:
                 engine.tally.attempts += 1
-                execution = StreamExecution(engine, history, permit, call)
+                if told is not None:
+                    told.attempt_started(history.number + 1, permit.waited)
+                execution = StreamExecution(engine, history, permit, call, ending)
                 failed = await execution.begin(transport, payload)
                 if failed is None:
+                    if told is not None:
+                        told.handed_over()
                     stream = ResponseStream(execution)
                     try:
                         yield stream
@@ -146,12 +155,16 @@ async def open_stream(
                 continue
             ended = execution.failed(answer, verdict)
             if not isinstance(ended, float):
+                ending.come(ended)
                 break
+            log_retry(call.parameters.target, history.last)
             await engine.back_off(ended, history.deadline)
     except (PermitTimeoutError, LimiterClosedError) as refused:
         ended = history.without_permit(refused, now=clock.monotonic())
+        ending.come(ended)
     finally:
         engine.over()
+        ending.come(None)
     if isinstance(ended, InvocationError):
         try:
             raise ended
@@ -161,13 +174,44 @@ async def open_stream(
     yield ResponseStream(ended)
 
 
+class _Ending:
+    """The end of a stream's execution: counted and told once, when it comes.
+
+    That is when the last chunk is there, not when the caller's block is left; but then at the latest.
+    """
+
+    __slots__ = ("_began", "_call", "_engine", "_has_come", "told")
+
+    def __init__(self, engine: Engine, call: Call, began: float) -> None:
+        self.told = engine.tell_of(call, began=began, streams=True)
+        self._engine = engine
+        self._call = call
+        self._began = began
+        self._has_come = False
+
+    def come(self, result: Response[Any] | InvocationError | None) -> None:
+        """Count and tell how the execution has ended, unless that was done."""
+        if self._has_come:
+            return
+        self._has_come = True
+        if result is None:
+            self._call.counts.ended(None)
+        else:
+            now = self._engine.clock.monotonic()
+            self._engine.ended(self._call, result, now - self._began)
+        if self.told is not None:
+            self.told.ended(result)
+
+
 class StreamExecution:
     """One attempt whose answer is a stream, with the permit that it holds.
 
     Its head says 200, so Lambda has admitted the request, whatever it says later.
     """
 
-    def __init__(self, engine: Engine, history: History, permit: Permit, call: Call) -> None:
+    def __init__(
+        self, engine: Engine, history: History, permit: Permit, call: Call, ending: _Ending
+    ) -> None:
         self._engine = engine
         self._history = history
         self._permit = permit
@@ -176,6 +220,7 @@ class StreamExecution:
         self._call = call
         self._stream: Stream | None = None
         self._first: bytes | StreamEnd | None = None
+        self._ending = ending
 
     @property
     def head(self) -> StreamHead:
@@ -224,12 +269,15 @@ class StreamExecution:
             await self._finish()
             reply = received.reply(self.head)
             if received.error_code is None:
-                return self._history.responded(
+                response = self._history.responded(
                     reply,
                     started=self._started,
                     elapsed=self._engine.clock.monotonic() - self._sent,
                     waited=self._permit.waited,
                 )
+                self._tell()
+                self._ending.come(response)
+                return response
             return self._over(reply, FUNCTION_FAILED)
         await self.abandon()
         return self._over(received, self._verdict(received, Delivery.EXECUTED))
@@ -239,7 +287,7 @@ class StreamExecution:
     ) -> float | Response[Any] | InvocationError:
         """Keep this attempt as failed; return the wait before the next, or how the execution has ended."""
         now = self._engine.clock.monotonic()
-        return self._history.failed(
+        ended = self._history.failed(
             answer,
             verdict,
             started=self._started,
@@ -248,6 +296,12 @@ class StreamExecution:
             now=now,
             final=final,
         )
+        self._tell()
+        return ended
+
+    def _tell(self) -> None:
+        if self._ending.told is not None:
+            self._ending.told.attempt_ended(self._history.last)
 
     async def abandon(self) -> None:
         """Close the connection and end the permit; does nothing after the end."""
@@ -278,6 +332,7 @@ class StreamExecution:
         """End after part of the answer was handed out, so that there is no other attempt."""
         ended = self.failed(answer, verdict, final=True)
         assert not isinstance(ended, float)  # noqa: S101  # a final one has no wait
+        self._ending.come(ended)
         return ended
 
     def _verdict(self, failure: Failure, delivery: Delivery) -> Verdict:

@@ -12,6 +12,7 @@ from asyncinvoke._limits.events import LOG_EVERY, LOG_PAUSES_FROM, News
 from asyncinvoke._limits.rate import FIRST, Pause, RateLimit, RateMeter
 from asyncinvoke._limits.reasons import LIMIT_OF_REASON, LimitKind
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+from asyncinvoke._telemetry import attributes
 
 
 class Gate:
@@ -29,6 +30,7 @@ class Gate:
     __slots__ = (
         "_concurrency_cut",
         "_logged_at",
+        "_lowered_since",
         "_news",
         "_pause_cut",
         "_rate_cut",
@@ -75,6 +77,7 @@ class Gate:
         self._reason: ThrottleReason | None = None
         self._news = news
         self._logged_at = -math.inf
+        self._lowered_since = 0
         self._said_that_it_pauses = False
 
     @property
@@ -155,7 +158,8 @@ class Gate:
         self._pause_moved()
         if self.pause.seconds >= LOG_PAUSES_FROM and not self._said_that_it_pauses:
             self._said_that_it_pauses = True
-            self._news.log(logging.WARNING, f"{self} pauses: {self._cause}")
+            extra = self._attributes | attributes.of_reason(self._reason)
+            self._news.log(logging.WARNING, f"{self} pauses: {self._cause}", extra)
 
     def reached(self) -> None:
         """End the pause: whatever was out of reach has answered."""
@@ -193,6 +197,10 @@ class Gate:
             return f"this {self.scope}"
         shown = str(self.key)
         return f"{self.scope} {shown}" if shown else f"the {self.scope}"
+
+    @property
+    def _attributes(self) -> dict[str, object]:
+        return {attributes.SCOPE: str(self.scope), attributes.KEY: str(self.key)}
 
     @property
     def _cause(self) -> str:
@@ -242,9 +250,26 @@ class Gate:
         self._news.changed(
             self.scope, self.key, quantity, before=before, after=after, reason=reason
         )
-        if before != after and now >= self._logged_at + LOG_EVERY:
-            self._logged_at = now
+        if before == after:
+            return
+        self._lowered_since += 1
+        if now >= self._logged_at + LOG_EVERY:
             what = "in flight" if quantity is LimitKind.CONCURRENCY else "a second"
             was = "" if before is None else f", was {before:.3g}"
             why = self._cause if reason is None else reason
-            self._news.log(logging.INFO, f"{self}: at most {after:.3g} {what}{was} ({why})")
+            often = self._lowered_since
+            since = "" if often == 1 else f"; lowered {often} times since the last line"
+            self._news.log(
+                logging.INFO,
+                f"{self}: at most {after:.3g} {what}{was} ({why}){since}",
+                {
+                    **self._attributes,
+                    **attributes.of_reason(reason),
+                    **attributes.there({attributes.LIMIT_BEFORE: before}),
+                    attributes.QUANTITY: str(quantity),
+                    attributes.LIMIT: after,
+                    attributes.LOWERED: often,
+                },
+            )
+            self._logged_at = now
+            self._lowered_since = 0
