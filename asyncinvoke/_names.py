@@ -1,5 +1,7 @@
 """The public names of `asyncinvoke`."""
 
+from asyncinvoke._diagnosis.checks import Check, CheckStatus, Diagnosis
+from asyncinvoke._diagnosis.diagnose import diagnose
 from asyncinvoke._engine.events import (
     AttemptEnded,
     AttemptStarted,
@@ -52,9 +54,12 @@ __all__ = [
     "AttemptEnded",
     "AttemptStarted",
     "Backoff",
+    "Check",
+    "CheckStatus",
     "ConfigurationError",
     "DeadlineExceededError",
     "Delivery",
+    "Diagnosis",
     "ExecutionEnded",
     "ExecutionOutcome",
     "ExecutionStarted",
@@ -92,5 +97,6 @@ __all__ = [
     "ThrottledError",
     "ToleranceExceededError",
     "TransportError",
+    "diagnose",
     "trace_header",
 ]

@@ -16,7 +16,7 @@ FLOORS = [
     ("_request", "_clock", "_statistics"),
     ("_retries", "_limits", "_transport", "_telemetry"),
     ("_engine",),
-    ("_invoker",),
+    ("_invoker", "_diagnosis"),
     ("__init__", "_names", "typing"),
     ("local", "testing", "cli", "__main__"),
 ]
@@ -44,6 +44,8 @@ FLOORS_OF_LOCAL = [
 
 # What decides and does not act: no I/O, no clock, no event loop, nothing at random.
 DECIDES = [
+    "asyncinvoke._diagnosis.checks",
+    "asyncinvoke._diagnosis.judging",
     "asyncinvoke._engine.buffer",
     "asyncinvoke._engine.history",
     "asyncinvoke._engine.hopeless",

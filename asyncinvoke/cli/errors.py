@@ -4,13 +4,6 @@ import contextlib
 
 import click
 
-from asyncinvoke import (
-    ConfigurationError,
-    InvalidRequestError,
-    InvocationError,
-    ToleranceExceededError,
-)
-
 FAILED = 1
 """Some invocations failed, or their results could not be written."""
 
@@ -55,6 +48,14 @@ def one_line(text: str, *, longest: int = _LONGEST) -> str:
 
 
 def _described(error: Exception) -> tuple[str, int]:
+    # Imported only now, so that `--help` and wrong usage are quick.
+    from asyncinvoke import (
+        ConfigurationError,
+        InvalidRequestError,
+        InvocationError,
+        ToleranceExceededError,
+    )
+
     match error:
         case CommandError():
             return str(error), error.status

@@ -22,10 +22,21 @@ CONCURRENCY = 100
 """How many lines are worked on at once by default."""
 
 
-@click.command("map", short_help="Invoke a function for each line of a file.")
+EXAMPLES = """\b
+Examples:
+  asyncinvoke map resize photos.jsonl -o outcomes.jsonl
+  asyncinvoke map resize photos.jsonl --head 100 --dry-run
+  asyncinvoke map resize photos.jsonl --head 100 -o first.jsonl
+  jq -c '.photos[]' album.json | asyncinvoke map resize - -c 200 > outcomes.jsonl
+  jq -c 'select(.ok | not)' outcomes.jsonl
+"""
+
+
+@click.command("map", short_help="Invoke a function for each line of a file.", epilog=EXAMPLES)
 @click.argument("function_name", metavar="FUNCTION")
-@click.argument("source", metavar="INPUT")
+@click.argument("source", metavar="INPUT", type=click.Path(allow_dash=True))
 @click.option(
+    "-c",
     "--concurrency",
     type=click.IntRange(min=1),
     default=CONCURRENCY,
@@ -33,10 +44,41 @@ CONCURRENCY = 100
     metavar="N",
     help="How many lines are worked upon at once.",
 )
-@click.option("--ordered", is_flag=True, help="Write outcomes in the order of the input.")
+@click.option(
+    "--ordered",
+    is_flag=True,
+    help="Write outcomes in the order of the input. Those that end early wait for those before them: "
+    "one slow line holds the run back once --concurrency and 16 more are waiting.",
+)
 @click.option("--event", is_flag=True, help="Only queue them: 202 means accepted, not succeeded.")
 @click.option(
-    "--output", metavar="FILE|-", help="Write outcomes there. [default: -, standard output]"
+    "--dry-run",
+    is_flag=True,
+    help="Have Lambda check each request and the permission; run nothing.",
+)
+@click.option(
+    "--head", type=click.IntRange(min=1), metavar="N", help="Only the first N lines. [default: all]"
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="Begin at most N lines a second; retries are not counted. [default: no limit]",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="How often a line is tried again after a failure that is no throttle. What is throttled, or "
+    "surely was not sent, waits in any case. [default: 4]",
+)
+@click.option(
+    "--retry-function-errors",
+    is_flag=True,
+    help="Try also those lines again whose function raised an error; it has run then.",
+)
+@click.option(
+    "-o", "--output", metavar="FILE|-", help="Write outcomes there. [default: -, standard output]"
 )
 @click.option("--force", is_flag=True, help="Replace an output FILE that exists.")
 @click.option(
@@ -54,6 +96,11 @@ def map_(
     concurrency: int,
     ordered: bool,
     event: bool,
+    dry_run: bool,
+    head: int | None,
+    rate: float | None,
+    retries: int | None,
+    retry_function_errors: bool,
     output: str | None,
     force: bool,
     progress: str,
@@ -68,17 +115,26 @@ def map_(
     """
     from asyncinvoke.cli import files
     from asyncinvoke.cli.map_job import MapJob, choose_display
+    from asyncinvoke.cli.pacing import Paced
+    from asyncinvoke.cli.repeating import retry_policy
     from asyncinvoke.cli.running import run
 
     options = invoke_options(shared)
+    verb = "succeeded"
+    if event and dry_run:
+        raise CommandError("--event and --dry-run exclude each other")
     if event:
-        options["invocation_type"] = InvocationType.EVENT
+        options["invocation_type"], verb = InvocationType.EVENT, "accepted"
+    if dry_run:
+        options["invocation_type"], verb = InvocationType.DRY_RUN, "valid"
+    options["retry"] = retry_policy(retries, function_errors=retry_function_errors)
     files.raise_open_files()
     connections = files.openable() or concurrency
 
     async def main(interrupt: "Interrupt") -> int:
         is_told = False
-        with opened_source(source) as opened:
+        with opened_source(source) as whole:
+            opened = Paced(whole, head=head, rate=rate)
             _check_output(output, force=force, source=opened.descriptor)
             limit = min(concurrency, connections)
             try:
@@ -89,7 +145,7 @@ def map_(
                         source=opened,
                         concurrency=concurrency,
                         ordered=ordered,
-                        is_event=event,
+                        verb=verb,
                         idempotent=shared["idempotent"],
                         display=display,
                         progress=progress,

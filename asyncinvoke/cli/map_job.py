@@ -45,7 +45,7 @@ class MapJob:
         concurrency: The run's.
         ordered: Whether outcomes are written in the order of the input. The run itself gives them
             as they end, so that an interrupted one can still write all that is done.
-        is_event: Whether the lines are only queued.
+        verb: What lines have done that did not fail.
         idempotent: Whether attempts are repeated after which the function may have run.
         display: Shows how far it is.
         progress: How it is shown: `none` leaves the summary out, and with `json` it is JSON.
@@ -58,7 +58,7 @@ class MapJob:
         source: Source,
         concurrency: int,
         ordered: bool,
-        is_event: bool,
+        verb: str,
         idempotent: bool,
         display: Display,
         progress: str,
@@ -67,7 +67,7 @@ class MapJob:
         self._source = source
         self._window = anyio.Semaphore(concurrency + AHEAD) if ordered else None
         self._ordered = ordered
-        self._is_event = is_event
+        self._verb = verb
         self._idempotent = idempotent
         self._progress = progress
         self._display = display
@@ -198,7 +198,7 @@ class MapJob:
         if self._progress == "json":
             said = [json.dumps(summary.as_json(as_json(counts), tally, left))]
         else:
-            said = summary.as_text(counts, tally, left, is_event=self._is_event)
+            said = summary.as_text(counts, tally, left, verb=self._verb)
         click.echo("\n".join(said), err=True)
 
 

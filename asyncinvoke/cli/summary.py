@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 from asyncinvoke import AsyncInvokeError, FunctionError, InvocationError, Outcome
 from asyncinvoke.cli.errors import one_line
+from asyncinvoke.cli.latency import Latencies
 from asyncinvoke.cli.progress import Counts, counted
 
 SHOWN = 5
@@ -46,6 +47,8 @@ class Tally:
         self.in_doubt = 0
         """Failed ones after which the function may have run without anybody knowing."""
         self.failed = 0
+        self.latencies = Latencies()
+        """Of the requests that succeeded, without what came before them."""
         self._groups: dict[tuple[str, str | None], Failures] = {}
 
     @property
@@ -58,6 +61,8 @@ class Tally:
         error = outcome.error
         if error is None:
             self.succeeded += 1
+            if outcome.attempts:
+                self.latencies.add(outcome.attempts[-1].elapsed)
             return
         self.failed += 1
         if isinstance(error, InvocationError) and error.delivery == "unknown":
@@ -93,22 +98,25 @@ class Left:
     """Outcomes that could not be written."""
 
 
-def as_text(counts: Counts, tally: Tally, left: Left | None, *, is_event: bool) -> list[str]:
+def as_text(
+    counts: Counts, tally: Tally, left: Left | None, *, verb: str = "succeeded"
+) -> list[str]:
     """Return the lines of the summary.
 
     Args:
         counts: How far the run is.
         tally: What came of it.
         left: What it leaves behind, if it is not finished.
-        is_event: Whether the lines were only queued.
+        verb: What those have done that did not fail: an event is only accepted.
     """
-    what = "accepted" if is_event else "succeeded"
     per_second = counts.done / max(counts.elapsed, 1e-9)
     said = [
         f"{counted(counts.done, 'outcome')} in {counts.elapsed:.1f} s ({per_second:,.0f}/s): "
-        f"{counts.succeeded:,} {what}, {counts.failed:,} failed, "
+        f"{counts.succeeded:,} {verb}, {counts.failed:,} failed, "
         + counted(counts.throttles, "throttled attempt")
     ]
+    if (latency := tally.latencies.as_text()) is not None:
+        said[0] += f", {latency}"
     groups = tally.groups()
     for group in groups[:SHOWN]:
         code = f" {group.code}" if group.code else ""
@@ -129,6 +137,7 @@ def as_json(counts: dict[str, object], tally: Tally, left: Left | None) -> dict[
         errors[group.error] = errors.get(group.error, 0) + group.count
     return {
         **counts,
+        "latency": tally.latencies.as_json(),
         "errors": errors,
         "failures": [asdict(group) for group in tally.groups()[:SHOWN]],
         "left": None if left is None else asdict(left),

@@ -32,7 +32,7 @@ def test_every_command_and_every_option_has_a_help_text() -> None:
     for name, command in commands().items():
         assert command.help, name
         for parameter in command.params:
-            if isinstance(parameter, click.Option):
+            if isinstance(parameter, click.Option) and not parameter.hidden:
                 assert parameter.help, f"{name} {parameter.opts}"
 
 

@@ -77,7 +77,7 @@ def test_failures_are_grouped_by_what_went_wrong_with_an_example_each() -> None:
         outcome(1008, InvalidRequestError("line 1008: not JSON: Expecting value at column 1")),
         outcome(9, function_error("KeyError", "'height'")),
     )
-    assert summary.as_text(counts(tally), tally, None, is_event=False) == [
+    assert summary.as_text(counts(tally), tally, None) == [
         "9 outcomes in 2.0 s (4/s): 1 succeeded, 8 failed, 0 throttled attempts",
         "  3 FunctionError BadDocument, such as line 4: no good",
         "  2 FunctionError KeyError, such as line 2: 'width' and \ufffd[31mmore",
@@ -90,7 +90,7 @@ def test_failures_are_grouped_by_what_went_wrong_with_an_example_each() -> None:
 def test_of_many_groups_the_largest_are_shown_and_the_rest_is_counted() -> None:
     outcomes = [outcome(n, function_error(f"E{n % 2000}")) for n in range(1, 3001)]
     tally = tallied(*outcomes)
-    said = summary.as_text(counts(tally), tally, None, is_event=False)
+    said = summary.as_text(counts(tally), tally, None)
     assert len(said) == 1 + summary.SHOWN + 1
     numbers = [int(line.split()[0].replace(",", "")) for line in said[1:]]
     assert sum(numbers) == tally.failed == 3000
@@ -99,7 +99,7 @@ def test_of_many_groups_the_largest_are_shown_and_the_rest_is_counted() -> None:
 
 def test_an_event_is_accepted_and_no_more() -> None:
     tally = tallied(outcome(1), outcome(2))
-    (said,) = summary.as_text(counts(tally), tally, None, is_event=True)
+    (said,) = summary.as_text(counts(tally), tally, None, verb="accepted")
     assert "2 accepted, 0 failed" in said
 
 
@@ -111,7 +111,7 @@ def test_only_what_nobody_knows_is_in_doubt() -> None:
 def left(**numbers: int) -> str:
     tally = tallied()
     given = {"without_outcome": 0, "may_have_run": 0, "last_line": 0, **numbers}
-    return summary.as_text(counts(tally), tally, Left(**given), is_event=False)[-1]
+    return summary.as_text(counts(tally), tally, Left(**given))[-1]
 
 
 def test_what_is_left_is_said_without_numbers_that_say_nothing() -> None:
