@@ -10,7 +10,8 @@ from asyncinvoke import Invoker, Outcome
 from asyncinvoke.cli.demo import read
 from asyncinvoke.cli.demo.library import read_payloads
 from asyncinvoke.cli.demo.read import Streamed
-from asyncinvoke.cli.progress import Counts, Display, Rate, show_progress
+from asyncinvoke.cli.pace import Pace
+from asyncinvoke.cli.progress import Counts, Display, show_progress
 from asyncinvoke.cli.running import beside
 from asyncinvoke.local import LocalLambda
 
@@ -84,11 +85,13 @@ async def fan_out(
         event = await invoker.send_event(FUNCTION_NAME, one)
         dry_run = await invoker.dry_run(FUNCTION_NAME, one)
         outcomes: list[Outcome] = []
-        began, rate = time.monotonic(), Rate()
+        began, paces = time.monotonic(), Pace()
 
         def count() -> Counts:
             elapsed, statistics = time.monotonic() - began, invoker.statistics()
             failed = sum(not outcome.ok for outcome in outcomes)
+            allowed = min(scope.limit for scope in statistics.scopes)
+            rate, pace = paces.at(elapsed, len(outcomes), allowed)
             return Counts(
                 elapsed=elapsed,
                 succeeded=len(outcomes) - failed,
@@ -96,7 +99,8 @@ async def fan_out(
                 in_flight=statistics.in_flight,
                 throttles=sum(statistics.throttles.values()),
                 total=len(modules),
-                rate=rate.at(elapsed, len(outcomes)),
+                rate=rate,
+                pace=pace,
             )
 
         async with (

@@ -12,9 +12,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.source import Source, opened_source
-from asyncinvoke.cli.streams import CHUNK
+from asyncinvoke._inputs.files import BLOCK
+from asyncinvoke.inputs import Input, InputError, read
 
 pytestmark = pytest.mark.anyio
 
@@ -63,8 +62,8 @@ OTHERS = {
 
 
 @contextlib.asynccontextmanager
-async def piped(pieces: list[bytes]) -> AsyncIterator[Source]:
-    """A source that is a pipe, into which each piece is written once it has been read so far."""
+async def piped(pieces: list[bytes]) -> AsyncIterator[Input]:
+    """An input that is a pipe, into which each piece is written once it has been read so far."""
     reader, writer = os.pipe()
 
     def write() -> None:
@@ -75,7 +74,8 @@ async def piped(pieces: list[bytes]) -> AsyncIterator[Source]:
     async with anyio.create_task_group() as group:
         group.start_soon(anyio.to_thread.run_sync, write)
         try:
-            yield Source(reader, "the input")
+            async with contextlib.aclosing(read(f"/dev/fd/{reader}")) as source:
+                yield source
         finally:
             os.close(reader)
 
@@ -86,19 +86,18 @@ async def test_what_is_no_lines_of_json_is_named_before_anything_is_given(
 ) -> None:
     path = tmp_path / "in.jsonl"
     path.write_bytes(content)
-    with opened_source(str(path)) as source, pytest.raises(CommandError) as of_file:
-        await source.begin()
+    with pytest.raises(InputError) as of_file:
+        await read(path).begin()
     async with piped([content]) as source:
-        with pytest.raises(CommandError) as of_pipe:
+        with pytest.raises(InputError) as of_pipe:
             await source.begin()
     assert str(of_file.value).startswith(f"{path} {said}")
-    assert str(of_pipe.value).startswith(f"the input {said}")
-    assert of_file.value.status == of_pipe.value.status == 2
+    assert str(of_pipe.value).startswith(f"{source.name} {said}")
 
 
 async def test_the_kind_is_told_from_pieces_of_one_byte() -> None:
     async with piped([bytes([byte]) for byte in LINES.encode("utf-16")]) as source:
-        with pytest.raises(CommandError, match="is UTF-16"):
+        with pytest.raises(InputError, match="is UTF-16"):
             await source.begin()
 
 
@@ -107,16 +106,13 @@ async def test_a_json_file_with_one_array_is_that_though_it_ends_like_a_line(
 ) -> None:
     path = tmp_path / "in.json"
     path.write_text(json.dumps(ITEMS) + "\n")
-    with opened_source(str(path)) as source, pytest.raises(CommandError, match="is one JSON array"):
-        await source.begin()
+    assert [json.loads(item.payload) async for item in read(path)] == ITEMS
 
 
 async def test_a_json_file_with_an_array_a_line_is_lines(tmp_path: Path) -> None:
     path = tmp_path / "in.json"
     path.write_text("[1]\n[2]\n[3]\n")
-    with opened_source(str(path)) as source:
-        await source.begin()
-        assert [line.data async for line in source.read()] == [b"[1]", b"[2]", b"[3]"]
+    assert [item.payload async for item in read(path)] == [b"[1]", b"[2]", b"[3]"]
 
 
 GOOD = {
@@ -140,50 +136,56 @@ async def test_lines_are_given_as_they_are(text: str, tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl"
     path.write_text(text)
     expected = [line.strip().encode() for line in text.split("\n") if line.strip()]
-    with opened_source(str(path)) as source:
-        await source.begin()
-        assert [line.data async for line in source.read()] == expected
-        assert await source.count() == len(expected)
+    of_file = read(path)
+    assert [item._data async for item in of_file] == expected
+    assert await of_file.count() == len(expected)
     async with piped([text.encode()]) as source:
         await source.begin()
-        assert [line.data async for line in source.read()] == expected
+        assert [item._data async for item in source] == expected
         assert await source.count() is None
 
 
 async def test_a_good_line_waits_for_no_other() -> None:
     reader, writer = os.pipe()
-    source = Source(reader, "the input")
     try:
         os.write(writer, b"[1")
         os.write(writer, b",2]\n3")
-        await source.begin()
-        lines = source.read()
-        assert (await anext(lines)).data == b"[1,2]"
-        os.write(writer, b"4\n5")
-        assert (await anext(lines)).data == b"34"
-        os.close(writer)
-        assert (await anext(lines)).data == b"5"
-        assert await anext(lines, None) is None
+        async with contextlib.aclosing(read(f"/dev/fd/{reader}").items()) as items:
+            assert (await anext(items)).payload == b"[1,2]"
+            os.write(writer, b"4\n5")
+            assert (await anext(items)).payload == b"34"
+            os.close(writer)
+            assert (await anext(items)).payload == b"5"
+            assert await anext(items, None) is None
     finally:
         os.close(reader)
 
 
 async def test_a_line_longer_than_one_read_comes_whole(tmp_path: Path) -> None:
-    long = b'"' + b"x" * (2 * CHUNK + 17) + b'"'
+    long = b'"' + b"x" * (2 * BLOCK + 17) + b'"'
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"1\n\n" + long + b"\n2")
-    with opened_source(str(path)) as source:
-        await source.begin()
-        lines = [(line.number, line.data) async for line in source.read()]
-    assert lines == [(1, b"1"), (3, long), (4, b"2")]
+    items = [item async for item in read(path)]
+    assert [(item.line, item.payload) for item in items] == [(1, b"1"), (3, long), (4, b"2")]
 
 
-async def test_what_cannot_be_read_is_named() -> None:
-    descriptor = os.open(os.devnull, os.O_WRONLY)
+async def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for source, why in (
+        (tmp_path / "none", "No such file or directory"),
+        (tmp_path, "it is a directory"),
+        (tmp_path / ("x" * 300), "File name too long"),
+    ):
+        with pytest.raises(InputError) as caught:
+            await read(source).begin()
+        assert str(caught.value) == f"cannot read {source}: {why}"
+
+
+async def test_a_pipe_that_nobody_writes_into_can_be_left() -> None:
+    reader, writer = os.pipe()
     try:
-        with pytest.raises(CommandError) as caught:
-            await Source(descriptor, "standard input").begin()
+        with anyio.move_on_after(0.01) as scope:
+            await read(f"/dev/fd/{reader}").begin()
+        assert scope.cancelled_caught
     finally:
-        os.close(descriptor)
-    assert str(caught.value) == "cannot read standard input: it is closed"
-    assert caught.value.status == 2
+        os.close(reader)
+        os.close(writer)
