@@ -12,7 +12,14 @@ import click
 from asyncinvoke import InvalidRequestError, Invoker, Journal, MapRun
 from asyncinvoke.cli import files, streams
 from asyncinvoke.cli.bulk import COMMAND, Bulk
-from asyncinvoke.cli.continued import NOTE, ContinuedWriter, Place, check_output, open_output
+from asyncinvoke.cli.continued import (
+    NOTE,
+    ContinuedWriter,
+    Place,
+    check_output,
+    is_stream,
+    open_output,
+)
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.line_numbers import LineNumbers
 from asyncinvoke.cli.map_job import MapJob, choose_display
@@ -115,6 +122,8 @@ async def _work(
         job.continues(summary.ended)
         if bulk.output == "-":
             job.writes_to(None, streams.standard_output())
+        elif bulk.output is not None and is_stream(bulk.output):
+            job.writes_to(None, stack.enter_context(_opened_output(bulk.output)))
         elif bulk.output is not None:
             output, place = open_output(bulk.output, place)
             stack.callback(os.close, output.descriptor)
@@ -142,7 +151,7 @@ def _found(bulk: Bulk, path: str) -> tuple[Place, LineNumbers]:
                 note = recorded.summary().notes.get(NOTE)
     output = bulk.output
     place = Place.from_note(note, "" if output is None else str(Path(output).absolute()))
-    if output not in (None, "-"):
+    if output not in (None, "-") and not is_stream(str(output)):
         check_output(str(output), place, force=bulk.force)
     lines = note.get("lines") if isinstance(note, dict) else None
     return place, LineNumbers.from_note(lines)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asyncinvoke import InvalidRequestError, Outcome
-from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.line_numbers import LineNumbers
 from asyncinvoke.cli.outcomes import as_line
 from asyncinvoke.cli.streams import Output
@@ -56,18 +56,29 @@ class Place:
         return cls(path=path)
 
 
+def is_stream(path: str) -> bool:
+    """Return whether a path leads to what cannot be continued: a pipe, a terminal, a device."""
+    file = Path(path)
+    return file.exists() and not file.is_file() and not file.is_dir()
+
+
 def check_output(path: str, place: Place, *, force: bool) -> None:
     """Check that a file can be continued, or begun, before anything is sent.
 
     Raises:
-        CommandError: It is not what the journal says, or not ours to replace.
+        CommandError: It is not what the journal says, not ours to replace, or cannot be written.
     """
     file = Path(path)
-    size = file.stat().st_size if file.is_file() else None
-    if size is None and (not place.offset or not file.exists()):
+    is_there = file.exists()
+    if file.is_dir():
+        raise CommandError(f"cannot write {path}: it is a folder")
+    if not file.absolute().parent.is_dir():
+        raise CommandError(f"cannot write {path}: its folder is not there")
+    if not os.access(path if is_there else file.absolute().parent, os.W_OK):
+        raise CommandError(f"cannot write {path}: it is not allowed")
+    if not is_there:
         return  # it is begun anew: the journal has all outcomes
-    if size is None:
-        raise CommandError(f"output {path} is no file, and cannot be continued")
+    size = file.stat().st_size
     if place.offset and size < place.offset:
         raise CommandError(
             f"output {path} has {size:,} bytes, and had {place.offset:,} when it was written last: "
@@ -95,7 +106,8 @@ def open_output(path: str, place: Place) -> tuple[Output, Place]:
         os.ftruncate(descriptor, place.offset)
         os.lseek(descriptor, place.offset, os.SEEK_SET)
     except OSError as error:
-        raise CommandError(f"cannot write {path}: {error.strerror}") from error
+        # Status 2 would say that nothing was sent.
+        raise CommandError(f"cannot write {path}: {error.strerror}", status=FAILED) from error
     return Output(descriptor, path, is_ours=True), place
 
 

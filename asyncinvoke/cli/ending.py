@@ -38,12 +38,13 @@ def last_words(summary: RunSummary, *, verb: str, is_whole: bool) -> list[str]:
     pending = pending_of(summary)
     if not is_whole and pending is not None:
         parts.append(f"{pending:,} not started")
-    said = [
-        f"{summary.path}: {', '.join(parts)}, in {counted(len(summary.sessions), 'session')} "
-        f"(asyncinvoke runs show {summary.path})"
-    ]
+    sessions = counted(len(summary.sessions), "session")
+    path = summary.path
+    said = [f"{path}: {', '.join(parts)}, in {sessions} (asyncinvoke runs show {path})"]
     if not is_whole:
         said.append("unfinished: the same command continues")
+    if summary.failed:
+        said.append(f"what failed runs again: asyncinvoke runs redrive {summary.path}")
     if summary.may_have_run:
         said.append(
             f"look before you redrive: asyncinvoke runs export {summary.path} - --may-have-run"

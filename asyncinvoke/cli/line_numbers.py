@@ -37,7 +37,8 @@ class LineNumbers:
 
     def as_note(self) -> dict[str, object]:
         """Return it as what JSON can hold."""
-        return {"until": self._until, "changes": list(zip(self._positions, self._distances))}
+        changes = zip(self._positions, self._distances, strict=True)
+        return {"until": self._until, "changes": list(changes)}
 
     @classmethod
     def from_note(cls, note: object) -> "LineNumbers":

@@ -203,7 +203,7 @@ class MapJob:
                 statistics=self._invoker.statistics(),
             )
             said = watch.look(moment)
-            if said is not None:
+            if said is not None and not run.statistics().paused:
                 self._display.note(one_line(said))
             await anyio.sleep(waiting.INTERVAL)
 

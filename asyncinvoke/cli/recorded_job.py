@@ -95,6 +95,8 @@ class RecordedJob(MapJob):
 
     def end(self, error: Exception | None) -> int:
         """Say what came of it, once the journal is closed; give the exit status."""
+        if isinstance(error, CommandError) and error.status == WRONG_USAGE:
+            raise error  # nothing was sent, and there is nothing to tell
         with open_run(self._path) as recorded:
             whole = recorded.summary()
         is_whole = bool(whole.sessions) and whole.sessions[-1].status == "complete"

@@ -63,6 +63,7 @@ class Run:
             working=0,
             buffered=0,
             concurrency=2,
+            paused=False,
             waiting_for=None,
         )
 

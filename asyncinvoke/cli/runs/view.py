@@ -40,7 +40,7 @@ def summary_lines(
         ("failed", summary.failed, ""),
         ("may have run", summary.may_have_run, f"runs export {summary.path} - --may-have-run"),
         ("settled", summary.settled, "a person has found out that they ran"),
-        ("in flight", summary.in_flight if summary.running else 0, ""),
+        ("under way", summary.in_flight if summary.running else 0, ""),
         ("not started", pending, "" if summary.running else "the same command continues"),
     ]
     shown = [(name, number, hint) for name, number, hint in rows if _is_shown(name, number)]
@@ -158,6 +158,8 @@ def _what(summary: RunSummary) -> str:
     source = command.get("source") if isinstance(command, Mapping) else None
     total = total_of(summary)
     items = "items" if total is None else counted(total, "item")
+    if isinstance(source, str) and "://" not in source:
+        source = source.rpartition("/")[2]
     parts = [f"{function}, {items}" + (f" of {source}" if source else "")]
     if summary.invocation_type != "RequestResponse":
         parts.append(summary.invocation_type)
@@ -190,7 +192,7 @@ def _who(summary: RunSummary, now: float) -> str:
 
 
 def _pace(sample: Sample) -> str:
-    parts = [f"{sample.in_flight:,} in flight of {sample.limit:,} that may be"]
+    parts = [f"{sample.in_flight:,} in flight"]
     if sample.waiting:
         parts.append(f"{sample.waiting:,} waiting for a permit")
     throttled = sum(sample.throttles.values())
