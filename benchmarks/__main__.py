@@ -3,6 +3,8 @@
 `python -m benchmarks` runs those that take less than some minutes; `python -m benchmarks NAME...` runs
 these, of which `names`, `failures`, `throttled`, `ceilings`, `cut_everywhere`, `sequences`,
 `journal` and `kills` are never run unless named.
+these, of which `names`, `failures`, `throttled`, `ceilings`, `cut_everywhere`, `inputs` and `sequences` are never
+run unless named.
 """
 
 import sys
@@ -15,6 +17,7 @@ from benchmarks import (
     fanout,
     journal,
     kills,
+    inputs,
     memory,
     names,
     overhead,
@@ -42,6 +45,7 @@ SLOW = (
     throttled.BENCHMARK,
     ceilings.BENCHMARK,
     cut_everywhere.BENCHMARK,
+    inputs.BENCHMARK,
     sequences.BENCHMARK,
     journal.BENCHMARK,
     kills.BENCHMARK,

@@ -179,6 +179,10 @@ def file_system(source: str, options: Mapping[str, Any]) -> tuple[Any, str]:
         raise ConfigurationError(
             f"reading {scheme}:// needs a library that is not installed: {error}"
         ) from None
+    except ValueError as error:
+        if "protocol" in str(error).lower():
+            raise InputError(f"cannot read {name}: fsspec knows no {scheme}://") from None
+        raise cannot_read(name, error) from None
     except Exception as error:  # noqa: BLE001  # each file system has its own
         raise cannot_read(name, error) from None
     return system, path

@@ -176,11 +176,14 @@ class Input:
 
                 return await to_thread.run_sync(Inventory.open, source, options)
             case _:
+                blocks = await self._blocks()
+                is_file = self._descriptor is None or self._descriptor.status is not None
                 return Text(
-                    await self._blocks(),
+                    blocks,
                     self.name,
                     self._format,
-                    is_json_file=self._is_json_file,
+                    is_json_file=is_file and self._is_json_name,
+                    is_packed_file=is_file and self._format.compression is not None,
                 )
 
     async def _blocks(self) -> files.Blocks:
@@ -202,13 +205,11 @@ class Input:
                 return blocks
 
     @property
-    def _is_json_file(self) -> bool:
-        if self._format.is_told or (
-            self._descriptor is not None and self._descriptor.status is None
-        ):
-            return False
+    def _is_json_name(self) -> bool:
         name = self._source.lower()
-        return name.removesuffix(".gz").removesuffix(".zst").endswith(".json")
+        if self._format.compression is not None:
+            name = name.rpartition(".")[0]
+        return not self._format.is_told and name.endswith(".json")
 
 
 def _open_remote(source: str, options: Mapping[str, Any]) -> files.Remote:

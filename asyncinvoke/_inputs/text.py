@@ -40,6 +40,8 @@ class Text:
         name: What the input is called.
         format_: What it is.
         is_json_file: Whether it is a file of a name that ends in `.json`.
+        is_packed_file: Whether it is a file that is compressed: a small one is read to its end
+            before anything is given, so that one that breaks off is found before anything is sent.
         header: The columns, if its first record does not have them.
     """
 
@@ -50,12 +52,14 @@ class Text:
         format_: Format,
         *,
         is_json_file: bool = False,
+        is_packed_file: bool = False,
         header: list[str] | None = None,
     ) -> None:
         self._blocks = blocks
         self._name = name
         self._format = format_
         self._is_json_file = is_json_file
+        self._is_packed_file = is_packed_file
         self._header = header
         self._parser: Parser | None = None
         self._has_ended = False
@@ -86,6 +90,8 @@ class Text:
         """Read as far as it takes to see what the input is; give the rows in that."""
         head = await self._more(b"")
         while len(head) < HEAD and b"\n" not in head and not self._has_ended:
+            head = await self._more(head)
+        if self._is_packed_file and not self._has_ended:
             head = await self._more(head)
         name, kind = self._name, self._format.name
         said = other_kind(head, name, _EXPECTED[kind])
