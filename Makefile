@@ -56,7 +56,7 @@ core:  ## install without extras, newest versions, and run a smoke test
 oldest:  ## install the lowest declared versions, and run a smoke test
 	$(PYTHON) -m venv --clear .env-oldest
 	.env-oldest/bin/python tests/smoke/lowest.py > .env-oldest/lowest.txt
-	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt '.[cli,trio]'
+	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt '.[cli,otel,trio]'
 	.env-oldest/bin/python tests/smoke/core.py
 
 peers: $(VENV)/.dev  ## install the independent clients and servers that the tests use
@@ -80,5 +80,5 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 # The pip that comes with Python 3.11 knows no dependency groups.
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python $(INSTALL) --constraint constraints.txt --upgrade pip
-	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[cli,local,trio,uvloop]' --group dev
+	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[cli,local,otel,trio,uvloop]' --group dev
 	touch $@ $(VENV)/.demo

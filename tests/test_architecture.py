@@ -16,8 +16,8 @@ FLOORS = [
     ("_request", "_clock", "_statistics"),
     ("_retries", "_limits", "_transport", "_telemetry"),
     ("_engine",),
-    ("_invoker",),
-    ("__init__", "_names", "typing"),
+    ("_invoker", "_otel"),
+    ("__init__", "_names", "typing", "otel"),
     ("local", "testing", "cli", "__main__"),
 ]
 
@@ -84,6 +84,7 @@ FOREIGN = {
     "click": {"cli"},
     "httptools": {"_transport"},
     "multidict": {"local"},
+    "opentelemetry": {"_otel", "otel"},
     "pytest": {"testing"},
     "pytest_asyncio": {"testing"},
     "rich": {"cli"},
