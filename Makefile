@@ -45,8 +45,10 @@ fmt: $(VENV)/.dev  ## fix what ruff can fix, and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-types: $(VENV)/.dev  ## check with mypy
+types: $(VENV)/.dev  ## check with mypy; what users see, with pyright too
 	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" pyright
+	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes asyncinvoke --ignoreexternal
 
 core:  ## install without extras, newest versions, and run a smoke test
 	$(PYTHON) -m venv --clear .env-core

@@ -146,9 +146,9 @@ class FunctionTally:
     __slots__ = ("function", "latency", "others", "succeeded")
 
     def __init__(self, function: str = "") -> None:
-        self.function = function
-        self.succeeded = 0
-        self.latency = 0.0
+        self.function: str = function
+        self.succeeded: int = 0
+        self.latency: float = 0.0
         self.others: Counter[ExecutionOutcome] = Counter()
 
     def ended(self, result: Response[Any] | InvocationError | None, elapsed: float = 0.0) -> None:
@@ -206,9 +206,9 @@ class Tally:
     __slots__ = ("_functions", "attempts", "calls", "retries", "throttles")
 
     def __init__(self) -> None:
-        self.calls = 0
-        self.attempts = 0
-        self.retries = 0
+        self.calls: int = 0
+        self.attempts: int = 0
+        self.retries: int = 0
         self.throttles: Counter[ThrottleReason] = Counter()
         self._functions: dict[str, FunctionTally] = {}
 

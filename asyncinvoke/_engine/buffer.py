@@ -49,7 +49,7 @@ class Buffer:
         """Items that were read and have no outcome yet."""
         self.taken = 0
         """Outcomes that the consumer has taken."""
-        self.ready: deque[Outcome[Any]] = deque()
+        self.ready: deque[Any] = deque()
         """Outcomes that it may take."""
         self.next_index = 0
         """The item whose outcome is due next, if they are ordered."""

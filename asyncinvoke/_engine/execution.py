@@ -60,7 +60,7 @@ class Engine:
         self.clock = clock
         self.tally = tally
         self.waits = waits
-        self.hooks = hooks or None
+        self.hooks: Hooks | None = hooks or None
         self._region = region
         self._is_real = clock is SYSTEM_CLOCK
         self._active = 0

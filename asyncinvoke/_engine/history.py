@@ -65,10 +65,10 @@ class History:
     def __init__(self, call: Call, *, began: float, deadline: float) -> None:
         self._call = call
         self._began = began
-        self.deadline = deadline
+        self.deadline: float = deadline
         self._first: list[Attempt] = []
         self._last: deque[Attempt] = deque(maxlen=KEPT_ATTEMPTS)
-        self.number = 0
+        self.number: int = 0
         """How many attempts are over."""
         self._furthest = Delivery.NOT_SENT
         self._last_error: InvocationError | None = None

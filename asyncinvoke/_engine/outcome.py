@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from asyncinvoke._model.failure import FailureKind
 from asyncinvoke._model.response import Attempt, Out, Response
@@ -50,6 +50,38 @@ class Outcome(Generic[Out]):
             raise _copied(self.error)
         assert self.response is not None  # noqa: S101  # one of the two is always there
         return self.response
+
+
+if TYPE_CHECKING:
+
+    @value
+    class Succeeded(Outcome[Out]):
+        """An outcome that is `ok`, as type checkers see it."""
+
+        response: Response[Out]
+        error: None = None
+
+        @property
+        def ok(self) -> Literal[True]:
+            """Whether it succeeded."""
+            ...
+
+    @value
+    class Failed(Outcome[Out]):
+        """An outcome that is not, as type checkers see it."""
+
+        response: None = None
+        error: AsyncInvokeError
+
+        @property
+        def ok(self) -> Literal[False]:
+            """Whether it succeeded."""
+            ...
+
+else:
+    # There is one class. What a run gives is called one of these two, so that `if outcome.ok` tells
+    # a type checker which of `response` and `error` is there.
+    Succeeded = Failed = Outcome
 
 
 def _copied(error: AsyncInvokeError) -> AsyncInvokeError:

@@ -11,6 +11,7 @@ import anyio
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.history import History
 from asyncinvoke._engine.options import Call
+from asyncinvoke._engine.told import Told
 from asyncinvoke._limits.permit import Permit
 from asyncinvoke._limits.scopes import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._model.delivery import Delivery, Phase
@@ -183,7 +184,7 @@ class _Ending:
     __slots__ = ("_began", "_call", "_engine", "_has_come", "told")
 
     def __init__(self, engine: Engine, call: Call, began: float) -> None:
-        self.told = engine.tell_of(call, began=began, streams=True)
+        self.told: Told | None = engine.tell_of(call, began=began, streams=True)
         self._engine = engine
         self._call = call
         self._began = began

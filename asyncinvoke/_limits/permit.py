@@ -30,7 +30,7 @@ class Permit(Claim):
         self.key = key
         self.deadline = deadline
         self.is_held = False
-        self.waited = 0.0
+        self.waited: float = 0.0
 
     async def __aenter__(self) -> Self:
         if not self._dispatcher.books.take(self):

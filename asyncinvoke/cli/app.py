@@ -41,8 +41,8 @@ def app() -> None:
     """
 
 
-for command in (demo, invoke, map_, local):
-    app.add_command(command)
+for _command in (demo, invoke, map_, local):
+    app.add_command(_command)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -87,7 +87,7 @@ class Display(Protocol):
 class Silent:
     """No progress; notes are written all the same."""
 
-    interval = 3600.0
+    interval: float = 3600.0
 
     def show(self, counts: Counts) -> None:
         """Show nothing."""
@@ -103,7 +103,7 @@ class Silent:
 class JsonLines(Silent):
     """One JSON object on stderr for each second."""
 
-    interval = 1.0
+    interval: float = 1.0
 
     def show(self, counts: Counts) -> None:
         """Write the object."""
@@ -117,7 +117,7 @@ class JsonLines(Silent):
 class TextLines(Silent):
     """A line of text on stderr now and then: progress where there is no terminal."""
 
-    interval = 5.0
+    interval: float = 5.0
 
     def show(self, counts: Counts) -> None:
         """Write the line."""

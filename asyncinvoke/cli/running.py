@@ -23,7 +23,7 @@ class Interrupt:
     """Cancels the command, or a block of it, at SIGINT or SIGTERM; a second signal ends it all."""
 
     def __init__(self) -> None:
-        self.everything = anyio.CancelScope()
+        self.everything: anyio.CancelScope = anyio.CancelScope()
         """What a signal cancels outside of `block`."""
         self.signal: int | None = None
         """The first signal that arrived."""
