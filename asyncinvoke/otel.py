@@ -1,5 +1,6 @@
 """OpenTelemetry: `Invoker(hooks=[asyncinvoke.otel.OpenTelemetry()])` gives spans and metrics."""
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
 __all__ = ["OpenTelemetry"]
+
+LOOK_EVERY = 1.0
+"""How many seconds lie between two looks for an SDK, while there is none."""
 
 
 class OpenTelemetry(Instrument):
@@ -51,6 +55,8 @@ class OpenTelemetry(Instrument):
             ) from error
         self._metrics = Metrics(meter_provider)
         self._spans = Spans(tracer_provider, self._metrics)
+        self._is_set_up = tracer_provider is not None or meter_provider is not None
+        self._look_at = 0.0
 
     def __call__(self, event: object) -> None:
         """Take an event; an invoker does that."""
@@ -58,8 +64,19 @@ class OpenTelemetry(Instrument):
         if take is not None:
             take(event)
 
+    @property
+    def listens(self) -> bool:
+        """Whether the program has set up an SDK; looked at once a second until it has."""
+        if not self._is_set_up:
+            now = time.monotonic()
+            if now >= self._look_at:
+                self._look_at = now + LOOK_EVERY
+                self._is_set_up = self._metrics.are_set_up or self._spans.are_set_up
+        return self._is_set_up
+
     def opened(self, statistics: Callable[[], InvokerStatistics]) -> None:
         """Observe an invoker from now on; an invoker does that."""
+        self._look_at = 0.0
         self._metrics.opened(statistics)
 
     def closed(self, statistics: Callable[[], InvokerStatistics]) -> None:

@@ -74,6 +74,13 @@ class Metrics:
                 f"asyncinvoke.{name}", [self._levels(name)], "{attempt}", description
             )
 
+    @property
+    def are_set_up(self) -> bool:
+        """Whether the program has a provider of its own."""
+        provider = type(metrics.get_meter_provider())
+        # The API's own have no public names.
+        return not provider.__module__.startswith("opentelemetry.metrics.")
+
     def opened(self, statistics: Statistics) -> None:
         """Observe an invoker, from the counts that it has now."""
         with self._lock:

@@ -75,6 +75,11 @@ class Spans:
         }
         """What takes each kind of event that there is something to be made of."""
 
+    @property
+    def are_set_up(self) -> bool:
+        """Whether the program has a provider of its own."""
+        return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
     def handed_over(self, execution: object) -> None:
         """Give the block of a stream the context that it was entered with."""
         under_way = self._under_way.get(execution)
