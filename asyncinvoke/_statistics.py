@@ -6,9 +6,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from asyncinvoke import errors
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
 from asyncinvoke._model.response import Response
+from asyncinvoke.errors import (
+    DeadlineExceededError,
+    FunctionError,
+    InvocationError,
+    NotReadyError,
+    RejectedError,
+    ServiceError,
+    ThrottledError,
+)
 
 MOST_FUNCTIONS = 4096
 """How many functions are counted by name; what is called beyond them is counted together."""
@@ -138,14 +146,12 @@ class FunctionTally:
     __slots__ = ("function", "latency", "others", "succeeded")
 
     def __init__(self, function: str = "") -> None:
-        self.function = function
-        self.succeeded = 0
-        self.latency = 0.0
+        self.function: str = function
+        self.succeeded: int = 0
+        self.latency: float = 0.0
         self.others: Counter[ExecutionOutcome] = Counter()
 
-    def ended(
-        self, result: Response[Any] | errors.InvocationError | None, elapsed: float = 0.0
-    ) -> None:
+    def ended(self, result: Response[Any] | InvocationError | None, elapsed: float = 0.0) -> None:
         """Count an execution that has ended; without a result it was cancelled."""
         outcome = outcome_of(result)
         if result is not None:
@@ -173,7 +179,7 @@ class FunctionTally:
         )
 
 
-def outcome_of(result: Response[Any] | errors.InvocationError | None) -> ExecutionOutcome:
+def outcome_of(result: Response[Any] | InvocationError | None) -> ExecutionOutcome:
     """Return the word for how an execution has ended; for `None` that is cancelled."""
     if result is None:
         return ExecutionOutcome.CANCELLED
@@ -184,13 +190,13 @@ def outcome_of(result: Response[Any] | errors.InvocationError | None) -> Executi
 
 
 _WORDS = (
-    (errors.DeadlineExceededError, ExecutionOutcome.DEADLINE),
-    (errors.ThrottledError, ExecutionOutcome.THROTTLED),
-    (errors.FunctionError, ExecutionOutcome.FUNCTION),
-    (errors.NotReadyError, ExecutionOutcome.NOT_READY),
-    (errors.RejectedError, ExecutionOutcome.REJECTED),
-    (errors.ServiceError, ExecutionOutcome.SERVICE),
-    (errors.InvocationError, ExecutionOutcome.TRANSPORT),
+    (DeadlineExceededError, ExecutionOutcome.DEADLINE),
+    (ThrottledError, ExecutionOutcome.THROTTLED),
+    (FunctionError, ExecutionOutcome.FUNCTION),
+    (NotReadyError, ExecutionOutcome.NOT_READY),
+    (RejectedError, ExecutionOutcome.REJECTED),
+    (ServiceError, ExecutionOutcome.SERVICE),
+    (InvocationError, ExecutionOutcome.TRANSPORT),
 )
 
 
@@ -200,9 +206,9 @@ class Tally:
     __slots__ = ("_functions", "attempts", "calls", "retries", "throttles")
 
     def __init__(self) -> None:
-        self.calls = 0
-        self.attempts = 0
-        self.retries = 0
+        self.calls: int = 0
+        self.attempts: int = 0
+        self.retries: int = 0
         self.throttles: Counter[ThrottleReason] = Counter()
         self._functions: dict[str, FunctionTally] = {}
 

@@ -11,6 +11,7 @@ from asyncinvoke._engine.options import (
     MapOptions,
     StreamOptions,
 )
+from asyncinvoke._engine.outcome import Failed, Succeeded
 from asyncinvoke._limits.scopes import FunctionKey
 from asyncinvoke._model.codec import Decode, Encode
 from asyncinvoke._model.delivery import Phase, Progress
@@ -30,6 +31,7 @@ __all__ = [
     "Encode",
     "Event",
     "EventOptions",
+    "Failed",
     "Failure",
     "FunctionKey",
     "Hook",
@@ -50,6 +52,7 @@ __all__ = [
     "StreamEnd",
     "StreamHead",
     "StreamOptions",
+    "Succeeded",
     "Target",
     "Transport",
     "TransportFault",

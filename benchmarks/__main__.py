@@ -1,10 +1,8 @@
 """Runs benchmarks one after the other and writes tables and plots into `results/`.
 
 `python -m benchmarks` runs those that take less than some minutes; `python -m benchmarks NAME...` runs
-these, of which `names`, `failures`, `throttled`, `ceilings`, `cut_everywhere`, `sequences`,
+these, of which `names`, `failures`, `throttled`, `ceilings`, `cut_everywhere`, `inputs`, `sequences`,
 `journal` and `kills` are never run unless named.
-these, of which `names`, `failures`, `throttled`, `ceilings`, `cut_everywhere`, `inputs` and `sequences` are never
-run unless named.
 """
 
 import sys
@@ -15,9 +13,9 @@ from benchmarks import (
     cut_everywhere,
     failures,
     fanout,
+    inputs,
     journal,
     kills,
-    inputs,
     memory,
     names,
     overhead,

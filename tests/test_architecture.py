@@ -17,8 +17,8 @@ FLOORS = [
     ("_retries", "_limits", "_transport", "_telemetry", "_batches", "_inputs"),
     ("_engine",),
     ("_journal",),
-    ("_invoker", "_diagnosis"),
-    ("__init__", "_names", "inputs", "runs", "typing"),
+    ("_invoker", "_diagnosis", "_otel"),
+    ("__init__", "_names", "inputs", "otel", "runs", "typing"),
     ("local", "testing", "cli", "__main__"),
 ]
 
@@ -122,6 +122,7 @@ FOREIGN = {
     "fsspec": {"_inputs"},
     "multidict": {"local"},
     "pyarrow": {"_inputs"},
+    "opentelemetry": {"_otel", "otel"},
     "pytest": {"testing"},
     "sqlite3": {"_journal"},
     "pytest_asyncio": {"testing"},

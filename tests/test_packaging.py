@@ -56,6 +56,7 @@ def test_what_only_developers_need_is_no_extra(metadata: Message) -> None:
         "cli",
         "inputs",
         "local",
+        "otel",
         "parquet",
         "s3",
         "trio",

@@ -8,6 +8,7 @@ from asyncinvoke._engine.outcome import MapStatistics
 from asyncinvoke._limits.events import LimitChanged
 from asyncinvoke._model.response import Attempt, Response
 from asyncinvoke._request.request import InvocationType
+from asyncinvoke._request.target import Target
 from asyncinvoke.errors import InvocationError
 
 
@@ -15,14 +16,8 @@ from asyncinvoke.errors import InvocationError
 class ExecutionStarted:
     """An execution begins. It is equal to itself alone, and so names the execution to a hook."""
 
-    function_name: str
-    """The function as it is sent: a name, or an ARN without its qualifier."""
-
-    name: str
-    """The bare name of the function."""
-
-    qualifier: str | None
-    """The version or alias, if one was given."""
+    target: Target
+    """The function, with its qualifier."""
 
     region: str | None
     """The region of the function, if it is known."""
@@ -32,6 +27,21 @@ class ExecutionStarted:
 
     streams: bool
     """Whether its answer is taken as it comes, by `Invoker.stream`."""
+
+    @property
+    def function_name(self) -> str:
+        """The function as it is sent: a name, or an ARN without its qualifier."""
+        return self.target.function_name
+
+    @property
+    def name(self) -> str:
+        """The bare name of the function."""
+        return self.target.name
+
+    @property
+    def qualifier(self) -> str | None:
+        """The version or alias, if one was given."""
+        return self.target.qualifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

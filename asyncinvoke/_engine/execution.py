@@ -7,15 +7,21 @@ come with the first failure. What that is worth stands in `docs/architecture.md`
 
 import math
 import time
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.brake import Brake, NotStartedError
+from asyncinvoke._engine.events import (
+    AttemptEnded,
+    AttemptStarted,
+    ExecutionEnded,
+    ExecutionStarted,
+)
 from asyncinvoke._engine.history import History, response
 from asyncinvoke._engine.options import Call
-from asyncinvoke._engine.told import Told
 from asyncinvoke._engine.waits import Waits
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._limits.permit import Permit
@@ -31,6 +37,11 @@ from asyncinvoke._transport.base import Transport
 from asyncinvoke.errors import InvocationError
 
 _Ended = TypeVar("_Ended", bound=Response[Any] | InvocationError)
+
+Telling: TypeAlias = tuple[Callable[[object], None] | None, Any]
+"""What tells hooks of one execution, and the event that it began with."""
+
+_NOBODY: Telling = (None, None)
 
 _ENDINGS = (TransportFault.INTERRUPTED, TransportFault.CLOSED)
 
@@ -61,7 +72,7 @@ class Engine:
         self.clock = clock
         self.tally = tally
         self.waits = waits
-        self.hooks = hooks or None
+        self.hooks: Hooks | None = hooks or None
         self._region = region
         self._is_real = clock is SYSTEM_CLOCK
         self._active = 0
@@ -80,15 +91,16 @@ class Engine:
         deadline = began + call.timeout
         history: History | None = None
         result: Response[Any] | InvocationError | None = None
-        told = None if self.hooks is None else self.tell_of(call, began=began)
+        # What tells hooks of it, and its name among events; there if anybody listens.
+        tell, told = _NOBODY if self.hooks is None else self.tell_of(call)
         # As `begin`, `progress` and `over`, which streams call, but for the price of three calls.
         tally.calls += 1
         self._active += 1
         if call.balance is not None:
             call.balance.earn()
         try:
-            if told is not None:
-                told.started()
+            if tell is not None:
+                tell(told)
             while True:
                 if brake is not None and brake.is_on:
                     await self._hold(brake, deadline if history is not None else math.inf)
@@ -101,8 +113,9 @@ class Engine:
                         permit.unused()
                         continue
                     tally.attempts += 1
-                    if told is not None:
-                        told.attempt_started(history.number + 1 if history else 1, permit.waited)
+                    if tell is not None:
+                        number = 1 if history is None else history.number + 1
+                        tell(AttemptStarted(execution=told, number=number, waited=permit.waited))
                     started, sent = clock.time(), clock.monotonic()
                     answer = await transport.send(call.parameters, payload, progress)
                     elapsed = clock.monotonic() - sent
@@ -124,8 +137,8 @@ class Engine:
                             )
                         call.counts.succeeded += 1
                         call.counts.latency += sent + elapsed - began
-                        if told is not None:
-                            told.attempt_ended(result.attempts[-1])
+                        if tell is not None:
+                            tell(AttemptEnded(execution=told, attempt=result.attempts[-1]))
                         return result
                     verdict = self.end(permit, answer, call)
                 if verdict is None:
@@ -141,8 +154,8 @@ class Engine:
                     waited=permit.waited,
                     now=now,
                 )
-                if told is not None:
-                    told.attempt_ended(history.last)
+                if tell is not None:
+                    tell(AttemptEnded(execution=told, attempt=history.last))
                 if not isinstance(ended, float):
                     result = self.ended(call, ended, now - began)
                     return result
@@ -166,16 +179,23 @@ class Engine:
                 self._idle.set()
             if result is None:
                 call.counts.ended(None)
-            if told is not None:
-                told.ended(result)
+            if tell is not None:
+                elapsed = clock.monotonic() - began
+                tell(ExecutionEnded(execution=told, result=result, elapsed=elapsed))
 
-    def tell_of(self, call: Call, *, began: float, streams: bool = False) -> Told | None:
-        """Return what tells the hooks of an execution, if there are any."""
-        if self.hooks is None:
-            return None
-        return Told(
-            self.hooks, call, region=self._region, streams=streams, began=began, clock=self.clock
+    def tell_of(self, call: Call, *, streams: bool = False) -> Telling:
+        """Return what tells hooks of an execution, and what it is told as; if anybody listens."""
+        hooks = self.hooks
+        if hooks is None or not hooks.listen:
+            return _NOBODY
+        parameters = call.parameters
+        started = ExecutionStarted(
+            target=parameters.target,
+            region=parameters.target.region or self._region,
+            invocation_type=parameters.invocation_type,
+            streams=streams,
         )
+        return hooks.tell, started
 
     @staticmethod
     def ended(call: Call, result: _Ended, elapsed: float) -> _Ended:

@@ -65,10 +65,10 @@ class History:
     def __init__(self, call: Call, *, began: float, deadline: float) -> None:
         self._call = call
         self._began = began
-        self.deadline = deadline
+        self.deadline: float = deadline
         self._first: list[Attempt] = []
         self._last: deque[Attempt] = deque(maxlen=KEPT_ATTEMPTS)
-        self.number = 0
+        self.number: int = 0
         """How many attempts are over."""
         self._furthest = Delivery.NOT_SENT
         self._last_error: InvocationError | None = None
@@ -88,6 +88,7 @@ class History:
         """The attempt that was over last; there has to be one."""
         return self._last[-1] if self._last else self._first[-1]
 
+    @property
     def surely_did_not_run(self) -> bool:
         """Whether no attempt so far can have reached the function."""
         return self._furthest in (Delivery.NOT_SENT, Delivery.REJECTED)

@@ -12,7 +12,7 @@ from asyncinvoke._clock import Clock
 from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.brake import Brake, NotStartedError
 from asyncinvoke._engine.buffer import Buffer
-from asyncinvoke._engine.outcome import MapStatistics, MapTally, Outcome
+from asyncinvoke._engine.outcome import Failed, MapStatistics, MapTally, Outcome, Succeeded
 from asyncinvoke._engine.recording import Ends, Prepared, RecordedWork, Recorder
 from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.source import Source
@@ -119,7 +119,7 @@ class MapRun(Generic[Out]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Outcome[Out]:
+    async def __anext__(self) -> Succeeded[Out] | Failed[Out]:
         buffer = self._buffer
         while not buffer.ready:
             if self._is_cancelled:
@@ -129,7 +129,8 @@ class MapRun(Generic[Out]):
         buffer.taken += 1
         if self._source.is_waiting and buffer.should_read_on():
             self._source.wake()
-        return buffer.ready.popleft()
+        outcome: Succeeded[Out] | Failed[Out] = buffer.ready.popleft()
+        return outcome
 
     def statistics(self) -> MapStatistics:
         """Return a snapshot of how far the map is."""

@@ -113,9 +113,6 @@ class Call:
     key: FunctionKey
     """What its permits are held against."""
 
-    function_name: str
-    """The function as it is sent."""
-
     policy: RetryPolicy
     """What is repeated, and how."""
 
@@ -220,7 +217,6 @@ class Calls:
         return Call(
             parameters=parameters,
             key=key,
-            function_name=parameters.target.function_name,
             balance=None if budget is None else self._balances.of(budget, key),
             counts=self._tally.of_function(str(key._replace(tenant_id=None))),
             policy=policy,

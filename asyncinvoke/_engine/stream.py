@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import anyio
 
+from asyncinvoke._engine.events import AttemptEnded, AttemptStarted, ExecutionEnded
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.history import History
 from asyncinvoke._engine.options import Call
@@ -129,21 +130,17 @@ async def open_stream(
     history = History(call, began=began, deadline=began + call.timeout)
     ended: InvocationError | Response[Any] | float
     ending = _Ending(engine, call, began)
-    told = ending.told
     engine.begin(call)
     try:
-        if told is not None:
-            told.started()
+        ending.begin()
         while True:
             async with engine.limiter.permit(call.key, deadline=history.deadline) as permit:
                 engine.tally.attempts += 1
-                if told is not None:
-                    told.attempt_started(history.number + 1, permit.waited)
+                ending.tell(AttemptStarted, number=history.number + 1, waited=permit.waited)
                 execution = StreamExecution(engine, history, permit, call, ending)
                 failed = await execution.begin(transport, payload)
                 if failed is None:
-                    if told is not None:
-                        told.handed_over()
+                    ending.hand_over()
                     stream = ResponseStream(execution)
                     try:
                         yield stream
@@ -175,32 +172,47 @@ async def open_stream(
 
 
 class _Ending:
-    """The end of a stream's execution: counted and told once, when it comes.
+    """What hooks are told of a stream's execution, and its end: counted and told once, when it comes.
 
     That is when the last chunk is there, not when the caller's block is left; but then at the latest.
     """
 
-    __slots__ = ("_began", "_call", "_engine", "_has_come", "told")
+    __slots__ = ("_began", "_call", "_engine", "_has_come", "_started", "_tell")
 
     def __init__(self, engine: Engine, call: Call, began: float) -> None:
-        self.told = engine.tell_of(call, began=began, streams=True)
+        self._tell, self._started = engine.tell_of(call, streams=True)
         self._engine = engine
         self._call = call
         self._began = began
         self._has_come = False
+
+    def begin(self) -> None:
+        """Tell that the execution has begun."""
+        if self._tell is not None:
+            self._tell(self._started)
+
+    def tell(self, event: type[AttemptStarted | AttemptEnded], **facts: Any) -> None:
+        """Tell of an attempt, if anybody listens."""
+        if self._tell is not None:
+            self._tell(event(execution=self._started, **facts))
+
+    def hand_over(self) -> None:
+        """Tell that the caller's own block begins."""
+        if self._tell is not None and self._engine.hooks is not None:
+            self._engine.hooks.handed_over(self._started)
 
     def come(self, result: Response[Any] | InvocationError | None) -> None:
         """Count and tell how the execution has ended, unless that was done."""
         if self._has_come:
             return
         self._has_come = True
+        elapsed = self._engine.clock.monotonic() - self._began
         if result is None:
             self._call.counts.ended(None)
         else:
-            now = self._engine.clock.monotonic()
-            self._engine.ended(self._call, result, now - self._began)
-        if self.told is not None:
-            self.told.ended(result)
+            self._engine.ended(self._call, result, elapsed)
+        if self._tell is not None:
+            self._tell(ExecutionEnded(execution=self._started, result=result, elapsed=elapsed))
 
 
 class StreamExecution:
@@ -275,7 +287,7 @@ class StreamExecution:
                     elapsed=self._engine.clock.monotonic() - self._sent,
                     waited=self._permit.waited,
                 )
-                self._tell()
+                self._ending.tell(AttemptEnded, attempt=self._history.last)
                 self._ending.come(response)
                 return response
             return self._over(reply, FUNCTION_FAILED)
@@ -296,12 +308,8 @@ class StreamExecution:
             now=now,
             final=final,
         )
-        self._tell()
+        self._ending.tell(AttemptEnded, attempt=self._history.last)
         return ended
-
-    def _tell(self) -> None:
-        if self._ending.told is not None:
-            self._ending.told.attempt_ended(self._history.last)
 
     async def abandon(self) -> None:
         """Close the connection and end the permit; does nothing after the end."""

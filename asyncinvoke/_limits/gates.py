@@ -58,17 +58,17 @@ class Gate:
         random: Callable[[], float],
         news: News,
     ) -> None:
-        self.scope = scope
-        self.key = key
-        self.concurrency = concurrency
+        self.scope: ThrottleScope = scope
+        self.key: object = key
+        self.concurrency: ConcurrencyLimit = concurrency
         self.rate: RateLimit | None = None
-        self.meter = RateMeter(now=now)
-        self.pause = Pause(random)
-        self.in_flight = 0
-        self.throttles = 0
-        self.is_timed = False
+        self.meter: RateMeter = RateMeter(now=now)
+        self.pause: Pause = Pause(random)
+        self.in_flight: int = 0
+        self.throttles: int = 0
+        self.is_timed: bool = False
         """Whether a pause or a rate can delay the next permit."""
-        self.alarm_at = math.inf
+        self.alarm_at: float = math.inf
         """When the timekeeper looks at it."""
         # Throttles of permits up to these numbers belong to a burst that was answered already.
         self._concurrency_cut = 0

@@ -19,6 +19,11 @@ class Instrument:
     def __call__(self, event: object) -> object:
         """Take an event, as any hook does."""
 
+    @property
+    def listens(self) -> bool:
+        """Whether anything becomes of what it is told now."""
+        return True
+
     def opened(self, statistics: Callable[[], InvokerStatistics]) -> None:
         """An invoker is open; its statistics may be asked for until it is closed."""
 
@@ -40,10 +45,11 @@ class Hooks:
         hooks: Plain functions of one argument.
     """
 
-    __slots__ = ("_hooks", "_logged")
+    __slots__ = ("_always", "_hooks", "_logged")
 
     def __init__(self, hooks: Iterable[Callable[[Any], object]] = ()) -> None:
         self._hooks = tuple(hooks)
+        self._always = any(not isinstance(hook, Instrument) for hook in self._hooks)
         self._logged: set[int] = set()
 
     def __bool__(self) -> bool:
@@ -51,6 +57,13 @@ class Hooks:
 
     def __iter__(self) -> Iterator[Callable[[Any], object]]:
         return iter(self._hooks)
+
+    @property
+    def listen(self) -> bool:
+        """Whether anybody is there to be told of an execution that begins now."""
+        if self._always:
+            return True
+        return any(hook.listens for hook in self._hooks if isinstance(hook, Instrument))
 
     def tell(self, event: object) -> None:
         """Give an event to each hook."""

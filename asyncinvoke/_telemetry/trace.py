@@ -67,5 +67,5 @@ class TraceHeader:
         return "<TraceHeader: a context variable>"
 
 
-trace_header = TraceHeader()
+trace_header: TraceHeader = TraceHeader()
 """The one that there is."""

@@ -94,12 +94,14 @@ class Service:
 
     def __init__(self, config: ServiceConfig, *, account_concurrency: int) -> None:
         self.config = config
-        self.admission = Admission(account_concurrency)
-        self.faults = Faults()
+        self.admission: Admission = Admission(account_concurrency)
+        self.faults: Faults = Faults()
         self.received: deque[ReceivedInvocation] = deque(maxlen=config.keep_requests)
         """The latest Invoke requests, oldest first."""
         self._counters = Counters()
-        self.registry = FunctionRegistry(self.admission, on_new=self._counters.register)
+        self.registry: FunctionRegistry = FunctionRegistry(
+            self.admission, on_new=self._counters.register
+        )
         self._runners: Runners
         self._context: Context
         self._stop: anyio.Event

@@ -70,11 +70,11 @@ async def test_tasks_keep_their_traces_apart(transport: str) -> None:
             assert request.headers[HEADER] == f"Root={number}"
 
 
-class OwnHttpx(HttpxSession):
+class OwnHttpx(HttpxSession):  # type: ignore[misc]  # botocore has no types
     """A class of the caller's own, so that requests go through its `send`."""
 
 
-class OwnAiohttp(AIOHTTPSession):
+class OwnAiohttp(AIOHTTPSession):  # type: ignore[misc]
     """The same on aiohttp."""
 
 

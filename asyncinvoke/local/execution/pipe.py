@@ -27,6 +27,7 @@ class OutputPipe:
 
     def __init__(self) -> None:
         self._kept = bytearray()
+        self.descriptor: int
         self._reading, self.descriptor = os.pipe()
         os.set_blocking(self._reading, False)
         self._loop = asyncio.get_running_loop()

@@ -33,13 +33,13 @@ class Versions:
     """
 
     def __init__(self, latest: FunctionConfig) -> None:
-        self.name = latest.name
+        self.name: str = latest.name
         self._configs = {LATEST: latest}
         self._aliases: dict[str, Alias] = {}
         self._published = 0
-        self.pending_until = 0.0
+        self.pending_until: float = 0.0
         """When it can run, in seconds of the monotonic clock: it is `Pending` until then."""
-        self.updating_until = 0.0
+        self.updating_until: float = 0.0
         """When its last update is done; until then it cannot be changed."""
 
     @property

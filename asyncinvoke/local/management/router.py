@@ -84,7 +84,7 @@ class Management:
         self.registry = registry
         self._where = {"region_name": region_name, "account_id": account_id}
         self._code = CodeStore(guardian)
-        self.functions = FunctionsApi(
+        self.functions: FunctionsApi = FunctionsApi(
             registry,
             self._code,
             region_name=region_name,
