@@ -18,6 +18,7 @@ from asyncinvoke.local.functions.configuration import Handler
 from asyncinvoke.local.functions.event_config import EventConfig
 from asyncinvoke.local.handle import LocalFunction
 from asyncinvoke.local.http import addresses, callers
+from asyncinvoke.local.management import s3_code
 from asyncinvoke.local.numbers import whole_number
 from asyncinvoke.local.protocol.received import ReceivedInvocation
 from asyncinvoke.local.service import Service, ServiceConfig
@@ -58,6 +59,8 @@ class LocalLambda:
         reload: Whether a change of a handler's file gives later invocations new worker processes.
         settling_time: Seconds for which a function that was created through the API is Pending, and
             an update is InProgress. AWS takes longer, mostly a second or two.
+        s3: Where the code of functions is found that are created from S3: a folder that holds one
+            for each bucket, or the URL of an endpoint, such as moto's.
         keep_requests: How many of the latest Invoke requests `requests` gives, with their payloads.
         on_invocation: Called with an `AnsweredInvocation` for each Invoke request, on the endpoint's
             loop; must neither block nor raise.
@@ -84,6 +87,7 @@ class LocalLambda:
         idle_timeout: float | None = None,
         reload: bool = False,
         settling_time: float = 0.2,
+        s3: str | Path | None = None,
         keep_requests: int = 0,
         on_invocation: Callable[[AnsweredInvocation], None] | None = None,
     ) -> None:
@@ -99,6 +103,7 @@ class LocalLambda:
                 settling_time=settling_time,
                 keep_requests=keep_requests,
                 on_invocation=on_invocation,
+                s3=s3_code.check(s3),
                 allow_unsigned=allow_unsigned,
                 allowed_hosts=callers.check_names(allowed_hosts),
             ),

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from contextvars import Context, copy_context
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -36,7 +37,7 @@ from asyncinvoke.local.management.router import Management
 from asyncinvoke.local.numbers import whole_number
 from asyncinvoke.local.protocol import answers, names, refusals
 from asyncinvoke.local.protocol.answers import Answer
-from asyncinvoke.local.protocol.names import FunctionName
+from asyncinvoke.local.protocol.names import LATEST, FunctionName
 from asyncinvoke.local.protocol.received import ReceivedInvocation
 from asyncinvoke.local.protocol.refusals import Refusal
 
@@ -67,6 +68,8 @@ class ServiceConfig:
     """How many of the latest Invoke requests are kept."""
     on_invocation: Listener | None
     """Who is told about each answer."""
+    s3: str | Path | None
+    """Where packages in S3 are found; None for nowhere."""
     allow_unsigned: bool
     """Whether requests are answered that nobody signed."""
     allowed_hosts: frozenset[str]
@@ -119,6 +122,7 @@ class Service:
             region_name=self.config.region_name,
             account_id=self.config.account_id,
             settling_time=self.config.settling_time,
+            s3=self.config.s3,
         )
         with open_socket(port, host) as sock:
             threads = Threads()
@@ -227,9 +231,11 @@ class Service:
     def _enqueue(self, invocation: Invocation) -> None:
         name = invocation.function_name
         versions = self.registry.functions[name]
+        arn = invocation.arn if invocation.is_qualified else f"{invocation.arn}:{LATEST}"
+        events = versions.events_of(arn)
         delay = versions.updates_until(invocation.version) - time.monotonic()
         for _ in range(self.registry.take_deliveries(name)):
-            self._events.put(invocation, versions.latest.events, delay=max(delay, 0.0))
+            self._events.put(invocation, events, delay=max(delay, 0.0))
 
     async def _execute(self, invocation: Invocation, write: Write | None = None) -> Result | None:
         """Run an admitted invocation and give back its permit; None if it could not be run."""

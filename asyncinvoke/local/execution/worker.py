@@ -49,6 +49,12 @@ def _variables(
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
+    logging = config.deployment.asked.get("LoggingConfig", {})
+    if logging.get("LogFormat") == "JSON":
+        without_credentials |= {
+            "AWS_LAMBDA_LOG_FORMAT": "JSON",
+            "AWS_LAMBDA_LOG_LEVEL": logging["ApplicationLogLevel"],
+        }
     of_the_service = {
         "AWS_DEFAULT_REGION": config.region_name,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info[0]}.{sys.version_info[1]}",
@@ -56,7 +62,7 @@ def _variables(
         "AWS_LAMBDA_FUNCTION_NAME": config.name,
         "AWS_LAMBDA_FUNCTION_VERSION": config.version,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_LOG_GROUP_NAME": logs.group_name(config.name),
+        "AWS_LAMBDA_LOG_GROUP_NAME": logging.get("LogGroup", logs.group_name(config.name)),
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream_name,
         "AWS_LAMBDA_RUNTIME_API": f"{LOOPBACK}:{port}",
         "AWS_REGION": config.region_name,
