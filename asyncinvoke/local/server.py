@@ -11,6 +11,8 @@ import anyio
 from asyncinvoke.local.background import Background, choose_background
 from asyncinvoke.local.counters import LocalStatistics
 from asyncinvoke.local.edge.observing import AnsweredInvocation
+from asyncinvoke.local.events.queue import EventProgress
+from asyncinvoke.local.execution.logs import LogLine
 from asyncinvoke.local.faults.injected import FaultOptions, InjectedFault
 from asyncinvoke.local.faults.steps import Step
 from asyncinvoke.local.functions import configuration
@@ -64,6 +66,10 @@ class LocalLambda:
         keep_requests: How many of the latest Invoke requests `requests` gives, with their payloads.
         on_invocation: Called with an `AnsweredInvocation` for each Invoke request, on the endpoint's
             loop; must neither block nor raise.
+        on_log: Called in the same way with a `LogLine` for each line that worker processes write,
+            and that the platform writes around them.
+        on_event: Called in the same way with an `EventProgress` when a run of an Event has ended,
+            and when the Event has.
 
     Raises:
         ValueError: For a limit, rate, time, port, address, region or account id out of range.
@@ -90,6 +96,8 @@ class LocalLambda:
         s3: str | Path | None = None,
         keep_requests: int = 0,
         on_invocation: Callable[[AnsweredInvocation], None] | None = None,
+        on_log: Callable[[LogLine], None] | None = None,
+        on_event: Callable[[EventProgress], None] | None = None,
     ) -> None:
         self._port = whole_number("port", port, most=65_535)
         self._host = addresses.check_host(host, allow_remote=allow_remote)
@@ -103,6 +111,8 @@ class LocalLambda:
                 settling_time=settling_time,
                 keep_requests=keep_requests,
                 on_invocation=on_invocation,
+                on_log=on_log,
+                on_event=on_event,
                 s3=s3_code.check(s3),
                 allow_unsigned=allow_unsigned,
                 allowed_hosts=callers.check_names(allowed_hosts),

@@ -23,9 +23,10 @@ from asyncinvoke.local.edge.faulty_edge import FaultyEdge
 from asyncinvoke.local.edge.http_edge import HttpEdge, Sink
 from asyncinvoke.local.edge.observing import Listener, Observed
 from asyncinvoke.local.edge.signed_edge import SignedEdge
-from asyncinvoke.local.events.queue import EventQueue
+from asyncinvoke.local.events.queue import EventQueue, ProgressListener
 from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.execution.invocation import Invocation, Result
+from asyncinvoke.local.execution.logs import LogListener
 from asyncinvoke.local.execution.runners import Runners
 from asyncinvoke.local.execution.threads import Threads
 from asyncinvoke.local.execution.yielding import Write
@@ -68,6 +69,10 @@ class ServiceConfig:
     """How many of the latest Invoke requests are kept."""
     on_invocation: Listener | None
     """Who is told about each answer."""
+    on_log: LogListener | None
+    """Who is told each line of the logs of worker processes."""
+    on_event: ProgressListener | None
+    """Who is told what becomes of Events."""
     s3: str | Path | None
     """Where packages in S3 are found; None for nowhere."""
     allow_unsigned: bool
@@ -204,6 +209,7 @@ class Service:
             reload=self.config.reload,
             tasks=self._tasks,
             guardian=guardian,
+            on_log=self.config.on_log,
             threads=threads,
             on_cold_start=lambda name: self._counters.add(name, cold_starts=1),
         )
@@ -213,6 +219,7 @@ class Service:
             tasks=self._tasks,
             counters=self._counters,
             time_scale=self.config.event_time_scale,
+            on_progress=self.config.on_event,
         )
 
     def _edge(self, management: Management) -> SignedEdge:

@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import anyio
@@ -15,6 +16,7 @@ from anyio.abc import Process, TaskStatus
 from asyncinvoke.local.execution import function_errors, logs, runtime_api, worker
 from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.execution.invocation import Invocation, Result
+from asyncinvoke.local.execution.logs import LogLine, LogListener
 from asyncinvoke.local.execution.memory import MemoryWatch
 from asyncinvoke.local.execution.pipe import OutputPipe
 from asyncinvoke.local.execution.runtime_api import RuntimeApi
@@ -53,16 +55,24 @@ class Environment:
         source: Where its handler is.
         stamp: When the handler's file was changed last, as its start found it.
         guardian: Knows of its processes, should the endpoint be killed.
+        on_log: Called with each line of its log.
     """
 
     def __init__(
-        self, config: FunctionConfig, source: Source, stamp: int, *, guardian: Guardian
+        self,
+        config: FunctionConfig,
+        source: Source,
+        stamp: int,
+        *,
+        guardian: Guardian,
+        on_log: LogListener | None,
     ) -> None:
         self.stamp = stamp
         """Which state of the handler's file it runs."""
         self._config = config
         self._source = source
         self._guardian = guardian
+        self._on_log = on_log
         self._log_stream_name = logs.new_stream_name(config.version)
         self._created = time.monotonic()
         self._delivered = self._created
@@ -95,7 +105,7 @@ class Environment:
                     await self._guardian.sweep(self._log_stream_name)
 
     async def _serve(self, task_status: TaskStatus[None]) -> None:
-        with OutputPipe() as self._output:
+        with OutputPipe(self._line_listener()) as self._output:
             async with listen(RuntimeApi(self), open_socket(), limits=runtime_api.LIMITS) as port:
                 self._process = await worker.start(
                     self._config,
@@ -113,6 +123,14 @@ class Environment:
                     self._is_alive = False
                     with anyio.CancelScope(shield=True):
                         await self._end()
+
+    def _line_listener(self) -> Callable[[str], None] | None:
+        on_log, config = self._on_log, self._config
+        if on_log is None:
+            return None
+        return lambda text: on_log(
+            LogLine(function_name=config.name, version=config.version, text=text, time=time.time())
+        )
 
     def rest(self, seconds: float | None) -> None:
         """End the process unless it is woken within a number of seconds; None for never."""

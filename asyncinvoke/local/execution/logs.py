@@ -3,6 +3,9 @@
 import math
 import secrets
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from asyncinvoke.local.execution import function_errors
 
@@ -13,6 +16,24 @@ NO_BREAK_SPACE = "\u00a0"
 
 # GUESS: not recorded from AWS (docs/endpoint.md)
 ERROR_STATUS = "Status: error\tError Type: {}"  # seen with its white space lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line of a function's log: what it wrote, or what the platform writes around it."""
+
+    function_name: str
+    """The function."""
+    version: str
+    """The version that runs."""
+    text: str = field(repr=False)
+    """The line, without its end."""
+    time: float
+    """When it came, in seconds since the epoch."""
+
+
+LogListener: TypeAlias = Callable[[LogLine], None]
+"""Called on the endpoint's loop; must neither block nor raise."""
 
 
 def group_name(function_name: str) -> str:

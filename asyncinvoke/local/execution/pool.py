@@ -9,8 +9,10 @@ from anyio.abc import TaskGroup
 from asyncinvoke.local.execution.environment import Environment
 from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.execution.invocation import Invocation, Result
+from asyncinvoke.local.execution.logs import LogListener
 from asyncinvoke.local.execution.yielding import Write
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
+from asyncinvoke.local.functions.imports import Imports
 
 
 class ProcessPool:
@@ -23,9 +25,10 @@ class ProcessPool:
         config: The version.
         source: Where its handler is.
         idle_timeout: Seconds after which an idle process is ended; None for never.
-        reload: Whether a change of the handler's file makes new processes.
+        reload: Whether a change of the handler's code makes new processes.
         tasks: Where processes live; cancelling it ends them.
         guardian: Knows of them, should the endpoint be killed.
+        on_log: Called with each line of their logs.
         on_cold_start: Called with the function's name for each process that is started.
     """
 
@@ -38,14 +41,17 @@ class ProcessPool:
         reload: bool,
         tasks: TaskGroup,
         guardian: Guardian,
+        on_log: LogListener | None,
         on_cold_start: Callable[[str], None],
     ) -> None:
         self._config = config
         self._source = source
+        self._imports = Imports(source)
         self._idle_timeout = idle_timeout
         self._reload = reload
         self._tasks = tasks
         self._guardian = guardian
+        self._on_log = on_log
         self._on_cold_start = on_cold_start
         self._is_retired = False
         self._running = 0
@@ -90,7 +96,7 @@ class ProcessPool:
                 idle.pop().stop()
 
     async def _take(self, idle: list[Environment]) -> Environment:
-        stamp = self._source.stamp() if self._reload else 0
+        stamp = self._imports.stamp() if self._reload else 0
         while idle:
             environment = idle.pop()
             if environment.stamp != stamp:
@@ -98,7 +104,9 @@ class ProcessPool:
             elif environment.is_alive:
                 environment.wake()
                 return environment
-        environment = Environment(self._config, self._source, stamp, guardian=self._guardian)
+        environment = Environment(
+            self._config, self._source, stamp, guardian=self._guardian, on_log=self._on_log
+        )
         await self._tasks.start(environment.serve)
         self._on_cold_start(self._config.name)
         return environment

@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.execution.inprocess import InProcess
 from asyncinvoke.local.execution.invocation import Runner
+from asyncinvoke.local.execution.logs import LogListener
 from asyncinvoke.local.execution.pool import ProcessPool
 from asyncinvoke.local.execution.threads import Threads
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
@@ -30,6 +31,7 @@ class Runners:
         reload: Whether a change of a handler's file makes new worker processes.
         tasks: Where worker processes live.
         guardian: Knows of them, should the endpoint be killed.
+        on_log: Called with each line of their logs.
         threads: Where sync handlers run.
         on_cold_start: Called with the function's name for each worker process that is started.
     """
@@ -41,6 +43,7 @@ class Runners:
         reload: bool,
         tasks: TaskGroup,
         guardian: Guardian,
+        on_log: LogListener | None,
         threads: Threads,
         on_cold_start: Callable[[str], None],
     ) -> None:
@@ -48,6 +51,7 @@ class Runners:
         self._reload = reload
         self._tasks = tasks
         self._guardian = guardian
+        self._on_log = on_log
         self._threads = threads
         self._on_cold_start = on_cold_start
         self._runners: dict[tuple[str, str], _Running] = {}
@@ -99,6 +103,7 @@ class Runners:
                 reload=self._reload,
                 tasks=self._tasks,
                 guardian=self._guardian,
+                on_log=self._on_log,
                 on_cold_start=self._on_cold_start,
             )
         return InProcess(config, config.handler, threads=self._threads)
