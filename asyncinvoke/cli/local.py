@@ -110,6 +110,12 @@ _NAMED = re.compile(r"(?:(?P<name>[a-zA-Z0-9-_]+)=)?(?P<handler>.+)", re.DOTALL)
 @click.option(
     "--s3", metavar="DIR_OR_URL", help="Where code is found that functions are created from in S3."
 )
+@click.option(
+    "--sandbox",
+    is_flag=True,
+    help="Give each process a /tmp of its own, and code that is read-only.",
+)
+@click.option("--freeze", is_flag=True, help="Stop processes between invocations, as AWS does.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing of invocations and functions.")
 def local(
     functions: tuple[str, ...],
@@ -131,6 +137,8 @@ def local(
     account_id: str | None,
     fault: tuple[str, ...],
     s3: str | None,
+    sandbox: bool,
+    freeze: bool,
     quiet: bool,
 ) -> int:
     """Serve functions on this machine, to any AWS SDK, until Ctrl-C.
@@ -184,6 +192,8 @@ def local(
             region_name=_first(region, said.region, "us-east-1"),
             account_id=_first(account_id, said.account_id, "123456789012"),
             s3=s3,
+            sandbox=sandbox,
+            freeze=freeze,
             host=host,
             allow_remote=allow_remote,
             allowed_hosts=allowed_host,

@@ -58,7 +58,13 @@ class LocalLambda:
             run of a failing Event comes after 0.6 s instead of a minute.
         idle_timeout: Seconds after which an idle worker process is ended; None keeps it until the
             block is left. AWS does not say how long it keeps one.
-        reload: Whether a change of a handler's file gives later invocations new worker processes.
+        reload: Whether a change of a handler's file, or of what it imports from its folder, gives
+            later invocations new worker processes.
+        sandbox: Whether each worker process has a `/tmp` of its own and code that it cannot write
+            to, as in AWS (on Linux, where the system allows it; where not, the function's log says
+            so, and its invocations fail).
+        freeze: Whether worker processes are stopped between invocations, as in AWS, so that nothing
+            goes on in the background.
         settling_time: Seconds for which a function that was created through the API is Pending, and
             an update is InProgress. AWS takes longer, mostly a second or two.
         s3: Where the code of functions is found that are created from S3: a folder that holds one
@@ -92,6 +98,8 @@ class LocalLambda:
         event_time_scale: float = 1.0,
         idle_timeout: float | None = None,
         reload: bool = False,
+        sandbox: bool = False,
+        freeze: bool = False,
         settling_time: float = 0.2,
         s3: str | Path | None = None,
         keep_requests: int = 0,
@@ -111,6 +119,8 @@ class LocalLambda:
                 settling_time=settling_time,
                 keep_requests=keep_requests,
                 on_invocation=on_invocation,
+                sandbox=sandbox,
+                freeze=freeze,
                 on_log=on_log,
                 on_event=on_event,
                 s3=s3_code.check(s3),

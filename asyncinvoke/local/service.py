@@ -28,10 +28,12 @@ from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.logs import LogListener
 from asyncinvoke.local.execution.runners import Runners
+from asyncinvoke.local.execution.surroundings import Surroundings
 from asyncinvoke.local.execution.threads import Threads
 from asyncinvoke.local.execution.yielding import Write
 from asyncinvoke.local.faults.injected import Faults
 from asyncinvoke.local.functions.registry import FunctionRegistry
+from asyncinvoke.local.http.addresses import url_of
 from asyncinvoke.local.http.listener import listen, open_socket
 from asyncinvoke.local.limits.admission import Admission
 from asyncinvoke.local.management.router import Management
@@ -69,6 +71,10 @@ class ServiceConfig:
     """How many of the latest Invoke requests are kept."""
     on_invocation: Listener | None
     """Who is told about each answer."""
+    sandbox: bool
+    """Whether worker processes have a `/tmp` of their own and code that they cannot write to."""
+    freeze: bool
+    """Whether worker processes are stopped between invocations."""
     on_log: LogListener | None
     """Who is told each line of the logs of worker processes."""
     on_event: ProgressListener | None
@@ -133,7 +139,7 @@ class Service:
             threads = Threads()
             try:
                 async with anyio.create_task_group() as self._tasks:
-                    self._set_up(threads, guardian)
+                    self._set_up(threads, guardian, url_of(host, sock.getsockname()[1]))
                     try:
                         async with listen(
                             self._edge(management), sock, allowed_hosts=self.config.allowed_hosts
@@ -203,13 +209,18 @@ class Service:
             raise refusals.internal_error()
         return result.answer(invocation)
 
-    def _set_up(self, threads: Threads, guardian: Guardian) -> None:
+    def _set_up(self, threads: Threads, guardian: Guardian, endpoint_url: str) -> None:
         self.registry.running = self._runners = Runners(
             idle_timeout=self.config.idle_timeout,
             reload=self.config.reload,
             tasks=self._tasks,
-            guardian=guardian,
-            on_log=self.config.on_log,
+            surroundings=Surroundings(
+                guardian=guardian,
+                endpoint_url=endpoint_url,
+                on_log=self.config.on_log,
+                sandbox=self.config.sandbox,
+                freeze=self.config.freeze,
+            ),
             threads=threads,
             on_cold_start=lambda name: self._counters.add(name, cold_starts=1),
         )

@@ -47,6 +47,11 @@ def leave(event, context):
 def where(event, context):
     return os.getcwd()
 
+def logs(event, context):
+    import logging
+    logging.getLogger().info("informed")
+    logging.getLogger().warning("warned")
+
 def hold(event, context):
     import time
     open(event["started"], "w").close()
@@ -600,3 +605,12 @@ async def test_the_settings_of_the_event_queue_are_obeyed(sdk: Sdk) -> None:
 
 async def fail_always(event: Any, context: Any) -> Any:
     raise ValueError("no good")
+
+
+async def test_logs_are_json_if_that_was_asked_for(sdk: Sdk) -> None:
+    await sdk.create("logs", LoggingConfig={"LogFormat": "JSON", "ApplicationLogLevel": "WARN"})
+    answer = await sdk.invoke(FunctionName="logs", LogType="Tail")
+    answer["Payload"].close()
+    tail = base64.b64decode(answer["LogResult"]).decode().splitlines()
+    (logged,) = [json.loads(line) for line in tail if line.startswith("{")]
+    assert (logged["level"], logged["message"]) == ("WARNING", "warned")

@@ -97,6 +97,12 @@ def end(
     return f"END RequestId: {request_id}\n{report}\n".encode()
 
 
+def init_timed_out(duration: float) -> bytes:
+    """Return the line about a start that took too long."""
+    # Seen in AWS's documentation of the execution environment.
+    return f"INIT_REPORT Init Duration: {duration * 1000:.2f} ms\tPhase: init\tStatus: timeout\n".encode()
+
+
 def uncaught(error_type: str, message: str, trace: list[str]) -> bytes:
     """Return the Python runtime's lines for an error that left the handler."""
     lines = [f"[ERROR] {error_type}: {message}", "Traceback (most recent call last):"]

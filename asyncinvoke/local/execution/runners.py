@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 from anyio.abc import TaskGroup
 
-from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.execution.inprocess import InProcess
 from asyncinvoke.local.execution.invocation import Runner
-from asyncinvoke.local.execution.logs import LogListener
 from asyncinvoke.local.execution.pool import ProcessPool
+from asyncinvoke.local.execution.surroundings import Surroundings
 from asyncinvoke.local.execution.threads import Threads
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
 from asyncinvoke.local.functions.versions import Versions
@@ -30,8 +29,7 @@ class Runners:
         idle_timeout: Seconds after which an idle worker process is ended; None for never.
         reload: Whether a change of a handler's file makes new worker processes.
         tasks: Where worker processes live.
-        guardian: Knows of them, should the endpoint be killed.
-        on_log: Called with each line of their logs.
+        surroundings: What they have around them.
         threads: Where sync handlers run.
         on_cold_start: Called with the function's name for each worker process that is started.
     """
@@ -42,16 +40,14 @@ class Runners:
         idle_timeout: float | None,
         reload: bool,
         tasks: TaskGroup,
-        guardian: Guardian,
-        on_log: LogListener | None,
+        surroundings: Surroundings,
         threads: Threads,
         on_cold_start: Callable[[str], None],
     ) -> None:
         self._idle_timeout = idle_timeout
         self._reload = reload
         self._tasks = tasks
-        self._guardian = guardian
-        self._on_log = on_log
+        self._surroundings = surroundings
         self._threads = threads
         self._on_cold_start = on_cold_start
         self._runners: dict[tuple[str, str], _Running] = {}
@@ -102,8 +98,7 @@ class Runners:
                 idle_timeout=self._idle_timeout,
                 reload=self._reload,
                 tasks=self._tasks,
-                guardian=self._guardian,
-                on_log=self._on_log,
+                surroundings=self._surroundings,
                 on_cold_start=self._on_cold_start,
             )
         return InProcess(config, config.handler, threads=self._threads)
