@@ -84,7 +84,11 @@ def _settle(url: str) -> None:
     with zipfile.ZipFile(archive, "w") as bundle:
         bundle.write(HERE / "lambda_functions.py", "lambda_functions.py")
     code = base64.b64encode(archive.getvalue()).decode()
-    pending = {"FunctionName": "pending", "Role": "r", "Runtime": "python3.13"}
+    pending = {
+        "FunctionName": "pending",
+        "Role": f"arn:aws:iam::{ACCOUNT}:role/r",
+        "Runtime": "python3.13",
+    }
     pending |= {"Handler": "lambda_functions.echo"}
     _send(url, "POST", FUNCTIONS, {**pending, "Code": {"ZipFile": code}})
     _send(url, "PUT", f"{FUNCTIONS}/updating/configuration", {"Timeout": 9})

@@ -5,6 +5,7 @@
 """
 
 import json
+import secrets
 from typing import Protocol
 
 from aiohttp import web
@@ -23,6 +24,17 @@ LIMITS = Limits(
 _BASE = "/2018-06-01/runtime/"
 _NEXT = _BASE + "invocation/next"
 _INIT_ERROR = _BASE + "init/error"
+
+
+def for_function(trace_id: str) -> str:
+    """Return a trace id as a function sees it: the answer's header is spelled in small letters.
+
+    One that a caller sent is passed on as it is.
+    """
+    if not trace_id.startswith("root="):
+        return trace_id
+    root, _, sampled = trace_id.partition(";")
+    return f"R{root[1:]};Parent={secrets.token_hex(8)};S{sampled[1:]}"
 
 
 class Worker(Protocol):
@@ -75,7 +87,7 @@ class RuntimeApi:
             "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
             "Lambda-Runtime-Deadline-Ms": str(deadline),
             "Lambda-Runtime-Invoked-Function-Arn": invocation.arn,
-            "Lambda-Runtime-Trace-Id": invocation.trace_id,
+            "Lambda-Runtime-Trace-Id": for_function(invocation.trace_id),
         }
         if invocation.client_context is not None:
             headers["Lambda-Runtime-Client-Context"] = json.dumps(invocation.client_context)

@@ -27,6 +27,9 @@ from asyncinvoke.local.protocol import refusals
 UNZIPPED_LIMIT = 262_144_000
 """Largest package once it is unzipped, in bytes (AWS's quota of 250 MB)."""
 
+ZIPPED_LIMIT = 52_428_800
+"""Largest package that a request may hold, in bytes (AWS's own error text)."""
+
 NOT_A_ZIP = "Could not unzip uploaded file. Please check your file, then try to upload again."
 
 # What `zipfile` and the modules behind it raise for archives that are broken or made to break it.
