@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.httpxsession import HttpxSession
-from aiohttp import ClientSession
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
@@ -25,6 +24,7 @@ from asyncinvoke._transport.http_sessions import (
     keepalive_options,
     on_asyncio,
 )
+from asyncinvoke._transport.library_calls import LibraryCalls
 from asyncinvoke._transport.senders import AiohttpSender, Sender, SessionSender
 from asyncinvoke._transport.template import Outgoing, origin_of
 
@@ -49,14 +49,12 @@ _ON_THE_WAY = (
     TransportFault.UNEXPECTED,
 )
 
-_REQUEST = ClientSession._request  # noqa: SLF001  # what tests put others in the place of
-
 
 class Wires:
     """Finds the way to each origin, once.
 
     Connections of ours serve where aiobotocore's own session is one whose inside is known, and
-    where nobody has put anything of theirs into aiohttp. Everything else goes through the session:
+    where nobody has put anything of theirs into aiohttp or httpx. Everything else goes through the session:
     plain HTTP through a proxy, a class of the caller's, traced sessions.
 
     Args:
@@ -65,6 +63,7 @@ class Wires:
 
     def __init__(self, http_session: Any) -> None:
         self._http_session = http_session
+        self._calls = LibraryCalls(http_session)
         self._routes: dict[str, Connections | None] = {}
         self.session: Sender = (
             AiohttpSender(http_session)
@@ -85,7 +84,7 @@ class Wires:
             connections = self._routes[origin]
         except KeyError:
             connections = self._routes[origin] = self._open(origin)
-        return connections if ClientSession._request is _REQUEST else None  # noqa: SLF001
+        return connections if self._calls.are_plain() else None
 
     async def exchange(self, request: Outgoing, progress: Progress) -> Exchanged | Failure:
         """Send a request once and read the whole answer; a failure is a value."""
