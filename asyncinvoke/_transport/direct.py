@@ -138,7 +138,7 @@ class DirectTransport:
                 self._under_way.body(body, progress),
                 progress.deadline,
             )
-        content = await self._wires.whole(body, progress)
+        content = await self._wires.whole(body, status_code, progress)
         if isinstance(content, Failure):
             return content
         return read_failure(status_code, headers, content)

@@ -11,6 +11,7 @@ from aiobotocore.httpxsession import HttpxSession
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._transport.answers import decides
 from asyncinvoke._transport.bodies import MOST, Body, OwnBody, read_whole
 from asyncinvoke._transport.exceptions import failure_from
 from asyncinvoke._transport.http.connection import Opener
@@ -99,11 +100,13 @@ class Wires:
                     return answer.status, answer.headers, answer.body
             status_code, headers, body = await self.session.open(request, progress)
             progress.phase = Phase.HEAD_READ
-            content = await read_whole(body)
+            read = await self.whole(body, status_code, progress)
         except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
             return self.failure(error, request.url, progress)
+        if isinstance(read, Failure):
+            return read
         progress.phase = Phase.BODY_READ
-        return status_code, headers, content
+        return status_code, headers, read
 
     async def open(self, request: Outgoing, progress: Progress) -> Opened | Failure:
         """Send a request once and wait for the head of its answer; a failure is a value."""
@@ -122,12 +125,16 @@ class Wires:
         progress.phase = Phase.HEAD_READ
         return status_code, headers, body
 
-    async def whole(self, body: Body, progress: Progress) -> bytes | Failure:
-        """Read the rest of an opened answer; a failure is a value."""
+    async def whole(self, body: Body, status_code: int, progress: Progress) -> bytes | Failure:
+        """Read the body of an opened answer; a failure is a value.
+
+        Where the status decides, a body that cannot be read is one that adds nothing.
+        """
         try:
             return await read_whole(body)
         except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
-            return failure_from(error, progress.phase)
+            failure = failure_from(error, progress.phase)
+            return b"" if decides(status_code) else failure
 
     def failure(self, error: Exception, url: str, progress: Progress) -> Failure:
         """Turn whatever an exchange has raised into a failure."""
