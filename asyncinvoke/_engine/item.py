@@ -57,6 +57,7 @@ class ItemWork:
         self._key = _checked_key(key)
         self._encode = encode
         self._refusals = Refusals()
+        self._is_late = False
 
     async def __call__(self, index: int, item: object) -> Outcome[Any]:
         """Execute an item. Only cancellation is raised, and errors of the caller's own policy."""
@@ -72,6 +73,9 @@ class ItemWork:
             ended = _refused(error)
         else:
             self._refusals.begin(index, call.parameters.target)
+            # What was under way when the invoker ended has its outcome; one that begins later shows
+            # that there is more to come, none of which can be sent.
+            self._is_late = self._engine.waits.is_closed
             executed = await self._engine.execute(self._transport, call, body)
             ended, attempts = executed, executed.attempts
         if isinstance(ended, Response):
@@ -88,8 +92,16 @@ class ItemWork:
             elapsed=clock.monotonic() - began,
         )
 
-    def judge(self, outcome: Outcome[Any]) -> ToleranceExceededError | None:
-        """Return the error to end the run with, once every call is refused for one reason."""
+    def judge(self, outcome: Outcome[Any]) -> ToleranceExceededError | ConfigurationError | None:
+        """Return the error to end the run with.
+
+        That is once every call is refused for one reason, or none can be made any more.
+        """
+        if self._is_late:
+            return ConfigurationError(
+                "the invoker's block was left while this map ran, so it reads no further: "
+                "leave the map's block first"
+            )
         return self._refusals.end(outcome.index, outcome.error)
 
     def describe(self) -> str | None:

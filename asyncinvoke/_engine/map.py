@@ -40,6 +40,7 @@ class MapRun(Generic[Out]):
 
     - what the input raised, as itself;
     - `ToleranceExceededError`, after a hundred refusals in a row for one reason;
+    - `ConfigurationError`, if the invoker's block was left before the input had been read;
     - what the caller's own retry policy, hook or transport raised, as itself; the item that it was
       raised for has no outcome.
 
@@ -200,7 +201,7 @@ class MapRun(Generic[Out]):
         self._tally.add(outcome)
         if self._judge is not None:
             reason = self._judge(outcome)
-            if reason is not None:
+            if reason is not None and not self._is_no_news(reason):
                 self._end(reason)
         self._put(index, outcome)
 
@@ -211,6 +212,10 @@ class MapRun(Generic[Out]):
     @property
     def _is_over(self) -> bool:
         return self._source.has_ended and not self._buffer.unfinished
+
+    def _is_no_news(self, reason: AsyncInvokeError) -> bool:
+        """Whether it only says that no more can be sent, where there is no more to send."""
+        return isinstance(reason, ConfigurationError) and self._source.has_ended
 
     def _put(self, index: int, outcome: Outcome[Any] | None) -> None:
         buffer = self._buffer
