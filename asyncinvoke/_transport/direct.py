@@ -138,7 +138,7 @@ class DirectTransport:
                 self._under_way.body(body, progress),
                 progress.deadline,
             )
-        content = await self._wires.whole(body, progress)
+        content = await self._wires.whole(body, status_code, progress)
         if isinstance(content, Failure):
             return content
         return read_failure(status_code, headers, content)
@@ -166,7 +166,7 @@ class DirectTransport:
         self, operation: str, parameters: InvokeParameters, moment: Moment
     ) -> Template | None:
         """Return the template of a request, if it was made before and may be used."""
-        has_token = moment.credentials.token is not None
+        has_token = moment.token is not None
         latest = self._latest.get(operation)
         if latest is not None and latest[0] is parameters and latest[1] is has_token:
             return latest[2]
@@ -181,7 +181,7 @@ class DirectTransport:
         self, operation: str, parameters: InvokeParameters, moment: Moment
     ) -> Template | Failure | None:
         """Make the template of a request; `None` where only aiobotocore can make the request."""
-        kind = _kind(operation, parameters, moment.credentials.token is not None)
+        kind = _kind(operation, parameters, moment.token is not None)
         if self._templates.get(kind) is not None:
             return None  # it was unsuitable before
         made: Template | UnsuitableError
