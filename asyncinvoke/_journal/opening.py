@@ -40,8 +40,9 @@ def read_only(path: Path) -> sqlite3.Connection:
     """
     if not path.is_file():
         raise JournalError(f"{path}: there is no such journal")
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    if not Path(f"{path}-wal").exists() and not os.access(path.parent, os.W_OK):
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    real = path.resolve()
+    if not Path(f"{real}-wal").exists() and not os.access(real.parent, os.W_OK):
         uri += "&immutable=1"  # nobody writes here, and no `-shm` can be made
     connection = _connect(path, uri)
     try:
@@ -63,7 +64,7 @@ def writing(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
     except OSError as error:
         raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
-    connection = _connect(path, f"{path.absolute().as_uri()}?mode=rw")
+    connection = _connect(path, f"{path.resolve().as_uri()}?mode=rw")
     try:
         if path.stat().st_size:
             check(path, connection)
@@ -99,6 +100,7 @@ def check(path: Path, connection: sqlite3.Connection) -> None:
 
 def remove_empty(path: Path) -> None:
     """Remove a journal that nothing was ever written to, with the files beside it."""
+    path = path.resolve()
     if path.stat().st_size:
         return  # what lies beside it belongs to it
     for side in ("", *_SIDES):
