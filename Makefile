@@ -80,5 +80,5 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 # The pip that comes with Python 3.11 knows no dependency groups.
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python $(INSTALL) --constraint constraints.txt --upgrade pip
-	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[cli,inputs,local,parquet,s3,trio,uvloop]' --group dev
+	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[cli,inputs,local,parquet,report,s3,trio,uvloop]' --group dev
 	touch $@ $(VENV)/.demo

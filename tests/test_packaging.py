@@ -57,6 +57,7 @@ def test_what_only_developers_need_is_no_extra(metadata: Message) -> None:
         "inputs",
         "local",
         "parquet",
+        "report",
         "s3",
         "trio",
         "uvloop",

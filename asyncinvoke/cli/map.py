@@ -7,6 +7,7 @@ import click
 from asyncinvoke import Tolerance
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.options import Duration, SharedOptions, shared_options
+from asyncinvoke.cli.sampling import check_sampling, share_option
 from asyncinvoke.cli.sharing import check_sharing, sharing_options
 from asyncinvoke.cli.tolerance import tolerance_option
 
@@ -71,6 +72,12 @@ Examples:
     "--dry-run",
     is_flag=True,
     help="Have Lambda check each request and the permission; run nothing.",
+)
+@click.option(
+    "--sample-logs",
+    callback=share_option,
+    metavar="P%",
+    help="With --journal: ask for the log of that many items, for the cost in asyncinvoke runs report.",
 )
 @click.option(
     "--head", type=click.IntRange(min=1), metavar="N", help="Only the first N lines. [default: all]"
@@ -147,6 +154,7 @@ def map_(
     payload_template: str | None,
     dry_run: bool,
     head: int | None,
+    sample_logs: float | None,
     rate: float | None,
     retries: int | None,
     retry_function_errors: bool,
@@ -173,10 +181,13 @@ def map_(
     """
     if event and dry_run:
         raise CommandError("--event and --dry-run exclude each other")
+    if sample_logs is not None:
+        check_sampling(journal=journal, batch=batch, has_log=not (event or dry_run))
     check_sharing(batch=batch, shape=shape)
     from asyncinvoke.cli.bulk import Bulk
     from asyncinvoke.cli.bulk_run import run_bulk
     from asyncinvoke.cli.processes.run import run_processes
+    from asyncinvoke.cli.whole_output import run_with_output
 
     bulk = Bulk(
         function_name=function_name,
@@ -185,6 +196,7 @@ def map_(
         key=key,
         payload_template=payload_template,
         head=head,
+        sample_logs=sample_logs,
         rate=rate,
         concurrency=concurrency,
         ordered=ordered,
@@ -202,4 +214,8 @@ def map_(
         shape=shape,
         shard=shard,
     )
-    return run_bulk(bulk) if processes == 1 else run_processes(bulk, processes)
+
+    def work(bulk: Bulk) -> int:
+        return run_bulk(bulk) if processes == 1 else run_processes(bulk, processes)
+
+    return run_with_output(bulk, work)
