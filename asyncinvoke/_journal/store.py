@@ -179,7 +179,9 @@ class Store:
         if self.path.is_dir():
             raise JournalError(f"{self.path}: it is a folder")
         if self.path.exists() and self.path.stat().st_size:
-            read_only(self.path).close()  # before anything is made beside a file of somebody else's
+            read_only(
+                self.path, may_be_empty=True
+            ).close()  # before anything is made beside a file of somebody else's
         try:
             self._marks = Marks.locked(self.path)
         except LockedError:
