@@ -142,7 +142,9 @@ async def test_a_handle_with_codecs_writes_and_reads_each_item_of_a_batch() -> N
     with anyio.fail_after(SOON):
         async with Invoker(transport=function) as invoker:
             handle = invoker.function(
-                "work", encode=lambda number: b"%d" % number, decode=lambda body: int(body) + 1000
+                "work",
+                encode=lambda number: str(number).encode(),
+                decode=lambda body: int(body) + 1000,
             )
             async with handle.map(range(7), batch=3, ordered=True) as mapped:
                 read = [each.unwrap().json() async for each in mapped]
