@@ -14,7 +14,7 @@ FLOORS = [
     ("_model", "_recent"),
     ("errors",),
     ("_request", "_clock", "_statistics"),
-    ("_retries", "_limits", "_transport", "_batches", "_inputs"),
+    ("_retries", "_limits", "_transport", "_batches", "_inputs", "_outputs"),
     ("_engine",),
     ("_journal",),
     ("_invoker", "_diagnosis", "_report"),
@@ -26,7 +26,7 @@ FLOORS = [
 # Rooms that see less than their floor would let them.
 SEES_ONLY = {
     "local": {"local", "_model"},
-    "cli": {"cli", "local", "inputs", "_inputs", "runs", "_report", "__init__"},
+    "cli": {"cli", "local", "inputs", "_inputs", "_outputs", "runs", "_report", "__init__"},
     "__main__": {"cli"},
 }
 
@@ -127,7 +127,7 @@ FOREIGN = {
     "jinja2": {"_report"},
     "markupsafe": {"_report"},
     "matplotlib": {"_report"},
-    "pyarrow": {"_inputs"},
+    "pyarrow": {"_inputs", "_outputs"},
     "pytest": {"testing"},
     "sqlite3": {"_journal"},
     "pytest_asyncio": {"testing"},
@@ -137,7 +137,7 @@ FOREIGN = {
     "typing_extensions": {"_model", "_engine", "_invoker"},  # seen by type checkers alone
     "uvloop": {"cli"},
     "yarl": {"_transport"},
-    "zstandard": {"_inputs"},
+    "zstandard": {"_inputs", "_outputs"},
 }
 
 

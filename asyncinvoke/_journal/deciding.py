@@ -159,8 +159,6 @@ def decide_fresh(
             seen.add(left.row)
             seen.open[str(name)] = left.row
         repeatable = prepared.call is not None and prepared.call.repeatable
-        if isinstance(journal.redrive, Redrive) and Redrive.MAY_HAVE_RUN in journal.redrive:
-            repeatable = True
         if repeatable or (changed and journal.changed is Changed.AGAIN):
             prepared.lost = _lost_attempt(left)
             into.repeated.append(prepared)

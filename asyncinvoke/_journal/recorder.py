@@ -228,6 +228,7 @@ class JournalRecorder:
     def note(self, name: str, value: object) -> None:
         """Keep a note with the next commit."""
         self._notes[name] = value
+        self._call()
 
     def mark(self, prepared: Prepared) -> None:
         """Note that the item's first request is sent now."""
@@ -281,7 +282,7 @@ class JournalRecorder:
             wanted.set()
 
     def _has_work(self) -> bool:
-        return bool(self._reads or self._ended or self._again)
+        return bool(self._reads or self._ended or self._again or self._notes)
 
     def _is_urgent(self) -> bool:
         ends = self._ends
@@ -331,9 +332,14 @@ class JournalRecorder:
             decide_fresh(fresh, store.lost, self._journal, self._seen, decided)
             if decided.differing:
                 decided.drop_all_but_differing(reads)
-            batch.reads = decided.fresh
-            batch.again = [*batch.again, *decided.again]
-            store.commit(replace(batch, ended=[*batch.ended, *decided.lost]))
+            store.commit(
+                replace(
+                    batch,
+                    reads=decided.fresh,
+                    again=[*batch.again, *decided.again],
+                    ended=[*batch.ended, *decided.lost],
+                )
+            )
             decided.outcomes = store.outcomes([*decided.replayed, *decided.asked])
         except sqlite3.Error as error:
             raise explained(store.path, error) from None
@@ -352,13 +358,14 @@ class JournalRecorder:
             ends.hand_out(prepared.index, outcome)
         for prepared in decided.repeated:
             prepared.is_sent = True  # it has its mark already, and its intent
-        for prepared in (*batch.reads, *batch.again, *decided.repeated):
+        for prepared in (*decided.fresh, *batch.again, *decided.again, *decided.repeated):
             self._open[prepared.index] = prepared
             ends.work(prepared)
         for prepared, outcome in decided.lost:
             if self._seen is not None and prepared.key is not None:
                 self._seen.open.pop(prepared.key, None)
-            ends.made(prepared.index, outcome)
+            if not self._is_driven_again(prepared, outcome):
+                ends.made(prepared.index, outcome)
         for prepared, outcome in decided.twice:
             ends.made(prepared.index, replace(outcome, started=self._clock.time()))
         self._replay(decided)
@@ -377,18 +384,27 @@ class JournalRecorder:
         replays = journal.replay and journal.results
         asked = {id(each.prepared) for each in decided.asked}
         for prepared, outcome in decided.outcomes:
-            if id(prepared) in asked and callable(journal.redrive):
-                try:
-                    again = journal.redrive(outcome)
-                except Exception as error:  # noqa: BLE001  # it is the caller's
-                    ends.dropped(prepared.index)
-                    ends.failed(error)
-                    continue
-                if again:
-                    prepared.take = outcome.take + 1
-                    self._again.append(prepared)
-                    continue
+            if id(prepared) in asked and self._is_driven_again(prepared, outcome):
+                continue
             ends.found(prepared.index, outcome if replays else None)
+
+    def _is_driven_again(self, prepared: Prepared, outcome: Outcome[Any]) -> bool:
+        """Return whether an item that has failed is run again, or dropped since that is not known."""
+        redrive = self._journal.redrive
+        if isinstance(redrive, Redrive):
+            again = Redrive.MAY_HAVE_RUN in redrive  # of others it was decided before
+        else:
+            try:
+                again = redrive(outcome)
+            except Exception as error:  # noqa: BLE001  # it is the caller's
+                assert self._ends is not None  # noqa: S101  # `_let_go` has looked
+                self._ends.dropped(prepared.index)
+                self._ends.failed(error)
+                return True
+        if again:
+            prepared.take = outcome.take + 1
+            self._again.append(prepared)
+        return again
 
     def _look_ahead(self, reads: int, decided: Decided, ended: int, *, was_hungry: bool) -> None:
         """Decide how far ahead is read: two groups of what is taken while one is written."""

@@ -35,6 +35,11 @@ _AT_ONCE = 500
 """How many keys are looked up in one query; older versions of SQLite take no more than 999."""
 
 
+_MOST_CAUSES = 1000
+"""How many causes are told apart: functions may make the names of their errors up."""
+
+_OTHERS = "of other kinds"
+
 _ROWS = 64
 """How many rows are inserted by one statement, for the same reason."""
 
@@ -108,6 +113,7 @@ class Store:
         self.path = path
         self.keyed = keyed
         self.results = results
+        self._real = path.resolve()  # wherever the process goes meanwhile
         self._kind = kind
         self._connection: sqlite3.Connection | None = None
         self._marks: Marks | None = None
@@ -154,24 +160,28 @@ class Store:
                     connection.close()
                 if not self.session:
                     with contextlib.suppress(OSError):
-                        remove_empty(self.path)
+                        remove_empty(self._real)
         finally:
             if marks is not None:
+                if not self.session and not self._real.exists():
+                    marks.remove()
                 marks.close()
 
     def _lock(self) -> None:
-        kind = self._kind(self.path.absolute().parent)
+        kind = self._kind(self._real.parent)
         if kind in NETWORK:
             raise JournalError(
                 f"{self.path}: it is on a network file system ({kind}), where SQLite's locks and "
                 "shared memory do not hold: put it on a local disk"
             )
-        if not self.path.absolute().parent.is_dir():
+        if not self._real.parent.is_dir():
             raise JournalError(f"{self.path}: the folder {self.path.parent} is not there")
         if self.path.is_dir():
             raise JournalError(f"{self.path}: it is a folder")
         if self.path.exists() and self.path.stat().st_size:
-            read_only(self.path).close()  # before anything is made beside a file of somebody else's
+            read_only(
+                self.path, may_be_empty=True
+            ).close()  # before anything is made beside a file of somebody else's
         try:
             self._marks = Marks.locked(self.path)
         except LockedError:
@@ -217,12 +227,12 @@ class Store:
                 boot,
             )
             self._keep_notes(notes)
-            self._set_about("file", json.dumps([str(self.path.absolute()), *self._file]))
+            self._set_about("file", json.dumps([str(self._real), *self._file]))
         # From here on the file itself says that this session has begun. A copy of it without the
         # files beside it does not pass for a run that has come to an end.
         self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
         if about is None:
-            _sync_folder(self.path)
+            _sync_folder(self._real)
 
     def _check_identity(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         found = differences(was, now)
@@ -255,7 +265,7 @@ class Store:
             return
         original, *file = json.loads(about["file"])
         here = list(self._identity_of_file())
-        if file != here and Path(original).absolute() != self.path.absolute():
+        if file != here and Path(original).absolute() != self._real:
             with contextlib.suppress(OSError):
                 other = Path(original).stat()
                 if [other.st_dev, other.st_ino] == file:
@@ -271,7 +281,7 @@ class Store:
             )
 
     def _identity_of_file(self) -> tuple[int, int]:
-        found = self.path.stat()
+        found = self._real.stat()
         return found.st_dev, found.st_ino
 
     def _load(self, boot: str | None, *, trusted: bool) -> None:
@@ -290,6 +300,8 @@ class Store:
             else:
                 lost = Lost(row, digest, key, session, started, take)
                 self.lost[key if self.keyed and key is not None else row] = lost
+                # Nobody may come to another opinion, should it not be met in this session.
+                self._marks.set(row, mark_of(session))
         self._many("DELETE FROM flight WHERE idx = ?", surely_not)
         (last,) = self._all(
             "SELECT MAX(COALESCE((SELECT MAX(idx) FROM item), -1),"
@@ -491,7 +503,7 @@ class Store:
         causes: Counter[int] = Counter()
         versions: Counter[int] = Counter()
         for prepared, outcome in ended:
-            if prepared.take > 1:
+            if outcome.take > 1:
                 self._put_aside(prepared.row, deltas, causes, versions)
             error, response = outcome.error, outcome.response
             state = rows.state_of(error)
@@ -510,7 +522,7 @@ class Store:
                 status = None if response.status_code == 200 else response.status_code
                 request_id = response.request_id
                 if response.executed_version is not None:
-                    version = self._version(response.executed_version)
+                    version = self._version(rows.written(response.executed_version) or "")
                     versions[version] += 1
             self._seq += 1
             items.append(
@@ -520,7 +532,7 @@ class Store:
                     prepared.key,
                     state,
                     cause,
-                    prepared.take,
+                    outcome.take,
                     attempts,
                     throttled,
                     self.session,
@@ -577,6 +589,9 @@ class Store:
     def _cause(self, error: Any) -> int:
         key = rows.cause_of(error)
         number = self._causes.get(key)
+        if number is None and len(self._causes) >= _MOST_CAUSES:
+            key = key._replace(error_type=_OTHERS)
+            number = self._causes.get(key)
         if number is None:
             number = len(self._causes) + 1
             self._execute(

@@ -187,6 +187,7 @@ def map_(
     from asyncinvoke.cli.bulk import Bulk
     from asyncinvoke.cli.bulk_run import run_bulk
     from asyncinvoke.cli.processes.run import run_processes
+    from asyncinvoke.cli.whole_output import run_with_output
 
     bulk = Bulk(
         function_name=function_name,
@@ -213,4 +214,8 @@ def map_(
         shape=shape,
         shard=shard,
     )
-    return run_bulk(bulk) if processes == 1 else run_processes(bulk, processes)
+
+    def work(bulk: Bulk) -> int:
+        return run_bulk(bulk) if processes == 1 else run_processes(bulk, processes)
+
+    return run_with_output(bulk, work)
