@@ -80,7 +80,13 @@ async def _run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interru
         paced = _paced(bulk, source)
         settings = _of_job(bulk, display)
         job = RecordedJob(
-            path=path, grace=bulk.grace, lines=lines, invoker=invoker, source=paced, **settings
+            path=path,
+            grace=bulk.grace,
+            keyed=bulk.key is not None,
+            lines=lines,
+            invoker=invoker,
+            source=paced,
+            **settings,
         )
         notes: dict[str, object] = {COMMAND: bulk.as_note()}
         if place.path:

@@ -188,7 +188,7 @@ class ContinuedWriter:
             is_stopped: Whether items before it may have been left. In the order of the input it is
                 not its turn then: the session that runs those writes it.
         """
-        if not self._is_recorded(outcome):
+        if not is_recorded(outcome, keyed=self._keyed):
             if outcome.index <= self._unnamed:
                 return False  # an earlier session has written the same
             self._unnamed = outcome.index
@@ -238,8 +238,9 @@ class ContinuedWriter:
             ).as_note(self._lines),
         )
 
-    def _is_recorded(self, outcome: Outcome) -> bool:
-        """Return whether the journal has it: not where a key is missing, or comes again."""
-        if not self._keyed or not isinstance(outcome.error, InvalidRequestError):
-            return True
-        return outcome.key is not None and outcome.take > 0
+
+def is_recorded(outcome: Outcome, *, keyed: bool) -> bool:
+    """Return whether the journal has it: not where a key is missing, or comes again."""
+    if not keyed or not isinstance(outcome.error, InvalidRequestError):
+        return True
+    return outcome.key is not None and outcome.take > 0

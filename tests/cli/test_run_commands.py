@@ -180,7 +180,9 @@ async def test_the_exit_status_is_that_of_the_whole_run(
     counts: dict[str, int], is_stopped: bool, status: int, recorded: Path
 ) -> None:
     summary: RunSummary = replace(read(lambda run: run.summary()), **counts)
-    assert exit_status(summary, is_stopped=is_stopped) == status
+    assert exit_status(summary, failed=0, is_stopped=is_stopped) == status
+    if status == 0:
+        assert exit_status(summary, failed=1, is_stopped=False) == 1
 
 
 async def test_the_last_words_say_what_to_do(recorded: Path) -> None:

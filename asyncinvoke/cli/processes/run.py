@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import stat
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,6 +39,7 @@ def run_processes(bulk: Bulk, processes: int) -> int:
                 divided(bulk, processes),
                 display=display,
                 open_output=lambda: stack.enter_context(opened_output(bulk.output)),
+                shared=streams.STDOUT if shared is not None and _is_a_file(shared) else None,
             )
             await together.run(interrupt, grace=0.0 if is_live else bulk.grace)
         say_which_failed(together.statuses)
@@ -77,6 +80,10 @@ async def _end(bulk: Bulk, journal: str, parts: list[str], together: Together) -
     is_stopped = STOPPED in together.statuses.values()
     status = exit_status(whole, is_stopped=is_stopped)
     return status if is_whole else worst([status, *together.statuses.values()])
+
+
+def _is_a_file(descriptor: int) -> bool:
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
 def _is_there(path: str) -> bool:

@@ -26,6 +26,9 @@ from asyncinvoke.cli.streams import Output
 LAST_SECONDS = 10.0
 """How long processes that are told to leave may take, before they are killed."""
 
+GATHER = 0.01
+"""How long lines are gathered before they are written, in seconds."""
+
 _COMMAND = (sys.executable, "-m", "asyncinvoke.cli.processes.part")
 
 
@@ -40,11 +43,18 @@ class Together:
         parts: The settings of each.
         display: Shows how far they are.
         open_output: Opens what the outcomes go to that they write, once there is one.
+        shared: A regular file that they can write to by themselves, each a whole line at once.
     """
 
     def __init__(
-        self, parts: list[Bulk], *, display: Display, open_output: Callable[[], Output]
+        self,
+        parts: list[Bulk],
+        *,
+        display: Display,
+        open_output: Callable[[], Output],
+        shared: int | None = None,
     ) -> None:
+        self._shared = shared
         self._parts = parts
         self._display = display
         self._open_output = open_output
@@ -90,7 +100,7 @@ class Together:
                 self._processes[number] = await anyio.open_process(
                     _COMMAND,
                     stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
+                    stdout=subprocess.PIPE if self._shared is None else self._shared,
                     stderr=subprocess.PIPE,
                     start_new_session=True,
                 )
@@ -108,10 +118,10 @@ class Together:
 
     async def _follow(self, number: int) -> None:
         process = self._processes[number]
-        assert process.stdout is not None  # noqa: S101  # it is a pipe
         assert process.stderr is not None  # noqa: S101  # it is a pipe
         async with anyio.create_task_group() as group:
-            group.start_soon(self._write, process.stdout)
+            if process.stdout is not None:
+                group.start_soon(self._write, process.stdout)
             group.start_soon(self._hear, number, process.stderr)
         self.statuses[number] = await process.wait()
         self.said.ended(number)
@@ -131,6 +141,8 @@ class Together:
                     if self._output is None:
                         self._output = self._open_output()
                     await self._output.write(whole + newline)
+            # Or this process would wake for each line, which costs as much as invoking does.
+            await anyio.sleep(GATHER)
 
     async def _hear(self, number: int, stream: ByteReceiveStream) -> None:
         """Take what a process says of its progress; what else it says is said once for all."""
