@@ -134,7 +134,8 @@ class ItemWork:
         if isinstance(item, Request):
             if item.key is not None:
                 return _checked_name(item.key)
-            payload = item.payload
+            if self._key is not None:
+                payload = item.payload  # not before: one of an input is checked when it is asked for
         if self._key is None:
             return None
         try:
