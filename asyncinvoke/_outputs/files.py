@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from asyncinvoke._inputs.errors import InputError, missing
-from asyncinvoke._inputs.files import file_system, name_of
+from asyncinvoke._inputs.files import file_system, name_of, why_of
 from asyncinvoke._outputs.errors import OutputError
 from asyncinvoke._outputs.kinds import Compression
 from asyncinvoke.errors import AsyncInvokeError
@@ -60,8 +60,7 @@ def written(
         with opened as file, _packed(file, compression) as packed:
             yield packed
     except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise OutputError(f"cannot write {name_of(target)}: {why}") from None
+        raise OutputError(f"cannot write {name_of(target)}: {why_of(error)}") from None
 
 
 @contextlib.contextmanager

@@ -135,7 +135,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half(journal: Path, tmp_path
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "from asyncinvoke.cli import main\n"
         "from asyncinvoke.cli.runs import export\n"
-        "line = '{\"index\": 1, \"ok\": true, \"key\": \"%s\"}'\n"
+        'line = \'{"index": 1, "ok": true, "key": "%s"}\'\n'
         "many = [(line % os.urandom(20).hex()).encode() for _ in range(20_000)]\n"
         "export.outcome_lines = lambda run: many\n"
         "main()"
