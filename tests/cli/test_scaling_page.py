@@ -47,7 +47,7 @@ def options_of(*words: str) -> set[str]:
 
 
 def test_every_option_of_the_page_is_one_of_the_command() -> None:
-    shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", PAGE)) - {"--array"}
+    shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", PAGE)) - {"--array", "--full"}
     assert {"--processes", "--shard", "--journal"} <= shown
     assert shown <= options_of("map")
     assert "merge" in app.get_command(click.Context(app), "runs").commands  # type: ignore[union-attr]
