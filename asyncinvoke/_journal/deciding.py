@@ -6,8 +6,8 @@ from typing import Any
 from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
+from asyncinvoke._journal.batch import Found, Lost
 from asyncinvoke._journal.schema import State
-from asyncinvoke._journal.store import Found, Lost
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import FailureKind, TransportFault
 from asyncinvoke._model.response import Attempt

@@ -407,7 +407,7 @@ async def test_what_is_no_text_is_written_all_the_same(path: Path) -> None:
 async def test_names_of_errors_that_are_made_up_do_not_fill_the_memory(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asyncinvoke._journal.store._MOST_CAUSES", 5)
+    monkeypatch.setattr("asyncinvoke._journal.recording.MOST_CAUSES", 5)
 
     class MadeUp(World):
         async def send(self, *values: Any) -> Any:
@@ -425,3 +425,14 @@ async def test_names_of_errors_that_are_made_up_do_not_fill_the_memory(
     assert late is not None
     assert isinstance(late.error, FunctionError)
     assert late.error.error_type == "E19"
+
+
+async def test_nothing_that_was_read_ahead_of_a_difference_is_sent(path: Path) -> None:
+    await World().map(path, range(40))
+    world = World()
+    with pytest.raises(JournalMismatchError, match="item 20 is not what it was"):
+        await world.map(path, streamed([*range(20), -1, *range(21, 400)]), concurrency=64)
+    assert world.sent == []
+    with open_run(path) as recorded:
+        assert recorded.summary().sessions[-1].status == "left"
+        assert recorded.summary().total == 40
