@@ -13,7 +13,7 @@ from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.brake import Brake, NotStartedError
 from asyncinvoke._engine.buffer import Buffer
 from asyncinvoke._engine.journal import check_note
-from asyncinvoke._engine.outcome import MapStatistics, MapTally, Outcome
+from asyncinvoke._engine.outcome import Failed, MapStatistics, MapTally, Outcome, Succeeded
 from asyncinvoke._engine.recording import Ends, Prepared, RecordedWork, Recorder
 from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.source import Source
@@ -46,6 +46,7 @@ class MapRun(Generic[Out]):
     - what the input raised, as itself;
     - `ToleranceExceededError`, once more has failed than is tolerated, or after a hundred refusals
       in a row for one reason;
+    - `ConfigurationError`, if the invoker's block was left before the input had been read;
     - what the caller's own retry policy, hook or transport raised, as itself; the item that it was
       raised for has no outcome.
 
@@ -121,7 +122,7 @@ class MapRun(Generic[Out]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Outcome[Out]:
+    async def __anext__(self) -> Succeeded[Out] | Failed[Out]:
         buffer = self._buffer
         while not buffer.ready:
             if self._is_cancelled:
@@ -131,7 +132,8 @@ class MapRun(Generic[Out]):
         buffer.taken += 1
         if self._source.is_waiting and buffer.should_read_on():
             self._source.wake()
-        return buffer.ready.popleft()
+        outcome: Succeeded[Out] | Failed[Out] = buffer.ready.popleft()
+        return outcome
 
     def statistics(self) -> MapStatistics:
         """Return a snapshot of how far the map is."""
@@ -386,7 +388,7 @@ class MapRun(Generic[Out]):
     def _judged(self, outcome: Outcome[Any]) -> None:
         """End the map if this outcome is one too many."""
         reason = None if self._judge is None else self._judge(outcome)
-        if reason is not None:
+        if reason is not None and not self._is_no_news(reason):
             self._end(reason)
             self.stop()
 
@@ -434,6 +436,10 @@ class MapRun(Generic[Out]):
         self._buffer.ahead = count
         self._buffer.size(self._buffer.concurrency)
         self._moved()
+
+    def _is_no_news(self, reason: AsyncInvokeError) -> bool:
+        """Whether it only says that no more can be sent, where there is no more to send."""
+        return isinstance(reason, ConfigurationError) and self._source.has_ended
 
     def _put(self, index: int, outcome: Outcome[Any] | None) -> None:
         self._buffer.put(index, outcome)
