@@ -135,7 +135,9 @@ class ItemWork:
             if item.key is not None:
                 return _checked_name(item.key)
             if self._key is not None:
-                payload = item.payload  # not before: one of an input is checked when it is asked for
+                payload = (
+                    item.payload
+                )  # not before: one of an input is checked when it is asked for
         if self._key is None:
             return None
         try:
