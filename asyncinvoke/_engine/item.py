@@ -154,8 +154,10 @@ class ItemWork:
         """Return where an item goes and what is sent; raises whatever is wrong with it."""
         call, payload = self.call, item
         if isinstance(item, Request):
-            name, options = item_options(self._function_name, self._options, item)
-            call, payload = self._calls.get(name, options), item.payload
+            if item.has_options:
+                name, options = item_options(self._function_name, self._options, item)
+                call = self._calls.get(name, options)
+            payload = item.payload
         return call, encode_payload(
             payload, encode=self._encode, invocation_type=call.parameters.invocation_type
         )

@@ -23,11 +23,11 @@ async def test_it_is_there_once_the_run_is_complete_and_anew_with_each_command(
     ended = await run(*command, "--endpoint-url", endpoint.url)
     assert (ended.status, endpoint.statistics().invocations) == (2, 0)
     assert "from its journal: add --journal" in ended.err
-    command = (*command, "--journal", "in.run", "--endpoint-url", endpoint.url)
-    ended = await run(*command, "--head", "2")
+    recorded = (*command, "--journal", "in.run", "--endpoint-url", endpoint.url)
+    ended = await run(*recorded, "--head", "2")
     assert (ended.status, ended.out) == (0, "")
     assert ended.err.endswith("out.parquet: 2 outcomes\n")
-    assert (await run(*command)).status == 0
+    assert (await run(*recorded)).status == 0
     rows = pq.read_table(target).to_pylist()
     assert [(row["key"], json.loads(row["payload"])) for row in rows] == [
         (key, {"got": {"id": key}}) for key in "abc"
@@ -39,8 +39,8 @@ async def test_a_run_that_stops_has_none_yet_and_what_is_in_the_way_is_said_firs
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "in.jsonl").write_text("1\n2\n3\n")
-    command = ("map", "fail", "in.jsonl", "-j", "in.run", "-o", "out.jsonl.gz", "-c", "1")
-    command = (*command, "--endpoint-url", endpoint.url)
+    where = ("--endpoint-url", endpoint.url)
+    command = ("map", "fail", "in.jsonl", "-j", "in.run", "-o", "out.jsonl.gz", "-c", "1", *where)
     ended = await run(*command, "--tolerate", "0")
     assert ended.status == 3
     assert not (tmp_path / "out.jsonl.gz").exists()
