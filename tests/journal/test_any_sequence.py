@@ -2,14 +2,13 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asyncinvoke import InvocationError, Outcome
@@ -60,7 +59,7 @@ class Dead:
 
 
 @pytest.fixture
-def dead(monkeypatch: pytest.MonkeyPatch) -> Iterator[Dead]:
+def dead(monkeypatch: pytest.MonkeyPatch) -> Dead:
     # No machine dies here, so nothing need be synced.
     set_up = opening._set_up
 
@@ -69,7 +68,7 @@ def dead(monkeypatch: pytest.MonkeyPatch) -> Iterator[Dead]:
         connection.execute("PRAGMA synchronous = OFF")
 
     monkeypatch.setattr(opening, "_set_up", fast)
-    yield Dead(monkeypatch)
+    return Dead(monkeypatch)
 
 
 async def play(path: Path, session: Session, dead: Dead) -> tuple[World, list[Outcome]]:
@@ -87,7 +86,10 @@ def is_lost(outcome: Outcome) -> bool:
 
 
 @given(sequence=st.lists(sessions, max_size=4))
-@settings(max_examples=15)
+@settings(
+    max_examples=15,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_no_item_is_sent_twice_and_none_is_lost(sequence: list[Session], dead: Dead) -> None:
     sent: Counter[int] = Counter()
     handed_out: set[int] = set()
