@@ -33,6 +33,8 @@ KINDS = {
     "two processes": ("--processes", "2"),
     "two by hand, --shard": ("--shard",),
 }
+OTHERS = ("--shard", "1/1000000")
+"""A shard that has next to nothing of the input: what it costs to read the lines of all others."""
 
 
 def measure(options: Namespace) -> dict[str, Any]:
@@ -44,10 +46,14 @@ def measure(options: Namespace) -> dict[str, Any]:
             few, many = (_run(KINDS[name], source, endpoint) for source in sources)
             lines = options.lines - FEW
             found[name].append({each: (many[each] - few[each]) / lines for each in few})
+        skipping = _write(Path(folder), 20 * options.lines)
+        few, many = (_run(OTHERS, source, endpoint) for source in (sources[0], skipping))
+        skipped = (many["cpu"] - few["cpu"]) / (20 * options.lines - FEW)
     return {
         "machine": machine(),
         "rounds": options.rounds,
         "lines": options.lines,
+        "skipped": skipped,
         "kinds": {
             name: {
                 "lines_per_second": spread([1 / each["wall"] for each in runs]),
@@ -95,7 +101,7 @@ def _run(kind: tuple[str, ...], source: Path, endpoint: CannedEndpoint) -> dict[
         ]
         statuses = [each.wait() for each in running]
     wall = time.perf_counter() - began
-    lines = int(source.stem)
+    lines = 1 if kind == OTHERS else int(source.stem)
     if any(statuses) or endpoint.requests() - requests != lines:
         raise RuntimeError(f"the command ended with {statuses}, or did not send each line once")
     return {
@@ -131,7 +137,8 @@ def show(found: dict[str, Any]) -> str:
         "/ one",
         "endpoint, µs",
     ]
-    return f"{found['machine']}\n\n{table(headings, rows)}"
+    skipped = f"A line of another shard: {found['skipped'] * 1e6:.2f} µs of CPU."
+    return f"{found['machine']}\n\n{table(headings, rows)}\n\n{skipped}"
 
 
 BENCHMARK = Benchmark(

@@ -58,6 +58,7 @@ class Item(Request):
     durable_execution_name = None
     timeout = None
     idempotent = None
+    has_options: bool = False
 
     position: int
     """Its place among the items, from 0."""

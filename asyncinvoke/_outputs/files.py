@@ -7,17 +7,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from asyncinvoke._inputs.errors import missing
-from asyncinvoke._inputs.files import file_system, name_of
+from asyncinvoke._inputs.errors import InputError, missing
+from asyncinvoke._inputs.files import file_system, name_of, why_of
+from asyncinvoke._outputs.errors import OutputError
 from asyncinvoke._outputs.kinds import Compression
 from asyncinvoke.errors import AsyncInvokeError
 
 PART = ".part"
 """What is behind the name of a file that is not whole yet."""
-
-
-class OutputError(AsyncInvokeError):
-    """An output cannot be written; what was there before is still there."""
 
 
 class File(Protocol):
@@ -37,7 +34,7 @@ def check(target: str, options: Mapping[str, Any], compression: Compression | No
     if compression is not None:
         _compressor(compression)
     if "://" in target:
-        file_system(target, options)
+        _system(target, options)
         return
     folder = Path(target).absolute().parent
     if not folder.is_dir():
@@ -63,8 +60,7 @@ def written(
         with opened as file, _packed(file, compression) as packed:
             yield packed
     except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise OutputError(f"cannot write {name_of(target)}: {why}") from None
+        raise OutputError(f"cannot write {name_of(target)}: {why_of(error)}") from None
 
 
 @contextlib.contextmanager
@@ -84,7 +80,7 @@ def _local(target: str) -> Iterator[File]:
 
 @contextlib.contextmanager
 def _remote(target: str, options: Mapping[str, Any]) -> Iterator[File]:
-    system, path = file_system(target, options)
+    system, path = _system(target, options)
     try:
         with system.transaction, system.open(path, "wb") as file:
             yield file
@@ -94,6 +90,13 @@ def _remote(target: str, options: Mapping[str, Any]) -> Iterator[File]:
         if type(error).__module__.split(".")[0] in ("botocore", "aiobotocore", "aiohttp"):
             raise OutputError(f"cannot write {name_of(target)}: {type(error).__name__}") from None
         raise
+
+
+def _system(target: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    try:
+        return file_system(target, options)
+    except InputError as error:
+        raise OutputError(str(error).replace("cannot read", "cannot write", 1)) from None
 
 
 @contextlib.contextmanager

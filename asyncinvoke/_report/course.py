@@ -1,5 +1,7 @@
 """How a run went, second by second, with the time between its sessions left out."""
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,10 +45,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """How a run went. Running time is that of its sessions, one after the other."""
+    """How a run went. Running time is the time in which at least one session was at work."""
 
     begins: tuple[float, ...]
-    """When each session begins, in seconds of running time."""
+    """When work begins, and begins again after a pause, in seconds of running time."""
 
     lasted: float
     """Seconds of running time."""
@@ -58,7 +60,8 @@ class Course:
     """What ended when; steps in which nothing ended are there, too."""
 
     points: tuple[Point, ...]
-    """The limit, and what was in flight; empty where nothing was sampled."""
+    """The limit, and what was in flight, of all sessions that were at work; empty where nothing was
+    sampled."""
 
     throttles: Mapping[str, int]
     """Attempts throttled, by reason, as far as was sampled; the most frequent first."""
@@ -67,72 +70,102 @@ class Course:
 def course_of(
     sessions: Sequence[RecordedSession], measures: Measures, samples: Iterable[Sample]
 ) -> Course:
-    """Return how a run went."""
-    begins: dict[int, float] = {}
-    at = 0.0
-    for session in sessions:
-        begins[session.number] = at
-        at += measures.lasted.get(session.number, 0.0)
-    started = {session.number: session.started for session in sessions}
-    points = _points(samples, begins, started)
+    """Return how a run went.
+
+    Sessions that follow each other are set one after the other, without the pause between them.
+    Those of shards that were merged were at work at once, and what they did is added up.
+    """
+    offsets, begins, lasted = _offsets(sessions, measures.lasted)
+    points = _points(samples, offsets, {each.number: each.started for each in sessions})
+    if len(begins) < len(sessions):
+        points = _added_up(points, max(2.0, lasted / POINTS))
     totals: dict[str, int] = {}
-    for point in points:
+    for _, point in points:
         for reason, count in point.throttles.items():
             totals[reason] = totals.get(reason, 0) + count
     return Course(
-        begins=tuple(begins.values()),
-        lasted=at,
+        begins=begins,
+        lasted=lasted,
         step=measures.step,
-        rates=_rates(measures, begins),
-        points=thinned(points, POINTS),
+        rates=_rates(measures, offsets),
+        points=thinned([point for _, point in points], POINTS),
         throttles=dict(sorted(totals.items(), key=lambda item: -item[1])),
     )
 
 
-def _rates(measures: Measures, begins: Mapping[int, float]) -> tuple[Rate, ...]:
-    rates = []
-    for session, begin in begins.items():
-        found = {
-            round(each.at / measures.step): each
-            for each in measures.steps
-            if each.session == session
-        }
-        for number in range(max(found, default=-1) + 1):
-            step = found.get(number)
-            rates.append(
-                Rate(
-                    at=begin + number * measures.step,
-                    succeeded=(step.succeeded if step else 0) / measures.step,
-                    failed=(step.failed if step else 0) / measures.step,
-                )
-            )
-    return tuple(rates)
+def _offsets(
+    sessions: Sequence[RecordedSession], lasted: Mapping[int, float]
+) -> tuple[dict[int, float], tuple[float, ...], float]:
+    """Return where each session begins in running time, where work begins, and where it ends."""
+    offsets: dict[int, float] = {}
+    begins: list[float] = []
+    until, paused, running = -math.inf, 0.0, 0.0
+    for session in sorted(sessions, key=lambda each: each.started):
+        if session.started >= until:
+            paused = session.started - running
+            begins.append(running)
+        offsets[session.number] = session.started - paused
+        until = max(until, session.started + lasted.get(session.number, 0.0))
+        running = max(running, until - paused)
+    return offsets, tuple(begins), running
+
+
+def _rates(measures: Measures, offsets: Mapping[int, float]) -> tuple[Rate, ...]:
+    step = measures.step
+    succeeded, failed = Counter[int](), Counter[int]()
+    for each in measures.steps:
+        number = int((offsets.get(each.session, 0.0) + each.at) / step + 1e-6)
+        succeeded[number] += each.succeeded
+        failed[number] += each.failed
+    return tuple(
+        Rate(at=number * step, succeeded=succeeded[number] / step, failed=failed[number] / step)
+        for number in range(max({*succeeded, *failed}, default=-1) + 1)
+    )
 
 
 def _points(
-    samples: Iterable[Sample], begins: Mapping[int, float], started: Mapping[int, float]
-) -> list[Point]:
+    samples: Iterable[Sample], offsets: Mapping[int, float], started: Mapping[int, float]
+) -> list[tuple[int, Point]]:
+    """Return what was sampled, each with its session."""
     points = []
-    session, before = None, dict[str, int]()
+    before: dict[int, Mapping[str, int]] = {}
     for sample in samples:
-        if sample.session != session:
-            session, before = sample.session, {}
-        throttles = {
-            reason: count - before.get(reason, 0)
-            for reason, count in sample.throttles.items()
-            if count > before.get(reason, 0)
-        }
-        before = dict(sample.throttles)
+        last = before.get(sample.session, {})
+        before[sample.session] = sample.throttles
         since = max(sample.at - started.get(sample.session, sample.at), 0.0)
-        points.append(
-            Point(
-                at=begins.get(sample.session, 0.0) + since,
-                in_flight=sample.in_flight,
-                limit=sample.limit,
-                throttles=throttles,
-            )
+        point = Point(
+            at=offsets.get(sample.session, 0.0) + since,
+            in_flight=sample.in_flight,
+            limit=sample.limit,
+            throttles={
+                reason: count - last.get(reason, 0)
+                for reason, count in sample.throttles.items()
+                if count > last.get(reason, 0)
+            },
         )
+        points.append((sample.session, point))
     return points
+
+
+def _added_up(points: Sequence[tuple[int, Point]], width: float) -> list[tuple[int, Point]]:
+    """Return one point for each stretch of time, for all sessions together."""
+    stretches: dict[int, dict[int, list[Point]]] = {}
+    for session, point in points:
+        stretches.setdefault(int(point.at / width), {}).setdefault(session, []).append(point)
+    added = []
+    for number, of_sessions in sorted(stretches.items()):
+        throttles = Counter[str]()
+        for each in of_sessions.values():
+            for point in each:
+                throttles.update(point.throttles)
+        point = Point(
+            at=number * width,
+            in_flight=sum(max(each.in_flight for each in all_) for all_ in of_sessions.values()),
+            limit=sum(all_[-1].limit for all_ in of_sessions.values()),
+            throttles=dict(throttles),
+        )
+        added.append((0, point))
+    return added
 
 
 def thinned(points: Sequence[Point], most: int) -> tuple[Point, ...]:

@@ -24,6 +24,7 @@ class SampledItem(Item):
 
     __slots__ = ()
     log_type = LogType.TAIL
+    has_options = True
 
 
 class Sampled:

@@ -65,6 +65,7 @@ def test_an_item_whose_log_is_asked_for_is_otherwise_the_same() -> None:
     item = Item(3, 7, b"[1]", None, Making(None, None, is_json=False))
     sampled = item.as_one_of(SampledItem)
     assert (sampled.log_type, item.log_type) == (LogType.TAIL, None)
+    assert (sampled.has_options, item.has_options) == (True, False)
     assert (sampled.position, sampled.line, sampled.payload) == (3, 7, b"[1]")
 
 

@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 import statistics
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -83,6 +84,30 @@ def test_time_between_sessions_is_left_out() -> None:
     assert [rate.at for rate in course.rates] == [float(n) for n in range(20)]
     assert [point.at for point in course.points][:10] == [*map(float, range(1, 10)), 11.0]
     assert course.throttles == {runs.REASON: 36, "Unknown": 2}
+
+
+def test_sessions_that_were_at_work_at_once_are_added_up() -> None:
+    sessions = [
+        runs.session(1, started=100.0, ended=110.0),
+        runs.session(2, started=104.0, ended=114.0),
+        runs.session(3, started=900.0, ended=905.0),
+    ]
+    steps = tuple(
+        Step(session=n, at=float(at), succeeded=1, failed=n) for n in (1, 2, 3) for at in (0, 4)
+    )
+    measures = runs.measures(steps=steps, lasted={1: 10.0, 2: 10.0, 3: 5.0})
+    samples = [
+        replace(sample, session=n, at=began + at, throttles={"Unknown": at})
+        for n, began in ((1, 100.0), (2, 104.0), (3, 900.0))
+        for at, sample in enumerate(runs.samples()[:5])
+    ]
+    course = course_of(sessions, measures, samples)
+    assert (course.begins, course.lasted) == ((0.0, 14.0), 19.0)
+    rates = {rate.at: (rate.succeeded, rate.failed) for rate in course.rates if rate.failed}
+    assert rates == {0.0: (1, 1), 4.0: (2, 3), 8.0: (1, 2), 14.0: (1, 3), 18.0: (1, 3)}
+    flight = {point.at: (point.in_flight, point.limit) for point in course.points}
+    assert (flight[2.0], flight[4.0], flight[6.0]) == ((24, 30), (25 + 22, 60), (24, 30))
+    assert course.throttles == {"Unknown": 12}
 
 
 def test_steps_in_which_nothing_ended_are_there() -> None:
