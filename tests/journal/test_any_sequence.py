@@ -76,7 +76,7 @@ async def play(path: Path, session: Session, dead: Dead) -> tuple[World, list[Ou
     world = World(stuck=session.stuck)
     dead.is_dead = session.dies
     # What is recorded is replayed, and more workers than are stuck go on: there are as many.
-    options = {"take": session.outcomes, "concurrency": 8}
+    options: dict[str, Any] = {"take": session.outcomes, "concurrency": 8}
     with anyio.fail_after(SOON):
         return world, await world.map(path, range(ITEMS), **options)
 

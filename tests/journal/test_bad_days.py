@@ -138,7 +138,15 @@ async def test_a_copy_without_the_files_beside_it_is_refused(path: Path, tmp_pat
         shutil.copy(path, copy)
         assert len([outcome async for outcome in run]) == 20
     path.unlink()
-    assert "copied without the files beside it" in await refused(copy)
+    for _ in range(2):
+        assert "copied without the files beside it" in await refused(copy)
+        assert [each.name for each in elsewhere.iterdir()] == [copy.name]
+    # As a person may say who has only this left.
+    Path(f"{copy}-marks").touch()
+    outcomes = await World().map(copy, range(20))
+    assert len(outcomes) == 20
+    with open_run(copy) as recorded:
+        assert recorded.summary().may_have_run == sum(not outcome.ok for outcome in outcomes)
 
 
 async def test_a_file_that_is_deleted_while_it_is_written_ends_the_run_with_an_error(
