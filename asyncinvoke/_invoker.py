@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, Unpack
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock, default_clock
 from asyncinvoke._engine.caller import Caller, Opened, unwrapped
 from asyncinvoke._engine.documented import documented
+from asyncinvoke._engine.events import Hook
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.map import MapRun
@@ -27,7 +28,6 @@ from asyncinvoke._engine.options import (
 from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._engine.waits import Waits, guarded
-from asyncinvoke._limits.events import Hook
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._model.codec import Decode, Encode, decode_json, encode_json
@@ -37,6 +37,7 @@ from asyncinvoke._request.payload import check_plain
 from asyncinvoke._request.request import InvocationType, Request
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke._statistics import InvokerStatistics, Tally
+from asyncinvoke._telemetry.hooks import Hooks
 from asyncinvoke._transport.base import LambdaClient, WholeTransport
 from asyncinvoke._transport.process import loop_teller, open_files
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError
@@ -83,7 +84,8 @@ class Invoker:
             opened then, and no region and no credentials are needed.
         encode: Turns a payload into bytes; by default compact JSON.
         decode: What `Response.json()` uses; by default JSON.
-        hooks: Plain functions that are given each event, such as `LimitChanged`, as it happens.
+        hooks: Plain functions that are given each event as it happens, such as `ExecutionEnded` or
+            `LimitChanged`; or `asyncinvoke.otel.OpenTelemetry()`.
         clock: Where time and sleep come from; by default the machine, or inside a block of
             `asyncinvoke.testing.no_waits` a clock without waits.
 
@@ -118,14 +120,14 @@ class Invoker:
             "config": config,
         }
         self._own_clock = clock
-        hooks = tuple(hooks)
+        self._hooks = Hooks(hooks)
         for name, function in (
             ("encode", encode),
             ("decode", decode),
-            *(("hook", hook) for hook in hooks),
+            *(("hook", hook) for hook in self._hooks),
         ):
             check_plain(name, function)
-        self._new_limiter = partial(Limiter, read_limit(limit), hooks=hooks)
+        self._new_limiter = partial(Limiter, read_limit(limit), hooks=self._hooks)
         self._limiter = self._new_limiter(clock=SYSTEM_CLOCK if clock is None else clock)
         self._most_connections = self._limiter.limit
         self._transport = _checked_transport(transport)
@@ -140,7 +142,7 @@ class Invoker:
         except InvalidRequestError as error:
             raise ConfigurationError(str(error)) from None
         defaults = Defaults(decode=decode, retry=policy, timeout=timeout, idempotent=idempotent)
-        self._caller = Caller(self._running, Calls(defaults), encode, _recorder)
+        self._caller = Caller(self._running, Calls(defaults, self._tally), encode, _recorder)
         self._check_client()
 
     async def __aenter__(self) -> Self:
@@ -358,6 +360,8 @@ class Invoker:
             retries=self._tally.retries,
             throttles=dict(self._tally.throttles),
             scopes=self._limiter.statistics(),
+            executions=self._tally.executions(),
+            functions=self._tally.functions(),
         )
 
     def __repr__(self) -> str:
@@ -389,26 +393,38 @@ class Invoker:
         self._limiter.limit = min(self._limiter.limit, self._most_connections)
         this_loop, waits = loop_teller(), Waits()
         async with AsyncExitStack() as stack:
-            transport = await self._open_transport(stack)
+            transport, region = await self._open_transport(stack)
+            if self._hooks:
+                self._hooks.opened(self.statistics)
+                stack.callback(self._hooks.closed, self.statistics)
             return Opened(
-                engine=Engine(self._limiter, clock=clock, tally=self._tally, waits=waits),
+                engine=Engine(
+                    self._limiter,
+                    clock=clock,
+                    tally=self._tally,
+                    waits=waits,
+                    hooks=self._hooks,
+                    region=region,
+                ),
                 transport=guarded(transport, waits),
                 this_loop=this_loop,
                 stack=stack.pop_all(),
             )
 
-    async def _open_transport(self, stack: AsyncExitStack) -> WholeTransport:
+    async def _open_transport(self, stack: AsyncExitStack) -> tuple[WholeTransport, str | None]:
+        """Return the transport, and the region that it sends to, if that is known."""
         if not isinstance(self._transport, str):
-            return self._transport
+            return self._transport, None
         # aiobotocore takes a third of a second to import, so only those who invoke wait for it.
         from asyncinvoke._transport.session import open_client, open_transport
 
-        client = self._client
+        client: Any = self._client
         if client is None:
             client = await stack.enter_async_context(
                 open_client(max_pool_connections=self._limiter.limit, **self._opening)
             )
-        return await open_transport(client, self._transport)
+        region = getattr(client.meta, "region_name", None)
+        return await open_transport(client, self._transport), region
 
     def _running(self) -> Opened:
         opened = self._opened

@@ -4,6 +4,15 @@ from asyncinvoke._batches.batch import Batch
 from asyncinvoke._batches.shape import ItemFailed
 from asyncinvoke._diagnosis.checks import Check, CheckStatus, Diagnosis
 from asyncinvoke._diagnosis.diagnose import diagnose
+from asyncinvoke._engine.events import (
+    AttemptEnded,
+    AttemptStarted,
+    ExecutionEnded,
+    ExecutionStarted,
+    RunEnded,
+    RunSample,
+    RunStarted,
+)
 from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import MapStatistics, Outcome
@@ -21,7 +30,13 @@ from asyncinvoke._model.response import Attempt, Response
 from asyncinvoke._request.request import InvocationType, LogType, Request
 from asyncinvoke._retries.budget import RetryBudget
 from asyncinvoke._retries.policy import Backoff, RetryPolicy
-from asyncinvoke._statistics import InvokerStatistics, ScopeStatistics
+from asyncinvoke._statistics import (
+    ExecutionOutcome,
+    FunctionStatistics,
+    InvokerStatistics,
+    ScopeStatistics,
+)
+from asyncinvoke._telemetry.trace import trace_header
 from asyncinvoke.errors import (
     AsyncInvokeError,
     ConfigurationError,
@@ -44,6 +59,8 @@ __all__ = [
     "AdaptiveLimit",
     "AsyncInvokeError",
     "Attempt",
+    "AttemptEnded",
+    "AttemptStarted",
     "Backoff",
     "Batch",
     "Cause",
@@ -54,10 +71,14 @@ __all__ = [
     "DeadlineExceededError",
     "Delivery",
     "Diagnosis",
+    "ExecutionEnded",
+    "ExecutionOutcome",
+    "ExecutionStarted",
     "FailureKind",
     "FixedLimit",
     "Function",
     "FunctionError",
+    "FunctionStatistics",
     "GaveUp",
     "InvalidRequestError",
     "InvocationError",
@@ -82,6 +103,9 @@ __all__ = [
     "ResponseStream",
     "RetryBudget",
     "RetryPolicy",
+    "RunEnded",
+    "RunSample",
+    "RunStarted",
     "ScopeStatistics",
     "ServiceError",
     "Shard",
@@ -92,4 +116,5 @@ __all__ = [
     "ToleranceExceededError",
     "TransportError",
     "diagnose",
+    "trace_header",
 ]

@@ -163,10 +163,10 @@ class InvocationError(AsyncInvokeError):
         self.request_id = request_id
         self.status_code = status_code
         self.code = code
-        self.delivery = delivery
+        self.delivery: Delivery = delivery
         self.retry_after = retry_after
-        self.attempts = attempts
-        self.elapsed = elapsed
+        self.attempts: tuple[Attempt, ...] = attempts
+        self.elapsed: float = elapsed
         self.gave_up = gave_up
 
     def _complete(

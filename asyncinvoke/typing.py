@@ -2,6 +2,7 @@
 
 from asyncinvoke._batches.shape import BatchItem, Shape, ShapeName
 from asyncinvoke._clock import Clock
+from asyncinvoke._engine.events import Event, Hook
 from asyncinvoke._engine.journal import JournalOrPath
 from asyncinvoke._engine.options import (
     CommonOptions,
@@ -10,7 +11,7 @@ from asyncinvoke._engine.options import (
     MapOptions,
     StreamOptions,
 )
-from asyncinvoke._limits.events import Hook
+from asyncinvoke._engine.outcome import Failed, Succeeded
 from asyncinvoke._limits.scopes import FunctionKey
 from asyncinvoke._model.codec import Decode, Encode
 from asyncinvoke._model.delivery import Phase, Progress
@@ -28,7 +29,9 @@ __all__ = [
     "CommonOptions",
     "Decode",
     "Encode",
+    "Event",
     "EventOptions",
+    "Failed",
     "Failure",
     "FunctionKey",
     "Hook",
@@ -49,6 +52,7 @@ __all__ = [
     "StreamEnd",
     "StreamHead",
     "StreamOptions",
+    "Succeeded",
     "Target",
     "Transport",
     "TransportFault",

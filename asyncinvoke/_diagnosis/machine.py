@@ -1,11 +1,8 @@
 """What this process is: versions, the Python that runs it, the event loop and the open files."""
 
 import os
-import platform
-import ssl
 import sys
 from dataclasses import dataclass
-from importlib import metadata
 
 CORE = ("asyncinvoke", "aiobotocore", "botocore", "aiohttp", "anyio", "httptools", "tenacity")
 OPTIONAL = ("trio", "httpx2", "uvloop", "click", "rich", "awslambdaric", "boto3")
@@ -32,6 +29,9 @@ def versions() -> dict[str, str | None]:
 
 def python() -> dict[str, str]:
     """Return what runs this process."""
+    import platform
+    import ssl
+
     return {
         "implementation": platform.python_implementation(),
         "version": platform.python_version(),
@@ -43,6 +43,9 @@ def python() -> dict[str, str]:
 
 
 def _version(name: str) -> str | None:
+    # Imported here, as it takes longer than the rest of the library's public names.
+    from importlib import metadata
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -56,7 +56,7 @@ class Buffer:
         """How many items are read ahead of the workers, if not `READ_AHEAD` at most."""
         self.taken = 0
         """Outcomes that the consumer has taken."""
-        self.ready: deque[Outcome[Any]] = deque()
+        self.ready: deque[Any] = deque()
         """Outcomes that it may take."""
         self.is_cut = False
         """Whether it gives no outcomes any more."""

@@ -25,6 +25,7 @@ from asyncinvoke._engine.options import (
 from asyncinvoke._engine.recording import RecordedWork, Recorder, identity_of
 from asyncinvoke._engine.shard import Pick, checked_shard
 from asyncinvoke._engine.stream import ResponseStream, open_stream
+from asyncinvoke._engine.told_run import told_of_run
 from asyncinvoke._engine.tolerance import checked_tolerance
 from asyncinvoke._model.codec import Decode, Encode
 from asyncinvoke._model.response import Response
@@ -195,8 +196,9 @@ class Caller:
         tolerance = checked_tolerance(shared.pop("tolerate", None))
         if shared.get("retry") is None:
             shared["retry"] = RetryPolicy.batch()
+        engine = opened.engine
         work = ItemWork(
-            opened.engine,
+            engine,
             opened.transport,
             self._calls,
             function_name=function_name,
@@ -217,7 +219,7 @@ class Caller:
                 },
                 shared=work.call.parameters,
                 keyed=key is not None,
-                engine=opened.engine,
+                engine=engine,
             )
             recorded = RecordedWork(work, recorder)
         return open_run(
@@ -225,15 +227,16 @@ class Caller:
             work if recorded is None else recorded,
             recorder=recorder,
             recorded=recorded,
-            concurrency=opened.engine.limiter.limit if concurrency is None else concurrency,
+            concurrency=engine.limiter.limit if concurrency is None else concurrency,
             ordered=ordered,
             judge=work.judge,
             brake=work.brake,
             describe=work.describe,
-            clock=opened.engine.clock,
+            clock=engine.clock,
+            told=told_of_run(engine.hooks, function_name, ordered=ordered, clock=engine.clock),
             batcher=None
             if batch is None
-            else Batcher(BatchWork(work, batch, recorded), clock=opened.engine.clock),
+            else Batcher(BatchWork(work, batch, recorded), clock=engine.clock),
             pick=None if shard is None else Pick(shard, work.name),
         )
 

@@ -9,7 +9,7 @@ from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.options import Call, Calls, InvokeOptions, item_options
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.tolerance import Failures, Tolerance
-from asyncinvoke._model.codec import Encode
+from asyncinvoke._model.codec import Encode, encode_json
 from asyncinvoke._model.response import Attempt, Response
 from asyncinvoke._request.payload import check_plain, encode_payload
 from asyncinvoke._request.request import Request
@@ -89,7 +89,9 @@ class ItemWork:
         self, index: int, call: Call, body: bytes, transport: Transport
     ) -> Coroutine[Any, Any, Response[Any] | InvocationError]:
         """Return the execution of an item."""
-        self.judge.begin(index, call.parameters.target)
+        # What was under way when the invoker ended has its outcome; one that begins later shows that
+        # there is more to come, none of which can be sent.
+        self.judge.begin(index, call.parameters.target, is_late=self.engine.waits.is_closed)
         return self.engine.execute(transport, call, body, self.brake)
 
     def outcome(
@@ -159,6 +161,13 @@ class ItemWork:
         return call, encode_payload(
             payload, encode=self._encode, invocation_type=call.parameters.invocation_type
         )
+
+    def writes_json(self, item: object) -> bool:
+        """Return whether what is sent for an item is JSON, since our own codec has written it."""
+        return self._encode is encode_json and not isinstance(item, _MAY_BE_ANYTHING)
+
+
+_MAY_BE_ANYTHING = (bytes, bytearray, memoryview, Request)
 
 
 def _checked_key(key: Callable[[Any], str] | None) -> Callable[[Any], str] | None:

@@ -12,7 +12,8 @@ from asyncinvoke._clock import Clock
 from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.brake import Brake, NotStartedError
 from asyncinvoke._engine.buffer import Buffer
-from asyncinvoke._engine.outcome import MapStatistics, MapTally, Outcome
+from asyncinvoke._engine.journal import check_note
+from asyncinvoke._engine.outcome import Failed, MapStatistics, MapTally, Outcome, Succeeded
 from asyncinvoke._engine.recording import Ends, Prepared, RecordedWork, Recorder
 from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.source import Source
@@ -45,6 +46,7 @@ class MapRun(Generic[Out]):
     - what the input raised, as itself;
     - `ToleranceExceededError`, once more has failed than is tolerated, or after a hundred refusals
       in a row for one reason;
+    - `ConfigurationError`, if the invoker's block was left before the input had been read;
     - what the caller's own retry policy, hook or transport raised, as itself; the item that it was
       raised for has no outcome.
 
@@ -120,7 +122,7 @@ class MapRun(Generic[Out]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Outcome[Out]:
+    async def __anext__(self) -> Succeeded[Out] | Failed[Out]:
         buffer = self._buffer
         while not buffer.ready:
             if self._is_cancelled:
@@ -130,7 +132,8 @@ class MapRun(Generic[Out]):
         buffer.taken += 1
         if self._source.is_waiting and buffer.should_read_on():
             self._source.wake()
-        return buffer.ready.popleft()
+        outcome: Succeeded[Out] | Failed[Out] = buffer.ready.popleft()
+        return outcome
 
     def statistics(self) -> MapStatistics:
         """Return a snapshot of how far the map is."""
@@ -217,9 +220,11 @@ class MapRun(Generic[Out]):
 
         Raises:
             ConfigurationError: The map has no journal.
+            InvalidRequestError: JSON cannot hold it.
         """
         if self._recorder is None:
             raise ConfigurationError("only a map with a journal keeps notes")
+        check_note(name, value)
         self._recorder.note(name, value)
 
     def __repr__(self) -> str:
@@ -372,17 +377,20 @@ class MapRun(Generic[Out]):
 
     def _finished(self, index: int, outcome: Outcome[Any]) -> None:
         self._tally.add(outcome)
-        if self._judge is not None:
-            reason = self._judge(outcome)
-            if reason is not None:
-                self._end(reason)
-                self.stop()
+        self._judged(outcome)
         if self._recorder is None:
             self._put(index, outcome)
             return
         self._buffer.hold()
         self._recorder.ended(index, outcome)
         self._moved()
+
+    def _judged(self, outcome: Outcome[Any]) -> None:
+        """End the map if this outcome is one too many."""
+        reason = None if self._judge is None else self._judge(outcome)
+        if reason is not None and not self._is_no_news(reason):
+            self._end(reason)
+            self.stop()
 
     def _broke(self, index: int, error: BaseException) -> None:
         if not isinstance(error, NotStartedError):
@@ -414,6 +422,7 @@ class MapRun(Generic[Out]):
             self._tally.lost += 1
         else:
             self._tally.add(outcome)
+            self._judged(outcome)
         self._put(index, outcome)
 
     def _cannot_record(self, error: Exception) -> None:
@@ -427,6 +436,10 @@ class MapRun(Generic[Out]):
         self._buffer.ahead = count
         self._buffer.size(self._buffer.concurrency)
         self._moved()
+
+    def _is_no_news(self, reason: AsyncInvokeError) -> bool:
+        """Whether it only says that no more can be sent, where there is no more to send."""
+        return isinstance(reason, ConfigurationError) and self._source.has_ended
 
     def _put(self, index: int, outcome: Outcome[Any] | None) -> None:
         self._buffer.put(index, outcome)

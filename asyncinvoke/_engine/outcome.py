@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from asyncinvoke._model.failure import FailureKind
 from asyncinvoke._model.response import Attempt, Out, Response
@@ -67,6 +67,38 @@ def copied(error: ErrorT) -> ErrorT:
     another = copy.copy(error)
     another.__cause__ = error.__cause__
     return another
+
+
+if TYPE_CHECKING:
+
+    @value
+    class Succeeded(Outcome[Out]):
+        """An outcome that is `ok`, as type checkers see it."""
+
+        response: Response[Out]
+        error: None = None
+
+        @property
+        def ok(self) -> Literal[True]:
+            """Whether it succeeded."""
+            ...
+
+    @value
+    class Failed(Outcome[Out]):
+        """An outcome that is not, as type checkers see it."""
+
+        response: None = None
+        error: AsyncInvokeError
+
+        @property
+        def ok(self) -> Literal[False]:
+            """Whether it succeeded."""
+            ...
+
+else:
+    # There is one class. What a run gives is called one of these two, so that `if outcome.ok` tells
+    # a type checker which of `response` and `error` is there.
+    Succeeded = Failed = Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

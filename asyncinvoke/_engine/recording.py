@@ -236,7 +236,10 @@ class RecordedWork:
         """Name an item and write it down as it is sent, or say why it cannot be."""
         key = None
         try:
-            key = self._work.name(item)
+            name = self._work.name(item)
+            if name is not None and not name.isascii():
+                name.encode()  # what is no text cannot be written, and fails here
+            key = name
             call, body = self._work.prepare(item)
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
             return Prepared(index, key, None, b"", refused(error))

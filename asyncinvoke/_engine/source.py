@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import anyio
 
 from asyncinvoke._clock import Clock
-from asyncinvoke._engine.tasks import Bell, is_cancellation
+from asyncinvoke._engine.tasks import Bell, current_task, is_abandoned, is_cancellation
 from asyncinvoke.errors import InvalidRequestError
 
 CLEAN_UP_TIME = 5.0
@@ -91,6 +91,7 @@ class Source:
         self._clock = clock
         self._skim = skim
         self._scope: anyio.CancelScope | None = None
+        self._task: int | None = None
         self._room = Bell()
         self._stopped = Bell()
         self.is_waiting = False
@@ -134,6 +135,7 @@ class Source:
 
     async def _read(self) -> None:
         payloads, self._payloads = self._payloads, None
+        self._task = current_task()
         with anyio.CancelScope() as self._scope:
             items: AsyncIterator[object] | Iterator[object] | None = None
             try:
@@ -145,10 +147,10 @@ class Source:
                     if self._skim is not None:
                         items = await self._skim(items)
                     await self._read_sync(items)
-            except GeneratorExit:
-                items = None  # the event loop is gone; nothing can be awaited any more
-                raise
             except BaseException as error:
+                if is_abandoned(error, self._task):
+                    items = None
+                    raise
                 if is_cancellation(error):
                     raise
                 self._fail(error)
@@ -224,7 +226,7 @@ class Source:
         try:
             await items.aclose()
         except BaseException as error:
-            if is_cancellation(error):
+            if is_abandoned(error, self._task) or is_cancellation(error):
                 raise
             self.clean_up_error = error
         finally:

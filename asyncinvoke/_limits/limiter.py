@@ -6,12 +6,13 @@ import math
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._limits.books import Books
 from asyncinvoke._limits.dispatch import Dispatcher
-from asyncinvoke._limits.events import Hook, News
+from asyncinvoke._limits.events import News
 from asyncinvoke._limits.known import Scopes
 from asyncinvoke._limits.limit import AdaptiveLimit, Limit, files_limit
 from asyncinvoke._limits.permit import Permit
 from asyncinvoke._limits.scopes import FunctionKey
 from asyncinvoke._statistics import ScopeStatistics
+from asyncinvoke._telemetry.hooks import Hooks
 
 _logger = logging.getLogger("asyncinvoke")
 
@@ -36,7 +37,7 @@ class Limiter:
         limit: Limit,
         *,
         clock: Clock = SYSTEM_CLOCK,
-        hooks: tuple[Hook, ...] = (),
+        hooks: Hooks | None = None,
         files: tuple[int, int] | None = None,
     ) -> None:
         wanted = limit.maximum if isinstance(limit, AdaptiveLimit) else limit.n
@@ -48,7 +49,7 @@ class Limiter:
                 wanted,
                 files[0],
             )
-        news = News(hooks)
+        news = News(Hooks() if hooks is None else hooks)
         scopes = Scopes(limit, maximum=self._bounded(wanted), now=clock.monotonic(), news=news)
         self._books = Books(scopes, now=clock.monotonic)
         self._dispatcher = Dispatcher(self._books, clock=clock, news=news)

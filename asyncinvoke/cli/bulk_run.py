@@ -204,7 +204,8 @@ def _paced(bulk: Bulk, source: Input) -> Paced:
 
 def _of_job(bulk: Bulk, display: Display) -> dict[str, Any]:
     return {
-        "concurrency": bulk.concurrency * (bulk.batch or 1),
+        "concurrency": bulk.concurrency,
+        "batch": bulk.batch or 1,
         "shard": shard_of(bulk.shard),
         "is_keyed": bulk.key is not None,
         "verb": bulk.verb,

@@ -141,12 +141,16 @@ def invoke(
 async def _stream(
     invoker: "Invoker", function_name: str, body: bytes | None, options: Any, writes: "Output"
 ) -> None:
-    size, chunks = 0, 0
+    from asyncinvoke.cli.progress import counted
+
+    size, chunks, is_ended = 0, 0, True
     async with invoker.stream(function_name, body, **options) as stream:
         async for chunk in stream:
             await writes.write(chunk)
-            size, chunks = size + len(chunk), chunks + 1
-    click.echo(f"{size:,} bytes in {chunks:,} chunks", err=True)
+            size, chunks, is_ended = size + len(chunk), chunks + 1, chunk.endswith(b"\n")
+    if not is_ended and os.isatty(writes.descriptor):
+        await writes.write(b"\n")
+    click.echo(f"{counted(size, 'byte')} in {counted(chunks, 'chunk')}", err=True)
 
 
 def _write_log(response: "Response") -> None:

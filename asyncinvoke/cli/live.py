@@ -64,7 +64,7 @@ class _Trimmed:
 class Bar:
     """A bar with the counts beside and below it; gone once it is closed."""
 
-    interval = 0.1
+    interval: float = 0.1
 
     def __init__(self, console: Console) -> None:
         self._console = console

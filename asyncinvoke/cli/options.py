@@ -25,7 +25,13 @@ _PROFILE_VARIABLES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
 _KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
-class Duration(click.ParamType[float]):
+if TYPE_CHECKING:
+    _Time = click.ParamType[float]
+else:
+    _Time = click.ParamType  # which takes no parameter in click 8.1
+
+
+class Duration(_Time):
     """A time: seconds, or a number with a unit, such as 500ms, 30s, 5m or 1h."""
 
     name = "duration"

@@ -83,7 +83,7 @@ class Display(Protocol):
 class Silent:
     """No progress; notes are written all the same."""
 
-    interval = 3600.0
+    interval: float = 3600.0
 
     def show(self, counts: Counts) -> None:
         """Show nothing."""
@@ -99,7 +99,7 @@ class Silent:
 class JsonLines(Silent):
     """One JSON object on stderr for each second."""
 
-    interval = 1.0
+    interval: float = 1.0
 
     def show(self, counts: Counts) -> None:
         """Write the object."""
@@ -114,7 +114,7 @@ class TextLines(Silent):
     """A line of text on stderr now and then: progress where there is no terminal."""
 
     def __init__(self, interval: float = 5.0) -> None:
-        self.interval = interval
+        self.interval: float = interval
 
     def show(self, counts: Counts) -> None:
         """Write the line."""

@@ -27,7 +27,7 @@ class Interrupt:
     """
 
     def __init__(self) -> None:
-        self.everything = anyio.CancelScope()
+        self.everything: anyio.CancelScope = anyio.CancelScope()
         """What a signal cancels outside of `block`."""
         self.signal: int | None = None
         """The first signal that arrived."""

@@ -46,11 +46,11 @@ class Tally:
     """Counts outcomes, the failed ones by what went wrong."""
 
     def __init__(self) -> None:
-        self.succeeded = 0
-        self.in_doubt = 0
+        self.succeeded: int = 0
+        self.in_doubt: int = 0
         """Failed ones after which the function may have run without anybody knowing."""
-        self.failed = 0
-        self.latencies = Latencies()
+        self.failed: int = 0
+        self.latencies: Latencies = Latencies()
         """Of the requests that succeeded, without what came before them."""
         self._groups: dict[tuple[str, str | None], Failures] = {}
 

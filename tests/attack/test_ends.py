@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from asyncinvoke import (
     FixedLimit,
     InvocationError,
     Invoker,
+    LimitChanged,
+    Outcome,
     RejectedError,
     Response,
     RetryPolicy,
@@ -195,6 +198,46 @@ async def test_calls_under_way_end_with_their_invoker_and_say_how_far_they_came(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_a_map_whose_invoker_is_left_reads_no_further_and_says_so(
+    ordered: bool, transport: str
+) -> None:
+    read: list[int] = []
+    outcomes: list[Outcome] = []
+    ends: list[object] = []
+
+    def endless() -> Iterator[int]:
+        for number in itertools.count():
+            read.append(number)
+            yield number
+
+    async def consume(invoker: Invoker) -> None:
+        try:
+            async with invoker.map("f", endless(), concurrency=4, ordered=ordered) as run:
+                async for outcome in run:
+                    outcomes.append(outcome)
+        except ConfigurationError as error:
+            ends.append(error)
+
+    with CountingServer() as server, anyio.fail_after(60):
+        async with (
+            anyio.create_task_group() as tasks,
+            open_invoker(server.url, transport=transport) as invoker,
+        ):
+            tasks.start_soon(consume, invoker)
+            await until(lambda: len(outcomes) > 20)
+        server.close()
+        (end,) = ends
+        assert "the invoker's block was left while this map ran" in str(end)
+        assert len(outcomes) == len(read), "each that was read has its outcome"
+        failed = [each.error for each in outcomes if each.error is not None]
+        assert {error.code for error in failed if isinstance(error, InvocationError)} == {
+            "InvokerClosed"
+        }
+        assert len(outcomes) - len(failed) <= server.whole <= len(outcomes)
+
+
+@pytest.mark.anyio
 async def test_a_stream_ends_with_its_invoker(transport: str) -> None:
     ends: list[object] = []
 
@@ -320,8 +363,9 @@ class Odd(BaseException):
 async def test_a_hook_that_raises_keeps_no_permit(
     raised: type[BaseException], transport: str
 ) -> None:
-    def hook(_: object) -> None:
-        raise raised("from the hook")
+    def hook(event: object) -> None:
+        if isinstance(event, LimitChanged):
+            raise raised("from the hook")
 
     with CountingServer(Act(sent=throttle_answer())) as server:
         async with open_invoker(

@@ -68,6 +68,7 @@ def test_a_process_gets_its_settings_as_they_are() -> None:
         ({"source": "-"}, "a file, not standard input"),
         ({"shard": "1/2"}, "it does not go with --shard"),
         ({"ordered": True}, "--ordered needs a --journal"),
+        ({"ordered": True, "journal": "a.run", "key": "/id"}, "a journal by key has no positions"),
         ({"concurrency": 2}, "it must be as much, at least"),
     ],
 )

@@ -180,16 +180,15 @@ async def test_a_run_is_stopped_killed_continued_looked_at_settled_and_exported(
         assert part["sha256"] == hashlib.sha256(data).hexdigest()
 
 
-@pytest.mark.parametrize(("ordered", "killed_at"), [(False, 200), (True, 300)])
 async def test_the_output_has_each_line_once_and_whole_however_often_the_run_is_killed(
-    ordered: bool, killed_at: int, orders: tuple[Orders, str], folder: Path
+    orders: tuple[Orders, str], folder: Path
 ) -> None:
     function, url = orders
     write_orders(600)
-    options = ["--concurrency", "16", *["--ordered"] * ordered]
+    options = ["--concurrency", "16", "--ordered"]
     function.open()
     async with mapping(url, *options) as process:
-        await until(lambda: len(function.seen) >= killed_at)
+        await until(lambda: len(function.seen) >= 300)
         process.kill()
         await process.wait()
     with Path("out.jsonl").open("ab") as file:
@@ -198,15 +197,12 @@ async def test_the_output_has_each_line_once_and_whole_however_often_the_run_is_
         await said(process)
         assert await process.wait() in (0, 4)
     lines = written()
-    assert len(lines) == 600
-    assert {line["index"] for line in lines} == set(range(600))
     assert all(line["line"] == line["index"] + 1 for line in lines if "line" in line)
     # None ran twice, and none is missing but of those that may have run.
     assert set(function.seen.values()) == {1}
     lost = {line["index"] for line in lines if line.get("code") == "ProcessLost"}
     assert set(range(600)) - set(function.seen) <= lost
-    if ordered:
-        assert [line["index"] for line in lines] == list(range(600))
+    assert [line["index"] for line in lines] == list(range(600))
 
 
 async def test_a_run_is_steered_from_another_terminal(

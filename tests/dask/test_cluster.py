@@ -19,31 +19,36 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_every_item_runs_once_on_some_worker_and_the_journals_become_one(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(103)))
     with CountingServer() as server:
         done = subprocess.run(
-            [sys.executable, ROOT / "tests/dask/cluster.py", server.url, tmp_path / "run", "103"],
+            [sys.executable, ROOT / "tests/dask/cluster.py", tmp_path],
             capture_output=True,
             text=True,
             timeout=100,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "AWS_ENDPOINT_URL_LAMBDA": server.url,
+            },
         )
         assert done.returncode == 0, done.stderr
-        seen = Counter(item for each in server.requests for item in json.loads(each.body))
+        seen = Counter(json.loads(each.body) for each in server.requests)
     assert seen == Counter(range(103))
-    said = json.loads(done.stdout)
-    assert "it has a run of 4 shards: continue it with shards=4" in said.pop("refused")
+    shown, line = done.stdout.splitlines()
+    assert shown == f"103 {tmp_path}/run/merged.run"
+    said = json.loads(line)
+    assert "it has a run of 6 shards: continue it with shards=6" in said.pop("refused")
     assert said == {
         "items": 103,
         "ran_twice": 0,
         "missing": [],
         "succeeded": 103,
-        "shards": [4, 4],
         "on_workers": True,
-        "repeated": 103,
     }
     files = {path.name for path in (tmp_path / "run").iterdir() if path.suffix == ".run"}
-    assert files == {"merged.run", *(f"{number}of4.run" for number in range(1, 5))}
+    assert files == {"merged.run", *(f"{number}of6.run" for number in range(1, 7))}
 
 
 def test_what_is_wished_of_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -239,3 +239,20 @@ async def test_what_a_kill_has_left_beside_a_journal_survives_a_call_that_is_ref
     assert Path(f"{path}-marks").read_bytes() == marks
     with open_run(path) as reader:
         assert reader.summary().ended == ended
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "WAL", None], ids=str)
+async def test_a_process_that_died_before_its_first_commit_is_no_hindrance(
+    path: Path, mode: str | None
+) -> None:
+    path.touch()
+    if mode is not None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA journal_mode = {mode}").fetchall()
+            connection.execute("VACUUM")
+    Path(f"{path}-marks").touch()
+    with pytest.raises(JournalError):
+        open_run(path)
+    assert len(await World().map(path, range(20))) == 20
+    with open_run(path) as recorded:
+        assert recorded.summary().succeeded == 20

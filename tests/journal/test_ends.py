@@ -234,6 +234,18 @@ async def test_a_map_without_a_journal_makes_no_file_and_keeps_no_notes(path: Pa
     assert list(path.parent.iterdir()) == []
 
 
+async def test_a_note_that_cannot_be_kept_is_refused_where_it_is_made(path: Path) -> None:
+    with pytest.raises(ValueError, match="note 'a' is nothing that JSON can hold"):
+        Journal(path, notes={"a": object()})
+    async with (
+        Invoker(transport=World()) as invoker,
+        invoker.map("work", range(5), journal=path) as run,
+    ):
+        with pytest.raises(ValueError, match="note 'b' is nothing that JSON can hold"):
+            run.note("b", {1: object()})
+        assert len([outcome async for outcome in run]) == 5
+
+
 async def test_notes_are_kept_with_the_run(path: Path) -> None:
     world = World()
     async with (

@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL
@@ -52,8 +53,12 @@ class KilledRun:
         self.folder = folder
         self._words = words
 
-    async def run(self, total: int) -> Killed:
+    async def run(self, total: int, tell: Callable[[str], None]) -> Killed:
         """Start it, kill it half-way, continue it, and have run again what may have run.
+
+        Args:
+            total: How many items there are.
+            tell: Says what happens, as it happens.
 
         Raises:
             CommandError: It failed.
@@ -64,9 +69,12 @@ class KilledRun:
         if after is not None:
             with open_run(self.folder / JOURNAL) as recorded:
                 in_doubt = frozenset(item.position for item in recorded.unknown())
+            tell(f"kill -9, when {after:,} had ended: {len(in_doubt):,} may have run, by name")
+            tell("the same command again: it goes on, and runs none of them twice")
             await self._run(*command)
         once = self._ledger()
         if in_doubt:
+            tell(f"on demand: asyncinvoke runs redrive {JOURNAL} --may-have-run")
             await self._run("runs", "redrive", JOURNAL, "--may-have-run", "--yes")
         with open_run(self.folder / JOURNAL) as recorded:
             outcomes = list(recorded.outcomes())

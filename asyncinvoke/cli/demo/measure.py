@@ -16,7 +16,11 @@ def handler(event: dict[str, str], context: object) -> dict[str, Any]:  # noqa: 
 
     Where the environment names a ledger, this run is written into it, as a charge would be.
     """
-    ledger = os.environ.get("LEDGER")
+    return charged(event, os.environ.get("LEDGER"))
+
+
+def charged(event: dict[str, str], ledger: str | None) -> dict[str, Any]:
+    """Write a run into the ledger, if there is one, and measure."""
     if ledger is not None:
         with open(ledger, "a", encoding="utf-8") as file:
             file.write(f"{event['name']}\n")

@@ -34,6 +34,10 @@ def check(bulk: Bulk, processes: int) -> None:
         raise CommandError(
             "--ordered needs a --journal with --processes: the outcomes are written when it ends"
         )
+    if bulk.ordered and bulk.key is not None:
+        raise CommandError(
+            "--ordered does not go with --key and --processes: a journal by key has no positions"
+        )
     if bulk.concurrency < processes:
         raise CommandError(
             f"--concurrency {bulk.concurrency} is that of all --processes {processes}: "
