@@ -43,7 +43,7 @@ async def main():
 anyio.run(main)
 """
 
-PACK = "import zstandard; open('in.csv.zst', 'wb').write(zstandard.compress(b'id\\na\\n'))"
+PACK = "import pathlib, zstandard; pathlib.Path('in.csv.zst').write_bytes(zstandard.compress(b'id\\na\\n'))"
 STORE = "import pyarrow, pyarrow.parquet as pq; pq.write_table(pyarrow.table({'id': ['a']}), 'in.parquet')"
 
 USES: dict[str, list[tuple[str, ...]]] = {
