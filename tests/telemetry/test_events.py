@@ -1,7 +1,9 @@
 """Hooks hear of every execution, attempt and run, whichever way it is made and however it ends."""
 
 import dataclasses
+import json
 import logging
+import pickle
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +34,7 @@ from asyncinvoke import (
     RunStarted,
     TransportError,
 )
+from asyncinvoke._statistics import MOST_FUNCTIONS, Tally
 from asyncinvoke.local import Answer, throttle
 from asyncinvoke.testing import FakeLambda, InstantClock
 from asyncinvoke.typing import Event
@@ -459,3 +462,33 @@ async def test_statistics_count_executions_by_outcome_and_function(fake: FakeLam
     assert by_function["echo"].latency_count == 5
     assert 5 <= by_function["echo"].latency_sum < 15
     assert by_function["broken"].executions == {"function": 2}
+
+
+@pytest.mark.parametrize("of", ["invoker", "run"])
+async def test_statistics_pickle_and_turn_into_json(fake: FakeLambda, of: str) -> None:
+    fake.fault(throttle(RESERVED), count=1)
+    async with opened(fake) as invoker, invoker.map("echo", range(3)) as run:
+        [_ async for _ in run]
+        with pytest.raises(FunctionError):
+            await invoker.invoke("broken", tenant_id="a")
+        statistics: Any = invoker.statistics() if of == "invoker" else run.statistics()
+    assert pickle.loads(pickle.dumps(statistics)) == statistics
+    plain = json.loads(json.dumps(dataclasses.asdict(statistics)))
+    if of == "invoker":
+        assert plain["executions"] == {"succeeded": 3, "function": 1}
+        assert plain["throttles"] == {RESERVED: 1}
+        functions = [(each["function"], each["latency_count"]) for each in plain["functions"]]
+        assert functions == [("echo", 3), ("broken", 1)]
+    else:
+        assert (plain["succeeded"], plain["attempts"]) == (3, 4)
+
+
+async def test_functions_without_end_are_counted_together(fake: FakeLambda) -> None:
+    tally = Tally()
+    for number in range(MOST_FUNCTIONS + 10):
+        tally.of_function(f"f{number}").succeeded += 1
+    functions = tally.functions()
+    assert len(functions) == MOST_FUNCTIONS + 1
+    assert functions[-1].function == ""
+    assert functions[-1].executions == {"succeeded": 10}
+    assert tally.executions() == {"succeeded": MOST_FUNCTIONS + 10}
