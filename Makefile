@@ -16,7 +16,7 @@ UNIT := tests/model tests/request tests/retries tests/engine tests/limits tests/
 CORE := asyncinvoke/*.py,asyncinvoke/_*/*.py,asyncinvoke/_*/*/*.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit coverage lint fmt types core oldest peers bench clean
+.PHONY: help demo test unit coverage lint fmt types core oldest peers bench docs dist extras sbom lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,11 +55,14 @@ core:  ## install without extras, newest versions, and run a smoke test
 	.env-core/bin/python $(INSTALL) .
 	.env-core/bin/python tests/smoke/core.py
 
-oldest:  ## install the lowest declared versions, and run a smoke test
+# anyio before 4.16 takes a task's cancellation for its own, where both come at once.
+oldest:  ## install the lowest declared versions; run a smoke test and the fast tests
 	$(PYTHON) -m venv --clear .env-oldest
 	.env-oldest/bin/python tests/smoke/lowest.py > .env-oldest/lowest.txt
 	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt '.[cli,otel,trio]'
 	.env-oldest/bin/python tests/smoke/core.py
+	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt pytest pytest-timeout hypothesis
+	.env-oldest/bin/python -m pytest -q $(UNIT) --deselect 'tests/limits/test_permit.py::test_a_task_cancelled_the_native_way_as_it_gets_its_permit_ends_cancelled'
 
 peers: $(VENV)/.dev  ## install the independent clients and servers that the tests use
 	$(BIN)/python tests/independent/peers.py
@@ -68,6 +71,25 @@ bench: $(VENV)/.dev  ## run the benchmarks; tables and plots go to benchmarks/re
 	$(BIN)/python $(INSTALL) --constraint constraints.txt --group bench
 	$(BIN)/python -m benchmarks.peers --python $(PYTHON312)
 	$(BIN)/python -m benchmarks
+
+docs: .env-docs/.done  ## build the documentation as a site, into build/site
+	.env-docs/bin/python docs/site.py
+
+dist: .env-dist/.done  ## build wheel and sdist into dist, and check what is in them
+	rm -rf dist
+	.env-dist/bin/python -m hatchling build
+	.env-dist/bin/twine check --strict dist/*
+
+extras: dist  ## install the wheel with each extra alone, and use it
+	$(PYTHON) tests/smoke/extras.py dist/*.whl
+
+sbom: .env-dist/.done  ## write what the package is made of to dist/sbom.cdx.json (CycloneDX)
+	mkdir -p dist
+	.env-dist/bin/uv export --quiet --frozen --no-dev --all-extras --format cyclonedx1.5 --output-file dist/sbom.cdx.json
+
+lock: .env-dist/.done  ## resolve anew: uv.lock, and constraints.txt from it
+	.env-dist/bin/uv lock --upgrade
+	.env-dist/bin/python .ci/constraints.py
 
 clean:  ## remove environments and build results
 	rm -rf .venv .venv-* .env-* build dist .coverage .coverage.*
@@ -79,8 +101,20 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[cli,local,uvloop]'
 	touch $@
 
+.env-docs/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear .env-docs
+	.env-docs/bin/python $(INSTALL) --constraint constraints.txt --upgrade pip
+	.env-docs/bin/python $(INSTALL) --constraint constraints.txt --editable '.[cli]' --group docs
+	touch $@
+
+.env-dist/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear .env-dist
+	.env-dist/bin/python $(INSTALL) --constraint constraints.txt --upgrade pip
+	.env-dist/bin/python $(INSTALL) --constraint constraints.txt --group dist
+	touch $@
+
 # The pip that comes with Python 3.11 knows no dependency groups.
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python $(INSTALL) --constraint constraints.txt --upgrade pip
-	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[cli,local,otel,trio,uvloop]' --group dev
+	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[cli,inputs,local,otel,parquet,s3,trio,uvloop]' --group dev
 	touch $@ $(VENV)/.demo

@@ -1,7 +1,8 @@
 """Invoker and Function: the face, and the one place that wires the parts together."""
 
+import json
 import logging
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from types import TracebackType
@@ -12,6 +13,7 @@ from asyncinvoke._engine.caller import Caller, Opened, unwrapped
 from asyncinvoke._engine.documented import documented
 from asyncinvoke._engine.events import Hook
 from asyncinvoke._engine.execution import Engine
+from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.options import (
     Calls,
@@ -23,12 +25,14 @@ from asyncinvoke._engine.options import (
     check_timeout,
     stream_options,
 )
+from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._engine.waits import Waits, guarded
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._model.codec import Decode, Encode, decode_json, encode_json
 from asyncinvoke._model.response import Out, Response
+from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._request.payload import check_plain
 from asyncinvoke._request.request import InvocationType, Request
 from asyncinvoke._retries.policy import RetryPolicy
@@ -138,7 +142,7 @@ class Invoker:
         except InvalidRequestError as error:
             raise ConfigurationError(str(error)) from None
         defaults = Defaults(decode=decode, retry=policy, timeout=timeout, idempotent=idempotent)
-        self._caller = Caller(self._running, Calls(defaults, self._tally), encode)
+        self._caller = Caller(self._running, Calls(defaults, self._tally), encode, _recorder)
         self._check_client()
 
     async def __aenter__(self) -> Self:
@@ -504,6 +508,32 @@ class Function(Generic[In, Out]):
 
     def __repr__(self) -> str:
         return f"<Function {self._function_name} of {self._invoker!r}>"
+
+
+def _recorder(
+    journal: Journal,
+    *,
+    identity: Mapping[str, object],
+    shared: InvokeParameters,
+    keyed: bool,
+    engine: Engine,
+) -> Recorder:
+    # Those who keep no journal do not wait for SQLite to be imported.
+    from asyncinvoke._journal.recorder import JournalRecorder
+
+    def sample() -> tuple[object, ...]:
+        limiter, tally = engine.limiter, engine.tally
+        throttles = {reason.value: count for reason, count in tally.throttles.items()}
+        return limiter.in_flight, limiter.waiting, limiter.limit, None, json.dumps(throttles)
+
+    return JournalRecorder(
+        journal,
+        identity={**identity, "results": journal.results},
+        shared=shared,
+        keyed=keyed,
+        sample=sample,
+        clock=engine.clock,
+    )
 
 
 def _checked_transport(transport: _AnyTransport) -> _AnyTransport:

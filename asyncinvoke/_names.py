@@ -1,5 +1,9 @@
 """The public names of `asyncinvoke`."""
 
+from asyncinvoke._batches.batch import Batch
+from asyncinvoke._batches.shape import ItemFailed
+from asyncinvoke._diagnosis.checks import Check, CheckStatus, Diagnosis
+from asyncinvoke._diagnosis.diagnose import diagnose
 from asyncinvoke._engine.events import (
     AttemptEnded,
     AttemptStarted,
@@ -9,13 +13,17 @@ from asyncinvoke._engine.events import (
     RunSample,
     RunStarted,
 )
+from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import MapStatistics, Outcome
+from asyncinvoke._engine.shard import Shard
 from asyncinvoke._engine.stream import ResponseStream
+from asyncinvoke._engine.tolerance import Tolerance
 from asyncinvoke._invoker import Function, Invoker
 from asyncinvoke._limits.events import LimitChanged
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit
 from asyncinvoke._limits.reasons import LimitKind
+from asyncinvoke._model.cause import Cause
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import FailureKind, ThrottleReason, ThrottleScope
 from asyncinvoke._model.response import Attempt, Response
@@ -37,6 +45,8 @@ from asyncinvoke.errors import (
     GaveUp,
     InvalidRequestError,
     InvocationError,
+    JournalError,
+    JournalMismatchError,
     NotReadyError,
     RejectedError,
     ServiceError,
@@ -52,9 +62,15 @@ __all__ = [
     "AttemptEnded",
     "AttemptStarted",
     "Backoff",
+    "Batch",
+    "Cause",
+    "Changed",
+    "Check",
+    "CheckStatus",
     "ConfigurationError",
     "DeadlineExceededError",
     "Delivery",
+    "Diagnosis",
     "ExecutionEnded",
     "ExecutionOutcome",
     "ExecutionStarted",
@@ -69,6 +85,10 @@ __all__ = [
     "InvocationType",
     "Invoker",
     "InvokerStatistics",
+    "ItemFailed",
+    "Journal",
+    "JournalError",
+    "JournalMismatchError",
     "LimitChanged",
     "LimitKind",
     "LogType",
@@ -76,6 +96,7 @@ __all__ = [
     "MapStatistics",
     "NotReadyError",
     "Outcome",
+    "Redrive",
     "RejectedError",
     "Request",
     "Response",
@@ -87,10 +108,13 @@ __all__ = [
     "RunStarted",
     "ScopeStatistics",
     "ServiceError",
+    "Shard",
     "ThrottleReason",
     "ThrottleScope",
     "ThrottledError",
+    "Tolerance",
     "ToleranceExceededError",
     "TransportError",
+    "diagnose",
     "trace_header",
 ]

@@ -1,7 +1,9 @@
 """The types that users annotate with: of what `Invoker` takes, and of what its methods are given."""
 
+from asyncinvoke._batches.shape import BatchItem, Shape, ShapeName
 from asyncinvoke._clock import Clock
 from asyncinvoke._engine.events import Event, Hook
+from asyncinvoke._engine.journal import JournalOrPath
 from asyncinvoke._engine.options import (
     CommonOptions,
     EventOptions,
@@ -22,6 +24,7 @@ from asyncinvoke._retries.policy import Stop, Wait
 from asyncinvoke._transport.base import LambdaClient, Stream, WholeTransport
 
 __all__ = [
+    "BatchItem",
     "Clock",
     "CommonOptions",
     "Decode",
@@ -35,12 +38,15 @@ __all__ = [
     "InvocationTypeName",
     "InvokeOptions",
     "InvokeParameters",
+    "JournalOrPath",
     "LambdaClient",
     "LogTypeName",
     "MapOptions",
     "Phase",
     "Progress",
     "Reply",
+    "Shape",
+    "ShapeName",
     "Stop",
     "Stream",
     "StreamEnd",

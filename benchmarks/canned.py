@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from benchmarks.canned_answers import BY_NAME, OK, THROTTLED, stream
-from benchmarks.certificates import make_certificate
 from benchmarks.child import Child
+from tests.doubles.certificates import make_certificate
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

@@ -99,7 +99,8 @@ def test_every_error_of_the_tree_is_in_the_table_of_errors() -> None:
         below = error.__subclasses__()
         return {error.__name__} if not below else set().union(*map(leaves, below))
 
-    named = set(re.findall(r"^\| `(\w+Error)` \|", README, re.MULTILINE))
+    page = (ROOT / "docs" / "errors.md").read_text()
+    named = set(re.findall(r"^\| `(\w+Error)` \|", page, re.MULTILINE))
     assert named == leaves(asyncinvoke.AsyncInvokeError)
 
 

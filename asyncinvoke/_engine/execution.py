@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import anyio
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
+from asyncinvoke._engine.brake import Brake, NotStartedError
 from asyncinvoke._engine.events import (
     AttemptEnded,
     AttemptStarted,
@@ -78,9 +79,13 @@ class Engine:
         self._idle: anyio.Event | None = None
 
     async def execute(
-        self, transport: Transport, call: Call, payload: bytes
+        self, transport: Transport, call: Call, payload: bytes, brake: Brake | None = None
     ) -> Response[Any] | InvocationError:
-        """Execute a call; an error is returned, not raised. Only cancellation is raised."""
+        """Execute a call; an error is returned, not raised. Only cancellation is raised.
+
+        Raises:
+            NotStartedError: The brake was on for good, and the function surely did not run.
+        """
         clock, tally = self.clock, self.tally
         began = clock.monotonic()
         deadline = began + call.timeout
@@ -97,8 +102,16 @@ class Engine:
             if tell is not None:
                 tell(told)
             while True:
+                if brake is not None and brake.is_on:
+                    await self._hold(brake, deadline if history is not None else math.inf)
+                    if history is None:  # a pause is no part of its time
+                        began = clock.monotonic()
+                        deadline = began + call.timeout
                 progress = Progress(deadline) if self._is_real else self.progress(deadline)
-                async with self.limiter.permit(call.key, deadline=deadline) as permit:
+                async with self.limiter.permit(call.key, deadline=deadline, owner=brake) as permit:
+                    if brake is not None and (brake.is_on or not permit.is_held):
+                        permit.unused()
+                        continue
                     tally.attempts += 1
                     if tell is not None:
                         number = 1 if history is None else history.number + 1
@@ -147,7 +160,13 @@ class Engine:
                     result = self.ended(call, ended, now - began)
                     return result
                 log_retry(call.parameters.target, history.last)
-                await self.back_off(ended, deadline)
+                await self.back_off(ended, deadline, brake)
+        except NotStartedError:
+            if history is None or history.surely_did_not_run:
+                raise
+            now = clock.monotonic()
+            result = self.ended(call, history.stopped(now=now), now - began)
+            return result
         except (PermitTimeoutError, LimiterClosedError) as refused:
             if history is None:
                 history = History(call, began=began, deadline=deadline)
@@ -235,8 +254,8 @@ class Engine:
             permit.ignored()
         return verdict
 
-    async def back_off(self, seconds: float, deadline: float) -> None:
-        """Wait before the next attempt.
+    async def back_off(self, seconds: float, deadline: float, brake: Brake | None = None) -> None:
+        """Wait before the next attempt, or until there will be none.
 
         Raises:
             LimiterClosedError: The invoker was closed meanwhile.
@@ -244,13 +263,24 @@ class Engine:
         """
         is_over = False
         with self.waits.scope(self._in_real_time(deadline)):
-            await self.clock.sleep(seconds)
+            if brake is None:
+                await self.clock.sleep(seconds)
+            else:
+                await brake.sleep(self.clock, seconds)
             is_over = True
         if self.waits.is_closed:
             raise LimiterClosedError
         if not is_over:
             raise PermitTimeoutError(None)
-        self.tally.retries += 1
+        if brake is None or not brake.is_stopped:
+            self.tally.retries += 1
+
+    async def _hold(self, brake: Brake, deadline: float) -> None:
+        """Wait while a map is paused; the end of the invoker ends that too."""
+        with self.waits.scope(self._in_real_time(deadline)):
+            await brake.wait()
+        if self.waits.is_closed:
+            raise LimiterClosedError
 
     def _in_real_time(self, deadline: float) -> float:
         if self._is_real or deadline == math.inf:

@@ -88,6 +88,11 @@ class History:
         """The attempt that was over last; there has to be one."""
         return self._last[-1] if self._last else self._first[-1]
 
+    @property
+    def surely_did_not_run(self) -> bool:
+        """Whether no attempt so far can have reached the function."""
+        return self._furthest in (Delivery.NOT_SENT, Delivery.REJECTED)
+
     def responded(
         self, reply: Reply, *, started: float, elapsed: float, waited: float
     ) -> Response[Any]:
@@ -172,6 +177,11 @@ class History:
             self._timed_out(waiting_for), delivery=Delivery.NOT_SENT, **self._whom()
         )
         return self._end(error, GaveUp.DEADLINE, now)
+
+    def stopped(self, *, now: float) -> InvocationError:
+        """Return the error for an end of the map between two attempts: that of the last one."""
+        assert self._last_error is not None  # noqa: S101  # an attempt has failed, and may have run
+        return self._end(self._last_error, GaveUp.STOPPED, now)
 
     def _decide(self, verdict: Verdict, error: InvocationError, now: float) -> float | GaveUp:
         if self._retries is None:

@@ -5,6 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict, cast
 
+from asyncinvoke._batches.batch import Batch
+from asyncinvoke._engine.journal import JournalOrPath
+from asyncinvoke._engine.shard import Shard
+from asyncinvoke._engine.tolerance import Tolerance
 from asyncinvoke._limits.scopes import FunctionKey, function_key
 from asyncinvoke._model.codec import Decode
 from asyncinvoke._recent import Recent
@@ -81,6 +85,22 @@ class MapOptions(InvokeOptions, total=False):
 
     key: Callable[[Any], str] | None
     """Names an item: `Outcome.key` is what it returns for the payload."""
+
+    batch: int | Batch | None
+    """How many items travel in one invocation, as a list, or a `Batch`, which says more. The
+    concurrency is then that of batches; each item still has its outcome."""
+
+    shard: Shard | None
+    """The part of the input that is worked upon here, where several machines or processes share it:
+    `Shard(3, of=10)` is the third of ten. By default all of it."""
+
+    journal: JournalOrPath | None
+    """The file that the map is recorded in, or a `Journal`, which says more. The same call again
+    continues the run: what has ended is not sent again. By default nothing is recorded."""
+
+    tolerate: int | Tolerance | None
+    """How many items may fail before the map stops with `ToleranceExceededError`: a number, or
+    `Tolerance(share=0.02)`; by default any number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

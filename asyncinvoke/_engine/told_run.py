@@ -5,10 +5,11 @@ from typing import Any
 
 from asyncinvoke._clock import Clock
 from asyncinvoke._engine.events import RunEnded, RunSample, RunStarted
-from asyncinvoke._engine.map import Judge, MapRun
+from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.tolerance import Judge, Tolerance
 from asyncinvoke._telemetry.hooks import Hooks
-from asyncinvoke.errors import AsyncInvokeError
+from asyncinvoke.errors import ToleranceExceededError
 
 SAMPLE_EVERY = 1.0
 """How many seconds lie between two samples of a run, at least."""
@@ -50,15 +51,14 @@ class ToldRun:
 
     def judging(self, judge: Judge | None) -> Judge:
         """Return a judge that judges as that one does, and tells a sample when one is due."""
+        return _LookingJudge(self, judge)
 
-        def look(outcome: Outcome[Any]) -> AsyncInvokeError | None:
-            now = self._clock.monotonic()
-            if now >= self._next:
-                self._next = now + SAMPLE_EVERY
-                self._tell(RunSample, now)
-            return None if judge is None else judge(outcome)
-
-        return look
+    def look(self) -> None:
+        """Tell a sample, if one is due."""
+        now = self._clock.monotonic()
+        if now >= self._next:
+            self._next = now + SAMPLE_EVERY
+            self._tell(RunSample, now)
 
     def ended(self) -> None:
         """Tell that it has ended."""
@@ -77,3 +77,22 @@ def told_of_run(
 ) -> ToldRun | None:
     """Return what tells the hooks of a run, if there are any."""
     return None if hooks is None else ToldRun(hooks, function_name, ordered=ordered, clock=clock)
+
+
+class _LookingJudge:
+    def __init__(self, told: ToldRun, judge: Judge | None) -> None:
+        self._told = told
+        self._judge = judge
+
+    @property
+    def tolerance(self) -> Tolerance | None:
+        return None if self._judge is None else self._judge.tolerance
+
+    @tolerance.setter
+    def tolerance(self, tolerance: Tolerance | None) -> None:
+        if self._judge is not None:
+            self._judge.tolerance = tolerance
+
+    def __call__(self, outcome: Outcome[Any], /) -> ToleranceExceededError | None:
+        self._told.look()
+        return None if self._judge is None else self._judge(outcome)

@@ -73,14 +73,21 @@ class Limiter:
         """How many wait for a permit."""
         return self._books.waiting
 
-    def permit(self, key: FunctionKey, *, deadline: float = math.inf) -> Permit:
+    def permit(
+        self, key: FunctionKey, *, deadline: float = math.inf, owner: object = None
+    ) -> Permit:
         """Return a permit for a function, to be entered.
 
         Args:
             key: The function.
             deadline: Until when to wait for it, on the limiter's clock.
+            owner: In whose name it is asked for.
         """
-        return Permit(self._dispatcher, key, deadline)
+        return Permit(self._dispatcher, key, deadline, owner)
+
+    def withdraw(self, owner: object) -> None:
+        """Let nobody wait in this owner's name any longer: they enter with a permit not held."""
+        self._dispatcher.withdraw(owner)
 
     def describe(self, key: FunctionKey) -> str | None:
         """Say in a sentence what holds a function's permits back now, if anything does.

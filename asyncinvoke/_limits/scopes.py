@@ -102,6 +102,7 @@ class Claim:
         "is_held",
         "key",
         "number",
+        "owner",
         "waited",
     )
 
@@ -114,9 +115,11 @@ class Claim:
     ahead_in_account: int
     """What was in flight of the account then."""
 
-    def __init__(self, key: FunctionKey, deadline: float) -> None:
+    def __init__(self, key: FunctionKey, deadline: float, owner: object = None) -> None:
         self.key: FunctionKey = key
         self.deadline: float = deadline
+        self.owner: object = owner
+        """In whose name it is asked for, if that matters: who may withdraw it."""
         self.is_held: bool = False
         self.waited: float = 0.0
         """How many seconds it took to get; 0 if it was free."""

@@ -3,7 +3,6 @@
 import gc
 import re
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,17 +110,3 @@ THREE_WAYS = [("asyncio", "direct"), ("asyncio", "client"), ("trio", "direct")]
 def anyio_backend(request: pytest.FixtureRequest) -> object:
     """Both event loops; a test that also wants uvloop is parametrized with `LOOPS`."""
     return request.param
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _sockets_left_behind() -> Iterator[None]:
-    """Collect what a module leaves behind where it is, and not in somebody else's test.
-
-    A socket of a faulty opening is at times left to the collector; whose it is was not found out.
-    aiohttp, which forgets one whose peer is gone between TCP and TLS, is suspected. What is
-    collected here is not reported, so a leak of ours in these modules would not show by it.
-    """
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()

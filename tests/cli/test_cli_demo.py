@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 import pytest
 
-from asyncinvoke.cli.demo import story
+from asyncinvoke.cli.demo import chart, story
 from asyncinvoke.cli.demo.library import add_up, find_modules
 from asyncinvoke.cli.demo.measure import measure
 
@@ -38,9 +38,16 @@ async def test_the_demo_survives_throttles_and_its_totals_agree() -> None:
     assert "✓ the totals agree with those computed directly" in ended.out
     assert re.search(r"streamed +\w+\.py, [\d,]+ bytes in [\d,]+ chunks", ended.out)
     assert "✓ the streamed file came whole, byte for byte" in ended.out
+    assert re.search(r"in flight +[▁▂▃▄▅▆▇█]", ended.out)
+    assert re.search(
+        r"^> Done in [\d.]+ s: [\d,]+ throttles?, and 60 of 60", ended.out, re.MULTILINE
+    )
+    assert "throttled (ConcurrentInvocationLimitExceeded): from " in ended.err
+    _, _, suggested = ended.out.partition("Try next\n")
+    assert "asyncinvoke doctor" in suggested
     # Its standard input is a terminal of 120 columns, which is none of its business.
     lines = ended.out.splitlines()
-    assert max(map(len, lines)) <= 80
+    assert max(map(len, ended.out.partition("Try next")[0].splitlines())) <= 80
     assert lines == [line.rstrip() for line in lines]
 
 
@@ -67,12 +74,29 @@ async def demo(*arguments: str, **environment: str) -> Ended:
 async def test_totals_that_differ_are_told_and_are_a_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def measure_wrongly(modules: dict[str, Path]) -> list[dict[str, Any]]:
+    async def measure_wrongly(modules: dict[str, Path], _: object) -> list[dict[str, Any]]:
         return [{**measure(name, path.read_text()), "lines": 0} for name, path in modules.items()]
 
-    monkeypatch.setattr(story, "_measure_directly", measure_wrongly)
+    monkeypatch.setattr(story, "measure_again", measure_wrongly)
     assert not await story.tell_demo(find_modules(3), concurrency=3, account_concurrency=2)
     assert "✗ not so: the totals agree with those computed directly" in capsys.readouterr().out
+
+
+def test_without_aws_runtime_the_function_runs_in_the_process_and_that_is_said() -> None:
+    program = (
+        "import sys; sys.modules['awslambdaric'] = None; from asyncinvoke.cli.app import run;"
+        "sys.exit(run(['demo', '--limit', '5', '--account-concurrency', '2']))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 0, ended.stderr
+    said = " ".join(ended.stdout.split())
+    assert (
+        "runs in this process, since AWS's own runtime is not here (pip install 'asyncinvoke["
+        in said
+    )
+    assert ended.stdout.count("✓") == 5
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric is for Linux")
@@ -117,3 +141,14 @@ def test_totals_keep_the_five_longest_functions() -> None:
     totals = add_up([dict(one(n)) for n in range(1, 9)])
     assert totals["modules"] == totals["functions"] == 8
     assert [longest["lines"] for longest in totals["longest"]] == [9, 8, 7, 6, 5]
+
+
+def test_the_picture_is_at_most_sixty_columns_and_shows_what_is_most() -> None:
+    samples = [chart.Sample(done=n * n, in_flight=n, throttles=min(n, 100)) for n in range(200)]
+    lines = chart.drawn(samples)
+    assert list(lines) == ["in flight", "throttled", "done"]
+    assert {len(line) for line in lines.values()} == {chart.COLUMNS}
+    assert lines["in flight"].strip()[0] == "▁"
+    assert lines["in flight"][-1] == "█"
+    assert lines["throttled"].rstrip() == "█" * 30
+    assert chart.drawn(samples[:2]) == {}

@@ -58,6 +58,21 @@ class Authority:
         return Identity(certificate=certificate, key=key)
 
 
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate that is its own authority, for 127.0.0.1, ::1 and localhost.
+
+    Returns:
+        The paths of the certificate and of its key.
+    """
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    _openssl(
+        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+        *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost"),
+        *("-addext", "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost"),
+    )
+    return certificate, key
+
+
 def _openssl(*arguments: object) -> None:
     ended = subprocess.run(
         ["openssl", *map(str, arguments)], capture_output=True, text=True, check=False

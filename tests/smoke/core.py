@@ -112,8 +112,8 @@ def main() -> None:
     equal(command.returncode, 2 if find_spec("click") is None else 0)
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     python = ".".join(map(str, sys.version_info[:3]))
-    print(f"asyncinvoke {version('asyncinvoke')} on {' and '.join(loops)}: ok")  # noqa: T201
-    print(f"(Python {python}, {libraries})")  # noqa: T201
+    print(f"asyncinvoke {version('asyncinvoke')} on {' and '.join(loops)}: ok")
+    print(f"(Python {python}, {libraries})")
 
 
 if __name__ == "__main__":

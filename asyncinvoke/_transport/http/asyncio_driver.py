@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any
@@ -51,9 +52,15 @@ class AsyncioConnection(asyncio.Protocol):
         self._incoming: Incoming | None = None
         transport.set_protocol(self)
 
+    def tls(self) -> ssl.SSLObject | None:
+        """Return what TLS has agreed upon, if it is under this connection."""
+        found: ssl.SSLObject | None = self._transport.get_extra_info("ssl_object")
+        return found
+
     def is_quiet(self) -> bool:
         """Look whether it is alive, and nothing has arrived that nobody asked for."""
-        return not self._retired and not self._is_readable()
+        # Under TLS the socket is closed, and its number given to another, before this is told so.
+        return not (self._retired or self._transport.is_closing() or self._is_readable())
 
     def exchange(
         self, head: bytes, body: bytes, progress: Progress, limits: Limits
@@ -77,10 +84,10 @@ class AsyncioConnection(asyncio.Protocol):
         self._clock.heard()
         return await self._incoming.receive()
 
-    def interrupt(self, fault: TransportFault) -> None:
+    def end(self, fault: TransportFault, message: str) -> None:
         """End what is under way with this fault, and the connection."""
         if self._reader is not None:
-            self._fail(fault, "the connection was closed on this side")
+            self._fail(fault, message)
         self.abort()
 
     def abort(self) -> None:
@@ -107,10 +114,6 @@ class AsyncioConnection(asyncio.Protocol):
         return self._waiter is not None or (
             self._incoming is not None and self._incoming.is_awaited
         )
-
-    def expire(self, fault: TransportFault, message: str) -> None:
-        """End the exchange, whose time has come."""
-        self._fail(fault, message)
 
     def _begin(
         self, head: bytes, body: bytes, progress: Progress, limits: Limits

@@ -1,6 +1,7 @@
 """What the pool asks of a connection, on whichever event loop."""
 
 import select
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -62,6 +63,10 @@ class Connection(Protocol):
         """Whether the last exchange left it fit for another."""
         ...
 
+    def tls(self) -> ssl.SSLObject | None:
+        """Return what TLS has agreed upon, if it is under this connection."""
+        ...
+
     def is_quiet(self) -> bool:
         """Look whether it is alive, and nothing has arrived that nobody asked for."""
         ...
@@ -82,7 +87,7 @@ class Connection(Protocol):
         """Return the next piece of a streamed answer's body, or nothing at its end."""
         ...
 
-    def interrupt(self, fault: TransportFault) -> None:
+    def end(self, fault: TransportFault, message: str) -> None:
         """End what is under way with this fault, and the connection."""
         ...
 

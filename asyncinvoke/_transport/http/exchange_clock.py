@@ -25,8 +25,8 @@ class Timed(Protocol):
         """Whether somebody waits for what comes; else the silence is ours."""
         ...
 
-    def expire(self, fault: TransportFault, message: str) -> None:
-        """End the exchange with this fault."""
+    def end(self, fault: TransportFault, message: str) -> None:
+        """End the exchange with this fault, and the connection."""
         ...
 
 
@@ -91,7 +91,7 @@ class ExchangeClock:
             return
         now = time.monotonic()
         if now >= progress.deadline:
-            timed.expire(TransportFault.INTERRUPTED, "its time was up")
+            timed.end(TransportFault.INTERRUPTED, "its time was up")
             return
         fault, limit = TransportFault.READ_TIMEOUT, self._limits.read_timeout
         unsent, self._unsent = self._unsent, timed.unsent()
@@ -101,6 +101,6 @@ class ExchangeClock:
             self._heard = now
         silent = self._heard + limit
         if now >= silent:
-            timed.expire(fault, f"nothing moved for {limit:g} s")
+            timed.end(fault, f"nothing moved for {limit:g} s")
         else:
             self._set(min(progress.deadline, silent))

@@ -1,6 +1,7 @@
 """Opens connections through the aiohttp connector inside aiobotocore's HTTP session."""
 
 import asyncio
+import errno
 from typing import Any
 
 import anyio
@@ -27,7 +28,8 @@ def open_aiohttp(http_session: Any, url: str) -> Opener:
 
     Raises:
         NotOursError: The way there is not for us: plain HTTP through a proxy, which is no tunnel,
-            or a private name of aiobotocore's or aiohttp's is missing.
+            or a private name of aiobotocore's or aiohttp's is missing. While opening: the session
+            cannot be set up, or its connector is none of aiohttp's own.
     """
     try:
         proxies = http_session._proxy_config  # noqa: SLF001  # here and below: see `Raises`
@@ -48,7 +50,13 @@ def open_aiohttp(http_session: Any, url: str) -> Opener:
         raise NotOursError(f"{type(error).__name__}: {error}") from None
 
     async def open_one(_: Progress) -> Connection:
-        session = await get_session(proxy)
+        try:
+            session = await get_session(proxy)
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise
+            # A bundle or certificate that cannot be read: whoever says so today still does.
+            raise NotOursError(f"the session cannot be set up: {type(error).__name__}") from None
         # The session of ours that follows no redirects wraps aiohttp's.
         connector = getattr(session, "unwrapped", session).connector
         if not isinstance(connector, TCPConnector):

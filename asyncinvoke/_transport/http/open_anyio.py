@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 import anyio
-from anyio.abc import ByteStream, SocketAttribute
+from anyio.abc import SocketAttribute, SocketStream
 
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._transport.http.connection import Connection, Opener
@@ -39,31 +39,50 @@ def open_anyio(
         raise NotOursError("through a proxy")
     try:
         from asyncinvoke._transport.http.trio_driver import TrioConnection
+        from asyncinvoke._transport.http.trio_stream import TlsStream, TrioStream
     except ImportError as missing:
         raise NotOursError(str(missing)) from None
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     options = list(socket_options)
-    if parts.scheme == "https" and ssl_context is None:
-        ssl_context = ssl.create_default_context()
+    context = None
+    if parts.scheme == "https":
+        context = ssl.create_default_context() if ssl_context is None else ssl_context
 
     async def open_one(_: Progress) -> Connection:
         with anyio.fail_after(connect_timeout):
-            stream: ByteStream
-            if parts.scheme == "https":
-                # An end without TLS's farewell is an end: whether the answer is whole is seen at
-                # its length, and where it has none everybody takes it so.
-                stream = await anyio.connect_tcp(
-                    host,
-                    port,
-                    tls=True,
-                    ssl_context=ssl_context,
-                    tls_standard_compatible=False,
+            stream = await anyio.connect_tcp(host, port)
+            connected = stream.extra(SocketAttribute.raw_socket)
+            try:
+                for option in options:
+                    connected.setsockopt(*option)
+                if context is None:
+                    return TrioConnection(TrioStream(connected))
+                return TrioConnection(
+                    TlsStream(connected, *await _shake_hands(stream, context, host))
                 )
-            else:
-                stream = await anyio.connect_tcp(host, port)
-        for option in options:
-            stream.extra(SocketAttribute.raw_socket).setsockopt(*option)
-        return TrioConnection(stream)
+            except BaseException:
+                await anyio.aclose_forcefully(stream)
+                raise
 
     return open_one
+
+
+async def _shake_hands(
+    stream: SocketStream, context: ssl.SSLContext, host: str
+) -> tuple[ssl.SSLObject, ssl.MemoryBIO, ssl.MemoryBIO]:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname=host)
+    is_done = False
+    while not is_done:
+        try:
+            tls.do_handshake()
+            is_done = True
+        except ssl.SSLWantReadError:
+            pass
+        finally:
+            if outgoing.pending:  # also what is wrong with the peer's certificate
+                await stream.send(outgoing.read())
+        if not is_done:
+            incoming.write(await stream.receive())
+    return tls, incoming, outgoing

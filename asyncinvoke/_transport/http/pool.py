@@ -138,7 +138,7 @@ class Connections:
         connections = list(self._connections)
         self._idle.clear()
         for connection in connections:
-            connection.interrupt(TransportFault.CLOSED)
+            connection.end(TransportFault.CLOSED, "the connections were closed")
         for connection in connections:
             await connection.wait_closed()
 

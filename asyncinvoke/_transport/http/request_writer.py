@@ -97,6 +97,8 @@ class RequestWriter:
 
     def _continue(self) -> None:
         while self._rest is not None and not self._paused and not self._stopped:
+            if self._transport.is_closing():
+                return
             if self._is_readable():
                 # An early answer is read before its sender, who may be gone, is written to again.
                 self._loop.call_soon(self._continue)

@@ -1,17 +1,18 @@
 """A connection on trio, in the tasks of whoever uses it."""
 
 import math
+import ssl
 import time
 from collections.abc import Callable
 
 import trio
-from anyio.abc import ByteStream
 
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.answer import Answer, Headers
 from asyncinvoke._transport.http.connection import (
     BODY_READ,
+    CONNECTED,
     HEAD_READ,
     WRITTEN,
     WRITTEN_IN_PART,
@@ -22,9 +23,6 @@ from asyncinvoke._transport.http.errors import AnswerError, WireError, ended
 from asyncinvoke._transport.http.exchange_clock import ExchangeClock
 from asyncinvoke._transport.http.reader import AnswerReader
 from asyncinvoke._transport.http.trio_stream import LOST, TrioStream
-
-_AT_ONCE = 65_536
-"""What is left of a request up to this many bytes is written before anything is read."""
 
 
 class TrioConnection:
@@ -37,17 +35,22 @@ class TrioConnection:
     wrong is noted, and raised where no frame holds the request.
     """
 
-    def __init__(self, stream: ByteStream) -> None:
+    def __init__(self, stream: TrioStream) -> None:
         self.born = time.monotonic()
         self.on_end: Callable[[Connection], object] | None = None
         self.reused = False
         self.reusable = False
-        self._stream = TrioStream(stream)
+        self._stream = stream
         self._closed = False
         self._clock = ExchangeClock(self)
         self._is_awaited = False
         self._error: WireError | None = None
+        self._progress = Progress()
         self._reader = AnswerReader(0)
+
+    def tls(self) -> ssl.SSLObject | None:
+        """Return what TLS has agreed upon, if it is under this connection."""
+        return self._stream.tls
 
     def is_quiet(self) -> bool:
         """Look whether it is alive, and nothing has arrived that nobody asked for."""
@@ -90,9 +93,14 @@ class TrioConnection:
             raise self._error.anew()
         return b""
 
-    def interrupt(self, fault: TransportFault) -> None:
-        """End what is under way with this fault, and the connection."""
-        self.expire(fault, "the connection was closed on this side")
+    def end(self, fault: TransportFault, message: str) -> None:
+        """End what is under way with this fault, and the connection.
+
+        Whoever waits wakes up to a closed socket, and finds this.
+        """
+        if self._error is None and not self._reader.complete:
+            self._fail(fault, message)
+        self.abort()
 
     def abort(self) -> None:
         """Close at once, without a word to the peer; safe to call again."""
@@ -132,13 +140,6 @@ class TrioConnection:
         """Whether somebody waits for what comes; else the silence is ours."""
         return self._is_awaited
 
-    def expire(self, fault: TransportFault, message: str) -> None:
-        """End the exchange; whoever waits in it wakes up to a closed socket, and finds this."""
-        if not self._closed:
-            if self._error is None:
-                self._end(fault, message)
-            self.abort()
-
     async def _carry(
         self,
         head: bytes,
@@ -152,27 +153,23 @@ class TrioConnection:
         self._error = None
         self._progress = progress
         self._is_awaited = True
-        left = self._stream.begin(head, body)
+        progress.phase = self._stream.write(head, body)
         del head, body
-        if left is None:
-            self._end(TransportFault.CONNECTION_LOST, "the connection ended before it was used")
+        if progress.phase is CONNECTED:
+            self._fail(TransportFault.CONNECTION_LOST, "the connection ended before it was used")
             return
-        progress.phase = WRITTEN_IN_PART if left else WRITTEN
         self._clock.begin(progress, limits)
-        if not left:
-            await self._read_until(is_done)
-        elif sum(map(len, left)) <= _AT_ONCE:
-            await self._write(left)
+        if progress.phase is WRITTEN:
             await self._read_until(is_done)
         else:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write, left)
+                nursery.start_soon(self._write)
                 await self._read_until(is_done)
                 nursery.cancel_scope.cancel()
         self._is_awaited = False
 
-    async def _write(self, left: list[memoryview]) -> None:
-        if await self._stream.write(left):
+    async def _write(self) -> None:
+        if await self._stream.write_rest():
             self._progress.phase = WRITTEN
             self._clock.heard()
 
@@ -189,7 +186,7 @@ class TrioConnection:
             if reader.head_read:
                 fault = TransportFault.TRUNCATED
             if self._error is None:
-                self._end(fault, "the connection was lost", error)
+                self._fail(fault, "the connection was lost", error)
             return
         try:
             if data:
@@ -198,7 +195,7 @@ class TrioConnection:
                 reader.feed_eof()
         except AnswerError as error:
             self._note(reader)
-            self._end(error.fault, error.message)
+            self._fail(error.fault, error.message)
         else:
             self._note(reader)
 
@@ -219,9 +216,9 @@ class TrioConnection:
             if reader.head_read and is_written:
                 progress.phase = HEAD_READ
 
-    def _end(self, fault: TransportFault, message: str, cause: BaseException | None = None) -> None:
-        if cause is not None and not isinstance(cause, OSError):
-            cause = cause.__cause__  # what the system has said, behind what a stream makes of it
+    def _fail(
+        self, fault: TransportFault, message: str, cause: BaseException | None = None
+    ) -> None:
         self._error = ended(fault, self._progress.phase, message, cause)
 
 

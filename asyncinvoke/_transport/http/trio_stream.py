@@ -1,116 +1,106 @@
 """What lies under a connection on trio, a socket or TLS over it: written to, read and looked at."""
 
+import socket
 import ssl
 
-import anyio
 import trio
-from anyio.abc import ByteStream, SocketAttribute
-from anyio.streams.tls import TLSAttribute
 
-from asyncinvoke._transport.http.connection import SLICE, look_at
-
-LOST = (
-    anyio.BrokenResourceError,
-    anyio.ClosedResourceError,
-    trio.ClosedResourceError,
-    ssl.SSLError,
-    OSError,
+from asyncinvoke._model.delivery import Phase
+from asyncinvoke._transport.http.connection import (
+    CONNECTED,
+    SLICE,
+    WRITTEN,
+    WRITTEN_IN_PART,
+    look_at,
 )
-"""What is raised when the connection is gone."""
+
+LOST = (trio.ClosedResourceError, OSError)
+"""What is raised when the connection is gone; TLS's errors are the system's too."""
 
 _PIECE = 65_536
 
 
 class TrioStream:
-    """Hands requests to the kernel, knows what it has, and reads what has arrived.
+    """Hands requests to the kernel byte by byte accounted for, and reads what has arrived.
 
-    A plain socket is written to and read from by ourselves: without waiting as far as the kernel
-    takes a request, so that each byte is accounted for, and with one wait for an answer. Under TLS
-    anyio's stream does it. Its `send` returns when its socket has taken the last byte of the last
-    record, and is not cancelled in that moment; so one that raises has left something behind. Both
-    are exact, but that under TLS nobody can tell nothing from some.
+    A request is written without waiting as far as the kernel takes it, which mostly is all of it;
+    what is left is kept here for `write_rest`. No `send` is awaited, and so none is cancelled.
     """
 
-    def __init__(self, stream: ByteStream) -> None:
-        """Take over a stream over a socket, or a TLS stream over that."""
-        self._stream = stream
-        self._socket = stream.extra(SocketAttribute.raw_socket)
-        self._tls: ssl.SSLObject | None = stream.extra(TLSAttribute.ssl_object, None)
-        self._is_readable = look_at(self._socket.fileno())
+    def __init__(self, connected: socket.socket) -> None:
+        """Take over a connected socket that does not block."""
+        self._socket = connected
+        self._is_readable = look_at(connected.fileno())
+        self._left = memoryview(b"")  # as the kernel gets it
+        self._rest = memoryview(b"")  # as it is
         self.taken = 0
-        """How many bytes the kernel took that it did not take at once."""
+        """How many bytes the kernel has taken so far."""
+        self.tls: ssl.SSLObject | None = None
+        """What TLS has agreed upon; `None` for a plain socket."""
 
     def is_quiet(self) -> bool:
         """Look whether nothing has arrived: no end, and nothing that nobody asked for."""
-        if self._is_readable():
-            return False
-        if self._tls is None:
-            return True
-        try:
-            self._tls.read(1)  # what came with the last answer waits in this process
-        except ssl.SSLWantReadError:
-            return True
-        except (ssl.SSLError, OSError):
-            pass
-        return False
+        return not self._is_readable()
 
-    def begin(self, head: bytes, body: bytes) -> list[memoryview] | None:
-        """Hand over what the kernel takes at once.
+    def write(self, head: bytes, body: bytes) -> Phase:
+        """Write a request as far as the kernel takes it at once, and return how far that is.
 
-        Returns:
-            What is left; `None` if the connection is gone and nothing was taken.
+        `CONNECTED` means that the kernel has nothing of it, and never will.
         """
         if len(body) <= SLICE:
-            left = [memoryview(head + body)]
+            first = head + body
         else:
             view = memoryview(body)
-            left = [memoryview(b"".join((head, view[:SLICE]))), view[SLICE:]]
-        if self._tls is None:
-            try:
-                sent = self._socket.send(left[0])
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                return None
-            left[0] = left[0][sent:]
-            if not left[0]:
-                del left[0]
-        if left:
-            self._scope = trio.CancelScope()  # here, as it may be stopped before `write` has begun
-        return left
+            first, self._rest = b"".join((head, view[:SLICE])), view[SLICE:]
+        try:
+            left = memoryview(self.encode(first))
+            sent = self._send(left)
+        except OSError:
+            return CONNECTED
+        if sent == len(left) and not self._rest:
+            return WRITTEN
+        self._left = left[sent:]
+        self._writing = trio.CancelScope()  # now, as it may be stopped before `write_rest` begins
+        return WRITTEN_IN_PART
 
-    async def write(self, left: list[memoryview]) -> bool:
-        """Write what `begin` has left, and return whether the kernel has it all.
+    async def write_rest(self) -> bool:
+        """Write what is left, and return whether the kernel has it all.
 
         Where that fails, whoever reads finds out why.
         """
-        with self._scope:
+        with self._writing:
             try:
-                for view in left:
-                    rest = view
-                    while rest:
-                        sent = await self._write_some(rest[:SLICE])
-                        self.taken += sent
-                        rest = rest[sent:]
+                while self._left or self._rest:
+                    await trio.lowlevel.checkpoint()  # who reads comes first: it may be answered
+                    if not self._left:
+                        self._left = memoryview(self.encode(self._rest[:SLICE]))
+                        self._rest = self._rest[SLICE:]
+                    sent = self._send(self._left)
+                    self._left = self._left[sent:]
+                    if not sent:
+                        await trio.lowlevel.wait_writable(self._socket)
             except LOST:
                 return False
             return True
         return False
 
+    def _send(self, data: memoryview) -> int:
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            return 0
+        self.taken += sent
+        return sent
+
     def stop(self) -> None:
         """Hand over no more of this request: its answer is there already."""
-        self._scope.cancel()
+        self._writing.cancel()
 
     async def receive(self) -> bytes:
         """Wait for what arrives next, and return it; nothing at the end.
 
         Raises one of `LOST`.
         """
-        if self._tls is not None:
-            try:
-                return await self._stream.receive(_PIECE)
-            except anyio.EndOfStream:
-                return b""
         while True:
             await trio.lowlevel.wait_readable(self._socket)
             try:
@@ -123,13 +113,68 @@ class TrioStream:
         trio.lowlevel.notify_closing(self._socket)
         self._socket.close()
 
-    async def _write_some(self, data: memoryview) -> int:
-        if self._tls is not None:
-            await self._stream.send(data)  # type: ignore[arg-type]  # any buffer will do
-            return len(data)
-        await trio.lowlevel.checkpoint()  # the reader comes first: there may be an answer
-        while True:
+    def encode(self, data: bytes | memoryview) -> bytes | memoryview:
+        """Return what the kernel gets for it."""
+        return data
+
+
+class TlsStream(TrioStream):
+    """The same with TLS over it, by Python's `ssl` in memory.
+
+    anyio's TLS stream does the same for everybody, but awaits each write, wakes twice for each
+    answer, and cannot be looked at; that takes as long as all the rest of an exchange.
+    """
+
+    def __init__(
+        self,
+        connected: socket.socket,
+        tls: ssl.SSLObject,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+    ) -> None:
+        """Take over a connected socket after the handshake."""
+        super().__init__(connected)
+        self.tls = self._tls = tls
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._has_ended = False
+
+    def is_quiet(self) -> bool:
+        """Look whether nothing has arrived, not with the last answer either."""
+        waits = self._has_ended or self._incoming.pending or self._tls.pending()
+        return not waits and super().is_quiet()
+
+    def encode(self, data: bytes | memoryview) -> bytes | memoryview:
+        """Return what the kernel gets for it: records, and whatever TLS wanted to say besides."""
+        self._tls.write(data)
+        return self._outgoing.read()
+
+    async def receive(self) -> bytes:
+        """Wait for what arrives next, and return it; nothing at the end, with farewell or without.
+
+        Raises one of `LOST`.
+        """
+        while not self._has_ended:
+            data = self._decode()
+            if data:
+                return data
+            if not self._has_ended:
+                arrived = await super().receive()
+                if arrived:
+                    self._incoming.write(arrived)
+                else:
+                    self._has_ended = True
+        return b""
+
+    def _decode(self) -> bytes:
+        pieces = []
+        while self._incoming.pending or self._tls.pending():
             try:
-                return self._socket.send(data)
-            except BlockingIOError:
-                await trio.lowlevel.wait_writable(self._socket)
+                piece = self._tls.read(_PIECE)
+            except ssl.SSLWantReadError:
+                break
+            if not piece:
+                self._has_ended = True
+                break
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -1,30 +1,65 @@
 """What the demo says, before and after; at most 80 columns."""
 
 import math
+import os
 import platform
+import shutil
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
+from asyncinvoke.cli.demo.chart import drawn
 from asyncinvoke.cli.demo.fanout import Result
 from asyncinvoke.cli.errors import one_line
 
 
 def introduce(
-    console: Console, *, modules: int, concurrency: int, account_concurrency: int
+    console: Console, *, modules: int, concurrency: int, account_concurrency: int, in_runtime: bool
 ) -> None:
     """Say what is going to happen."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
+    where = "in AWS's own Lambda runtime, on this machine"
+    if not in_runtime:
+        where = "in this process, since AWS's own runtime is not here"
+        if sys.platform == "linux":
+            where += " (pip install 'asyncinvoke\\[cli,local]')"
     console.print(
         f"[bold]asyncinvoke demo[/]: the {modules:,} modules of {python}'s standard library, "
         "each one invocation of a function that parses and measures it. The function "
-        "runs in AWS's own Lambda runtime, on this machine. "
+        f"runs {where}. "
         f"[bold]{account_concurrency}[/] executions are allowed "
         f"at once and [bold]{concurrency}[/] are asked for. No AWS account, no network.\n"
     )
+
+
+def happened(console: Console, text: str) -> None:
+    """Say a line of what has just happened."""
+    console.print(f"[bold cyan]>[/] {escape(text)}")
+
+
+def suggest(console: Console) -> None:
+    """Say what to try next, as lines to paste."""
+    command = "asyncinvoke"
+    if shutil.which(command) is None:
+        command = f"{sys.executable} -m asyncinvoke"
+        beside = Path(sys.executable).with_name("asyncinvoke")
+        if beside.exists():
+            command = os.path.relpath(beside)
+    console.print("\n[bold]Try next[/]")
+    for words, why in (
+        ("doctor", "what is between this machine and Lambda"),
+        ("local", "an endpoint for boto3 and aws, with functions of yours"),
+        ("map FUNCTION payloads.jsonl --head 100 --dry-run", "a file of payloads"),
+    ):
+        console.print(f"  [cyan]{escape(f'{command} {words}')}[/]", soft_wrap=True)
+        console.print(f"      {why}")
 
 
 def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
@@ -52,6 +87,13 @@ def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
     for name, fact in facts.items():
         grid.add_row(name, fact)
     _indented(console, grid)
+
+    picture = Table.grid(padding=(0, 2))
+    picture.add_column(style="bold")
+    for name, blocks in drawn(result.samples).items():
+        picture.add_row(name, Text(blocks, style="cyan", no_wrap=True))
+    if picture.row_count:
+        _indented(console, picture)
 
     latency = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     latency.add_column("latency")

@@ -18,7 +18,7 @@ from asyncinvoke._transport.http.connection import Opener
 from asyncinvoke._transport.http.open_aiohttp import open_aiohttp
 from asyncinvoke._transport.http.open_anyio import open_anyio
 from asyncinvoke._transport.http.pool import Connections
-from benchmarks.certificates import make_certificate
+from tests.doubles.certificates import make_certificate
 from tests.transport.http.peers import Peer, Script
 
 LOOPS: dict[str, Any] = {
@@ -51,11 +51,12 @@ class Way:
     certificate: tuple[Path, Path]
     peers: list[Peer] = field(default_factory=list)
 
-    def peer(self, script: Script, **options: Any) -> Peer:
+    def peer(self, script: Script, *, newest: ssl.TLSVersion | None = None, **options: Any) -> Peer:
         tls = None
         if self.scheme == "https":
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             tls.load_cert_chain(*self.certificate)
+            tls.maximum_version = newest or tls.maximum_version
         peer = Peer(script, tls=tls, **options)
         self.peers.append(peer)
         peer.__enter__()

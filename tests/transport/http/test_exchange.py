@@ -1,7 +1,9 @@
 """An exchange: the answer is given whole, each phase is noted, and each end is told apart."""
 
 import socket
+import ssl
 import threading
+from pathlib import Path
 
 import anyio
 import pytest
@@ -44,9 +46,6 @@ async def test_each_phase_is_noted_in_its_turn(way: Way) -> None:
         await connections.exchange(*request(), new)
         await connections.exchange(*request(), reused)
     begun = [Phase.NOT_BEGUN, Phase.CONNECTING]
-    for phases in (new.phases, reused.phases):
-        if Phase.WRITTEN_IN_PART in phases:  # for a moment, where the writing awaits something
-            phases.remove(Phase.WRITTEN_IN_PART)
     assert new.phases == [*begun, Phase.CONNECTED, Phase.WRITTEN, Phase.BODY_READ]
     assert reused.phases == [Phase.NOT_BEGUN, Phase.CONNECTED, Phase.WRITTEN, Phase.BODY_READ]
 
@@ -90,6 +89,19 @@ async def test_the_phases_of_what_takes_long_are_noted_as_they_come(way: Way) ->
         Phase.HEAD_READ,
         Phase.BODY_READ,
     ]
+
+
+async def test_tls_1_2_serves_too(certificate: tuple[Path, Path], anyio_backend: object) -> None:
+    way = Way("https", certificate)
+    try:
+        peer = way.peer(answering(OK), newest=ssl.TLSVersion.TLSv1_2)
+        async with way.connections(peer) as connections:
+            for body in (b"abc", LARGE):
+                answer = await connections.exchange(*request(body), Progress())
+                assert answer.body == b"hi"
+        assert peer.connections == 1
+    finally:
+        way.close()
 
 
 ANSWERS = {
@@ -199,6 +211,27 @@ async def test_a_sender_of_an_early_answer_who_resets_is_believed_or_was_not_sen
     assert end in (429, unsent)
 
 
+@pytest.mark.parametrize("reads", [1, 100_000, 3_000_000])
+async def test_a_request_of_which_a_part_was_left_is_known_not_to_have_arrived(
+    way: Way, anyio_backend: object, reads: int
+) -> None:
+    def script(wire: Wire) -> None:
+        wire.receive(reads)
+        wire.reset()
+
+    peer = way.peer(script, receive_buffer=65_536)
+    async with way.connections(peer) as connections:
+        progress = Progress()
+        with pytest.raises(WireError) as raised:
+            await connections.exchange(*request(LARGE * 3), progress)
+    end = raised.value.fault, raised.value.phase, progress.phase
+    unsent = (TransportFault.CUT_SHORT, Phase.WRITTEN_IN_PART, Phase.WRITTEN_IN_PART)
+    unknown = (TransportFault.CONNECTION_LOST, Phase.WRITTEN, Phase.WRITTEN)
+    on_uvloop = anyio_backend not in ("asyncio", "trio")
+    # What uvloop's TLS does not tell is taken for sent, which is the safe side.
+    assert end == unsent or (on_uvloop and way.scheme == "https" and end == unknown)
+
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 BAD = {
@@ -236,7 +269,6 @@ async def test_an_answer_that_ends_early_or_is_none_is_told_apart(
         wire.request()
         for step in steps:
             wire.send(step)
-        peer.released.wait(0.05 if steps else 0)  # so that a reset discards nothing
         if reset:
             wire.reset()
 

@@ -184,9 +184,7 @@ async def test_no_file_for_a_connection_is_told_apart(plain: Peer) -> None:
         await connections.exchange(*request(), Progress())  # whatever it needs is open now
         connections.close_idle(1)
         await anyio.sleep(0.01)
-        free = os.dup(0)
-        os.close(free)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
         try:
             with pytest.raises(WireError) as raised:
                 await connections.exchange(*request(), Progress())
@@ -272,6 +270,15 @@ async def test_a_session_without_the_names_we_need_is_not_ours(plain: Peer, name
     async with AIOHTTPSession() as session:
         with pytest.raises(NotOursError, match=name):
             open_aiohttp(Other(), f"http://127.0.0.1:{plain.port}")
+
+
+async def test_a_session_that_cannot_be_set_up_is_not_ours(tmp_path: Path) -> None:
+    async with opened("https://127.0.0.1", verify=str(tmp_path / "missing.pem")) as connections:
+        progress = Progress()
+        with pytest.raises(NotOursError, match="FileNotFoundError"):
+            await connections.exchange(*request(), progress)
+        assert progress.phase is Phase.CONNECTING
+        assert connections.open == 0
 
 
 async def test_the_connector_keeps_no_slot_and_no_transport(secure: Peer) -> None:

@@ -1,5 +1,6 @@
 """What the pool decides by itself, with connections that are told how to end."""
 
+import ssl
 from collections.abc import Callable
 
 import pytest
@@ -28,6 +29,9 @@ class Scripted:
     def is_quiet(self) -> bool:
         return True
 
+    def tls(self) -> ssl.SSLObject | None:
+        return None
+
     async def exchange(
         self, head: bytes, body: bytes, progress: Progress, limits: Limits
     ) -> Answer:
@@ -45,7 +49,7 @@ class Scripted:
     async def receive(self) -> bytes:
         raise NotImplementedError
 
-    def interrupt(self, fault: TransportFault) -> None:
+    def end(self, fault: TransportFault, message: str) -> None:
         self.abort()
 
     def abort(self) -> None:

@@ -10,7 +10,7 @@ from asyncinvoke._transport.http.answer import Answer
 from asyncinvoke._transport.http.errors import AnswerError
 from asyncinvoke._transport.http.framing import MOST_HEAD, MOST_INTERIM
 from asyncinvoke._transport.http.reader import AnswerReader
-from benchmarks.fuzz_answers import compare_many
+from tests.transport.http.differential import compare_many
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

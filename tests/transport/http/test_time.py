@@ -48,6 +48,7 @@ STALLED = (
 )
 
 
+@pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
 @pytest.mark.parametrize("reused", [False, True])
 async def test_silence_ends_an_exchange(way: Way, reused: bool) -> None:
     peer = way.peer(silent)
@@ -61,6 +62,7 @@ async def test_silence_ends_an_exchange(way: Way, reused: bool) -> None:
         assert connections.idle == 0
 
 
+@pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
 async def test_silence_within_an_answer_ends_it(way: Way) -> None:
     peer = way.peer(talks)
     async with way.connections(peer, read_timeout=0.05) as connections:
@@ -71,6 +73,7 @@ async def test_silence_within_an_answer_ends_it(way: Way) -> None:
         assert raised.value.phase is Phase.HEAD_READ
 
 
+@pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
 async def test_an_answer_that_comes_slowly_is_no_silence(way: Way) -> None:
     def script(wire: Wire) -> None:
         wire.request()
@@ -94,6 +97,25 @@ async def test_a_peer_that_takes_no_more_ends_an_exchange_that_was_not_sent(way:
         assert raised.value.phase is Phase.WRITTEN_IN_PART
 
 
+@pytest.mark.parametrize("scheme", ["http"])
+async def test_a_peer_that_takes_a_little_at_a_time_is_no_stall(way: Way) -> None:
+    def script(wire: Wire) -> None:
+        wire.receive(1)
+        for _ in range(12):
+            time.sleep(0.025)
+            wire.receive(100_000)
+        wire.wait_end()
+
+    peer = way.peer(script, receive_buffer=65_536)
+    async with way.connections(
+        peer, send_buffer=65_536, write_timeout=0.15, read_timeout=0.15
+    ) as connections:
+        with pytest.raises(WireError) as raised:
+            await connections.exchange(*request(LARGE[:1_200_000]), Progress())
+        assert raised.value.fault is TransportFault.READ_TIMEOUT
+        assert raised.value.phase is Phase.WRITTEN
+
+
 async def test_the_last_bytes_of_a_request_count_as_sent_when_the_kernel_has_them(
     way: Way, anyio_backend: object
 ) -> None:
@@ -114,7 +136,7 @@ async def test_a_deadline_ends_an_exchange_in_each_phase(way: Way) -> None:
         peer = way.peer(script, receive_buffer=65_536)
         async with way.connections(peer) as connections:
             await connections.exchange(*request(), Progress())
-            progress = Progress(time.monotonic() + 0.4)
+            progress = Progress(time.monotonic() + 0.3)
             with pytest.raises(WireError, match="time was up") as raised:
                 await connections.exchange(*request(body), progress)
             assert raised.value.fault is TransportFault.INTERRUPTED
@@ -173,6 +195,7 @@ async def test_a_cancellation_that_comes_after_the_answer_touches_no_other_excha
         assert connections.open == connections.idle
 
 
+@pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
 async def test_a_deadline_that_passed_leaves_the_others_alone(way: Way) -> None:
     peer = way.peer(silent)
     async with way.connections(peer) as connections, anyio.create_task_group() as group:
