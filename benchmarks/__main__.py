@@ -24,6 +24,7 @@ from benchmarks import (
     served,
     startup,
     streams,
+    telemetry,
     throttled,
 )
 
@@ -36,6 +37,7 @@ BENCHMARKS = (
     startup.BENCHMARK,
     served.BENCHMARK,
     streams.BENCHMARK,
+    telemetry.BENCHMARK,
 )
 SLOW = (
     names.BENCHMARK,
