@@ -5,7 +5,9 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from asyncinvoke._request.payload import check_plain
 from asyncinvoke._statistics import InvokerStatistics
+from asyncinvoke.errors import ConfigurationError
 
 _logger = logging.getLogger("asyncinvoke")
 
@@ -119,3 +121,21 @@ class Hooks:
             last.filename,
             last.lineno,
         )
+
+
+def checked_hooks(hooks: Iterable[Callable[[Any], object]]) -> Hooks:
+    """Return hooks that can be called.
+
+    Raises:
+        ConfigurationError: There is no list of them, or one is no plain function.
+    """
+    if not isinstance(hooks, Iterable):
+        raise ConfigurationError(
+            f"hooks must be a list of functions, not {type(hooks).__name__}: hooks=[...]"
+        )
+    given = tuple(hooks)
+    for hook in given:
+        if isinstance(hook, type) and issubclass(hook, Instrument):
+            raise ConfigurationError(f"hook {hook.__name__} is a class: {hook.__name__}()")
+        check_plain("hook", hook)
+    return Hooks(given)

@@ -18,6 +18,7 @@ from asyncinvoke import (
     AttemptEnded,
     AttemptStarted,
     Backoff,
+    ConfigurationError,
     DeadlineExceededError,
     ExecutionEnded,
     ExecutionOutcome,
@@ -36,6 +37,7 @@ from asyncinvoke import (
 )
 from asyncinvoke._statistics import MOST_FUNCTIONS, Tally
 from asyncinvoke.local import Answer, throttle
+from asyncinvoke.otel import OpenTelemetry
 from asyncinvoke.testing import FakeLambda, InstantClock
 from asyncinvoke.typing import Event
 
@@ -429,6 +431,25 @@ def test_events_are_frozen_and_slotted() -> None:
         assert "__dict__" not in dir(kind), kind
     with pytest.raises(dataclasses.FrozenInstanceError):
         event.concurrency = 2  # type: ignore[misc]  # that is what must not be
+
+
+async def waiting(event: object) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("hooks", "says"),
+    [
+        (OpenTelemetry(), r"hooks must be a list of functions, not OpenTelemetry: hooks=\[...\]"),
+        ([OpenTelemetry], r"hook OpenTelemetry is a class: OpenTelemetry\(\)"),
+        (["watch"], "hook must be a function, not str"),
+        ([waiting], "hook must be a plain function"),
+        (None, "hooks must be a list of functions, not NoneType"),
+    ],
+)
+def test_what_cannot_be_told_is_refused_at_once(hooks: Any, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        Invoker(hooks=hooks)
 
 
 def fails(seconds: float) -> RetryPolicy:
