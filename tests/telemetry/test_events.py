@@ -4,6 +4,8 @@ import dataclasses
 import json
 import logging
 import pickle
+import sys
+import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, get_args
@@ -511,3 +513,40 @@ async def test_functions_without_end_are_counted_together(fake: FakeLambda) -> N
     assert functions[-1].function == ""
     assert functions[-1].executions == {"succeeded": 10}
     assert tally.executions() == {"succeeded": MOST_FUNCTIONS + 10}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_statistics_may_be_asked_for_in_another_thread(
+    fake: FakeLambda, anyio_backend: str
+) -> None:
+    """Exporters of metrics do so; functions come and are forgotten meanwhile."""
+    failed: list[BaseException] = []
+    asked = 0
+    is_over = threading.Event()
+
+    def ask(invoker: Invoker) -> None:
+        nonlocal asked
+        try:
+            while not is_over.is_set():
+                assert invoker.statistics().limit == 1000
+                asked += 1
+        except BaseException as error:  # it is looked at below
+            failed.append(error)
+
+    async with opened(fake) as invoker:
+        thread = threading.Thread(target=ask, args=[invoker])
+        switching = sys.getswitchinterval()
+        sys.setswitchinterval(1e-5)
+        try:
+            thread.start()
+            number = 0
+            while not failed and (number < 300 or asked < 30):
+                number += 1
+                account = f"{number:012}"
+                fake.function(f"f{number}", len)
+                await invoker.dry_run(f"{account}:function:f{number}")
+        finally:
+            is_over.set()
+            thread.join()
+            sys.setswitchinterval(switching)
+    assert not failed
