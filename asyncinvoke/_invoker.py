@@ -37,7 +37,7 @@ from asyncinvoke._request.payload import check_plain
 from asyncinvoke._request.request import InvocationType, Request
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke._statistics import InvokerStatistics, Tally
-from asyncinvoke._telemetry.hooks import Hooks
+from asyncinvoke._telemetry.hooks import checked_hooks
 from asyncinvoke._transport.base import LambdaClient, WholeTransport
 from asyncinvoke._transport.process import loop_teller, open_files
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError
@@ -120,12 +120,8 @@ class Invoker:
             "config": config,
         }
         self._own_clock = clock
-        self._hooks = Hooks(hooks)
-        for name, function in (
-            ("encode", encode),
-            ("decode", decode),
-            *(("hook", hook) for hook in self._hooks),
-        ):
+        self._hooks = checked_hooks(hooks)
+        for name, function in (("encode", encode), ("decode", decode)):
             check_plain(name, function)
         self._new_limiter = partial(Limiter, read_limit(limit), hooks=self._hooks)
         self._limiter = self._new_limiter(clock=SYSTEM_CLOCK if clock is None else clock)

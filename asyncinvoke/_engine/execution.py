@@ -91,8 +91,11 @@ class Engine:
         deadline = began + call.timeout
         history: History | None = None
         result: Response[Any] | InvocationError | None = None
-        # What tells hooks of it, and its name among events; there if anybody listens.
-        tell, told = _NOBODY if self.hooks is None else self.tell_of(call)
+        # What tells hooks of it, and what it is told as; there if anybody listens.
+        tell: Callable[[object], None] | None = None
+        told: Any = None
+        if self.hooks is not None:
+            tell, told = self.tell_of(call)
         # As `begin`, `progress` and `over`, which streams call, but for the price of three calls.
         tally.calls += 1
         self._active += 1
@@ -135,8 +138,9 @@ class Engine:
                             result = history.responded(
                                 answer, started=started, elapsed=elapsed, waited=permit.waited
                             )
-                        call.counts.succeeded += 1
-                        call.counts.latency += sent + elapsed - began
+                        counts = call.counts
+                        counts.succeeded += 1
+                        counts.latency += sent + elapsed - began
                         if tell is not None:
                             tell(AttemptEnded(execution=told, attempt=result.attempts[-1]))
                         return result

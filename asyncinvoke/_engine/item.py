@@ -58,13 +58,13 @@ class ItemWork:
         self._calls = calls
         self._function_name = function_name
         self._options = options
-        self.call = calls.get(function_name, options)
+        self.call: Call = calls.get(function_name, options)
         """What the items share."""
         self._key = _checked_key(key)
         self._encode = encode
-        self.judge = Failures(tolerance)
+        self.judge: Failures = Failures(tolerance)
         """Sees the outcomes, and says when there are too many failures."""
-        self.brake = Brake(engine.limiter.withdraw)
+        self.brake: Brake = Brake(engine.limiter.withdraw)
         """Holds attempts back while the map is paused, or once it is stopped."""
 
     async def __call__(self, index: int, item: object) -> Outcome[Any]:

@@ -85,7 +85,7 @@ class Environment:
         self._is_ready = False
         self._has_run = False
         self._begun = 0.0
-        self.log = b""
+        self.log: bytes = b""
         """What it wrote until its start had taken too long."""
         self._request_id = ""
         self._inbox: asyncio.Queue[Invocation] = asyncio.Queue(1)
