@@ -269,6 +269,11 @@ class LocalLambda:
         return self._service.faults.add(step, **options)
 
     @property
+    def faults(self) -> tuple[InjectedFault, ...]:
+        """The faults that were set and are there yet: neither removed nor met `count` times."""
+        return self._service.faults.all
+
+    @property
     def requests(self) -> tuple[ReceivedInvocation, ...]:
         """The latest Invoke requests that arrived whole, oldest first; also after the block.
 
