@@ -16,10 +16,10 @@ UNIT := tests/model tests/request tests/retries tests/engine tests/limits tests/
 CORE := asyncinvoke/*.py,asyncinvoke/_*/*.py,asyncinvoke/_*/*/*.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit coverage lint fmt types core oldest peers bench clean
+.PHONY: help demo test unit coverage lint fmt types core oldest peers peers-all live bench clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## run the main job, offline
 	$(BIN)/asyncinvoke demo
@@ -58,6 +58,12 @@ oldest:  ## install the lowest declared versions, and run a smoke test
 	.env-oldest/bin/python tests/smoke/lowest.py > .env-oldest/lowest.txt
 	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt '.[cli,trio]'
 	.env-oldest/bin/python tests/smoke/core.py
+
+peers-all: $(VENV)/.dev  ## try the endpoint with Chalice, Zappa, Lithops and the SDK for JavaScript
+	$(BIN)/python tests/independent/tools/try_all.py
+
+live: $(VENV)/.dev  ## hold a real account against the recorded answers: make live ARGS='--role ARN'
+	$(BIN)/python -m tests.vectors.live $(ARGS)
 
 peers: $(VENV)/.dev  ## install the independent clients and servers that the tests use
 	$(BIN)/python tests/independent/peers.py
