@@ -59,7 +59,7 @@ oldest:  ## install the lowest declared versions, and run a smoke test
 	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt '.[cli,trio]'
 	.env-oldest/bin/python tests/smoke/core.py
 
-peers-all: $(VENV)/.dev  ## try the endpoint with Chalice, Zappa, Lithops and the SDK for JavaScript
+peers-all: $(VENV)/.dev  ## try the endpoint with Chalice, Zappa, Ansible and the SDK for JavaScript
 	$(BIN)/python -m tests.independent.tools.try_all $(ARGS)
 
 live: $(VENV)/.dev  ## hold a real account against the recorded answers: make live ARGS='--role ARN'

@@ -39,7 +39,8 @@ def print_invocation(answered: "AnsweredInvocation") -> None:
     if answered.fault is not None:
         line += f" (fault: {answered.fault})"
     failed = answered.function_error is not None or not 200 <= answered.status_code < 300
-    _print(time.time(), name, line, color="red" if failed else None)
+    bare = name.rpartition(":function:")[2]
+    _print(time.time(), bare, line, color="red" if failed else None)
 
 
 def print_log(line: "LogLine") -> None:

@@ -97,4 +97,14 @@ def _variables(
         "TZ": ":UTC",
         "_HANDLER": source.handler,
     }
+    if source.layers:
+        # As AWS has them below /opt: before what else is installed, behind the function's own code.
+        python = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+        kinds = ("python", f"python/lib/{python}/site-packages")
+        paths = [str(layer / kind) for layer in source.layers for kind in kinds]
+        passed_on["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [*paths, passed_on.get("PYTHONPATH")])
+        )
+        programs = [str(layer / "bin") for layer in source.layers]
+        passed_on["PATH"] = os.pathsep.join([passed_on.get("PATH", ""), *programs])
     return passed_on | by_default | dict(config.environment) | of_the_service

@@ -249,8 +249,6 @@ def _told(asked: Members, has: Mapping[str, Any], name: str) -> tuple[dict[str, 
         told["LoggingConfig"] = _logging(logging, name)
         log_format = told["LoggingConfig"]["LogFormat"]
         wrong += names.not_one_of(log_format, "loggingConfig.logFormat", ("JSON", "Text"))
-    for layer in asked.any("Layers") or ():
-        raise refusals.invalid(f"Layer version {layer} does not exist.")
     return told, wrong
 
 
