@@ -17,7 +17,7 @@ PAGES.append(ROOT / "benchmarks" / "README.md")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
-TARGETS = set(re.findall(r"^(\w+):", MAKEFILE, re.MULTILINE))
+TARGETS = set(re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE))
 BLOCKS = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
 
