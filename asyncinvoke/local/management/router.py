@@ -121,7 +121,14 @@ class Management:
                 return await _done(operation(self, request, *groups))
             name, *others = groups
             qualifier = request.query.get("Qualifier")
-            function = find_function(self.registry.functions, name, qualifier, **self._where)
+            function = find_function(
+                self.registry.functions,
+                name,
+                qualifier,
+                # As recorded of PutFunctionConcurrency, and of no other.
+                is_unqualified=request.method == "PUT" and request.path.endswith("/concurrency"),
+                **self._where,
+            )
             return await _done(operation(self, request, function, *others))
         finally:
             # What a refused request had uploaded goes too, and what was retired and ran on.
