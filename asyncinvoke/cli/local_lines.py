@@ -65,6 +65,31 @@ def print_event(progress: "EventProgress") -> None:
     _print(time.time(), progress.function_name, line, color=None if is_fine else "red")
 
 
+def greeting(names: list[str], url: str, *, remote: bool, region: str) -> str:
+    """Return what is printed at the start: where it is, and how to call it."""
+    name = names[0] if names else "NAME"
+    what = f"Serving {', '.join(names)}" if names else "Serving no function yet"
+    callers = (
+        "WARNING: other machines reach it, and whoever does can run any code here."
+        if remote
+        else "It runs the code you gave it, for every caller on this machine."
+    )
+    return f"""\
+{what} at {url}
+{callers} Ctrl-C ends it.
+
+To call it, any credentials and region will do:
+
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={region}
+  asyncinvoke invoke {name} --payload '{{}}' --endpoint-url {url}
+  aws lambda invoke --function-name {name} --endpoint-url {url} answer.json
+
+or in Python, also to create functions:
+
+  boto3.client("lambda", endpoint_url="{url}").invoke(FunctionName="{name}")
+"""
+
+
 def _print(when: float, name: str, line: str, *, color: str | None = None) -> None:
     clock = time.strftime("%H:%M:%S", time.localtime(when)) + f".{int(when % 1 * 1000):03}"
     shown = name if name.isprintable() else ascii(name)

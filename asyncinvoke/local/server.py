@@ -23,7 +23,8 @@ from asyncinvoke.local.http import addresses, callers
 from asyncinvoke.local.management import s3_code
 from asyncinvoke.local.numbers import whole_number
 from asyncinvoke.local.protocol.received import ReceivedInvocation
-from asyncinvoke.local.service import Service, ServiceConfig
+from asyncinvoke.local.service import Service
+from asyncinvoke.local.service_config import ServiceConfig
 
 
 class LocalLambda:
