@@ -45,8 +45,10 @@ fmt: $(VENV)/.dev  ## fix what ruff can fix, and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-types: $(VENV)/.dev  ## check with mypy
+types: $(VENV)/.dev  ## check with mypy; what users see, with pyright too
 	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" pyright
+	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes asyncinvoke --ignoreexternal
 
 core:  ## install without extras, newest versions, and run a smoke test
 	$(PYTHON) -m venv --clear .env-core
@@ -57,7 +59,7 @@ core:  ## install without extras, newest versions, and run a smoke test
 oldest:  ## install the lowest declared versions; run a smoke test and the fast tests
 	$(PYTHON) -m venv --clear .env-oldest
 	.env-oldest/bin/python tests/smoke/lowest.py > .env-oldest/lowest.txt
-	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt '.[cli,trio]'
+	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt '.[cli,otel,trio]'
 	.env-oldest/bin/python tests/smoke/core.py
 	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt pytest pytest-timeout hypothesis
 	.env-oldest/bin/python -m pytest -q $(UNIT) --deselect 'tests/limits/test_permit.py::test_a_task_cancelled_the_native_way_as_it_gets_its_permit_ends_cancelled'
@@ -114,5 +116,5 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 # The pip that comes with Python 3.11 knows no dependency groups.
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python $(INSTALL) --constraint constraints.txt --upgrade pip
-	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[cli,local,trio,uvloop]' --group dev
+	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[cli,inputs,local,otel,parquet,s3,trio,uvloop]' --group dev
 	touch $@ $(VENV)/.demo

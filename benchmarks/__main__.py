@@ -1,8 +1,8 @@
 """Runs benchmarks one after the other and writes tables and plots into `results/`.
 
 `python -m benchmarks` runs those that take less than some minutes; `python -m benchmarks NAME...` runs
-these, of which `names`, `failures`, `throttled`, `ceilings`, `cut_everywhere` and `sequences` are never
-run unless named.
+these, of which `names`, `failures`, `throttled`, `ceilings`, `cut_everywhere`, `inputs`, `sequences`,
+`journal` and `kills` are never run unless named.
 """
 
 import sys
@@ -13,6 +13,9 @@ from benchmarks import (
     cut_everywhere,
     failures,
     fanout,
+    inputs,
+    journal,
+    kills,
     memory,
     names,
     overhead,
@@ -40,7 +43,10 @@ SLOW = (
     throttled.BENCHMARK,
     ceilings.BENCHMARK,
     cut_everywhere.BENCHMARK,
+    inputs.BENCHMARK,
     sequences.BENCHMARK,
+    journal.BENCHMARK,
+    kills.BENCHMARK,
 )
 
 

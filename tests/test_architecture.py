@@ -14,17 +14,18 @@ FLOORS = [
     ("_model", "_recent"),
     ("errors",),
     ("_request", "_clock", "_statistics"),
-    ("_retries", "_limits", "_transport"),
+    ("_retries", "_limits", "_transport", "_telemetry", "_batches", "_inputs"),
     ("_engine",),
-    ("_invoker", "_diagnosis"),
-    ("__init__", "_names", "typing"),
+    ("_journal",),
+    ("_invoker", "_diagnosis", "_otel"),
+    ("__init__", "_names", "inputs", "otel", "runs", "typing"),
     ("local", "testing", "cli", "__main__"),
 ]
 
 # Rooms that see less than their floor would let them.
 SEES_ONLY = {
     "local": {"local", "_model"},
-    "cli": {"cli", "local", "__init__"},
+    "cli": {"cli", "local", "inputs", "_inputs", "runs", "__init__"},
     "__main__": {"cli"},
 }
 
@@ -44,12 +45,21 @@ FLOORS_OF_LOCAL = [
 
 # What decides and does not act: no I/O, no clock, no event loop, nothing at random.
 DECIDES = [
+    "asyncinvoke._batches",
+    "asyncinvoke._engine.batch_buffer",
+    "asyncinvoke._engine.batch_ends",
     "asyncinvoke._diagnosis.checks",
     "asyncinvoke._diagnosis.judging",
     "asyncinvoke._engine.buffer",
+    "asyncinvoke._engine.causes",
     "asyncinvoke._engine.history",
     "asyncinvoke._engine.hopeless",
+    "asyncinvoke._journal.rows",
+    "asyncinvoke._journal.schema",
+    "asyncinvoke._journal.values",
     "asyncinvoke._engine.options",
+    "asyncinvoke._engine.shard",
+    "asyncinvoke._engine.tolerance",
     "asyncinvoke._limits.ceiling",
     "asyncinvoke._limits.concurrency",
     "asyncinvoke._limits.limit",
@@ -59,6 +69,8 @@ DECIDES = [
     "asyncinvoke._recent",
     "asyncinvoke._request",
     "asyncinvoke._retries",
+    "asyncinvoke.cli.pace",
+    "asyncinvoke.cli.waiting",
     "asyncinvoke.local.checks",
     "asyncinvoke.local.counters",
     "asyncinvoke.local.faults.player",
@@ -73,20 +85,46 @@ DECIDES = [
     "asyncinvoke.local.numbers",
     "asyncinvoke.local.protocol",
 ]
-ACTS = {"aiohttp", "anyio", "asyncio", "os", "pathlib", "random", "secrets", "socket", "subprocess"}
+ACTS = {
+    "aiohttp",
+    "anyio",
+    "asyncio",
+    "os",
+    "pathlib",
+    "random",
+    "secrets",
+    "socket",
+    "sqlite3",
+    "subprocess",
+}
 ACTS |= {"tempfile", "time", "uuid"}
 
 # Foreign libraries, each with the rooms that may know it.
 FOREIGN = {
     "aiobotocore": {"_transport", "testing"},
     "aiohttp": {"_transport", "local"},
-    "anyio": {"_clock", "_transport", "_limits", "_engine", "_invoker", "local", "testing", "cli"},
+    "anyio": {
+        "_clock",
+        "_transport",
+        "_limits",
+        "_engine",
+        "_journal",
+        "_inputs",
+        "_invoker",
+        "local",
+        "testing",
+        "cli",
+    },
     "asyncio": {"_transport", "local"},
     "botocore": {"_transport"},
     "click": {"cli"},
     "httptools": {"_transport"},
+    "fsspec": {"_inputs"},
     "multidict": {"local"},
+    "pyarrow": {"_inputs"},
+    "opentelemetry": {"_otel", "otel"},
     "pytest": {"testing"},
+    "sqlite3": {"_journal"},
     "pytest_asyncio": {"testing"},
     "rich": {"cli"},
     "tenacity": {"_retries"},
@@ -94,6 +132,7 @@ FOREIGN = {
     "typing_extensions": {"_model", "_engine", "_invoker"},  # seen by type checkers alone
     "uvloop": {"cli"},
     "yarl": {"_transport"},
+    "zstandard": {"_inputs"},
 }
 
 

@@ -26,6 +26,7 @@ TINY = {
     "fanout": ("--rounds=1", "--items=3"),
     "memory": ("--items=4",),
     "startup": ("--rounds=1",),
+    "inputs": ("--rounds=1", "--rows=100"),
     "served": ("--rounds=1", "--requests=40", "--sleepers=20"),
     "payload_size": ("--rounds=1", "--count=1", "--megabytes=1"),
 }
@@ -72,6 +73,12 @@ def test_overhead_names_each_client_that_it_leaves_out() -> None:
     there, left_out = set(found["clients"]), set(found["left_out"])
     assert {"aioboto3", "aws-sdk-lambda"} <= there | left_out
     assert not there & left_out
+
+
+def test_inputs_reads_every_row_of_every_format() -> None:
+    found = found_by("inputs")
+    assert {each["items"] for each in found["reads"].values()} == {100}
+    assert {"in.jsonl", "in.jsonl.gz", "in.csv", "in.parquet"} <= found["reads"].keys()
 
 
 def test_fanout_compares_map_with_gather_and_aiometer() -> None:

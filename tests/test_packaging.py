@@ -54,7 +54,16 @@ def test_the_core_needs_four_libraries_and_no_more(metadata: Message) -> None:
 
 
 def test_what_only_developers_need_is_no_extra(metadata: Message) -> None:
-    assert metadata.get_all("Provides-Extra") == ["cli", "local", "trio", "uvloop"]
+    assert metadata.get_all("Provides-Extra") == [
+        "cli",
+        "inputs",
+        "local",
+        "otel",
+        "parquet",
+        "s3",
+        "trio",
+        "uvloop",
+    ]
 
 
 def test_the_wheel_holds_every_module_and_its_types(built: Path) -> None:

@@ -1,13 +1,14 @@
 """The work of a map: one item of its input executed, and made into its outcome."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+from asyncinvoke._engine.brake import Brake
 from asyncinvoke._engine.execution import Engine
-from asyncinvoke._engine.hopeless import Refusals
 from asyncinvoke._engine.options import Call, Calls, InvokeOptions, item_options
 from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.tolerance import Failures, Tolerance
 from asyncinvoke._model.codec import Encode
 from asyncinvoke._model.response import Attempt, Response
 from asyncinvoke._request.payload import check_plain, encode_payload
@@ -17,7 +18,7 @@ from asyncinvoke.errors import (
     AsyncInvokeError,
     ConfigurationError,
     InvalidRequestError,
-    ToleranceExceededError,
+    InvocationError,
 )
 
 
@@ -32,6 +33,7 @@ class ItemWork:
         options: The options that the items share.
         key: Names an item by its payload.
         encode: Turns a payload into bytes.
+        tolerance: How many may fail; `None` for all.
 
     Raises:
         InvalidRequestError: One of the options breaks a rule.
@@ -47,37 +49,67 @@ class ItemWork:
         options: InvokeOptions,
         key: Callable[[Any], str] | None,
         encode: Encode,
+        tolerance: Tolerance | None = None,
     ) -> None:
-        self._engine = engine
-        self._transport = transport
+        self.engine = engine
+        """Executes."""
+        self.transport = transport
+        """Makes the attempts."""
         self._calls = calls
         self._function_name = function_name
         self._options = options
-        self._call = calls.get(function_name, options)
+        self.call = calls.get(function_name, options)
+        """What the items share."""
         self._key = _checked_key(key)
         self._encode = encode
-        self._refusals = Refusals()
+        self.judge = Failures(tolerance)
+        """Sees the outcomes, and says when there are too many failures."""
+        self.brake = Brake(engine.limiter.withdraw)
+        """Holds attempts back while the map is paused, or once it is stopped."""
 
     async def __call__(self, index: int, item: object) -> Outcome[Any]:
-        """Execute an item. Only cancellation is raised, and errors of the caller's own policy."""
-        clock = self._engine.clock
+        """Execute an item.
+
+        Only cancellation is raised, errors of the caller's own policy, and `NotStartedError`.
+        """
+        clock = self.engine.clock
         started, began = clock.time(), clock.monotonic()
         key = None
         ended: Response[Any] | AsyncInvokeError
-        attempts: tuple[Attempt, ...] = ()
         try:
-            key = self._name(item)
-            call, body = self._prepare(item)
+            key = self.name(item)
+            call, body = self.prepare(item)
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
-            ended = _refused(error)
+            ended = refused(error)
         else:
-            self._refusals.begin(index, call.parameters.target)
-            executed = await self._engine.execute(self._transport, call, body)
-            ended, attempts = executed, executed.attempts
+            ended = await self.execute(index, call, body, self.transport)
+        return self.outcome(index, key, ended, started=started, began=began)
+
+    def execute(
+        self, index: int, call: Call, body: bytes, transport: Transport
+    ) -> Coroutine[Any, Any, Response[Any] | InvocationError]:
+        """Return the execution of an item."""
+        self.judge.begin(index, call.parameters.target)
+        return self.engine.execute(transport, call, body, self.brake)
+
+    def outcome(
+        self,
+        index: int,
+        key: str | None,
+        ended: Response[Any] | AsyncInvokeError,
+        *,
+        started: float,
+        began: float,
+    ) -> Outcome[Any]:
+        """Return the outcome of an item that has ended now."""
+        attempts: tuple[Attempt, ...] = ()
+        response = failed = None
         if isinstance(ended, Response):
-            response, failed = ended, None
+            response, attempts = ended, ended.attempts
         else:
-            response, failed = None, _without_frames(ended)
+            failed = without_frames(ended)
+            if isinstance(ended, InvocationError):
+                attempts = ended.attempts
         return Outcome(
             index=index,
             key=key,
@@ -85,18 +117,19 @@ class ItemWork:
             error=failed,
             attempts=attempts,
             started=started,
-            elapsed=clock.monotonic() - began,
+            elapsed=self.engine.clock.monotonic() - began,
         )
-
-    def judge(self, outcome: Outcome[Any]) -> ToleranceExceededError | None:
-        """Return the error to end the run with, once every call is refused for one reason."""
-        return self._refusals.end(outcome.index, outcome.error)
 
     def describe(self) -> str | None:
         """Say what keeps the permits of the map's function back, if anything does."""
-        return self._engine.limiter.describe(self._call.key)
+        return self.engine.limiter.describe(self.call.key)
 
-    def _name(self, item: object) -> str | None:
+    def name(self, item: object) -> str | None:
+        """Return the key of an item, if it has one.
+
+        Raises:
+            InvalidRequestError: It cannot be found, or is no string.
+        """
         payload = item
         if isinstance(item, Request):
             if item.key is not None:
@@ -112,8 +145,9 @@ class ItemWork:
             ) from error
         return _checked_name(name)
 
-    def _prepare(self, item: object) -> tuple[Call, bytes]:
-        call, payload = self._call, item
+    def prepare(self, item: object) -> tuple[Call, bytes]:
+        """Return where an item goes and what is sent; raises whatever is wrong with it."""
+        call, payload = self.call, item
         if isinstance(item, Request):
             name, options = item_options(self._function_name, self._options, item)
             call, payload = self._calls.get(name, options), item.payload
@@ -139,14 +173,14 @@ def _checked_name(name: object) -> str:
     raise InvalidRequestError(f"key must be a string, not {type(name).__name__}")
 
 
-def _refused(error: Exception) -> InvalidRequestError:
+def refused(error: Exception) -> InvalidRequestError:
     """Return the error of an item that could not be prepared; it holds nothing of the item."""
     if isinstance(error, InvalidRequestError):
         return error
     return InvalidRequestError(f"the item cannot be prepared: {type(error).__name__}")
 
 
-def _without_frames(error: AsyncInvokeError) -> AsyncInvokeError:
+def without_frames(error: AsyncInvokeError) -> AsyncInvokeError:
     """Return an error that keeps nothing alive but itself.
 
     It was not raised to anybody, so its traceback tells nothing; but the frames in it, and in those

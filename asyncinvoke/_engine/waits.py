@@ -19,7 +19,7 @@ class Waits:
     __slots__ = ("_scopes", "is_closed")
 
     def __init__(self) -> None:
-        self.is_closed = False
+        self.is_closed: bool = False
         self._scopes: set[anyio.CancelScope] = set()
 
     def scope(self, deadline: float) -> "Wait":

@@ -38,7 +38,7 @@ class Scopes:
     """
 
     def __init__(self, limit: Limit, *, maximum: int, now: float, news: News) -> None:
-        self.adaptive = limit if isinstance(limit, AdaptiveLimit) else None
+        self.adaptive: AdaptiveLimit | None = limit if isinstance(limit, AdaptiveLimit) else None
         """What follows throttles; `None` for a fixed limit, which does not."""
         self._random = random.Random().random  # noqa: S311  # spreads clients, guards nothing
         self._news = news
@@ -47,9 +47,9 @@ class Scopes:
         self._idle_accounts: OrderedDict[str | None, None] = OrderedDict()
         self._accounts: dict[str | None, AccountGate] = {}
         self.functions: dict[FunctionKey, FunctionGate] = {}
-        self.maximum = maximum
-        self.caller = self._shared(ThrottleScope.CALLER, now)
-        self.process = self._shared(ThrottleScope.PROCESS, now)
+        self.maximum: int = maximum
+        self.caller: Gate = self._shared(ThrottleScope.CALLER, now)
+        self.process: Gate = self._shared(ThrottleScope.PROCESS, now)
 
     def open(self, key: FunctionKey, *, now: float) -> FunctionGate:
         """Make a function known, idle as yet."""

@@ -20,6 +20,7 @@ COMMANDS = {
     "invoke": ("asyncinvoke.cli.invoke:invoke", "Invoke a function once."),
     "local": ("asyncinvoke.cli.local:local", "Serve functions on this machine to any AWS SDK."),
     "map": ("asyncinvoke.cli.map:map_", "Invoke a function for each line of a file."),
+    "runs": ("asyncinvoke.cli.runs.commands:runs", "Look at recorded runs, steer and repeat them."),
 }
 """Each command's place and the line that the list of commands has for it."""
 
@@ -29,8 +30,8 @@ EPILOG = """\b
 Exit status:
   0    all well
   1    some invocations failed
-  2    wrong usage or configuration; nothing was sent
-  3    stopped before the end: every call was refused for one reason
+  2    wrong usage or configuration, or a journal of something else; nothing was sent
+  3    stopped before the end: more failed than is tolerated, or by `runs stop`
   4    ended, and some that failed may have run
   130  interrupted by Ctrl-C (143: by SIGTERM)
   141  the reader of the output went away

@@ -53,6 +53,7 @@ def _described(error: Exception) -> tuple[str, int]:
         ConfigurationError,
         InvalidRequestError,
         InvocationError,
+        JournalError,
         ToleranceExceededError,
     )
 
@@ -63,10 +64,10 @@ def _described(error: Exception) -> tuple[str, int]:
             return f"{error.format_message()} (see {error.ctx.command_path} --help)", WRONG_USAGE
         case click.ClickException():
             return error.format_message(), WRONG_USAGE
-        case ConfigurationError() | InvalidRequestError():
+        case ConfigurationError() | InvalidRequestError() | JournalError():
             return str(error), WRONG_USAGE
         case ToleranceExceededError():
-            return f"stopped: {error}", STOPPED
+            return str(error), STOPPED
         case InvocationError():
             return str(error), FAILED
         case OSError() if error.strerror:

@@ -169,13 +169,13 @@ async def _write(response: "Response", writes: "Output", *, raw: bool) -> None:
 
 
 def _for_a_terminal(payload: bytes) -> bytes:
-    from asyncinvoke.cli import jsonl
+    from asyncinvoke._inputs import json_text
     from asyncinvoke.cli.pretty import pretty
 
     try:
-        jsonl.check_json(payload)
+        json_text.check_json(payload)
         text = payload.decode()
-    except (jsonl.NotJsonError, UnicodeDecodeError):
+    except (json_text.NotJsonError, UnicodeDecodeError):
         return payload
     return pretty(text, colours="NO_COLOR" not in os.environ).encode()
 

@@ -4,9 +4,10 @@ import codecs
 import os
 from pathlib import Path
 
-from asyncinvoke.cli import formats, jsonl, streams
+from asyncinvoke._inputs import json_text, kinds
+from asyncinvoke._inputs.lines import MOST
+from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.lines import MOST
 
 _FILES = ("file://", "fileb://", "@")
 """How a file is named: AWS's own command line has the first two, curl the third."""
@@ -24,15 +25,15 @@ def read_payload(payload: str) -> bytes:
         CommandError: It cannot be read, is no JSON, or is too long.
     """
     name, data = _read(payload)
-    said = formats.other_kind(data[: formats.HEAD], name)
+    said = kinds.other_kind(data[: kinds.HEAD], name)
     if said is not None:
         raise CommandError(said)
     data = data.removeprefix(codecs.BOM_UTF8)
     if len(data) > MOST:
         raise CommandError(f"{name}: Lambda takes at most {MOST:,} bytes")
     try:
-        jsonl.check_json(data)
-    except jsonl.NotJsonError as error:
+        json_text.check_json(data)
+    except json_text.NotJsonError as error:
         raise CommandError(f"{name}: {error}{_hint(payload)}") from error
     return data
 

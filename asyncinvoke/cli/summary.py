@@ -35,6 +35,9 @@ class Failures:
     message: str
     """What that one says."""
 
+    item: int
+    """Its position in the input, from 0."""
+
     count: int = 0
     """How many there are."""
 
@@ -43,11 +46,11 @@ class Tally:
     """Counts outcomes, the failed ones by what went wrong."""
 
     def __init__(self) -> None:
-        self.succeeded = 0
-        self.in_doubt = 0
+        self.succeeded: int = 0
+        self.in_doubt: int = 0
         """Failed ones after which the function may have run without anybody knowing."""
-        self.failed = 0
-        self.latencies = Latencies()
+        self.failed: int = 0
+        self.latencies: Latencies = Latencies()
         """Of the requests that succeeded, without what came before them."""
         self._groups: dict[tuple[str, str | None], Failures] = {}
 
@@ -56,8 +59,8 @@ class Tally:
         """Outcomes so far."""
         return self.succeeded + self.failed
 
-    def add(self, outcome: Outcome) -> None:
-        """Count an outcome."""
+    def add(self, outcome: Outcome, line: int | None = None) -> None:
+        """Count an outcome of an item that begins on a line of the input."""
         error = outcome.error
         if error is None:
             self.succeeded += 1
@@ -72,8 +75,8 @@ class Tally:
         if group is None:
             if len(self._groups) >= _KEPT:
                 key = (type(error).__name__, "of other kinds")
-            line = None if outcome.key is None else int(outcome.key)
-            group = self._groups.setdefault(key, Failures(*key, line, _example(error, line)))
+            example = _example(error, outcome.index, line)
+            group = self._groups.setdefault(key, Failures(*key, line, example, outcome.index))
         group.count += 1
 
     def groups(self) -> list[Failures]:
@@ -120,7 +123,8 @@ def as_text(
     groups = tally.groups()
     for group in groups[:SHOWN]:
         code = f" {group.code}" if group.code else ""
-        where = "such as" if group.line is None else f"such as line {group.line:,}:"
+        where = f"item {group.item:,}" if group.line is None else f"line {group.line:,}"
+        where = f"such as {where}:"
         said.append(f"  {group.count:,} {group.error}{code}, {where} {group.message}")
     rest = sum(group.count for group in groups[SHOWN:])
     if rest:
@@ -165,6 +169,8 @@ def _code(error: AsyncInvokeError) -> str | None:
     return error.code if isinstance(error, InvocationError) else None
 
 
-def _example(error: AsyncInvokeError, line: int | None) -> str:
+def _example(error: AsyncInvokeError, index: int, line: int | None) -> str:
     text = error.message if isinstance(error, InvocationError) else str(error)
-    return one_line(text.removeprefix(f"line {line}: "), longest=_EXAMPLE)
+    return one_line(
+        text.removeprefix(f"line {line}: ").removeprefix(f"item {index}: "), longest=_EXAMPLE
+    )

@@ -19,6 +19,7 @@ from asyncinvoke import (
     FixedLimit,
     InvocationError,
     Invoker,
+    LimitChanged,
     RejectedError,
     Response,
     RetryPolicy,
@@ -320,8 +321,9 @@ class Odd(BaseException):
 async def test_a_hook_that_raises_keeps_no_permit(
     raised: type[BaseException], transport: str
 ) -> None:
-    def hook(_: object) -> None:
-        raise raised("from the hook")
+    def hook(event: object) -> None:
+        if isinstance(event, LimitChanged):
+            raise raised("from the hook")
 
     with CountingServer(Act(sent=throttle_answer())) as server:
         async with open_invoker(

@@ -66,6 +66,8 @@ async def test_the_version_is_the_installed_one(run: Run) -> None:
         (["map", "echo", "."], "cannot read ."),
         (["map", "echo", "-", "--concurrency", "0"], "--concurrency"),
         (["map", "echo", "-", "--output", "missing/out.jsonl"], "cannot write missing/out.jsonl"),
+        (["map", "echo", "-", "--tolerate", "2.5"], "'2.5' is no number such as 100"),
+        (["map", "echo", "-", "--tolerate", "101%"], "'101%' is no number such as 100"),
         (["demo", "--limit", "0"], "--limit"),
     ],
 )

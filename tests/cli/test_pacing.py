@@ -4,28 +4,28 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from asyncinvoke.cli.lines import Line
-from asyncinvoke.cli.pacing import Paced
-from asyncinvoke.cli.source import Source
+from asyncinvoke._inputs.item import Making
+from asyncinvoke.cli.pacing import Paced, Whole
+from asyncinvoke.inputs import Item
 
 pytestmark = pytest.mark.anyio
 
 
-class Lines(Source):
+MAKING = Making(None, None, is_json=False)
+
+
+class Lines(Whole):
     """An endless input, which counts what was read of it."""
 
     def __init__(self) -> None:
-        self.descriptor, self.name = -1, "a test"
         self.given = 0
         self.is_closed = False
 
-    async def begin(self) -> None: ...
-
-    async def read(self) -> AsyncGenerator[Line, None]:
+    async def items(self) -> AsyncGenerator[Item, None]:
         try:
             while True:
                 self.given += 1
-                yield Line(number=self.given, data=b"1", size=1)
+                yield Item(self.given - 1, self.given, b"1", None, MAKING)
         finally:
             self.is_closed = True
 
@@ -43,7 +43,7 @@ class Clock:
 async def test_no_line_beyond_the_head_is_read_and_the_input_is_closed() -> None:
     lines = Lines()
     paced = Paced(lines, head=3)
-    assert [line.number async for line in paced.read()] == [1, 2, 3]
+    assert [line.line async for line in paced.items()] == [1, 2, 3]
     assert (lines.given, lines.is_closed) == (3, True)
     assert await paced.count() == 3
 
@@ -52,16 +52,16 @@ async def test_each_line_has_its_moment_and_what_was_not_asked_for_is_not_made_u
     clock = Clock()
     paced = Paced(Lines(), head=7, rate=4, now=lambda: clock.now, sleep=clock.sleep)
     moments = []
-    async for line in paced.read():
+    async for line in paced.items():
         moments.append(clock.now)
-        if line.number == 4:
+        if line.line == 4:
             clock.now += 60
     assert moments == [100, 100.25, 100.5, 100.75, 160.75, 161, 161.25]
 
 
 async def test_without_either_it_is_the_input_itself() -> None:
     paced = Paced(Lines())
-    async for line in paced.read():
-        if line.number == 50:
+    async for line in paced.items():
+        if line.line == 50:
             break
     assert await paced.count() == 1_000_000

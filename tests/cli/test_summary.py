@@ -1,6 +1,7 @@
 """What a run says last, and while it is under way."""
 
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +56,7 @@ def lost() -> TransportError:
 def tallied(*outcomes: Outcome) -> Tally:
     tally = Tally()
     for each in outcomes:
-        tally.add(each)
+        tally.add(each, each.index + 1)
     return tally
 
 
@@ -134,9 +135,17 @@ def test_the_last_line_of_json_says_the_same() -> None:
             "code": "ConnectionLost",
             "line": 2,
             "message": "gone",
+            "item": 1,
             "count": 1,
         },
-        {"error": "FunctionError", "code": "E", "line": 3, "message": "no good", "count": 1},
+        {
+            "error": "FunctionError",
+            "code": "E",
+            "line": 3,
+            "message": "no good",
+            "item": 2,
+            "count": 1,
+        },
     ]
 
 
@@ -158,6 +167,7 @@ def test_at_60_columns_neither_line_is_cut(
         throttles=throttles,
         total=10**6,
         rate=rate,
+        pace=rate,
     )
     assert len(" · ".join(progressed(seen))) <= 58
     assert len(" · ".join(described(seen))) <= 58
@@ -165,8 +175,19 @@ def test_at_60_columns_neither_line_is_cut(
 
 def test_the_time_that_is_left_follows_from_the_rate() -> None:
     seen = Counts(
-        elapsed=3725, succeeded=500, failed=0, in_flight=1, throttles=0, total=1000, rate=2.0
+        elapsed=3725,
+        succeeded=500,
+        failed=0,
+        in_flight=1,
+        throttles=0,
+        total=1000,
+        rate=3.0,
+        pace=2.0,
     )
-    assert progressed(seen) == ["500/1,000", "2/s", "1:02:05", "ETA 4:10"]
+    assert progressed(seen) == ["500/1,000", "3/s", "1:02:05", "ETA 4:10"]
+    # What earlier sessions have done is part of how far it is, and no part of how fast.
+    continued = replace(seen, succeeded=100, earlier=400)
+    assert progressed(continued) == progressed(seen)
+    assert continued.done == 100
     unknown = Counts(elapsed=5, succeeded=5, failed=0, in_flight=1, throttles=0, rate=1.0)
     assert progressed(unknown) == ["5", "1/s", "0:05"]

@@ -59,7 +59,7 @@ def one_of_each() -> list[AsyncInvokeError]:
         AsyncInvokeError("no"),
         ConfigurationError("no"),
         InvalidRequestError("no"),
-        ToleranceExceededError("no", reason="refused"),
+        ToleranceExceededError("no", failed=2, ended=3),
         InvocationError("no", **FACTS),
         *(plain("no", **FACTS) for plain in PLAIN),
         ThrottledError(

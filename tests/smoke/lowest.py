@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
-EXTRAS = ("trio", "cli")
+EXTRAS = ("trio", "cli", "otel")
 _NAME_AND_LOWEST = re.compile(r"([\w.-]+)>=([\w.]+)")
 
 

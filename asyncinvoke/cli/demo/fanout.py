@@ -12,7 +12,8 @@ from asyncinvoke.cli.demo import measure, read
 from asyncinvoke.cli.demo.chart import Sample, sample
 from asyncinvoke.cli.demo.library import read_payloads
 from asyncinvoke.cli.demo.read import Streamed
-from asyncinvoke.cli.progress import Counts, Display, Rate, show_progress
+from asyncinvoke.cli.pace import Pace
+from asyncinvoke.cli.progress import Counts, Display, show_progress
 from asyncinvoke.cli.running import beside
 from asyncinvoke.local import LocalLambda
 
@@ -140,11 +141,13 @@ async def fan_out(
         )
         display = new_display()
         outcomes: list[Outcome] = []
-        began, rate = time.monotonic(), Rate()
+        began, paces = time.monotonic(), Pace()
 
         def count() -> Counts:
             elapsed, statistics = time.monotonic() - began, invoker.statistics()
             failed = sum(not outcome.ok for outcome in outcomes)
+            allowed = min(scope.limit for scope in statistics.scopes)
+            rate, pace = paces.at(elapsed, len(outcomes), allowed)
             return Counts(
                 elapsed=elapsed,
                 succeeded=len(outcomes) - failed,
@@ -152,7 +155,8 @@ async def fan_out(
                 in_flight=statistics.in_flight,
                 throttles=sum(statistics.throttles.values()),
                 total=len(modules),
-                rate=rate.at(elapsed, len(outcomes)),
+                rate=rate,
+                pace=pace,
             )
 
         def look() -> Sample:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from asyncinvoke.local import checks
 from asyncinvoke.local.functions.configuration import FunctionConfig
 from asyncinvoke.local.functions.versions import Versions
+from asyncinvoke.local.management import describe
 from asyncinvoke.local.protocol import names, refusals
 
 
@@ -37,10 +38,20 @@ class NamedFunction:
             revision_id: The revision that the caller knows; None if it does not say.
             now: Seconds of the monotonic clock.
         """
+        checks.check_changeable(self.versions, now=now)
+        self.check_revision(revision_id, now=now)
+
+    def check_revision(self, revision_id: str | None, *, now: float) -> None:
+        """Refuse a change of a revision that the function has left."""
         latest = self.versions.latest
-        checks.check_state(self.versions, latest, now=now)
-        if revision_id not in (None, latest.deployment.revision_id):
+        if revision_id not in (None, describe.revision(latest, self.versions, now)):
             raise refusals.changed_meanwhile()
+
+    @property
+    def arn(self) -> str:
+        """The ARN by which the request names it, with its qualifier if it gives one."""
+        arn = self.versions.latest.arn
+        return arn if self.qualifier is None else f"{arn}:{self.qualifier}"
 
 
 def find_function(

@@ -1,0 +1,28 @@
+"""Reading recorded runs, and recording what people found out about them."""
+
+from asyncinvoke._journal.merged import Merged
+from asyncinvoke._journal.merging import merge
+from asyncinvoke._journal.reading import RecordedRun, open_run
+from asyncinvoke._journal.settling import settle
+from asyncinvoke._journal.values import (
+    RecordedCause,
+    RecordedItem,
+    RecordedSession,
+    RecordedTake,
+    RunSummary,
+    Sample,
+)
+
+__all__ = [
+    "Merged",
+    "RecordedCause",
+    "RecordedItem",
+    "RecordedRun",
+    "RecordedSession",
+    "RecordedTake",
+    "RunSummary",
+    "Sample",
+    "merge",
+    "open_run",
+    "settle",
+]
