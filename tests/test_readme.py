@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 import asyncinvoke
+from asyncinvoke import inputs
 from asyncinvoke.local import LocalLambda
 from tests.doubles.fault_endpoint import FaultEndpoint
 
@@ -101,7 +102,7 @@ def test_every_error_of_the_tree_is_in_the_table_of_errors() -> None:
 
     page = (ROOT / "docs" / "errors.md").read_text()
     named = set(re.findall(r"^\| `(\w+Error)` \|", page, re.MULTILINE))
-    public = {name for name in asyncinvoke.__all__ if name.endswith("Error")}
+    public = {name for name in (*asyncinvoke.__all__, *inputs.__all__) if name.endswith("Error")}
     assert leaves(asyncinvoke.AsyncInvokeError) <= named <= public
 
 
