@@ -253,9 +253,9 @@ def test_every_room_of_the_tree_is_on_a_floor() -> None:
     assert rooms <= {room for floor in FLOORS for room in floor}
 
 
-def test_no_test_imports_from_the_benchmarks_but_the_one_of_them() -> None:
+def test_no_test_imports_from_the_benchmarks_but_those_of_them() -> None:
     for path in sorted(Path(__file__).parent.rglob("*.py")):
-        if path.name == "test_benchmarks.py":
+        if path.name in ("test_benchmarks.py", "test_stale.py"):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             named = [node.module or ""] if isinstance(node, ast.ImportFrom) else []

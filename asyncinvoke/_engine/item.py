@@ -89,7 +89,9 @@ class ItemWork:
         self, index: int, call: Call, body: bytes, transport: Transport
     ) -> Coroutine[Any, Any, Response[Any] | InvocationError]:
         """Return the execution of an item."""
-        self.judge.begin(index, call.parameters.target)
+        # What was under way when the invoker ended has its outcome; one that begins later shows that
+        # there is more to come, none of which can be sent.
+        self.judge.begin(index, call.parameters.target, is_late=self.engine.waits.is_closed)
         return self.engine.execute(transport, call, body, self.brake)
 
     def outcome(

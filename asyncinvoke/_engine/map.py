@@ -45,6 +45,7 @@ class MapRun(Generic[Out]):
     - what the input raised, as itself;
     - `ToleranceExceededError`, once more has failed than is tolerated, or after a hundred refusals
       in a row for one reason;
+    - `ConfigurationError`, if the invoker's block was left before the input had been read;
     - what the caller's own retry policy, hook or transport raised, as itself; the item that it was
       raised for has no outcome.
 
@@ -358,7 +359,7 @@ class MapRun(Generic[Out]):
         self._tally.add(outcome)
         if self._judge is not None:
             reason = self._judge(outcome)
-            if reason is not None:
+            if reason is not None and not self._is_no_news(reason):
                 self._end(reason)
                 self.stop()
         if self._recorder is None:
@@ -411,6 +412,10 @@ class MapRun(Generic[Out]):
         self._buffer.ahead = count
         self._buffer.size(self._buffer.concurrency)
         self._moved()
+
+    def _is_no_news(self, reason: AsyncInvokeError) -> bool:
+        """Whether it only says that no more can be sent, where there is no more to send."""
+        return isinstance(reason, ConfigurationError) and self._source.has_ended
 
     def _put(self, index: int, outcome: Outcome[Any] | None) -> None:
         self._buffer.put(index, outcome)

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 
 from asyncinvoke._clock import Clock
-from asyncinvoke._engine.tasks import Bell, is_cancellation
+from asyncinvoke._engine.tasks import Bell, current_task, is_abandoned, is_cancellation
 from asyncinvoke.errors import InvalidRequestError
 
 CLEAN_UP_TIME = 5.0
@@ -83,6 +83,7 @@ class Source:
         self._cancelled = cancelled
         self._clock = clock
         self._scope: anyio.CancelScope | None = None
+        self._task: int | None = None
         self._room = Bell()
         self._stopped = Bell()
         self.is_waiting = False
@@ -126,6 +127,7 @@ class Source:
 
     async def _read(self) -> None:
         payloads, self._payloads = self._payloads, None
+        self._task = current_task()
         with anyio.CancelScope() as self._scope:
             items: AsyncIterator[object] | Iterator[object] | None = None
             try:
@@ -135,10 +137,10 @@ class Source:
                 elif payloads is not None:
                     items = iter(payloads)
                     await self._read_sync(items)
-            except GeneratorExit:
-                items = None  # the event loop is gone; nothing can be awaited any more
-                raise
             except BaseException as error:
+                if is_abandoned(error, self._task):
+                    items = None
+                    raise
                 if is_cancellation(error):
                     raise
                 self._fail(error)
@@ -214,7 +216,7 @@ class Source:
         try:
             await items.aclose()
         except BaseException as error:
-            if is_cancellation(error):
+            if is_abandoned(error, self._task) or is_cancellation(error):
                 raise
             self.clean_up_error = error
         finally:

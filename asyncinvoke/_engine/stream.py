@@ -20,7 +20,7 @@ from asyncinvoke._model.response import Attempt, Reply, Response, StreamEnd, Str
 from asyncinvoke._retries.classify import FUNCTION_FAILED, Verdict, classify
 from asyncinvoke._telemetry.lines import log_retry
 from asyncinvoke._transport.base import Stream, StreamingTransport
-from asyncinvoke.errors import InvocationError
+from asyncinvoke.errors import ConfigurationError, InvocationError
 
 
 class ResponseStream:
@@ -33,6 +33,7 @@ class ResponseStream:
     - `TransportError` if the stream broke off; its `code` is `TruncatedBody` for one that ended
       without saying so, `ChecksumMismatch` for a damaged one, `ConnectionLost` and so on,
     - another `InvocationError` if the service broke it off, or the timeout passed,
+    - `ConfigurationError` while another task waits for one,
     - `anyio.ClosedResourceError` once the block was left or a wait for a chunk was cancelled.
     """
 
@@ -42,6 +43,7 @@ class ResponseStream:
         self._response = source if isinstance(source, Response) else None
         self._error: InvocationError | None = None
         self._is_closed = False
+        self._is_awaited = False
 
     @property
     def status_code(self) -> int:
@@ -88,14 +90,23 @@ class ResponseStream:
             raise StopAsyncIteration
         if self._is_closed:
             raise anyio.ClosedResourceError
+        if self._is_awaited:
+            raise ConfigurationError(
+                "another task waits for the next chunk of this stream: only one task at a time may"
+            )
+        self._is_awaited = True
         try:
             received = await self._source.receive()
         except BaseException:
             self._is_closed = True
             await self._source.abandon()
             raise
+        finally:
+            self._is_awaited = False
         if isinstance(received, bytes):
             return received
+        if self._is_closed:  # by whoever left the block meanwhile, and not by the service
+            raise anyio.ClosedResourceError
         if isinstance(received, InvocationError):
             # A copy is kept, since the one that is raised leads back here by its traceback.
             self._error = copy(received)

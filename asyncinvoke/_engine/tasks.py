@@ -55,13 +55,34 @@ def is_cancellation(error: BaseException) -> bool:
     apart is whether a scope around the task is cancelled.
     """
     if isinstance(error, GeneratorExit):
-        return True  # the event loop is gone, and Python closes what is left of it
+        return False  # of the caller's; see `is_abandoned`
     cancelled = anyio.get_cancelled_exc_class()
     if isinstance(error, BaseExceptionGroup):
         is_one = error.split(cancelled)[1] is None
     else:
         is_one = isinstance(error, cancelled)
     return is_one and anyio.current_effective_deadline() == -math.inf
+
+
+def current_task() -> int | None:
+    """Return what the running task is known by; `None` where none is."""
+    try:
+        return anyio.get_current_task().id
+    except RuntimeError:  # anyio's error for no event loop is one, too
+        return None
+
+
+def is_abandoned(error: BaseException, task: int | None) -> bool:
+    """Return whether the event loop is gone, and Python closes what is left of a task of it.
+
+    Nothing can be awaited any more then, and there is nobody to tell. The same exception may be
+    raised by code of the caller's, in the task itself: that is an error like any other.
+
+    Args:
+        error: What came out of a wait.
+        task: What `current_task` said when the task began.
+    """
+    return isinstance(error, GeneratorExit) and current_task() != task
 
 
 class Workers(Generic[T]):
@@ -145,6 +166,7 @@ class Workers(Generic[T]):
         item: object
         outcome: T | None
         items, work, done = self._items, self._work, self._done
+        task = current_task()
         try:
             while True:
                 self._is_calling = False
@@ -156,7 +178,7 @@ class Workers(Generic[T]):
                     try:
                         outcome = await work(index, item)
                     except BaseException as error:
-                        if is_cancellation(error):
+                        if is_abandoned(error, task) or is_cancellation(error):
                             raise
                         self._busy -= 1
                         self._broke(index, error)

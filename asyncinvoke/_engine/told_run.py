@@ -9,7 +9,7 @@ from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.tolerance import Judge, Tolerance
 from asyncinvoke._telemetry.hooks import Hooks
-from asyncinvoke.errors import ToleranceExceededError
+from asyncinvoke.errors import ConfigurationError, ToleranceExceededError
 
 SAMPLE_EVERY = 1.0
 """How many seconds lie between two samples of a run, at least."""
@@ -93,6 +93,8 @@ class _LookingJudge:
         if self._judge is not None:
             self._judge.tolerance = tolerance
 
-    def __call__(self, outcome: Outcome[Any], /) -> ToleranceExceededError | None:
+    def __call__(
+        self, outcome: Outcome[Any], /
+    ) -> ToleranceExceededError | ConfigurationError | None:
         self._told.look()
         return None if self._judge is None else self._judge(outcome)

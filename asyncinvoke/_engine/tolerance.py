@@ -7,7 +7,7 @@ from asyncinvoke._engine.causes import Causes
 from asyncinvoke._engine.hopeless import Refusals
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._request.target import Target, show_value
-from asyncinvoke.errors import InvalidRequestError, ToleranceExceededError
+from asyncinvoke.errors import ConfigurationError, InvalidRequestError, ToleranceExceededError
 
 SHOWN = 5
 """How many causes the text of the error names."""
@@ -84,7 +84,9 @@ class Judge(Protocol):
 
     tolerance: Tolerance | None
 
-    def __call__(self, outcome: Outcome[Any], /) -> ToleranceExceededError | None:
+    def __call__(
+        self, outcome: Outcome[Any], /
+    ) -> ToleranceExceededError | ConfigurationError | None:
         """Return the error to end the map with, if this outcome is one too many."""
         ...
 
@@ -105,13 +107,22 @@ class Failures:
         self._causes = Causes()
         self._failed = 0
         self._ended = 0
+        self._is_late = False
 
-    def begin(self, index: int, target: Target) -> None:
-        """Note that an item is sent to a function."""
+    def begin(self, index: int, target: Target, *, is_late: bool) -> None:
+        """Note that an item is sent to a function, and whether the invoker was closed before."""
         self._refusals.begin(index, target)
+        self._is_late = is_late
 
-    def __call__(self, outcome: Outcome[Any], /) -> ToleranceExceededError | None:
+    def __call__(
+        self, outcome: Outcome[Any], /
+    ) -> ToleranceExceededError | ConfigurationError | None:
         """Count an outcome, and judge."""
+        if self._is_late:
+            return ConfigurationError(
+                "the invoker's block was left while this map ran, so it reads no further: "
+                "leave the map's block first"
+            )
         error = outcome.error
         self._ended += 1
         hopeless = self._refusals.end(outcome.index, error)

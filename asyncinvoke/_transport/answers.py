@@ -28,6 +28,15 @@ _FIRST_ERROR = 400
 _REDIRECTS = (301, 302, 307, 308)
 """Whoever answers so has not taken the request. It is not followed: that would deliver it twice."""
 
+
+def decides(status_code: int) -> bool:
+    """Whether an answer says all by its status line, so that it counts whatever becomes of its body.
+
+    A body that is cut off, damaged, or longer than any of Lambda's is one that adds nothing.
+    """
+    return status_code >= _FIRST_ERROR or status_code in _REDIRECTS
+
+
 _LONGEST_ERROR = 1_048_576
 """Bytes of a body beyond which it is not looked into for an error; Lambda's have some hundred."""
 

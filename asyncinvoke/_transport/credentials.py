@@ -10,6 +10,7 @@ from botocore import exceptions as botocore_errors
 
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._transport.process import is_cancelled
 from asyncinvoke._transport.set_up import credentials_flaw
 from asyncinvoke._transport.showing import described, forget, out_of_files, shown
 from asyncinvoke._transport.sigv4 import Moment
@@ -126,13 +127,23 @@ class _Asking:
 
 async def _ask(source: Any) -> Moment | Failure:
     try:
-        moment = Moment(await source.get_frozen_credentials(), int(time.time()))
-        flaw = credentials_flaw(moment.credentials, getattr(source, "method", None))
+        credentials = await source.get_frozen_credentials()
+        if credentials is None:
+            message = "whatever gives them gave none"
+            return Failure(
+                fault=TransportFault.CREDENTIALS, phase=Phase.CREDENTIALS, message=message
+            )
+        flaw = credentials_flaw(credentials, getattr(source, "method", None))
     except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
         return _failure(error, _fault(error) or TransportFault.CREDENTIALS)
+    except anyio.get_cancelled_exc_class() as error:
+        if is_cancelled():
+            raise
+        # What gives them waited for a task of its own that was cancelled.
+        return _failure(error, TransportFault.CREDENTIALS)
     if flaw is not None:
         return Failure(fault=TransportFault.SET_UP, phase=Phase.CREDENTIALS, message=flaw)
-    return moment
+    return Moment(credentials, int(time.time()))
 
 
 def _seconds(expiry: object) -> float:
@@ -144,7 +155,7 @@ def failure_before_sending(error: Exception) -> Failure:
     return _failure(error, _fault(error) or TransportFault.UNEXPECTED)
 
 
-def _failure(error: Exception, fault: TransportFault) -> Failure:
+def _failure(error: BaseException, fault: TransportFault) -> Failure:
     failure = Failure(
         fault=fault, phase=Phase.CREDENTIALS, message=described(error), cause=shown(error)
     )

@@ -62,9 +62,11 @@ class DirectTransport:
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Reply | Failure:
         """Send once and read the whole answer; a failure is a value."""
-        if self._steps_aside():
-            return await self._reference.send(parameters, payload, progress)
         moment = self._credentials.kept()
+        # Credentials that are kept exist, so that a warm call asks one of the two questions.
+        is_plain = moment is not None and self._interception.found() is None
+        if not is_plain and self._steps_aside():
+            return await self._reference.send(parameters, payload, progress)
         template = None if moment is None else self._known(INVOKE, parameters, moment)
         connections = None if template is None else self._wires.ours(template.origin)
         if moment is None or template is None or connections is None:
@@ -138,7 +140,7 @@ class DirectTransport:
                 self._under_way.body(body, progress),
                 progress.deadline,
             )
-        content = await self._wires.whole(body, progress)
+        content = await self._wires.whole(body, status_code, progress)
         if isinstance(content, Failure):
             return content
         return read_failure(status_code, headers, content)
@@ -166,7 +168,7 @@ class DirectTransport:
         self, operation: str, parameters: InvokeParameters, moment: Moment
     ) -> Template | None:
         """Return the template of a request, if it was made before and may be used."""
-        has_token = moment.credentials.token is not None
+        has_token = moment.token is not None
         latest = self._latest.get(operation)
         if latest is not None and latest[0] is parameters and latest[1] is has_token:
             return latest[2]
@@ -181,7 +183,7 @@ class DirectTransport:
         self, operation: str, parameters: InvokeParameters, moment: Moment
     ) -> Template | Failure | None:
         """Make the template of a request; `None` where only aiobotocore can make the request."""
-        kind = _kind(operation, parameters, moment.credentials.token is not None)
+        kind = _kind(operation, parameters, moment.token is not None)
         if self._templates.get(kind) is not None:
             return None  # it was unsuitable before
         made: Template | UnsuitableError

@@ -13,6 +13,7 @@ from botocore import exceptions as botocore_errors
 
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._transport.answers import decides, read_failure
 from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.showing import described, forget, inner_error, out_of_files, shown
 
@@ -98,6 +99,9 @@ def failure_from(error: Exception, phase: Phase) -> Failure:
     """
     if isinstance(error, WireError):
         forget(error)
+        begun = error.begun
+        if begun is not None and decides(begun.status):
+            return read_failure(begun.status, begun.headers, b"")
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else None
         return Failure(fault=error.fault, phase=error.phase, message=error.message, cause=cause)
     fault = TransportFault.FILES if out_of_files(error) else _fault(error, inner_error(error))

@@ -11,7 +11,7 @@ from botocore.auth import _host_from_url
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._telemetry.trace import TRACE
-from asyncinvoke._transport.answers import read_failure
+from asyncinvoke._transport.answers import decides, read_failure
 from asyncinvoke._transport.bodies import (
     Body,
     RawAnswer,
@@ -109,11 +109,21 @@ class NotingSession:
         self._answer = answer
         if answer.status_code >= 300:
             # As it came: botocore reads no more than what is there already.
-            content = await (
+            self._error_body = answer._content = await self._error_body_of(answer)  # noqa: SLF001
+        return answer
+
+    @staticmethod
+    async def _error_body_of(answer: Any) -> bytes:
+        try:
+            content: bytes = await (
                 read_whole(body_of(answer.raw)) if known(answer.raw) else answer.content
             )
-            self._error_body = answer._content = content  # noqa: SLF001
-        return answer
+        except Exception as error:
+            if not decides(answer.status_code):
+                raise
+            forget(error)
+            return b""
+        return content
 
     def _failed(self, failure: Failure, url: str) -> Exception:
         self._failure = failure

@@ -1,4 +1,4 @@
-"""What process this is: its event loop, and how many files it may open."""
+"""What process this is: its event loop, whether its task is cancelled, and how many files it may open."""
 
 import os
 import sys
@@ -19,6 +19,19 @@ def loop_teller() -> Callable[[], object]:
         return asyncio.get_running_loop
     current: Callable[[], object] = sys.modules["trio"].lowlevel.current_trio_token
     return current
+
+
+def is_cancelled() -> bool:
+    """Return whether the running task is being cancelled; asked where a cancellation was raised.
+
+    On asyncio one may also come from another task that was waited for, and was cancelled.
+    """
+    if not anyio.get_cancelled_exc_class().__module__.startswith("asyncio"):
+        return True
+    import asyncio
+
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def open_files() -> tuple[int, int] | None:

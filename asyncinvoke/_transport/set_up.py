@@ -34,18 +34,28 @@ _FLAWS = {
 
 
 def credentials_flaw(credentials: FrozenCredentials, method: object) -> str | None:
-    """Return what is wrong with credentials that no header can carry; never their values.
+    """Return what is wrong with credentials that no request can be signed with; never their values.
 
     Args:
         credentials: The credentials.
         method: Where they come from, in botocore's word.
     """
     for name, words in _WORDS.items():
-        value = getattr(credentials, name)
-        for pattern, flaw in _FLAWS.items():
-            if value is not None and re.search(pattern, value):
-                place = _ENVIRONMENT[name] if method == "env" else f"credentials from {method}"
-                return f"the {words} has {flaw} in it ({place})"
+        flaw = _flaw(getattr(credentials, name), is_needed=name != "token")
+        if flaw is not None:
+            place = _ENVIRONMENT[name] if method == "env" else f"credentials from {method}"
+            return f"the {words} {flaw} ({place})"
+    return None
+
+
+def _flaw(value: object, *, is_needed: bool) -> str | None:
+    if not value:
+        return "is missing" if is_needed else None
+    if not isinstance(value, str):
+        return f"is no text, but {type(value).__name__}"
+    for pattern, flaw in _FLAWS.items():
+        if re.search(pattern, value):
+            return f"has {flaw} in it"
     return None
 
 

@@ -59,10 +59,12 @@ class Moment:
         second: The time, in whole seconds since the epoch.
     """
 
-    __slots__ = ("_begin", "_keys", "_numbers", "credentials", "second", "timestamp")
+    __slots__ = ("_begin", "_keys", "_numbers", "credentials", "second", "timestamp", "token")
 
     def __init__(self, credentials: FrozenCredentials, second: int) -> None:
         self.credentials = credentials
+        # An empty one is none, for the SDK too.
+        self.token = credentials.token or None
         self.second = second
         self.timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
         self._keys: dict[tuple[str, str, str], bytes] = {}
@@ -150,8 +152,8 @@ class Signer:
 
     def _begin(self, moment: Moment) -> "_Second":
         canonical = self._canonical.replace(DATE, moment.timestamp)
-        if moment.credentials.token is not None:
-            canonical = canonical.replace(TOKEN, " ".join(moment.credentials.token.split()))
+        if moment.token is not None:
+            canonical = canonical.replace(TOKEN, " ".join(moment.token.split()))
         first, *rest = canonical.split(HOLE)
         to_sign = f"{ALGORITHM}\n{moment.timestamp}\n{self._scope(moment)}\n"
         return _Second(

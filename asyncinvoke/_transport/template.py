@@ -104,8 +104,8 @@ class Template:
         """Return the same as a mapping, for an HTTP library that adds `Host` and the like itself."""
         values = [getattr(parameters, source) for _, source in self._holes]
         headers = self._headers | {"X-Amz-Date": moment.timestamp}
-        if moment.credentials.token is not None:
-            headers["X-Amz-Security-Token"] = moment.credentials.token
+        if moment.token is not None:
+            headers["X-Amz-Security-Token"] = moment.token
         signature = self._signer.signature(moment, payload, values)
         headers["Authorization"] = self._signer.prefix(moment) + signature
         headers["amz-sdk-invocation-id"] = moment.new_id()
@@ -119,7 +119,7 @@ class Template:
         return headers
 
     def _up_to_the_signature(self, moment: Moment) -> bytes:
-        token = moment.credentials.token
+        token = moment.token
         dated = f"X-Amz-Date: {moment.timestamp}\r\n"
         tokened = "" if token is None else f"X-Amz-Security-Token: {token}\r\n"
         return (

@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.httpxsession import HttpxSession
-from aiohttp import ClientSession
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._transport.answers import decides
 from asyncinvoke._transport.bodies import MOST, Body, OwnBody, read_whole
 from asyncinvoke._transport.exceptions import failure_from
 from asyncinvoke._transport.http.connection import Opener
@@ -25,6 +25,7 @@ from asyncinvoke._transport.http_sessions import (
     keepalive_options,
     on_asyncio,
 )
+from asyncinvoke._transport.library_calls import LibraryCalls
 from asyncinvoke._transport.senders import AiohttpSender, Sender, SessionSender
 from asyncinvoke._transport.template import Outgoing, origin_of
 
@@ -52,14 +53,12 @@ _ON_THE_WAY = (
 _OF_AIOHTTP = (AIOHTTPSession, KeepaliveAiohttpSession)
 _OF_HTTPX = (HttpxSession, KeepaliveHttpxSession)
 
-_REQUEST = ClientSession._request  # noqa: SLF001  # what tests put others in the place of
-
 
 class Wires:
     """Finds the way to each origin, once.
 
     Connections of ours serve where aiobotocore's own session is one whose inside is known, and
-    where nobody has put anything of theirs into aiohttp. Everything else goes through the session:
+    where nobody has put anything of theirs into aiohttp or httpx. Everything else goes through the session:
     plain HTTP through a proxy, a class of the caller's, traced sessions.
 
     Args:
@@ -68,6 +67,7 @@ class Wires:
 
     def __init__(self, http_session: Any) -> None:
         self._http_session = http_session
+        self._calls = LibraryCalls(http_session)
         self._routes: dict[str, Connections | None] = {}
         self.session: Sender = (
             AiohttpSender(http_session)
@@ -88,7 +88,7 @@ class Wires:
             connections = self._routes[origin]
         except KeyError:
             connections = self._routes[origin] = self._open(origin)
-        return connections if ClientSession._request is _REQUEST else None  # noqa: SLF001
+        return connections if self._calls.are_plain() else None
 
     async def exchange(self, request: Outgoing, progress: Progress) -> Exchanged | Failure:
         """Send a request once and read the whole answer; a failure is a value."""
@@ -103,11 +103,13 @@ class Wires:
                     return answer.status, answer.headers, answer.body
             status_code, headers, body = await self.session.open(request, progress)
             progress.phase = Phase.HEAD_READ
-            content = await read_whole(body)
+            read = await self.whole(body, status_code, progress)
         except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
             return self.failure(error, request.url, progress)
+        if isinstance(read, Failure):
+            return read
         progress.phase = Phase.BODY_READ
-        return status_code, headers, content
+        return status_code, headers, read
 
     async def open(self, request: Outgoing, progress: Progress) -> Opened | Failure:
         """Send a request once and wait for the head of its answer; a failure is a value."""
@@ -126,12 +128,16 @@ class Wires:
         progress.phase = Phase.HEAD_READ
         return status_code, headers, body
 
-    async def whole(self, body: Body, progress: Progress) -> bytes | Failure:
-        """Read the rest of an opened answer; a failure is a value."""
+    async def whole(self, body: Body, status_code: int, progress: Progress) -> bytes | Failure:
+        """Read the body of an opened answer; a failure is a value.
+
+        Where the status decides, a body that cannot be read is one that adds nothing.
+        """
         try:
             return await read_whole(body)
         except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
-            return failure_from(error, progress.phase)
+            failure = failure_from(error, progress.phase)
+            return b"" if decides(status_code) else failure
 
     def failure(self, error: Exception, url: str, progress: Progress) -> Failure:
         """Turn whatever an exchange has raised into a failure."""

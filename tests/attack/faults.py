@@ -338,8 +338,13 @@ FAULTS: dict[str, Fault] = {
     "body cut short": lost(
         answered(Act(sent=answer(200, b"0123", length=9), then="close")), "TruncatedBody"
     ),
-    "error body cut short": lost(
-        answered(Act(sent=answer(500, b'{"m', length=9), then="close")), "TruncatedBody"
+    "error body cut short": Fault(
+        prepare=answered(Act(sent=answer(500, b'{"m', length=9), then="close")),
+        raises=ServiceError,
+        delivery=UNKNOWN,
+        codes=("500",),
+        status=500,
+        whole=1,
     ),
     "head cut short": lost(answered(Act(sent=b"HTTP/1.1 200 OK\r\nConte", then="close"))),
     "silence before the head": lost(answered(STALL, silence=LATER), "ReadTimeout", repeated=None),
@@ -364,6 +369,15 @@ FAULTS: dict[str, Fault] = {
         status=429,
         whole=1,
         repeated=True,
+    ),
+    "throttled, silence in the body": Fault(
+        prepare=answered(Act(sent=answer(429, b"{}", length=9), then="stall"), silence=2 * LATER),
+        raises=ThrottledError,
+        delivery=REJECTED,
+        codes=("429",),
+        status=429,
+        whole=1,
+        repeated=None,
     ),
     "function error": Fault(
         prepare=answered(function_error_answer()),
@@ -416,6 +430,21 @@ BODIES = {
     "odd members": b'{"message": 3, "Reason": ["x"], "__type": {}, "Error": null}',
 }
 """What may come with it."""
+
+
+def _chunks(status: int, body: bytes) -> bytes:
+    head = answer(status, b"")
+    return head.replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + body
+
+
+BROKEN_BODIES: dict[str, Callable[[int], Act]] = {
+    "is cut off": lambda status: Act(sent=answer(status, b"{}", length=9), then="close"),
+    "is reset": lambda status: Act(sent=answer(status, b"{}", length=9), then="reset"),
+    "is too long": lambda status: Act(sent=answer(status, b"", length=8_000_000), then="close"),
+    "is no chunks": lambda status: Act(sent=_chunks(status, b"zz\r\n"), then="close"),
+    "is half of its chunks": lambda status: Act(sent=_chunks(status, b"2\r\n{}\r\n"), then="close"),
+}
+"""What may become of it before it has come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

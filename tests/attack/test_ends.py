@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from asyncinvoke import (
     InvocationError,
     Invoker,
     LimitChanged,
+    Outcome,
     RejectedError,
     Response,
     RetryPolicy,
@@ -193,6 +195,46 @@ async def test_calls_under_way_end_with_their_invoker_and_say_how_far_they_came(
         assert sorted(error.delivery for error in errors) == sorted(place.deliveries), errors
         assert not place.code or {error.code for error in errors} == {place.code}
         assert scene.server.begun == place.begun
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_a_map_whose_invoker_is_left_reads_no_further_and_says_so(
+    ordered: bool, transport: str
+) -> None:
+    read: list[int] = []
+    outcomes: list[Outcome] = []
+    ends: list[object] = []
+
+    def endless() -> Iterator[int]:
+        for number in itertools.count():
+            read.append(number)
+            yield number
+
+    async def consume(invoker: Invoker) -> None:
+        try:
+            async with invoker.map("f", endless(), concurrency=4, ordered=ordered) as run:
+                async for outcome in run:
+                    outcomes.append(outcome)
+        except ConfigurationError as error:
+            ends.append(error)
+
+    with CountingServer() as server, anyio.fail_after(60):
+        async with (
+            anyio.create_task_group() as tasks,
+            open_invoker(server.url, transport=transport) as invoker,
+        ):
+            tasks.start_soon(consume, invoker)
+            await until(lambda: len(outcomes) > 20)
+        server.close()
+        (end,) = ends
+        assert "the invoker's block was left while this map ran" in str(end)
+        assert len(outcomes) == len(read), "each that was read has its outcome"
+        failed = [each.error for each in outcomes if each.error is not None]
+        assert {error.code for error in failed if isinstance(error, InvocationError)} == {
+            "InvokerClosed"
+        }
+        assert len(outcomes) - len(failed) <= server.whole <= len(outcomes)
 
 
 @pytest.mark.anyio

@@ -13,6 +13,7 @@ from asyncinvoke import (
     Delivery,
     FixedLimit,
     InvocationError,
+    Invoker,
     Response,
     RetryPolicy,
     ThrottledError,
@@ -20,8 +21,9 @@ from asyncinvoke import (
 from tests.doubles.counting_server import Act, CountingServer
 from tests.doubles.messages import answer
 
-from .faults import BODIES, FAULTS, SETUPS, STATUSES, Stage, proxy, write_setup_files
-from .invokers import SESSION, invoked, new_session, open_invoker
+from .conftest import LOOPS
+from .faults import BODIES, BROKEN_BODIES, FAULTS, SETUPS, STATUSES, Stage, proxy, write_setup_files
+from .invokers import SESSION, end_of, invoked, new_session, open_invoker
 
 ATTEMPTS = 3
 _SOON = Backoff(wait=wait_none(), stop=stop_after_attempt(ATTEMPTS))
@@ -78,6 +80,33 @@ async def test_the_status_line_decides_whatever_the_body(body: str, transport: s
         if isinstance(end, InvocationError)
     }
     assert said == {status: (*what, status) for status, what in STATUSES.items()}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", LOOPS, indirect=True)
+@pytest.mark.parametrize("body", BROKEN_BODIES)
+async def test_the_status_line_decides_whatever_becomes_of_the_body(
+    body: str, transport: str
+) -> None:
+    said: dict[int, object] = {}
+    acts = [BROKEN_BODIES[body](status) for status in STATUSES for _ in range(2)]
+    with CountingServer(*acts) as server:
+        async with open_invoker(server.url, transport=transport) as invoker:
+            for status in STATUSES:
+                end = await invoked(invoker)
+                streamed = await end_of(opened(invoker))
+                assert isinstance(end, InvocationError)
+                assert isinstance(streamed, InvocationError)
+                said[status] = type(end), end.delivery, end.status_code
+                assert said[status] == (type(streamed), streamed.delivery, streamed.status_code)
+            assert invoker.statistics().in_flight == 0
+        assert server.whole == len(acts)
+    assert said == {status: (*what, status) for status, what in STATUSES.items()}
+
+
+async def opened(invoker: Invoker) -> None:
+    async with invoker.stream("f"):
+        pytest.fail("it was opened")
 
 
 @pytest.mark.anyio

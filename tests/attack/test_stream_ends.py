@@ -8,10 +8,12 @@ import pytest
 
 from asyncinvoke import (
     AsyncInvokeError,
+    ConfigurationError,
     DeadlineExceededError,
     FunctionError,
     Invoker,
     Response,
+    ResponseStream,
     TransportError,
 )
 from tests.doubles.counting_server import Act, CountingServer
@@ -22,7 +24,9 @@ from tests.doubles.messages import (
     frame,
     stream_answer,
 )
+from tests.doubles.waiting import until
 
+from .conftest import LOOPS
 from .invokers import open_invoker
 
 FAILED = complete_frame(ErrorCode="Unhandled", ErrorDetails='{"errorType": "KeyError"}')
@@ -74,6 +78,35 @@ async def consume_before(
             assert invoker.statistics().in_flight == 0
         assert server.whole == 2
     return order[0], *ended[0]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", LOOPS, indirect=True)
+async def test_one_task_at_a_time_takes_chunks_until_the_block_is_left(transport: str) -> None:
+    ends: list[BaseException] = []
+
+    async def take(stream: ResponseStream) -> None:
+        try:
+            await anext(stream)
+        except (AsyncInvokeError, anyio.ClosedResourceError) as error:
+            ends.append(error)
+
+    with CountingServer(default=never_ending(chunk_frame(b"one"))) as server, anyio.fail_after(60):
+        async with (
+            open_invoker(server.url, transport=transport) as invoker,
+            anyio.create_task_group() as tasks,
+        ):
+            async with invoker.stream("f") as stream:
+                assert await anext(stream) == b"one"
+                tasks.start_soon(take, stream)
+                tasks.start_soon(take, stream)
+                await until(lambda: ends)
+            await until(lambda: len(ends) == 2)
+            assert invoker.statistics().in_flight == 0
+    refused, left = ends
+    assert isinstance(refused, ConfigurationError)
+    assert "only one task at a time" in str(refused)
+    assert type(left) is anyio.ClosedResourceError, "the service is not to blame"
 
 
 @pytest.mark.anyio

@@ -49,7 +49,10 @@ def gather(made: Format, bounds: Bounds, sizes: list[int]) -> tuple[list[Filling
     return [filling for filling in closed if filling.items], refused
 
 
-@pytest.mark.parametrize("shape", ["list", "items", "sqs", "stepfunctions", Bloated(3)], ids=str)
+@pytest.mark.parametrize(
+    "shape",
+    ["list", "items", "sqs", "stepfunctions", pytest.param(Bloated(3), id="bloated")],
+)
 @given(
     sizes=st.lists(st.integers(0, 3_000), min_size=1, max_size=30),
     most=st.integers(1, 9),

@@ -141,7 +141,11 @@ async def test_a_deadline_of_the_source_that_passes_while_nobody_reads_is_its_ow
     assert got == [*range(1, 4 + READ_AHEAD + 1), -1]
 
 
-@pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt(), SystemExit(3)], ids=repr)
+@pytest.mark.parametrize(
+    "error",
+    [OSError("disk"), KeyboardInterrupt(), SystemExit(3), GeneratorExit("theirs")],
+    ids=repr,
+)
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_what_the_input_raises_comes_out_as_itself_not_in_a_group(
     error: BaseException, is_async: bool
@@ -161,10 +165,29 @@ async def test_what_the_input_raises_comes_out_as_itself_not_in_a_group(
             async with run_of(broken_too() if is_async else broken()) as run:
                 async for _ in run:
                     pass
-    except (OSError, KeyboardInterrupt, SystemExit) as raised:
+    except (OSError, KeyboardInterrupt, SystemExit, GeneratorExit) as raised:
         caught = raised
     assert caught is error
     assert tasks() == before
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), GeneratorExit("theirs")], ids=repr)
+async def test_what_the_work_raises_comes_out_as_itself_not_in_a_group(
+    error: BaseException,
+) -> None:
+    async def broken(index: int, item: object) -> Outcome:
+        await anyio.lowlevel.checkpoint()
+        raise error
+
+    caught: BaseException | None = None
+    try:
+        with anyio.fail_after(SOON):
+            async with run_of(count(), broken) as run:
+                async for _ in run:
+                    pass
+    except (KeyboardInterrupt, GeneratorExit) as raised:
+        caught = raised
+    assert caught is error
 
 
 async def test_an_interrupt_in_the_input_is_not_lost_if_nobody_iterates() -> None:

@@ -1,5 +1,6 @@
 """Credentials are a step of their own: what goes wrong there was not sent, and is nobody's throttle."""
 
+import asyncio
 import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator, Callable
@@ -7,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from aiobotocore.credentials import AioRefreshableCredentials
+from aiobotocore.session import AioSession
 from anyio.abc import SocketAttribute, SocketStream
-from botocore.credentials import Credentials
+from botocore.credentials import Credentials, ReadOnlyCredentials
 from tenacity import stop_after_attempt, wait_none
 
 from asyncinvoke import (
@@ -343,6 +346,8 @@ async def test_while_a_renewal_is_under_way_others_use_what_is_still_good(
         ("secret_key", "se cret", "the secret access key has a space"),
         ("token", "tok\x7fen", "the session token has a control character"),
         ("token", "tök", "the session token has a character that is not ASCII"),
+        ("access_key", "", "the access key id is missing"),
+        ("secret_key", "", "the secret access key is missing"),
     ],
 )
 async def test_renewed_credentials_that_no_header_can_carry_are_refused_for_good(
@@ -368,6 +373,125 @@ async def test_renewed_credentials_that_no_header_can_carry_are_refused_for_good
         assert endpoint.deliveries("f") == 0
     assert said in str(raised.value)
     assert "custom-process" in str(raised.value)
-    assert value.strip() not in str(raised.value)
+    assert not value or value.strip() not in str(raised.value)
     assert (raised.value.delivery, raised.value.code) == (Delivery.NOT_SENT, "SetUpInvalid")
     assert len(raised.value.attempts) == 1
+
+
+class Giving:
+    """A source of the caller's own, which gives or raises what a test says."""
+
+    method = "custom"
+
+    def __init__(self, given: object) -> None:
+        self._given = given
+
+    async def get_frozen_credentials(self) -> object:
+        await anyio.lowlevel.checkpoint()
+        if isinstance(self._given, BaseException):
+            raise self._given
+        return self._given
+
+
+def frozen(access_key: Any, secret_key: Any, token: Any = None) -> ReadOnlyCredentials:
+    return ReadOnlyCredentials(access_key, secret_key, token)
+
+
+ODD = {
+    "nothing": (None, "CredentialsUnavailable", "gave none"),
+    "keys that are None": (frozen(None, None), "SetUpInvalid", "access key id is missing"),
+    "an empty secret": (frozen("AKID", ""), "SetUpInvalid", "secret access key is missing"),
+    "bytes": (frozen(b"AKID", b"secret"), "SetUpInvalid", "access key id is no text, but bytes"),
+    "something else": ("AKID:secret", "CredentialsUnavailable", "AttributeError"),
+    "KeyError": (KeyError("secret"), "CredentialsUnavailable", "KeyError"),
+    "a group": (ExceptionGroup("secret", [OSError(5, "x")]), "CredentialsUnavailable", "Group"),
+    "MemoryError": (MemoryError(), "CredentialsUnavailable", "MemoryError"),
+    "StopAsyncIteration": (StopAsyncIteration(), "CredentialsUnavailable", "StopAsyncIteration"),
+}
+
+
+@pytest.mark.parametrize(("given", "code", "said"), ODD.values(), ids=ODD)
+async def test_whatever_a_source_gives_or_raises_is_a_failure_that_was_not_sent(
+    given: object, code: str, said: str, transport: Any
+) -> None:
+    async with (
+        FaultEndpoint() as endpoint,
+        Invoker(
+            endpoint_url=endpoint.url, transport=transport, retry=RetryPolicy.never()
+        ) as invoker,
+    ):
+        sends: Any = transport_of(invoker)
+        sends._client._request_signer._credentials = Giving(given)
+        for call in (invoker.invoke("f"), invoker.send_event("f")):
+            with pytest.raises(InvocationError) as raised:
+                await call
+            assert (raised.value.code, raised.value.delivery) == (code, Delivery.NOT_SENT)
+            assert said in str(raised.value)
+            assert "AKID" not in str(raised.value)
+        assert endpoint.deliveries("f") == 0
+        sends._client._request_signer._credentials = Giving(frozen("AKID", "secret"))
+        assert (await invoker.invoke("f")).status_code == 200
+
+
+async def test_a_source_whose_own_task_was_cancelled_cancels_no_call(
+    transport: Any, anyio_backend: str
+) -> None:
+    if anyio_backend == "trio":
+        return  # there, a cancellation comes from a scope around the task, and from nowhere else
+    async with (
+        FaultEndpoint() as endpoint,
+        Invoker(
+            endpoint_url=endpoint.url, transport=transport, retry=RetryPolicy.never()
+        ) as invoker,
+    ):
+        sends: Any = transport_of(invoker)
+        good = sends._client._request_signer._credentials
+        source = sends._client._request_signer._credentials = Giving(asyncio.CancelledError())
+        with pytest.raises(InvocationError) as raised:
+            await invoker.invoke("f")
+        assert (raised.value.code, raised.value.delivery) == (
+            "CredentialsUnavailable",
+            Delivery.NOT_SENT,
+        )
+        # A map loses nothing by it but the items that met it, and the next call asks anew.
+        async with invoker.map("f", range(3), retry=RetryPolicy.never()) as run:
+            assert [outcome.ok async for outcome in run] == [False] * 3
+        source._given = await good.get_frozen_credentials()
+        assert (await invoker.invoke("f")).status_code == 200
+        # The caller's own cancellation is one, wherever it comes.
+        sends._client._request_signer._credentials = Hanging()
+        for cancel in (native_cancellation, scope_cancellation):
+            assert await cancel(invoker), "it was swallowed"
+        assert endpoint.deliveries("f") == 1
+
+
+class Hanging:
+    async def get_frozen_credentials(self) -> None:
+        await anyio.sleep_forever()
+
+
+async def native_cancellation(invoker: Invoker) -> bool:
+    task = asyncio.create_task(invoker.invoke("f"))
+    await anyio.wait_all_tasks_blocked()
+    task.cancel()
+    done, _ = await asyncio.wait([task])
+    return done.pop().cancelled()
+
+
+async def scope_cancellation(invoker: Invoker) -> bool:
+    with anyio.move_on_after(0.01) as scope:
+        await invoker.invoke("f")
+    return scope.cancelled_caught
+
+
+async def test_an_empty_session_token_is_none_as_it_is_for_the_sdk(transport: Any) -> None:
+    session = AioSession()
+    session.set_credentials("AKID", "secret", "")
+    async with (
+        FaultEndpoint() as endpoint,
+        Invoker(endpoint_url=endpoint.url, transport=transport, session=session) as invoker,
+    ):
+        await invoker.invoke("f")
+        await invoker.invoke("f")
+        for request in endpoint.requests("f"):
+            assert "x-amz-security-token" not in request.headers

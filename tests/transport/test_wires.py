@@ -1,12 +1,17 @@
 """Which way over the wire is taken, and that whoever stands in aiohttp's way still does."""
 
 import contextlib
+import functools
 import logging
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import anyio
+import httpx2
 import pytest
+import wrapt
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.httpxsession import HttpxSession
 
@@ -32,26 +37,103 @@ async def wires_of(http_session: Any) -> AsyncIterator[Wires]:
             await wires.aclose()
 
 
-async def test_whoever_has_replaced_aiohttps_request_sees_the_requests(
-    anyio_backend: str, monkeypatch: pytest.MonkeyPatch
+def library_calls() -> list[tuple[Any, str]]:
+    """What a request passes through in the HTTP library below, where tests put mocks."""
+    if on_trio():
+        return [
+            (httpx2.AsyncClient, "send"),
+            (httpx2.AsyncHTTPTransport, "handle_async_request"),
+        ]
+    return [(aiohttp.ClientSession, "request"), (aiohttp.ClientSession, "_request")]
+
+
+def spied(original: Any, seen: list[str]) -> dict[str, Any]:
+    """Return stand-ins of several makes, each of which does what it stands for."""
+
+    def plain(*arguments: Any, **options: Any) -> Any:
+        seen.append("plain")
+        return original(*arguments, **options)
+
+    @functools.wraps(original)
+    def wrapping(*arguments: Any, **options: Any) -> Any:
+        seen.append("wrapping")
+        return original(*arguments, **options)
+
+    def wrapper(wrapped: Any, instance: Any, arguments: Any, options: Any) -> Any:
+        seen.append("wrapt")
+        return wrapped(*arguments, **options)
+
+    class Called:
+        def __get__(self, instance: Any, kind: Any = None) -> Any:
+            return functools.partial(self, instance)
+
+        def __call__(self, *arguments: Any, **options: Any) -> Any:
+            seen.append("an object")
+            return original(*arguments, **options)
+
+    return {
+        "plain": plain,
+        "wrapping": wrapping,
+        "wrapt": wrapt.FunctionWrapper(original, wrapper),
+        "an object": Called(),
+    }
+
+
+@pytest.mark.parametrize("make", ["plain", "wrapping", "wrapt", "an object"])
+@pytest.mark.parametrize("step", [0, 1])
+async def test_whoever_has_replaced_a_call_of_the_http_library_sees_the_requests_until_they_leave(
+    step: int, make: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if anyio_backend == "trio":
-        return  # aiohttp is not in the way
-    request = aiohttp.ClientSession._request
+    holder, name = library_calls()[step]
     seen: list[str] = []
-
-    async def spy(self: Any, method: str, url: Any, **options: Any) -> Any:
-        seen.append(method)
-        return await request(self, method, url, **options)
-
     async with FaultEndpoint() as endpoint, open_way(endpoint.url, "direct") as transport:
         await send(transport)
-        monkeypatch.setattr(aiohttp.ClientSession, "_request", spy)
+        monkeypatch.setattr(holder, name, spied(getattr(holder, name), seen)[make])
         await send(transport)
         monkeypatch.undo()
         await send(transport)
-        assert seen == ["POST"]
+        assert seen == [make]
         assert endpoint.deliveries("f") == 3
+        assert endpoint.connections <= 2
+
+
+# A test's first invoker is opened within the test's own mock: that is when this library imports its
+# transport.
+WITHIN_A_MOCK = """
+import aiohttp, anyio, os, sys
+import asyncinvoke
+
+async def answered(self, method, url, **options):
+    raise aiohttp.ClientConnectionError("the mock answers")
+
+async def main():
+    assert "asyncinvoke._transport.wires" not in sys.modules
+    request, aiohttp.ClientSession._request = aiohttp.ClientSession._request, answered
+    never = asyncinvoke.RetryPolicy.never()
+    async with asyncinvoke.Invoker(endpoint_url=sys.argv[1], retry=never) as invoker:
+        try:
+            await invoker.invoke("f")
+        except asyncinvoke.TransportError:
+            print("the mock was asked")
+        aiohttp.ClientSession._request = request
+        print((await invoker.invoke("f")).status_code)
+        transport = invoker._opened.transport
+        print(transport._wires.ours(sys.argv[1]) is not None)
+
+anyio.run(main)
+"""
+
+
+async def test_a_mock_that_was_there_before_our_transport_was_imported_is_asked_too(
+    anyio_backend: str,
+) -> None:
+    if anyio_backend == "trio":
+        return  # aiohttp is not in the way
+    async with FaultEndpoint() as endpoint:
+        command = [sys.executable, "-c", WITHIN_A_MOCK, endpoint.url]
+        ran = await anyio.run_process(command, check=False)
+        assert ran.stdout.decode().split("\n") == ["the mock was asked", "200", "True", ""], ran
+        assert endpoint.deliveries("f") == 1
 
 
 @every_way

@@ -218,6 +218,7 @@ class AsyncioConnection(asyncio.Protocol):
         self._settle()
         error = ended(fault, self._progress.phase, message, cause)
         if self._reader is not None:
+            error.begun = self._reader.begun()
             self._reader.close()
             self._reader = None
         if self._waiter is None:

@@ -2,12 +2,13 @@
 
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import TransportFault
+from asyncinvoke._transport.http.answer import Answer
 
 _LOST = (TransportFault.CONNECTION_LOST, TransportFault.TRUNCATED)
 
 
 class WireError(Exception):
-    """An exchange ended without an answer.
+    """An exchange ended without a whole answer.
 
     Its text, its cause and the frames of its traceback show no header, payload or credential.
     """
@@ -17,6 +18,8 @@ class WireError(Exception):
         self.fault = fault
         self.phase = phase
         self.message = message
+        self.begun: Answer | None = None
+        """The answer of which the head was read and not the whole body: without a body."""
 
     def __str__(self) -> str:
         return self.message
@@ -25,6 +28,7 @@ class WireError(Exception):
         """Return the same once more, to be raised: the first keeps no frames that would keep it."""
         error = WireError(self.fault, self.phase, self.message)
         error.__cause__ = self.__cause__
+        error.begun = self.begun
         return error
 
 

@@ -81,6 +81,10 @@ class AnswerReader:
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return Answer(self.status, self.head, body)
 
+    def begun(self) -> Answer | None:
+        """Return the answer without its body, if its head was read: what a broken exchange had."""
+        return Answer(self.status, self.head, b"") if self.head_read else None
+
     def feed(self, data: bytes) -> bool:
         """Take what has arrived, and return whether the answer is complete.
 
@@ -97,9 +101,15 @@ class AnswerReader:
                 data = self._feed_head(data)
             if data:
                 self._feed_body(data)
+        except AnswerError:
+            # llhttp has told of the end of a head alone, which was then not taken.
+            self.complete = False
+            raise
         except HttpParserUpgrade:
+            self.complete = False
             raise refused(SWITCHES) from None
         except HttpParserError as error:
+            self.complete = False
             # llhttp's words are its own, and quote nothing.
             raise refused(str(error)) from None
         return self.complete
@@ -192,11 +202,11 @@ class AnswerReader:
                     raise refused(f"more than {MOST_INTERIM} interim answers come before it")
                 self._begin_again()
                 continue
-            if length > self._most_body:
-                raise too_long("body", self._most_body)
             self.head = head
             self._length = self._missing = length
             self.head_read = True
+            if length > self._most_body:
+                raise too_long("body", self._most_body)
             self.complete = length == 0
             if length != CHUNKED:
                 self._parser = _SPENT

@@ -220,6 +220,7 @@ class TrioConnection:
         self, fault: TransportFault, message: str, cause: BaseException | None = None
     ) -> None:
         self._error = ended(fault, self._progress.phase, message, cause)
+        self._error.begun = self._reader.begun()
 
 
 def _is_whole(reader: AnswerReader) -> bool:

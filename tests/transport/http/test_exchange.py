@@ -252,10 +252,35 @@ BAD = {
         Phase.WRITTEN,
     ),
     "a bad chunk": ((CHUNKED, b"nonsense\r\n"), TransportFault.PROTOCOL, Phase.HEAD_READ),
+    "a head alone of another protocol": (
+        (b"RTSP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",),
+        TransportFault.PROTOCOL,
+        Phase.WRITTEN,
+    ),
+    "a head alone with a NUL": (
+        (b"HTTP/1.1 200 O\0K\r\nContent-Length: 0\r\n\r\n",),
+        TransportFault.PROTOCOL,
+        Phase.WRITTEN,
+    ),
+    "a head alone that is too long": (
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\nContent-Length: 0\r\n\r\n",),
+        TransportFault.PROTOCOL,
+        Phase.WRITTEN,
+    ),
+    "a switch": (
+        (b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n",),
+        TransportFault.PROTOCOL,
+        Phase.WRITTEN,
+    ),
+    "a flood of interim answers": (
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 40,),
+        TransportFault.PROTOCOL,
+        Phase.WRITTEN,
+    ),
     "a body beyond the limit": (
         (b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n",),
         TransportFault.PROTOCOL,
-        Phase.WRITTEN,
+        Phase.HEAD_READ,
     ),
 }
 
