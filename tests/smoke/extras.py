@@ -35,6 +35,10 @@ anyio.run(main, BACKEND)
 USES: dict[str, list[tuple[str, ...]]] = {
     "": [("-c", SERVED.replace("ECHO", "echo").replace("BACKEND", ""))],
     "cli": [("-m", "asyncinvoke", "--help"), ("-m", "asyncinvoke", "doctor", "--help")],
+    "inputs": [("-c", "import fsspec, zstandard, asyncinvoke.inputs")],
+    "otel": [("-c", "from asyncinvoke.otel import OpenTelemetry; OpenTelemetry()")],
+    "parquet": [("-c", "import pyarrow.parquet, asyncinvoke.inputs")],
+    "s3": [("-c", "import s3fs, asyncinvoke.inputs")],
     "local": [("-c", SERVED.replace("ECHO", '"handlers.py:handler"').replace("BACKEND", ""))],
     "trio": [("-c", SERVED.replace("ECHO", "echo").replace("BACKEND", 'backend="trio"'))],
     "uvloop": [
