@@ -6,6 +6,8 @@ PYTHON312 ?= python3.12
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
+# What is installed for the tests; with CONSTRAINTS= it is the newest of everything.
+CONSTRAINTS := --constraint constraints.txt
 # A file of tests stays in one process, so that the servers it shares are started once.
 PYTEST := $(BIN)/python -m pytest
 SUITE := -n 2 --dist loadfile
@@ -115,6 +117,6 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 
 # The pip that comes with Python 3.11 knows no dependency groups.
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python $(INSTALL) --constraint constraints.txt --upgrade pip
-	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[cli,inputs,local,otel,parquet,s3,trio,uvloop]' --group dev
+	$(BIN)/python $(INSTALL) $(CONSTRAINTS) --upgrade pip
+	$(BIN)/python $(INSTALL) $(CONSTRAINTS) --editable '.[cli,inputs,local,otel,parquet,s3,trio,uvloop]' --group dev
 	touch $@ $(VENV)/.demo
