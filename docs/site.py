@@ -281,6 +281,7 @@ def _commands() -> str:
         command = app.get_command(context, name)
         assert command is not None
         parts += _command(command, click.Context(command, parent=context, info_name=name))
+        parts += _members(command, click.Context(command, parent=context, info_name=name))
     rows = re.findall(r"^  (\d+) +(.+)$", STATUSES, re.MULTILINE)
     parts += [
         "## Exit statuses",
@@ -289,6 +290,18 @@ def _commands() -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _members(group: click.Command, context: click.Context) -> list[str]:
+    """Return the commands of a group, if it is one."""
+    if not isinstance(group, click.Group):
+        return []
+    parts: list[str] = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        parts += _command(command, click.Context(command, parent=context, info_name=name))
+    return parts
 
 
 def _command(command: click.Command, context: click.Context) -> list[str]:
