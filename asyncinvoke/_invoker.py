@@ -202,6 +202,7 @@ class Invoker:
         """
         execution = self._caller.execution(function_name, payload, options)
         del payload, options  # so that no traceback shows them
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     @documented(EventOptions)
@@ -220,6 +221,7 @@ class Invoker:
         """
         execution = self._caller.typed(InvocationType.EVENT, function_name, payload, options)
         del payload, options
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     @documented(EventOptions)
@@ -238,6 +240,7 @@ class Invoker:
         """
         execution = self._caller.typed(InvocationType.DRY_RUN, function_name, payload, options)
         del payload, options
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     @documented(StreamOptions)
@@ -463,6 +466,7 @@ class Function(Generic[In, Out]):
         merged: InvokeOptions = {**self._defaults, **options}
         execution = self._caller.execution(self._function_name, payload, merged)
         del payload, options, merged
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     async def send_event(
@@ -473,6 +477,7 @@ class Function(Generic[In, Out]):
             InvocationType.EVENT, self._function_name, payload, options, self._defaults
         )
         del payload, options
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     async def dry_run(
@@ -483,6 +488,7 @@ class Function(Generic[In, Out]):
             InvocationType.DRY_RUN, self._function_name, payload, options, self._defaults
         )
         del payload, options
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     def stream(
