@@ -83,7 +83,7 @@ dist: .env-dist/.done  ## build wheel and sdist into dist, and check what is in 
 	.env-dist/bin/twine check --strict dist/*
 
 extras: dist  ## install the wheel with each extra alone, and use it
-	$(PYTHON) tests/smoke/extras.py dist/*.whl
+	.env-dist/bin/python tests/smoke/extras.py dist/*.whl
 
 sbom: .env-dist/.done  ## write what the package is made of to dist/sbom.cdx.json (CycloneDX)
 	mkdir -p dist
