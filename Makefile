@@ -118,5 +118,5 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 # The pip that comes with Python 3.11 knows no dependency groups.
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python $(INSTALL) $(CONSTRAINTS) --upgrade pip
-	$(BIN)/python $(INSTALL) $(CONSTRAINTS) --editable '.[cli,inputs,local,otel,parquet,s3,trio,uvloop]' --group dev
+	$(BIN)/python $(INSTALL) $(CONSTRAINTS) --editable '.[cli,inputs,local,otel,parquet,report,s3,trio,uvloop]' --group dev
 	touch $@ $(VENV)/.demo

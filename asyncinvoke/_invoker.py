@@ -530,7 +530,17 @@ def _recorder(
     def sample() -> tuple[object, ...]:
         limiter, tally = engine.limiter, engine.tally
         throttles = {reason.value: count for reason, count in tally.throttles.items()}
-        return limiter.in_flight, limiter.waiting, limiter.limit, None, json.dumps(throttles)
+        # The tightest of the limits in use is the one that the run feels.
+        scopes = limiter.statistics()
+        limit = min((scope.limit for scope in scopes), default=limiter.limit)
+        rates = [scope.rate for scope in scopes if scope.rate is not None]
+        return (
+            limiter.in_flight,
+            limiter.waiting,
+            limit,
+            min(rates, default=None),
+            json.dumps(throttles),
+        )
 
     return JournalRecorder(
         journal,

@@ -14,18 +14,19 @@ FLOORS = [
     ("_model", "_recent"),
     ("errors",),
     ("_request", "_clock", "_statistics"),
-    ("_retries", "_limits", "_transport", "_telemetry", "_batches", "_inputs"),
+    ("_retries", "_limits", "_transport", "_telemetry", "_batches", "_inputs", "_outputs"),
     ("_engine",),
     ("_journal",),
-    ("_invoker", "_diagnosis", "_otel"),
+    ("_invoker", "_diagnosis", "_otel", "_report"),
     ("__init__", "_names", "inputs", "otel", "runs", "typing"),
-    ("local", "testing", "cli", "__main__"),
+    ("_dask",),
+    ("local", "testing", "cli", "dask", "__main__"),
 ]
 
 # Rooms that see less than their floor would let them.
 SEES_ONLY = {
     "local": {"local", "_model"},
-    "cli": {"cli", "local", "inputs", "_inputs", "runs", "__init__"},
+    "cli": {"cli", "local", "inputs", "_inputs", "_outputs", "runs", "_report", "__init__"},
     "__main__": {"cli"},
 }
 
@@ -101,10 +102,12 @@ ACTS |= {"tempfile", "time", "uuid"}
 
 # Foreign libraries, each with the rooms that may know it.
 FOREIGN = {
+    "distributed": {"dask"},  # seen by type checkers alone: workers run what they are given
     "aiobotocore": {"_transport", "testing"},
     "aiohttp": {"_transport", "local"},
     "anyio": {
         "_clock",
+        "_dask",
         "_transport",
         "_limits",
         "_engine",
@@ -121,7 +124,10 @@ FOREIGN = {
     "httptools": {"_transport"},
     "fsspec": {"_inputs"},
     "multidict": {"local"},
-    "pyarrow": {"_inputs"},
+    "jinja2": {"_report"},
+    "markupsafe": {"_report"},
+    "matplotlib": {"_report"},
+    "pyarrow": {"_inputs", "_outputs"},
     "opentelemetry": {"_otel", "otel"},
     "pytest": {"testing"},
     "sqlite3": {"_journal"},
@@ -132,7 +138,7 @@ FOREIGN = {
     "typing_extensions": {"_model", "_engine", "_invoker"},  # seen by type checkers alone
     "uvloop": {"cli"},
     "yarl": {"_transport"},
-    "zstandard": {"_inputs"},
+    "zstandard": {"_inputs", "_outputs"},
 }
 
 

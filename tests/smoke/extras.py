@@ -38,6 +38,7 @@ USES: dict[str, list[tuple[str, ...]]] = {
     "inputs": [("-c", "import fsspec, zstandard, asyncinvoke.inputs")],
     "otel": [("-c", "from asyncinvoke.otel import OpenTelemetry; OpenTelemetry()")],
     "parquet": [("-c", "import pyarrow.parquet, asyncinvoke.inputs")],
+    "report": [("-c", "import matplotlib, jinja2, asyncinvoke.runs")],
     "s3": [("-c", "import s3fs, asyncinvoke.inputs")],
     "local": [("-c", SERVED.replace("ECHO", '"handlers.py:handler"').replace("BACKEND", ""))],
     "trio": [("-c", SERVED.replace("ECHO", "echo").replace("BACKEND", 'backend="trio"'))],
