@@ -6,6 +6,8 @@ PYTHON312 ?= python3.12
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
+# What is installed for the tests; with CONSTRAINTS= it is the newest of everything.
+CONSTRAINTS := --constraint constraints.txt
 # A file of tests stays in one process, so that the servers it shares are started once.
 PYTEST := $(BIN)/python -m pytest
 SUITE := -n 2 --dist loadfile
@@ -87,7 +89,7 @@ dist: .env-dist/.done  ## build wheel and sdist into dist, and check what is in 
 	.env-dist/bin/twine check --strict dist/*
 
 extras: dist  ## install the wheel with each extra alone, and use it
-	$(PYTHON) tests/smoke/extras.py dist/*.whl
+	.env-dist/bin/python tests/smoke/extras.py dist/*.whl
 
 sbom: .env-dist/.done  ## write what the package is made of to dist/sbom.cdx.json (CycloneDX)
 	mkdir -p dist
@@ -121,6 +123,6 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 
 # The pip that comes with Python 3.11 knows no dependency groups.
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python $(INSTALL) --constraint constraints.txt --upgrade pip
-	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[cli,inputs,local,otel,parquet,report,s3,trio,uvloop]' --group dev
+	$(BIN)/python $(INSTALL) $(CONSTRAINTS) --upgrade pip
+	$(BIN)/python $(INSTALL) $(CONSTRAINTS) --editable '.[cli,inputs,local,otel,parquet,report,s3,trio,uvloop]' --group dev
 	touch $@ $(VENV)/.demo

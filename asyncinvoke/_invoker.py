@@ -198,6 +198,7 @@ class Invoker:
         """
         execution = self._caller.execution(function_name, payload, options)
         del payload, options  # so that no traceback shows them
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     @documented(EventOptions)
@@ -216,6 +217,7 @@ class Invoker:
         """
         execution = self._caller.typed(InvocationType.EVENT, function_name, payload, options)
         del payload, options
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     @documented(EventOptions)
@@ -234,6 +236,7 @@ class Invoker:
         """
         execution = self._caller.typed(InvocationType.DRY_RUN, function_name, payload, options)
         del payload, options
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     @documented(StreamOptions)
@@ -459,6 +462,7 @@ class Function(Generic[In, Out]):
         merged: InvokeOptions = {**self._defaults, **options}
         execution = self._caller.execution(self._function_name, payload, merged)
         del payload, options, merged
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     async def send_event(
@@ -469,6 +473,7 @@ class Function(Generic[In, Out]):
             InvocationType.EVENT, self._function_name, payload, options, self._defaults
         )
         del payload, options
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     async def dry_run(
@@ -479,6 +484,7 @@ class Function(Generic[In, Out]):
             InvocationType.DRY_RUN, self._function_name, payload, options, self._defaults
         )
         del payload, options
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     def stream(

@@ -249,6 +249,7 @@ def unwrapped(ended: _T | AsyncInvokeError) -> _T:
     """Return the response of an execution, or raise its error."""
     if not isinstance(ended, AsyncInvokeError):
         return ended
+    __tracebackhide__ = True
     try:
         raise ended
     finally:
