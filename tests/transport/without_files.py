@@ -55,7 +55,7 @@ async def call(transport: Any, place: str) -> object:
 
 
 async def tell(port: str) -> list[tuple[str, str, str | None, str | None, bool]]:
-    told = []
+    told: list[tuple[str, str, str | None, str | None, bool]] = []
     for way in WAYS:
         for place, host in PLACES.items():
             async with open_way(f"http://{host}:{port}", way) as transport:
