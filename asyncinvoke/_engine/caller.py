@@ -37,20 +37,17 @@ _T = TypeVar("_T")
 class Opened:
     """What an invoker has while its block runs."""
 
-    __slots__ = ("_stack", "engine", "home", "this_loop", "transport")
+    __slots__ = ("_stack", "engine", "transport")
 
     def __init__(
         self,
         *,
         engine: Engine,
         transport: ClosingTransport,
-        this_loop: Callable[[], object],
         stack: AsyncExitStack,
     ) -> None:
         self.engine = engine
         self.transport = transport
-        self.this_loop = this_loop
-        self.home = this_loop()
         self._stack = stack
 
     async def close(self) -> None:
@@ -178,6 +175,7 @@ class Caller:
             judge=work.judge,
             describe=work.describe,
             clock=opened.engine.clock,
+            check_loop=opened.engine.waits.check_loop,
         )
 
 

@@ -70,6 +70,7 @@ class MapRun(Generic[Out]):
         judge: Judge | None,
         describe: Describe | None,
         clock: Clock,
+        check_loop: Callable[[], None] | None,
     ) -> None:
         self._buffer = Buffer(concurrency, ordered=ordered)
         self._source = Source(
@@ -86,6 +87,7 @@ class MapRun(Generic[Out]):
         self._workers.set_concurrency(concurrency)
         self._judge = judge
         self._describe = describe
+        self._check_loop = check_loop
         self._tally = MapTally()
         self._news = Bell()
         self._error: BaseException | None = None
@@ -99,6 +101,8 @@ class MapRun(Generic[Out]):
 
     async def __anext__(self) -> Outcome[Out]:
         buffer = self._buffer
+        if self._check_loop is not None:
+            self._check_loop()
         while not buffer.ready:
             if self._is_cancelled:
                 await anyio.lowlevel.checkpoint_if_cancelled()
@@ -151,6 +155,10 @@ class MapRun(Generic[Out]):
         )
 
     # What the block calls.
+
+    def _check_home(self) -> None:
+        if self._check_loop is not None:
+            self._check_loop()
 
     def _start(self, reading: TaskGroup, working: TaskGroup) -> None:
         self._workers.start(working)

@@ -1,6 +1,7 @@
 """`async with invoker.map(...)`: entering starts a run, leaving ends it and leaves nothing behind."""
 
 import logging
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -28,9 +29,10 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
     async def __aenter__(self) -> MapRun[Out]:
         if self._reading is not None:
             raise ConfigurationError("a map runs once: call `map` again for another run")
+        self._run._check_home()  # noqa: SLF001  # the other half of it
         self._reading = await anyio.create_task_group().__aenter__()
         self._working = await anyio.create_task_group().__aenter__()
-        self._run._start(self._reading, self._working)  # noqa: SLF001  # the other half of it
+        self._run._start(self._reading, self._working)  # noqa: SLF001
         return self._run
 
     async def __aexit__(
@@ -97,6 +99,7 @@ def open_run(
     judge: Judge | None = None,
     describe: Describe | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    check_loop: Callable[[], None] | None = None,
 ) -> MapBlock[Any]:
     """Check the input and give the block that runs it.
 
@@ -108,6 +111,7 @@ def open_run(
         judge: Sees every outcome; what it returns ends the run.
         describe: Says what keeps the work back, for `MapStatistics.waiting_for`.
         clock: Tells how long reading holds the event loop.
+        check_loop: Raises what is told to who iterates in another event loop.
 
     Raises:
         InvalidRequestError: The input cannot be iterated, or the concurrency is no number from 1.
@@ -121,5 +125,6 @@ def open_run(
             judge=judge,
             describe=describe,
             clock=clock,
+            check_loop=check_loop,
         )
     )

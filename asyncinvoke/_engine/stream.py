@@ -92,6 +92,7 @@ class ResponseStream:
             raise ConfigurationError(
                 "another task waits for the next chunk of this stream: only one task at a time may"
             )
+        self._source.check_loop()
         self._is_awaited = True
         try:
             received = await self._source.receive()
@@ -134,6 +135,7 @@ async def open_stream(
     The permit is held by this block, and given back as soon as the stream has ended: the loop is
     that of `Engine.execute`, with the caller's own block in the place where a response is returned.
     """
+    engine.waits.check_loop()
     clock = engine.clock
     began = clock.monotonic()
     history = History(call, began=began, deadline=began + call.timeout)
@@ -187,6 +189,10 @@ class StreamExecution:
         self._call = call
         self._stream: Stream | None = None
         self._first: bytes | StreamEnd | None = None
+
+    def check_loop(self) -> None:
+        """Raise a `ConfigurationError` for who takes chunks in another event loop."""
+        self._engine.waits.check_loop()
 
     @property
     def head(self) -> StreamHead:

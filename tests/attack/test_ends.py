@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 from aiobotocore.config import AioConfig
 
@@ -27,7 +28,13 @@ from asyncinvoke import (
 )
 from tests.doubles.addresses import silent_port
 from tests.doubles.counting_server import STALL, Act, CountingServer
-from tests.doubles.messages import answer, chunk_frame, stream_answer, throttle_answer
+from tests.doubles.messages import (
+    answer,
+    chunk_frame,
+    complete_frame,
+    stream_answer,
+    throttle_answer,
+)
 from tests.doubles.security_token_service import SecurityTokenService
 from tests.doubles.waiting import until
 
@@ -300,6 +307,39 @@ def use_again_on_another_loop(backend: str, use: str, transport: str) -> None:
         with pytest.raises(ConfigurationError, match="loop"):
             anyio.run(again, backend=backend)
         assert server.begun == 1
+
+
+async def iterate(run: Any) -> None:
+    await anext(run)
+
+
+async def enter(block: Any) -> None:
+    async with block:
+        pass
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("elsewhere", ["asyncio", "trio"])
+async def test_what_was_made_in_one_event_loop_is_not_used_in_another(
+    elsewhere: str, transport: str
+) -> None:
+    def use(what: Callable[[Any], Awaitable[None]], of: object) -> None:
+        with pytest.raises(ConfigurationError, match="in another event loop"):
+            anyio.run(what, of, backend=elsewhere)
+
+    streaming = Act(sent=stream_answer(chunk_frame(b"one"), complete_frame()))
+    with CountingServer(Act(), streaming) as server, anyio.fail_after(60):
+        async with open_invoker(server.url, transport=transport) as invoker:
+            for block in (invoker.map("f", [1]), invoker.stream("f")):
+                await anyio.to_thread.run_sync(use, enter, block)
+            async with invoker.map("f", [1]) as run:
+                await anyio.to_thread.run_sync(use, iterate, run)
+                assert [outcome.ok async for outcome in run] == [True]
+            async with invoker.stream("f") as stream:
+                await anyio.to_thread.run_sync(use, iterate, stream)
+                assert [chunk async for chunk in stream] == [b"one"]
+            assert invoker.statistics().in_flight == 0
+        assert server.whole == 2
 
 
 @pytest.mark.anyio
