@@ -29,6 +29,16 @@ from asyncinvoke.errors import InvocationError
 _ENDINGS = (TransportFault.INTERRUPTED, TransportFault.CLOSED)
 
 
+def forget_frames(error: BaseException) -> None:
+    """Let a cancellation, or an interrupt, keep no frames from further in.
+
+    It may be what the caller's own `TimeoutError` was raised from, as `asyncio.timeout` does. Nobody
+    needs to see then where we waited; but the frames there, the SDK's too, hold payload and keys.
+    """
+    if not isinstance(error, Exception):
+        error.__traceback__ = None
+
+
 class Engine:
     """Executes calls, and holds what the executions of an invoker share.
 
@@ -104,6 +114,10 @@ class Engine:
             if history is None:
                 history = History(call, began=began, deadline=deadline)
             return history.without_permit(refused, now=clock.monotonic())
+        except BaseException as error:
+            payload = b""  # whoever shows this frame shows no payload
+            forget_frames(error)
+            raise
         finally:
             self._active -= 1
             if self._idle is not None and not self._active:

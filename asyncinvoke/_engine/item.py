@@ -76,7 +76,9 @@ class ItemWork:
             # What was under way when the invoker ended has its outcome; one that begins later shows
             # that there is more to come, none of which can be sent.
             self._is_late = self._engine.waits.is_closed
-            executed = await self._engine.execute(self._transport, call, body)
+            executing = self._engine.execute(self._transport, call, body)
+            item = body = b""  # whoever shows this frame shows no payload
+            executed = await executing
             ended, attempts = executed, executed.attempts
         if isinstance(ended, Response):
             response, failed = ended, None

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import anyio
 
-from asyncinvoke._engine.execution import Engine
+from asyncinvoke._engine.execution import Engine, forget_frames
 from asyncinvoke._engine.history import History
 from asyncinvoke._engine.options import Call
 from asyncinvoke._limits.permit import Permit
@@ -146,8 +146,13 @@ async def open_stream(
             async with engine.limiter.permit(call.key, deadline=history.deadline) as permit:
                 engine.tally.attempts += 1
                 execution = StreamExecution(engine, history, permit, call)
-                failed = await execution.begin(transport, payload)
+                try:
+                    failed = await execution.begin(transport, payload)
+                except BaseException as error:
+                    forget_frames(error)
+                    raise
                 if failed is None:
+                    payload = b""  # whoever shows this frame, and it lasts, shows no payload
                     stream = ResponseStream(execution)
                     try:
                         yield stream
@@ -163,6 +168,9 @@ async def open_stream(
             await engine.back_off(ended, history.deadline)
     except (PermitTimeoutError, LimiterClosedError) as refused:
         ended = history.without_permit(refused, now=clock.monotonic())
+    except BaseException:
+        payload = b""
+        raise
     finally:
         engine.over()
     if isinstance(ended, InvocationError):
@@ -213,7 +221,9 @@ class StreamExecution:
         Returns:
             What failed, with what that means, and the permit ended; `None` if the stream is open.
         """
-        opened = await transport.open(self._call.parameters, payload, self._progress)
+        opening = transport.open(self._call.parameters, payload, self._progress)
+        del payload
+        opened = await opening
         if isinstance(opened, Failure):
             return opened, self._engine.end(self._permit, opened, self._call)
         self._stream = opened
