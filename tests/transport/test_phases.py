@@ -86,7 +86,7 @@ async def test_a_deadline_finds_the_phase_in_which_it_passes(way: str) -> None:
             (f"http://127.0.0.1:{port}", 0.1, Phase.CONNECTING),
             (f"https://127.0.0.1:{silent.port}", 0.1, Phase.CONNECTING),
             # A busy machine takes its time to write.
-            (f"http://127.0.0.1:{reading.port}", 0.4, Phase.WRITTEN),
+            (f"http://127.0.0.1:{reading.port}", 0.8, Phase.WRITTEN),
         ):
             async with open_way(url, way, verify=False) as transport:
                 assert told(await send(transport, within=within)) == (interrupted, phase)
