@@ -390,7 +390,7 @@ class Invoker:
         # Made anew: what a closed one knows is old, and its times mean nothing on another clock.
         self._limiter = self._new_limiter(clock=clock, files=open_files())
         self._limiter.limit = min(self._limiter.limit, self._most_connections)
-        this_loop, waits = loop_teller(), Waits()
+        waits = Waits(loop_teller())
         async with AsyncExitStack() as stack:
             transport, region = await self._open_transport(stack)
             if self._hooks:
@@ -406,7 +406,6 @@ class Invoker:
                     region=region,
                 ),
                 transport=guarded(transport, waits),
-                this_loop=this_loop,
                 stack=stack.pop_all(),
             )
 
@@ -429,15 +428,14 @@ class Invoker:
         opened = self._opened
         if opened is None:
             raise ConfigurationError("the invoker is not open: use `async with Invoker(...)`")
+        waits = opened.engine.waits
         try:
-            is_here = opened.this_loop() is opened.home
-        except RuntimeError:  # no loop, or one of another kind
-            is_here = False
-        if not is_here:
-            raise ConfigurationError(
-                "the invoker was opened in another event loop: open one in each of them, with "
-                "`async with Invoker(...)` inside what `asyncio.run` or `trio.run` runs"
-            )
+            # As `check_loop`, for the price of a call less.
+            if waits.this_loop is not None and waits.this_loop() is waits.home:
+                return opened
+        except RuntimeError:
+            pass
+        waits.check_loop()
         return opened
 
 

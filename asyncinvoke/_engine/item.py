@@ -82,7 +82,9 @@ class ItemWork:
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
             ended = refused(error)
         else:
-            ended = await self.execute(index, call, body, self.transport)
+            executing = self.execute(index, call, body, self.transport)
+            item = body = b""  # whoever shows this frame shows no payload
+            ended = await executing
         return self.outcome(index, key, ended, started=started, began=began)
 
     def execute(

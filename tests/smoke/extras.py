@@ -49,11 +49,6 @@ STORE = "import pyarrow, pyarrow.parquet as pq; pq.write_table(pyarrow.table({'i
 USES: dict[str, list[tuple[str, ...]]] = {
     "": [("-c", SERVED.replace("ECHO", "echo").replace("BACKEND", ""))],
     "cli": [("-m", "asyncinvoke", "--help"), ("-m", "asyncinvoke", "doctor", "--help")],
-    "inputs": [("-c", "import fsspec, zstandard, asyncinvoke.inputs")],
-    "otel": [("-c", "from asyncinvoke.otel import OpenTelemetry; OpenTelemetry()")],
-    "parquet": [("-c", "import pyarrow.parquet, asyncinvoke.inputs")],
-    "report": [("-c", "import matplotlib, jinja2, asyncinvoke.runs")],
-    "s3": [("-c", "import s3fs, asyncinvoke.inputs")],
     "local": [("-c", SERVED.replace("ECHO", '"handlers.py:handler"').replace("BACKEND", ""))],
     "otel": [("-c", "import asyncinvoke.otel; asyncinvoke.otel.OpenTelemetry()")],
     "trio": [("-c", SERVED.replace("ECHO", "echo").replace("BACKEND", 'backend="trio"'))],
