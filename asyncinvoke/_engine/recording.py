@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+import anyio
+
 from asyncinvoke._engine.item import ItemWork, refused
 from asyncinvoke._engine.options import Call
 from asyncinvoke._engine.outcome import Outcome
@@ -40,21 +42,21 @@ class Prepared:
         body: bytes,
         error: InvalidRequestError | None = None,
     ) -> None:
-        self.index = index
-        self.key = key
-        self.call = call
-        self.body = body
-        self.error = error
+        self.index: int = index
+        self.key: str | None = key
+        self.call: Call | None = call
+        self.body: bytes = body
+        self.error: InvalidRequestError | None = error
         """Why it cannot be sent, if it cannot."""
         self.digest: bytes | None = None
         """What is sent, in short; set by the recorder."""
-        self.row = -1
+        self.row: int = -1
         """Where the recorder keeps it; set by the recorder."""
-        self.take = 1
+        self.take: int = 1
         """Which run of the item this is."""
         self.lost: Attempt | None = None
         """The attempt that a process which died has made before, if there was one."""
-        self.is_sent = False
+        self.is_sent: bool = False
         """Whether the function may have run by now."""
 
 
@@ -196,8 +198,10 @@ class MarkingTransport:
             self._recorder.mark(each)
         try:
             answer = await self._transport.send(parameters, payload, progress)
-        except BaseException:
-            # A transport of the caller's own may not note how far it came.
+        except anyio.get_cancelled_exc_class():
+            # It comes where something is awaited, and there the phase is true. An interrupt may come
+            # between the writing of a request and the note of it, and so is no reason to take away a
+            # mark. And a transport of the caller's own may not note how far it came.
             noted = progress.phase is not Phase.NOT_BEGUN
             if noted and progress.phase.delivery is Delivery.NOT_SENT:
                 self._unmark(marked)

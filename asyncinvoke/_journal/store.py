@@ -236,9 +236,27 @@ class Store:
         """
         batch.ending = status, total
         try:
+            self._leave_out_recorded(batch)
             self.commit(batch)
         finally:
             self.abandon()
+
+    def _leave_out_recorded(self, batch: Batch) -> None:
+        """Leave out what is recorded already: an interrupt may come between a commit and its news."""
+        try:
+            takes = dict(
+                self._sql.named(
+                    "SELECT idx, take FROM item WHERE idx IN",
+                    [prepared.row for prepared, _ in batch.ended],
+                )
+            )
+        except sqlite3.Error as error:
+            raise explained(self.path, error) from None
+        batch.ended = [
+            (prepared, outcome)
+            for prepared, outcome in batch.ended
+            if takes.get(prepared.row) != outcome.take
+        ]
 
     def _place(self, reads: list[Prepared]) -> None:
         """Give new items their rows."""

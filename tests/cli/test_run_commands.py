@@ -75,6 +75,15 @@ async def test_a_run_is_shown_as_text_and_as_json(
     assert capsys.readouterr().out.startswith("item 4: ran and failed\n  take 1, session 1, ")
 
 
+async def test_to_watch_a_run_that_has_ended_is_to_see_how_it_ended(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(["runs", "watch", "o.run"]) == 0
+    said = capsys.readouterr()
+    assert "  succeeded    7" in said.out.splitlines()
+    assert "  10/10 · " in said.err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
