@@ -6,6 +6,8 @@ PYTHON312 ?= python3.12
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
+# What is installed for the tests; with CONSTRAINTS= it is the newest of everything.
+CONSTRAINTS := --constraint constraints.txt
 # A file of tests stays in one process, so that the servers it shares are started once.
 PYTEST := $(BIN)/python -m pytest
 SUITE := -n 2 --dist loadfile
@@ -16,10 +18,10 @@ UNIT := tests/model tests/request tests/retries tests/engine tests/limits tests/
 CORE := asyncinvoke/*.py,asyncinvoke/_*/*.py,asyncinvoke/_*/*/*.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit coverage lint fmt types core oldest peers bench clean
+.PHONY: help demo test unit coverage lint fmt types core oldest peers peers-all live bench docs dist extras sbom lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## run the main job, offline
 	$(BIN)/asyncinvoke demo
@@ -45,19 +47,30 @@ fmt: $(VENV)/.dev  ## fix what ruff can fix, and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-types: $(VENV)/.dev  ## check with mypy
+types: $(VENV)/.dev  ## check with mypy; what users see, with pyright too
 	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" pyright
+	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes asyncinvoke --ignoreexternal
 
 core:  ## install without extras, newest versions, and run a smoke test
 	$(PYTHON) -m venv --clear .env-core
 	.env-core/bin/python $(INSTALL) .
 	.env-core/bin/python tests/smoke/core.py
 
-oldest:  ## install the lowest declared versions, and run a smoke test
+# anyio before 4.16 takes a task's cancellation for its own, where both come at once.
+oldest:  ## install the lowest declared versions; run a smoke test and the fast tests
 	$(PYTHON) -m venv --clear .env-oldest
 	.env-oldest/bin/python tests/smoke/lowest.py > .env-oldest/lowest.txt
-	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt '.[cli,trio]'
+	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt '.[cli,otel,trio]'
 	.env-oldest/bin/python tests/smoke/core.py
+	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt pytest pytest-timeout hypothesis
+	.env-oldest/bin/python -m pytest -q $(UNIT) --deselect 'tests/limits/test_permit.py::test_a_task_cancelled_the_native_way_as_it_gets_its_permit_ends_cancelled'
+
+peers-all: $(VENV)/.dev  ## try the endpoint with Chalice, Zappa, Ansible and the SDK for JavaScript
+	$(BIN)/python -m tests.independent.tools.try_all $(ARGS)
+
+live: $(VENV)/.dev  ## hold a real account against the recorded answers: make live ARGS='--role ARN'
+	$(BIN)/python -m tests.vectors.live $(ARGS)
 
 peers: $(VENV)/.dev  ## install the independent clients and servers that the tests use
 	$(BIN)/python tests/independent/peers.py
@@ -66,6 +79,25 @@ bench: $(VENV)/.dev  ## run the benchmarks; tables and plots go to benchmarks/re
 	$(BIN)/python $(INSTALL) --constraint constraints.txt --group bench
 	$(BIN)/python -m benchmarks.peers --python $(PYTHON312)
 	$(BIN)/python -m benchmarks
+
+docs: .env-docs/.done  ## build the documentation as a site, into build/site
+	.env-docs/bin/python docs/site.py
+
+dist: .env-dist/.done  ## build wheel and sdist into dist, and check what is in them
+	rm -rf dist
+	.env-dist/bin/python -m hatchling build
+	.env-dist/bin/twine check --strict dist/*
+
+extras: dist  ## install the wheel with each extra alone, and use it
+	.env-dist/bin/python tests/smoke/extras.py dist/*.whl
+
+sbom: .env-dist/.done  ## write what the package is made of to dist/sbom.cdx.json (CycloneDX)
+	mkdir -p dist
+	.env-dist/bin/uv export --quiet --frozen --no-dev --all-extras --format cyclonedx1.5 --output-file dist/sbom.cdx.json
+
+lock: .env-dist/.done  ## resolve anew: uv.lock, and constraints.txt from it
+	.env-dist/bin/uv lock --upgrade
+	.env-dist/bin/python .ci/constraints.py
 
 clean:  ## remove environments and build results
 	rm -rf .venv .venv-* .env-* build dist .coverage .coverage.*
@@ -77,8 +109,20 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[cli,local,uvloop]'
 	touch $@
 
+.env-docs/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear .env-docs
+	.env-docs/bin/python $(INSTALL) --constraint constraints.txt --upgrade pip
+	.env-docs/bin/python $(INSTALL) --constraint constraints.txt --editable '.[cli]' --group docs
+	touch $@
+
+.env-dist/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear .env-dist
+	.env-dist/bin/python $(INSTALL) --constraint constraints.txt --upgrade pip
+	.env-dist/bin/python $(INSTALL) --constraint constraints.txt --group dist
+	touch $@
+
 # The pip that comes with Python 3.11 knows no dependency groups.
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python $(INSTALL) --constraint constraints.txt --upgrade pip
-	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[cli,local,trio,uvloop]' --group dev
+	$(BIN)/python $(INSTALL) $(CONSTRAINTS) --upgrade pip
+	$(BIN)/python $(INSTALL) $(CONSTRAINTS) --editable '.[cli,inputs,local,otel,parquet,report,s3,trio,uvloop]' --group dev
 	touch $@ $(VENV)/.demo

@@ -1,7 +1,8 @@
 """Invoker and Function: the face, and the one place that wires the parts together."""
 
+import json
 import logging
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from types import TracebackType
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, Unpack
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock, default_clock
 from asyncinvoke._engine.caller import Caller, Opened, unwrapped
 from asyncinvoke._engine.documented import documented
+from asyncinvoke._engine.events import Hook
 from asyncinvoke._engine.execution import Engine
+from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.options import (
     Calls,
@@ -22,17 +25,19 @@ from asyncinvoke._engine.options import (
     check_timeout,
     stream_options,
 )
+from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._engine.waits import Waits, guarded
-from asyncinvoke._limits.events import Hook
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._model.codec import Decode, Encode, decode_json, encode_json
 from asyncinvoke._model.response import Out, Response
+from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._request.payload import check_plain
 from asyncinvoke._request.request import InvocationType, Request
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke._statistics import InvokerStatistics, Tally
+from asyncinvoke._telemetry.hooks import checked_hooks
 from asyncinvoke._transport.base import LambdaClient, WholeTransport
 from asyncinvoke._transport.process import loop_teller, open_files
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError
@@ -79,7 +84,8 @@ class Invoker:
             opened then, and no region and no credentials are needed.
         encode: Turns a payload into bytes; by default compact JSON.
         decode: What `Response.json()` uses; by default JSON.
-        hooks: Plain functions that are given each event, such as `LimitChanged`, as it happens.
+        hooks: Plain functions that are given each event as it happens, such as `ExecutionEnded` or
+            `LimitChanged`; or `asyncinvoke.otel.OpenTelemetry()`.
         clock: Where time and sleep come from; by default the machine, or inside a block of
             `asyncinvoke.testing.no_waits` a clock without waits.
 
@@ -114,14 +120,10 @@ class Invoker:
             "config": config,
         }
         self._own_clock = clock
-        hooks = tuple(hooks)
-        for name, function in (
-            ("encode", encode),
-            ("decode", decode),
-            *(("hook", hook) for hook in hooks),
-        ):
+        self._hooks = checked_hooks(hooks)
+        for name, function in (("encode", encode), ("decode", decode)):
             check_plain(name, function)
-        self._new_limiter = partial(Limiter, read_limit(limit), hooks=hooks)
+        self._new_limiter = partial(Limiter, read_limit(limit), hooks=self._hooks)
         self._limiter = self._new_limiter(clock=SYSTEM_CLOCK if clock is None else clock)
         self._most_connections = self._limiter.limit
         self._transport = _checked_transport(transport)
@@ -136,7 +138,7 @@ class Invoker:
         except InvalidRequestError as error:
             raise ConfigurationError(str(error)) from None
         defaults = Defaults(decode=decode, retry=policy, timeout=timeout, idempotent=idempotent)
-        self._caller = Caller(self._running, Calls(defaults), encode)
+        self._caller = Caller(self._running, Calls(defaults, self._tally), encode, _recorder)
         self._check_client()
 
     async def __aenter__(self) -> Self:
@@ -196,6 +198,7 @@ class Invoker:
         """
         execution = self._caller.execution(function_name, payload, options)
         del payload, options  # so that no traceback shows them
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     @documented(EventOptions)
@@ -214,6 +217,7 @@ class Invoker:
         """
         execution = self._caller.typed(InvocationType.EVENT, function_name, payload, options)
         del payload, options
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     @documented(EventOptions)
@@ -232,6 +236,7 @@ class Invoker:
         """
         execution = self._caller.typed(InvocationType.DRY_RUN, function_name, payload, options)
         del payload, options
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     @documented(StreamOptions)
@@ -274,9 +279,9 @@ class Invoker:
         Args:
             function_name: As for `invoke`.
             payloads: Any iterable or async iterable, an endless one too. It is read lazily, at most
-                `concurrency` and 16 items ahead of the outcomes that were taken. An item is a
-                payload, or a `Request` that overrides options for itself. An async generator is
-                closed with the block.
+                `concurrency` and 16 items ahead of the outcomes that were taken, or `concurrency`
+                and two batches. An item is a payload, or a `Request` that overrides options for
+                itself. An async generator is closed with the block.
             **options: How to run the map, and how to invoke each item, each by its name as listed
                 below.
 
@@ -354,6 +359,8 @@ class Invoker:
             retries=self._tally.retries,
             throttles=dict(self._tally.throttles),
             scopes=self._limiter.statistics(),
+            executions=self._tally.executions(),
+            functions=self._tally.functions(),
         )
 
     def __repr__(self) -> str:
@@ -385,25 +392,37 @@ class Invoker:
         self._limiter.limit = min(self._limiter.limit, self._most_connections)
         waits = Waits(loop_teller())
         async with AsyncExitStack() as stack:
-            transport = await self._open_transport(stack)
+            transport, region = await self._open_transport(stack)
+            if self._hooks:
+                self._hooks.opened(self.statistics)
+                stack.callback(self._hooks.closed, self.statistics)
             return Opened(
-                engine=Engine(self._limiter, clock=clock, tally=self._tally, waits=waits),
+                engine=Engine(
+                    self._limiter,
+                    clock=clock,
+                    tally=self._tally,
+                    waits=waits,
+                    hooks=self._hooks,
+                    region=region,
+                ),
                 transport=guarded(transport, waits),
                 stack=stack.pop_all(),
             )
 
-    async def _open_transport(self, stack: AsyncExitStack) -> WholeTransport:
+    async def _open_transport(self, stack: AsyncExitStack) -> tuple[WholeTransport, str | None]:
+        """Return the transport, and the region that it sends to, if that is known."""
         if not isinstance(self._transport, str):
-            return self._transport
+            return self._transport, None
         # aiobotocore takes a third of a second to import, so only those who invoke wait for it.
         from asyncinvoke._transport.session import open_client, open_transport
 
-        client = self._client
+        client: Any = self._client
         if client is None:
             client = await stack.enter_async_context(
                 open_client(max_pool_connections=self._limiter.limit, **self._opening)
             )
-        return await open_transport(client, self._transport)
+        region = getattr(client.meta, "region_name", None)
+        return await open_transport(client, self._transport), region
 
     def _running(self) -> Opened:
         opened = self._opened
@@ -441,6 +460,7 @@ class Function(Generic[In, Out]):
         merged: InvokeOptions = {**self._defaults, **options}
         execution = self._caller.execution(self._function_name, payload, merged)
         del payload, options, merged
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     async def send_event(
@@ -451,6 +471,7 @@ class Function(Generic[In, Out]):
             InvocationType.EVENT, self._function_name, payload, options, self._defaults
         )
         del payload, options
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     async def dry_run(
@@ -461,6 +482,7 @@ class Function(Generic[In, Out]):
             InvocationType.DRY_RUN, self._function_name, payload, options, self._defaults
         )
         del payload, options
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     def stream(
@@ -486,6 +508,42 @@ class Function(Generic[In, Out]):
 
     def __repr__(self) -> str:
         return f"<Function {self._function_name} of {self._invoker!r}>"
+
+
+def _recorder(
+    journal: Journal,
+    *,
+    identity: Mapping[str, object],
+    shared: InvokeParameters,
+    keyed: bool,
+    engine: Engine,
+) -> Recorder:
+    # Those who keep no journal do not wait for SQLite to be imported.
+    from asyncinvoke._journal.recorder import JournalRecorder
+
+    def sample() -> tuple[object, ...]:
+        limiter, tally = engine.limiter, engine.tally
+        throttles = {reason.value: count for reason, count in tally.throttles.items()}
+        # The tightest of the limits in use is the one that the run feels.
+        scopes = limiter.statistics()
+        limit = min((scope.limit for scope in scopes), default=limiter.limit)
+        rates = [scope.rate for scope in scopes if scope.rate is not None]
+        return (
+            limiter.in_flight,
+            limiter.waiting,
+            limit,
+            min(rates, default=None),
+            json.dumps(throttles),
+        )
+
+    return JournalRecorder(
+        journal,
+        identity={**identity, "results": journal.results},
+        shared=shared,
+        keyed=keyed,
+        sample=sample,
+        clock=engine.clock,
+    )
 
 
 def _checked_transport(transport: _AnyTransport) -> _AnyTransport:

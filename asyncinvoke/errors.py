@@ -3,6 +3,8 @@
 AsyncInvokeError
 |- ConfigurationError (ValueError)     the invoker cannot be built like this
 |- InvalidRequestError (ValueError)    nothing was sent: a value breaks one of Lambda's rules
+|- JournalError                        the journal of a run is unusable
+|  `- JournalMismatchError (ValueError)   it belongs to another input or function: .differences
 |- ToleranceExceededError              more failed than was tolerated, or all for one reason
 `- InvocationError                     one execution failed
    |- ThrottledError                   a limit was reached: .reason and .scope say which
@@ -17,6 +19,7 @@ AsyncInvokeError
 from enum import StrEnum
 from typing import Any, Self
 
+from asyncinvoke._model.cause import Cause
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
 from asyncinvoke._model.response import Attempt, Response
@@ -42,6 +45,9 @@ class GaveUp(StrEnum):
 
     CLOSED = "closed"
     """The invoker's block was left."""
+
+    STOPPED = "stopped"
+    """The map was stopped before it could be tried again."""
 
 
 class AsyncInvokeError(Exception):
@@ -73,19 +79,46 @@ class InvalidRequestError(AsyncInvokeError, ValueError):
     """Nothing was sent, since a value breaks one of Lambda's rules; the message names both."""
 
 
+class JournalError(AsyncInvokeError):
+    """The journal of a run is unusable; the message names the file and says why.
+
+    Raised on entering the block of a map nothing was sent. Raised by iterating, the journal could
+    not be written any more: what was in flight has ended and was handed out, and what is not
+    recorded of it is an item that may have run for whoever continues the run.
+    """
+
+
+class JournalMismatchError(JournalError, ValueError):
+    """The journal belongs to another input, function or option.
+
+    Attributes:
+        differences: Each of them in words, such as `item 17 is not what it was`; of very many
+            items the first ones, and how many more there are.
+    """
+
+    def __init__(self, message: str, *, differences: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.differences = differences
+
+
 class ToleranceExceededError(AsyncInvokeError):
     """A map was stopped: more failed than was tolerated, or every call was refused for one reason.
 
+    The text names the causes. What has no outcome by now was not sent, and can be run once the
+    cause is corrected.
+
     Attributes:
-        reason: What it was stopped for, in words: what to correct before the rest is run.
-        causes: The errors that tell it best; of many alike, the last one.
+        failed: How many items had failed when it was decided.
+        ended: How many had ended, the failed ones included.
+        causes: What they failed for, the most frequent first, each with an example.
     """
 
     def __init__(
-        self, message: str, *, reason: str, causes: "tuple[InvocationError, ...]" = ()
+        self, message: str, *, failed: int = 0, ended: int = 0, causes: tuple[Cause, ...] = ()
     ) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.failed = failed
+        self.ended = ended
         self.causes = causes
 
 
@@ -130,10 +163,10 @@ class InvocationError(AsyncInvokeError):
         self.request_id = request_id
         self.status_code = status_code
         self.code = code
-        self.delivery = delivery
+        self.delivery: Delivery = delivery
         self.retry_after = retry_after
-        self.attempts = attempts
-        self.elapsed = elapsed
+        self.attempts: tuple[Attempt, ...] = attempts
+        self.elapsed: float = elapsed
         self.gave_up = gave_up
 
     def _complete(
@@ -180,6 +213,7 @@ _WHY = {
     GaveUp.BUDGET: "the retry budget is used up",
     GaveUp.DELIVERY_UNKNOWN: "not repeated: the function may have run",
     GaveUp.CLOSED: "the invoker was closed",
+    GaveUp.STOPPED: "the map was stopped",
 }
 
 

@@ -1,6 +1,9 @@
 """The types that users annotate with: of what `Invoker` takes, and of what its methods are given."""
 
+from asyncinvoke._batches.shape import BatchItem, Shape, ShapeName
 from asyncinvoke._clock import Clock
+from asyncinvoke._engine.events import Event, Hook
+from asyncinvoke._engine.journal import JournalOrPath
 from asyncinvoke._engine.options import (
     CommonOptions,
     EventOptions,
@@ -8,7 +11,7 @@ from asyncinvoke._engine.options import (
     MapOptions,
     StreamOptions,
 )
-from asyncinvoke._limits.events import Hook
+from asyncinvoke._engine.outcome import Failed, Succeeded
 from asyncinvoke._limits.scopes import FunctionKey
 from asyncinvoke._model.codec import Decode, Encode
 from asyncinvoke._model.delivery import Phase, Progress
@@ -21,28 +24,35 @@ from asyncinvoke._retries.policy import Stop, Wait
 from asyncinvoke._transport.base import LambdaClient, Stream, WholeTransport
 
 __all__ = [
+    "BatchItem",
     "Clock",
     "CommonOptions",
     "Decode",
     "Encode",
+    "Event",
     "EventOptions",
+    "Failed",
     "Failure",
     "FunctionKey",
     "Hook",
     "InvocationTypeName",
     "InvokeOptions",
     "InvokeParameters",
+    "JournalOrPath",
     "LambdaClient",
     "LogTypeName",
     "MapOptions",
     "Phase",
     "Progress",
     "Reply",
+    "Shape",
+    "ShapeName",
     "Stop",
     "Stream",
     "StreamEnd",
     "StreamHead",
     "StreamOptions",
+    "Succeeded",
     "Target",
     "Transport",
     "TransportFault",

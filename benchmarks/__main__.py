@@ -1,8 +1,8 @@
 """Runs benchmarks one after the other and writes tables and plots into `results/`.
 
 `python -m benchmarks` runs those that take less than some minutes; `python -m benchmarks NAME...` runs
-these, of which `names`, `failures`, `throttled`, `ceilings`, `cut_everywhere` and `sequences` are never
-run unless named.
+these, of which `names`, `failures`, `throttled`, `ceilings`, `cut_everywhere`, `inputs`, `sequences`,
+`journal`, `kills`, `processes` and `dask_workers` are never run unless named.
 """
 
 import sys
@@ -11,16 +11,22 @@ from pathlib import Path
 from benchmarks import (
     ceilings,
     cut_everywhere,
+    dask_workers,
     failures,
     fanout,
+    inputs,
+    journal,
+    kills,
     memory,
     names,
     overhead,
     payload_size,
+    processes,
     sequences,
     served,
     startup,
     streams,
+    telemetry,
     throttled,
 )
 
@@ -33,6 +39,7 @@ BENCHMARKS = (
     startup.BENCHMARK,
     served.BENCHMARK,
     streams.BENCHMARK,
+    telemetry.BENCHMARK,
 )
 SLOW = (
     names.BENCHMARK,
@@ -40,7 +47,12 @@ SLOW = (
     throttled.BENCHMARK,
     ceilings.BENCHMARK,
     cut_everywhere.BENCHMARK,
+    inputs.BENCHMARK,
     sequences.BENCHMARK,
+    journal.BENCHMARK,
+    kills.BENCHMARK,
+    processes.BENCHMARK,
+    dask_workers.BENCHMARK,
 )
 
 

@@ -32,6 +32,7 @@ class Child:
         arguments: For its command line.
         python: The interpreter that runs it.
         environment: What it finds in its environment besides.
+        checkout: The folder whose packages it runs.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class Child:
         *arguments: str,
         python: str = sys.executable,
         environment: Mapping[str, str] | None = None,
+        checkout: Path = CHECKOUT,
     ) -> None:
+        self._checkout = checkout
         self._command = [python, "-m", f"benchmarks.{module}", *arguments]
         self._environment = {**_ENVIRONMENT, **(environment or {})}
 
@@ -50,7 +53,7 @@ class Child:
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=CHECKOUT,
+            cwd=self._checkout,
             env={**inherited, **self._environment},
             text=True,
             bufsize=1,

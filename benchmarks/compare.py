@@ -4,9 +4,11 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from benchmarks.canned import CannedEndpoint
+from benchmarks.child import CHECKOUT
 from benchmarks.rounds import Spread, interleaved, ratios, spread
 from benchmarks.tables import figure, table
 from benchmarks.variants import LARGE, Variant
@@ -30,6 +32,7 @@ class Entry:
 
     variant: Variant
     python: str = sys.executable
+    checkout: Path = CHECKOUT
 
 
 def in_turn(
@@ -50,6 +53,7 @@ def in_turn(
                     url=endpoint.url,
                     variant=entry.variant,
                     python=entry.python,
+                    checkout=entry.checkout,
                     environment=endpoint.environment,
                 )
             )

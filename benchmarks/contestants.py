@@ -84,7 +84,9 @@ def credentials_session(variant: Variant) -> Any:
     return session
 
 
-def open_invoker(url: str, variant: Variant, transport: Any = "direct") -> Any:
+def open_invoker(
+    url: str, variant: Variant, transport: Any = "direct", hooks: Iterable[Any] = ()
+) -> Any:
     """Return the invoker of a variant, to be entered."""
     from asyncinvoke import Invoker
 
@@ -94,13 +96,16 @@ def open_invoker(url: str, variant: Variant, transport: Any = "direct") -> Any:
         endpoint_url=url,
         limit=variant.in_flight,
         transport=transport,
+        hooks=hooks,
     )
 
 
 @contextlib.asynccontextmanager
-async def invoke(url: str, variant: Variant, transport: Any = "direct") -> AsyncIterator[Drive]:
+async def invoke(
+    url: str, variant: Variant, transport: Any = "direct", hooks: Iterable[Any] = ()
+) -> AsyncIterator[Drive]:
     """`Invoker.invoke`, everything on."""
-    async with open_invoker(url, variant, transport) as invoker:
+    async with open_invoker(url, variant, transport, hooks) as invoker:
 
         async def call(payload: bytes) -> bytes:
             content: bytes = (await invoker.invoke(FUNCTION, payload)).payload

@@ -145,7 +145,7 @@ async def _connection(
 def _request(function_name: str) -> bytes:
     return (
         f"POST /2015-03-31/functions/{function_name}/invocations HTTP/1.1\r\n"
-        f"Host: localhost\r\nContent-Length: {len(BODY)}\r\n\r\n"
+        f"Host: localhost\r\nAuthorization: AWS4-HMAC-SHA256 \r\nContent-Length: {len(BODY)}\r\n\r\n"
     ).encode() + BODY
 
 

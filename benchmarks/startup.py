@@ -20,6 +20,7 @@ BASELINE = "import aiobotocore.session"
 COMMANDS = {
     "python, doing nothing": ("-c", "pass"),
     "import asyncinvoke": ("-c", "import asyncinvoke"),
+    "from asyncinvoke import Invoker": ("-c", "from asyncinvoke import Invoker"),
     "asyncinvoke --help": ("-m", "asyncinvoke", "--help"),
     BASELINE: ("-c", BASELINE),
 }

@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 
 from asyncinvoke import Invoker, LimitChanged
 from asyncinvoke._limits.limit import INITIAL
+from asyncinvoke.typing import Event
 from benchmarks import plots
 from benchmarks.command import Benchmark
 from benchmarks.endpoint import FUNCTION, Endpoint
@@ -169,7 +170,9 @@ async def watch(url: str, items: int) -> dict[str, Points]:
     limits: Points = []
     in_flight: Points = []
 
-    def changed(event: LimitChanged) -> None:
+    def changed(event: Event) -> None:
+        if not isinstance(event, LimitChanged):
+            return
         if event.scope == "account" and event.quantity == "concurrency":
             limits.append((time.monotonic() - began, event.after))
 

@@ -10,10 +10,11 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from benchmarks import contestants, fanouts, others, streamed
-from benchmarks.child import Child
+from benchmarks import contestants, fanouts, others, streamed, watched
+from benchmarks.child import CHECKOUT, Child
 from benchmarks.contestants import Contestant, Drive
 from benchmarks.process import memory
 from benchmarks.running import run
@@ -32,6 +33,7 @@ CONTESTANTS: dict[str, Contestant] = {
     "aiohttp": others.aiohttp_floor,
     "gather, aiobotocore": fanouts.gather,
     "aiometer, aiobotocore": fanouts.aiometer,
+    **{name: functools.partial(watched.invoke, who=name) for name in watched.LISTENERS},
     "stream": streamed.stream,
     "stream, aiobotocore": streamed.aiobotocore_stream,
 }
@@ -47,6 +49,7 @@ class Worker(Child):
         variant: Under what it is measured.
         python: The interpreter whose environment has its libraries.
         environment: What it finds in its environment besides.
+        checkout: The folder whose packages it runs.
     """
 
     def __init__(
@@ -57,9 +60,12 @@ class Worker(Child):
         variant: Variant,
         python: str = sys.executable,
         environment: Mapping[str, str] | None = None,
+        checkout: Path = CHECKOUT,
     ) -> None:
         arguments = (name, f"--url={url}", f"--variant={variant.to_json()}")
-        super().__init__("worker", *arguments, python=python, environment=environment)
+        super().__init__(
+            "worker", *arguments, python=python, environment=environment, checkout=checkout
+        )
 
     def invoke(
         self,

@@ -11,21 +11,34 @@ from typing import Any
 
 import pytest
 
-from benchmarks import canned_answers, compare, failures, matrix, memory, names, overhead
+from benchmarks import (
+    canned_answers,
+    compare,
+    failures,
+    matrix,
+    memory,
+    names,
+    overhead,
+    stale,
+    telemetry,
+)
 from benchmarks.contestants import credentials_session
 from benchmarks.variants import CREDENTIALS, LOOPS, Variant, chosen
+from benchmarks.watched import LISTENERS
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 TINY = {
     "overhead": ("--rounds=1", "--count=2", "--many=32"),
     "overhead --matrix": ("--rounds=1", "--count=2", "--only=trio, TLS"),
+    "telemetry": ("--rounds=1", "--count=2", "--only=spans and metrics"),
     "streams": ("--rounds=1", "--count=1", "--kilobytes=40"),
     "names": ("--rounds=1", "--items=2", "--only=s that wait"),
     "failures": ("--count=2", "--items=2", "--only=refused"),
     "fanout": ("--rounds=1", "--items=3"),
     "memory": ("--items=4",),
     "startup": ("--rounds=1",),
+    "inputs": ("--rounds=1", "--rows=100"),
     "served": ("--rounds=1", "--requests=40", "--sleepers=20"),
     "payload_size": ("--rounds=1", "--count=1", "--megabytes=1"),
 }
@@ -74,6 +87,12 @@ def test_overhead_names_each_client_that_it_leaves_out() -> None:
     assert not there & left_out
 
 
+def test_inputs_reads_every_row_of_every_format() -> None:
+    found = found_by("inputs")
+    assert {each["items"] for each in found["reads"].values()} == {100}
+    assert {"in.jsonl", "in.jsonl.gz", "in.csv", "in.parquet"} <= found["reads"].keys()
+
+
 def test_fanout_compares_map_with_gather_and_aiometer() -> None:
     found = found_by("fanout")
     assert set(found["fanouts"]) == {"map", "gather, aiobotocore", "aiometer, aiobotocore"}
@@ -107,6 +126,14 @@ def test_served_counts_what_the_endpoint_served_and_compares_it_with_a_floor() -
 def test_without_json_a_benchmark_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     replace(memory.BENCHMARK, measure=lambda _: found_by("memory")).main([])
     assert capsys.readouterr().out.startswith("| resident memory of `map`")
+
+
+def test_telemetry_compares_each_listener_with_none_and_with_aiobotocore() -> None:
+    found = found_by("telemetry")
+    listener = LISTENERS[-1]
+    assert set(found["clients"]) == {"aiobotocore", "invoke", listener}
+    assert [(each["who"], each["at_most"]) for each in found["bounds"]] == [(listener, 0.5)]
+    assert f"{listener} to aiobotocore" in telemetry.show(found)
 
 
 def test_the_matrix_compares_with_aiobotocore_under_the_same_variant() -> None:
@@ -222,3 +249,42 @@ def test_a_benchmark_that_takes_minutes_at_least_starts(name: str) -> None:
     done = run(name, "--help")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("usage")
+
+
+def git(folder: Path, *words: str) -> None:
+    names = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
+    subprocess.run(["git", "-C", folder, *names, *words], check=True, capture_output=True)
+
+
+def commit(folder: Path, name: str) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(path.read_text() + "more\n" if path.exists() else "some\n")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", name)
+
+
+def test_a_figure_is_old_once_the_code_that_it_measures_has_changed(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    commit(tmp_path, "asyncinvoke/local/server.py")
+    commit(tmp_path, "benchmarks/results/served.md")
+    commit(tmp_path, "benchmarks/results/fanout.md")
+    commit(tmp_path, "asyncinvoke/cli/app.py")
+    assert [each.changes for each in stale.ages(tmp_path)] == [0, 0]
+    commit(tmp_path, "asyncinvoke/local/server.py")
+    commit(tmp_path, "asyncinvoke/local/server.py")
+    found = {each.name: each.changes for each in stale.ages(tmp_path)}
+    assert found == {"fanout": 0, "served": 2}
+    assert "served" in stale.show(stale.ages(tmp_path))
+    assert "old: 2 commits to its code since" in stale.show(stale.ages(tmp_path))
+    commit(tmp_path, "benchmarks/results/served.md")
+    assert [each.changes for each in stale.ages(tmp_path)] == [0, 0]
+
+
+def test_what_it_knows_of_is_there() -> None:
+    for place in {place for places in stale.MEASURED.values() for place in places}:
+        assert (stale.ROOT / place).exists(), place
+    results = {path.stem for path in (stale.ROOT / "benchmarks" / "results").iterdir()}
+    for page, shown in stale.SHOWN.items():
+        assert (stale.ROOT / page).is_file()
+        assert set(shown) <= results

@@ -1,9 +1,11 @@
 """What is installed, and what is published: typed, complete, and enough to build itself from."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from email import message_from_bytes
 from email.message import Message
@@ -52,7 +54,18 @@ def test_the_core_needs_four_libraries_and_no_more(metadata: Message) -> None:
 
 
 def test_what_only_developers_need_is_no_extra(metadata: Message) -> None:
-    assert metadata.get_all("Provides-Extra") == ["cli", "local", "trio", "uvloop"]
+    assert metadata.get_all("Provides-Extra") == [
+        "cli",
+        "dask",
+        "inputs",
+        "local",
+        "otel",
+        "parquet",
+        "report",
+        "s3",
+        "trio",
+        "uvloop",
+    ]
 
 
 def test_the_wheel_holds_every_module_and_its_types(built: Path) -> None:
@@ -67,7 +80,9 @@ def test_the_wheel_holds_every_module_and_its_types(built: Path) -> None:
     assert "asyncinvoke/py.typed" in packed
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "unit", "coverage", "lint", "types", "bench"])
+@pytest.mark.parametrize(
+    "target", ["demo", "test", "unit", "coverage", "lint", "types", "bench", "docs", "dist"]
+)
 def test_each_target_finds_what_it_needs_in_the_source_distribution(
     unpacked: Path, target: str
 ) -> None:
@@ -86,3 +101,32 @@ def test_each_target_finds_what_it_needs_in_the_source_distribution(
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/index.md", "tests/test_packaging.py"])
 def test_the_source_distribution_holds_the_pages_and_the_tests(unpacked: Path, name: str) -> None:
     assert (unpacked / name).read_bytes() == (ROOT / name).read_bytes()
+
+
+def test_the_readme_on_a_package_index_leads_into_the_repository(metadata: Message) -> None:
+    text = metadata.get_payload()
+    assert isinstance(text, str)
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(links) > 10
+    assert [link for link in links if not link.startswith("https://")] == []
+    base = dict(line.split(", ") for line in metadata.get_all("Project-URL", []))["Source"]
+    for link in links:
+        if link.startswith(base):
+            place = link.removeprefix(f"{base}/blob/main/").partition("#")[0]
+            assert (ROOT / place).is_file(), link
+
+
+def test_what_is_said_of_the_project_is_said(metadata: Message) -> None:
+    urls = {line.split(", ")[0] for line in metadata.get_all("Project-URL", [])}
+    assert urls == {"Homepage", "Documentation", "Source", "Issues", "Changelog"}
+    assert metadata["Author"] == "The asyncinvoke project"
+    classifiers = metadata.get_all("Classifier", [])
+    assert "Programming Language :: Python :: 3.14" in classifiers
+
+
+def test_the_constraints_are_pins_of_what_the_lock_has() -> None:
+    locked = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    versions = {(each["name"], each.get("version")) for each in locked}
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [re.split(r" *; *|==", line)[:2] for line in lines if not line.startswith("#")]
+    assert {(name, version) for name, version in pins} <= versions

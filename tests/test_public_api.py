@@ -61,3 +61,12 @@ def test_the_names_of_typing_are_sorted_and_exist() -> None:
     assert typing.__all__ == sorted(typing.__all__)
     for name in typing.__all__:
         assert getattr(typing, name) is not None
+
+
+def test_the_public_names_are_imported_when_one_of_them_is_used() -> None:
+    code = (
+        "import sys, asyncinvoke; before = 'asyncinvoke._names' in sys.modules;"
+        "from asyncinvoke import Invoker; print(before, 'asyncinvoke._names' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]

@@ -28,14 +28,17 @@ class Buffer:
     """
 
     __slots__ = (
+        "_due",
         "_early",
         "_most_ahead",
         "_most_unfinished",
         "_ordered",
         "_wake_below",
+        "ahead",
         "concurrency",
+        "held",
         "is_cut",
-        "next_index",
+        "is_held",
         "read",
         "ready",
         "taken",
@@ -43,19 +46,24 @@ class Buffer:
     )
 
     def __init__(self, concurrency: int, *, ordered: bool) -> None:
-        self.read = 0
+        self.read: int = 0
         """Items that were read."""
-        self.unfinished = 0
+        self.unfinished: int = 0
         """Items that were read and have no outcome yet."""
-        self.taken = 0
+        self.held: int = 0
+        """Outcomes that are there, and wait to be recorded."""
+        self.ahead: int | None = None
+        """How many items are read ahead of the workers, if not `READ_AHEAD` at most."""
+        self.taken: int = 0
         """Outcomes that the consumer has taken."""
-        self.ready: deque[Outcome[Any]] = deque()
+        self.ready: deque[Any] = deque()
         """Outcomes that it may take."""
-        self.next_index = 0
-        """The item whose outcome is due next, if they are ordered."""
-        self.is_cut = False
+        self.is_cut: bool = False
         """Whether it gives no outcomes any more."""
+        self.is_held: bool = False
+        """Whether nothing is to be read for now."""
         self._ordered = ordered
+        self._due: deque[int] = deque()
         self._early: dict[int, Outcome[Any] | None] = {}
         self.size(concurrency)
 
@@ -67,27 +75,64 @@ class Buffer:
         """
         if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
             raise InvalidRequestError(f"concurrency {concurrency!r} must be a whole number from 1")
-        spare = min(READ_AHEAD, concurrency // SPARE)
-        self.concurrency = concurrency
-        self._most_ahead = concurrency + READ_AHEAD
+        spare = min(READ_AHEAD, concurrency // SPARE) if self.ahead is None else self.ahead
+        self.concurrency: int = concurrency
+        self._most_ahead = concurrency + READ_AHEAD + (self.ahead or 0)
         self._most_unfinished = concurrency + spare
-        self._wake_below = concurrency + (spare + 3) // 4
+        # A reader that is ahead by groups comes back once half of one is used up.
+        self._wake_below = concurrency + (
+            (spare + 3) // 4 if self.ahead is None else 3 * self.ahead // 4
+        )
 
     def has_room(self) -> bool:
         """Return whether the consumer has made room for the outcome of another item."""
-        return self.read - self.taken < self._most_ahead
+        return self.read - self.taken - self.held < self._most_ahead
 
     def may_read(self) -> bool:
         """Return whether another item may be read."""
-        return self.unfinished < self._most_unfinished and self.read - self.taken < self._most_ahead
+        return (
+            self.unfinished < self._most_unfinished
+            and self.read - self.taken - self.held < self._most_ahead
+            and not self.is_held
+        )
 
     def should_read_on(self) -> bool:
         """Return whether a reader that waits is to be woken."""
-        return self.unfinished < self._wake_below and self.read - self.taken < self._most_ahead
+        return (
+            self.unfinished < self._wake_below
+            and self.read - self.taken - self.held < self._most_ahead
+            and not self.is_held
+        )
+
+    def expect(self, index: int) -> None:
+        """Note that an item was read; positions that are left out are those of other shards."""
+        self.read += 1
+        self.unfinished += 1
+        if self._ordered:
+            self._due.append(index)
+
+    @property
+    def next_index(self) -> int | None:
+        """The item whose outcome is due next, if they are ordered."""
+        return self._due[0] if self._due else None
 
     def put(self, index: int, outcome: Outcome[Any] | None) -> None:
         """Take an item's outcome, or close its gap in the order if there is none."""
         self.unfinished -= 1
+        self.hand_out(index, outcome)
+
+    def hold(self) -> None:
+        """Note that an item has its outcome, which waits to be recorded."""
+        self.unfinished -= 1
+        self.held += 1
+
+    def let_go(self, index: int, outcome: Outcome[Any] | None) -> None:
+        """Take an outcome that was held."""
+        self.held -= 1
+        self.hand_out(index, outcome)
+
+    def hand_out(self, index: int, outcome: Outcome[Any] | None) -> None:
+        """Give an outcome to the consumer, in its turn."""
         if self.is_cut:
             return
         if not self._ordered:
@@ -95,17 +140,18 @@ class Buffer:
                 self.ready.append(outcome)
             return
         self._early[index] = outcome
-        while self.next_index in self._early:
-            due = self._early.pop(self.next_index)
-            if due is not None:
-                self.ready.append(due)
-            self.next_index += 1
+        due, early = self._due, self._early
+        while due and due[0] in early:
+            first = early.pop(due.popleft())
+            if first is not None:
+                self.ready.append(first)
 
     def cut(self) -> None:
         """Give no outcomes any more."""
         self.is_cut = True
         self.ready.clear()
         self._early.clear()
+        self._due.clear()
 
     def __len__(self) -> int:
         return len(self.ready) + len(self._early)

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import anyio
 
+from asyncinvoke._batches.batch import checked_batch, shape_name
+from asyncinvoke._engine.batch_work import BatchWork
+from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.item import ItemWork
+from asyncinvoke._engine.journal import Journal, read_journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.map_block import open_run
 from asyncinvoke._engine.options import (
@@ -18,9 +22,14 @@ from asyncinvoke._engine.options import (
     StreamOptions,
     refuse_unknown,
 )
+from asyncinvoke._engine.recording import RecordedWork, Recorder, identity_of
+from asyncinvoke._engine.shard import Pick, checked_shard
 from asyncinvoke._engine.stream import ResponseStream, open_stream
+from asyncinvoke._engine.told_run import told_of_run
+from asyncinvoke._engine.tolerance import checked_tolerance
 from asyncinvoke._model.codec import Decode, Encode
 from asyncinvoke._model.response import Response
+from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._request.payload import encode_payload
 from asyncinvoke._request.request import InvocationType
 from asyncinvoke._request.target import show_value
@@ -32,6 +41,22 @@ LAST_WORDS = 5.0
 """For how many seconds, at most, the end of an invoker waits for the calls that it has ended."""
 
 _T = TypeVar("_T")
+
+
+class Record(Protocol):
+    """Makes what records a map; what it gives is not open yet."""
+
+    def __call__(
+        self,
+        journal: Journal,
+        *,
+        identity: Mapping[str, object],
+        shared: InvokeParameters,
+        keyed: bool,
+        engine: Engine,
+    ) -> Recorder:
+        """Return a recorder for one map."""
+        ...
 
 
 class Opened:
@@ -73,17 +98,23 @@ class Caller:
         running: Returns what the invoker has open, or raises `ConfigurationError`.
         calls: Checks options.
         encode: Turns a payload into bytes.
+        record: Makes the recorder of a map with a journal.
     """
 
-    def __init__(self, running: Callable[[], Opened], calls: Calls, encode: Encode) -> None:
+    def __init__(
+        self, running: Callable[[], Opened], calls: Calls, encode: Encode, record: Record
+    ) -> None:
         self._running = running
+        self._record = record
         self._calls = calls
         self._encode = encode
 
     def with_codecs(self, encode: Encode | None, decode: Decode | None) -> "Caller":
         """Return a caller whose payloads are written and read by other codecs."""
         calls = self._calls if decode is None else self._calls.with_decode(decode)
-        return Caller(self._running, calls, self._encode if encode is None else encode)
+        return Caller(
+            self._running, calls, self._encode if encode is None else encode, self._record
+        )
 
     def check(self, function_name: str, options: Mapping[str, Any]) -> None:
         """Check a function's name and options.
@@ -156,26 +187,55 @@ class Caller:
         shared: dict[str, Any] = dict(options)
         concurrency = shared.pop("concurrency", None)
         ordered, key = shared.pop("ordered", False), shared.pop("key", None)
+        batch = checked_batch(shared.pop("batch", None))
+        shard = checked_shard(shared.pop("shard", None))
+        journal = shared.pop("journal", None)
+        tolerance = checked_tolerance(shared.pop("tolerate", None))
         if shared.get("retry") is None:
             shared["retry"] = RetryPolicy.batch()
+        engine = opened.engine
         work = ItemWork(
-            opened.engine,
+            engine,
             opened.transport,
             self._calls,
             function_name=function_name,
             options=cast("InvokeOptions", shared),
             key=key,
             encode=self._encode,
+            tolerance=tolerance,
         )
+        recorder = recorded = None
+        if journal is not None:
+            recorder = self._record(
+                read_journal(journal),
+                identity={
+                    **identity_of(work.call.parameters),
+                    "key": key is not None,
+                    **({} if batch is None else {"batch": shape_name(batch)}),
+                    **({} if shard is None else {"shard": str(shard)}),
+                },
+                shared=work.call.parameters,
+                keyed=key is not None,
+                engine=engine,
+            )
+            recorded = RecordedWork(work, recorder)
         return open_run(
             payloads,
-            work,
-            concurrency=opened.engine.limiter.limit if concurrency is None else concurrency,
+            work if recorded is None else recorded,
+            recorder=recorder,
+            recorded=recorded,
+            concurrency=engine.limiter.limit if concurrency is None else concurrency,
             ordered=ordered,
             judge=work.judge,
+            brake=work.brake,
             describe=work.describe,
-            clock=opened.engine.clock,
-            check_loop=opened.engine.waits.check_loop,
+            clock=engine.clock,
+            told=told_of_run(engine.hooks, function_name, ordered=ordered, clock=engine.clock),
+            batcher=None
+            if batch is None
+            else Batcher(BatchWork(work, batch, recorded), clock=engine.clock),
+            pick=None if shard is None else Pick(shard, work.name),
+            check_loop=engine.waits.check_loop,
         )
 
 
@@ -187,6 +247,7 @@ def unwrapped(ended: _T | AsyncInvokeError) -> _T:
     """Return the response of an execution, or raise its error."""
     if not isinstance(ended, AsyncInvokeError):
         return ended
+    __tracebackhide__ = True
     try:
         raise ended
     finally:

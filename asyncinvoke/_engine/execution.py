@@ -7,11 +7,19 @@ come with the first failure. What that is worth stands in `docs/architecture.md`
 
 import math
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
+from asyncinvoke._engine.brake import Brake, NotStartedError
+from asyncinvoke._engine.events import (
+    AttemptEnded,
+    AttemptStarted,
+    ExecutionEnded,
+    ExecutionStarted,
+)
 from asyncinvoke._engine.history import History, response
 from asyncinvoke._engine.options import Call
 from asyncinvoke._engine.waits import Waits
@@ -23,8 +31,17 @@ from asyncinvoke._model.failure import Failure, FailureKind, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response
 from asyncinvoke._retries.classify import FUNCTION_FAILED, Verdict, classify
 from asyncinvoke._statistics import Tally
+from asyncinvoke._telemetry.hooks import Hooks
+from asyncinvoke._telemetry.lines import log_given_up, log_retry
 from asyncinvoke._transport.base import Transport
 from asyncinvoke.errors import InvocationError
+
+_Ended = TypeVar("_Ended", bound=Response[Any] | InvocationError)
+
+Telling: TypeAlias = tuple[Callable[[object], None] | None, Any]
+"""What tells hooks of one execution, and the event that it began with."""
+
+_NOBODY: Telling = (None, None)
 
 _ENDINGS = (TransportFault.INTERRUPTED, TransportFault.CLOSED)
 
@@ -47,35 +64,71 @@ class Engine:
         clock: Tells the time, and sleeps.
         tally: Counts.
         waits: Ends whatever waits when the invoker is closed.
+        hooks: Those who listen, if anybody does.
+        region: The region of functions whose name does not say it, if it is known.
     """
 
-    def __init__(self, limiter: Limiter, *, clock: Clock, tally: Tally, waits: Waits) -> None:
+    def __init__(
+        self,
+        limiter: Limiter,
+        *,
+        clock: Clock,
+        tally: Tally,
+        waits: Waits,
+        hooks: Hooks | None = None,
+        region: str | None = None,
+    ) -> None:
         self.limiter = limiter
         self.clock = clock
         self.tally = tally
         self.waits = waits
+        self.hooks: Hooks | None = hooks or None
+        self._region = region
         self._is_real = clock is SYSTEM_CLOCK
         self._active = 0
         self._idle: anyio.Event | None = None
 
     async def execute(
-        self, transport: Transport, call: Call, payload: bytes
+        self, transport: Transport, call: Call, payload: bytes, brake: Brake | None = None
     ) -> Response[Any] | InvocationError:
-        """Execute a call; an error is returned, not raised. Only cancellation is raised."""
+        """Execute a call; an error is returned, not raised. Only cancellation is raised.
+
+        Raises:
+            NotStartedError: The brake was on for good, and the function surely did not run.
+        """
         clock, tally = self.clock, self.tally
         began = clock.monotonic()
         deadline = began + call.timeout
         history: History | None = None
+        result: Response[Any] | InvocationError | None = None
+        # What tells hooks of it, and what it is told as; there if anybody listens.
+        tell: Callable[[object], None] | None = None
+        told: Any = None
+        if self.hooks is not None:
+            tell, told = self.tell_of(call)
         # As `begin`, `progress` and `over`, which streams call, but for the price of three calls.
         tally.calls += 1
         self._active += 1
         if call.balance is not None:
             call.balance.earn()
         try:
+            if tell is not None:
+                tell(told)
             while True:
+                if brake is not None and brake.is_on:
+                    await self._hold(brake, deadline if history is not None else math.inf)
+                    if history is None:  # a pause is no part of its time
+                        began = clock.monotonic()
+                        deadline = began + call.timeout
                 progress = Progress(deadline) if self._is_real else self.progress(deadline)
-                async with self.limiter.permit(call.key, deadline=deadline) as permit:
+                async with self.limiter.permit(call.key, deadline=deadline, owner=brake) as permit:
+                    if brake is not None and (brake.is_on or not permit.is_held):
+                        permit.unused()
+                        continue
                     tally.attempts += 1
+                    if tell is not None:
+                        number = 1 if history is None else history.number + 1
+                        tell(AttemptStarted(execution=told, number=number, waited=permit.waited))
                     started, sent = clock.time(), clock.monotonic()
                     answer = await transport.send(call.parameters, payload, progress)
                     elapsed = clock.monotonic() - sent
@@ -90,30 +143,50 @@ class Engine:
                                 status_code=answer.status_code,
                                 request_id=answer.request_id,
                             )
-                            return response(call, answer, (attempt,))
-                        return history.responded(
-                            answer, started=started, elapsed=elapsed, waited=permit.waited
-                        )
+                            result = response(call, answer, (attempt,))
+                        else:
+                            result = history.responded(
+                                answer, started=started, elapsed=elapsed, waited=permit.waited
+                            )
+                        counts = call.counts
+                        counts.succeeded += 1
+                        counts.latency += sent + elapsed - began
+                        if tell is not None:
+                            tell(AttemptEnded(execution=told, attempt=result.attempts[-1]))
+                        return result
                     verdict = self.end(permit, answer, call)
                 if verdict is None:
                     continue
                 if history is None:
                     history = History(call, began=began, deadline=deadline)
+                now = clock.monotonic()
                 ended = history.failed(
                     answer,
                     verdict,
                     started=started,
                     elapsed=elapsed,
                     waited=permit.waited,
-                    now=clock.monotonic(),
+                    now=now,
                 )
+                if tell is not None:
+                    tell(AttemptEnded(execution=told, attempt=history.last))
                 if not isinstance(ended, float):
-                    return ended
-                await self.back_off(ended, deadline)
+                    result = self.ended(call, ended, now - began)
+                    return result
+                log_retry(call.parameters.target, history.last)
+                await self.back_off(ended, deadline, brake)
+        except NotStartedError:
+            if history is None or history.surely_did_not_run:
+                raise
+            now = clock.monotonic()
+            result = self.ended(call, history.stopped(now=now), now - began)
+            return result
         except (PermitTimeoutError, LimiterClosedError) as refused:
             if history is None:
                 history = History(call, began=began, deadline=deadline)
-            return history.without_permit(refused, now=clock.monotonic())
+            now = clock.monotonic()
+            result = self.ended(call, history.without_permit(refused, now=now), now - began)
+            return result
         except BaseException as error:
             payload = b""  # whoever shows this frame shows no payload
             forget_frames(error)
@@ -122,6 +195,32 @@ class Engine:
             self._active -= 1
             if self._idle is not None and not self._active:
                 self._idle.set()
+            if result is None:
+                call.counts.ended(None)
+            if tell is not None:
+                elapsed = clock.monotonic() - began
+                tell(ExecutionEnded(execution=told, result=result, elapsed=elapsed))
+
+    def tell_of(self, call: Call, *, streams: bool = False) -> Telling:
+        """Return what tells hooks of an execution, and what it is told as; if anybody listens."""
+        hooks = self.hooks
+        if hooks is None or not hooks.listen:
+            return _NOBODY
+        parameters = call.parameters
+        started = ExecutionStarted(
+            target=parameters.target,
+            region=parameters.target.region or self._region,
+            invocation_type=parameters.invocation_type,
+            streams=streams,
+        )
+        return hooks.tell, started
+
+    @staticmethod
+    def ended(call: Call, result: _Ended, elapsed: float) -> _Ended:
+        """Count, and log, an execution that has ended with a failure on the way; return it."""
+        call.counts.ended(result, elapsed)
+        log_given_up(call.parameters.target, result)
+        return result
 
     def begin(self, call: Call) -> None:
         """Count an execution that begins."""
@@ -173,8 +272,8 @@ class Engine:
             permit.ignored()
         return verdict
 
-    async def back_off(self, seconds: float, deadline: float) -> None:
-        """Wait before the next attempt.
+    async def back_off(self, seconds: float, deadline: float, brake: Brake | None = None) -> None:
+        """Wait before the next attempt, or until there will be none.
 
         Raises:
             LimiterClosedError: The invoker was closed meanwhile.
@@ -182,13 +281,24 @@ class Engine:
         """
         is_over = False
         with self.waits.scope(self._in_real_time(deadline)):
-            await self.clock.sleep(seconds)
+            if brake is None:
+                await self.clock.sleep(seconds)
+            else:
+                await brake.sleep(self.clock, seconds)
             is_over = True
         if self.waits.is_closed:
             raise LimiterClosedError
         if not is_over:
             raise PermitTimeoutError(None)
-        self.tally.retries += 1
+        if brake is None or not brake.is_stopped:
+            self.tally.retries += 1
+
+    async def _hold(self, brake: Brake, deadline: float) -> None:
+        """Wait while a map is paused; the end of the invoker ends that too."""
+        with self.waits.scope(self._in_real_time(deadline)):
+            await brake.wait()
+        if self.waits.is_closed:
+            raise LimiterClosedError
 
     def _in_real_time(self, deadline: float) -> float:
         if self._is_real or deadline == math.inf:

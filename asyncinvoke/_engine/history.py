@@ -57,18 +57,19 @@ class History:
         "_furthest",
         "_last",
         "_last_error",
-        "_number",
         "_retries",
         "deadline",
+        "number",
     )
 
     def __init__(self, call: Call, *, began: float, deadline: float) -> None:
         self._call = call
         self._began = began
-        self.deadline = deadline
+        self.deadline: float = deadline
         self._first: list[Attempt] = []
         self._last: deque[Attempt] = deque(maxlen=KEPT_ATTEMPTS)
-        self._number = 0
+        self.number: int = 0
+        """How many attempts are over."""
         self._furthest = Delivery.NOT_SENT
         self._last_error: InvocationError | None = None
         self._retries: Retries | None = None
@@ -76,11 +77,21 @@ class History:
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """The attempts that are over; of very many, the first and the last."""
-        omitted = self._number - len(self._first) - len(self._last)
+        omitted = self.number - len(self._first) - len(self._last)
         if not omitted:
             return (*self._first, *self._last)
         oldest, *rest = self._last
         return (*self._first, replace(oldest, omitted=omitted), *rest)
+
+    @property
+    def last(self) -> Attempt:
+        """The attempt that was over last; there has to be one."""
+        return self._last[-1] if self._last else self._first[-1]
+
+    @property
+    def surely_did_not_run(self) -> bool:
+        """Whether no attempt so far can have reached the function."""
+        return self._furthest in (Delivery.NOT_SENT, Delivery.REJECTED)
 
     def responded(
         self, reply: Reply, *, started: float, elapsed: float, waited: float
@@ -167,6 +178,11 @@ class History:
         )
         return self._end(error, GaveUp.DEADLINE, now)
 
+    def stopped(self, *, now: float) -> InvocationError:
+        """Return the error for an end of the map between two attempts: that of the last one."""
+        assert self._last_error is not None  # noqa: S101  # an attempt has failed, and may have run
+        return self._end(self._last_error, GaveUp.STOPPED, now)
+
     def _decide(self, verdict: Verdict, error: InvocationError, now: float) -> float | GaveUp:
         if self._retries is None:
             self._retries = Retries(
@@ -208,11 +224,11 @@ class History:
         )
 
     def _keep(self, *, delivery: Delivery | None = None, **facts: Any) -> None:
-        self._number += 1
+        self.number += 1
         if delivery is not None:
             self._furthest = Delivery.of_all((self._furthest, delivery))
         kept = self._first if len(self._first) < KEPT_ATTEMPTS else self._last
-        kept.append(Attempt(number=self._number, delivery=delivery, **facts))
+        kept.append(Attempt(number=self.number, delivery=delivery, **facts))
 
     def _timed_out(self, waiting_for: str) -> str:
         return f"timeout of {self._call.timeout:g} s passed while waiting for {waiting_for}"

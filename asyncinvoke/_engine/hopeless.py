@@ -1,12 +1,7 @@
 """When to stop a map whose every call is refused: a decision on values, made outcome by outcome."""
 
 from asyncinvoke._request.target import Target
-from asyncinvoke.errors import (
-    AsyncInvokeError,
-    FunctionError,
-    RejectedError,
-    ToleranceExceededError,
-)
+from asyncinvoke.errors import AsyncInvokeError, FunctionError, RejectedError
 
 HOPELESS_AFTER = 100
 """So many refusals in a row with the same code end a run."""
@@ -63,8 +58,8 @@ class Refusals:
         self._under_way[index] = target
         self._began = index + 1
 
-    def end(self, index: int, error: AsyncInvokeError | None) -> ToleranceExceededError | None:
-        """Note how an item ended; return the error to end the run with, if there is no hope."""
+    def end(self, index: int, error: AsyncInvokeError | None) -> str | None:
+        """Note how an item ended; return why there is no hope for the rest, if that is so."""
         target = self._under_way.pop(index, None)
         if target is None:
             return None
@@ -100,12 +95,9 @@ class Refusals:
         return False
 
 
-def _hopeless(count: int, error: RejectedError) -> ToleranceExceededError:
+def _hopeless(count: int, error: RejectedError) -> str:
     function_name = error.function_name
     if error.qualifier is not None:
         function_name = f"{function_name}:{error.qualifier}"
     parts = (function_name, error.code, error.message)
-    reason = ": ".join(part for part in parts if part)
-    return ToleranceExceededError(
-        f"stopped after {count} refusals in a row: {reason}", reason=reason, causes=(error,)
-    )
+    return f"{count} refusals in a row: {': '.join(part for part in parts if part)}"

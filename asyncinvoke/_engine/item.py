@@ -1,14 +1,15 @@
 """The work of a map: one item of its input executed, and made into its outcome."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+from asyncinvoke._engine.brake import Brake
 from asyncinvoke._engine.execution import Engine
-from asyncinvoke._engine.hopeless import Refusals
 from asyncinvoke._engine.options import Call, Calls, InvokeOptions, item_options
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._model.codec import Encode
+from asyncinvoke._engine.tolerance import Failures, Tolerance
+from asyncinvoke._model.codec import Encode, encode_json
 from asyncinvoke._model.response import Attempt, Response
 from asyncinvoke._request.payload import check_plain, encode_payload
 from asyncinvoke._request.request import Request
@@ -17,7 +18,7 @@ from asyncinvoke.errors import (
     AsyncInvokeError,
     ConfigurationError,
     InvalidRequestError,
-    ToleranceExceededError,
+    InvocationError,
 )
 
 
@@ -32,6 +33,7 @@ class ItemWork:
         options: The options that the items share.
         key: Names an item by its payload.
         encode: Turns a payload into bytes.
+        tolerance: How many may fail; `None` for all.
 
     Raises:
         InvalidRequestError: One of the options breaks a rule.
@@ -47,43 +49,71 @@ class ItemWork:
         options: InvokeOptions,
         key: Callable[[Any], str] | None,
         encode: Encode,
+        tolerance: Tolerance | None = None,
     ) -> None:
-        self._engine = engine
-        self._transport = transport
+        self.engine = engine
+        """Executes."""
+        self.transport = transport
+        """Makes the attempts."""
         self._calls = calls
         self._function_name = function_name
         self._options = options
-        self._call = calls.get(function_name, options)
+        self.call: Call = calls.get(function_name, options)
+        """What the items share."""
         self._key = _checked_key(key)
         self._encode = encode
-        self._refusals = Refusals()
-        self._is_late = False
+        self.judge: Failures = Failures(tolerance)
+        """Sees the outcomes, and says when there are too many failures."""
+        self.brake: Brake = Brake(engine.limiter.withdraw)
+        """Holds attempts back while the map is paused, or once it is stopped."""
 
     async def __call__(self, index: int, item: object) -> Outcome[Any]:
-        """Execute an item. Only cancellation is raised, and errors of the caller's own policy."""
-        clock = self._engine.clock
+        """Execute an item.
+
+        Only cancellation is raised, errors of the caller's own policy, and `NotStartedError`.
+        """
+        clock = self.engine.clock
         started, began = clock.time(), clock.monotonic()
         key = None
         ended: Response[Any] | AsyncInvokeError
-        attempts: tuple[Attempt, ...] = ()
         try:
-            key = self._name(item)
-            call, body = self._prepare(item)
+            key = self.name(item)
+            call, body = self.prepare(item)
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
-            ended = _refused(error)
+            ended = refused(error)
         else:
-            self._refusals.begin(index, call.parameters.target)
-            # What was under way when the invoker ended has its outcome; one that begins later shows
-            # that there is more to come, none of which can be sent.
-            self._is_late = self._engine.waits.is_closed
-            executing = self._engine.execute(self._transport, call, body)
+            executing = self.execute(index, call, body, self.transport)
             item = body = b""  # whoever shows this frame shows no payload
-            executed = await executing
-            ended, attempts = executed, executed.attempts
+            ended = await executing
+        return self.outcome(index, key, ended, started=started, began=began)
+
+    def execute(
+        self, index: int, call: Call, body: bytes, transport: Transport
+    ) -> Coroutine[Any, Any, Response[Any] | InvocationError]:
+        """Return the execution of an item."""
+        # What was under way when the invoker ended has its outcome; one that begins later shows that
+        # there is more to come, none of which can be sent.
+        self.judge.begin(index, call.parameters.target, is_late=self.engine.waits.is_closed)
+        return self.engine.execute(transport, call, body, self.brake)
+
+    def outcome(
+        self,
+        index: int,
+        key: str | None,
+        ended: Response[Any] | AsyncInvokeError,
+        *,
+        started: float,
+        began: float,
+    ) -> Outcome[Any]:
+        """Return the outcome of an item that has ended now."""
+        attempts: tuple[Attempt, ...] = ()
+        response = failed = None
         if isinstance(ended, Response):
-            response, failed = ended, None
+            response, attempts = ended, ended.attempts
         else:
-            response, failed = None, _without_frames(ended)
+            failed = without_frames(ended)
+            if isinstance(ended, InvocationError):
+                attempts = ended.attempts
         return Outcome(
             index=index,
             key=key,
@@ -91,31 +121,27 @@ class ItemWork:
             error=failed,
             attempts=attempts,
             started=started,
-            elapsed=clock.monotonic() - began,
+            elapsed=self.engine.clock.monotonic() - began,
         )
-
-    def judge(self, outcome: Outcome[Any]) -> ToleranceExceededError | ConfigurationError | None:
-        """Return the error to end the run with.
-
-        That is once every call is refused for one reason, or none can be made any more.
-        """
-        if self._is_late:
-            return ConfigurationError(
-                "the invoker's block was left while this map ran, so it reads no further: "
-                "leave the map's block first"
-            )
-        return self._refusals.end(outcome.index, outcome.error)
 
     def describe(self) -> str | None:
         """Say what keeps the permits of the map's function back, if anything does."""
-        return self._engine.limiter.describe(self._call.key)
+        return self.engine.limiter.describe(self.call.key)
 
-    def _name(self, item: object) -> str | None:
+    def name(self, item: object) -> str | None:
+        """Return the key of an item, if it has one.
+
+        Raises:
+            InvalidRequestError: It cannot be found, or is no string.
+        """
         payload = item
         if isinstance(item, Request):
             if item.key is not None:
                 return _checked_name(item.key)
-            payload = item.payload
+            if self._key is not None:
+                payload = (
+                    item.payload
+                )  # not before: one of an input is checked when it is asked for
         if self._key is None:
             return None
         try:
@@ -126,14 +152,24 @@ class ItemWork:
             ) from error
         return _checked_name(name)
 
-    def _prepare(self, item: object) -> tuple[Call, bytes]:
-        call, payload = self._call, item
+    def prepare(self, item: object) -> tuple[Call, bytes]:
+        """Return where an item goes and what is sent; raises whatever is wrong with it."""
+        call, payload = self.call, item
         if isinstance(item, Request):
-            name, options = item_options(self._function_name, self._options, item)
-            call, payload = self._calls.get(name, options), item.payload
+            if item.has_options:
+                name, options = item_options(self._function_name, self._options, item)
+                call = self._calls.get(name, options)
+            payload = item.payload
         return call, encode_payload(
             payload, encode=self._encode, invocation_type=call.parameters.invocation_type
         )
+
+    def writes_json(self, item: object) -> bool:
+        """Return whether what is sent for an item is JSON, since our own codec has written it."""
+        return self._encode is encode_json and not isinstance(item, _MAY_BE_ANYTHING)
+
+
+_MAY_BE_ANYTHING = (bytes, bytearray, memoryview, Request)
 
 
 def _checked_key(key: Callable[[Any], str] | None) -> Callable[[Any], str] | None:
@@ -153,14 +189,14 @@ def _checked_name(name: object) -> str:
     raise InvalidRequestError(f"key must be a string, not {type(name).__name__}")
 
 
-def _refused(error: Exception) -> InvalidRequestError:
+def refused(error: Exception) -> InvalidRequestError:
     """Return the error of an item that could not be prepared; it holds nothing of the item."""
     if isinstance(error, InvalidRequestError):
         return error
     return InvalidRequestError(f"the item cannot be prepared: {type(error).__name__}")
 
 
-def _without_frames(error: AsyncInvokeError) -> AsyncInvokeError:
+def without_frames(error: AsyncInvokeError) -> AsyncInvokeError:
     """Return an error that keeps nothing alive but itself.
 
     It was not raised to anybody, so its traceback tells nothing; but the frames in it, and in those

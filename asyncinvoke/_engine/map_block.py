@@ -10,8 +10,14 @@ import anyio
 from anyio.abc import TaskGroup
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
-from asyncinvoke._engine.map import Describe, Judge, MapRun
+from asyncinvoke._engine.batcher import Batcher
+from asyncinvoke._engine.brake import Brake
+from asyncinvoke._engine.map import Describe, MapRun
+from asyncinvoke._engine.recording import RecordedWork, Recorder
+from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.tasks import Work
+from asyncinvoke._engine.told_run import ToldRun
+from asyncinvoke._engine.tolerance import Judge
 from asyncinvoke._model.response import Out
 from asyncinvoke.errors import ConfigurationError
 
@@ -21,17 +27,23 @@ _logger = logging.getLogger("asyncinvoke")
 class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
     """What `Invoker.map` returns: a block, to be entered once, that gives a `MapRun`."""
 
-    def __init__(self, run: MapRun[Out]) -> None:
+    def __init__(self, run: MapRun[Out], told: ToldRun | None = None) -> None:
         self._run = run
+        self._told = told
+        self._is_entered = False
         self._reading: TaskGroup | None = None
         self._working: TaskGroup | None = None
 
     async def __aenter__(self) -> MapRun[Out]:
-        if self._reading is not None:
+        if self._is_entered:
             raise ConfigurationError("a map runs once: call `map` again for another run")
         self._run._check_home()  # noqa: SLF001  # the other half of it
+        self._is_entered = True
+        await self._run._open()  # noqa: SLF001
         self._reading = await anyio.create_task_group().__aenter__()
         self._working = await anyio.create_task_group().__aenter__()
+        if self._told is not None:
+            self._told.started(self._run)
         self._run._start(self._reading, self._working)  # noqa: SLF001
         return self._run
 
@@ -72,7 +84,14 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
         try:
             await self._working.__aexit__(None, None, None)
         finally:
-            await self._reading.__aexit__(None, None, None)
+            try:
+                await self._reading.__aexit__(None, None, None)
+            finally:
+                try:
+                    await self._run._close()  # noqa: SLF001
+                finally:
+                    if self._told is not None:
+                        self._told.ended()
 
     def _say(self, left: BaseException | None) -> None:
         """Log an error that something else goes before; not its text, which may quote a payload."""
@@ -97,8 +116,14 @@ def open_run(
     concurrency: int,
     ordered: bool,
     judge: Judge | None = None,
+    brake: Brake | None = None,
     describe: Describe | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    told: ToldRun | None = None,
+    batcher: Batcher | None = None,
+    pick: Pick | None = None,
+    recorder: Recorder | None = None,
+    recorded: RecordedWork | None = None,
     check_loop: Callable[[], None] | None = None,
 ) -> MapBlock[Any]:
     """Check the input and give the block that runs it.
@@ -109,8 +134,14 @@ def open_run(
         concurrency: How many items are worked upon at once.
         ordered: Whether outcomes come in the order of the input.
         judge: Sees every outcome; what it returns ends the run.
+        brake: What the work looks at before each attempt, to pause and to stop.
         describe: Says what keeps the work back, for `MapStatistics.waiting_for`.
         clock: Tells how long reading holds the event loop.
+        told: Tells hooks of the run, if there are any.
+        batcher: Gathers items into batches, and works on those in the place of `work`.
+        pick: Says which items are worked upon; by default all.
+        recorder: Records the run, if it is to be recorded.
+        recorded: Prepares the items of a run that is.
         check_loop: Raises what is told to who iterates in another event loop.
 
     Raises:
@@ -122,9 +153,15 @@ def open_run(
             work,
             concurrency=concurrency,
             ordered=ordered,
-            judge=judge,
+            judge=judge if told is None else told.judging(judge),
+            brake=brake,
             describe=describe,
             clock=clock,
+            batcher=batcher,
+            pick=pick,
+            recorder=recorder,
+            recorded=recorded,
             check_loop=check_loop,
-        )
+        ),
+        told,
     )

@@ -2,9 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict, cast
 
+from asyncinvoke._batches.batch import Batch
+from asyncinvoke._engine.journal import JournalOrPath
+from asyncinvoke._engine.shard import Shard
+from asyncinvoke._engine.tolerance import Tolerance
 from asyncinvoke._limits.scopes import FunctionKey, function_key
 from asyncinvoke._model.codec import Decode
 from asyncinvoke._recent import Recent
@@ -13,6 +17,7 @@ from asyncinvoke._request.request import InvocationType, InvocationTypeName, Log
 from asyncinvoke._request.target import Target, show_value
 from asyncinvoke._retries.budget import Balance, Balances
 from asyncinvoke._retries.policy import RetryPolicy
+from asyncinvoke._statistics import FunctionTally, Tally
 from asyncinvoke.errors import InvalidRequestError
 
 MOST_CALLS = 4096
@@ -81,6 +86,22 @@ class MapOptions(InvokeOptions, total=False):
     key: Callable[[Any], str] | None
     """Names an item: `Outcome.key` is what it returns for the payload."""
 
+    batch: int | Batch | None
+    """How many items travel in one invocation, as a list, or a `Batch`, which says more. The
+    concurrency is then that of batches; each item still has its outcome."""
+
+    shard: Shard | None
+    """The part of the input that is worked upon here, where several machines or processes share it:
+    `Shard(3, of=10)` is the third of ten. By default all of it."""
+
+    journal: JournalOrPath | None
+    """The file that the map is recorded in, or a `Journal`, which says more. The same call again
+    continues the run: what has ended is not sent again. By default nothing is recorded."""
+
+    tolerate: int | Tolerance | None
+    """How many items may fail before the map stops with `ToleranceExceededError`: a number, or
+    `Tolerance(share=0.02)`; by default any number."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -110,6 +131,9 @@ class Call:
     balance: Balance | None = None
     """What the function has left of the policy's retry budget, if it has one."""
 
+    counts: FunctionTally = field(default_factory=FunctionTally, repr=False, compare=False)
+    """What counts the executions of the function."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
@@ -131,14 +155,15 @@ class Calls:
     put on top of it.
     """
 
-    def __init__(self, defaults: Defaults) -> None:
+    def __init__(self, defaults: Defaults, tally: Tally | None = None) -> None:
         self._defaults = defaults
+        self._tally = Tally() if tally is None else tally
         self._checked: Recent[object, Call] = Recent(MOST_CALLS)
         self._balances = Balances()
 
     def with_decode(self, decode: Decode) -> "Calls":
         """Return a memory of its own for calls whose responses are read by another codec."""
-        return Calls(replace(self._defaults, decode=decode))
+        return Calls(replace(self._defaults, decode=decode), self._tally)
 
     def get(self, function_name: str, options: Mapping[str, Any]) -> Call:
         """Return the call for a function and the options that were given.
@@ -193,6 +218,7 @@ class Calls:
             parameters=parameters,
             key=key,
             balance=None if budget is None else self._balances.of(budget, key),
+            counts=self._tally.of_function(str(key._replace(tenant_id=None))),
             policy=policy,
             decode=defaults.decode,
             timeout=check_timeout(timeout),

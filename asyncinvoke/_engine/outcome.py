@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from asyncinvoke._model.failure import FailureKind
 from asyncinvoke._model.response import Attempt, Out, Response
@@ -36,6 +36,13 @@ class Outcome(Generic[Out]):
     elapsed: float
     """How long its execution took, waits included, in seconds."""
 
+    take: int = 1
+    """Which run of the item this was: a redrive of its journal makes the second; 0 where its key is
+    that of another item, and it was never run."""
+
+    replayed: bool = False
+    """Whether an earlier session of the run has recorded it, and it was not run now."""
+
     @property
     def ok(self) -> bool:
         """Whether it succeeded."""
@@ -47,15 +54,51 @@ class Outcome(Generic[Out]):
         # this outcome. So `error` itself must have none, or the two would keep each other alive,
         # and the payload of every failure with them.
         if self.error is not None:
-            raise _copied(self.error)
+            raise copied(self.error)
         assert self.response is not None  # noqa: S101  # one of the two is always there
         return self.response
 
 
-def _copied(error: AsyncInvokeError) -> AsyncInvokeError:
-    copied = copy.copy(error)
-    copied.__cause__ = error.__cause__
-    return copied
+ErrorT = TypeVar("ErrorT", bound=AsyncInvokeError)
+
+
+def copied(error: ErrorT) -> ErrorT:
+    """Return an error of its own with the same content and the same cause."""
+    another = copy.copy(error)
+    another.__cause__ = error.__cause__
+    return another
+
+
+if TYPE_CHECKING:
+
+    @value
+    class Succeeded(Outcome[Out]):
+        """An outcome that is `ok`, as type checkers see it."""
+
+        response: Response[Out]
+        error: None = None
+
+        @property
+        def ok(self) -> Literal[True]:
+            """Whether it succeeded."""
+            ...
+
+    @value
+    class Failed(Outcome[Out]):
+        """An outcome that is not, as type checkers see it."""
+
+        response: None = None
+        error: AsyncInvokeError
+
+        @property
+        def ok(self) -> Literal[False]:
+            """Whether it succeeded."""
+            ...
+
+else:
+    # There is one class. What a run gives is called one of these two, so that `if outcome.ok` tells
+    # a type checker which of `response` and `error` is there.
+    Succeeded = Failed = Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +107,15 @@ class MapStatistics:
 
     concurrency: int
     """How many items may be worked upon at once."""
+
+    total: int | None
+    """How many items the input has, if it has a length; `None` while that is not known."""
+
+    paused: bool
+    """Whether it is paused: nothing starts."""
+
+    stopped: bool
+    """Whether nothing more is read or started; what is in flight may still end."""
 
     read: int
     """Items taken from the input."""
@@ -77,6 +129,17 @@ class MapStatistics:
 
     failed: int
     """Outcomes that are not."""
+
+    lost: int
+    """Items that may have run when a process that ran the map before died: they were not sent
+    again, and are not among the `failed`. Only with a journal, as the next two."""
+
+    recorded: int
+    """Items that were not sent, since an earlier session has recorded how they ended. They are not
+    among the `succeeded` and `failed`."""
+
+    replayed: int
+    """Those of them whose outcomes were handed out."""
 
     buffered: int
     """Outcomes that the consumer has not taken yet."""
@@ -95,11 +158,24 @@ class MapStatistics:
 class MapTally:
     """Counts outcomes; added to by a map, read by `MapRun.statistics()`."""
 
-    __slots__ = ("attempts", "failed", "succeeded", "throttled")
+    __slots__ = (
+        "_last",
+        "attempts",
+        "failed",
+        "lost",
+        "recorded",
+        "replayed",
+        "succeeded",
+        "throttled",
+    )
 
     def __init__(self) -> None:
+        self._last: tuple[Attempt, ...] | None = None
         self.succeeded = 0
         self.failed = 0
+        self.lost = 0
+        self.recorded = 0
+        self.replayed = 0
         self.attempts = 0
         self.throttled = 0
 
@@ -109,6 +185,9 @@ class MapTally:
             self.succeeded += 1
         else:
             self.failed += 1
+        if outcome.attempts is self._last:
+            return  # the items of a batch share theirs, and come one after the other
+        self._last = outcome.attempts
         for attempt in outcome.attempts:
             self.attempts += 1
             if attempt.kind is FailureKind.THROTTLED:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import anyio
 
+from asyncinvoke._engine.events import AttemptEnded, AttemptStarted, ExecutionEnded
 from asyncinvoke._engine.execution import Engine, forget_frames
 from asyncinvoke._engine.history import History
 from asyncinvoke._engine.options import Call
@@ -17,6 +18,7 @@ from asyncinvoke._model.delivery import Delivery, Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response, StreamEnd, StreamHead
 from asyncinvoke._retries.classify import FUNCTION_FAILED, Verdict, classify
+from asyncinvoke._telemetry.lines import log_retry
 from asyncinvoke._transport.base import Stream, StreamingTransport
 from asyncinvoke.errors import ConfigurationError, InvocationError
 
@@ -140,12 +142,15 @@ async def open_stream(
     began = clock.monotonic()
     history = History(call, began=began, deadline=began + call.timeout)
     ended: InvocationError | Response[Any] | float
+    ending = _Ending(engine, call, began)
     engine.begin(call)
     try:
+        ending.begin()
         while True:
             async with engine.limiter.permit(call.key, deadline=history.deadline) as permit:
                 engine.tally.attempts += 1
-                execution = StreamExecution(engine, history, permit, call)
+                ending.tell(AttemptStarted, number=history.number + 1, waited=permit.waited)
+                execution = StreamExecution(engine, history, permit, call, ending)
                 try:
                     failed = await execution.begin(transport, payload)
                 except BaseException as error:
@@ -153,6 +158,7 @@ async def open_stream(
                     raise
                 if failed is None:
                     payload = b""  # whoever shows this frame, and it lasts, shows no payload
+                    ending.hand_over()
                     stream = ResponseStream(execution)
                     try:
                         yield stream
@@ -164,15 +170,19 @@ async def open_stream(
                 continue
             ended = execution.failed(answer, verdict)
             if not isinstance(ended, float):
+                ending.come(ended)
                 break
+            log_retry(call.parameters.target, history.last)
             await engine.back_off(ended, history.deadline)
     except (PermitTimeoutError, LimiterClosedError) as refused:
         ended = history.without_permit(refused, now=clock.monotonic())
+        ending.come(ended)
     except BaseException:
         payload = b""
         raise
     finally:
         engine.over()
+        ending.come(None)
     if isinstance(ended, InvocationError):
         try:
             raise ended
@@ -182,13 +192,59 @@ async def open_stream(
     yield ResponseStream(ended)
 
 
+class _Ending:
+    """What hooks are told of a stream's execution, and its end: counted and told once, when it comes.
+
+    That is when the last chunk is there, not when the caller's block is left; but then at the latest.
+    """
+
+    __slots__ = ("_began", "_call", "_engine", "_has_come", "_started", "_tell")
+
+    def __init__(self, engine: Engine, call: Call, began: float) -> None:
+        self._tell, self._started = engine.tell_of(call, streams=True)
+        self._engine = engine
+        self._call = call
+        self._began = began
+        self._has_come = False
+
+    def begin(self) -> None:
+        """Tell that the execution has begun."""
+        if self._tell is not None:
+            self._tell(self._started)
+
+    def tell(self, event: type[AttemptStarted | AttemptEnded], **facts: Any) -> None:
+        """Tell of an attempt, if anybody listens."""
+        if self._tell is not None:
+            self._tell(event(execution=self._started, **facts))
+
+    def hand_over(self) -> None:
+        """Tell that the caller's own block begins."""
+        if self._tell is not None and self._engine.hooks is not None:
+            self._engine.hooks.handed_over(self._started)
+
+    def come(self, result: Response[Any] | InvocationError | None) -> None:
+        """Count and tell how the execution has ended, unless that was done."""
+        if self._has_come:
+            return
+        self._has_come = True
+        elapsed = self._engine.clock.monotonic() - self._began
+        if result is None:
+            self._call.counts.ended(None)
+        else:
+            self._engine.ended(self._call, result, elapsed)
+        if self._tell is not None:
+            self._tell(ExecutionEnded(execution=self._started, result=result, elapsed=elapsed))
+
+
 class StreamExecution:
     """One attempt whose answer is a stream, with the permit that it holds.
 
     Its head says 200, so Lambda has admitted the request, whatever it says later.
     """
 
-    def __init__(self, engine: Engine, history: History, permit: Permit, call: Call) -> None:
+    def __init__(
+        self, engine: Engine, history: History, permit: Permit, call: Call, ending: _Ending
+    ) -> None:
         self._engine = engine
         self._history = history
         self._permit = permit
@@ -197,6 +253,7 @@ class StreamExecution:
         self._call = call
         self._stream: Stream | None = None
         self._first: bytes | StreamEnd | None = None
+        self._ending = ending
 
     def check_loop(self) -> None:
         """Raise a `ConfigurationError` for who takes chunks in another event loop."""
@@ -251,12 +308,15 @@ class StreamExecution:
             await self._finish()
             reply = received.reply(self.head)
             if received.error_code is None:
-                return self._history.responded(
+                response = self._history.responded(
                     reply,
                     started=self._started,
                     elapsed=self._engine.clock.monotonic() - self._sent,
                     waited=self._permit.waited,
                 )
+                self._ending.tell(AttemptEnded, attempt=self._history.last)
+                self._ending.come(response)
+                return response
             return self._over(reply, FUNCTION_FAILED)
         await self.abandon()
         return self._over(received, self._verdict(received, Delivery.EXECUTED))
@@ -266,7 +326,7 @@ class StreamExecution:
     ) -> float | Response[Any] | InvocationError:
         """Keep this attempt as failed; return the wait before the next, or how the execution has ended."""
         now = self._engine.clock.monotonic()
-        return self._history.failed(
+        ended = self._history.failed(
             answer,
             verdict,
             started=self._started,
@@ -275,6 +335,8 @@ class StreamExecution:
             now=now,
             final=final,
         )
+        self._ending.tell(AttemptEnded, attempt=self._history.last)
+        return ended
 
     async def abandon(self) -> None:
         """Close the connection and end the permit; does nothing after the end."""
@@ -305,6 +367,7 @@ class StreamExecution:
         """End after part of the answer was handed out, so that there is no other attempt."""
         ended = self.failed(answer, verdict, final=True)
         assert not isinstance(ended, float)  # noqa: S101  # a final one has no wait
+        self._ending.come(ended)
         return ended
 
     def _verdict(self, failure: Failure, delivery: Delivery) -> Verdict:

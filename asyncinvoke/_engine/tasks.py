@@ -4,7 +4,7 @@ import contextvars
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -14,8 +14,7 @@ from asyncinvoke._engine.outcome import Outcome
 Work: TypeAlias = Callable[[int, object], Awaitable[Outcome[Any]]]
 """Turns an item of the input, with its index, into its outcome."""
 
-Done: TypeAlias = Callable[[int, Outcome[Any]], None]
-"""Takes the outcome of an item."""
+T = TypeVar("T")
 
 Broke: TypeAlias = Callable[[int, BaseException], None]
 """Hears that an item has no outcome: what works on it raised."""
@@ -86,7 +85,7 @@ def is_abandoned(error: BaseException, task: int | None) -> bool:
     return isinstance(error, GeneratorExit) and current_task() != task
 
 
-class Workers:
+class Workers(Generic[T]):
     """Works on the items that it is given, on no more than `concurrency` at once.
 
     A worker takes the next item without waiting for as long as there is one, for waking a task
@@ -97,7 +96,12 @@ class Workers:
     """
 
     def __init__(
-        self, work: Work, *, done: Done, broke: Broke, cancelled: Callable[[], None]
+        self,
+        work: Callable[[int, object], Awaitable[T]],
+        *,
+        done: Callable[[int, T], None],
+        broke: Broke,
+        cancelled: Callable[[], None],
     ) -> None:
         self._work = work
         self._done = done
@@ -131,6 +135,16 @@ class Workers:
         self._concurrency = concurrency
         self._call()
 
+    def is_hungry(self) -> bool:
+        """Return whether a worker could start on an item, and there is none."""
+        return not self._items and self._busy < self._concurrency
+
+    def drop(self) -> list[int]:
+        """Forget what nobody works on yet; return which items that was."""
+        dropped = [index for index, _ in self._items]
+        self._items.clear()
+        return dropped
+
     def leave(self) -> None:
         """Cancel what is under way, and forget what is not."""
         self._items.clear()
@@ -150,7 +164,7 @@ class Workers:
 
     async def _work_off(self) -> None:
         item: object
-        outcome: Outcome[Any] | None
+        outcome: T | None
         items, work, done = self._items, self._work, self._done
         task = current_task()
         try:

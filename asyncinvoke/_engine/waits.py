@@ -26,10 +26,10 @@ class Waits:
     __slots__ = ("_scopes", "home", "is_closed", "this_loop")
 
     def __init__(self, this_loop: Callable[[], object] | None = None) -> None:
-        self.is_closed = False
-        self.this_loop = this_loop
+        self.is_closed: bool = False
+        self.this_loop: Callable[[], object] | None = this_loop
         """Tells the running event loop."""
-        self.home = None if this_loop is None else this_loop()
+        self.home: object = None if this_loop is None else this_loop()
         """The one of the invoker."""
         self._scopes: set[anyio.CancelScope] = set()
 

@@ -19,15 +19,15 @@ class Books:
     def __init__(self, scopes: Scopes, *, now: Callable[[], float]) -> None:
         self.scopes = scopes
         self.now = now
-        self.in_flight = 0
+        self.in_flight: int = 0
         self.waiting = 0
-        self.number = 0
+        self.number: int = 0
         """That of the last permit that was granted."""
-        self.room = scopes.maximum
+        self.room: int = scopes.maximum
         """What is in flight has to stay below it."""
-        self.is_timed = False
+        self.is_timed: bool = False
         """Whether a pause or a rate can delay every permit, whoever asks."""
-        self.is_short = False
+        self.is_short: bool = False
         """Whether there are fewer files than permits."""
         self.is_closed = False
 

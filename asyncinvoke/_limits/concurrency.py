@@ -81,9 +81,9 @@ class ConcurrencyLimit:
     )
 
     def __init__(self, *, initial: int, minimum: int, maximum: int) -> None:
-        self.limit = initial
-        self.minimum = minimum
-        self.maximum = maximum
+        self.limit: int = initial
+        self.minimum: int = minimum
+        self.maximum: int = maximum
         self._value = float(initial)
         self._ceilings = Ceilings()
         self._is_sharing = False
@@ -94,7 +94,7 @@ class ConcurrencyLimit:
         self._seen = 0.0
         # Whether it was filled when it was last looked at. If it was not, and is not, then what
         # succeeds or passes of time changes nothing, and need not be told.
-        self.is_in_use = False
+        self.is_in_use: bool = False
 
     def succeeded(self, *, now: float, in_flight: int) -> None:
         """Learn that an attempt was admitted.

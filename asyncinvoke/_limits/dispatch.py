@@ -61,7 +61,7 @@ class Dispatcher:
         if self.books.is_closed:
             self._give_back_unused(claim)
             raise LimiterClosedError
-        if not claim.is_held:
+        if not claim.is_held and not waiter.is_withdrawn:
             raise PermitTimeoutError(waiter.limited)
 
     def give_back(self, claim: Claim) -> None:
@@ -103,6 +103,12 @@ class Dispatcher:
         self.books.is_closed = True
         self.books.shared_moved()
         for waiter in list(self._timekeeper.waiters):
+            self._give_up(waiter)
+
+    def withdraw(self, owner: object) -> None:
+        """Wake up those who wait in the name of an owner, with nothing."""
+        for waiter in [each for each in self._timekeeper.waiters if each.claim.owner is owner]:
+            waiter.is_withdrawn = True
             self._give_up(waiter)
 
     def _check_hope(self, claim: Claim, now: float) -> None:

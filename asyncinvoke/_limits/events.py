@@ -2,12 +2,12 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from asyncinvoke._limits.reasons import LimitKind
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+from asyncinvoke._telemetry.hooks import Hooks
 
 LOG_EVERY = 60.0
 """How many seconds lie between two lines that say that a limit of the same scope was lowered."""
@@ -43,10 +43,6 @@ class LimitChanged:
     this process, whose files ran out without Lambda's doing."""
 
 
-Hook: TypeAlias = Callable[[LimitChanged], object]
-"""A plain function that is given each event, in the task in which it happens; it must be quick."""
-
-
 class News:
     """Keeps what there is to tell until the books are in order, and then tells it.
 
@@ -60,9 +56,9 @@ class News:
 
     __slots__ = ("_hooks", "pending")
 
-    def __init__(self, hooks: tuple[Hook, ...]) -> None:
+    def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
-        self.pending: deque[LimitChanged | tuple[int, str]] = deque()
+        self.pending: deque[LimitChanged | tuple[int, str, Mapping[str, object]]] = deque()
 
     def changed(
         self,
@@ -87,20 +83,16 @@ class News:
                 )
             )
 
-    def log(self, level: int, line: str) -> None:
-        """Add a line for the log."""
-        self.pending.append((level, line))
+    def log(self, level: int, line: str, extra: Mapping[str, object]) -> None:
+        """Add a line for the log, with what it says as attributes."""
+        self.pending.append((level, line, extra))
 
     def deliver(self) -> None:
-        """Tell what there is to tell; what a hook raises is logged unless it is a `BaseException`."""
+        """Tell what there is to tell; of what a hook raises only a `BaseException` comes out."""
         while self.pending:
             news = self.pending.popleft()
             if isinstance(news, tuple):
-                _logger.log(*news)
-                continue
-            for hook in self._hooks:
-                try:
-                    hook(news)
-                except Exception:
-                    # Whoever listens must not be able to change what is heard.
-                    _logger.exception("a hook raised")
+                level, line, extra = news
+                _logger.log(level, line, extra=extra)
+            else:
+                self._hooks.tell(news)

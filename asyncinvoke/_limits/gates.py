@@ -12,6 +12,7 @@ from asyncinvoke._limits.events import LOG_EVERY, LOG_PAUSES_FROM, News
 from asyncinvoke._limits.rate import FIRST, Pause, RateLimit, RateMeter
 from asyncinvoke._limits.reasons import LIMIT_OF_REASON, LimitKind
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+from asyncinvoke._telemetry import attributes
 
 
 class Gate:
@@ -29,6 +30,7 @@ class Gate:
     __slots__ = (
         "_concurrency_cut",
         "_logged_at",
+        "_lowered_since",
         "_news",
         "_pause_cut",
         "_rate_cut",
@@ -56,17 +58,17 @@ class Gate:
         random: Callable[[], float],
         news: News,
     ) -> None:
-        self.scope = scope
-        self.key = key
-        self.concurrency = concurrency
+        self.scope: ThrottleScope = scope
+        self.key: object = key
+        self.concurrency: ConcurrencyLimit = concurrency
         self.rate: RateLimit | None = None
-        self.meter = RateMeter(now=now)
-        self.pause = Pause(random)
-        self.in_flight = 0
-        self.throttles = 0
-        self.is_timed = False
+        self.meter: RateMeter = RateMeter(now=now)
+        self.pause: Pause = Pause(random)
+        self.in_flight: int = 0
+        self.throttles: int = 0
+        self.is_timed: bool = False
         """Whether a pause or a rate can delay the next permit."""
-        self.alarm_at = math.inf
+        self.alarm_at: float = math.inf
         """When the timekeeper looks at it."""
         # Throttles of permits up to these numbers belong to a burst that was answered already.
         self._concurrency_cut = 0
@@ -75,6 +77,7 @@ class Gate:
         self._reason: ThrottleReason | None = None
         self._news = news
         self._logged_at = -math.inf
+        self._lowered_since = 0
         self._said_that_it_pauses = False
 
     @property
@@ -155,7 +158,8 @@ class Gate:
         self._pause_moved()
         if self.pause.seconds >= LOG_PAUSES_FROM and not self._said_that_it_pauses:
             self._said_that_it_pauses = True
-            self._news.log(logging.WARNING, f"{self} pauses: {self._cause}")
+            extra = self._attributes | attributes.of_reason(self._reason)
+            self._news.log(logging.WARNING, f"{self} pauses: {self._cause}", extra)
 
     def reached(self) -> None:
         """End the pause: whatever was out of reach has answered."""
@@ -193,6 +197,10 @@ class Gate:
             return f"this {self.scope}"
         shown = str(self.key)
         return f"{self.scope} {shown}" if shown else f"the {self.scope}"
+
+    @property
+    def _attributes(self) -> dict[str, object]:
+        return {attributes.SCOPE: str(self.scope), attributes.KEY: str(self.key)}
 
     @property
     def _cause(self) -> str:
@@ -242,9 +250,26 @@ class Gate:
         self._news.changed(
             self.scope, self.key, quantity, before=before, after=after, reason=reason
         )
-        if before != after and now >= self._logged_at + LOG_EVERY:
-            self._logged_at = now
+        if before == after:
+            return
+        self._lowered_since += 1
+        if now >= self._logged_at + LOG_EVERY:
             what = "in flight" if quantity is LimitKind.CONCURRENCY else "a second"
             was = "" if before is None else f", was {before:.3g}"
             why = self._cause if reason is None else reason
-            self._news.log(logging.INFO, f"{self}: at most {after:.3g} {what}{was} ({why})")
+            often = self._lowered_since
+            since = "" if often == 1 else f"; lowered {often} times since the last line"
+            self._news.log(
+                logging.INFO,
+                f"{self}: at most {after:.3g} {what}{was} ({why}){since}",
+                {
+                    **self._attributes,
+                    **attributes.of_reason(reason),
+                    **attributes.there({attributes.LIMIT_BEFORE: before}),
+                    attributes.QUANTITY: str(quantity),
+                    attributes.LIMIT: after,
+                    attributes.LOWERED: often,
+                },
+            )
+            self._logged_at = now
+            self._lowered_since = 0

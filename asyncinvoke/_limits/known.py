@@ -10,7 +10,7 @@ holes there, which each look at the first entry passes again.)
 """
 
 import random
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
 from asyncinvoke._limits.concurrency import ConcurrencyLimit
 from asyncinvoke._limits.events import News
@@ -38,7 +38,7 @@ class Scopes:
     """
 
     def __init__(self, limit: Limit, *, maximum: int, now: float, news: News) -> None:
-        self.adaptive = limit if isinstance(limit, AdaptiveLimit) else None
+        self.adaptive: AdaptiveLimit | None = limit if isinstance(limit, AdaptiveLimit) else None
         """What follows throttles; `None` for a fixed limit, which does not."""
         self._random = random.Random().random  # noqa: S311  # spreads clients, guards nothing
         self._news = news
@@ -47,9 +47,9 @@ class Scopes:
         self._idle_accounts: OrderedDict[str | None, None] = OrderedDict()
         self._accounts: dict[str | None, AccountGate] = {}
         self.functions: dict[FunctionKey, FunctionGate] = {}
-        self.maximum = maximum
-        self.caller = self._shared(ThrottleScope.CALLER, now)
-        self.process = self._shared(ThrottleScope.PROCESS, now)
+        self.maximum: int = maximum
+        self.caller: Gate = self._shared(ThrottleScope.CALLER, now)
+        self.process: Gate = self._shared(ThrottleScope.PROCESS, now)
 
     def open(self, key: FunctionKey, *, now: float) -> FunctionGate:
         """Make a function known, idle as yet."""
@@ -95,20 +95,25 @@ class Scopes:
             self.process.concurrency = self._all_of_it()
 
     def statistics(self, *, in_flight: int, waiting: int) -> tuple[ScopeStatistics, ...]:
-        """Return a snapshot of every scope, given what is in flight and waits in all."""
-        waits = dict.fromkeys(self._accounts.values(), 0)
-        for gate in self.functions.values():
+        """Return a snapshot of every scope, given what is in flight and waits in all.
+
+        Another thread may ask, as exporters of metrics do: so what may grow meanwhile is copied at
+        once, in one step of the interpreter's.
+        """
+        accounts, functions = list(self._accounts.values()), list(self.functions.values())
+        waits: Counter[AccountGate] = Counter()
+        for gate in functions:
             waits[gate.account] += gate.waiting
         return (
             _statistics(self.caller, self.maximum, in_flight, waiting),
             _statistics(self.process, self.process.concurrency.limit, in_flight, waiting),
             *(
                 _statistics(each, each.concurrency.limit, each.in_flight, waits[each])
-                for each in self._accounts.values()
+                for each in accounts
             ),
             *(
                 _statistics(each, each.concurrency.limit, each.in_flight, each.waiting)
-                for each in self.functions.values()
+                for each in functions
             ),
         )
 

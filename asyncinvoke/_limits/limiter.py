@@ -6,12 +6,13 @@ import math
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._limits.books import Books
 from asyncinvoke._limits.dispatch import Dispatcher
-from asyncinvoke._limits.events import Hook, News
+from asyncinvoke._limits.events import News
 from asyncinvoke._limits.known import Scopes
 from asyncinvoke._limits.limit import AdaptiveLimit, Limit, files_limit
 from asyncinvoke._limits.permit import Permit
 from asyncinvoke._limits.scopes import FunctionKey
 from asyncinvoke._statistics import ScopeStatistics
+from asyncinvoke._telemetry.hooks import Hooks
 
 _logger = logging.getLogger("asyncinvoke")
 
@@ -36,7 +37,7 @@ class Limiter:
         limit: Limit,
         *,
         clock: Clock = SYSTEM_CLOCK,
-        hooks: tuple[Hook, ...] = (),
+        hooks: Hooks | None = None,
         files: tuple[int, int] | None = None,
     ) -> None:
         wanted = limit.maximum if isinstance(limit, AdaptiveLimit) else limit.n
@@ -48,7 +49,7 @@ class Limiter:
                 wanted,
                 files[0],
             )
-        news = News(hooks)
+        news = News(Hooks() if hooks is None else hooks)
         scopes = Scopes(limit, maximum=self._bounded(wanted), now=clock.monotonic(), news=news)
         self._books = Books(scopes, now=clock.monotonic)
         self._dispatcher = Dispatcher(self._books, clock=clock, news=news)
@@ -72,14 +73,21 @@ class Limiter:
         """How many wait for a permit."""
         return self._books.waiting
 
-    def permit(self, key: FunctionKey, *, deadline: float = math.inf) -> Permit:
+    def permit(
+        self, key: FunctionKey, *, deadline: float = math.inf, owner: object = None
+    ) -> Permit:
         """Return a permit for a function, to be entered.
 
         Args:
             key: The function.
             deadline: Until when to wait for it, on the limiter's clock.
+            owner: In whose name it is asked for.
         """
-        return Permit(self._dispatcher, key, deadline)
+        return Permit(self._dispatcher, key, deadline, owner)
+
+    def withdraw(self, owner: object) -> None:
+        """Let nobody wait in this owner's name any longer: they enter with a permit not held."""
+        self._dispatcher.withdraw(owner)
 
     def describe(self, key: FunctionKey) -> str | None:
         """Say in a sentence what holds a function's permits back now, if anything does.

@@ -19,18 +19,22 @@ class Permit(Claim):
 
     It is held from entering until it is ended, by one of the methods or by leaving the block,
     whichever comes first; what comes later does nothing. Entering raises `PermitTimeoutError` or
-    `LimiterClosedError`, and if it is cancelled, nothing is held.
+    `LimiterClosedError`, and if it is cancelled, nothing is held; nor is it where the owner has
+    withdrawn what it waits for.
     """
 
     __slots__ = ("_dispatcher",)
 
-    def __init__(self, dispatcher: Dispatcher, key: FunctionKey, deadline: float) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, key: FunctionKey, deadline: float, owner: object
+    ) -> None:
         # Not by `super`, which would cost a call more for each attempt.
         self._dispatcher = dispatcher
         self.key = key
         self.deadline = deadline
+        self.owner = owner
         self.is_held = False
-        self.waited = 0.0
+        self.waited: float = 0.0
 
     async def __aenter__(self) -> Self:
         if not self._dispatcher.books.take(self):
@@ -44,6 +48,12 @@ class Permit(Claim):
         traceback: TracebackType | None,
     ) -> None:
         if self.is_held:
+            self._dispatcher.give_back(self)
+
+    def unused(self) -> None:
+        """End it: no attempt was made of it."""
+        if self.is_held:
+            self._dispatcher.books.uncount(self)
             self._dispatcher.give_back(self)
 
     def ignored(self) -> None:

@@ -52,8 +52,8 @@ class RateMeter:
     )
 
     def __init__(self, *, now: float) -> None:
-        self.accepted = 0
-        self.ends_at = now + WINDOW
+        self.accepted: int = 0
+        self.ends_at: float = now + WINDOW
         self._began = now
         self._first = 0
         self._previous = 0
@@ -110,7 +110,7 @@ class RateLimit:
     __slots__ = ("_accepted", "_floor", "_stamp", "_tokens", "_used", "rate")
 
     def __init__(self, *, now: float, accepted: float) -> None:
-        self.rate = math.inf
+        self.rate: float = math.inf
         self._tokens = 0.0
         self._stamp = now
         self.throttled(now=now, accepted=accepted)
@@ -180,8 +180,8 @@ class Pause:
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
-        self.seconds = 0.0
-        self.until = 0.0
+        self.seconds: float = 0.0
+        self.until: float = 0.0
 
     def refused(self, *, now: float, at_least: float = FIRST) -> None:
         """Learn that an attempt was refused."""

@@ -56,7 +56,7 @@ class AccountGate(Gate):
         super().__init__(
             ThrottleScope.ACCOUNT, key, concurrency=concurrency, now=now, random=random, news=news
         )
-        self.functions = 0
+        self.functions: int = 0
 
 
 class FunctionGate(Gate):
@@ -79,9 +79,9 @@ class FunctionGate(Gate):
         super().__init__(
             ThrottleScope.FUNCTION, key, concurrency=concurrency, now=now, random=random, news=news
         )
-        self.account = account
-        self.reserved = False
-        self.waiting = 0
+        self.account: AccountGate = account
+        self.reserved: bool = False
+        self.waiting: int = 0
         """How many wait for a permit; kept by the queue."""
 
     def set_reserved(self, reserved: bool) -> None:
@@ -102,6 +102,7 @@ class Claim:
         "is_held",
         "key",
         "number",
+        "owner",
         "waited",
     )
 
@@ -114,11 +115,13 @@ class Claim:
     ahead_in_account: int
     """What was in flight of the account then."""
 
-    def __init__(self, key: FunctionKey, deadline: float) -> None:
-        self.key = key
-        self.deadline = deadline
-        self.is_held = False
-        self.waited = 0.0
+    def __init__(self, key: FunctionKey, deadline: float, owner: object = None) -> None:
+        self.key: FunctionKey = key
+        self.deadline: float = deadline
+        self.owner: object = owner
+        """In whose name it is asked for, if that matters: who may withdraw it."""
+        self.is_held: bool = False
+        self.waited: float = 0.0
         """How many seconds it took to get; 0 if it was free."""
 
 

@@ -41,11 +41,13 @@ SPARE = 64
 class Waiter:
     """One who waits for a permit, until `end`."""
 
-    __slots__ = ("_alarm", "_event", "claim", "is_waiting", "limited")
+    __slots__ = ("_alarm", "_event", "claim", "is_waiting", "is_withdrawn", "limited")
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.is_waiting = True
+        self.is_withdrawn = False
+        """Whether its owner wants it no longer."""
         self.limited: str | None = None
         """What held permits back when its deadline passed."""
         self._event: anyio.Event | None = None

@@ -76,8 +76,8 @@ class Progress:
     __slots__ = ("deadline", "phase")
 
     def __init__(self, deadline: float = math.inf) -> None:
-        self.deadline = deadline
-        self.phase = Phase.NOT_BEGUN
+        self.deadline: float = deadline
+        self.phase: Phase = Phase.NOT_BEGUN
 
     def __repr__(self) -> str:
         return f"<Progress {self.phase.name}>"

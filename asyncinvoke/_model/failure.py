@@ -136,6 +136,9 @@ class TransportFault(StrEnum):
     CLOSED = "InvokerClosed"
     """The invoker's block was left while the attempt was under way."""
 
+    PROCESS_LOST = "ProcessLost"
+    """The process that ran a map with a journal died while the item was under way."""
+
     INTERRUPTED = "Interrupted"
     """The total timeout passed while the attempt was under way."""
 

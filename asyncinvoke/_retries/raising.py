@@ -65,7 +65,7 @@ def function_error_for(response: Response, verdict: Verdict, target: Target) -> 
     """Build the error for a function that ran and failed."""
     body = parse_error_body(response.payload)
     return FunctionError(
-        _shorten(body.error_message or ""),
+        shorten(body.error_message or ""),
         function_error=response.function_error or "",
         error_type=body.error_type,
         error_message=body.error_message,
@@ -86,10 +86,11 @@ def _message(failure: Failure) -> str:
         return _IN_OUR_WORDS[failure.code]
     is_known = failure.code is None or failure.code in CODES.keys() - _MAY_QUOTE
     if is_known or len(text) <= _LONGEST_OF_UNKNOWN:
-        return _shorten(text)
+        return shorten(text)
     return ""
 
 
-def _shorten(text: str) -> str:
+def shorten(text: str) -> str:
+    """Return a text in one line, and of a length that fits into a message."""
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."

@@ -62,9 +62,11 @@ class DirectTransport:
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Reply | Failure:
         """Send once and read the whole answer; a failure is a value."""
-        if self._steps_aside():
-            return await self._reference.send(parameters, payload, progress)
         moment = self._credentials.kept()
+        # Credentials that are kept exist, so that a warm call asks one of the two questions.
+        is_plain = moment is not None and self._interception.found() is None
+        if not is_plain and self._steps_aside():
+            return await self._reference.send(parameters, payload, progress)
         template = None if moment is None else self._known(INVOKE, parameters, moment)
         connections = None if template is None else self._wires.ours(template.origin)
         if moment is None or template is None or connections is None:

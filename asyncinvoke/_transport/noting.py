@@ -10,6 +10,7 @@ from botocore.auth import _host_from_url
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._telemetry.trace import TRACE
 from asyncinvoke._transport.answers import decides, read_failure
 from asyncinvoke._transport.bodies import (
     Body,
@@ -24,7 +25,7 @@ from asyncinvoke._transport.exceptions import failure_from, failure_from_answer
 from asyncinvoke._transport.noted_send import bytes_of, noted_send
 from asyncinvoke._transport.sdk_request import INVOKE, STREAM
 from asyncinvoke._transport.showing import forget
-from asyncinvoke._transport.template import first_lines, origin_of
+from asyncinvoke._transport.template import TRACE_ID, first_lines, origin_of
 from asyncinvoke._transport.wires import Wires
 
 _AS_BOTOCORE: dict[TransportFault | None, Any] = {
@@ -67,6 +68,11 @@ class NotingSession:
         # The request shows its headers, and so is no local of what waits.
         wires = self._wires
         self._url = request.url
+        trace = TRACE.get()
+        if trace is not None:
+            # After the signature, which leaves this header out, and in the place of whatever
+            # somebody else has put there: this one was asked for.
+            request.headers[TRACE_ID] = trace
         if (
             wires is not None
             and wires.are_plainly_of(self._http_session)

@@ -67,3 +67,22 @@ def open_files() -> tuple[int, int] | None:
         return soft, len(os.listdir("/dev/fd"))
     except (ImportError, OSError):
         return None
+
+
+def loop_name() -> str:
+    """Return which event loop is running: `asyncio`, `uvloop` or `trio`."""
+    if not anyio.get_cancelled_exc_class().__module__.startswith("asyncio"):
+        return "trio"
+    import asyncio
+
+    return type(asyncio.get_running_loop()).__module__.split(".")[0]
+
+
+def most_files() -> int | None:
+    """Return how far the limit of open files can be raised; `None` for no end, or none known."""
+    try:
+        resource = import_module("resource")
+    except ImportError:
+        return None
+    hard = int(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    return None if hard == resource.RLIM_INFINITY else hard

@@ -48,15 +48,7 @@ async def open_client(
     if region_name == "":
         raise ConfigurationError("region_name is empty")
     check_configured_endpoint(endpoint_url)
-    if session is None:
-        session = AioSession()
-        if not on_asyncio():
-            # What fetches credentials must not need asyncio either.
-            session.set_default_client_config(AioConfig(**_http_session(None)))
-    if not isinstance(session, AioSession):
-        raise ConfigurationError(
-            f"session must be an aiobotocore AioSession, not {type(session).__name__}"
-        )
+    session = as_session(session)
     # What the session has for all its clients counts, but not as much as what is given.
     usual = session.get_default_client_config()
     if usual is not None:
@@ -65,7 +57,7 @@ async def open_client(
     async with contextlib.AsyncExitStack() as stack:
         try:
             if merged.signature_version is not UNSIGNED:
-                await _find_credentials(session)
+                await find_credentials(session)
             opening = session.create_client(
                 "lambda", region_name=region_name, endpoint_url=endpoint_url, config=merged
             )
@@ -83,7 +75,31 @@ async def open_client(
         yield client
 
 
-async def _find_credentials(session: AioSession) -> None:
+def as_session(given: Any) -> AioSession:
+    """Return a session that was given, or a new one.
+
+    Raises:
+        ConfigurationError: It is none of aiobotocore's, or what it needs is not installed.
+    """
+    if given is None:
+        session = AioSession()
+        if not on_asyncio():
+            # What fetches credentials must not need asyncio either.
+            session.set_default_client_config(AioConfig(**_http_session(None)))
+        return session
+    if not isinstance(given, AioSession):
+        raise ConfigurationError(
+            f"session must be an aiobotocore AioSession, not {type(given).__name__}"
+        )
+    return given
+
+
+async def find_credentials(session: AioSession) -> Any:
+    """Return the credentials that a session finds, which are not asked for their values.
+
+    Raises:
+        ConfigurationError: There are none, or where they should come from cannot be used.
+    """
     try:
         found = await session.get_credentials()
     except FileNotFoundError as error:
@@ -102,6 +118,7 @@ async def _find_credentials(session: AioSession) -> None:
             "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
             "AWS_PROFILE, or any other source that botocore reads"
         )
+    return found
 
 
 async def open_connector(client: Any) -> None:

@@ -5,6 +5,7 @@ whole request, and a text that may quote the answer. So none of them is handed o
 on a list: the system's own errors, copied without their frames, and of everything else the type.
 """
 
+import re
 from collections.abc import Iterator
 
 from botocore import exceptions as botocore_errors
@@ -67,7 +68,8 @@ def described(error: BaseException) -> str:
         # Where a value is wrong, its line quotes the value.
         text = " ".join(line for line in str(error).splitlines() if "value:" not in line)
     elif isinstance(error, OSError | botocore_errors.BotoCoreError):
-        text = str(error)
+        # aiohttp shows its TLS settings as an object, for plain HTTP too.
+        text = re.sub(r" ssl:(?:<[^>]*>|\w+)(?= \[)", "", str(error))
     name = type(error).__name__
     return f"{name}: {text}" if text else name
 

@@ -7,7 +7,11 @@ from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._telemetry.trace import TRACE
 from asyncinvoke._transport.sigv4 import Moment, Signer
+
+TRACE_ID = "X-Amzn-Trace-Id"
+"""The header that tells the function's run which trace it belongs to."""
 
 
 class UnsuitableError(Exception):
@@ -64,7 +68,8 @@ class Template:
         self._fixed = fixed
         self._moment: Moment | None = None
         self._begin = b""
-        # There, botocore passes on the trace of the moment; it is not signed.
+        # There, botocore passes on the trace of the moment. No trace is signed, whoever gives it:
+        # the header is on botocore's own list of those that a signature leaves out.
         self._in_lambda = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
     def head(self, moment: Moment, payload: bytes, parameters: InvokeParameters) -> bytes:
@@ -79,8 +84,11 @@ class Template:
             value = getattr(parameters, source)
             values.append(value)
             own += f"{name}: {value}\r\n"
-        if self._in_lambda and (trace := _trace()):
-            own += f"X-Amzn-Trace-Id: {trace}\r\n"
+        trace = TRACE.get()
+        if trace is None and self._in_lambda:
+            trace = _trace()
+        if trace:
+            own += f"{TRACE_ID}: {trace}\r\n"
         signature = self._signer.signature(moment, payload, values)
         return (
             self._begin
@@ -103,8 +111,11 @@ class Template:
         headers["amz-sdk-invocation-id"] = moment.new_id()
         headers["Content-Length"] = str(len(payload))
         headers.update(zip((name for name, _ in self._holes), values, strict=True))
-        if self._in_lambda and (trace := _trace()):
-            headers["X-Amzn-Trace-Id"] = trace
+        trace = TRACE.get()
+        if trace is None and self._in_lambda:
+            trace = _trace()
+        if trace:
+            headers[TRACE_ID] = trace
         return headers
 
     def _up_to_the_signature(self, moment: Moment) -> bytes:

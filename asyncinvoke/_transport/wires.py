@@ -50,6 +50,9 @@ _ON_THE_WAY = (
     TransportFault.UNEXPECTED,
 )
 
+_OF_AIOHTTP = (AIOHTTPSession, KeepaliveAiohttpSession)
+_OF_HTTPX = (HttpxSession, KeepaliveHttpxSession)
+
 
 class Wires:
     """Finds the way to each origin, once.
@@ -170,20 +173,32 @@ class Wires:
             self.not_ours(origin, NotOursError(str(error)))
             return None
 
-    def _connections(self, origin: str) -> Connections:
+    def opener(self, origin: str) -> Opener:
+        """Return what opens connections of ours to an origin.
+
+        Raises:
+            NotOursError: The way there is the session's.
+            AttributeError: A private name of the session's is missing.
+        """
         session = self._http_session
-        arguments = session._connector_args or {}  # noqa: SLF001
-        if arguments.get("force_close"):
+        if (session._connector_args or {}).get("force_close"):  # noqa: SLF001
             raise NotOursError("its connections are not to be kept")
-        timeout = session._timeout  # noqa: SLF001
-        if type(session) in (AIOHTTPSession, KeepaliveAiohttpSession):
+        if type(session) in _OF_AIOHTTP:
             if any(inner.trace_configs for inner in session._sessions.values()):  # noqa: SLF001
                 raise NotOursError("aiohttp's session is traced")
-            opener, read, write = open_aiohttp(session, origin), timeout.sock_read, _WRITE_TIMEOUT
-        elif type(session) in (HttpxSession, KeepaliveHttpxSession):
-            opener, read, write = _open_anyio(session, origin), timeout.read, timeout.write
+            return open_aiohttp(session, origin)
+        if type(session) in _OF_HTTPX:
+            return _open_anyio(session, origin)
+        raise NotOursError(f"the HTTP session is a {type(session).__name__}")
+
+    def _connections(self, origin: str) -> Connections:
+        opener = self.opener(origin)
+        session = self._http_session
+        arguments, timeout = session._connector_args or {}, session._timeout  # noqa: SLF001
+        if type(session) in _OF_AIOHTTP:
+            read, write = timeout.sock_read, _WRITE_TIMEOUT
         else:
-            raise NotOursError(f"the HTTP session is a {type(session).__name__}")
+            read, write = timeout.read, timeout.write
         return Connections(
             opener,
             most_body=MOST,

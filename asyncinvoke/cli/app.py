@@ -1,35 +1,63 @@
 """The command group, and the one place where errors become exit statuses.
 
-The commands import what they need when they run, so that `--help` is quick.
+A command is imported when it is asked for, and imports what it needs when it runs, so that
+`--help` is quick.
 """
 
 import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import click
 
-from asyncinvoke.cli.demo.command import demo
 from asyncinvoke.cli.errors import INTERRUPTED, WRONG_USAGE, CommandError, complain
-from asyncinvoke.cli.invoke import invoke
-from asyncinvoke.cli.local import local
-from asyncinvoke.cli.map import map_
-from asyncinvoke.cli.streams import STDOUT
+
+COMMANDS = {
+    "demo": ("asyncinvoke.cli.demo.command:demo", "See it work, without an AWS account."),
+    "doctor": ("asyncinvoke.cli.doctor:doctor", "Say what keeps invocations from working."),
+    "invoke": ("asyncinvoke.cli.invoke:invoke", "Invoke a function once."),
+    "local": ("asyncinvoke.cli.local:local", "Serve functions on this machine to any AWS SDK."),
+    "map": ("asyncinvoke.cli.map:map_", "Invoke a function for each line of a file."),
+    "runs": ("asyncinvoke.cli.runs.commands:runs", "Look at recorded runs, steer and repeat them."),
+}
+"""Each command's place and the line that the list of commands has for it."""
+
+_STDOUT = 1
 
 EPILOG = """\b
 Exit status:
   0    all well
   1    some invocations failed
-  2    wrong usage or configuration; nothing was sent
-  3    stopped before the end: every call was refused for one reason
+  2    wrong usage or configuration, or a journal of something else; nothing was sent
+  3    stopped before the end: more failed than is tolerated, or by `runs stop`
   4    ended, and some that failed may have run
   130  interrupted by Ctrl-C (143: by SIGTERM)
   141  the reader of the output went away
 """
 
 
+class _Commands(click.Group):
+    """Imports a command when it is asked for; the list of them needs none."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+
+
 @click.group(
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EPILOG,
 )
@@ -38,11 +66,9 @@ def app() -> None:
     """Invoke AWS Lambda functions: one, or as many as a file has lines.
 
     Try it without an AWS account: asyncinvoke demo
+
+    Something is wrong? asyncinvoke doctor
     """
-
-
-for command in (demo, invoke, map_, local):
-    app.add_command(command)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +98,7 @@ def _prepare_streams() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            if descriptor == STDOUT:
+            if descriptor == _STDOUT:
                 raise CommandError("standard output is closed") from None
             # Reading what is closed fails, which an empty input would hide.
             os.open(os.devnull, os.O_WRONLY)

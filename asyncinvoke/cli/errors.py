@@ -4,13 +4,6 @@ import contextlib
 
 import click
 
-from asyncinvoke import (
-    ConfigurationError,
-    InvalidRequestError,
-    InvocationError,
-    ToleranceExceededError,
-)
-
 FAILED = 1
 """Some invocations failed, or their results could not be written."""
 
@@ -55,6 +48,17 @@ def one_line(text: str, *, longest: int = _LONGEST) -> str:
 
 
 def _described(error: Exception) -> tuple[str, int]:
+    # Imported only now, so that `--help` and wrong usage are quick.
+    from asyncinvoke import (
+        ConfigurationError,
+        InvalidRequestError,
+        InvocationError,
+        JournalError,
+        ToleranceExceededError,
+    )
+    from asyncinvoke._inputs.errors import InputError
+    from asyncinvoke._outputs.errors import OutputError
+
     match error:
         case CommandError():
             return str(error), error.status
@@ -62,11 +66,11 @@ def _described(error: Exception) -> tuple[str, int]:
             return f"{error.format_message()} (see {error.ctx.command_path} --help)", WRONG_USAGE
         case click.ClickException():
             return error.format_message(), WRONG_USAGE
-        case ConfigurationError() | InvalidRequestError():
+        case ConfigurationError() | InvalidRequestError() | JournalError():
             return str(error), WRONG_USAGE
         case ToleranceExceededError():
-            return f"stopped: {error}", STOPPED
-        case InvocationError():
+            return str(error), STOPPED
+        case InvocationError() | InputError() | OutputError():
             return str(error), FAILED
         case OSError() if error.strerror:
             where = f"{error.filename}: " if isinstance(error.filename, str) else ""

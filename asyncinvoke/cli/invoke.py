@@ -1,75 +1,140 @@
 """`asyncinvoke invoke`: one invocation; its payload on stdout, all else on stderr."""
 
-import codecs
+import contextlib
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from asyncinvoke import FunctionError, InvocationType, LogType, Response
-from asyncinvoke.cli import files, formats, jsonl, streams
 from asyncinvoke.cli.errors import CommandError, complain
-from asyncinvoke.cli.lines import MOST
 from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
-from asyncinvoke.cli.progress import counted
 
 if TYPE_CHECKING:
+    from asyncinvoke import Invoker, Response
     from asyncinvoke.cli.running import Interrupt
+    from asyncinvoke.cli.streams import Output
 
-FILE_PREFIX = "file://"
+EXAMPLES = """\b
+Examples:
+  asyncinvoke invoke resize '{"key": "cat.jpg"}'
+  asyncinvoke invoke resize @event.json --log-type Tail
+  asyncinvoke invoke report -q live -t 5m -o report.json < /dev/null
+  asyncinvoke invoke chat '{"say": "hello"}' --stream
+"""
 
-_MOST_READ = len(codecs.BOM_UTF8) + MOST + 1
+_BILLED = re.compile(r"Billed Duration: (\d+) ms")
+"""In the REPORT line at the end of a log."""
+
+_INSTEAD = {
+    "--function-name": "the function is the first word: asyncinvoke invoke FUNCTION [PAYLOAD]",
+    "--query": "pipe the answer into jq, as in: asyncinvoke invoke FUNCTION | jq .key",
+    "--cli-binary-format": "payloads are taken as they are: leave it out",
+}
+"""What users of AWS's own command line write, and what to write here."""
 
 
-@click.command(short_help="Invoke a function once.")
+def _say_instead(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    if value is not None:
+        raise click.UsageError(f"{parameter.opts[0]}: {_INSTEAD[parameter.opts[0]]}", context)
+
+
+def _with_hints(command: Any) -> Any:
+    for number, name in enumerate(_INSTEAD):
+        command = click.option(
+            name,
+            f"instead_{number}",
+            hidden=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_say_instead,
+        )(command)
+    return command
+
+
+@click.command(short_help="Invoke a function once.", epilog=EXAMPLES)
 @click.argument("function_name", metavar="FUNCTION")
+@click.argument("positional", metavar="[PAYLOAD]", required=False)
 @click.option(
     "--payload",
     metavar="JSON|file://PATH|-",
-    help="What the function gets: the text itself, a file, or standard input. [default: none]",
+    help="What the function gets, instead of PAYLOAD: the text itself, a file (file://, fileb:// or "
+    "@), or standard input. [default: none]",
 )
 @click.option(
     "--invocation-type",
-    type=click.Choice([kind.value for kind in InvocationType]),
-    default=InvocationType.REQUEST_RESPONSE.value,
+    type=click.Choice(["RequestResponse", "Event", "DryRun"]),
+    default="RequestResponse",
     show_default=True,
     help="How Lambda runs it.",
 )
 @click.option(
     "--log-type",
-    type=click.Choice([kind.value for kind in LogType]),
-    default=LogType.NONE.value,
+    type=click.Choice(["None", "Tail"]),
+    default="None",
     show_default=True,
     help="Tail writes the end of the log to standard error.",
 )
+@click.option("-s", "--stream", is_flag=True, help="Write the answer as the function writes it.")
+@click.option(
+    "-o", "--output", metavar="FILE|-", help="Write the answer there. [default: standard output]"
+)
+@click.option("--raw", is_flag=True, help="On a terminal too, write the answer as it came.")
 @shared_options
+@_with_hints
 def invoke(
     function_name: str,
+    positional: str | None,
     payload: str | None,
     invocation_type: str,
     log_type: str,
+    stream: bool,
+    output: str | None,
+    raw: bool,
     **shared: Unpack[SharedOptions],
 ) -> int:
-    """Invoke FUNCTION, a name or an ARN, and write what it returns to standard output."""
+    """Invoke FUNCTION, a name or an ARN, with PAYLOAD, and write what it returns.
+
+    The answer goes to standard output, on a terminal indented and in colours; everything else goes
+    to standard error.
+    """
+    from asyncinvoke import FunctionError
+    from asyncinvoke.cli import files
+    from asyncinvoke.cli.payload import read_payload
     from asyncinvoke.cli.running import run
 
-    body = None if payload is None else _read_payload(payload)
+    if positional is not None and payload is not None:
+        raise CommandError("the payload is given twice: as PAYLOAD and as --payload")
+    given = positional if payload is None else payload
+    body = None if given is None else read_payload(given)
     options = invoke_options(shared)
-    options["invocation_type"] = InvocationType(invocation_type)
-    options["log_type"] = LogType(log_type)
-    output = streams.standard_output()
+    if stream:
+        if invocation_type != "RequestResponse":
+            raise CommandError(
+                f"--stream and --invocation-type {invocation_type} exclude each other"
+            )
+        options["log_type"] = log_type
+    else:
+        options |= {"invocation_type": invocation_type, "log_type": log_type}
     files.raise_open_files()
 
     async def main(interrupt: "Interrupt") -> int:
-        with interrupt.block():
+        with _opened(output) as writes, interrupt.block():
             try:
                 async with opened_invoker(shared, limit=1) as invoker:
+                    if stream:
+                        await _stream(invoker, function_name, body, options, writes)
+                        return 0
                     response = await invoker.invoke(function_name, body, **options)
             except FunctionError as error:
-                await _write(error.response, output, attempts=len(error.attempts))
+                _write_log(error.response)
+                await _write(error.response, writes, raw=raw)
                 return complain(error)
-            await _write(response, output, attempts=len(response.attempts))
+            _write_log(response)
+            await _write(response, writes, raw=raw)
+            click.echo(_facts(response), err=True)
         if interrupt.signal is not None:
             click.echo("interrupted: the function may have run", err=True)
         return 0
@@ -77,43 +142,77 @@ def invoke(
     return run(main)
 
 
-async def _write(response: Response, output: streams.Output, *, attempts: int) -> None:
+async def _stream(
+    invoker: "Invoker", function_name: str, body: bytes | None, options: Any, writes: "Output"
+) -> None:
+    from asyncinvoke.cli.progress import counted
+
+    size, chunks, is_ended = 0, 0, True
+    async with invoker.stream(function_name, body, **options) as stream:
+        async for chunk in stream:
+            await writes.write(chunk)
+            size, chunks, is_ended = size + len(chunk), chunks + 1, chunk.endswith(b"\n")
+    if not is_ended and os.isatty(writes.descriptor):
+        await writes.write(b"\n")
+    click.echo(f"{counted(size, 'byte')} in {counted(chunks, 'chunk')}", err=True)
+
+
+def _write_log(response: "Response") -> None:
     log = response.log_result
     if log:
         click.echo(log, err=True, nl=not log.endswith("\n"))
-    end = b"\n" if response.payload and os.isatty(streams.STDOUT) else b""
-    await output.write(response.payload + end)
+
+
+async def _write(response: "Response", writes: "Output", *, raw: bool) -> None:
+    payload = response.payload
+    if payload and os.isatty(writes.descriptor):
+        if not raw:
+            payload = _for_a_terminal(payload)
+        payload += b"\n"
+    await writes.write(payload)
+
+
+def _for_a_terminal(payload: bytes) -> bytes:
+    from asyncinvoke._inputs import json_text
+    from asyncinvoke.cli.pretty import pretty
+
+    try:
+        json_text.check_json(payload)
+        text = payload.decode()
+    except (json_text.NotJsonError, UnicodeDecodeError):
+        return payload
+    return pretty(text, colours="NO_COLOR" not in os.environ).encode()
+
+
+def _facts(response: "Response") -> str:
+    """Say what else is known of an invocation."""
+    from asyncinvoke.cli.progress import counted
+
+    attempts = response.attempts
     facts = [str(response.status_code)]
     if response.executed_version is not None:
         facts.append(f"version {response.executed_version}")
     facts.append(f"request id {response.request_id}")
-    facts.append(counted(attempts, "attempt"))
-    click.echo(", ".join(facts), err=True)
+    facts.append(counted(len(attempts), "attempt"))
+    if attempts:
+        last = attempts[-1]
+        facts.append(f"{(last.started + last.elapsed - attempts[0].started) * 1000:,.0f} ms")
+    billed = _BILLED.search(response.log_result or "")
+    if billed is not None:
+        facts.append(f"billed {int(billed[1]):,} ms")
+    return ", ".join(facts)
 
 
-def _read_payload(payload: str) -> bytes:
-    name = "payload"
+@contextlib.contextmanager
+def _opened(output: str | None) -> "Iterator[Output]":
+    from asyncinvoke.cli import streams
+
+    if output is None or output == "-":
+        yield streams.standard_output()
+        return
     try:
-        if payload == "-":
-            name = "payload from standard input"
-            with open(streams.STDIN, "rb", closefd=False) as stdin:  # sys.stdin may be None
-                data = stdin.read(_MOST_READ)
-        elif payload.startswith(FILE_PREFIX):
-            name = f"payload in {payload}"
-            with Path(payload.removeprefix(FILE_PREFIX)).expanduser().open("rb") as file:
-                data = file.read(_MOST_READ)
-        else:
-            data = os.fsencode(payload)
+        file = Path(output).open("wb", buffering=0)  # noqa: SIM115  # closed below
     except OSError as error:
-        raise CommandError(f"cannot read {name}: {error.strerror}") from error
-    said = formats.other_kind(data[: formats.HEAD], name)
-    if said is not None:
-        raise CommandError(said)
-    data = data.removeprefix(codecs.BOM_UTF8)
-    if len(data) > MOST:
-        raise CommandError(f"{name}: Lambda takes at most {MOST:,} bytes")
-    try:
-        jsonl.check_json(data)
-    except jsonl.NotJsonError as error:
-        raise CommandError(f"{name}: {error}") from error
-    return data
+        raise CommandError(f"cannot write {output}: {error.strerror}") from error
+    with file:
+        yield streams.Output(file.fileno(), output, is_ours=True)

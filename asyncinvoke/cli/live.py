@@ -1,4 +1,4 @@
-"""Progress on a terminal: two live lines, drawn by rich; and consoles of a width that is known."""
+"""Progress on a terminal: a few live lines, drawn by rich; and consoles of a width that is known."""
 
 import re
 import sys
@@ -11,6 +11,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from asyncinvoke.cli.errors import one_line
 from asyncinvoke.cli.progress import Counts, Display, TextLines, described, progressed
 
 WIDTH = 80
@@ -63,7 +64,7 @@ class _Trimmed:
 class Bar:
     """A bar with the counts beside and below it; gone once it is closed."""
 
-    interval = 0.1
+    interval: float = 0.1
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -92,17 +93,19 @@ class Bar:
             cells.append(
                 ProgressBar(
                     total=counts.total,
-                    completed=counts.done,
+                    completed=counts.ended,
                     width=room,
                     pulse=counts.total is None,
                 )
             )
         cells.append(Text(first, no_wrap=True, overflow="ellipsis"))
         line.add_row(*cells)
-        below = Text(f"  {second}", no_wrap=True)
-        # What a terminal echoes for Ctrl-C has to fit behind it, or a line would stay.
-        below.truncate(self._console.width - len("^C") - 1, overflow="ellipsis")
-        return Group(line, below)
+        said = [second] if counts.held_back is None else [second, one_line(counts.held_back)]
+        below = [Text(f"  {each}", no_wrap=True) for each in said]
+        for each in below:
+            # What a terminal echoes for Ctrl-C has to fit behind it, or a line would stay.
+            each.truncate(self._console.width - len("^C") - 1, overflow="ellipsis")
+        return Group(line, *below)
 
 
 def bar_or_lines(console: Console) -> Display:

@@ -2,8 +2,8 @@
 
 import contextlib
 import functools
-import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,16 +12,17 @@ from asyncinvoke.cli.errors import CommandError
 
 if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
-    from asyncinvoke.local import AnsweredInvocation, LocalLambda
-
-_NAMED = re.compile(r"(?:(?P<name>[a-zA-Z0-9-_]+)=)?(?P<handler>.+)", re.DOTALL)
+    from asyncinvoke.local import LocalLambda
 
 
 @click.command(short_help="Serve functions on this machine to any AWS SDK.")
 @click.argument("functions", metavar="[NAME=]FILE_OR_MODULE:FUNCTION...", nargs=-1)
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=9001, show_default=True, help="0: any free."
+    "--config",
+    metavar="FILE",
+    help="A TOML file with these settings, and a table [functions.NAME] for each function.",
 )
+@click.option("--port", type=click.IntRange(0, 65535), help="9001 by default; 0: any free.")
 @click.option(
     "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen."
 )
@@ -29,6 +30,17 @@ _NAMED = re.compile(r"(?:(?P<name>[a-zA-Z0-9-_]+)=)?(?P<handler>.+)", re.DOTALL)
     "--allow-remote",
     is_flag=True,
     help="Let --host be an address that other machines reach: they can run any code here.",
+)
+@click.option(
+    "--allowed-host",
+    multiple=True,
+    metavar="NAME",
+    help="A name by which other machines call this one; for several, give it again.",
+)
+@click.option(
+    "--allow-unsigned",
+    is_flag=True,
+    help="Answer requests that nobody signed, such as curl's. Others get AWS's 403.",
 )
 @click.option(
     "--account-concurrency",
@@ -47,10 +59,14 @@ _NAMED = re.compile(r"(?:(?P<name>[a-zA-Z0-9-_]+)=)?(?P<handler>.+)", re.DOTALL)
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True, max=900),
-    default=3.0,
-    show_default=True,
     metavar="SECONDS",
-    help="How long an execution may take.",
+    help="How long an execution may take: 3 by default.",
+)
+@click.option(
+    "--memory-size",
+    type=click.IntRange(128, 10240),
+    metavar="MB",
+    help="Memory of a function: 128 by default. One that uses more is killed.",
 )
 @click.option(
     "--env",
@@ -58,16 +74,66 @@ _NAMED = re.compile(r"(?:(?P<name>[a-zA-Z0-9-_]+)=)?(?P<handler>.+)", re.DOTALL)
     metavar="K=V",
     help="An environment variable of the functions; for several, give it again.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print no line for each invocation.")
+@click.option(
+    "--env-file",
+    multiple=True,
+    metavar="FILE",
+    help="A file of lines K=V; for several, give it again.",
+)
+@click.option(
+    "--set",
+    "set_",
+    multiple=True,
+    metavar="NAME:SETTING=VALUE",
+    help="Set one function: timeout, memory, reserved, event-retry-delay, env.K, env-file. Such as "
+    "resize:memory=256; for several, give it again.",
+)
+@click.option(
+    "--event-retry-delay",
+    metavar="SECONDS[,SECONDS]",
+    help="When an Event that failed runs again: 60,120 by default.",
+)
+@click.option("--region", help="The region that it says it is in: us-east-1 by default.")
+@click.option("--account-id", help="The account that it says it is, twelve digits.")
+@click.option(
+    "--fault",
+    multiple=True,
+    metavar="KIND[,OPTION...]",
+    help="Let requests meet a fault: throttle, error, function-error, reset, close, truncated or "
+    "stall, with function=, count=, probability=, seed=, after-run. For several, give it again.",
+)
+@click.option(
+    "--s3", metavar="DIR_OR_URL", help="Where code is found that functions are created from in S3."
+)
+@click.option(
+    "--sandbox",
+    is_flag=True,
+    help="Give each process a /tmp of its own, and code that is read-only.",
+)
+@click.option("--freeze", is_flag=True, help="Stop processes between invocations, as AWS does.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing of invocations and functions.")
 def local(
     functions: tuple[str, ...],
-    port: int,
+    config: str | None,
+    port: int | None,
     host: str,
     allow_remote: bool,
+    allowed_host: tuple[str, ...],
+    allow_unsigned: bool,
     account_concurrency: int,
     reserved: tuple[str, ...],
-    timeout: float,
+    timeout: float | None,
+    memory_size: int | None,
     env: tuple[str, ...],
+    env_file: tuple[str, ...],
+    set_: tuple[str, ...],
+    event_retry_delay: str | None,
+    region: str | None,
+    account_id: str | None,
+    fault: tuple[str, ...],
+    s3: str | None,
+    sandbox: bool,
+    freeze: bool,
     quiet: bool,
 ) -> int:
     """Serve functions on this machine, to any AWS SDK, until Ctrl-C.
@@ -75,24 +141,43 @@ def local(
     Such as: asyncinvoke local handlers.py:resize --reserved resize=10
 
     This runs the code that it is given, in AWS's own Python runtime (awslambdaric); when a file
-    changes, later invocations run the new code. Functions can also be created while it runs, by
-    any AWS SDK; without any here it starts empty. It checks no signature: whoever can use this
-    machine can invoke and create functions. It listens on loopback, and elsewhere only with both
-    --host and --allow-remote. For each invocation it prints the request id, the function, the
-    answer's status, how long it took, and what went wrong.
+    changes, or one that it imports from its folder, later invocations run the new code. Functions can also be created while it runs, by
+    any AWS SDK; without any here it starts empty. Any credentials will do: whoever can use this
+    machine can invoke and create functions. No web page can: what a browser sends for one is
+    refused. It listens on loopback, and elsewhere only with both --host and --allow-remote. It prints what functions write as it comes, with the time and the
+    name, and for each invocation the request id, the answer's status, how long it took, and what
+    went wrong; of Events how they ended, and when they run again.
     """
-    from asyncinvoke.cli import files
+    from asyncinvoke.cli import files, local_faults, local_lines, local_names, local_settings
     from asyncinvoke.cli.handlers import check_handler, check_runtime
+    from asyncinvoke.cli.local_settings import FunctionSettings
     from asyncinvoke.cli.running import run
-    from asyncinvoke.local import LocalLambda
+    from asyncinvoke.local import EventConfig, LocalLambda
     from asyncinvoke.local.http.addresses import is_remote
 
-    handlers = _named(functions)
-    reserves = {name: _whole_number(name, n) for name, n in _pairs("--reserved", reserved).items()}
+    said = local_settings.read_file(config)
+    handlers = local_names.handlers_in(said.handlers, config) | local_names.named(functions)
+    reserves = {
+        name: local_names.whole_number(name, n)
+        for name, n in local_names.pairs("--reserved", reserved).items()
+    }
     for name in reserves:
         if name not in handlers:
             raise CommandError(f"--reserved {name}: no such function is served")
-    environment = _pairs("--env", env)
+    variables: dict[str, str] = {}
+    for path in env_file:
+        variables |= local_settings.read_env_file(Path(path))
+    delays = None if event_retry_delay is None else local_settings.retry_delays(event_retry_delay)
+    for_all = FunctionSettings(
+        timeout=timeout,
+        memory=memory_size,
+        retry_delays=delays,
+        env=variables | local_names.pairs("--env", env),
+    )
+    for_one = local_settings.of_options(set_)
+    for name in [*for_one, *said.for_one]:
+        if name not in handlers:
+            raise CommandError(f"function {name} is set, and is not served")
     for handler in handlers.values():
         check_handler(handler)
     if handlers:
@@ -101,25 +186,46 @@ def local(
     try:
         endpoint = LocalLambda(
             account_concurrency=account_concurrency,
-            port=port,
+            port=local_names.first(port, said.port, 9001),
+            region_name=local_names.first(region, said.region, "us-east-1"),
+            account_id=local_names.first(account_id, said.account_id, "123456789012"),
+            s3=s3,
+            sandbox=sandbox,
+            freeze=freeze,
             host=host,
             allow_remote=allow_remote,
+            allowed_hosts=allowed_host,
+            allow_unsigned=allow_unsigned,
             reload=True,
-            on_invocation=None if quiet else _print_invocation,
+            on_invocation=None if quiet else local_lines.print_invocation,
+            on_log=None if quiet else local_lines.print_log,
+            on_event=None if quiet else local_lines.print_event,
         )
         for name, handler in handlers.items():
+            in_file = said.for_one.get(name, FunctionSettings()).over(said.for_all)
+            settings = for_one.get(name, FunctionSettings()).over(for_all.over(in_file))
+            first, second = local_names.first(settings.retry_delays, (60.0, 120.0))
             endpoint.function(
                 name,
                 handler,
-                reserved_concurrency=reserves.get(name),
-                timeout=timeout,
-                environment=environment,
+                reserved_concurrency=local_names.first(reserves.get(name), settings.reserved),
+                timeout=local_names.first(settings.timeout, 3.0),
+                memory_size=local_names.first(settings.memory, 128),
+                environment=settings.env,
+                events=EventConfig(retry_delays=(first, second)),
             )
+        for text in fault:
+            local_faults.inject(endpoint, text)
     except (ValueError, ModuleNotFoundError) as error:
         raise CommandError(str(error)) from error
 
     async def main(interrupt: "Interrupt") -> int:
-        greeting = functools.partial(_greeting, list(handlers), remote=is_remote(host))
+        greeting = functools.partial(
+            local_lines.greeting,
+            list(handlers),
+            remote=is_remote(host),
+            region=endpoint.region_name,
+        )
         return await _serve(endpoint, greeting, interrupt)
 
     return run(main)
@@ -145,74 +251,3 @@ async def _serve(
         err=True,
     )
     return 0
-
-
-def _print_invocation(answered: "AnsweredInvocation") -> None:
-    name = answered.function_name
-    line = (
-        # Whoever can reach the port chooses the name: nothing of it may steer the terminal.
-        f"{answered.request_id} {name if name.isprintable() else ascii(name)} "
-        f"{answered.status_code} {answered.duration * 1000:,.0f} ms"
-    )
-    if answered.invocation_type != "RequestResponse":
-        line += f" {answered.invocation_type}"
-    if answered.function_error is not None:
-        line += f" function error: {answered.function_error}"
-    if answered.reason is not None:
-        line += f" throttled: {answered.reason}"
-    with contextlib.suppress(OSError):  # nobody may be reading any more
-        click.echo(line, err=True)
-
-
-def _greeting(names: list[str], url: str, *, remote: bool) -> str:
-    name = names[0] if names else "NAME"
-    what = f"Serving {', '.join(names)}" if names else "Serving no function yet"
-    callers = (
-        "WARNING: other machines reach it, and whoever does can run any code here."
-        if remote
-        else "It runs the code you gave it, for every caller on this machine."
-    )
-    return f"""\
-{what} at {url}
-{callers} Ctrl-C ends it.
-
-To call it, any credentials and region will do:
-
-  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1
-  asyncinvoke invoke {name} --payload '{{}}' --endpoint-url {url}
-  aws lambda invoke --function-name {name} --endpoint-url {url} answer.json
-
-or in Python, also to create functions:
-
-  boto3.client("lambda", endpoint_url="{url}").invoke(FunctionName="{name}")
-"""
-
-
-def _named(functions: tuple[str, ...]) -> dict[str, str]:
-    handlers: dict[str, str] = {}
-    for text in functions:
-        match = _NAMED.fullmatch(text)
-        handler = match["handler"] if match else text
-        name = match["name"] if match and match["name"] else handler.rpartition(":")[2]
-        if name in handlers:
-            raise CommandError(f"two functions are called {name}: give one as NAME={handler}")
-        handlers[name] = handler
-    return handlers
-
-
-def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not (key and equals):
-            raise CommandError(
-                f"{option} {text!r} must be {'NAME=N' if option == '--reserved' else 'K=V'}"
-            )
-        pairs[key] = value
-    return pairs
-
-
-def _whole_number(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise CommandError(f"--reserved {name}={text} must be a whole number, 0 or more")
-    return int(text)

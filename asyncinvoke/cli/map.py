@@ -1,31 +1,36 @@
-"""`asyncinvoke map`: one invocation for each line of the input, one line for each outcome."""
+"""`asyncinvoke map`: one invocation for each item of the input, one line for each outcome."""
 
-import contextlib
-import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import click
 
-from asyncinvoke import InvocationType
-from asyncinvoke.cli import jsonl, streams
+from asyncinvoke import Tolerance
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
-from asyncinvoke.cli.source import opened_source
-from asyncinvoke.cli.summary import NOTHING_READ
-
-if TYPE_CHECKING:
-    from asyncinvoke.cli.running import Interrupt
+from asyncinvoke.cli.options import Duration, SharedOptions, shared_options
+from asyncinvoke.cli.sampling import check_sampling, share_option
+from asyncinvoke.cli.sharing import check_sharing, sharing_options
+from asyncinvoke.cli.tolerance import tolerance_option
 
 CONCURRENCY = 100
 """How many lines are worked on at once by default."""
 
 
-@click.command("map", short_help="Invoke a function for each line of a file.")
+EXAMPLES = """\b
+Examples:
+  asyncinvoke map resize photos.jsonl -o outcomes.jsonl
+  asyncinvoke map resize photos.jsonl --journal photos.run -o outcomes.jsonl --tolerate 2%
+  asyncinvoke map resize photos.jsonl --head 100 --dry-run
+  asyncinvoke map resize photos.jsonl --head 100 -o first.jsonl
+  jq -c '.photos[]' album.json | asyncinvoke map resize - -c 200 > outcomes.jsonl
+  jq -c 'select(.ok | not)' outcomes.jsonl
+"""
+
+
+@click.command("map", short_help="Invoke a function for each line of a file.", epilog=EXAMPLES)
 @click.argument("function_name", metavar="FUNCTION")
-@click.argument("source", metavar="INPUT")
+@click.argument("source", metavar="INPUT", type=click.Path(allow_dash=True))
 @click.option(
+    "-c",
     "--concurrency",
     type=click.IntRange(min=1),
     default=CONCURRENCY,
@@ -33,10 +38,90 @@ CONCURRENCY = 100
     metavar="N",
     help="How many lines are worked upon at once.",
 )
-@click.option("--ordered", is_flag=True, help="Write outcomes in the order of the input.")
+@click.option(
+    "--ordered",
+    is_flag=True,
+    help="Write outcomes in the order of the input. Those that end early wait for those before them: "
+    "one slow line holds the run back once --concurrency and 16 more are waiting.",
+)
 @click.option("--event", is_flag=True, help="Only queue them: 202 means accepted, not succeeded.")
 @click.option(
-    "--output", metavar="FILE|-", help="Write outcomes there. [default: -, standard output]"
+    "--tolerate",
+    callback=tolerance_option,
+    metavar="N|P%",
+    help="Stop once more than that has failed: so many lines, or so much of what has ended, which "
+    "counts once 100 have. [default: none, no end]",
+)
+@click.option(
+    "--from",
+    "from_",
+    metavar="FORMAT",
+    help="What INPUT is: jsonl, json (one array), csv, tsv, each also with .gz or .zst behind it, "
+    "parquet, listing or inventory. [default: what its name ends in, else jsonl]",
+)
+@click.option(
+    "--key", metavar="POINTER", help="Where in a row its key is, a JSON pointer such as /id."
+)
+@click.option(
+    "--payload-template",
+    metavar="JSON",
+    help='What is sent for a row, such as \'{"photo": "{/key}"}\'; "{}" is the whole row. '
+    "[default: the row]",
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Have Lambda check each request and the permission; run nothing.",
+)
+@click.option(
+    "--sample-logs",
+    callback=share_option,
+    metavar="P%",
+    help="With --journal: ask for the log of that many items, for the cost in asyncinvoke runs report.",
+)
+@click.option(
+    "--head", type=click.IntRange(min=1), metavar="N", help="Only the first N lines. [default: all]"
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="Begin at most N lines a second; retries are not counted. [default: no limit]",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="How often a line is tried again after a failure that is no throttle. What is throttled, or "
+    "surely was not sent, waits in any case. [default: 4]",
+)
+@click.option(
+    "--retry-function-errors",
+    is_flag=True,
+    help="Try also those lines again whose function raised an error; it has run then.",
+)
+@click.option(
+    "-j",
+    "--journal",
+    type=click.Path(),
+    metavar="RUN",
+    help="Record the run in this file: the same command continues it, through crashes too, and "
+    "nothing that may have run is run again. See asyncinvoke runs.",
+)
+@click.option(
+    "--grace",
+    type=Duration(),
+    default=30.0,
+    metavar="TIME",
+    help="With --journal: how long what is in flight may take to end after Ctrl-C. [default: 30]",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(allow_dash=True),
+    metavar="FILE|-",
+    help="Write outcomes there; with --journal each once, continued with the run. "
+    "[default: -, standard output; with --journal none, they are in the journal]",
 )
 @click.option("--force", is_flag=True, help="Replace an output FILE that exists.")
 @click.option(
@@ -44,9 +129,18 @@ CONCURRENCY = 100
     type=click.Choice(["auto", "bar", "json", "none"]),
     default="auto",
     show_default=True,
-    help="On standard error; auto is a bar if that is a terminal and outcomes go elsewhere, and "
-    "else only the summary.",
+    help="On standard error; auto is a bar on a terminal that outcomes do not scroll through, and a "
+    "line a minute where there is none.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Run on so many processes of this machine, each a part of INPUT; --concurrency, --rate and "
+    "Ctrl-C are those of all. With --journal, FILE is written when the run ends. [default: 1]",
+)
+@sharing_options
 @shared_options
 def map_(
     function_name: str,
@@ -54,98 +148,74 @@ def map_(
     concurrency: int,
     ordered: bool,
     event: bool,
+    tolerate: Tolerance | None,
+    from_: str | None,
+    key: str | None,
+    payload_template: str | None,
+    dry_run: bool,
+    head: int | None,
+    sample_logs: float | None,
+    rate: float | None,
+    retries: int | None,
+    retry_function_errors: bool,
+    journal: str | None,
+    grace: float,
     output: str | None,
     force: bool,
     progress: str,
+    processes: int,
+    batch: int | None,
+    shape: str | None,
+    shard: str | None,
     **shared: Unpack[SharedOptions],
 ) -> int:
-    """Invoke FUNCTION for each line of INPUT, a file of JSON lines or - for standard input.
+    """Invoke FUNCTION for each row of INPUT: a file, s3://bucket/prefix/, or - for standard input.
 
-    Each line is sent as it is. Each outcome becomes one line of JSON with the line's number; a
-    line that is not JSON, or too long, becomes a failed outcome. An input that is something else
-    as a whole, such as one JSON array, is refused before anything is sent. Empty lines are
-    skipped. What is throttled waits its turn for as long as it takes, or until --timeout.
+    INPUT is JSON lines, which are sent as they are, or what its name ends in. Each outcome becomes
+    one line of JSON with the line's number; a line that is not JSON, or too long, becomes a failed
+    outcome. An input that is something else as a whole is refused before anything is sent. Empty
+    lines are skipped. What is throttled waits its turn for as long as it takes, or until --timeout.
+
+    With --journal the run is a file. Ctrl-C lets what is in flight end, a second one leaves it; the
+    same command goes on where it was, whatever ended it.
     """
-    from asyncinvoke.cli import files
-    from asyncinvoke.cli.map_job import MapJob, choose_display
-    from asyncinvoke.cli.running import run
+    if event and dry_run:
+        raise CommandError("--event and --dry-run exclude each other")
+    if sample_logs is not None:
+        check_sampling(journal=journal, batch=batch, has_log=not (event or dry_run))
+    check_sharing(batch=batch, shape=shape)
+    from asyncinvoke.cli.bulk import Bulk
+    from asyncinvoke.cli.bulk_run import run_bulk
+    from asyncinvoke.cli.processes.run import run_processes
+    from asyncinvoke.cli.whole_output import run_with_output
 
-    options = invoke_options(shared)
-    if event:
-        options["invocation_type"] = InvocationType.EVENT
-    files.raise_open_files()
-    connections = files.openable() or concurrency
+    bulk = Bulk(
+        function_name=function_name,
+        source=source,
+        format=from_,
+        key=key,
+        payload_template=payload_template,
+        head=head,
+        sample_logs=sample_logs,
+        rate=rate,
+        concurrency=concurrency,
+        ordered=ordered,
+        invocation_type="Event" if event else "DryRun" if dry_run else "RequestResponse",
+        tolerance=tolerate,
+        retries=retries,
+        retry_function_errors=retry_function_errors,
+        journal=journal,
+        grace=grace,
+        output=output,
+        force=force,
+        progress=progress,
+        shared=shared,
+        batch=batch,
+        shape=shape,
+        shard=shard,
+    )
 
-    async def main(interrupt: "Interrupt") -> int:
-        is_told = False
-        with opened_source(source) as opened:
-            _check_output(output, force=force, source=opened.descriptor)
-            limit = min(concurrency, connections)
-            try:
-                async with opened_invoker(shared, limit=limit, encode=jsonl.encode_line) as invoker:
-                    display = choose_display(progress, writes_to=_shared_output(output))
-                    job = MapJob(
-                        invoker,
-                        source=opened,
-                        concurrency=concurrency,
-                        ordered=ordered,
-                        is_event=event,
-                        idempotent=shared["idempotent"],
-                        display=display,
-                        progress=progress,
-                    )
-                    block = invoker.map(
-                        function_name,
-                        job.read(),
-                        concurrency=concurrency,
-                        key=lambda line: str(line.number),
-                        **options,
-                    )
-                    # Only now: a mistake in the options or the input must leave no empty file.
-                    with interrupt.block():
-                        await opened.begin()
-                    is_told = True
-                    if interrupt.signal is not None:
-                        job.nothing_was_read()
-                        return 0
-                    if limit < concurrency:
-                        display.note(files.warning(concurrency, limit))
-                    with _opened_output(output) as writes:
-                        async with block as map_run:
-                            return await job.work(map_run, writes, interrupt)
-            finally:
-                if interrupt.signal is not None and not is_told:
-                    click.echo(f"unfinished: {NOTHING_READ}", err=True)
+    def work(bulk: Bulk) -> int:
+        return run_bulk(bulk) if processes == 1 else run_processes(bulk, processes)
 
-    return run(main)
-
-
-def _shared_output(output: str | None) -> int | None:
-    """Return the descriptor of standard output, if that is where outcomes go."""
-    return streams.STDOUT if output in (None, "-") else None
-
-
-def _check_output(output: str | None, *, force: bool, source: int) -> None:
-    if output is None or output == "-":
-        return
-    path = Path(output)
-    try:
-        if path.exists() and os.path.samestat(path.stat(), os.fstat(source)):
-            raise CommandError(f"output {output} is the input")
-        if path.is_file() and not force:
-            raise CommandError(f"output {output} exists: --force replaces it")
-    except OSError as error:
-        raise CommandError(f"cannot write {output}: {error.strerror}") from error
-
-
-@contextlib.contextmanager
-def _opened_output(output: str | None) -> Iterator[streams.Output]:
-    if output is None or output == "-":
-        yield streams.standard_output()
-        return
-    try:
-        file = Path(output).open("wb", buffering=0)  # noqa: SIM115  # closed below
-    except OSError as error:
-        raise CommandError(f"cannot write {output}: {error.strerror}") from error
-    with file:
-        yield streams.Output(file.fileno(), output, is_ours=True)
+    return run_with_output(bulk, work)

@@ -1,20 +1,54 @@
 """The options that `invoke` and `map` share, and the invoker that they ask for."""
 
+import base64
 import contextlib
 import json
 import os
+import re
 from collections.abc import AsyncIterator, Callable
-from typing import Any, TypedDict, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import click
 
-from asyncinvoke import Invoker
 from asyncinvoke.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from asyncinvoke import Invoker
+
+DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|m|min|h)?")
+_UNITS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PROFILE_VARIABLES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
 _KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+
+if TYPE_CHECKING:
+    _Time = click.ParamType[float]
+else:
+    _Time = click.ParamType  # which takes no parameter in click 8.1
+
+
+class Duration(_Time):
+    """A time: seconds, or a number with a unit, such as 500ms, 30s, 5m or 1h."""
+
+    name = "duration"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Return it in seconds."""
+        if isinstance(value, int | float):
+            return float(value)
+        found = DURATION.fullmatch(value.strip())
+        if found is None or not float(found[1]):
+            self.fail(f"{value!r} is no time: write 30, 1.5s, 500ms, 5m or 1h", param, ctx)
+        return float(found[1]) * _UNITS[found[2]]
 
 
 class SharedOptions(TypedDict):
@@ -33,28 +67,35 @@ class SharedOptions(TypedDict):
 def shared_options(command: F) -> F:
     """Add the options of `SharedOptions` to a command."""
     options = (
-        click.option("--qualifier", metavar="VERSION|ALIAS", help="The version or alias."),
+        click.option("-q", "--qualifier", metavar="VERSION|ALIAS", help="The version or alias."),
         click.option(
             "--tenant-id", metavar="ID", help="The tenant, for functions with tenant isolation."
         ),
         click.option(
-            "--client-context", metavar="JSON", help="An object that the function sees in context."
+            "--client-context",
+            metavar="JSON|file://PATH",
+            help="An object that the function sees in context; its base64 will do too.",
         ),
         click.option(
+            "-t",
             "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
-            metavar="SECONDS",
-            help="Total time of an invocation, waits and retries included. [default: no end]",
+            type=Duration(),
+            metavar="TIME",
+            help="Total time of an invocation, waits and retries included: 30, 500ms, 5m, 1h. "
+            "[default: no end]",
         ),
         click.option(
             "--idempotent",
             is_flag=True,
             help="Running it twice does no harm: repeat also what may have run.",
         ),
-        click.option("--region", metavar="REGION", help="The AWS region."),
-        click.option("--profile", metavar="NAME", help="The profile in AWS's config files."),
+        click.option("-r", "--region", metavar="REGION", help="The AWS region."),
+        click.option("-p", "--profile", metavar="NAME", help="The profile in AWS's config files."),
         click.option(
-            "--endpoint-url", metavar="URL", help="Another endpoint, such as asyncinvoke local."
+            "-u",
+            "--endpoint-url",
+            metavar="URL",
+            help="Another endpoint, such as asyncinvoke local.",
         ),
     )
     for option in reversed(options):
@@ -62,19 +103,24 @@ def shared_options(command: F) -> F:
     return command
 
 
+def use_profile(profile: str | None) -> None:
+    """Let a profile that is asked for beat keys in the environment, as in AWS's command line."""
+    if profile is not None:
+        os.environ.update(dict.fromkeys(_PROFILE_VARIABLES, profile))
+        for name in _KEY_VARIABLES:
+            os.environ.pop(name, None)
+
+
 @contextlib.asynccontextmanager
-async def opened_invoker(shared: SharedOptions, **settings: Any) -> AsyncIterator[Invoker]:
+async def opened_invoker(shared: SharedOptions, **settings: Any) -> AsyncIterator["Invoker"]:
     """Open an invoker for as long as the block lasts; `settings` are passed on to it.
 
     Raises:
         CommandError: The machine does not have what the AWS configuration names.
     """
-    profile = shared["profile"]
-    if profile is not None:
-        # As in AWS's own command line, a profile that is asked for beats keys in the environment.
-        os.environ.update(dict.fromkeys(_PROFILE_VARIABLES, profile))
-        for name in _KEY_VARIABLES:
-            os.environ.pop(name, None)
+    from asyncinvoke import Invoker
+
+    use_profile(shared["profile"])
     invoker = Invoker(region_name=shared["region"], endpoint_url=shared["endpoint_url"], **settings)
     async with contextlib.AsyncExitStack() as stack:
         try:
@@ -94,12 +140,7 @@ def invoke_options(shared: SharedOptions) -> dict[str, Any]:
         CommandError: The client context is not a JSON object.
     """
     text = shared["client_context"]
-    try:
-        context = None if text is None else json.loads(text)
-    except (ValueError, RecursionError):
-        context = text
-    if not isinstance(context, dict | None):
-        raise CommandError("--client-context must be a JSON object")
+    context = None if text is None else _client_context(text)
     return {
         "qualifier": shared["qualifier"],
         "tenant_id": shared["tenant_id"],
@@ -107,3 +148,31 @@ def invoke_options(shared: SharedOptions) -> dict[str, Any]:
         "timeout": shared["timeout"],
         "idempotent": shared["idempotent"],
     }
+
+
+def _client_context(text: str) -> dict[str, Any]:
+    """Read it as JSON, from a file, or from base64 as AWS's own command line has it."""
+    if text.startswith(("file://", "fileb://")):
+        path = Path(text.partition("://")[2]).expanduser()
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise CommandError(f"cannot read --client-context {path}: {reason}") from None
+    for spelled in (text, _from_base64(text)):
+        try:
+            context = json.loads(spelled)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(context, dict):
+            return context
+    raise CommandError(
+        "--client-context must be a JSON object, as it is, in a file:// or in base64"
+    )
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return b""

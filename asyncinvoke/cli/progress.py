@@ -1,15 +1,12 @@
 """How far a run is: counts, their wording, and the loop that shows them. Renders nothing itself."""
 
 import json
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import anyio
 import click
-
-_WINDOW = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,35 +31,34 @@ class Counts:
     total: int | None = None
     """How many outcomes there will be; `None` while that is not known."""
 
+    earlier: int = 0
+    """Those of the total that earlier sessions of the run have ended."""
+
     rate: float = 0.0
     """Outcomes per second, of late."""
 
+    pace: float = 0.0
+    """Outcomes per second to reckon with for what is left."""
+
+    held_back: str | None = None
+    """What holds the run back, in words, if anything does."""
+
     @property
     def done(self) -> int:
-        """Outcomes so far."""
+        """Outcomes so far, of this session."""
         return self.succeeded + self.failed
 
     @property
+    def ended(self) -> int:
+        """Items that have ended, in whatever session."""
+        return self.earlier + self.done
+
+    @property
     def eta(self) -> float | None:
-        """Seconds until the end at the present rate; `None` while that cannot be told."""
-        if self.total is None or not self.rate:
+        """Seconds until the end at the present pace; `None` while that cannot be told."""
+        if self.total is None or not self.pace:
             return None
-        return max(self.total - self.done, 0) / self.rate
-
-
-class Rate:
-    """Outcomes per second over the last seconds."""
-
-    def __init__(self) -> None:
-        self._seen = deque([(0.0, 0)])
-
-    def at(self, elapsed: float, done: int) -> float:
-        """Take note of how many are done by now; give the rate."""
-        self._seen.append((elapsed, done))
-        while len(self._seen) > 2 and elapsed - self._seen[0][0] > _WINDOW:
-            self._seen.popleft()
-        since, before = self._seen[0]
-        return (done - before) / (elapsed - since) if elapsed > since else 0.0
+        return max(self.total - self.ended, 0) / self.pace
 
 
 class Display(Protocol):
@@ -87,7 +83,7 @@ class Display(Protocol):
 class Silent:
     """No progress; notes are written all the same."""
 
-    interval = 3600.0
+    interval: float = 3600.0
 
     def show(self, counts: Counts) -> None:
         """Show nothing."""
@@ -103,7 +99,7 @@ class Silent:
 class JsonLines(Silent):
     """One JSON object on stderr for each second."""
 
-    interval = 1.0
+    interval: float = 1.0
 
     def show(self, counts: Counts) -> None:
         """Write the object."""
@@ -117,12 +113,15 @@ class JsonLines(Silent):
 class TextLines(Silent):
     """A line of text on stderr now and then: progress where there is no terminal."""
 
-    interval = 5.0
+    def __init__(self, interval: float = 5.0) -> None:
+        self.interval: float = interval
 
     def show(self, counts: Counts) -> None:
         """Write the line."""
-        if counts.done:
-            click.echo(f"  {' · '.join((*progressed(counts), *described(counts)))}", err=True)
+        if counts.done or counts.elapsed >= self.interval:
+            held = () if counts.held_back is None else (counts.held_back,)
+            said = " · ".join((*progressed(counts), *described(counts), *held))
+            click.echo(f"  {said}", err=True)
 
 
 async def show_progress(display: Display, count: Callable[[], Counts]) -> None:
@@ -140,6 +139,7 @@ def as_json(counts: Counts) -> dict[str, object]:
     return {
         "elapsed": round(counts.elapsed, 3),
         "done": counts.done,
+        "earlier": counts.earlier,
         "total": counts.total,
         "ok": counts.succeeded,
         "failed": counts.failed,
@@ -147,6 +147,7 @@ def as_json(counts: Counts) -> dict[str, object]:
         "throttles": counts.throttles,
         "rate": round(counts.rate, 1),
         "eta": None if counts.eta is None else round(counts.eta, 1),
+        "held_back": counts.held_back,
     }
 
 
@@ -158,7 +159,7 @@ def counted(number: int, noun: str) -> str:
 def progressed(counts: Counts) -> list[str]:
     """Return how far it is and how long it takes, in at most 60 columns together."""
     total = "" if counts.total is None else f"/{counts.total:,}"
-    parts = [f"{counts.done:,}{total}", f"{counts.rate:,.0f}/s", _clock(counts.elapsed)]
+    parts = [f"{counts.ended:,}{total}", f"{counts.rate:,.0f}/s", _clock(counts.elapsed)]
     if counts.eta is not None:
         parts.append(f"ETA {_clock(counts.eta)}")
     return parts

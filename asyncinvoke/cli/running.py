@@ -20,31 +20,61 @@ Task = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Interrupt:
-    """Cancels the command, or a block of it, at SIGINT or SIGTERM; a second signal ends it all."""
+    """What signals do to a command: they cancel it, or a block of it, which may be drained first.
+
+    At the first SIGINT or SIGTERM a block that can be drained is, and has its time for it; the next
+    one cancels the block, or did so at once; and one more cancels whatever is left.
+    """
 
     def __init__(self) -> None:
-        self.everything = anyio.CancelScope()
+        self.everything: anyio.CancelScope = anyio.CancelScope()
         """What a signal cancels outside of `block`."""
         self.signal: int | None = None
         """The first signal that arrived."""
         self._scope = self.everything
+        self._drain: Callable[[], None] | None = None
+        self._grace = 0.0
+        self._is_draining = False
 
     @contextlib.contextmanager
-    def block(self) -> Iterator[None]:
-        """While this block runs, the first signal cancels it alone; what follows goes on."""
+    def block(
+        self, *, drain: Callable[[], None] | None = None, grace: float = 0.0
+    ) -> Iterator[None]:
+        """While this block runs, the first signal cancels it alone; what follows goes on.
+
+        Args:
+            drain: Lets what is under way end, without beginning anything: called by the first
+                signal in place of cancelling.
+            grace: Seconds until the block is cancelled all the same.
+        """
+        self._drain, self._grace = drain, grace
         try:
             with anyio.CancelScope() as self._scope:
                 yield
         finally:
-            self._scope = self.everything
+            self._scope, self._drain, self._is_draining = self.everything, None, False
+
+    def leave(self) -> None:
+        """Cancel the block, as a signal does, and let the command go on after it."""
+        if self._scope is not self.everything:
+            self._scope.cancel()
 
     async def watch(self) -> None:
         """Wait for signals."""
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for number in signals:
-                scope = self._scope if self.signal is None else self.everything
+                is_first = self.signal is None
                 self.signal = self.signal or number
-                scope.cancel()
+                drain, self._drain = self._drain, None
+                if is_first and drain is not None:
+                    drain()
+                    self._is_draining = True
+                    self._scope.deadline = anyio.current_time() + self._grace
+                elif is_first or self._is_draining:
+                    self._is_draining = False
+                    self._scope.cancel()
+                else:
+                    self.everything.cancel()
 
 
 def run(main: Main) -> int:

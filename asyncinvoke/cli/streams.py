@@ -46,7 +46,7 @@ class Output:
         self._is_ours = is_ours
         self._pending = bytearray()
         self._half = 0
-        self.lines = 0
+        self.lines: int = 0
 
     async def write(self, data: bytes) -> None:
         """Write all of it.

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 from asyncinvoke import AsyncInvokeError, FunctionError, InvocationError, Outcome
 from asyncinvoke.cli.errors import one_line
+from asyncinvoke.cli.latency import Latencies
 from asyncinvoke.cli.progress import Counts, counted
 
 SHOWN = 5
@@ -34,6 +35,9 @@ class Failures:
     message: str
     """What that one says."""
 
+    item: int
+    """Its position in the input, from 0."""
+
     count: int = 0
     """How many there are."""
 
@@ -42,10 +46,12 @@ class Tally:
     """Counts outcomes, the failed ones by what went wrong."""
 
     def __init__(self) -> None:
-        self.succeeded = 0
-        self.in_doubt = 0
+        self.succeeded: int = 0
+        self.in_doubt: int = 0
         """Failed ones after which the function may have run without anybody knowing."""
-        self.failed = 0
+        self.failed: int = 0
+        self.latencies: Latencies = Latencies()
+        """Of the requests that succeeded, without what came before them."""
         self._groups: dict[tuple[str, str | None], Failures] = {}
 
     @property
@@ -53,11 +59,13 @@ class Tally:
         """Outcomes so far."""
         return self.succeeded + self.failed
 
-    def add(self, outcome: Outcome) -> None:
-        """Count an outcome."""
+    def add(self, outcome: Outcome, line: int | None = None) -> None:
+        """Count an outcome of an item that begins on a line of the input."""
         error = outcome.error
         if error is None:
             self.succeeded += 1
+            if outcome.attempts:
+                self.latencies.add(outcome.attempts[-1].elapsed)
             return
         self.failed += 1
         if isinstance(error, InvocationError) and error.delivery == "unknown":
@@ -67,8 +75,8 @@ class Tally:
         if group is None:
             if len(self._groups) >= _KEPT:
                 key = (type(error).__name__, "of other kinds")
-            line = None if outcome.key is None else int(outcome.key)
-            group = self._groups.setdefault(key, Failures(*key, line, _example(error, line)))
+            example = _example(error, outcome.index, line)
+            group = self._groups.setdefault(key, Failures(*key, line, example, outcome.index))
         group.count += 1
 
     def groups(self) -> list[Failures]:
@@ -93,26 +101,30 @@ class Left:
     """Outcomes that could not be written."""
 
 
-def as_text(counts: Counts, tally: Tally, left: Left | None, *, is_event: bool) -> list[str]:
+def as_text(
+    counts: Counts, tally: Tally, left: Left | None, *, verb: str = "succeeded"
+) -> list[str]:
     """Return the lines of the summary.
 
     Args:
         counts: How far the run is.
         tally: What came of it.
         left: What it leaves behind, if it is not finished.
-        is_event: Whether the lines were only queued.
+        verb: What those have done that did not fail: an event is only accepted.
     """
-    what = "accepted" if is_event else "succeeded"
     per_second = counts.done / max(counts.elapsed, 1e-9)
     said = [
         f"{counted(counts.done, 'outcome')} in {counts.elapsed:.1f} s ({per_second:,.0f}/s): "
-        f"{counts.succeeded:,} {what}, {counts.failed:,} failed, "
+        f"{counts.succeeded:,} {verb}, {counts.failed:,} failed, "
         + counted(counts.throttles, "throttled attempt")
     ]
+    if (latency := tally.latencies.as_text()) is not None:
+        said[0] += f", {latency}"
     groups = tally.groups()
     for group in groups[:SHOWN]:
         code = f" {group.code}" if group.code else ""
-        where = "such as" if group.line is None else f"such as line {group.line:,}:"
+        where = f"item {group.item:,}" if group.line is None else f"line {group.line:,}"
+        where = f"such as {where}:"
         said.append(f"  {group.count:,} {group.error}{code}, {where} {group.message}")
     rest = sum(group.count for group in groups[SHOWN:])
     if rest:
@@ -129,6 +141,7 @@ def as_json(counts: dict[str, object], tally: Tally, left: Left | None) -> dict[
         errors[group.error] = errors.get(group.error, 0) + group.count
     return {
         **counts,
+        "latency": tally.latencies.as_json(),
         "errors": errors,
         "failures": [asdict(group) for group in tally.groups()[:SHOWN]],
         "left": None if left is None else asdict(left),
@@ -156,6 +169,8 @@ def _code(error: AsyncInvokeError) -> str | None:
     return error.code if isinstance(error, InvocationError) else None
 
 
-def _example(error: AsyncInvokeError, line: int | None) -> str:
+def _example(error: AsyncInvokeError, index: int, line: int | None) -> str:
     text = error.message if isinstance(error, InvocationError) else str(error)
-    return one_line(text.removeprefix(f"line {line}: "), longest=_EXAMPLE)
+    return one_line(
+        text.removeprefix(f"line {line}: ").removeprefix(f"item {index}: "), longest=_EXAMPLE
+    )

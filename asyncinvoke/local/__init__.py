@@ -7,7 +7,9 @@ the throttle reasons, so that the two ends of the wire can disagree in a test. T
 
 from asyncinvoke.local.counters import FunctionStatistics, LocalStatistics
 from asyncinvoke.local.edge.observing import AnsweredInvocation
+from asyncinvoke.local.events.queue import EventProgress
 from asyncinvoke.local.execution.context import ClientContext, LambdaContext
+from asyncinvoke.local.execution.logs import LogLine
 from asyncinvoke.local.faults.injected import InjectedFault
 from asyncinvoke.local.faults.steps import (
     Close,
@@ -34,12 +36,14 @@ __all__ = [
     "ClientContext",
     "Close",
     "EventConfig",
+    "EventProgress",
     "FunctionStatistics",
     "InjectedFault",
     "LambdaContext",
     "LocalFunction",
     "LocalLambda",
     "LocalStatistics",
+    "LogLine",
     "Raw",
     "ReceivedInvocation",
     "Reset",

@@ -55,8 +55,7 @@ def check_invocation(
     versions, config = find_version(
         functions, name, qualifier, region_name=region_name, account_id=account_id
     )
-    # An Event waits in the queue until the update is done.
-    check_state(versions, config, now=now, waits=request.invocation_type == "Event")
+    check_active(versions, config, now=now)
     return invocation_of(
         request, config, qualifier, event=event, client_context=client_context, trace_id=trace_id
     )
@@ -163,21 +162,23 @@ def find_version(
     return versions, config
 
 
-def check_state(
-    versions: Versions, config: FunctionConfig, *, now: float, waits: bool = False
-) -> None:
-    """Refuse what a function that is pending, or being updated, cannot do now.
+def check_active(versions: Versions, config: FunctionConfig, *, now: float) -> None:
+    """Refuse what a version that is pending cannot do now.
 
     Args:
         versions: The function.
         config: The version that is to be run or changed.
         now: Seconds of the monotonic clock.
-        waits: Whether it can wait for the end of an update.
     """
-    if now < versions.pending_until:
+    if now < versions.pending_until(config.version):
         raise refusals.not_active("Pending")
-    if not waits and now < versions.updates_until(config.version):
-        raise refusals.updating(config.arn)
+
+
+def check_changeable(versions: Versions, *, now: float) -> None:
+    """Refuse a change of a function that is pending, or being updated. It can be invoked then."""
+    check_active(versions, versions.latest, now=now)
+    if now < versions.updates_until(LATEST):
+        raise refusals.updating(versions.latest.arn)
 
 
 def invocation_of(

@@ -1,7 +1,7 @@
 """`LocalLambda`: the endpoint as users hold it. Wires the parts together; decides nothing."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
@@ -11,23 +11,28 @@ import anyio
 from asyncinvoke.local.background import Background, choose_background
 from asyncinvoke.local.counters import LocalStatistics
 from asyncinvoke.local.edge.observing import AnsweredInvocation
+from asyncinvoke.local.events.queue import EventProgress
+from asyncinvoke.local.execution.logs import LogLine
 from asyncinvoke.local.faults.injected import FaultOptions, InjectedFault
 from asyncinvoke.local.faults.steps import Step
 from asyncinvoke.local.functions import configuration
 from asyncinvoke.local.functions.configuration import Handler
 from asyncinvoke.local.functions.event_config import EventConfig
 from asyncinvoke.local.handle import LocalFunction
-from asyncinvoke.local.http import addresses
+from asyncinvoke.local.http import addresses, callers
+from asyncinvoke.local.management import s3_code
 from asyncinvoke.local.numbers import whole_number
 from asyncinvoke.local.protocol.received import ReceivedInvocation
-from asyncinvoke.local.service import Service, ServiceConfig
+from asyncinvoke.local.service import Service
+from asyncinvoke.local.service_config import ServiceConfig
 
 
 class LocalLambda:
     """An embedded Lambda endpoint that runs real handlers.
 
-    It listens on loopback; any other address needs both `host` and `allow_remote=True`. It speaks the service's wire protocol to any AWS SDK; point the SDK's endpoint URL at `url`.
-    It checks no signature. Enter it once, on asyncio or trio; it serves on asyncio's loop, on trio
+    It speaks the service's wire protocol to any AWS SDK; point the SDK's endpoint URL at `url`. It
+    listens on loopback; any other address needs both `host` and `allow_remote=True`. It takes
+    nothing from a web page, and only signed requests, whatever the signature. Enter it once, on asyncio or trio; it serves on asyncio's loop, on trio
     from a thread. On leaving the block it stops accepting, cancels what runs, drops queued Events
     and ends its worker processes.
 
@@ -37,6 +42,11 @@ class LocalLambda:
         host: The IP address to listen on.
         allow_remote: Whether that may be one that other machines reach. Whoever reaches it can run
             what it serves, and whatever code they like.
+        allowed_hosts: Names by which other machines call this one, such as that of a container.
+            Without one a request must be for an address or for `localhost`, or it may come from a
+            web page whose owner leads a name of his own here.
+        allow_unsigned: Whether requests are answered that nobody signed, such as curl's. Others get
+            the service's 403.
         region_name: The region it says it is in.
         account_id: The account it says it is, twelve digits.
         limit_request_rate: Whether a function takes only 10 requests per second for each unit of
@@ -49,12 +59,24 @@ class LocalLambda:
             run of a failing Event comes after 0.6 s instead of a minute.
         idle_timeout: Seconds after which an idle worker process is ended; None keeps it until the
             block is left. AWS does not say how long it keeps one.
-        reload: Whether a change of a handler's file gives later invocations new worker processes.
+        reload: Whether a change of a handler's file, or of what it imports from its folder, gives
+            later invocations new worker processes.
+        sandbox: Whether each worker process has a `/tmp` of its own and code that it cannot write
+            to, as in AWS (on Linux, where the system allows it; where not, the function's log says
+            so, and its invocations fail).
+        freeze: Whether worker processes are stopped between invocations, as in AWS, so that nothing
+            goes on in the background.
         settling_time: Seconds for which a function that was created through the API is Pending, and
             an update is InProgress. AWS takes longer, mostly a second or two.
+        s3: Where the code of functions is found that are created from S3: a folder that holds one
+            for each bucket, or the URL of an endpoint, such as moto's.
         keep_requests: How many of the latest Invoke requests `requests` gives, with their payloads.
         on_invocation: Called with an `AnsweredInvocation` for each Invoke request, on the endpoint's
             loop; must neither block nor raise.
+        on_log: Called in the same way with a `LogLine` for each line that worker processes write,
+            and that the platform writes around them.
+        on_event: Called in the same way with an `EventProgress` when a run of an Event has ended,
+            and when the Event has.
 
     Raises:
         ValueError: For a limit, rate, time, port, address, region or account id out of range.
@@ -67,6 +89,8 @@ class LocalLambda:
         port: int = 0,
         host: str = addresses.LOOPBACK,
         allow_remote: bool = False,
+        allowed_hosts: Collection[str] = (),
+        allow_unsigned: bool = False,
         region_name: str = "us-east-1",
         account_id: str = "123456789012",
         limit_request_rate: bool = False,
@@ -75,9 +99,14 @@ class LocalLambda:
         event_time_scale: float = 1.0,
         idle_timeout: float | None = None,
         reload: bool = False,
+        sandbox: bool = False,
+        freeze: bool = False,
         settling_time: float = 0.2,
+        s3: str | Path | None = None,
         keep_requests: int = 0,
         on_invocation: Callable[[AnsweredInvocation], None] | None = None,
+        on_log: Callable[[LogLine], None] | None = None,
+        on_event: Callable[[EventProgress], None] | None = None,
     ) -> None:
         self._port = whole_number("port", port, most=65_535)
         self._host = addresses.check_host(host, allow_remote=allow_remote)
@@ -91,6 +120,13 @@ class LocalLambda:
                 settling_time=settling_time,
                 keep_requests=keep_requests,
                 on_invocation=on_invocation,
+                sandbox=sandbox,
+                freeze=freeze,
+                on_log=on_log,
+                on_event=on_event,
+                s3=s3_code.check(s3),
+                allow_unsigned=allow_unsigned,
+                allowed_hosts=callers.check_names(allowed_hosts),
             ),
             account_concurrency=account_concurrency,
         )
@@ -232,6 +268,11 @@ class LocalLambda:
             ValueError: A value is out of range, or `after_run` is of no use with the step.
         """
         return self._service.faults.add(step, **options)
+
+    @property
+    def faults(self) -> tuple[InjectedFault, ...]:
+        """The faults that were set and are there yet: neither removed nor met `count` times."""
+        return self._service.faults.all
 
     @property
     def requests(self) -> tuple[ReceivedInvocation, ...]:

@@ -10,7 +10,6 @@ import secrets
 import time
 from collections import deque
 from contextvars import Context, copy_context
-from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -20,67 +19,29 @@ from asyncinvoke.local import checks
 from asyncinvoke.local.counters import Counters, LocalStatistics
 from asyncinvoke.local.edge.faulty_edge import FaultyEdge
 from asyncinvoke.local.edge.http_edge import HttpEdge, Sink
-from asyncinvoke.local.edge.observing import Listener, Observed
+from asyncinvoke.local.edge.observing import Observed
+from asyncinvoke.local.edge.signed_edge import SignedEdge
 from asyncinvoke.local.events.queue import EventQueue
+from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.runners import Runners
+from asyncinvoke.local.execution.surroundings import Surroundings
 from asyncinvoke.local.execution.threads import Threads
 from asyncinvoke.local.execution.yielding import Write
 from asyncinvoke.local.faults.injected import Faults
 from asyncinvoke.local.functions.registry import FunctionRegistry
+from asyncinvoke.local.http.addresses import url_of
 from asyncinvoke.local.http.listener import listen, open_socket
 from asyncinvoke.local.limits.admission import Admission
 from asyncinvoke.local.management.router import Management
-from asyncinvoke.local.numbers import whole_number
 from asyncinvoke.local.protocol import answers, names, refusals
 from asyncinvoke.local.protocol.answers import Answer
-from asyncinvoke.local.protocol.names import FunctionName
+from asyncinvoke.local.protocol.names import LATEST, FunctionName
 from asyncinvoke.local.protocol.received import ReceivedInvocation
 from asyncinvoke.local.protocol.refusals import Refusal
+from asyncinvoke.local.service_config import ServiceConfig
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceConfig:
-    """What stays the same while the service runs.
-
-    Raises:
-        ValueError: A value is out of range.
-    """
-
-    region_name: str
-    """The region it says it is in."""
-    account_id: str
-    """The account it says it is."""
-    settling_time: float
-    """Seconds for which a function that was created or updated by a request is not ready."""
-    event_time_scale: float
-    """What one second of the Event queue takes here, in seconds."""
-    idle_timeout: float | None
-    """Seconds after which an idle worker process is ended; None for never."""
-    reload: bool
-    """Whether a change of a handler's file makes new worker processes."""
-    keep_requests: int
-    """How many of the latest Invoke requests are kept."""
-    on_invocation: Listener | None
-    """Who is told about each answer."""
-
-    def __post_init__(self) -> None:
-        """Check every value."""
-        account_id = self.account_id
-        if not (len(account_id) == 12 and account_id.isascii() and account_id.isdigit()):
-            raise ValueError(f"account_id={account_id!r} must be twelve digits")
-        if not self.region_name:
-            raise ValueError("region_name must not be empty")
-        scale = self.event_time_scale
-        if not 0 < scale <= 1:
-            raise ValueError(f"event_time_scale={scale!r} must be above 0 and at most 1")
-        if self.idle_timeout is not None and not self.idle_timeout > 0:
-            raise ValueError(f"idle_timeout={self.idle_timeout!r} must be above 0 seconds, or None")
-        if not self.settling_time >= 0:
-            raise ValueError(f"settling_time={self.settling_time!r} must be 0 seconds or more")
-        whole_number("keep_requests", self.keep_requests)
 
 
 class Service:
@@ -88,12 +49,14 @@ class Service:
 
     def __init__(self, config: ServiceConfig, *, account_concurrency: int) -> None:
         self.config = config
-        self.admission = Admission(account_concurrency)
-        self.faults = Faults()
+        self.admission: Admission = Admission(account_concurrency)
+        self.faults: Faults = Faults()
         self.received: deque[ReceivedInvocation] = deque(maxlen=config.keep_requests)
         """The latest Invoke requests, oldest first."""
         self._counters = Counters()
-        self.registry = FunctionRegistry(self.admission, on_new=self._counters.register)
+        self.registry: FunctionRegistry = FunctionRegistry(
+            self.admission, on_new=self._counters.register
+        )
         self._runners: Runners
         self._context: Context
         self._stop: anyio.Event
@@ -106,19 +69,24 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()
         self._stop = anyio.Event()
+        guardian = Guardian()
         management = Management(
             self.registry,
+            guardian,
             region_name=self.config.region_name,
             account_id=self.config.account_id,
             settling_time=self.config.settling_time,
+            s3=self.config.s3,
         )
         with open_socket(port, host) as sock:
             threads = Threads()
             try:
                 async with anyio.create_task_group() as self._tasks:
-                    self._set_up(threads)
+                    self._set_up(threads, guardian, url_of(host, sock.getsockname()[1]))
                     try:
-                        async with listen(self._edge(management), sock) as open_port:
+                        async with listen(
+                            self._edge(management), sock, allowed_hosts=self.config.allowed_hosts
+                        ) as open_port:
                             task_status.started(open_port)
                             await self._stop.wait()
                     finally:
@@ -127,7 +95,9 @@ class Service:
             finally:
                 self._loop = self.registry.running = None
                 threads.close()
-                management.close()
+                with anyio.CancelScope(shield=True):
+                    await management.close()
+                    await guardian.close()
 
     def stop(self) -> None:
         """Let `serve` end. Events still in the queue are dropped."""
@@ -182,11 +152,18 @@ class Service:
             raise refusals.internal_error()
         return result.answer(invocation)
 
-    def _set_up(self, threads: Threads) -> None:
+    def _set_up(self, threads: Threads, guardian: Guardian, endpoint_url: str) -> None:
         self.registry.running = self._runners = Runners(
             idle_timeout=self.config.idle_timeout,
             reload=self.config.reload,
             tasks=self._tasks,
+            surroundings=Surroundings(
+                guardian=guardian,
+                endpoint_url=endpoint_url,
+                on_log=self.config.on_log,
+                sandbox=self.config.sandbox,
+                freeze=self.config.freeze,
+            ),
             threads=threads,
             on_cold_start=lambda name: self._counters.add(name, cold_starts=1),
         )
@@ -196,13 +173,15 @@ class Service:
             tasks=self._tasks,
             counters=self._counters,
             time_scale=self.config.event_time_scale,
+            on_progress=self.config.on_event,
         )
 
-    def _edge(self, management: Management) -> FaultyEdge:
+    def _edge(self, management: Management) -> SignedEdge:
         listener = self.config.on_invocation
         service = Observed(self, listener) if listener else self
         edge = HttpEdge(service, management, self.received.append)
-        return FaultyEdge(edge, self, self.faults, listener)
+        faulty = FaultyEdge(edge, self, self.faults, listener)
+        return SignedEdge(faulty, allow_unsigned=self.config.allow_unsigned)
 
     def _throttle(self, name: str, reason: ThrottleReason | None) -> None:
         """Refuse a request if there is a reason to."""
@@ -213,9 +192,11 @@ class Service:
     def _enqueue(self, invocation: Invocation) -> None:
         name = invocation.function_name
         versions = self.registry.functions[name]
+        arn = invocation.arn if invocation.is_qualified else f"{invocation.arn}:{LATEST}"
+        events = versions.events_of(arn)
         delay = versions.updates_until(invocation.version) - time.monotonic()
         for _ in range(self.registry.take_deliveries(name)):
-            self._events.put(invocation, versions.latest.events, delay=max(delay, 0.0))
+            self._events.put(invocation, events, delay=max(delay, 0.0))
 
     async def _execute(self, invocation: Invocation, write: Write | None = None) -> Result | None:
         """Run an admitted invocation and give back its permit; None if it could not be run."""

@@ -24,8 +24,8 @@ def _opened_in(loop_scope: Literal["function", "class", "module", "package", "se
     return opened
 
 
-on_function_loop = _opened_in("function")
-on_class_loop = _opened_in("class")
-on_module_loop = _opened_in("module")
-on_package_loop = _opened_in("package")
-on_session_loop = _opened_in("session")
+on_function_loop: Any = _opened_in("function")
+on_class_loop: Any = _opened_in("class")
+on_module_loop: Any = _opened_in("module")
+on_package_loop: Any = _opened_in("package")
+on_session_loop: Any = _opened_in("session")

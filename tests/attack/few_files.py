@@ -16,6 +16,7 @@ import anyio
 from tenacity import stop_after_attempt, wait_none
 
 from asyncinvoke import Backoff, LimitChanged, RetryPolicy
+from asyncinvoke.typing import Event
 
 from .invokers import open_invoker
 
@@ -36,7 +37,7 @@ async def run(task: dict[str, Any]) -> dict[str, Any]:
     lines = Lines()
     logging.getLogger("asyncinvoke").addHandler(lines)
     logging.getLogger("asyncinvoke").setLevel(logging.INFO)
-    events: list[LimitChanged] = []
+    events: list[Event] = []
     ends: Counter[str] = Counter()
     attempts = 0
     held: list[int] = []
@@ -60,7 +61,9 @@ async def run(task: dict[str, Any]) -> dict[str, Any]:
         "ends": ends,
         "attempts": attempts,
         "lines": lines.lines,
-        "scopes": sorted(scopes | {str(event.scope) for event in events}),
+        "scopes": sorted(
+            scopes | {str(event.scope) for event in events if isinstance(event, LimitChanged)}
+        ),
     }
 
 

@@ -21,6 +21,7 @@ from asyncinvoke import (
     FixedLimit,
     InvocationError,
     Invoker,
+    LimitChanged,
     Outcome,
     RejectedError,
     Response,
@@ -402,8 +403,9 @@ class Odd(BaseException):
 async def test_a_hook_that_raises_keeps_no_permit(
     raised: type[BaseException], transport: str
 ) -> None:
-    def hook(_: object) -> None:
-        raise raised("from the hook")
+    def hook(event: object) -> None:
+        if isinstance(event, LimitChanged):
+            raise raised("from the hook")
 
     with CountingServer(Act(sent=throttle_answer())) as server:
         async with open_invoker(

@@ -4,16 +4,19 @@ import asyncio
 import base64
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import anyio
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from tenacity import stop_never
 
 from asyncinvoke import Backoff, FixedLimit, InvocationError, Invoker, Response, RetryPolicy
+from asyncinvoke.otel import OpenTelemetry
 from tests.doubles.certificates import Authority, Identity
 from tests.doubles.counting_server import STALL, Act, CountingServer
 from tests.doubles.messages import (
@@ -63,11 +66,24 @@ class Lines(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.lines: list[str] = []
+        self.hook: OpenTelemetry | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(f"{self.format(record)} {record.args!r}")
+        # Its attributes are what a JSON formatter writes.
+        self.lines.append(f"{self.format(record)} {vars(record)!r}")
         if record.exc_info and record.exc_info[1]:
             self.lines += [f"logged {leak}" for leak in leaks_of(record.exc_info[1])]
+
+
+class Exporter(SpanExporter):
+    """Keeps what spans say among the lines."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self._lines += [span.to_json() for span in spans]
+        return SpanExportResult.SUCCESS
 
 
 @pytest.fixture
@@ -76,7 +92,11 @@ def log() -> Iterator[Lines]:
     logger.addHandler(handler)
     level = logger.level
     logger.setLevel(logging.DEBUG)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(Exporter(handler.lines)))
+    handler.hook = OpenTelemetry(tracer_provider=provider)
     yield handler
+    provider.shutdown()
     logger.removeHandler(handler)
     logger.setLevel(level)
 
@@ -113,18 +133,19 @@ async def test_no_fault_shows_a_secret(
             stage = Stage(
                 monkeypatch=patch, directory=directory, authority=authority, identity=identity
             )
-            leaks |= {f"{name}: {leak}" for leak in await leaks_in(prepare, stage, transport)}
+            leaks |= {f"{name}: {leak}" for leak in await leaks_in(prepare, stage, transport, log)}
     leaks |= {f"log shows {secret}" for line in log.lines for secret in shown_in(line)}
     assert not leaks, "\n".join(sorted(leaks))
 
 
-async def leaks_in(prepare: Prepare, stage: Stage, transport: str) -> set[str]:
+async def leaks_in(prepare: Prepare, stage: Stage, transport: str, log: Lines) -> set[str]:
     with prepare(stage) as scene:
         payload: object = {"n": PAYLOAD}
         if scene.payload is LARGE:
             # Large enough to be cut; wherever that is, what is left shows where it is from.
             payload = b'"' + f"{PAYLOAD} ".encode() * 20_000 + b'"'
         options = {"session": secret_session(), "transport": transport, "limit": FixedLimit(5)}
+        options["hooks"] = [log.hook]
         async with open_invoker(scene.url, **{**options, **scene.options}) as invoker:
             scene.begin()
             ended = await invoked(invoker, payload, **{**CALL, **scene.call})
@@ -186,7 +207,7 @@ async def by_event(invoker: Invoker) -> BaseException:
 async def test_no_way_to_call_shows_a_secret(way: Any, transport: str, log: Lines) -> None:
     with failing() as server:
         async with open_invoker(
-            server.url, session=secret_session(), transport=transport
+            server.url, session=secret_session(), transport=transport, hooks=[log.hook]
         ) as invoker:
             error = await way(invoker)
             leaks = leaks_of(error)

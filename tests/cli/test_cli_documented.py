@@ -1,4 +1,4 @@
-"""What the README says of the command line, held against the command line."""
+"""What the README and its page say of the command line, held against the command line."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,9 @@ import click
 
 from asyncinvoke.cli.app import app
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "docs" / "commands.md").read_text()
 
 
 def commands() -> dict[str, click.Command]:
@@ -16,9 +18,10 @@ def commands() -> dict[str, click.Command]:
     return {name: command for name, command in found.items() if command is not None}
 
 
-def test_every_command_is_in_the_readme() -> None:
+def test_every_command_is_in_the_readme_and_on_its_page() -> None:
     for name in commands():
         assert f"asyncinvoke {name}" in README
+        assert f"asyncinvoke {name}" in PAGE
 
 
 def test_every_option_in_the_readme_is_an_option_of_its_command() -> None:
@@ -32,12 +35,12 @@ def test_every_command_and_every_option_has_a_help_text() -> None:
     for name, command in commands().items():
         assert command.help, name
         for parameter in command.params:
-            if isinstance(parameter, click.Option):
+            if isinstance(parameter, click.Option) and not parameter.hidden:
                 assert parameter.help, f"{name} {parameter.opts}"
 
 
-def test_the_exit_statuses_of_the_readme_are_those_of_the_help() -> None:
-    documented = set(re.findall(r"^\| (\d+) \| ", README, re.MULTILINE))
+def test_the_exit_statuses_of_the_page_are_those_of_the_help() -> None:
+    documented = set(re.findall(r"^\| (\d+) \| ", PAGE, re.MULTILINE))
     assert documented == {"0", "1", "2", "3", "4", "130", "141"}
     help_text = app.get_help(click.Context(app))
     assert documented <= set(re.findall(r"^ +(\d+) ", help_text, re.MULTILINE))

@@ -3,11 +3,13 @@
 import base64
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -35,7 +37,9 @@ async def test_the_payload_goes_to_stdout_and_all_else_to_stderr(
     assert ended.status == 0
     assert ended.out == '{"got": {"key": 1}}'
     assert "REPORT RequestId" in ended.err
-    assert ended.err.splitlines()[-1].startswith("200, version $LATEST, request id ")
+    last = ended.err.splitlines()[-1]
+    assert last.startswith("200, version $LATEST, request id ")
+    assert re.search(r", 1 attempt, [\d,]+ ms, billed [\d,]+ ms$", last)
 
 
 async def test_a_payload_comes_from_a_file_or_from_stdin(
@@ -53,6 +57,48 @@ async def test_a_payload_comes_from_a_file_or_from_stdin(
     assert json.loads(ended.out) == {"got": [2]}
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["[3]"],
+        ["--payload", "fileb://payload.json"],
+        ["@payload.json"],
+        ["file://payload.json", "-o", "answer.json"],
+    ],
+    ids=["positional", "fileb", "at", "output"],
+)
+async def test_the_habits_of_other_command_lines_work(
+    words: list[str], endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "payload.json").write_text("[3]")
+    ended = await run("invoke", "echo", *words, "-t", "30s", "-u", endpoint.url)
+    assert ended.status == 0
+    written = (tmp_path / "answer.json").read_text() if "-o" in words else ended.out
+    assert json.loads(written) == {"got": [3]}
+    assert ended.err.startswith("200, version $LATEST, ")
+    assert ended.err.endswith(" ms\n")
+
+
+async def test_a_stream_is_written_as_it_comes(endpoint: LocalLambda, run: Run) -> None:
+    ended = await run("invoke", "echo", "[4]", "--stream", "--endpoint-url", endpoint.url)
+    assert (ended.status, json.loads(ended.out)) == (0, {"got": [4]})
+    assert ended.err == "12 bytes in 1 chunk\n"
+
+
+async def test_a_client_context_comes_as_json_from_a_file_or_in_base64(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    def custom(event: object, context: Any) -> object:
+        return context.client_context.custom
+
+    endpoint.function("custom", custom)
+    text = '{"custom": {"key": "value"}}'
+    (tmp_path / "context.json").write_text(text)
+    for spelled in (text, "file://context.json", base64.b64encode(text.encode()).decode()):
+        ended = await run("invoke", "custom", "--client-context", spelled, "-u", endpoint.url)
+        assert (ended.status, json.loads(ended.out)) == (0, {"key": "value"})
+
+
 @pytest.mark.parametrize(("kind", "status"), [("Event", 202), ("DryRun", 204)])
 async def test_other_invocation_types_say_their_status(
     kind: str, status: int, endpoint: LocalLambda, run: Run
@@ -68,8 +114,8 @@ async def test_a_function_error_gives_its_payload_and_one_safe_line(
     ended = await run("invoke", "fail", "--endpoint-url", endpoint.url)
     assert ended.status == 1
     assert json.loads(ended.out)["errorType"] == "ValueError"
-    status, error = ended.err.splitlines()
-    assert "1 attempt" in status
+    (error,) = ended.err.splitlines()
+    assert "1 attempt" in error
     assert error.startswith("asyncinvoke: error: fail: ValueError: two lines and ")
     assert "\x1b" not in error
 

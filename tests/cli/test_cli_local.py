@@ -16,6 +16,8 @@ import anyio
 import boto3
 import pytest
 
+from tests.doubles.sockets import SIGNATURE
+
 from .processes import Lines, Run, started
 
 pytestmark = [
@@ -41,11 +43,14 @@ def handlers(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def call(url: str, name: str, payload: object) -> tuple[int, bytes]:
+def call(url: str, name: str, payload: object, kind: str = "RequestResponse") -> tuple[int, bytes]:
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
     try:
         connection.request(
-            "POST", f"/2015-03-31/functions/{name}/invocations", json.dumps(payload).encode()
+            "POST",
+            f"/2015-03-31/functions/{name}/invocations",
+            json.dumps(payload).encode(),
+            {"Authorization": SIGNATURE, "X-Amz-Invocation-Type": kind},
         )
         answer = connection.getresponse()
         return answer.status, answer.read()
@@ -145,15 +150,61 @@ async def test_it_prints_one_line_for_each_invocation(handlers: Path) -> None:
         for name, payload in (("fail", 1), ("fail", 0), ("none", 1), ("no%0Asuch%1B", 1)):
             await anyio.to_thread.run_sync(call, url, name, payload)
         process.send_signal(signal.SIGINT)
-        said = (await err.all()).splitlines()[-5:-1]
+        said = (await err.all()).splitlines()
+    clock, request_id = r"\d\d:\d\d:\d\d\.\d{3} ", " [0-9a-f-]{36} "
     lines = [
-        r" fail 200 [\d,]+ ms",
-        r" fail 200 [\d,]+ ms function error: Unhandled",
-        r" none 429 [\d,]+ ms throttled: ReservedFunctionConcurrentInvocationLimitExceeded",
-        r" 'no\\nsuch\\x1b' 400 [\d,]+ ms",
+        rf"fail{request_id}200 [\d,]+ ms",
+        rf"fail{request_id}200 [\d,]+ ms function error: ZeroDivisionError: division by zero",
+        rf"none{request_id}429 [\d,]+ ms throttled: ReservedFunction\w+Exceeded",
+        rf"'no\\nsuch\\x1b'{request_id}400 [\d,]+ ms refused: ValidationException: .*",
     ]
-    for pattern, line in zip(lines, said, strict=True):
-        assert re.fullmatch(r"[0-9a-f-]{36}" + pattern, line)
+    calls = [line for line in said if re.match(clock, line) and " | " not in line]
+    for pattern, line in zip(lines, calls, strict=True):
+        assert re.fullmatch(clock + pattern, line)
+    logged = [line.partition(" | ")[2] for line in said if " | " in line]
+    assert "[ERROR] ZeroDivisionError: division by zero" in logged
+    assert "Traceback (most recent call last):" in logged
+    assert sum(line.startswith("REPORT RequestId: ") for line in logged) == 2
+
+
+async def test_it_is_set_by_options_and_a_file_and_shows_events(handlers: Path) -> None:
+    (handlers / "handlers.py").write_text("from more import *")
+    more = "import os\ndef f(event, context):\n    print('red\\x1b[31m \\x1b]0;title\\x07')\n"
+    more += "    word = 'old', os.environ['A'], os.environ['B'], context.memory_limit_in_mb\n"
+    more += "    return [*word, context.invoked_function_arn] if event else {}['no']\n"
+    (handlers / "more.py").write_text(more)
+    (handlers / "folder").mkdir()
+    (handlers / "folder" / "endpoint.toml").write_text(
+        'account-id = "000000000007"\nmemory = 128\nenv = { A = "file" }\n'
+        '[functions.g]\nhandler = "../handlers.py:f"\nmemory = 256\nenv-file = ".env"\n'
+    )
+    (handlers / "folder" / ".env").write_text("# none\nexport B = 'two words'\n")
+    async with started(
+        *("local", "handlers.py:f", "--config", "folder/endpoint.toml", "--port", "0"),
+        *("--region", "eu-west-1", "--env", "B=option", "--set", "f:env.A=one"),
+        *("--event-retry-delay", "0,0", "--set", "f:memory=512", "--fault", "throttle,count=1"),
+        cwd=handlers,
+    ) as process:
+        err = Lines(process.stderr)
+        url = (await err.next()).split()[-1]
+        assert (await anyio.to_thread.run_sync(call, url, "f", 1))[0] == 429
+        arn = "arn:aws:lambda:eu-west-1:000000000007:function:"
+        for name, *words in (("f", "one", "option", "512"), ("g", "file", "option", "256")):
+            status, body = await anyio.to_thread.run_sync(call, url, name, 1)
+            assert (status, json.loads(body)) == (200, ["old", *words, f"{arn}{name}"])
+        (handlers / "more.py").write_text(more.replace("old", "changed"))
+        answer = await anyio.to_thread.run_sync(call, url, "f", 1)
+        assert json.loads(answer[1])[0] == "changed"
+        assert (await anyio.to_thread.run_sync(call, url, "f", 0, "Event"))[0] == 202
+        said = ""
+        while "RetriesExhausted" not in said:
+            said += await err.next() + "\n"
+        process.send_signal(signal.SIGINT)
+    for run, end in ((1, "again in 0.0 s"), (2, "again in 0.0 s"), (3, "ended: RetriesExhausted")):
+        assert f"Event, run {run}: KeyError: 'no'; {end}" in said
+    assert "| red \\x1b]0;title\\x07" in said  # its colours are for terminals alone
+    assert "429 " in said
+    assert "(fault: Answer)" in said
 
 
 async def test_it_runs_what_a_changed_file_says_and_is_quiet_on_demand(handlers: Path) -> None:
@@ -194,6 +245,21 @@ async def test_it_runs_what_a_changed_file_says_and_is_quiet_on_demand(handlers:
         (["handlers.py:resize", "--port", "65536"], "--port"),
         (["handlers.py:resize", "--account-concurrency", "0"], "--account-concurrency"),
         (["handlers.py:resize", "--timeout", "901"], "--timeout"),
+        (["handlers.py:resize", "--set", "resize:size=1"], "the settings are timeout, memory"),
+        (["handlers.py:resize", "--set", "resize"], "must be NAME:SETTING=VALUE"),
+        (["handlers.py:resize", "--set", "resize:memory=lots"], "must be a whole number"),
+        (["handlers.py:resize", "--set", "resize:memory=1"], "memory_size=1 must be 128 to 10240"),
+        (["handlers.py:resize", "--set", "other:memory=256"], "function other is set"),
+        (["handlers.py:resize", "--event-retry-delay", "soon"], "event-retry-delay 'soon'"),
+        (["handlers.py:resize", "--env-file", "missing"], "cannot read missing"),
+        (["handlers.py:resize", "--config", "missing"], "cannot read missing"),
+        (["handlers.py:resize", "--config", "broken.py"], "broken.py is no TOML"),
+        (["handlers.py:resize", "--account-id", "7"], "account_id='7' must be twelve digits"),
+        (["handlers.py:resize", "--fault", "boom"], "the kinds are throttle, error"),
+        (["handlers.py:resize", "--fault", "reset,count=x"], "'count=x' must hold a number"),
+        (["handlers.py:resize", "--fault", "reset,often"], "'often' must be function="),
+        (["handlers.py:resize", "--s3", "missing"], "s3='missing' must be a folder"),
+        (["handlers.py:resize", "--allowed-host", "a:1"], "allowed host 'a:1' must be a name"),
     ],
 )
 async def test_bad_input_is_one_clear_line(

@@ -73,6 +73,24 @@ async def test_function_errors_are_outcomes_with_their_payload(
     assert "  1 FunctionError ValueError, such as line 1: two lines and " in ended.err
 
 
+async def test_a_run_stops_where_too_much_fails_and_says_what(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    source = write_lines(tmp_path / "in.jsonl", 1000)
+    ended = await run(
+        *("map", "fail", source, "--tolerate", "10%", "--concurrency", "4"),
+        *("--endpoint-url", endpoint.url),
+    )
+    assert ended.status == 3
+    found = outcomes(ended.out)
+    assert len(found) == endpoint.statistics().invocations < 120
+    error = ended.err.splitlines()[-1]
+    assert error.startswith(
+        "asyncinvoke: error: stopped: 100 of 100 items failed (tolerated: 10 % once 100 have ended)"
+        ": 100 FunctionError ValueError: two lines and "
+    )
+
+
 async def test_events_are_accepted(endpoint: LocalLambda, run: Run) -> None:
     ended = await run("map", "echo", "-", "--event", "--endpoint-url", endpoint.url, stdin=b"1\n2")
     assert ended.status == 0
@@ -194,12 +212,12 @@ async def test_an_output_called_a_hyphen_is_standard_output(
 async def test_an_input_that_is_no_lines_is_named_once_and_nothing_is_invoked(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
-    (tmp_path / "input.json").write_text(json.dumps([{"n": n} for n in range(50)], indent=2))
-    arguments = ("map", "echo", "input.json", "--output", "out.jsonl")
+    (tmp_path / "input.jsonl").write_text(json.dumps([{"n": n} for n in range(50)], indent=2))
+    arguments = ("map", "echo", "input.jsonl", "--output", "out.jsonl")
     ended = await run(*arguments, "--endpoint-url", endpoint.url)
     assert (ended.status, ended.out) == (2, "")
     assert ended.err.startswith(
-        "asyncinvoke: error: input.json is one JSON array, not a line each: "
+        "asyncinvoke: error: input.jsonl is one JSON array, not a line each: "
     )
     assert ended.err.count("\n") == 1
     assert endpoint.statistics().invocations == 0

@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke import Outcome, Response
+from asyncinvoke._inputs.json_text import NotJsonError, check_json
 from asyncinvoke.cli.errors import one_line
-from asyncinvoke.cli.jsonl import NotJsonError, check_json
 from asyncinvoke.cli.outcomes import as_line
-from asyncinvoke.cli.progress import Rate
 
 
 @given(st.text())
@@ -53,12 +52,3 @@ def test_a_payload_that_is_not_json_is_kept_as_base64() -> None:
 def test_what_is_not_json_is_refused(data: bytes) -> None:
     with pytest.raises(NotJsonError):
         check_json(data)
-
-
-def test_the_rate_is_that_of_the_last_seconds() -> None:
-    rate = Rate()
-    assert rate.at(0.0, 0) == 0
-    assert rate.at(2.0, 20) == 10
-    for second in range(3, 20):
-        last = rate.at(float(second), 20)
-    assert last == 0

@@ -4,20 +4,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.shell_completion import BashComplete
 
-from asyncinvoke.cli.app import app
+from asyncinvoke.cli.app import COMMANDS, app
 
 from .processes import Run
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("command", sorted(app.commands))
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 async def test_the_help_of_a_command_shows_every_option(command: str, run: Run) -> None:
     ended = await run(command, "--help")
     assert ended.status == 0
-    for parameter in app.commands[command].params:
+    found = app.get_command(click.Context(app), command)
+    assert found is not None
+    assert found.get_short_help_str(limit=100) == COMMANDS[command][1]
+    shown = [each for each in found.params if not getattr(each, "hidden", False)]
+    for parameter in shown:
         for name in parameter.opts:
             assert name in ended.out or parameter.param_type_name == "argument"
 
@@ -36,7 +42,18 @@ async def test_the_version_is_the_installed_one(run: Run) -> None:
         (["invoke", "echo", "--bogus"], "No such option"),
         (["invoke", "echo", "--invocation-type", "event"], "--invocation-type"),
         (["invoke", "echo", "--timeout", "0"], "--timeout"),
-        (["invoke", "echo", "--timeout", "nan"], "timeout nan must be"),
+        (["invoke", "echo", "--timeout", "nan"], "'nan' is no time: write 30, 1.5s"),
+        (["invoke", "echo", "-t", "5d"], "'5d' is no time"),
+        (["invoke", "echo", "[1]", "--payload", "[1]"], "the payload is given twice"),
+        (["invoke", "echo", "large.json"], "--payload file://large.json sends it"),
+        (["invoke", "echo", "--stream", "--invocation-type", "Event"], "exclude each other"),
+        (["invoke", "--function-name", "echo"], "the function is the first word"),
+        (["invoke", "echo", "--query", "x"], "jq"),
+        (["invoke", "echo", "--client-context", "file://missing"], "cannot read --client-context"),
+        (["map", "echo", "-", "--event", "--dry-run"], "exclude each other"),
+        (["map", "echo", "-", "--rate", "0"], "--rate"),
+        (["map", "echo", "-", "--head", "0"], "--head"),
+        (["map", "echo", "-", "--retries", "-1"], "--retries"),
         (["invoke", "no spaces"], "no spaces"),
         (["invoke", "echo", "--client-context", "[1]"], "--client-context must be a JSON object"),
         (["invoke", "echo", "--payload", '{"a": secret}'], "payload: not JSON"),
@@ -50,6 +67,8 @@ async def test_the_version_is_the_installed_one(run: Run) -> None:
         (["map", "echo", "."], "cannot read ."),
         (["map", "echo", "-", "--concurrency", "0"], "--concurrency"),
         (["map", "echo", "-", "--output", "missing/out.jsonl"], "cannot write missing/out.jsonl"),
+        (["map", "echo", "-", "--tolerate", "2.5"], "'2.5' is no number such as 100"),
+        (["map", "echo", "-", "--tolerate", "101%"], "'101%' is no number such as 100"),
         (["demo", "--limit", "0"], "--limit"),
     ],
 )
@@ -92,12 +111,18 @@ def test_without_click_it_says_what_to_install() -> None:
 
 
 def test_help_imports_nothing_slow() -> None:
-    program = (
-        "import sys; from asyncinvoke.cli.app import run; run(['map', '--help']);"
-        "print(sorted({'rich', 'aiobotocore', 'botocore', 'aiohttp'} & set(sys.modules)))"
-    )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert ended.stdout.splitlines()[-1] == "[]"
+    slow = {"rich", "aiobotocore", "botocore", "aiohttp", "tenacity", "anyio", "asyncinvoke._names"}
+    for words in ([], ["map"], ["invoke"], ["doctor"], ["demo"]):
+        program = (
+            f"import sys; from asyncinvoke.cli.app import run; run({[*words, '--help']});"
+            f"print(sorted({slow} & set(sys.modules)))"
+        )
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        if not words:
+            assert ended.stdout.splitlines()[-1] == "[]"
+        assert not {"rich", "aiobotocore", "botocore"} & set(
+            ended.stdout.splitlines()[-1].split("'")
+        )
 
 
 def test_a_closed_standard_output_is_one_clear_line() -> None:
@@ -107,3 +132,14 @@ def test_a_closed_standard_output_is_one_clear_line() -> None:
     )
     assert ended.returncode == 2
     assert ended.stderr == "asyncinvoke: error: standard output is closed\n"
+
+
+def test_commands_options_and_files_are_completed() -> None:
+    complete = BashComplete(app, {}, "asyncinvoke", "_ASYNCINVOKE_COMPLETE")
+
+    def completed(words: list[str], begun: str) -> list[tuple[str, str]]:
+        return [(item.type, item.value) for item in complete.get_completions(words, begun)]
+
+    assert completed([], "do") == [("plain", "doctor")]
+    assert ("plain", "--output") in completed(["map"], "--o")
+    assert completed(["map", "resize"], "pho") == [("file", "pho")]

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -20,6 +21,7 @@ COUNTS = Counts(
     throttles=98_765,
     total=9_999_999,
     rate=12_345.6,
+    pace=12_345.6,
 )
 
 
@@ -78,6 +80,20 @@ def test_a_bar_shows_everything_from_60_columns_on(columns: int) -> None:
         assert part in drawn
     assert "…" not in drawn
     assert ("━" in drawn) == (columns > 60)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_what_holds_a_run_back_has_a_line_of_its_own_below_the_bar(columns: int) -> None:
+    stream = _Terminal()
+    bar = Bar(Console(file=stream, width=columns, color_system=None, force_terminal=True))
+    said = "function charge has a limit of 10 (ReservedFunctionConcurrentInvocationLimitExceeded)"
+    try:
+        bar.show(replace(COUNTS, held_back=said))
+    finally:
+        bar.close()
+    drawn = stream.getvalue()
+    assert "  function charge has a limit of 10 (Reserved" in drawn
+    assert (said in drawn) == (columns > len(said))
 
 
 def test_a_note_stays_above_the_bar() -> None:

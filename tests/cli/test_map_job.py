@@ -25,8 +25,8 @@ from asyncinvoke.cli.errors import complain
 from asyncinvoke.cli.map_job import MapJob
 from asyncinvoke.cli.progress import Silent
 from asyncinvoke.cli.running import Interrupt
-from asyncinvoke.cli.source import opened_source
 from asyncinvoke.cli.streams import Output
+from asyncinvoke.inputs import read
 from asyncinvoke.testing import FakeLambda
 
 pytestmark = pytest.mark.anyio
@@ -56,14 +56,21 @@ class Run:
 
     def statistics(self) -> SimpleNamespace:
         ended = len(self.outcomes)
-        return SimpleNamespace(read=ended, succeeded=ended, failed=0, working=0, buffered=0)
+        return SimpleNamespace(
+            read=ended,
+            succeeded=ended,
+            failed=0,
+            working=0,
+            buffered=0,
+            concurrency=2,
+            paused=False,
+            waiting_for=None,
+        )
 
 
 def outcome(line: int, error: AsyncInvokeError | None = None) -> Outcome:
     response = Response(status_code=200, payload=b"1") if error is None else None
-    return Outcome(
-        index=line - 1, key=str(line), response=response, error=error, started=0, elapsed=0
-    )
+    return Outcome(index=line - 1, response=response, error=error, started=0, elapsed=0)
 
 
 def refused() -> RejectedError:
@@ -79,17 +86,15 @@ def lost() -> TransportError:
 async def work(run: Run, tmp_path: Path, *, ordered: bool = False) -> tuple[int, list[Any]]:
     """Have a run worked off as the command does; give its status and the lines written."""
     (tmp_path / "in.jsonl").write_text("1\n2\n3\n4\n")
-    with (
-        opened_source(str(tmp_path / "in.jsonl")) as source,
-        (tmp_path / "out").open("wb", buffering=0) as file,
-    ):
+    source = read(tmp_path / "in.jsonl")
+    with (tmp_path / "out").open("wb", buffering=0) as file:
         async with Invoker(transport=FakeLambda()) as invoker:
             job = MapJob(
                 invoker,
                 source=source,
                 concurrency=2,
                 ordered=ordered,
-                is_event=False,
+                verb="succeeded",
                 idempotent=False,
                 display=Silent(),
                 progress="auto",
@@ -120,17 +125,16 @@ async def test_a_run_that_goes_well_is_status_0(
 async def test_a_run_that_is_stopped_writes_what_is_done_and_is_status_3(
     ordered: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    said = "100 calls in a row were refused with ExpiredTokenException"
-    stopped = ToleranceExceededError.__new__(ToleranceExceededError, said)
+    stopped = ToleranceExceededError("stopped after 100 refusals in a row: ExpiredTokenException")
     run = Run([outcome(1), outcome(3, refused()), outcome(4, refused())], raises=stopped)
     status, written = await work(run, tmp_path, ordered=ordered)
-    assert (status, [line["line"] for line in written]) == (3, [1, 3, 4])
+    assert (status, [line["index"] for line in written]) == (3, [0, 2, 3])
     summary, group, left, error = capfd.readouterr().err.splitlines()
     assert "1 succeeded, 2 failed" in summary
     assert group == "  2 RejectedError ExpiredTokenException, such as line 3: no"
     assert left == "unfinished: no line after line 3 was sent"
     assert error == (
-        "asyncinvoke: error: stopped: 100 calls in a row were refused with ExpiredTokenException"
+        "asyncinvoke: error: stopped after 100 refusals in a row: ExpiredTokenException"
     )
 
 

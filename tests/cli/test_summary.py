@@ -1,6 +1,7 @@
 """What a run says last, and while it is under way."""
 
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +56,7 @@ def lost() -> TransportError:
 def tallied(*outcomes: Outcome) -> Tally:
     tally = Tally()
     for each in outcomes:
-        tally.add(each)
+        tally.add(each, each.index + 1)
     return tally
 
 
@@ -77,7 +78,7 @@ def test_failures_are_grouped_by_what_went_wrong_with_an_example_each() -> None:
         outcome(1008, InvalidRequestError("line 1008: not JSON: Expecting value at column 1")),
         outcome(9, function_error("KeyError", "'height'")),
     )
-    assert summary.as_text(counts(tally), tally, None, is_event=False) == [
+    assert summary.as_text(counts(tally), tally, None) == [
         "9 outcomes in 2.0 s (4/s): 1 succeeded, 8 failed, 0 throttled attempts",
         "  3 FunctionError BadDocument, such as line 4: no good",
         "  2 FunctionError KeyError, such as line 2: 'width' and \ufffd[31mmore",
@@ -90,7 +91,7 @@ def test_failures_are_grouped_by_what_went_wrong_with_an_example_each() -> None:
 def test_of_many_groups_the_largest_are_shown_and_the_rest_is_counted() -> None:
     outcomes = [outcome(n, function_error(f"E{n % 2000}")) for n in range(1, 3001)]
     tally = tallied(*outcomes)
-    said = summary.as_text(counts(tally), tally, None, is_event=False)
+    said = summary.as_text(counts(tally), tally, None)
     assert len(said) == 1 + summary.SHOWN + 1
     numbers = [int(line.split()[0].replace(",", "")) for line in said[1:]]
     assert sum(numbers) == tally.failed == 3000
@@ -99,7 +100,7 @@ def test_of_many_groups_the_largest_are_shown_and_the_rest_is_counted() -> None:
 
 def test_an_event_is_accepted_and_no_more() -> None:
     tally = tallied(outcome(1), outcome(2))
-    (said,) = summary.as_text(counts(tally), tally, None, is_event=True)
+    (said,) = summary.as_text(counts(tally), tally, None, verb="accepted")
     assert "2 accepted, 0 failed" in said
 
 
@@ -111,7 +112,7 @@ def test_only_what_nobody_knows_is_in_doubt() -> None:
 def left(**numbers: int) -> str:
     tally = tallied()
     given = {"without_outcome": 0, "may_have_run": 0, "last_line": 0, **numbers}
-    return summary.as_text(counts(tally), tally, Left(**given), is_event=False)[-1]
+    return summary.as_text(counts(tally), tally, Left(**given))[-1]
 
 
 def test_what_is_left_is_said_without_numbers_that_say_nothing() -> None:
@@ -134,9 +135,17 @@ def test_the_last_line_of_json_says_the_same() -> None:
             "code": "ConnectionLost",
             "line": 2,
             "message": "gone",
+            "item": 1,
             "count": 1,
         },
-        {"error": "FunctionError", "code": "E", "line": 3, "message": "no good", "count": 1},
+        {
+            "error": "FunctionError",
+            "code": "E",
+            "line": 3,
+            "message": "no good",
+            "item": 2,
+            "count": 1,
+        },
     ]
 
 
@@ -158,6 +167,7 @@ def test_at_60_columns_neither_line_is_cut(
         throttles=throttles,
         total=10**6,
         rate=rate,
+        pace=rate,
     )
     assert len(" · ".join(progressed(seen))) <= 58
     assert len(" · ".join(described(seen))) <= 58
@@ -165,8 +175,19 @@ def test_at_60_columns_neither_line_is_cut(
 
 def test_the_time_that_is_left_follows_from_the_rate() -> None:
     seen = Counts(
-        elapsed=3725, succeeded=500, failed=0, in_flight=1, throttles=0, total=1000, rate=2.0
+        elapsed=3725,
+        succeeded=500,
+        failed=0,
+        in_flight=1,
+        throttles=0,
+        total=1000,
+        rate=3.0,
+        pace=2.0,
     )
-    assert progressed(seen) == ["500/1,000", "2/s", "1:02:05", "ETA 4:10"]
+    assert progressed(seen) == ["500/1,000", "3/s", "1:02:05", "ETA 4:10"]
+    # What earlier sessions have done is part of how far it is, and no part of how fast.
+    continued = replace(seen, succeeded=100, earlier=400)
+    assert progressed(continued) == progressed(seen)
+    assert continued.done == 100
     unknown = Counts(elapsed=5, succeeded=5, failed=0, in_flight=1, throttles=0, rate=1.0)
     assert progressed(unknown) == ["5", "1/s", "0:05"]

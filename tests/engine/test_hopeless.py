@@ -16,7 +16,6 @@ from asyncinvoke import (
     ThrottledError,
     ThrottleReason,
     ThrottleScope,
-    ToleranceExceededError,
     TransportError,
 )
 from asyncinvoke._engine.hopeless import HOPELESS_AFTER, OF_THE_CALLER, OF_THE_ITEM, Refusals
@@ -53,7 +52,7 @@ LOST = TransportError("reset", function_name="resize", delivery=Delivery.UNKNOWN
 Ended = tuple[Target, InvocationError | None]
 
 
-def play(refusals: Refusals, *ended: Ended, start: int = 0) -> ToleranceExceededError | None:
+def play(refusals: Refusals, *ended: Ended, start: int = 0) -> str | None:
     """Begin and end these items one by one, and give the last word."""
     said = None
     for index, (target, error) in enumerate(ended, start):
@@ -65,14 +64,9 @@ def play(refusals: Refusals, *ended: Ended, start: int = 0) -> ToleranceExceeded
 def test_a_hundred_refusals_in_a_row_are_hopeless_and_the_error_says_why() -> None:
     refusals = Refusals()
     assert play(refusals, *[(RESIZE, refused())] * 99) is None
-    last = refused()
-    said = play(refusals, (RESIZE, last), start=99)
-    assert said is not None
-    assert str(said) == (
-        "stopped after 100 refusals in a row: resize: ResourceNotFoundException: Function not found"
+    assert play(refusals, (RESIZE, refused()), start=99) == (
+        "100 refusals in a row: resize: ResourceNotFoundException: Function not found"
     )
-    assert said.reason == "resize: ResourceNotFoundException: Function not found"
-    assert said.causes == (last,)
 
 
 def test_the_qualifier_is_part_of_the_reason() -> None:
@@ -80,7 +74,7 @@ def test_the_qualifier_is_part_of_the_reason() -> None:
     error.qualifier = "live"
     said = play(Refusals(), *[(RESIZE, error)] * 100)
     assert said is not None
-    assert said.reason.startswith("resize:live: ResourceNotFoundException")
+    assert "in a row: resize:live: ResourceNotFoundException" in said
 
 
 @pytest.mark.parametrize("between", [None, FAILED], ids=["success", "the function's own failure"])

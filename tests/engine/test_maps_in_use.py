@@ -321,9 +321,11 @@ async def test_a_run_whose_every_call_is_refused_stops_and_says_why(local: Local
                 got.append(each)
         statistics = run.statistics()
     error = caught.value
-    assert error.reason.startswith("missing: ResourceNotFoundException: Function not found: ")
-    assert str(error) == f"stopped after 100 refusals in a row: {error.reason}"
-    assert [type(each) for each in error.causes] == [RejectedError]
+    assert str(error).startswith(
+        "stopped after 100 refusals in a row: missing: ResourceNotFoundException: Function not found"
+    )
+    assert [each.what for each in error.causes] == ["RejectedError ResourceNotFoundException"]
+    assert error.failed == error.ended == error.causes[0].count == HOPELESS_AFTER
     # What was sent has its outcome, and little more was sent than it took to see it.
     sent = local.statistics().invocations
     assert HOPELESS_AFTER <= sent == len(got) == statistics.failed

@@ -1,6 +1,6 @@
 """Work and input for maps without an invoker: what a test lets go, item by item."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -88,7 +88,7 @@ def run_of(
     return open_run(payloads, work, concurrency=concurrency, ordered=ordered, **options)
 
 
-def values(outcomes: list[Outcome]) -> list[int]:
+def values(outcomes: Sequence[Outcome]) -> list[int]:
     return [int(each.unwrap().payload) for each in outcomes]
 
 

@@ -4,9 +4,11 @@ import base64
 import contextlib
 import gzip
 import hashlib
+import http.server
 import io
 import json
 import struct
+import threading
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -20,7 +22,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from asyncinvoke.local import LocalLambda
+from asyncinvoke.local import EventConfig, LocalLambda
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +46,11 @@ def leave(event, context):
 
 def where(event, context):
     return os.getcwd()
+
+def logs(event, context):
+    import logging
+    logging.getLogger().info("informed")
+    logging.getLogger().warning("warned")
 
 def hold(event, context):
     import time
@@ -166,7 +173,7 @@ async def test_a_function_is_created_awaited_invoked_updated_and_deleted() -> No
         await sdk.wait("function_exists")
 
 
-async def test_a_pending_function_and_one_that_is_updated_cannot_be_invoked() -> None:
+async def test_a_pending_function_cannot_be_invoked_and_one_that_is_updated_not_changed() -> None:
     async with endpoint(settling_time=FOREVER) as (local, sdk):
         await sdk.create()
         local.function("other", lambda event, context: event)
@@ -175,7 +182,6 @@ async def test_a_pending_function_and_one_that_is_updated_cannot_be_invoked() ->
         await sdk.update_function_configuration(FunctionName="third", Timeout=9)
 
         pending = await sdk.refusal("invoke", FunctionName="tell")
-        updating = await sdk.refusal("invoke", FunctionName="other")
         change = await sdk.refusal("update_function_configuration", FunctionName="other")
         publish = await sdk.refusal("publish_version", FunctionName="other")
 
@@ -185,12 +191,13 @@ async def test_a_pending_function_and_one_that_is_updated_cannot_be_invoked() ->
             "ResourceConflictException",
             f"{begin}The function is currently in the following state: Pending",
         )
-        assert updating == (
+        updating = (
             409,
             "ResourceConflictException",
             f"{begin}An update is in progress for resource: {ARN.replace('tell', 'other')}",
         )
         assert change == updating == publish
+        assert await sdk.answer("other") == {}
         assert await sdk.answer("third", Qualifier=version) == {}
 
 
@@ -443,7 +450,7 @@ async def test_what_cannot_be_created_is_refused_as_aws_words_it(sdk: Sdk) -> No
         ({"Handler": "nothing"}, (400, "InvalidParameterValueException", "Handler 'nothing'")),
         ({"Handler": "..up.tell"}, (400, "InvalidParameterValueException", "Handler '..up.tell'")),
         ({"PackageType": "Image"}, (400, "InvalidParameterValueException", "PackageType Image")),
-        ({"Code": {"S3Bucket": "b" * 3, "S3Key": "k"}}, (400, "InvalidParameterValueException", "ZipFile")),
+        ({"Code": {"S3Bucket": "b" * 3, "S3Key": "k"}}, (400, "InvalidParameterValueException", "in S3")),
         (
             {"Environment": {"Variables": {"A=B": "c"}}},
             (400, "InvalidParameterValueException", "Environment variable A=B"),
@@ -506,3 +513,140 @@ async def test_a_dry_run_of_new_code_changes_nothing(sdk: Sdk) -> None:
 
     assert dry["CodeSha256"] != got["CodeSha256"]
     assert await sdk.answer() == ["old", "$LATEST", None]
+
+
+async def test_a_call_during_an_update_is_served_with_the_old_code() -> None:
+    async with endpoint(settling_time=FOREVER) as (local, sdk):
+        await sdk.create()
+        versions = local._service.registry.functions["tell"]
+        versions.pend("$LATEST", 0.0)
+        assert (await sdk.answer())[0] == "old"
+        await sdk.update_function_code(FunctionName="tell", ZipFile=package("new"))
+        assert (await sdk.answer())[0] == "old"
+        versions._updating_until = 0.0
+        assert (await sdk.answer())[0] == "new"
+
+
+async def test_only_a_description_is_a_change_that_makes_a_version(sdk: Sdk) -> None:
+    await sdk.create(Publish=True)
+    await sdk.update_function_configuration(FunctionName="tell", Description="another")
+    second = await sdk.publish_version(FunctionName="tell")
+    assert (second["Version"], second["Description"]) == ("2", "another")
+    again = await sdk.publish_version(FunctionName="tell")
+    assert again["Version"] == "2"
+
+
+async def test_a_revision_changes_when_a_function_becomes_ready(sdk: Sdk) -> None:
+    async with endpoint(settling_time=SETTLING_TIME) as (_, slow):
+        created = await slow.create()
+        await slow.wait("function_active_v2")
+        active = await slow.get_function_configuration(FunctionName="tell")
+        assert active["RevisionId"] != created["RevisionId"]
+        refused = await slow.refusal(
+            "update_function_configuration", FunctionName="tell", RevisionId=created["RevisionId"]
+        )
+        assert refused[:2] == (412, "PreconditionFailedException")
+        updated = await slow.update_function_configuration(
+            FunctionName="tell", Timeout=9, RevisionId=active["RevisionId"]
+        )
+        await slow.wait("function_updated_v2")
+        done = await slow.get_function_configuration(FunctionName="tell")
+        assert len({x["RevisionId"] for x in (created, active, updated, done)}) == 4
+        code = await slow.update_function_code(
+            FunctionName="tell", ZipFile=package("new"), Publish=True
+        )
+        assert (code["Version"], code["State"]) == ("1", "Pending")
+        await slow.wait("function_updated_v2")
+        assert (await slow.answer(Qualifier="1"))[0] == "new"
+
+
+async def test_code_in_s3_is_taken_from_a_folder_or_an_endpoint(tmp_path: Path) -> None:
+    bucket = tmp_path / "cats"
+    (bucket / "of").mkdir(parents=True)
+    (bucket / "of" / "code.zip").write_bytes(package("old"))
+    (tmp_path / "secret.zip").write_bytes(package("secret"))
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    serve = partial(Handler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            for where in (tmp_path, f"http://127.0.0.1:{server.server_port}"):
+                async with endpoint(settling_time=0, s3=where) as (_, sdk):
+                    await sdk.create(Code={"S3Bucket": "cats", "S3Key": "of/code.zip"})
+                    assert (await sdk.answer())[0] == "old"
+                    outside = ["../secret.zip"] if where == tmp_path else []
+                    for key in ["no.zip", *outside]:
+                        refused = await sdk.refusal(
+                            "create", name="other", Code={"S3Bucket": "cats", "S3Key": key}
+                        )
+                        assert refused[1] == "InvalidParameterValueException"
+                        assert "S3 Error Code: NoSuchKey" in refused[2]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+async def test_the_settings_of_the_event_queue_are_obeyed(sdk: Sdk) -> None:
+    async with endpoint(settling_time=0) as (local, client):
+        ended: list[Any] = []
+        local.function("fail", fail_always, events=EventConfig(on_failure=ended.append))
+        await client.put_function_event_invoke_config(FunctionName="fail", MaximumRetryAttempts=0)
+        await client.invoke(FunctionName="fail", InvocationType="Event")
+        with anyio.fail_after(30):
+            while not ended:
+                await anyio.sleep(0.01)
+    assert ended[0]["requestContext"]["approximateInvokeCount"] == 1
+
+
+async def fail_always(event: Any, context: Any) -> Any:
+    raise ValueError("no good")
+
+
+async def test_logs_are_json_if_that_was_asked_for(sdk: Sdk) -> None:
+    await sdk.create("logs", LoggingConfig={"LogFormat": "JSON", "ApplicationLogLevel": "WARN"})
+    answer = await sdk.invoke(FunctionName="logs", LogType="Tail")
+    answer["Payload"].close()
+    tail = base64.b64decode(answer["LogResult"]).decode().splitlines()
+    (logged,) = [json.loads(line) for line in tail if line.startswith("{")]
+    assert (logged["level"], logged["message"]) == ("WARNING", "warned")
+
+
+async def test_a_function_imports_from_its_layers_and_keeps_them(sdk: Sdk) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as bundle:
+        bundle.writestr("python/shared.py", "WORD = 'from a layer'")
+    layer = await sdk.publish_layer_version(
+        LayerName="lib", Content={"ZipFile": archive.getvalue()}, CompatibleRuntimes=["python3.13"]
+    )
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:lib:1"
+    assert (layer["LayerVersionArn"], layer["Version"]) == (arn, 1)
+    assert layer["Content"]["CodeSize"] == len(archive.getvalue())
+    (listed,) = (await sdk.list_layers())["Layers"]
+    assert listed["LatestMatchingVersion"]["LayerVersionArn"] == arn
+    (version,) = (await sdk.list_layer_versions(LayerName="lib"))["LayerVersions"]
+    assert version["CompatibleRuntimes"] == ["python3.13"]
+    by_arn = await sdk.get_layer_version_by_arn(Arn=arn)
+    assert by_arn["Content"] == layer["Content"]
+
+    code = {"ZipFile": package("old", user="import shared\ndef f(e, c): return shared.WORD")}
+    refused = await sdk.refusal("create", Layers=[arn.replace(":1", ":2")])
+    assert refused[2] == f"Layer version {arn.replace(':1', ':2')} does not exist."
+    refused = await sdk.refusal("create", Layers=[arn] * 6)
+    assert refused[2] == "You cannot reference more than 5 layers."
+    created = await sdk.create("user", Code=code, Handler="user.f", Layers=[arn])
+    assert created["Layers"] == [{"Arn": arn, "CodeSize": len(archive.getvalue())}]
+    await sdk.delete_layer_version(LayerName="lib", VersionNumber=1)
+    assert (await sdk.list_layers())["Layers"] == []
+    assert await sdk.answer("user") == "from a layer"
+    await sdk.update_function_code(FunctionName="user", **code)
+    assert await sdk.answer("user") == "from a layer"
+    without = await sdk.update_function_configuration(FunctionName="user", Layers=[])
+    assert "Layers" not in without
+    answer = await sdk.invoke(FunctionName="user")
+    answer["Payload"].close()
+    assert answer["FunctionError"] == "Unhandled"

@@ -94,6 +94,25 @@ async def test_opentelemetry_has_a_span_for_each_attempt_and_its_header_names_th
         assert_direct(facts[stage])
 
 
+async def test_our_own_hook_counts_nothing_twice_where_an_instrumentation_is_active_too(
+    facts_of: Trace,
+) -> None:
+    facts = await facts_of("with_our_hook.py")
+
+    for transport in ("direct", "client"):
+        found = facts[transport]
+        assert {span["scope"] for span in found["spans"]} == {"asyncinvoke"}
+        names = Counter(span["name"] for span in found["spans"])
+        assert names == {"Lambda.Invoke": ATTEMPTS - 1, "attempt 1": 1, "attempt 2": 1}
+        # Each request names the span of its call; the one that was repeated does so twice.
+        calls = [span for span in found["spans"] if span["name"] == "Lambda.Invoke"]
+        sent = Counter(headers["x-amzn-trace-id"] for headers in found["requests"])
+        assert sorted(sent.values()) == [1] * (ATTEMPTS - 2) + [2]
+        assert_matched(list(sent), [xray_header(span) for span in calls])
+        assert set(found["payloads"]) == {"{}"}
+    assert facts["executions"] == 2 * (ATTEMPTS - 1)
+
+
 async def test_aws_xray_sdk_has_a_subsegment_for_each_attempt_and_its_header_names_it(
     facts_of: Trace, function_url: str
 ) -> None:

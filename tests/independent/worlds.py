@@ -20,6 +20,7 @@ from .matrix import ACCOUNT, CHUNKS
 
 HERE = Path(__file__).parent
 FUNCTIONS = "/2015-03-31/functions"
+SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=any"}
 FOREVER = 3600.0
 NOTHING = 1e-9
 """Requests per second: of a rate so low that no further one is taken as long as the tests run."""
@@ -83,14 +84,18 @@ def _settle(url: str) -> None:
     with zipfile.ZipFile(archive, "w") as bundle:
         bundle.write(HERE / "lambda_functions.py", "lambda_functions.py")
     code = base64.b64encode(archive.getvalue()).decode()
-    pending = {"FunctionName": "pending", "Role": "r", "Runtime": "python3.13"}
+    pending = {
+        "FunctionName": "pending",
+        "Role": f"arn:aws:iam::{ACCOUNT}:role/r",
+        "Runtime": "python3.13",
+    }
     pending |= {"Handler": "lambda_functions.echo"}
     _send(url, "POST", FUNCTIONS, {**pending, "Code": {"ZipFile": code}})
     _send(url, "PUT", f"{FUNCTIONS}/updating/configuration", {"Timeout": 9})
 
 
 def _send(url: str, method: str, path: str, body: dict[str, Any]) -> None:
-    request = urllib.request.Request(url + path, json.dumps(body).encode(), method=method)
+    request = urllib.request.Request(url + path, json.dumps(body).encode(), SIGNED, method=method)
     with urllib.request.urlopen(request, timeout=30):
         pass
 

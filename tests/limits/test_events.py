@@ -10,6 +10,7 @@ from asyncinvoke._limits.events import News
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._limits.permit import Permit
 from asyncinvoke._model.failure import ThrottleScope
+from asyncinvoke._telemetry.hooks import Hooks
 
 from .doubles import (
     ACCOUNT,
@@ -77,7 +78,25 @@ async def test_a_limit_that_is_lowered_is_said_once_a_minute_for_each_scope(
     held[0].throttled(RESERVED)
     ((level, line),) = logged(lines)
     assert level == "INFO"
-    assert line.startswith("function hog: at most ")
+    assert re.fullmatch(r"function hog: at most .+; lowered \d+ times since the last line", line)
+
+
+async def test_a_line_counts_what_was_lowered_since_the_last_one(
+    lines: pytest.LogCaptureFixture,
+) -> None:
+    clock = HeldClock()
+    limiter = Limiter(AdaptiveLimit(initial=80, maximum=80), clock=clock)
+    said = []
+    limit = 80
+    for seconds in (0, 10, 10, 60, 60):
+        clock.jump(seconds)
+        held = await take(limiter, HOG, limit)
+        held.pop().throttled(RESERVED)
+        for permit in held:
+            permit.ignored()
+        limit = scope_of(limiter, ThrottleScope.FUNCTION, "hog").limit
+        said += [line for _, line in logged(lines)]
+    assert [re.findall(r"lowered (\d+) times", line) for line in said] == [[], ["3"], []]
 
 
 def throttle(permit: Permit) -> None:
@@ -115,7 +134,7 @@ async def test_a_pause_of_a_second_is_a_warning_once_until_it_is_over(
 
 async def test_events_of_one_throttle_are_told_after_the_books_are_in_order_and_in_order() -> None:
     told: list[LimitChanged] = []
-    limiter = Limiter(AdaptiveLimit(initial=9), clock=HeldClock(), hooks=(told.append,))
+    limiter = Limiter(AdaptiveLimit(initial=9), clock=HeldClock(), hooks=Hooks([told.append]))
     held = await take(limiter, HOG, 9)
     held.pop().throttled(ACCOUNT)
     (event,) = told
@@ -131,7 +150,7 @@ def test_what_one_hook_was_stopped_from_hearing_is_told_later() -> None:
             raise KeyboardInterrupt
         heard.append(event.after)
 
-    news = News((stop_at_first,))
+    news = News(Hooks([stop_at_first]))
     for after in (1, 2, 3):
         news.changed(
             ThrottleScope.CALLER, "", LimitKind.RATE, before=None, after=after, reason=CALLER_RATE

@@ -13,6 +13,7 @@ from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._limits.rate import LONGEST
 from asyncinvoke._limits.scopes import FunctionKey, PermitTimeoutError
 from asyncinvoke._model.failure import ThrottleScope
+from asyncinvoke._telemetry.hooks import Hooks
 
 from .doubles import (
     CALLER_RATE,
@@ -150,7 +151,7 @@ async def test_what_was_not_sent_counts_neither_as_accepted_nor_against_a_rate()
 async def test_without_files_no_more_are_in_flight_than_have_one(limit: Limit) -> None:
     clock = HeldClock()
     events: list[LimitChanged] = []
-    limiter = Limiter(limit, clock=clock, hooks=(events.append,))
+    limiter = Limiter(limit, clock=clock, hooks=Hooks([events.append]))
     held = [*await take(limiter, HOG, 30), *await take(limiter, CALM, 20)]
     for left in range(49, 39, -1):
         assert held.pop().out_of_files()

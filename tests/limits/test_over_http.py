@@ -24,6 +24,7 @@ from asyncinvoke import (
 from asyncinvoke._limits.reasons import LIMIT_OF_REASON
 from asyncinvoke.local import LocalLambda, throttle
 from asyncinvoke.testing import InstantClock
+from asyncinvoke.typing import Event
 
 pytestmark = pytest.mark.anyio
 
@@ -57,15 +58,16 @@ async def run_all(invoker: Invoker, **options: Any) -> Counter[int]:
     return seen
 
 
-def lowered(events: list[LimitChanged]) -> set[ThrottleScope]:
-    return {event.scope for event in events if event.reason is not None}
+def lowered(events: list[Event]) -> set[ThrottleScope]:
+    changes = [event for event in events if isinstance(event, LimitChanged)]
+    return {change.scope for change in changes if change.reason is not None}
 
 
 @pytest.mark.parametrize("reason", ThrottleReason)
 async def test_every_payload_runs_once_whatever_is_throttled(
     local: LocalLambda, reason: ThrottleReason
 ) -> None:
-    events: list[LimitChanged] = []
+    events: list[Event] = []
     local.function("work", until(lambda: True))
     local.fault(throttle(str(reason)), count=15)
     async with Invoker(
@@ -84,7 +86,7 @@ async def test_every_payload_runs_once_whatever_is_throttled(
 async def test_a_limit_that_is_really_there_moves_the_scope_that_the_reason_names(
     local: LocalLambda, scope: ThrottleScope
 ) -> None:
-    events: list[LimitChanged] = []
+    events: list[Event] = []
     reserved = 5 if scope is ThrottleScope.FUNCTION else None
     local.account_concurrency = 200 if reserved else 5
     # Nobody ends before somebody has been refused.

@@ -14,6 +14,7 @@ from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._limits.permit import Permit
 from asyncinvoke._limits.scopes import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+from asyncinvoke._telemetry.hooks import Hooks
 from asyncinvoke.testing import InstantClock
 
 from .doubles import (
@@ -132,7 +133,7 @@ def stop(event: LimitChanged) -> None:
 
 
 async def test_a_hook_that_raises_anything_at_all_does_not_keep_the_permit() -> None:
-    limiter = Limiter(AdaptiveLimit(initial=2), clock=HeldClock(), hooks=(stop,))
+    limiter = Limiter(AdaptiveLimit(initial=2), clock=HeldClock(), hooks=Hooks([stop]))
     held = await take(limiter, HOG, 2)
     for permit, end in zip(held, (ENDS["throttled"], Permit.out_of_files), strict=True):
         with pytest.raises(Stop):
@@ -145,7 +146,7 @@ async def test_a_hook_that_raises_where_time_is_kept_reaches_that_caller_and_kee
     None
 ):
     clock = HeldClock()
-    limiter = Limiter(AdaptiveLimit(initial=2), clock=clock, hooks=(stop,))
+    limiter = Limiter(AdaptiveLimit(initial=2), clock=clock, hooks=Hooks([stop]))
     held = await take(limiter, HOG, 2)
     ended: list[str] = []
 
@@ -218,7 +219,7 @@ async def test_a_hook_may_look_at_the_statistics_and_finds_the_books_in_order() 
         account = scope_of(limiter, ThrottleScope.ACCOUNT)
         seen.append((limiter.in_flight, account.in_flight))
 
-    limiter = Limiter(AdaptiveLimit(initial=3), clock=HeldClock(), hooks=(look,))
+    limiter = Limiter(AdaptiveLimit(initial=3), clock=HeldClock(), hooks=Hooks([look]))
     held = await take(limiter, HOG, 3)
     held.pop().throttled(ACCOUNT)
     assert seen == [(2, 2)]

@@ -11,10 +11,11 @@ from asyncinvoke._limits.events import News
 from asyncinvoke._limits.known import Scopes
 from asyncinvoke._limits.queue import SPARE, Lane, Line, Queue
 from asyncinvoke._limits.scopes import AccountGate, FunctionGate, FunctionKey
+from asyncinvoke._telemetry.hooks import Hooks
 
 
 def functions(accounts: int, each: int) -> list[FunctionGate]:
-    scopes = Scopes(AdaptiveLimit(), maximum=9, now=0.0, news=News(()))
+    scopes = Scopes(AdaptiveLimit(), maximum=9, now=0.0, news=News(Hooks()))
     keys = [FunctionKey(str(a), str(f)) for a in range(accounts) for f in range(each)]
     return [scopes.open(key, now=0.0) for key in keys]
 

@@ -16,6 +16,7 @@ from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._limits.permit import Permit
 from asyncinvoke._limits.scopes import FunctionKey, PermitTimeoutError
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+from asyncinvoke._telemetry.hooks import Hooks
 
 from .doubles import (
     ACCOUNT,
@@ -207,7 +208,7 @@ async def test_a_throttled_rate_slows_starts_and_leaves_the_concurrency_alone(
 async def test_a_hook_sees_every_change_of_a_limit_with_its_reason() -> None:
     events: list[LimitChanged] = []
     clock = HeldClock()
-    limiter = Limiter(LIMIT, clock=clock, hooks=(events.append,))
+    limiter = Limiter(LIMIT, clock=clock, hooks=Hooks([events.append]))
     limits = {("account", ""): 4.0, ("function", "hog"): 4.0}
     for _ in range(6):
         held = []
@@ -443,7 +444,7 @@ async def test_a_hook_that_raises_changes_nothing_but_the_log(
     def broken(event: LimitChanged) -> None:
         raise RuntimeError("the listener is broken")
 
-    limiter = Limiter(LIMIT, hooks=(broken,))
+    limiter = Limiter(LIMIT, hooks=Hooks([broken]))
     held = [await hold(limiter, HOG) for _ in range(4)]
     held.pop().throttled(RESERVED)
     for permit in held:

@@ -18,6 +18,7 @@ from asyncinvoke.local import LocalLambda
 from asyncinvoke.testing import InstantClock
 from tests.doubles.handlers import Gate, echo
 from tests.doubles.sessions import SESSION
+from tests.doubles.sockets import SIGNATURE
 
 HANDLERS = """
 import logging
@@ -94,7 +95,7 @@ class Reply:
 def send(url: str, path: str, body: Any, headers: dict[str, str], method: str) -> Reply:
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
     try:
-        connection.request(method, path, body, headers)
+        connection.request(method, path, body, {"Authorization": SIGNATURE, **headers})
         response = connection.getresponse()
         names = {name.lower(): value for name, value in response.getheaders()}
         return Reply(status=response.status, headers=names, body=response.read())

@@ -19,6 +19,7 @@ import tenacity
 from anyio.abc import SocketAttribute, SocketStream
 
 import asyncinvoke
+from asyncinvoke.otel import OpenTelemetry
 
 LIBRARIES = ("aiobotocore", "anyio", "httptools", "tenacity")
 THROTTLED = (
@@ -80,12 +81,14 @@ async def use() -> None:
     """Invoke, be throttled, and map."""
     again = asyncinvoke.Backoff(wait=tenacity.wait_fixed(0.01), stop=tenacity.stop_after_attempt(3))
     server = Server()
+    hooks = [OpenTelemetry()] if find_spec("opentelemetry") is not None else []
     async with (
         serving(server) as url,
         asyncinvoke.Invoker(
             endpoint_url=url,
             region_name="eu-west-1",
             retry=asyncinvoke.RetryPolicy(throttled=again),
+            hooks=hooks,
         ) as invoker,
     ):
         response = await invoker.invoke("resize", {"key": "cat.jpg"}, timeout=30)
@@ -109,8 +112,8 @@ def main() -> None:
     equal(command.returncode, 2 if find_spec("click") is None else 0)
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     python = ".".join(map(str, sys.version_info[:3]))
-    print(f"asyncinvoke {version('asyncinvoke')} on {' and '.join(loops)}: ok")  # noqa: T201
-    print(f"(Python {python}, {libraries})")  # noqa: T201
+    print(f"asyncinvoke {version('asyncinvoke')} on {' and '.join(loops)}: ok")
+    print(f"(Python {python}, {libraries})")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
-EXTRAS = ("trio", "cli")
+EXTRAS = ("trio", "cli", "otel")
 _NAME_AND_LOWEST = re.compile(r"([\w.-]+)>=([\w.]+)")
 
 
@@ -23,4 +23,4 @@ def lowest() -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(lowest()))  # noqa: T201
+    print("\n".join(lowest()))

@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
+from asyncinvoke import trace_header
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._recent import Recent
 from asyncinvoke._request.parameters import InvokeParameters, checked
@@ -88,6 +89,8 @@ credentials = st.builds(
     secret_key=st.text("abcdefXYZ0123456789/+", min_size=40, max_size=40),
     token=st.none() | st.text("abcdefXYZ0123456789/+=", min_size=20, max_size=400),
 )
+traces = st.from_regex(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16}", fullmatch=True)
+traces |= st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=200)
 moments = st.datetimes(dt.datetime(2020, 1, 1), dt.datetime(2037, 1, 1))
 
 
@@ -139,13 +142,25 @@ def frozen(moment: dt.datetime) -> Any:
 
 
 async def reference(
-    client: Any, operation: str, parameters: InvokeParameters, payload: bytes
+    client: Any,
+    operation: str,
+    parameters: InvokeParameters,
+    payload: bytes,
+    trace: str | None = None,
 ) -> tuple[str, str, dict[str, str], bytes]:
-    """Return what aiobotocore is about to send when its client is asked."""
+    """Return what aiobotocore is about to send when its client is asked.
+
+    A trace is added by a handler where botocore has its own that adds one.
+    """
 
     def see(request: Any, **_: object) -> None:
         raise SeenError(request)
 
+    def add(params: Any, **_: object) -> None:
+        if trace is not None:
+            params["headers"]["X-Amzn-Trace-Id"] = trace
+
+    client.meta.events.register(f"before-call.lambda.{operation}", add, unique_id="add")
     client.meta.events.register(f"before-send.lambda.{operation}", see, unique_id="see")
     method = client.invoke if operation == INVOKE else client.invoke_with_response_stream
     try:
@@ -154,6 +169,7 @@ async def reference(
         (request,) = seen.args
     finally:
         client.meta.events.unregister(f"before-send.lambda.{operation}", unique_id="see")
+        client.meta.events.unregister(f"before-call.lambda.{operation}", unique_id="add")
     headers = {
         name: value.decode() if isinstance(value, bytes) else str(value)
         for name, value in request.headers.items()
@@ -182,6 +198,7 @@ def check_head(recorder: Recorder, expected: dict[str, str], host: str) -> None:
     bodies=st.lists(payloads, min_size=3, max_size=3),
     credentials=credentials,
     moments=st.lists(moments, min_size=3, max_size=3),
+    traces=st.lists(st.none() | traces, min_size=3, max_size=3),
 )
 def test_for_any_request_the_direct_transport_sends_what_aiobotocore_would_send(
     place: str,
@@ -191,6 +208,7 @@ def test_for_any_request_the_direct_transport_sends_what_aiobotocore_would_send(
     bodies: list[bytes],
     credentials: Credentials,
     moments: list[dt.datetime],
+    traces: list[str | None],
 ) -> None:
     async def compare() -> None:
         async with open_client(PLACES[place]) as client:
@@ -199,11 +217,14 @@ def test_for_any_request_the_direct_transport_sends_what_aiobotocore_would_send(
             recorder = Recorder()
             transport._wires = recorder  # type: ignore[assignment]
             # All are for one function: what belongs to one must not get into the others.
-            for parameters, body, moment in zip(several, bodies, moments, strict=False):
+            for parameters, body, moment, trace in zip(
+                several, bodies, moments, traces, strict=False
+            ):
                 asked = of_a_stream(parameters, target) if streams else at(parameters, target)
                 operation = STREAM if streams else INVOKE
                 with frozen(moment):
-                    expected = await reference(client, operation, asked, body)
+                    expected = await reference(client, operation, asked, body, trace)
+                    trace_header.set(trace)
                     send = transport.open if streams else transport.send
                     await send(asked, body, Progress())
                 assert str(uuid.UUID(recorder.headers.pop(PER_CALL)))

@@ -24,6 +24,7 @@ from asyncinvoke import (
     ThrottleReason,
     ThrottleScope,
 )
+from asyncinvoke.typing import Failed, Succeeded
 
 
 async def payloads() -> AsyncIterator[dict[str, int]]:
@@ -50,7 +51,7 @@ async def invoke() -> None:
             assert_type(stream.response, Response | None)
         async with invoker.map("f", payloads(), ordered=True, key=str) as run:
             async for outcome in run:
-                assert_type(outcome, Outcome[Any])
+                assert_type(outcome, Succeeded[Any] | Failed[Any])
                 assert_type(outcome.unwrap(), Response[Any])
         async with invoker.map("f", [Request(payload=1, idempotent=True)]) as run:
             run.stop()
@@ -62,13 +63,16 @@ async def invoke_with_codecs(invoker: Invoker) -> None:
     async with lengths.map(["a", Request(payload="b")], key=str) as run:
         assert_type(run, MapRun[int])
         async for outcome in run:
-            assert_type(outcome, Outcome[int])
+            assert_type(outcome, Succeeded[int] | Failed[int])
             assert_type(outcome.response, Response[int] | None)
             assert_type(outcome.unwrap().json(), int)
-            as_before: Outcome = outcome
-            assert_type(as_before.unwrap(), Response[Any])
-    async with lengths.map([1]) as _:  # type: ignore[list-item]  # it takes text
+            untyped(outcome)
+    async with lengths.map([1]) as _:  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
         pass
+
+
+def untyped(outcome: Outcome) -> None:
+    assert_type(outcome.unwrap(), Response[Any])
 
 
 def handle(error: InvocationError) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 from urllib.parse import quote, urlsplit
 
+from tests.doubles.sockets import SIGNATURE
+
 
 @dataclass(frozen=True, kw_only=True)
 class RawAnswer:
@@ -18,7 +20,8 @@ class RawAnswer:
 def request(
     method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
 ) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: lambda", f"Content-Length: {len(body)}"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
+    lines += [f"Authorization: {SIGNATURE}"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
 

@@ -81,6 +81,15 @@ SUCCESSES = [
         call=Call(handler="tells", name="f:live", kinds=("callable", "process")),
     ),
     Vector(
+        name="a function that is being updated",
+        source="REC 2025-11-24, test_lambda_versions_with_code_changes; MODEL, "
+        "UpdateFunctionConfiguration: you can still invoke it",
+        status=200,
+        headers=SUCCESS,
+        body=f'["<id>","{ARN}f"]',
+        call=Call(handler="tells", endpoint=SLOW, before=(UPDATE,), kinds=("callable", "process")),
+    ),
+    Vector(
         name="an Event",
         source="REC 2025-11-24",
         status=202,

@@ -7,7 +7,7 @@ from typing import Any
 
 from asyncinvoke import ThrottleReason, ThrottleScope
 
-from .recorded import ARN, EVENT, EVERY, SLOW, UPDATE
+from .recorded import ARN, EVENT, EVERY, SLOW
 from .vector import NOT_READY, REJECTED, Call, Meaning, Vector, as_json, throttled
 
 
@@ -19,6 +19,7 @@ def error(
     body: dict[str, Any],
     means: Meaning,
     call: Call | None = None,
+    operation: str = "Invoke",
 ) -> Vector:
     headers = {
         **EVERY,
@@ -34,6 +35,7 @@ def error(
         body=as_json(body),
         call=call,
         means=means,
+        operation=operation,
         message=body.get("message") or body["Message"],
     )
 
@@ -45,6 +47,7 @@ def _throttle(
     *,
     source: str = "INFER",
     text: str = "Rate Exceeded.",
+    operation: str = "Invoke",
 ) -> Vector:
     return error(
         f"throttled by {reason}",
@@ -54,6 +57,7 @@ def _throttle(
         {"Reason": reason, "Type": "User", "message": text},
         throttled(ThrottleReason(reason), scope),
         call,
+        operation,
     )
 
 
@@ -85,8 +89,9 @@ THROTTLES = [
         "CallerRateLimitExceeded",
         ThrottleScope.CALLER,
         Call(endpoint={"caller_rate": 0.001}, times=2),
-        source="SEEN of other operations",
+        source="SEEN",
         text="Rate exceeded",
+        operation="GetFunction and others that set functions up",
     ),
     _throttle("ConcurrentSnapshotCreateLimitExceeded", ThrottleScope.FUNCTION, None),
 ]
@@ -254,10 +259,12 @@ SIZES = [
 ]
 
 
-def _conflict(name: str, source: str, why: str, means: Meaning, call: Call | None) -> Vector:
+def _conflict(
+    name: str, source: str, why: str, means: Meaning, call: Call | None, operation: str = "Invoke"
+) -> Vector:
     message = f"The operation cannot be performed at this time. {why}"
     body = {"Type": "User", "message": message}
-    return error(name, source, 409, "ResourceConflictException", body, means, call)
+    return error(name, source, 409, "ResourceConflictException", body, means, call, operation)
 
 
 def _package() -> str:
@@ -267,6 +274,7 @@ def _package() -> str:
     return base64.b64encode(held.getvalue()).decode()
 
 
+ZIP_OF_FUNCTIONS = _package()
 _CREATE = (
     "POST",
     "/2015-03-31/functions",
@@ -276,7 +284,7 @@ _CREATE = (
             "Runtime": "python3.11",
             "Role": "arn:aws:iam::123456789012:role/any",
             "Handler": "functions.echo",
-            "Code": {"ZipFile": _package()},
+            "Code": {"ZipFile": ZIP_OF_FUNCTIONS},
         }
     ).encode(),
 )
@@ -296,13 +304,16 @@ STATES = [
         "SEEN",
         f"An update is in progress for resource: {ARN}f",
         NOT_READY,
-        Call(endpoint=SLOW, before=(UPDATE,)),
+        None,  # Invoke is served meanwhile, see `recorded.SUCCESSES`
+        "UpdateFunctionConfiguration, UpdateFunctionCode, PublishVersion",
     ),
 ]
 
 
 def _forbidden(code: str, body: dict[str, Any]) -> Vector:
-    return error(f"403 {code}", "REC of the code", 403, code, body, REJECTED)
+    return error(
+        f"403 {code}", "REC of the code", 403, code, body, REJECTED, operation="any operation"
+    )
 
 
 FORBIDDEN = [
@@ -313,6 +324,14 @@ FORBIDDEN = [
             f"lambda:InvokeFunction on resource: {ARN}f because no identity-based policy allows the "
             "lambda:InvokeFunction action"
         },
+    ),
+    error(
+        "403 MissingAuthenticationTokenException",
+        "SEEN, github.com/brefphp/bref/issues/1250, 2022-07-19",
+        403,
+        "MissingAuthenticationTokenException",
+        {"message": "Missing Authentication Token"},
+        REJECTED,
     ),
     _forbidden("UnrecognizedClientException", {"message": "The security token is invalid."}),
     _forbidden("InvalidSignatureException", {"message": "The signature does not match."}),

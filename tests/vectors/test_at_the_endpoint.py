@@ -97,6 +97,8 @@ def test_what_the_endpoint_never_answers_is_known() -> None:
         "a custom runtime's content type",
         "throttled by ConcurrentSnapshotCreateLimitExceeded",
         "Failed",
+        # It is no answer of Invoke's.
+        "an update in progress",
         # Former forms, and newer ones of which not all is known.
         "an unknown function in 2023",
         "a payload that is too large, in the model's code",
@@ -104,6 +106,19 @@ def test_what_the_endpoint_never_answers_is_known() -> None:
         "an Event of more than 131072 bytes",
         "a timeout until 2024",
         "the memory is used up, in the newer form",
+    }
+
+
+def test_what_is_a_guess_for_invoke_is_known() -> None:
+    """Every other answer was seen of Invoke itself."""
+    assert {vector.name for vector in ALL if vector.is_guess and vector not in FORBIDDEN} == {
+        "throttled by ConcurrentInvocationLimitExceeded",
+        "throttled by FunctionInvocationRateLimitExceeded",
+        "throttled by ReservedFunctionInvocationRateLimitExceeded",
+        "throttled by CallerRateLimitExceeded",
+        "throttled by ConcurrentSnapshotCreateLimitExceeded",
+        "an update in progress",
+        "a body that is no object",
     }
 
 

@@ -172,6 +172,8 @@ class Vector:
     source: str
     """Where it is from: REC, recorded from AWS, on that day if it is known; SEEN by users; RAN in
     AWS's runtime; MODEL, the service's own; INFER, from others."""
+    operation: str = "Invoke"
+    """The operation that the service answered so. What was seen of another is a guess for Invoke."""
     status: int
     """The HTTP status."""
     headers: Mapping[str, str]
@@ -186,6 +188,11 @@ class Vector:
     """What it is to a client; None for a success."""
     message: str = ""
     """The text of a service's error."""
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether nobody has seen it of Invoke."""
+        return self.operation != "Invoke" or self.source.startswith("INFER")
 
     @property
     def code(self) -> str | None:

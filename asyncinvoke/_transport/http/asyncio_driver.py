@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any
@@ -50,6 +51,11 @@ class AsyncioConnection(asyncio.Protocol):
         self._waiter: asyncio.Future[Any] | None = None
         self._incoming: Incoming | None = None
         transport.set_protocol(self)
+
+    def tls(self) -> ssl.SSLObject | None:
+        """Return what TLS has agreed upon, if it is under this connection."""
+        found: ssl.SSLObject | None = self._transport.get_extra_info("ssl_object")
+        return found
 
     def is_quiet(self) -> bool:
         """Look whether it is alive, and nothing has arrived that nobody asked for."""

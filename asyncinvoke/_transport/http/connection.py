@@ -1,6 +1,7 @@
 """What the pool asks of a connection, on whichever event loop."""
 
 import select
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -60,6 +61,10 @@ class Connection(Protocol):
     @property
     def reusable(self) -> bool:
         """Whether the last exchange left it fit for another."""
+        ...
+
+    def tls(self) -> ssl.SSLObject | None:
+        """Return what TLS has agreed upon, if it is under this connection."""
         ...
 
     def is_quiet(self) -> bool:

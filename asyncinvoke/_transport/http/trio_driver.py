@@ -1,6 +1,7 @@
 """A connection on trio, in the tasks of whoever uses it."""
 
 import math
+import ssl
 import time
 from collections.abc import Callable
 
@@ -46,6 +47,10 @@ class TrioConnection:
         self._error: WireError | None = None
         self._progress = Progress()
         self._reader = AnswerReader(0)
+
+    def tls(self) -> ssl.SSLObject | None:
+        """Return what TLS has agreed upon, if it is under this connection."""
+        return self._stream.tls
 
     def is_quiet(self) -> bool:
         """Look whether it is alive, and nothing has arrived that nobody asked for."""

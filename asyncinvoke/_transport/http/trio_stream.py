@@ -35,6 +35,8 @@ class TrioStream:
         self._rest = memoryview(b"")  # as it is
         self.taken = 0
         """How many bytes the kernel has taken so far."""
+        self.tls: ssl.SSLObject | None = None
+        """What TLS has agreed upon; `None` for a plain socket."""
 
     def is_quiet(self) -> bool:
         """Look whether nothing has arrived: no end, and nothing that nobody asked for."""
@@ -132,7 +134,7 @@ class TlsStream(TrioStream):
     ) -> None:
         """Take over a connected socket after the handshake."""
         super().__init__(connected)
-        self._tls = tls
+        self.tls = self._tls = tls
         self._incoming = incoming
         self._outgoing = outgoing
         self._has_ended = False

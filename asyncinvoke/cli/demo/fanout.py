@@ -1,24 +1,36 @@
 """The demo's run: serves the function, fans out over it, and gives what came of it."""
 
+import json
+import tempfile
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from asyncinvoke import Invoker, Outcome
-from asyncinvoke.cli.demo import read
+from asyncinvoke.cli.demo import measure, read
+from asyncinvoke.cli.demo.chart import Sample, sample
+from asyncinvoke.cli.demo.killed_run import INPUT, LEDGER, Killed, KilledRun
 from asyncinvoke.cli.demo.library import read_payloads
 from asyncinvoke.cli.demo.read import Streamed
-from asyncinvoke.cli.progress import Counts, Display, Rate, show_progress
+from asyncinvoke.cli.pace import Pace
+from asyncinvoke.cli.progress import Counts, Display, show_progress
 from asyncinvoke.cli.running import beside
 from asyncinvoke.local import LocalLambda
 
 FUNCTION_NAME = "measure"
 
+ASIDE = "measure-on-the-side"
+"""The same function, for what is no part of the run."""
+
 HANDLER = f"{Path(__file__).with_name('measure.py')}:handler"
 
 REGION = "us-east-1"
+
+_MOMENT = 0.1
+"""Seconds between two moments of the picture."""
 
 FUNCTION_TIMEOUT = 60
 """Seconds for one module, the largest on a busy machine."""
@@ -28,11 +40,11 @@ FUNCTION_TIMEOUT = 60
 class Result:
     """What came of a fan-out."""
 
-    modules: int
-    """How many payloads there were."""
+    names: tuple[str, ...]
+    """The payloads, by name, in the order of the input."""
 
-    outcomes: list[Outcome]
-    """Their outcomes."""
+    killed: Killed
+    """The run, which was killed once."""
 
     event: int
     """The status of the one Event."""
@@ -44,78 +56,144 @@ class Result:
     """What came of the one stream."""
 
     elapsed: float
-    """Seconds from the first payload to the last outcome."""
+    """Seconds from the start of the first process to the end of the last."""
 
-    sent: int
-    """Attempts that the invoker made, Event, DryRun and stream included."""
-
-    delivered: int
-    """Requests that the endpoint counted."""
+    throttles: int
+    """Requests that the endpoint throttled."""
 
     peak_in_flight: int
     """The most executions that the endpoint ran at once."""
 
+    samples: list[Sample]
+    """Moments of the fan-out, for the picture."""
+
+    @property
+    def outcomes(self) -> list[Outcome[Any]]:
+        """The outcomes, in the order of the input."""
+        return self.killed.outcomes
+
     @property
     def measures(self) -> list[dict[str, Any]]:
         """What the function returned for each module, in the order of the input."""
-        ended = sorted(self.outcomes, key=lambda outcome: outcome.index)
-        return [outcome.response.json() for outcome in ended if outcome.response is not None]
+        return [each.response.json() for each in self.outcomes if each.response is not None]
 
 
 async def fan_out(
-    modules: dict[str, Path], display: Display, *, concurrency: int, account_concurrency: int
+    modules: dict[str, Path],
+    new_display: Callable[[], Display],
+    *,
+    concurrency: int,
+    account_concurrency: int,
+    in_runtime: bool,
+    tell: Callable[[str], None],
 ) -> Result:
-    """Measure every module in AWS's own runtime.
+    """Measure every module in a process that is killed in the middle, and what else there is to show.
 
     Args:
         modules: The input.
-        display: Shows the progress.
+        new_display: Makes what shows the progress, once there is some.
         concurrency: How many invocations are worked upon at once.
         account_concurrency: How many executions the endpoint allows at once.
+        in_runtime: Whether the function runs in AWS's own runtime, or in this process.
+        tell: Says what happens, as it happens.
     """
-    endpoint = LocalLambda(account_concurrency=account_concurrency, region_name=REGION)
-    endpoint.function(FUNCTION_NAME, HANDLER, timeout=FUNCTION_TIMEOUT)
-    endpoint.function(read.FUNCTION_NAME, read.handler, timeout=FUNCTION_TIMEOUT)
-    async with (
-        endpoint,
-        Invoker(region_name=REGION, endpoint_url=endpoint.url, limit=concurrency) as invoker,
-    ):
-        one = next(read_payloads(modules))
-        event = await invoker.send_event(FUNCTION_NAME, one)
-        dry_run = await invoker.dry_run(FUNCTION_NAME, one)
-        outcomes: list[Outcome] = []
-        began, rate = time.monotonic(), Rate()
-
-        def count() -> Counts:
-            elapsed, statistics = time.monotonic() - began, invoker.statistics()
-            failed = sum(not outcome.ok for outcome in outcomes)
-            return Counts(
-                elapsed=elapsed,
-                succeeded=len(outcomes) - failed,
-                failed=failed,
-                in_flight=statistics.in_flight,
-                throttles=sum(statistics.throttles.values()),
-                total=len(modules),
-                rate=rate.at(elapsed, len(outcomes)),
+    with tempfile.TemporaryDirectory(prefix="asyncinvoke-demo-") as name:
+        folder = Path(name)
+        write_lines(folder / INPUT, read_payloads(modules))
+        endpoint = _served(account_concurrency, str(folder / LEDGER), in_runtime=in_runtime)
+        async with endpoint, Invoker(region_name=REGION, endpoint_url=endpoint.url) as invoker:
+            one = next(read_payloads(modules))
+            event = await invoker.send_event(ASIDE, one)
+            dry_run = await invoker.dry_run(ASIDE, one)
+            tell(
+                f"An Event is accepted ({event.status_code}), and a DryRun let in "
+                f"({dry_run.status_code}), which runs nothing."
             )
+            tell(
+                f"{len(modules):,} invocations, {concurrency} asked for at once where "
+                f"{account_concurrency} are allowed:"
+            )
+            where = ("--endpoint-url", endpoint.url, "--region", REGION)
+            words = (FUNCTION_NAME, INPUT, "--concurrency", str(concurrency), *where)
+            run, display, samples = KilledRun(folder, words), new_display(), list[Sample]()
+            began = time.monotonic()
+            count = partial(_count, run, endpoint, Pace(), began=began, total=len(modules))
+            look = partial(_look, run, endpoint)
+            async with beside(
+                partial(show_progress, display, count),
+                partial(sample, samples, look, interval=_MOMENT),
+            ):
+                killed = await run.run(len(modules), lambda text: display.note(f"  {text}"))
+            elapsed = time.monotonic() - began
+            counted = endpoint.statistics()
+            throttles = sum(counted.throttles.values())
+            ok = sum(outcome.ok for outcome in killed.outcomes)
+            tell(
+                f"Done in {elapsed:.1f} s: {throttles:,} throttles, one kill, and {ok:,} of "
+                f"{len(modules):,} succeeded."
+            )
+            streamed = await read.stream_largest(invoker, list(modules.values()))
+            tell(f"A stream: {streamed.size:,} bytes of {streamed.name}, piece by piece.")
+    return Result(
+        names=tuple(modules),
+        killed=killed,
+        event=event.status_code,
+        dry_run=dry_run.status_code,
+        streamed=streamed,
+        elapsed=elapsed,
+        throttles=throttles,
+        peak_in_flight=counted.peak_in_flight,
+        samples=samples,
+    )
 
-        async with (
-            beside(partial(show_progress, display, count)),
-            invoker.map(FUNCTION_NAME, read_payloads(modules), concurrency=concurrency) as run,
-        ):
-            async for outcome in run:
-                outcomes.append(outcome)  # noqa: PERF401  # the display looks at them meanwhile
-        elapsed = time.monotonic() - began
-        streamed = await read.stream_largest(invoker, list(modules.values()))
-        counted = endpoint.statistics()
-        return Result(
-            modules=len(modules),
-            outcomes=outcomes,
-            event=event.status_code,
-            dry_run=dry_run.status_code,
-            streamed=streamed,
-            elapsed=elapsed,
-            sent=invoker.statistics().attempts,
-            delivered=counted.invocations,
-            peak_in_flight=counted.peak_in_flight,
+
+def write_lines(path: Path, payloads: Iterable[object]) -> None:
+    """Write payloads to a file, one line of JSON each."""
+    with path.open("w", encoding="utf-8") as file:
+        for payload in payloads:
+            file.write(json.dumps(payload) + "\n")
+
+
+def _served(account_concurrency: int, ledger: str, *, in_runtime: bool) -> LocalLambda:
+    endpoint = LocalLambda(account_concurrency=account_concurrency, region_name=REGION)
+
+    def in_process(event: dict[str, str], context: object) -> dict[str, Any]:  # noqa: ARG001
+        return measure.charged(event, ledger)
+
+    if in_runtime:
+        endpoint.function(
+            FUNCTION_NAME, HANDLER, timeout=FUNCTION_TIMEOUT, environment={"LEDGER": ledger}
         )
+    else:
+        endpoint.function(FUNCTION_NAME, in_process, timeout=FUNCTION_TIMEOUT)
+    endpoint.function(ASIDE, HANDLER if in_runtime else measure.handler, timeout=FUNCTION_TIMEOUT)
+    endpoint.function(read.FUNCTION_NAME, read.handler, timeout=FUNCTION_TIMEOUT)
+    return endpoint
+
+
+def _look(run: KilledRun, endpoint: LocalLambda) -> Sample:
+    summary, counted = run.summary(), endpoint.statistics()
+    return Sample(
+        done=0 if summary is None else summary.ended,
+        in_flight=counted.in_flight,
+        throttles=sum(counted.throttles.values()),
+    )
+
+
+def _count(
+    run: KilledRun, endpoint: LocalLambda, pace: Pace, *, began: float, total: int
+) -> Counts:
+    elapsed, seen = time.monotonic() - began, _look(run, endpoint)
+    summary = run.summary()
+    failed = 0 if summary is None else summary.failed
+    rate, expected = pace.at(elapsed, seen.done, endpoint.account_concurrency)
+    return Counts(
+        elapsed=elapsed,
+        succeeded=max(seen.done - failed, 0),
+        failed=failed,
+        in_flight=seen.in_flight,
+        throttles=seen.throttles,
+        total=total,
+        rate=rate,
+        pace=expected,
+    )

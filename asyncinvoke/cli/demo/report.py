@@ -1,47 +1,86 @@
 """What the demo says, before and after; at most 80 columns."""
 
 import math
+import os
 import platform
+import shutil
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
+from asyncinvoke.cli.demo.chart import drawn
 from asyncinvoke.cli.demo.fanout import Result
 from asyncinvoke.cli.errors import one_line
 
 
 def introduce(
-    console: Console, *, modules: int, concurrency: int, account_concurrency: int
+    console: Console, *, modules: int, concurrency: int, account_concurrency: int, in_runtime: bool
 ) -> None:
     """Say what is going to happen."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
+    where = "in AWS's own Lambda runtime, on this machine"
+    if not in_runtime:
+        where = "in this process, since AWS's own runtime is not here"
+        if sys.platform == "linux":
+            where += " (pip install 'asyncinvoke\\[cli,local]')"
     console.print(
         f"[bold]asyncinvoke demo[/]: the {modules:,} modules of {python}'s standard library, "
         "each one invocation of a function that parses and measures it. The function "
-        "runs in AWS's own Lambda runtime, on this machine. "
+        f"runs {where}. "
         f"[bold]{account_concurrency}[/] executions are allowed "
-        f"at once and [bold]{concurrency}[/] are asked for. No AWS account, no network.\n"
+        f"at once and [bold]{concurrency}[/] are asked for. In the middle the run is killed with "
+        "[bold]kill -9[/], and the same command continues it. No AWS account, no network.\n"
     )
+
+
+def happened(console: Console, text: str) -> None:
+    """Say a line of what has just happened."""
+    console.print(f"[bold cyan]>[/] {escape(text)}")
+
+
+def suggest(console: Console) -> None:
+    """Say what to try next, as lines to paste."""
+    command = "asyncinvoke"
+    if shutil.which(command) is None:
+        command = f"{sys.executable} -m asyncinvoke"
+        beside = Path(sys.executable).with_name("asyncinvoke")
+        if beside.exists():
+            command = os.path.relpath(beside)
+    console.print("\n[bold]Try next[/]")
+    for words, why in (
+        ("doctor", "what is between this machine and Lambda"),
+        ("local", "an endpoint for boto3 and aws, with functions of yours"),
+        ("map FUNCTION payloads.jsonl --head 100 --dry-run", "a file of payloads"),
+        ("map FUNCTION payloads.jsonl --journal my.run", "the same, through crashes"),
+    ):
+        console.print(f"  [cyan]{escape(f'{command} {words}')}[/]", soft_wrap=True)
+        console.print(f"      {why}")
 
 
 def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
     """Say what came of the fan-out."""
     ok = [outcome for outcome in result.outcomes if outcome.ok]
     failed = [outcome for outcome in result.outcomes if outcome.error is not None]
-    throttled = sum(any(a.reason for a in outcome.attempts) for outcome in ok)
-    throttles = sum(bool(a.reason) for outcome in result.outcomes for a in outcome.attempts)
-    streamed = result.streamed
+    modules, streamed, killed = len(result.names), result.streamed, result.killed
     facts = {
-        "invocations": f"{result.modules:,} in {result.elapsed:.1f} s, "
-        f"{result.modules / result.elapsed:,.0f} per second",
+        "invocations": f"{modules:,} in {result.elapsed:.1f} s, "
+        f"{modules / result.elapsed:,.0f} per second",
+        "killed": "not at all: it was over too soon"
+        if killed.after is None
+        else f"with kill -9, when {killed.after:,} had ended; the same command went on",
+        "may have run": f"{len(killed.in_doubt):,} were under way then: named, not run again, "
+        "and then redriven on demand",
         "succeeded": f"{len(ok):,}",
         "failed": f"{len(failed):,}",
-        "throttled and retried": f"{throttled:,} invocations, {throttles:,} throttles survived",
+        "throttled and retried": f"{result.throttles:,} throttles survived",
         "executions at once": f"{result.peak_in_flight:,} at most",
-        "requests": f"{result.sent:,} sent, {result.delivered:,} counted by the endpoint",
         "streamed": f"{streamed.name}, {streamed.size:,} bytes in {streamed.chunks:,} chunks; "
         f"the first came after {_duration(streamed.first)}, "
         f"the last after {_duration(streamed.elapsed)}",
@@ -53,12 +92,17 @@ def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
         grid.add_row(name, fact)
     _indented(console, grid)
 
+    picture = Table.grid(padding=(0, 2))
+    picture.add_column(style="bold")
+    for name, blocks in drawn(result.samples).items():
+        picture.add_row(name, Text(blocks, style="cyan", no_wrap=True))
+    if picture.row_count:
+        _indented(console, picture)
+
     latency = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     latency.add_column("latency")
     for name in ("p50", "p95", "p99"):
         latency.add_column(name, justify="right")
-    served = [outcome.attempts[-1].elapsed for outcome in ok]
-    latency.add_row("of the request that succeeded", *_percentiles(served))
     latency.add_row("with throttles and waits", *_percentiles([o.elapsed for o in ok]))
     _indented(console, latency)
 
@@ -75,11 +119,17 @@ def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
 
 def compare(console: Console, result: Result, direct: Sequence[dict[str, Any]]) -> bool:
     """Say whether all of it is right; give whether it is."""
+    killed, names = result.killed, result.names
+    in_doubt = {names[position] for position in killed.in_doubt}
+    again = {name for name, times in killed.whole.items() if times > 1}
     checks = {
-        "every payload has exactly one outcome": sorted(o.index for o in result.outcomes)
-        == list(range(result.modules)),
+        "every payload has exactly one outcome": [each.index for each in result.outcomes]
+        == list(range(len(names))),
         "every invocation succeeded": all(outcome.ok for outcome in result.outcomes),
-        "every request was counted once at both ends": result.sent == result.delivered,
+        "nothing ran twice, through the kill": set(killed.once.values()) <= {1}
+        and set(names) - set(killed.once) <= in_doubt,
+        "only what may have run was run again, once that was asked for": again <= in_doubt
+        and set(killed.whole) == set(names),
         "the streamed file came whole, byte for byte": result.streamed.is_whole,
         "the totals agree with those computed directly": result.measures == list(direct),
     }

@@ -1,15 +1,17 @@
 """The demo from its first line to its verdict."""
 
-import os
+import contextlib
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import anyio
-from anyio import to_process
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from asyncinvoke.cli.demo import report
+from asyncinvoke.cli.demo.checking import measure_again
 from asyncinvoke.cli.demo.fanout import fan_out
-from asyncinvoke.cli.demo.library import add_up, measure_directly
+from asyncinvoke.cli.demo.library import add_up
 from asyncinvoke.cli.live import Screen, bar_or_lines
 
 
@@ -23,38 +25,44 @@ async def tell_demo(
     """
     progress = Screen(stderr=True)
     story = Screen(is_text=True)
+    in_runtime = find_spec("awslambdaric") is not None
     report.introduce(
         story,
         modules=len(modules),
         concurrency=concurrency,
         account_concurrency=account_concurrency,
+        in_runtime=in_runtime,
     )
     result = await fan_out(
         modules,
-        bar_or_lines(progress),
+        lambda: bar_or_lines(progress),
         concurrency=concurrency,
         account_concurrency=account_concurrency,
+        in_runtime=in_runtime,
+        tell=lambda text: report.happened(story, text),
     )
+    report.happened(story, "Computing all of it again on this machine, without Lambda.")
+    with _bar(progress, len(modules)) as advance:
+        direct = await measure_again(modules, advance)
+    story.print()
     report.tell(story, result, add_up(result.measures))
-    with progress.status("Computing the same directly, without Lambda"):
-        direct = await _measure_directly(modules)
-    return report.compare(story, result, direct)
+    is_well = report.compare(story, result, direct)
+    report.suggest(story)
+    return is_well
 
 
-async def _measure_directly(modules: dict[str, Path]) -> list[dict[str, Any]]:
-    """Share the work among worker processes; give the measures in the order of the input."""
-    names = list(modules)
-    processes = os.cpu_count() or 1
-    shares = [names[number::processes] for number in range(processes)]
-    measured: dict[str, dict[str, Any]] = {}
-
-    async def measure_share(share: list[str]) -> None:
-        part = {name: modules[name] for name in share}
-        for measures in await to_process.run_sync(measure_directly, part, cancellable=True):
-            measured[measures["name"]] = measures
-
-    async with anyio.create_task_group() as group:
-        for share in shares:
-            if share:
-                group.start_soon(measure_share, share)
-    return [measured[name] for name in names]
+@contextlib.contextmanager
+def _bar(console: Console, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how much is done, on a terminal; give what is told of more that is."""
+    bar = Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("modules"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_interactive,
+    )
+    with bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.advance(task, done)

@@ -97,14 +97,16 @@ class HttpEdge:
         request_id = str(uuid.uuid4())
         body, size = await read_body(request, BODY_LIMIT)
         if size > BODY_LIMIT:
-            return upload_too_large(BODY_LIMIT).answer(request_id)
+            operation = "CreateFunction" if request.method == "POST" else "UpdateFunctionCode"
+            return upload_too_large(BODY_LIMIT, operation).answer(request_id)
         asked = ManagementRequest(
             method=request.method,
             path=request.rel_url.raw_path,
             query=request.rel_url.query,
             body=body,
+            tag_keys=tuple(request.rel_url.query.getall("tagKeys", ())),
         )
-        return self._management.answer(asked, request_id)
+        return await self._management.answer(asked, request_id)
 
 
 def invoke_path(request: web.BaseRequest) -> InvokePath | None:

@@ -1,8 +1,9 @@
 """Calls `on_invocation` after each answered Invoke request; installed only if it is set."""
 
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from asyncinvoke.local.edge.http_edge import InvocationService, Sink
@@ -29,6 +30,10 @@ class AnsweredInvocation:
     """Why the endpoint throttled it; None if it did not, also for the throttle of a fault."""
     duration: float
     """Seconds from the request's last byte to the answer, or to the end of a stream."""
+    error_type: str | None = None
+    """What kind of error it was, by the answer's body; None without one."""
+    error_message: str | None = field(default=None, repr=False)
+    """What the answer says of it, which may hold what the function was given."""
     fault: str | None = None
     """The fault that it met, such as `Reset`; None without. What it says of the answer is then what
     was sent of it, not what the function came to."""
@@ -43,7 +48,10 @@ class AnsweredInvocation:
         fault: str | None = None,
     ) -> "AnsweredInvocation":
         """Say how a request was answered."""
+        error_type, error_message = _error_of(answer)
         return cls(
+            error_type=error_type,
+            error_message=error_message,
             request_id=request.request_id,
             function_name=request.function_name,
             invocation_type=request.invocation_type,
@@ -53,6 +61,25 @@ class AnsweredInvocation:
             duration=duration,
             fault=fault,
         )
+
+
+def _error_of(answer: Answer | None) -> tuple[str | None, str | None]:
+    """Return the type and the text of what an answer says went wrong."""
+    if answer is None:
+        return None, None
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    code = headers.get("x-amzn-errortype")
+    if code is None and answers.FUNCTION_ERROR not in answer.headers:
+        return None, None
+    try:
+        body = json.loads(answer.payload)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        return code, None
+    kind = body.get("errorType") if code is None else code
+    text = next((body[key] for key in ("errorMessage", "message", "Message") if key in body), None)
+    return kind and str(kind), text and str(text)
 
 
 Listener: TypeAlias = Callable[[AnsweredInvocation], None]

@@ -8,8 +8,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from anyio.abc import TaskGroup
 
@@ -18,6 +18,30 @@ from asyncinvoke.local.events import destinations
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.functions.event_config import Destination, EventConfig
 from asyncinvoke.local.limits.admission import Admission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventProgress:
+    """What has become of an Event: a run of it ended, it was throttled, or it has ended."""
+
+    function_name: str
+    """The function."""
+    request_id: str
+    """Its request id, the same for all runs."""
+    runs: int
+    """Runs that ended so far."""
+    function_error: str | None
+    """How the last run failed; None if it did not, or there was none."""
+    condition: str | None
+    """How the Event ended, such as `Success` or `RetriesExhausted`; None if it is tried again."""
+    delay: float | None
+    """Seconds until it is tried again; None if it has ended."""
+    payload: bytes = field(repr=False)
+    """What the last run answered."""
+
+
+ProgressListener: TypeAlias = Callable[[EventProgress], None]
+"""Called on the endpoint's loop; must neither block nor raise."""
 
 THROTTLE_DELAYS = (1.0, 300.0)
 """Least and most seconds until a throttled Event is tried again (AWS's documentation)."""
@@ -50,6 +74,7 @@ class EventQueue:
         tasks: Where runs and deliveries live.
         counters: Where waiting and dropped Events are counted.
         time_scale: What one second of AWS takes here, in seconds.
+        on_progress: Called when a run of an Event has ended, or the Event.
     """
 
     def __init__(
@@ -60,12 +85,14 @@ class EventQueue:
         tasks: TaskGroup,
         counters: Counters,
         time_scale: float,
+        on_progress: ProgressListener | None = None,
     ) -> None:
         self._admission = admission
         self._execute = execute
         self._tasks = tasks
         self._counters = counters
         self._time_scale = time_scale
+        self._on_progress = on_progress
         self._loop = asyncio.get_running_loop()
         self._timers: dict[_Event, asyncio.TimerHandle | None] = {}
         self._is_open = True
@@ -123,8 +150,25 @@ class EventQueue:
     def _refused(self, event: _Event) -> None:
         first, most = THROTTLE_DELAYS
         # The exponent is cut because the queue may hold an Event for thousands of tries.
-        self._wait(event, min(most, first * 2.0 ** min(event.refusals, 10)))
+        delay = min(most, first * 2.0 ** min(event.refusals, 10))
         event.refusals += 1
+        self._wait(event, delay)
+
+    def _tell(self, event: _Event, condition: str | None, delay: float | None) -> None:
+        if self._on_progress is None:
+            return
+        result = event.result
+        self._on_progress(
+            EventProgress(
+                function_name=event.invocation.function_name,
+                request_id=event.invocation.request_id,
+                runs=event.runs,
+                function_error=None if result is None else result.function_error,
+                condition=condition,
+                delay=delay,
+                payload=b"" if result is None else result.payload,
+            )
+        )
 
     def _wait(self, event: _Event, delay: float) -> None:
         if not self._is_open:
@@ -132,6 +176,8 @@ class EventQueue:
         self._counters.add(event.invocation.function_name, events_waiting=1)
         seconds = max(0.0, min(delay * self._time_scale, self._left(event)))
         self._timers[event] = self._loop.call_later(seconds, self._due, event)
+        if event.runs or event.refusals:
+            self._tell(event, None, seconds)
 
     def _due(self, event: _Event) -> None:
         self._timers[event] = None
@@ -146,6 +192,7 @@ class EventQueue:
         if not self._is_open:
             return
         del self._timers[event]
+        self._tell(event, condition, None)
         invocation, config, result = event.invocation, event.config, event.result
         succeeded = condition == "Success"
         destination = config.on_success if succeeded else config.on_failure

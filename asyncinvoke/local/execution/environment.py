@@ -7,16 +7,23 @@ import math
 import os
 import signal
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import anyio
 from anyio.abc import Process, TaskStatus
 
-from asyncinvoke.local.execution import function_errors, logs, worker
+from asyncinvoke.local.execution import ending as endings
+from asyncinvoke.local.execution import logs, runtime_api, worker
+from asyncinvoke.local.execution.ending import Ending
+from asyncinvoke.local.execution.folders import own_folder
 from asyncinvoke.local.execution.invocation import Invocation, Result
+from asyncinvoke.local.execution.logs import LogLine
 from asyncinvoke.local.execution.memory import MemoryWatch
 from asyncinvoke.local.execution.pipe import OutputPipe
 from asyncinvoke.local.execution.runtime_api import RuntimeApi
+from asyncinvoke.local.execution.surroundings import Surroundings
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
 from asyncinvoke.local.http.listener import listen, open_socket
 
@@ -25,20 +32,6 @@ INIT_LIMIT = 10.0
 
 STOP_GRACE = 0.5
 """Seconds between SIGTERM and SIGKILL."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ending:
-    payload: bytes
-    """The handler's answer or the body of the error."""
-    function_error: str | None = function_errors.UNHANDLED
-    """What `X-Amz-Function-Error` says."""
-    content_type: str = "application/json"
-    """The type that the runtime gave its answer."""
-    status: str = ""
-    """What the REPORT line says about it."""
-    is_final: bool = False
-    """Whether the environment ends with it."""
 
 
 class Environment:
@@ -51,20 +44,39 @@ class Environment:
         config: The function.
         source: Where its handler is.
         stamp: When the handler's file was changed last, as its start found it.
+        surroundings: What it has around it.
+        repeats: The one whose start took too long, if this is the second.
     """
 
-    def __init__(self, config: FunctionConfig, source: Source, stamp: int) -> None:
+    def __init__(
+        self,
+        config: FunctionConfig,
+        source: Source,
+        stamp: int,
+        surroundings: Surroundings,
+        *,
+        repeats: "Environment | None" = None,
+    ) -> None:
         self.stamp = stamp
         """Which state of the handler's file it runs."""
         self._config = config
         self._source = source
+        self._surroundings = surroundings
+        self._guardian = surroundings.guardian
+        self._repeats = repeats
+        self._is_lost = False
+        self._log_stream_name = logs.new_stream_name(config.version)
         self._created = time.monotonic()
         self._delivered = self._created
         self._init_duration: float | None = None
         self._is_ready = False
+        self._has_run = False
+        self._begun = 0.0
+        self.log: bytes = b""
+        """What it wrote until its start had taken too long."""
         self._request_id = ""
         self._inbox: asyncio.Queue[Invocation] = asyncio.Queue(1)
-        self._ending: asyncio.Future[_Ending] | None = None
+        self._ending: asyncio.Future[Ending] | None = None
         self._scope = anyio.CancelScope()
         self._life = anyio.CancelScope()
         self._gone = anyio.Event()
@@ -79,62 +91,103 @@ class Environment:
         return self._is_alive and not self._life.cancel_called
 
     async def serve(self, *, task_status: TaskStatus[None]) -> None:
-        """Start the process and wait for its end; on cancellation end it."""
-        try:
-            with OutputPipe() as self._output:
-                async with listen(RuntimeApi(self), open_socket()) as port:
-                    self._process = await worker.start(
-                        self._config, self._source, port=port, output=self._output.descriptor
-                    )
-                    self._output.close_writing()
-                    task_status.started()
-                    try:
-                        with self._life:
-                            self._exited(await self._process.wait())
-                    finally:
-                        self._is_alive = False
-                        with anyio.CancelScope(shield=True):
-                            await self._end()
-        finally:
-            self._gone.set()
+        """Start the process and wait for its end; on cancellation end it, and what it started."""
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self._guardian.processes(self._log_stream_name))
+            tmp = None
+            if self._surroundings.sandbox:
+                tmp = await stack.enter_async_context(own_folder(self._guardian))
+            try:
+                await self._serve(task_status, tmp)
+            finally:
+                self._gone.set()
+                with anyio.CancelScope(shield=True):
+                    await self._guardian.sweep(self._log_stream_name)
+
+    async def _serve(self, task_status: TaskStatus[None], tmp: Path | None) -> None:
+        with OutputPipe(self._line_listener()) as self._output:
+            async with listen(RuntimeApi(self), open_socket(), limits=runtime_api.LIMITS) as port:
+                self._process = await worker.start(
+                    self._config,
+                    self._source,
+                    port=port,
+                    output=self._output.descriptor,
+                    log_stream_name=self._log_stream_name,
+                    endpoint_url=self._surroundings.endpoint_url,
+                    tmp=tmp,
+                )
+                self._output.close_writing()
+                task_status.started()
+                try:
+                    with self._life:
+                        self._exited(await self._process.wait())
+                finally:
+                    self._is_alive = False
+                    with anyio.CancelScope(shield=True):
+                        await self._end()
+
+    def _line_listener(self) -> Callable[[str], None] | None:
+        on_log, config = self._surroundings.on_log, self._config
+        if on_log is None:
+            return None
+        return lambda text: on_log(
+            LogLine(function_name=config.name, version=config.version, text=text, time=time.time())
+        )
 
     def rest(self, seconds: float | None) -> None:
         """End the process unless it is woken within a number of seconds; None for never."""
+        if self._surroundings.freeze:
+            self._signal(signal.SIGSTOP)
         if seconds is not None:
             self._life.deadline = anyio.current_time() + seconds
 
     def wake(self) -> None:
         """Keep the process for an invocation."""
         self._life.deadline = math.inf
+        if self._surroundings.freeze:
+            self._signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """End the process soon; it has no invocation."""
         self._life.cancel()
 
-    async def invoke(self, invocation: Invocation) -> Result:
-        """Run one invocation; at the timeout kill the process."""
+    async def invoke(self, invocation: Invocation) -> Result | None:
+        """Run one invocation; at the timeout kill the process.
+
+        Return None, with the process killed, if its start took longer than AWS lets a first one.
+        """
         timeout = self._config.timeout
         ending = None
+        limit = INIT_LIMIT
+        if self._is_ready:
+            limit += timeout
+        elif self._repeats is not None:
+            limit = timeout
+            self._output.mark(self._repeats.log)
+        self._begun = anyio.current_time()
         self._ending = asyncio.get_running_loop().create_future()
         self._request_id = invocation.request_id
         kill = functools.partial(self._signal, signal.SIGKILL)
         with (
             MemoryWatch(self._process.pid, self._config.memory_size, kill) as self._memory,
-            # `next` brings the deadline forward once the process takes the invocation.
-            anyio.move_on_after(INIT_LIMIT + timeout) as self._scope,
+            # `next` moves the deadline once the process takes the invocation.
+            anyio.move_on_after(limit) as self._scope,
         ):
             self._inbox.put_nowait(invocation)
             ending = await self._ending
         self._ending = None
+        if ending is None and not (self._is_ready or self._is_lost or self._repeats):
+            self._is_alive = False
+            self._signal(signal.SIGKILL)
+            await self._gone.wait()
+            self._output.mark(logs.init_timed_out(time.monotonic() - self._created))
+            self.log = self._output.take()
+            return None
         duration = time.monotonic() - self._delivered
         if ending is None:
             self._memory.enforce()
             self._output.mark(logs.timed_out(invocation.request_id, timeout))
-            ending = _Ending(
-                payload=function_errors.timed_out(invocation.request_id, timeout),
-                status="Status: timeout",
-                is_final=True,
-            )
+            ending = endings.timed_out(invocation.request_id, timeout)
         if ending.is_final:
             self._is_alive = False
             self._signal(signal.SIGKILL)
@@ -164,24 +217,27 @@ class Environment:
             self._is_ready = True
             self._init_duration = time.monotonic() - self._created
         invocation = await self._inbox.get()
-        self._delivered = time.monotonic()
+        left = self._config.timeout
+        if self._repeats is not None and not self._has_run:
+            left = max(self._scope.deadline - anyio.current_time(), 0.0)
+            self._init_duration = None  # it is part of the duration
+        else:
+            self._delivered = time.monotonic()
+        self._has_run = True
         self._output.mark(logs.start(invocation.request_id, self._config.version))
-        self._scope.deadline = anyio.current_time() + self._config.timeout
-        return invocation, int((time.time() + self._config.timeout) * 1000)
+        self._scope.deadline = anyio.current_time() + left
+        return invocation, int((time.time() + left) * 1000)
 
     def responded(self, payload: bytes, content_type: str) -> None:
         """Take the handler's answer."""
         if self._enforce_memory():
             return
-        if len(payload) > function_errors.RESPONSE_LIMIT:
-            self._settle(_Ending(payload=function_errors.response_too_large()))
-        else:
-            self._settle(_Ending(payload=payload, function_error=None, content_type=content_type))
+        self._settle(endings.answered(payload, content_type))
 
     def failed(self, payload: bytes) -> None:
         """Take the error that the runtime reports; before it is ready that is its last word."""
         if not self._enforce_memory():
-            self._settle(_Ending(payload=payload, is_final=not self._is_ready))
+            self._settle(Ending(payload=payload, is_final=not self._is_ready))
 
     def _enforce_memory(self) -> bool:
         """Kill a process that is over its limit, whose end is the answer then."""
@@ -190,23 +246,19 @@ class Environment:
     def _exited(self, status: int) -> None:
         if status == -signal.SIGSEGV and not self._is_ready:
             # Recorded: the service has nothing to say of it until the function's time is up.
-            self._scope.deadline -= INIT_LIMIT
+            self._is_lost = True
+            self._scope.deadline = self._begun + self._config.timeout
             return
-        if self._memory is not None and self._memory.is_over:
-            payload = function_errors.out_of_memory(self._request_id)
-            error_type = "Runtime.OutOfMemory"
-        else:
-            payload = function_errors.exited(self._request_id, status)
-            error_type = "Runtime.ExitError"
-        report = logs.ERROR_STATUS.format(error_type)
-        self._settle(_Ending(payload=payload, status=report, is_final=True))
+        is_over = self._memory is not None and self._memory.is_over
+        self._settle(endings.exited(self._request_id, status, out_of_memory=is_over))
 
-    def _settle(self, ending: _Ending) -> None:
+    def _settle(self, ending: Ending) -> None:
         if self._ending is not None and not self._ending.done():
             self._ending.set_result(ending)
 
     async def _end(self) -> None:
         self._signal(signal.SIGTERM)
+        self._signal(signal.SIGCONT)  # or a frozen one would not hear it
         with anyio.move_on_after(STOP_GRACE):
             await self._process.wait()
         self._signal(signal.SIGKILL)

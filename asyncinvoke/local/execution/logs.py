@@ -3,6 +3,9 @@
 import math
 import secrets
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from asyncinvoke.local.execution import function_errors
 
@@ -13,6 +16,24 @@ NO_BREAK_SPACE = "\u00a0"
 
 # GUESS: not recorded from AWS (docs/endpoint.md)
 ERROR_STATUS = "Status: error\tError Type: {}"  # seen with its white space lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line of a function's log: what it wrote, or what the platform writes around it."""
+
+    function_name: str
+    """The function."""
+    version: str
+    """The version that runs."""
+    text: str = field(repr=False)
+    """The line, without its end."""
+    time: float
+    """When it came, in seconds since the epoch."""
+
+
+LogListener: TypeAlias = Callable[[LogLine], None]
+"""Called on the endpoint's loop; must neither block nor raise."""
 
 
 def group_name(function_name: str) -> str:
@@ -74,6 +95,12 @@ def end(
     fields.append(status)
     report = "\t".join(fields)
     return f"END RequestId: {request_id}\n{report}\n".encode()
+
+
+def init_timed_out(duration: float) -> bytes:
+    """Return the line about a start that took too long."""
+    # Seen in AWS's documentation of the execution environment.
+    return f"INIT_REPORT Init Duration: {duration * 1000:.2f} ms\tPhase: init\tStatus: timeout\n".encode()
 
 
 def uncaught(error_type: str, message: str, trace: list[str]) -> bytes:

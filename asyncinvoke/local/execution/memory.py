@@ -40,9 +40,9 @@ class MemoryWatch:
         self._limit = limit
         self._kill = kill
         self._timer: asyncio.TimerHandle | None = None
-        self.used = 0
+        self.used: int = 0
         """The most MB that the process was seen to use, at most the limit."""
-        self.is_over = False
+        self.is_over: bool = False
         """Whether it used more than the limit, and so was killed."""
 
     def __enter__(self) -> Self:

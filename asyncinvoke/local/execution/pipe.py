@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+from collections.abc import Callable
 from typing import Self
 
 from asyncinvoke.local.execution.logs import TAIL_LIMIT
@@ -10,12 +11,20 @@ from asyncinvoke.local.execution.logs import TAIL_LIMIT
 _CHUNK = 65_536
 
 # Without the service's telemetry pipe AWS's runtime separates the lines of an error by CR, so that
-# a log agent takes them for one; the service's own log has LF.
-_RUNTIME_ERROR = re.compile(rb"^\[ERROR\] .*\r.*$", re.MULTILINE)
+# a log agent takes them for one; the service's own log has LF. A message of several lines has LFs
+# of its own, before the first CR.
+_RUNTIME_ERROR = re.compile(
+    rb"^\[ERROR\] (?:[^\r\n]*\n){0,50}?[^\r\n]*\rTraceback \(most recent call last\):\r.*$",
+    re.MULTILINE,
+)
 
 
 def _with_newlines(match: re.Match[bytes]) -> bytes:
     return match[0].replace(b"\r", b"\n")
+
+
+LINE_LIMIT = 65_536
+"""Bytes after which a line is told although it has not ended."""
 
 
 class OutputPipe:
@@ -23,10 +32,16 @@ class OutputPipe:
 
     Reading is a callback of the loop and not a task, so that `take` can first read what a process
     wrote just before it answered.
+
+    Args:
+        on_line: Called with each line as it comes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_line: Callable[[str], None] | None = None) -> None:
         self._kept = bytearray()
+        self.descriptor: int
+        self._on_line = on_line
+        self._line = b""
         self._reading, self.descriptor = os.pipe()
         os.set_blocking(self._reading, False)
         self._loop = asyncio.get_running_loop()
@@ -43,6 +58,7 @@ class OutputPipe:
         self._loop.remove_reader(self._reading)
         os.close(self._reading)
         self._reading = -1
+        self._tell(b"", ended=True)
 
     def close_writing(self) -> None:
         """Close this process's copy of the writing end, once a child has its own."""
@@ -53,6 +69,7 @@ class OutputPipe:
     def mark(self, line: bytes) -> None:
         """Put a line of the platform's behind what was written so far."""
         self._read()
+        self._tell(b"", ended=True)
         self._keep(line)
 
     def take(self) -> bytes:
@@ -73,5 +90,17 @@ class OutputPipe:
         self._loop.remove_reader(self._reading)
 
     def _keep(self, data: bytes) -> None:
-        self._kept += _RUNTIME_ERROR.sub(_with_newlines, data)
+        data = _RUNTIME_ERROR.sub(_with_newlines, data)
+        self._kept += data
         del self._kept[:-TAIL_LIMIT]
+        self._tell(data)
+
+    def _tell(self, data: bytes, *, ended: bool = False) -> None:
+        if self._on_line is None:
+            return
+        *lines, self._line = (self._line + data).split(b"\n")
+        if (ended and self._line) or len(self._line) > LINE_LIMIT:
+            lines.append(self._line)
+            self._line = b""
+        for line in lines:
+            self._on_line(line.decode(errors="replace"))

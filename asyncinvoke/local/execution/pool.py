@@ -8,8 +8,10 @@ from anyio.abc import TaskGroup
 
 from asyncinvoke.local.execution.environment import Environment
 from asyncinvoke.local.execution.invocation import Invocation, Result
+from asyncinvoke.local.execution.surroundings import Surroundings
 from asyncinvoke.local.execution.yielding import Write
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
+from asyncinvoke.local.functions.imports import Imports
 
 
 class ProcessPool:
@@ -22,8 +24,9 @@ class ProcessPool:
         config: The version.
         source: Where its handler is.
         idle_timeout: Seconds after which an idle process is ended; None for never.
-        reload: Whether a change of the handler's file makes new processes.
+        reload: Whether a change of the handler's code makes new processes.
         tasks: Where processes live; cancelling it ends them.
+        surroundings: What they have around them.
         on_cold_start: Called with the function's name for each process that is started.
     """
 
@@ -35,22 +38,25 @@ class ProcessPool:
         idle_timeout: float | None,
         reload: bool,
         tasks: TaskGroup,
+        surroundings: Surroundings,
         on_cold_start: Callable[[str], None],
     ) -> None:
         self._config = config
         self._source = source
+        self._imports = Imports(source)
         self._idle_timeout = idle_timeout
         self._reload = reload
         self._tasks = tasks
+        self._surroundings = surroundings
         self._on_cold_start = on_cold_start
         self._is_retired = False
         self._running = 0
         self._idle: defaultdict[str | None, list[Environment]] = defaultdict(list)
 
     @property
-    def directory(self) -> Path:
-        """Where its code is."""
-        return self._source.directory
+    def directories(self) -> set[Path]:
+        """Where its code is, and its layers."""
+        return {self._source.directory, *self._source.layers}
 
     @property
     def is_busy(self) -> bool:
@@ -69,6 +75,11 @@ class ProcessPool:
         idle = self._idle[invocation.tenant_id]
         environment = await self._take(idle)
         result = await environment.invoke(invocation)
+        if result is None:
+            # The service starts it once more, and the function's own time runs meanwhile.
+            environment = await self._start(environment.stamp, repeats=environment)
+            result = await environment.invoke(invocation)
+            assert result is not None  # noqa: S101  # a second start has no time of its own
         if self._is_retired:
             environment.stop()
         elif environment.is_alive:
@@ -86,7 +97,7 @@ class ProcessPool:
                 idle.pop().stop()
 
     async def _take(self, idle: list[Environment]) -> Environment:
-        stamp = self._source.stamp() if self._reload else 0
+        stamp = self._imports.stamp() if self._reload else 0
         while idle:
             environment = idle.pop()
             if environment.stamp != stamp:
@@ -94,7 +105,12 @@ class ProcessPool:
             elif environment.is_alive:
                 environment.wake()
                 return environment
-        environment = Environment(self._config, self._source, stamp)
+        return await self._start(stamp)
+
+    async def _start(self, stamp: int, repeats: Environment | None = None) -> Environment:
+        environment = Environment(
+            self._config, self._source, stamp, self._surroundings, repeats=repeats
+        )
         await self._tasks.start(environment.serve)
         self._on_cold_start(self._config.name)
         return environment

@@ -1,16 +1,25 @@
 """Who runs each version of each function: made when it is first invoked, retired when it changes."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from anyio.abc import TaskGroup
 
 from asyncinvoke.local.execution.inprocess import InProcess
 from asyncinvoke.local.execution.invocation import Runner
 from asyncinvoke.local.execution.pool import ProcessPool
+from asyncinvoke.local.execution.surroundings import Surroundings
 from asyncinvoke.local.execution.threads import Threads
-from asyncinvoke.local.functions.configuration import Source
+from asyncinvoke.local.functions.configuration import FunctionConfig, Source
 from asyncinvoke.local.functions.versions import Versions
+
+
+class _Running(NamedTuple):
+    versions: Versions
+    config: FunctionConfig
+    runner: Runner
 
 
 class Runners:
@@ -20,6 +29,7 @@ class Runners:
         idle_timeout: Seconds after which an idle worker process is ended; None for never.
         reload: Whether a change of a handler's file makes new worker processes.
         tasks: Where worker processes live.
+        surroundings: What they have around them.
         threads: Where sync handlers run.
         on_cold_start: Called with the function's name for each worker process that is started.
     """
@@ -30,15 +40,17 @@ class Runners:
         idle_timeout: float | None,
         reload: bool,
         tasks: TaskGroup,
+        surroundings: Surroundings,
         threads: Threads,
         on_cold_start: Callable[[str], None],
     ) -> None:
         self._idle_timeout = idle_timeout
         self._reload = reload
         self._tasks = tasks
+        self._surroundings = surroundings
         self._threads = threads
         self._on_cold_start = on_cold_start
-        self._runners: dict[tuple[str, str], Runner] = {}
+        self._runners: dict[tuple[str, str], _Running] = {}
         self._retired: list[ProcessPool] = []
 
     def get(self, versions: Versions, version: str) -> Runner:
@@ -47,12 +59,28 @@ class Runners:
         Raises:
             LookupError: There is no such version, or no longer.
         """
-        return self._runners.get((versions.name, version)) or self._new(versions, version)
+        config = versions.in_force(version, time.monotonic())
+        if config is None:
+            raise LookupError(f"version {version} was never published, or was deleted")
+        running = self._runners.get((versions.name, version))
+        if running is not None:
+            if running.config is config or running.config == config:
+                return running.runner
+            self.retire(versions.name, version)
+        runner = self._new(config)
+        self._runners[versions.name, version] = _Running(versions, config, runner)
+        return runner
+
+    def retire_outdated(self, now: float) -> None:
+        """Let what an update has replaced end with what it runs at a time."""
+        for (name, version), running in [*self._runners.items()]:
+            if running.versions.in_force(version, now) != running.config:
+                self.retire(name, version)
 
     def retire(self, name: str, version: str | None = None) -> None:
         """Let a version, or all of a function, end with what it runs now."""
         for key in [key for key in self._runners if key[0] == name and version in (None, key[1])]:
-            runner = self._runners.pop(key)
+            runner = self._runners.pop(key).runner
             if isinstance(runner, ProcessPool):
                 runner.retire()
                 self._retired.append(runner)
@@ -60,23 +88,17 @@ class Runners:
     def retired_directories(self) -> set[Path]:
         """Return the directories of code that was retired and runs yet."""
         self._retired = [pool for pool in self._retired if pool.is_busy]
-        return {pool.directory for pool in self._retired}
+        return {folder for pool in self._retired for folder in pool.directories}
 
-    def _new(self, versions: Versions, version: str) -> Runner:
-        config = versions.resolve(version)
-        if config is None:
-            raise LookupError(f"version {version} was never published, or was deleted")
-        runner: Runner
+    def _new(self, config: FunctionConfig) -> Runner:
         if isinstance(config.handler, Source):
-            runner = ProcessPool(
+            return ProcessPool(
                 config,
                 config.handler,
                 idle_timeout=self._idle_timeout,
                 reload=self._reload,
                 tasks=self._tasks,
+                surroundings=self._surroundings,
                 on_cold_start=self._on_cold_start,
             )
-        else:
-            runner = InProcess(config, config.handler, threads=self._threads)
-        self._runners[versions.name, version] = runner
-        return runner
+        return InProcess(config, config.handler, threads=self._threads)

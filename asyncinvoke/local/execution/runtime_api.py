@@ -5,17 +5,36 @@
 """
 
 import json
+import secrets
 from typing import Protocol
 
 from aiohttp import web
 
 from asyncinvoke.local.execution.function_errors import RESPONSE_LIMIT
 from asyncinvoke.local.execution.invocation import Invocation
-from asyncinvoke.local.http.listener import read_body
+from asyncinvoke.local.http.listener import Limits, read_body
+
+LIMITS = Limits(
+    header=2 * 1024 * 1024,  # AWS's runtime sends a stack trace of up to 1 MiB as one
+    silence=3600.0,  # a connection is idle while the handler runs
+    body=3600.0,
+)
+"""What the runtime's connections may take."""
 
 _BASE = "/2018-06-01/runtime/"
 _NEXT = _BASE + "invocation/next"
 _INIT_ERROR = _BASE + "init/error"
+
+
+def for_function(trace_id: str) -> str:
+    """Return a trace id as a function sees it: the answer's header is spelled in small letters.
+
+    One that a caller sent is passed on as it is.
+    """
+    if not trace_id.startswith("root="):
+        return trace_id
+    root, _, sampled = trace_id.partition(";")
+    return f"R{root[1:]};Parent={secrets.token_hex(8)};S{sampled[1:]}"
 
 
 class Worker(Protocol):
@@ -51,7 +70,7 @@ class RuntimeApi:
         call = f"{_BASE}invocation/{self._current}"
         if path not in (f"{call}/response", f"{call}/error", _INIT_ERROR):
             return web.Response(status=400)
-        payload, _ = await read_body(request, RESPONSE_LIMIT + 1)
+        payload, _ = await read_body(request, RESPONSE_LIMIT + 1, limits=LIMITS)
         if path == f"{call}/response":
             content_type = request.headers.get("Content-Type", "application/json")
             self._worker.responded(payload, content_type)
@@ -68,7 +87,7 @@ class RuntimeApi:
             "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
             "Lambda-Runtime-Deadline-Ms": str(deadline),
             "Lambda-Runtime-Invoked-Function-Arn": invocation.arn,
-            "Lambda-Runtime-Trace-Id": invocation.trace_id,
+            "Lambda-Runtime-Trace-Id": for_function(invocation.trace_id),
         }
         if invocation.client_context is not None:
             headers["Lambda-Runtime-Client-Context"] = json.dumps(invocation.client_context)

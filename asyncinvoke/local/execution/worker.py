@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from subprocess import DEVNULL
 
 import anyio
@@ -11,11 +12,23 @@ from asyncinvoke.local.execution import logs
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
 from asyncinvoke.local.http.addresses import LOOPBACK
 
+# Started and never imported: it is for Linux alone.
+_CONFINED = str(Path(__file__).with_name("confined.py"))
+
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
 """What worker processes get of this process's environment: nothing that holds a credential."""
 
 
-async def start(config: FunctionConfig, source: Source, *, port: int, output: int) -> Process:
+async def start(
+    config: FunctionConfig,
+    source: Source,
+    *,
+    port: int,
+    output: int,
+    log_stream_name: str,
+    endpoint_url: str,
+    tmp: Path | None,
+) -> Process:
     """Start a process.
 
     Args:
@@ -23,27 +36,51 @@ async def start(config: FunctionConfig, source: Source, *, port: int, output: in
         source: Where its handler is.
         port: Where its Runtime API listens.
         output: The file descriptor that it writes to.
+        log_stream_name: By which all that it starts can be known.
+        endpoint_url: Where it finds this endpoint.
+        tmp: What it is to see as `/tmp`, with its code read-only; None for no sandbox.
     """
+    variables = _variables(config, source, port, log_stream_name, endpoint_url)
+    command = [sys.executable, "-m", "awslambdaric", source.handler]
+    if tmp is not None:
+        command = [
+            *(sys.executable, _CONFINED),
+            *(source.handler, str(source.directory), str(tmp)),
+        ]
+        variables["TMPDIR"] = "/tmp"  # noqa: S108  # this one is its own
     return await anyio.open_process(
-        [sys.executable, "-m", "awslambdaric", source.handler],
+        command,
         stdin=DEVNULL,
         stdout=output,
         stderr=output,
         cwd=source.directory,
-        env=_variables(config, source, port),
+        env=variables,
         # A group of its own: Ctrl-C in a terminal ends the endpoint, which ends its processes.
         start_new_session=True,
     )
 
 
-def _variables(config: FunctionConfig, source: Source, port: int) -> dict[str, str]:
+def _variables(
+    config: FunctionConfig, source: Source, port: int, log_stream_name: str, endpoint_url: str
+) -> dict[str, str]:
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     # A boto3 in the function must not find the credentials of whoever runs the endpoint.
-    without_credentials = {
+    by_default = {
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        # Made up: they do for this endpoint, and for nothing else.
+        "AWS_ACCESS_KEY_ID": "ASIALOCAL",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_SESSION_TOKEN": "local",
+        "AWS_ENDPOINT_URL_LAMBDA": endpoint_url,
     }
+    logging = config.deployment.asked.get("LoggingConfig", {})
+    if logging.get("LogFormat") == "JSON":
+        by_default |= {
+            "AWS_LAMBDA_LOG_FORMAT": "JSON",
+            "AWS_LAMBDA_LOG_LEVEL": logging["ApplicationLogLevel"],
+        }
     of_the_service = {
         "AWS_DEFAULT_REGION": config.region_name,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info[0]}.{sys.version_info[1]}",
@@ -51,13 +88,26 @@ def _variables(config: FunctionConfig, source: Source, port: int) -> dict[str, s
         "AWS_LAMBDA_FUNCTION_NAME": config.name,
         "AWS_LAMBDA_FUNCTION_VERSION": config.version,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_LOG_GROUP_NAME": logs.group_name(config.name),
-        "AWS_LAMBDA_LOG_STREAM_NAME": logs.new_stream_name(config.version),
+        "AWS_LAMBDA_LOG_GROUP_NAME": logging.get("LogGroup", logs.group_name(config.name)),
+        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream_name,
         "AWS_LAMBDA_RUNTIME_API": f"{LOOPBACK}:{port}",
         "AWS_REGION": config.region_name,
+        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+        "AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1:2000",
+        "LAMBDA_RUNTIME_DIR": "/var/runtime",
         "LAMBDA_TASK_ROOT": str(source.directory),
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
         "_HANDLER": source.handler,
     }
-    return passed_on | without_credentials | dict(config.environment) | of_the_service
+    if source.layers:
+        # As AWS has them below /opt: before what else is installed, behind the function's own code.
+        python = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+        kinds = ("python", f"python/lib/{python}/site-packages")
+        paths = [str(layer / kind) for layer in source.layers for kind in kinds]
+        passed_on["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [*paths, passed_on.get("PYTHONPATH")])
+        )
+        programs = [str(layer / "bin") for layer in source.layers]
+        passed_on["PATH"] = os.pathsep.join([passed_on.get("PATH", ""), *programs])
+    return passed_on | by_default | dict(config.environment) | of_the_service

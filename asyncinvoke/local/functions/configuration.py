@@ -33,13 +33,8 @@ class Source:
     """`module.function`, as AWS's runtime reads it."""
     file: Path | None
     """The module's file; None if it is not in that directory."""
-
-    def stamp(self) -> int:
-        """Return when the file was changed last, in ns since the epoch; 0 if that is not known."""
-        try:
-            return self.file.stat().st_mtime_ns if self.file else 0
-        except OSError:
-            return 0
+    layers: tuple[Path, ...] = ()
+    """Where its layers are, in their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

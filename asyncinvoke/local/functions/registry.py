@@ -10,11 +10,14 @@ from asyncinvoke.local.functions.configuration import FunctionConfig, Source
 from asyncinvoke.local.functions.versions import Versions
 from asyncinvoke.local.limits.admission import Admission
 from asyncinvoke.local.numbers import whole_number
-from asyncinvoke.local.protocol.names import LATEST
 
 
 class Running(Protocol):
     """What runs functions while the endpoint serves."""
+
+    def retire_outdated(self, now: float) -> None:
+        """Let what an update has replaced end with what it runs at a time."""
+        ...
 
     def retire(self, name: str, version: str | None = None) -> None:
         """Let a version, or all of a function, end with what it runs now."""
@@ -56,10 +59,14 @@ class FunctionRegistry:
         self._functions[config.name] = Versions(config)
         return self._functions[config.name]
 
-    def update(self, config: FunctionConfig) -> None:
-        """Change `$LATEST`. What runs already goes on as it is."""
-        self._functions[config.name].update(config)
-        self._retire(config.name, LATEST)
+    def update(self, config: FunctionConfig, until: float) -> None:
+        """Change `$LATEST`. What runs already goes on as it is.
+
+        Args:
+            config: What it is to be.
+            until: When the change is done, in seconds of the monotonic clock.
+        """
+        self._functions[config.name].update(config, until)
 
     def remove(self, name: str) -> None:
         """Forget a function. What runs already goes on."""
@@ -72,11 +79,20 @@ class FunctionRegistry:
         self._functions[name].remove_version(number)
         self._retire(name, number)
 
-    def directories(self) -> set[Path]:
-        """Return the directories of the code that can still run, or runs yet."""
-        known = (versions.published for versions in list(self._functions.values()))
-        handlers = (config.handler for configs in known for config in configs)
-        found = {handler.directory for handler in handlers if isinstance(handler, Source)}
+    def directories(self, now: float) -> set[Path]:
+        """Return the directories of the code that can still run, or runs yet.
+
+        Args:
+            now: Seconds of the monotonic clock.
+        """
+        functions = list(self._functions.values())
+        configs = [config for versions in functions for config in versions.published]
+        configs += filter(None, (versions.replaced(now) for versions in functions))
+        handlers = (config.handler for config in configs)
+        sources = [handler for handler in handlers if isinstance(handler, Source)]
+        found = {folder for source in sources for folder in (source.directory, *source.layers)}
+        if self.running is not None:
+            self.running.retire_outdated(now)
         return found if self.running is None else found | self.running.retired_directories()
 
     def concurrency(self) -> tuple[int, int]:

@@ -35,7 +35,7 @@ class Admission:
         self._in_flight: Counter[str] = Counter()
         self._unreserved_in_flight = 0
         self._lock = threading.Lock()
-        self.rates = Rates()
+        self.rates: Rates = Rates()
         """The limits that count time; each is off until it is set."""
 
     @property

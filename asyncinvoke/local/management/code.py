@@ -5,19 +5,30 @@ import binascii
 import hashlib
 import io
 import lzma
+import os
 import shutil
+import stat
 import tempfile
 import zipfile
 import zlib
+from collections.abc import AsyncIterator
 from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from anyio import to_thread
+
+from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.functions.configuration import Source
 from asyncinvoke.local.protocol import refusals
 
 UNZIPPED_LIMIT = 262_144_000
 """Largest package once it is unzipped, in bytes (AWS's quota of 250 MB)."""
+
+ZIPPED_LIMIT = 52_428_800
+"""Largest package that a request may hold, in bytes (AWS's own error text)."""
 
 NOT_A_ZIP = "Could not unzip uploaded file. Please check your file, then try to upload again."
 
@@ -47,8 +58,13 @@ class Package:
     """Its hash, in base64."""
 
 
-def source_in(directory: Path, handler: str) -> Source:
+def source_in(directory: Path, handler: str, layers: tuple[Path, ...] = ()) -> Source:
     """Say where a handler is, written `module.function` or `folder/module.function`.
+
+    Args:
+        directory: Where its code is.
+        handler: The handler.
+        layers: Where its layers are.
 
     Raises:
         Refusal: It is written otherwise.
@@ -61,66 +77,85 @@ def source_in(directory: Path, handler: str) -> Source:
         directory=directory,
         handler=f"{module}.{function}",
         file=directory.joinpath(*parts).with_suffix(".py"),
+        layers=layers,
     )
 
 
 class CodeStore:
-    """Unpacks packages, each into a directory of its own."""
+    """Unpacks packages, each into a directory of its own, in threads: some take seconds.
 
-    def __init__(self) -> None:
-        self._root: tempfile.TemporaryDirectory[str] | None = None
+    Args:
+        guardian: Deletes everything should the endpoint be killed.
+    """
+
+    def __init__(self, guardian: Guardian) -> None:
+        self._guardian = guardian
+        self._held = ExitStack()
+        self._root: Path | None = None
         self._directories: set[Path] = set()
+        self._new: set[Path] = set()
         self._number = 0
 
-    def unpack(self, zip_file: str | None) -> Package:
-        """Unpack a zip in base64.
+    @asynccontextmanager
+    async def unpacked(self, content: bytes) -> AsyncIterator[Package]:
+        """Hold a block in which a package is unpacked; what nobody uses at its end may go.
 
         Raises:
-            Refusal: It is not one, or too large.
+            Refusal: It is no zip, or too large.
         """
-        if zip_file is None:
-            raise refusals.invalid(
-                "Please provide a source for function code: this endpoint takes a ZipFile."
-            )
         directory = self._new_directory()
+        self._new.add(directory)
         try:
-            content = base64.b64decode(zip_file, validate=True)
-            _extract(content, directory)
-        except _BROKEN as error:
-            raise refusals.invalid(NOT_A_ZIP) from error
-        digest = hashlib.sha256(content).digest()
-        return Package(
-            directory=directory, size=len(content), sha256=base64.b64encode(digest).decode()
-        )
+            try:
+                digest = await to_thread.run_sync(_extract, content, directory)
+            except _BROKEN as error:
+                raise refusals.invalid(NOT_A_ZIP) from error
+            yield Package(directory=directory, size=len(content), sha256=digest)
+        finally:
+            self._new.discard(directory)
 
-    def keep(self, in_use: AbstractSet[Path]) -> None:
+    async def keep(self, in_use: AbstractSet[Path]) -> None:
         """Delete what is no longer in use."""
-        for directory in self._directories - in_use:
-            shutil.rmtree(directory, ignore_errors=True)
+        for directory in self._directories - in_use - self._new:
             self._directories.discard(directory)
+            await to_thread.run_sync(partial(shutil.rmtree, directory, ignore_errors=True))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Delete everything."""
         root, self._root = self._root, None
         self._directories.clear()
         if root is not None:
-            root.cleanup()
+            await to_thread.run_sync(partial(shutil.rmtree, root, ignore_errors=True))
+        self._held.close()
 
     def _new_directory(self) -> Path:
         if self._root is None:
-            self._root = tempfile.TemporaryDirectory(
-                prefix="asyncinvoke-", ignore_cleanup_errors=True
-            )
+            # As the functions that run there see it: with symbolic links followed.
+            self._root = Path(tempfile.mkdtemp(prefix="asyncinvoke-")).resolve()
+            self._held.enter_context(self._guardian.directory(self._root))
         self._number += 1
-        # As the functions that run there see it: with symbolic links followed.
-        directory = Path(self._root.name, str(self._number)).resolve()
+        directory = self._root / str(self._number)
         directory.mkdir()
         self._directories.add(directory)
         return directory
 
 
-def _extract(content: bytes, directory: Path) -> None:
+def content_of(zip_file: str) -> bytes:
+    """Return a package that was sent in base64.
+
+    Raises:
+        Refusal: It is not in base64.
+    """
+    try:
+        return base64.b64decode(zip_file, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise refusals.invalid(NOT_A_ZIP) from error
+
+
+def _extract(content: bytes, directory: Path) -> str:
     """Unpack into a directory, and never outside: `zipfile` drops `..` and leading slashes.
+
+    Return the package's hash, in base64.
 
     A size that an entry only claims is caught too: no more than that is read, and then the checksum
     is wrong.
@@ -129,8 +164,35 @@ def _extract(content: bytes, directory: Path) -> None:
         entries = archive.infolist()
         if sum(entry.file_size for entry in entries) > UNZIPPED_LIMIT:
             raise refusals.invalid(f"Unzipped size must be smaller than {UNZIPPED_LIMIT} bytes")
+        links: list[Path] = []
         for entry in entries:
             path = Path(archive.extract(entry, directory))
+            mode = entry.external_attr >> 16
+            if stat.S_ISLNK(mode) and path.is_file():
+                links.append(path)
             # A program that a package brings along stays one.
-            if entry.external_attr >> 16 & 0o111 and path.is_file():
+            elif mode & 0o111 and path.is_file():
                 path.chmod(0o755)
+    _link(links, directory)
+    return base64.b64encode(hashlib.sha256(content).digest()).decode()
+
+
+def _link(links: list[Path], directory: Path) -> None:
+    """Turn files that hold the target of a symbolic link into links; what leads outside is dropped.
+
+    What a link leads to may depend on the others, so that all are made before any is looked at.
+    """
+    for path in links:
+        target = path.read_bytes()
+        path.unlink()
+        path.symlink_to(os.fsdecode(target))
+    for path in links:
+        if path.is_symlink() and not _resolved(path).is_relative_to(directory):
+            path.unlink()
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a link to itself
+        return Path(path.anchor)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from asyncinvoke.local.functions.registry import FunctionRegistry
-from asyncinvoke.local.management.code import UNZIPPED_LIMIT
+from asyncinvoke.local.management.code import UNZIPPED_LIMIT, ZIPPED_LIMIT
 from asyncinvoke.local.management.members import Members
 from asyncinvoke.local.management.named import NamedFunction
 from asyncinvoke.local.protocol import names, refusals
@@ -12,7 +12,7 @@ from asyncinvoke.local.protocol import names, refusals
 _CODE_LIMITS = {
     "TotalCodeSize": 80_530_636_800,
     "CodeSizeUnzipped": UNZIPPED_LIMIT,
-    "CodeSizeZipped": 52_428_800,
+    "CodeSizeZipped": ZIPPED_LIMIT,
 }
 
 
@@ -20,6 +20,12 @@ def put_concurrency(
     registry: FunctionRegistry, function: NamedFunction, members: Members
 ) -> dict[str, Any]:
     """`PutFunctionConcurrency`."""
+    if function.qualifier is not None:
+        raise refusals.invalid(
+            "This operation is permitted on Lambda functions only. Aliases and versions do not "
+            "support this operation. Please specify either a function name or an unqualified "
+            "function ARN."
+        )
     limit = members.integer("ReservedConcurrentExecutions")
     if limit is None:
         raise refusals.violated(names.missing(reservedConcurrentExecutions=limit))

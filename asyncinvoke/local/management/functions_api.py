@@ -1,7 +1,9 @@
 """Functions: create, get, list, update, delete."""
 
+import dataclasses
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from asyncinvoke.local import checks
@@ -12,12 +14,17 @@ from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.functions.versions import Versions
 from asyncinvoke.local.management import describe
 from asyncinvoke.local.management.code import CodeStore, Package, source_in
+from asyncinvoke.local.management.layers_api import LayersApi, check_arns
 from asyncinvoke.local.management.members import Members
-from asyncinvoke.local.management.named import NamedFunction
+from asyncinvoke.local.management.named import NamedFunction, function_not_found
+from asyncinvoke.local.management.package_of import Packages
 from asyncinvoke.local.management.paging import page, version_key
 from asyncinvoke.local.management.settings import Settings
+from asyncinvoke.local.management.tags_api import add as add_tags
 from asyncinvoke.local.protocol import names, refusals
 from asyncinvoke.local.protocol.names import LATEST
+
+_CODE = "function code"
 
 
 class FunctionsApi:
@@ -26,6 +33,8 @@ class FunctionsApi:
     Args:
         registry: Where functions are.
         code: Where packages are unpacked.
+        packages: Where packages come from.
+        layers: The layers that functions may name.
         region_name: The endpoint's region.
         account_id: The endpoint's account.
         settling_time: Seconds for which a function is Pending, or an update InProgress.
@@ -35,6 +44,8 @@ class FunctionsApi:
         self,
         registry: FunctionRegistry,
         code: CodeStore,
+        packages: Packages,
+        layers: LayersApi,
         *,
         region_name: str,
         account_id: str,
@@ -42,17 +53,26 @@ class FunctionsApi:
     ) -> None:
         self._registry = registry
         self._code = code
+        self._packages = packages
+        self._layers = layers
         self._where = {"region_name": region_name, "account_id": account_id}
         self._settling_time = settling_time
 
-    def create(self, members: Members) -> dict[str, Any]:
+    async def create(self, members: Members) -> dict[str, Any]:
         """`CreateFunction`."""
         text = members.text("FunctionName")
         if text is None:
             raise refusals.violated(names.missing(functionName=text))
-        name = checks.check_name(text, names.parse(text), None).name
-        if name in self._registry.functions:
-            raise refusals.conflict(f"Function already exist: {name}")
+        role = members.text("Role")
+        violations = [*names.new_name_violations(text), *names.missing(role=role)]
+        parsed = names.parse(text)
+        if violations or parsed is None:
+            raise refusals.violated(violations)
+        checks.one_qualifier(parsed, None, region_name=self._where["region_name"])
+        if parsed.account not in (None, self._where["account_id"]):
+            raise refusals.wrong_account(text)
+        name = parsed.name
+        self._check_new(name)
         if members.text("PackageType") not in (None, "Zip"):
             raise refusals.invalid("PackageType Image: this endpoint takes a ZipFile.")
         handler = members.text("Handler")
@@ -61,14 +81,20 @@ class FunctionsApi:
                 "Runtime and Handler are mandatory parameters for functions created with "
                 "deployment packages."
             )
-        settings = Settings().changed(members)
-        package = self._code.unpack(members.members("Code").text("ZipFile"))
-        source = source_in(package.directory, handler)
-        config = self._configure(name, source, settings, package)
-        versions = self._registry.register(config, None)
-        versions.pending_until = time.monotonic() + self._settling_time
+        settings, layers = self._with_layers(Settings().changed(members, name=name), members, ())
+        tags = members.texts("Tags") or {}
+        async with self._code.unpacked(
+            await self._packages.content(members.members("Code"), _CODE)
+        ) as package:
+            self._check_new(name)  # another may have come meanwhile
+            source = source_in(package.directory, handler, layers)
+            config = self._configure(name, source, settings, package)
+            versions = self._registry.register(config, None)
+        add_tags(versions, tags)
+        until = time.monotonic() + self._settling_time
+        versions.pend(LATEST, until)
         if members.flag("Publish"):
-            config = versions.resolve(versions.publish()) or config
+            config = self._publish(versions, until)
         return self._describe(config, versions)
 
     def get(self, function: NamedFunction) -> dict[str, Any]:
@@ -80,6 +106,8 @@ class FunctionsApi:
         reserved = self._registry.reserved(function.versions.name)
         if reserved is not None:
             answer["Concurrency"] = {"ReservedConcurrentExecutions": reserved}
+        if function.versions.tags:
+            answer["Tags"] = dict(function.versions.tags)
         return answer
 
     def get_configuration(self, function: NamedFunction) -> dict[str, Any]:
@@ -89,33 +117,42 @@ class FunctionsApi:
 
     def list(self, query: Mapping[str, str]) -> dict[str, Any]:
         """`ListFunctions`."""
-        all_versions = query.get("FunctionVersion") == "ALL"
+        asked = query.get("FunctionVersion")
+        if asked is not None:
+            wrong = names.not_one_of(asked, "functionVersion", ("ALL",))
+            if wrong:
+                raise refusals.violated(wrong)
+        all_versions = asked == "ALL"
         found = (
             (
                 f"{versions.name}:{version_key(config)}",
-                self._describe(config, versions, all_versions),
+                self._describe(config, versions, all_versions, listed=True),
             )
             for versions in [*self._registry.functions.values()]
             for config in (versions.published if all_versions else (versions.latest,))
         )
         return page("Functions", found, query)
 
-    def update_code(self, function: NamedFunction, members: Members) -> dict[str, Any]:
+    async def update_code(self, function: NamedFunction, members: Members) -> dict[str, Any]:
         """`UpdateFunctionCode`."""
-        versions = self._changeable(function, members)
-        latest = versions.latest
-        if not isinstance(latest.handler, Source):
+        if not isinstance(self._changeable(function, members).latest.handler, Source):
             raise refusals.invalid(
-                f"{latest.name} is a callable of this process and has no code to update."
+                f"{function.versions.name} is a callable of this process and has no code to update."
             )
-        package = self._code.unpack(members.text("ZipFile"))
-        source = source_in(package.directory, latest.handler.handler)
-        config = self._configure(latest.name, source, Settings.of(latest), package, latest)
-        if members.flag("DryRun"):
-            return self._describe(config, versions)
-        self._update(config, versions)
+        async with self._code.unpacked(await self._packages.content(members, _CODE)) as package:
+            # Another may have changed it, or deleted it, meanwhile.
+            versions = self._changeable(function, members)
+            if self._registry.functions.get(versions.name) is not versions:
+                raise function_not_found(versions.latest.arn, None)
+            latest = versions.latest
+            assert isinstance(latest.handler, Source)  # noqa: S101  # it was before
+            source = source_in(package.directory, latest.handler.handler, latest.handler.layers)
+            config = self._configure(latest.name, source, Settings.of(latest), package, latest)
+            if members.flag("DryRun"):
+                return self._describe(config, versions)
+            until = self._update(config)
         if members.flag("Publish"):
-            config = versions.resolve(versions.publish_changes()) or config
+            config = self._publish(versions, until)
         return self._describe(config, versions)
 
     def update_configuration(self, function: NamedFunction, members: Members) -> dict[str, Any]:
@@ -128,10 +165,13 @@ class FunctionsApi:
                 raise refusals.invalid(
                     f"{latest.name} is a callable of this process; its handler is fixed."
                 )
-            handler = source_in(handler.directory, asked)
-        settings = Settings.of(latest).changed(members)
+            handler = source_in(handler.directory, asked, handler.layers)
+        settings = Settings.of(latest).changed(members, name=latest.name)
+        if isinstance(handler, Source):
+            settings, layers = self._with_layers(settings, members, handler.layers)
+            handler = dataclasses.replace(handler, layers=layers)
         config = self._configure(latest.name, handler, settings, None, latest)
-        self._update(config, versions)
+        self._update(config)
         return self._describe(config, versions)
 
     def delete(self, function: NamedFunction) -> None:
@@ -154,13 +194,38 @@ class FunctionsApi:
             )
         self._registry.remove_version(versions.name, version)
 
+    def _with_layers(
+        self, settings: Settings, members: Members, has: tuple[Path, ...]
+    ) -> tuple[Settings, tuple[Path, ...]]:
+        asked = members.any("Layers")
+        if asked is None:
+            return settings, has
+        told, folders = self._layers.resolve(check_arns(asked))
+        others = {name: value for name, value in settings.asked.items() if name != "Layers"}
+        return dataclasses.replace(
+            settings, asked=others | ({"Layers": told} if told else {})
+        ), folders
+
+    def _check_new(self, name: str) -> None:
+        if name in self._registry.functions:
+            raise refusals.conflict(f"Function already exist: {name}")
+
     def _changeable(self, function: NamedFunction, members: Members) -> Versions:
         function.check_changeable(members.text("RevisionId"), now=time.monotonic())
         return function.versions
 
-    def _update(self, config: FunctionConfig, versions: Versions) -> None:
-        self._registry.update(config)
-        versions.updating_until = time.monotonic() + self._settling_time
+    def _update(self, config: FunctionConfig) -> float:
+        until = time.monotonic() + self._settling_time
+        self._registry.update(config, until)
+        return until
+
+    @staticmethod
+    def _publish(versions: Versions, until: float) -> FunctionConfig:
+        number = versions.publish_changes()
+        versions.pend(number, until)
+        config = versions.resolve(number)
+        assert config is not None  # noqa: S101  # it was just published
+        return config
 
     def _configure(
         self,
@@ -185,6 +250,7 @@ class FunctionsApi:
                     description=settings.description,
                     code_size=package.size if package else was.code_size,
                     code_sha256=package.sha256 if package else was.code_sha256,
+                    asked=settings.asked,
                 ),
                 **self._where,
             )
@@ -193,8 +259,12 @@ class FunctionsApi:
 
     @staticmethod
     def _describe(
-        config: FunctionConfig, versions: Versions, qualified: bool = False
+        config: FunctionConfig, versions: Versions, qualified: bool = False, *, listed: bool = False
     ) -> dict[str, Any]:
         return describe.configuration(
-            config, versions, now=time.monotonic(), qualified=qualified or config.version != LATEST
+            config,
+            versions,
+            now=time.monotonic(),
+            qualified=qualified or config.version != LATEST,
+            listed=listed,
         )

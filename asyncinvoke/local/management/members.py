@@ -61,6 +61,10 @@ class Members:
         values = self._get(name, dict, "an object")
         return values and {str(key): Members(values).text(key) or "" for key in values}
 
+    def any(self, name: str) -> Any:
+        """Return whatever JSON holds under a name."""
+        return self._values.get(name)
+
     def __bool__(self) -> bool:
         return bool(self._values)
 

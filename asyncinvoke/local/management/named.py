@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from asyncinvoke.local import checks
 from asyncinvoke.local.functions.configuration import FunctionConfig
 from asyncinvoke.local.functions.versions import Versions
+from asyncinvoke.local.management import describe
 from asyncinvoke.local.protocol import names, refusals
+from asyncinvoke.local.protocol.names import LATEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +39,20 @@ class NamedFunction:
             revision_id: The revision that the caller knows; None if it does not say.
             now: Seconds of the monotonic clock.
         """
+        checks.check_changeable(self.versions, now=now)
+        self.check_revision(revision_id, now=now)
+
+    def check_revision(self, revision_id: str | None, *, now: float) -> None:
+        """Refuse a change of a revision that the function has left."""
         latest = self.versions.latest
-        checks.check_state(self.versions, latest, now=now)
-        if revision_id not in (None, latest.deployment.revision_id):
+        if revision_id not in (None, describe.revision(latest, self.versions, now)):
             raise refusals.changed_meanwhile()
+
+    @property
+    def arn(self) -> str:
+        """The ARN by which the request names it, with its qualifier if it gives one."""
+        arn = self.versions.latest.arn
+        return arn if self.qualifier is None else f"{arn}:{self.qualifier}"
 
 
 def find_function(
@@ -50,6 +62,7 @@ def find_function(
     *,
     region_name: str,
     account_id: str,
+    is_unqualified: bool = False,
 ) -> NamedFunction:
     """Return the function that a request names.
 
@@ -59,6 +72,7 @@ def find_function(
         qualifier: The `Qualifier` of the query.
         region_name: The endpoint's region.
         account_id: The endpoint's account.
+        is_unqualified: Whether the operation is for functions only, which then are called `$LATEST`.
 
     Raises:
         Refusal: There is no such function, or it cannot be one.
@@ -69,7 +83,7 @@ def find_function(
     versions = functions.get(name.name) if account == account_id else None
     if versions is None:
         arn = f"arn:aws:lambda:{region_name}:{account}:function:{name.name}"
-        raise function_not_found(arn, qualifier)
+        raise function_not_found(arn, qualifier or (LATEST if is_unqualified else None))
     return NamedFunction(versions=versions, qualifier=qualifier)
 
 

@@ -1,32 +1,23 @@
 """Which operation a request is for, and its answer."""
 
 import logging
-import re
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.management.code import CodeStore
-from asyncinvoke.local.management.concurrency_api import (
-    account_settings,
-    delete_concurrency,
-    get_concurrency,
-    put_concurrency,
-)
 from asyncinvoke.local.management.functions_api import FunctionsApi
+from asyncinvoke.local.management.layers_api import LayersApi
 from asyncinvoke.local.management.members import Members
 from asyncinvoke.local.management.named import find_function
-from asyncinvoke.local.management.versions_api import (
-    create_alias,
-    delete_alias,
-    get_alias,
-    list_aliases,
-    list_versions,
-    publish,
-    update_alias,
-)
+from asyncinvoke.local.management.package_of import Packages
+from asyncinvoke.local.management.routes import LAYERS, ROUTES, Operation
+from asyncinvoke.local.management.s3_code import S3Code
 from asyncinvoke.local.protocol import answers, refusals
 from asyncinvoke.local.protocol.answers import Answer
 from asyncinvoke.local.protocol.refusals import Refusal
@@ -49,6 +40,8 @@ class ManagementRequest:
     """The query."""
     body: bytes
     """The body."""
+    tag_keys: tuple[str, ...] = ()
+    """`tagKeys` of the query, which may be given more than once."""
 
     @property
     def members(self) -> Members:
@@ -65,126 +58,87 @@ class Management:
 
     Args:
         registry: Where functions are.
+        guardian: Knows of the code that was uploaded, should the endpoint be killed.
         region_name: The endpoint's region.
         account_id: The endpoint's account.
         settling_time: Seconds for which a function is Pending, or an update InProgress.
+        s3: Where packages in S3 are found; None for nowhere.
     """
 
     def __init__(
-        self, registry: FunctionRegistry, *, region_name: str, account_id: str, settling_time: float
+        self,
+        registry: FunctionRegistry,
+        guardian: Guardian,
+        *,
+        region_name: str,
+        account_id: str,
+        settling_time: float,
+        s3: str | Path | None,
     ) -> None:
         self.registry = registry
         self._where = {"region_name": region_name, "account_id": account_id}
-        self._code = CodeStore()
-        self.functions = FunctionsApi(
+        self._code = CodeStore(guardian)
+        packages = Packages(S3Code(s3))
+        self.layers: LayersApi = LayersApi(self._code, packages, **self._where)
+        self.functions: FunctionsApi = FunctionsApi(
             registry,
             self._code,
+            packages,
+            self.layers,
             region_name=region_name,
             account_id=account_id,
             settling_time=settling_time,
         )
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Delete the code that was uploaded."""
-        self._code.close()
+        await self._code.close()
 
-    def answer(self, request: ManagementRequest, request_id: str) -> Answer:
+    async def answer(self, request: ManagementRequest, request_id: str) -> Answer:
         """Answer a request."""
         try:
-            return self._answer(request, request_id)
+            return await self._answer(request, request_id)
         except Refusal as refusal:
             return refusal.answer(request_id)
         except Exception:
             _logger.exception("%s %s could not be answered", request.method, request.path)
             return refusals.internal_error().answer(request_id)
 
-    def _answer(self, request: ManagementRequest, request_id: str) -> Answer:
-        for method, path, status_code, operation in _ROUTES:
+    async def _answer(self, request: ManagementRequest, request_id: str) -> Answer:
+        for method, path, status_code, operation in ROUTES:
             match = path.fullmatch(request.path)
             if match is not None and method == request.method:
                 groups = [*map(unquote, match.groups())]
-                members = self._perform(operation, request, groups)
+                members = await self._perform(operation, request, groups)
                 return answers.of_json(request_id, status_code, members)
-        raise refusals.unknown_operation()
+        raise refusals.unknown_operation(request.method, request.path)
 
-    def _perform(
-        self, operation: "_Operation", request: ManagementRequest, groups: list[str]
+    async def _perform(
+        self, operation: Operation, request: ManagementRequest, groups: list[str]
     ) -> dict[str, Any] | None:
         try:
-            if not groups:
-                return operation(self, request)
+            if not groups or request.path.startswith(LAYERS):  # they name no function
+                return await _done(operation(self, request, *groups))
             name, *others = groups
             qualifier = request.query.get("Qualifier")
-            function = find_function(self.registry.functions, name, qualifier, **self._where)
-            return operation(self, request, function, *others)
+            function = find_function(
+                self.registry.functions,
+                name,
+                qualifier,
+                # As recorded of PutFunctionConcurrency, and of no other.
+                is_unqualified=request.method == "PUT" and request.path.endswith("/concurrency"),
+                **self._where,
+            )
+            return await _done(operation(self, request, function, *others))
         finally:
             # What a refused request had uploaded goes too, and what was retired and ran on.
             if request.method != "GET":
-                self._code.keep(self.registry.directories())
+                in_use = self.registry.directories(time.monotonic())
+                await self._code.keep(in_use | self.layers.directories())
 
 
-_Operation = Callable[..., dict[str, Any] | None]
-
-_FUNCTION = "/2015-03-31/functions/([^/]+)"
-_ALIAS = f"{_FUNCTION}/aliases/([^/]+)"
-_CONCURRENCY = "/2017-10-31/functions/([^/]+)/concurrency"
-
-_ROUTES: list[tuple[str, re.Pattern[str], int, _Operation]] = [
-    (method, re.compile(path), status, operation)
-    for method, path, status, operation in (
-        # Each is given the request and, where the path names one, the function.
-        (
-            "POST",
-            "/2015-03-31/functions/?",
-            201,
-            lambda api, asked: api.functions.create(asked.members),
-        ),
-        ("GET", "/2015-03-31/functions/?", 200, lambda api, asked: api.functions.list(asked.query)),
-        (
-            "GET",
-            "/2016-08-19/account-settings/?",
-            200,
-            lambda api, _: account_settings(api.registry),
-        ),
-        ("GET", _FUNCTION, 200, lambda api, _, at: api.functions.get(at)),
-        ("DELETE", _FUNCTION, 204, lambda api, _, at: api.functions.delete(at)),
-        (
-            "GET",
-            f"{_FUNCTION}/configuration",
-            200,
-            lambda api, _, at: api.functions.get_configuration(at),
-        ),
-        (
-            "PUT",
-            f"{_FUNCTION}/configuration",
-            200,
-            lambda api, asked, at: api.functions.update_configuration(at, asked.members),
-        ),
-        (
-            "PUT",
-            f"{_FUNCTION}/code",
-            200,
-            lambda api, asked, at: api.functions.update_code(at, asked.members),
-        ),
-        ("POST", f"{_FUNCTION}/versions", 201, lambda _, asked, at: publish(at, asked.members)),
-        ("GET", f"{_FUNCTION}/versions", 200, lambda _, asked, at: list_versions(at, asked.query)),
-        ("POST", f"{_FUNCTION}/aliases", 201, lambda _, asked, at: create_alias(at, asked.members)),
-        ("GET", f"{_FUNCTION}/aliases", 200, lambda _, asked, at: list_aliases(at, asked.query)),
-        ("GET", _ALIAS, 200, lambda _api, _asked, at, name: get_alias(at, name)),
-        ("PUT", _ALIAS, 200, lambda _, asked, at, name: update_alias(at, name, asked.members)),
-        ("DELETE", _ALIAS, 204, lambda _api, _asked, at, name: delete_alias(at, name)),
-        (
-            "PUT",
-            _CONCURRENCY,
-            200,
-            lambda api, asked, at: put_concurrency(api.registry, at, asked.members),
-        ),
-        ("DELETE", _CONCURRENCY, 204, lambda api, _, at: delete_concurrency(api.registry, at)),
-        (
-            "GET",
-            "/2019-09-30/functions/([^/]+)/concurrency",
-            200,
-            lambda api, _, at: get_concurrency(api.registry, at),
-        ),
-    )
-]
+async def _done(
+    performed: dict[str, Any] | Awaitable[dict[str, Any] | None] | None,
+) -> dict[str, Any] | None:
+    """Wait for an operation that takes time."""
+    return await performed if isinstance(performed, Awaitable) else performed

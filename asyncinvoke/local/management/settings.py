@@ -1,20 +1,59 @@
-"""What a request may set of a function: the deviolations, what it has, and what is asked."""
+"""What a request may set of a function: the defaults, what it has, and what is asked."""
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from asyncinvoke.local.functions.configuration import MAX_TIMEOUT, MEMORY_RANGE, FunctionConfig
 from asyncinvoke.local.functions.deployment import RUNTIME
 from asyncinvoke.local.management.members import Members
+from asyncinvoke.local.management.runtimes import check_runtime
 from asyncinvoke.local.protocol import names, refusals
 
-_RUNTIME = re.compile(r"python3\.[0-9]+")
+ROLE_PATTERN = r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+"
+_ROLE = re.compile(ROLE_PATTERN)
 _VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
+ENVIRONMENT_LIMIT = 4_096
+"""Largest environment, in bytes of JSON (AWS's quota of 4 KB)."""
+
+RESERVED_VARIABLES = frozenset(
+    [
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_LAMBDA_RUNTIME_API",
+        "LAMBDA_TASK_ROOT",
+        "LAMBDA_RUNTIME_DIR",
+    ]
+)
+"""Variables that a function cannot be given (AWS's documentation)."""
+
+_NOT_CONFIGURED = (
+    "Lambda was unable to configure your environment variables because the environment variables "
+    "you have provided "
+)
+
+# Told back as they were asked for. What is done about them is in docs/endpoint.md.
+_TOLD = ("DeadLetterConfig", "FileSystemConfigs", "KMSKeyArn", "VpcConfig")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a function is set. The deviolations are AWS's."""
+    """How a function is set. The defaults are AWS's."""
 
     runtime: str = RUNTIME
     """The runtime that it asks for; any of Python's runs in this process's version."""
@@ -26,8 +65,10 @@ class Settings:
     """Seconds that one execution may take."""
     memory_size: int = 128
     """Memory in MB."""
-    environment: dict[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Environment variables."""
+    asked: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Settings that are told back as they were asked for."""
 
     @classmethod
     def of(cls, config: FunctionConfig) -> "Settings":
@@ -39,33 +80,43 @@ class Settings:
             timeout=config.timeout,
             memory_size=config.memory_size,
             environment=dict(config.environment),
+            asked=config.deployment.asked,
         )
 
-    def changed(self, asked: Members) -> "Settings":
+    def changed(self, asked: Members, *, name: str) -> "Settings":
         """Return what it is to have.
+
+        Args:
+            asked: The request.
+            name: The function's name.
 
         Raises:
             Refusal: A value is out of range, or not supported.
         """
-        runtime = asked.text("Runtime")
-        if runtime is not None and _RUNTIME.fullmatch(runtime) is None:
-            raise refusals.invalid(f"Runtime {runtime}: this endpoint runs Python.")
         timeout, memory_size = asked.integer("Timeout"), asked.integer("MemorySize")
+        role = asked.text("Role")
         violations = []
+        if role is not None and _ROLE.fullmatch(role) is None:
+            violations += names.broken(role, "role", ROLE_PATTERN)
         if timeout is not None:
             violations += names.out_of_range(timeout, "timeout", 1, MAX_TIMEOUT)
         if memory_size is not None:
             least, most = MEMORY_RANGE[0], MEMORY_RANGE[-1]
             violations += names.out_of_range(memory_size, "memorySize", least, most)
-        if violations:
-            raise refusals.violated(violations)
+        told, more = _told(asked, self.asked, name)
+        if violations or more:
+            raise refusals.violated([*violations, *more])
+        runtime = asked.text("Runtime")
+        if runtime is not None:
+            check_runtime(runtime)
         return Settings(
             runtime=_or(runtime, self.runtime),
-            role=_or(asked.text("Role"), self.role),
+            role=_or(role, self.role),
             description=_or(asked.text("Description"), self.description),
             timeout=self.timeout if timeout is None else timeout,
             memory_size=self.memory_size if memory_size is None else memory_size,
             environment=_environment(asked, self.environment),
+            asked=told,
         )
 
 
@@ -73,7 +124,7 @@ def _or(asked: str | None, has: str) -> str:
     return has if asked is None else asked
 
 
-def _environment(asked: Members, has: dict[str, str]) -> dict[str, str]:
+def _environment(asked: Members, has: Mapping[str, str]) -> Mapping[str, str]:
     variables = asked.members("Environment").texts("Variables")
     if variables is None:
         return has
@@ -86,4 +137,65 @@ def _environment(asked: Members, has: dict[str, str]) -> dict[str, str]:
             raise refusals.invalid(
                 f"Environment variable {name}: it must not hold the character NUL."
             )
+    reserved = sorted(RESERVED_VARIABLES & variables.keys())
+    if reserved:
+        raise refusals.invalid(
+            f"{_NOT_CONFIGURED}contains reserved keys that are currently not supported for "
+            f"modification. Reserved keys used in this request: {', '.join(reserved)}"
+        )
+    measured = json.dumps(variables, separators=(",", ":"), ensure_ascii=False)
+    if len(measured.encode()) > ENVIRONMENT_LIMIT:
+        raise refusals.invalid(
+            f"{_NOT_CONFIGURED}exceeded the 4KB limit. String measured: {measured}"
+        )
     return variables
+
+
+def _told(asked: Members, has: Mapping[str, Any], name: str) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings that are told back, and what is wrong with them."""
+    told, wrong = dict(has), []
+    for member in _TOLD:
+        value = asked.any(member)
+        if value is not None:
+            told[member] = value
+        if not isinstance(told.get(member, {}), (dict, list, str)):
+            raise refusals.unreadable(f"{member}: it must be what the service's model says")
+    if asked.any("Environment") is not None:
+        told["Environment"] = {"Variables": {}}  # what it holds is told from where it is used
+    # Asked for as empty, these are taken away.
+    for member, first in (("DeadLetterConfig", "TargetArn"), ("VpcConfig", "SubnetIds")):
+        if not told.get(member, {}).get(first):
+            told.pop(member, None)
+    architectures = asked.any("Architectures")
+    if architectures is not None:
+        told["Architectures"] = architectures
+        if architectures not in (["x86_64"], ["arm64"]):
+            shown = ", ".join(map(str, architectures)) if isinstance(architectures, list) else "?"
+            wrong += names.not_one_of(f"[{shown}]", "architectures", ("x86_64", "arm64"))
+    size = asked.members("EphemeralStorage").integer("Size")
+    if size is not None:
+        told["EphemeralStorage"] = {"Size": size}
+        wrong += names.out_of_range(size, "ephemeralStorage.size", 512, 10_240)
+    mode = asked.members("TracingConfig").text("Mode")
+    if mode is not None:
+        told["TracingConfig"] = {"Mode": mode}
+        wrong += names.not_one_of(mode, "tracingConfig.mode", ("Active", "PassThrough"))
+    apply_on = asked.members("SnapStart").text("ApplyOn")
+    if apply_on is not None:
+        told["SnapStart"] = {"ApplyOn": apply_on, "OptimizationStatus": "Off"}
+        wrong += names.not_one_of(apply_on, "snapStart.applyOn", ("PublishedVersions", "None"))
+    logging = asked.members("LoggingConfig")
+    if logging:
+        told["LoggingConfig"] = _logging(logging, name)
+        log_format = told["LoggingConfig"]["LogFormat"]
+        wrong += names.not_one_of(log_format, "loggingConfig.logFormat", ("JSON", "Text"))
+    return told, wrong
+
+
+def _logging(asked: Members, name: str) -> dict[str, str]:
+    log_format = asked.text("LogFormat") or "Text"
+    told = {"LogFormat": log_format, "LogGroup": asked.text("LogGroup") or f"/aws/lambda/{name}"}
+    if log_format == "JSON":
+        told["ApplicationLogLevel"] = asked.text("ApplicationLogLevel") or "INFO"
+        told["SystemLogLevel"] = asked.text("SystemLogLevel") or "INFO"
+    return told

@@ -1,5 +1,6 @@
 """Versions and aliases: publish, create, get, list, update, delete."""
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,11 @@ from asyncinvoke.local.management.members import Members
 from asyncinvoke.local.management.named import NamedFunction, function_not_found
 from asyncinvoke.local.management.paging import page, version_key
 from asyncinvoke.local.protocol import names, refusals
+
+ALIAS_PATTERN = "(?!^[0-9]+$)([a-zA-Z0-9-_]+)"
+"""What the name of an alias must be, in the service's words."""
+
+ALIAS = re.compile(ALIAS_PATTERN)
 
 
 def publish(function: NamedFunction, members: Members) -> dict[str, Any]:
@@ -32,7 +38,10 @@ def list_versions(function: NamedFunction, query: Mapping[str, str]) -> dict[str
     """`ListVersionsByFunction`."""
     versions, now = function.versions, time.monotonic()
     found = (
-        (version_key(config), describe.configuration(config, versions, now=now, qualified=True))
+        (
+            version_key(config),
+            describe.configuration(config, versions, now=now, qualified=True, listed=True),
+        )
         for config in versions.published
     )
     return page("Versions", found, query)
@@ -43,6 +52,8 @@ def create_alias(function: NamedFunction, members: Members) -> dict[str, Any]:
     name, version = members.text("Name"), members.text("FunctionVersion")
     if name is None or version is None:
         raise refusals.violated(names.missing(name=name, functionVersion=version))
+    if ALIAS.fullmatch(name) is None:
+        raise refusals.violated(names.broken(name, "name", ALIAS_PATTERN))
     if name in function.versions.aliases:
         raise refusals.conflict(f"Alias already exists: {function.versions.latest.arn}:{name}")
     return _set_alias(function, name, version, members.text("Description") or "", members)
@@ -50,7 +61,9 @@ def create_alias(function: NamedFunction, members: Members) -> dict[str, Any]:
 
 def update_alias(function: NamedFunction, name: str, members: Members) -> dict[str, Any]:
     """`UpdateAlias`."""
-    current = _alias(function, name)
+    current = function.versions.aliases.get(name)
+    if current is None:
+        raise refusals.not_found(f"Alias not found: {function.versions.latest.arn}:{name}")
     if members.text("RevisionId") not in (None, current.revision_id):
         raise refusals.changed_meanwhile()
     version, description = members.text("FunctionVersion"), members.text("Description")

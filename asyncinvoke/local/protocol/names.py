@@ -16,6 +16,9 @@ NAME_PATTERN = (
 )
 """`NamespacedFunctionName` in botocore's `lambda/2015-03-31` model; error messages quote it."""
 
+FUNCTION_NAME_PATTERN = NAME_PATTERN.replace(r"\.]+", "]+").replace(r"(\.PUBLISHED)?", "")
+"""`FunctionName` of the same model, which CreateFunction takes: without dots."""
+
 QUALIFIER_PATTERN = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"
 """`NumericLatestPublishedOrAliasQualifier` of the same model."""
 
@@ -23,9 +26,11 @@ QUALIFIER_PATTERN = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"
 ENUM_RULE = "Member must satisfy enum value set: [{}]"  # as other operations say it
 
 MAX_NAME_LENGTH = 256
+MAX_FUNCTION_NAME_LENGTH = 140
 MAX_QUALIFIER_LENGTH = 128
 
 _NAME = re.compile(NAME_PATTERN)
+_FUNCTION_NAME = re.compile(FUNCTION_NAME_PATTERN)
 _QUALIFIER = re.compile(QUALIFIER_PATTERN)
 
 
@@ -84,6 +89,16 @@ def violations(text: str, name: FunctionName | None, qualifier: str | None) -> l
     return found
 
 
+def new_name_violations(text: str) -> list[str]:
+    """Return the text of every constraint that the name of a function to be created violates."""
+    found = []
+    if _FUNCTION_NAME.fullmatch(text) is None:
+        found += broken(text, "functionName", FUNCTION_NAME_PATTERN)
+    if len(text) > MAX_FUNCTION_NAME_LENGTH:
+        found.append(_violation(text, "functionName", _must_fit(MAX_FUNCTION_NAME_LENGTH)))
+    return found
+
+
 def missing(**members: object) -> list[str]:
     """Return the text of the constraint that each member which is not there violates."""
     return [
@@ -98,6 +113,11 @@ def not_one_of(value: str, member: str, allowed: tuple[str, ...]) -> list[str]:
     if value in allowed:
         return []
     return [_violation(value, member, ENUM_RULE.format(", ".join(allowed)))]
+
+
+def broken(value: str, member: str, pattern: str) -> list[str]:
+    """Return the text of the constraint that a value violates which breaks a pattern."""
+    return [_violation(value, member, _must_match(pattern))]
 
 
 def out_of_range(value: int, member: str, least: int, most: float = math.inf) -> list[str]:

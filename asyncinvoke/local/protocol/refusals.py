@@ -21,6 +21,9 @@ BAD_CLIENT_CONTEXT = "Client context must be a valid Base64-encoded JSON object.
 INTERNAL_ERROR = "The service encountered an internal error."
 INTERNAL_ERROR_TYPE = "Service"
 UNKNOWN_OPERATION = "UnknownOperationException"
+NOT_AUTHORIZED = (
+    "User is not authorized to perform: lambda:CreateFunction on resource: {}"  # without whom
+)
 CALLER_THROTTLED = "Rate exceeded"  # as other operations of the service say it
 OTHER_THROTTLED = "Rate Exceeded."  # as it is said of the reserved concurrency
 
@@ -48,6 +51,13 @@ class Refusal(Exception):  # noqa: N818  # it is the answer, and no fault of the
     def answer(self, request_id: str) -> Answer:
         """Return the answer."""
         return answers.of_json(request_id, self._status_code, self._members, error_code=self._code)
+
+
+def unsigned() -> Refusal:
+    """Nobody signed the request."""
+    # Seen of Invoke: github.com/brefphp/bref/issues/1250, 2022-07-19.
+    code = "MissingAuthenticationTokenException"
+    return Refusal(403, code, message="Missing Authentication Token")
 
 
 def throttled(reason: ThrottleReason) -> Refusal:
@@ -98,6 +108,18 @@ def not_found(message: str) -> Refusal:
     return Refusal(404, "ResourceNotFoundException", Type="User", Message=message)
 
 
+def nothing_there() -> Refusal:
+    """A part of a function that was never set."""
+    return not_found("The resource you requested does not exist.")
+
+
+def no_provisioned_concurrency() -> Refusal:
+    """No provisioned concurrency was ever set."""
+    code = "ProvisionedConcurrencyConfigNotFoundException"
+    message = "No Provisioned Concurrency Config found for this function"
+    return Refusal(404, code, Type="User", message=message)
+
+
 def function_not_found(arn: str) -> Refusal:
     """There is no such function, or no such version or alias of it."""
     return not_found(f"Function not found: {arn}")
@@ -108,10 +130,10 @@ def wrong_region(asked: str, here: str) -> Refusal:
     return not_found(f"Functions from '{asked}' are not reachable in this region ('{here}')")
 
 
-def unknown_operation() -> Refusal:
+def unknown_operation(method: str, path: str) -> Refusal:
     """No operation has this path and method."""
     return Refusal(
-        404, UNKNOWN_OPERATION, Message="The requested operation is not part of this endpoint."
+        404, UNKNOWN_OPERATION, Message=f"{method} {path} is no operation of this endpoint."
     )
 
 
@@ -159,9 +181,20 @@ def too_large(size: int, *, event: bool) -> Refusal:
     )
 
 
-def upload_too_large(limit: int) -> Refusal:
+def upload_too_large(limit: int, operation: str) -> Refusal:
     """The body exceeds the limit of the operations that take code."""
-    return _too_large(f"Request must be smaller than {limit} bytes")
+    return _too_large(f"Request must be smaller than {limit} bytes for the {operation} operation")
+
+
+def package_too_large(limit: int) -> Refusal:
+    """The package exceeds the limit of what is sent within a request."""
+    return _too_large(f"Zipped size must be smaller than {limit} bytes")
+
+
+def wrong_account(arn: str) -> Refusal:
+    """An ARN names another account."""
+    message = NOT_AUTHORIZED.format(arn)
+    return Refusal(403, "AccessDeniedException", Message=message)
 
 
 def internal_error() -> Refusal:

@@ -65,12 +65,12 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def opened() -> AsyncIterator[Site]:
-    """Open a client, and an invoker on it."""
+async def opened(**options: Any) -> AsyncIterator[Site]:
+    """Open a client, and an invoker on it with more options."""
     async with (
         FaultEndpoint() as endpoint,
         AioSession().create_client("lambda", endpoint_url=endpoint.url, config=ONCE) as client,
-        Invoker(client, clock=InstantClock()) as invoker,
+        Invoker(client, clock=InstantClock(), **options) as invoker,
     ):
         yield Site(endpoint, client, invoker)
 

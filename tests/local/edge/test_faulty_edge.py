@@ -38,7 +38,7 @@ from asyncinvoke.local import (
 )
 from tests.doubles.handlers import echo, until
 from tests.doubles.sessions import SESSION
-from tests.doubles.sockets import INVOKE, STREAM, asking, connected, raw
+from tests.doubles.sockets import INVOKE, SIGNATURE, STREAM, asking, connected, raw
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("functions")]
 
@@ -103,7 +103,8 @@ async def test_a_request_can_be_reset_before_its_body_was_read(local: LocalLambd
         with connected(local.url) as sock:
             sock.sendall(
                 b"POST /2015-03-31/functions/echo/invocations HTTP/1.1\r\n"
-                b"Host: localhost\r\nContent-Length: 1000\r\n\r\n"
+                b"Host: localhost\r\nAuthorization: AWS4-HMAC-SHA256 \r\n"
+                b"Content-Length: 1000\r\n\r\n"
             )
             return sock.recv(1)
 
@@ -192,7 +193,9 @@ async def test_a_connection_lives_on_after_a_whole_answer(local: LocalLambda, st
             connection.connect()
             first, answers = connection.sock, []
             for _ in range(2):
-                connection.request("POST", INVOKE.format("echo"), b"7")
+                connection.request(
+                    "POST", INVOKE.format("echo"), b"7", {"Authorization": SIGNATURE}
+                )
                 answer = connection.getresponse()
                 answers.append((answer.status, answer.read()))
                 assert connection.sock is first

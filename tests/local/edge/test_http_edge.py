@@ -13,6 +13,7 @@ from botocore.eventstream import EventStreamBuffer
 
 from asyncinvoke.local import LocalLambda
 from tests.doubles.handlers import echo
+from tests.doubles.sockets import SIGNATURE
 from tests.vectors.raw import RawAnswer, converse, exchange, invoke_path, request
 
 pytestmark = pytest.mark.anyio
@@ -103,20 +104,20 @@ async def test_headers_are_known_however_they_are_spelled(send: Send, path: str)
 
 
 async def test_neither_a_body_nor_a_length_is_needed(send: Send, path: str) -> None:
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {SIGNATURE}\r\n\r\n".encode()
     for answer in await send(head * 2, 2):
         assert said(answer) == b"{}"
 
 
 async def test_chunked_bodies_are_read(send: Send, path: str) -> None:
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {SIGNATURE}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     whole = head + b"2\r\n[1\r\n3;extension=1\r\n,2]\r\n0\r\n\r\n"
     for answer in await send(whole * 2, 2):
         assert said(answer) == b"[1, 2]"
 
 
 async def test_a_client_that_expects_100_continue_is_told_to(talk: Send, path: str) -> None:
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {SIGNATURE}\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
     told, answer = await talk(head.encode(), b"1")
     assert (told.status, told.headers) == (100, [])
     assert said(answer) == b"1"
@@ -168,7 +169,7 @@ async def test_calls_that_come_in_one_write_are_answered_in_their_order(
 async def test_a_client_that_wants_no_more_is_told_so(
     local: LocalLambda, path: str, version: str
 ) -> None:
-    head = f"POST {path} HTTP/{version}\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+    head = f"POST {path} HTTP/{version}\r\nHost: localhost\r\nAuthorization: {SIGNATURE}\r\nConnection: close\r\n\r\n".encode()
     place = urlsplit(local.url)
 
     def until_closed() -> bytes:
@@ -188,7 +189,7 @@ async def test_a_client_that_wants_no_more_is_told_so(
 async def test_a_client_that_leaves_within_its_body_is_no_delivery_and_no_noise(
     local: LocalLambda, send: Send, path: str, caplog: pytest.LogCaptureFixture, half: bytes
 ) -> None:
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\n".encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {SIGNATURE}\r\n".encode()
     place = urlsplit(local.url)
     with socket.create_connection((place.hostname or "", place.port or 0), 10) as connection:
         await to_thread.run_sync(connection.sendall, head + half)

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,15 @@ async def test_the_runtime_sees_what_lambda_would_tell_it(
     assert environ["_HANDLER"] == "handlers.describe"
     assert environ["LAMBDA_TASK_ROOT"] == str(handlers)
     assert "of the caller" not in environ.values()
+    # Recorded of AWS: these are always there. They do for this endpoint.
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} < environ.keys()
+    assert environ["AWS_ENDPOINT_URL_LAMBDA"] == local.url
+    assert environ["AWS_XRAY_CONTEXT_MISSING"] == "LOG_ERROR"
+    assert {"AWS_XRAY_DAEMON_ADDRESS", "LAMBDA_RUNTIME_DIR"} < environ.keys()
+    root = reply.headers["x-amzn-trace-id"].partition(";")[0].removeprefix("root=")
+    assert re.fullmatch(
+        rf"Root={root};Parent=[0-9a-f]{{16}};Sampled=0", environ["_X_AMZN_TRACE_ID"]
+    )
     assert environ["AWS_SHARED_CREDENTIALS_FILE"] == os.devnull
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from asyncinvoke.local import LocalLambda
-from asyncinvoke.local.management import router
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +74,7 @@ async def test_a_member_of_another_type_is_named_and_not_repeated(
         (
             "Code",
             "InvalidParameterValueException",
-            "Please provide a source for function code: this endpoint takes a ZipFile.",
+            "Please provide a source for function code: this endpoint takes a ZipFile, or code in S3.",
         ),
     ],
 )
@@ -147,7 +146,10 @@ async def test_an_upload_over_the_limit_is_413(
     assert reply.error == (
         413,
         "RequestEntityTooLargeException",
-        {"Type": "User", "message": "Request must be smaller than 1000 bytes"},
+        {
+            "Type": "User",
+            "message": "Request must be smaller than 1000 bytes for the CreateFunction operation",
+        },
     )
 
 
@@ -157,7 +159,7 @@ async def test_a_fault_of_the_endpoint_itself_is_a_500_that_an_sdk_can_read(
     def broken(registry: object) -> None:
         raise KeyError("lost")
 
-    monkeypatch.setattr(router, "account_settings", broken)
+    monkeypatch.setattr("asyncinvoke.local.management.routes.account_settings", broken)
 
     reply = await request_to(local.url, "/2016-08-19/account-settings", method="GET")
 

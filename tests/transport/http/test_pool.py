@@ -1,5 +1,6 @@
 """What the pool decides by itself, with connections that are told how to end."""
 
+import ssl
 from collections.abc import Callable
 
 import pytest
@@ -27,6 +28,9 @@ class Scripted:
 
     def is_quiet(self) -> bool:
         return True
+
+    def tls(self) -> ssl.SSLObject | None:
+        return None
 
     async def exchange(
         self, head: bytes, body: bytes, progress: Progress, limits: Limits

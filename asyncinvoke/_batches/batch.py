@@ -1,0 +1,136 @@
+"""`Batch`: how many items travel in one invocation, and in which shape."""
+
+from dataclasses import KW_ONLY, dataclass, field
+
+from asyncinvoke._batches.formats import (
+    Format,
+    ItemsFormat,
+    ListFormat,
+    OwnFormat,
+    StepFunctionsFormat,
+)
+from asyncinvoke._batches.shape import Shape, ShapeName
+from asyncinvoke._batches.sqs import SqsFormat
+from asyncinvoke._model.codec import encode_json, why_not_json
+from asyncinvoke._request.payload import MAX_SYNC_PAYLOAD, check_plain
+from asyncinvoke._request.target import show_value
+from asyncinvoke.errors import ConfigurationError, InvalidRequestError
+
+SHAPES = ("list", "items", "sqs", "stepfunctions")
+"""The shapes that are there, by name."""
+
+_WITH_COMMON = ("items", "stepfunctions")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Several items in one invocation, which is one permit, one attempt and one decision to retry.
+
+    A batch closes at `items`, at `bytes`, or when the input pauses for 50 ms.
+
+    Raises:
+        InvalidRequestError: A value breaks a rule; the message names both.
+    """
+
+    items: int
+    """How many items at most."""
+
+    _: KW_ONLY
+
+    bytes: int | None = None
+    """How many bytes of payload at most; by default what Lambda takes, 6,291,456 (1,048,576 for
+    events). An item that is larger by itself travels alone."""
+
+    shape: ShapeName | Shape = "list"
+    """What the function gets and returns: `list`, `items`, `sqs`, `stepfunctions`, or an object
+    with `pack` and `unpack`."""
+
+    common: object = field(default=None, repr=False)
+    """What every batch carries besides its items: `common` of the shape `items`, `BatchInput` of
+    `stepfunctions`, the second argument of a `pack` of your own. The other two have no place for
+    it."""
+
+    def __post_init__(self) -> None:
+        for name, number in (("items", self.items), ("bytes", self.bytes)):
+            if number is None and name == "bytes":
+                continue
+            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+                raise InvalidRequestError(
+                    f"batch {name} {show_value(number)} must be a whole number from 1"
+                )
+        if self.bytes is not None and self.bytes > MAX_SYNC_PAYLOAD:
+            raise InvalidRequestError(
+                f"batch bytes {self.bytes} are too many: Lambda takes at most {MAX_SYNC_PAYLOAD}"
+            )
+        self._check_shape()
+        if self.common is not None:
+            self._check_common()
+
+    def _check_shape(self) -> None:
+        if isinstance(self.shape, str):
+            if self.shape not in SHAPES:
+                raise InvalidRequestError(
+                    f"batch shape {show_value(self.shape)} is not one of {', '.join(SHAPES)}, nor "
+                    "an object with pack and unpack"
+                )
+            return
+        for name in ("pack", "unpack"):
+            method = getattr(self.shape, name, None)
+            if method is None:
+                raise InvalidRequestError(
+                    f"batch shape {type(self.shape).__name__} must have pack and unpack, or be one "
+                    f"of {', '.join(SHAPES)}"
+                )
+            try:
+                check_plain(f"batch shape {name}", method)
+            except ConfigurationError as error:
+                raise InvalidRequestError(str(error)) from None
+
+    def _check_common(self) -> None:
+        if not isinstance(self.shape, str):
+            return
+        if self.shape not in _WITH_COMMON:
+            raise InvalidRequestError(
+                f"batch common has no place in the shape {self.shape}: "
+                f"{' and '.join(_WITH_COMMON)} have one"
+            )
+        why = ""
+        try:
+            encode_json(self.common)
+        except Exception as error:  # noqa: BLE001  # a caller's object may raise anything
+            why = why_not_json(error)
+        if why:
+            raise InvalidRequestError(f"batch common cannot be encoded: {why}")
+
+
+def checked_batch(batch: object) -> Batch | None:
+    """Return what was given as `batch`; a number is that of its items.
+
+    Raises:
+        InvalidRequestError: It is neither.
+    """
+    if batch is None or isinstance(batch, Batch):
+        return batch
+    if isinstance(batch, int) and not isinstance(batch, bool):
+        return Batch(batch)
+    raise InvalidRequestError(f"batch {show_value(batch)} must be a number of items, or a Batch")
+
+
+def format_of(batch: Batch) -> Format:
+    """Return the format of a batch's shape."""
+    match batch.shape:
+        case "list":
+            return ListFormat()
+        case "items":
+            return ItemsFormat(batch.common)
+        case "sqs":
+            return SqsFormat()
+        case "stepfunctions":
+            return StepFunctionsFormat(batch.common)
+        case _:
+            return OwnFormat(batch.shape, batch.common)
+
+
+def shape_name(batch: Batch) -> str:
+    """Return what a batch's shape is called, where runs are compared: another one is another run."""
+    return batch.shape if isinstance(batch.shape, str) else type(batch.shape).__qualname__

@@ -1,0 +1,195 @@
+"""The shapes that are there: what each makes of items, and what it reads in an answer."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeAlias
+
+from asyncinvoke._batches.reading import as_json, elements, kind_of, read
+from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError, Shape
+from asyncinvoke._model.codec import encode_json
+
+Result: TypeAlias = bytes | ItemFailed
+"""What an answer says of one item: its result as JSON, or that it failed."""
+
+_MOST_NAMED = 40
+"""So many letters of what an answer calls an item are shown, where no item is called so."""
+
+
+class Format(Protocol):
+    """A shape with what is common to its batches: from items to bytes, and from bytes to results.
+
+    A batch is the pieces of its items between two ends, so its size is known before it is made.
+    """
+
+    ends: tuple[bytes, bytes]
+    """What stands before and behind the pieces, which commas part."""
+
+    def piece(self, item: BatchItem) -> bytes:
+        """Return the bytes that stand for an item."""
+        ...
+
+    def pack(self, items: Sequence[BatchItem], pieces: Sequence[bytes]) -> bytes:
+        """Return the payload of a batch."""
+        ...
+
+    def unpack(self, answer: bytes, items: Sequence[BatchItem]) -> Sequence[Result]:
+        """Return what an answer says of each item.
+
+        Raises:
+            MisfitError: The answer does not fit.
+        """
+        ...
+
+
+class _Joined:
+    """Pieces between two ends."""
+
+    def __init__(self, before: bytes, after: bytes) -> None:
+        self.ends = (before, after)
+
+    def piece(self, item: BatchItem) -> bytes:
+        """Return the bytes that stand for an item: by default the item."""
+        return item.payload
+
+    def pack(self, items: Sequence[BatchItem], pieces: Sequence[bytes]) -> bytes:  # noqa: ARG002  # the pieces have it all
+        """Return the payload of a batch."""
+        before, after = self.ends
+        return b"".join((before, b",".join(pieces), after))
+
+
+class ListFormat(_Joined):
+    """`[payload, ...]`, answered with a list of as many results."""
+
+    def __init__(self) -> None:
+        super().__init__(b"[", b"]")
+
+    def unpack(self, answer: bytes, items: Sequence[BatchItem]) -> Sequence[Result]:
+        """Return the elements of the answer.
+
+        Raises:
+            MisfitError: It is no list, or one of another length.
+        """
+        results = elements(answer)
+        if len(results) != len(items):
+            raise MisfitError(f"the answer has {len(results)} results for {len(items)} items")
+        return results
+
+
+class StepFunctionsFormat(ListFormat):
+    """`{"BatchInput": common, "Items": [payload, ...]}`, as a distributed map batches them."""
+
+    def __init__(self, common: object) -> None:
+        before = b"" if common is None else b'"BatchInput":%b,' % encode_json(common)
+        self.ends = (b'{%b"Items":[' % before, b"]}")
+
+
+class ItemsFormat(_Joined):
+    """Items with ids, answered with a result or an error for each id; in any order."""
+
+    def __init__(self, common: object) -> None:
+        after = b"" if common is None else b',"common":%b' % encode_json(common)
+        super().__init__(b'{"items":[', b"]%b}" % after)
+
+    def piece(self, item: BatchItem) -> bytes:
+        """Return the item with its id, and with its key if it has one."""
+        key = b"" if item.key is None else b'"key":%b,' % encode_json(item.key)
+        return b'{"id":"%d",%b"payload":%b}' % (item.index, key, item.payload)
+
+    def unpack(self, answer: bytes, items: Sequence[BatchItem]) -> Sequence[Result]:
+        """Return what is said of each id; of one that is left out, that it failed.
+
+        Raises:
+            MisfitError: It is not such an answer, or names an item that is not in the batch.
+        """
+        said = read(answer)
+        entries = said.get("results") if isinstance(said, dict) else None
+        if not isinstance(entries, list):
+            raise MisfitError('the answer is not an object with a list "results"')
+        results: dict[str, Result] = {}
+        known = {item.id for item in items}
+        for entry in entries:
+            name, result = _entry(entry)
+            check_known(name, known)
+            if name in results:
+                raise MisfitError(f"the answer has two results for item {name}")
+            results[name] = result
+        return [results.get(item.id, _LEFT_OUT) for item in items]
+
+
+_LEFT_OUT = ItemFailed(
+    error_type="MissingFromAnswer", error_message="the function's answer leaves this item out"
+)
+
+
+def _entry(entry: Any) -> tuple[Any, Result]:
+    if not isinstance(entry, dict) or "id" not in entry:
+        raise MisfitError('one of the results is not an object with an "id"')
+    name, error = entry["id"], entry.get("error")
+    if error is None:
+        if "result" not in entry:
+            raise MisfitError('one of the results has neither a "result" nor an "error"')
+        return name, as_json(entry["result"])
+    if entry.get("result") is not None:
+        raise MisfitError('one of the results has both a "result" and an "error"')
+    if isinstance(error, str):
+        return name, ItemFailed(error_message=error)
+    if not isinstance(error, dict):
+        raise MisfitError(f"one of the errors is {kind_of(error)}, and not an object")
+    return name, ItemFailed(
+        error_type=_text(error.get("type")), error_message=_text(error.get("message"))
+    )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def check_known(name: Any, known: set[str]) -> None:
+    """Check that what an answer calls an item is one of the batch.
+
+    Raises:
+        MisfitError: It is not.
+    """
+    if not isinstance(name, str):
+        raise MisfitError(f"the answer names an item by {kind_of(name)}, and not by a string")
+    if name not in known:
+        shown = json.dumps(name[:_MOST_NAMED])
+        raise MisfitError(f"the answer names an item {shown}, which is not in the batch")
+
+
+class OwnFormat:
+    """A shape of the user's. How large its batches are shows only once they are packed."""
+
+    def __init__(self, shape: Shape, common: object) -> None:
+        self.ends = (b"", b"")
+        self._shape = shape
+        self._common = common
+
+    def piece(self, item: BatchItem) -> bytes:
+        """Return the item, for its size."""
+        return item.payload
+
+    def pack(self, items: Sequence[BatchItem], pieces: Sequence[bytes]) -> bytes:  # noqa: ARG002  # the shape takes items
+        """Return what the shape makes of the items; raises what it raises."""
+        packed = self._shape.pack(items, self._common)
+        return packed if isinstance(packed, bytes) else encode_json(packed)
+
+    def unpack(self, answer: bytes, items: Sequence[BatchItem]) -> Sequence[Result]:
+        """Return what the shape reads in the answer.
+
+        Raises:
+            MisfitError: The shape raised, or gave something else than a result for each item.
+        """
+        said = read(answer)
+        try:
+            results = list(self._shape.unpack(said, items))
+            read_results = [
+                each if isinstance(each, ItemFailed) else as_json(each) for each in results
+            ]
+        except Exception as error:  # noqa: BLE001  # code of the user's; its text may quote the answer
+            why = f"the shape cannot read the answer: {type(error).__name__}"
+        else:
+            if len(read_results) == len(items):
+                return read_results
+            why = f"the shape gave {len(read_results)} results for {len(items)} items"
+        raise MisfitError(why)

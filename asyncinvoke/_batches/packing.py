@@ -1,0 +1,148 @@
+"""When a batch is closed, and what is sent for it: decisions on counts and sizes."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from asyncinvoke._batches.batch import Batch
+from asyncinvoke._batches.formats import Format
+from asyncinvoke._batches.shape import BatchItem
+from asyncinvoke._request.payload import MAX_EVENT_PAYLOAD, MAX_SYNC_PAYLOAD
+from asyncinvoke._request.request import InvocationType
+from asyncinvoke.errors import InvalidRequestError
+
+OWN_JSON = b"{}"
+"""What stands for an item without a payload: what the function would get for it alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much goes into one batch."""
+
+    items: int
+    """Items at most."""
+
+    bytes: int
+    """Bytes at most, if it has more than one item."""
+
+    limit: int
+    """Bytes that Lambda takes."""
+
+    @classmethod
+    def of(cls, batch: Batch, invocation_type: InvocationType) -> "Bounds":
+        """Return the bounds of a user's batches for a type of invocation."""
+        is_event = invocation_type is InvocationType.EVENT
+        limit = MAX_EVENT_PAYLOAD if is_event else MAX_SYNC_PAYLOAD
+        asked = limit if batch.bytes is None else batch.bytes
+        return cls(items=batch.items, bytes=min(asked, limit), limit=limit)
+
+
+class Filling:
+    """A batch that is being filled.
+
+    Args:
+        batch_format: Makes its pieces.
+        bounds: How much it takes.
+    """
+
+    __slots__ = ("_bounds", "_ends", "_size", "items", "pieces")
+
+    def __init__(self, batch_format: Format, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._ends = sum(map(len, batch_format.ends))
+        self._size = self._ends
+        self.items: list[BatchItem] = []
+        """What is in it."""
+        self.pieces: list[bytes] = []
+        """What stands for each."""
+
+    def takes(self, piece: bytes) -> bool:
+        """Return whether there is room for another item; the first one always has room."""
+        return not self.items or self._size + 1 + len(piece) <= self._bounds.bytes
+
+    def add(self, item: BatchItem, piece: bytes) -> None:
+        """Take an item."""
+        self._size += len(piece) + bool(self.items)
+        self.items.append(item)
+        self.pieces.append(piece)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for any other item."""
+        return len(self.items) >= self._bounds.items or self._size >= self._bounds.bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """Items that travel together, or cannot."""
+
+    items: tuple[BatchItem, ...]
+    """In the order of the input."""
+
+    payload: bytes = field(default=b"", repr=False)
+    """What is sent for them."""
+
+    error: InvalidRequestError | None = None
+    """Why nothing is."""
+
+
+def pack(
+    batch_format: Format, items: list[BatchItem], pieces: list[bytes], bounds: Bounds
+) -> Iterator[Packed]:
+    """Give what is sent for a closed batch: one payload, or several.
+
+    What a user's own shape makes of items may be larger than the items are. A batch that came out
+    too large is sent in two halves, and those again, until each fits or is a single item.
+    """
+    whole, why = b"", ""
+    try:
+        whole = batch_format.pack(items, pieces)
+    except Exception as error:  # noqa: BLE001  # a shape of the user's; its text may quote an item
+        why = f"the shape cannot pack the batch: {type(error).__name__}"
+    if not why and len(whole) > bounds.limit and len(items) == 1:
+        why = too_large(len(whole), bounds.limit)
+    if why:
+        yield Packed(items=tuple(items), error=InvalidRequestError(why))
+    elif len(items) > 1 and len(whole) > bounds.bytes:
+        half = len(items) // 2
+        yield from pack(batch_format, items[:half], pieces[:half], bounds)
+        yield from pack(batch_format, items[half:], pieces[half:], bounds)
+    else:
+        yield Packed(items=tuple(items), payload=whole)
+
+
+def too_large(size: int, limit: int) -> str:
+    """Say that an item alone is more than Lambda takes."""
+    return f"a batch of this item alone has {size} bytes: Lambda takes at most {limit}"
+
+
+def checked_json(payload: bytes) -> bytes:
+    """Return an item's payload as it goes into a batch, where JSON alone can stand beside others.
+
+    Raises:
+        InvalidRequestError: It is not JSON; the message quotes nothing of it.
+    """
+    if not payload:
+        return OWN_JSON
+    why = ""
+    try:
+        _strictly.decode(payload.decode())
+    except UnicodeDecodeError:
+        why = "it is not UTF-8"
+    except RecursionError:
+        why = "it is nested too deeply"
+    except ValueError:
+        why = "it is not JSON"
+    if why:
+        del payload
+        raise InvalidRequestError(f"payload cannot go into a batch: {why}")
+    return payload
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+# Numbers stay text: they are only looked at, and Python's integers have a limit that JSON's lack.
+_strictly = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse)

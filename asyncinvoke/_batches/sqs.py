@@ -1,0 +1,70 @@
+"""The shape of an SQS event: records that existing functions know, and AWS's rules for what failed."""
+
+import hashlib
+from collections.abc import Sequence
+
+from asyncinvoke._batches.formats import Result, check_known
+from asyncinvoke._batches.reading import kind_of, read
+from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError
+from asyncinvoke._model.codec import encode_json
+
+_SUCCEEDED = b"null"
+_FAILED = ItemFailed(
+    error_type="BatchItemFailure", error_message="the function named this item as failed"
+)
+
+# What no function tells one queue from another by; that there is no queue shows in the ARN.
+_RECORD = (
+    b'{"messageId":"%d","receiptHandle":"%d","body":%b,'
+    b'"attributes":{"ApproximateReceiveCount":"1","SentTimestamp":"0",'
+    b'"SenderId":"asyncinvoke","ApproximateFirstReceiveTimestamp":"0"},'
+    b'"messageAttributes":{%b},"md5OfBody":"%b","eventSource":"aws:sqs",'
+    b'"eventSourceARN":"arn:aws:sqs:us-east-1:000000000000:asyncinvoke",'
+    b'"awsRegion":"us-east-1"}'
+)
+_KEY = b'"key":{"stringValue":%b,"stringListValues":[],"binaryListValues":[],"dataType":"String"}'
+
+
+class SqsFormat:
+    """`{"Records": [...]}`, answered with `{"batchItemFailures": [{"itemIdentifier": id}, ...]}`."""
+
+    ends = (b'{"Records":[', b"]}")
+
+    def piece(self, item: BatchItem) -> bytes:
+        """Return a record: its id is the item's, its body the item as JSON, its attribute the key."""
+        md5 = hashlib.md5(item.payload, usedforsecurity=False).hexdigest().encode()
+        key = b"" if item.key is None else _KEY % encode_json(item.key)
+        body = encode_json(item.payload.decode())
+        return _RECORD % (item.index, item.index, body, key, md5)
+
+    def pack(self, items: Sequence[BatchItem], pieces: Sequence[bytes]) -> bytes:  # noqa: ARG002  # the pieces have it all
+        """Return the payload of a batch."""
+        return b"".join((self.ends[0], b",".join(pieces), self.ends[1]))
+
+    def unpack(self, answer: bytes, items: Sequence[BatchItem]) -> Sequence[Result]:
+        """Return who failed; whom the answer does not name has succeeded.
+
+        As AWS does it: an answer without failures, or with none in it, is a success of all; a
+        failure whose identifier is empty, null, missing or not that of a record fails all.
+
+        Raises:
+            MisfitError: It does.
+        """
+        said = read(answer)
+        if said is None:
+            return [_SUCCEEDED] * len(items)
+        if not isinstance(said, dict):
+            raise MisfitError(f"the answer is {kind_of(said)}, and not an object")
+        failures = said.get("batchItemFailures")
+        if failures is None:
+            return [_SUCCEEDED] * len(items)
+        if not isinstance(failures, list):
+            raise MisfitError(f'"batchItemFailures" is {kind_of(failures)}, and not a list')
+        failed, known = set(), {item.id for item in items}
+        for failure in failures:
+            name = failure.get("itemIdentifier") if isinstance(failure, dict) else None
+            if not name:
+                raise MisfitError('one of the "batchItemFailures" has no "itemIdentifier"')
+            check_known(name, known)
+            failed.add(name)
+        return [_FAILED if item.id in failed else _SUCCEEDED for item in items]

@@ -1,0 +1,144 @@
+"""`diagnose`: looks at everything between this process and a function, and says what is wrong."""
+
+import os
+import time
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from asyncinvoke._diagnosis import judging, machine
+from asyncinvoke._diagnosis.checks import Check, CheckStatus, Diagnosis
+from asyncinvoke._invoker import Invoker
+from asyncinvoke._model.failure import Failure
+from asyncinvoke._request.parameters import checked
+from asyncinvoke._retries.policy import RetryPolicy
+from asyncinvoke._transport.process import loop_name, most_files, open_files
+from asyncinvoke.errors import AsyncInvokeError, ConfigurationError
+
+if TYPE_CHECKING:
+    from asyncinvoke._transport.resolved import Setting
+
+_DRY_RUNS = 3
+
+
+async def diagnose(
+    function_name: str | None = None,
+    *,
+    session: object | None = None,
+    region_name: str | None = None,
+    endpoint_url: str | None = None,
+    config: object | None = None,
+    timeout: float = 10.0,
+) -> Diagnosis:
+    """Look at everything between this process and a function, and say what is wrong.
+
+    Versions, Python and event loop; open files; region, credentials, endpoint, proxy and
+    certificates, each with where it comes from; whether the endpoint answers, what TLS has agreed
+    upon, and what its clock says; which transport is taken; and three dry runs of the function, which
+    run nothing. No key, token or payload is in the result. It sends one unsigned `GET /`, and
+    otherwise what resolving credentials sends.
+
+    Args:
+        function_name: The function, as for `Invoker.invoke`; without one there is no dry run.
+        session: As for `Invoker`.
+        region_name: As for `Invoker`.
+        endpoint_url: As for `Invoker`.
+        config: As for `Invoker`.
+        timeout: How long the connection, and each dry run, may take, in seconds.
+
+    Raises:
+        InvalidRequestError: The function's name breaks one of Lambda's rules.
+        ConfigurationError: `session` is none of aiobotocore's.
+    """
+    # What cannot be known without a name is known for any name.
+    parameters = checked(function_name or "asyncinvoke", invocation_type="DryRun")
+    checks = _of_the_process()
+
+    # aiobotocore takes a third of a second to import.
+    from asyncinvoke._transport import probe, resolved
+    from asyncinvoke._transport.session import as_session, open_client, pool_size
+
+    session = as_session(session)
+    region = resolved.region(session, region_name)
+    checks.append(judging.region(region, aws_region=os.environ.get("AWS_REGION")))
+    found = await resolved.credentials(session)
+    checks.append(judging.credentials(found, now=datetime.now(UTC)))
+    certificates = judging.ca_bundle(resolved.ca_bundle(session, config))
+    async with AsyncExitStack() as stack:
+        client, refused = None, ""
+        try:
+            client = await stack.enter_async_context(
+                open_client(
+                    session=session,
+                    region_name=region_name,
+                    endpoint_url=endpoint_url,
+                    config=config,
+                    max_pool_connections=2,
+                )
+            )
+            pool_size(client)
+        except ConfigurationError as error:
+            client, refused = None, str(error)
+        resolved_url = None if client is None else client.meta.endpoint_url
+        where: Setting = resolved.endpoint(session, endpoint_url, resolved_url)
+        checks.append(judging.endpoint(where))
+        if client is None:
+            checks += [judging.skipped("proxy", "there is no client"), certificates]
+            checks += _without_client(checks, refused)
+            return Diagnosis(checks=tuple(checks))
+        checks += [judging.proxy(resolved.proxy(client)), certificates]
+        seen = await probe.probe(client, timeout=timeout)
+        checks.append(judging.connection(seen))
+        if isinstance(seen, Failure):
+            checks.append(judging.skipped("clock", "the endpoint did not answer"))
+        else:
+            checks.append(judging.clock(seen.clock))
+        why = await probe.why_not_direct(client, parameters)
+        over = None if isinstance(seen, Failure) else seen.session
+        is_seen = not isinstance(seen, Failure)
+        checks.append(judging.transport(why, over, is_seen=is_seen))
+        if function_name is None:
+            checks.append(judging.skipped("dry run", "no function was named"))
+        elif isinstance(seen, Failure):
+            checks.append(judging.skipped("dry run", "the endpoint did not answer"))
+        else:
+            checks.append(await _dry_run(client, function_name, timeout))
+    return Diagnosis(checks=tuple(checks))
+
+
+def _of_the_process() -> list[Check]:
+    files = open_files()
+    soft, taken = (None, 0) if files is None else files
+    return [
+        judging.versions(machine.versions()),
+        judging.python(machine.python()),
+        judging.event_loop(loop_name()),
+        judging.open_files(machine.Files(soft=soft, hard=most_files(), open=taken)),
+    ]
+
+
+def _without_client(checks: list[Check], refused: str) -> list[Check]:
+    """Return the checks that a client is needed for."""
+    said = any(check.status is CheckStatus.WRONG for check in checks)
+    first = (
+        judging.skipped("connection", "there is no client: see above")
+        if said
+        else judging.not_opened(refused)
+    )
+    rest = ("clock", "transport", "dry run")
+    return [first, *(judging.skipped(name, "there is no client") for name in rest)]
+
+
+async def _dry_run(client: Any, function_name: str, timeout: float) -> Check:
+    seconds: list[float] = []
+    error: Exception | None = None
+    async with Invoker(client, limit=1, timeout=timeout, retry=RetryPolicy()) as invoker:
+        for _ in range(_DRY_RUNS):
+            began = time.monotonic()
+            try:
+                await invoker.dry_run(function_name)
+            except AsyncInvokeError as failed:
+                error = failed
+                break
+            seconds.append(time.monotonic() - began)
+    return judging.dry_run(function_name, seconds, error)

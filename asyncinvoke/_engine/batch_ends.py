@@ -1,0 +1,112 @@
+"""From the end of a batch to that of each of its items: a decision on values."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from asyncinvoke._batches.formats import Format
+from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError
+from asyncinvoke._engine.options import Call
+from asyncinvoke._engine.outcome import copied
+from asyncinvoke._model.delivery import Delivery
+from asyncinvoke._model.response import Response
+from asyncinvoke._request.request import InvocationType
+from asyncinvoke._retries.raising import shorten
+from asyncinvoke.errors import FunctionError, GaveUp, InvocationError
+
+BAD_ANSWER = "BadBatchAnswer"
+"""The code where a function ran and returned something that does not fit the shape."""
+
+FAILED = "Unhandled"
+"""Lambda's word for a function that failed, given to items that it names as failed."""
+
+
+def ends_of(
+    executed: Response[Any] | InvocationError,
+    *,
+    call: Call,
+    items: Sequence[BatchItem],
+    batch_format: Format,
+    elapsed: float,
+) -> list[Response[Any] | InvocationError]:
+    """Return how each item of a batch ended.
+
+    Without an answer, or with an error as the answer, all end as the batch did. An answer is read
+    by the shape; one that does not fit fails all of them, and the function has run.
+    """
+    if isinstance(executed, InvocationError):
+        return [executed, *(copied(executed) for _ in items[1:])]
+    is_answer = call.parameters.invocation_type is InvocationType.REQUEST_RESPONSE
+    if executed.function_error is not None or not is_answer:
+        return [executed] * len(items)
+    try:
+        results = batch_format.unpack(executed.payload, items)
+    except MisfitError as misfit:
+        why = str(misfit)
+        error = _failed(
+            replace(executed, function_error=BAD_ANSWER, attempts=()),
+            call,
+            elapsed,
+            attempts=executed.attempts,
+            code=BAD_ANSWER,
+            error_type=BAD_ANSWER,
+            error_message=why,
+        )
+        return [error, *(copied(error) for _ in items[1:])]
+    ended: list[Response[Any] | InvocationError] = []
+    for result in results:
+        if isinstance(result, ItemFailed):
+            ended.append(_named(executed, call, elapsed, result))
+        else:
+            ended.append(replace(executed, payload=result))
+    return ended
+
+
+def _named(
+    executed: Response[Any], call: Call, elapsed: float, failed: ItemFailed
+) -> Response[Any] | InvocationError:
+    """Return the end of an item that the function names as failed."""
+    said = {"errorType": failed.error_type, "errorMessage": failed.error_message}
+    body = {name: text for name, text in said.items() if text is not None}
+    response = replace(
+        executed, payload=json.dumps(body).encode(), function_error=FAILED, attempts=()
+    )
+    if not call.raise_on_function_error:
+        return replace(response, attempts=executed.attempts)
+    return _failed(
+        response,
+        call,
+        elapsed,
+        attempts=executed.attempts,
+        error_type=failed.error_type,
+        error_message=failed.error_message,
+    )
+
+
+def _failed(
+    response: Response[Any],
+    call: Call,
+    elapsed: float,
+    *,
+    error_type: str | None,
+    error_message: str | None,
+    **facts: Any,
+) -> FunctionError:
+    target = call.parameters.target
+    return FunctionError(
+        shorten(error_message or ""),
+        function_error=response.function_error or FAILED,
+        error_type=error_type,
+        error_message=error_message,
+        stack_trace=(),
+        response=response,
+        function_name=target.function_name,
+        qualifier=target.qualifier,
+        delivery=Delivery.EXECUTED,
+        request_id=response.request_id,
+        status_code=response.status_code,
+        elapsed=elapsed,
+        gave_up=GaveUp.NOT_RETRYABLE,
+        **facts,
+    )

@@ -1,0 +1,210 @@
+"""Between the input of a map and its workers: items are gathered into batches, and those closed."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from asyncinvoke._batches.packing import Filling
+from asyncinvoke._clock import Clock
+from asyncinvoke._engine.batch_buffer import BatchBuffer
+from asyncinvoke._engine.batch_work import BatchWork, Unit
+from asyncinvoke._engine.options import Call
+from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.tasks import Bell
+
+PAUSE = 0.05
+"""A batch is closed once the input has given nothing for so long, in seconds."""
+
+MOST_OPEN = 8
+"""How many batches may be open at once: one for each combination of options that items have of
+their own. For another one, the one opened first is closed."""
+
+
+class Batcher:
+    """Gathers the items of one map into batches.
+
+    It stands where a map hands an item to its workers. The workers are given batches instead, and
+    what comes back from them goes to the map item by item, so that whatever else looks at items,
+    read or ended, sees each by itself.
+
+    A batch is closed when it is full, when the input pauses, and when it ends. `watch` sees the
+    pauses: it compares what was read before and after a sleep, so that an item costs no look at the
+    clock, and a pause is noticed after one sleep or two.
+
+    Args:
+        work: Executes batches.
+        clock: Tells how long a pause is.
+    """
+
+    def __init__(self, work: BatchWork, *, clock: Clock) -> None:
+        self._work = work
+        self._clock = clock
+        self._open: deque[tuple[Call, Filling]] = deque()
+        self._under_way: dict[int, Unit] = {}
+        self._added = 0
+        self._opened = Bell()
+        self._buffer: BatchBuffer
+        self._give: Callable[[int, object], None]
+        self._finished: Callable[[int, Outcome[Any]], None]
+        self._broke: Callable[[int, BaseException], None]
+        self._cancelled: Callable[[], None]
+
+    def buffer(self, concurrency: int, *, ordered: bool) -> BatchBuffer:
+        """Return the buffer of the map, whose bounds are those of batches."""
+        self._buffer = BatchBuffer(concurrency, ordered=ordered, items=self._work.batch.items)
+        return self._buffer
+
+    def connect(
+        self,
+        *,
+        give: Callable[[int, object], None],
+        finished: Callable[[int, Outcome[Any]], None],
+        broke: Callable[[int, BaseException], None],
+        cancelled: Callable[[], None],
+    ) -> None:
+        """Say where batches go to, and what comes back.
+
+        Args:
+            give: Takes a batch, under the index of its first item.
+            finished: Takes the outcome of each item.
+            broke: Hears of each item that has none, and what its batch raised.
+            cancelled: Hears that the watch was cancelled from without.
+        """
+        self._give, self._finished = give, finished
+        self._broke, self._cancelled = broke, cancelled
+
+    def add(self, index: int, item: object) -> None:
+        """Put an item into its batch."""
+        try:
+            prepared = self._work.prepare(index, item)
+        except BaseException as error:  # noqa: BLE001  # it ends the run, as one of a worker does
+            self._broke(index, error)
+            return
+        if isinstance(prepared, Outcome):
+            self._finished(index, prepared)
+            return
+        call, batch_item, piece = prepared
+        filling = self._find(call)
+        if filling is not None and not filling.takes(piece):
+            self._close(call, filling)
+            filling = None
+        if filling is None:
+            filling = self._begin(call)
+        filling.add(batch_item, piece)
+        self._buffer.inside += 1
+        self._added += 1
+        if filling.is_full:
+            self._close(call, filling)
+
+    def close_if_last(self) -> None:
+        """Close all batches, if nothing that was read is elsewhere, such as with a recorder.
+
+        Called once the input has ended. Whatever keeps an item back is thereby no reason to wait
+        for a pause.
+        """
+        if self._open and self._buffer.inside == self._buffer.unfinished:
+            self._close_all()
+
+    def drop(self, units: Sequence[int]) -> list[int]:
+        """Forget what nobody works on yet; return which items that was.
+
+        Args:
+            units: The indexes of batches that no worker has taken.
+        """
+        dropped = [item.index for _, filling in self._open for item in filling.items]
+        self._open.clear()
+        self._work.forget()
+        for index in units:
+            self._buffer.batches -= 1
+            dropped += [item.index for item in self._under_way.pop(index).items]
+        self._buffer.inside -= len(dropped)
+        return dropped
+
+    def leave(self) -> None:
+        """Forget what is not under way: the block of the map is left."""
+        self._open.clear()
+        self._work.forget()
+        self._under_way.clear()
+
+    async def watch(self) -> None:
+        """Close batches while the input pauses, until it is cancelled."""
+        try:
+            while True:
+                if not self._open:
+                    await self._opened.listen().wait()
+                    continue
+                seen = self._added
+                await self._clock.sleep(PAUSE)
+                if self._added == seen:
+                    self._close_all()
+        except GeneratorExit:  # the event loop is gone; there is nobody to tell
+            raise
+        except BaseException:
+            self._cancelled()
+            raise
+
+    # What the workers call.
+
+    async def work(self, index: int, unit: object) -> Sequence[Outcome[Any]]:
+        """Execute a batch."""
+        return await self._work(index, unit)
+
+    def done(self, index: int, outcomes: Sequence[Outcome[Any]]) -> None:
+        """Hand out what a batch has become."""
+        self._under_way.pop(index, None)
+        self._buffer.batches -= 1
+        for outcome in outcomes:
+            self._buffer.inside -= 1
+            self._finished(outcome.index, outcome)
+
+    def broke(self, index: int, error: BaseException) -> None:
+        """Tell of each item of a batch that it has no outcome."""
+        unit = self._under_way.pop(index, None)
+        self._buffer.batches -= 1
+        for item in unit.items if unit is not None else ():
+            self._buffer.inside -= 1
+            self._broke(item.index, error)
+
+    def _find(self, call: Call) -> Filling | None:
+        for its_call, filling in self._open:
+            # Equal ones are the same one, unless items have options of their own.
+            if its_call is call or its_call == call:
+                return filling
+        return None
+
+    def _begin(self, call: Call) -> Filling:
+        if len(self._open) >= MOST_OPEN:
+            self._close(*self._open[0])
+        if not self._open:
+            self._opened.ring()
+        filling = self._work.filling(call)
+        self._open.append((call, filling))
+        return filling
+
+    def _close_all(self) -> None:
+        while self._open:
+            self._close(*self._open[0])
+
+    def _close(self, call: Call, filling: Filling) -> None:
+        self._open = deque(each for each in self._open if each[1] is not filling)
+        left = {item.index for item in filling.items}
+        try:
+            for packed in self._work.pack(call, filling):
+                if isinstance(packed, Unit):
+                    left -= {item.index for item in packed.items}
+                    self._hand_over(packed)
+                    continue
+                for outcome in packed:
+                    left.discard(outcome.index)
+                    self._buffer.inside -= 1
+                    self._finished(outcome.index, outcome)
+        except BaseException as error:  # noqa: BLE001  # it ends the run, as one of a worker does
+            for index in sorted(left):
+                self._buffer.inside -= 1
+                self._broke(index, error)
+
+    def _hand_over(self, unit: Unit) -> None:
+        index = unit.items[0].index
+        self._under_way[index] = unit
+        self._buffer.batches += 1
+        self._give(index, unit)

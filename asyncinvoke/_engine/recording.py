@@ -1,0 +1,292 @@
+"""What a map asks of whatever records it, and the work of a map that is recorded."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import anyio
+
+from asyncinvoke._engine.item import ItemWork, refused
+from asyncinvoke._engine.options import Call
+from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._model.delivery import Delivery, Phase, Progress
+from asyncinvoke._model.failure import Failure
+from asyncinvoke._model.response import Attempt, Reply
+from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._retries.classify import classify
+from asyncinvoke._transport.base import Transport
+from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
+
+
+class Prepared:
+    """An item of a recorded map, read and made ready to be sent."""
+
+    __slots__ = (
+        "body",
+        "call",
+        "digest",
+        "error",
+        "index",
+        "is_sent",
+        "key",
+        "lost",
+        "row",
+        "take",
+    )
+
+    def __init__(
+        self,
+        index: int,
+        key: str | None,
+        call: Call | None,
+        body: bytes,
+        error: InvalidRequestError | None = None,
+    ) -> None:
+        self.index: int = index
+        self.key: str | None = key
+        self.call: Call | None = call
+        self.body: bytes = body
+        self.error: InvalidRequestError | None = error
+        """Why it cannot be sent, if it cannot."""
+        self.digest: bytes | None = None
+        """What is sent, in short; set by the recorder."""
+        self.row: int = -1
+        """Where the recorder keeps it; set by the recorder."""
+        self.take: int = 1
+        """Which run of the item this is."""
+        self.lost: Attempt | None = None
+        """The attempt that a process which died has made before, if there was one."""
+        self.is_sent: bool = False
+        """Whether the function may have run by now."""
+
+
+Prepare: TypeAlias = Callable[[int, object], Prepared | None]
+"""Names an item and writes it down as it is sent; `None` for one of another shard."""
+
+
+Write: TypeAlias = Callable[[object], tuple[InvokeParameters, bytes]]
+"""Writes an item down as it is sent; raises whatever is wrong with it."""
+
+
+class Ends(NamedTuple):
+    """What the recorder calls of the map."""
+
+    work: Callable[[Prepared], None]
+    """The item's intent is recorded: it may be sent."""
+
+    hand_out: Callable[[int, Outcome[Any]], None]
+    """The outcome that `ended` was told of is recorded."""
+
+    found: Callable[[int, Outcome[Any] | None], None]
+    """An earlier session has recorded the item's end: replay this outcome, or nothing."""
+
+    made: Callable[[int, Outcome[Any]], None]
+    """The recorder itself has made the item's outcome: it is not sent."""
+
+    dropped: Callable[[int], None]
+    """The item was read and will not be sent, and gets no outcome."""
+
+    failed: Callable[[Exception], None]
+    """Nothing can be recorded any more, or the input is not that of the run."""
+
+    is_hungry: Callable[[], bool]
+    """Whether a worker waits for an item."""
+
+    is_idle: Callable[[], bool]
+    """Whether nothing else is under way, so that the next commit need not wait for more."""
+
+    look_ahead: Callable[[int], None]
+    """How many items may be read ahead of the workers."""
+
+
+class Recorder(Protocol):
+    """Records a map: nothing is sent, and no outcome handed out, before it has said so."""
+
+    async def open(self, payloads: object, prepare: Prepare) -> None:
+        """Open what it records in, and compare it with the input where that can be read twice.
+
+        Raises:
+            JournalError: It cannot be used for this map. Nothing is left open.
+        """
+        ...
+
+    def connect(self, ends: Ends) -> None:
+        """Say what to call from now on."""
+        ...
+
+    async def write(self) -> None:
+        """Record until it is cancelled."""
+        ...
+
+    async def skim(
+        self,
+        items: Iterator[object],
+        write: Write,
+        *,
+        skipped: Callable[[int], None],
+        is_over: Callable[[], bool],
+    ) -> Iterator[object]:
+        """Skip the beginning of an input that has ended in an earlier session, if that can be.
+
+        Args:
+            items: The input.
+            write: Writes an item down.
+            skipped: Is told how many items were skipped.
+            is_over: Says whether nothing more is to be read.
+
+        Returns:
+            The rest.
+        """
+        ...
+
+    def read(self, prepared: Prepared) -> None:
+        """Take an item that was read."""
+        ...
+
+    def all_read(self, count: int) -> AsyncInvokeError | None:
+        """Hear that the input has ended by itself; return what is wrong with that, if anything."""
+        ...
+
+    def ended(self, index: int, outcome: Outcome[Any]) -> None:
+        """Take the outcome of an item that was sent."""
+        ...
+
+    def note(self, name: str, value: object) -> None:
+        """Keep a note with the next commit."""
+        ...
+
+    def mark(self, prepared: Prepared) -> None:
+        """Note that the item's first request is sent now."""
+        ...
+
+    def unmark(self, prepared: Prepared) -> None:
+        """Note that whatever was sent of the item surely did not run."""
+        ...
+
+    async def close(self) -> AsyncInvokeError | None:
+        """Record what has ended and what was left, and close; return what went wrong, if it did."""
+        ...
+
+
+class MarkingTransport:
+    """Marks items before their first request, and takes marks away where they surely did not run.
+
+    So an item that was throttled, and waits to be tried again when the process dies, is not one
+    that may have run.
+
+    Args:
+        transport: Makes the attempts.
+        recorder: Keeps the marks.
+        prepared: The item that is sent, or the items of a batch.
+    """
+
+    __slots__ = ("_prepared", "_recorder", "_transport")
+
+    def __init__(
+        self, transport: Transport, recorder: Recorder, prepared: Sequence[Prepared]
+    ) -> None:
+        self._transport = transport
+        self._recorder = recorder
+        self._prepared = prepared
+
+    async def send(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Reply | Failure:
+        """Send a request once, as `Transport.send` does."""
+        marked = [each for each in self._prepared if not each.is_sent]
+        for each in marked:
+            self._recorder.mark(each)
+        try:
+            answer = await self._transport.send(parameters, payload, progress)
+        except anyio.get_cancelled_exc_class():
+            # It comes where something is awaited, and there the phase is true. An interrupt may come
+            # between the writing of a request and the note of it, and so is no reason to take away a
+            # mark. And a transport of the caller's own may not note how far it came.
+            noted = progress.phase is not Phase.NOT_BEGUN
+            if noted and progress.phase.delivery is Delivery.NOT_SENT:
+                self._unmark(marked)
+            raise
+        if marked and isinstance(answer, Failure) and _did_not_run(answer):
+            self._unmark(marked)
+        return answer
+
+    def _unmark(self, marked: list[Prepared]) -> None:
+        for each in marked:
+            self._recorder.unmark(each)
+
+
+class RecordedWork:
+    """The work of a map that is recorded: items are prepared when they are read, and sent later.
+
+    Args:
+        work: What works on the items.
+        recorder: What is told of each first request.
+    """
+
+    def __init__(self, work: ItemWork, recorder: Recorder) -> None:
+        self._work = work
+        self._recorder = recorder
+
+    def transport(self, prepared: Sequence[Prepared]) -> MarkingTransport:
+        """Return what sends these items, and marks them."""
+        return MarkingTransport(self._work.transport, self._recorder, prepared)
+
+    def write(self, item: object) -> tuple[InvokeParameters, bytes]:
+        """Write an item down as it is sent; raises whatever is wrong with it."""
+        call, body = self._work.prepare(item)
+        return call.parameters, body
+
+    def prepare(self, index: int, item: object) -> Prepared:
+        """Name an item and write it down as it is sent, or say why it cannot be."""
+        key = None
+        try:
+            name = self._work.name(item)
+            if name is not None and not name.isascii():
+                name.encode()  # what is no text cannot be written, and fails here
+            key = name
+            call, body = self._work.prepare(item)
+        except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
+            return Prepared(index, key, None, b"", refused(error))
+        return Prepared(index, key, call, body)
+
+    async def __call__(self, index: int, item: object) -> Outcome[Any]:
+        """Execute an item that is prepared."""
+        assert isinstance(item, Prepared)  # noqa: S101  # what `prepare` has made
+        work, call, body = self._work, item.call, item.body
+        item.body = b""  # who waits to be recorded holds on to no payload
+        clock = work.engine.clock
+        started, began = clock.time(), clock.monotonic()
+        if call is None:
+            assert item.error is not None  # noqa: S101  # one of the two is there
+            return work.outcome(index, item.key, item.error, started=started, began=began)
+        executed = await work.execute(index, call, body, self.transport((item,)))
+        outcome = work.outcome(index, item.key, executed, started=started, began=began)
+        return with_take(item, outcome)
+
+
+def with_take(prepared: Prepared, outcome: Outcome[Any]) -> Outcome[Any]:
+    """Return the outcome of an item with what earlier sessions have made of it."""
+    if prepared.take == 1 and prepared.lost is None:
+        return outcome
+    return replace(outcome, take=prepared.take, attempts=_after(prepared.lost, outcome.attempts))
+
+
+def _did_not_run(failure: Failure) -> bool:
+    return not classify(failure, now=0.0).delivery.may_have_run
+
+
+def _after(lost: Attempt | None, attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    if lost is None:
+        return attempts
+    return (lost, *(replace(each, number=each.number + 1) for each in attempts))
+
+
+def identity_of(parameters: InvokeParameters) -> Mapping[str, object]:
+    """Return what must be the same for a run to be continued, as far as the request tells."""
+    return {
+        "function_name": parameters.target.function_name,
+        "qualifier": parameters.target.qualifier,
+        "invocation_type": parameters.invocation_type.value,
+        "tenant_id": parameters.tenant_id,
+        "client_context": parameters.client_context,
+    }

@@ -1,0 +1,134 @@
+"""The elements of one JSON array, from blocks, each as its own bytes."""
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+
+from asyncinvoke._inputs.errors import InputError
+from asyncinvoke._inputs.json_text import encode_text
+from asyncinvoke._inputs.lines import Row
+
+LONGEST = 16_777_216
+"""Most characters of an element."""
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+class Array:
+    """Elements from blocks; none is held longer than it takes to read it.
+
+    Args:
+        name: What the input is called.
+
+    Raises:
+        InputError: By `feed` and `finish`: it is no JSON array, or it breaks off. Behind a mistake
+            nobody can tell where the next element begins, so that it ends the input.
+    """
+
+    # An element that is cut is tried again when there is twice as much of it, so that a long one
+    # takes time that grows with its length and no faster. A number may go on in the next block;
+    # so does what stands at the very end.
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._text = ""
+        self._at = 0
+        self._line = 1
+        self._wanted = 0
+        self._expects = "["
+
+    def feed(self, block: bytes) -> Iterator[Row]:
+        """Take some bytes; give the elements that end in them."""
+        self._text = self._text[self._at :] + self._decode(block, is_last=False)
+        self._at = 0
+        if len(self._text) >= self._wanted:
+            yield from self._elements(is_last=False)
+
+    def finish(self) -> Iterator[Row]:
+        """Return what is left.
+
+        Raises:
+            InputError: The array does not end.
+        """
+        self._text = self._text[self._at :] + self._decode(b"", is_last=True)
+        self._at = 0
+        if self._expects == "[" and not self._text.strip(" \t\n\r\ufeff"):
+            raise self._error("it is empty, and should be a JSON array")
+        yield from self._elements(is_last=True)
+        if self._expects:
+            raise self._error("the JSON array breaks off")
+
+    def _decode(self, block: bytes, *, is_last: bool) -> str:
+        try:
+            return self._decoder.decode(block, is_last)
+        except UnicodeDecodeError:
+            raise self._error("it is not UTF-8 from here on") from None
+
+    def _elements(self, *, is_last: bool) -> Iterator[Row]:
+        if self._expects == "[" and self._text.startswith("\ufeff"):
+            self._at = 1
+        while self._skip_space():
+            character = self._text[self._at]
+            if self._expects == "":
+                raise self._error("something follows the end of the JSON array")
+            if self._expects == "[":
+                if character != "[":
+                    raise self._error("it is not a JSON array")
+                self._expects = "first"
+            elif character == "]" and self._expects in ("first", ","):
+                self._expects = ""
+            elif self._expects == ",":
+                if character != ",":
+                    raise self._error("a comma is missing, or an element is not JSON")
+                self._expects = "element"
+            else:
+                end = self._end(is_last=is_last)
+                if end is None:
+                    return
+                element = self._text[self._at : end]
+                yield self._line, encode_text(element), None
+                self._line += element.count("\n")
+                self._at = end
+                self._expects = ","
+                continue
+            self._at += 1
+
+    def _skip_space(self) -> bool:
+        match = _SPACE.match(self._text, self._at)
+        assert match is not None  # noqa: S101  # it matches nothing, too
+        self._line += self._text.count("\n", self._at, match.end())
+        self._at = match.end()
+        return self._at < len(self._text)
+
+    def _end(self, *, is_last: bool) -> int | None:
+        try:
+            _, end = _SCANNER.raw_decode(self._text, self._at)
+        except (json.JSONDecodeError, _ConstantError) as error:
+            left = len(self._text) - self._at
+            if is_last or isinstance(error, _ConstantError) or left > LONGEST:
+                raise self._error("an element is not JSON") from None
+            self._wanted = 2 * left
+            return None
+        except RecursionError:
+            raise self._error("an element is nested too deeply") from None
+        if end == len(self._text) and not is_last:
+            self._wanted = end - self._at + 1
+            return None
+        self._wanted = 0
+        return end
+
+    def _error(self, why: str) -> InputError:
+        return InputError(f"{self._name}: line {self._line}: {why}")
+
+
+class _ConstantError(Exception):
+    pass
+
+
+def _refuse(_constant: str) -> None:
+    raise _ConstantError
+
+
+_SCANNER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse)

@@ -1,0 +1,126 @@
+"""Decompression as blocks come: gzip by the standard library, zstd by `zstandard`; never too much at once."""
+
+import zlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from asyncinvoke._inputs.errors import InputError, missing
+
+AT_ONCE = 1_048_576
+"""Most bytes that come out of gzip at once, whatever is packed into them."""
+
+_SLICE = 4_096
+"""How many bytes zstd is given at once: what comes out has no limit but that of the format."""
+
+
+class Decompressor(Protocol):
+    """What turns blocks into longer ones."""
+
+    def feed(self, block: bytes) -> Iterator[bytes]:
+        """Take some bytes; give what they hold, in pieces."""
+
+    def finish(self) -> None:
+        """Check that nothing is missing.
+
+        Raises:
+            InputError: Something is.
+        """
+
+
+class Frames:
+    """Any number of compressed streams, one after the other, as `cat a.gz b.gz` makes them.
+
+    Args:
+        name: What the input is called.
+        kind: What it is called that it is: gzip or zstd.
+
+    Raises:
+        InputError: By `feed` and `finish`: it is none, is damaged, or breaks off.
+    """
+
+    def __init__(self, name: str, kind: str) -> None:
+        self._name = name
+        self._kind = kind
+        self._inner: Any = None
+        self._any = False
+
+    def feed(self, block: bytes) -> Iterator[bytes]:
+        """Take some bytes; give what they hold, in pieces."""
+        while block:
+            if self._inner is None:
+                if self._any:
+                    # Tapes and some tools fill the end up.
+                    block = block.lstrip(b"\0")
+                    if not block:
+                        return
+                self._inner = self._begin()
+            piece, block = self._some(block)
+            if piece:
+                yield piece
+
+    def _some(self, block: bytes) -> tuple[bytes, bytes]:
+        try:
+            piece, rest = self._decompress(block)
+        except Exception as error:  # noqa: BLE001  # each library has its own
+            said = "damaged" if self._any else f"not compressed with {self._kind}"
+            raise InputError(f"{self._name} is {said}: {_short(error)}") from None
+        self._any = True
+        if self._inner.eof:
+            rest = self._inner.unused_data + rest
+            self._inner = None
+        return piece, rest
+
+    def finish(self) -> None:
+        """Check that nothing is missing."""
+        if self._inner is not None:
+            raise InputError(f"{self._name} breaks off: its {self._kind} data have no end")
+        if not self._any:
+            raise InputError(f"{self._name} is empty, and not compressed with {self._kind}")
+
+    def _begin(self) -> Any:
+        raise NotImplementedError
+
+    def _decompress(self, block: bytes) -> tuple[bytes, bytes]:
+        """Return what came out, and what of the block was not looked at."""
+        raise NotImplementedError
+
+
+class Gzip(Frames):
+    """Gzip, of one member or more."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "gzip")
+
+    def _begin(self) -> Any:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    def _decompress(self, block: bytes) -> tuple[bytes, bytes]:
+        piece = self._inner.decompress(block, AT_ONCE)
+        return piece, self._inner.unconsumed_tail
+
+
+class Zstd(Frames):
+    """Zstandard, of one frame or more.
+
+    Raises:
+        ConfigurationError: `zstandard` is not installed.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "zstd")
+        try:
+            import zstandard
+        except ImportError:
+            raise missing("zstd", "zstandard", "inputs") from None
+        self._library = zstandard
+
+    def _begin(self) -> Any:
+        return self._library.ZstdDecompressor(max_window_size=2**27).decompressobj()
+
+    def _decompress(self, block: bytes) -> tuple[bytes, bytes]:
+        return self._inner.decompress(block[:_SLICE]), block[_SLICE:]
+
+
+def _short(error: Exception) -> str:
+    # They say what is wrong with the format, and nothing of what is in it.
+    return str(error).removeprefix("Error -3 while decompressing data: ")

@@ -1,0 +1,200 @@
+"""CSV and TSV from blocks: a header row, then a JSON object of strings for each record."""
+
+import codecs
+import contextlib
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator
+
+from asyncinvoke._inputs.errors import InputError
+from asyncinvoke._inputs.lines import Row
+
+LONGEST = 16_777_216
+"""Most bytes of a record. What is longer is a quote that is never closed."""
+
+AT_ONCE = 65_536
+"""How many bytes are parsed at once, and hold the event loop for that long."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class Delimited:
+    """Records from blocks, by the `csv` module: quotes, and line ends and delimiters within them.
+
+    Args:
+        name: What the input is called.
+        kind: What it is called that it is: CSV or TSV.
+        delimiter: What stands between two fields.
+        header: The names of the columns, of an input whose first record does not have them.
+
+    Raises:
+        InputError: By `feed` and `finish`: the first record cannot be a header, or a quote is not
+            closed for `LONGEST` bytes.
+    """
+
+    # The csv module pulls lines, and blocks are pushed; so it reads whole lines, and if they run
+    # out within a record, that record's lines are kept, and read again together with what comes
+    # next, once that has another quote: nothing else could end it. It has one limit for the length
+    # of a field, of the whole process, which is raised while it reads and put back after.
+
+    def __init__(
+        self, name: str, kind: str, *, delimiter: str, header: list[str] | None = None
+    ) -> None:
+        self._name = name
+        self._kind = kind
+        self._delimiter = delimiter
+        self._header = header
+        self._is_first = True
+        self._rest = b""
+        self._open: list[str] = []
+        self._line = 1
+
+    def feed(self, block: bytes) -> Iterator[Row]:
+        """Take some bytes; give the records that end in them."""
+        if self._is_first:
+            self._rest += block
+            if len(self._rest) < len(codecs.BOM_UTF8):
+                return
+            block, self._rest = self._rest.removeprefix(codecs.BOM_UTF8), b""
+            self._is_first = False
+        for start in range(0, len(block), AT_ONCE):
+            piece = self._rest + block[start : start + AT_ONCE]
+            end = piece.rfind(b"\n") + 1
+            if not end and len(piece) > AT_ONCE:
+                # Line ends of old; a last one may be half of another kind.
+                end = piece.rfind(b"\r", 0, -1) + 1
+            whole, self._rest = piece[:end], piece[end:]
+            if end:
+                yield from self._read(whole, is_last=False)
+            if len(self._rest) > LONGEST:
+                raise self._too_long()
+
+    def finish(self) -> Iterator[Row]:
+        """Return what follows the last line end, if anything does.
+
+        Raises:
+            InputError: There was no header.
+        """
+        if self._is_first:
+            self._rest = self._rest.removeprefix(codecs.BOM_UTF8)
+        rest, self._rest = self._rest, b""
+        yield from self._read(rest, is_last=True)
+        if self._header is None:
+            raise InputError(f"{self._name} is empty, and should begin with a header")
+
+    def _read(self, whole: bytes, *, is_last: bool) -> Iterator[Row]:
+        # What is not UTF-8 shows as half a surrogate pair, and is the fault of its own row.
+        text = whole.decode(errors="surrogateescape")
+        lines = list(io.StringIO(text, newline=""))
+        if self._open and '"' not in text and not is_last:
+            self._open += lines
+        else:
+            lines = self._open + lines
+            self._open = []
+            yield from self._rows(lines, is_last=is_last)
+        if sum(map(len, self._open)) > LONGEST:
+            raise self._too_long()
+
+    def _rows(self, lines: list[str], *, is_last: bool) -> list[Row]:
+        source = iter(lines) if is_last else _endless(lines)
+        reader = csv.reader(source, delimiter=self._delimiter, strict=True)
+        rows: list[Row] = []
+        first = self._line
+        done = 0
+        with _fields_of_any_length():
+            while True:
+                wrong, fields = None, []
+                try:
+                    fields = next(reader)
+                except StopIteration:
+                    break
+                except _MoreError:
+                    self._open = lines[done:]
+                    break
+                except csv.Error as error:
+                    wrong = _why(error)
+                begins, done = first + done, reader.line_num
+                if fields or wrong:
+                    row = self._row(begins, fields, wrong)
+                    if row is not None:
+                        rows.append(row)
+        self._line = first + done
+        return rows
+
+    def _row(self, line: int, fields: list[str], wrong: str | None) -> Row | None:
+        header = self._header
+        if header is None:
+            self._header = self._checked_header(line, fields, wrong)
+            return None
+        if wrong is None and len(fields) != len(header):
+            wrong = f"{_counted(len(fields))}, and the header names {len(header)}"
+        if wrong is not None:
+            return line, b"", wrong
+        try:
+            return line, _encode(dict(zip(header, fields, strict=True))).encode(), None
+        except UnicodeEncodeError:
+            return line, b"", "not UTF-8"
+
+    def _checked_header(self, line: int, fields: list[str], wrong: str | None) -> list[str]:
+        """Return the names of the columns.
+
+        A first record with a number in it is taken for data: a header is one line to add, and data
+        that was taken for one would give every item the wrong names.
+        """
+        if wrong is None:
+            repeated = [name for name in fields if fields.count(name) > 1]
+            numbers = [name for name in fields if _NUMBER.fullmatch(name.strip())]
+            if any(not name.strip() for name in fields):
+                wrong = "one of the names is empty"
+            elif numbers:
+                wrong = f"{numbers[0].strip()[:20]} is a number"
+            elif repeated:
+                wrong = f"{repeated[0][:40]!r} is there twice"
+            elif fields[0].lstrip().startswith(("{", "[")):
+                wrong = "it looks like JSON"
+            elif any(not name.isprintable() for name in fields):
+                wrong = "a name has characters that cannot be printed, or is not UTF-8"
+        if wrong is not None:
+            raise InputError(
+                f"{self._name}: line {line} must be a header of {self._kind}, "
+                f"which names the columns: {wrong}"
+            )
+        return fields
+
+    def _too_long(self) -> InputError:
+        return InputError(
+            f"{self._name}: the record that begins on line {self._line} does not end within "
+            f"{LONGEST:,} bytes; perhaps a quote is not closed"
+        )
+
+
+class _MoreError(Exception):
+    """The lines that are there have been read."""
+
+
+def _endless(lines: Iterable[str]) -> Iterator[str]:
+    yield from lines
+    raise _MoreError
+
+
+@contextlib.contextmanager
+def _fields_of_any_length() -> Iterator[None]:
+    limit = csv.field_size_limit(2 * LONGEST)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _why(error: csv.Error) -> str:
+    text = str(error)
+    if text.startswith("unexpected end"):
+        return "a quote is not closed by the end of the input"
+    return f"not well-formed: {text}"
+
+
+def _counted(fields: int) -> str:
+    return "1 field" if fields == 1 else f"{fields} fields"

@@ -1,0 +1,121 @@
+"""The rows of a Parquet file as JSON; the one file that knows pyarrow, with `_inputs/columns.py`."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from anyio import to_thread
+
+from asyncinvoke._inputs import files
+from asyncinvoke._inputs.columns import rows_of
+from asyncinvoke._inputs.errors import InputError, missing
+from asyncinvoke._inputs.lines import Row
+
+MOST_ROWS = 16_384
+"""Most rows that are decoded at once."""
+
+AT_ONCE = 8_388_608
+"""About how many bytes are decoded at once."""
+
+_UNSAYABLE = "it holds what JSON cannot hold: an infinity, or text that is not UTF-8"
+
+
+class Parquet:
+    """The rows of an open Parquet file.
+
+    Args:
+        file: pyarrow's `ParquetFile`.
+        source: What is to be closed with it.
+        name: What it is called.
+    """
+
+    # Some thousand rows at a time are decoded and made into JSON in a worker thread, most of it
+    # without Python's lock; memory is that of one batch, however long the file is.
+
+    def __init__(self, file: Any, source: Any, name: str) -> None:
+        self._file = file
+        self._source = source
+        self._name = name
+        self.total: int | None = file.metadata.num_rows
+        names = file.schema_arrow.names
+        repeated = [each for each in names if names.count(each) > 1]
+        if repeated:
+            raise InputError(f"{name}: the column {repeated[0][:40]!r} is there twice")
+        if not names:
+            raise InputError(f"{name} has no columns")
+        self._names = names
+        self._batches = file.iter_batches(batch_size=self._batch_size(), use_threads=False)
+
+    @classmethod
+    def open(cls, source: str, options: Mapping[str, Any]) -> "Parquet":
+        """Open a path or a URL. It takes a while, in which nothing else happens in this thread.
+
+        Raises:
+            ConfigurationError: pyarrow is not installed.
+            InputError: It cannot be read, or is no Parquet file.
+        """
+        name = files.name_of(source)
+        try:
+            import pyarrow.parquet
+        except ImportError:
+            raise missing("Parquet", "pyarrow", "parquet") from None
+        if source == "-":
+            raise InputError("Parquet cannot be read from standard input: its index is at its end")
+        try:
+            if "://" in source:
+                system, path = files.file_system(source, options)
+                file = system.open(path, "rb")
+            elif Path(source).is_dir():
+                raise IsADirectoryError
+            else:
+                file = Path(source).open("rb")  # noqa: SIM115  # closed by close
+        except OSError as error:
+            raise files.cannot_read(name, error) from None
+        try:
+            return cls(pyarrow.parquet.ParquetFile(file, pre_buffer=False), file, name)
+        except pyarrow.ArrowException as error:
+            file.close()
+            raise InputError(f"{name} is no Parquet file, or is damaged: {_first(error)}") from None
+        except BaseException:
+            file.close()
+            raise
+
+    async def rows(self) -> Iterator[Row] | None:
+        """Return the next rows, or `None` at the end.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        rows = await to_thread.run_sync(self._next)
+        return None if rows is None else iter(rows)
+
+    async def close(self) -> None:
+        """Close the file."""
+        await to_thread.run_sync(self._close)
+
+    def _batch_size(self) -> int:
+        metadata = self._file.metadata
+        size = sum(metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups))
+        a_row = size / max(metadata.num_rows, 1)
+        return max(1, min(MOST_ROWS, int(AT_ONCE / max(a_row, 1))))
+
+    def _next(self) -> list[Row] | None:
+        import pyarrow as pa
+
+        try:
+            batch = next(self._batches, None)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{self._name} is damaged: {_first(error)}") from None
+        if batch is None:
+            return None
+        rows = rows_of(batch, self._names)
+        return [(None, b"", _UNSAYABLE) if row is None else (None, row, None) for row in rows]
+
+    def _close(self) -> None:
+        self._batches = iter(())
+        self._file.close()
+        self._source.close()
+
+
+def _first(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]

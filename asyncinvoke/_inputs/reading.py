@@ -1,0 +1,265 @@
+"""Reading an input: opened, looked at before its first item, and read as items are asked for."""
+
+import contextlib
+import itertools
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from typing import Any, Protocol
+
+import anyio
+from anyio import to_thread
+
+from asyncinvoke._inputs import files
+from asyncinvoke._inputs.compression import Gzip, Zstd
+from asyncinvoke._inputs.formats import Format, FormatName, format_of, is_prefix
+from asyncinvoke._inputs.item import Item, Making
+from asyncinvoke._inputs.lines import LineCounter, Row
+from asyncinvoke._inputs.pointer import Pointer
+from asyncinvoke._inputs.template import Template
+from asyncinvoke._inputs.text import Text
+from asyncinvoke.errors import InvalidRequestError
+
+
+class Rows(Protocol):
+    """An input under way."""
+
+    total: int | None
+    """How many rows there are, where that is known."""
+
+    async def rows(self) -> Iterator[Row] | None:
+        """Return the next rows, possibly none; `None` at the end."""
+
+    async def close(self) -> None:
+        """Close it."""
+
+
+class Input:
+    """An input, as an async iterable of `Item`; given by `asyncinvoke.inputs.read`.
+
+    Iterating opens it, and closes it at the end. It may be iterated again, unless it is standard
+    input or a pipe. What it is not, or what cannot be read, is an `InputError` before its first
+    item wherever it can be known then; what is wrong with one row is the error of that item.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        format_: Format,
+        storage_options: Mapping[str, Any],
+        *,
+        key: Pointer | None,
+        template: Template | None,
+    ) -> None:
+        self._source = source
+        self._format = format_
+        self._options = storage_options
+        self._key = key
+        self._template = template
+        self._opened: Rows | None = None
+        self._ahead: Iterator[Row] = iter(())
+        self._descriptor: files.Descriptor | None = None
+        self._total: int | None = None
+        self._status: os.stat_result | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return files.name_of(self._source)
+
+    @property
+    def format(self) -> FormatName:
+        """What it is read as."""
+        return self._format.name
+
+    @property
+    def total(self) -> int | None:
+        """How many items it has, if it has begun and says so by itself, as Parquet does."""
+        return self._total
+
+    @property
+    def status(self) -> os.stat_result | None:
+        """What the system says of it, if it has begun and is a file of this machine."""
+        return self._status
+
+    async def begin(self) -> None:
+        """Open it, and look whether it is what it says it is, which iterating does by itself.
+
+        Raises:
+            ConfigurationError: What reads it is not installed; the message has the pip command.
+            InputError: It cannot be read, or is something else.
+        """
+        if self._opened is not None:
+            return
+        self._opened = opened = await self._open()
+        self._total = opened.total
+        if self._descriptor is not None:
+            self._status = self._descriptor.status
+        try:
+            while (rows := await opened.rows()) is not None:
+                first = next(rows, None)
+                if first is not None:
+                    self._ahead = itertools.chain([first], rows)
+                    break
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Close it, if it has begun and is not to be iterated."""
+        opened, self._opened = self._opened, None
+        self._ahead, self._descriptor = iter(()), None
+        if opened is not None:
+            with anyio.CancelScope(shield=True):
+                await opened.close()
+
+    async def count(self) -> int | None:
+        """Count its items without reading them all as such; `None` where that cannot be done.
+
+        It can of Parquet, and of JSON lines that are a plain file of this machine.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        if self.total is not None:
+            return self.total
+        is_plain = self.format == "jsonl" and self._format.compression is None
+        if not is_plain or self.status is None or self._source == "-":
+            return None
+        counter = LineCounter()
+        file = files.open_descriptor(self._source)
+        try:
+            # Block by block, or a run that ends early would wait for the count.
+            while block := await file.read():
+                counter.feed(block)
+        finally:
+            await file.close()
+        return counter.total
+
+    def __aiter__(self) -> AsyncIterator[Item]:
+        return self.items()
+
+    def __repr__(self) -> str:
+        return f"<Input {self.name}: {self.format}>"
+
+    async def items(self) -> AsyncGenerator[Item, None]:
+        """Return what iterating gives, as an async generator, which can be closed."""
+        await self.begin()
+        opened, ahead = self._opened, self._ahead
+        self._opened, self._ahead, self._descriptor = None, iter(()), None
+        assert opened is not None  # noqa: S101  # it has begun
+        making = Making(self._key, self._template, is_json=self.format != "jsonl")
+        position = 0
+        rows: Iterator[Row] | None = ahead
+        try:
+            while rows is not None:
+                for line, data, wrong in rows:
+                    yield Item(position, line, data, wrong, making)
+                    position += 1
+                rows = await opened.rows()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await opened.close()
+
+    async def _open(self) -> Rows:
+        source, options = self._source, self._options
+        match self._format.name:
+            case "parquet":
+                from asyncinvoke._inputs.parquet import Parquet
+
+                return await to_thread.run_sync(Parquet.open, source, options)
+            case "listing":
+                from asyncinvoke._inputs.listing import Listing
+
+                return await to_thread.run_sync(Listing.open, source, options)
+            case "inventory":
+                from asyncinvoke._inputs.inventory import Inventory
+
+                return await to_thread.run_sync(Inventory.open, source, options)
+            case _:
+                blocks = await self._blocks()
+                is_file = self._descriptor is None or self._descriptor.status is not None
+                return Text(
+                    blocks,
+                    self.name,
+                    self._format,
+                    is_json_file=is_file and self._is_json_name,
+                    is_packed_file=is_file and self._format.compression is not None,
+                )
+
+    async def _blocks(self) -> files.Blocks:
+        blocks: files.Blocks
+        if "://" in self._source:
+            blocks = await to_thread.run_sync(_open_remote, self._source, self._options)
+        else:
+            blocks = self._descriptor = files.open_descriptor(self._source)
+        match self._format.compression:
+            case "gz":
+                return files.Unpacked(blocks, Gzip(self.name))
+            case "zst":
+                try:
+                    return files.Unpacked(blocks, Zstd(self.name))
+                except BaseException:
+                    await blocks.close()
+                    raise
+            case _:
+                return blocks
+
+    @property
+    def _is_json_name(self) -> bool:
+        name = self._source.lower()
+        if self._format.compression is not None:
+            name = name.rpartition(".")[0]
+        return not self._format.is_told and name.endswith(".json")
+
+
+def _open_remote(source: str, options: Mapping[str, Any]) -> files.Remote:
+    name = files.name_of(source)
+    system, path = files.file_system(source, options)
+    try:
+        file = system.open(path, "rb", block_size=4 * files.BLOCK)
+    except Exception as error:  # noqa: BLE001  # each file system has its own
+        raise files.cannot_read(name, error) from None
+    return files.Remote(file, name)
+
+
+def read(
+    source: str | os.PathLike[str],
+    format: FormatName | str | None = None,  # noqa: A002  # the word for it
+    storage_options: Mapping[str, Any] | None = None,
+    *,
+    key: str | None = None,
+    payload_template: str | None = None,
+) -> Input:
+    """Read an input, as what `Invoker.map` takes as payloads.
+
+    Args:
+        source: A path, `-` for standard input, `s3://bucket/prefix/` for the objects under it, or
+            any URL that fsspec opens.
+        format: `jsonl`, `json` (one array), `csv`, `tsv`, each also with `.gz` or `.zst` behind it,
+            `parquet`, `listing` or `inventory`; by default what its name ends in, else JSON lines.
+        storage_options: What fsspec's file system is opened with.
+        key: A JSON pointer (RFC 6901) to what names an item, such as `/id`.
+        payload_template: JSON that becomes the payload of each item, its holes filled in:
+            `'{"bucket": "photos", "key": "{/key}"}'`; `"{}"` is the whole row.
+
+    Returns:
+        An async iterable of `Item`, of which nothing is opened yet.
+
+    Raises:
+        InvalidRequestError: One of the arguments breaks a rule; the message names both.
+    """
+    named: object = None
+    with contextlib.suppress(TypeError):
+        named = os.fspath(source)
+    if not isinstance(named, str) or not named:
+        raise InvalidRequestError("source must be a path, a URL, or '-' for standard input")
+    format_ = format_of(named, format)
+    if is_prefix(named) and format_.name != "listing":
+        raise InvalidRequestError(f"{named} is a prefix in S3, which is read as a listing")
+    return Input(
+        named,
+        format_,
+        dict(storage_options or {}),
+        key=None if key is None else Pointer(key),
+        template=None if payload_template is None else Template(payload_template),
+    )

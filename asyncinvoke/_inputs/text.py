@@ -1,0 +1,135 @@
+"""Rows of an input that is text: looked at before anything is given, then read block by block."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Protocol
+
+from asyncinvoke._inputs.array import Array
+from asyncinvoke._inputs.delimited import Delimited
+from asyncinvoke._inputs.errors import InputError
+from asyncinvoke._inputs.files import Blocks
+from asyncinvoke._inputs.formats import Format
+from asyncinvoke._inputs.kinds import (
+    HEAD,
+    NeedsMoreError,
+    not_lines,
+    other_kind,
+    say_not_lines,
+)
+from asyncinvoke._inputs.lines import Lines, Row
+
+_EXPECTED = {"jsonl": "JSON in UTF-8", "json": "JSON in UTF-8", "csv": "CSV in UTF-8"}
+_EXPECTED |= {"tsv": "TSV in UTF-8"}
+
+
+class Parser(Protocol):
+    """What cuts blocks into rows; each iterator that it gives is to be used up."""
+
+    def feed(self, block: bytes) -> Iterator[Row]:
+        """Take some bytes; give the rows that end in them."""
+
+    def finish(self) -> Iterator[Row]:
+        """Return what is left at the end."""
+
+
+class Text:
+    """The rows of JSON lines, a JSON array, CSV or TSV.
+
+    Args:
+        blocks: What they are read from.
+        name: What the input is called.
+        format_: What it is.
+        is_json_file: Whether it is a file of a name that ends in `.json`.
+        is_packed_file: Whether it is a file that is compressed: a small one is read to its end
+            before anything is given, so that one that breaks off is found before anything is sent.
+        header: The columns, if its first record does not have them.
+    """
+
+    def __init__(
+        self,
+        blocks: Blocks,
+        name: str,
+        format_: Format,
+        *,
+        is_json_file: bool = False,
+        is_packed_file: bool = False,
+        header: list[str] | None = None,
+    ) -> None:
+        self._blocks = blocks
+        self._name = name
+        self._format = format_
+        self._is_json_file = is_json_file
+        self._is_packed_file = is_packed_file
+        self._header = header
+        self._parser: Parser | None = None
+        self._has_ended = False
+        self.total: int | None = None
+
+    async def rows(self) -> Iterator[Row] | None:
+        """Return the next rows, possibly none; `None` at the end.
+
+        Raises:
+            InputError: The input is not what it says, or cannot be read.
+        """
+        parser = self._parser
+        if parser is None:
+            return await self._begin()
+        if self._has_ended:
+            return None
+        block = await self._blocks.read()
+        if block:
+            return parser.feed(block)
+        self._has_ended = True
+        return parser.finish()
+
+    async def close(self) -> None:
+        """Close the input."""
+        await self._blocks.close()
+
+    async def _begin(self) -> Iterator[Row]:
+        """Read as far as it takes to see what the input is; give the rows in that."""
+        head = await self._more(b"")
+        while len(head) < HEAD and b"\n" not in head and not self._has_ended:
+            head = await self._more(head)
+        if self._is_packed_file and not self._has_ended:
+            head = await self._more(head)
+        name, kind = self._name, self._format.name
+        said = other_kind(head, name, _EXPECTED[kind])
+        if said is not None:
+            raise InputError(said)
+        if kind == "jsonl":
+            while not self._has_ended and _is_undecided(head, self._is_json_file):
+                head = await self._more(head)
+            found = not_lines(head, is_all=self._has_ended, is_json_file=self._is_json_file)
+            if found == "array" and self._is_json_file:
+                kind = "json"
+            elif found is not None:
+                raise InputError(say_not_lines(found, name))
+        self._parser = parser = self._parser_of(kind)
+        if self._has_ended:
+            return itertools.chain(parser.feed(head), parser.finish())
+        return parser.feed(head)
+
+    async def _more(self, head: bytes) -> bytes:
+        block = await self._blocks.read()
+        self._has_ended = not block
+        return head + block
+
+    def _parser_of(self, kind: str) -> Parser:
+        match kind:
+            case "json":
+                return Array(self._name)
+            case "csv":
+                return Delimited(self._name, "CSV", delimiter=",", header=self._header)
+            case "tsv":
+                return Delimited(self._name, "TSV", delimiter="\t", header=self._header)
+            case _:
+                return Lines()
+
+
+def _is_undecided(head: bytes, is_json_file: bool) -> bool:
+    try:
+        not_lines(head, is_all=False, is_json_file=is_json_file)
+    except NeedsMoreError:
+        return True
+    return False

@@ -1,0 +1,85 @@
+"""What an item is known by, and in what two runs differ: decided on values."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._request.target import Target
+from asyncinvoke.errors import InvalidRequestError
+
+SHOWN = 20
+"""How many items that differ are named."""
+
+_NAMES = {
+    "key": "whether items have keys",
+    "results": "whether results are kept",
+}
+
+
+def digest_of(
+    body: bytes, parameters: InvokeParameters | None, shared: InvokeParameters
+) -> bytes | None:
+    """Return the first 16 bytes of the SHA-256 of what is sent; `None` where nothing can be.
+
+    Args:
+        body: The payload as it is sent. Where nothing else counts, `sha256sum` gives the same.
+        parameters: Where it goes, and how; `None` for an item that cannot be sent.
+        shared: Where the others go. What an item's own request has otherwise counts, too.
+    """
+    if parameters is None:
+        return None
+    hashed = hashlib.sha256(body)
+    if parameters is not shared:
+        own = overridden(parameters, shared)
+        if own:
+            hashed.update(b"\0" + json.dumps(own, sort_keys=True).encode())
+    return hashed.digest()[:16]
+
+
+def overridden(parameters: InvokeParameters, shared: InvokeParameters) -> dict[str, str | None]:
+    """Return what a request has of its own, by name. How the log comes back is no part of it."""
+    pairs: dict[str, tuple[str | None, str | None]] = {
+        "function_name": (parameters.target.function_name, shared.target.function_name),
+        "qualifier": (parameters.target.qualifier, shared.target.qualifier),
+        "invocation_type": (parameters.invocation_type.value, shared.invocation_type.value),
+        "client_context": (parameters.client_context, shared.client_context),
+        "tenant_id": (parameters.tenant_id, shared.tenant_id),
+        "durable_execution_name": (
+            parameters.durable_execution_name,
+            shared.durable_execution_name,
+        ),
+    }
+    return {name: own for name, (own, common) in pairs.items() if own != common}
+
+
+def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return in what a map is not the one that is recorded; nothing if it continues it."""
+    found = []
+    for name in sorted({*was, *now}):
+        before, after = was.get(name), now.get(name)
+        if before == after or (name == "function_name" and _may_be(before, after)):
+            continue
+        shown = _NAMES.get(name, name)
+        if name == "client_context":
+            found.append("client_context is another one")  # it may hold a token
+        else:
+            found.append(f"{shown} is {after!r}, and was {before!r}")
+    return tuple(found)
+
+
+def _may_be(before: object, after: object) -> bool:
+    try:
+        return Target.parse(str(before)).may_be(Target.parse(str(after)))
+    except InvalidRequestError:
+        return False
+
+
+def changed_items(positions: list[int | str], *, of: int | None = None) -> tuple[str, ...]:
+    """Return the sentences for items that are not what they were, the first ones by name."""
+    count = len(positions) if of is None else of
+    named = tuple(f"item {each!r} is not what it was" for each in positions[:SHOWN])
+    if count > len(named):
+        named += (f"{count - len(named):,} more items are not what they were",)
+    return named

@@ -1,0 +1,283 @@
+"""A journal that is made of others: their rows with new numbers, and one row for each item."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from asyncinvoke._journal import numbers
+from asyncinvoke._journal.merged import NAMED, Record, beats, ran_twice
+from asyncinvoke._journal.reading import RecordedRun
+from asyncinvoke._journal.schema import (
+    APPLICATION_ID,
+    COUNTS,
+    FORMAT,
+    KEYED,
+    TABLES,
+    VIEW,
+    State,
+)
+
+_AT_ONCE = 8
+"""So many journals are attached at once; SQLite takes ten."""
+
+_LOST = ("TransportError", "ProcessLost", None, "unknown", "delivery_unknown")
+"""The cause of an item that may have run when its process died, as a run that is continued records
+it."""
+
+_MET = "CREATE TEMP TABLE met (idx INTEGER PRIMARY KEY, there INTEGER);\n"
+"""The items of a part that were there already, and their rows."""
+
+
+class Joined:
+    """Copies one journal after the other into a new file; a context manager.
+
+    Nobody else has the file, and it counts for nothing before it is whole; so nothing is journaled
+    and nothing synced before the end. Positions are the rows of a run without keys. With keys, rows
+    are numbers without a meaning, and those of each part are moved behind those of the one before.
+
+    An item that is there already is not copied by the statement that copies all others. Such items
+    are few, and each is decided about by itself.
+
+    Args:
+        path: The file, which is empty.
+        keyed: Whether items are known by keys.
+    """
+
+    def __init__(self, path: Path, *, keyed: bool) -> None:
+        self._keyed = keyed
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        self._connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+        self._sql = numbers.Statements(self._connection)
+        self._numbers = numbers.Numbers(self._sql)
+        self._rows = 0
+        self._sums = dict.fromkeys(COUNTS, 0)
+        self._is_changed = False
+        self.ran_twice = 0
+        """Items that ran, or may have, in two journals."""
+        self.named: list[int | str] = []
+        """The first of them."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+
+    def begin(self, about: Mapping[str, Any]) -> None:
+        """Make the tables, and say what the run is."""
+        for pragma in (
+            "journal_mode=OFF",
+            "synchronous=OFF",
+            "cache_size=-131072",
+        ):
+            self._sql.all(f"PRAGMA {pragma}")
+        self._sql.do("BEGIN")
+        for (
+            statement
+        ) in f"{TABLES}{VIEW}{KEYED if self._keyed else ''}{numbers.TABLES}{_MET}".split(";\n"):
+            if statement.strip():
+                self._sql.do(statement)
+        self._sql.do(f"PRAGMA application_id = {APPLICATION_ID}")
+        self._sql.do(f"PRAGMA user_version = {FORMAT}")
+        self._sql.many("INSERT INTO run VALUES (?, ?)", list(about.items()))
+        self._sql.do("COMMIT")
+
+    def add(self, parts: Sequence[tuple[Path, RecordedRun]]) -> None:
+        """Copy journals: their files, each of them open to be read as well."""
+        for first in range(0, len(parts), _AT_ONCE):
+            names = {
+                f"part{number}": part for number, part in enumerate(parts[first : first + _AT_ONCE])
+            }
+            for name, (path, _) in names.items():
+                self._sql.do(f"ATTACH ? AS {name}", f"{path.absolute().as_uri()}?mode=ro")
+            # One commit for all: their rows lie between each other, in the same pages.
+            self._sql.do("BEGIN")
+            for name, (_, run) in names.items():
+                self._sql.part = name
+                self._copy(list(run.doubtful()))
+            self._sql.do("COMMIT")
+            for name in names:
+                self._sql.do(f"DETACH {name}")
+
+    def finish(self) -> int:
+        """Count what is there; return how many items that are."""
+        if self._is_changed:
+            self._count_again()
+        counts = {**self._sums, "seq": self._numbers.seq}
+        self._sql.many("INSERT INTO count VALUES (?, ?)", list(counts.items()))
+        return sum(self._sums[state.name.lower()] for state in State)
+
+    def _copy(self, doubtful: list[tuple[Any, ...]]) -> None:
+        self._sql.do("DELETE FROM met")
+        numbered = self._numbers.of
+        first = self._numbers.session + 1
+        seq = self._numbers.read()
+        ours = f"BETWEEN {first} AND {self._numbers.session}"
+        columns = (
+            f"digest, key, state, {numbered('cause')}, take, attempts, throttled,"
+            f" {numbered('session')}, {numbered('version')}, status, began, elapsed, request_id,"
+            f" seq + {seq}"
+        )
+        before = self._connection.total_changes
+        self._sql.do(
+            f"INSERT OR IGNORE INTO item SELECT idx + {self._rows}, {columns} FROM part.item"
+        )
+        copied = self._connection.total_changes - before
+        ((count,),) = self._sql.all("SELECT COUNT(*) FROM part.item")
+        if copied != count:
+            self._meet(columns, ours)
+        self._sql.do(
+            f"INSERT INTO result SELECT idx + {self._rows}, body, facts FROM part.result"
+            " WHERE idx NOT IN (SELECT idx FROM met)"
+        )
+        # The earlier takes of items that were met are left out: their numbers are those of others.
+        self._sql.do(
+            f"INSERT INTO earlier SELECT idx + {self._rows}, take, state,"
+            f" {self._numbers.of('cause')}, attempts, {self._numbers.of('session')}, began, elapsed,"
+            " request_id FROM part.earlier WHERE idx NOT IN (SELECT idx FROM met)"
+        )
+        self._sql.do(
+            f"INSERT INTO sample SELECT {self._numbers.of('session')}, at, succeeded, failed,"
+            ' in_flight, waiting, "limit", rate, throttles FROM part.sample'
+        )
+        self._add_counts()
+        if doubtful:
+            self._lose(doubtful, ours)
+        if self._keyed:
+            ((self._rows,),) = self._sql.all("SELECT COALESCE(MAX(idx), -1) + 1 FROM item")
+
+    # Items that are in two journals.
+
+    def _meet(self, columns: str, ours: str) -> None:
+        """Decide about the items of a part that were there already."""
+        self._is_changed = True
+        same = "there.key = new.key" if self._keyed else "there.idx = new.idx"
+        self._sql.do(
+            "INSERT INTO met SELECT new.idx, there.idx FROM part.item AS new"
+            f" JOIN item AS there ON {same} WHERE there.session NOT {ours}"
+        )
+        for row, there in self._sql.all("SELECT idx, there FROM met"):
+            ((new, name),) = self._records("part", row)
+            ((old, _),) = self._records("main", there)
+            if new == old:
+                continue  # the journal was copied, and both copies are merged
+            if beats(new, old):
+                self._put_aside(there)
+                self._sql.do(
+                    f"INSERT INTO item SELECT {there}, {columns} FROM part.item WHERE idx = ?", row
+                )
+                self._sql.do(
+                    f"INSERT INTO result SELECT {there}, body, facts FROM part.result"
+                    " WHERE idx = ?",
+                    row,
+                )
+            else:
+                self._sql.do(
+                    f"INSERT OR IGNORE INTO earlier SELECT {there},"
+                    f" {self._next_take(there)}, state, {self._numbers.of('cause')}, attempts,"
+                    f" {self._numbers.of('session')}, began, elapsed, request_id FROM part.item"
+                    " WHERE idx = ?",
+                    row,
+                )
+            self._number_take(there)
+            self._tell(new, old, name if self._keyed and name is not None else there)
+
+    def _lose(self, doubtful: list[tuple[Any, ...]], ours: str) -> None:
+        """Take items that may have run when a process died as items that have ended so."""
+        cause = self._numbers.cause(_LOST, "its process died while it was under way")
+        for old, digest, key, session, take in doubtful:
+            new_session, began = self._numbers.new_session(session)
+            row = old + self._rows
+            found = self._sql.all(
+                f"SELECT idx, session {ours} FROM item WHERE"
+                f" {'key = ?' if self._keyed and key is not None else 'idx = ?'}",
+                key if self._keyed and key is not None else row,
+            )
+            lost = Record(State.MAY_HAVE_RUN, take, began, 0, None)
+            for there, is_ours in found:
+                row = there
+                ((other, _),) = self._records("main", there)
+                if is_ours or beats(lost, other):
+                    self._put_aside(there)
+                else:
+                    row = -1
+                if not is_ours:
+                    self._tell(lost, other, key if self._keyed and key is not None else there)
+            if row < 0:
+                continue
+            self._numbers.seq += 1
+            self._sql.do(
+                "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, 1, 0, ?, NULL, NULL, 0, 0, NULL, ?)",
+                *(
+                    row,
+                    digest,
+                    key,
+                    State.MAY_HAVE_RUN,
+                    cause,
+                    take,
+                    new_session,
+                    self._numbers.seq,
+                ),
+            )
+            self._number_take(row)
+        self._is_changed = True
+
+    def _records(self, part: str, row: int) -> list[tuple[Record, str | None]]:
+        found = self._sql.all(
+            "SELECT state, take, session.started + item.began / 1000.0, elapsed, request_id, key"
+            f" FROM {part}.item JOIN {part}.session ON session.id = item.session WHERE idx = ?",
+            row,
+        )
+        return [(Record(*record), key) for *record, key in found]
+
+    def _put_aside(self, row: int) -> None:
+        self._sql.do(
+            f"INSERT INTO earlier SELECT idx, {self._next_take(row)}, state, cause, attempts,"
+            " session, began, elapsed, request_id FROM item WHERE idx = ?",
+            row,
+        )
+        self._sql.do("DELETE FROM item WHERE idx = ?", row)
+        self._sql.do("DELETE FROM result WHERE idx = ?", row)
+
+    def _next_take(self, row: int) -> int:
+        ((last,),) = self._sql.all("SELECT COALESCE(MAX(take), 0) FROM earlier WHERE idx = ?", row)
+        return int(last) + 1
+
+    def _number_take(self, row: int) -> None:
+        """Let an item's take come after those that were put aside."""
+        self._sql.do("UPDATE item SET take = MAX(take, ?) WHERE idx = ?", self._next_take(row), row)
+
+    def _tell(self, new: Record, old: Record, name: int | str) -> None:
+        if ran_twice(new, old):
+            self.ran_twice += 1
+            if len(self.named) < NAMED:
+                self.named.append(name)
+
+    # Counts.
+
+    def _add_counts(self) -> None:
+        for name, value in self._sql.all("SELECT name, value FROM part.count WHERE name != 'seq'"):
+            self._sums[name] = self._sums.get(name, 0) + value
+
+    def _count_again(self) -> None:
+        self._sums |= dict.fromkeys((state.name.lower() for state in State), 0)
+        self._sums["attempts"] = self._sums["throttled"] = 0
+        for state, count, attempts, throttled in self._sql.all(
+            "SELECT state, COUNT(*), SUM(attempts), SUM(throttled) FROM item GROUP BY state"
+        ):
+            self._sums[State(state).name.lower()] = count
+            self._sums["attempts"] += attempts
+            self._sums["throttled"] += throttled
+        for table in ("cause", "version"):
+            self._sql.do(f"UPDATE {table} SET count = 0")
+            counts = self._sql.all(
+                f"SELECT COUNT(*), {table} FROM item WHERE {table} IS NOT NULL GROUP BY {table}"
+            )
+            self._sql.many(f"UPDATE {table} SET count = ? WHERE id = ?", counts)

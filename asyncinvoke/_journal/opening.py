@@ -1,0 +1,146 @@
+"""Opens journals, to read or to write them, and says in one sentence why one cannot be used."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from asyncinvoke._journal.schema import APPLICATION_ID, FORMAT
+from asyncinvoke.errors import JournalError
+
+BUSY_TIMEOUT = 10.0
+"""How long a commit waits, in seconds, for somebody else who has locked the file, such as a shell."""
+
+_SIDES = ("-wal", "-shm")
+
+_WHY = {
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_READONLY": "it cannot be written: the file or its folder is read-only",
+    "SQLITE_CANTOPEN": "it cannot be opened: the folder is missing, or cannot be written",
+    "SQLITE_PERM": "it may not be opened",
+    "SQLITE_BUSY": "another program has it locked",
+    "SQLITE_LOCKED": "another program has it locked",
+    "SQLITE_NOTADB": "it is not a journal",
+    "SQLITE_CORRUPT": "it is damaged",
+    "SQLITE_IOERR": "it could not be read or written: the disk is full, or broken",
+}
+
+
+def explained(path: Path, error: sqlite3.Error) -> JournalError:
+    """Return the error for what SQLite says of a journal."""
+    name = getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"
+    family = "_".join(name.split("_")[:2])
+    return JournalError(f"{path}: {_WHY.get(family, str(error))}")
+
+
+def read_only(path: Path, *, may_be_empty: bool = False) -> sqlite3.Connection:
+    """Open a journal to read it: nothing that is done with it can change it.
+
+    Args:
+        path: The file.
+        may_be_empty: Whether a database without anything in it will do.
+
+    Raises:
+        JournalError: There is no such file, or it cannot be read.
+    """
+    if not path.is_file():
+        raise JournalError(f"{path}: there is no such journal")
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    real = path.resolve()
+    if not Path(f"{real}-wal").exists() and not os.access(real.parent, os.W_OK):
+        uri += "&immutable=1"  # nobody writes here, and no `-shm` can be made
+    connection = _connect(path, uri)
+    try:
+        check(path, connection, may_be_empty=may_be_empty)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def writing(path: Path) -> sqlite3.Connection:
+    """Open a journal to write it; a file that is empty or missing is left to be filled.
+
+    Raises:
+        JournalError: It cannot be opened, or is something else.
+    """
+    try:
+        # Made by hand: SQLite gives the files beside it the mode of this one.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+    except OSError as error:
+        raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
+    connection = _connect(path, f"{path.resolve().as_uri()}?mode=rw")
+    try:
+        if path.stat().st_size:
+            check(path, connection, may_be_empty=True)
+        _set_up(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        raise explained(path, error) from None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = False) -> None:
+    """Check that this is a journal, of a version that can be read here.
+
+    Args:
+        path: The file.
+        connection: The same, open.
+        may_be_empty: Whether a database without anything in it will do.
+
+    Raises:
+        JournalError: It is not.
+    """
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise explained(path, error) from None
+    if not (application or version or tables):
+        # A process died between making the file and its first commit.
+        if may_be_empty:
+            return
+        raise JournalError(f"{path}: it is empty: nothing was recorded")
+    if application != APPLICATION_ID:
+        raise JournalError(f"{path}: it is not a journal")
+    if version > FORMAT:
+        raise JournalError(
+            f"{path}: it was written in format {version} by a newer asyncinvoke; "
+            f"this one reads formats up to {FORMAT}"
+        )
+
+
+def remove_empty(path: Path) -> None:
+    """Remove a journal that nothing was ever written to, with the files beside it."""
+    path = path.resolve()
+    if path.stat().st_size:
+        return  # what lies beside it belongs to it
+    for side in ("", *_SIDES):
+        Path(f"{path}{side}").unlink(missing_ok=True)
+
+
+def _connect(path: Path, uri: str) -> sqlite3.Connection:
+    try:
+        # One thread at a time uses it, but not always the same one.
+        return sqlite3.connect(
+            uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT
+        )
+    except sqlite3.Error as error:
+        raise explained(path, error) from None
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    # FULL: a commit is synced, so that no power cut forgets what the loop has seen. With commits of
+    # many records it runs as fast as NORMAL. `fullfsync` is for macOS, whose `fsync` is not enough.
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "fullfsync=ON",
+        "wal_autocheckpoint=1000",
+        "journal_size_limit=67108864",
+        "cache_size=-2000",
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchall()

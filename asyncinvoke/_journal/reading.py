@@ -1,0 +1,373 @@
+"""Reading a recorded run: sync, without an event loop, and without touching it."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._journal.host import boot_id
+from asyncinvoke._journal.marks import ReadMarks, mark_of
+from asyncinvoke._journal.opening import explained, read_only
+from asyncinvoke._journal.rows import ITEM_ROWS, CauseKey, ItemRow, outcome_of, unpacked_id
+from asyncinvoke._journal.schema import State
+from asyncinvoke._journal.values import (
+    RecordedCause,
+    RecordedItem,
+    RecordedSession,
+    RecordedTake,
+    RunSummary,
+    Sample,
+)
+from asyncinvoke._model.codec import Decode, decode_json
+from asyncinvoke.errors import JournalError
+
+PAGE = 1000
+"""Rows that are read at once. Between two pages the run goes on: a long look at one state of it
+would keep SQLite's log of changes from being emptied."""
+
+_AGAIN = "SELECT flight.idx, item.state FROM flight JOIN item ON item.idx = flight.idx"
+"""Items that have ended, and are under way again."""
+
+_FIELDS = """SELECT item.idx, item.key, item.state, item.digest, item.cause, item.session,
+    session.started + item.began / 1000.0, item.elapsed, item.request_id, item.attempts, item.take
+FROM item JOIN session ON session.id = item.session"""
+
+
+class RecordedRun:
+    """A recorded run, open to be read; a context manager. Made by `open_run`.
+
+    It may be under way meanwhile: each method sees what is committed when it reads, and none holds
+    up the process that writes.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, decode: Decode = decode_json) -> None:
+        self._path = Path(path)
+        self._decode = decode
+        self._connection: sqlite3.Connection | None = read_only(self._path)
+        self._marks = ReadMarks(self._path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        self._marks.close()
+
+    def __repr__(self) -> str:
+        return f"<RecordedRun {str(self._path)!r}>"
+
+    def summary(self) -> RunSummary:
+        """Return what the run is and how far it is; instant at any size."""
+        running = self._marks.is_held()
+        about: dict[str, Any] = dict(self._all("SELECT name, value FROM run"))
+        counts = dict(self._all("SELECT name, value FROM count"))
+        identity = json.loads(about["identity"])
+        doubtful = in_flight = 0
+        again = dict(self._all(_AGAIN))
+        for idx, _, _, session in self._flights():
+            if not running and session is None and idx in again:
+                continue  # what an earlier take has come to stands
+            in_flight += 1
+            doubtful += not running and session is not None
+            if idx in again:
+                counts[State(again[idx]).name.lower()] -= 1
+        not_run, failed = counts["not_run"], counts["failed"]
+        return RunSummary(
+            path=str(self._path),
+            id=about["id"],
+            running=running,
+            function_name=identity["function_name"],
+            qualifier=identity.get("qualifier"),
+            invocation_type=identity["invocation_type"],
+            keyed=identity["key"],
+            results=bool(identity["results"]),
+            identity=identity,
+            total=about.get("total"),
+            succeeded=counts["succeeded"],
+            failed=not_run + failed,
+            not_run=not_run,
+            may_have_run=counts["may_have_run"] + doubtful,
+            settled=counts["settled"],
+            in_flight=in_flight - doubtful,
+            attempts=counts["attempts"],
+            throttled=counts["throttled"],
+            versions=dict(self._all("SELECT name, count FROM version WHERE count ORDER BY id")),
+            sessions=self._sessions(),
+            notes={
+                name.removeprefix("note:"): json.loads(value)
+                for name, value in about.items()
+                if name.startswith("note:")
+            },
+        )
+
+    def causes(self) -> tuple[RecordedCause, ...]:
+        """Return why items failed, the most frequent first; instant at any size."""
+        rows = self._all(
+            "SELECT id, error, code, error_type, delivery, gave_up, example, count FROM cause "
+            "WHERE count ORDER BY count DESC, id"
+        )
+        names = ("number", "error", "code", "error_type", "delivery", "gave_up", "example", "count")
+        return tuple(RecordedCause(**dict(zip(names, row, strict=True))) for row in rows)
+
+    def outcomes(
+        self,
+        *,
+        ok: bool | None = None,
+        cause: int | None = None,
+        ended: tuple[int, int] | None = None,
+    ) -> Iterator[Outcome[Any]]:
+        """Give what is recorded of the items that have ended, as outcomes that are `replayed`.
+
+        They come in the order of the input.
+
+        Args:
+            ok: Only those that succeeded, or only those that did not.
+            cause: Only those that failed for this cause, by its number.
+            ended: Only those that ended later than so many, and not later than so many, as
+                `ends` counts them.
+        """
+        wanted = ["item.idx > ?"]
+        if ok is not None:
+            wanted.append(f"item.state {'=' if ok else '!='} {State.SUCCEEDED.value}")
+        if cause is not None:
+            wanted.append(f"item.cause = {int(cause)} AND item.state != {State.SETTLED.value}")
+        if ended is not None:
+            after, until = ended
+            wanted.append(f"item.seq > {int(after)} AND item.seq <= {int(until)}")
+        causes: dict[int, tuple[CauseKey, str | None]] = {}
+        query = f"{ITEM_ROWS} WHERE {' AND '.join(wanted)} ORDER BY item.idx LIMIT {PAGE}"
+        last = -1
+        while rows := self._all(query, last):
+            for fields in rows:
+                row = ItemRow(*fields)
+                last = row.idx
+                yield self._outcome(row, causes)
+
+    def unknown(self) -> Iterator[RecordedItem]:
+        """Give the items of which nobody knows whether they ran: what to look for in the logs.
+
+        Those first that were under way when the process died and that no session has met since;
+        while the run is under way there are none of these.
+        """
+        if not self._marks.is_held():
+            for idx, key, digest, session in list(self._flights()):
+                if session is not None:
+                    yield _in_flight(idx, key, digest, session, State.MAY_HAVE_RUN.name.lower())
+        again = {idx for idx, _ in self._all(_AGAIN)}
+        last = -1
+        query = f"{_FIELDS} WHERE item.idx > ? AND item.state = ? ORDER BY item.idx LIMIT {PAGE}"
+        while rows := self._all(query, last, State.MAY_HAVE_RUN):
+            for row in rows:
+                last = row[0]
+                if last not in again:
+                    yield _item(row)
+
+    def item(self, *, position: int | None = None, key: str | None = None) -> RecordedItem | None:
+        """Return one item with its takes, or `None` if nothing of it is recorded.
+
+        Args:
+            position: Its index in the input.
+            key: Its key, in a run with keys.
+        """
+        column, value = ("key", key) if key is not None else ("idx", position)
+        earlier: tuple[RecordedTake, ...] = ()
+        for row in self._all(f"{_FIELDS} WHERE item.{column} = ?", value):
+            earlier = tuple(
+                RecordedTake(
+                    number=take,
+                    state=State(state).name.lower(),
+                    cause=cause,
+                    attempts=attempts,
+                    session=session,
+                    started=started,
+                    elapsed=elapsed / 1e6,
+                    request_id=unpacked_id(request_id),
+                )
+                for take, state, cause, attempts, session, started, elapsed, request_id in self._all(
+                    "SELECT take, state, cause, attempts, session, session.started + began / 1000.0,"
+                    " elapsed, request_id FROM earlier JOIN session ON session.id = session"
+                    " WHERE idx = ? ORDER BY take",
+                    row[0],
+                )
+            )
+            return _item(row, earlier)
+        held = self._marks.is_held()
+        for idx, its_key, digest, session in self._flights():
+            if value == (its_key if key is not None else idx):
+                doubtful = session is not None and not held
+                state = State.MAY_HAVE_RUN.name.lower() if doubtful else "in_flight"
+                return _in_flight(idx, its_key, digest, session or 0, state)
+        return None
+
+    def outcome(
+        self, *, position: int | None = None, key: str | None = None
+    ) -> Outcome[Any] | None:
+        """Return the recorded outcome of one item, or `None` if it has not ended."""
+        column, value = ("key", key) if key is not None else ("idx", position)
+        for row in self._all(f"{ITEM_ROWS} WHERE item.{column} = ?", value):
+            return self._outcome(ItemRow(*row), {})
+        return None
+
+    def samples(self) -> Iterator[Sample]:
+        """Give how the run went, about one sample a second."""
+        return self._samples(0)
+
+    def _samples(self, last: int) -> Iterator[Sample]:
+        query = (
+            "SELECT sample.rowid, session, session.started + at / 1000.0, succeeded, failed, "
+            'in_flight, waiting, "limit", rate, throttles FROM sample '
+            "JOIN session ON session.id = session WHERE sample.rowid > ? "
+            f"ORDER BY sample.rowid LIMIT {PAGE}"
+        )
+        while rows := self._all(query, last):
+            last = rows[-1][0]
+            for _, session, at, succeeded, failed, in_flight, waiting, limit, rate, why in rows:
+                yield Sample(
+                    session=session,
+                    at=at,
+                    succeeded=succeeded,
+                    failed=failed,
+                    in_flight=in_flight,
+                    waiting=waiting,
+                    limit=limit,
+                    rate=rate,
+                    throttles=json.loads(why or "{}"),
+                )
+
+    def latest_sample(self) -> Sample | None:
+        """Return the last sample, if there is one; instant at any size."""
+        ((last,),) = self._all("SELECT COALESCE(MAX(rowid), 0) FROM sample")
+        return next(self._samples(last - 1), None)
+
+    def ends(self) -> int:
+        """Return how many ends were recorded, those of items that have run again since included."""
+        return int(self._all("SELECT value FROM count WHERE name = 'seq'")[0][0])
+
+    def data_version(self) -> int:
+        """Return a number that changes when something is committed: cheap enough to ask often."""
+        return int(self._all("PRAGMA data_version")[0][0])
+
+    def _sessions(self) -> tuple[RecordedSession, ...]:
+        return tuple(
+            RecordedSession(
+                number=number,
+                started=started,
+                ended=ended,
+                status=status,
+                host=host or "",
+                pid=pid or 0,
+                argv=tuple(json.loads(argv or "[]")),
+                options=json.loads(options or "{}"),
+            )
+            for number, started, ended, status, host, pid, argv, options in self._all(
+                "SELECT id, started, ended, status, host, pid, argv, options FROM session ORDER BY id"
+            )
+        )
+
+    def _flights(self) -> Iterator[tuple[int, str | None, bytes | None, int | None]]:
+        """Give what is open: index, key, digest, and the session that may have sent it, if any."""
+        rows = self._all(
+            "SELECT idx, key, digest, session, boot FROM flight "
+            "JOIN session ON session.id = session ORDER BY idx"
+        )
+        if not rows:
+            return
+        boot = boot_id()
+        run_id = self._all("SELECT value FROM run WHERE name = 'id'")[0][0]
+        trusted = boot is not None and self._marks.belong_to(run_id)
+        for idx, key, digest, session, its_boot in rows:
+            sent = not (trusted and its_boot == boot) or self._marks.get(idx) == mark_of(session)
+            yield idx, key, digest, session if sent else None
+
+    def doubtful(self) -> Iterator[tuple[int, bytes | None, str | None, int, int]]:
+        """Give the items that may have run when a process died: row, digest, key, session, take."""
+        takes = dict(self._all("SELECT idx, take FROM flight"))
+        for idx, key, digest, session in list(self._flights()):
+            if session is not None and idx in takes:
+                yield idx, digest, key, session, takes[idx]
+
+    def _outcome(
+        self, row: ItemRow, causes: dict[int, tuple[CauseKey, str | None]]
+    ) -> Outcome[Any]:
+        if row.cause is None:
+            return outcome_of(row, None, decode=self._decode)
+        if row.cause not in causes:
+            *key, example = self._all(
+                "SELECT error, code, error_type, delivery, gave_up, example FROM cause WHERE id = ?",
+                row.cause,
+            )[0]
+            causes[row.cause] = CauseKey(*key), example
+        cause, example = causes[row.cause]
+        return outcome_of(row, cause, example=example, decode=self._decode)
+
+    def _all(self, query: str, *values: object) -> list[Any]:
+        if self._connection is None:
+            raise JournalError(f"{self._path}: it is closed")
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise explained(self._path, error) from None
+
+
+def open_run(path: str | os.PathLike[str], *, decode: Decode = decode_json) -> RecordedRun:
+    """Open a recorded run to read it; a context manager.
+
+    Args:
+        path: The journal.
+        decode: What the `json()` of a recorded response uses.
+
+    Raises:
+        JournalError: There is no such file, it is no journal, or a newer version wrote it.
+    """
+    return RecordedRun(path, decode=decode)
+
+
+def _item(row: Any, earlier: tuple[RecordedTake, ...] = ()) -> RecordedItem:
+    idx, key, state, digest, cause, session, started, elapsed, request_id, attempts, take = row
+    return RecordedItem(
+        position=idx,
+        key=key,
+        state=State(state).name.lower(),
+        digest=None if digest is None else digest.hex(),
+        cause=cause,
+        session=session,
+        started=started,
+        elapsed=elapsed / 1e6,
+        request_id=unpacked_id(request_id),
+        attempts=attempts,
+        take=take,
+        earlier=earlier,
+    )
+
+
+def _in_flight(
+    idx: int, key: str | None, digest: bytes | None, session: int, state: str
+) -> RecordedItem:
+    return RecordedItem(
+        position=idx,
+        key=key,
+        state=state,
+        digest=None if digest is None else digest.hex(),
+        cause=None,
+        session=session,
+        started=None,
+        elapsed=None,
+        request_id=None,
+        attempts=0,
+        take=1,
+    )

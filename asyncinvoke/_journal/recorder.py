@@ -1,0 +1,385 @@
+"""The recorder of a map: what is read waits for its intent, and what has ended for its commit."""
+
+import math
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from asyncinvoke._clock import Clock
+from asyncinvoke._engine.journal import Journal
+from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.recording import Ends, Prepare, Prepared, Write
+from asyncinvoke._journal.batch import Batch
+from asyncinvoke._journal.comparing import can_be_read_twice, digest
+from asyncinvoke._journal.continuing import Continuing
+from asyncinvoke._journal.deciding import (
+    Decided,
+    Seen,
+    decide_found,
+    decide_fresh,
+    left_outcome,
+)
+from asyncinvoke._journal.identity import changed_items
+from asyncinvoke._journal.letting_go import LettingGo
+from asyncinvoke._journal.opening import explained
+from asyncinvoke._journal.store import Store
+from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke.errors import AsyncInvokeError, JournalError
+
+PAUSE = 0.01
+"""How long after a commit the next one comes, in seconds, unless somebody waits for it. Without the
+pause, a commit of few records would follow the other, each as dear as one of many."""
+
+LEAST_GROUP = 16
+"""Intents are written in groups of so many at least."""
+
+MOST_GROUP = 4096
+"""And of so many at most: what is only skipped comes in such groups."""
+
+MOST_BYTES = 8 << 20
+"""A group is complete once its payloads hold so many bytes."""
+
+SAMPLE_EVERY = 1.0
+"""How often the run is sampled, in seconds."""
+
+Sample = Callable[[], tuple[Any, ...]]
+"""Returns what is in flight, waiting, the limit, the rate, and the throttles by reason as JSON."""
+
+
+class JournalRecorder:
+    """Records a map in a journal.
+
+    One task writes. It takes all that waits, and commits it in a worker thread; then what the
+    commit covered is let go: items to the workers, outcomes to the consumer. Then it pauses, until
+    `PAUSE` has passed since the commit or somebody waits: a worker for an item, or the consumer
+    while nothing else is under way.
+
+    Items are read ahead in groups, as many as were taken during the last commit, so that in a
+    steady state no worker waits for the disk: while the intents of one group are written, the
+    workers take from the one before.
+
+    Args:
+        journal: Where it is recorded, and what is run again.
+        identity: What must be the same for the run to be continued.
+        shared: Where items go that have no request of their own.
+        keyed: Whether items are known by keys.
+        sample: Samples the run, if it is to be sampled.
+        clock: Tells the time.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        identity: Mapping[str, object],
+        shared: InvokeParameters,
+        keyed: bool,
+        sample: Sample | None,
+        clock: Clock,
+    ) -> None:
+        self._journal = journal
+        self._identity = identity
+        self._shared = shared
+        self._sample = sample
+        self._clock = clock
+        self._store = Store(Path(journal.path), keyed=keyed, results=journal.results)
+        self._keyed = keyed
+        self._seen = Seen() if keyed else None
+        self._thread = anyio.CapacityLimiter(1)
+        self._continuing = Continuing(
+            self._store,
+            journal,
+            shared,
+            in_thread=self._in_thread,
+            monotonic=clock.monotonic,
+        )
+        self._connected: tuple[Ends, LettingGo] | None = None
+        self._reads: deque[Prepared] = deque()
+        self._ended: list[tuple[Prepared, Outcome[Any]]] = []
+        self._notes: dict[str, object] = {}
+        self._group = LEAST_GROUP
+        self._wanted: anyio.Event | None = None
+        self._is_pausing = False
+        self._committed = -math.inf
+        self._read = 0
+        self._is_all_read = False
+        self._is_refusing = False
+        self._failed: AsyncInvokeError | None = None
+        self._sampled = clock.monotonic()
+        self._succeeded = self._failures = 0
+
+    # What the map calls.
+
+    async def open(self, payloads: object, prepare: Prepare) -> None:
+        """Open the journal, and compare it with the input where that can be read twice."""
+        store = self._store
+        try:
+            await self._in_thread(store.open, self._identity, self._journal.notes)
+            if store.known and can_be_read_twice(payloads):
+                await self._continuing.compare(payloads, prepare)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._in_thread(store.abandon)
+            raise
+
+    async def skim(
+        self,
+        items: Iterator[object],
+        write: Write,
+        *,
+        skipped: Callable[[int], None],
+        is_over: Callable[[], bool],
+    ) -> Iterator[object]:
+        """Skip the beginning of an input, as far as all of it has ended."""
+
+        def skip(count: int) -> None:
+            self._read += count
+            skipped(count)
+
+        return await self._continuing.skim(items, write, skipped=skip, is_over=is_over)
+
+    def connect(self, ends: Ends) -> None:
+        """Say what to call from now on."""
+        letting_go = LettingGo(ends, self._journal, self._seen, time=self._clock.time)
+        self._connected = ends, letting_go
+        ends.look_ahead(2 * self._group)
+
+    def read(self, prepared: Prepared) -> None:
+        """Take an item that was read; it is sent once its intent is recorded."""
+        self._read += 1
+        if self._failed is not None or self._is_refusing:
+            self._ends.dropped(prepared.index)
+        elif self._keyed and prepared.key is None:
+            self._ends.work(prepared)  # it has no name, and has failed for that
+        else:
+            self._reads.append(prepared)
+            self._call()
+
+    def all_read(self, count: int) -> AsyncInvokeError | None:
+        """Hear that the input has ended by itself; return what is wrong with that, if anything."""
+        if self._continuing.is_too_short(count):
+            return self._continuing.too_short(count)
+        self._is_all_read = not self._is_refusing
+        return None
+
+    def ended(self, index: int, outcome: Outcome[Any]) -> None:
+        """Take the outcome of an item; it is handed out once it is recorded."""
+        prepared = self._letting_go.open.get(index)
+        if outcome.error is None:
+            self._succeeded += 1
+        else:
+            self._failures += 1
+        if self._failed is not None or prepared is None:
+            self._ends.hand_out(index, outcome)
+            return
+        self._ended.append((prepared, outcome))
+        self._call()
+
+    def note(self, name: str, value: object) -> None:
+        """Keep a note with the next commit."""
+        self._notes[name] = value
+        self._call()
+
+    def mark(self, prepared: Prepared) -> None:
+        """Note that the item's first request is sent now."""
+        prepared.is_sent = True
+        if prepared.row >= 0:
+            self._store.set_mark(prepared.row)
+
+    def unmark(self, prepared: Prepared) -> None:
+        """Note that whatever was sent of the item surely did not run."""
+        prepared.is_sent = False
+        if prepared.row >= 0:
+            self._store.unset_mark(prepared.row)
+
+    async def write(self) -> None:
+        """Record what comes, until it is cancelled or nothing can be recorded any more."""
+        try:
+            while self._failed is None:
+                await self._wait()
+                await self._commit()
+        except JournalError as error:
+            self._give_up(error)
+
+    async def close(self) -> AsyncInvokeError | None:
+        """Record what has ended and what was left, and close; return what went wrong, if it did."""
+        with anyio.CancelScope(shield=True):
+            failed: JournalError | None = await self._in_thread(self._finish)
+        self._connected = None  # the map and its recorder would keep each other alive
+        return failed
+
+    # The one task that writes.
+
+    async def _wait(self) -> None:
+        """Wait until there is something to record, and then for more of it, if nobody waits."""
+        if not self._has_work():
+            self._wanted = anyio.Event()
+            with anyio.move_on_after(SAMPLE_EVERY):
+                await self._wanted.wait()
+            self._wanted = None
+        pause = self._committed + PAUSE - anyio.current_time()
+        if pause <= 0 or self._is_urgent():
+            return
+        self._is_pausing = True
+        self._wanted = anyio.Event()
+        with anyio.move_on_after(pause):
+            await self._wanted.wait()
+        self._is_pausing, self._wanted = False, None
+
+    def _call(self) -> None:
+        """Call the writer, if it waits for anything to do, or for something urgent."""
+        wanted = self._wanted
+        if wanted is not None and (not self._is_pausing or self._is_urgent()):
+            wanted.set()
+
+    def _has_work(self) -> bool:
+        return bool(self._reads or self._ended or self._letting_go.again or self._notes)
+
+    def _is_urgent(self) -> bool:
+        ends = self._ends
+        if self._reads or self._letting_go.again:
+            return len(self._reads) >= 2 * self._group or ends.is_hungry()
+        return bool(self._ended) and ends.is_idle()
+
+    async def _commit(self) -> None:
+        reads, letting_go = self._next_group(), self._letting_go
+        batch = Batch(again=letting_go.again, ended=self._ended, notes=self._notes)
+        letting_go.again, self._ended, self._notes = [], [], {}
+        now = self._clock.monotonic()
+        if self._sample is not None and now - self._sampled >= SAMPLE_EVERY:
+            self._sampled = now
+            batch.sample = (self._succeeded, self._failures, *self._sample())
+        if not (reads or batch):
+            return
+        done: list[Decided] = []
+        try:
+            await self._in_thread(self._record, reads, batch, done)
+        except BaseException:
+            if not done:  # it was cancelled before it began, or could not be recorded
+                self._reads.extendleft(reversed(reads))
+                letting_go.again = batch.again + letting_go.again
+                self._ended = batch.ended + self._ended
+                self._notes = {**batch.notes, **self._notes}
+            raise
+        self._committed = anyio.current_time()
+        was_hungry = self._ends.is_hungry()
+        self._let_go(batch, done[0])
+        self._look_ahead(len(reads), done[0], len(batch.ended), was_hungry=was_hungry)
+
+    def _next_group(self) -> list[Prepared]:
+        reads: list[Prepared] = []
+        size = 0
+        while self._reads and size < MOST_BYTES:
+            reads.append(self._reads.popleft())
+            size += len(reads[-1].body)
+        return reads
+
+    def _record(self, reads: list[Prepared], batch: Batch, done: list[Decided]) -> None:
+        """Decide about what was read, and commit all of it; in the worker thread."""
+        decided, store = Decided(), self._store
+        digest(reads, self._shared)
+        try:
+            found, fresh = store.look_up(reads)
+            decide_found(found, self._journal, self._seen, decided)
+            decide_fresh(fresh, store.lost, self._journal, self._seen, decided)
+            if decided.differing:
+                decided.drop_all_but_differing(reads)
+            store.commit(
+                replace(
+                    batch,
+                    reads=decided.fresh,
+                    again=[*batch.again, *decided.again],
+                    ended=[*batch.ended, *decided.lost],
+                )
+            )
+            decided.outcomes = store.outcomes([*decided.replayed, *decided.asked])
+        except sqlite3.Error as error:
+            raise explained(store.path, error) from None
+        done.append(decided)
+
+    def _let_go(self, batch: Batch, decided: Decided) -> None:
+        letting_go = self._letting_go
+        letting_go.ended(batch.ended)
+        letting_go.decided(decided, batch.again)
+        if decided.differing:
+            # Nothing that was read ahead is what it seems, either.
+            self._is_refusing = True
+            self._drop()
+            names = [each.key or each.index for each in decided.differing]
+            self._ends.failed(self._continuing.mismatch(changed_items(names)))
+
+    def _look_ahead(self, reads: int, decided: Decided, ended: int, *, was_hungry: bool) -> None:
+        """Decide how far ahead is read: two groups of what is taken while one is written."""
+        if not reads:
+            return
+        group = max(LEAST_GROUP, ended)
+        if reads >= self._group and (was_hungry or 2 * len(decided.fresh) < reads):
+            group = max(group, 2 * self._group)
+        group = min(group, MOST_GROUP)
+        if not 0.75 * self._group <= group <= self._group:
+            self._group = group
+            self._ends.look_ahead(2 * group)
+
+    # When nothing can be recorded any more, and at the end.
+
+    def _give_up(self, error: JournalError) -> None:
+        """Start nothing more; what has ended, and what will, is handed out unrecorded."""
+        self._failed = error
+        ended, self._ended = self._ended, []
+        for prepared, outcome in ended:
+            self._ends.hand_out(prepared.index, outcome)
+        self._drop()
+        self._ends.failed(error)
+
+    def _drop(self) -> None:
+        """Let nothing run that has no intent."""
+        dropped = [*self._reads, *self._letting_go.again]
+        self._reads.clear()
+        self._letting_go.again = []
+        for prepared in dropped:
+            self._ends.dropped(prepared.index)
+
+    def _finish(self) -> JournalError | None:
+        """Record what is left, and close; in the worker thread."""
+        store = self._store
+        if self._failed is not None:
+            store.abandon()
+            return None  # it was told
+        under_way = dict(self._letting_go.open) if self._connected is not None else {}
+        for prepared, _ in self._ended:
+            under_way.pop(prepared.index, None)
+        # Nobody waits for what is open now. What was sent may have run; the rest surely did not.
+        sent = [each for each in under_way.values() if each.is_sent]
+        left = [each for each in under_way.values() if not each.is_sent]
+        now = self._clock.time()
+        ended = [*self._ended, *((each, left_outcome(each, now)) for each in sent)]
+        waiting = self._reads or (self._connected is not None and self._letting_go.again)
+        is_complete = self._is_all_read and not (sent or left or waiting)
+        try:
+            store.finish(
+                Batch(ended=ended, left=left, notes=self._notes),
+                "complete" if is_complete else "left",
+                total=self._read if self._is_all_read else None,
+            )
+        except JournalError as error:
+            return error
+        return None
+
+    @property
+    def _ends(self) -> Ends:
+        assert self._connected is not None  # noqa: S101  # `connect` was called
+        return self._connected[0]
+
+    @property
+    def _letting_go(self) -> LettingGo:
+        assert self._connected is not None  # noqa: S101  # `connect` was called
+        return self._connected[1]
+
+    async def _in_thread(self, function: Callable[..., Any], *values: object) -> Any:
+        return await anyio.to_thread.run_sync(function, *values, limiter=self._thread)

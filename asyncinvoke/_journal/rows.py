@@ -1,0 +1,284 @@
+"""Outcomes to rows and back: words as numbers, ids as bytes, and nothing that is not needed."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from asyncinvoke import errors
+from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._journal.schema import STATE_OF, State
+from asyncinvoke._model.codec import Decode, decode_json
+from asyncinvoke._model.delivery import Delivery
+from asyncinvoke._model.error_body import parse_error_body
+from asyncinvoke._model.failure import FailureKind, ThrottleReason, ThrottleScope
+from asyncinvoke._model.response import Attempt, Response
+from asyncinvoke.errors import (
+    AsyncInvokeError,
+    FunctionError,
+    GaveUp,
+    InvalidRequestError,
+    InvocationError,
+    ThrottledError,
+)
+
+
+class CauseKey(NamedTuple):
+    """What makes failures alike."""
+
+    error: str
+    code: str | None
+    error_type: str | None
+    delivery: str | None
+    gave_up: str | None
+
+
+class ItemRow(NamedTuple):
+    """A row of `item`, as far as it is read back."""
+
+    idx: int
+    key: str | None
+    state: int
+    cause: int | None
+    take: int
+    attempts: int
+    session: int
+    version: str | None
+    status: int | None
+    started: float
+    elapsed: int
+    request_id: bytes | str | None
+    body: bytes | None
+    facts: str | None
+
+
+ITEM_ROWS = """
+SELECT item.idx, item.key, item.state, item.cause, item.take, item.attempts, item.session,
+    version.name, item.status, session.started + item.began / 1000.0, item.elapsed, item.request_id,
+    result.body, result.facts
+FROM item JOIN session ON session.id = item.session
+LEFT JOIN version ON version.id = item.version LEFT JOIN result ON result.idx = item.idx
+"""
+"""Selects what makes an `ItemRow`."""
+
+
+def written(text: str | None) -> str | None:
+    """Return a text as it can be written: what is no character is shown as a question mark."""
+    if text is None or text.isascii():
+        return text
+    return text.encode("utf-8", "replace").decode()
+
+
+def state_of(error: AsyncInvokeError | None) -> State:
+    """Return the state of an item that ended with this error, or without one."""
+    if error is None:
+        return State.SUCCEEDED
+    if isinstance(error, InvocationError):
+        return STATE_OF[error.delivery]
+    return State.NOT_RUN
+
+
+def cause_of(error: AsyncInvokeError) -> CauseKey:
+    """Return what makes an error like others."""
+    if not isinstance(error, InvocationError):
+        return CauseKey(type(error).__name__, None, None, None, None)
+    return CauseKey(
+        type(error).__name__,
+        None if error.code is None else written(str(error.code)),
+        written(error.error_type) if isinstance(error, FunctionError) else None,
+        error.delivery.value,
+        None if error.gave_up is None else error.gave_up.value,
+    )
+
+
+def example_of(error: AsyncInvokeError, *, results: bool) -> str | None:
+    """Return what an error says; what the function says is one of its results."""
+    if isinstance(error, FunctionError):
+        return written(error.message) if results else None
+    return written(error.message if isinstance(error, InvocationError) else str(error))
+
+
+def counts_of(attempts: tuple[Attempt, ...]) -> tuple[int, int]:
+    """Return how many attempts there were, and how many of those that are kept were throttled."""
+    if not attempts:
+        return 0, 0
+    if len(attempts) == 1:
+        return attempts[0].number, int(attempts[0].kind is FailureKind.THROTTLED)
+    return attempts[-1].number, sum(each.kind is FailureKind.THROTTLED for each in attempts)
+
+
+def packed_id(request_id: str | None) -> bytes | str | None:
+    """Return a request id as 16 bytes, if it is written as AWS writes them."""
+    if request_id is None or len(request_id) != 36:
+        return written(request_id)
+    try:
+        packed = bytes.fromhex(request_id.replace("-", ""))
+    except ValueError:
+        return written(request_id)
+    return packed if unpacked_id(packed) == request_id else written(request_id)
+
+
+def unpacked_id(request_id: bytes | str | None) -> str | None:
+    """Return a request id as it was sent."""
+    if not isinstance(request_id, bytes):
+        return request_id
+    text = request_id.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def result_of(outcome: Outcome[Any], *, results: bool) -> tuple[bytes | None, str | None]:
+    """Return what a function returned, and what else makes its response or error; often neither."""
+    response, error = outcome.response, outcome.error
+    facts: dict[str, object] = {}
+    if response is None and isinstance(error, FunctionError):
+        response = error.response
+        facts |= {"message": error.message if results else ""}
+    elif isinstance(error, InvocationError):
+        facts |= {"message": error.message, "retry_after": error.retry_after}
+        if isinstance(error, ThrottledError):
+            facts |= {"reason": error.reason.value, "scope": error.scope.value}
+    elif error is not None:
+        facts |= {"message": str(error)}
+    if isinstance(error, InvocationError):
+        facts |= {"function_name": error.function_name, "qualifier": error.qualifier}
+    if response is None:
+        return None, _facts(facts)
+    if response.function_error is not None:
+        facts["function_error"] = response.function_error
+    if response.durable_execution_arn is not None:
+        facts["durable_execution_arn"] = response.durable_execution_arn
+    if results and response.log_result:
+        facts["log_result"] = response.log_result
+    body = response.payload if results and response.payload else None
+    return body, _facts(facts) if facts else None
+
+
+def outcome_of(
+    row: ItemRow,
+    cause: CauseKey | None,
+    *,
+    index: int | None = None,
+    example: str | None = None,
+    decode: Decode = decode_json,
+) -> Outcome[Any]:
+    """Return what was recorded of an item as the outcome that it was."""
+    facts: dict[str, Any] = json.loads(row.facts) if row.facts else {}
+    elapsed = row.elapsed / 1e6
+    request_id = unpacked_id(row.request_id)
+    attempts = _attempts(row, cause, elapsed, request_id)
+    response = None
+    if cause is None or "function_error" in facts:
+        response = Response(
+            status_code=row.status or 200,
+            payload=row.body or b"",
+            executed_version=row.version,
+            function_error=facts.get("function_error"),
+            log_result=facts.get("log_result"),
+            request_id=request_id,
+            durable_execution_arn=facts.get("durable_execution_arn"),
+            attempts=attempts,
+            decode=decode,
+        )
+    error = None
+    if cause is not None:
+        error = _error(row, cause, facts, example, response, attempts)
+        response = None
+    return Outcome(
+        index=row.idx if index is None else index,
+        key=row.key,
+        response=response,
+        error=error,
+        attempts=attempts,
+        started=row.started,
+        elapsed=elapsed,
+        take=row.take,
+        replayed=True,
+    )
+
+
+def _attempts(
+    row: ItemRow, cause: CauseKey | None, elapsed: float, request_id: str | None
+) -> tuple[Attempt, ...]:
+    """Return the last attempt, which says how many are not kept."""
+    if not row.attempts:
+        return ()
+    delivery = cause.delivery if cause is not None else None
+    return (
+        Attempt(
+            number=row.attempts,
+            started=row.started,
+            elapsed=elapsed,
+            kind=None if cause is None else _KINDS.get(cause.error),
+            delivery=None if delivery is None else Delivery(delivery),
+            status_code=_status(row, cause),
+            code=None if cause is None else cause.code,
+            request_id=request_id,
+            omitted=row.attempts - 1,
+        ),
+    )
+
+
+def _status(row: ItemRow, cause: CauseKey | None) -> int | None:
+    """Return the status of the answer; one of 200 takes no room in the file."""
+    answered = cause is None or cause.error == "FunctionError"
+    return 200 if row.status is None and answered else row.status
+
+
+_KINDS = {
+    "ThrottledError": FailureKind.THROTTLED,
+    "FunctionError": FailureKind.FUNCTION,
+    "NotReadyError": FailureKind.NOT_READY,
+    "ServiceError": FailureKind.SERVICE,
+    "RejectedError": FailureKind.REJECTED,
+    "TransportError": FailureKind.TRANSPORT,
+    "DeadlineExceededError": FailureKind.TRANSPORT,
+}
+
+
+def _error(
+    row: ItemRow,
+    cause: CauseKey,
+    facts: Mapping[str, Any],
+    example: str | None,
+    response: Response[Any] | None,
+    attempts: tuple[Attempt, ...],
+) -> AsyncInvokeError:
+    message = facts.get("message", example) or ""
+    kind = getattr(errors, cause.error, InvocationError)
+    if not (isinstance(kind, type) and issubclass(kind, InvocationError)):
+        return InvalidRequestError(message)
+    common: dict[str, Any] = {
+        "function_name": facts.get("function_name") or "",
+        "qualifier": facts.get("qualifier"),
+        "delivery": Delivery.EXECUTED
+        if row.state == State.SETTLED
+        else Delivery(cause.delivery or Delivery.UNKNOWN),
+        "request_id": unpacked_id(row.request_id),
+        "status_code": _status(row, cause),
+        "code": cause.code,
+        "retry_after": facts.get("retry_after"),
+        "attempts": attempts,
+        "elapsed": row.elapsed / 1e6,
+        "gave_up": None if cause.gave_up is None else GaveUp(cause.gave_up),
+    }
+    if issubclass(kind, ThrottledError):
+        reason = ThrottleReason(facts.get("reason") or ThrottleReason.UNKNOWN)
+        scope = ThrottleScope(facts.get("scope") or ThrottleScope.FUNCTION)
+        return kind(message, reason=reason, scope=scope, **common)
+    if issubclass(kind, FunctionError) and response is not None:
+        body = parse_error_body(response.payload)
+        return kind(
+            message,
+            function_error=response.function_error or "",
+            error_type=body.error_type or cause.error_type,
+            error_message=body.error_message,
+            stack_trace=body.stack_trace,
+            by_platform=body.by_platform,
+            response=response,
+            **common,
+        )
+    return kind(message, **common)
+
+
+def _facts(facts: Mapping[str, object]) -> str:
+    kept = {name: each for name, each in facts.items() if each is not None}
+    return json.dumps(kept, separators=(",", ":"))

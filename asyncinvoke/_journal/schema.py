@@ -1,0 +1,112 @@
+"""The tables of a journal, format 1: what a run is, what is under way, and how each item ended."""
+
+from enum import IntEnum
+
+from asyncinvoke._model.delivery import Delivery
+
+FORMAT = 1
+"""The number that the file carries as its `user_version`. A newer one is refused."""
+
+APPLICATION_ID = 0x61696E76
+"""`ainv`: says that an SQLite file is a journal of ours."""
+
+
+class State(IntEnum):
+    """How an item has ended, as the column `state` of the table `item` says it."""
+
+    SUCCEEDED = 0
+    """It has its response."""
+
+    NOT_RUN = 1
+    """It failed, and surely did not run."""
+
+    MAY_HAVE_RUN = 2
+    """It failed, or its process died, and nobody knows whether it ran."""
+
+    FAILED = 3
+    """It ran, and said that it failed."""
+
+    SETTLED = 4
+    """It may have run, and a person has found out that it did."""
+
+
+STATE_OF = {
+    Delivery.NOT_SENT: State.NOT_RUN,
+    Delivery.REJECTED: State.NOT_RUN,
+    Delivery.UNKNOWN: State.MAY_HAVE_RUN,
+    Delivery.EXECUTED: State.FAILED,
+}
+"""The state of an item that failed, by its delivery."""
+
+# Whole milliseconds since the session began, whole microseconds, request ids as 16 bytes, words as
+# numbers: an item takes some 60 bytes. `earlier` holds the takes that a redrive, or a person who
+# settled an item, has replaced. In a run with keys `idx` is no position, but the order in which the
+# keys were first seen: a later run may read them in another one.
+TABLES = """
+CREATE TABLE run (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE session (
+    id INTEGER PRIMARY KEY, started REAL NOT NULL, ended REAL, host TEXT, pid INTEGER, boot TEXT,
+    argv TEXT, options TEXT, status TEXT
+);
+CREATE TABLE flight (
+    idx INTEGER PRIMARY KEY, digest BLOB, key TEXT, session INTEGER NOT NULL, take INTEGER NOT NULL
+);
+CREATE TABLE item (
+    idx INTEGER PRIMARY KEY, digest BLOB, key TEXT, state INTEGER NOT NULL, cause INTEGER,
+    take INTEGER NOT NULL, attempts INTEGER NOT NULL, throttled INTEGER NOT NULL,
+    session INTEGER NOT NULL, version INTEGER, status INTEGER, began INTEGER NOT NULL,
+    elapsed INTEGER NOT NULL, request_id, seq INTEGER NOT NULL
+);
+CREATE TABLE result (idx INTEGER PRIMARY KEY, body BLOB, facts TEXT);
+CREATE TABLE cause (
+    id INTEGER PRIMARY KEY, error TEXT NOT NULL, code TEXT, error_type TEXT, delivery TEXT,
+    gave_up TEXT, example TEXT, count INTEGER NOT NULL
+);
+CREATE TABLE version (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, count INTEGER NOT NULL);
+CREATE TABLE earlier (
+    idx INTEGER NOT NULL, take INTEGER NOT NULL, state INTEGER NOT NULL, cause INTEGER,
+    attempts INTEGER NOT NULL, session INTEGER NOT NULL, began INTEGER NOT NULL,
+    elapsed INTEGER NOT NULL, request_id, PRIMARY KEY (idx, take)
+) WITHOUT ROWID;
+CREATE TABLE sample (
+    session INTEGER NOT NULL, at INTEGER NOT NULL, succeeded INTEGER NOT NULL,
+    failed INTEGER NOT NULL, in_flight INTEGER NOT NULL, waiting INTEGER NOT NULL,
+    "limit" INTEGER NOT NULL, rate REAL, throttles TEXT
+);
+CREATE TABLE count (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+# For people, in `sqlite3` or Datasette: names, not numbers.
+VIEW = """
+CREATE VIEW outcomes AS
+SELECT
+    item.idx AS position,
+    item.key AS key,
+    CASE item.state WHEN 0 THEN 'succeeded' WHEN 1 THEN 'failed, did not run'
+        WHEN 2 THEN 'may have run' WHEN 3 THEN 'failed' ELSE 'settled: it ran' END AS outcome,
+    cause.error AS error, cause.code AS code, cause.error_type AS error_type,
+    cause.delivery AS delivery, cause.gave_up AS gave_up,
+    item.take AS take, item.attempts AS attempts, item.throttled AS throttled,
+    item.session AS session, version.name AS version,
+    CASE WHEN item.cause IS NULL THEN COALESCE(item.status, 200) ELSE item.status END AS status_code,
+    strftime('%Y-%m-%dT%H:%M:%fZ', session.started + item.began / 1000.0, 'unixepoch') AS began,
+    item.elapsed / 1000000.0 AS seconds,
+    CASE typeof(item.request_id) WHEN 'blob' THEN
+        lower(substr(hex(item.request_id), 1, 8) || '-' || substr(hex(item.request_id), 9, 4) || '-'
+        || substr(hex(item.request_id), 13, 4) || '-' || substr(hex(item.request_id), 17, 4) || '-'
+        || substr(hex(item.request_id), 21)) ELSE item.request_id END AS request_id,
+    lower(hex(item.digest)) AS digest
+FROM item
+LEFT JOIN cause ON cause.id = item.cause
+LEFT JOIN version ON version.id = item.version
+LEFT JOIN session ON session.id = item.session;
+"""
+
+KEYED = """
+CREATE UNIQUE INDEX item_key ON item (key);
+CREATE UNIQUE INDEX flight_key ON flight (key);
+"""
+"""Only in runs with keys: an index costs as much again as the row."""
+
+COUNTS = (*(state.name.lower() for state in State), "attempts", "throttled", "lost")
+"""What `count` holds, kept by each commit, so that a summary is instant at any size."""

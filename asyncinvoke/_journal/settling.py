@@ -1,0 +1,158 @@
+"""Recording what a person has found out about an item that may have run."""
+
+import contextlib
+import json
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from asyncinvoke._journal import rows
+from asyncinvoke._journal.host import boot_id
+from asyncinvoke._journal.marks import LockedError, Marks, mark_of
+from asyncinvoke._journal.opening import explained, read_only, writing
+from asyncinvoke._journal.schema import State
+from asyncinvoke._model.delivery import Delivery
+from asyncinvoke._model.failure import TransportFault
+from asyncinvoke.errors import GaveUp, JournalError
+
+
+def settle(
+    path: str | os.PathLike[str],
+    *,
+    ran: bool,
+    position: int | None = None,
+    key: str | None = None,
+) -> None:
+    """Record whether an item that may have run did run.
+
+    One that ran is not run again, and no longer in doubt. One that did not run is as if it had not
+    been started: whoever continues the run sends it. What was recorded stays as an earlier take.
+
+    Args:
+        path: The journal; no process may be at work on it.
+        ran: Whether it ran.
+        position: The item's index in the input.
+        key: Its key, in a run with keys.
+
+    Raises:
+        JournalError: The journal cannot be used, or the item is none that may have run.
+    """
+    journal = Path(path)
+    read_only(journal).close()
+    try:
+        marks = Marks.locked(journal)
+    except LockedError:
+        raise JournalError(f"{journal}: a process is at work on it: stop the run first") from None
+    try:
+        connection = writing(journal)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            column, value = ("key", key) if key is not None else ("idx", position)
+            _settle(journal, connection, marks, column, value, ran=ran)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise explained(journal, error) from None
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+    finally:
+        marks.close()
+
+
+def _settle(
+    journal: Path,
+    connection: sqlite3.Connection,
+    marks: Marks,
+    column: str,
+    value: object,
+    *,
+    ran: bool,
+) -> None:
+    shown = f"{journal}: item {value!r}"
+    flight = connection.execute(
+        "SELECT idx, digest, flight.key, session, take, boot FROM flight "
+        f"JOIN session ON session.id = session WHERE flight.{column} = ?",
+        (value,),
+    ).fetchone()
+    if flight is not None and _may_have_run(connection, marks, flight):
+        _settle_flight(connection, flight, ran=ran)
+        return
+    item = connection.execute(
+        f"SELECT idx, state, cause, attempts, throttled FROM item WHERE {column} = ?", (value,)
+    ).fetchone()
+    if item is None:
+        raise JournalError(f"{shown} surely did not run: whoever continues the run sends it")
+    row, state, cause, attempts, throttled = item
+    if state != State.MAY_HAVE_RUN:
+        raise JournalError(f"{shown} is none that may have run: it is {State(state).name.lower()}")
+    connection.execute(
+        "INSERT OR REPLACE INTO earlier SELECT idx, take, state, cause, attempts, session, began,"
+        " elapsed, request_id FROM item WHERE idx = ?",
+        (row,),
+    )
+    connection.execute("UPDATE cause SET count = count - 1 WHERE id = ?", (cause,))
+    _count(connection, "may_have_run", -1)
+    if ran:
+        connection.execute("UPDATE item SET state = ? WHERE idx = ?", (State.SETTLED, row))
+        _count(connection, "settled", 1)
+        return
+    for table in ("item", "result"):
+        connection.execute(f"DELETE FROM {table} WHERE idx = ?", (row,))
+    _count(connection, "attempts", -attempts)
+    _count(connection, "throttled", -throttled)
+
+
+def _may_have_run(connection: sqlite3.Connection, marks: Marks, flight: Any) -> bool:
+    row, _, _, session, _, its_boot = flight
+    (run_id,) = connection.execute("SELECT value FROM run WHERE name = 'id'").fetchone()
+    boot = boot_id()
+    asked = boot is not None and boot == its_boot and marks.run_id() == run_id
+    return not asked or marks.get(row) == mark_of(session)
+
+
+def _settle_flight(connection: sqlite3.Connection, flight: Any, *, ran: bool) -> None:
+    row, digest, key, session, take, _ = flight
+    connection.execute("DELETE FROM flight WHERE idx = ?", (row,))
+    if not ran:
+        return
+    connection.execute("DELETE FROM item WHERE idx = ?", (row,))
+    connection.execute(
+        "INSERT INTO item (idx, digest, key, state, cause, take, attempts, throttled, session,"
+        " began, elapsed, seq) VALUES (?, ?, ?, ?, ?, ?, 1, 0, ?, 0, 0,"
+        " (SELECT value + 1 FROM count WHERE name = 'seq'))",
+        (row, digest, key, State.SETTLED, _lost_cause(connection), take, session),
+    )
+    connection.execute(
+        "INSERT INTO result VALUES (?, NULL, ?)",
+        (row, json.dumps({"message": "its process died while it was under way"})),
+    )
+    for name in ("settled", "attempts", "seq"):
+        _count(connection, name, 1)
+
+
+def _lost_cause(connection: sqlite3.Connection) -> int:
+    key = rows.CauseKey(
+        "TransportError",
+        TransportFault.PROCESS_LOST.value,
+        None,
+        Delivery.UNKNOWN.value,
+        GaveUp.DELIVERY_UNKNOWN.value,
+    )
+    found = connection.execute(
+        "SELECT id FROM cause WHERE error = ? AND code = ? AND error_type IS ? AND delivery = ?"
+        " AND gave_up = ?",
+        key,
+    ).fetchone()
+    if found is not None:
+        return int(found[0])
+    (number,) = connection.execute("SELECT 1 + COALESCE(MAX(id), 0) FROM cause").fetchone()
+    connection.execute(
+        "INSERT INTO cause VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+        (number, *key, "its process died while it was under way"),
+    )
+    return int(number)
+
+
+def _count(connection: sqlite3.Connection, name: str, change: int) -> None:
+    connection.execute("UPDATE count SET value = value + ? WHERE name = ?", (change, name))

@@ -1,0 +1,291 @@
+"""A journal that is open to be written: sessions, what is looked up, and commits."""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.recording import Prepared
+from asyncinvoke._journal import rows
+from asyncinvoke._journal.batch import Batch, Found, Lost
+from asyncinvoke._journal.host import file_system
+from asyncinvoke._journal.marks import Marks, mark_of
+from asyncinvoke._journal.opening import explained, remove_empty, writing
+from asyncinvoke._journal.recording import Numbers, Writing
+from asyncinvoke._journal.schema import State
+from asyncinvoke._journal.session import Session, identity_of_file, lock
+from asyncinvoke._journal.statements import Statements
+from asyncinvoke.errors import JournalError
+
+
+class Store:
+    """A journal that is open to be written, by this process alone.
+
+    Its methods block, and are called from one thread at a time; those for marks from any.
+
+    Args:
+        path: The file.
+        keyed: Whether items are known by keys.
+        results: Whether what functions return is kept.
+        kind: Tells the kind of file system a folder is on.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        keyed: bool,
+        results: bool,
+        kind: Callable[[Path], str | None] = file_system,
+    ) -> None:
+        self.path = path
+        self.keyed = keyed
+        self._real = path.resolve()  # wherever the process goes meanwhile
+        self._results = results
+        self._kind = kind
+        self._marks: Marks | None = None
+        self._statements: Statements | None = None
+        self._session: Session | None = None
+        self._numbers: Numbers | None = None
+        self._file = (0, 0)
+        self._mark = 0
+        self._next_row = 0
+
+    @property
+    def known(self) -> int:
+        """Rows from here on are not recorded by any earlier session."""
+        return self._begun.known
+
+    @property
+    def lost(self) -> dict[int | str, Lost]:
+        """Items that may have run when a process died, by row or key, until they are read."""
+        return self._begun.lost
+
+    def open(self, identity: Mapping[str, object], notes: Mapping[str, object]) -> None:
+        """Open or make the journal, check whether it is that of this map, and begin a session.
+
+        Raises:
+            JournalError: It cannot be used. Nothing is left open.
+        """
+        try:
+            self._marks = lock(self.path, self._kind)
+            self._statements = sql = Statements(writing(self.path))
+            session = Session(self.path, sql, self._marks, keyed=self.keyed)
+            with sql.transaction():
+                session.begin(identity, notes)
+                self._numbers = Numbers(sql)
+            self._session, self._mark = session, mark_of(session.number)
+            self._file, self._next_row = identity_of_file(self._real), session.known
+            # From here on the file itself says that this session has begun. A copy of it without
+            # the files beside it does not pass for a run that has come to an end.
+            sql.do("PRAGMA wal_checkpoint(TRUNCATE)")
+            if session.is_first:
+                _sync_folder(self._real.parent)
+        except sqlite3.Error as error:
+            self.abandon()
+            raise explained(self.path, error) from None
+        except BaseException:
+            self.abandon()
+            raise
+
+    def abandon(self) -> None:
+        """Close all that is open, whatever state it is in."""
+        statements, self._statements = self._statements, None
+        marks, self._marks = self._marks, None
+        try:
+            if statements is not None:
+                statements.close()
+                if self._session is None:
+                    with contextlib.suppress(OSError):
+                        remove_empty(self._real)
+        finally:
+            if marks is not None:
+                if self._session is None and not self._real.exists():
+                    marks.remove()
+                marks.close()
+
+    # Marks: called from the event loop, for each item.
+
+    def set_mark(self, row: int) -> None:
+        """Note that the first request of an item is sent now."""
+        if self._marks is not None:
+            self._marks.set(row, self._mark)
+
+    def unset_mark(self, row: int) -> None:
+        """Note that an item surely did not run."""
+        if self._marks is not None:
+            self._marks.set(row, 0)
+
+    # Looking up.
+
+    def look_up(self, reads: list[Prepared]) -> tuple[list[Found], list[Prepared]]:
+        """Return what is recorded of items, and those of which nothing is.
+
+        Of an item that may have run when a process died nothing else is said: see `lost`.
+        """
+        recorded: dict[Any, Any] = {}
+        if self.keyed:
+            for row, key, *rest in self._sql.named(
+                "SELECT idx, key, digest, state, take FROM item WHERE key IN",
+                [each.key for each in reads],
+            ):
+                recorded[key] = row, rest
+        elif reads and reads[0].index < self.known:
+            for row, *rest in self._sql.all(
+                "SELECT idx, digest, state, take FROM item WHERE idx BETWEEN ? AND ?",
+                reads[0].index,
+                reads[-1].index,
+            ):
+                recorded[row] = row, rest
+        found, fresh = [], []
+        for prepared in reads:
+            name = prepared.key if self.keyed else prepared.index
+            known = recorded.get(name)
+            if known is None or name in self.lost:
+                fresh.append(prepared)
+            else:
+                prepared.row, (digest, state, take) = known
+                found.append(Found(prepared, digest, State(state), take))
+        return found, fresh
+
+    def are_those(self, first: int, count: int, digests: str, *, failed: bool) -> bool:
+        """Return whether so many rows from here on have ended, and have these digests.
+
+        Args:
+            first: The first row.
+            count: How many there are.
+            digests: What their digests are, one behind the other, in hexadecimal.
+            failed: Whether some of them may have failed.
+        """
+        if any(first <= each.row < first + count for each in self.lost.values()):
+            return False
+        # One answer for all of them: Python's lock is asked for once.
+        ((there, state, found),) = self._sql.all(
+            "SELECT COUNT(*), MAX(state), group_concat(hex(digest), '') FROM"
+            " (SELECT digest, state FROM item WHERE idx BETWEEN ? AND ? ORDER BY idx)",
+            first,
+            first + count - 1,
+        )
+        if there != count or (state and not failed):
+            return False
+        return bool(found == digests.upper())
+
+    def outcomes(self, wanted: list[Found]) -> list[tuple[Prepared, Outcome[Any]]]:
+        """Return the recorded outcomes of items, each with the codec of its call."""
+        assert self._numbers is not None  # noqa: S101  # it is open
+        causes = {number: key for key, number in self._numbers.causes.items()}
+        given = []
+        for each in wanted:
+            prepared = each.prepared
+            row = rows.ItemRow(
+                *self._sql.all(f"{rows.ITEM_ROWS} WHERE item.idx = ?", prepared.row)[0]
+            )
+            cause = example = None
+            if row.cause is not None:
+                cause = causes[row.cause]
+                ((example,),) = self._sql.all("SELECT example FROM cause WHERE id = ?", row.cause)
+            codec: dict[str, Any] = (
+                {} if prepared.call is None else {"decode": prepared.call.decode}
+            )
+            outcome = rows.outcome_of(row, cause, index=prepared.index, example=example, **codec)
+            given.append((prepared, outcome))
+        return given
+
+    # Committing.
+
+    def commit(self, batch: Batch) -> None:
+        """Record a batch, all of it or nothing.
+
+        Raises:
+            JournalError: It cannot be recorded.
+        """
+        try:
+            if identity_of_file(self._real) != self._file:
+                raise JournalError(f"{self.path}: another file was put in its place")
+        except OSError:
+            raise JournalError(f"{self.path}: it was deleted while the run was under way") from None
+        session, numbers, sql = self._begun, self._numbers, self._sql
+        assert numbers is not None  # noqa: S101  # it is open
+        self._place(batch.reads)
+        before = numbers.copy()
+        writing = Writing(
+            sql, numbers, session=session.number, started=session.started, results=self._results
+        )
+        try:
+            with sql.transaction():
+                writing.write(batch)
+        except BaseException as error:
+            numbers.restore(before)
+            if isinstance(error, sqlite3.Error):
+                raise explained(self.path, error) from None
+            raise
+
+    def finish(self, batch: Batch, status: str, *, total: int | None = None) -> None:
+        """Record the last batch, end the session in order, and close the file.
+
+        Args:
+            batch: What is left to be recorded.
+            status: How the session has ended.
+            total: How many items the input has, if that is known now.
+
+        Raises:
+            JournalError: It cannot be recorded; the file is closed all the same.
+        """
+        batch.ending = status, total
+        try:
+            self._leave_out_recorded(batch)
+            self.commit(batch)
+        finally:
+            self.abandon()
+
+    def _leave_out_recorded(self, batch: Batch) -> None:
+        """Leave out what is recorded already: an interrupt may come between a commit and its news."""
+        try:
+            takes = dict(
+                self._sql.named(
+                    "SELECT idx, take FROM item WHERE idx IN",
+                    [prepared.row for prepared, _ in batch.ended],
+                )
+            )
+        except sqlite3.Error as error:
+            raise explained(self.path, error) from None
+        batch.ended = [
+            (prepared, outcome)
+            for prepared, outcome in batch.ended
+            if takes.get(prepared.row) != outcome.take
+        ]
+
+    def _place(self, reads: list[Prepared]) -> None:
+        """Give new items their rows."""
+        takes = self._begun.takes
+        for prepared in reads:
+            # The row of a key that is new is free, and is its position wherever that is free, too.
+            prepared.row = prepared.index
+            if self.keyed:
+                prepared.row = max(prepared.index, self._next_row)
+                self._next_row = prepared.row + 1
+            if takes:
+                prepared.take = takes.get(prepared.row, 0) + 1
+
+    @property
+    def _begun(self) -> Session:
+        assert self._session is not None  # noqa: S101  # `open` was called
+        return self._session
+
+    @property
+    def _sql(self) -> Statements:
+        assert self._statements is not None  # noqa: S101  # it is open
+        return self._statements
+
+
+def _sync_folder(path: Path) -> None:
+    """Make sure that a file which was made is found after a power cut."""
+    with contextlib.suppress(OSError):
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,1 @@
+"""OpenTelemetry: spans and metrics made from events, on its API alone."""

@@ -1,0 +1,169 @@
+"""Metrics: histograms made from events, and counters and gauges read from statistics."""
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
+
+from opentelemetry import metrics
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
+
+from asyncinvoke._engine.events import ExecutionEnded, ExecutionStarted
+from asyncinvoke._model.response import Attempt
+from asyncinvoke._recent import Recent
+from asyncinvoke._statistics import InvokerStatistics, outcome_of
+from asyncinvoke._telemetry import attributes
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
+"""The bounds of a histogram's buckets, in seconds; a function may run for 900."""
+
+Statistics: TypeAlias = Callable[[], InvokerStatistics]
+_Key: TypeAlias = tuple[tuple[str, str], ...]
+
+_OUTCOME = "asyncinvoke.outcome"
+_TENANT = re.compile(r" \(tenant .*\)$")
+_MOST_LABELS = 1024
+
+
+class Metrics:
+    """Records durations as they come, and tells counts when they are collected.
+
+    A count is that of the invokers that are open and of those that were: it never goes back.
+
+    Args:
+        provider: Where metrics go; by default the global one.
+    """
+
+    def __init__(self, provider: MeterProvider | None) -> None:
+        meter = metrics.get_meter("asyncinvoke", meter_provider=provider)
+        self._open: dict[Statistics, Counter[tuple[str, _Key]]] = {}
+        self._past: Counter[tuple[str, _Key]] = Counter()
+        # Collected in a thread of the SDK's.
+        self._lock = threading.Lock()
+        self._labels: Recent[object, dict[str, str]] = Recent(_MOST_LABELS)
+
+        def histogram(name: str, description: str) -> metrics.Histogram:
+            return meter.create_histogram(
+                f"asyncinvoke.{name}",
+                unit="s",
+                description=description,
+                explicit_bucket_boundaries_advisory=SECONDS,
+            )
+
+        self._execution = histogram(
+            "execution.duration", "How long an execution took, waits and retries included."
+        )
+        self._attempt = histogram("attempt.duration", "How long an attempt took.")
+        self._wait = histogram("permit.wait", "How long an attempt waited for its permit.")
+        for name, unit, description in (
+            ("executions", "{execution}", "Executions that have ended, by outcome."),
+            ("attempts", "{attempt}", "Attempts that were started."),
+            ("retries", "{attempt}", "Attempts that were not the first of their execution."),
+            ("throttles", "{attempt}", "Attempts that were throttled, by reason."),
+        ):
+            meter.create_observable_counter(
+                f"asyncinvoke.{name}", [self._counts(name)], unit, description
+            )
+        for name, description in (
+            ("limit", "How many attempts may be in flight."),
+            ("in_flight", "Attempts on the wire."),
+            ("waiting", "Executions that wait for a permit."),
+        ):
+            meter.create_observable_gauge(
+                f"asyncinvoke.{name}", [self._levels(name)], "{attempt}", description
+            )
+
+    @property
+    def are_set_up(self) -> bool:
+        """Whether the program has a provider of its own."""
+        provider = type(metrics.get_meter_provider())
+        # The API's own have no public names.
+        return not provider.__module__.startswith("opentelemetry.metrics.")
+
+    def opened(self, statistics: Statistics) -> None:
+        """Observe an invoker, from the counts that it has now."""
+        with self._lock:
+            self._open[statistics] = _counted(statistics())
+
+    def closed(self, statistics: Statistics) -> None:
+        """Keep the counts of an invoker that is closed."""
+        with self._lock:
+            before = self._open.pop(statistics, Counter())
+            self._past.update(_counted(statistics()))
+            self._past.subtract(before)
+
+    def waited(self, execution: ExecutionStarted, seconds: float) -> None:
+        """Record a wait for a permit."""
+        self._wait.record(seconds, self._of(execution))
+
+    def attempt_ended(self, execution: ExecutionStarted, attempt: Attempt) -> None:
+        """Record an attempt."""
+        error = attempt.code or (None if attempt.kind is None else str(attempt.kind))
+        self._attempt.record(attempt.elapsed, self._of(execution, error))
+
+    def ended(self, event: ExecutionEnded) -> None:
+        """Record an execution."""
+        result = event.result
+        error = None if result is None else attributes.error_type(result)
+        self._execution.record(
+            event.elapsed, self._of(event.execution, error, str(outcome_of(result)))
+        )
+
+    def _of(
+        self, execution: ExecutionStarted, error: str | None = None, outcome: str | None = None
+    ) -> Mapping[str, str]:
+        """Return the labels of a duration; remembered, since they are the same for most."""
+        key = (execution.name, execution.region, execution.streams, error, outcome)
+        labels = self._labels.get(key)
+        if labels is None:
+            labels = attributes.there(
+                {
+                    attributes.NAME: execution.name,
+                    "faas.invoked_region": execution.region,
+                    "rpc.method": "InvokeWithResponseStream" if execution.streams else "Invoke",
+                    attributes.ERROR: error,
+                    _OUTCOME: outcome,
+                }
+            )
+            self._labels.put(key, labels)
+        return labels
+
+    def _counts(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(_: CallbackOptions) -> list[Observation]:
+            with self._lock:
+                counted = Counter(self._past)
+                for statistics, before in self._open.items():
+                    counted.update(_counted(statistics()))
+                    counted.subtract(before)
+            return [Observation(n, dict(key)) for (what, key), n in counted.items() if what == name]
+
+        return observe
+
+    def _levels(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(_: CallbackOptions) -> list[Observation]:
+            levels: Counter[_Key] = Counter()
+            with self._lock:
+                for statistics in self._open:
+                    for scope in statistics().scopes:
+                        # Tenants have no end, and are nobody's business.
+                        key = _TENANT.sub("", scope.key)
+                        label = ((attributes.SCOPE, str(scope.scope)), (attributes.KEY, key))
+                        levels[label] += getattr(scope, name)
+            return [Observation(level, dict(key)) for key, level in levels.items()]
+
+        return observe
+
+
+def _counted(statistics: InvokerStatistics) -> Counter[tuple[str, _Key]]:
+    """Return the counts of an invoker, by metric and labels."""
+    counted: Counter[tuple[str, _Key]] = Counter()
+    counted["attempts", ()] = statistics.attempts
+    counted["retries", ()] = statistics.retries
+    for reason, count in statistics.throttles.items():
+        counted["throttles", ((attributes.REASON, str(reason)),)] = count
+    for function in statistics.functions:
+        for outcome, count in function.executions.items():
+            label = ((attributes.NAME, function.function), (_OUTCOME, str(outcome)))
+            counted["executions", label] = count
+    return counted

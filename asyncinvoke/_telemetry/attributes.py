@@ -1,0 +1,92 @@
+"""What attributes are called, in lines of the log and in spans alike, and what they say.
+
+The names are OpenTelemetry's where it has one (semantic conventions 1.44), and else begin with
+`asyncinvoke.`. Nothing here shows a payload, a credential, a tenant or a client context.
+"""
+
+from typing import Any
+
+from asyncinvoke._model.failure import ThrottleReason
+from asyncinvoke._model.response import Attempt, Response
+from asyncinvoke.errors import FunctionError, InvocationError
+
+NAME = "faas.invoked_name"
+QUALIFIER = "asyncinvoke.qualifier"
+REQUEST_ID = "aws.request_id"
+STATUS = "http.response.status_code"
+ERROR = "error.type"
+ATTEMPT = "asyncinvoke.attempt"
+ATTEMPTS = "asyncinvoke.attempts"
+DELIVERY = "asyncinvoke.delivery"
+GAVE_UP = "asyncinvoke.gave_up"
+REASON = "asyncinvoke.throttle.reason"
+DELAY = "asyncinvoke.retry.delay"
+WAITED = "asyncinvoke.permit.wait"
+SCOPE = "asyncinvoke.limit.scope"
+KEY = "asyncinvoke.limit.key"
+QUANTITY = "asyncinvoke.limit.quantity"
+LIMIT = "asyncinvoke.limit.value"
+LIMIT_BEFORE = "asyncinvoke.limit.before"
+LOWERED = "asyncinvoke.limit.lowered"
+
+_LONGEST_TYPE = 128
+
+
+def of_function(name: str, qualifier: str | None) -> dict[str, Any]:
+    """Return whom a call is for."""
+    return there({NAME: name, QUALIFIER: qualifier})
+
+
+def of_reason(reason: ThrottleReason | None) -> dict[str, Any]:
+    """Return why a limit was lowered, if a throttle said so."""
+    return there({REASON: _word(reason)})
+
+
+def of_attempt(attempt: Attempt) -> dict[str, Any]:
+    """Return what is to be said of one attempt."""
+    return there(
+        {
+            ATTEMPT: attempt.number,
+            ERROR: attempt.code or _word(attempt.kind),
+            STATUS: attempt.status_code,
+            REQUEST_ID: attempt.request_id,
+            DELIVERY: _word(attempt.delivery),
+            REASON: _word(attempt.reason),
+            DELAY: attempt.delay,
+        }
+    )
+
+
+def of_result(result: Response[Any] | InvocationError) -> dict[str, Any]:
+    """Return what is to be said of an execution that has ended."""
+    attempts = result.attempts
+    said = {
+        ERROR: error_type(result),
+        STATUS: result.status_code,
+        REQUEST_ID: result.request_id,
+        ATTEMPTS: attempts[-1].number if attempts else 0,
+    }
+    if isinstance(result, InvocationError):
+        said[DELIVERY] = _word(result.delivery)
+        said[GAVE_UP] = _word(result.gave_up)
+        said[REASON] = _word(getattr(result, "reason", None))
+    return there(said)
+
+
+def error_type(result: Response[Any] | InvocationError) -> str | None:
+    """Return what went wrong in one word that takes few values; `None` if nothing did."""
+    if isinstance(result, Response):
+        return result.function_error
+    if isinstance(result, FunctionError):
+        # What the function says of itself may be anything; it should be the name of an exception.
+        return (result.error_type or result.function_error)[:_LONGEST_TYPE]
+    return result.code or type(result).__name__
+
+
+def _word(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def there(values: dict[str, Any]) -> dict[str, Any]:
+    """Return those of them that have a value."""
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,192 @@
+"""One unsigned request on the way that invocations take, and what is seen of that way."""
+
+import math
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+
+from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._transport.bodies import MOST, read_whole
+from asyncinvoke._transport.credentials import KeptCredentials
+from asyncinvoke._transport.derive import make_template
+from asyncinvoke._transport.http.connection import Limits
+from asyncinvoke._transport.http.errors import NotOursError, WireError
+from asyncinvoke._transport.http.opening import opening_error
+from asyncinvoke._transport.interception import Interception
+from asyncinvoke._transport.sdk_request import INVOKE
+from asyncinvoke._transport.showing import described
+from asyncinvoke._transport.template import UnsuitableError, origin_of
+from asyncinvoke._transport.wires import Wires
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What came of the request."""
+
+    status: int
+    """The answer's status; any will do."""
+
+    clock: float | None
+    """Seconds that the service's clock is ahead of this one, to about a second; `None` without a
+    `Date`."""
+
+    elapsed: float
+    """Seconds that all of it took, opening the connection included."""
+
+    tls: str | None
+    """The version of TLS and the cipher; `None` where there is none, or it cannot be seen."""
+
+    issuer: str | None
+    """Who has signed the service's certificate."""
+
+    session: str | None
+    """Why not connections of ours but aiobotocore's session was used; `None` if ours were."""
+
+
+async def probe(client: Any, *, timeout: float) -> Seen | Failure:
+    """Ask the endpoint of an open client for `/`, unsigned; a failure is a value.
+
+    Args:
+        client: The client, whose proxies and TLS settings are those of its invocations.
+        timeout: How long it may take, in seconds.
+    """
+    wires = Wires(client._endpoint.http_session)  # noqa: SLF001
+    url = origin_of(client.meta.endpoint_url) + "/"
+    progress = Progress(time.monotonic() + timeout)
+    progress.phase = Phase.CONNECTING
+    try:
+        with anyio.fail_after(timeout):
+            return await _seen(wires, url, progress)
+    except TimeoutError:
+        waited = f"nothing within {timeout:g} s"
+        if progress.phase <= Phase.CONNECTING:
+            return Failure(
+                fault=TransportFault.CONNECT_TIMEOUT, phase=progress.phase, message=waited
+            )
+        return Failure(fault=TransportFault.READ_TIMEOUT, phase=progress.phase, message=waited)
+    except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
+        return wires.failure(error, url, progress)
+    finally:
+        await wires.aclose()
+
+
+async def _seen(wires: Wires, url: str, progress: Progress) -> Seen:
+    began = time.monotonic()
+    reason = None
+    try:
+        return await _over_ours(wires, url, progress)
+    except (NotOursError, AttributeError) as error:
+        reason = str(error)
+    status, headers, body = await wires.session.open(_Plain(url), progress)
+    came = time.time()
+    await read_whole(body)
+    return Seen(
+        status=status,
+        clock=_ahead(headers, came),
+        elapsed=time.monotonic() - began,
+        tls=None,
+        issuer=None,
+        session=reason,
+    )
+
+
+async def _over_ours(wires: Wires, url: str, progress: Progress) -> Seen:
+    began = time.monotonic()
+    opener = wires.opener(origin_of(url))
+    try:
+        connection = await opener(progress)
+    except (WireError, NotOursError, TimeoutError):
+        raise
+    except Exception as error:  # noqa: BLE001  # as the pool of connections has it
+        raise opening_error(error) from None
+    try:
+        tls = connection.tls()
+        limits = Limits(MOST, math.inf, math.inf)
+        answer = await connection.exchange(_Plain(url).head(), b"", progress, limits)
+        came = time.time()
+        return Seen(
+            status=answer.status,
+            clock=_ahead(answer.headers, came),
+            elapsed=time.monotonic() - began,
+            tls=None if tls is None else _agreed(tls),
+            issuer=None if tls is None else _issuer(tls),
+            session=None,
+        )
+    finally:
+        connection.abort()
+        with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+            await connection.wait_closed()
+
+
+async def why_not_direct(client: Any, parameters: InvokeParameters) -> str | None:
+    """Return why invocations go through aiobotocore's own `invoke`; `None` if they go directly.
+
+    Args:
+        client: An open client.
+        parameters: Of a call such as will be made.
+    """
+    try:
+        found = Interception(client).found()
+        if found is not None:
+            return found
+        kept = KeptCredentials(client._request_signer)  # noqa: SLF001
+        if not kept.exist:
+            return "the client sends unsigned requests"
+        moment = await kept.fetch()
+        if not isinstance(moment, Failure):
+            await make_template(client, INVOKE, parameters, moment)
+    except AttributeError as missing:
+        return f"aiobotocore has changed inside: {missing}"
+    except UnsuitableError as unsuitable:
+        return str(unsuitable)
+    except Exception as error:  # noqa: BLE001  # the call itself will say what it is
+        return described(error)
+    return None
+
+
+class _Plain:
+    """A request for `/` without a signature; an `Outgoing`."""
+
+    method = "GET"
+    payload = b""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def headers(self) -> dict[str, str]:
+        return {"Accept": "*/*"}
+
+    def head(self) -> bytes:
+        host = urlsplit(self.url).netloc
+        lines = ("GET / HTTP/1.1", f"Host: {host}", "Accept: */*", "Accept-Encoding: identity")
+        return "\r\n".join((*lines, "Connection: close", "", "")).encode("ascii")
+
+
+def _ahead(headers: Mapping[str, str], now: float) -> float | None:
+    try:
+        date = parsedate_to_datetime(headers.get("date") or "")
+    except (TypeError, ValueError):
+        return None
+    date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+    # The header has whole seconds: half of one more is the likeliest.
+    return (date - datetime.fromtimestamp(now, UTC)).total_seconds() + 0.5
+
+
+def _agreed(tls: ssl.SSLObject) -> str:
+    cipher = tls.cipher()
+    return ", ".join(filter(None, (tls.version(), None if cipher is None else cipher[0])))
+
+
+def _issuer(tls: ssl.SSLObject) -> str | None:
+    certificate: Any = tls.getpeercert() or {}
+    said = {key: value for part in certificate.get("issuer", ()) for key, value in part}
+    return said.get("organizationName") or said.get("commonName")

@@ -1,0 +1,180 @@
+"""What botocore makes of the machine's settings, each with the place that it comes from; no values of keys."""
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiobotocore.session import AioSession
+from botocore import exceptions as botocore_errors
+
+from asyncinvoke._transport.session import find_credentials
+from asyncinvoke._transport.set_up import check_configured_endpoint, credentials_flaw, tls_flaw
+from asyncinvoke._transport.showing import described
+from asyncinvoke.errors import ConfigurationError
+
+_METHODS = {
+    "env": "the environment (AWS_ACCESS_KEY_ID)",
+    "explicit": "the session that was given",
+    "shared-credentials-file": "the shared credentials file",
+    "config-file": "AWS's config file",
+    "boto-config": "boto's config file",
+    "custom-process": "credential_process",
+    "sso": "IAM Identity Center (sso)",
+    "login": "aws login",
+    "assume-role": "a role that is assumed",
+    "assume-role-with-web-identity": "a role that is assumed with a web identity",
+    "sts-assume-role": "a role that is assumed",
+    "container-role": "the container's role",
+    "iam-role": "the instance's role (metadata service)",
+}
+_NAMED_BY_A_PROFILE = {"shared-credentials-file", "config-file", "custom-process", "sso", "login"}
+_NAMED_BY_A_PROFILE |= {"assume-role", "sts-assume-role"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A setting and where it comes from."""
+
+    value: str | None
+    """What it is; `None` where there is none."""
+
+    source: str
+    """Who says so."""
+
+    flaw: str | None = None
+    """What is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundCredentials:
+    """What may be told of credentials, which is everything but what they are."""
+
+    source: str | None
+    """Where they come from; `None` where there are none."""
+
+    is_temporary: bool = False
+    """Whether they have a session token."""
+
+    expires: datetime | None = None
+    """When they end, where that is known."""
+
+    flaw: str | None = None
+    """Why they cannot be used."""
+
+
+def region(session: AioSession, given: str | None) -> Setting:
+    """Return the region, as botocore finds it."""
+    if given is not None:
+        return Setting(value=given or None, source="what was given")
+    try:
+        value = session.get_config_variable("region")
+    except botocore_errors.BotoCoreError as error:
+        return Setting(value=None, source="AWS's config file", flaw=described(error))
+    if os.environ.get("AWS_DEFAULT_REGION") == value and value:
+        return Setting(value=value, source="AWS_DEFAULT_REGION")
+    return Setting(value=value or None, source=_profile(session))
+
+
+def endpoint(session: AioSession, given: str | None, resolved: str | None) -> Setting:
+    """Return the endpoint.
+
+    Args:
+        session: Where botocore's settings are.
+        given: The one that was given to the call.
+        resolved: The one that botocore has made of all it knows, where it could.
+    """
+    flaw = None
+    try:
+        check_configured_endpoint(given)
+    except ConfigurationError as error:
+        flaw = str(error)
+    if given is not None:
+        return Setting(value=_bare(given), source="what was given", flaw=flaw)
+    for name in ("AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"):
+        if os.environ.get(name):
+            return Setting(value=_bare(os.environ[name]), source=name, flaw=flaw)
+    if resolved is None:
+        return Setting(value=None, source="not known")
+    host = urlsplit(resolved).hostname or ""
+    is_theirs = host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
+    return Setting(
+        value=_bare(resolved),
+        source="AWS's own, for the region" if is_theirs else _profile(session),
+    )
+
+
+def proxy(client: Any) -> Setting:
+    """Return the proxy on the way to the endpoint of an open client."""
+    url = client.meta.endpoint_url
+    http_session: Any = client._endpoint.http_session  # noqa: SLF001
+    value = http_session._proxy_config.proxy_url_for(url)  # noqa: SLF001
+    if client.meta.config.proxies is not None:
+        source = "the client's config (proxies)"
+    else:
+        scheme = urlsplit(url).scheme
+        names = (f"{scheme}_proxy", f"{scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY")
+        variable = next((name for name in names if os.environ.get(name)), None)
+        source = variable or "the environment"
+        if value is None and variable is not None:
+            source = f"{variable} is set, but no_proxy lets this host out"
+    return Setting(value=None if value is None else _bare(value), source=source)
+
+
+def ca_bundle(session: AioSession, config: Any) -> Setting:
+    """Return which certificates are trusted, and what is wrong with any file of TLS settings."""
+    value, source = None, "the certificates that come with botocore"
+    if found := session.get_config_variable("ca_bundle"):
+        value = str(found)
+        source = "AWS_CA_BUNDLE" if os.environ.get("AWS_CA_BUNDLE") == value else _profile(session)
+    elif os.environ.get("REQUESTS_CA_BUNDLE"):
+        value, source = os.environ["REQUESTS_CA_BUNDLE"], "REQUESTS_CA_BUNDLE"
+    flaw = tls_flaw(
+        verify=value,
+        client_cert=getattr(config, "client_cert", None),
+        proxies_config=getattr(config, "proxies_config", None),
+    )
+    return Setting(value=value, source=source, flaw=flaw)
+
+
+async def credentials(session: AioSession) -> FoundCredentials:
+    """Find credentials, have them renewed where they are of that kind, and tell of them.
+
+    What goes wrong is a value. Nothing of what they are is kept.
+    """
+    try:
+        found = await find_credentials(session)
+    except ConfigurationError as error:
+        return FoundCredentials(source=None, flaw=str(error).removeprefix("credentials: "))
+    method = getattr(found, "method", None)
+    source = _METHODS.get(str(method), str(method))
+    if method in _NAMED_BY_A_PROFILE:
+        source = f"{source}, profile {session.profile or 'default'!r}"
+    flaw, is_temporary = None, False
+    expires = getattr(found, "_expiry_time", None)
+    try:
+        frozen = await found.get_frozen_credentials()
+        is_temporary = frozen.token is not None
+        flaw = credentials_flaw(frozen, method)
+        expires = getattr(found, "_expiry_time", None)
+        del frozen
+    except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: it may be anything
+        flaw, is_temporary = f"they cannot be renewed: {described(error)}", expires is not None
+    return FoundCredentials(
+        source=source,
+        is_temporary=is_temporary,
+        expires=expires if isinstance(expires, datetime) else None,
+        flaw=flaw,
+    )
+
+
+def _profile(session: AioSession) -> str:
+    name = getattr(session, "profile", None) or "default"
+    return f"profile {name!r} in AWS's config files"
+
+
+def _bare(url: str) -> str:
+    """Return an URL without a user and a password."""
+    return re.sub(r"//[^/?#]*@", "//...@", url)

@@ -1,0 +1,68 @@
+"""The demo's picture: what was in flight and what was throttled, over the time of the run."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import anyio
+
+COLUMNS = 60
+
+_LEVELS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A moment of the run."""
+
+    done: int
+    """Outcomes so far."""
+
+    in_flight: int
+    """Attempts on the wire."""
+
+    throttles: int
+    """Attempts that were throttled so far."""
+
+
+async def sample(samples: list[Sample], look: Callable[[], Sample], *, interval: float) -> None:
+    """Look again and again until cancelled.
+
+    Args:
+        samples: Where the moments go.
+        look: Takes one.
+        interval: Seconds between two.
+    """
+    while True:
+        samples.append(look())
+        await anyio.sleep(interval)
+
+
+def drawn(samples: Sequence[Sample]) -> dict[str, str]:
+    """Return a line of blocks for each thing there is to see, by its name; none of too few moments."""
+    if len(samples) < 3:
+        return {}
+    pairs = list(pairwise(samples))
+    return {
+        "in flight": _line([float(each.in_flight) for each in samples]),
+        "throttled": _line([float(after.throttles - before.throttles) for before, after in pairs]),
+        "done": _line([float(after.done - before.done) for before, after in pairs]),
+    }
+
+
+def _line(values: Sequence[float]) -> str:
+    columns = _gathered(values, COLUMNS)
+    most = max(columns)
+    if most <= 0:
+        return " " * len(columns)
+    top = len(_LEVELS) - 1
+    return "".join(" " if each <= 0 else _LEVELS[round(each / most * top)] for each in columns)
+
+
+def _gathered(values: Sequence[float], columns: int) -> list[float]:
+    """Return the averages of as many parts, or the values themselves if they are fewer."""
+    if len(values) <= columns:
+        return list(values)
+    edges = [round(number * len(values) / columns) for number in range(columns + 1)]
+    parts = [values[begin:end] for begin, end in pairwise(edges)]
+    return [sum(part) / len(part) for part in parts]

@@ -1,0 +1,87 @@
+"""`asyncinvoke doctor`: what is between this machine and a function, and what to do where it is wrong."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from asyncinvoke.cli.errors import FAILED
+from asyncinvoke.cli.options import use_profile
+
+if TYPE_CHECKING:
+    from asyncinvoke import Diagnosis
+    from asyncinvoke.cli.running import Interrupt
+
+_COLOURS = {"ok": "green", "note": "yellow", "wrong": "red", "skipped": "bright_black"}
+
+
+@click.command(
+    short_help="Say what keeps invocations from working.",
+    epilog="""\b
+Examples:
+  asyncinvoke doctor
+  asyncinvoke doctor resize --profile production
+  asyncinvoke doctor resize --json | jq '.checks[] | select(.status == "wrong")'
+""",
+)
+@click.argument("function_name", metavar="[FUNCTION]", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object instead of lines.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the connection, and each dry run, may take.",
+)
+@click.option("-r", "--region", metavar="REGION", help="The AWS region.")
+@click.option("-p", "--profile", metavar="NAME", help="The profile in AWS's config files.")
+@click.option(
+    "-u", "--endpoint-url", metavar="URL", help="Another endpoint, such as asyncinvoke local."
+)
+def doctor(
+    function_name: str | None,
+    as_json: bool,
+    timeout: float,
+    region: str | None,
+    profile: str | None,
+    endpoint_url: str | None,
+) -> int:
+    """Look at everything between this machine and FUNCTION, a line each.
+
+    Versions, Python and event loop; open files; region, credentials, endpoint, proxy and
+    certificates, each with where it comes from; whether the endpoint answers, TLS and the clock;
+    which transport is taken; and, if a FUNCTION is named, three dry runs of it, which run nothing.
+    No key or token is shown: the output can go into a report as it is. Exits with 1 if something is
+    wrong.
+    """
+    from asyncinvoke import diagnose
+    from asyncinvoke.cli.running import run
+
+    use_profile(profile)
+
+    async def main(_: "Interrupt") -> int:
+        diagnosis = await diagnose(
+            function_name, region_name=region, endpoint_url=endpoint_url, timeout=timeout
+        )
+        if as_json:
+            click.echo(json.dumps(diagnosis.as_dict(), indent=2, allow_nan=False))
+        else:
+            _show(diagnosis)
+        return 0 if diagnosis.ok else FAILED
+
+    return run(main)
+
+
+def _show(diagnosis: "Diagnosis") -> None:
+    from asyncinvoke.cli.errors import one_line
+
+    for check in diagnosis.checks:
+        # click leaves colours out where standard output is no terminal.
+        status = click.style(f"{check.status.value:<8}", fg=_COLOURS[check.status.value])
+        click.echo(f"{status}{check.name}: {one_line(check.found)}")
+        if check.advice is not None:
+            click.echo(f"        -> {one_line(check.advice)}")
+    wrong = [check.name for check in diagnosis.checks if check.status == "wrong"]
+    click.echo()
+    click.echo(f"wrong: {', '.join(wrong)}" if wrong else "nothing is wrong")

@@ -1,0 +1,213 @@
+"""How `asyncinvoke local` sets each function: from options for all, options for one, and a file.
+
+What is said of one function counts before what is said of all, and the command line before the file.
+"""
+
+import dataclasses
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from asyncinvoke.cli.errors import CommandError
+
+SETTINGS = ("timeout", "memory", "reserved", "event-retry-delay", "env.NAME", "env-file")
+"""What `--set NAME:SETTING=VALUE` knows; in a file these are the keys of a function."""
+
+_IN_FILE = {"region", "account-id", "port", "functions", *SETTINGS[:4], "env", "env-file"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionSettings:
+    """How one function is set; None where nothing was said."""
+
+    timeout: float | None = None
+    """Seconds that an execution may take."""
+    memory: int | None = None
+    """MB of memory."""
+    reserved: int | None = None
+    """Reserved concurrency."""
+    retry_delays: tuple[float, float] | None = None
+    """Seconds before the second and the third run of an Event that failed."""
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Environment variables."""
+
+    def over(self, other: "FunctionSettings") -> "FunctionSettings":
+        """Return these settings, and another's where nothing is said."""
+        said = {
+            name: value
+            for name in ("timeout", "memory", "reserved", "retry_delays")
+            if (value := getattr(self, name)) is not None
+        }
+        return dataclasses.replace(other, env={**other.env, **self.env}, **said)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeFile:
+    """What a settings file says."""
+
+    region: str | None = None
+    """The region that the endpoint says it is in."""
+    account_id: str | None = None
+    """The account that it says it is."""
+    port: int | None = None
+    """The port."""
+    for_all: FunctionSettings = FunctionSettings()
+    """For every function."""
+    handlers: Mapping[str, str] = field(default_factory=dict)
+    """The handler of each function that it names with one."""
+    for_one: Mapping[str, FunctionSettings] = field(default_factory=dict)
+    """For single functions."""
+
+
+def read_file(path: str | None) -> ServeFile:
+    """Read a settings file in TOML; nothing is said without one.
+
+    Raises:
+        CommandError: It cannot be read, or says what is not known.
+    """
+    if path is None:
+        return ServeFile()
+    try:
+        said = tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise CommandError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} is no TOML: {error}") from error
+    _known(path, said, _IN_FILE)
+    functions = said.get("functions", {})
+    if not isinstance(functions, dict) or not all(isinstance(v, dict) for v in functions.values()):
+        raise CommandError(f"{path}: functions must be tables, such as [functions.resize]")
+    folder = Path(path).parent
+    handlers, for_one = {}, {}
+    for name, settings in functions.items():
+        where = f"{path}, function {name}"
+        _known(where, settings, {"handler", *SETTINGS[:4], "env", "env-file"})
+        if "handler" in settings:
+            handlers[name] = _text(where, "handler", settings["handler"])
+        for_one[name] = _of_table(where, settings, folder)
+    port = said.get("port")
+    if port is not None and not (type(port) is int and 0 <= port <= 65_535):
+        raise CommandError(f"{path}: port={port!r} must be 0 to 65535")
+    return ServeFile(
+        region=None if "region" not in said else _text(path, "region", said["region"]),
+        account_id=None
+        if "account-id" not in said
+        else _text(path, "account-id", said["account-id"]),
+        port=port,
+        for_all=_of_table(path, said, folder),
+        handlers=handlers,
+        for_one=for_one,
+    )
+
+
+def of_options(texts: Sequence[str]) -> dict[str, FunctionSettings]:
+    """Read `NAME:SETTING=VALUE`, each as often as it was given.
+
+    Raises:
+        CommandError: One is not of that form, or out of range.
+    """
+    tables: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        target, equals, value = text.partition("=")
+        name, colon, setting = target.partition(":")
+        if not (equals and colon and name and setting):
+            raise CommandError(f"--set {text!r} must be NAME:SETTING=VALUE")
+        table = tables.setdefault(name, {})
+        if setting.startswith("env."):
+            table.setdefault("env", {})[setting.removeprefix("env.")] = value
+        elif setting in SETTINGS[:4] or setting == "env-file":
+            table[setting] = value
+        else:
+            raise CommandError(f"--set {text!r}: the settings are {', '.join(SETTINGS)}")
+    return {name: _of_table(f"--set {name}", table, Path()) for name, table in tables.items()}
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Read a file of lines `NAME=VALUE`, as shells and Docker read them.
+
+    Raises:
+        CommandError: It cannot be read, or a line is no such line.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except OSError as error:
+        raise CommandError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path} is no text in UTF-8") from error
+    found = {}
+    for number, line in enumerate(lines, 1):
+        text = line.strip().removeprefix("export ").strip()
+        if not text or text.startswith("#"):
+            continue
+        name, equals, value = text.partition("=")
+        if not (equals and name.strip()):
+            raise CommandError(f"{path}, line {number}: must be NAME=VALUE")
+        value = value.strip()
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            value = value[1:-1]
+        found[name.strip()] = value
+    return found
+
+
+def retry_delays(text: object) -> tuple[float, float]:
+    """Read the delays of a failed Event: one number for both, or two with a comma.
+
+    Raises:
+        CommandError: They are none.
+    """
+    parts = [text, text] if isinstance(text, int | float) else str(text).split(",")
+    try:
+        first, *rest = (float(part) for part in parts)
+        second = rest[0] if rest else first
+    except (ValueError, TypeError):
+        first = second = -1.0
+    if len(parts) > 2 or not (0 <= first < float("inf") and 0 <= second < float("inf")):
+        raise CommandError(f"event-retry-delay {text!r} must be seconds, or two of them: 60,120")
+    return first, second
+
+
+def _of_table(where: str, said: Mapping[str, Any], folder: Path) -> FunctionSettings:
+    env: dict[str, str] = {}
+    if "env-file" in said:
+        env |= read_env_file(folder / _text(where, "env-file", said["env-file"]))
+    table = said.get("env", {})
+    if not isinstance(table, dict):
+        raise CommandError(f"{where}: env must be a table of texts")
+    env |= {str(key): _text(where, f"env.{key}", value) for key, value in table.items()}
+    delays = said.get("event-retry-delay")
+    return FunctionSettings(
+        timeout=_number(where, "timeout", said, float),
+        memory=_number(where, "memory", said, int),
+        reserved=_number(where, "reserved", said, int),
+        retry_delays=None if delays is None else retry_delays(delays),
+        env=env,
+    )
+
+
+def _number(where: str, name: str, said: Mapping[str, Any], kind: type) -> Any:
+    value = said.get(name)
+    if value is None:
+        return None
+    try:
+        if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+            raise ValueError(name)  # noqa: TRY301  # one text for all that is no number
+        return kind(value)
+    except (ValueError, TypeError):
+        what = "a whole number" if kind is int else "a number of seconds"
+        raise CommandError(f"{where}: {name}={value!r} must be {what}") from None
+
+
+def _text(where: str, name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise CommandError(f"{where}: {name}={value!r} must be a text")
+    return value
+
+
+def _known(where: str, said: Iterable[str], known: set[str]) -> None:
+    for name in said:
+        if name not in known:
+            raise CommandError(
+                f"{where}: {name!r} is no setting; there are {', '.join(sorted(known))}"
+            )

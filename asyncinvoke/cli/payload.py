@@ -1,0 +1,68 @@
+"""The payload of `invoke`, from wherever the words of its command line say."""
+
+import codecs
+import os
+from pathlib import Path
+
+from asyncinvoke._inputs import json_text, kinds
+from asyncinvoke._inputs.lines import MOST
+from asyncinvoke.cli import streams
+from asyncinvoke.cli.errors import CommandError
+
+_FILES = ("file://", "fileb://", "@")
+"""How a file is named: AWS's own command line has the first two, curl the third."""
+
+_MOST_READ = len(codecs.BOM_UTF8) + MOST + 1
+
+
+def read_payload(payload: str) -> bytes:
+    """Return the bytes of a payload, which are JSON.
+
+    Args:
+        payload: JSON, `file://PATH`, `fileb://PATH`, `@PATH`, or `-` for standard input.
+
+    Raises:
+        CommandError: It cannot be read, is no JSON, or is too long.
+    """
+    name, data = _read(payload)
+    said = kinds.other_kind(data[: kinds.HEAD], name)
+    if said is not None:
+        raise CommandError(said)
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if len(data) > MOST:
+        raise CommandError(f"{name}: Lambda takes at most {MOST:,} bytes")
+    try:
+        json_text.check_json(data)
+    except json_text.NotJsonError as error:
+        raise CommandError(f"{name}: {error}{_hint(payload)}") from error
+    return data
+
+
+def _read(payload: str) -> tuple[str, bytes]:
+    name = "payload"
+    try:
+        if payload == "-":
+            name = "payload from standard input"
+            with open(streams.STDIN, "rb", closefd=False) as stdin:  # sys.stdin may be None
+                return name, stdin.read(_MOST_READ)
+        prefix = next((each for each in _FILES if payload.startswith(each)), None)
+        if prefix is not None:
+            name = f"payload in {payload}"
+            with Path(payload.removeprefix(prefix)).expanduser().open("rb") as file:
+                return name, file.read(_MOST_READ)
+    except OSError as error:
+        raise CommandError(f"cannot read {name}: {error.strerror}") from error
+    return name, os.fsencode(payload)
+
+
+def _hint(payload: str) -> str:
+    """Say what was meant, where the words look like something else than JSON."""
+    try:
+        is_file = len(payload) < 4096 and Path(payload).is_file()
+    except (OSError, ValueError):
+        is_file = False
+    if is_file:
+        return (
+            f" (there is a file of that name: --payload file://{payload} sends it, -o writes to it)"
+        )
+    return ""

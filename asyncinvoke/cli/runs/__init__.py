@@ -1,0 +1,1 @@
+"""`asyncinvoke runs`: recorded runs looked at, steered, repeated and exported."""

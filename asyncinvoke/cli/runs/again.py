@@ -1,0 +1,149 @@
+"""`asyncinvoke runs redrive` and `runs settle`: what failed runs again, what is known is recorded."""
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from asyncinvoke import Redrive
+from asyncinvoke.cli.bulk import COMMAND, Bulk
+from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.progress import counted
+from asyncinvoke.cli.runs.choosing import Choice
+from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
+from asyncinvoke.cli.streams import STDIN
+from asyncinvoke.runs import settle as record
+
+
+@runs.command(short_help="Run again what failed.")
+@run_argument
+@click.option("--cause", type=int, multiple=True, metavar="N", help="Those of this cause.")
+@click.option("--error", multiple=True, metavar="CLASS", help="Such as FunctionError.")
+@click.option("--error-type", multiple=True, metavar="TYPE", help="The function's own name for it.")
+@click.option("--code", multiple=True, metavar="CODE", help="AWS's, or the transport's.")
+@click.option("--key", multiple=True, metavar="KEY", help="The item with this key.")
+@click.option(
+    "--item", type=click.IntRange(min=0), multiple=True, metavar="N", help="The item there."
+)
+@click.option(
+    "--may-have-run",
+    is_flag=True,
+    help="What may have run, in place of what surely did not or said that it failed. Asks first.",
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-c", "--concurrency", type=click.IntRange(min=1), metavar="N", help="[as before]")
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="So many lines in one invocation: 1 finds the one that fails its batch. [as before]",
+)
+@click.option(
+    "--progress", type=click.Choice(["auto", "bar", "json", "none"]), default="auto", hidden=True
+)
+def redrive(
+    path: str,
+    cause: tuple[int, ...],
+    error: tuple[str, ...],
+    error_type: tuple[str, ...],
+    code: tuple[str, ...],
+    key: tuple[str, ...],
+    item: tuple[int, ...],
+    may_have_run: bool,
+    yes: bool,
+    concurrency: int | None,
+    batch: int | None,
+    progress: str,
+) -> int:
+    """Run again what failed in RUN and surely did not run, or ran and said so.
+
+    Function, options, input and output are those of the run. What was not started yet is run, too.
+    An output gets a line for each new outcome behind those that it has; their "take" is 2 or more.
+    """
+    from asyncinvoke.cli.bulk_run import run_bulk
+    from asyncinvoke.cli.whole_output import run_with_output
+
+    choice = Choice(
+        causes=cause,
+        errors=error,
+        error_types=error_type,
+        codes=code,
+        keys=key,
+        positions=item,
+        may_have_run=may_have_run,
+    )
+    with opened_run(path) as run:
+        summary, causes = run.summary(), run.causes()
+        if summary.running:
+            raise CommandError(f"{path}: it is running: it can be redriven once it has ended")
+        note = summary.notes.get(COMMAND)
+        if not isinstance(note, dict):
+            raise CommandError(
+                f"{path}: it was not started by `asyncinvoke map`: "
+                "redrive it with Journal(path, redrive=Redrive.FAILED)"
+            )
+        chosen = choice.chosen(causes)
+        is_all = not (cause or error or error_type or code or key or item)
+        number = summary.may_have_run if may_have_run else sum(each.count for each in chosen)
+    bulk = Bulk.from_note(note, path)
+    if not number and is_all:
+        click.echo(f"{path}: nothing {'may have run' if may_have_run else 'failed'}", err=True)
+        return 0
+    if not chosen and not is_all:
+        raise CommandError(
+            f"{path}: nothing that failed is like that: asyncinvoke runs show {path}"
+        )
+    if batch is not None and bulk.batch is None:
+        raise CommandError(f"{path}: its lines are sent one by one: --batch has no meaning for it")
+    _check_input(bulk, path)
+    if may_have_run and not yes:
+        _ask(path, number if is_all else sum(each.count for each in chosen))
+    is_simple = is_all and may_have_run  # and those of which the journal has no outcome yet
+    return run_with_output(
+        replace(
+            bulk,
+            redrive=Redrive.MAY_HAVE_RUN if is_simple else choice.matches(causes),
+            concurrency=bulk.concurrency if concurrency is None else concurrency,
+            batch=bulk.batch if batch is None else batch,
+            ordered=False,
+            progress=progress,
+        ),
+        run_bulk,
+    )
+
+
+@runs.command(short_help="Record what you have found out about an item.")
+@run_argument
+@click.option("--key", metavar="KEY", help="The item with this key.")
+@click.option("--item", type=click.IntRange(min=0), metavar="N", help="The item there.")
+@click.option("--ran/--did-not-run", "ran", default=None, help="What you have found out.")
+def settle(path: str, key: str | None, item: int | None, ran: bool | None) -> None:
+    """Record of an item of RUN that may have run whether it did.
+
+    One that ran counts as settled. One that did not runs when the run is continued.
+    """
+    if (key is None) == (item is None):
+        raise CommandError("which one? give --key or --item")
+    if ran is None:
+        raise CommandError("did it? give --ran or --did-not-run")
+    record(path, ran=ran, position=item, key=key)
+    named = f"item {item}" if key is None else f"key {key!r}"
+    click.echo(f"{named}: it ran" if ran else f"{named}: it did not run; the same command runs it")
+
+
+def _check_input(bulk: Bulk, path: str) -> None:
+    if bulk.source == "-":
+        if os.isatty(STDIN):
+            raise CommandError(f"{path}: its input was standard input: pipe the same in again")
+    elif "://" not in bulk.source and not Path(bulk.source).exists():
+        raise CommandError(f"{path}: its input {bulk.source} is not there")
+
+
+def _ask(path: str, number: int) -> None:
+    question = f"{path}: {counted(number, 'item')} may have run. Run them again?"
+    if not sys.stdin.isatty():
+        raise CommandError(f"{question} Look first, and add --yes")
+    if not click.confirm(question, err=True):
+        raise CommandError("nothing was run")

@@ -1,0 +1,153 @@
+"""Exports a recorded run: its outcomes as lines of JSON, all in one file or apart by how they ended."""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from asyncinvoke import InvocationError, Outcome
+from asyncinvoke.cli.errors import FAILED, CommandError
+from asyncinvoke.cli.outcomes import as_line
+from asyncinvoke.cli.runs.view import total_of
+from asyncinvoke.runs import RecordedItem, RecordedRun
+
+MANIFEST = "manifest.json"
+"""Written last: where it is, the export is whole."""
+
+NAMES = {
+    "succeeded": "succeeded-0.jsonl",
+    "failed": "failed-0.jsonl",
+    "may_have_run": "may-have-run-0.jsonl",
+    "pending": "pending.jsonl",
+}
+"""The files of a split export."""
+
+
+class _Part:
+    """A file of an export, counted and summed as it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines = 0
+        self._size = 0
+        self._sum = hashlib.sha256()
+        self._file = path.open("xb", buffering=1 << 20)
+
+    def write(self, line: bytes) -> None:
+        self._file.write(line)
+        self._sum.update(line)
+        self._size += len(line)
+        self.lines += 1
+
+    def close(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def abandon(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    def described(self) -> dict[str, object]:
+        return {
+            "name": self.path.name,
+            "lines": self.lines,
+            "bytes": self._size,
+            "sha256": self._sum.hexdigest(),
+        }
+
+
+def split(run: RecordedRun, folder: Path) -> dict[str, int]:
+    """Write what succeeded, failed, may have run and is pending, each to a file, and a manifest.
+
+    Args:
+        run: The run.
+        folder: Where; made if it is not there, and nothing in it yet.
+
+    Returns:
+        How many lines each file has.
+
+    Raises:
+        CommandError: The folder holds something, or cannot be written.
+    """
+    summary = run.summary()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise CommandError(f"{folder} is not empty: export to a folder of its own")
+        parts: dict[str, _Part] = {}
+        try:
+            for name, file in NAMES.items():
+                parts[name] = _Part(folder / file)
+            _write(run, parts, total=total_of(summary), keyed=summary.keyed)
+            for part in parts.values():
+                part.close()
+        finally:
+            for part in parts.values():
+                part.abandon()
+        about = {
+            "run": {"id": summary.id, "path": summary.path},
+            "function_name": summary.function_name,
+            "qualifier": summary.qualifier,
+            "running": summary.running,
+            "total": total_of(summary),
+            "counts": {name: part.lines for name, part in parts.items()},
+            "files": [part.described() for part in parts.values()],
+        }
+        with (folder / MANIFEST).open("x", encoding="utf-8") as manifest:
+            manifest.write(json.dumps(about, indent=2) + "\n")
+    except OSError as error:
+        raise CommandError(f"cannot write {folder}: {error.strerror}", status=FAILED) from error
+    return {name: part.lines for name, part in parts.items()}
+
+
+def may_have_run_line(item: RecordedItem) -> bytes:
+    """Return the line of an item of which nobody knows whether it ran: what to look for in logs."""
+    fields = asdict(item)
+    for name in ("state", "cause", "earlier"):
+        del fields[name]
+    fields["index"] = fields.pop("position")
+    return json.dumps(fields).encode() + b"\n"
+
+
+def outcome_lines(run: RecordedRun) -> Iterator[bytes]:
+    """Give all recorded outcomes in the order of the input, each as a line of JSON."""
+    return map(as_line, run.outcomes())
+
+
+def _write(run: RecordedRun, parts: dict[str, _Part], *, total: int | None, keyed: bool) -> None:
+    # The unknown ones that have no outcome stand beside those that have, in the order of the input.
+    doubtful = {item.position for item in run.unknown()}
+    written: set[int] = set()
+    following = 0
+
+    def pass_by(until: int) -> None:
+        nonlocal following
+        for position in range(following, until):
+            if position not in doubtful and not keyed:
+                parts["pending"].write(json.dumps({"index": position}).encode() + b"\n")
+        following = max(following, until)
+
+    for outcome in run.outcomes():
+        pass_by(outcome.index)
+        following = outcome.index + 1
+        part = _part_of(outcome)
+        if part == "may_have_run":
+            written.add(outcome.index)
+        parts[part].write(as_line(outcome))
+    for item in run.unknown():
+        if item.position not in written:
+            parts["may_have_run"].write(may_have_run_line(item))
+    if total is not None:
+        pass_by(total)
+
+
+def _part_of(outcome: Outcome[Any]) -> str:
+    if outcome.error is None:
+        return "succeeded"
+    is_known = not isinstance(outcome.error, InvocationError) or outcome.error.delivery != "unknown"
+    return "failed" if is_known else "may_have_run"

@@ -1,0 +1,38 @@
+"""The group `runs`, and what its commands have in common: the run that they name."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import click
+
+from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.runs import RecordedRun, open_run
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group("runs", short_help="Look at recorded runs, steer and repeat them.")
+def runs() -> None:
+    """Look at runs that `map --journal RUN` has recorded, steer them, and repeat what failed.
+
+    Looking disturbs nothing: it is possible while the run goes on, and at any size.
+    """
+
+
+def run_argument(command: F) -> F:
+    """Add the argument that names the run."""
+    return click.argument("path", metavar="RUN", type=click.Path())(command)
+
+
+@contextlib.contextmanager
+def opened_run(path: str) -> Iterator[RecordedRun]:
+    """Open a recorded run for as long as the block lasts.
+
+    Raises:
+        JournalError: It is not there, or is something else.
+    """
+    if not path:
+        raise CommandError("RUN must be the file of a recorded run")
+    with open_run(path) as run:
+        yield run

@@ -1,0 +1,73 @@
+"""`asyncinvoke runs merge`: the journals of shards become that of one run."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from asyncinvoke.cli.bulk import COMMAND
+from asyncinvoke.cli.errors import IN_DOUBT, STOPPED
+from asyncinvoke.cli.progress import counted
+from asyncinvoke.cli.runs.group import opened_run, runs
+from asyncinvoke.cli.runs.view import TOTAL
+from asyncinvoke.runs import Merged
+from asyncinvoke.runs import merge as merge_runs
+
+NAMED = 10
+"""How many items that ran twice are named."""
+
+
+@runs.command(short_help="Merge the journals of shards.")
+@click.argument("out", metavar="OUT", type=click.Path())
+@click.argument("parts", metavar="RUN...", type=click.Path(), nargs=-1, required=True)
+@click.option("--force", is_flag=True, help="Replace OUT, if it exists.")
+def merge(out: str, parts: tuple[str, ...], force: bool) -> int:
+    """Make one run, OUT, of the runs of its shards, which stay as they are.
+
+    OUT can be shown, exported, redriven and continued, without --shard. Of an item that is in two
+    of them, success beats failure, what ended beats what may have run, the later the earlier;
+    items that ran twice are named. Status 4 if there are any, 3 if shards are missing.
+    """
+    merged = merge_runs(out, parts, replace=force, notes=shared_notes(parts))
+    for line in said_of(merged):
+        click.echo(line, err=True)
+    return status_of(merged)
+
+
+def shared_notes(parts: Sequence[str]) -> dict[str, object]:
+    """Return how the whole run would have been started, and how many items it has, where known."""
+    totals: list[int | None] = []
+    command: dict[str, Any] | None = None
+    for part in parts:
+        with opened_run(part) as run:
+            notes = run.summary().notes
+        total, noted = notes.get(TOTAL), notes.get(COMMAND)
+        totals.append(total if isinstance(total, int) else None)
+        if isinstance(noted, dict) and command is None:
+            command = {**noted, "shard": None, "output": None}
+    notes = {} if command is None else {COMMAND: command}
+    known = [total for total in totals if total is not None]
+    if len(known) == len(totals):
+        notes[TOTAL] = sum(known)
+    return notes
+
+
+def said_of(merged: Merged) -> list[str]:
+    """Return what is said of a merge: one line, and one for each thing to look at."""
+    said = [f"{merged.path}: {merged.items:,} items of {counted(merged.parts, 'run')}"]
+    if merged.ran_twice:
+        named = ", ".join(map(repr, merged.twice[:NAMED]))
+        more = ", ..." if merged.ran_twice > NAMED else ""
+        what = counted(merged.ran_twice, "item")
+        said.append(f"{what} ran twice, or may have, in two of the runs: {named}{more}")
+    if merged.missing:
+        noun = "shard" if len(merged.missing) == 1 else "shards"
+        said.append(f"missing: {noun} {', '.join(merged.missing)}")
+    return said
+
+
+def status_of(merged: Merged) -> int:
+    """Return the exit status."""
+    if merged.ran_twice:
+        return IN_DOUBT
+    return STOPPED if merged.missing else 0

@@ -1,0 +1,102 @@
+"""Obeys what people wish of a run while it runs: looks twice a second, and answers in the journal."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from asyncinvoke import MapRun
+from asyncinvoke.cli.errors import one_line
+from asyncinvoke.cli.runs.wishes import Wishes, WishesError, read_wishes
+from asyncinvoke.cli.tolerance import parse_tolerance
+
+INTERVAL = 0.5
+"""Seconds between two looks; a look is one `stat`."""
+
+ANSWER = "control"
+"""The name of the note that answers."""
+
+
+class Obedience:
+    """Does what is wished of one session of a run.
+
+    Args:
+        path: Where the wishes lie.
+        run: The session's map.
+        session: Its number.
+        stop: Ends it: with `True` at once, else softly.
+        say: Tells the terminal.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        run: MapRun[Any],
+        *,
+        session: int,
+        stop: Callable[[bool], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._path = path
+        self._run = run
+        self._session = session
+        self._stop = stop
+        self._say = say
+        self._seen: tuple[int, int, int] | None = None
+        self._obeyed = Wishes()
+
+    async def watch(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            self.look()
+            await anyio.sleep(INTERVAL)
+
+    def look(self) -> None:
+        """Take a look, and do what is wished now."""
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return  # nothing is wished, or nothing any more: what was obeyed stays
+        seen = (status.st_mtime_ns, status.st_ino, status.st_size)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            wishes = read_wishes(self._path)
+        except (WishesError, OSError) as error:
+            self._say(f"{self._path}: {one_line(str(error))}; it is left aside")
+            return
+        self._obey(wishes)
+
+    def _obey(self, wishes: Wishes) -> None:
+        run, before, self._obeyed = self._run, self._obeyed, wishes
+        if wishes.concurrency is not None and wishes.concurrency != before.concurrency:
+            run.set_concurrency(wishes.concurrency)
+            self._say(f"concurrency {wishes.concurrency:,}, as wished")
+        if wishes.tolerate is not None and wishes.tolerate != before.tolerate:
+            run.set_tolerance(parse_tolerance(wishes.tolerate))
+            self._say(f"tolerated: {wishes.tolerate}, as wished")
+        if wishes.paused and not before.paused:
+            run.pause()
+            self._say("paused, as wished: nothing starts until `asyncinvoke runs unpause`")
+        elif before.paused and not wishes.paused:
+            run.resume()
+            self._say("goes on, as wished")
+        self._answer(wishes)
+        if wishes.stop is not None and wishes.stop_session == self._session:
+            self._stop(wishes.stop == "now")
+
+    def _answer(self, wishes: Wishes) -> None:
+        statistics = self._run.statistics()
+        self._run.note(
+            ANSWER,
+            {
+                "number": wishes.number,
+                "session": self._session,
+                "concurrency": statistics.concurrency,
+                "paused": statistics.paused,
+                "tolerate": wishes.tolerate,
+            },
+        )

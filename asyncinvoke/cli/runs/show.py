@@ -1,0 +1,137 @@
+"""`asyncinvoke runs show` and `runs watch`: how far a recorded run is, what failed, one item of it."""
+
+import json
+import os
+import shutil
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from asyncinvoke import Outcome
+from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
+from asyncinvoke.cli.runs.view import item_lines, pending_of, summary_lines, total_of
+from asyncinvoke.runs import RecordedItem, RecordedRun
+
+LOOKS = 0.5
+"""Seconds between two looks of `runs watch`."""
+
+
+@runs.command(short_help="How far a run is, and what failed.")
+@run_argument
+@click.option("--item", type=click.IntRange(min=0), metavar="N", help="One item, by its position.")
+@click.option("--key", metavar="KEY", help="One item, by its key.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, whole.")
+def show(path: str, item: int | None, key: str | None, as_json: bool) -> None:
+    """Show how far RUN is, what failed and why, what may have run, and who is at work on it."""
+    if item is not None and key is not None:
+        raise CommandError("--item and --key name the same: give one of them")
+    with opened_run(path) as run:
+        if item is None and key is None:
+            said = _json_of(run) if as_json else "\n".join(_lines_of(run))
+        else:
+            found = run.item(position=item, key=key)
+            if found is None:
+                named = f"key {key!r}" if item is None else f"item {item}"
+                raise CommandError(f"{path}: nothing is recorded of {named}")
+            outcome = run.outcome(position=item, key=key)
+            said = _item(run, found, outcome, as_json=as_json)
+    click.echo(said)
+
+
+@runs.command(short_help="The progress of a run, in another terminal.")
+@run_argument
+def watch(path: str) -> None:
+    """Show the progress of RUN, which another process runs, until that ends."""
+    from asyncinvoke.cli.live import Screen, bar_or_lines
+    from asyncinvoke.cli.pace import Pace
+    from asyncinvoke.cli.progress import Counts
+
+    with opened_run(path) as run:
+        display, pace = bar_or_lines(Screen(stderr=True)), Pace()
+        try:
+            before = run.summary()
+            began = before.sessions[-1].started if before.sessions else time.time()
+            first = before.ended
+            while True:
+                summary, sample = run.summary(), run.latest_sample()
+                elapsed = time.time() - began
+                done = summary.ended - first
+                limit = 0 if sample is None else sample.limit
+                rate, expected = pace.at(elapsed, done, limit)
+                display.show(
+                    Counts(
+                        elapsed=elapsed,
+                        succeeded=summary.succeeded,
+                        failed=summary.failed + summary.may_have_run + summary.settled,
+                        in_flight=0 if sample is None else sample.in_flight,
+                        throttles=summary.throttled,
+                        total=total_of(summary),
+                        rate=rate,
+                        pace=expected,
+                        held_back=_held_back(run) if summary.running else None,
+                    )
+                )
+                if not summary.running:
+                    break
+                time.sleep(max(LOOKS, display.interval))
+        finally:
+            display.close()
+        click.echo("\n".join(_lines_of(run)))
+
+
+def _held_back(run: RecordedRun) -> str | None:
+    answer = run.summary().notes.get("control")
+    is_paused = isinstance(answer, dict) and answer.get("paused") is True
+    return "paused: asyncinvoke runs unpause goes on" if is_paused else None
+
+
+def _lines_of(run: RecordedRun) -> list[str]:
+    width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
+    return summary_lines(
+        run.summary(),
+        run.causes(),
+        sample=run.latest_sample(),
+        now=time.time(),
+        width=int(os.environ.get("COLUMNS", width)) if _is_number("COLUMNS") else width,
+    )
+
+
+def _is_number(variable: str) -> bool:
+    return os.environ.get(variable, "").isdecimal()
+
+
+def _json_of(run: RecordedRun) -> str:
+    summary = run.summary()
+    sample = run.latest_sample()
+    said = asdict(summary)
+    for holder in (said["identity"], said["notes"].get("command", {}).get("shared", {})):
+        holder.pop("client_context", None)  # the caller's own; it is shown nowhere
+    about: dict[str, Any] = {
+        **said,
+        "ended": summary.ended,
+        "not_started": pending_of(summary),
+        "causes": [asdict(cause) for cause in run.causes()],
+        "sample": None if sample is None else asdict(sample),
+    }
+    return json.dumps(about, indent=2)
+
+
+def _item(
+    run: RecordedRun, item: RecordedItem, outcome: Outcome[Any] | None, *, as_json: bool
+) -> str:
+    cause = next((each for each in run.causes() if each.number == item.cause), None)
+    if not as_json:
+        return "\n".join(item_lines(item, outcome, cause))
+    error = None if outcome is None or outcome.error is None else str(outcome.error)
+    return json.dumps(
+        {
+            **asdict(item),
+            "cause": None if cause is None else asdict(cause),
+            "error": error,
+        },
+        indent=2,
+    )

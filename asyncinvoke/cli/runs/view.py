@@ -1,0 +1,225 @@
+"""How a recorded run is shown to people: lines of text from what was read of it. Reads nothing."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+from asyncinvoke import Outcome
+from asyncinvoke.cli.errors import one_line
+from asyncinvoke.cli.progress import counted
+from asyncinvoke.runs import RecordedCause, RecordedItem, RunSummary, Sample
+
+SHOWN = 20
+"""How many causes are shown; --json has them all."""
+
+TOTAL = "total"
+"""The name of the note that says how many items the input has."""
+
+UNRECORDED = "unrecorded"
+"""The name of the note that says how many items have no name that the journal could keep."""
+
+_INDENT = "  "
+
+
+def summary_lines(
+    summary: RunSummary,
+    causes: Sequence[RecordedCause],
+    *,
+    sample: Sample | None,
+    now: float,
+    width: int,
+) -> list[str]:
+    """Return what `runs show` says of a run.
+
+    Args:
+        summary: The run.
+        causes: Why items failed, the most frequent first.
+        sample: The last second of it, if it is running.
+        now: The time, in seconds since the epoch.
+        width: How many columns there are.
+    """
+    lines = [_what(summary), _who(summary, now)]
+    if summary.running and sample is not None:
+        lines.append(_pace(sample))
+    pending = pending_of(summary)
+    rows: list[tuple[str, int | None, str]] = [
+        ("succeeded" if summary.invocation_type != "Event" else "accepted", summary.succeeded, ""),
+        ("failed", summary.failed, ""),
+        ("may have run", summary.may_have_run, f"runs export {summary.path} - --may-have-run"),
+        ("refused", _unrecorded(summary), "their keys are missing, or those of others"),
+        ("settled", summary.settled, "a person has found out that they ran"),
+        ("under way", summary.in_flight if summary.running else 0, ""),
+        ("not started", pending, "" if summary.running else "the same command continues"),
+    ]
+    shown = [(name, number, hint) for name, number, hint in rows if _is_shown(name, number)]
+    digits = max(len(_number(number)) for _, number, _ in shown)
+    names = max(len(name) for name, _, _ in shown)
+    for name, number, hint in shown:
+        said = f"{_INDENT}{name:<{names}}  {_number(number):>{digits}}"
+        if hint and number != 0:
+            said += f"   {hint}"
+        lines.append(said)
+        if name == "failed":
+            lines += cause_lines(_failed(causes), summary.path, digits=names + 2 + digits)
+    doubtful = [cause for cause in causes if cause.delivery == "unknown"]
+    if doubtful:
+        lines.append("what may have run:")
+        lines += cause_lines(doubtful, summary.path, digits=names + 2 + digits, hints=False)
+    return [line if len(line) <= width else line[: width - 1] + "…" for line in lines]
+
+
+def cause_lines(
+    causes: Sequence[RecordedCause], path: str, *, digits: int, hints: bool = True
+) -> list[str]:
+    """Return a line for each cause, with its number, and how to run its items again."""
+    lines = []
+    for cause in causes[:SHOWN]:
+        said = f"{_INDENT}{cause.count:>{digits},}  cause {cause.number}  {_named(cause)}"
+        lines.append(said)
+    rest = sum(cause.count for cause in causes[SHOWN:])
+    if rest:
+        lines.append(
+            f"{_INDENT}{rest:>{digits},}  of {counted(len(causes) - SHOWN, 'other cause')}"
+        )
+    if causes and hints:
+        again = f"runs redrive {path}, or --cause {causes[0].number}, runs them again"
+        lines.append(f"{_INDENT}{'':>{digits}}  {again}")
+    return lines
+
+
+def item_lines(
+    item: RecordedItem, outcome: Outcome | None, cause: RecordedCause | None
+) -> list[str]:
+    """Return what `runs show --item` says of an item."""
+    named = f"item {item.position:,}" + ("" if item.key is None else f", key {item.key!r}")
+    lines = [f"{named}: {_STATES.get(item.state, item.state)}"]
+    if item.started is not None:
+        lines.append(
+            f"{_INDENT}take {item.take}, session {item.session}, {_moment(item.started)}, "
+            f"{item.elapsed or 0.0:.3f} s, {counted(item.attempts, 'attempt')}"
+        )
+    if item.request_id is not None:
+        lines.append(f"{_INDENT}request id {item.request_id}")
+    if cause is not None:
+        lines.append(f"{_INDENT}cause {cause.number}: {_named(cause)}")
+    if outcome is not None and outcome.error is not None:
+        lines.append(f"{_INDENT}{one_line(str(outcome.error))}")
+    if item.digest is not None:
+        lines.append(f"{_INDENT}SHA-256 of what was sent begins with {item.digest}")
+    lines.extend(
+        f"{_INDENT}before, take {take.number}: {_STATES.get(take.state, take.state)}, session "
+        f"{take.session}, {_moment(take.started)}, {take.elapsed:.3f} s, "
+        f"{counted(take.attempts, 'attempt')}"
+        + (f", request id {take.request_id}" if take.request_id else "")
+        for take in item.earlier
+    )
+    return lines
+
+
+def total_of(summary: RunSummary) -> int | None:
+    """Return how many items the input has, if that is known."""
+    noted = summary.notes.get(TOTAL)
+    return noted if summary.total is None and isinstance(noted, int) else summary.total
+
+
+def _unrecorded(summary: RunSummary) -> int:
+    noted = summary.notes.get(UNRECORDED)
+    return noted if isinstance(noted, int) else 0
+
+
+def pending_of(summary: RunSummary) -> int | None:
+    """Return how many items have not been started, if that is known."""
+    total = total_of(summary)
+    if total is None:
+        return None
+    in_flight = summary.in_flight if summary.running else 0
+    in_flight += _unrecorded(summary)
+    return max(total - summary.ended - in_flight, 0)
+
+
+_STATES = {
+    "succeeded": "succeeded",
+    "not_run": "failed, and surely did not run",
+    "failed": "ran and failed",
+    "may_have_run": "may have run",
+    "settled": "settled: it ran",
+    "in_flight": "in flight",
+}
+
+
+def _is_shown(name: str, number: int | None) -> bool:
+    return bool(number) or name in ("succeeded", "accepted", "failed", "not started")
+
+
+def _number(number: int | None) -> str:
+    return "?" if number is None else f"{number:,}"
+
+
+def _failed(causes: Sequence[RecordedCause]) -> list[RecordedCause]:
+    return [cause for cause in causes if cause.delivery != "unknown"]
+
+
+def _named(cause: RecordedCause) -> str:
+    what = " ".join(part for part in (cause.error, cause.error_type or cause.code) if part)
+    return one_line(f"{what}: {cause.example}" if cause.example else what)
+
+
+def _what(summary: RunSummary) -> str:
+    function = summary.function_name
+    if summary.qualifier is not None:
+        function += f":{summary.qualifier}"
+    command = summary.notes.get("command")
+    source = command.get("source") if isinstance(command, Mapping) else None
+    total = total_of(summary)
+    items = "items" if total is None else counted(total, "item")
+    if isinstance(source, str) and "://" not in source:
+        source = source.rpartition("/")[2]
+    parts = [f"{function}, {items}" + (f" of {source}" if source else "")]
+    if summary.invocation_type != "RequestResponse":
+        parts.append(summary.invocation_type)
+    if summary.keyed:
+        parts.append("by key")
+    options = summary.sessions[-1].options if summary.sessions else {}
+    if isinstance(command, Mapping):
+        options = {**options, **command}
+    parts.append("idempotent" if options.get("idempotent") else "not idempotent")
+    if len(summary.versions) > 1 or "$LATEST" not in summary.versions:
+        versions = [f"{name} ({number:,})" for name, number in summary.versions.items()]
+        parts += [f"versions {', '.join(versions)}"] if versions else []
+    return ", ".join(parts)
+
+
+def _who(summary: RunSummary, now: float) -> str:
+    sessions = counted(len(summary.sessions), "session")
+    if not summary.sessions:
+        return sessions
+    last = summary.sessions[-1]
+    if summary.running:
+        return (
+            f"{sessions}; running for {_lasted(now - last.started)} "
+            f"in process {last.pid} on {last.host}"
+        )
+    if last.ended is None:
+        return f"{sessions}; the last did not end in order"
+    how = "complete" if last.status == "complete" else "stopped before the end"
+    return f"{sessions}; {how} since {_moment(last.ended)}"
+
+
+def _pace(sample: Sample) -> str:
+    parts = [f"{sample.in_flight:,} in flight"]
+    if sample.waiting:
+        parts.append(f"{sample.waiting:,} waiting for a permit")
+    throttled = sum(sample.throttles.values())
+    if throttled:
+        reason = max(sample.throttles, key=lambda each: sample.throttles[each])
+        parts.append(f"{throttled:,} throttled ({reason})")
+    return ", ".join(parts)
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _lasted(seconds: float) -> str:
+    minutes, second = divmod(int(max(seconds, 0)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours} h {minute} min" if hours else f"{minute} min {second} s"

@@ -1,0 +1,123 @@
+"""What people wish of a run that is recorded: a small file beside its journal, replaced as a whole.
+
+It works before, during and between the sessions of a run, because it is no message: whoever runs
+the run looks at it twice a second, and answers in the journal. The journal itself has one writer.
+"""
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from asyncinvoke.cli.tolerance import parse_tolerance
+
+STOPS = ("drain", "now")
+"""How a session is stopped: what is in flight ends, or is left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What is wished of a run; `None` where nothing is."""
+
+    number: int = 0
+    """How often something was wished: a run answers with this number."""
+
+    concurrency: int | None = None
+    """How many items are to be worked upon at once."""
+
+    tolerate: str | None = None
+    """How much may fail, as `--tolerate` says it."""
+
+    paused: bool = False
+    """Whether nothing is to start."""
+
+    stop: str | None = None
+    """How the session `stop_session` is to be stopped; one of `STOPS`."""
+
+    stop_session: int | None = None
+    """The session that it was said to; the next one is not stopped by it."""
+
+
+class WishesError(ValueError):
+    """The file does not hold wishes; the message says why."""
+
+
+def wishes_path(run: str | os.PathLike[str]) -> Path:
+    """Return where the wishes of a run lie."""
+    return Path(f"{os.fspath(run)}-control")
+
+
+def parse_wishes(text: str) -> Wishes:
+    """Return the wishes that a text says.
+
+    Raises:
+        WishesError: It says none.
+    """
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        raise WishesError("it is not JSON") from None
+    if not isinstance(said, dict):
+        raise WishesError("it is not a JSON object")
+    known = {name: said[name] for name in Wishes.__dataclass_fields__ if name in said}
+    for name, value in known.items():
+        if not _is_right(name, value):
+            raise WishesError(f"{name} cannot be {str(value)[:40]!r}")
+    return Wishes(**known)
+
+
+def read_wishes(path: Path) -> Wishes:
+    """Return the wishes in a file, none if it is not there.
+
+    Raises:
+        WishesError: It holds something else.
+        OSError: It cannot be read.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return Wishes()
+    except UnicodeDecodeError:
+        raise WishesError("it is not JSON") from None
+    return parse_wishes(text)
+
+
+def write_wishes(path: Path, wishes: Wishes) -> None:
+    """Replace the wishes in a file, so that a reader finds all of the old ones or of the new.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    said = {name: value for name, value in asdict(wishes).items() if value not in (None, False)}
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(json.dumps(said) + "\n")
+        beside.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def _is_right(name: str, value: object) -> bool:
+    if value is None:
+        return name not in ("number", "paused")
+    if name == "paused":
+        return isinstance(value, bool)
+    if name == "stop":
+        return value in STOPS
+    if name == "tolerate":
+        return isinstance(value, str) and _is_tolerance(value)
+    least = 0 if name == "number" else 1
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_tolerance(text: str) -> bool:
+    try:
+        parse_tolerance(text)
+    except ValueError:
+        return False
+    return True

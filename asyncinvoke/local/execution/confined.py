@@ -1,0 +1,100 @@
+"""A program: gives itself a `/tmp` of its own and code that it cannot write to, then runs AWS's runtime.
+
+It is started without anything of this package, as `confined.py HANDLER CODE TMP`: the handler, the folder
+of its code, and a folder that becomes `/tmp`. It needs no rights: in a user namespace of its own it may
+mount what only it sees. What the runtime needs of the real `/tmp`, such as an environment that was made
+there, stays where it is.
+"""
+
+import ctypes
+import os
+import runpy
+import sys
+from pathlib import Path
+
+_NEW_MOUNTS, _NEW_USER = 0x00020000, 0x10000000
+_READ_ONLY, _REMOUNT, _BIND, _RECURSIVE, _PRIVATE = 1, 32, 4096, 16384, 1 << 18
+# What a mount has of these, it keeps: a user namespace may not take them away.
+_KEPT = {
+    os.ST_NOSUID: 2,
+    os.ST_NODEV: 4,
+    os.ST_NOEXEC: 8,
+    os.ST_NOATIME: 1024,
+    os.ST_NODIRATIME: 2048,
+    os.ST_RELATIME: 1 << 21,
+}
+TMP = Path("/tmp")  # noqa: S108  # this is what functions are promised
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def confine(code: Path, tmp: Path) -> None:
+    """Let this process see `tmp` as `/tmp`, and let it not write to `code`.
+
+    Raises:
+        OSError: The system does not allow it.
+    """
+    if TMP.is_relative_to(code):
+        raise OSError(f"code in {code} would hide /tmp")
+    uid, gid = os.geteuid(), os.getegid()
+    _check(_libc.unshare(_NEW_MOUNTS | (_NEW_USER if uid else 0)))
+    if uid:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+    _mount("none", "/", _RECURSIVE | _PRIVATE)
+    # Held open, so that they can be found once /tmp is another.
+    needed = {path: os.open(path, os.O_PATH) for path in _needed_of_tmp(code)}
+    _mount(tmp, TMP, _BIND)
+    for path, descriptor in needed.items():
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        _mount(f"/proc/self/fd/{descriptor}", path, _BIND | _RECURSIVE)
+        os.close(descriptor)
+    if code not in needed:
+        _mount(code, code, _BIND | _RECURSIVE)
+    has = os.statvfs(code).f_flag
+    kept = sum(flag for seen, flag in _KEPT.items() if has & seen)
+    _mount("none", code, _REMOUNT | _BIND | _READ_ONLY | kept)
+    os.chdir(code)
+
+
+def _needed_of_tmp(code: Path) -> list[Path]:
+    """Return what lies in the real `/tmp` and is needed, outermost first, none within another."""
+    asked = [code, *map(Path, (*sys.path, sys.prefix, sys.base_prefix, sys.executable))]
+    inside = {path.resolve() for path in asked if path.exists() and path.resolve() != TMP}
+    found: list[Path] = []
+    for path in sorted(path for path in inside if path.is_relative_to(TMP)):
+        if path == code or not any(path.is_relative_to(other) for other in found):
+            found.append(path)
+    return found
+
+
+def _mount(source: object, target: object, flags: int) -> None:
+    paths = (os.fsencode(str(path)) for path in (source, target))
+    _check(_libc.mount(*paths, None, ctypes.c_ulong(flags), None))
+
+
+def _check(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def main() -> None:
+    """Confine this process, and become the worker."""
+    handler, code, tmp = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    sys.path[0] = str(code)  # not where this file is
+    try:
+        confine(code, tmp)
+    except OSError as error:
+        sys.exit(f"this system does not allow a sandbox: {error}")
+    sys.argv = ["awslambdaric", handler]
+    runpy.run_module("awslambdaric", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""The operations of the endpoint beside Invoke: by method and path, with the status of a good answer."""
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from asyncinvoke.local.management import absent
+from asyncinvoke.local.management.concurrency_api import (
+    account_settings,
+    delete_concurrency,
+    get_concurrency,
+    put_concurrency,
+)
+from asyncinvoke.local.management.event_config_api import (
+    delete_event_config,
+    get_event_config,
+    list_event_configs,
+    put_event_config,
+    update_event_config,
+)
+from asyncinvoke.local.management.policy_api import add_permission, get_policy, remove_permission
+from asyncinvoke.local.management.tags_api import list_tags, tag, untag
+from asyncinvoke.local.management.versions_api import (
+    create_alias,
+    delete_alias,
+    get_alias,
+    list_aliases,
+    list_versions,
+    publish,
+    update_alias,
+)
+
+_Members: TypeAlias = dict[str, Any] | None
+Operation: TypeAlias = Callable[..., _Members | Awaitable[_Members]]
+"""Is given the router, the request and, where the path names one, the function, then the rest."""
+
+_FUNCTIONS = "/2015-03-31/functions"
+_FUNCTION = f"{_FUNCTIONS}/([^/]+)"
+_ALIAS = f"{_FUNCTION}/aliases/([^/]+)"
+_POLICY = f"{_FUNCTION}/policy"
+_TAGS = "/2017-03-31/tags/([^/]+)"
+_CONCURRENCY = "/2017-10-31/functions/([^/]+)/concurrency"
+_EVENTS = "/2019-09-25/functions/([^/]+)/event-invoke-config"
+_SINCE_2019 = "/2019-09-30/functions/([^/]+)"
+_MAPPINGS = "/2015-03-31/event-source-mappings"
+LAYERS = "/2018-10-31/layers"
+_LAYER = f"{LAYERS}/([^/]+)/versions"
+
+_TABLE: list[tuple[str, str, int, Operation]] = [
+    # functions
+    ("POST", f"{_FUNCTIONS}/?", 201, lambda api, asked: api.functions.create(asked.members)),
+    ("GET", f"{_FUNCTIONS}/?", 200, lambda api, asked: api.functions.list(asked.query)),
+    ("GET", _FUNCTION, 200, lambda api, _, at: api.functions.get(at)),
+    ("DELETE", _FUNCTION, 204, lambda api, _, at: api.functions.delete(at)),
+    (
+        "GET",
+        f"{_FUNCTION}/configuration",
+        200,
+        lambda api, _, at: api.functions.get_configuration(at),
+    ),
+    (
+        "PUT",
+        f"{_FUNCTION}/configuration",
+        200,
+        lambda api, asked, at: api.functions.update_configuration(at, asked.members),
+    ),
+    (
+        "PUT",
+        f"{_FUNCTION}/code",
+        200,
+        lambda api, asked, at: api.functions.update_code(at, asked.members),
+    ),
+    # versions and aliases
+    ("POST", f"{_FUNCTION}/versions", 201, lambda _, asked, at: publish(at, asked.members)),
+    ("GET", f"{_FUNCTION}/versions", 200, lambda _, asked, at: list_versions(at, asked.query)),
+    ("POST", f"{_FUNCTION}/aliases", 201, lambda _, asked, at: create_alias(at, asked.members)),
+    ("GET", f"{_FUNCTION}/aliases", 200, lambda _, asked, at: list_aliases(at, asked.query)),
+    ("GET", _ALIAS, 200, lambda _api, _asked, at, name: get_alias(at, name)),
+    ("PUT", _ALIAS, 200, lambda _, asked, at, name: update_alias(at, name, asked.members)),
+    ("DELETE", _ALIAS, 204, lambda _api, _asked, at, name: delete_alias(at, name)),
+    # concurrency, and the account
+    (
+        "PUT",
+        _CONCURRENCY,
+        200,
+        lambda api, asked, at: put_concurrency(api.registry, at, asked.members),
+    ),
+    ("DELETE", _CONCURRENCY, 204, lambda api, _, at: delete_concurrency(api.registry, at)),
+    (
+        "GET",
+        f"{_SINCE_2019}/concurrency",
+        200,
+        lambda api, _, at: get_concurrency(api.registry, at),
+    ),
+    ("GET", "/2016-08-19/account-settings/?", 200, lambda api, _: account_settings(api.registry)),
+    # the Event queue
+    ("PUT", _EVENTS, 200, lambda _, asked, at: put_event_config(at, asked.members)),
+    ("POST", _EVENTS, 200, lambda _, asked, at: update_event_config(at, asked.members)),
+    ("GET", _EVENTS, 200, lambda _api, _asked, at: get_event_config(at)),
+    ("DELETE", _EVENTS, 204, lambda _api, _asked, at: delete_event_config(at)),
+    ("GET", f"{_EVENTS}/list", 200, lambda _api, _asked, at: list_event_configs(at)),
+    # tags and permissions
+    ("GET", _TAGS, 200, lambda _api, _asked, at: list_tags(at)),
+    ("POST", _TAGS, 204, lambda _, asked, at: tag(at, asked.members)),
+    ("DELETE", _TAGS, 204, lambda _, asked, at: untag(at, asked.tag_keys)),
+    ("GET", _POLICY, 200, lambda _api, _asked, at: get_policy(at, now=time.monotonic())),
+    (
+        "POST",
+        _POLICY,
+        201,
+        lambda _, asked, at: add_permission(at, asked.members, now=time.monotonic()),
+    ),
+    ("DELETE", f"{_POLICY}/([^/]+)", 204, lambda _api, _asked, at, sid: remove_permission(at, sid)),
+    # layers
+    ("POST", _LAYER, 201, lambda api, asked, name: api.layers.publish(name, asked.members)),
+    ("GET", f"{LAYERS}/?", 200, lambda api, asked: api.layers.list(asked.query)),
+    ("GET", _LAYER, 200, lambda api, _, name: api.layers.list_versions(name)),
+    ("GET", f"{_LAYER}/([^/]+)", 200, lambda api, _, name, number: api.layers.get(name, number)),
+    (
+        "DELETE",
+        f"{_LAYER}/([^/]+)",
+        204,
+        lambda api, _, name, number: api.layers.delete(name, number),
+    ),
+    # what is not here, and so is never set
+    (
+        "GET",
+        "/2021-10-31/functions/([^/]+)/url",
+        200,
+        lambda _api, _, at: absent.no_function_url(at),
+    ),
+    ("GET", "/2021-10-31/functions/([^/]+)/urls", 200, lambda *_: absent.NO_FUNCTION_URLS),
+    (
+        "GET",
+        f"{_SINCE_2019}/provisioned-concurrency",
+        200,
+        lambda _, asked, at: (
+            absent.NO_PROVISIONED
+            if "List" in asked.query
+            else absent.no_provisioned_concurrency(at)
+        ),
+    ),
+    ("GET", f"{_MAPPINGS}/?", 200, lambda *_: absent.NO_MAPPINGS),
+    ("GET", f"{_MAPPINGS}/[^/]+", 200, lambda *_: absent.no_mapping()),
+    (
+        "GET",
+        "/2020-06-30/functions/([^/]+)/code-signing-config",
+        200,
+        lambda *_: absent.NO_CODE_SIGNING,
+    ),
+    ("GET", "/2024-08-31/functions/([^/]+)/recursion-config", 200, lambda *_: absent.RECURSION),
+    (
+        "GET",
+        "/2021-07-20/functions/([^/]+)/runtime-management-config",
+        200,
+        lambda _api, _, at: absent.runtime_management(at),
+    ),
+]
+
+ROUTES = [
+    (method, re.compile(path), status, operation) for method, path, status, operation in _TABLE
+]
+"""Method, path, status of a good answer, operation."""

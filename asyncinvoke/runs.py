@@ -1,0 +1,33 @@
+"""Reading recorded runs, and recording what people found out about them."""
+
+from asyncinvoke._journal.measuring import Latencies, Measures, Step, measured
+from asyncinvoke._journal.merged import Merged
+from asyncinvoke._journal.merging import merge
+from asyncinvoke._journal.reading import RecordedRun, open_run
+from asyncinvoke._journal.settling import settle
+from asyncinvoke._journal.values import (
+    RecordedCause,
+    RecordedItem,
+    RecordedSession,
+    RecordedTake,
+    RunSummary,
+    Sample,
+)
+
+__all__ = [
+    "Latencies",
+    "Measures",
+    "Merged",
+    "RecordedCause",
+    "RecordedItem",
+    "RecordedRun",
+    "RecordedSession",
+    "RecordedTake",
+    "RunSummary",
+    "Sample",
+    "Step",
+    "measured",
+    "merge",
+    "open_run",
+    "settle",
+]

@@ -1,0 +1,195 @@
+"""What a journal costs a map, and how long a run takes to be continued.
+
+CPU time is that of the event loop's thread, for items over HTTP against an endpoint on loopback that
+answers at once, with 64 in flight, with and without a journal in turn; what the thread that writes
+takes is named apart. The items a second are those of a function of 0.1 s with 200 in flight. To
+continue a run, every item is read, and its digest compared with what is recorded.
+"""
+
+import asyncio
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.canned import CannedEndpoint
+from benchmarks.command import Benchmark
+from benchmarks.process import memory
+from benchmarks.rounds import machine, ratios, spread
+from benchmarks.tables import table
+
+IN_FLIGHT = 64
+BUSY = 200
+FUNCTION_MS = 100
+
+
+class Cost:
+    """What one map has cost."""
+
+    def __init__(self, items: int, began: tuple[float, float, float]) -> None:
+        wall, loop, process = (now - then for now, then in zip(clocks(), began, strict=True))
+        self.wall = wall / items
+        self.loop = loop / items
+        self.others = (process - loop) / items
+
+
+def clocks() -> tuple[float, float, float]:
+    return time.perf_counter(), time.thread_time(), time.process_time()
+
+
+def payloads(count: int) -> Iterator[bytes]:
+    for number in range(count):
+        yield b'{"item":"%012d"}' % number
+
+
+async def one_map(url: str, items: int, in_flight: int, journal: Path | None) -> Cost:
+    """Run a map, and leave the journal where it is."""
+    from asyncinvoke import Invoker, Journal
+
+    async with Invoker(endpoint_url=url, limit=in_flight) as invoker:
+        kept = None if journal is None else Journal(journal, results=False)
+        async with invoker.map("work", payloads(in_flight), concurrency=in_flight) as warm:
+            async for _ in warm:
+                pass
+        began = clocks()
+        async with invoker.map("work", payloads(items), concurrency=in_flight, journal=kept) as ran:
+            async for _ in ran:
+                pass
+        return Cost(items, began)
+
+
+def measure(options: Namespace) -> dict[str, Any]:
+    """Measure all of it."""
+    found: dict[str, Any] = {"machine": machine(), "rounds": options.rounds}
+    with tempfile.TemporaryDirectory() as folder:
+        found["over_http"] = _over_http(Path(folder), options)
+        found["slow_function"] = _slow_function(Path(folder), options)
+        found["continued"] = _continued(Path(folder), options.continued)
+    return found
+
+
+def _pairs(url: str, folder: Path, items: int, in_flight: int, rounds: int) -> dict[str, Any]:
+    without, within = [], []
+    size = 0
+    for number in range(rounds + 1):
+        path = folder / f"{in_flight}-{number}.run"
+        plain = asyncio.run(one_map(url, items, in_flight, None))
+        kept = asyncio.run(one_map(url, items, in_flight, path))
+        size = path.stat().st_size
+        if number:  # the first round warms everything up
+            without.append(plain)
+            within.append(kept)
+    return {
+        "items": items,
+        "loop": spread([each.loop for each in without]),
+        "loop_with": spread([each.loop for each in within]),
+        "ratio": ratios([each.loop for each in within], [each.loop for each in without]),
+        "writer": spread(
+            [kept.others - plain.others for kept, plain in zip(within, without, strict=True)]
+        ),
+        "rate": spread([1 / each.wall for each in without]),
+        "rate_with": spread([1 / each.wall for each in within]),
+        "rate_ratio": ratios([each.wall for each in without], [each.wall for each in within]),
+        "bytes_per_item": size / items,
+    }
+
+
+def _over_http(folder: Path, options: Namespace) -> dict[str, Any]:
+    with CannedEndpoint() as endpoint:
+        return _pairs(endpoint.url, folder, options.items, IN_FLIGHT, options.rounds)
+
+
+def _slow_function(folder: Path, options: Namespace) -> dict[str, Any]:
+    with CannedEndpoint(function_ms=FUNCTION_MS) as endpoint:
+        return _pairs(endpoint.url, folder, options.items, BUSY, options.rounds)
+
+
+class Echo:
+    """A transport without a wire."""
+
+    async def send(self, *_: object) -> Any:
+        """Answer at once."""
+        from asyncinvoke._model.response import Reply
+
+        return Reply(
+            status_code=200,
+            payload=b"",
+            executed_version="1",
+            request_id="11111111-2222-3333-4444-555555555555",
+        )
+
+    async def open(self, *_: object) -> Any:
+        """Be there, and not be called."""
+        raise NotImplementedError
+
+
+def _continued(folder: Path, items: int) -> dict[str, Any]:
+    from asyncinvoke import Invoker, Journal
+
+    journal = Journal(folder / "many.run", results=False)
+
+    async def whole() -> tuple[float, int]:
+        async with Invoker(transport=Echo(), limit=IN_FLIGHT) as invoker:
+            began, before = time.perf_counter(), memory("VmHWM")
+            async with invoker.map("work", payloads(items), journal=journal) as ran:
+                async for _ in ran:
+                    pass
+            return time.perf_counter() - began, memory("VmHWM") - before
+
+    first, _ = asyncio.run(whole())
+    again, growth = asyncio.run(whole())
+    return {"items": items, "first": first, "seconds": again, "growth": growth}
+
+
+def show(found: dict[str, Any]) -> str:
+    """Return the tables."""
+    http, slow, continued = found["over_http"], found["slow_function"], found["continued"]
+
+    def micro(value: dict[str, float]) -> str:
+        return (
+            f"{value['median'] * 1e6:.1f} ({value['low'] * 1e6:.1f} to {value['high'] * 1e6:.1f})"
+        )
+
+    def plain(value: dict[str, float], form: str = ".2f") -> str:
+        return f"{value['median']:{form}} ({value['low']:{form}} to {value['high']:{form}})"
+
+    rows = [
+        [
+            f"event loop, µs CPU per item, {IN_FLIGHT} in flight",
+            micro(http["loop"]),
+            micro(http["loop_with"]),
+            plain(http["ratio"]),
+        ],
+        ["thread that writes, µs CPU per item", "", micro(http["writer"]), ""],
+        [
+            f"items/s, function of {FUNCTION_MS / 1000:g} s, {BUSY} in flight",
+            plain(slow["rate"], ".0f"),
+            plain(slow["rate_with"], ".0f"),
+            plain(slow["rate_ratio"], ".3f"),
+        ],
+        ["disk, bytes per item, without results", "", f"{http['bytes_per_item']:.0f}", ""],
+    ]
+    return (
+        f"{table(['', 'without', 'with a journal', 'ratio'], rows)}\n\n"
+        f"{continued['items']:,} items continued, every digest compared: "
+        f"{continued['seconds']:.1f} s, {continued['growth'] / 2**20:.1f} MiB more memory at most "
+        f"({continued['first']:.1f} s the first time, without a wire).\n\n{found['machine']}."
+    )
+
+
+BENCHMARK = Benchmark(
+    name="journal",
+    description=__doc__,
+    numbers={
+        "rounds": (5, "rounds, without and with a journal in turn"),
+        "items": (20_000, "items of a map"),
+        "continued": (1_000_000, "items of the run that is continued"),
+    },
+    measure=measure,
+    show=show,
+)
+
+if __name__ == "__main__":
+    BENCHMARK.main()

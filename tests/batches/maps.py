@@ -1,0 +1,108 @@
+"""Maps in batches over a transport without a wire, which sees every batch."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+
+from asyncinvoke import Batch, MapRun
+from asyncinvoke._engine.batch_work import BatchWork
+from asyncinvoke._engine.batcher import Batcher
+from asyncinvoke._engine.map_block import open_run
+from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._model.failure import Failure
+from asyncinvoke._model.response import Reply
+from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._transport.base import Stream
+from tests.doubles.engine import FakeClock, engine, item_work
+
+SOON = 60.0
+"""Where a hang would be the fault that a test looks for; never reached otherwise."""
+
+
+class HandClock(FakeClock):
+    """A clock whose sleeps end when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._moved = anyio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        until = self.now + seconds
+        while self.now < until:
+            await self._moved.wait()
+
+    def move(self, seconds: float) -> None:
+        self.now += seconds
+        moved, self._moved = self._moved, anyio.Event()
+        moved.set()
+
+
+class Function:
+    """Answers batches; what it does with one is given, and by default it echoes."""
+
+    def __init__(self, answer: Callable[[Any], Any] = lambda payload: payload) -> None:
+        self._answer = answer
+        self.sent: list[tuple[InvokeParameters, Any]] = []
+        self.gate: anyio.Event | None = None
+        self.pauses = 0
+
+    async def send(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Reply | Failure:
+        batch = json.loads(payload)
+        self.sent.append((parameters, batch))
+        progress.phase = Phase.WRITTEN
+        for _ in range(1 + len(self.sent) % (self.pauses + 1)):
+            await anyio.lowlevel.checkpoint()
+        if self.gate is not None:
+            await self.gate.wait()
+        answer = self._answer(batch)
+        if isinstance(answer, Reply | Failure):
+            return answer
+        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        return Reply(status_code=200, payload=body, request_id=f"id-{len(self.sent)}")
+
+    async def open(
+        self, parameters: InvokeParameters, payload: bytes, progress: Progress
+    ) -> Stream | Failure:
+        raise NotImplementedError
+
+    @property
+    def batches(self) -> list[Any]:
+        return [batch for _, batch in self.sent]
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(batch) for batch in self.batches]
+
+
+def batched(
+    function: Function,
+    payloads: object,
+    batch: Batch,
+    *,
+    concurrency: int = 2,
+    ordered: bool = False,
+    clock: FakeClock | None = None,
+    key: Any = None,
+    **options: Any,
+) -> AbstractAsyncContextManager[MapRun]:
+    """Return a map in batches over a function."""
+    machine = engine(limit=1_000, clock=clock)
+    machine.script = function  # type: ignore[assignment]  # it sends, which is all that is asked of it
+    work = item_work(machine, options, key=key)
+    return open_run(
+        payloads,
+        work,
+        concurrency=concurrency,
+        ordered=ordered,
+        judge=work.judge,
+        brake=work.brake,
+        clock=machine.clock,
+        batcher=Batcher(BatchWork(work, batch), clock=machine.clock),
+    )

@@ -1,0 +1,135 @@
+"""When a batch is closed, and that what is sent for it is never more than Lambda takes."""
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncinvoke import Batch, InvalidRequestError
+from asyncinvoke._batches.batch import format_of
+from asyncinvoke._batches.formats import Format
+from asyncinvoke._batches.packing import Bounds, Filling, checked_json, pack
+from asyncinvoke._batches.shape import BatchItem
+from asyncinvoke._request.request import InvocationType
+
+
+class Bloated:
+    """Makes more of items than they are."""
+
+    def __init__(self, factor: int) -> None:
+        self._factor = factor
+
+    def pack(self, items: Sequence[BatchItem], common: Any) -> Any:
+        return b"[" + b",".join(item.payload * self._factor for item in items) + b"]"
+
+    def unpack(self, answer: Any, items: Sequence[BatchItem]) -> Sequence[Any]:
+        raise NotImplementedError
+
+
+def item(index: int, size: int, key: str | None = None) -> BatchItem:
+    return BatchItem(index=index, key=key, payload=b'"' + b"x" * size + b'"')
+
+
+def gather(made: Format, bounds: Bounds, sizes: list[int]) -> tuple[list[Filling], list[int]]:
+    """Put items of these sizes into batches, as a map does; and those that are too large aside."""
+    closed, refused = [Filling(made, bounds)], []
+    for index, size in enumerate(sizes):
+        each = item(index, size)
+        piece = made.piece(each)
+        if sum(map(len, made.ends)) + len(piece) > bounds.limit:
+            refused.append(index)
+            continue
+        if closed[-1].is_full or not closed[-1].takes(piece):
+            closed.append(Filling(made, bounds))
+        closed[-1].add(each, piece)
+    return [filling for filling in closed if filling.items], refused
+
+
+@pytest.mark.parametrize(
+    "shape",
+    ["list", "items", "sqs", "stepfunctions", pytest.param(Bloated(3), id="bloated")],
+)
+@given(
+    sizes=st.lists(st.integers(0, 3_000), min_size=1, max_size=30),
+    most=st.integers(1, 9),
+    most_bytes=st.integers(1, 5_000),
+    limit=st.integers(1, 6_000),
+)
+def test_every_item_travels_once_and_no_batch_is_too_large(
+    shape: Any, sizes: list[int], most: int, most_bytes: int, limit: int
+) -> None:
+    made = format_of(Batch(most, shape=shape))
+    bounds = Bounds(items=most, bytes=min(most_bytes, limit), limit=limit)
+    fillings, refused = gather(made, bounds, sizes)
+    sent = []
+    for filling in fillings:
+        assert len(filling.items) <= most
+        for packed in pack(made, filling.items, filling.pieces, bounds):
+            if packed.error is not None:
+                refused += [each.index for each in packed.items]
+                assert len(packed.items) == 1
+                continue
+            assert len(packed.payload) <= limit
+            assert len(packed.items) == 1 or len(packed.payload) <= bounds.bytes
+            sent += [each.index for each in packed.items]
+    assert sent == sorted(sent)
+    assert sorted(sent + refused) == list(range(len(sizes)))
+    for index in refused:
+        alone = item(index, sizes[index])
+        assert len(made.pack([alone], [made.piece(alone)])) > limit
+
+
+@given(sizes=st.lists(st.integers(0, 900), min_size=2, max_size=30))
+def test_a_batch_is_not_closed_while_the_next_item_fits(sizes: list[int]) -> None:
+    made = format_of(Batch(1_000))
+    bounds = Bounds(items=1_000, bytes=1_000, limit=1_000)
+    fillings, _ = gather(made, bounds, sizes)
+    for filling, following in pairwise(fillings):
+        together = [*filling.items, following.items[0]]
+        assert len(made.pack(together, [made.piece(each) for each in together])) > 1_000
+
+
+def test_the_bytes_of_a_batch_are_those_that_lambda_takes() -> None:
+    assert Bounds.of(Batch(2), InvocationType.REQUEST_RESPONSE).limit == 6_291_456
+    assert Bounds.of(Batch(2), InvocationType.EVENT).bytes == 1_048_576
+    assert Bounds.of(Batch(2, bytes=50), InvocationType.EVENT).bytes == 50
+
+
+class Broken(Bloated):
+    def pack(self, items: Sequence[BatchItem], common: Any) -> Any:
+        raise KeyError(items[0].json())
+
+
+def test_a_shape_that_cannot_pack_says_so_without_an_item() -> None:
+    made = format_of(Batch(2, shape=Broken(1)))
+    bounds = Bounds.of(Batch(2), InvocationType.REQUEST_RESPONSE)
+    (packed,) = pack(made, [item(0, 3), item(1, 3)], [b"", b""], bounds)
+    assert str(packed.error) == "the shape cannot pack the batch: KeyError"
+    assert len(packed.items) == 2
+
+
+@pytest.mark.parametrize(
+    ("payload", "says"),
+    [
+        (b"{a", "it is not JSON"),
+        (b"1 2", "it is not JSON"),
+        (b"NaN", "it is not JSON"),
+        (b"\xff", "it is not UTF-8"),
+        ("1".encode("utf-16"), "it is not UTF-8"),
+        (b"[" * 100_000, "it is nested too deeply"),
+    ],
+)
+def test_what_is_not_json_cannot_stand_beside_others(payload: bytes, says: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"payload cannot go into a batch: {says}"):
+        checked_json(payload)
+
+
+@pytest.mark.parametrize("payload", [b"1", b' {"a": [1, null]} ', b"1" * 5_000, '"é"'.encode()])
+def test_json_goes_in_as_it_is_and_nothing_as_an_empty_object(payload: bytes) -> None:
+    assert checked_json(payload) == payload
+    assert checked_json(b"") == b"{}"
+    json.loads(checked_json(b""))

@@ -1,0 +1,52 @@
+"""`asyncinvoke doctor` as a process."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from asyncinvoke.local import LocalLambda
+
+from .processes import Run
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_where_all_is_well_it_says_so_and_exits_with_0(
+    endpoint: LocalLambda, run: Run
+) -> None:
+    ended = await run("doctor", "echo", "--endpoint-url", endpoint.url)
+    assert (ended.status, ended.err) == (0, "")
+    assert "ok      dry run: echo may be invoked" in ended.out
+    assert ended.out.endswith("\nnothing is wrong\n")
+    assert "\x1b" not in ended.out
+
+
+async def test_what_is_wrong_is_status_1_as_json_too(endpoint: LocalLambda, run: Run) -> None:
+    ended = await run("doctor", "missing", "-u", endpoint.url, "--json")
+    told = json.loads(ended.out)
+    assert (ended.status, told["ok"]) == (1, False)
+    assert [check["name"] for check in told["checks"] if check["status"] == "wrong"] == ["dry run"]
+    assert "test-secret" not in ended.out
+    assert "test-key" not in ended.out
+
+
+async def test_a_name_that_breaks_a_rule_is_wrong_usage(run: Run) -> None:
+    ended = await run("doctor", "no spaces")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.count("\n") == 1
+
+
+def test_a_low_limit_of_open_files_is_wrong() -> None:
+    program = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (90, 90));"
+        "from asyncinvoke.cli.app import run; raise SystemExit(run(['doctor', '-u', 'http://127.0.0.1:1']))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 1
+    assert "wrong   open files: " in ended.stdout
+    assert "the hard limit is no higher" in ended.stdout
+    assert ended.stdout.endswith("\nwrong: open files, connection\n")

@@ -1,0 +1,262 @@
+"""Recorded runs as users have them: real processes that are stopped, killed, continued and steered."""
+
+import contextlib
+import hashlib
+import json
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio import to_thread
+from anyio.abc import Process
+
+from asyncinvoke import Invoker, JournalError
+from asyncinvoke.cli.app import run as command
+from asyncinvoke.local import LocalLambda
+from asyncinvoke.runs import RunSummary, open_run
+
+from .processes import Lines, Run, started
+
+pytestmark = pytest.mark.anyio
+
+SOON = 60.0
+"""Where a hang would be the fault; never reached otherwise."""
+
+
+class Orders:
+    """A function that charges orders: the test lets them go, and counts who came how often."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[int] = Counter()
+        self.waiting: set[int] = set()
+        self._go = anyio.Semaphore(0)
+        self._is_open = False
+
+    async def __call__(self, event: Any, context: Any) -> Any:
+        number = event["n"]
+        self.seen[number] += 1
+        self.waiting.add(number)
+        try:
+            if not self._is_open:
+                await self._go.acquire()
+        finally:
+            self.waiting.discard(number)
+        if event.get("bad"):
+            raise ValueError("no such account")
+        return {"charged": number}
+
+    def let_go(self, number: int) -> None:
+        for _ in range(number):
+            self._go.release()
+
+    def open(self) -> None:
+        self._is_open = True
+        self.let_go(1000)
+
+
+@pytest.fixture
+async def orders(anyio_backend: str) -> AsyncIterator[tuple[Orders, str]]:
+    orders = Orders()
+    async with LocalLambda() as local:
+        local.function("charge", orders, timeout=120)
+        yield orders, local.url
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+async def until(what: Callable[[], bool]) -> None:
+    with anyio.fail_after(SOON):
+        while not what():
+            await anyio.sleep(0.02)
+
+
+def summary() -> RunSummary:
+    with open_run("o.run") as recorded:
+        return recorded.summary()
+
+
+def has_recorded(number: int) -> bool:
+    with contextlib.suppress(JournalError):  # it is being made
+        return summary().ended >= number
+    return False
+
+
+def written(path: str = "out.jsonl") -> list[dict[str, Any]]:
+    """Return the lines of the output; a torn one would not be JSON."""
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+@asynccontextmanager
+async def mapping(url: str, *options: str) -> AsyncIterator[Process]:
+    words = ("map", "charge", "in.jsonl", "--journal", "o.run", "--output", "out.jsonl")
+    async with started(*words, "--endpoint-url", url, *options) as process:
+        yield process
+
+
+async def said(process: Process) -> str:
+    return await Lines(process.stderr).all()
+
+
+async def runs(*words: str) -> int:
+    """Run a command that looks or steers, in a thread: a process would do the same for longer."""
+    return await to_thread.run_sync(command, ["runs", *words])
+
+
+def write_orders(count: int, bad: range = range(0)) -> None:
+    orders = [{"n": n, "bad": True} if n in bad else {"n": n} for n in range(count)]
+    Path("in.jsonl").write_text("".join(json.dumps(order) + "\n" for order in orders))
+
+
+async def test_a_run_is_stopped_killed_continued_looked_at_settled_and_exported(
+    orders: tuple[Orders, str], folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    function, url = orders
+    write_orders(40, bad=range(3))
+
+    # Ctrl-C: what is in flight ends, nothing else begins, and a line says so.
+    async with mapping(url, "--concurrency", "4") as process:
+        function.let_go(10)
+        await until(lambda: has_recorded(10) and len(function.waiting) == 4)
+        process.send_signal(signal.SIGINT)
+        line = await Lines(process.stderr).next()
+        assert line == "letting 4 in flight end, 30 s at most; Ctrl-C again leaves them"
+        function.let_go(4)
+        assert await process.wait() == 130
+    assert summary().ended == len(written()) == 14
+    assert summary().may_have_run == 0
+
+    # kill -9: exactly those are in doubt that the endpoint has and the journal has not.
+    async with mapping(url, "--concurrency", "4") as process:
+        function.let_go(6)
+        await until(lambda: has_recorded(20) and len(function.waiting) == 4)
+        in_doubt = sorted(function.waiting)
+        process.kill()
+        await process.wait()
+    assert summary().may_have_run == 4
+    with open_run("o.run") as recorded:
+        assert [item.position for item in recorded.unknown()] == in_doubt
+
+    # The same command goes on, and runs nothing twice.
+    function.open()
+    async with mapping(url, "--concurrency", "4") as process:
+        words = await said(process)
+        assert await process.wait() == 4
+    assert "o.run: 33 succeeded, 3 failed, 4 may have run, in 3 sessions" in words
+    assert function.seen == Counter(range(40))
+    assert sorted(line["index"] for line in written()) == list(range(40))
+    assert {line["index"] for line in written() if not line["ok"]} == {0, 1, 2, *in_doubt}
+
+    # What a person finds out.
+    ran, did_not, *_ = in_doubt
+    assert await runs("settle", "o.run", "--item", str(ran), "--ran") == 0
+    assert await runs("settle", "o.run", "--item", str(did_not), "--did-not-run") == 0
+    assert await runs("redrive", "o.run", "--may-have-run") == 2  # nobody is there to be asked
+    assert "2 items may have run. Run them again?" in capfd.readouterr().err
+    assert (summary().succeeded, summary().settled, summary().may_have_run) == (33, 1, 2)
+
+    capfd.readouterr()
+    assert await runs("show", "o.run") == 0
+    assert capfd.readouterr().out.splitlines()[2:5] == [
+        "  succeeded     33",
+        "  failed         3",
+        "                 3  cause 1  FunctionError ValueError: no such account",
+    ]
+    assert await runs("export", "o.run", "parts", "--split") == 0
+    manifest = json.loads(Path("parts/manifest.json").read_text())
+    # What was settled has run, and there is no response of it.
+    assert manifest["counts"] == {"succeeded": 33, "failed": 4, "may_have_run": 2, "pending": 1}
+    for part in manifest["files"]:
+        data = Path("parts", part["name"]).read_bytes()
+        assert (part["bytes"], part["lines"]) == (len(data), data.count(b"\n"))
+        assert part["sha256"] == hashlib.sha256(data).hexdigest()
+
+
+async def test_the_output_has_each_line_once_and_whole_however_often_the_run_is_killed(
+    orders: tuple[Orders, str], folder: Path
+) -> None:
+    function, url = orders
+    write_orders(600)
+    options = ["--concurrency", "16", "--ordered"]
+    function.open()
+    async with mapping(url, *options) as process:
+        await until(lambda: len(function.seen) >= 300)
+        process.kill()
+        await process.wait()
+    with Path("out.jsonl").open("ab") as file:
+        file.write(b'{"index": 5')  # what a page of the disk may still hold of a torn line
+    async with mapping(url, *options) as process:
+        await said(process)
+        assert await process.wait() in (0, 4)
+    lines = written()
+    assert all(line["line"] == line["index"] + 1 for line in lines if "line" in line)
+    # None ran twice, and none is missing but of those that may have run.
+    assert set(function.seen.values()) == {1}
+    lost = {line["index"] for line in lines if line.get("code") == "ProcessLost"}
+    assert set(range(600)) - set(function.seen) <= lost
+    assert [line["index"] for line in lines] == list(range(600))
+
+
+async def test_a_run_is_steered_from_another_terminal(
+    orders: tuple[Orders, str], folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    function, url = orders
+    write_orders(500)
+    async with mapping(url, "--concurrency", "2", "--grace", "1h") as process:
+        await until(lambda: len(function.waiting) == 2)
+        assert await runs("set", "o.run", "--concurrency", "7", "--tolerate", "3%") == 0
+        await until(lambda: len(function.waiting) == 7)
+        function.let_go(7)
+        await until(lambda: has_recorded(7) and len(function.waiting) == 7)
+        # Another process is refused, and told whom it would meet.
+        assert await runs("redrive", "o.run") == 2
+        assert await runs("stop", "o.run") == 0
+        function.let_go(7)
+        words = await said(process)
+        assert await process.wait() == 3
+    assert "concurrency 7, as wished\ntolerated: 3%, as wished\n" in words
+    assert "letting 7 in flight end, as wished" in words
+    assert summary().ended == len(function.seen) == 14
+    assert capfd.readouterr().out.splitlines() == [
+        "concurrency 7, tolerated: 3%",
+        "stops once what is in flight has ended",
+    ]
+    assert await runs("stop", "o.run") == 2  # it has stopped
+    # What was wished holds for the next session, the stop does not; a second SIGTERM leaves.
+    async with mapping(url, "--concurrency", "2") as process:
+        await until(lambda: len(function.waiting) == 7)
+        process.send_signal(signal.SIGTERM)
+        lines = Lines(process.stderr)
+        while not (await lines.next()).startswith("letting 7 in flight end"):
+            pass
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 143
+    assert (summary().succeeded, summary().may_have_run) == (14, 7)
+    assert len(function.seen) == 21
+
+
+async def test_another_input_is_refused_in_one_line_and_nothing_is_sent(
+    orders: tuple[Orders, str], folder: Path, run: Run
+) -> None:
+    function, url = orders
+    function.open()
+    write_orders(6, bad=range(2, 3))
+    async with (
+        Invoker(endpoint_url=url) as invoker,
+        invoker.map("charge", [b'{"n": %d}' % n for n in range(5)], journal="o.run") as recording,
+    ):
+        assert [outcome.ok async for outcome in recording] == [True] * 5
+    ended = await run("map", "charge", "in.jsonl", "-j", "o.run", "--endpoint-url", url)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == (
+        "asyncinvoke: error: o.run: the input is not that of the run: item 2 is not what it was\n"
+    )
+    assert function.seen.total() == 5

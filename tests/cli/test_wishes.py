@@ -1,0 +1,140 @@
+"""What is wished of a run: the file, who obeys it, and what cannot be wished."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncinvoke import MapRun, Tolerance
+from asyncinvoke.cli.runs.obeying import Obedience
+from asyncinvoke.cli.runs.wishes import (
+    Wishes,
+    WishesError,
+    parse_wishes,
+    read_wishes,
+    wishes_path,
+    write_wishes,
+)
+
+WISHES = st.builds(
+    Wishes,
+    number=st.integers(0, 10**9),
+    concurrency=st.none() | st.integers(1, 10**6),
+    tolerate=st.sampled_from([None, "none", "100", "2%", "0.5%"]),
+    paused=st.booleans(),
+    stop=st.sampled_from([None, "drain", "now"]),
+    stop_session=st.none() | st.integers(1, 1000),
+)
+
+
+@given(WISHES)
+def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, wishes: Wishes) -> None:
+    path = wishes_path(tmp_path_factory.getbasetemp() / "o.run")
+    write_wishes(path, wishes)
+    assert read_wishes(path) == wishes
+    assert path.name == "o.run-control"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(path.parent.glob("o.run-control.*")) == []
+
+
+def test_no_file_is_no_wish(tmp_path: Path) -> None:
+    assert read_wishes(tmp_path / "missing") == Wishes()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("[1]", "not a JSON object"),
+        ('{"concurrency": 0}', "concurrency cannot be '0'"),
+        ('{"concurrency": true}', "concurrency cannot be 'True'"),
+        ('{"tolerate": "2"}', None),
+        ('{"tolerate": "2.5"}', "tolerate cannot be '2.5'"),
+        ('{"tolerate": 2}', "tolerate cannot be '2'"),
+        ('{"paused": 1}', "paused cannot be '1'"),
+        ('{"paused": null}', "paused cannot be 'None'"),
+        ('{"stop": "later"}', "stop cannot be 'later'"),
+        ('{"number": null}', "number cannot be 'None'"),
+        ('{"later": "versions may wish more"}', None),
+    ],
+)
+def test_what_is_no_wish_is_named(text: str, says: str | None) -> None:
+    if says is None:
+        parse_wishes(text)
+        return
+    with pytest.raises(WishesError, match=says):
+        parse_wishes(text)
+
+
+class Run:
+    """A map that notes what is done to it."""
+
+    def __init__(self) -> None:
+        self.done: list[Any] = []
+        self.notes: dict[str, Any] = {}
+        self.paused = False
+
+    def statistics(self) -> SimpleNamespace:
+        return SimpleNamespace(concurrency=1, paused=self.paused)
+
+    def set_concurrency(self, concurrency: int) -> None:
+        self.done.append(concurrency)
+
+    def set_tolerance(self, tolerance: Tolerance | None) -> None:
+        self.done.append(tolerance)
+
+    def pause(self) -> None:
+        self.paused = True
+        self.done.append("pause")
+
+    def resume(self) -> None:
+        self.paused = False
+        self.done.append("resume")
+
+    def note(self, name: str, value: object) -> None:
+        self.notes[name] = value
+
+
+def test_a_session_does_once_what_is_wished_of_it_and_answers(tmp_path: Path) -> None:
+    run, path = Run(), tmp_path / "o.run-control"
+    said: list[str] = []
+    obedience = Obedience(
+        path,
+        cast("MapRun", run),
+        session=3,
+        stop=lambda now: run.done.append(("stop", now)),
+        say=said.append,
+    )
+    obedience.look()
+    assert (run.done, run.notes) == ([], {})
+    steps: list[tuple[Wishes, list[Any]]] = [
+        (Wishes(number=1, concurrency=7, tolerate="2%"), [7, Tolerance(share=0.02)]),
+        (Wishes(number=2, concurrency=7, tolerate="2%", paused=True), ["pause"]),
+        (Wishes(number=3, concurrency=7, tolerate="none", paused=True), [None]),
+        (Wishes(number=4, concurrency=7, tolerate="none"), ["resume"]),
+        (Wishes(number=5, concurrency=7, stop="drain", stop_session=2), []),
+        (Wishes(number=6, concurrency=7, stop="drain", stop_session=3), [("stop", False)]),
+        (Wishes(number=7, concurrency=7, stop="now", stop_session=3), [("stop", True)]),
+    ]
+    for wishes, does in steps:
+        run.done.clear()
+        write_wishes(path, wishes)
+        for _ in range(3):
+            obedience.look()
+        assert run.done == does
+        assert run.notes["control"]["number"] == wishes.number
+        assert run.notes["control"]["paused"] == wishes.paused
+    run.done.clear()
+    path.write_text(json.dumps({"concurrency": "many"}))
+    said.clear()
+    obedience.look()
+    obedience.look()
+    assert said == [f"{path}: concurrency cannot be 'many'; it is left aside"]
+    path.unlink()
+    obedience.look()
+    assert run.done == []

@@ -1,0 +1,205 @@
+"""`diagnose` against real sockets: what is wrong is found, named, and nothing secret is told."""
+
+import json
+import socket
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+
+import asyncinvoke
+from asyncinvoke.local import LocalLambda, error
+from tests.doubles.certificates import Authority
+from tests.doubles.connect_proxy import ConnectProxy
+from tests.doubles.loopback import LoopbackServer, finish
+
+pytestmark = pytest.mark.anyio
+
+SUBJECTS = [
+    *("versions", "python", "event loop", "open files", "region", "credentials", "endpoint"),
+    *("proxy", "certificates", "connection", "clock", "transport", "dry run"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_bundle_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "AWS_REGION", "HTTPS_PROXY", "https_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def wrong(diagnosis: asyncinvoke.Diagnosis) -> list[str]:
+    return [check.name for check in diagnosis.checks if check.status == "wrong"]
+
+
+async def answer(event: object, context: object) -> object:
+    return event
+
+
+def closed_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+async def test_where_all_is_well_every_subject_has_a_line_and_nothing_runs(
+    anyio_backend: str,
+) -> None:
+    async with LocalLambda() as local:
+        local.function("resize", answer)
+        diagnosis = await asyncinvoke.diagnose("resize", endpoint_url=local.url)
+        counted = local.statistics()
+    assert [check.name for check in diagnosis.checks] == SUBJECTS
+    assert diagnosis.ok
+    assert diagnosis["event loop"].found in (anyio_backend, "uvloop")
+    assert diagnosis["endpoint"].facts["url"] == local.url
+    assert diagnosis["transport"].facts["name"] == "direct"
+    milliseconds = diagnosis["dry run"].facts["milliseconds"]
+    assert isinstance(milliseconds, list)
+    assert len(milliseconds) == counted.invocations == 3
+    assert json.loads(json.dumps(diagnosis.as_dict()))["ok"] is True
+
+
+async def test_no_key_and_no_token_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = ["ASIASECRETKEYID", "secret-access-key", "secret-session-token", "proxy-password"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", secrets[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secrets[1])
+    monkeypatch.setenv("AWS_SESSION_TOKEN", secrets[2])
+    monkeypatch.setenv("https_proxy", f"http://user:{secrets[3]}@127.0.0.1:{closed_port()}")
+    for url in (None, f"http://127.0.0.1:{closed_port()}", f"https://{secrets[3]}@localhost:1"):
+        diagnosis = await asyncinvoke.diagnose("resize", endpoint_url=url, timeout=5)
+        told = repr(diagnosis) + str(diagnosis) + json.dumps(diagnosis.as_dict())
+        assert [secret for secret in secrets if secret in told] == []
+    assert diagnosis["credentials"].facts["kind"] == "temporary"
+
+
+async def test_no_region_and_no_credentials_are_both_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    diagnosis = await asyncinvoke.diagnose("resize")
+    assert wrong(diagnosis) == ["region", "credentials"]
+    assert "export AWS_DEFAULT_REGION=eu-west-1" in str(diagnosis["region"].advice)
+    assert diagnosis["dry run"].status == "skipped"
+
+
+async def test_credentials_that_have_ended_are_told_with_their_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2020-01-01T00:00:00Z")
+    diagnosis = await asyncinvoke.diagnose(endpoint_url=f"http://127.0.0.1:{closed_port()}")
+    assert "credentials" in wrong(diagnosis)
+    assert diagnosis["credentials"].facts["expires"] == "2020-01-01T00:00:00+00:00"
+    assert "expired" in diagnosis["credentials"].found
+
+
+async def test_credentials_that_the_service_takes_for_ended_are_told_by_the_dry_run() -> None:
+    async with LocalLambda() as local:
+        local.function("resize", answer)
+        local.fault(error(403, "ExpiredTokenException"))
+        diagnosis = await asyncinvoke.diagnose("resize", endpoint_url=local.url)
+    assert wrong(diagnosis) == ["dry run"]
+    assert "renew" in str(diagnosis["dry run"].advice)
+
+
+async def test_an_unknown_function_is_told_with_where_to_look() -> None:
+    async with LocalLambda() as local:
+        diagnosis = await asyncinvoke.diagnose("missing", endpoint_url=local.url)
+    assert wrong(diagnosis) == ["dry run"]
+    assert "list-functions" in str(diagnosis["dry run"].advice)
+
+
+async def test_a_closed_port_is_told() -> None:
+    diagnosis = await asyncinvoke.diagnose(endpoint_url=f"http://127.0.0.1:{closed_port()}")
+    assert wrong(diagnosis) == ["connection"]
+    assert "asyncinvoke local" in str(diagnosis["connection"].advice)
+    assert diagnosis["clock"].status == "skipped"
+
+
+async def test_a_bundle_that_cannot_be_used_is_told_by_its_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text("no certificate")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    diagnosis = await asyncinvoke.diagnose(endpoint_url="https://127.0.0.1:1")
+    assert wrong(diagnosis) == ["certificates"]
+    assert str(bundle) in diagnosis["certificates"].found
+
+
+class Answering(LoopbackServer):
+    """Answers one request after the other with a `Date` of the test's."""
+
+    date = formatdate(usegmt=True)
+
+    def serve(self, connection: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            piece = connection.recv(4096)
+            if not piece:
+                return
+            head += piece
+        connection.sendall(
+            f"HTTP/1.1 403 Forbidden\r\nDate: {self.date}\r\nContent-Length: 0\r\n\r\n".encode()
+        )
+        finish(connection)
+
+
+async def test_what_tls_has_agreed_upon_and_who_signed_it_are_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    context = authority.issue("endpoint").server_context()
+
+    class OverTLS(Answering):
+        def serve(self, connection: socket.socket) -> None:
+            try:
+                secured = context.wrap_socket(connection, server_side=True)
+            except OSError:
+                return
+            with secured:
+                super().serve(secured)
+
+    with OverTLS() as server:
+        url = f"https://127.0.0.1:{server.port}"
+        untrusted = await asyncinvoke.diagnose(endpoint_url=url)
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.bundle))
+        trusted = await asyncinvoke.diagnose(endpoint_url=url)
+    assert wrong(untrusted) == ["connection"]
+    assert "AWS_CA_BUNDLE" in str(untrusted["connection"].advice)
+    assert trusted.ok
+    assert str(trusted["connection"].facts["tls"]).startswith("TLSv1.")
+    assert trusted["connection"].facts["issuer"] == "authority of the tests"
+
+
+async def test_a_clock_that_is_off_is_told() -> None:
+    class Early(Answering):
+        date = formatdate(0, usegmt=True)
+
+    with Early() as server:
+        diagnosis = await asyncinvoke.diagnose(endpoint_url=f"http://127.0.0.1:{server.port}")
+    assert wrong(diagnosis) == ["clock"]
+    assert "ahead of the service's" in diagnosis["clock"].found
+
+
+async def test_a_proxy_that_refuses_is_told_by_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy")
+    with ConnectProxy("refuse") as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url_of("user:password"))
+        diagnosis = await asyncinvoke.diagnose(endpoint_url="https://127.0.0.1:1", timeout=20)
+    assert wrong(diagnosis) == ["connection"]
+    assert diagnosis["proxy"].facts["source"] == "https_proxy"
+    assert f"127.0.0.1:{proxy.port}" in diagnosis["proxy"].found
+    assert diagnosis["connection"].facts["fault"] == "ProxyFailed"
+
+
+async def test_who_listens_to_the_sdk_is_named_as_the_reason_for_the_other_transport() -> None:
+    from aiobotocore.session import AioSession
+
+    session = AioSession()
+    session.get_component("event_emitter").register("before-send.lambda", lambda **_: None)
+    async with LocalLambda() as local:
+        diagnosis = await asyncinvoke.diagnose(session=session, endpoint_url=local.url)
+    assert diagnosis.ok
+    assert diagnosis["transport"].status == "note"
+    assert "listens to before-send" in diagnosis["transport"].found

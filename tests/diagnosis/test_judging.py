@@ -1,0 +1,149 @@
+"""What each fact means: a table, since the judges are functions of values."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from asyncinvoke import Check, CheckStatus, Delivery, Diagnosis, RejectedError
+from asyncinvoke._diagnosis import judging
+from asyncinvoke._diagnosis.machine import Files
+from asyncinvoke._model.failure import Failure, TransportFault
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Setting:
+    value: str | None
+    source: str = "a test"
+    flaw: str | None = None
+
+
+@dataclass
+class Credentials:
+    source: str | None = "the environment"
+    is_temporary: bool = True
+    expires: datetime | None = None
+    flaw: str | None = None
+
+
+@dataclass
+class Answered:
+    status: int = 403
+    elapsed: float = 0.02
+    tls: str | None = "TLSv1.3, AES"
+    issuer: str | None = "Amazon"
+    session: str | None = None
+
+
+def refused(code: str) -> RejectedError:
+    return RejectedError("no", function_name="resize", delivery=Delivery.REJECTED, code=code)
+
+
+TABLE = [
+    (judging.region(Setting("eu-west-1"), aws_region=None), "ok", "eu-west-1, from a test", ""),
+    (judging.region(Setting(None), aws_region=None), "wrong", "none", "AWS_DEFAULT_REGION"),
+    (
+        judging.region(Setting(None), aws_region="eu-west-1"),
+        "wrong",
+        "none",
+        "export AWS_DEFAULT_REGION=eu-west-1",
+    ),
+    (
+        judging.region(Setting("us-east-1"), aws_region="eu-west-1"),
+        "note",
+        "AWS_REGION says eu-west-1",
+        "does not read AWS_REGION",
+    ),
+    (judging.credentials(Credentials(None, flaw="none"), now=NOW), "wrong", "none", "AWS_PROFILE"),
+    (
+        judging.credentials(Credentials(expires=NOW - timedelta(hours=3)), now=NOW),
+        "wrong",
+        "expired 3 h ago",
+        "renew them",
+    ),
+    (
+        judging.credentials(Credentials(expires=NOW + timedelta(minutes=3)), now=NOW),
+        "note",
+        "end in 3 min",
+        "renew them",
+    ),
+    (
+        judging.credentials(Credentials(expires=NOW + timedelta(hours=8)), now=NOW),
+        "ok",
+        "temporary, from the environment; they end in 8 h",
+        "",
+    ),
+    (
+        judging.credentials(Credentials(flaw="cannot be renewed"), now=NOW),
+        "wrong",
+        "renewed",
+        "renew",
+    ),
+    (judging.open_files(Files(soft=None, hard=None, open=0)), "ok", "no limit", ""),
+    (judging.open_files(Files(soft=65_536, hard=65_536, open=9)), "ok", "room for 65,511", ""),
+    (judging.open_files(Files(soft=256, hard=None, open=9)), "note", "room for 231", "ulimit -n"),
+    (judging.open_files(Files(soft=100, hard=4096, open=9)), "wrong", "room for 75", "up to 4,096"),
+    (judging.open_files(Files(soft=100, hard=100, open=9)), "wrong", "room for 75", "no higher"),
+    (judging.clock(None), "skipped", "did not tell", ""),
+    (judging.clock(1.5), "ok", "within seconds", ""),
+    (judging.clock(-60), "note", "60 s ahead of", "five minutes"),
+    (judging.clock(3600), "wrong", "60 min behind", "five minutes"),
+    (judging.connection(Answered()), "ok", "20 ms, TLSv1.3, AES, certificate by Amazon", ""),
+    (
+        judging.connection(Failure(fault=TransportFault.PROXY, message="502")),
+        "wrong",
+        "ProxyFailed: 502",
+        "no_proxy",
+    ),
+    (
+        judging.connection(Failure(fault=TransportFault.CONNECT, message="refused")),
+        "wrong",
+        "refused",
+        "asyncinvoke local",
+    ),
+    (judging.ca_bundle(Setting("x.pem", flaw="x.pem is bad")), "wrong", "bad", "PEM"),
+    (judging.proxy(Setting(None, "the environment")), "ok", "none", ""),
+    (judging.transport(None, None), "ok", "direct", ""),
+    (
+        judging.transport("x.y listens to before-send", None),
+        "note",
+        "client, because",
+        "four times",
+    ),
+    (judging.dry_run("resize", [0.2, 0.03, 0.01], None), "ok", "200 ms for the first, then 30", ""),
+    (
+        judging.dry_run("resize", [], refused("AccessDeniedException")),
+        "wrong",
+        "no",
+        "lambda:Invoke",
+    ),
+    (judging.dry_run("resize", [], refused("ExpiredTokenException")), "wrong", "no", "renew them"),
+    (
+        judging.dry_run("resize", [], refused("ResourceNotFoundException")),
+        "wrong",
+        "no",
+        "list-functions",
+    ),
+    (judging.versions({"asyncinvoke": "1"}), "wrong", "not installed: aiobotocore", "pip install"),
+]
+
+
+@pytest.mark.parametrize(("check", "status", "found", "advice"), TABLE)
+def test_each_fact_is_judged_and_each_fault_says_what_to_do(
+    check: Check, status: str, found: str, advice: str
+) -> None:
+    assert check.status == status
+    assert found in check.found
+    assert advice in (check.advice or "")
+    assert (check.advice is None) is (check.status in (CheckStatus.OK, CheckStatus.SKIPPED))
+
+
+def test_a_diagnosis_is_well_only_while_nothing_is_wrong() -> None:
+    well = judging.clock(0)
+    assert Diagnosis(checks=(well, judging.skipped("dry run", "not asked"))).ok
+    assert not Diagnosis(checks=(well, judging.region(Setting(None), aws_region=None))).ok
+    assert Diagnosis(checks=(well,))["clock"] is well
+    with pytest.raises(KeyError):
+        Diagnosis(checks=())["clock"]

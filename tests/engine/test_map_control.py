@@ -1,0 +1,223 @@
+"""A map that is steered: paused, resumed, stopped, and stopped by what fails."""
+
+from collections.abc import AsyncIterator
+from itertools import count
+from typing import Any
+
+import anyio
+import pytest
+from anyio import wait_all_tasks_blocked
+
+from asyncinvoke import (
+    AdaptiveLimit,
+    FixedLimit,
+    FunctionError,
+    InvalidRequestError,
+    Invoker,
+    MapRun,
+    Outcome,
+    Tolerance,
+    ToleranceExceededError,
+    TransportError,
+)
+from asyncinvoke._model.delivery import Progress
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._model.response import Reply
+from asyncinvoke.testing import InstantClock
+from asyncinvoke.typing import Phase
+
+from .works import SOON
+
+pytestmark = pytest.mark.anyio
+
+
+class Endpoint:
+    """A transport whose attempts stay in flight until the test lets them go, one by one."""
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+        self.fails_with: Failure | None = None
+        self._letting_go = anyio.Semaphore(0)
+
+    async def send(self, parameters: Any, payload: bytes, progress: Progress) -> Reply | Failure:
+        self.sent.append(int(payload))
+        await self._letting_go.acquire()
+        if self.fails_with is not None:
+            return self.fails_with
+        wrong = b"9" in payload
+        return Reply(
+            status_code=200,
+            payload=b'{"errorType": "ValueError", "errorMessage": "a nine"}' if wrong else payload,
+            function_error="Unhandled" if wrong else None,
+        )
+
+    open = send
+
+    async def let_go(self, number: int = 1) -> None:
+        for _ in range(number):
+            self._letting_go.release()
+        await wait_all_tasks_blocked()
+
+
+@pytest.fixture
+async def endpoint() -> Endpoint:
+    return Endpoint()
+
+
+@pytest.fixture
+async def invoker(endpoint: Endpoint) -> AsyncIterator[Invoker]:
+    with anyio.fail_after(SOON):
+        async with Invoker(transport=endpoint, limit=FixedLimit(2)) as opened:  # type: ignore[arg-type]
+            yield opened
+
+
+async def rest(run: MapRun) -> list[int]:
+    return sorted([each.index async for each in run])
+
+
+async def test_a_pause_starts_nothing_and_lets_what_is_in_flight_end(
+    invoker: Invoker, endpoint: Endpoint
+) -> None:
+    # Of eight that are worked upon two are in flight, and six wait for a permit.
+    async with invoker.map("f", range(8), concurrency=8) as run:
+        await wait_all_tasks_blocked()
+        run.pause()
+        assert run.statistics().paused
+        assert run.statistics().waiting_for == "`resume`: it is paused"
+        await endpoint.let_go(2)
+        assert endpoint.sent == [0, 1]
+        assert sorted([(await anext(run)).index for _ in range(2)]) == [0, 1]
+        assert invoker.statistics().in_flight == 0
+        run.resume()
+        run.resume()
+        await wait_all_tasks_blocked()
+        assert len(endpoint.sent) == 4
+        assert not run.statistics().paused
+        await endpoint.let_go(6)
+        assert await rest(run) == [2, 3, 4, 5, 6, 7]
+
+
+async def test_a_map_that_is_paused_reads_nothing_and_keeps_no_other_call_waiting(
+    invoker: Invoker, endpoint: Endpoint
+) -> None:
+    async with invoker.map("f", count(), concurrency=8) as run:
+        run.pause()
+        await wait_all_tasks_blocked()
+        assert run.statistics().read == 0
+        run.resume()
+        await wait_all_tasks_blocked()
+        read = run.statistics().read
+        run.pause()
+        await endpoint.let_go(3)
+        response = await invoker.invoke("f", 1234)
+        assert response.json() == 1234
+        assert run.statistics().read == read
+        run.stop()
+        assert await rest(run) == [0, 1]
+    assert endpoint.sent == [0, 1, 1234]
+
+
+async def test_stop_leaves_what_waits_for_a_permit_and_what_is_not_sent_has_no_outcome(
+    invoker: Invoker, endpoint: Endpoint
+) -> None:
+    async with invoker.map("f", range(100), concurrency=50, ordered=True) as run:
+        await wait_all_tasks_blocked()
+        run.stop()
+        await endpoint.let_go(2)
+        assert await rest(run) == [0, 1]
+        statistics = run.statistics()
+        assert (statistics.total, statistics.working, statistics.succeeded) == (100, 0, 2)
+    assert endpoint.sent == [0, 1]
+
+
+async def test_stop_does_not_wait_for_a_function_that_admits_nothing(
+    invoker: Invoker, endpoint: Endpoint
+) -> None:
+    endpoint.fails_with = Failure(status_code=429, phase=Phase.BODY_READ, code="TooManyRequests")
+    async with invoker.map("f", count(), concurrency=4) as run:
+        await wait_all_tasks_blocked()
+        await endpoint.let_go(2)  # they wait for their next attempt
+        run.stop()
+        await endpoint.let_go(8)
+        assert await rest(run) == []
+
+
+async def test_what_may_have_run_and_waits_to_be_repeated_has_an_outcome(
+    invoker: Invoker, endpoint: Endpoint
+) -> None:
+    endpoint.fails_with = Failure(fault=TransportFault.CONNECTION_LOST, phase=Phase.WRITTEN)
+    async with invoker.map("f", [0], concurrency=1, idempotent=True) as run:
+        await wait_all_tasks_blocked()
+        await endpoint.let_go()
+        run.stop()
+        outcome = await anext(run)
+        error = outcome.error
+        assert isinstance(error, TransportError)
+        assert (error.delivery, error.gave_up) == ("unknown", "stopped")
+        assert "the map was stopped" in str(error)
+        assert await rest(run) == []
+
+
+async def test_too_many_failures_stop_softly_and_then_raise(
+    invoker: Invoker, endpoint: Endpoint
+) -> None:
+    got: list[Outcome] = []
+    async with invoker.map("f", [9, 1, 9, 2, 3, 4], concurrency=6, tolerate=0) as run:
+        await wait_all_tasks_blocked()
+        await endpoint.let_go(6)
+        match = "1 FunctionError ValueError: a nine"
+        with pytest.raises(ToleranceExceededError, match=match):  # noqa: PT012
+            async for each in run:
+                got.append(each)
+    # What was in flight when the nine had failed has its outcome; nothing else has begun.
+    assert [type(each.error) for each in got if not each.ok] == [FunctionError]
+    assert sorted(each.index for each in got) == list(range(len(endpoint.sent)))
+    assert endpoint.sent == [9, 1]
+
+
+async def test_the_tolerance_can_be_changed_under_way(invoker: Invoker, endpoint: Endpoint) -> None:
+    async with invoker.map("f", [9, 19, 29, 39], concurrency=1, tolerate=Tolerance(0)) as run:
+        run.set_tolerance(None)
+        await endpoint.let_go(2)
+        assert [(await anext(run)).ok for _ in range(2)] == [False, False]
+        with pytest.raises(InvalidRequestError, match="tolerate"):
+            run.set_tolerance(0.02)  # type: ignore[arg-type]  # wrong on purpose
+        run.set_tolerance(2)
+        await endpoint.let_go(2)
+        assert not (await anext(run)).ok
+        with pytest.raises(ToleranceExceededError, match=r"3 of 3 items failed .tolerated: 2.: "):
+            await anext(run)
+
+
+async def test_what_was_throttled_and_waited_out_is_no_failure() -> None:
+    class Throttling(Endpoint):
+        async def send(
+            self, parameters: Any, payload: bytes, progress: Progress
+        ) -> Reply | Failure:
+            self.sent.append(int(payload))
+            if self.sent.count(int(payload)) < 3:
+                return Failure(status_code=429, phase=Phase.BODY_READ, code="TooManyRequests")
+            return Reply(status_code=200, payload=payload)
+
+        open = send
+
+    with anyio.fail_after(SOON):
+        limit = AdaptiveLimit(initial=4, maximum=4)
+        async with (
+            Invoker(
+                transport=Throttling(),  # type: ignore[arg-type]
+                limit=limit,
+                clock=InstantClock(),
+            ) as invoker,
+            invoker.map("f", range(4), tolerate=0) as run,
+        ):
+            assert await rest(run) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("wrong", [0.02, "2%", -1, True])
+async def test_a_wrong_tolerance_is_refused_before_anything_is_sent(
+    wrong: Any, invoker: Invoker, endpoint: Endpoint
+) -> None:
+    with pytest.raises(InvalidRequestError, match="tolerate"):
+        invoker.map("f", [1], tolerate=wrong)
+    assert endpoint.sent == []

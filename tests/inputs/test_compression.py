@@ -1,0 +1,81 @@
+"""Compressed inputs, made by other tools; cut, joined, and not what they say."""
+
+import gzip
+import shutil
+import subprocess
+import zlib
+from collections.abc import Callable
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncinvoke._inputs.compression import AT_ONCE, Frames, Gzip, Zstd
+from asyncinvoke.inputs import InputError
+
+from .cutting import pieces_of
+
+KINDS: dict[str, tuple[type[Gzip] | type[Zstd], Callable[[bytes], bytes]]] = {
+    "gzip": (Gzip, gzip.compress),
+    "zstd": (Zstd, zstandard.compress),
+}
+
+
+def unpacked(frames: Frames, pieces: list[bytes]) -> bytes:
+    out = b"".join(out for piece in pieces for out in frames.feed(piece))
+    frames.finish()
+    return out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(texts=st.lists(st.binary(max_size=50), min_size=1, max_size=3), data=st.data())
+def test_streams_one_after_the_other_are_one_text_wherever_they_are_cut(
+    kind: str, texts: list[bytes], data: st.DataObject
+) -> None:
+    of_kind, compress = KINDS[kind]
+    packed = b"".join(map(compress, texts))
+    assert unpacked(of_kind("in"), pieces_of(data, packed)) == b"".join(texts)
+    end = data.draw(st.integers(1, len(compress(texts[-1])) - 1))
+    with pytest.raises(InputError, match=r"in breaks off: its .* data have no end"):
+        unpacked(of_kind("in"), [packed[:-end]])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_command_has_packed_is_read(kind: str) -> None:
+    if shutil.which(kind) is None:
+        pytest.skip(f"there is no command {kind} on this machine")
+    text = b"some text\n" * 100_000
+    packed = subprocess.run([kind, "-c"], input=text, capture_output=True, check=True).stdout
+    pieces = [packed[at : at + 1000] for at in range(0, len(packed), 1000)]
+    assert unpacked(KINDS[kind][0]("in"), pieces) == text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("data", [b"a,b\n1,2\n", b"\0" * 20], ids=["text", "zeros"])
+def test_what_is_not_compressed_is_named(kind: str, data: bytes) -> None:
+    with pytest.raises(InputError, match=f"in is not compressed with {kind}"):
+        unpacked(KINDS[kind][0]("in"), [data])
+    with pytest.raises(InputError, match=f"in is empty, and not compressed with {kind}"):
+        unpacked(KINDS[kind][0]("in"), [])
+
+
+def test_zeros_behind_the_end_are_no_stream() -> None:
+    assert unpacked(Gzip("in"), [gzip.compress(b"x") + bytes(512), bytes(512)]) == b"x"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damage_is_named(kind: str) -> None:
+    of_kind, compress = KINDS[kind]
+    packed = bytearray(compress(bytes(range(256)) * 100) * 2)
+    packed[len(packed) // 2] ^= 0xFF
+    with pytest.raises(InputError, match="in is damaged"):
+        unpacked(of_kind("in"), [bytes(packed)])
+
+
+def test_what_is_packed_a_thousandfold_comes_piece_by_piece() -> None:
+    packed = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = packed.compress(bytes(64 * AT_ONCE)) + packed.flush()
+    sizes = [len(piece) for piece in Gzip("in").feed(bomb)]
+    assert sum(sizes) == 64 * AT_ONCE
+    assert max(sizes) <= AT_ONCE

@@ -1,0 +1,191 @@
+"""What `map` makes of an input before it sends anything."""
+
+import contextlib
+import gzip
+import io
+import json
+import os
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from asyncinvoke._inputs.files import BLOCK
+from asyncinvoke.inputs import Input, InputError, read
+
+pytestmark = pytest.mark.anyio
+
+ITEMS = [{"n": 1}, {"n": 2}, [3], {"n": {"m": 4}}]
+LINES = "".join(json.dumps(item) + "\n" for item in ITEMS)
+
+
+def zipped() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("in.jsonl", LINES)
+    return buffer.getvalue()
+
+
+OTHERS = {
+    "UTF-16": (LINES.encode("utf-16"), "is UTF-16, not JSON"),
+    "UTF-16, the other end first": (b"\xfe\xff" + LINES.encode("utf-16-be"), "is UTF-16, not JSON"),
+    "UTF-16 without a mark": (LINES.encode("utf-16-le"), "is binary, or UTF-16 without a mark"),
+    "UTF-32": (LINES.encode("utf-32"), "is UTF-32, not JSON"),
+    "gzip": (gzip.compress(LINES.encode()), "is compressed (gzip)"),
+    "zip": (zipped(), "is a zip archive"),
+    "zstd": (b"\x28\xb5\x2f\xfd\x00", "is compressed (zstd)"),
+    "an array on one line": (json.dumps(ITEMS).encode(), "is one JSON array, not a line each"),
+    "an array, pretty-printed": (json.dumps(ITEMS, indent=2).encode(), "is one JSON array, not"),
+    "an array, one item a line": (
+        b"[" + b",\n".join(json.dumps(item).encode() for item in ITEMS) + b"]\n",
+        "is one JSON array, not a line each",
+    ),
+    "an array behind a mark and blank lines": (
+        b"\xef\xbb\xbf\r\n \n[\r\n1,\r\n2]\r\n",
+        "is one JSON array, not a line each",
+    ),
+    "an object, pretty-printed": (
+        json.dumps({"a": 1, "b": [2, 3]}, indent=2).encode(),
+        "is JSON over several lines, not a line each",
+    ),
+    "several objects, pretty-printed": (
+        b"".join(json.dumps(item, indent=2).encode() + b"\n" for item in ITEMS),
+        "is JSON over several lines, not a line each",
+    ),
+    "an array that is too long for a line": (
+        b"[" + b"1," * 4_000_000 + b"1]",
+        "is one JSON array, not a line each",
+    ),
+}
+
+
+@contextlib.asynccontextmanager
+async def piped(pieces: list[bytes]) -> AsyncIterator[Input]:
+    """An input that is a pipe, into which each piece is written once it has been read so far."""
+    reader, writer = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(writer, "wb", buffering=0) as file, contextlib.suppress(BrokenPipeError):
+            for piece in pieces:
+                file.write(piece)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.to_thread.run_sync, write)
+        try:
+            async with contextlib.aclosing(read(f"/dev/fd/{reader}")) as source:
+                yield source
+        finally:
+            os.close(reader)
+
+
+@pytest.mark.parametrize(("content", "said"), OTHERS.values(), ids=OTHERS)
+async def test_what_is_no_lines_of_json_is_named_before_anything_is_given(
+    content: bytes, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as of_file:
+        await read(path).begin()
+    async with piped([content]) as source:
+        with pytest.raises(InputError) as of_pipe:
+            await source.begin()
+    assert str(of_file.value).startswith(f"{path} {said}")
+    assert str(of_pipe.value).startswith(f"{source.name} {said}")
+
+
+async def test_the_kind_is_told_from_pieces_of_one_byte() -> None:
+    async with piped([bytes([byte]) for byte in LINES.encode("utf-16")]) as source:
+        with pytest.raises(InputError, match="is UTF-16"):
+            await source.begin()
+
+
+async def test_a_json_file_with_one_array_is_that_though_it_ends_like_a_line(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "in.json"
+    path.write_text(json.dumps(ITEMS) + "\n")
+    assert [json.loads(item.payload) async for item in read(path)] == ITEMS
+
+
+async def test_a_json_file_with_an_array_a_line_is_lines(tmp_path: Path) -> None:
+    path = tmp_path / "in.json"
+    path.write_text("[1]\n[2]\n[3]\n")
+    assert [item.payload async for item in read(path)] == [b"[1]", b"[2]", b"[3]"]
+
+
+GOOD = {
+    "lines": LINES,
+    "arrays, a line each": "[1]\n[2]\n",
+    "one array, a line": "[1, 2]\n",
+    "no line end at the end": "[1]\n[2]",
+    "one object": '{"a": 1}',
+    "a broken first line": '{"a": hunter2}\n{"b": 2}\n',
+    "a first line that was cut": '{"a": 1,\n{"b": 2}\n',
+    "a first text that was cut": '{"a": "b\n{"b": 2}\n',
+    "nothing but a line that was cut": "[1,",
+    "nothing": "",
+    "blank lines": "\n \r\n",
+    "a scalar": "1",
+}
+
+
+@pytest.mark.parametrize("text", GOOD.values(), ids=GOOD)
+async def test_lines_are_given_as_they_are(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text(text)
+    expected = [line.strip().encode() for line in text.split("\n") if line.strip()]
+    of_file = read(path)
+    assert [item._data async for item in of_file] == expected
+    assert await of_file.count() == len(expected)
+    async with piped([text.encode()]) as source:
+        await source.begin()
+        assert [item._data async for item in source] == expected
+        assert await source.count() is None
+
+
+async def test_a_good_line_waits_for_no_other() -> None:
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, b"[1")
+        os.write(writer, b",2]\n3")
+        async with contextlib.aclosing(read(f"/dev/fd/{reader}").items()) as items:
+            assert (await anext(items)).payload == b"[1,2]"
+            os.write(writer, b"4\n5")
+            assert (await anext(items)).payload == b"34"
+            os.close(writer)
+            assert (await anext(items)).payload == b"5"
+            assert await anext(items, None) is None
+    finally:
+        os.close(reader)
+
+
+async def test_a_line_longer_than_one_read_comes_whole(tmp_path: Path) -> None:
+    long = b'"' + b"x" * (2 * BLOCK + 17) + b'"'
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"1\n\n" + long + b"\n2")
+    items = [item async for item in read(path)]
+    assert [(item.line, item.payload) for item in items] == [(1, b"1"), (3, long), (4, b"2")]
+
+
+async def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for source, why in (
+        (tmp_path / "none", "No such file or directory"),
+        (tmp_path, "it is a directory"),
+        (tmp_path / ("x" * 300), "File name too long"),
+    ):
+        with pytest.raises(InputError) as caught:
+            await read(source).begin()
+        assert str(caught.value) == f"cannot read {source}: {why}"
+
+
+async def test_a_pipe_that_nobody_writes_into_can_be_left() -> None:
+    reader, writer = os.pipe()
+    try:
+        with anyio.move_on_after(0.01) as scope:
+            await read(f"/dev/fd/{reader}").begin()
+        assert scope.cancelled_caught
+    finally:
+        os.close(reader)
+        os.close(writer)

@@ -1,0 +1,149 @@
+"""Parquet by pyarrow: what JSON makes of each type, and files that are none."""
+
+import base64
+import datetime as dt
+import json
+import math
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from asyncinvoke import InvalidRequestError
+from asyncinvoke.inputs import Input, InputError, read
+
+pytestmark = pytest.mark.anyio
+
+WHEN = dt.datetime(2026, 11, 26, 12, 30, 0, 123456)
+NANOSECONDS = pa.scalar(1, pa.timestamp("ns"))
+
+VALUES: dict[str, tuple[Any, list[Any], list[Any]]] = {
+    "whole numbers": (pa.int64(), [2**63 - 1, -1, None], [2**63 - 1, -1, None]),
+    "large ones": (pa.uint64(), [2**64 - 1], [2**64 - 1]),
+    "booleans": (pa.bool_(), [True, False, None], [True, False, None]),
+    "fractions": (
+        pa.float64(),
+        [0.1, -1e300, 5e-324, math.nan, None],
+        [0.1, -1e300, 5e-324, None, None],
+    ),
+    "short fractions": (pa.float32(), [0.1], [0.1]),
+    "texts": (
+        pa.string(),
+        ['a"\\/b', "", "ä€😀", "\n\t\0", None],
+        ['a"\\/b', "", "ä€😀", "\n\t\0", None],
+    ),
+    "large texts": (pa.large_string(), ['"', "\x7f"], ['"', "\x7f"]),
+    "repeated texts": (
+        pa.dictionary(pa.int8(), pa.string()),
+        ["a", "b", "a", None],
+        ["a", "b", "a", None],
+    ),
+    "dates": (pa.date32(), [dt.date(2026, 11, 26), None], ["2026-11-26", None]),
+    "times": (pa.time64("us"), [dt.time(12, 30)], ["12:30:00.000000"]),
+    "timestamps": (pa.timestamp("us"), [WHEN, None], ["2026-11-26T12:30:00.123456", None]),
+    "zoned timestamps": (
+        pa.timestamp("ms", "Europe/Berlin"),
+        [WHEN.replace(tzinfo=dt.UTC)],
+        ["2026-11-26T12:30:00.123Z"],
+    ),
+    "nanoseconds": (pa.timestamp("ns"), [NANOSECONDS], ["1970-01-01T00:00:00.000000001"]),
+    "decimals": (pa.decimal128(38, 10), [Decimal("1.5"), None], ["1.5000000000", None]),
+    "bytes": (pa.binary(), [b"\xff\0", None], [base64.b64encode(b"\xff\0").decode(), None]),
+    "lists": (
+        pa.list_(pa.date32()),
+        [[dt.date(2026, 1, 2), None], None],
+        [["2026-01-02", None], None],
+    ),
+    "structs": (
+        pa.struct([("a", pa.int64()), ("b", pa.list_(pa.float64()))]),
+        [{"a": 1, "b": [math.nan, 0.5]}, None],
+        [{"a": 1, "b": [None, 0.5]}, None],
+    ),
+    "maps": (
+        pa.map_(pa.string(), pa.decimal128(5, 2)),
+        [[("x", Decimal("1.50"))]],
+        [{"x": "1.50"}],
+    ),
+    "maps of numbers": (pa.map_(pa.int64(), pa.binary()), [[(1, b"a")]], [{"1": "YQ=="}]),
+    "durations": (pa.duration("ms"), [dt.timedelta(seconds=1.5)], [1.5]),
+    "nothing": (pa.null(), [None], [None]),
+}
+
+
+def write(path: Path, columns: dict[str, Any], **how: Any) -> Path:
+    pq.write_table(pa.table(columns), path, **how)
+    return path
+
+
+async def values(source: Input) -> list[Any]:
+    return [json.loads(item.payload) async for item in source]
+
+
+@pytest.mark.parametrize("name", VALUES)
+async def test_each_type_is_what_the_page_says(name: str, tmp_path: Path) -> None:
+    kind, given, expected = VALUES[name]
+    path = write(tmp_path / "in.parquet", {'the "x"': pa.array(given, kind)})
+    assert await values(read(path)) == [{'the "x"': value} for value in expected]
+
+
+async def test_what_json_cannot_hold_is_the_fault_of_its_row(tmp_path: Path) -> None:
+    numbers = pa.array([1.0, math.inf, 2.0], pa.float64())
+    texts = pa.StringArray.from_buffers(
+        3, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0"), pa.py_buffer(b"ab\xff")
+    )
+    nested = pa.array([[0.5], [0.5], [-math.inf]])
+    path = write(tmp_path / "in.parquet", {"n": numbers, "t": texts, "l": nested})
+    items = [item async for item in read(path)]
+    assert json.loads(items[0].payload) == {"n": 1, "t": "a", "l": [0.5]}
+    for item in items[1:]:
+        with pytest.raises(InvalidRequestError, match=f"item {item.position}: it holds what JSON"):
+            _ = item.payload
+
+
+async def test_the_total_is_known_and_row_groups_are_read_in_their_order(tmp_path: Path) -> None:
+    path = write(tmp_path / "in.parquet", {"n": list(range(50_000))}, row_group_size=7_000)
+    source = read(path, key="/n")
+    await source.begin()
+    assert (source.total, await source.count()) == (50_000, 50_000)
+    keys = [item.key async for item in source]
+    assert keys == [str(n) for n in range(50_000)]
+    assert (source.total, [item.position async for item in source][-1]) == (50_000, 49_999)
+
+
+@pytest.mark.parametrize("size", [0, 3, 1000, -8, -1])
+async def test_a_file_that_is_cut_is_refused(size: int, tmp_path: Path) -> None:
+    path = write(tmp_path / "in.parquet", {"n": list(range(1000))})
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(InputError, match="is no Parquet file, or is damaged"):
+        await read(path).begin()
+
+
+async def test_damage_within_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "in.parquet", {"n": [str(n) for n in range(100_000)]})
+    data = bytearray(path.read_bytes())
+    data[100:2000] = bytes(1900)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"in.parquet is (damaged|no Parquet file)"):
+        await values(read(path))
+
+
+async def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "in.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
+    with pytest.raises(InputError, match="the column 'a' is there twice"):
+        await read(path).begin()
+
+
+async def test_what_is_no_file_is_named(tmp_path: Path) -> None:
+    for source, why in (
+        (tmp_path / "none.parquet", "No such file or directory"),
+        (tmp_path, "it is a directory"),
+    ):
+        with pytest.raises(InputError) as caught:
+            await read(source, "parquet").begin()
+        assert str(caught.value) == f"cannot read {source}: {why}"
+    with pytest.raises(InputError, match="cannot be read from standard input"):
+        await read("-", "parquet").begin()

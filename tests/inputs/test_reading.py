@@ -1,0 +1,226 @@
+"""Reading as a user does: by suffix or told, in a map, with what is missing and what is secret."""
+
+import csv
+import gzip
+import json
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+import zstandard
+
+from asyncinvoke import InvalidRequestError, Invoker
+from asyncinvoke._inputs.formats import Format, format_of
+from asyncinvoke.inputs import InputError, read
+from asyncinvoke.testing import FakeLambda
+
+pytestmark = pytest.mark.anyio
+
+BY_NAME = {
+    "in.jsonl": ("jsonl", None),
+    "IN.NDJSON.GZ": ("jsonl", "gz"),
+    "in.json.zst": ("jsonl", "zst"),
+    "in.csv": ("csv", None),
+    "in.csv.zst": ("csv", "zst"),
+    "in.tsv.gz": ("tsv", "gz"),
+    "in.parquet": ("parquet", None),
+    "in": ("jsonl", None),
+    "in.gz": ("jsonl", "gz"),
+    "in.txt": ("jsonl", None),
+    "-": ("jsonl", None),
+    "s3://bucket": ("listing", None),
+    "s3://bucket/prefix/": ("listing", None),
+    "s3://bucket/in.csv": ("csv", None),
+    "s3://bucket/x/manifest.json": ("inventory", None),
+    "https://host/in.csv.gz": ("csv", "gz"),
+}
+
+
+@pytest.mark.parametrize("source", BY_NAME)
+def test_a_format_is_told_by_the_end_of_a_name(source: str) -> None:
+    found = format_of(source, None)
+    assert (found.name, found.compression) == BY_NAME[source]
+
+
+def test_what_is_told_beats_the_name_but_for_its_compression() -> None:
+    assert format_of("in.txt.gz", "csv") == Format("csv", "gz", is_told=True)
+    assert format_of("-", "csv.zst") == Format("csv", "zst", is_told=True)
+    assert format_of("in.csv", "json") == Format("json", None, is_told=True)
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown format": ({"source": "in", "format": "xlsx"}, "format 'xlsx' must be one of jsonl"),
+    "no text": ({"source": "in", "format": 1}, "format 1 must be one of"),
+    "packed Parquet": ({"source": "in", "format": "parquet.gz"}, "format 'parquet.gz' must be"),
+    "a listing of files": ({"source": "in/", "format": "listing"}, "is of a prefix in S3"),
+    "a prefix as CSV": ({"source": "s3://b/p/", "format": "csv"}, "is read as a listing"),
+    "nothing": ({"source": ""}, "source must be a path"),
+    "bytes": ({"source": b"in"}, "source must be a path"),
+    "None": ({"source": None}, "source must be a path"),
+    "a key": ({"source": "in", "key": "id"}, "'id' is no JSON pointer"),
+    "a template": ({"source": "in", "payload_template": "{}"}, "has no hole"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "why"), WRONG.values(), ids=WRONG)
+def test_wrong_arguments_are_refused_before_anything_is_opened(
+    arguments: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        read(**arguments)
+    assert why in str(caught.value)
+
+
+async def test_a_map_takes_an_input_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "n"], ["a", "1"], ["b"], ["c", "x\ny"]])
+    async with Invoker(transport=FakeLambda({"f": lambda event, context: event})) as invoker:
+        source = read(path, key="/id", payload_template='{"got": "{/n}"}')
+        async with invoker.map("f", source, ordered=True) as run:
+            outcomes = [outcome async for outcome in run]
+    assert [(outcome.key, outcome.ok) for outcome in outcomes] == [
+        ("a", True),
+        (None, False),
+        ("c", True),
+    ]
+    assert str(outcomes[1].error) == "line 3: 1 field, and the header names 2"
+    assert outcomes[1].attempts == ()
+    assert outcomes[2].unwrap().json() == {"got": "x\ny"}
+
+
+async def test_an_input_that_is_something_else_ends_a_map_before_anything_is_sent(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "in.csv").write_bytes(gzip.compress(b"id\na\n"))
+    fake = FakeLambda({"f": lambda event, context: event})
+    async with Invoker(transport=fake) as invoker:
+        with pytest.raises(InputError, match="is compressed"):
+            async with invoker.map("f", read(tmp_path / "in.csv")) as run:
+                await anext(run)
+    assert not fake.requests
+
+
+async def test_an_input_may_be_read_twice_and_left_half_way(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl.zst"
+    path.write_bytes(zstandard.compress(b"1\n2\n3\n"))
+    source = read(path)
+    fake = FakeLambda({"f": lambda event, context: event})
+    async with Invoker(transport=fake) as invoker, invoker.map("f", source) as run:
+        await anext(run)
+    for _ in range(2):
+        assert [item.payload async for item in source] == [b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize("name", ["in.jsonl.gz", "in.csv.zst"])
+async def test_a_small_file_that_breaks_off_is_refused_before_anything_is_given(
+    name: str, tmp_path: Path
+) -> None:
+    text = b"id\n" + b"".join(b'{"n": %d}\n' % n for n in range(100))
+    packed = gzip.compress(text) if name.endswith("gz") else zstandard.compress(text)
+    (tmp_path / name).write_bytes(packed[:-9])
+    with pytest.raises(InputError, match="breaks off"):
+        await anext(aiter(read(tmp_path / name)))
+
+
+async def test_any_url_of_fsspec_is_read() -> None:
+    with fsspec.open("memory://inputs/in.csv.gz", "wb") as file:
+        file.write(gzip.compress(b"id\na\n"))
+    assert [item.payload async for item in read("memory://inputs/in.csv.gz")] == [b'{"id":"a"}']
+    with pytest.raises(InputError, match=r"cannot read memory://inputs/none: No such file"):
+        await read("memory://inputs/none").begin()
+    with pytest.raises(InputError, match=r"cannot read nix://x: fsspec knows no nix://"):
+        await read("nix://x").begin()
+
+
+async def test_no_message_shows_what_is_secret_in_a_url_or_its_options() -> None:
+    source = read(
+        "https://user:hunter2@127.0.0.1:1/in.csv?X-Amz-Signature=hunter2",
+        storage_options={"client_kwargs": {"headers": {"Authorization": "hunter2"}}},
+    )
+    with pytest.raises(InputError) as caught:
+        await source.begin()
+    assert "hunter2" not in f"{caught.value} {source!r} {caught.value!r}"
+    assert str(caught.value).startswith("cannot read https://127.0.0.1:1/in.csv: ")
+
+
+async def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv.gz"
+    row = b"order-%07d," + b"x" * 10_000 + b"\n"
+    path.write_bytes(gzip.compress(b"id,text\n" + b"".join(row % n for n in range(4_000)), 1))
+    tracemalloc.start()
+    try:
+        total = 0
+        async for item in read(path):
+            total += len(item.payload)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert total > 40_000_000
+    assert peak < 10_000_000
+
+
+LACKING = {
+    "fsspec": ("memory://x/in.csv", "reading memory:// needs fsspec", "inputs"),
+    "zstandard": ("in.csv.zst", "reading zstd needs zstandard", "inputs"),
+    "pyarrow": ("in.parquet", "reading Parquet needs pyarrow", "parquet"),
+    "s3fs": ("s3://b/in.csv", "reading s3:// needs s3fs", "s3"),
+}
+PROGRAM = """
+import sys
+for name in {names}: sys.modules[name] = None
+import anyio, json
+from asyncinvoke.inputs import read
+async def main():
+    found = []
+    for source in {sources}:
+        try:
+            found.append([item.payload.decode() async for item in read(source)])
+        except Exception as error:
+            found.append(f"{{type(error).__name__}}: {{error}}")
+    print(json.dumps(found))
+anyio.run(main)
+"""
+
+
+def test_without_extras_text_is_read_and_what_is_missing_is_one_line_with_its_pip_command(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "in.csv.gz").write_bytes(gzip.compress(b"id\na\n"))
+    (tmp_path / "in.csv.zst").write_bytes(zstandard.compress(b"id\na\n"))
+    (tmp_path / "in.json").write_text("[1,\n2]")
+    sources = ["in.csv.gz", "in.json", *(source for source, *_ in LACKING.values())]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(names=list(LACKING), sources=sources)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    text, array, *missing = json.loads(done.stdout)
+    assert (text, array) == (['{"id":"a"}'], ["1", "2"])
+    assert missing == [
+        f"ConfigurationError: {said}, which is not installed: pip install 'asyncinvoke[{extra}]'"
+        for _, said, extra in LACKING.values()
+    ]
+
+
+async def test_a_hundred_thousand_rows_of_other_tools_are_those_that_were_written(
+    tmp_path: Path,
+) -> None:
+    texts = [f'text "{n}", ä\n' for n in range(100_000)]
+    table = pyarrow.table({"id": [str(n) for n in range(100_000)], "text": texts})
+    pyarrow.csv.write_csv(table, tmp_path / "in.csv")
+    pyarrow.parquet.write_table(table, tmp_path / "in.parquet")
+    for name in ("in.csv", "in.parquet"):
+        items = [item async for item in read(tmp_path / name, key="/id")]
+        assert len(items) == 100_000
+        for n, item in enumerate(items[::999]):
+            row = {"id": str(n * 999), "text": texts[n * 999]}
+            assert (item.key, json.loads(item.payload)) == (row["id"], row)

@@ -1,0 +1,51 @@
+"""Writes `format_1.run`, which later versions have to read: `python -m tests.journal.make_format_1`.
+
+It was made once, by the version that wrote format 1 first, and is not made again.
+"""
+
+import sqlite3
+import tempfile
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from asyncinvoke import Journal, Redrive
+from tests.journal.worlds import World
+
+HERE = Path(__file__).parent
+ITEMS = 12
+
+
+async def make(path: Path) -> None:
+    journal = partial(Journal, path, notes={"input": "orders.jsonl"})
+    orders = [{"id": f"order-{number}"} for number in range(ITEMS)]
+    world = World(failing=[orders[2], orders[3]], refused=[orders[4]], lost=[orders[5], orders[6]])
+    await world.map(journal(), orders, key=lambda order: order["id"], qualifier="live")
+    repaired = World()
+    await repaired.map(
+        journal(redrive=Redrive.NOT_RUN), orders, key=lambda order: order["id"], qualifier="live"
+    )
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "orders.run"
+        anyio.run(make, path)
+        with closing(sqlite3.connect(path)) as connection:
+            for statement in (
+                "UPDATE session SET host = 'a', pid = 1",
+                "DELETE FROM run WHERE name = 'file'",
+                "PRAGMA journal_mode = DELETE",
+                "PRAGMA page_size = 512",
+                "VACUUM",
+                "PRAGMA journal_mode = WAL",
+            ):
+                connection.execute(statement)
+                connection.commit()
+        (HERE / "format_1.run").write_bytes(path.read_bytes())
+
+
+if __name__ == "__main__":
+    main()

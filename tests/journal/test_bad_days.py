@@ -1,0 +1,258 @@
+"""A journal that cannot be used: one clear error each, and nothing that is recorded is lost."""
+
+import os
+import pickle
+import shutil
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from asyncinvoke import InvalidRequestError, Invoker, Journal, JournalError, MapRun, Outcome
+from asyncinvoke._journal.host import file_system
+from asyncinvoke._journal.store import Store
+from asyncinvoke.runs import open_run, settle
+from tests.journal.killing import ROOT
+from tests.journal.torn import prefix_of, torn_log
+from tests.journal.worlds import World
+
+pytestmark = pytest.mark.anyio
+
+IDENTITY = {"function_name": "work", "invocation_type": "Event", "key": False, "results": True}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "orders.run"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # what SQLite and the system say is the same on both loops
+
+
+async def refused(journal: Path, world: World | None = None) -> str:
+    world = World() if world is None else world
+    with pytest.raises(JournalError) as raised:
+        await world.map(journal, range(20))
+    assert world.sent == []
+    assert str(journal) in str(raised.value)
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+    return str(raised.value)
+
+
+async def test_something_that_is_no_journal_is_left_as_it_is(path: Path) -> None:
+    path.write_text("these are my orders, by hand\n" * 100)
+    assert (await refused(path)).endswith("it is not a journal")
+    assert path.read_text().startswith("these are my orders")
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    with pytest.raises(JournalError, match="it is not a journal"):
+        open_run(path)
+
+
+async def test_another_programs_database_is_left_as_it_is(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE run (name, value)")
+        connection.commit()
+    before = path.read_bytes()
+    assert (await refused(path)).endswith("it is not a journal")
+    assert path.read_bytes() == before
+
+
+async def test_a_journal_of_a_newer_version_is_left_as_it_is(path: Path) -> None:
+    await World().map(path, range(3))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    before = path.read_bytes()
+    assert "written in format 2 by a newer asyncinvoke" in await refused(path)
+    assert path.read_bytes() == before
+
+
+async def test_a_folder_that_is_missing_or_no_folder_is_named(path: Path) -> None:
+    assert "folder" in await refused(path / "inside" / "a.run")
+    path.mkdir()
+    assert "it is a folder" in await refused(path)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+async def test_a_folder_that_cannot_be_written_is_named(path: Path) -> None:
+    path.parent.chmod(0o500)
+    try:
+        assert "Permission denied" in await refused(path)
+    finally:
+        path.parent.chmod(0o700)
+
+
+async def test_a_network_file_system_is_refused_with_the_reason(path: Path) -> None:
+    store = Store(path, keyed=False, results=True, kind=lambda _: "nfs4")
+    with pytest.raises(JournalError, match=r"network file system \(nfs4\)"):
+        store.open(IDENTITY, {})
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks in /proc")
+def test_the_kind_of_a_file_system_is_that_of_the_mount() -> None:
+    assert file_system(Path("/proc")) == "proc"
+
+
+async def test_another_process_is_named(path: Path) -> None:
+    world = World()
+    async with (
+        Invoker(transport=world) as invoker,
+        invoker.map("work", range(20), journal=path) as run,
+    ):
+        said = await refused(path)
+        assert f"it is in use by process {os.getpid()} on " in said
+        with pytest.raises(JournalError, match="a process is at work on it"):
+            settle(path, position=0, ran=True)
+        with open_run(path) as recorded:
+            assert recorded.summary().running
+        assert len([outcome async for outcome in run]) == 20
+    with open_run(path) as recorded:
+        assert not recorded.summary().running
+
+
+async def test_a_copy_is_refused_while_its_original_is_there(path: Path) -> None:
+    await World().map(path, range(20), take=5)
+    copy, moved = path.parent / "copy.run", path.parent / "moved.run"
+    shutil.copy(path, copy)
+    assert f"it is a copy of {path}" in await refused(copy)
+    path.rename(moved)
+    Path(f"{path}-marks").rename(f"{moved}-marks")
+    assert len(await World().map(moved, range(20))) == 20
+
+
+async def test_a_copy_without_the_files_beside_it_is_refused(path: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    copy = elsewhere / "orders.run"
+    world = World()
+    async with (
+        Invoker(transport=world) as invoker,
+        invoker.map("work", range(20), journal=path) as run,
+    ):
+        shutil.copy(path, copy)
+        assert len([outcome async for outcome in run]) == 20
+    path.unlink()
+    assert "copied without the files beside it" in await refused(copy)
+
+
+async def test_a_file_that_is_deleted_while_it_is_written_ends_the_run_with_an_error(
+    path: Path,
+) -> None:
+    world = World()
+    seen: list[Outcome] = []
+    async with (
+        Invoker(transport=world) as invoker,
+        invoker.map("work", range(10_000), journal=path, concurrency=4) as run,
+    ):
+        seen.append(await anext(run))
+        path.unlink()
+        with pytest.raises(JournalError, match="it was deleted while the run was under way"):
+            await collect(run, seen)
+        # What was in flight has been handed out, though it is recorded nowhere.
+        assert len(seen) == len(world.sent) < 10_000
+
+
+async def collect(run: MapRun, into: list[Outcome]) -> None:
+    async for outcome in run:
+        into.append(outcome)  # what came before the error is wanted
+
+
+async def test_what_is_wrong_with_the_options_is_said_before_anything_is_opened(path: Path) -> None:
+    async with Invoker(transport=World()) as invoker:
+        for journal in (3, b"x", "", object()):
+            with pytest.raises(InvalidRequestError, match=r"journal .* must be a path"):
+                invoker.map("work", [], journal=journal)  # type: ignore[arg-type]
+    for options in ({"results": 1}, {"replay": "no"}, {"redrive": 3}, {"changed": "perhaps"}):
+        with pytest.raises(InvalidRequestError, match="must be"):
+            Journal(path, **options)
+
+
+@pytest.mark.parametrize("tail", [b"", b"\0" * 5000, b"garbage" * 100])
+async def test_a_journal_whose_end_was_torn_is_a_whole_prefix(path: Path, tail: bytes) -> None:
+    await World().map(path, range(40), take=20)
+    # The log of changes as a crash leaves it, cut anywhere, and what the disk made of the rest.
+    log = torn_log(path)
+    for cut in range(12):
+        copy = path.parent / f"cut{cut}.run"
+        shutil.copy(path, copy)
+        Path(f"{copy}-wal").write_bytes(log[: cut * len(log) // 12] + tail)
+        assert prefix_of(copy)
+
+
+def test_a_full_disk_ends_the_run_with_an_error_and_loses_nothing_recorded(path: Path) -> None:
+    # A limit of the file's size stands for the disk; in a process of its own.
+    code = f"""
+        import anyio, resource, signal, sys
+        from asyncinvoke import JournalError
+        from tests.journal.worlds import World
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        world = World()
+        async def main():
+            await world.map({str(path)!r}, range(10))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+            try:
+                await world.map({str(path)!r}, range(100_000), concurrency=16)
+            except JournalError as error:
+                print(error)
+            print(world.statistics.succeeded + world.statistics.failed, len(world.sent))
+        anyio.run(main)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=100,
+    )
+    assert done.stderr == ""
+    said, counts = done.stdout.splitlines()
+    assert said.startswith(str(path))
+    assert "the disk is full" in said
+    handed_out, sent = map(int, counts.split())
+    assert handed_out == sent
+    with open_run(path) as recorded:
+        summary = recorded.summary()
+        # What was recorded is there, and of the rest it is known that it may have run.
+        assert 10 < summary.ended <= sent + 10
+        assert summary.succeeded + summary.may_have_run == sent + 10
+
+
+async def test_what_a_kill_has_left_beside_a_journal_survives_a_call_that_is_refused(
+    path: Path,
+) -> None:
+    await World().map(path, range(40), take=20)
+    log, marks = torn_log(path), Path(f"{path}-marks").read_bytes()
+    Path(f"{path}-wal").write_bytes(log)
+    with open_run(path) as reader:
+        ended = reader.summary().ended
+        for _ in range(2):
+            with pytest.raises(JournalError, match="another run"):
+                await World().map(path, range(40), "other")
+        assert reader.summary().ended == ended
+    assert Path(f"{path}-marks").read_bytes() == marks
+    with open_run(path) as reader:
+        assert reader.summary().ended == ended
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "WAL", None], ids=str)
+async def test_a_process_that_died_before_its_first_commit_is_no_hindrance(
+    path: Path, mode: str | None
+) -> None:
+    path.touch()
+    if mode is not None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA journal_mode = {mode}").fetchall()
+            connection.execute("VACUUM")
+    Path(f"{path}-marks").touch()
+    with pytest.raises(JournalError):
+        open_run(path)
+    assert len(await World().map(path, range(20))) == 20
+    with open_run(path) as recorded:
+        assert recorded.summary().succeeded == 20

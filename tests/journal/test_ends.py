@@ -1,0 +1,330 @@
+"""However a recorded map ends, the journal says of each item what is true, and nothing stays open."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+import pytest
+
+from asyncinvoke import InvocationError, Invoker, Journal, RetryPolicy
+from asyncinvoke._clock import SYSTEM_CLOCK
+from asyncinvoke._journal.letting_go import LettingGo
+from asyncinvoke._journal.store import Store
+from asyncinvoke.runs import open_run
+from asyncinvoke.typing import Clock
+from tests.journal.worlds import World, indexes
+
+pytestmark = pytest.mark.anyio
+
+SOON = 60
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "orders.run"
+
+
+def open_intents(path: Path) -> int:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        (count,) = connection.execute("SELECT COUNT(*) FROM flight").fetchone()
+    return int(count)
+
+
+async def test_leaving_the_block_records_what_was_sent_as_unknown_and_the_rest_as_not_sent(
+    path: Path,
+) -> None:
+    world = World(stuck=[5, 6])
+    await world.map(path, range(100), take=10)
+    sent = set(world.sent)
+    assert open_intents(path) == 0
+    with open_run(path) as recorded:
+        summary = recorded.summary()
+        unknown = {item.position for item in recorded.unknown()}
+        ended = {outcome.index for outcome in recorded.outcomes()}
+    assert {5, 6} <= unknown
+    assert ended == sent
+    assert summary.sessions[-1].status == "left"
+    assert summary.in_flight == 0
+    again = World()
+    outcomes = await again.map(path, range(100))
+    assert sent.isdisjoint(again.sent)
+    assert indexes(outcomes) == list(range(100))
+    codes = {o.index: o.error.code for o in outcomes if isinstance(o.error, InvocationError)}
+    assert {codes[5], codes[6]} == {"InvokerClosed"}
+
+
+async def test_a_cancelled_run_records_the_same(path: Path) -> None:
+    world = World(stuck=[3])
+    with anyio.CancelScope() as scope:
+        async with (
+            Invoker(transport=world) as invoker,
+            invoker.map("work", range(20), journal=path, concurrency=2) as run,
+        ):
+            async for outcome in run:
+                if outcome.index == 12:
+                    scope.cancel()
+    assert scope.cancelled_caught
+    assert open_intents(path) == 0
+    with open_run(path) as recorded:
+        assert {outcome.index for outcome in recorded.outcomes()} == set(world.sent)
+        assert 3 in {item.position for item in recorded.unknown()}
+
+
+async def test_an_error_in_the_block_records_the_same_and_comes_out_as_it_is(path: Path) -> None:
+    world = World()
+
+    async def block() -> None:
+        async with (
+            Invoker(transport=world) as invoker,
+            invoker.map("work", range(20), journal=path) as run,
+        ):
+            await anext(run)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await block()
+    assert open_intents(path) == 0
+    with open_run(path) as recorded:
+        assert {outcome.index for outcome in recorded.outcomes()} == set(world.sent)
+
+
+async def test_an_error_of_the_input_comes_after_all_outcomes_and_the_run_is_continued(
+    path: Path,
+) -> None:
+    def broken() -> Iterator[int]:
+        yield from range(7)
+        raise OSError("gone")
+
+    world = World()
+    with pytest.raises(OSError, match="gone"):
+        await world.map(path, broken())
+    await world.map(path, range(9))
+    assert sorted(world.sent) == [7, 8]
+
+
+async def test_a_run_that_is_stopped_ends_what_is_in_flight_and_leaves_nothing_in_doubt(
+    path: Path,
+) -> None:
+    world = World()
+    outcomes = []
+    async with (
+        Invoker(transport=world) as invoker,
+        invoker.map("work", range(1000), journal=path, concurrency=4) as run,
+    ):
+        async for outcome in run:
+            outcomes.append(outcome)
+            if len(outcomes) == 20:
+                run.stop()
+    assert set(indexes(outcomes)) == set(world.sent)
+    assert open_intents(path) == 0
+    with open_run(path) as recorded:
+        assert recorded.summary().may_have_run == 0
+        assert recorded.summary().succeeded == len(outcomes)
+    await world.map(path, range(1000))
+    assert len(world.sent) == 1000 - len(outcomes)
+
+
+async def test_a_pause_holds_and_goes_on(path: Path) -> None:
+    world = World()
+    async with (
+        Invoker(transport=world) as invoker,
+        invoker.map("work", range(100), journal=path, concurrency=4) as run,
+    ):
+        count = 0
+        async for _ in run:
+            count += 1
+            if count == 10:
+                run.pause()
+                run.resume()
+    assert count == 100
+
+
+async def test_nothing_is_handed_out_before_it_is_recorded(path: Path) -> None:
+    world = World()
+    async with (
+        Invoker(transport=world) as invoker,
+        invoker.map("work", range(50), journal=path, concurrency=4) as run,
+    ):
+        async for outcome in run:
+            with open_run(path) as recorded:
+                assert recorded.outcome(position=outcome.index) is not None
+
+
+async def test_nothing_is_sent_before_its_intent_is_recorded(path: Path) -> None:
+    class Looking(World):
+        async def send(self, parameters, payload, progress):  # type: ignore[no-untyped-def]
+            with open_run(path) as recorded:
+                item = recorded.item(position=int(payload))
+                assert item is not None
+                assert item.state == "in_flight"
+            return await super().send(parameters, payload, progress)
+
+    outcomes = await Looking().map(path, range(50))
+    assert all(outcome.ok for outcome in outcomes)
+
+
+async def test_an_invoker_whose_block_is_left_first_is_no_harm(path: Path) -> None:
+    world = World(stuck=range(100))
+    with anyio.fail_after(SOON):
+        async with Invoker(transport=world) as invoker:
+            run = invoker.map("work", range(100), journal=path, concurrency=3)
+            started = await run.__aenter__()
+            while len(world.sent) < 3:
+                await anyio.sleep(0)
+        outcomes = [outcome async for outcome in started]
+        await run.__aexit__(None, None, None)
+    assert {o.error.code for o in outcomes if isinstance(o.error, InvocationError)} == {
+        "InvokerClosed"
+    }
+    with open_run(path) as recorded:
+        assert recorded.summary().may_have_run == 3
+
+
+async def test_what_was_throttled_and_waits_is_not_in_doubt(path: Path) -> None:
+    world = World(refused=[1])
+    await world.map(path, range(3), retry=RetryPolicy())
+    marks = Path(f"{path}-marks").read_bytes()[64:]
+    assert [bool(mark) for mark in marks] == [True, False, True]
+
+
+async def test_a_run_leaves_two_files_and_nobody_else_can_read_them(path: Path) -> None:
+    modes: dict[str, int] = {}
+    world = World()
+    async with (
+        Invoker(transport=world) as invoker,
+        invoker.map("work", range(20), journal=path) as run,
+    ):
+        async for _ in run:
+            modes |= {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+    assert modes == dict.fromkeys(
+        ("orders.run", "orders.run-wal", "orders.run-shm", "orders.run-marks"), 0o600
+    )
+    assert {each.name for each in path.parent.iterdir()} == {"orders.run", "orders.run-marks"}
+
+
+async def test_no_file_stays_open(path: Path) -> None:
+    def held() -> set[str]:
+        files = set()
+        for descriptor in os.listdir("/proc/self/fd"):
+            try:
+                files.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+            except OSError:
+                continue
+        return {each for each in files if str(path.parent) in each}
+
+    world = World()
+    await world.map(path, range(20), take=5)
+    assert held() == set()
+    with pytest.raises(ValueError, match="not that of the run"):
+        await world.map(path, range(100, 200))
+    assert held() == set()
+    with open_run(path) as recorded:
+        recorded.summary()
+    assert held() == set()
+
+
+async def test_a_map_without_a_journal_makes_no_file_and_keeps_no_notes(path: Path) -> None:
+    world = World()
+    async with (
+        Invoker(transport=world) as invoker,
+        invoker.map("work", range(20)) as run,
+    ):
+        with pytest.raises(ValueError, match="only a map with a journal"):
+            run.note("a", 1)
+        assert len([outcome async for outcome in run]) == 20
+    assert list(path.parent.iterdir()) == []
+
+
+async def test_a_note_that_cannot_be_kept_is_refused_where_it_is_made(path: Path) -> None:
+    with pytest.raises(ValueError, match="note 'a' is nothing that JSON can hold"):
+        Journal(path, notes={"a": object()})
+    async with (
+        Invoker(transport=World()) as invoker,
+        invoker.map("work", range(5), journal=path) as run,
+    ):
+        with pytest.raises(ValueError, match="note 'b' is nothing that JSON can hold"):
+            run.note("b", {1: object()})
+        assert len([outcome async for outcome in run]) == 5
+
+
+async def test_notes_are_kept_with_the_run(path: Path) -> None:
+    world = World()
+    async with (
+        Invoker(transport=world) as invoker,
+        invoker.map("work", range(20), journal=Journal(path, notes={"input": "a.jsonl"})) as run,
+    ):
+        async for outcome in run:
+            run.note("output", {"lines": outcome.index})
+    with open_run(path) as recorded:
+        notes = recorded.summary().notes
+    assert notes["input"] == "a.jsonl"
+    assert notes["output"] == {"lines": outcome.index}
+
+
+async def test_an_interrupt_between_a_commit_and_its_news_is_no_harm(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class InterruptError(BaseException):  # as trio raises one wherever the program is
+        pass
+
+    def interrupted(*_: object) -> None:
+        raise InterruptError
+
+    async def block() -> None:
+        async with (
+            Invoker(transport=World()) as invoker,
+            invoker.map("work", range(50), journal=path, concurrency=4) as run,
+        ):
+            await anext(run)
+            monkeypatch.setattr(LettingGo, "ended", interrupted)
+            async for _ in run:
+                pass
+
+    with pytest.raises(BaseExceptionGroup) as raised:
+        await block()
+    assert raised.value.subgroup(InterruptError) is not None
+    monkeypatch.undo()
+    with open_run(path) as recorded:
+        summary = recorded.summary()
+        assert summary.sessions[-1].status == "left"
+        assert summary.ended == len(list(recorded.outcomes()))
+        assert summary.may_have_run == 0
+    assert len(await World().map(path, range(50))) == 50
+
+
+async def test_a_clock_that_jumps_changes_no_duration(path: Path) -> None:
+    class Jumping(Clock):
+        def __init__(self) -> None:
+            self.jumps = 0
+
+        def time(self) -> float:
+            self.jumps += 1
+            return SYSTEM_CLOCK.time() + (-86_400.0 if self.jumps % 2 else 86_400.0)
+
+        def monotonic(self) -> float:
+            return SYSTEM_CLOCK.monotonic()
+
+        async def sleep(self, seconds: float) -> None:
+            await SYSTEM_CLOCK.sleep(seconds)
+
+    outcomes = await World().map(path, range(20), invoker={"clock": Jumping()})
+    started = {outcome.index: outcome.started for outcome in outcomes}
+    with open_run(path) as recorded:
+        for outcome in recorded.outcomes():
+            assert 0 <= outcome.elapsed < SOON
+            assert abs(outcome.started - started[outcome.index]) < 0.002
+        assert recorded.summary().succeeded == 20
+
+
+async def test_each_commit_is_synced(path: Path) -> None:
+    store = Store(path, keyed=False, results=True)
+    store.open({"function_name": "work"}, {})
+    try:
+        asked = ("journal_mode", "synchronous", "fullfsync")
+        found = [store._sql.all(f"PRAGMA {name}")[0][0] for name in asked]
+    finally:
+        store.abandon()
+    assert found == ["wal", 2, 1]

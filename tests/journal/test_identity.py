@@ -1,0 +1,438 @@
+"""What is known of an item when a run is continued: the same, another, gone, new or twice."""
+
+import hashlib
+import json
+import pickle
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncinvoke import (
+    Changed,
+    FunctionError,
+    InvalidRequestError,
+    Journal,
+    JournalMismatchError,
+    Redrive,
+    Request,
+)
+from asyncinvoke._model.response import Reply
+from asyncinvoke.runs import open_run
+from tests.journal.worlds import World, indexes, streamed
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "orders.run"
+
+
+def name(item: dict[str, Any]) -> str:
+    return str(item["id"])
+
+
+def orders(*ids: int, **more: object) -> list[dict[str, Any]]:
+    return [{"id": number, **more} for number in ids]
+
+
+async def test_the_same_call_sends_nothing_that_has_ended_and_replays_it(path: Path) -> None:
+    world = World(failing=[3])
+    first = await world.map(path, range(40))
+    assert sorted(world.sent) == list(range(40))
+    again = await world.map(path, range(40))
+    assert world.sent == []
+    assert indexes(again) == indexes(first) == list(range(40))
+    assert all(outcome.replayed for outcome in again)
+    for one, other in zip(
+        *(sorted(each, key=lambda o: o.index) for each in (first, again)), strict=True
+    ):
+        if one.response is None:
+            assert str(one.error) != ""
+            assert type(one.error) is type(other.error)
+            assert vars(one.error).keys() == vars(other.error).keys()
+        else:
+            assert other.response is not None
+            assert (one.response.payload, one.response.request_id, one.response.json()) == (
+                other.response.payload,
+                other.response.request_id,
+                other.response.json(),
+            )
+        assert abs(one.started - other.started) < 0.002
+    assert world.statistics is not None
+    assert (world.statistics.recorded, world.statistics.replayed) == (40, 40)
+    assert (world.statistics.succeeded, world.statistics.failed) == (0, 0)
+
+
+async def test_a_run_that_was_left_is_continued_with_the_rest_and_only_that(path: Path) -> None:
+    world = World()
+    await world.map(path, range(60), take=20)
+    sent = set(world.sent)
+    again = await world.map(path, range(60))
+    assert sent.isdisjoint(world.sent)
+    assert sent | set(world.sent) == set(range(60))
+    assert indexes(again) == list(range(60))
+
+
+async def test_without_replay_the_loop_gets_what_runs_now(path: Path) -> None:
+    world = World()
+    await world.map(path, range(30), take=10)
+    done = set(world.sent)
+    again = await world.map(Journal(path, replay=False), range(30))
+    assert set(indexes(again)) == set(range(30)) - done
+    assert not any(outcome.replayed for outcome in again)
+    assert world.statistics is not None
+    assert world.statistics.recorded == len(done)
+
+
+async def test_an_ordered_run_replays_in_the_order_of_the_input(path: Path) -> None:
+    world = World()
+    await world.map(path, range(30), take=10)
+    again = await world.map(path, range(30), ordered=True)
+    assert [outcome.index for outcome in again] == list(range(30))
+
+
+async def test_items_that_were_appended_run(path: Path) -> None:
+    world = World()
+    await world.map(path, range(5))
+    await world.map(path, range(8))
+    assert sorted(world.sent) == [5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("now", "what"),
+    [
+        ([0, 1, 9, 3, 4], "item 2 is not what it was"),
+        ([9, 0, 1, 2, 3, 4], "item 0 is not what it was"),
+        ([0, 2, 1, 3, 4], "item 1 is not what it was"),
+        ([0, 1, 2], "the input has 3 items, and had 5"),
+    ],
+    ids=["changed", "inserted", "reordered", "shortened"],
+)
+@pytest.mark.parametrize("twice", [True, False], ids=["a list", "a stream"])
+async def test_by_position_another_input_is_refused(
+    path: Path, now: list[int], what: str, twice: bool
+) -> None:
+    world = World()
+    await world.map(path, range(5))
+    with pytest.raises(JournalMismatchError, match=what) as raised:
+        await world.map(path, now if twice else streamed(now))
+    assert world.sent == []
+    assert what in raised.value.differences[0]
+    assert pickle.loads(pickle.dumps(raised.value)).differences == raised.value.differences
+    # The journal is as it was, and the right input still continues it.
+    assert len(await world.map(path, range(5))) == 5
+
+
+async def test_all_differences_of_a_list_are_named_and_very_many_are_counted(path: Path) -> None:
+    world = World()
+    await world.map(path, range(100))
+    with pytest.raises(JournalMismatchError) as raised:
+        await world.map(path, [7, *range(1, 50), *range(150, 200)])
+    assert raised.value.differences[:2] == (
+        "item 0 is not what it was",
+        "item 50 is not what it was",
+    )
+    assert raised.value.differences[-1] == "31 more items are not what they were"
+
+
+async def test_a_stream_stops_at_the_first_that_differs_and_what_was_sent_is_recorded(
+    path: Path,
+) -> None:
+    world = World()
+    await world.map(path, range(5))
+    with pytest.raises(JournalMismatchError):
+        await world.map(path, streamed([0, 1, 9, 3, 4, 5, 6]))
+    with open_run(path) as recorded:
+        assert recorded.summary().ended == 5 + len(world.sent)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"function_name": "other"}, "function_name is 'other', and was 'work'"),
+        ({"qualifier": "live"}, "qualifier is 'live', and was None"),
+        ({"invocation_type": "Event"}, "invocation_type is 'Event', and was 'RequestResponse'"),
+        ({"tenant_id": "a"}, "tenant_id is 'a', and was None"),
+        ({"client_context": {"token": "secret"}}, "client_context is another one"),
+        ({"key": str}, "whether items have keys is True, and was False"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+async def test_another_call_is_refused_before_anything_is_sent(
+    path: Path, changes: dict[str, Any], what: str
+) -> None:
+    world = World()
+    await world.map(path, range(5))
+    with pytest.raises(JournalMismatchError) as raised:
+        await world.map(path, range(9), **changes)
+    assert raised.value.differences == (what,)
+    assert "secret" not in str(raised.value)
+    assert world.sent == []
+
+
+async def test_all_differences_of_a_call_are_in_one_message(path: Path) -> None:
+    world = World()
+    await world.map(path, range(5))
+    with pytest.raises(JournalMismatchError) as raised:
+        await world.map(
+            Journal(path, results=False), range(5), "other", qualifier="live", tenant_id="a"
+        )
+    assert len(raised.value.differences) == 4
+    assert all(difference in str(raised.value) for difference in raised.value.differences)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"concurrency": 9},
+        {"timeout": 3.0},
+        {"idempotent": True},
+        {"log_type": "Tail"},
+        {"ordered": True},
+        {"invoker": {"limit": 7}},
+        {"function_name": "arn:aws:lambda:us-east-1:123456789012:function:work"},
+    ],
+    ids=lambda value: next(iter(value)),
+)
+async def test_what_may_change_may_change(path: Path, changes: dict[str, Any]) -> None:
+    world = World()
+    await world.map(path, range(5))
+    await world.map(path, range(7), **changes)
+    assert sorted(world.sent) == [5, 6]
+
+
+async def test_by_key_the_order_may_change_and_items_may_come_and_go(path: Path) -> None:
+    world = World()
+    await world.map(path, orders(1, 2, 3), key=name)
+    again = await world.map(path, orders(9, 3, 1, 8), key=name)
+    assert world.sent == orders(9, 8)
+    assert {outcome.key: outcome.index for outcome in again} == {"9": 0, "3": 1, "1": 2, "8": 3}
+    assert {outcome.key for outcome in again if outcome.replayed} == {"3", "1"}
+    await world.map(path, orders(8, 2, 9, 3, 1), key=name)
+    assert world.sent == []
+
+
+async def test_by_key_an_item_that_has_changed_is_refused_kept_or_run_again(path: Path) -> None:
+    world = World()
+    await world.map(path, orders(1, 2), key=name)
+    with pytest.raises(JournalMismatchError, match="item '2' is not what it was"):
+        await world.map(path, [*orders(1), *orders(2, more=1)], key=name)
+    kept = await world.map(
+        Journal(path, changed=Changed.KEEP), [*orders(1), *orders(2, more=1)], key=name
+    )
+    assert world.sent == []
+    assert [outcome.unwrap().json() for outcome in kept] == orders(1, 2)
+    again = await world.map(
+        Journal(path, changed=Changed.AGAIN), [*orders(1), *orders(2, more=1)], key=name
+    )
+    assert world.sent == orders(2, more=1)
+    assert {outcome.key: outcome.take for outcome in again} == {"1": 1, "2": 2}
+    with open_run(path) as recorded:
+        item = recorded.item(key="2")
+        assert item is not None
+        assert [take.number for take in item.earlier] == [1]
+        assert recorded.summary().succeeded == 2
+
+
+@pytest.mark.parametrize("sessions", [1, 2])
+async def test_a_key_that_comes_twice_is_one_failed_outcome(path: Path, sessions: int) -> None:
+    world = World()
+    items = [*orders(1, 2, 1), *orders(*range(10, 50)), *orders(2)]
+    for _ in range(sessions):
+        outcomes = await world.map(path, items, key=name)
+    assert len(outcomes) == len(items)
+    failed = {outcome.index: outcome.error for outcome in outcomes if not outcome.ok}
+    assert set(failed) == {2, 43}
+    assert all(isinstance(error, InvalidRequestError) for error in failed.values())
+    assert str(failed[2]) == "key '1' is that of item 0"
+    assert str(failed[43]) == "key '2' is that of item 1"
+
+
+async def test_the_same_payload_twice_is_two_items_by_position(path: Path) -> None:
+    world = World()
+    assert len(await world.map(path, [5, 5, 5])) == 3
+    assert world.sent == [5, 5, 5]
+
+
+async def test_an_item_that_cannot_be_sent_has_its_outcome_and_is_run_once_it_can(
+    path: Path,
+) -> None:
+    world = World()
+    first = await world.map(path, [1, object(), 3])
+    assert [outcome.index for outcome in first if not outcome.ok] == [1]
+    again = await world.map(path, [1, object(), 3])
+    assert [outcome.index for outcome in again if not outcome.ok] == [1]
+    assert world.sent == []
+    await world.map(path, [1, 2, 3])
+    assert world.sent == [2]
+
+
+async def test_the_digest_is_that_of_the_bytes_and_of_what_a_request_overrides(path: Path) -> None:
+    world = World()
+    await world.map(
+        path,
+        [
+            {"a": 1},
+            Request(payload={"a": 1}, timeout=5, idempotent=True, log_type="Tail"),
+            Request(payload={"a": 1}, qualifier="live"),
+            Request(payload={"a": 1}, tenant_id="t"),
+        ],
+    )
+    with open_run(path) as recorded:
+        digests = [recorded.item(position=index).digest for index in range(4)]  # type: ignore[union-attr]
+    plain = hashlib.sha256(json.dumps({"a": 1}, separators=(",", ":")).encode()).hexdigest()[:32]
+    assert digests[:2] == [plain, plain]
+    assert len(set(digests)) == 3
+
+
+@pytest.mark.parametrize(
+    ("redrive", "wanted"),
+    [
+        (Redrive.NONE, []),
+        (Redrive.NOT_RUN, [1]),
+        (Redrive.FAILED, [1, 2]),
+        (Redrive.MAY_HAVE_RUN, [3]),
+        (Redrive.FAILED | Redrive.MAY_HAVE_RUN, [1, 2, 3]),
+        (lambda outcome: outcome.index in (2, 3), [2, 3]),
+    ],
+    ids=["none", "not run", "failed", "may have run", "both", "a function"],
+)
+async def test_what_failed_is_redriven_by_its_cause(
+    path: Path, redrive: Any, wanted: list[int]
+) -> None:
+    world = World(refused=[1], failing=[2], lost=[3])
+    await world.map(path, range(6))
+    repaired = World()
+    again = await repaired.map(Journal(path, redrive=redrive), range(6))
+    assert sorted(repaired.sent) == wanted
+    assert indexes(again) == list(range(6))
+    takes = {outcome.index: (outcome.take, outcome.ok, outcome.replayed) for outcome in again}
+    for index in (1, 2, 3):
+        assert takes[index] == ((2, True, False) if index in wanted else (1, False, True))
+    with open_run(path) as recorded:
+        assert recorded.summary().succeeded == 3 + len(wanted)
+        assert sum(cause.count for cause in recorded.causes()) == 3 - len(wanted)
+        for index in wanted:
+            item = recorded.item(position=index)
+            assert item is not None
+            assert [take.number for take in item.earlier] == [1]
+            assert item.earlier[0].state == ["not_run", "failed", "may_have_run"][index - 1]
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asyncinvoke._journal.skimming.MOST", 64)
+
+
+async def test_a_long_input_is_skimmed_and_what_has_not_ended_in_the_middle_of_it_runs(
+    path: Path, small_pieces: None
+) -> None:
+    journal = Journal(path, results=False)
+    world = World(lost=[140], refused=[181])
+    await world.map(journal, range(200))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM item WHERE idx = 100")
+        connection.commit()
+    repaired = World()
+    outcomes = await repaired.map(journal, iter(range(210)))
+    assert sorted(repaired.sent) == [100, *range(200, 210)]
+    assert len(outcomes) == 11
+    assert repaired.statistics is not None
+    assert repaired.statistics.recorded == 199
+    assert repaired.statistics.read == 210
+    await repaired.map(Journal(path, results=False, redrive=Redrive.NOT_RUN), iter(range(210)))
+    assert repaired.sent == [181]
+
+
+@pytest.mark.parametrize("where", [0, 63, 64, 199])
+async def test_a_change_is_found_wherever_it_is_in_a_long_input(
+    path: Path, where: int, small_pieces: None
+) -> None:
+    journal = Journal(path, results=False)
+    await World().map(journal, range(200))
+    changed = [*range(where), -1, *range(where + 1, 200)]
+    for payloads in (changed, iter(changed)):
+        world = World()
+        with pytest.raises(JournalMismatchError, match=f"item {where} is not what it was"):
+            await world.map(journal, payloads)
+        assert world.sent == []
+    with pytest.raises(JournalMismatchError, match="the input has 199 items, and had 200"):
+        await World().map(journal, iter(range(199)))
+
+
+async def test_what_the_input_raises_while_it_is_skimmed_comes_out_as_itself(
+    path: Path, small_pieces: None
+) -> None:
+    journal = Journal(path, results=False)
+    await World().map(journal, range(200))
+
+    def broken() -> Iterator[int]:
+        yield from range(150)
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        await World().map(journal, broken())
+
+
+async def test_what_is_no_text_is_written_all_the_same(path: Path) -> None:
+    class Odd(World):
+        async def send(self, *values: Any) -> Any:
+            answer = await super().send(*values)
+            if isinstance(answer, Reply) and answer.function_error:
+                return replace(
+                    answer,
+                    payload=b'{"errorType": "\\ud800", "errorMessage": "\\udfff\\u0000 \\u00e9"}',
+                    executed_version="\udc80",
+                    request_id="\udc80",
+                )
+            return answer
+
+    world = Odd(failing=[orders(2)[0]])
+    items = [*orders(1, 2), {"id": "\ud800"}, {"id": "\u00e9"}]
+    for _ in range(2):
+        outcomes = await world.map(path, items, key=name)
+        assert indexes(outcomes) == [0, 1, 2, 3]
+        assert indexes(each for each in outcomes if not each.ok) == [1, 2]
+    with open_run(path) as recorded:
+        assert {each.key for each in recorded.outcomes()} == {"1", "2", "\u00e9"}
+        assert recorded.causes()[0].error_type == "?"
+
+
+async def test_names_of_errors_that_are_made_up_do_not_fill_the_memory(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asyncinvoke._journal.recording.MOST_CAUSES", 5)
+
+    class MadeUp(World):
+        async def send(self, *values: Any) -> Any:
+            answer = await super().send(*values)
+            assert isinstance(answer, Reply)
+            error = json.dumps({"errorType": f"E{values[1].decode()}", "errorMessage": "x"})
+            return replace(answer, payload=error.encode(), function_error="Unhandled")
+
+    await MadeUp().map(path, range(20))
+    with open_run(path) as recorded:
+        causes = recorded.causes()
+        assert len(causes) == 6
+        assert (causes[0].error_type, causes[0].count) == ("of other kinds", 15)
+        late = recorded.outcome(position=19)
+    assert late is not None
+    assert isinstance(late.error, FunctionError)
+    assert late.error.error_type == "E19"
+
+
+async def test_nothing_that_was_read_ahead_of_a_difference_is_sent(path: Path) -> None:
+    await World().map(path, range(40))
+    world = World()
+    with pytest.raises(JournalMismatchError, match="item 20 is not what it was"):
+        await world.map(path, streamed([*range(20), -1, *range(21, 400)]), concurrency=64)
+    assert world.sent == []
+    with open_run(path) as recorded:
+        assert recorded.summary().sessions[-1].status == "left"
+        assert recorded.summary().total == 40

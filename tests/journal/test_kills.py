@@ -1,0 +1,127 @@
+"""A process that runs a map is killed, and the run continued: nothing runs twice, nothing is lost."""
+
+import random
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from asyncinvoke import Delivery, GaveUp, InvocationError, Outcome
+from asyncinvoke.runs import open_run
+from tests.journal import killing, mapper
+from tests.journal.killing import Endpoint, Left, Mapper
+
+ITEMS = 300
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Mapper]:
+    with Mapper() as process:
+        yield process
+
+
+def killed(
+    process: Mapper, endpoint: Endpoint, journal: Path, at: int, **asked: object
+) -> tuple[Left, set[int]]:
+    """Run until some request, and no further; return what is left, and what was seen by then."""
+    endpoint.arm(at)
+    endpoint.aim(process.start(url=endpoint.server.url, journal=str(journal), items=ITEMS, **asked))
+    assert process.ended() == 9, "it ended before it was killed"
+    endpoint.settled()
+    return killing.look(journal), set(endpoint.seen)
+
+
+@pytest.mark.parametrize(
+    ("backend", "keyed", "ordered"),
+    [("asyncio", False, False), ("trio", True, False), ("asyncio", True, True)],
+)
+def test_no_item_is_seen_twice_and_those_in_doubt_are_named(
+    started: Mapper, tmp_path: Path, backend: str, keyed: bool, ordered: bool
+) -> None:
+    journal, chance = tmp_path / "orders.run", random.Random(f"{backend}{keyed}{ordered}")
+    doubtful: set[int] = set()
+    with killing.endpoint() as endpoint:
+        for _ in range(2):
+            left, seen = killed(
+                started,
+                endpoint,
+                journal,
+                chance.randint(1, ITEMS // 4),
+                backend=backend,
+                keyed=keyed,
+                ordered=ordered,
+            )
+            # The endpoint's word against the journal's: what was seen and has not ended is named.
+            assert seen - left.recorded <= left.unknown
+            # And nothing else, but for requests that were on their way at that moment.
+            assert len(left.unknown - (seen - left.recorded)) <= mapper.CONCURRENCY
+            assert not left.unknown & left.recorded
+            doubtful |= left.unknown
+        outcomes = mapper.run(
+            backend, endpoint.server.url, str(journal), ITEMS, keyed=keyed, ordered=ordered
+        )
+        assert max(Counter(endpoint.seen).values()) == 1
+        assert set(endpoint.seen) | doubtful == set(range(ITEMS))
+    assert sorted(outcome.index for outcome in outcomes) == list(range(ITEMS))
+    assert {outcome.index for outcome in outcomes if is_lost(outcome)} == doubtful
+    assert all(outcome.ok for outcome in outcomes if outcome.index not in doubtful)
+    if ordered:
+        assert [outcome.index for outcome in outcomes] == list(range(ITEMS))
+    assert killing.look(journal).recorded == set(range(ITEMS))
+
+
+def is_lost(outcome: Outcome) -> bool:
+    if mapper.code(outcome) != "ProcessLost":
+        return False
+    assert isinstance(outcome.error, InvocationError)
+    assert outcome.error.delivery is Delivery.UNKNOWN
+    assert outcome.error.gave_up is GaveUp.DELIVERY_UNKNOWN
+    return True
+
+
+def test_an_idempotent_run_leaves_none_out_and_tells_which_were_run_again(
+    started: Mapper, tmp_path: Path
+) -> None:
+    journal = tmp_path / "orders.run"
+    with killing.endpoint() as endpoint:
+        left, _ = killed(started, endpoint, journal, 70, backend="trio", idempotent=True)
+        outcomes = mapper.run("asyncio", endpoint.server.url, str(journal), ITEMS, idempotent=True)
+        assert set(endpoint.seen) == set(range(ITEMS))
+    assert all(outcome.ok for outcome in outcomes)
+    again = {outcome.index for outcome in outcomes if outcome.attempts[0].code == "ProcessLost"}
+    assert again == left.unknown
+    for outcome in outcomes:
+        if outcome.index in again:
+            assert [attempt.number for attempt in outcome.attempts] == [1, 2]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_run_that_is_interrupted_records_what_it_leaves(
+    started: Mapper, tmp_path: Path, backend: str
+) -> None:
+    journal = tmp_path / "orders.run"
+    with killing.endpoint() as endpoint:
+        endpoint.arm(100)
+        endpoint.aim(
+            started.start(
+                url=endpoint.server.url, journal=str(journal), items=ITEMS, backend=backend
+            ),
+            signal.SIGINT,
+        )
+        assert started.ended() != 9
+        endpoint.settled()
+        seen = set(endpoint.seen)
+        with open_run(journal) as recorded:
+            summary = recorded.summary()
+            assert summary.sessions[-1].status == "left"
+            assert {outcome.index for outcome in recorded.outcomes()} >= seen
+            unknown = {item.position for item in recorded.unknown()}
+        assert summary.in_flight == 0
+        assert len(unknown) <= mapper.CONCURRENCY
+        outcomes = mapper.run(backend, endpoint.server.url, str(journal), ITEMS)
+        assert max(Counter(endpoint.seen).values()) == 1
+    assert len(outcomes) == ITEMS
+    assert not [outcome for outcome in outcomes if is_lost(outcome)]
+    assert {outcome.index for outcome in outcomes if not outcome.ok} == unknown

@@ -1,0 +1,245 @@
+"""Journals of shards are merged: every item once, whoever ran it, and what ran twice is named."""
+
+import json
+import sqlite3
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncinvoke import (
+    Invoker,
+    Journal,
+    JournalError,
+    JournalMismatchError,
+    Redrive,
+    RetryPolicy,
+    Shard,
+)
+from asyncinvoke._journal.merged import missing_shards
+from asyncinvoke.runs import merge, open_run
+from tests.batches.maps import SOON, Function
+from tests.doubles.engine import FAILED, LOST, THROTTLED
+
+
+async def run_one(
+    function: Function, journal: Path | Journal, *, items: int = 100, **options: Any
+) -> None:
+    with anyio.fail_after(SOON):
+        async with (
+            Invoker(transport=function, limit=8) as invoker,
+            invoker.map("work", range(items), journal=journal, **options) as run,
+        ):
+            async for _ in run:
+                pass
+
+
+def play(function: Function, journal: Path | Journal, **options: Any) -> None:
+    anyio.run(lambda: run_one(function, journal, **options))
+
+
+def odd(payload: Any) -> Any:
+    return FAILED if payload % 10 == 3 else payload
+
+
+def rows(path: Path, query: str) -> list[Any]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize("batch", [None, 4])
+def test_shards_become_the_run_of_all_items(tmp_path: Path, keyed: bool, batch: int | None) -> None:
+    options: dict[str, Any] = {"key": str} if keyed else {}
+    if batch is not None:
+        options["batch"] = batch
+    parts = [tmp_path / f"p{number}.run" for number in range(1, 5)]
+    function = Function(lambda payload: odd(payload) if batch is None else payload)
+    for number, part in enumerate(parts, 1):
+        play(function, part, shard=Shard(number, of=4), **options)
+    whole = tmp_path / "whole.run"
+    merged = merge(whole, parts)
+    assert (merged.items, merged.parts, merged.ran_twice, merged.missing) == (100, 4, 0, ())
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    with open_run(whole) as recorded:
+        summary = recorded.summary()
+        ended = list(recorded.outcomes())
+        causes = recorded.causes()
+    assert summary.succeeded == (90 if batch is None else 100)
+    assert summary.attempts == 100
+    assert "shard" not in summary.identity
+    noted: Any = summary.notes["parts"]
+    assert [part["shard"] for part in noted] == ["1/4", "2/4", "3/4", "4/4"]
+    assert len(summary.sessions) == 4
+    assert sum(summary.versions.values()) in (0, 100)
+    for each in ended:
+        value = int(each.key or "") if keyed else each.index
+        assert each.ok == (batch is not None or value % 10 != 3)
+        if each.ok:
+            assert each.unwrap().json() == value
+    assert sorted(int(each.key or each.index) for each in ended) == list(range(100))
+    assert [(cause.error_type, cause.count) for cause in causes] == (
+        [("Busy", 10)] if batch is None else []
+    )
+    # It goes on as one run: nothing that has ended is sent again, and what failed is.
+    sent = len(function.sent)
+    play(function, whole, items=104, **options)
+    assert sum(function.sizes if batch else [1] * (len(function.sent) - sent)) in (4, 104)
+    play(function, Journal(whole, redrive=Redrive.FAILED), items=104, **options)
+    with open_run(whole) as recorded:
+        assert recorded.summary().succeeded >= 90
+
+
+def test_an_item_that_ended_in_two_journals_is_told_and_the_better_end_stands(
+    tmp_path: Path,
+) -> None:
+    first, second, third = (tmp_path / f"{name}.run" for name in "abc")
+    play(Function(lambda n: FAILED if n < 4 else n), first, items=10)
+    play(Function(lambda n: FAILED if n in (0, 5) else n), second, items=10)
+    play(Function(lambda n: THROTTLED), third, items=2, retry=RetryPolicy())
+    for number, order in enumerate(([first, second, third], [third, second, first])):
+        whole = tmp_path / f"whole{number}.run"
+        merged = merge(whole, order)
+        assert (merged.items, merged.ran_twice) == (10, 10)
+        assert set(merged.twice) == set(range(10))
+        with open_run(whole) as recorded:
+            ended = list(recorded.outcomes())
+            assert [each.index for each in ended if not each.ok] == [0]
+            assert recorded.summary().succeeded == 9
+            assert [cause.count for cause in recorded.causes()] == [1]
+            one = recorded.item(position=1)
+            assert one is not None
+            assert [take.state for take in one.earlier].count("failed") == 1
+        numbers = rows(whole, "SELECT idx, take FROM earlier UNION ALL SELECT idx, take FROM item")
+        assert max(Counter(numbers).values()) == 1
+
+
+def test_a_copy_of_a_journal_ran_nothing_twice(tmp_path: Path) -> None:
+    first, copy = tmp_path / "a.run", tmp_path / "b.run"
+    play(Function(), first, items=10)
+    copy.write_bytes(first.read_bytes())
+    merged = merge(tmp_path / "whole.run", [first, copy])
+    assert (merged.items, merged.ran_twice) == (10, 0)
+
+
+def kill(path: Path, *, sent: list[int], unsent: list[int]) -> None:
+    """Leave a journal as a process that died leaves it, on another boot of the machine or on this."""
+    connection = sqlite3.connect(path)
+    try:
+        for idx in sent + unsent:
+            connection.execute(
+                "INSERT INTO flight SELECT idx, digest, key, 1, 1 FROM item WHERE idx = ?", (idx,)
+            )
+            connection.execute("DELETE FROM item WHERE idx = ?", (idx,))
+            connection.execute("DELETE FROM result WHERE idx = ?", (idx,))
+            connection.execute("UPDATE count SET value = value - 1 WHERE name = 'succeeded'")
+        connection.execute("UPDATE session SET ended = NULL, status = NULL")
+        connection.commit()
+    finally:
+        connection.close()
+    with (path.parent / f"{path.name}-marks").open("r+b") as marks:
+        for idx in sent + unsent:
+            marks.seek(64 + idx)
+            marks.write(b"\1" if idx in sent else b"\0")
+
+
+def test_what_was_under_way_when_a_process_died_may_have_run_or_surely_did_not(
+    tmp_path: Path,
+) -> None:
+    first, second = tmp_path / "a.run", tmp_path / "b.run"
+    play(Function(), first, items=10, shard=Shard(1, of=2))
+    play(Function(), second, items=10, shard=Shard(2, of=2))
+    kill(first, sent=[2, 4], unsent=[6])
+    whole = tmp_path / "whole.run"
+    assert merge(whole, [first, second]).items == 9
+    with open_run(whole) as recorded:
+        summary = recorded.summary()
+        assert (summary.succeeded, summary.may_have_run, summary.in_flight) == (7, 2, 0)
+        assert [item.position for item in recorded.unknown()] == [2, 4]
+        assert [cause.code for cause in recorded.causes()] == ["ProcessLost"]
+    function = Function()
+    play(function, whole, items=10)
+    assert function.batches == [6]
+
+
+def test_what_has_ended_elsewhere_beats_what_may_have_run_and_is_told(tmp_path: Path) -> None:
+    first, second, third = (tmp_path / f"{name}.run" for name in "abc")
+    play(Function(), first, items=6)
+    play(Function(), second, items=6)
+    play(Function(lambda n: LOST if n == 2 else THROTTLED), third, items=4, retry=RetryPolicy())
+    kill(first, sent=[1, 2, 3], unsent=[4])
+    merged = merge(tmp_path / "whole.run", [first, second])
+    assert (merged.items, merged.ran_twice) == (6, 5)
+    merged = merge(tmp_path / "other.run", [third, first])
+    with open_run(tmp_path / "other.run") as recorded:
+        # Of 1 and 3 the third journal says that they surely did not run; the first one doubts it.
+        assert [item.position for item in recorded.unknown()] == [1, 2, 3]
+        assert recorded.summary().succeeded == 2
+    assert merged.twice == (2,)
+
+
+def test_every_difference_between_journals_is_named(tmp_path: Path) -> None:
+    play(Function(), tmp_path / "a.run", items=3)
+    play(Function(), tmp_path / "b.run", items=3, key=str, qualifier="live")
+    play(Function(), tmp_path / "c.run", items=3, tenant_id="t", shard=Shard(1, of=2))
+    with pytest.raises(JournalMismatchError, match="different runs") as raised:
+        merge(tmp_path / "whole.run", [tmp_path / f"{name}.run" for name in "abc"])
+    assert len(raised.value.differences) == 3
+    for path, what in (
+        ("b.run", "items have keys"),
+        ("b.run", "qualifier"),
+        ("c.run", "tenant_id"),
+    ):
+        assert any(path in each and what in each for each in raised.value.differences)
+    assert not (tmp_path / "whole.run").exists()
+
+
+def test_a_missing_shard_is_named(tmp_path: Path) -> None:
+    for number in (1, 3):
+        play(Function(), tmp_path / f"{number}.run", shard=Shard(number, of=4))
+    merged = merge(tmp_path / "whole.run", [tmp_path / "1.run", tmp_path / "3.run"])
+    assert merged.missing == ("2/4", "4/4")
+    assert missing_shards(["1/2", "2/2"]) == missing_shards(["1/2", "1/3"]) == ()
+    assert missing_shards([None, "1/2"]) == ()
+
+
+def test_what_cannot_be_merged_is_one_clear_error(tmp_path: Path) -> None:
+    first, out = tmp_path / "a.run", tmp_path / "whole.run"
+    play(Function(), first, items=3)
+    (tmp_path / "text").write_text("no journal")
+    wrong: list[tuple[Path, list[Path], str]] = [
+        (out, [], "nothing to merge"),
+        (out, [tmp_path / "none.run"], "there is no such journal"),
+        (out, [tmp_path / "text"], "it is not a journal"),
+        (out, [first, first], "it is given twice"),
+        (tmp_path, [first], "it is a folder"),
+        (tmp_path / "no" / "whole.run", [first], "is not there"),
+        (first, [first], "it is there already"),
+    ]
+    for target, parts, says in wrong:
+        with pytest.raises(JournalError, match=says):
+            merge(target, parts)
+    with pytest.raises(JournalError, match="it is among those to merge"):
+        merge(first, [first], replace=True)
+    merge(out, [first])
+    with pytest.raises(JournalError, match="it is there already"):
+        merge(out, [first])
+    assert merge(out, [first], replace=True).items == 3
+
+
+@pytest.mark.anyio
+async def test_a_journal_that_a_process_is_at_work_on_is_refused(tmp_path: Path) -> None:
+    function, first = Function(), tmp_path / "a.run"
+    async with (
+        Invoker(transport=function) as invoker,
+        invoker.map("work", range(9), journal=first) as run,
+    ):
+        await anext(run)
+        with pytest.raises(JournalError, match="a process is at work on it"):
+            merge(tmp_path / "whole.run", [first])
+    assert json.dumps(merge(tmp_path / "whole.run", [first]).parts) == "1"

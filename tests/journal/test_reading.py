@@ -1,0 +1,296 @@
+"""A recorded run is read: by whoever looks while it goes on, and by versions that come later."""
+
+import dataclasses
+import json
+import pickle
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncinvoke import (
+    Delivery,
+    FunctionError,
+    Invoker,
+    Journal,
+    JournalError,
+    Redrive,
+    RejectedError,
+    TransportError,
+)
+from asyncinvoke._journal.schema import APPLICATION_ID
+from asyncinvoke._model.response import Reply
+from asyncinvoke.runs import RecordedRun, open_run, settle
+from tests.journal.worlds import World, indexes
+
+FORMAT_1 = Path(__file__).with_name("format_1.run")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "orders.run"
+
+
+@pytest.fixture
+def format_1(path: Path) -> Iterator[RecordedRun]:
+    shutil.copy(FORMAT_1, path)
+    with open_run(path) as recorded:
+        yield recorded
+
+
+def recorded_map(path: Path, world: World, items: int = 8) -> None:
+    anyio.run(lambda: world.map(path, range(items)))
+
+
+def test_the_first_format_is_read(format_1: RecordedRun) -> None:
+    summary = format_1.summary()
+    assert (summary.function_name, summary.qualifier) == ("work", "live")
+    assert summary.keyed
+    assert (summary.succeeded, summary.failed, summary.not_run) == (8, 2, 0)
+    assert (summary.may_have_run, summary.ended, summary.total) == (2, 12, 12)
+    assert summary.versions == {"3": 10}
+    assert summary.notes == {"input": "orders.jsonl"}
+    assert [session.status for session in summary.sessions] == ["complete", "complete"]
+    assert [
+        (cause.error, cause.code, cause.error_type, cause.count) for cause in format_1.causes()
+    ] == [
+        ("FunctionError", None, "Busy", 2),
+        ("TransportError", "ConnectionLost", None, 2),
+    ]
+    assert [item.key for item in format_1.unknown()] == ["order-5", "order-6"]
+    again = format_1.item(key="order-4")
+    assert again is not None
+    assert (again.state, again.take, [take.state for take in again.earlier]) == (
+        "succeeded",
+        2,
+        ["not_run"],
+    )
+    ok = format_1.outcome(key="order-0")
+    assert ok is not None
+    assert ok.unwrap().json() == {"id": "order-0"}
+    failed = format_1.outcome(key="order-2")
+    assert failed is not None
+    assert isinstance(failed.error, FunctionError)
+    assert failed.error.error_type == "Busy"
+    assert failed.error.response.executed_version == "3"
+
+
+def test_the_first_format_is_continued(path: Path) -> None:
+    shutil.copy(FORMAT_1, path)
+    orders = [{"id": f"order-{number}"} for number in range(13)]
+    world = World()
+    options: dict[str, Any] = {"key": lambda order: order["id"], "qualifier": "live"}
+    outcomes = anyio.run(
+        lambda: world.map(Journal(path, redrive=Redrive.FAILED), orders, **options)
+    )
+    assert sorted(order["id"] for order in world.sent) == ["order-12", "order-2", "order-3"]
+    assert indexes(outcomes) == list(range(13))
+
+
+def test_what_is_read_pickles_and_turns_to_json(format_1: RecordedRun) -> None:
+    values = [
+        format_1.summary(),
+        *format_1.causes(),
+        *format_1.unknown(),
+        format_1.item(key="order-4"),
+    ]
+    for value in values:
+        assert value is not None
+        assert pickle.loads(pickle.dumps(value)) == value
+        assert json.loads(json.dumps(dataclasses.asdict(value)))
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            value.__setattr__(dataclasses.fields(value)[0].name, 1)
+    outcome = format_1.outcome(key="order-2")
+    assert pickle.loads(pickle.dumps(outcome)).key == "order-2"
+
+
+def test_a_recorded_outcome_says_what_the_first_said(path: Path) -> None:
+    world = World(failing=[1], refused=[2], lost=[3])
+    first = {o.index: o for o in anyio.run(lambda: world.map(path, range(5)))}
+    with open_run(path) as recorded:
+        again = {o.index: o for o in recorded.outcomes()}
+    assert again.keys() == first.keys()
+    for index, outcome in first.items():
+        other = again[index]
+        assert other.replayed
+        assert (other.take, other.key, str(other.error)) == (
+            outcome.take,
+            outcome.key,
+            str(outcome.error),
+        )
+        assert abs(other.elapsed - outcome.elapsed) < 1e-5
+        assert [a.status_code for a in other.attempts] == [a.status_code for a in outcome.attempts]
+        assert [a.code for a in other.attempts] == [a.code for a in outcome.attempts]
+        assert [a.kind for a in other.attempts] == [a.kind for a in outcome.attempts]
+        assert [a.delivery for a in other.attempts] == [a.delivery for a in outcome.attempts]
+    errors = [type(again[index].error) for index in range(5)]
+    assert errors == [type(None), FunctionError, RejectedError, TransportError, type(None)]
+    assert isinstance(again[1].error, FunctionError)
+    assert again[1].error.error_message == "1?"
+    assert again[1].error.status_code == 200
+    assert isinstance(again[3].error, TransportError)
+    assert again[3].error.delivery is Delivery.UNKNOWN
+
+
+def test_without_results_nothing_that_the_function_said_is_in_the_file(path: Path) -> None:
+    world = World(failing=["secret-1"])
+    anyio.run(lambda: world.map(Journal(path, results=False), ["secret-1", "secret-2"]))
+    assert b"secret" not in path.read_bytes()
+    with open_run(path) as recorded:
+        assert recorded.causes()[0].example is None
+        failed = recorded.outcome(position=0)
+    assert failed is not None
+    assert isinstance(failed.error, FunctionError)
+    assert failed.error.error_type == "Busy"
+
+
+def test_payloads_are_in_no_file(path: Path) -> None:
+    class Silent(World):
+        async def send(self, parameters, payload, progress):  # type: ignore[no-untyped-def]
+            answer = await super().send(parameters, payload, progress)
+            return (
+                dataclasses.replace(answer, payload=b"1") if isinstance(answer, Reply) else answer
+            )
+
+    world = Silent(failing=["secret-1"], lost=["secret-2"])
+    anyio.run(lambda: world.map(path, ["secret-1", "secret-2", "secret-3"]))
+    for each in path.parent.iterdir():
+        assert b"secret" not in each.read_bytes()
+
+
+def test_outcomes_are_given_by_state_by_cause_and_by_when_they_ended(
+    path: Path,
+) -> None:
+    recorded_map(path, World(failing=[1, 4], refused=[2]), 3000)
+    with open_run(path) as recorded:
+        assert indexes(recorded.outcomes(ok=False)) == [1, 2, 4]
+        assert len(indexes(recorded.outcomes(ok=True))) == 2997
+        number = recorded.causes()[0].number
+        assert indexes(recorded.outcomes(cause=number)) == [1, 4]
+        assert recorded.ends() == 3000
+        parts = [(0, 1000), (1000, 2990), (2990, 3000)]
+        ended = [indexes(recorded.outcomes(ended=part)) for part in parts]
+        assert [len(part) for part in ended] == [1000, 1990, 10]
+        assert sorted(index for part in ended for index in part) == list(range(3000))
+
+
+def test_anybody_can_look_with_sqlite(path: Path) -> None:
+    recorded_map(path, World(failing=[1], lost=[2]))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        found = connection.execute("SELECT * FROM outcomes ORDER BY position").fetchall()
+    assert [row["outcome"] for row in found[:3]] == ["succeeded", "failed", "may have run"]
+    assert found[0]["request_id"] == "11111111-2222-3333-4444-555555555555"
+    assert found[0]["version"] == "3"
+    assert found[0]["status_code"] == 200
+    assert found[0]["began"].startswith("20")
+    assert found[1]["error_type"] == "Busy"
+    assert found[2]["code"] == "ConnectionLost"
+    assert path.read_bytes()[68:72] == APPLICATION_ID.to_bytes(4, "big")
+
+
+def test_a_reader_changes_nothing_and_sees_what_is_committed_meanwhile(path: Path) -> None:
+    async def look() -> None:
+        async with (
+            Invoker(transport=World()) as invoker,
+            invoker.map("work", range(40), journal=path, concurrency=2) as run,
+        ):
+            with open_run(path) as recorded:
+                assert recorded.summary().running
+                version = recorded.data_version()
+                ended = [recorded.summary().ended async for _ in run]
+                assert ended == sorted(ended)
+                assert ended[-1] == 40
+                assert recorded.data_version() != version
+                assert list(recorded.unknown()) == []
+
+    anyio.run(look)
+    before = path.read_bytes()
+    with open_run(path) as recorded:
+        assert not recorded.summary().running
+        recorded.causes()
+    assert path.read_bytes() == before
+
+
+def test_a_run_is_read_without_the_event_loops_libraries(path: Path) -> None:
+    recorded_map(path, World())
+    code = (
+        "import sys; from asyncinvoke.runs import open_run\n"
+        f"with open_run({str(path)!r}) as run: print(run.summary().succeeded)\n"
+        "print([m for m in ('aiobotocore', 'trio', 'botocore') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["8", "[]"]
+
+
+def test_a_run_that_is_closed_says_so(path: Path) -> None:
+    recorded_map(path, World())
+    with open_run(path) as recorded:
+        pass
+    with pytest.raises(JournalError, match="it is closed"):
+        recorded.summary()
+    with pytest.raises(JournalError, match="there is no such journal"):
+        open_run(path.parent / "other.run")
+
+
+def test_samples_say_how_it_went(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asyncinvoke._journal.recorder.SAMPLE_EVERY", 0.0)
+    recorded_map(path, World(), 100)
+    with open_run(path) as recorded:
+        samples = list(recorded.samples())
+        started = recorded.summary().sessions[0].started
+    assert samples
+    assert samples[-1].succeeded > samples[0].succeeded
+    assert {sample.session for sample in samples} == {1}
+    assert all(started <= sample.at + 0.001 for sample in samples)
+    assert all(sample.limit > 0 for sample in samples)
+
+
+class TestSettling:
+    def test_one_that_ran_is_not_run_again_and_not_in_doubt(self, path: Path) -> None:
+        recorded_map(path, World(lost=[3]))
+        settle(path, position=3, ran=True)
+        with open_run(path) as recorded:
+            summary = recorded.summary()
+            assert (summary.settled, summary.may_have_run, summary.ended) == (1, 0, 8)
+            assert list(recorded.unknown()) == []
+            assert recorded.causes() == ()
+        world = World()
+        outcomes = anyio.run(lambda: world.map(Journal(path, redrive=~Redrive.NONE), range(8)))
+        assert world.sent == []
+        settled = next(outcome for outcome in outcomes if outcome.index == 3)
+        assert isinstance(settled.error, TransportError)
+        assert settled.error.delivery is Delivery.EXECUTED
+
+    def test_one_that_did_not_run_runs_when_the_run_is_continued(self, path: Path) -> None:
+        recorded_map(path, World(lost=[3]))
+        settle(path, position=3, ran=False)
+        with open_run(path) as recorded:
+            assert recorded.item(position=3) is None
+            assert recorded.summary().ended == 7
+        world = World()
+        outcomes = anyio.run(lambda: world.map(path, range(8)))
+        assert world.sent == [3]
+        assert {outcome.index: outcome.take for outcome in outcomes}[3] == 2
+        with open_run(path) as recorded:
+            item = recorded.item(position=3)
+            assert item is not None
+            assert [take.state for take in item.earlier] == ["may_have_run"]
+
+    @pytest.mark.parametrize(
+        ("position", "said"),
+        [(1, "it is succeeded"), (99, "surely did not run")],
+    )
+    def test_any_other_is_refused(self, path: Path, position: int, said: str) -> None:
+        recorded_map(path, World(lost=[3]))
+        before = path.read_bytes()
+        with pytest.raises(JournalError, match=said):
+            settle(path, position=position, ran=True)
+        assert path.read_bytes() == before

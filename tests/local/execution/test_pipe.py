@@ -1,0 +1,51 @@
+"""The log of a process: lines as they come, and the lines of an error as the service has them."""
+
+import os
+
+import pytest
+
+from asyncinvoke.local.execution.pipe import OutputPipe
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+TRACE = b'Traceback (most recent call last):\r\xc2\xa0\xc2\xa0File "a.py", line 1, in f\r'
+
+
+@pytest.mark.parametrize(
+    "message", [b"[ERROR] ValueError: one", b"[ERROR] ValueError: one\ntwo\n\nthree"]
+)
+async def test_an_error_has_line_feeds_however_many_lines_its_message_has(message: bytes) -> None:
+    with OutputPipe() as pipe:
+        os.write(pipe.descriptor, b"before\rwritten\n" + message + b"\r" + TRACE + b"\nafter\r\n")
+        taken = pipe.take()
+    fixed = (message + b"\r" + TRACE).replace(b"\r", b"\n")
+    assert taken == b"before\rwritten\n" + fixed + b"\nafter\r\n"
+
+
+async def test_lines_are_told_as_they_come_and_the_platforms_on_lines_of_their_own() -> None:
+    told: list[str] = []
+    with OutputPipe(told.append) as pipe:
+        os.write(pipe.descriptor, b"one\ntw")
+        pipe.take()
+        assert told == ["one"]
+        os.write(pipe.descriptor, b"o\nhalf")
+        pipe.mark(b"END\nREPORT\n")
+        assert told == ["one", "two", "half", "END", "REPORT"]
+        os.write(pipe.descriptor, "ä".encode() + b"\xff")
+    assert told[5:] == ["ä\ufffd"]
+
+
+async def test_a_line_without_end_is_told_in_pieces() -> None:
+    told: list[str] = []
+    with OutputPipe(told.append) as pipe:
+        for _ in range(5):
+            os.write(pipe.descriptor, b"x" * 60_000)
+            pipe.take()
+    assert "".join(told) == "x" * 300_000
+    assert len(told) > 1

@@ -1,0 +1,115 @@
+"""Slow, silent and too many connections, over real sockets."""
+
+import logging
+import socket
+from collections.abc import Callable
+
+import pytest
+from aiohttp import web
+from anyio import to_thread
+
+from asyncinvoke.local.http.listener import Limits, listen, open_socket, read_body
+
+pytestmark = pytest.mark.anyio
+
+HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+SHORT = Limits(silence=0.1, body=0.3, lingering=0.1)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def answer(request: web.BaseRequest) -> web.Response:
+    body, _ = await read_body(request, 1000, limits=SHORT)
+    return web.Response(body=body)
+
+
+def received(
+    port: int, sent: bytes, *, then: Callable[[socket.socket], None] = lambda _: None
+) -> bytes:
+    """Send something, and read until the other end ends the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(sent)
+        then(connection)
+        return connection.makefile("rb").read()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"P",
+        HEAD,
+        HEAD + b"X-Slow: ",
+        HEAD + b"Content-Length: 9\r\n\r\n1",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n1\r\n",
+    ],
+)
+async def test_a_connection_that_falls_silent_is_ended(sent: bytes) -> None:
+    async with listen(answer, open_socket(), limits=SHORT) as port:
+        got = await to_thread.run_sync(received, port, sent)
+    assert got == b"" or got.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_body_that_comes_byte_by_byte_is_ended_too() -> None:
+    def drip(connection: socket.socket) -> None:
+        connection.settimeout(0.01)
+        while True:
+            try:
+                connection.sendall(b"1\r\n1\r\n")
+                if connection.recv(1, socket.MSG_PEEK):
+                    break
+            except TimeoutError:
+                continue
+        connection.settimeout(60)
+
+    sent = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    async with listen(answer, open_socket(), limits=SHORT) as port:
+        got = await to_thread.run_sync(lambda: received(port, sent, then=drip))
+    assert got.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_an_idle_connection_is_ended_after_its_answer() -> None:
+    async with listen(answer, open_socket(), limits=SHORT) as port:
+        got = await to_thread.run_sync(received, port, HEAD + b"Content-Length: 1\r\n\r\n1")
+    assert got.startswith(b"HTTP/1.1 200 ")
+    assert got.endswith(b"\r\n\r\n1")
+
+
+async def test_one_connection_too_many_is_ended_at_once_and_the_others_are_served() -> None:
+    def ask(connection: socket.socket) -> bytes:
+        connection.sendall(HEAD + b"Content-Length: 1\r\n\r\n1")
+        return connection.recv(65_536)
+
+    async with listen(answer, open_socket(), limits=Limits(connections=2)) as port:
+
+        def connect() -> socket.socket:
+            return socket.create_connection(("127.0.0.1", port), timeout=60)
+
+        with connect() as first, connect() as second:
+            for connection in (first, second):
+                got = await to_thread.run_sync(ask, connection)
+                assert got.startswith(b"HTTP/1.1 200 ")
+            assert await to_thread.run_sync(received, port, b"") == b""
+            assert (await to_thread.run_sync(ask, first)).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET\r\n\r\n",
+        HEAD + b"X: " + b"x" * 99_999 + b"\r\n\r\n",
+    ],
+    ids=["TLS", "no target", "a long header"],
+)
+async def test_what_is_no_request_gets_a_400_and_prints_nothing(
+    sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with listen(answer, open_socket()) as port:
+        got = await to_thread.run_sync(received, port, sent)
+    assert b" 400 " in got.splitlines()[0]
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

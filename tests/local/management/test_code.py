@@ -1,0 +1,129 @@
+"""Packages: unpacked beside everything else, with their links, and never outside."""
+
+import base64
+import io
+import json
+import stat
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from asyncinvoke.local import LocalLambda
+from asyncinvoke.local.management import code
+from tests.doubles.handlers import echo
+
+pytestmark = pytest.mark.anyio
+
+CREATE = "/2015-03-31/functions"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def package(files: dict[str, str], links: dict[str, str] | None = None) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+        for name, target in (links or {}).items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(entry, target)
+    return held.getvalue()
+
+
+def creation(name: str, content: bytes) -> bytes:
+    return json.dumps(
+        {
+            "FunctionName": name,
+            "Runtime": "python3.13",
+            "Role": "arn:aws:iam::123456789012:role/any",
+            "Handler": "app.f",
+            "Code": {"ZipFile": base64.b64encode(content).decode()},
+        }
+    ).encode()
+
+
+async def test_functions_run_while_a_package_is_unpacked(
+    local: LocalLambda, request_to: Any, invoke: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpacking, answered = threading.Event(), threading.Event()
+    extract = code._extract
+
+    def slow(content: bytes, directory: Path) -> str:
+        unpacking.set()
+        assert answered.wait(60)
+        return extract(content, directory)
+
+    monkeypatch.setattr(code, "_extract", slow)
+    local.function("echo", echo)
+    replies = []
+
+    async def create() -> None:
+        body = creation("new", package({"app.py": "def f(e, c): pass"}))
+        replies.append(await request_to(local.url, CREATE, body))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(create)
+        await to_thread.run_sync(unpacking.wait, 60)
+        assert (await invoke("echo", b"1")).json() == 1
+        # Nobody else's request deletes what is being unpacked, nor takes its name unnoticed.
+        again = await request_to(local.url, f"{CREATE}/echo", method="DELETE")
+        assert again.status == 204
+        answered.set()
+    assert replies[0].status == 201
+    assert (await request_to(local.url, f"{CREATE}/new", method="GET")).status == 200
+
+
+async def test_of_two_that_create_one_function_at_once_one_is_refused(
+    local: LocalLambda, request_to: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = threading.Barrier(2, timeout=60)
+    extract = code._extract
+
+    def together(content: bytes, directory: Path) -> str:
+        both.wait()
+        return extract(content, directory)
+
+    monkeypatch.setattr(code, "_extract", together)
+    statuses = []
+
+    async def create() -> None:
+        body = creation("new", package({"app.py": "def f(e, c): pass"}))
+        statuses.append((await request_to(local.url, CREATE, body)).status)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(create)
+        tasks.start_soon(create)
+    assert sorted(statuses) == [201, 409]
+
+
+def test_a_link_that_stays_inside_is_one_and_others_are_dropped(tmp_path: Path) -> None:
+    directory = tmp_path.resolve() / "code"
+    directory.mkdir()
+    (tmp_path / "secret").write_text("secret")
+    links = {
+        "lib.py": "real.py",
+        "sub/up.py": "../real.py",
+        "outside": "../secret",
+        "absolute": "/etc/passwd",
+        "itself": "itself",
+        "inward": ".",
+        "sub/out": "inward/../../..",
+        "sub/inward": "..",
+    }
+    code._extract(package({"real.py": "x = 1"}, links), directory)
+    assert (directory / "lib.py").is_symlink()
+    assert (directory / "lib.py").read_text() == "x = 1"
+    assert (directory / "sub/up.py").read_text() == "x = 1"
+    for path in directory.rglob("*"):
+        assert path.resolve().is_relative_to(directory), path
+    assert not (directory / "outside").exists()
+    assert not (directory / "itself").is_symlink()

@@ -1,0 +1,128 @@
+"""Whatever ends the endpoint, and whatever a handler starts: no process and no folder is left."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncinvoke.local import LocalLambda
+
+pytest.importorskip("awslambdaric", reason="needs the extra: pip install 'asyncinvoke[local]'")
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(sys.platform != "linux", reason="worker processes are for Linux"),
+]
+
+# It starts a process in a session of its own, says who it is, and never ends by itself.
+HANDLERS = """
+import os, signal, subprocess, sys, time
+
+def busy(event, context):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    with open(event + ".part", "w") as file:
+        file.write(f"{os.getpid()} {child.pid}")
+    os.rename(event + ".part", event)
+    time.sleep(600)
+
+def leaves_a_child(event, context):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    return child.pid
+"""
+
+ENDPOINT = """
+import base64, io, json, os, sys, urllib.request, zipfile
+import anyio
+from asyncinvoke.local import LocalLambda
+
+def post(url, body):
+    request = urllib.request.Request(url, json.dumps(body).encode(), {
+        "Authorization": "AWS4-HMAC-SHA256 x", "X-Amz-Invocation-Type": "Event"})
+    urllib.request.urlopen(request, timeout=30).close()
+
+async def main():
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as bundle:
+        bundle.write("work.py")
+    async with LocalLambda(settling_time=0) as local:
+        await anyio.to_thread.run_sync(post, local.url + "/2015-03-31/functions", {
+            "FunctionName": "busy", "Runtime": "python3.13", "Handler": "work.busy", "Timeout": 900,
+            "Role": "arn:aws:iam::123456789012:role/any",
+            "Code": {"ZipFile": base64.b64encode(archive.getvalue()).decode()}})
+        path = local.url + "/2015-03-31/functions/busy/invocations"
+        await anyio.to_thread.run_sync(post, path, os.path.abspath("started"))
+        await anyio.sleep_forever()
+
+anyio.run(main)
+"""
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what processes do, which takes long on a busy machine."""
+    with anyio.fail_after(90):
+        while not condition():
+            await anyio.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "work.py").write_text(HANDLERS)
+    (tmp_path / "tmp").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL])
+async def test_an_endpoint_that_a_signal_ends_leaves_no_process_and_no_folder(
+    folder: Path, number: signal.Signals
+) -> None:
+    held = folder / "tmp"
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDPOINT],
+        cwd=folder,
+        env=os.environ | {"TMPDIR": str(held)},
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        started = folder / "started"
+        await until(started.exists)
+        pids = [int(pid) for pid in started.read_text().split()]
+        assert all(map(is_running, pids))
+        assert [path.name for path in held.iterdir() if path.name.startswith("asyncinvoke-")]
+    finally:
+        process.send_signal(number)
+        await anyio.to_thread.run_sync(process.wait)
+    assert process.returncode == -number
+    await until(lambda: not any(map(is_running, pids)))
+    await until(lambda: not [p for p in held.iterdir() if p.name.startswith("asyncinvoke-")])
+
+
+async def test_what_a_handler_started_ends_with_its_environment(
+    request_to: Any, folder: Path
+) -> None:
+    async with LocalLambda() as local:
+        local.function("leaves", "work:leaves_a_child", directory=folder, timeout=60)
+        path = "/2015-03-31/functions/leaves/invocations"
+        pid = json.loads((await request_to(local.url, path, b"{}")).body)
+        assert is_running(pid)
+    assert not is_running(pid)

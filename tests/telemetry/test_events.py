@@ -1,0 +1,553 @@
+"""Hooks hear of every execution, attempt and run, whichever way it is made and however it ends."""
+
+import dataclasses
+import json
+import logging
+import pickle
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, get_args
+
+import anyio
+import pytest
+from anyio import wait_all_tasks_blocked
+from tenacity import stop_after_attempt, wait_fixed
+
+import asyncinvoke
+from asyncinvoke import (
+    AttemptEnded,
+    AttemptStarted,
+    Backoff,
+    ConfigurationError,
+    DeadlineExceededError,
+    ExecutionEnded,
+    ExecutionOutcome,
+    ExecutionStarted,
+    FixedLimit,
+    FunctionError,
+    InvalidRequestError,
+    Invoker,
+    LimitChanged,
+    RejectedError,
+    RetryPolicy,
+    RunEnded,
+    RunSample,
+    RunStarted,
+    TransportError,
+)
+from asyncinvoke._statistics import MOST_FUNCTIONS, Tally
+from asyncinvoke.local import Answer, throttle
+from asyncinvoke.otel import OpenTelemetry
+from asyncinvoke.testing import FakeLambda, InstantClock
+from asyncinvoke.typing import Event
+
+pytestmark = pytest.mark.anyio
+
+RESERVED = "ReservedFunctionConcurrentInvocationLimitExceeded"
+
+
+class Heard:
+    """A hook that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+
+    @property
+    def names(self) -> list[str]:
+        return [type(event).__name__ for event in self.events]
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def check(self) -> None:
+        """Check that what began has ended, in the right order, once."""
+        under_way: dict[int, int] = {}
+        for event in self.events:
+            match event:
+                case ExecutionStarted():
+                    assert id(event) not in under_way
+                    under_way[id(event)] = 0
+                case AttemptStarted(execution=execution, number=number):
+                    assert number in (under_way[id(execution)] + 1, under_way[id(execution)])
+                    under_way[id(execution)] = number
+                case AttemptEnded(execution=execution, attempt=attempt):
+                    assert attempt.number == under_way[id(execution)]
+                case ExecutionEnded(execution=execution, elapsed=elapsed):
+                    assert elapsed >= 0
+                    del under_way[id(execution)]
+        assert not under_way
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def fake() -> FakeLambda:
+    fake = FakeLambda({"echo": lambda event, _: event})
+
+    def broken(event: Any, _: Any) -> None:
+        raise ValueError("no")
+
+    async def slow(event: Any, _: Any) -> None:
+        await anyio.sleep_forever()
+
+    async def chunks(event: Any, _: Any) -> Any:
+        for text in ("one", "two"):
+            yield text
+
+    fake.function("broken", broken)
+    fake.function("slow", slow)
+    fake.function("chunks", chunks)
+    return fake
+
+
+def opened(fake: FakeLambda, *hooks: Callable[[Event], object], **options: Any) -> Invoker:
+    return Invoker(transport=fake, hooks=hooks, **{"clock": InstantClock(), **options})
+
+
+ONE_ATTEMPT = ["ExecutionStarted", "AttemptStarted", "AttemptEnded", "ExecutionEnded"]
+
+
+async def test_a_call_is_an_execution_with_an_attempt(fake: FakeLambda, heard: Heard) -> None:
+    async with opened(fake, heard) as invoker:
+        response = await invoker.invoke(
+            "arn:aws:lambda:eu-west-1:123456789012:function:echo", 1, qualifier="live"
+        )
+    assert heard.names == ONE_ATTEMPT
+    started, sent, attempt, ended = heard.events
+    assert isinstance(started, ExecutionStarted)
+    assert started.function_name == "arn:aws:lambda:eu-west-1:123456789012:function:echo"
+    assert (started.name, started.qualifier, started.region) == ("echo", "live", "eu-west-1")
+    assert (started.invocation_type, started.streams) == ("RequestResponse", False)
+    assert isinstance(sent, AttemptStarted)
+    assert (sent.execution, sent.number, sent.waited) == (started, 1, 0.0)
+    assert isinstance(attempt, AttemptEnded)
+    assert attempt.attempt is response.attempts[0]
+    assert isinstance(ended, ExecutionEnded)
+    assert ended.result is response
+    heard.check()
+
+
+@pytest.mark.parametrize(("way", "kind"), [("send_event", "Event"), ("dry_run", "DryRun")])
+async def test_an_event_and_a_dry_run_are_told_of_as_well(
+    fake: FakeLambda, heard: Heard, way: str, kind: str
+) -> None:
+    async with opened(fake, heard) as invoker:
+        await getattr(invoker, way)("echo", 1)
+        await getattr(invoker.function("echo"), way)(1)
+    assert heard.names == ONE_ATTEMPT * 2
+    assert [event.invocation_type for event in heard.of(ExecutionStarted)] == [kind] * 2
+    heard.check()
+
+
+async def test_a_retry_is_two_attempts_and_the_first_says_why(
+    fake: FakeLambda, heard: Heard
+) -> None:
+    fake.fault(throttle(RESERVED), count=1)
+    async with opened(fake, heard) as invoker:
+        response = await invoker.invoke("echo", 1)
+    assert [each for each in heard.names if each != "LimitChanged"] == [
+        "ExecutionStarted",
+        *["AttemptStarted", "AttemptEnded"] * 2,
+        "ExecutionEnded",
+    ]
+    first, second = (event.attempt for event in heard.of(AttemptEnded))
+    assert (first.reason, second.delay) == (RESERVED, None)
+    assert first.delay > 0
+    assert response.attempts == (first, second)
+    assert heard.of(LimitChanged)
+    heard.check()
+
+
+async def test_a_failure_is_told_as_the_error_that_the_caller_gets(
+    fake: FakeLambda, heard: Heard
+) -> None:
+    async with opened(fake, heard) as invoker:
+        with pytest.raises(FunctionError) as failed:
+            await invoker.invoke("broken")
+        with pytest.raises(RejectedError) as refused:
+            await invoker.invoke("nowhere")
+        kept = await invoker.invoke("broken", raise_on_function_error=False)
+    results = [event.result for event in heard.of(ExecutionEnded)]
+    assert results == [failed.value, refused.value, kept]
+    heard.check()
+
+
+async def test_a_deadline_is_told_whatever_it_interrupts(fake: FakeLambda, heard: Heard) -> None:
+    async with opened(fake, heard, limit=FixedLimit(1), clock=None) as invoker:
+        # In the first, the answer; in the second, a permit.
+        async with anyio.create_task_group() as group:
+            group.start_soon(invoker.invoke, "slow")
+            await wait_all_tasks_blocked()
+            with pytest.raises(DeadlineExceededError):
+                await invoker.invoke("echo", timeout=0.01)
+            group.cancel_scope.cancel()
+        with pytest.raises(DeadlineExceededError):
+            await invoker.invoke("slow", timeout=0.01)
+    waiting, cancelled, answering = heard.of(ExecutionEnded)
+    assert isinstance(waiting.result, DeadlineExceededError)
+    assert cancelled.result is None
+    assert isinstance(answering.result, DeadlineExceededError)
+    assert not [
+        event
+        for event in heard.of(AttemptStarted)
+        if event.execution is waiting.execution  # it got no permit, so it was not sent
+    ]
+    heard.check()
+
+
+async def test_one_that_is_cancelled_ends_without_a_result(fake: FakeLambda, heard: Heard) -> None:
+    async with opened(fake, heard) as invoker, anyio.create_task_group() as group:
+        group.start_soon(invoker.invoke, "slow")
+        await wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    assert heard.names == ["ExecutionStarted", "AttemptStarted", "ExecutionEnded"]
+    assert heard.of(ExecutionEnded)[0].result is None
+
+
+async def test_one_that_the_end_of_the_invoker_ends_is_told_with_its_error(
+    fake: FakeLambda, heard: Heard
+) -> None:
+    failed: list[BaseException] = []
+
+    async def call(invoker: Invoker) -> None:
+        with pytest.raises(TransportError) as closed:
+            await invoker.invoke("slow")
+        failed.append(closed.value)
+
+    async with anyio.create_task_group() as group, opened(fake, heard) as invoker:
+        group.start_soon(call, invoker)
+        await wait_all_tasks_blocked()
+    assert [event.result for event in heard.of(ExecutionEnded)] == failed
+    heard.check()
+
+
+async def test_what_is_refused_before_it_is_sent_is_no_execution(
+    fake: FakeLambda, heard: Heard
+) -> None:
+    async with opened(fake, heard) as invoker:
+        with pytest.raises(InvalidRequestError):
+            await invoker.invoke("echo", {1, 2})
+    assert heard.events == []
+
+
+async def test_a_stream_ends_with_its_last_chunk_not_with_its_block(
+    fake: FakeLambda, heard: Heard
+) -> None:
+    async with opened(fake, heard) as invoker, invoker.stream("chunks") as stream:
+        assert heard.names == ["ExecutionStarted", "AttemptStarted"]
+        assert [chunk async for chunk in stream] == [b"one", b"two"]
+        assert heard.names == ONE_ATTEMPT
+        assert heard.of(ExecutionEnded)[0].result is stream.response
+    assert heard.names == ONE_ATTEMPT
+    assert heard.of(ExecutionStarted)[0].streams
+    heard.check()
+
+
+async def test_a_stream_that_is_left_early_has_no_result(fake: FakeLambda, heard: Heard) -> None:
+    async with opened(fake, heard) as invoker:
+        async with invoker.stream("chunks") as stream:
+            await anext(stream)
+        (outcome,) = invoker.statistics().executions
+    assert heard.names == ["ExecutionStarted", "AttemptStarted", "ExecutionEnded"]
+    assert heard.of(ExecutionEnded)[0].result is None
+    assert outcome is ExecutionOutcome.CANCELLED
+
+
+async def test_a_stream_that_is_not_to_be_had_is_told_as_the_error_that_is_raised(
+    fake: FakeLambda, heard: Heard
+) -> None:
+    fake.fault(throttle(RESERVED), count=1)
+    async with opened(fake, heard) as invoker:
+        with pytest.raises(FunctionError) as failed:
+            async with invoker.stream("broken"):
+                pass
+    assert [event.result for event in heard.of(ExecutionEnded)] == [failed.value]
+    assert [event.attempt.number for event in heard.of(AttemptEnded)] == [1, 2]
+    heard.check()
+
+
+async def test_a_map_is_a_run_with_an_execution_for_each_item(
+    fake: FakeLambda, heard: Heard
+) -> None:
+    async with (
+        opened(fake, heard) as invoker,
+        invoker.map("echo", [1, {2}, 3], concurrency=2, ordered=True) as run,
+    ):
+        outcomes = [outcome async for outcome in run]
+    assert [outcome.ok for outcome in outcomes] == [True, False, True]
+    counted = Counter(heard.names)
+    assert (counted["ExecutionStarted"], counted["ExecutionEnded"]) == (2, 2)
+    assert heard.names[0] == "RunStarted"
+    assert heard.names[-1] == "RunEnded"
+    (started,), (ended,) = heard.of(RunStarted), heard.of(RunEnded)
+    assert (started.function_name, started.concurrency, started.ordered) == ("echo", 2, True)
+    assert ended.run is started
+    assert (ended.statistics.succeeded, ended.statistics.failed) == (2, 1)
+    heard.check()
+
+
+async def test_a_run_is_sampled_by_its_outcomes_at_most_once_a_second(
+    fake: FakeLambda, heard: Heard
+) -> None:
+    clock = InstantClock()
+
+    async def third_of_a_second(event: Any, _: Any) -> None:
+        await clock.sleep(1 / 3)
+
+    fake.function("work", third_of_a_second)
+    async with (
+        opened(fake, heard, clock=clock) as invoker,
+        invoker.map("work", range(9), concurrency=1) as run,
+    ):
+        async for _ in run:
+            pass
+    elapsed = [event.elapsed for event in heard.of(RunSample)]
+    # Two at least; on a busy machine real time adds to that of the clock.
+    assert 2 <= len(elapsed) < 9
+    assert all(later - earlier >= 1 for earlier, later in zip([0, *elapsed], elapsed, strict=False))
+    seen = [event.statistics.succeeded for event in heard.of(RunSample)]
+    assert seen == sorted(set(seen))
+
+
+async def test_a_run_that_is_left_early_ends_after_its_executions(
+    fake: FakeLambda, heard: Heard
+) -> None:
+    async with opened(fake, heard) as invoker, invoker.map("slow", range(3), concurrency=3):
+        await wait_all_tasks_blocked()
+    assert heard.names[-1] == "RunEnded"
+    assert Counter(heard.names)["ExecutionEnded"] == 3
+    heard.check()
+
+
+class BrokenError(Exception):
+    """What a hook raises."""
+
+
+@pytest.mark.parametrize("transport_fault", [False, True])
+async def test_a_hook_that_raises_is_logged_once_and_changes_nothing(
+    fake: FakeLambda, heard: Heard, caplog: pytest.LogCaptureFixture, transport_fault: bool
+) -> None:
+    def broken(event: object) -> None:
+        raise BrokenError("attacked-payload")
+
+    def broken_too(event: object) -> None:
+        raise BrokenError
+
+    if transport_fault:
+        fake.fault(throttle(RESERVED), count=1)
+    caplog.set_level(logging.DEBUG, "asyncinvoke")
+    async with opened(fake, broken, broken_too, heard) as invoker:
+        assert (await invoker.invoke("echo", 1)).json() == 1
+        async with invoker.map("echo", [1, 2]) as run:
+            assert [outcome.ok async for outcome in run] == [True, True]
+        async with invoker.stream("chunks") as stream:
+            assert [chunk async for chunk in stream] == [b"one", b"two"]
+        assert invoker.statistics().in_flight == 0
+    heard.check()
+    said = [record for record in caplog.records if "a hook raised" in record.message]
+    assert [record.levelname for record in said] == ["ERROR"] * 2
+    assert "broken, BrokenError at " in said[0].message
+    assert "attacked-payload" not in caplog.text
+
+
+class Odd(BaseException):
+    """Neither an Exception nor a cancellation."""
+
+
+async def streamed(invoker: Invoker) -> None:
+    async with invoker.stream("chunks") as stream:
+        async for _ in stream:
+            pass
+
+
+KINDS = [ExecutionStarted, AttemptStarted, AttemptEnded, ExecutionEnded, LimitChanged]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", ["invoke", "stream"])
+async def test_what_goes_through_a_hook_keeps_no_permit_and_the_end_is_told(
+    fake: FakeLambda, heard: Heard, kind: type[Any], way: str
+) -> None:
+    def odd(event: object) -> None:
+        if isinstance(event, kind):
+            raise Odd
+
+    ways = {"invoke": lambda invoker: invoker.invoke("echo", 1), "stream": streamed}
+    fake.fault(throttle(RESERVED), count=1)
+    async with opened(fake, heard, odd) as invoker:
+        with pytest.raises(Odd):
+            await ways[way](invoker)
+        statistics = invoker.statistics()
+        await invoker.drain()
+    assert (statistics.in_flight, statistics.waiting) == (0, 0)
+    assert len(heard.of(ExecutionEnded)) == 1
+
+
+async def test_what_the_callers_own_policy_raises_ends_without_a_result(
+    fake: FakeLambda, heard: Heard
+) -> None:
+    def broken(state: Any) -> float:
+        raise BrokenError
+
+    policy = RetryPolicy(throttled=Backoff(wait=broken, stop=stop_after_attempt(2)))
+    fake.fault(throttle(RESERVED), count=1)
+    async with opened(fake, heard, retry=policy) as invoker:
+        with pytest.raises(BrokenError):
+            await invoker.invoke("echo")
+    assert heard.of(ExecutionEnded)[0].result is None
+
+
+async def test_the_wait_for_a_permit_is_in_the_event(fake: FakeLambda, heard: Heard) -> None:
+    clock = InstantClock()
+
+    async def work(event: Any, _: Any) -> None:
+        await clock.sleep(2)
+
+    fake.function("work", work)
+    async with (
+        opened(fake, heard, clock=clock, limit=FixedLimit(1)) as invoker,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(invoker.invoke, "work")
+        group.start_soon(invoker.invoke, "work")
+    waited = sorted(event.waited for event in heard.of(AttemptStarted))
+    assert waited[0] == 0
+    assert waited[1] >= 2
+    assert {event.attempt.waited for event in heard.of(AttemptEnded)} == set(waited)
+
+
+def test_events_are_frozen_and_slotted() -> None:
+    event = RunStarted(function_name="f", concurrency=1, ordered=False)
+    events: list[Any] = list(get_args(Event))
+    assert len(events) == 8
+    assert {kind.__name__ for kind in events} <= set(asyncinvoke.__all__)
+    for kind in events:
+        assert kind.__dataclass_params__.frozen, kind
+        assert "__dict__" not in dir(kind), kind
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        event.concurrency = 2  # type: ignore[misc]  # that is what must not be
+
+
+async def waiting(event: object) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("hooks", "says"),
+    [
+        (OpenTelemetry(), r"hooks must be a list of functions, not OpenTelemetry: hooks=\[...\]"),
+        ([OpenTelemetry], r"hook OpenTelemetry is a class: OpenTelemetry\(\)"),
+        (["watch"], "hook must be a function, not str"),
+        ([waiting], "hook must be a plain function"),
+        (None, "hooks must be a list of functions, not NoneType"),
+    ],
+)
+def test_what_cannot_be_told_is_refused_at_once(hooks: Any, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        Invoker(hooks=hooks)
+
+
+def fails(seconds: float) -> RetryPolicy:
+    return RetryPolicy(service=Backoff(wait=wait_fixed(seconds), stop=stop_after_attempt(3)))
+
+
+async def test_statistics_count_executions_by_outcome_and_function(fake: FakeLambda) -> None:
+    clock = InstantClock()
+    retry = fails(5)
+    async with opened(fake, clock=clock, retry=retry) as invoker:
+        for _ in range(3):
+            await invoker.invoke("echo", 1)
+        await invoker.invoke("echo", 1, tenant_id="a")
+        await invoker.invoke("echo", 1, qualifier="live")
+        fake.fault(Answer(status_code=500, payload=b"{}"), count=1)
+        slow = await invoker.invoke("echo", 1, idempotent=True)
+        assert len(slow.attempts) == 2
+        with pytest.raises(FunctionError):
+            await invoker.invoke("broken")
+        await invoker.invoke("broken", raise_on_function_error=False)
+        with pytest.raises(RejectedError):
+            await invoker.invoke("nowhere")
+        statistics = invoker.statistics()
+    assert statistics.executions == {"succeeded": 6, "function": 2, "rejected": 1}
+    assert statistics.calls == sum(statistics.executions.values())
+    by_function = {each.function: each for each in statistics.functions}
+    assert set(by_function) == {"echo", "echo:live", "broken", "nowhere"}
+    assert by_function["echo"].executions == {"succeeded": 5}
+    assert by_function["echo"].latency_count == 5
+    assert 5 <= by_function["echo"].latency_sum < 15
+    assert by_function["broken"].executions == {"function": 2}
+
+
+@pytest.mark.parametrize("of", ["invoker", "run"])
+async def test_statistics_pickle_and_turn_into_json(fake: FakeLambda, of: str) -> None:
+    fake.fault(throttle(RESERVED), count=1)
+    async with opened(fake) as invoker, invoker.map("echo", range(3)) as run:
+        [_ async for _ in run]
+        with pytest.raises(FunctionError):
+            await invoker.invoke("broken", tenant_id="a")
+        statistics: Any = invoker.statistics() if of == "invoker" else run.statistics()
+    assert pickle.loads(pickle.dumps(statistics)) == statistics
+    plain = json.loads(json.dumps(dataclasses.asdict(statistics)))
+    if of == "invoker":
+        assert plain["executions"] == {"succeeded": 3, "function": 1}
+        assert plain["throttles"] == {RESERVED: 1}
+        functions = [(each["function"], each["latency_count"]) for each in plain["functions"]]
+        assert functions == [("echo", 3), ("broken", 1)]
+    else:
+        assert (plain["succeeded"], plain["attempts"]) == (3, 4)
+
+
+async def test_functions_without_end_are_counted_together(fake: FakeLambda) -> None:
+    tally = Tally()
+    for number in range(MOST_FUNCTIONS + 10):
+        tally.of_function(f"f{number}").succeeded += 1
+    functions = tally.functions()
+    assert len(functions) == MOST_FUNCTIONS + 1
+    assert functions[-1].function == ""
+    assert functions[-1].executions == {"succeeded": 10}
+    assert tally.executions() == {"succeeded": MOST_FUNCTIONS + 10}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_statistics_may_be_asked_for_in_another_thread(
+    fake: FakeLambda, anyio_backend: str
+) -> None:
+    """Exporters of metrics do so; functions come and are forgotten meanwhile."""
+    failed: list[BaseException] = []
+    asked = 0
+    is_over = threading.Event()
+
+    def ask(invoker: Invoker) -> None:
+        nonlocal asked
+        try:
+            while not is_over.is_set():
+                assert invoker.statistics().limit == 1000
+                asked += 1
+        except BaseException as error:  # it is looked at below
+            failed.append(error)
+
+    async with opened(fake) as invoker:
+        thread = threading.Thread(target=ask, args=[invoker])
+        switching = sys.getswitchinterval()
+        sys.setswitchinterval(1e-5)
+        try:
+            thread.start()
+            number = 0
+            while not failed and (number < 300 or asked < 30):
+                number += 1
+                account = f"{number:012}"
+                fake.function(f"f{number}", len)
+                await invoker.dry_run(f"{account}:function:f{number}")
+        finally:
+            is_over.set()
+            thread.join()
+            sys.setswitchinterval(switching)
+    assert not failed
