@@ -35,6 +35,7 @@ anyio.run(main, BACKEND)
 USES: dict[str, list[tuple[str, ...]]] = {
     "": [("-c", SERVED.replace("ECHO", "echo").replace("BACKEND", ""))],
     "cli": [("-m", "asyncinvoke", "--help"), ("-m", "asyncinvoke", "doctor", "--help")],
+    "dask": [("-c", "import distributed, asyncinvoke.dask")],
     "inputs": [("-c", "import fsspec, zstandard, asyncinvoke.inputs")],
     "otel": [("-c", "from asyncinvoke.otel import OpenTelemetry; OpenTelemetry()")],
     "parquet": [("-c", "import pyarrow.parquet, asyncinvoke.inputs")],
