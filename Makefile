@@ -18,10 +18,10 @@ UNIT := tests/model tests/request tests/retries tests/engine tests/limits tests/
 CORE := asyncinvoke/*.py,asyncinvoke/_*/*.py,asyncinvoke/_*/*/*.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit coverage lint fmt types core oldest peers bench docs dist extras sbom lock clean
+.PHONY: help demo test unit coverage lint fmt types core oldest peers peers-all live bench docs dist extras sbom lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## run the main job, offline
 	$(BIN)/asyncinvoke demo
@@ -65,6 +65,12 @@ oldest:  ## install the lowest declared versions; run a smoke test and the fast 
 	.env-oldest/bin/python tests/smoke/core.py
 	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt pytest pytest-timeout hypothesis
 	.env-oldest/bin/python -m pytest -q $(UNIT) --deselect 'tests/limits/test_permit.py::test_a_task_cancelled_the_native_way_as_it_gets_its_permit_ends_cancelled'
+
+peers-all: $(VENV)/.dev  ## try the endpoint with Chalice, Zappa, Ansible and the SDK for JavaScript
+	$(BIN)/python -m tests.independent.tools.try_all $(ARGS)
+
+live: $(VENV)/.dev  ## hold a real account against the recorded answers: make live ARGS='--role ARN'
+	$(BIN)/python -m tests.vectors.live $(ARGS)
 
 peers: $(VENV)/.dev  ## install the independent clients and servers that the tests use
 	$(BIN)/python tests/independent/peers.py

@@ -37,7 +37,7 @@ from asyncinvoke._request.payload import check_plain
 from asyncinvoke._request.request import InvocationType, Request
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke._statistics import InvokerStatistics, Tally
-from asyncinvoke._telemetry.hooks import Hooks
+from asyncinvoke._telemetry.hooks import checked_hooks
 from asyncinvoke._transport.base import LambdaClient, WholeTransport
 from asyncinvoke._transport.process import loop_teller, open_files
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError
@@ -120,12 +120,8 @@ class Invoker:
             "config": config,
         }
         self._own_clock = clock
-        self._hooks = Hooks(hooks)
-        for name, function in (
-            ("encode", encode),
-            ("decode", decode),
-            *(("hook", hook) for hook in self._hooks),
-        ):
+        self._hooks = checked_hooks(hooks)
+        for name, function in (("encode", encode), ("decode", decode)):
             check_plain(name, function)
         self._new_limiter = partial(Limiter, read_limit(limit), hooks=self._hooks)
         self._limiter = self._new_limiter(clock=SYSTEM_CLOCK if clock is None else clock)
@@ -283,9 +279,9 @@ class Invoker:
         Args:
             function_name: As for `invoke`.
             payloads: Any iterable or async iterable, an endless one too. It is read lazily, at most
-                `concurrency` and 16 items ahead of the outcomes that were taken. An item is a
-                payload, or a `Request` that overrides options for itself. An async generator is
-                closed with the block.
+                `concurrency` and 16 items ahead of the outcomes that were taken, or `concurrency`
+                and two batches. An item is a payload, or a `Request` that overrides options for
+                itself. An async generator is closed with the block.
             **options: How to run the map, and how to invoke each item, each by its name as listed
                 below.
 
@@ -394,7 +390,7 @@ class Invoker:
         # Made anew: what a closed one knows is old, and its times mean nothing on another clock.
         self._limiter = self._new_limiter(clock=clock, files=open_files())
         self._limiter.limit = min(self._limiter.limit, self._most_connections)
-        this_loop, waits = loop_teller(), Waits()
+        waits = Waits(loop_teller())
         async with AsyncExitStack() as stack:
             transport, region = await self._open_transport(stack)
             if self._hooks:
@@ -410,7 +406,6 @@ class Invoker:
                     region=region,
                 ),
                 transport=guarded(transport, waits),
-                this_loop=this_loop,
                 stack=stack.pop_all(),
             )
 
@@ -433,15 +428,14 @@ class Invoker:
         opened = self._opened
         if opened is None:
             raise ConfigurationError("the invoker is not open: use `async with Invoker(...)`")
+        waits = opened.engine.waits
         try:
-            is_here = opened.this_loop() is opened.home
-        except RuntimeError:  # no loop, or one of another kind
-            is_here = False
-        if not is_here:
-            raise ConfigurationError(
-                "the invoker was opened in another event loop: open one in each of them, with "
-                "`async with Invoker(...)` inside what `asyncio.run` or `trio.run` runs"
-            )
+            # As `check_loop`, for the price of a call less.
+            if waits.this_loop is not None and waits.this_loop() is waits.home:
+                return opened
+        except RuntimeError:
+            pass
+        waits.check_loop()
         return opened
 
 

@@ -1,7 +1,7 @@
 """OpenTelemetry: `Invoker(hooks=[asyncinvoke.otel.OpenTelemetry()])` gives spans and metrics."""
 
-import time
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from asyncinvoke._statistics import InvokerStatistics
@@ -68,7 +68,7 @@ class OpenTelemetry(Instrument):
     def listens(self) -> bool:
         """Whether the program has set up an SDK; looked at once a second until it has."""
         if not self._is_set_up:
-            now = time.monotonic()
+            now = monotonic()
             if now >= self._look_at:
                 self._look_at = now + LOOK_EVERY
                 self._is_set_up = self._metrics.are_set_up or self._spans.are_set_up

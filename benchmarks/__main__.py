@@ -26,6 +26,7 @@ from benchmarks import (
     served,
     startup,
     streams,
+    telemetry,
     throttled,
 )
 
@@ -38,6 +39,7 @@ BENCHMARKS = (
     startup.BENCHMARK,
     served.BENCHMARK,
     streams.BENCHMARK,
+    telemetry.BENCHMARK,
 )
 SLOW = (
     names.BENCHMARK,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.canned import CannedEndpoint
-from benchmarks.command import Benchmark
+from benchmarks.command import Benchmark, add_only, containing
 from benchmarks.compare import BASELINE, Entry, in_turn
 from benchmarks.rounds import machine, ratios, spread
 from benchmarks.tables import figure, table
@@ -34,7 +34,9 @@ BOUNDS = (
 def measure(options: Namespace) -> dict[str, Any]:
     """Measure all in turn."""
     variant = Variant()
-    entries = {name: Entry(client=name, variant=variant) for name in (BASELINE, PLAIN, *LISTENERS)}
+    listeners = containing(options.only, LISTENERS)
+    names = (BASELINE, PLAIN, *listeners)
+    entries = {name: Entry(client=name, variant=variant) for name in names}
     if options.before is not None:
         entries[BEFORE] = Entry(client=PLAIN, variant=variant, checkout=options.before)
     with CannedEndpoint() as endpoint:
@@ -43,7 +45,7 @@ def measure(options: Namespace) -> dict[str, Any]:
     bounds = [
         {"who": who, "of": of, "at_most": at_most, "ratio": ratios(cpu[who], cpu[of])}
         for who, of, at_most in BOUNDS
-        if of in cpu
+        if who in cpu and of in cpu
     ]
     return {
         "machine": machine(),
@@ -96,6 +98,7 @@ def show(found: dict[str, Any]) -> str:
 
 
 def _add_options(parser: ArgumentParser) -> None:
+    add_only(parser)
     parser.add_argument("--before", type=Path, metavar="FOLDER", help="another checkout")
 
 

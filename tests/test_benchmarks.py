@@ -11,15 +11,27 @@ from typing import Any
 
 import pytest
 
-from benchmarks import canned_answers, compare, failures, matrix, memory, names, overhead, stale
+from benchmarks import (
+    canned_answers,
+    compare,
+    failures,
+    matrix,
+    memory,
+    names,
+    overhead,
+    stale,
+    telemetry,
+)
 from benchmarks.contestants import credentials_session
 from benchmarks.variants import CREDENTIALS, LOOPS, Variant, chosen
+from benchmarks.watched import LISTENERS
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 TINY = {
     "overhead": ("--rounds=1", "--count=2", "--many=32"),
     "overhead --matrix": ("--rounds=1", "--count=2", "--only=trio, TLS"),
+    "telemetry": ("--rounds=1", "--count=2", "--only=spans and metrics"),
     "streams": ("--rounds=1", "--count=1", "--kilobytes=40"),
     "names": ("--rounds=1", "--items=2", "--only=s that wait"),
     "failures": ("--count=2", "--items=2", "--only=refused"),
@@ -114,6 +126,14 @@ def test_served_counts_what_the_endpoint_served_and_compares_it_with_a_floor() -
 def test_without_json_a_benchmark_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     replace(memory.BENCHMARK, measure=lambda _: found_by("memory")).main([])
     assert capsys.readouterr().out.startswith("| resident memory of `map`")
+
+
+def test_telemetry_compares_each_listener_with_none_and_with_aiobotocore() -> None:
+    found = found_by("telemetry")
+    listener = LISTENERS[-1]
+    assert set(found["clients"]) == {"aiobotocore", "invoke", listener}
+    assert [(each["who"], each["at_most"]) for each in found["bounds"]] == [(listener, 0.5)]
+    assert f"{listener} to aiobotocore" in telemetry.show(found)
 
 
 def test_the_matrix_compares_with_aiobotocore_under_the_same_variant() -> None:

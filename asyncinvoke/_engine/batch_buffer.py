@@ -21,9 +21,9 @@ class BatchBuffer(Buffer):
 
     def __init__(self, concurrency: int, *, ordered: bool, items: int) -> None:
         self._items = items
-        self.batches = 0
+        self.batches: int = 0
         """Batches that are closed and have no outcomes yet."""
-        self.inside = 0
+        self.inside: int = 0
         """Items in batches, open ones too, that have no outcomes yet. What else is unfinished waits
         to be recorded."""
         super().__init__(concurrency, ordered=ordered)

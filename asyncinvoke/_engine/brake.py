@@ -26,9 +26,9 @@ class Brake:
     __slots__ = ("_held", "_release", "_scopes", "is_on", "is_stopped")
 
     def __init__(self, release: Callable[["Brake"], None]) -> None:
-        self.is_on = False
+        self.is_on: bool = False
         """Whether no attempt may begin."""
-        self.is_stopped = False
+        self.is_stopped: bool = False
         """Whether none ever will."""
         self._release = release
         self._held: anyio.Event | None = None

@@ -46,21 +46,21 @@ class Buffer:
     )
 
     def __init__(self, concurrency: int, *, ordered: bool) -> None:
-        self.read = 0
+        self.read: int = 0
         """Items that were read."""
-        self.unfinished = 0
+        self.unfinished: int = 0
         """Items that were read and have no outcome yet."""
-        self.held = 0
+        self.held: int = 0
         """Outcomes that are there, and wait to be recorded."""
         self.ahead: int | None = None
         """How many items are read ahead of the workers, if not `READ_AHEAD` at most."""
-        self.taken = 0
+        self.taken: int = 0
         """Outcomes that the consumer has taken."""
         self.ready: deque[Any] = deque()
         """Outcomes that it may take."""
-        self.is_cut = False
+        self.is_cut: bool = False
         """Whether it gives no outcomes any more."""
-        self.is_held = False
+        self.is_held: bool = False
         """Whether nothing is to be read for now."""
         self._ordered = ordered
         self._due: deque[int] = deque()
@@ -76,7 +76,7 @@ class Buffer:
         if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
             raise InvalidRequestError(f"concurrency {concurrency!r} must be a whole number from 1")
         spare = min(READ_AHEAD, concurrency // SPARE) if self.ahead is None else self.ahead
-        self.concurrency = concurrency
+        self.concurrency: int = concurrency
         self._most_ahead = concurrency + READ_AHEAD + (self.ahead or 0)
         self._most_unfinished = concurrency + spare
         # A reader that is ahead by groups comes back once half of one is used up.

@@ -46,6 +46,16 @@ _NOBODY: Telling = (None, None)
 _ENDINGS = (TransportFault.INTERRUPTED, TransportFault.CLOSED)
 
 
+def forget_frames(error: BaseException) -> None:
+    """Let a cancellation, or an interrupt, keep no frames from further in.
+
+    It may be what the caller's own `TimeoutError` was raised from, as `asyncio.timeout` does. Nobody
+    needs to see then where we waited; but the frames there, the SDK's too, hold payload and keys.
+    """
+    if not isinstance(error, Exception):
+        error.__traceback__ = None
+
+
 class Engine:
     """Executes calls, and holds what the executions of an invoker share.
 
@@ -91,8 +101,11 @@ class Engine:
         deadline = began + call.timeout
         history: History | None = None
         result: Response[Any] | InvocationError | None = None
-        # What tells hooks of it, and its name among events; there if anybody listens.
-        tell, told = _NOBODY if self.hooks is None else self.tell_of(call)
+        # What tells hooks of it, and what it is told as; there if anybody listens.
+        tell: Callable[[object], None] | None = None
+        told: Any = None
+        if self.hooks is not None:
+            tell, told = self.tell_of(call)
         # As `begin`, `progress` and `over`, which streams call, but for the price of three calls.
         tally.calls += 1
         self._active += 1
@@ -135,8 +148,9 @@ class Engine:
                             result = history.responded(
                                 answer, started=started, elapsed=elapsed, waited=permit.waited
                             )
-                        call.counts.succeeded += 1
-                        call.counts.latency += sent + elapsed - began
+                        counts = call.counts
+                        counts.succeeded += 1
+                        counts.latency += sent + elapsed - began
                         if tell is not None:
                             tell(AttemptEnded(execution=told, attempt=result.attempts[-1]))
                         return result
@@ -173,6 +187,10 @@ class Engine:
             now = clock.monotonic()
             result = self.ended(call, history.without_permit(refused, now=now), now - began)
             return result
+        except BaseException as error:
+            payload = b""  # whoever shows this frame shows no payload
+            forget_frames(error)
+            raise
         finally:
             self._active -= 1
             if self._idle is not None and not self._active:

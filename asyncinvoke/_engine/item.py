@@ -58,13 +58,13 @@ class ItemWork:
         self._calls = calls
         self._function_name = function_name
         self._options = options
-        self.call = calls.get(function_name, options)
+        self.call: Call = calls.get(function_name, options)
         """What the items share."""
         self._key = _checked_key(key)
         self._encode = encode
-        self.judge = Failures(tolerance)
+        self.judge: Failures = Failures(tolerance)
         """Sees the outcomes, and says when there are too many failures."""
-        self.brake = Brake(engine.limiter.withdraw)
+        self.brake: Brake = Brake(engine.limiter.withdraw)
         """Holds attempts back while the map is paused, or once it is stopped."""
 
     async def __call__(self, index: int, item: object) -> Outcome[Any]:
@@ -82,7 +82,9 @@ class ItemWork:
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
             ended = refused(error)
         else:
-            ended = await self.execute(index, call, body, self.transport)
+            executing = self.execute(index, call, body, self.transport)
+            item = body = b""  # whoever shows this frame shows no payload
+            ended = await executing
         return self.outcome(index, key, ended, started=started, began=began)
 
     def execute(

@@ -81,6 +81,7 @@ class MapRun(Generic[Out]):
         pick: Pick | None = None,
         recorder: Recorder | None = None,
         recorded: RecordedWork | None = None,
+        check_loop: Callable[[], None] | None = None,
     ) -> None:
         self._recorder = recorder
         self._recorded = recorded
@@ -107,6 +108,7 @@ class MapRun(Generic[Out]):
         self._judge = judge
         self._brake = brake
         self._describe = describe
+        self._check_loop = check_loop
         self._tally = MapTally()
         # How many of them are of a shard is known once all are read.
         self._total = len(payloads) if isinstance(payloads, Sized) and pick is None else None
@@ -124,6 +126,8 @@ class MapRun(Generic[Out]):
 
     async def __anext__(self) -> Succeeded[Out] | Failed[Out]:
         buffer = self._buffer
+        if self._check_loop is not None:
+            self._check_loop()
         while not buffer.ready:
             if self._is_cancelled:
                 await anyio.lowlevel.checkpoint_if_cancelled()
@@ -249,6 +253,10 @@ class MapRun(Generic[Out]):
         return workers
 
     # What the block calls.
+
+    def _check_home(self) -> None:
+        if self._check_loop is not None:
+            self._check_loop()
 
     async def _open(self) -> None:
         """Open the journal, and look whether it is that of this map."""

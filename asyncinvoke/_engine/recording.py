@@ -42,21 +42,21 @@ class Prepared:
         body: bytes,
         error: InvalidRequestError | None = None,
     ) -> None:
-        self.index = index
-        self.key = key
-        self.call = call
-        self.body = body
-        self.error = error
+        self.index: int = index
+        self.key: str | None = key
+        self.call: Call | None = call
+        self.body: bytes = body
+        self.error: InvalidRequestError | None = error
         """Why it cannot be sent, if it cannot."""
         self.digest: bytes | None = None
         """What is sent, in short; set by the recorder."""
-        self.row = -1
+        self.row: int = -1
         """Where the recorder keeps it; set by the recorder."""
-        self.take = 1
+        self.take: int = 1
         """Which run of the item this is."""
         self.lost: Attempt | None = None
         """The attempt that a process which died has made before, if there was one."""
-        self.is_sent = False
+        self.is_sent: bool = False
         """Whether the function may have run by now."""
 
 

@@ -228,7 +228,7 @@ class Source:
         except BaseException as error:
             if is_abandoned(error, self._task) or is_cancellation(error):
                 raise
-            self.clean_up_error = error
+            self.clean_up_error = _without_our_exit(error)
         finally:
             if self._scope.cancel_called and not was_cancelled:
                 _logger.warning(
@@ -248,6 +248,16 @@ class Source:
         if not self.has_ended:
             self.has_ended = True
             self._ended(error)
+
+
+def _without_our_exit(error: BaseException) -> BaseException | None:
+    """Return an error of a clean-up without the `GeneratorExit` that began it, if anything is left.
+
+    A task group around a `yield` takes that for an error of its block, and raises it in a group.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(GeneratorExit)[1]
+    return error
 
 
 def checked(payloads: object) -> AsyncIterable[object] | Iterable[object]:

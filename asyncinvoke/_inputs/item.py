@@ -1,6 +1,6 @@
 """An item of an input: where it stands, what it is called, and the bytes that are sent for it."""
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncinvoke._inputs.json_text import NotJsonError, check_json, parse_json
 from asyncinvoke._inputs.pointer import MISSING, Pointer
@@ -24,9 +24,9 @@ class Making:
     __slots__ = ("is_json", "key", "template")
 
     def __init__(self, key: Pointer | None, template: Template | None, *, is_json: bool) -> None:
-        self.key = key
-        self.template = template
-        self.is_json = is_json
+        self.key: Pointer | None = key
+        self.template: Template | None = template
+        self.is_json: bool = is_json
 
 
 class Item(Request):
@@ -43,21 +43,23 @@ class Item(Request):
 
     __slots__ = ("_data", "_key", "_making", "_wrong", "line", "position")
 
-    __setattr__ = object.__setattr__
-    __delattr__ = object.__delattr__  # or each assignment would look for the parent's
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
+    if not TYPE_CHECKING:  # they see a frozen `Request` that has none of these
+        __setattr__ = object.__setattr__
+        __delattr__ = object.__delattr__  # or each assignment would look for the parent's
+        __eq__ = object.__eq__
+        __hash__ = object.__hash__
 
-    # What an item of an input never has. Class attributes cost nothing for each of them.
-    function_name = None
-    qualifier = None
-    invocation_type = None
+        # What an item of an input never has. Class attributes cost nothing for each of them.
+        function_name = None
+        qualifier = None
+        invocation_type = None
+        client_context = None
+        tenant_id = None
+        durable_execution_name = None
+        timeout = None
+        idempotent = None
+
     log_type: LogTypeName | None = None
-    client_context = None
-    tenant_id = None
-    durable_execution_name = None
-    timeout = None
-    idempotent = None
     has_options: bool = False
 
     position: int

@@ -35,7 +35,7 @@ class Pointer:
                 raise InvalidRequestError(
                     f"{text!r} is no JSON pointer: a tilde is written ~0, and a slash ~1"
                 )
-        self.text = text
+        self.text: str = text
         self._tokens = [token.replace("~1", "/").replace("~0", "~") for token in tokens]
 
     def of(self, value: Any) -> Any:

@@ -10,7 +10,7 @@ holes there, which each look at the first entry passes again.)
 """
 
 import random
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
 from asyncinvoke._limits.concurrency import ConcurrencyLimit
 from asyncinvoke._limits.events import News
@@ -95,20 +95,25 @@ class Scopes:
             self.process.concurrency = self._all_of_it()
 
     def statistics(self, *, in_flight: int, waiting: int) -> tuple[ScopeStatistics, ...]:
-        """Return a snapshot of every scope, given what is in flight and waits in all."""
-        waits = dict.fromkeys(self._accounts.values(), 0)
-        for gate in self.functions.values():
+        """Return a snapshot of every scope, given what is in flight and waits in all.
+
+        Another thread may ask, as exporters of metrics do: so what may grow meanwhile is copied at
+        once, in one step of the interpreter's.
+        """
+        accounts, functions = list(self._accounts.values()), list(self.functions.values())
+        waits: Counter[AccountGate] = Counter()
+        for gate in functions:
             waits[gate.account] += gate.waiting
         return (
             _statistics(self.caller, self.maximum, in_flight, waiting),
             _statistics(self.process, self.process.concurrency.limit, in_flight, waiting),
             *(
                 _statistics(each, each.concurrency.limit, each.in_flight, waits[each])
-                for each in self._accounts.values()
+                for each in accounts
             ),
             *(
                 _statistics(each, each.concurrency.limit, each.in_flight, each.waiting)
-                for each in self.functions.values()
+                for each in functions
             ),
         )
 

@@ -136,7 +136,7 @@ def throttle_chart(course: Course) -> str:
                 label=_short(reason, width),
             )  # fmt: skip
         axes.set_ylim(bottom=0)
-        axes.set_ylabel("throttled attempts")
+        axes.set_ylabel("attempts")
         _time_axis(axes, course, width)
 
     return _both("throttles", draw, height=1.8, legend=True)

@@ -5,7 +5,9 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from asyncinvoke._request.payload import check_plain
 from asyncinvoke._statistics import InvokerStatistics
+from asyncinvoke.errors import ConfigurationError
 
 _logger = logging.getLogger("asyncinvoke")
 
@@ -45,12 +47,17 @@ class Hooks:
         hooks: Plain functions of one argument.
     """
 
-    __slots__ = ("_always", "_hooks", "_logged")
+    __slots__ = ("_always", "_hooks", "_logged", "tell")
+
+    tell: Callable[[object], None]
+    """Gives an event to each hook."""
 
     def __init__(self, hooks: Iterable[Callable[[Any], object]] = ()) -> None:
         self._hooks = tuple(hooks)
         self._always = any(not isinstance(hook, Instrument) for hook in self._hooks)
         self._logged: set[int] = set()
+        # Told four times for each call, so one hook, as there is mostly, is called without a loop.
+        self.tell = self._tell_all if len(self._hooks) != 1 else self._teller(self._hooks[0])
 
     def __bool__(self) -> bool:
         return bool(self._hooks)
@@ -65,14 +72,6 @@ class Hooks:
             return True
         return any(hook.listens for hook in self._hooks if isinstance(hook, Instrument))
 
-    def tell(self, event: object) -> None:
-        """Give an event to each hook."""
-        for hook in self._hooks:
-            try:
-                hook(event)
-            except Exception as error:  # noqa: BLE001  # somebody else's code
-                self._log(hook, error)
-
     def opened(self, statistics: Callable[[], InvokerStatistics]) -> None:
         """Tell the instruments of an invoker that opens."""
         self._instruments(lambda each: each.opened(statistics))
@@ -84,6 +83,22 @@ class Hooks:
     def handed_over(self, execution: object) -> None:
         """Tell the instruments that a stream's block begins."""
         self._instruments(lambda each: each.handed_over(execution))
+
+    def _tell_all(self, event: object) -> None:
+        for hook in self._hooks:
+            try:
+                hook(event)
+            except Exception as error:  # noqa: BLE001  # somebody else's code
+                self._log(hook, error)
+
+    def _teller(self, hook: Callable[[Any], object]) -> Callable[[object], None]:
+        def tell(event: object) -> None:
+            try:
+                hook(event)
+            except Exception as error:  # noqa: BLE001  # somebody else's code
+                self._log(hook, error)
+
+        return tell
 
     def _instruments(self, tell: Callable[[Instrument], None]) -> None:
         for hook in self._hooks:
@@ -106,3 +121,21 @@ class Hooks:
             last.filename,
             last.lineno,
         )
+
+
+def checked_hooks(hooks: Iterable[Callable[[Any], object]]) -> Hooks:
+    """Return hooks that can be called.
+
+    Raises:
+        ConfigurationError: There is no list of them, or one is no plain function.
+    """
+    if not isinstance(hooks, Iterable):
+        raise ConfigurationError(
+            f"hooks must be a list of functions, not {type(hooks).__name__}: hooks=[...]"
+        )
+    given = tuple(hooks)
+    for hook in given:
+        if isinstance(hook, type) and issubclass(hook, Instrument):
+            raise ConfigurationError(f"hook {hook.__name__} is a class: {hook.__name__}()")
+        check_plain("hook", hook)
+    return Hooks(given)

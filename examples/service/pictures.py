@@ -4,8 +4,8 @@
     python pictures.py [FOLDER [SECONDS]]
 
 It serves the function on loopback, asks the service as a client would, and exports into memory: the
-spans of FastAPI, which makes its own, and of asyncinvoke. In
-life the same spans and metrics go to a collector, and others draw them.
+spans of FastAPI, which makes its own, and of asyncinvoke. In life the same spans and metrics go to a
+collector, and others draw them.
 """
 
 import asyncio

@@ -118,7 +118,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 capture_output=True,
                 text=True,
                 env={**environment, "AWS_ENDPOINT_URL_S3": url},
-                timeout=60,
+                timeout=100,
                 check=False,
             )
         finally:

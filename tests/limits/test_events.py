@@ -81,6 +81,24 @@ async def test_a_limit_that_is_lowered_is_said_once_a_minute_for_each_scope(
     assert re.fullmatch(r"function hog: at most .+; lowered \d+ times since the last line", line)
 
 
+async def test_a_line_counts_what_was_lowered_since_the_last_one(
+    lines: pytest.LogCaptureFixture,
+) -> None:
+    clock = HeldClock()
+    limiter = Limiter(AdaptiveLimit(initial=80, maximum=80), clock=clock)
+    said = []
+    limit = 80
+    for seconds in (0, 10, 10, 60, 60):
+        clock.jump(seconds)
+        held = await take(limiter, HOG, limit)
+        held.pop().throttled(RESERVED)
+        for permit in held:
+            permit.ignored()
+        limit = scope_of(limiter, ThrottleScope.FUNCTION, "hog").limit
+        said += [line for _, line in logged(lines)]
+    assert [re.findall(r"lowered (\d+) times", line) for line in said] == [[], ["3"], []]
+
+
 def throttle(permit: Permit) -> None:
     permit.throttled(RESERVED)
 

@@ -6,6 +6,7 @@ import select
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,11 +30,12 @@ def executable() -> str | None:
 
 
 class Browser:
-    """One page of a headless Chromium."""
+    """One page of a headless Chromium, which keeps what it keeps in a folder."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, folder: Path) -> None:
         self.events: list[dict[str, Any]] = []
         self._program = program
+        self._folder = folder
         self._number = 0
         self._rest = b""
         self._session: str | None = None
@@ -42,6 +44,7 @@ class Browser:
         to_it, self._to = os.pipe()
         self._from, from_it = os.pipe()
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
+        options.append(f"--user-data-dir={self._folder}")
         command = [sys.executable, "-c", LAUNCH, str(to_it), str(from_it), self._program]
         self._process = subprocess.Popen(
             [*command, *options, "about:blank"],

@@ -32,17 +32,31 @@ async def main():
 anyio.run(main, BACKEND)
 """
 
+READ = """
+import anyio
+from asyncinvoke.inputs import read
+MAKE
+
+async def main():
+    assert [item.payload async for item in read("SOURCE")] == [b'{"id":"a"}']
+
+anyio.run(main)
+"""
+
+PACK = "import zstandard; open('in.csv.zst', 'wb').write(zstandard.compress(b'id\\na\\n'))"
+STORE = "import pyarrow, pyarrow.parquet as pq; pq.write_table(pyarrow.table({'id': ['a']}), 'in.parquet')"
+
 USES: dict[str, list[tuple[str, ...]]] = {
     "": [("-c", SERVED.replace("ECHO", "echo").replace("BACKEND", ""))],
     "cli": [("-m", "asyncinvoke", "--help"), ("-m", "asyncinvoke", "doctor", "--help")],
     "dask": [("-c", "import distributed, asyncinvoke.dask")],
-    "inputs": [("-c", "import fsspec, zstandard, asyncinvoke.inputs")],
-    "otel": [("-c", "from asyncinvoke.otel import OpenTelemetry; OpenTelemetry()")],
-    "parquet": [("-c", "import pyarrow.parquet, asyncinvoke.inputs")],
-    "report": [("-c", "import matplotlib, jinja2, asyncinvoke.runs")],
-    "s3": [("-c", "import s3fs, asyncinvoke.inputs")],
     "local": [("-c", SERVED.replace("ECHO", '"handlers.py:handler"').replace("BACKEND", ""))],
+    "otel": [("-c", "import asyncinvoke.otel; asyncinvoke.otel.OpenTelemetry()")],
     "trio": [("-c", SERVED.replace("ECHO", "echo").replace("BACKEND", 'backend="trio"'))],
+    "inputs": [("-c", READ.replace("MAKE", PACK).replace("SOURCE", "in.csv.zst"))],
+    "parquet": [("-c", READ.replace("MAKE", STORE).replace("SOURCE", "in.parquet"))],
+    "s3": [("-c", "import s3fs; s3fs.S3FileSystem(anon=True).call_s3")],
+    "report": [("-c", "from asyncinvoke._report.page import check_installed; check_installed()")],
     "uvloop": [
         (
             "-c",

@@ -1,4 +1,4 @@
-"""Runs the examples of a page, one after the other: `python -m tests.telemetry.run_page PAGE`.
+"""Runs the examples of pages, one after the other: `python -m tests.telemetry.run_page PAGE...`.
 
 They find an endpoint on loopback as programs of users find AWS: by the environment. Each runs as a
 program of its own would, but for the time that it takes to start one.
@@ -43,7 +43,7 @@ def run(page: Path) -> int:
             traceback.print_exc()
             failed += 1
         else:
-            sys.stdout.write(f"{number} ran\n")
+            sys.stdout.write(f"{page.name} {number} ran\n")
     return failed
 
 
@@ -133,7 +133,7 @@ def main() -> None:
             AWS_SECRET_ACCESS_KEY="test-secret",
             AWS_DEFAULT_REGION="eu-west-1",
         )
-        failed = run(Path(sys.argv[1]))
+        failed = sum(run(Path(each)) for each in sys.argv[1:])
     sys.exit(failed)
 
 

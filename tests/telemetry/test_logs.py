@@ -172,8 +172,8 @@ async def test_a_limit_that_was_lowered_often_is_one_line_a_minute_with_the_coun
     fake.function("work", work)
     fake.fault(throttle(RESERVED), probability=0.2, seed=7, count=40)
     async with (
-        Invoker(transport=fake, clock=clock, limit=50) as invoker,
-        invoker.map("work", range(400)) as run,
+        Invoker(transport=fake, clock=clock, limit=20) as invoker,
+        invoker.map("work", range(80)) as run,
     ):
         async for _ in run:
             pass

@@ -1,5 +1,6 @@
 """OpenTelemetry, by its real SDK and in-memory exporters, against the local endpoint."""
 
+import contextvars
 import json
 import subprocess
 import sys
@@ -21,9 +22,12 @@ from tenacity import stop_after_attempt, wait_none
 
 from asyncinvoke import (
     Backoff,
+    ExecutionEnded,
+    ExecutionStarted,
     FixedLimit,
     FunctionError,
     InvocationError,
+    InvocationType,
     Invoker,
     RejectedError,
     RetryPolicy,
@@ -32,6 +36,7 @@ from asyncinvoke import (
 from asyncinvoke.local import Answer, LocalLambda, Reset, throttle
 from asyncinvoke.otel import OpenTelemetry
 from asyncinvoke.testing import FakeLambda, InstantClock
+from asyncinvoke.typing import Target
 from tests.doubles.sessions import SESSION
 
 pytestmark = pytest.mark.anyio
@@ -373,6 +378,47 @@ async def test_without_an_sdk_nothing_is_made_and_no_trace_is_sent() -> None:
     fake = FakeLambda({"f": lambda event, _: trace_header.get()})
     async with Invoker(transport=fake, hooks=[OpenTelemetry()]) as invoker:
         assert (await invoker.invoke("f")).json() is None
+
+
+async def test_an_sdk_that_is_set_up_later_is_found_within_a_second(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("asyncinvoke.otel.monotonic", lambda: now)
+    hook = OpenTelemetry()
+    heard: list[type] = []
+    take = hook._spans.takes
+    hook._spans.takes = dict.fromkeys(take, heard.append)
+    async with Invoker(
+        transport=FakeLambda({"f": chunks}), hooks=[hook], clock=InstantClock()
+    ) as invoker:
+        await invoker.dry_run("f")
+        monkeypatch.setattr(trace, "get_tracer_provider", lambda: backend.tracers)
+        await invoker.dry_run("f")
+        assert heard == []
+        now += 1
+        await invoker.dry_run("f")
+        assert len(heard) == 4
+
+
+def test_a_call_that_ends_in_another_context_leaves_its_own_alone(
+    backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where an event loop is gone, and the garbage collector ends what it has left."""
+    hook = backend.hook
+    event = ExecutionStarted(
+        target=Target(name="f"),
+        region=None,
+        invocation_type=InvocationType.REQUEST_RESPONSE,
+        streams=False,
+    )
+    elsewhere = contextvars.copy_context()
+    elsewhere.run(hook, event)
+    with backend.tracer.start_as_current_span("a request") as request:
+        hook(ExecutionEnded(execution=event, result=None, elapsed=1.0))
+        assert trace.get_current_span() is request
+    assert caplog.records == []
+    assert [span.name for span in backend.spans] == ["Lambda.Invoke", "a request"]
 
 
 async def test_a_span_that_is_not_sampled_says_so_to_the_function() -> None:

@@ -84,7 +84,8 @@ def _check(result: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Confine this process, and become the worker."""
     handler, code, tmp = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     sys.path[0] = str(code)  # not where this file is
     try:
@@ -93,3 +94,7 @@ if __name__ == "__main__":
         sys.exit(f"this system does not allow a sandbox: {error}")
     sys.argv = ["awslambdaric", handler]
     runpy.run_module("awslambdaric", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
