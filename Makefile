@@ -6,6 +6,8 @@ PYTHON312 ?= python3.12
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
+# What is installed for the tests; with CONSTRAINTS= it is the newest of everything.
+CONSTRAINTS := --constraint constraints.txt
 # A file of tests stays in one process, so that the servers it shares are started once.
 PYTEST := $(BIN)/python -m pytest
 SUITE := -n 2 --dist loadfile
@@ -16,10 +18,10 @@ UNIT := tests/model tests/request tests/retries tests/engine tests/limits tests/
 CORE := asyncinvoke/*.py,asyncinvoke/_*/*.py,asyncinvoke/_*/*/*.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit coverage lint fmt types core oldest peers bench docs dist extras sbom lock clean
+.PHONY: help demo test unit coverage lint fmt types core oldest peers peers-all live bench docs dist extras sbom lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## run the main job, offline
 	$(BIN)/asyncinvoke demo
@@ -64,6 +66,12 @@ oldest:  ## install the lowest declared versions; run a smoke test and the fast 
 	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt pytest pytest-timeout hypothesis
 	.env-oldest/bin/python -m pytest -q $(UNIT) --deselect 'tests/limits/test_permit.py::test_a_task_cancelled_the_native_way_as_it_gets_its_permit_ends_cancelled'
 
+peers-all: $(VENV)/.dev  ## try the endpoint with Chalice, Zappa, Ansible and the SDK for JavaScript
+	$(BIN)/python -m tests.independent.tools.try_all $(ARGS)
+
+live: $(VENV)/.dev  ## hold a real account against the recorded answers: make live ARGS='--role ARN'
+	$(BIN)/python -m tests.vectors.live $(ARGS)
+
 peers: $(VENV)/.dev  ## install the independent clients and servers that the tests use
 	$(BIN)/python tests/independent/peers.py
 
@@ -81,7 +89,7 @@ dist: .env-dist/.done  ## build wheel and sdist into dist, and check what is in 
 	.env-dist/bin/twine check --strict dist/*
 
 extras: dist  ## install the wheel with each extra alone, and use it
-	$(PYTHON) tests/smoke/extras.py dist/*.whl
+	.env-dist/bin/python tests/smoke/extras.py dist/*.whl
 
 sbom: .env-dist/.done  ## write what the package is made of to dist/sbom.cdx.json (CycloneDX)
 	mkdir -p dist
@@ -115,6 +123,6 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 
 # The pip that comes with Python 3.11 knows no dependency groups.
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python $(INSTALL) --constraint constraints.txt --upgrade pip
-	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[cli,inputs,local,otel,parquet,s3,trio,uvloop]' --group dev
+	$(BIN)/python $(INSTALL) $(CONSTRAINTS) --upgrade pip
+	$(BIN)/python $(INSTALL) $(CONSTRAINTS) --editable '.[cli,inputs,local,otel,parquet,report,s3,trio,uvloop]' --group dev
 	touch $@ $(VENV)/.demo

@@ -198,6 +198,7 @@ class Invoker:
         """
         execution = self._caller.execution(function_name, payload, options)
         del payload, options  # so that no traceback shows them
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     @documented(EventOptions)
@@ -216,6 +217,7 @@ class Invoker:
         """
         execution = self._caller.typed(InvocationType.EVENT, function_name, payload, options)
         del payload, options
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     @documented(EventOptions)
@@ -234,6 +236,7 @@ class Invoker:
         """
         execution = self._caller.typed(InvocationType.DRY_RUN, function_name, payload, options)
         del payload, options
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     @documented(StreamOptions)
@@ -276,9 +279,9 @@ class Invoker:
         Args:
             function_name: As for `invoke`.
             payloads: Any iterable or async iterable, an endless one too. It is read lazily, at most
-                `concurrency` and 16 items ahead of the outcomes that were taken. An item is a
-                payload, or a `Request` that overrides options for itself. An async generator is
-                closed with the block.
+                `concurrency` and 16 items ahead of the outcomes that were taken, or `concurrency`
+                and two batches. An item is a payload, or a `Request` that overrides options for
+                itself. An async generator is closed with the block.
             **options: How to run the map, and how to invoke each item, each by its name as listed
                 below.
 
@@ -387,7 +390,7 @@ class Invoker:
         # Made anew: what a closed one knows is old, and its times mean nothing on another clock.
         self._limiter = self._new_limiter(clock=clock, files=open_files())
         self._limiter.limit = min(self._limiter.limit, self._most_connections)
-        this_loop, waits = loop_teller(), Waits()
+        waits = Waits(loop_teller())
         async with AsyncExitStack() as stack:
             transport, region = await self._open_transport(stack)
             if self._hooks:
@@ -403,7 +406,6 @@ class Invoker:
                     region=region,
                 ),
                 transport=guarded(transport, waits),
-                this_loop=this_loop,
                 stack=stack.pop_all(),
             )
 
@@ -426,15 +428,14 @@ class Invoker:
         opened = self._opened
         if opened is None:
             raise ConfigurationError("the invoker is not open: use `async with Invoker(...)`")
+        waits = opened.engine.waits
         try:
-            is_here = opened.this_loop() is opened.home
-        except RuntimeError:  # no loop, or one of another kind
-            is_here = False
-        if not is_here:
-            raise ConfigurationError(
-                "the invoker was opened in another event loop: open one in each of them, with "
-                "`async with Invoker(...)` inside what `asyncio.run` or `trio.run` runs"
-            )
+            # As `check_loop`, for the price of a call less.
+            if waits.this_loop is not None and waits.this_loop() is waits.home:
+                return opened
+        except RuntimeError:
+            pass
+        waits.check_loop()
         return opened
 
 
@@ -459,6 +460,7 @@ class Function(Generic[In, Out]):
         merged: InvokeOptions = {**self._defaults, **options}
         execution = self._caller.execution(self._function_name, payload, merged)
         del payload, options, merged
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     async def send_event(
@@ -469,6 +471,7 @@ class Function(Generic[In, Out]):
             InvocationType.EVENT, self._function_name, payload, options, self._defaults
         )
         del payload, options
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     async def dry_run(
@@ -479,6 +482,7 @@ class Function(Generic[In, Out]):
             InvocationType.DRY_RUN, self._function_name, payload, options, self._defaults
         )
         del payload, options
+        __tracebackhide__ = True  # pytest then shows the line of whoever called
         return unwrapped(await execution)
 
     def stream(
@@ -520,7 +524,17 @@ def _recorder(
     def sample() -> tuple[object, ...]:
         limiter, tally = engine.limiter, engine.tally
         throttles = {reason.value: count for reason, count in tally.throttles.items()}
-        return limiter.in_flight, limiter.waiting, limiter.limit, None, json.dumps(throttles)
+        # The tightest of the limits in use is the one that the run feels.
+        scopes = limiter.statistics()
+        limit = min((scope.limit for scope in scopes), default=limiter.limit)
+        rates = [scope.rate for scope in scopes if scope.rate is not None]
+        return (
+            limiter.in_flight,
+            limiter.waiting,
+            limit,
+            min(rates, default=None),
+            json.dumps(throttles),
+        )
 
     return JournalRecorder(
         journal,

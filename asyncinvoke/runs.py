@@ -1,5 +1,6 @@
 """Reading recorded runs, and recording what people found out about them."""
 
+from asyncinvoke._journal.measuring import Latencies, Measures, Step, measured
 from asyncinvoke._journal.merged import Merged
 from asyncinvoke._journal.merging import merge
 from asyncinvoke._journal.reading import RecordedRun, open_run
@@ -14,6 +15,8 @@ from asyncinvoke._journal.values import (
 )
 
 __all__ = [
+    "Latencies",
+    "Measures",
     "Merged",
     "RecordedCause",
     "RecordedItem",
@@ -22,6 +25,8 @@ __all__ = [
     "RecordedTake",
     "RunSummary",
     "Sample",
+    "Step",
+    "measured",
     "merge",
     "open_run",
     "settle",

@@ -2,7 +2,7 @@
 
 `python -m benchmarks` runs those that take less than some minutes; `python -m benchmarks NAME...` runs
 these, of which `names`, `failures`, `throttled`, `ceilings`, `cut_everywhere`, `inputs`, `sequences`,
-`journal` and `kills` are never run unless named.
+`journal`, `kills`, `processes` and `dask_workers` are never run unless named.
 """
 
 import sys
@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks import (
     ceilings,
     cut_everywhere,
+    dask_workers,
     failures,
     fanout,
     inputs,
@@ -20,6 +21,7 @@ from benchmarks import (
     names,
     overhead,
     payload_size,
+    processes,
     sequences,
     served,
     startup,
@@ -49,6 +51,8 @@ SLOW = (
     sequences.BENCHMARK,
     journal.BENCHMARK,
     kills.BENCHMARK,
+    processes.BENCHMARK,
+    dask_workers.BENCHMARK,
 )
 
 

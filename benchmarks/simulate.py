@@ -26,6 +26,8 @@ def scenarios(*, full: bool) -> Iterator[Scenario]:
     yield Scenario(name="alone", clients=1, limit=limit, seconds=seconds)
     yield Scenario(name="two, one late", clients=2, limit=limit, seconds=2 * seconds, joins=20)
     yield Scenario(name=f"{many} clients", clients=many, limit=limit, seconds=seconds)
+    if full:
+        yield Scenario(name="40 clients", clients=40, limit=limit, seconds=1.5 * seconds)
     yield Scenario(
         name="half of them late", clients=many, limit=limit, seconds=seconds, joins=seconds / 4
     )

@@ -7,6 +7,7 @@ load from elsewhere.
 """
 
 import importlib
+import json
 import os
 import re
 import shutil
@@ -37,6 +38,10 @@ ELSEWHERE = {
 }
 """Pages outside of docs/, by the place that they have on the site."""
 
+LAST_OF_HOW_TO = "      - Find what is wrong: doctor.md"
+LAST_OF_REFERENCE = "      - asyncinvoke.testing: reference/testing.md"
+"""Lines of `nav` behind which pages go that it does not list."""
+
 FACES = ("Invoker", "Function", "MapRun", "ResponseStream", "diagnose")
 """The public names that have a page of their own."""
 
@@ -48,7 +53,7 @@ def main() -> None:
     write_pages()
     zensical = Path(sys.executable).with_name("zensical")
     built = subprocess.run(
-        [zensical, "build", "--strict", "--clean", "--config-file", CONFIG],
+        [zensical, "build", "--strict", "--clean", "--config-file", write_config()],
         cwd=ROOT,
         env={**os.environ, "NO_COLOR": "1"},
         capture_output=True,
@@ -69,7 +74,7 @@ def write_pages() -> None:
     shutil.rmtree(PAGES, ignore_errors=True)
     PAGES.mkdir(parents=True)
     for path in sorted(DOCS.rglob("*")):
-        if path.suffix in (".md", ".css", ".svg", ".png"):
+        if path.suffix in (".md", ".js", ".svg", ".png"):
             _put(path, PAGES / path.relative_to(DOCS))
     for name, place in ELSEWHERE.items():
         if name != "README.md":
@@ -77,6 +82,25 @@ def write_pages() -> None:
     for name, text in reference().items():
         (PAGES / name).parent.mkdir(exist_ok=True)
         (PAGES / name).write_text(text)
+
+
+def write_config() -> Path:
+    """Write the configuration that is built from: mkdocs.yml, and in its `nav` every page there is."""
+    text = CONFIG.read_text()
+    for folder in (PAGES, SITE):
+        text = text.replace(f" build/{folder.name}\n", f" {folder.name}\n")
+    text = text.replace("paths: [.]", "paths: [..]")
+    listed = set(re.findall(r": ([\w/-]+\.md)$", text, re.MULTILINE))
+    for path in sorted(PAGES.rglob("*.md")):
+        page = path.relative_to(PAGES).as_posix()
+        if page in listed:
+            continue
+        title = path.read_text().partition("\n")[0].removeprefix("# ")
+        last = LAST_OF_REFERENCE if page.startswith("reference/") else LAST_OF_HOW_TO
+        text = text.replace(last, f"{last}\n      - {json.dumps(title)}: {page}")
+    place = PAGES.with_name("mkdocs.yml")
+    place.write_text(text)
+    return place
 
 
 def reference() -> dict[str, str]:
@@ -135,6 +159,8 @@ def check(site: Path) -> list[str]:
     for path, page in pages.items():
         name = path.relative_to(site)
         faults += [f"{name} loads {url}" for url in page.loads if urlsplit(url).netloc]
+        if page.asks:
+            faults.append(f"{name} asks the host of the repository for its stars")
         for link in page.links + page.loads:
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
@@ -165,10 +191,12 @@ class _Page(HTMLParser):
         self.links: list[str] = []
         self.loads: list[str] = []
         self.anchors: set[str] = {""}
+        self.asks = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         self.anchors |= {value for key, value in attrs if key in ("id", "name") and value}
+        self.asks |= given.get("data-md-component") == "source"
         if tag == "a" and given.get("href"):
             self.links.append(str(given["href"]))
         if tag in ("img", "script", "source", "iframe") and given.get("src"):
@@ -220,9 +248,9 @@ def _moved(found: re.Match[str], source: Path, target: Path) -> str:
 
 
 def _repository() -> str:
-    found = re.search(r"^repo_url: (\S+)$", CONFIG.read_text(), re.MULTILINE)
+    found = re.search(r"^  repository: (\S+)", CONFIG.read_text(), re.MULTILINE)
     if found is None:
-        raise ValueError("mkdocs.yml has no repo_url")
+        raise ValueError("mkdocs.yml has no repository")
     return found[1]
 
 
@@ -253,6 +281,7 @@ def _commands() -> str:
         command = app.get_command(context, name)
         assert command is not None
         parts += _command(command, click.Context(command, parent=context, info_name=name))
+        parts += _members(command, click.Context(command, parent=context, info_name=name))
     rows = re.findall(r"^  (\d+) +(.+)$", STATUSES, re.MULTILINE)
     parts += [
         "## Exit statuses",
@@ -261,6 +290,18 @@ def _commands() -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _members(group: click.Command, context: click.Context) -> list[str]:
+    """Return the commands of a group, if it is one."""
+    if not isinstance(group, click.Group):
+        return []
+    parts: list[str] = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        parts += _command(command, click.Context(command, parent=context, info_name=name))
+    return parts
 
 
 def _command(command: click.Command, context: click.Context) -> list[str]:

@@ -14,18 +14,19 @@ FLOORS = [
     ("_model", "_recent"),
     ("errors",),
     ("_request", "_clock", "_statistics"),
-    ("_retries", "_limits", "_transport", "_telemetry", "_batches", "_inputs"),
+    ("_retries", "_limits", "_transport", "_telemetry", "_batches", "_inputs", "_outputs"),
     ("_engine",),
     ("_journal",),
-    ("_invoker", "_diagnosis", "_otel"),
+    ("_invoker", "_diagnosis", "_otel", "_report"),
     ("__init__", "_names", "inputs", "otel", "runs", "typing"),
-    ("local", "testing", "cli", "__main__"),
+    ("_dask",),
+    ("local", "testing", "cli", "dask", "__main__"),
 ]
 
 # Rooms that see less than their floor would let them.
 SEES_ONLY = {
     "local": {"local", "_model"},
-    "cli": {"cli", "local", "inputs", "_inputs", "runs", "__init__"},
+    "cli": {"cli", "local", "inputs", "_inputs", "_outputs", "runs", "_report", "__init__"},
     "__main__": {"cli"},
 }
 
@@ -38,6 +39,7 @@ FLOORS_OF_LOCAL = [
     ("events", "checks"),
     ("management",),
     ("edge",),
+    ("service_config",),
     ("service", "background", "handle"),
     ("server",),
     ("__init__",),
@@ -75,13 +77,19 @@ DECIDES = [
     "asyncinvoke.local.counters",
     "asyncinvoke.local.faults.player",
     "asyncinvoke.local.faults.steps",
+    "asyncinvoke.local.execution.ending",
     "asyncinvoke.local.http.addresses",
+    "asyncinvoke.local.http.callers",
     "asyncinvoke.local.limits",
+    "asyncinvoke.local.management.absent",
     "asyncinvoke.local.management.describe",
     "asyncinvoke.local.management.members",
     "asyncinvoke.local.management.named",
     "asyncinvoke.local.management.paging",
+    "asyncinvoke.local.management.policy_api",
+    "asyncinvoke.local.management.runtimes",
     "asyncinvoke.local.management.settings",
+    "asyncinvoke.local.management.tags_api",
     "asyncinvoke.local.numbers",
     "asyncinvoke.local.protocol",
 ]
@@ -101,10 +109,12 @@ ACTS |= {"tempfile", "time", "uuid"}
 
 # Foreign libraries, each with the rooms that may know it.
 FOREIGN = {
+    "distributed": {"dask"},  # seen by type checkers alone: workers run what they are given
     "aiobotocore": {"_transport", "testing"},
     "aiohttp": {"_transport", "local"},
     "anyio": {
         "_clock",
+        "_dask",
         "_transport",
         "_limits",
         "_engine",
@@ -121,7 +131,10 @@ FOREIGN = {
     "httptools": {"_transport"},
     "fsspec": {"_inputs"},
     "multidict": {"local"},
-    "pyarrow": {"_inputs"},
+    "jinja2": {"_report"},
+    "markupsafe": {"_report"},
+    "matplotlib": {"_report"},
+    "pyarrow": {"_inputs", "_outputs"},
     "opentelemetry": {"_otel", "otel"},
     "pytest": {"testing"},
     "sqlite3": {"_journal"},
@@ -132,7 +145,7 @@ FOREIGN = {
     "typing_extensions": {"_model", "_engine", "_invoker"},  # seen by type checkers alone
     "uvloop": {"cli"},
     "yarl": {"_transport"},
-    "zstandard": {"_inputs"},
+    "zstandard": {"_inputs", "_outputs"},
 }
 
 

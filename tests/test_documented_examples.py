@@ -115,8 +115,10 @@ def test_the_lines_of_output_have_the_fields_that_the_page_explains() -> None:
 def test_what_map_writes_is_explained(url: str, tmp_path: Path) -> None:
     lines = b'{"key": "a.jpg"}\n{"picture": "b.jpg"}\nnonsense\n'
     command = [sys.executable, "-m", "asyncinvoke", "map", "resize", "-", "-u", url]
+    command += ["--progress", "json", "--key", "/key"]
     ended = subprocess.run(command, input=lines, capture_output=True, timeout=60)
     written = [json.loads(line) for line in ended.stdout.splitlines()]
     assert len(written) == 3
+    written += [json.loads(line) for line in ended.stderr.splitlines()]
     explained = set(re.findall(r"^\| `(\w+)` \|", page("output"), re.MULTILINE))
     assert {field for line in written for field in line} <= explained

@@ -56,10 +56,12 @@ def test_the_core_needs_four_libraries_and_no_more(metadata: Message) -> None:
 def test_what_only_developers_need_is_no_extra(metadata: Message) -> None:
     assert metadata.get_all("Provides-Extra") == [
         "cli",
+        "dask",
         "inputs",
         "local",
         "otel",
         "parquet",
+        "report",
         "s3",
         "trio",
         "uvloop",

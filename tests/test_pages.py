@@ -17,7 +17,7 @@ PAGES.append(ROOT / "benchmarks" / "README.md")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
-TARGETS = set(re.findall(r"^(\w+):", MAKEFILE, re.MULTILINE))
+TARGETS = set(re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE))
 BLOCKS = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -81,8 +81,8 @@ def test_drawings_and_commands_fit_into_a_hundred_columns(text: str) -> None:
 
 def targets_in(page: str) -> set[str]:
     """The targets of every `make` that a page shows, at the start of a line or between quotes."""
-    shown = re.findall(r"^make ((?:[a-z]+ ?)+)", "\n".join(BLOCKS.findall(page)), re.MULTILINE)
-    shown += re.findall(r"`make ([a-z]+)", page)
+    shown = re.findall(r"^make ((?:[a-z-]+ ?)+)", "\n".join(BLOCKS.findall(page)), re.MULTILINE)
+    shown += re.findall(r"`make ([a-z-]+)", page)
     return {target for targets in shown for target in targets.split()}
 
 
@@ -93,7 +93,7 @@ def test_every_target_that_a_page_names_is_in_the_makefile(page: Path) -> None:
 
 def test_make_help_lists_every_target_with_what_it_does() -> None:
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    listed = dict(re.findall(r"^make (\w+) +(.+)$", done.stdout, re.MULTILINE))
+    listed = dict(re.findall(r"^make ([\w-]+) +(.+)$", done.stdout, re.MULTILINE))
     phony = re.findall(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILINE)
     assert set(listed) == set(" ".join(phony).split()) == TARGETS
     assert all(listed.values())

@@ -57,11 +57,6 @@ class Filling:
         self.pieces: list[bytes] = []
         """What stands for each."""
 
-    def why_not(self, piece: bytes) -> str | None:
-        """Say why an item would be too much for Lambda even alone, if it would."""
-        size = self._ends + len(piece)
-        return too_large(size, self._bounds.limit) if size > self._bounds.limit else None
-
     def takes(self, piece: bytes) -> bool:
         """Return whether there is room for another item; the first one always has room."""
         return not self.items or self._size + 1 + len(piece) <= self._bounds.bytes

@@ -95,7 +95,8 @@ async def diagnose(
             checks.append(judging.clock(seen.clock))
         why = await probe.why_not_direct(client, parameters)
         over = None if isinstance(seen, Failure) else seen.session
-        checks.append(judging.transport(why, over))
+        is_seen = not isinstance(seen, Failure)
+        checks.append(judging.transport(why, over, is_seen=is_seen))
         if function_name is None:
             checks.append(judging.skipped("dry run", "no function was named"))
         elif isinstance(seen, Failure):

@@ -198,12 +198,13 @@ def clock(ahead: float | None) -> Check:
     return _check("clock", WRONG if abs(ahead) >= CLOCK_WRONG else NOTE, said, advice, facts)
 
 
-def transport(why: str | None, session: str | None) -> Check:
+def transport(why: str | None, session: str | None, *, is_seen: bool = True) -> Check:
     """Say which way invocations take.
 
     Args:
         why: Why not the direct transport; `None` if it is taken.
         session: Why not connections of ours; `None` if they are used.
+        is_seen: Whether that is known, which takes an answer.
     """
     facts = {"name": "direct" if why is None else "client", "why": why, "session": session}
     if why is not None:
@@ -212,7 +213,8 @@ def transport(why: str | None, session: str | None) -> Check:
     if session is not None:
         said = f"direct, through aiobotocore's HTTP session: {session}"
         return _check("transport", OK, said, None, facts)
-    return _check("transport", OK, "direct, over connections of its own", None, facts)
+    said = "direct, over connections of its own" if is_seen else "direct"
+    return _check("transport", OK, said, None, facts)
 
 
 def dry_run(function_name: str, seconds: list[float], error: Exception | None) -> Check:

@@ -5,7 +5,10 @@ import sys
 from dataclasses import dataclass
 
 CORE = ("asyncinvoke", "aiobotocore", "botocore", "aiohttp", "anyio", "httptools", "tenacity")
-OPTIONAL = ("trio", "httpx2", "uvloop", "click", "rich", "awslambdaric", "boto3")
+OPTIONAL = (
+    *("trio", "httpx2", "uvloop", "click", "rich", "awslambdaric", "boto3"),
+    *("opentelemetry-api", "fsspec", "zstandard", "s3fs", "pyarrow"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

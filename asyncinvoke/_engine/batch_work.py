@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from asyncinvoke._batches.batch import Batch, format_of
-from asyncinvoke._batches.packing import Bounds, Filling, checked_json, pack
+from asyncinvoke._batches.packing import Bounds, Filling, checked_json, pack, too_large
 from asyncinvoke._batches.shape import BatchItem
 from asyncinvoke._engine.batch_ends import ends_of
 from asyncinvoke._engine.item import ItemWork, refused, without_frames
@@ -53,10 +53,18 @@ class BatchWork:
         self._prepared: dict[int, Prepared] = {}
         self._items = items
         self._format = format_of(batch)
+        self._ends = sum(map(len, self._format.ends))
+        self._bounds_are_for = items.call.parameters.invocation_type
+        self._bounds = Bounds.of(batch, self._bounds_are_for)
 
     def filling(self, call: Call) -> Filling:
         """Return an empty batch for a call."""
-        return Filling(self._format, Bounds.of(self.batch, call.parameters.invocation_type))
+        return Filling(self._format, self._bounds_of(call))
+
+    def _bounds_of(self, call: Call) -> Bounds:
+        if call.parameters.invocation_type is self._bounds_are_for:
+            return self._bounds
+        return Bounds.of(self.batch, call.parameters.invocation_type)
 
     def prepare(self, index: int, item: object) -> tuple[Call, BatchItem, bytes] | Outcome[Any]:
         """Return where an item goes, and what stands for it in a batch; or that it cannot go."""
@@ -69,9 +77,12 @@ class BatchWork:
             else:
                 key = self._items.name(item)
                 call, payload = self._items.prepare(item)
-            prepared = BatchItem(index=index, key=key, payload=checked_json(payload))
+            if not payload or isinstance(item, Prepared) or not self._items.writes_json(item):
+                payload = checked_json(payload)
+            prepared = BatchItem(index=index, key=key, payload=payload)
             piece = self._format.piece(prepared)
-            why = self.filling(call).why_not(piece)
+            size, limit = self._ends + len(piece), self._bounds_of(call).limit
+            why = too_large(size, limit) if size > limit else None
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
             return self._refused(index, key, refused(error))
         if why is not None:
@@ -80,7 +91,7 @@ class BatchWork:
 
     def pack(self, call: Call, filled: Filling) -> Iterator[Unit | list[Outcome[Any]]]:
         """Give the units of a batch that is closed, or the outcomes of items that cannot travel."""
-        bounds = Bounds.of(self.batch, call.parameters.invocation_type)
+        bounds = self._bounds_of(call)
         for packed in pack(self._format, filled.items, filled.pieces, bounds):
             if packed.error is not None:
                 error = packed.error

@@ -62,20 +62,17 @@ class Record(Protocol):
 class Opened:
     """What an invoker has while its block runs."""
 
-    __slots__ = ("_stack", "engine", "home", "this_loop", "transport")
+    __slots__ = ("_stack", "engine", "transport")
 
     def __init__(
         self,
         *,
         engine: Engine,
         transport: ClosingTransport,
-        this_loop: Callable[[], object],
         stack: AsyncExitStack,
     ) -> None:
         self.engine = engine
         self.transport = transport
-        self.this_loop = this_loop
-        self.home = this_loop()
         self._stack = stack
 
     async def close(self) -> None:
@@ -238,6 +235,7 @@ class Caller:
             if batch is None
             else Batcher(BatchWork(work, batch, recorded), clock=engine.clock),
             pick=None if shard is None else Pick(shard, work.name),
+            check_loop=engine.waits.check_loop,
         )
 
 
@@ -249,6 +247,7 @@ def unwrapped(ended: _T | AsyncInvokeError) -> _T:
     """Return the response of an execution, or raise its error."""
     if not isinstance(ended, AsyncInvokeError):
         return ended
+    __tracebackhide__ = True
     try:
         raise ended
     finally:

@@ -46,6 +46,16 @@ _NOBODY: Telling = (None, None)
 _ENDINGS = (TransportFault.INTERRUPTED, TransportFault.CLOSED)
 
 
+def forget_frames(error: BaseException) -> None:
+    """Let a cancellation, or an interrupt, keep no frames from further in.
+
+    It may be what the caller's own `TimeoutError` was raised from, as `asyncio.timeout` does. Nobody
+    needs to see then where we waited; but the frames there, the SDK's too, hold payload and keys.
+    """
+    if not isinstance(error, Exception):
+        error.__traceback__ = None
+
+
 class Engine:
     """Executes calls, and holds what the executions of an invoker share.
 
@@ -177,6 +187,10 @@ class Engine:
             now = clock.monotonic()
             result = self.ended(call, history.without_permit(refused, now=now), now - began)
             return result
+        except BaseException as error:
+            payload = b""  # whoever shows this frame shows no payload
+            forget_frames(error)
+            raise
         finally:
             self._active -= 1
             if self._idle is not None and not self._active:

@@ -9,7 +9,7 @@ from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.options import Call, Calls, InvokeOptions, item_options
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.tolerance import Failures, Tolerance
-from asyncinvoke._model.codec import Encode
+from asyncinvoke._model.codec import Encode, encode_json
 from asyncinvoke._model.response import Attempt, Response
 from asyncinvoke._request.payload import check_plain, encode_payload
 from asyncinvoke._request.request import Request
@@ -82,7 +82,9 @@ class ItemWork:
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
             ended = refused(error)
         else:
-            ended = await self.execute(index, call, body, self.transport)
+            executing = self.execute(index, call, body, self.transport)
+            item = body = b""  # whoever shows this frame shows no payload
+            ended = await executing
         return self.outcome(index, key, ended, started=started, began=began)
 
     def execute(
@@ -136,7 +138,10 @@ class ItemWork:
         if isinstance(item, Request):
             if item.key is not None:
                 return _checked_name(item.key)
-            payload = item.payload
+            if self._key is not None:
+                payload = (
+                    item.payload
+                )  # not before: one of an input is checked when it is asked for
         if self._key is None:
             return None
         try:
@@ -151,11 +156,20 @@ class ItemWork:
         """Return where an item goes and what is sent; raises whatever is wrong with it."""
         call, payload = self.call, item
         if isinstance(item, Request):
-            name, options = item_options(self._function_name, self._options, item)
-            call, payload = self._calls.get(name, options), item.payload
+            if item.has_options:
+                name, options = item_options(self._function_name, self._options, item)
+                call = self._calls.get(name, options)
+            payload = item.payload
         return call, encode_payload(
             payload, encode=self._encode, invocation_type=call.parameters.invocation_type
         )
+
+    def writes_json(self, item: object) -> bool:
+        """Return whether what is sent for an item is JSON, since our own codec has written it."""
+        return self._encode is encode_json and not isinstance(item, _MAY_BE_ANYTHING)
+
+
+_MAY_BE_ANYTHING = (bytes, bytearray, memoryview, Request)
 
 
 def _checked_key(key: Callable[[Any], str] | None) -> Callable[[Any], str] | None:

@@ -1,5 +1,6 @@
 """What a caller says of the journal of a map: where it is, what is kept, and what is run again."""
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
@@ -82,6 +83,25 @@ class Journal:
             )
         if self.changed not in tuple(Changed):
             raise InvalidRequestError(f"changed {show_value(self.changed)} must be a Changed")
+        if not isinstance(self.notes, Mapping):
+            raise InvalidRequestError(f"notes {show_value(self.notes)} must be a mapping")
+        for name, note in self.notes.items():
+            check_note(name, note)
+
+
+def check_note(name: object, note: object) -> None:
+    """Check what is to be kept as a note.
+
+    Raises:
+        InvalidRequestError: Its name is no text, or JSON cannot hold it.
+    """
+    if not isinstance(name, str):
+        raise InvalidRequestError(f"a note's name must be a string, not {type(name).__name__}")
+    try:
+        json.dumps(note)
+        name.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"note {name!r} is nothing that JSON can hold") from error
 
 
 JournalOrPath: TypeAlias = Journal | str | os.PathLike[str]

@@ -1,7 +1,7 @@
 """A map under way: its outcomes as they come, how it is steered, and how it ends."""
 
 import logging
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Iterator, Sized
 from typing import Any, Generic, Self, TypeAlias
 
 import anyio
@@ -12,6 +12,7 @@ from asyncinvoke._clock import Clock
 from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.brake import Brake, NotStartedError
 from asyncinvoke._engine.buffer import Buffer
+from asyncinvoke._engine.journal import check_note
 from asyncinvoke._engine.outcome import Failed, MapStatistics, MapTally, Outcome, Succeeded
 from asyncinvoke._engine.recording import Ends, Prepared, RecordedWork, Recorder
 from asyncinvoke._engine.shard import Pick
@@ -80,6 +81,7 @@ class MapRun(Generic[Out]):
         pick: Pick | None = None,
         recorder: Recorder | None = None,
         recorded: RecordedWork | None = None,
+        check_loop: Callable[[], None] | None = None,
     ) -> None:
         self._recorder = recorder
         self._recorded = recorded
@@ -96,6 +98,7 @@ class MapRun(Generic[Out]):
             ended=self._reading_ended,
             cancelled=self._cancelled,
             clock=clock,
+            skim=None if recorder is None or pick is not None else self._skim,
         )
         self._position = 0
         self._pick = pick
@@ -105,6 +108,7 @@ class MapRun(Generic[Out]):
         self._judge = judge
         self._brake = brake
         self._describe = describe
+        self._check_loop = check_loop
         self._tally = MapTally()
         # How many of them are of a shard is known once all are read.
         self._total = len(payloads) if isinstance(payloads, Sized) and pick is None else None
@@ -122,6 +126,8 @@ class MapRun(Generic[Out]):
 
     async def __anext__(self) -> Succeeded[Out] | Failed[Out]:
         buffer = self._buffer
+        if self._check_loop is not None:
+            self._check_loop()
         while not buffer.ready:
             if self._is_cancelled:
                 await anyio.lowlevel.checkpoint_if_cancelled()
@@ -218,9 +224,11 @@ class MapRun(Generic[Out]):
 
         Raises:
             ConfigurationError: The map has no journal.
+            InvalidRequestError: JSON cannot hold it.
         """
         if self._recorder is None:
             raise ConfigurationError("only a map with a journal keeps notes")
+        check_note(name, value)
         self._recorder.note(name, value)
 
     def __repr__(self) -> str:
@@ -245,6 +253,10 @@ class MapRun(Generic[Out]):
         return workers
 
     # What the block calls.
+
+    def _check_home(self) -> None:
+        if self._check_loop is not None:
+            self._check_loop()
 
     async def _open(self) -> None:
         """Open the journal, and look whether it is that of this map."""
@@ -310,6 +322,22 @@ class MapRun(Generic[Out]):
 
     # What the reader calls.
 
+    async def _skim(self, items: Iterator[object]) -> Iterator[object]:
+        recorder, recorded = self._recorder, self._recorded
+        assert recorder is not None and recorded is not None  # noqa: S101, PT018  # or it is not called
+        return await recorder.skim(
+            items,
+            recorded.write,
+            skipped=self._skipped,
+            is_over=lambda: self._source.is_stopping,
+        )
+
+    def _skipped(self, count: int) -> None:
+        self._position += count
+        self._buffer.read += count
+        self._buffer.taken += count
+        self._tally.recorded += count
+
     def _take(self, item: object) -> None:
         if self._is_left or self._source.has_ended:
             # It was waited for; but the end has been told, and nobody is there to work on it.
@@ -357,17 +385,20 @@ class MapRun(Generic[Out]):
 
     def _finished(self, index: int, outcome: Outcome[Any]) -> None:
         self._tally.add(outcome)
-        if self._judge is not None:
-            reason = self._judge(outcome)
-            if reason is not None and not self._is_no_news(reason):
-                self._end(reason)
-                self.stop()
+        self._judged(outcome)
         if self._recorder is None:
             self._put(index, outcome)
             return
         self._buffer.hold()
         self._recorder.ended(index, outcome)
         self._moved()
+
+    def _judged(self, outcome: Outcome[Any]) -> None:
+        """End the map if this outcome is one too many."""
+        reason = None if self._judge is None else self._judge(outcome)
+        if reason is not None and not self._is_no_news(reason):
+            self._end(reason)
+            self.stop()
 
     def _broke(self, index: int, error: BaseException) -> None:
         if not isinstance(error, NotStartedError):
@@ -399,6 +430,7 @@ class MapRun(Generic[Out]):
             self._tally.lost += 1
         else:
             self._tally.add(outcome)
+            self._judged(outcome)
         self._put(index, outcome)
 
     def _cannot_record(self, error: Exception) -> None:

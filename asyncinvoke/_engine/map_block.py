@@ -1,6 +1,7 @@
 """`async with invoker.map(...)`: entering starts a run, leaving ends it and leaves nothing behind."""
 
 import logging
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -36,13 +37,14 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
     async def __aenter__(self) -> MapRun[Out]:
         if self._is_entered:
             raise ConfigurationError("a map runs once: call `map` again for another run")
+        self._run._check_home()  # noqa: SLF001  # the other half of it
         self._is_entered = True
-        await self._run._open()  # noqa: SLF001  # the other half of it
+        await self._run._open()  # noqa: SLF001
         self._reading = await anyio.create_task_group().__aenter__()
         self._working = await anyio.create_task_group().__aenter__()
         if self._told is not None:
             self._told.started(self._run)
-        self._run._start(self._reading, self._working)  # noqa: SLF001  # the other half of it
+        self._run._start(self._reading, self._working)  # noqa: SLF001
         return self._run
 
     async def __aexit__(
@@ -122,6 +124,7 @@ def open_run(
     pick: Pick | None = None,
     recorder: Recorder | None = None,
     recorded: RecordedWork | None = None,
+    check_loop: Callable[[], None] | None = None,
 ) -> MapBlock[Any]:
     """Check the input and give the block that runs it.
 
@@ -139,6 +142,7 @@ def open_run(
         pick: Says which items are worked upon; by default all.
         recorder: Records the run, if it is to be recorded.
         recorded: Prepares the items of a run that is.
+        check_loop: Raises what is told to who iterates in another event loop.
 
     Raises:
         InvalidRequestError: The input cannot be iterated, or the concurrency is no number from 1.
@@ -157,6 +161,7 @@ def open_run(
             pick=pick,
             recorder=recorder,
             recorded=recorded,
+            check_loop=check_loop,
         ),
         told,
     )

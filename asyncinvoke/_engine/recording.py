@@ -1,8 +1,10 @@
 """What a map asks of whatever records it, and the work of a map that is recorded."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import anyio
 
 from asyncinvoke._engine.item import ItemWork, refused
 from asyncinvoke._engine.options import Call
@@ -62,6 +64,10 @@ Prepare: TypeAlias = Callable[[int, object], Prepared | None]
 """Names an item and writes it down as it is sent; `None` for one of another shard."""
 
 
+Write: TypeAlias = Callable[[object], tuple[InvokeParameters, bytes]]
+"""Writes an item down as it is sent; raises whatever is wrong with it."""
+
+
 class Ends(NamedTuple):
     """What the recorder calls of the map."""
 
@@ -110,6 +116,27 @@ class Recorder(Protocol):
 
     async def write(self) -> None:
         """Record until it is cancelled."""
+        ...
+
+    async def skim(
+        self,
+        items: Iterator[object],
+        write: Write,
+        *,
+        skipped: Callable[[int], None],
+        is_over: Callable[[], bool],
+    ) -> Iterator[object]:
+        """Skip the beginning of an input that has ended in an earlier session, if that can be.
+
+        Args:
+            items: The input.
+            write: Writes an item down.
+            skipped: Is told how many items were skipped.
+            is_over: Says whether nothing more is to be read.
+
+        Returns:
+            The rest.
+        """
         ...
 
     def read(self, prepared: Prepared) -> None:
@@ -171,8 +198,10 @@ class MarkingTransport:
             self._recorder.mark(each)
         try:
             answer = await self._transport.send(parameters, payload, progress)
-        except BaseException:
-            # A transport of the caller's own may not note how far it came.
+        except anyio.get_cancelled_exc_class():
+            # It comes where something is awaited, and there the phase is true. An interrupt may come
+            # between the writing of a request and the note of it, and so is no reason to take away a
+            # mark. And a transport of the caller's own may not note how far it came.
             noted = progress.phase is not Phase.NOT_BEGUN
             if noted and progress.phase.delivery is Delivery.NOT_SENT:
                 self._unmark(marked)
@@ -202,11 +231,19 @@ class RecordedWork:
         """Return what sends these items, and marks them."""
         return MarkingTransport(self._work.transport, self._recorder, prepared)
 
+    def write(self, item: object) -> tuple[InvokeParameters, bytes]:
+        """Write an item down as it is sent; raises whatever is wrong with it."""
+        call, body = self._work.prepare(item)
+        return call.parameters, body
+
     def prepare(self, index: int, item: object) -> Prepared:
         """Name an item and write it down as it is sent, or say why it cannot be."""
         key = None
         try:
-            key = self._work.name(item)
+            name = self._work.name(item)
+            if name is not None and not name.isascii():
+                name.encode()  # what is no text cannot be written, and fails here
+            key = name
             call, body = self._work.prepare(item)
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
             return Prepared(index, key, None, b"", refused(error))

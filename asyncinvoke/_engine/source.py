@@ -6,11 +6,12 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
+    Awaitable,
     Callable,
     Iterable,
     Iterator,
 )
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 
@@ -29,6 +30,10 @@ LOOP_SHARE = 0.1
 """How long the pause is, as a share of the time that reading held the loop."""
 
 _logger = logging.getLogger("asyncinvoke")
+
+
+Skim: TypeAlias = Callable[[Iterator[object]], Awaitable[Iterator[object]]]
+"""Reads the beginning of an input in a way of its own, and returns the rest."""
 
 
 class Source:
@@ -62,6 +67,7 @@ class Source:
         ended: Callable[[BaseException | None], None],
         cancelled: Callable[[], None],
         clock: Clock,
+        skim: Skim | None = None,
     ) -> None:
         """Take what the caller gave as payloads; nothing is read yet.
 
@@ -72,6 +78,7 @@ class Source:
             ended: Hears that reading has ended, and of the input's own error if that is why.
             cancelled: Hears that the reader was cancelled from without.
             clock: Tells how long reading holds the event loop.
+            skim: Is given a sync input first, and gives back what it has left of it.
 
         Raises:
             InvalidRequestError: It cannot be iterated, or is itself one payload.
@@ -82,6 +89,7 @@ class Source:
         self._ended = ended
         self._cancelled = cancelled
         self._clock = clock
+        self._skim = skim
         self._scope: anyio.CancelScope | None = None
         self._task: int | None = None
         self._room = Bell()
@@ -136,6 +144,8 @@ class Source:
                     await self._read_async(items)
                 elif payloads is not None:
                     items = iter(payloads)
+                    if self._skim is not None:
+                        items = await self._skim(items)
                     await self._read_sync(items)
             except BaseException as error:
                 if is_abandoned(error, self._task):
@@ -218,7 +228,7 @@ class Source:
         except BaseException as error:
             if is_abandoned(error, self._task) or is_cancellation(error):
                 raise
-            self.clean_up_error = error
+            self.clean_up_error = _without_our_exit(error)
         finally:
             if self._scope.cancel_called and not was_cancelled:
                 _logger.warning(
@@ -238,6 +248,16 @@ class Source:
         if not self.has_ended:
             self.has_ended = True
             self._ended(error)
+
+
+def _without_our_exit(error: BaseException) -> BaseException | None:
+    """Return an error of a clean-up without the `GeneratorExit` that began it, if anything is left.
+
+    A task group around a `yield` takes that for an error of its block, and raises it in a group.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(GeneratorExit)[1]
+    return error
 
 
 def checked(payloads: object) -> AsyncIterable[object] | Iterable[object]:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import anyio
 
 from asyncinvoke._engine.events import AttemptEnded, AttemptStarted, ExecutionEnded
-from asyncinvoke._engine.execution import Engine
+from asyncinvoke._engine.execution import Engine, forget_frames
 from asyncinvoke._engine.history import History
 from asyncinvoke._engine.options import Call
 from asyncinvoke._limits.permit import Permit
@@ -94,6 +94,7 @@ class ResponseStream:
             raise ConfigurationError(
                 "another task waits for the next chunk of this stream: only one task at a time may"
             )
+        self._source.check_loop()
         self._is_awaited = True
         try:
             received = await self._source.receive()
@@ -136,6 +137,7 @@ async def open_stream(
     The permit is held by this block, and given back as soon as the stream has ended: the loop is
     that of `Engine.execute`, with the caller's own block in the place where a response is returned.
     """
+    engine.waits.check_loop()
     clock = engine.clock
     began = clock.monotonic()
     history = History(call, began=began, deadline=began + call.timeout)
@@ -149,8 +151,13 @@ async def open_stream(
                 engine.tally.attempts += 1
                 ending.tell(AttemptStarted, number=history.number + 1, waited=permit.waited)
                 execution = StreamExecution(engine, history, permit, call, ending)
-                failed = await execution.begin(transport, payload)
+                try:
+                    failed = await execution.begin(transport, payload)
+                except BaseException as error:
+                    forget_frames(error)
+                    raise
                 if failed is None:
+                    payload = b""  # whoever shows this frame, and it lasts, shows no payload
                     ending.hand_over()
                     stream = ResponseStream(execution)
                     try:
@@ -170,6 +177,9 @@ async def open_stream(
     except (PermitTimeoutError, LimiterClosedError) as refused:
         ended = history.without_permit(refused, now=clock.monotonic())
         ending.come(ended)
+    except BaseException:
+        payload = b""
+        raise
     finally:
         engine.over()
         ending.come(None)
@@ -245,6 +255,10 @@ class StreamExecution:
         self._first: bytes | StreamEnd | None = None
         self._ending = ending
 
+    def check_loop(self) -> None:
+        """Raise a `ConfigurationError` for who takes chunks in another event loop."""
+        self._engine.waits.check_loop()
+
     @property
     def head(self) -> StreamHead:
         """What came before the first chunk."""
@@ -264,7 +278,9 @@ class StreamExecution:
         Returns:
             What failed, with what that means, and the permit ended; `None` if the stream is open.
         """
-        opened = await transport.open(self._call.parameters, payload, self._progress)
+        opening = transport.open(self._call.parameters, payload, self._progress)
+        del payload
+        opened = await opening
         if isinstance(opened, Failure):
             return opened, self._engine.end(self._permit, opened, self._call)
         self._stream = opened

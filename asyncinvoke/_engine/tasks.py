@@ -178,8 +178,12 @@ class Workers(Generic[T]):
                     try:
                         outcome = await work(index, item)
                     except BaseException as error:
+                        item = None
                         if is_abandoned(error, task) or is_cancellation(error):
                             raise
+                        if error.__traceback__ is not None:
+                            # Without this frame, which goes on, and will hold other payloads.
+                            error.__traceback__ = error.__traceback__.tb_next
                         self._busy -= 1
                         self._broke(index, error)
                     else:

@@ -1,6 +1,7 @@
 """What waits inside an invoker, and how its end reaches it."""
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import cast
 
@@ -11,16 +12,44 @@ from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._transport.base import ClosingTransport, Stream, WholeTransport
+from asyncinvoke.errors import ConfigurationError
 
 
 class Waits:
-    """The cancel scopes of whatever waits now, so that closing an invoker can end them all."""
+    """The cancel scopes of whatever waits now, so that closing an invoker can end them all.
 
-    __slots__ = ("_scopes", "is_closed")
+    Args:
+        this_loop: Tells the running event loop; all waits are in the one that is running now.
+            Without it nobody checks that.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_scopes", "home", "is_closed", "this_loop")
+
+    def __init__(self, this_loop: Callable[[], object] | None = None) -> None:
         self.is_closed: bool = False
+        self.this_loop: Callable[[], object] | None = this_loop
+        """Tells the running event loop."""
+        self.home: object = None if this_loop is None else this_loop()
+        """The one of the invoker."""
         self._scopes: set[anyio.CancelScope] = set()
+
+    def check_loop(self) -> None:
+        """Check that the caller is in the event loop of the invoker.
+
+        Raises:
+            ConfigurationError: It is in another, or in none: there it could wait for ever.
+        """
+        if self.this_loop is None:
+            return
+        try:
+            is_home = self.this_loop() is self.home
+        except RuntimeError:  # no loop, or one of another kind
+            is_home = False
+        if not is_home:
+            raise ConfigurationError(
+                "the invoker was opened in another event loop: open one in each of them, with "
+                "`async with Invoker(...)` inside what `asyncio.run` or `trio.run` runs"
+            )
 
     def scope(self, deadline: float) -> "Wait":
         """Return a block to wait in, until a deadline on `time.monotonic()` or the end."""

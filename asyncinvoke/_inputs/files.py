@@ -203,24 +203,27 @@ def name_of(source: str) -> str:
 
 
 def cannot_read(name: str, error: Exception) -> InputError:
-    """Return the error of an input that cannot be opened or read.
+    """Return the error of an input that cannot be opened or read."""
+    return InputError(f"cannot read {name}: {why_of(error)}")
+
+
+def why_of(error: Exception) -> str:
+    """Say why a file cannot be read or written.
 
     What libraries say may hold a signed URL or a key, so only the system's own words are repeated.
     """
     match error:
         case OSError(errno=errno.EBADF):
-            why = "it is closed"
+            return "it is closed"
         case FileNotFoundError():
-            why = "No such file or directory"
+            return "No such file or directory"
         case PermissionError():
-            why = "Permission denied"
+            return "Permission denied"
         case IsADirectoryError():
-            why = "it is a directory"
+            return "it is a directory"
         case OSError() if error.strerror and error.errno:
-            why = error.strerror
-        case _:
-            why = type(error).__name__
-    return InputError(f"cannot read {name}: {why}")
+            return error.strerror
+    return type(error).__name__
 
 
 async def _is_ready(descriptor: int) -> bool:

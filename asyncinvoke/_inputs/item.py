@@ -1,13 +1,15 @@
 """An item of an input: where it stands, what it is called, and the bytes that are sent for it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncinvoke._inputs.json_text import NotJsonError, check_json, parse_json
 from asyncinvoke._inputs.pointer import MISSING, Pointer
 from asyncinvoke._inputs.template import Template
 from asyncinvoke._request.payload import MAX_SYNC_PAYLOAD
-from asyncinvoke._request.request import Request
+from asyncinvoke._request.request import LogTypeName, Request
 from asyncinvoke.errors import InvalidRequestError
+
+ItemT = TypeVar("ItemT", bound="Item")
 
 
 class Making:
@@ -51,12 +53,14 @@ class Item(Request):
         function_name = None
         qualifier = None
         invocation_type = None
-        log_type = None
         client_context = None
         tenant_id = None
         durable_execution_name = None
         timeout = None
         idempotent = None
+
+    log_type: LogTypeName | None = None
+    has_options: bool = False
 
     position: int
     """Its place among the items, from 0."""
@@ -73,6 +77,10 @@ class Item(Request):
         self._wrong = wrong
         self._making = making
         self._key: str | None = None
+
+    def as_one_of(self, kind: "type[ItemT]") -> "ItemT":
+        """Return the same item as one of a class derived from this."""
+        return kind(self.position, self.line, self._data, self._wrong, self._making)
 
     @property
     def payload(self) -> bytes:
@@ -136,7 +144,7 @@ class Item(Request):
         return f"<Item position={self.position} line={self.line}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Item, (self.position, self.line, self._data, self._wrong, self._making)
+        return type(self), (self.position, self.line, self._data, self._wrong, self._making)
 
     def _error(self, wrong: str) -> InvalidRequestError:
         return InvalidRequestError(f"{self.where}: {wrong}")

@@ -6,8 +6,8 @@ from typing import Any
 from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
+from asyncinvoke._journal.batch import Found, Lost
 from asyncinvoke._journal.schema import State
-from asyncinvoke._journal.store import Found, Lost
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import FailureKind, TransportFault
 from asyncinvoke._model.response import Attempt
@@ -159,8 +159,6 @@ def decide_fresh(
             seen.add(left.row)
             seen.open[str(name)] = left.row
         repeatable = prepared.call is not None and prepared.call.repeatable
-        if isinstance(journal.redrive, Redrive) and Redrive.MAY_HAVE_RUN in journal.redrive:
-            repeatable = True
         if repeatable or (changed and journal.changed is Changed.AGAIN):
             prepared.lost = _lost_attempt(left)
             into.repeated.append(prepared)

@@ -89,6 +89,10 @@ class Marks:
         """Return the mark of a row; 0 for none."""
         return _read(self._descriptor, 1, HEADER + row)[0:1].ljust(1, b"\0")[0]
 
+    def remove(self) -> None:
+        """Remove the file, which no run has come to need."""
+        self._path.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Unlock and close them."""
         descriptor, self._descriptor = self._descriptor, -1
@@ -114,7 +118,7 @@ def mark_of(session: int) -> int:
 
 def path_of(journal: Path) -> Path:
     """Return where the marks of a journal are."""
-    return Path(f"{journal}-marks")
+    return Path(f"{journal.resolve()}-marks")  # a link has none of its own
 
 
 class ReadMarks:

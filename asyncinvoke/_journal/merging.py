@@ -135,7 +135,13 @@ def _about(
     totals = [part.summary.total for part in parts]
     notes = common_notes([dict(part.summary.notes) for part in parts])
     notes["parts"] = [
-        {"path": str(part.path), "shard": part.shard, "id": part.summary.id} for part in parts
+        {
+            "path": str(part.path),
+            "shard": part.shard,
+            "id": part.summary.id,
+            "sessions": len(part.summary.sessions),
+        }
+        for part in parts
     ]
     about: dict[str, Any] = {
         "id": uuid.uuid4().hex,

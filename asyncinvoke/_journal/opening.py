@@ -32,20 +32,25 @@ def explained(path: Path, error: sqlite3.Error) -> JournalError:
     return JournalError(f"{path}: {_WHY.get(family, str(error))}")
 
 
-def read_only(path: Path) -> sqlite3.Connection:
+def read_only(path: Path, *, may_be_empty: bool = False) -> sqlite3.Connection:
     """Open a journal to read it: nothing that is done with it can change it.
+
+    Args:
+        path: The file.
+        may_be_empty: Whether a database without anything in it will do.
 
     Raises:
         JournalError: There is no such file, or it cannot be read.
     """
     if not path.is_file():
         raise JournalError(f"{path}: there is no such journal")
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    if not Path(f"{path}-wal").exists() and not os.access(path.parent, os.W_OK):
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    real = path.resolve()
+    if not Path(f"{real}-wal").exists() and not os.access(real.parent, os.W_OK):
         uri += "&immutable=1"  # nobody writes here, and no `-shm` can be made
     connection = _connect(path, uri)
     try:
-        check(path, connection)
+        check(path, connection, may_be_empty=may_be_empty)
     except BaseException:
         connection.close()
         raise
@@ -63,10 +68,10 @@ def writing(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
     except OSError as error:
         raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
-    connection = _connect(path, f"{path.absolute().as_uri()}?mode=rw")
+    connection = _connect(path, f"{path.resolve().as_uri()}?mode=rw")
     try:
         if path.stat().st_size:
-            check(path, connection)
+            check(path, connection, may_be_empty=True)
         _set_up(connection)
     except sqlite3.Error as error:
         connection.close()
@@ -77,8 +82,13 @@ def writing(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def check(path: Path, connection: sqlite3.Connection) -> None:
+def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = False) -> None:
     """Check that this is a journal, of a version that can be read here.
+
+    Args:
+        path: The file.
+        connection: The same, open.
+        may_be_empty: Whether a database without anything in it will do.
 
     Raises:
         JournalError: It is not.
@@ -86,8 +96,14 @@ def check(path: Path, connection: sqlite3.Connection) -> None:
     try:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
         raise explained(path, error) from None
+    if not (application or version or tables):
+        # A process died between making the file and its first commit.
+        if may_be_empty:
+            return
+        raise JournalError(f"{path}: it is empty: nothing was recorded")
     if application != APPLICATION_ID:
         raise JournalError(f"{path}: it is not a journal")
     if version > FORMAT:
@@ -99,10 +115,11 @@ def check(path: Path, connection: sqlite3.Connection) -> None:
 
 def remove_empty(path: Path) -> None:
     """Remove a journal that nothing was ever written to, with the files beside it."""
+    path = path.resolve()
+    if path.stat().st_size:
+        return  # what lies beside it belongs to it
     for side in ("", *_SIDES):
-        each = Path(f"{path}{side}")
-        if each.exists() and (side or not each.stat().st_size):
-            each.unlink()
+        Path(f"{path}{side}").unlink(missing_ok=True)
 
 
 def _connect(path: Path, uri: str) -> sqlite3.Connection:

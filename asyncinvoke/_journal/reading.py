@@ -29,6 +29,9 @@ PAGE = 1000
 """Rows that are read at once. Between two pages the run goes on: a long look at one state of it
 would keep SQLite's log of changes from being emptied."""
 
+_AGAIN = "SELECT flight.idx, item.state FROM flight JOIN item ON item.idx = flight.idx"
+"""Items that have ended, and are under way again."""
+
 _FIELDS = """SELECT item.idx, item.key, item.state, item.digest, item.cause, item.session,
     session.started + item.began / 1000.0, item.elapsed, item.request_id, item.attempts, item.take
 FROM item JOIN session ON session.id = item.session"""
@@ -75,9 +78,14 @@ class RecordedRun:
         counts = dict(self._all("SELECT name, value FROM count"))
         identity = json.loads(about["identity"])
         doubtful = in_flight = 0
-        for _, _, _, session in self._flights():
+        again = dict(self._all(_AGAIN))
+        for idx, _, _, session in self._flights():
+            if not running and session is None and idx in again:
+                continue  # what an earlier take has come to stands
             in_flight += 1
             doubtful += not running and session is not None
+            if idx in again:
+                counts[State(again[idx]).name.lower()] -= 1
         not_run, failed = counts["not_run"], counts["failed"]
         return RunSummary(
             path=str(self._path),
@@ -160,12 +168,14 @@ class RecordedRun:
             for idx, key, digest, session in list(self._flights()):
                 if session is not None:
                     yield _in_flight(idx, key, digest, session, State.MAY_HAVE_RUN.name.lower())
+        again = {idx for idx, _ in self._all(_AGAIN)}
         last = -1
         query = f"{_FIELDS} WHERE item.idx > ? AND item.state = ? ORDER BY item.idx LIMIT {PAGE}"
         while rows := self._all(query, last, State.MAY_HAVE_RUN):
             for row in rows:
                 last = row[0]
-                yield _item(row)
+                if last not in again:
+                    yield _item(row)
 
     def item(self, *, position: int | None = None, key: str | None = None) -> RecordedItem | None:
         """Return one item with its takes, or `None` if nothing of it is recorded.

@@ -61,6 +61,13 @@ LEFT JOIN version ON version.id = item.version LEFT JOIN result ON result.idx = 
 """Selects what makes an `ItemRow`."""
 
 
+def written(text: str | None) -> str | None:
+    """Return a text as it can be written: what is no character is shown as a question mark."""
+    if text is None or text.isascii():
+        return text
+    return text.encode("utf-8", "replace").decode()
+
+
 def state_of(error: AsyncInvokeError | None) -> State:
     """Return the state of an item that ended with this error, or without one."""
     if error is None:
@@ -76,8 +83,8 @@ def cause_of(error: AsyncInvokeError) -> CauseKey:
         return CauseKey(type(error).__name__, None, None, None, None)
     return CauseKey(
         type(error).__name__,
-        None if error.code is None else str(error.code),
-        error.error_type if isinstance(error, FunctionError) else None,
+        None if error.code is None else written(str(error.code)),
+        written(error.error_type) if isinstance(error, FunctionError) else None,
         error.delivery.value,
         None if error.gave_up is None else error.gave_up.value,
     )
@@ -86,8 +93,8 @@ def cause_of(error: AsyncInvokeError) -> CauseKey:
 def example_of(error: AsyncInvokeError, *, results: bool) -> str | None:
     """Return what an error says; what the function says is one of its results."""
     if isinstance(error, FunctionError):
-        return error.message if results else None
-    return error.message if isinstance(error, InvocationError) else str(error)
+        return written(error.message) if results else None
+    return written(error.message if isinstance(error, InvocationError) else str(error))
 
 
 def counts_of(attempts: tuple[Attempt, ...]) -> tuple[int, int]:
@@ -102,12 +109,12 @@ def counts_of(attempts: tuple[Attempt, ...]) -> tuple[int, int]:
 def packed_id(request_id: str | None) -> bytes | str | None:
     """Return a request id as 16 bytes, if it is written as AWS writes them."""
     if request_id is None or len(request_id) != 36:
-        return request_id
+        return written(request_id)
     try:
         packed = bytes.fromhex(request_id.replace("-", ""))
     except ValueError:
-        return request_id
-    return packed if unpacked_id(packed) == request_id else request_id
+        return written(request_id)
+    return packed if unpacked_id(packed) == request_id else written(request_id)
 
 
 def unpacked_id(request_id: bytes | str | None) -> str | None:
@@ -134,7 +141,7 @@ def result_of(outcome: Outcome[Any], *, results: bool) -> tuple[bytes | None, st
     if isinstance(error, InvocationError):
         facts |= {"function_name": error.function_name, "qualifier": error.qualifier}
     if response is None:
-        return None, _written(facts)
+        return None, _facts(facts)
     if response.function_error is not None:
         facts["function_error"] = response.function_error
     if response.durable_execution_arn is not None:
@@ -142,7 +149,7 @@ def result_of(outcome: Outcome[Any], *, results: bool) -> tuple[bytes | None, st
     if results and response.log_result:
         facts["log_result"] = response.log_result
     body = response.payload if results and response.payload else None
-    return body, _written(facts) if facts else None
+    return body, _facts(facts) if facts else None
 
 
 def outcome_of(
@@ -262,7 +269,7 @@ def _error(
         return kind(
             message,
             function_error=response.function_error or "",
-            error_type=cause.error_type,
+            error_type=body.error_type or cause.error_type,
             error_message=body.error_message,
             stack_trace=body.stack_trace,
             by_platform=body.by_platform,
@@ -272,6 +279,6 @@ def _error(
     return kind(message, **common)
 
 
-def _written(facts: Mapping[str, object]) -> str:
+def _facts(facts: Mapping[str, object]) -> str:
     kept = {name: each for name, each in facts.items() if each is not None}
     return json.dumps(kept, separators=(",", ":"))

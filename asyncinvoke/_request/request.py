@@ -73,3 +73,11 @@ class Request:
 
     idempotent: bool | None = None
     """Whether running it twice does no harm."""
+
+    @property
+    def has_options(self) -> bool:
+        """Whether it has any options of its own, so that it is sent in another way than others."""
+        return any(getattr(self, name) is not None for name in _OPTIONS)
+
+
+_OPTIONS = tuple(name for name in Request.__dataclass_fields__ if name not in ("payload", "key"))

@@ -23,10 +23,13 @@ _STEPS = (
     (_CLIENT, "invoke"),
     (_CLIENT, "invoke_with_response_stream"),
     (_CLIENT, "_make_api_call"),
+    (_CLIENT, "_convert_to_request_dict"),
+    (_CLIENT, "_make_request"),
     (_ENDPOINT, "make_request"),
     (_ENDPOINT, "_send_request"),
     (_ENDPOINT, "create_request"),
     (_SIGNER, "sign"),
+    (_SIGNER, "get_auth_instance"),
     (_ENDPOINT, "prepare_request"),
     (_ENDPOINT, "_send"),
     (_SESSION, "send"),
@@ -97,18 +100,33 @@ class Interception:
         # objects are counted together, because nobody takes away one of the SDK's.
         client, endpoint, signer, session = self._classes
         on_client, on_endpoint, on_signer, on_session = self._attributes
-        invoke, stream, call, make, send, create, sign, prepare, hand_over, transmit = (
-            self._functions
-        )
+        (
+            invoke,
+            stream,
+            call,
+            convert,
+            request,
+            make,
+            send,
+            create,
+            sign,
+            auth,
+            prepare,
+            hand_over,
+            transmit,
+        ) = self._functions
         if (
             self._emitter._lookup_cache is self._handlers  # noqa: SLF001
             and client.invoke is invoke
             and client.invoke_with_response_stream is stream
             and client._make_api_call is call  # noqa: SLF001
+            and client._convert_to_request_dict is convert  # noqa: SLF001
+            and client._make_request is request  # noqa: SLF001
             and endpoint.make_request is make
             and endpoint._send_request is send  # noqa: SLF001
             and endpoint.create_request is create
             and signer.sign is sign
+            and signer.get_auth_instance is auth
             and endpoint.prepare_request is prepare
             and endpoint._send is hand_over  # noqa: SLF001
             and session.send is transmit

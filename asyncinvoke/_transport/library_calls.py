@@ -22,23 +22,21 @@ class LibraryCalls:
         http_session: The session.
     """
 
-    __slots__ = ("_checked", "_first", "_second")
+    __slots__ = ("first", "plain_first", "plain_second", "second")
 
     def __init__(self, http_session: Any) -> None:
-        self._first, self._second = _steps(http_session)
-        self._checked: tuple[object, object] = (None, None)
+        self.first, self.second = _steps(http_session)
+        """Where the two of them are: a class and a name."""
+        self.plain_first: object = None
+        self.plain_second: object = None
+        """What was found there last that is the library's own: what costs least to compare."""
 
     def are_plain(self) -> bool:
-        """Return whether nobody has put anything in their place; cheap while nothing changes."""
-        first, second = self._checked
-        kind, name = self._first
-        inner_kind, inner_name = self._second
-        there, inner = getattr(kind, name, None), getattr(inner_kind, inner_name, None)
-        if there is first and inner is second:
-            return True
-        if not (_is_of(there, kind) and _is_of(inner, inner_kind)):
+        """Return whether nobody has put anything in their place."""
+        first, second = getattr(*self.first, None), getattr(*self.second, None)
+        if not (_is_of(first, self.first[0]) and _is_of(second, self.second[0])):
             return False
-        self._checked = there, inner
+        self.plain_first, self.plain_second = first, second
         return True
 
 

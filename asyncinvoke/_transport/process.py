@@ -1,6 +1,8 @@
 """What process this is: its event loop, whether its task is cancelled, and how many files it may open."""
 
+import errno
 import os
+import socket
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -32,6 +34,27 @@ def is_cancelled() -> bool:
 
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
+
+
+def is_for_want_of_a_file(error: OSError) -> bool:
+    """Return whether an error of the system came of there being no file left for this process.
+
+    A resolver of names that can open neither its files nor a socket does not say so: it knows no such
+    name, or is busy. So it is tried whether there is a file now.
+    """
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return True
+    return (isinstance(error, socket.gaierror) or error.errno == errno.EBUSY) and _is_starved()
+
+
+def _is_starved() -> bool:
+    try:
+        ends = os.pipe()
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    for end in ends:
+        os.close(end)
+    return False
 
 
 def open_files() -> tuple[int, int] | None:

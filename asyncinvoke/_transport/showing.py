@@ -5,10 +5,12 @@ whole request, and a text that may quote the answer. So none of them is handed o
 on a list: the system's own errors, copied without their frames, and of everything else the type.
 """
 
-import errno
+import re
 from collections.abc import Iterator
 
 from botocore import exceptions as botocore_errors
+
+from asyncinvoke._transport.process import is_for_want_of_a_file
 
 _OF_THE_SYSTEM = ("builtins", "socket", "ssl")
 
@@ -62,7 +64,8 @@ def described(error: BaseException) -> str:
         # Where a value is wrong, its line quotes the value.
         text = " ".join(line for line in str(error).splitlines() if "value:" not in line)
     elif isinstance(error, OSError | botocore_errors.BotoCoreError):
-        text = str(error)
+        # aiohttp shows its TLS settings as an object, for plain HTTP too.
+        text = re.sub(r" ssl:(?:<[^>]*>|\w+)(?= \[)", "", str(error))
     name = type(error).__name__
     return f"{name}: {text}" if text else name
 
@@ -76,7 +79,7 @@ def inner_error(error: BaseException) -> BaseException | None:
 
 def out_of_files(error: BaseException) -> bool:
     """Whether this process, or the machine, had no file left for what was tried."""
-    return any(found.errno in (errno.EMFILE, errno.ENFILE) for found in _system_errors(error))
+    return any(map(is_for_want_of_a_file, _system_errors(error)))
 
 
 def forget(error: BaseException) -> None:

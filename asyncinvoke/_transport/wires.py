@@ -88,7 +88,13 @@ class Wires:
             connections = self._routes[origin]
         except KeyError:
             connections = self._routes[origin] = self._open(origin)
-        return connections if self._calls.are_plain() else None
+        calls = self._calls
+        if (
+            getattr(*calls.first) is calls.plain_first
+            and getattr(*calls.second) is calls.plain_second
+        ):
+            return connections
+        return connections if calls.are_plain() else None
 
     async def exchange(self, request: Outgoing, progress: Progress) -> Exchanged | Failure:
         """Send a request once and read the whole answer; a failure is a value."""

@@ -66,6 +66,8 @@ def app() -> None:
     """Invoke AWS Lambda functions: one, or as many as a file has lines.
 
     Try it without an AWS account: asyncinvoke demo
+
+    Something is wrong? asyncinvoke doctor
     """
 
 

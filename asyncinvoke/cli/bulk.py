@@ -28,6 +28,9 @@ class Bulk:
     payload_template: str | None
     head: int | None
     rate: float | None
+    sample_logs: float | None = None
+    whole_output: str | None = None
+    """What is written when the run has ended, in place of `output`."""
     concurrency: int
     ordered: bool
     invocation_type: str

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from asyncinvoke import InvalidRequestError, Invoker, Journal, MapRun
+from asyncinvoke._report.prices import NOTE as LOGS
 from asyncinvoke.cli import files, streams
 from asyncinvoke.cli.bulk import COMMAND, Bulk
 from asyncinvoke.cli.continued import (
@@ -24,11 +25,13 @@ from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.line_numbers import LineNumbers
 from asyncinvoke.cli.map_job import MapJob, choose_display
 from asyncinvoke.cli.options import invoke_options, opened_invoker
-from asyncinvoke.cli.pacing import Paced
+from asyncinvoke.cli.outputs import check_new_output, opened_output
+from asyncinvoke.cli.pacing import Paced, Whole
 from asyncinvoke.cli.progress import Display
 from asyncinvoke.cli.recorded_job import RecordedJob
 from asyncinvoke.cli.repeating import retry_policy
 from asyncinvoke.cli.running import Interrupt, run
+from asyncinvoke.cli.sampling import Reports, Sampled
 from asyncinvoke.cli.sharing import batch_of, is_of, shard_of
 from asyncinvoke.cli.summary import NOTHING_READ
 from asyncinvoke.inputs import Input, InputError, read
@@ -56,7 +59,7 @@ def run_bulk(bulk: Bulk) -> int:
 
 
 async def _run_once(bulk: Bulk, source: Input, interrupt: Interrupt) -> int:
-    _check_new_output(bulk)
+    check_new_output(bulk.output, force=bulk.force)
     async with _opened(bulk, bulk.concurrency, interrupt) as (invoker, display):
         paced = _paced(bulk, source)
         job = MapJob(invoker, source=paced, ordered=bulk.ordered, **_of_job(bulk, display))
@@ -65,7 +68,7 @@ async def _run_once(bulk: Bulk, source: Input, interrupt: Interrupt) -> int:
         if not await _begin(source, interrupt):
             job.nothing_was_read()
             return 0
-        with _opened_output(bulk.output) as writes:
+        with opened_output(bulk.output) as writes:
             async with block as map_run:
                 return await job.work(map_run, writes, interrupt)
 
@@ -77,9 +80,19 @@ async def _run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interru
         paced = _paced(bulk, source)
         settings = _of_job(bulk, display)
         job = RecordedJob(
-            path=path, grace=bulk.grace, lines=lines, invoker=invoker, source=paced, **settings
+            path=path,
+            grace=bulk.grace,
+            keyed=bulk.key is not None,
+            lines=lines,
+            invoker=invoker,
+            source=paced,
+            **settings,
         )
-        journal = Journal(path, replay=False, redrive=bulk.redrive, notes={COMMAND: bulk.as_note()})
+        notes: dict[str, object] = {COMMAND: bulk.as_note()}
+        if place.path:
+            # Before the file is touched: what is found in it without a word here is not ours.
+            notes[NOTE] = place.as_note(lines)
+        journal = Journal(path, replay=False, redrive=bulk.redrive, notes=notes)
         block = invoker.map(
             bulk.function_name,
             job.read(),
@@ -120,10 +133,12 @@ async def _work(
         recorded = stack.enter_context(open_run(path))
         before, summary = recorded.ends(), recorded.summary()
         job.continues(summary.ended)
+        if bulk.sample_logs is not None:
+            job.reads_logs(Reports(summary.notes.get(LOGS)))
         if bulk.output == "-":
             job.writes_to(None, streams.standard_output())
         elif bulk.output is not None and is_stream(bulk.output):
-            job.writes_to(None, stack.enter_context(_opened_output(bulk.output)))
+            job.writes_to(None, stack.enter_context(opened_output(bulk.output)))
         elif bulk.output is not None:
             output, place = open_output(bulk.output, place)
             stack.callback(os.close, output.descriptor)
@@ -150,9 +165,10 @@ def _found(bulk: Bulk, path: str) -> tuple[Place, LineNumbers]:
             with open_run(path) as recorded:
                 note = recorded.summary().notes.get(NOTE)
     output = bulk.output
-    place = Place.from_note(note, "" if output is None else str(Path(output).absolute()))
-    if output not in (None, "-") and not is_stream(str(output)):
-        check_output(str(output), place, force=bulk.force)
+    if output is None or output == "-" or is_stream(output):
+        return Place(path=""), LineNumbers()
+    place = Place.from_note(note, str(Path(output).absolute()))
+    check_output(output, place, force=bulk.force)
     lines = note.get("lines") if isinstance(note, dict) else None
     return place, LineNumbers.from_note(lines)
 
@@ -180,12 +196,16 @@ async def _opened(
 def _paced(bulk: Bulk, source: Input) -> Paced:
     shard = shard_of(bulk.shard)
     is_ours = None if shard is None else partial(is_of, shard)
-    return Paced(source, head=bulk.head, rate=bulk.rate, is_paced=is_ours)
+    whole: Whole = source
+    if bulk.sample_logs is not None:
+        whole = Sampled(source, bulk.sample_logs)
+    return Paced(whole, head=bulk.head, rate=bulk.rate, is_paced=is_ours)
 
 
 def _of_job(bulk: Bulk, display: Display) -> dict[str, Any]:
     return {
-        "concurrency": bulk.concurrency * (bulk.batch or 1),
+        "concurrency": bulk.concurrency,
+        "batch": bulk.batch or 1,
         "shard": shard_of(bulk.shard),
         "is_keyed": bulk.key is not None,
         "verb": bulk.verb,
@@ -229,26 +249,3 @@ def _check_not_the_input(bulk: Bulk) -> None:
         status = os.fstat(streams.STDIN) if bulk.source == "-" else os.stat(bulk.source)
         if os.path.samestat(os.stat(bulk.output), status):
             raise CommandError(f"output {bulk.output} is the input")
-
-
-def _check_new_output(bulk: Bulk) -> None:
-    if bulk.output is None or bulk.output == "-":
-        return
-    try:
-        if Path(bulk.output).is_file() and not bulk.force:
-            raise CommandError(f"output {bulk.output} exists: --force replaces it")
-    except OSError as error:
-        raise CommandError(f"cannot write {bulk.output}: {error.strerror}") from error
-
-
-@contextlib.contextmanager
-def _opened_output(output: str | None) -> Iterator[streams.Output]:
-    if output is None or output == "-":
-        yield streams.standard_output()
-        return
-    try:
-        file = Path(output).open("wb", buffering=0)  # noqa: SIM115  # closed below
-    except OSError as error:
-        raise CommandError(f"cannot write {output}: {error.strerror}") from error
-    with file:
-        yield streams.Output(file.fileno(), output, is_ours=True)

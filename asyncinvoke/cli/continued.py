@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from asyncinvoke import InvalidRequestError, Outcome
@@ -39,6 +39,9 @@ class Place:
     unnamed: int = -1
     """The last item in it of those that the journal does not have: a key that comes twice."""
 
+    is_known: bool = False
+    """Whether the journal knows of it at all."""
+
     @classmethod
     def from_note(cls, note: object, path: str) -> "Place":
         """Return what the journal says of this file; nothing is written yet if it says nothing."""
@@ -51,9 +54,20 @@ class Place:
                 "unnamed": int(unnamed),
             } if noted == path:
                 return cls(
-                    path=path, offset=offset, ends=ends, following=following, unnamed=unnamed
+                    path=path,
+                    offset=offset,
+                    ends=ends,
+                    following=following,
+                    unnamed=unnamed,
+                    is_known=True,
                 )
         return cls(path=path)
+
+    def as_note(self, lines: LineNumbers) -> dict[str, object]:
+        """Return what the journal is to say, the lines of items included."""
+        kept = asdict(self)
+        del kept["is_known"]
+        return {**kept, "lines": lines.as_note()}
 
 
 def is_stream(path: str) -> bool:
@@ -84,7 +98,7 @@ def check_output(path: str, place: Place, *, force: bool) -> None:
             f"output {path} has {size:,} bytes, and had {place.offset:,} when it was written last: "
             "restore it, or remove it to have it written anew"
         )
-    if not place.offset and not place.ends and size and not force:
+    if not place.is_known and size and not force:
         raise CommandError(
             f"output {path} exists, and is not that of this run: --force replaces it"
         )
@@ -174,7 +188,7 @@ class ContinuedWriter:
             is_stopped: Whether items before it may have been left. In the order of the input it is
                 not its turn then: the session that runs those writes it.
         """
-        if not self._is_recorded(outcome):
+        if not is_recorded(outcome, keyed=self._keyed):
             if outcome.index <= self._unnamed:
                 return False  # an earlier session has written the same
             self._unnamed = outcome.index
@@ -215,18 +229,18 @@ class ContinuedWriter:
     def _say(self) -> None:
         self._note(
             NOTE,
-            {
-                "path": self._place.path,
-                "offset": os.lseek(self._output.descriptor, 0, os.SEEK_CUR),
-                "ends": self._ends,
-                "following": self._following,
-                "unnamed": self._unnamed,
-                "lines": self._lines.as_note(),
-            },
+            Place(
+                path=self._place.path,
+                offset=os.lseek(self._output.descriptor, 0, os.SEEK_CUR),
+                ends=self._ends,
+                following=self._following,
+                unnamed=self._unnamed,
+            ).as_note(self._lines),
         )
 
-    def _is_recorded(self, outcome: Outcome) -> bool:
-        """Return whether the journal has it: not where a key is missing, or comes again."""
-        if not self._keyed or not isinstance(outcome.error, InvalidRequestError):
-            return True
-        return outcome.key is not None and outcome.take > 0
+
+def is_recorded(outcome: Outcome, *, keyed: bool) -> bool:
+    """Return whether the journal has it: not where a key is missing, or comes again."""
+    if not keyed or not isinstance(outcome.error, InvalidRequestError):
+        return True
+    return outcome.key is not None and outcome.take > 0

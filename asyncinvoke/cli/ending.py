@@ -6,20 +6,35 @@ from asyncinvoke.cli.runs.view import pending_of
 from asyncinvoke.runs import RunSummary
 
 
-def exit_status(summary: RunSummary, *, is_stopped: bool) -> int:
+def exit_status(summary: RunSummary, *, failed: int = 0, is_stopped: bool) -> int:
     """Return the exit status of a session that no signal and no error has ended.
 
     All sessions count: a run is well once every item of it is.
 
     Args:
         summary: The run, once the session is over.
+        failed: How many outcomes of this session are failures. The journal does not have those of
+            items whose key is missing, or that of another.
         is_stopped: Whether somebody has stopped it before its end.
     """
     if is_stopped:
         return STOPPED
     if summary.may_have_run:
         return IN_DOUBT
-    return FAILED if summary.failed else 0
+    return FAILED if summary.failed or failed else 0
+
+
+def as_json(summary: RunSummary) -> dict[str, object]:
+    """Return what the last line of `--progress json` says of a whole run."""
+    return {
+        "path": summary.path,
+        "succeeded": summary.succeeded,
+        "failed": summary.failed,
+        "may_have_run": summary.may_have_run,
+        "settled": summary.settled,
+        "not_started": pending_of(summary),
+        "sessions": len(summary.sessions),
+    }
 
 
 def last_words(summary: RunSummary, *, verb: str, is_whole: bool) -> list[str]:

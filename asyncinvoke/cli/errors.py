@@ -56,6 +56,8 @@ def _described(error: Exception) -> tuple[str, int]:
         JournalError,
         ToleranceExceededError,
     )
+    from asyncinvoke._inputs.errors import InputError
+    from asyncinvoke._outputs.errors import OutputError
 
     match error:
         case CommandError():
@@ -68,7 +70,7 @@ def _described(error: Exception) -> tuple[str, int]:
             return str(error), WRONG_USAGE
         case ToleranceExceededError():
             return str(error), STOPPED
-        case InvocationError():
+        case InvocationError() | InputError() | OutputError():
             return str(error), FAILED
         case OSError() if error.strerror:
             where = f"{error.filename}: " if isinstance(error.filename, str) else ""

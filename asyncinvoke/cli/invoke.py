@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -23,6 +24,9 @@ Examples:
   asyncinvoke invoke report -q live -t 5m -o report.json < /dev/null
   asyncinvoke invoke chat '{"say": "hello"}' --stream
 """
+
+_BILLED = re.compile(r"Billed Duration: (\d+) ms")
+"""In the REPORT line at the end of a log."""
 
 _INSTEAD = {
     "--function-name": "the function is the first word: asyncinvoke invoke FUNCTION [PAYLOAD]",
@@ -193,6 +197,9 @@ def _facts(response: "Response") -> str:
     if attempts:
         last = attempts[-1]
         facts.append(f"{(last.started + last.elapsed - attempts[0].started) * 1000:,.0f} ms")
+    billed = _BILLED.search(response.log_result or "")
+    if billed is not None:
+        facts.append(f"billed {int(billed[1]):,} ms")
     return ", ".join(facts)
 
 

@@ -2,10 +2,9 @@
 
 import contextlib
 import functools
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,10 +13,6 @@ from asyncinvoke.cli.errors import CommandError
 if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
     from asyncinvoke.local import LocalLambda
-
-_T = TypeVar("_T")
-
-_NAMED = re.compile(r"(?:(?P<name>[a-zA-Z0-9-_]+)=)?(?P<handler>.+)", re.DOTALL)
 
 
 @click.command(short_help="Serve functions on this machine to any AWS SDK.")
@@ -153,7 +148,7 @@ def local(
     name, and for each invocation the request id, the answer's status, how long it took, and what
     went wrong; of Events how they ended, and when they run again.
     """
-    from asyncinvoke.cli import files, local_faults, local_lines, local_settings
+    from asyncinvoke.cli import files, local_faults, local_lines, local_names, local_settings
     from asyncinvoke.cli.handlers import check_handler, check_runtime
     from asyncinvoke.cli.local_settings import FunctionSettings
     from asyncinvoke.cli.running import run
@@ -161,8 +156,11 @@ def local(
     from asyncinvoke.local.http.addresses import is_remote
 
     said = local_settings.read_file(config)
-    handlers = _handlers_in(said.handlers, config) | _named(functions)
-    reserves = {name: _whole_number(name, n) for name, n in _pairs("--reserved", reserved).items()}
+    handlers = local_names.handlers_in(said.handlers, config) | local_names.named(functions)
+    reserves = {
+        name: local_names.whole_number(name, n)
+        for name, n in local_names.pairs("--reserved", reserved).items()
+    }
     for name in reserves:
         if name not in handlers:
             raise CommandError(f"--reserved {name}: no such function is served")
@@ -174,7 +172,7 @@ def local(
         timeout=timeout,
         memory=memory_size,
         retry_delays=delays,
-        env=variables | _pairs("--env", env),
+        env=variables | local_names.pairs("--env", env),
     )
     for_one = local_settings.of_options(set_)
     for name in [*for_one, *said.for_one]:
@@ -188,9 +186,9 @@ def local(
     try:
         endpoint = LocalLambda(
             account_concurrency=account_concurrency,
-            port=_first(port, said.port, 9001),
-            region_name=_first(region, said.region, "us-east-1"),
-            account_id=_first(account_id, said.account_id, "123456789012"),
+            port=local_names.first(port, said.port, 9001),
+            region_name=local_names.first(region, said.region, "us-east-1"),
+            account_id=local_names.first(account_id, said.account_id, "123456789012"),
             s3=s3,
             sandbox=sandbox,
             freeze=freeze,
@@ -206,13 +204,13 @@ def local(
         for name, handler in handlers.items():
             in_file = said.for_one.get(name, FunctionSettings()).over(said.for_all)
             settings = for_one.get(name, FunctionSettings()).over(for_all.over(in_file))
-            first, second = _first(settings.retry_delays, (60.0, 120.0))
+            first, second = local_names.first(settings.retry_delays, (60.0, 120.0))
             endpoint.function(
                 name,
                 handler,
-                reserved_concurrency=_first(reserves.get(name), settings.reserved),
-                timeout=_first(settings.timeout, 3.0),
-                memory_size=_first(settings.memory, 128),
+                reserved_concurrency=local_names.first(reserves.get(name), settings.reserved),
+                timeout=local_names.first(settings.timeout, 3.0),
+                memory_size=local_names.first(settings.memory, 128),
                 environment=settings.env,
                 events=EventConfig(retry_delays=(first, second)),
             )
@@ -223,7 +221,10 @@ def local(
 
     async def main(interrupt: "Interrupt") -> int:
         greeting = functools.partial(
-            _greeting, list(handlers), remote=is_remote(host), region=endpoint.region_name
+            local_lines.greeting,
+            list(handlers),
+            remote=is_remote(host),
+            region=endpoint.region_name,
         )
         return await _serve(endpoint, greeting, interrupt)
 
@@ -250,72 +251,3 @@ async def _serve(
         err=True,
     )
     return 0
-
-
-def _greeting(names: list[str], url: str, *, remote: bool, region: str) -> str:
-    name = names[0] if names else "NAME"
-    what = f"Serving {', '.join(names)}" if names else "Serving no function yet"
-    callers = (
-        "WARNING: other machines reach it, and whoever does can run any code here."
-        if remote
-        else "It runs the code you gave it, for every caller on this machine."
-    )
-    return f"""\
-{what} at {url}
-{callers} Ctrl-C ends it.
-
-To call it, any credentials and region will do:
-
-  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={region}
-  asyncinvoke invoke {name} --payload '{{}}' --endpoint-url {url}
-  aws lambda invoke --function-name {name} --endpoint-url {url} answer.json
-
-or in Python, also to create functions:
-
-  boto3.client("lambda", endpoint_url="{url}").invoke(FunctionName="{name}")
-"""
-
-
-def _named(functions: tuple[str, ...]) -> dict[str, str]:
-    handlers: dict[str, str] = {}
-    for text in functions:
-        match = _NAMED.fullmatch(text)
-        handler = match["handler"] if match else text
-        name = match["name"] if match and match["name"] else handler.rpartition(":")[2]
-        if name in handlers:
-            raise CommandError(f"two functions are called {name}: give one as NAME={handler}")
-        handlers[name] = handler
-    return handlers
-
-
-def _handlers_in(handlers: Mapping[str, str], config: str | None) -> dict[str, str]:
-    """Return the handlers that a file names, as seen from the current directory."""
-    folder = Path(config or "").parent
-    return {
-        name: str(folder / handler) if handler.rpartition(":")[0].endswith(".py") else handler
-        for name, handler in handlers.items()
-    }
-
-
-def _first(*values: _T | None) -> _T:
-    """Return the first value that is given; the last, if none is."""
-    given = (value for value in values if value is not None)
-    return next(given, values[-1])  # type: ignore[return-value]  # the last is the default
-
-
-def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not (key and equals):
-            raise CommandError(
-                f"{option} {text!r} must be {'NAME=N' if option == '--reserved' else 'K=V'}"
-            )
-        pairs[key] = value
-    return pairs
-
-
-def _whole_number(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise CommandError(f"--reserved {name}={text} must be a whole number, 0 or more")
-    return int(text)

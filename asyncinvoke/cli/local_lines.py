@@ -39,7 +39,8 @@ def print_invocation(answered: "AnsweredInvocation") -> None:
     if answered.fault is not None:
         line += f" (fault: {answered.fault})"
     failed = answered.function_error is not None or not 200 <= answered.status_code < 300
-    _print(time.time(), name, line, color="red" if failed else None)
+    bare = name.rpartition(":function:")[2]
+    _print(time.time(), bare, line, color="red" if failed else None)
 
 
 def print_log(line: "LogLine") -> None:
@@ -62,6 +63,31 @@ def print_event(progress: "EventProgress") -> None:
         line += f"; again in {progress.delay or 0:,.1f} s"
     is_fine = progress.condition == "Success"
     _print(time.time(), progress.function_name, line, color=None if is_fine else "red")
+
+
+def greeting(names: list[str], url: str, *, remote: bool, region: str) -> str:
+    """Return what is printed at the start: where it is, and how to call it."""
+    name = names[0] if names else "NAME"
+    what = f"Serving {', '.join(names)}" if names else "Serving no function yet"
+    callers = (
+        "WARNING: other machines reach it, and whoever does can run any code here."
+        if remote
+        else "It runs the code you gave it, for every caller on this machine."
+    )
+    return f"""\
+{what} at {url}
+{callers} Ctrl-C ends it.
+
+To call it, any credentials and region will do:
+
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={region}
+  asyncinvoke invoke {name} --payload '{{}}' --endpoint-url {url}
+  aws lambda invoke --function-name {name} --endpoint-url {url} answer.json
+
+or in Python, also to create functions:
+
+  boto3.client("lambda", endpoint_url="{url}").invoke(FunctionName="{name}")
+"""
 
 
 def _print(when: float, name: str, line: str, *, color: str | None = None) -> None:

@@ -7,6 +7,7 @@ import click
 from asyncinvoke import Tolerance
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.options import Duration, SharedOptions, shared_options
+from asyncinvoke.cli.sampling import check_sampling, share_option
 from asyncinvoke.cli.sharing import check_sharing, sharing_options
 from asyncinvoke.cli.tolerance import tolerance_option
 
@@ -73,6 +74,12 @@ Examples:
     help="Have Lambda check each request and the permission; run nothing.",
 )
 @click.option(
+    "--sample-logs",
+    callback=share_option,
+    metavar="P%",
+    help="With --journal: ask for the log of that many items, for the cost in asyncinvoke runs report.",
+)
+@click.option(
     "--head", type=click.IntRange(min=1), metavar="N", help="Only the first N lines. [default: all]"
 )
 @click.option(
@@ -125,6 +132,14 @@ Examples:
     help="On standard error; auto is a bar on a terminal that outcomes do not scroll through, and a "
     "line a minute where there is none.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Run on so many processes of this machine, each a part of INPUT; --concurrency, --rate and "
+    "Ctrl-C are those of all. With --journal, FILE is written when the run ends. [default: 1]",
+)
 @sharing_options
 @shared_options
 def map_(
@@ -139,6 +154,7 @@ def map_(
     payload_template: str | None,
     dry_run: bool,
     head: int | None,
+    sample_logs: float | None,
     rate: float | None,
     retries: int | None,
     retry_function_errors: bool,
@@ -147,6 +163,7 @@ def map_(
     output: str | None,
     force: bool,
     progress: str,
+    processes: int,
     batch: int | None,
     shape: str | None,
     shard: str | None,
@@ -164,33 +181,41 @@ def map_(
     """
     if event and dry_run:
         raise CommandError("--event and --dry-run exclude each other")
+    if sample_logs is not None:
+        check_sampling(journal=journal, batch=batch, has_log=not (event or dry_run))
     check_sharing(batch=batch, shape=shape)
     from asyncinvoke.cli.bulk import Bulk
     from asyncinvoke.cli.bulk_run import run_bulk
+    from asyncinvoke.cli.processes.run import run_processes
+    from asyncinvoke.cli.whole_output import run_with_output
 
-    return run_bulk(
-        Bulk(
-            function_name=function_name,
-            source=source,
-            format=from_,
-            key=key,
-            payload_template=payload_template,
-            head=head,
-            rate=rate,
-            concurrency=concurrency,
-            ordered=ordered,
-            invocation_type="Event" if event else "DryRun" if dry_run else "RequestResponse",
-            tolerance=tolerate,
-            retries=retries,
-            retry_function_errors=retry_function_errors,
-            journal=journal,
-            grace=grace,
-            output=output,
-            force=force,
-            progress=progress,
-            shared=shared,
-            batch=batch,
-            shape=shape,
-            shard=shard,
-        )
+    bulk = Bulk(
+        function_name=function_name,
+        source=source,
+        format=from_,
+        key=key,
+        payload_template=payload_template,
+        head=head,
+        sample_logs=sample_logs,
+        rate=rate,
+        concurrency=concurrency,
+        ordered=ordered,
+        invocation_type="Event" if event else "DryRun" if dry_run else "RequestResponse",
+        tolerance=tolerate,
+        retries=retries,
+        retry_function_errors=retry_function_errors,
+        journal=journal,
+        grace=grace,
+        output=output,
+        force=force,
+        progress=progress,
+        shared=shared,
+        batch=batch,
+        shape=shape,
+        shard=shard,
     )
+
+    def work(bulk: Bulk) -> int:
+        return run_bulk(bulk) if processes == 1 else run_processes(bulk, processes)
+
+    return run_with_output(bulk, work)

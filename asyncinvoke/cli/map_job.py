@@ -48,7 +48,8 @@ class MapJob:
     Args:
         invoker: What the run runs on.
         source: The input.
-        concurrency: How many lines are worked upon at once.
+        concurrency: How many lines are worked upon at once, or batches.
+        batch: How many lines travel together.
         shard: The part of the input that is worked upon, if not all of it.
         ordered: Whether outcomes are written in the order of the input. The run itself gives them
             as they end, so that an interrupted one can still write all that is done.
@@ -72,12 +73,14 @@ class MapJob:
         progress: str,
         shard: Shard | None = None,
         is_keyed: bool = False,
+        batch: int = 1,
     ) -> None:
+        self._batch = batch
         self._shard = shard
         self._is_keyed = is_keyed
         self._invoker = invoker
         self._source = source
-        self._window = anyio.Semaphore(concurrency + AHEAD) if ordered else None
+        self._window = anyio.Semaphore((concurrency + AHEAD) * batch) if ordered else None
         self._ordered = ordered
         self._verb = verb
         self._idempotent = idempotent
@@ -183,9 +186,8 @@ class MapJob:
         statistics = run.statistics()
         without_outcome = self._read - statistics.succeeded - statistics.failed
         # Only where it is safe is anything repeated that may have run.
-        may_have_run = (
-            statistics.working if self._idempotent else self._invoker.statistics().in_flight
-        )
+        in_flight = self._invoker.statistics().in_flight * self._batch
+        may_have_run = statistics.working if self._idempotent else in_flight
         return summary.Left(
             without_outcome=without_outcome,
             may_have_run=min(may_have_run, without_outcome),

@@ -81,6 +81,8 @@ def as_line(outcome: Outcome, line: int | None = None) -> bytes:
         fields |= {"status_code": response.status_code, "request_id": response.request_id}
     attempts = outcome.attempts[-1].number if outcome.attempts else 0
     fields |= {"attempts": attempts, "elapsed": round(outcome.elapsed, 6)}
+    if outcome.attempts:
+        fields["took"] = round(outcome.attempts[-1].elapsed, 6)
     if outcome.take > 1:
         fields["take"] = outcome.take
     if response is None:

@@ -1,7 +1,6 @@
 """One session of a run that is recorded: continued, steered, drained, and written each line once."""
 
 import json
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -9,9 +8,9 @@ import anyio
 import click
 
 from asyncinvoke import JournalError, MapRun, Outcome
-from asyncinvoke.cli import summary
-from asyncinvoke.cli.continued import ContinuedWriter
-from asyncinvoke.cli.ending import exit_status, last_words
+from asyncinvoke._report.prices import NOTE as LOGS
+from asyncinvoke.cli import ending, summary
+from asyncinvoke.cli.continued import ContinuedWriter, is_recorded
 from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError
 from asyncinvoke.cli.line_numbers import LineNumbers
 from asyncinvoke.cli.map_job import LAST_WRITES, MapJob
@@ -19,12 +18,11 @@ from asyncinvoke.cli.outcomes import as_line
 from asyncinvoke.cli.progress import as_json, show_progress
 from asyncinvoke.cli.running import Interrupt, beside
 from asyncinvoke.cli.runs.obeying import Obedience
+from asyncinvoke.cli.runs.view import TOTAL, UNRECORDED
 from asyncinvoke.cli.runs.wishes import wishes_path
+from asyncinvoke.cli.sampling import Reports
 from asyncinvoke.cli.streams import Output
 from asyncinvoke.runs import open_run
-
-TOTAL = "total"
-"""The name of the note that says how many items the input has."""
 
 
 class RecordedJob(MapJob):
@@ -33,22 +31,32 @@ class RecordedJob(MapJob):
     Args:
         path: The journal.
         grace: Seconds that what is in flight has to end after a signal.
+        keyed: Whether items are known by keys.
         lines: The lines of items that are known from before.
         settings: Those of `MapJob`.
     """
 
-    def __init__(self, *, path: str, grace: float, lines: LineNumbers, **settings: Any) -> None:
+    def __init__(
+        self, *, path: str, grace: float, keyed: bool, lines: LineNumbers, **settings: Any
+    ) -> None:
         super().__init__(**settings, ordered=False)
+        self._keyed = keyed
+        self._unrecorded = 0
         self._path = path
         self._grace = grace
         self._numbers = lines
         self._file: ContinuedWriter | None = None
+        self._reports: Reports | None = None
         self._stream: Output | None = None
         self._is_ended_by_wish = False
 
     def continues(self, earlier: int) -> None:
         """Learn how many items earlier sessions have ended."""
         self._earlier = earlier
+
+    def reads_logs(self, reports: Reports) -> None:
+        """Learn that some answers have the end of their log, and what was read of these so far."""
+        self._reports = reports
 
     def writes_to(self, file: ContinuedWriter | None, stream: Output | None) -> None:
         """Learn where outcomes go: to a file that is continued, to a stream as they come, or not."""
@@ -102,21 +110,30 @@ class RecordedJob(MapJob):
         is_whole = bool(whole.sessions) and whole.sessions[-1].status == "complete"
         if self._progress == "json":
             counts = summary.as_json(as_json(self._count()), self._tally, None)
-            click.echo(json.dumps({**counts, "run": asdict(whole)}), err=True)
+            click.echo(json.dumps({**counts, "run": ending.as_json(whole)}), err=True)
         elif self._progress != "none":
             said = summary.as_text(self._count(), self._tally, None, verb=self._verb)
-            said += last_words(whole, verb=self._verb, is_whole=is_whole)
+            said += ending.last_words(whole, verb=self._verb, is_whole=is_whole)
             click.echo("\n".join(said), err=True)
         if error is not None:
             raise error
-        return exit_status(whole, is_stopped=self._is_ended_by_wish and not is_whole)
+        return ending.exit_status(
+            whole,
+            failed=self._tally.failed,
+            is_stopped=self._is_ended_by_wish and not is_whole,
+        )
 
     def _keep_line(self, position: int, line: int) -> None:
         self._numbers.add(position, line)
 
     async def _take(self, run: MapRun, outcome: Outcome) -> None:
+        if self._reports is not None and self._reports.add(outcome):
+            run.note(LOGS, self._reports.as_note())
         line = self._numbers.get(outcome.index)
         self._tally.add(outcome, line)
+        if not is_recorded(outcome, keyed=self._keyed):
+            self._unrecorded += 1
+            run.note(UNRECORDED, self._unrecorded)
         if self._file is not None:
             await self._file.add(outcome, is_stopped=run.statistics().stopped)
         elif self._stream is not None:

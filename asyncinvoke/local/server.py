@@ -23,7 +23,8 @@ from asyncinvoke.local.http import addresses, callers
 from asyncinvoke.local.management import s3_code
 from asyncinvoke.local.numbers import whole_number
 from asyncinvoke.local.protocol.received import ReceivedInvocation
-from asyncinvoke.local.service import Service, ServiceConfig
+from asyncinvoke.local.service import Service
+from asyncinvoke.local.service_config import ServiceConfig
 
 
 class LocalLambda:
@@ -267,6 +268,11 @@ class LocalLambda:
             ValueError: A value is out of range, or `after_run` is of no use with the step.
         """
         return self._service.faults.add(step, **options)
+
+    @property
+    def faults(self) -> tuple[InjectedFault, ...]:
+        """The faults that were set and are there yet: neither removed nor met `count` times."""
+        return self._service.faults.all
 
     @property
     def requests(self) -> tuple[ReceivedInvocation, ...]:

@@ -2,6 +2,7 @@
 
 from asyncinvoke.testing.clock import InstantClock
 from asyncinvoke.testing.fake.fake_lambda import FakeLambda
+from asyncinvoke.testing.strictness import Strictness
 from asyncinvoke.testing.waits import NoWaits, no_waits
 
-__all__ = ["FakeLambda", "InstantClock", "NoWaits", "no_waits"]
+__all__ = ["FakeLambda", "InstantClock", "NoWaits", "Strictness", "no_waits"]

@@ -14,6 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from asyncinvoke._invoker import Invoker
     from asyncinvoke.local.server import LocalLambda
+    from asyncinvoke.testing.strictness import Strictness
     from asyncinvoke.testing.waits import NoWaits
 
 _ON_PYTEST_ASYNCIO = "asyncinvoke-on-pytest-asyncio"
@@ -40,12 +41,23 @@ def local_lambda_options() -> dict[str, Any]:
 
 
 @pytest.fixture
-def local_lambda(local_lambda_options: dict[str, Any]) -> "Iterator[LocalLambda]":
+def local_lambda_strictness() -> "Strictness | None":
+    """What of `local_lambda` fails a test at its end; override it to give a `Strictness`."""
+    return None
+
+
+@pytest.fixture
+def local_lambda(
+    local_lambda_options: dict[str, Any], local_lambda_strictness: "Strictness | None"
+) -> "Iterator[LocalLambda]":
     """Serve a `LocalLambda` from a thread of its own, for sync and async tests alike."""
     from asyncinvoke.testing.fixtures import serve
 
     with serve(**local_lambda_options) as local:
         yield local
+    violations = local_lambda_strictness and local_lambda_strictness.violations(local)
+    if violations:
+        pytest.fail("local_lambda: " + "; ".join(violations), pytrace=False)
 
 
 @pytest.fixture

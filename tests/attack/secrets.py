@@ -6,9 +6,12 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiobotocore
+
 import asyncinvoke
 
-PACKAGE = str(Path(asyncinvoke.__file__).parent)
+PACKAGES = tuple(str(Path(str(each.__file__)).parent) for each in (asyncinvoke, aiobotocore))
+"""Ours, and the SDK's below it, which hold what we gave them."""
 
 KEY = "AKIAATTACKED"
 SECRET = "attacked-secret-key"
@@ -81,9 +84,9 @@ def leaks_of(error: BaseException) -> set[str]:
 
 
 def _locals(error: BaseException) -> Iterator[tuple[str, str, str]]:
-    """Give the locals of our frames, as a debugger or an error tracker shows them."""
+    """Give the locals of our frames, and of the SDK's, as a debugger or an error tracker shows them."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
-        if not frame.f_code.co_filename.startswith(PACKAGE):
+        if not frame.f_code.co_filename.startswith(PACKAGES):
             continue
         for name, value in frame.f_locals.items():
             try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 from aiobotocore.config import AioConfig
 
@@ -28,7 +29,13 @@ from asyncinvoke import (
 )
 from tests.doubles.addresses import silent_port
 from tests.doubles.counting_server import STALL, Act, CountingServer
-from tests.doubles.messages import answer, chunk_frame, stream_answer, throttle_answer
+from tests.doubles.messages import (
+    answer,
+    chunk_frame,
+    complete_frame,
+    stream_answer,
+    throttle_answer,
+)
 from tests.doubles.security_token_service import SecurityTokenService
 from tests.doubles.waiting import until
 
@@ -303,6 +310,39 @@ def use_again_on_another_loop(backend: str, use: str, transport: str) -> None:
         assert server.begun == 1
 
 
+async def iterate(run: Any) -> None:
+    await anext(run)
+
+
+async def enter(block: Any) -> None:
+    async with block:
+        pass
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("elsewhere", ["asyncio", "trio"])
+async def test_what_was_made_in_one_event_loop_is_not_used_in_another(
+    elsewhere: str, transport: str
+) -> None:
+    def use(what: Callable[[Any], Awaitable[None]], of: object) -> None:
+        with pytest.raises(ConfigurationError, match="in another event loop"):
+            anyio.run(what, of, backend=elsewhere)
+
+    streaming = Act(sent=stream_answer(chunk_frame(b"one"), complete_frame()))
+    with CountingServer(Act(), streaming) as server, anyio.fail_after(60):
+        async with open_invoker(server.url, transport=transport) as invoker:
+            for block in (invoker.map("f", [1]), invoker.stream("f")):
+                await anyio.to_thread.run_sync(use, enter, block)
+            async with invoker.map("f", [1]) as run:
+                await anyio.to_thread.run_sync(use, iterate, run)
+                assert [outcome.ok async for outcome in run] == [True]
+            async with invoker.stream("f") as stream:
+                await anyio.to_thread.run_sync(use, iterate, stream)
+                assert [chunk async for chunk in stream] == [b"one"]
+            assert invoker.statistics().in_flight == 0
+        assert server.whole == 2
+
+
 @pytest.mark.anyio
 async def test_of_two_tasks_that_enter_one_invoker_at_once_one_is_told(transport: str) -> None:
     ends: list[object] = []
@@ -377,7 +417,7 @@ async def test_a_hook_that_raises_keeps_no_permit(
             with contextlib.suppress(AsyncInvokeError, ValueError, Odd):
                 await invoker.invoke("f", 1)
             assert invoker.statistics().in_flight == 0
-            with anyio.fail_after(5), contextlib.suppress(ValueError, Odd):
+            with anyio.fail_after(60), contextlib.suppress(ValueError, Odd):
                 await invoker.invoke("f", 2)
             assert invoker.statistics().in_flight == 0
             assert server.whole == 2
@@ -407,7 +447,7 @@ async def test_a_transport_that_gives_odd_values_keeps_no_permit(given: object) 
     transport = OddTransport(given)
     async with Invoker(transport=transport, limit=FixedLimit(1)) as invoker:
         for number in (1, 2):
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 with contextlib.suppress(Exception, Odd):
                     await invoker.invoke("f", retry=RetryPolicy.never())
             assert transport.calls == number

@@ -1,17 +1,21 @@
 """After every fault of the table: no key, secret, token, payload or client context is to be seen."""
 
+import asyncio
 import base64
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+import anyio
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from tenacity import stop_never
 
-from asyncinvoke import FixedLimit, InvocationError, Invoker, Response
+from asyncinvoke import Backoff, FixedLimit, InvocationError, Invoker, Response, RetryPolicy
 from asyncinvoke.otel import OpenTelemetry
 from tests.doubles.certificates import Authority, Identity
 from tests.doubles.counting_server import STALL, Act, CountingServer
@@ -21,6 +25,7 @@ from tests.doubles.messages import (
     error_answer,
     stream_answer,
 )
+from tests.doubles.waiting import until
 
 from .conftest import THREE_WAYS
 from .faults import FAULTS, LARGE, Prepare, Stage, answered
@@ -137,8 +142,8 @@ async def leaks_in(prepare: Prepare, stage: Stage, transport: str, log: Lines) -
     with prepare(stage) as scene:
         payload: object = {"n": PAYLOAD}
         if scene.payload is LARGE:
-            # Large enough to be cut, and to be searched for in many frames.
-            payload = b'"' + PAYLOAD.encode() + LARGE[-300_000:]
+            # Large enough to be cut; wherever that is, what is left shows where it is from.
+            payload = b'"' + f"{PAYLOAD} ".encode() * 20_000 + b'"'
         options = {"session": secret_session(), "transport": transport, "limit": FixedLimit(5)}
         options["hooks"] = [log.hook]
         async with open_invoker(scene.url, **{**options, **scene.options}) as invoker:
@@ -207,6 +212,129 @@ async def test_no_way_to_call_shows_a_secret(way: Any, transport: str, log: Line
             error = await way(invoker)
             leaks = leaks_of(error)
     leaks |= {f"log shows {secret}" for line in log.lines for secret in shown_in(line)}
+    assert not leaks, "\n".join(sorted(leaks))
+
+
+class Interrupt(BaseException):
+    """What a signal handler may raise, anywhere."""
+
+
+async def cancelled_by_a_scope(call: Callable[[], Awaitable[object]], at: Event) -> None:
+    """Cancel it, once it is under way, and let out what it was cancelled by, where that shows."""
+
+    async def watch() -> None:
+        await until(at.is_set)
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        try:
+            await call()
+        except anyio.get_cancelled_exc_class() as error:
+            raise Interrupt from error
+
+
+async def timed_out_by_asyncio(call: Callable[[], Awaitable[object]], at: Event) -> None:
+    """As `asyncio.wait_for` and `asyncio.timeout` do, which raise one error from the other."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as timeout:
+
+        async def watch() -> None:
+            await until(at.is_set)
+            timeout.reschedule(loop.time())
+
+        watching = asyncio.create_task(watch())
+        try:
+            await call()
+        finally:
+            await watching
+
+
+CALLS: dict[str, Callable[[Invoker], Awaitable[object]]] = {
+    "invoke": lambda invoker: invoker.invoke("f", {"n": PAYLOAD}, **CALL),
+    "handle": lambda invoker: invoker.function("f", **CALL)({"n": PAYLOAD}),
+    "event": lambda invoker: invoker.send_event("f", {"n": PAYLOAD}, **CALL),
+    "stream": by_stream,
+    "map": by_map,
+    "upload": lambda invoker: invoker.invoke("f", f'"{PAYLOAD * 100_000}"'.encode(), **CALL),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("way", [cancelled_by_a_scope, timed_out_by_asyncio])
+@on_three_ways
+async def test_no_interruption_shows_a_secret(
+    way: Any, transport: str, anyio_backend: object
+) -> None:
+    if way is timed_out_by_asyncio and anyio_backend == "trio":
+        return
+    leaks: set[str] = set()
+    for name, call in CALLS.items():
+        stalls = Act(sent=b"", then="stall", body_read=1, name="stall in the body")
+        with CountingServer(default=stalls, receive_buffer=4096) as server:
+            options = {"session": secret_session(), "transport": transport, "clock": None}
+            async with open_invoker(server.url, **options) as invoker:
+                begun = Event()
+
+                async def once(
+                    call: Any = call, begun: Event = begun, server: Any = server
+                ) -> None:
+                    async with anyio.create_task_group() as tasks:
+
+                        async def watch() -> None:
+                            await until(lambda: server.begun)
+                            begun.set()
+
+                        tasks.start_soon(watch)
+                        await call(invoker)
+
+                caught: BaseException | None = None
+                try:
+                    await way(once, begun)
+                except BaseException as error:
+                    caught = error
+                assert caught is not None, name
+                leaks |= {f"{name}: {leak}" for leak in leaks_of(caught)}
+    assert not leaks, "\n".join(sorted(leaks))
+
+
+@pytest.mark.anyio
+@on_three_ways
+async def test_no_error_of_the_callers_own_code_shows_a_secret_in_our_frames(
+    transport: str,
+) -> None:
+    def never(_: object) -> float:
+        raise OSError("the policy's own")
+
+    policy = RetryPolicy(service=Backoff(wait=never, stop=stop_never))
+
+    async def block(invoker: Invoker) -> None:
+        async with invoker.stream("f", {"n": PAYLOAD}, **CALL) as stream:
+            await anext(stream)
+            raise OSError("the block's own")
+
+    async def mapped(invoker: Invoker) -> None:
+        payloads = [{"n": PAYLOAD}] * 9
+        async with invoker.map("f", payloads, retry=policy, idempotent=True, **CALL) as run:
+            async for _ in run:
+                pass
+
+    ways: dict[str, Callable[[Invoker], Awaitable[object]]] = {
+        "a policy": lambda invoker: invoker.invoke(
+            "f", {"n": PAYLOAD}, retry=policy, idempotent=True, **CALL
+        ),
+        "a policy of a map": mapped,
+        "a block": block,
+    }
+    leaks: set[str] = set()
+    with failing() as server:
+        async with open_invoker(
+            server.url, session=secret_session(), transport=transport
+        ) as invoker:
+            for name, way in ways.items():
+                with pytest.raises(OSError, match="own") as raised:
+                    await way(invoker)
+                leaks |= {f"{name}: {leak}" for leak in leaks_of(raised.value)}
     assert not leaks, "\n".join(sorted(leaks))
 
 

@@ -114,7 +114,7 @@ async def test_a_stream_that_has_told_its_end_does_not_wait_beyond_its_deadline(
     transport: str,
 ) -> None:
     act = never_ending(chunk_frame(b"one"), complete_frame())
-    first, chunks, response = await consume_before(act, transport, timeout=0.3, later=0.9)
+    first, chunks, response = await consume_before(act, transport, timeout=0.6, later=1.8)
     assert chunks == [b"one"]
     assert isinstance(response, Response), repr(response)
     assert first == "the stream"
@@ -137,7 +137,7 @@ async def test_a_function_error_that_has_arrived_is_told_whatever_the_deadline(
     before: list[bytes], transport: str
 ) -> None:
     act = never_ending(*(chunk_frame(chunk) for chunk in before), FAILED)
-    first, chunks, error = await consume_before(act, transport, timeout=0.3, later=0.9)
+    first, chunks, error = await consume_before(act, transport, timeout=0.6, later=1.8)
     assert chunks == before
     assert isinstance(error, FunctionError), repr(error)
     assert error.error_type == "KeyError"

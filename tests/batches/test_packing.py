@@ -40,7 +40,7 @@ def gather(made: Format, bounds: Bounds, sizes: list[int]) -> tuple[list[Filling
     for index, size in enumerate(sizes):
         each = item(index, size)
         piece = made.piece(each)
-        if closed[-1].why_not(piece):
+        if sum(map(len, made.ends)) + len(piece) > bounds.limit:
             refused.append(index)
             continue
         if closed[-1].is_full or not closed[-1].takes(piece):

@@ -136,6 +136,22 @@ async def test_items_that_cannot_travel_are_recorded_as_such(tmp_path: Path) -> 
         assert recorded.summary().not_run == 3
 
 
+@pytest.mark.anyio
+async def test_a_handle_with_codecs_writes_and_reads_each_item_of_a_batch() -> None:
+    function = Function(doubled)
+    with anyio.fail_after(SOON):
+        async with Invoker(transport=function) as invoker:
+            handle = invoker.function(
+                "work",
+                encode=lambda number: str(number).encode(),
+                decode=lambda body: int(body) + 1000,
+            )
+            async with handle.map(range(7), batch=3, ordered=True) as mapped:
+                read = [each.unwrap().json() async for each in mapped]
+    assert read == [1000 + 2 * number for number in range(7)]
+    assert function.sizes == [3, 3, 1]
+
+
 class Endpoint:
     """Echoes batches, counts their items, and kills a process at one of them."""
 

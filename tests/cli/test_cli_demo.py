@@ -25,24 +25,26 @@ from .processes import COMMAND, Ended, Lines
 @pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric is for Linux")
 async def test_the_demo_survives_throttles_and_its_totals_agree() -> None:
     ended = await demo(
-        *("--limit", "60", "--concurrency", "20", "--account-concurrency", "2"),
+        *("--limit", "40", "--concurrency", "20", "--account-concurrency", "2"),
         AWS_PROFILE="missing",
         HTTP_PROXY="http://127.0.0.1:1",
     )
     assert ended.status == 0, ended.out + ended.err
     assert "\x1b" not in ended.out + ended.err
-    assert re.search(r"succeeded +60\n", ended.out)
+    assert re.search(r"succeeded +40\n", ended.out)
     assert re.search(r"executions at once +2 at most\n", ended.out)
     assert " 0 throttles survived" not in ended.out
-    assert ended.out.count("✓") == 5
+    assert ended.out.count("✓") == 6
+    assert re.search(r"killed +with kill -9, when \d+ had ended; the same command", ended.out)
+    assert "✓ nothing ran twice, through the kill" in ended.out
     assert "✓ the totals agree with those computed directly" in ended.out
     assert re.search(r"streamed +\w+\.py, [\d,]+ bytes in [\d,]+ chunks", ended.out)
     assert "✓ the streamed file came whole, byte for byte" in ended.out
     assert re.search(r"in flight +[▁▂▃▄▅▆▇█]", ended.out)
     assert re.search(
-        r"^> Done in [\d.]+ s: [\d,]+ throttles?, and 60 of 60", ended.out, re.MULTILINE
+        r"^> Done in [\d.]+ s: [\d,]+ throttles?, one kill, and 40 of 40", ended.out, re.MULTILINE
     )
-    assert "throttled (ConcurrentInvocationLimitExceeded): from " in ended.err
+    assert "the same command again: it goes on, and runs none of them twice" in ended.err
     _, _, suggested = ended.out.partition("Try next\n")
     assert "asyncinvoke doctor" in suggested
     # Its standard input is a terminal of 120 columns, which is none of its business.
@@ -96,7 +98,7 @@ def test_without_aws_runtime_the_function_runs_in_the_process_and_that_is_said()
         "runs in this process, since AWS's own runtime is not here (pip install 'asyncinvoke["
         in said
     )
-    assert ended.stdout.count("✓") == 5
+    assert ended.stdout.count("✓") == 6
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric is for Linux")
@@ -106,7 +108,9 @@ def test_a_reader_that_goes_away_ends_the_demo_quietly() -> None:
         [*pipeline, *COMMAND, "demo", "--limit", "2"], capture_output=True, text=True, timeout=60
     )
     assert ended.stdout.count("\n") == 1
-    assert ended.stderr == "status 141\n"
+    # What progress there was is a matter of how fast the machine is.
+    assert ended.stderr.splitlines()[-1] == "status 141"
+    assert "rror" not in ended.stderr
 
 
 def test_the_whole_library_is_more_than_a_thousand_modules() -> None:

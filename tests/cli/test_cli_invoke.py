@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -36,7 +37,9 @@ async def test_the_payload_goes_to_stdout_and_all_else_to_stderr(
     assert ended.status == 0
     assert ended.out == '{"got": {"key": 1}}'
     assert "REPORT RequestId" in ended.err
-    assert ended.err.splitlines()[-1].startswith("200, version $LATEST, request id ")
+    last = ended.err.splitlines()[-1]
+    assert last.startswith("200, version $LATEST, request id ")
+    assert re.search(r", 1 attempt, [\d,]+ ms, billed [\d,]+ ms$", last)
 
 
 async def test_a_payload_comes_from_a_file_or_from_stdin(

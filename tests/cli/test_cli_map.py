@@ -143,7 +143,7 @@ async def test_on_a_terminal_the_bar_stays_off_stdout(
             async with started(*arguments, stderr=stderr) as process:
                 assert len(outcomes(await Lines(process.stdout).all())) == 50
                 assert await process.wait() == 0
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while b"50 outcomes in" not in drawn:
                     await anyio.sleep(0.01)
             looking.cancel_scope.cancel()

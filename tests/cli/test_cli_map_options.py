@@ -1,6 +1,7 @@
 """`asyncinvoke map` with the options that try it out, hold it back and repeat what failed."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ async def test_a_head_of_a_long_input_is_dry_run_and_nothing_runs(
     ended = await run("map", "count", "in.jsonl", "--head", "7", "--dry-run", "-u", endpoint.url)
     assert ended.status == 0
     assert [o["status_code"] for o in outcomes(ended.out)] == [204] * 7
-    assert "7 valid, 0 failed" in ended.err
+    assert re.search(r"7 valid, 0 failed, .* p50 [\d,]+ ms, p95 [\d,]+ ms, p99 ", ended.err)
     assert "unfinished" not in ended.err
     assert (ran, endpoint.statistics().invocations) == (0, 7)
 
@@ -45,15 +46,6 @@ async def test_a_functions_error_is_repeated_as_often_as_asked(
     ended = await run(*words, "--retries", "2", "--retry-function-errors", stdin=b"1\n")
     (outcome,) = outcomes(ended.out)
     assert (ended.status, outcome["attempts"]) == (1, 3)
-    ended = await run(*words, "--retries", "2", stdin=b"1\n")
-    assert outcomes(ended.out)[0]["attempts"] == 1
-
-
-async def test_the_summary_says_how_long_requests_took(endpoint: LocalLambda, run: Run) -> None:
-    ended = await run("map", "echo", "-", "-u", endpoint.url, stdin=b"1\n2\n")
-    assert ", p50 " in ended.err
-    ended = await run("map", "echo", "-", "-u", endpoint.url, "--progress", "json", stdin=b"1\n")
-    assert json.loads(ended.err.splitlines()[-1])["latency"]["p99"] > 0
 
 
 def test_the_usual_policy_is_that_of_bulk_runs() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import BashComplete
 
 from asyncinvoke.cli.app import COMMANDS, app
 
@@ -131,3 +132,14 @@ def test_a_closed_standard_output_is_one_clear_line() -> None:
     )
     assert ended.returncode == 2
     assert ended.stderr == "asyncinvoke: error: standard output is closed\n"
+
+
+def test_commands_options_and_files_are_completed() -> None:
+    complete = BashComplete(app, {}, "asyncinvoke", "_ASYNCINVOKE_COMPLETE")
+
+    def completed(words: list[str], begun: str) -> list[tuple[str, str]]:
+        return [(item.type, item.value) for item in complete.get_completions(words, begun)]
+
+    assert completed([], "do") == [("plain", "doctor")]
+    assert ("plain", "--output") in completed(["map"], "--o")
+    assert completed(["map", "resize"], "pho") == [("file", "pho")]

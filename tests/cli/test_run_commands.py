@@ -75,6 +75,15 @@ async def test_a_run_is_shown_as_text_and_as_json(
     assert capsys.readouterr().out.startswith("item 4: ran and failed\n  take 1, session 1, ")
 
 
+async def test_to_watch_a_run_that_has_ended_is_to_see_how_it_ended(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(["runs", "watch", "o.run"]) == 0
+    said = capsys.readouterr()
+    assert "  succeeded    7" in said.out.splitlines()
+    assert "  10/10 · " in said.err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -180,7 +189,9 @@ async def test_the_exit_status_is_that_of_the_whole_run(
     counts: dict[str, int], is_stopped: bool, status: int, recorded: Path
 ) -> None:
     summary: RunSummary = replace(read(lambda run: run.summary()), **counts)
-    assert exit_status(summary, is_stopped=is_stopped) == status
+    assert exit_status(summary, failed=0, is_stopped=is_stopped) == status
+    if status == 0:
+        assert exit_status(summary, failed=1, is_stopped=False) == 1
 
 
 async def test_the_last_words_say_what_to_do(recorded: Path) -> None:
@@ -233,13 +244,14 @@ def test_line_numbers_take_no_memory_however_many_empty_lines_there_are() -> Non
     ("size", "place", "force", "says"),
     [
         (None, Place(path=""), False, None),
-        (None, Place(path="", offset=9, ends=3), False, None),
-        (9, Place(path="", offset=9, ends=3), False, None),
-        (20, Place(path="", offset=9, ends=3), False, None),
-        (8, Place(path="", offset=9, ends=3), False, "has 8 bytes, and had 9 when"),
+        (None, Place(path="", offset=9, ends=3, is_known=True), False, None),
+        (9, Place(path="", offset=9, ends=3, is_known=True), False, None),
+        (20, Place(path="", offset=9, ends=3, is_known=True), False, None),
+        (8, Place(path="", offset=9, ends=3, is_known=True), False, "has 8 bytes, and had 9 when"),
         (8, Place(path=""), False, "is not that of this run: --force replaces it"),
         (8, Place(path=""), True, None),
         (0, Place(path=""), False, None),
+        (8, Place(path="", is_known=True), False, None),
     ],
 )
 def test_an_output_is_continued_only_where_it_is_what_it_was(

@@ -23,6 +23,7 @@ from asyncinvoke import (
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply
+from asyncinvoke.testing import InstantClock
 from asyncinvoke.typing import Phase
 
 from .works import SOON
@@ -203,7 +204,11 @@ async def test_what_was_throttled_and_waited_out_is_no_failure() -> None:
     with anyio.fail_after(SOON):
         limit = AdaptiveLimit(initial=4, maximum=4)
         async with (
-            Invoker(transport=Throttling(), limit=limit) as invoker,  # type: ignore[arg-type]
+            Invoker(
+                transport=Throttling(),  # type: ignore[arg-type]
+                limit=limit,
+                clock=InstantClock(),
+            ) as invoker,
             invoker.map("f", range(4), tolerate=0) as run,
         ):
             assert await rest(run) == [0, 1, 2, 3]

@@ -220,7 +220,7 @@ async def test_an_interrupted_attempt_keeps_the_failure_before_it_as_its_cause()
 
     machine = engine(THROTTLED, hang)
     policy = every(Backoff(wait=wait_fixed(0), stop=stop_never))
-    ended = await machine.execute(call(policy, timeout=0.02), b"")
+    ended = await machine.execute(call(policy, timeout=0.3), b"")
     assert not isinstance(ended, Response)
     assert ended.__cause__ is not None
 

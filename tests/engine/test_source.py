@@ -95,6 +95,48 @@ async def test_a_source_may_hold_scopes_and_task_groups_across_its_yield(
     assert (tasks(), source.is_closed) == (before, True)
 
 
+async def numbers_in_a_group(error: Exception | None) -> AsyncIterator[int]:
+    """Numbers from within a task group, which ends with an error of a task of it if there is one."""
+
+    async def child() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            if error is not None:
+                raise error
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(child)
+        for number in count():
+            yield number
+
+
+@pytest.mark.parametrize("error", [None, OSError("theirs")], ids=repr)
+@pytest.mark.parametrize("leave", ["break", "stop", "block"])
+async def test_a_task_group_around_the_yield_makes_no_error_of_leaving(
+    leave: str, error: Exception | None
+) -> None:
+    before = tasks()
+    with anyio.fail_after(SOON):
+        caught: BaseException | None = None
+        try:
+            async with run_of(numbers_in_a_group(error), concurrency=2) as run:
+                await wait_all_tasks_blocked()  # it stands at its yield: no more may be read
+                if leave != "block":
+                    async for _ in run:
+                        if leave == "break":
+                            break
+                        run.stop()
+        except* OSError as group:
+            caught = group
+    if error is None:
+        assert caught is None
+    else:
+        assert isinstance(caught, ExceptionGroup)
+        assert caught.exceptions == (error,)
+    assert tasks() == before
+
+
 @pytest.mark.parametrize("around", [False, True])
 @pytest.mark.parametrize("leave", ["break", "stop", "raise", "cancel"])
 async def test_what_it_holds_is_left_in_order_however_the_run_ends(

@@ -99,7 +99,8 @@ async def report() -> dict[str, Trace]:
 
         for _ in range(3):
             await invoke()
-        warm = await count(invoke)
+        # One that falls on the turn of a second asks for credentials and counts rates anew.
+        warm = min([await count(invoke) for _ in range(5)], key=lambda trace: len(trace.calls))
         throttle = b'{"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded"}'
         local.fault(Answer(status_code=429, payload=throttle), function_name="f", count=1)
         throttled = await count(invoke)

@@ -614,3 +614,39 @@ async def test_logs_are_json_if_that_was_asked_for(sdk: Sdk) -> None:
     tail = base64.b64decode(answer["LogResult"]).decode().splitlines()
     (logged,) = [json.loads(line) for line in tail if line.startswith("{")]
     assert (logged["level"], logged["message"]) == ("WARNING", "warned")
+
+
+async def test_a_function_imports_from_its_layers_and_keeps_them(sdk: Sdk) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as bundle:
+        bundle.writestr("python/shared.py", "WORD = 'from a layer'")
+    layer = await sdk.publish_layer_version(
+        LayerName="lib", Content={"ZipFile": archive.getvalue()}, CompatibleRuntimes=["python3.13"]
+    )
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:lib:1"
+    assert (layer["LayerVersionArn"], layer["Version"]) == (arn, 1)
+    assert layer["Content"]["CodeSize"] == len(archive.getvalue())
+    (listed,) = (await sdk.list_layers())["Layers"]
+    assert listed["LatestMatchingVersion"]["LayerVersionArn"] == arn
+    (version,) = (await sdk.list_layer_versions(LayerName="lib"))["LayerVersions"]
+    assert version["CompatibleRuntimes"] == ["python3.13"]
+    by_arn = await sdk.get_layer_version_by_arn(Arn=arn)
+    assert by_arn["Content"] == layer["Content"]
+
+    code = {"ZipFile": package("old", user="import shared\ndef f(e, c): return shared.WORD")}
+    refused = await sdk.refusal("create", Layers=[arn.replace(":1", ":2")])
+    assert refused[2] == f"Layer version {arn.replace(':1', ':2')} does not exist."
+    refused = await sdk.refusal("create", Layers=[arn] * 6)
+    assert refused[2] == "You cannot reference more than 5 layers."
+    created = await sdk.create("user", Code=code, Handler="user.f", Layers=[arn])
+    assert created["Layers"] == [{"Arn": arn, "CodeSize": len(archive.getvalue())}]
+    await sdk.delete_layer_version(LayerName="lib", VersionNumber=1)
+    assert (await sdk.list_layers())["Layers"] == []
+    assert await sdk.answer("user") == "from a layer"
+    await sdk.update_function_code(FunctionName="user", **code)
+    assert await sdk.answer("user") == "from a layer"
+    without = await sdk.update_function_configuration(FunctionName="user", Layers=[])
+    assert "Layers" not in without
+    answer = await sdk.invoke(FunctionName="user")
+    answer["Payload"].close()
+    assert answer["FunctionError"] == "Unhandled"

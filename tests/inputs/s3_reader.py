@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 
 from asyncinvoke import AsyncInvokeError
+from asyncinvoke._outputs import files
 from asyncinvoke.inputs import read
 
 
@@ -27,7 +28,31 @@ async def read_all(sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
+async def write_and_read(target: str) -> list[Any]:
+    """Write an object as a whole, break another one off, and read what is there."""
+    with files.written(target, {}, "gz") as file:
+        file.write(b'{"n": 1}\n')
+    try:
+        with files.written(f"{target}.broken", {}, None) as file:
+            file.write(b"x" * 100)
+            raise KeyError
+    except KeyError:
+        pass
+    found: list[Any] = [json.loads(item.payload) async for item in read(target)]
+    try:
+        await read(f"{target}.broken").begin()
+    except AsyncInvokeError as error:
+        found.append(str(error))
+    try:
+        with files.written("s3://none/x", {}, None) as file:
+            file.write(b"x")
+    except AsyncInvokeError as error:
+        found.append(str(error))
+    return found
+
+
 if __name__ == "__main__":
     sources = json.load(sys.stdin)
     on_asyncio = anyio.run(read_all, sources)
+    on_asyncio["written"] = anyio.run(write_and_read, "s3://data/out.jsonl.gz")
     print(json.dumps({"asyncio": on_asyncio, "trio": anyio.run(read_all, sources, backend="trio")}))

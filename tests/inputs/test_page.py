@@ -6,6 +6,7 @@ import shlex
 import textwrap
 from pathlib import Path
 
+import click
 import pytest
 
 from asyncinvoke._inputs.formats import format_of
@@ -47,7 +48,9 @@ async def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_are_taken(command: str) -> None:
     words = shlex.split(command)[2:]
-    parameters = app.commands["map"].make_context("map", words).params
+    command_map = app.get_command(click.Context(app), "map")
+    assert command_map is not None
+    parameters = command_map.make_context("map", words).params
     format_of(parameters["source"], parameters["from_"])
     assert {"thumbnail", "charge"} >= {parameters["function_name"]}
 

@@ -39,6 +39,7 @@ class Endpoint:
         self.server.on_request = self._seen
         self.seen: list[int] = []
         self._victim: int | None = None
+        self._number: int = signal.SIGKILL
         self._at: int | None = None
 
     def arm(self, requests: int) -> None:
@@ -46,10 +47,10 @@ class Endpoint:
         with self.server.changed:
             self._at = len(self.seen) + requests
 
-    def aim(self, pid: int) -> None:
-        """Say which process that is."""
+    def aim(self, pid: int, number: int = signal.SIGKILL) -> None:
+        """Say which process that is, and by which signal."""
         with self.server.changed:
-            self._victim = pid
+            self._victim, self._number = pid, number
             self.server.changed.notify_all()
 
     def settled(self) -> None:
@@ -67,7 +68,7 @@ class Endpoint:
                 lambda: self._victim is not None or self._at is None, 60
             )
             if self._at is not None and self._victim is not None:
-                os.kill(self._victim, signal.SIGKILL)
+                os.kill(self._victim, self._number)
                 self._at = self._victim = None
 
 

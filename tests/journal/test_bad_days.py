@@ -190,8 +190,7 @@ def test_a_full_disk_ends_the_run_with_an_error_and_loses_nothing_recorded(path:
     code = f"""
         import anyio, resource, signal, sys
         from asyncinvoke import JournalError
-        from tests.journal.torn import prefix_of, torn_log
-from tests.journal.worlds import World
+        from tests.journal.worlds import World
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         world = World()
         async def main():
@@ -223,3 +222,37 @@ from tests.journal.worlds import World
         # What was recorded is there, and of the rest it is known that it may have run.
         assert 10 < summary.ended <= sent + 10
         assert summary.succeeded + summary.may_have_run == sent + 10
+
+
+async def test_what_a_kill_has_left_beside_a_journal_survives_a_call_that_is_refused(
+    path: Path,
+) -> None:
+    await World().map(path, range(40), take=20)
+    log, marks = torn_log(path), Path(f"{path}-marks").read_bytes()
+    Path(f"{path}-wal").write_bytes(log)
+    with open_run(path) as reader:
+        ended = reader.summary().ended
+        for _ in range(2):
+            with pytest.raises(JournalError, match="another run"):
+                await World().map(path, range(40), "other")
+        assert reader.summary().ended == ended
+    assert Path(f"{path}-marks").read_bytes() == marks
+    with open_run(path) as reader:
+        assert reader.summary().ended == ended
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "WAL", None], ids=str)
+async def test_a_process_that_died_before_its_first_commit_is_no_hindrance(
+    path: Path, mode: str | None
+) -> None:
+    path.touch()
+    if mode is not None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA journal_mode = {mode}").fetchall()
+            connection.execute("VACUUM")
+    Path(f"{path}-marks").touch()
+    with pytest.raises(JournalError):
+        open_run(path)
+    assert len(await World().map(path, range(20))) == 20
+    with open_run(path) as recorded:
+        assert recorded.summary().succeeded == 20

@@ -10,7 +10,11 @@ import anyio
 import pytest
 
 from asyncinvoke import InvocationError, Invoker, Journal, RetryPolicy
+from asyncinvoke._clock import SYSTEM_CLOCK
+from asyncinvoke._journal.letting_go import LettingGo
+from asyncinvoke._journal.store import Store
 from asyncinvoke.runs import open_run
+from asyncinvoke.typing import Clock
 from tests.journal.worlds import World, indexes
 
 pytestmark = pytest.mark.anyio
@@ -234,6 +238,18 @@ async def test_a_map_without_a_journal_makes_no_file_and_keeps_no_notes(path: Pa
     assert list(path.parent.iterdir()) == []
 
 
+async def test_a_note_that_cannot_be_kept_is_refused_where_it_is_made(path: Path) -> None:
+    with pytest.raises(ValueError, match="note 'a' is nothing that JSON can hold"):
+        Journal(path, notes={"a": object()})
+    async with (
+        Invoker(transport=World()) as invoker,
+        invoker.map("work", range(5), journal=path) as run,
+    ):
+        with pytest.raises(ValueError, match="note 'b' is nothing that JSON can hold"):
+            run.note("b", {1: object()})
+        assert len([outcome async for outcome in run]) == 5
+
+
 async def test_notes_are_kept_with_the_run(path: Path) -> None:
     world = World()
     async with (
@@ -246,3 +262,69 @@ async def test_notes_are_kept_with_the_run(path: Path) -> None:
         notes = recorded.summary().notes
     assert notes["input"] == "a.jsonl"
     assert notes["output"] == {"lines": outcome.index}
+
+
+async def test_an_interrupt_between_a_commit_and_its_news_is_no_harm(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class InterruptError(BaseException):  # as trio raises one wherever the program is
+        pass
+
+    def interrupted(*_: object) -> None:
+        raise InterruptError
+
+    async def block() -> None:
+        async with (
+            Invoker(transport=World()) as invoker,
+            invoker.map("work", range(50), journal=path, concurrency=4) as run,
+        ):
+            await anext(run)
+            monkeypatch.setattr(LettingGo, "ended", interrupted)
+            async for _ in run:
+                pass
+
+    with pytest.raises(BaseExceptionGroup) as raised:
+        await block()
+    assert raised.value.subgroup(InterruptError) is not None
+    monkeypatch.undo()
+    with open_run(path) as recorded:
+        summary = recorded.summary()
+        assert summary.sessions[-1].status == "left"
+        assert summary.ended == len(list(recorded.outcomes()))
+        assert summary.may_have_run == 0
+    assert len(await World().map(path, range(50))) == 50
+
+
+async def test_a_clock_that_jumps_changes_no_duration(path: Path) -> None:
+    class Jumping(Clock):
+        def __init__(self) -> None:
+            self.jumps = 0
+
+        def time(self) -> float:
+            self.jumps += 1
+            return SYSTEM_CLOCK.time() + (-86_400.0 if self.jumps % 2 else 86_400.0)
+
+        def monotonic(self) -> float:
+            return SYSTEM_CLOCK.monotonic()
+
+        async def sleep(self, seconds: float) -> None:
+            await SYSTEM_CLOCK.sleep(seconds)
+
+    outcomes = await World().map(path, range(20), invoker={"clock": Jumping()})
+    started = {outcome.index: outcome.started for outcome in outcomes}
+    with open_run(path) as recorded:
+        for outcome in recorded.outcomes():
+            assert 0 <= outcome.elapsed < SOON
+            assert abs(outcome.started - started[outcome.index]) < 0.002
+        assert recorded.summary().succeeded == 20
+
+
+async def test_each_commit_is_synced(path: Path) -> None:
+    store = Store(path, keyed=False, results=True)
+    store.open({"function_name": "work"}, {})
+    try:
+        asked = ("journal_mode", "synchronous", "fullfsync")
+        found = [store._sql.all(f"PRAGMA {name}")[0][0] for name in asked]
+    finally:
+        store.abandon()
+    assert found == ["wal", 2, 1]

@@ -3,6 +3,10 @@
 import hashlib
 import json
 import pickle
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +14,14 @@ import pytest
 
 from asyncinvoke import (
     Changed,
+    FunctionError,
     InvalidRequestError,
     Journal,
     JournalMismatchError,
     Redrive,
     Request,
 )
+from asyncinvoke._model.response import Reply
 from asyncinvoke.runs import open_run
 from tests.journal.worlds import World, indexes, streamed
 
@@ -317,3 +323,116 @@ async def test_what_failed_is_redriven_by_its_cause(
             assert item is not None
             assert [take.number for take in item.earlier] == [1]
             assert item.earlier[0].state == ["not_run", "failed", "may_have_run"][index - 1]
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asyncinvoke._journal.skimming.MOST", 64)
+
+
+async def test_a_long_input_is_skimmed_and_what_has_not_ended_in_the_middle_of_it_runs(
+    path: Path, small_pieces: None
+) -> None:
+    journal = Journal(path, results=False)
+    world = World(lost=[140], refused=[181])
+    await world.map(journal, range(200))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM item WHERE idx = 100")
+        connection.commit()
+    repaired = World()
+    outcomes = await repaired.map(journal, iter(range(210)))
+    assert sorted(repaired.sent) == [100, *range(200, 210)]
+    assert len(outcomes) == 11
+    assert repaired.statistics is not None
+    assert repaired.statistics.recorded == 199
+    assert repaired.statistics.read == 210
+    await repaired.map(Journal(path, results=False, redrive=Redrive.NOT_RUN), iter(range(210)))
+    assert repaired.sent == [181]
+
+
+@pytest.mark.parametrize("where", [0, 63, 64, 199])
+async def test_a_change_is_found_wherever_it_is_in_a_long_input(
+    path: Path, where: int, small_pieces: None
+) -> None:
+    journal = Journal(path, results=False)
+    await World().map(journal, range(200))
+    changed = [*range(where), -1, *range(where + 1, 200)]
+    for payloads in (changed, iter(changed)):
+        world = World()
+        with pytest.raises(JournalMismatchError, match=f"item {where} is not what it was"):
+            await world.map(journal, payloads)
+        assert world.sent == []
+    with pytest.raises(JournalMismatchError, match="the input has 199 items, and had 200"):
+        await World().map(journal, iter(range(199)))
+
+
+async def test_what_the_input_raises_while_it_is_skimmed_comes_out_as_itself(
+    path: Path, small_pieces: None
+) -> None:
+    journal = Journal(path, results=False)
+    await World().map(journal, range(200))
+
+    def broken() -> Iterator[int]:
+        yield from range(150)
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        await World().map(journal, broken())
+
+
+async def test_what_is_no_text_is_written_all_the_same(path: Path) -> None:
+    class Odd(World):
+        async def send(self, *values: Any) -> Any:
+            answer = await super().send(*values)
+            if isinstance(answer, Reply) and answer.function_error:
+                return replace(
+                    answer,
+                    payload=b'{"errorType": "\\ud800", "errorMessage": "\\udfff\\u0000 \\u00e9"}',
+                    executed_version="\udc80",
+                    request_id="\udc80",
+                )
+            return answer
+
+    world = Odd(failing=[orders(2)[0]])
+    items = [*orders(1, 2), {"id": "\ud800"}, {"id": "\u00e9"}]
+    for _ in range(2):
+        outcomes = await world.map(path, items, key=name)
+        assert indexes(outcomes) == [0, 1, 2, 3]
+        assert indexes(each for each in outcomes if not each.ok) == [1, 2]
+    with open_run(path) as recorded:
+        assert {each.key for each in recorded.outcomes()} == {"1", "2", "\u00e9"}
+        assert recorded.causes()[0].error_type == "?"
+
+
+async def test_names_of_errors_that_are_made_up_do_not_fill_the_memory(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asyncinvoke._journal.recording.MOST_CAUSES", 5)
+
+    class MadeUp(World):
+        async def send(self, *values: Any) -> Any:
+            answer = await super().send(*values)
+            assert isinstance(answer, Reply)
+            error = json.dumps({"errorType": f"E{values[1].decode()}", "errorMessage": "x"})
+            return replace(answer, payload=error.encode(), function_error="Unhandled")
+
+    await MadeUp().map(path, range(20))
+    with open_run(path) as recorded:
+        causes = recorded.causes()
+        assert len(causes) == 6
+        assert (causes[0].error_type, causes[0].count) == ("of other kinds", 15)
+        late = recorded.outcome(position=19)
+    assert late is not None
+    assert isinstance(late.error, FunctionError)
+    assert late.error.error_type == "E19"
+
+
+async def test_nothing_that_was_read_ahead_of_a_difference_is_sent(path: Path) -> None:
+    await World().map(path, range(40))
+    world = World()
+    with pytest.raises(JournalMismatchError, match="item 20 is not what it was"):
+        await world.map(path, streamed([*range(20), -1, *range(21, 400)]), concurrency=64)
+    assert world.sent == []
+    with open_run(path) as recorded:
+        assert recorded.summary().sessions[-1].status == "left"
+        assert recorded.summary().total == 40

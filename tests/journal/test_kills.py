@@ -1,6 +1,7 @@
 """A process that runs a map is killed, and the run continued: nothing runs twice, nothing is lost."""
 
 import random
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from asyncinvoke import Delivery, GaveUp, InvocationError, Outcome
+from asyncinvoke.runs import open_run
 from tests.journal import killing, mapper
 from tests.journal.killing import Endpoint, Left, Mapper
 
@@ -93,3 +95,33 @@ def test_an_idempotent_run_leaves_none_out_and_tells_which_were_run_again(
     for outcome in outcomes:
         if outcome.index in again:
             assert [attempt.number for attempt in outcome.attempts] == [1, 2]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_run_that_is_interrupted_records_what_it_leaves(
+    started: Mapper, tmp_path: Path, backend: str
+) -> None:
+    journal = tmp_path / "orders.run"
+    with killing.endpoint() as endpoint:
+        endpoint.arm(100)
+        endpoint.aim(
+            started.start(
+                url=endpoint.server.url, journal=str(journal), items=ITEMS, backend=backend
+            ),
+            signal.SIGINT,
+        )
+        assert started.ended() != 9
+        endpoint.settled()
+        seen = set(endpoint.seen)
+        with open_run(journal) as recorded:
+            summary = recorded.summary()
+            assert summary.sessions[-1].status == "left"
+            assert {outcome.index for outcome in recorded.outcomes()} >= seen
+            unknown = {item.position for item in recorded.unknown()}
+        assert summary.in_flight == 0
+        assert len(unknown) <= mapper.CONCURRENCY
+        outcomes = mapper.run(backend, endpoint.server.url, str(journal), ITEMS)
+        assert max(Counter(endpoint.seen).values()) == 1
+    assert len(outcomes) == ITEMS
+    assert not [outcome for outcome in outcomes if is_lost(outcome)]
+    assert {outcome.index for outcome in outcomes if not outcome.ok} == unknown

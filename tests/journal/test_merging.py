@@ -9,7 +9,15 @@ from typing import Any
 import anyio
 import pytest
 
-from asyncinvoke import Invoker, Journal, JournalError, JournalMismatchError, Redrive, Shard
+from asyncinvoke import (
+    Invoker,
+    Journal,
+    JournalError,
+    JournalMismatchError,
+    Redrive,
+    RetryPolicy,
+    Shard,
+)
 from asyncinvoke._journal.merged import missing_shards
 from asyncinvoke.runs import merge, open_run
 from tests.batches.maps import SOON, Function
@@ -93,7 +101,7 @@ def test_an_item_that_ended_in_two_journals_is_told_and_the_better_end_stands(
     first, second, third = (tmp_path / f"{name}.run" for name in "abc")
     play(Function(lambda n: FAILED if n < 4 else n), first, items=10)
     play(Function(lambda n: FAILED if n in (0, 5) else n), second, items=10)
-    play(Function(lambda n: THROTTLED), third, items=2, timeout=0.001)
+    play(Function(lambda n: THROTTLED), third, items=2, retry=RetryPolicy())
     for number, order in enumerate(([first, second, third], [third, second, first])):
         whole = tmp_path / f"whole{number}.run"
         merged = merge(whole, order)
@@ -163,7 +171,7 @@ def test_what_has_ended_elsewhere_beats_what_may_have_run_and_is_told(tmp_path: 
     first, second, third = (tmp_path / f"{name}.run" for name in "abc")
     play(Function(), first, items=6)
     play(Function(), second, items=6)
-    play(Function(lambda n: LOST if n == 2 else THROTTLED), third, items=4, timeout=0.001)
+    play(Function(lambda n: LOST if n == 2 else THROTTLED), third, items=4, retry=RetryPolicy())
     kill(first, sent=[1, 2, 3], unsent=[4])
     merged = merge(tmp_path / "whole.run", [first, second])
     assert (merged.items, merged.ran_twice) == (6, 5)

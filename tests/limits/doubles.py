@@ -76,7 +76,7 @@ async def hold(limiter: Limiter, key: FunctionKey) -> Permit:
 
 
 async def take(limiter: Limiter, key: FunctionKey, number: int) -> list[Permit]:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         return [await hold(limiter, key) for _ in range(number)]
 
 

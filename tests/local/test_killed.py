@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import anyio
 import pytest
 
 from asyncinvoke.local import LocalLambda
-from tests.doubles.handlers import until
 
 pytest.importorskip("awslambdaric", reason="needs the extra: pip install 'asyncinvoke[local]'")
 pytestmark = [
@@ -62,6 +62,13 @@ async def main():
 
 anyio.run(main)
 """
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what processes do, which takes long on a busy machine."""
+    with anyio.fail_after(90):
+        while not condition():
+            await anyio.sleep(0.01)
 
 
 def is_running(pid: int) -> bool:

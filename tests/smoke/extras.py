@@ -1,14 +1,14 @@
 """Installs a wheel with each extra alone, in an environment of its own, and uses what the extra is for.
 
-    python tests/smoke/extras.py dist/asyncinvoke-*.whl
+    .env-dist/bin/python tests/smoke/extras.py dist/asyncinvoke-*.whl
 
 One environment serves all: between two extras it goes back to the core, so that none leans on another.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
-import venv
 from pathlib import Path
 
 CORE = "import asyncinvoke; asyncinvoke.Invoker; asyncinvoke.diagnose"
@@ -32,12 +32,30 @@ async def main():
 anyio.run(main, BACKEND)
 """
 
+READ = """
+import anyio
+from asyncinvoke.inputs import read
+MAKE
+
+async def main():
+    assert [item.payload async for item in read("SOURCE")] == [b'{"id":"a"}']
+
+anyio.run(main)
+"""
+
+PACK = "import zstandard; open('in.csv.zst', 'wb').write(zstandard.compress(b'id\\na\\n'))"
+STORE = "import pyarrow, pyarrow.parquet as pq; pq.write_table(pyarrow.table({'id': ['a']}), 'in.parquet')"
+
 USES: dict[str, list[tuple[str, ...]]] = {
     "": [("-c", SERVED.replace("ECHO", "echo").replace("BACKEND", ""))],
     "cli": [("-m", "asyncinvoke", "--help"), ("-m", "asyncinvoke", "doctor", "--help")],
     "local": [("-c", SERVED.replace("ECHO", '"handlers.py:handler"').replace("BACKEND", ""))],
     "otel": [("-c", "import asyncinvoke.otel; asyncinvoke.otel.OpenTelemetry()")],
     "trio": [("-c", SERVED.replace("ECHO", "echo").replace("BACKEND", 'backend="trio"'))],
+    "inputs": [("-c", READ.replace("MAKE", PACK).replace("SOURCE", "in.csv.zst"))],
+    "parquet": [("-c", READ.replace("MAKE", STORE).replace("SOURCE", "in.parquet"))],
+    "s3": [("-c", "import s3fs; s3fs.S3FileSystem(anon=True).call_s3")],
+    "report": [("-c", "from asyncinvoke._report.page import check_installed; check_installed()")],
     "uvloop": [
         (
             "-c",
@@ -58,11 +76,10 @@ def main(wheel: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "handlers.py").write_text(HANDLER)
-        venv.create(place / "env", with_pip=True)
+        uv(place, "venv", "--quiet", "--python", sys.executable, place / "env")
         python = place / "env" / "bin" / "python"
-        pip: list[object] = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-        run(place, *pip, "install", wheel.resolve())
-        core = installed(place, python)
+        uv(place, "pip", "install", "--quiet", wheel.resolve())
+        core = installed(place)
         absent = subprocess.run(
             [python, "-m", "asyncinvoke"], cwd=place, capture_output=True, text=True
         )
@@ -70,28 +87,38 @@ def main(wheel: Path) -> None:
             sys.exit(f"without the extra cli it says: {absent.stderr}")
         for extra in ["", *extras_of(place, python)]:
             if extra:
-                run(place, *pip, "install", f"{wheel.resolve()}[{extra}]")
+                uv(place, "pip", "install", "--quiet", f"{wheel.resolve()}[{extra}]")
             run(place, python, "-W", "error", "-c", CORE)
             for words in USES.get(extra, []):
                 run(place, python, *words)
-            run(place, python, "-m", "pip", "check")
-            added = installed(place, python) - core
+            uv(place, "pip", "check", "--quiet")
+            added = installed(place) - core
             if added:
-                run(place, *pip, "uninstall", "--yes", *sorted(added))
+                uv(place, "pip", "uninstall", "--quiet", *sorted(added))
             print(f"{extra or 'no extra'}: works alone", flush=True)
 
 
+def uv(place: Path, *words: object) -> str:
+    """Run uv, which is installed beside this Python, on the environment."""
+    program = Path(sys.executable).with_name("uv")
+    environment = {**os.environ, "VIRTUAL_ENV": str(place / "env")}
+    return finished(place, environment, program, *words)
+
+
 def run(place: Path, *words: object) -> str:
-    """Run a command without the settings of the machine; end with what it says if it fails."""
-    environment: dict[str, str] | None = {
+    """Run a command without the settings of the machine."""
+    environment = {
         "PATH": "/usr/bin:/bin",
         "HOME": str(place),
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
         "NO_PROXY": "127.0.0.1",
     }
-    if "pip" in words:
-        environment = None  # it is set up as on this machine
+    return finished(place, environment, *words)
+
+
+def finished(place: Path, environment: dict[str, str], *words: object) -> str:
+    """Run a command to its end; end with what it says if it fails."""
     done = subprocess.run(
         [str(word) for word in words], cwd=place, env=environment, capture_output=True, text=True
     )
@@ -100,9 +127,9 @@ def run(place: Path, *words: object) -> str:
     return done.stdout
 
 
-def installed(place: Path, python: Path) -> set[str]:
+def installed(place: Path) -> set[str]:
     """Return the names of what is installed."""
-    listed = run(place, python, "-m", "pip", "list", "--format", "freeze")
+    listed = uv(place, "pip", "list", "--format", "freeze")
     return {line.partition("==")[0] for line in listed.splitlines()}
 
 

@@ -79,6 +79,20 @@ def test_under_anyio_it_is_opened_on_both_event_loops(suite: Suite) -> None:
     done.assert_outcomes(passed=4)
 
 
+def test_a_call_that_fails_shows_the_line_of_the_test_and_nothing_of_ours(suite: Suite) -> None:
+    done = suite.run(
+        "pytestmark = pytest.mark.anyio",
+        "async def test_it(local_lambda, invoker):\n    await invoker.invoke('missing')\n",
+        ini="[pytest]\n",
+        arguments=("-p", "no:asyncio"),
+    )
+    done.assert_outcomes(failed=2)
+    shown = done.stdout.str()
+    assert ">       await invoker.invoke('missing')" in shown
+    assert "_invoker.py" not in shown
+    assert "caller.py" not in shown
+
+
 def test_it_needs_no_other_plugin_than_anyios(suite: Suite) -> None:
     done = suite.run(
         "pytestmark = pytest.mark.anyio",

@@ -48,6 +48,6 @@ def test_every_example_passes_with_any_warning_an_error(tmp_path: Path) -> None:
 def test_every_fixture_of_the_plugin_is_on_the_page() -> None:
     source = Path(str(pytest_plugin.__file__)).read_text()
     fixtures = re.findall(r"^@pytest\.fixture.*\n(?:async )?def ([a-z]\w+)", source, re.MULTILINE)
-    assert len(fixtures) == 6
+    assert len(fixtures) == 7
     for fixture in fixtures:
         assert f"`{fixture}`" in PAGE

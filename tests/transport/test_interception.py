@@ -60,10 +60,13 @@ def owner_of(client: Any, part: str) -> Any:
 STEPS = [
     ("client", "invoke"),
     ("client", "_make_api_call"),
+    ("client", "_convert_to_request_dict"),
+    ("client", "_make_request"),
     ("endpoint", "make_request"),
     ("endpoint", "_send_request"),
     ("endpoint", "create_request"),
     ("signer", "sign"),
+    ("signer", "get_auth_instance"),
     ("endpoint", "prepare_request"),
     ("endpoint", "_send"),
     ("session", "send"),

@@ -51,13 +51,13 @@ async def opened(endpoint: FaultEndpoint) -> AsyncIterator[Any]:
 def requests_by_the_sdk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The operations that aiobotocore has made a request for, each time anew."""
     made: list[str] = []
-    make = AioBaseClient._convert_to_request_dict
+    resolve = AioBaseClient._resolve_endpoint_ruleset  # a step of each, and none that is watched
 
-    async def counted(self: Any, api_params: Any, operation_model: Any, **options: Any) -> Any:
+    async def counted(self: Any, operation_model: Any, *rest: Any, **options: Any) -> Any:
         made.append(operation_model.name)
-        return await make(self, api_params, operation_model, **options)
+        return await resolve(self, operation_model, *rest, **options)
 
-    monkeypatch.setattr(AioBaseClient, "_convert_to_request_dict", counted)
+    monkeypatch.setattr(AioBaseClient, "_resolve_endpoint_ruleset", counted)
     return made
 
 

@@ -36,7 +36,7 @@ def raises(event: Any, context: Any) -> None:
 
 
 def sleeps(event: Any, context: Any) -> None:
-    time.sleep(0.5)
+    time.sleep(event or 0.5)
 
 
 def exits(event: Any, context: Any) -> None:

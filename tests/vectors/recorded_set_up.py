@@ -266,6 +266,17 @@ CREATION = [
         ("PUT", f"{F}/aliases/no", {"FunctionVersion": "$LATEST"}),
         "Alias not found: <ARN>:no",
     ),
+    _nothing(
+        "a reserve for a function that is not there",
+        "PutFunctionConcurrency",
+        f"{_S}test_function_concurrency_exceptions",
+        (
+            "PUT",
+            "/2017-10-31/functions/<F>-new/concurrency",
+            {"ReservedConcurrentExecutions": 1},
+        ),
+        "Function not found: <ARN>-new:$LATEST",
+    ),
     _invalid(
         "a reserve for a version",
         "PutFunctionConcurrency",

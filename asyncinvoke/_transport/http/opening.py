@@ -1,7 +1,6 @@
 """What went wrong while a connection was opened, from whatever whoever opened it has raised."""
 
 import asyncio
-import errno
 import socket
 import ssl
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import anyio
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import WireError, bare
+from asyncinvoke._transport.process import is_for_want_of_a_file
 
 _CONNECT = (OSError, EOFError, anyio.EndOfStream, anyio.BrokenResourceError)
 _WAITS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -35,7 +35,7 @@ def opening_error(error: BaseException) -> WireError:
 def _fault(error: BaseException) -> TransportFault:
     """Return why there is no connection."""
     chain = list(_chain(error))
-    if any(getattr(one, "errno", None) in (errno.EMFILE, errno.ENFILE) for one in chain):
+    if any(isinstance(one, OSError) and is_for_want_of_a_file(one) for one in chain):
         return TransportFault.FILES
     # By name, so that this needs no aiohttp. A proxy's end of the way, but not TLS through it.
     if any(base.__name__ in _PROXY for base in type(error).__mro__):

@@ -1,15 +1,18 @@
 """The demo's run: serves the function, fans out over it, and gives what came of it."""
 
+import json
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from asyncinvoke import Invoker, LimitChanged, Outcome
+from asyncinvoke import Invoker, Outcome
 from asyncinvoke.cli.demo import measure, read
 from asyncinvoke.cli.demo.chart import Sample, sample
+from asyncinvoke.cli.demo.killed_run import INPUT, LEDGER, Killed, KilledRun
 from asyncinvoke.cli.demo.library import read_payloads
 from asyncinvoke.cli.demo.read import Streamed
 from asyncinvoke.cli.pace import Pace
@@ -19,15 +22,15 @@ from asyncinvoke.local import LocalLambda
 
 FUNCTION_NAME = "measure"
 
+ASIDE = "measure-on-the-side"
+"""The same function, for what is no part of the run."""
+
 HANDLER = f"{Path(__file__).with_name('measure.py')}:handler"
 
 REGION = "us-east-1"
 
 _MOMENT = 0.1
 """Seconds between two moments of the picture."""
-
-_TOLD = 3
-"""How many changes of the limit are told; from then on it only keeps pace."""
 
 FUNCTION_TIMEOUT = 60
 """Seconds for one module, the largest on a busy machine."""
@@ -37,11 +40,11 @@ FUNCTION_TIMEOUT = 60
 class Result:
     """What came of a fan-out."""
 
-    modules: int
-    """How many payloads there were."""
+    names: tuple[str, ...]
+    """The payloads, by name, in the order of the input."""
 
-    outcomes: list[Outcome]
-    """Their outcomes."""
+    killed: Killed
+    """The run, which was killed once."""
 
     event: int
     """The status of the one Event."""
@@ -53,13 +56,10 @@ class Result:
     """What came of the one stream."""
 
     elapsed: float
-    """Seconds from the first payload to the last outcome."""
+    """Seconds from the start of the first process to the end of the last."""
 
-    sent: int
-    """Attempts that the invoker made, Event, DryRun and stream included."""
-
-    delivered: int
-    """Requests that the endpoint counted."""
+    throttles: int
+    """Requests that the endpoint throttled."""
 
     peak_in_flight: int
     """The most executions that the endpoint ran at once."""
@@ -68,31 +68,14 @@ class Result:
     """Moments of the fan-out, for the picture."""
 
     @property
+    def outcomes(self) -> list[Outcome[Any]]:
+        """The outcomes, in the order of the input."""
+        return self.killed.outcomes
+
+    @property
     def measures(self) -> list[dict[str, Any]]:
         """What the function returned for each module, in the order of the input."""
-        ended = sorted(self.outcomes, key=lambda outcome: outcome.index)
-        return [outcome.response.json() for outcome in ended if outcome.response is not None]
-
-
-class Limits:
-    """Tells of the first changes of a limit, as a hook.
-
-    Args:
-        tell: Says a line.
-    """
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-        self._left = _TOLD
-
-    def __call__(self, event: object) -> None:
-        """Take note of an event."""
-        if not isinstance(event, LimitChanged) or event.reason is None or not self._left:
-            return
-        self._left -= 1
-        self._tell(
-            f"throttled ({event.reason}): from {event.before:,.0f} at once to {event.after:,.0f}"
-        )
+        return [each.response.json() for each in self.outcomes if each.response is not None]
 
 
 async def fan_out(
@@ -104,7 +87,7 @@ async def fan_out(
     in_runtime: bool,
     tell: Callable[[str], None],
 ) -> Result:
-    """Measure every module, and what else there is to show.
+    """Measure every module in a process that is killed in the middle, and what else there is to show.
 
     Args:
         modules: The input.
@@ -114,88 +97,103 @@ async def fan_out(
         in_runtime: Whether the function runs in AWS's own runtime, or in this process.
         tell: Says what happens, as it happens.
     """
-    endpoint = LocalLambda(account_concurrency=account_concurrency, region_name=REGION)
-    endpoint.function(
-        FUNCTION_NAME, HANDLER if in_runtime else measure.handler, timeout=FUNCTION_TIMEOUT
-    )
-    endpoint.function(read.FUNCTION_NAME, read.handler, timeout=FUNCTION_TIMEOUT)
-    async with (
-        endpoint,
-        Invoker(
-            region_name=REGION,
-            endpoint_url=endpoint.url,
-            limit=concurrency,
-            hooks=[Limits(lambda text: display.note(f"  {text}"))],
-        ) as invoker,
-    ):
-        one = next(read_payloads(modules))
-        event = await invoker.send_event(FUNCTION_NAME, one)
-        dry_run = await invoker.dry_run(FUNCTION_NAME, one)
-        tell(
-            f"An Event is accepted ({event.status_code}), and a DryRun let in "
-            f"({dry_run.status_code}), which runs nothing."
-        )
-        tell(
-            f"{len(modules):,} invocations, {concurrency} asked for at once where "
-            f"{account_concurrency} are allowed:"
-        )
-        display = new_display()
-        outcomes: list[Outcome] = []
-        began, paces = time.monotonic(), Pace()
-
-        def count() -> Counts:
-            elapsed, statistics = time.monotonic() - began, invoker.statistics()
-            failed = sum(not outcome.ok for outcome in outcomes)
-            allowed = min(scope.limit for scope in statistics.scopes)
-            rate, pace = paces.at(elapsed, len(outcomes), allowed)
-            return Counts(
-                elapsed=elapsed,
-                succeeded=len(outcomes) - failed,
-                failed=failed,
-                in_flight=statistics.in_flight,
-                throttles=sum(statistics.throttles.values()),
-                total=len(modules),
-                rate=rate,
-                pace=pace,
+    with tempfile.TemporaryDirectory(prefix="asyncinvoke-demo-") as name:
+        folder = Path(name)
+        write_lines(folder / INPUT, read_payloads(modules))
+        endpoint = _served(account_concurrency, str(folder / LEDGER), in_runtime=in_runtime)
+        async with endpoint, Invoker(region_name=REGION, endpoint_url=endpoint.url) as invoker:
+            one = next(read_payloads(modules))
+            event = await invoker.send_event(ASIDE, one)
+            dry_run = await invoker.dry_run(ASIDE, one)
+            tell(
+                f"An Event is accepted ({event.status_code}), and a DryRun let in "
+                f"({dry_run.status_code}), which runs nothing."
             )
-
-        def look() -> Sample:
-            statistics = invoker.statistics()
-            return Sample(
-                done=len(outcomes),
-                in_flight=statistics.in_flight,
-                throttles=sum(statistics.throttles.values()),
+            tell(
+                f"{len(modules):,} invocations, {concurrency} asked for at once where "
+                f"{account_concurrency} are allowed:"
             )
-
-        samples: list[Sample] = []
-        async with (
-            beside(
+            where = ("--endpoint-url", endpoint.url, "--region", REGION)
+            words = (FUNCTION_NAME, INPUT, "--concurrency", str(concurrency), *where)
+            run, display, samples = KilledRun(folder, words), new_display(), list[Sample]()
+            began = time.monotonic()
+            count = partial(_count, run, endpoint, Pace(), began=began, total=len(modules))
+            look = partial(_look, run, endpoint)
+            async with beside(
                 partial(show_progress, display, count),
                 partial(sample, samples, look, interval=_MOMENT),
-            ),
-            invoker.map(FUNCTION_NAME, read_payloads(modules), concurrency=concurrency) as run,
-        ):
-            async for outcome in run:
-                outcomes.append(outcome)  # noqa: PERF401  # the display looks at them meanwhile
-        elapsed = time.monotonic() - began
-        throttles = sum(invoker.statistics().throttles.values())
-        ok = sum(outcome.ok for outcome in outcomes)
-        tell(
-            f"Done in {elapsed:.1f} s: {throttles:,} throttles, and {ok:,} of {len(modules):,} "
-            "succeeded."
+            ):
+                killed = await run.run(len(modules), lambda text: display.note(f"  {text}"))
+            elapsed = time.monotonic() - began
+            counted = endpoint.statistics()
+            throttles = sum(counted.throttles.values())
+            ok = sum(outcome.ok for outcome in killed.outcomes)
+            tell(
+                f"Done in {elapsed:.1f} s: {throttles:,} throttles, one kill, and {ok:,} of "
+                f"{len(modules):,} succeeded."
+            )
+            streamed = await read.stream_largest(invoker, list(modules.values()))
+            tell(f"A stream: {streamed.size:,} bytes of {streamed.name}, piece by piece.")
+    return Result(
+        names=tuple(modules),
+        killed=killed,
+        event=event.status_code,
+        dry_run=dry_run.status_code,
+        streamed=streamed,
+        elapsed=elapsed,
+        throttles=throttles,
+        peak_in_flight=counted.peak_in_flight,
+        samples=samples,
+    )
+
+
+def write_lines(path: Path, payloads: Iterable[object]) -> None:
+    """Write payloads to a file, one line of JSON each."""
+    with path.open("w", encoding="utf-8") as file:
+        for payload in payloads:
+            file.write(json.dumps(payload) + "\n")
+
+
+def _served(account_concurrency: int, ledger: str, *, in_runtime: bool) -> LocalLambda:
+    endpoint = LocalLambda(account_concurrency=account_concurrency, region_name=REGION)
+
+    def in_process(event: dict[str, str], context: object) -> dict[str, Any]:  # noqa: ARG001
+        return measure.charged(event, ledger)
+
+    if in_runtime:
+        endpoint.function(
+            FUNCTION_NAME, HANDLER, timeout=FUNCTION_TIMEOUT, environment={"LEDGER": ledger}
         )
-        streamed = await read.stream_largest(invoker, list(modules.values()))
-        tell(f"A stream: {streamed.size:,} bytes of {streamed.name}, piece by piece.")
-        counted = endpoint.statistics()
-        return Result(
-            modules=len(modules),
-            outcomes=outcomes,
-            event=event.status_code,
-            dry_run=dry_run.status_code,
-            streamed=streamed,
-            elapsed=elapsed,
-            sent=invoker.statistics().attempts,
-            delivered=counted.invocations,
-            peak_in_flight=counted.peak_in_flight,
-            samples=samples,
-        )
+    else:
+        endpoint.function(FUNCTION_NAME, in_process, timeout=FUNCTION_TIMEOUT)
+    endpoint.function(ASIDE, HANDLER if in_runtime else measure.handler, timeout=FUNCTION_TIMEOUT)
+    endpoint.function(read.FUNCTION_NAME, read.handler, timeout=FUNCTION_TIMEOUT)
+    return endpoint
+
+
+def _look(run: KilledRun, endpoint: LocalLambda) -> Sample:
+    summary, counted = run.summary(), endpoint.statistics()
+    return Sample(
+        done=0 if summary is None else summary.ended,
+        in_flight=counted.in_flight,
+        throttles=sum(counted.throttles.values()),
+    )
+
+
+def _count(
+    run: KilledRun, endpoint: LocalLambda, pace: Pace, *, began: float, total: int
+) -> Counts:
+    elapsed, seen = time.monotonic() - began, _look(run, endpoint)
+    summary = run.summary()
+    failed = 0 if summary is None else summary.failed
+    rate, expected = pace.at(elapsed, seen.done, endpoint.account_concurrency)
+    return Counts(
+        elapsed=elapsed,
+        succeeded=max(seen.done - failed, 0),
+        failed=failed,
+        in_flight=seen.in_flight,
+        throttles=seen.throttles,
+        total=total,
+        rate=rate,
+        pace=expected,
+    )

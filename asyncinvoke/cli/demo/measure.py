@@ -1,6 +1,7 @@
 """The demo's Lambda function: measures one Python module. Imports nothing of asyncinvoke."""
 
 import ast
+import os
 import warnings
 from typing import Any
 
@@ -11,7 +12,18 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def handler(event: dict[str, str], context: object) -> dict[str, Any]:  # noqa: ARG001
-    """Measure the module in `event`: `{"name": ..., "source": ...}`."""
+    """Measure the module in `event`: `{"name": ..., "source": ...}`.
+
+    Where the environment names a ledger, this run is written into it, as a charge would be.
+    """
+    return charged(event, os.environ.get("LEDGER"))
+
+
+def charged(event: dict[str, str], ledger: str | None) -> dict[str, Any]:
+    """Write a run into the ledger, if there is one, and measure."""
+    if ledger is not None:
+        with open(ledger, "a", encoding="utf-8") as file:
+            file.write(f"{event['name']}\n")
     return measure(event["name"], event["source"])
 
 

@@ -35,7 +35,8 @@ def introduce(
         "each one invocation of a function that parses and measures it. The function "
         f"runs {where}. "
         f"[bold]{account_concurrency}[/] executions are allowed "
-        f"at once and [bold]{concurrency}[/] are asked for. No AWS account, no network.\n"
+        f"at once and [bold]{concurrency}[/] are asked for. In the middle the run is killed with "
+        "[bold]kill -9[/], and the same command continues it. No AWS account, no network.\n"
     )
 
 
@@ -57,6 +58,7 @@ def suggest(console: Console) -> None:
         ("doctor", "what is between this machine and Lambda"),
         ("local", "an endpoint for boto3 and aws, with functions of yours"),
         ("map FUNCTION payloads.jsonl --head 100 --dry-run", "a file of payloads"),
+        ("map FUNCTION payloads.jsonl --journal my.run", "the same, through crashes"),
     ):
         console.print(f"  [cyan]{escape(f'{command} {words}')}[/]", soft_wrap=True)
         console.print(f"      {why}")
@@ -66,17 +68,19 @@ def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
     """Say what came of the fan-out."""
     ok = [outcome for outcome in result.outcomes if outcome.ok]
     failed = [outcome for outcome in result.outcomes if outcome.error is not None]
-    throttled = sum(any(a.reason for a in outcome.attempts) for outcome in ok)
-    throttles = sum(bool(a.reason) for outcome in result.outcomes for a in outcome.attempts)
-    streamed = result.streamed
+    modules, streamed, killed = len(result.names), result.streamed, result.killed
     facts = {
-        "invocations": f"{result.modules:,} in {result.elapsed:.1f} s, "
-        f"{result.modules / result.elapsed:,.0f} per second",
+        "invocations": f"{modules:,} in {result.elapsed:.1f} s, "
+        f"{modules / result.elapsed:,.0f} per second",
+        "killed": "not at all: it was over too soon"
+        if killed.after is None
+        else f"with kill -9, when {killed.after:,} had ended; the same command went on",
+        "may have run": f"{len(killed.in_doubt):,} were under way then: named, not run again, "
+        "and then redriven on demand",
         "succeeded": f"{len(ok):,}",
         "failed": f"{len(failed):,}",
-        "throttled and retried": f"{throttled:,} invocations, {throttles:,} throttles survived",
+        "throttled and retried": f"{result.throttles:,} throttles survived",
         "executions at once": f"{result.peak_in_flight:,} at most",
-        "requests": f"{result.sent:,} sent, {result.delivered:,} counted by the endpoint",
         "streamed": f"{streamed.name}, {streamed.size:,} bytes in {streamed.chunks:,} chunks; "
         f"the first came after {_duration(streamed.first)}, "
         f"the last after {_duration(streamed.elapsed)}",
@@ -99,8 +103,6 @@ def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
     latency.add_column("latency")
     for name in ("p50", "p95", "p99"):
         latency.add_column(name, justify="right")
-    served = [outcome.attempts[-1].elapsed for outcome in ok]
-    latency.add_row("of the request that succeeded", *_percentiles(served))
     latency.add_row("with throttles and waits", *_percentiles([o.elapsed for o in ok]))
     _indented(console, latency)
 
@@ -117,11 +119,17 @@ def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
 
 def compare(console: Console, result: Result, direct: Sequence[dict[str, Any]]) -> bool:
     """Say whether all of it is right; give whether it is."""
+    killed, names = result.killed, result.names
+    in_doubt = {names[position] for position in killed.in_doubt}
+    again = {name for name, times in killed.whole.items() if times > 1}
     checks = {
-        "every payload has exactly one outcome": sorted(o.index for o in result.outcomes)
-        == list(range(result.modules)),
+        "every payload has exactly one outcome": [each.index for each in result.outcomes]
+        == list(range(len(names))),
         "every invocation succeeded": all(outcome.ok for outcome in result.outcomes),
-        "every request was counted once at both ends": result.sent == result.delivered,
+        "nothing ran twice, through the kill": set(killed.once.values()) <= {1}
+        and set(names) - set(killed.once) <= in_doubt,
+        "only what may have run was run again, once that was asked for": again <= in_doubt
+        and set(killed.whole) == set(names),
         "the streamed file came whole, byte for byte": result.streamed.is_whole,
         "the totals agree with those computed directly": result.measures == list(direct),
     }

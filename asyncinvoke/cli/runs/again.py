@@ -63,6 +63,7 @@ def redrive(
     An output gets a line for each new outcome behind those that it has; their "take" is 2 or more.
     """
     from asyncinvoke.cli.bulk_run import run_bulk
+    from asyncinvoke.cli.whole_output import run_with_output
 
     choice = Choice(
         causes=cause,
@@ -100,7 +101,7 @@ def redrive(
     if may_have_run and not yes:
         _ask(path, number if is_all else sum(each.count for each in chosen))
     is_simple = is_all and may_have_run  # and those of which the journal has no outcome yet
-    return run_bulk(
+    return run_with_output(
         replace(
             bulk,
             redrive=Redrive.MAY_HAVE_RUN if is_simple else choice.matches(causes),
@@ -108,7 +109,8 @@ def redrive(
             batch=bulk.batch if batch is None else batch,
             ordered=False,
             progress=progress,
-        )
+        ),
+        run_bulk,
     )
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 import anyio
 import click
 
+from asyncinvoke._outputs.kinds import FormatName, kind_of
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.progress import counted
 from asyncinvoke.cli.runs.exporting import may_have_run_line, outcome_lines, split
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
+from asyncinvoke.cli.whole_output import check_whole, write_lines
 
 _PIECE = 1 << 16
 
@@ -30,15 +32,36 @@ _PIECE = 1 << 16
     is_flag=True,
     help="Only the items of which nobody knows: their positions, keys and request ids.",
 )
+@click.option(
+    "--format",
+    "told",
+    type=click.Choice(["jsonl", "parquet"]),
+    help="Of a FILE. [default: what its name ends in, else jsonl; .gz and .zst are compressed]",
+)
 @click.option("--force", is_flag=True, help="Replace a FILE that exists.")
-def export(path: str, target: str, is_split: bool, may_have_run: bool, force: bool) -> None:
+def export(
+    path: str,
+    target: str,
+    is_split: bool,
+    may_have_run: bool,
+    told: FormatName | None,
+    force: bool,
+) -> None:
     """Write what is recorded of RUN: its outcomes, in the order of the input, a line of JSON each.
 
     A run that is under way is exported as far as it is.
     """
     if is_split and (may_have_run or force or target == "-"):
         raise CommandError("--split writes to a new folder, and all there is")
+    kind = kind_of(target, told)
+    if told == "parquet" and (is_split or may_have_run or target == "-"):
+        raise CommandError("--format parquet is of all outcomes, in one FILE")
     with opened_run(path) as run:
+        if kind.is_whole and not is_split:
+            check_whole(target, kind, force=force)
+            lines = map(may_have_run_line, run.unknown()) if may_have_run else outcome_lines(run)
+            click.echo(f"{target}: {counted(write_lines(lines, target, kind), 'line')}", err=True)
+            return
         if is_split:
             counts = split(run, Path(target))
             said = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in counts.items())

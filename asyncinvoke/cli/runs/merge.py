@@ -8,8 +8,8 @@ import click
 from asyncinvoke.cli.bulk import COMMAND
 from asyncinvoke.cli.errors import IN_DOUBT, STOPPED
 from asyncinvoke.cli.progress import counted
-from asyncinvoke.cli.recorded_job import TOTAL
 from asyncinvoke.cli.runs.group import opened_run, runs
+from asyncinvoke.cli.runs.view import TOTAL
 from asyncinvoke.runs import Merged
 from asyncinvoke.runs import merge as merge_runs
 

@@ -29,7 +29,10 @@ LOOKS = 0.1
 @runs.command("set", short_help="Change the concurrency or the tolerance of a run.")
 @run_argument
 @click.option(
-    "--concurrency", type=click.IntRange(min=1), metavar="N", help="Items worked upon at once."
+    "--concurrency",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Items worked upon at once; at most 1,000 of them are in flight, unless it was started with more.",
 )
 @click.option(
     "--tolerate", metavar="N|P%|none", help="How much may fail; what has failed so far counts."

@@ -11,6 +11,12 @@ from asyncinvoke.runs import RecordedCause, RecordedItem, RunSummary, Sample
 SHOWN = 20
 """How many causes are shown; --json has them all."""
 
+TOTAL = "total"
+"""The name of the note that says how many items the input has."""
+
+UNRECORDED = "unrecorded"
+"""The name of the note that says how many items have no name that the journal could keep."""
+
 _INDENT = "  "
 
 
@@ -39,6 +45,7 @@ def summary_lines(
         ("succeeded" if summary.invocation_type != "Event" else "accepted", summary.succeeded, ""),
         ("failed", summary.failed, ""),
         ("may have run", summary.may_have_run, f"runs export {summary.path} - --may-have-run"),
+        ("refused", _unrecorded(summary), "their keys are missing, or those of others"),
         ("settled", summary.settled, "a person has found out that they ran"),
         ("under way", summary.in_flight if summary.running else 0, ""),
         ("not started", pending, "" if summary.running else "the same command continues"),
@@ -110,8 +117,13 @@ def item_lines(
 
 def total_of(summary: RunSummary) -> int | None:
     """Return how many items the input has, if that is known."""
-    noted = summary.notes.get("total")
+    noted = summary.notes.get(TOTAL)
     return noted if summary.total is None and isinstance(noted, int) else summary.total
+
+
+def _unrecorded(summary: RunSummary) -> int:
+    noted = summary.notes.get(UNRECORDED)
+    return noted if isinstance(noted, int) else 0
 
 
 def pending_of(summary: RunSummary) -> int | None:
@@ -120,6 +132,7 @@ def pending_of(summary: RunSummary) -> int | None:
     if total is None:
         return None
     in_flight = summary.in_flight if summary.running else 0
+    in_flight += _unrecorded(summary)
     return max(total - summary.ended - in_flight, 0)
 
 

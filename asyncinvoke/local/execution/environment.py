@@ -9,13 +9,14 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 from anyio.abc import Process, TaskStatus
 
-from asyncinvoke.local.execution import function_errors, logs, runtime_api, worker
+from asyncinvoke.local.execution import ending as endings
+from asyncinvoke.local.execution import logs, runtime_api, worker
+from asyncinvoke.local.execution.ending import Ending
 from asyncinvoke.local.execution.folders import own_folder
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.logs import LogLine
@@ -31,20 +32,6 @@ INIT_LIMIT = 10.0
 
 STOP_GRACE = 0.5
 """Seconds between SIGTERM and SIGKILL."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ending:
-    payload: bytes
-    """The handler's answer or the body of the error."""
-    function_error: str | None = function_errors.UNHANDLED
-    """What `X-Amz-Function-Error` says."""
-    content_type: str = "application/json"
-    """The type that the runtime gave its answer."""
-    status: str = ""
-    """What the REPORT line says about it."""
-    is_final: bool = False
-    """Whether the environment ends with it."""
 
 
 class Environment:
@@ -89,7 +76,7 @@ class Environment:
         """What it wrote until its start had taken too long."""
         self._request_id = ""
         self._inbox: asyncio.Queue[Invocation] = asyncio.Queue(1)
-        self._ending: asyncio.Future[_Ending] | None = None
+        self._ending: asyncio.Future[Ending] | None = None
         self._scope = anyio.CancelScope()
         self._life = anyio.CancelScope()
         self._gone = anyio.Event()
@@ -200,11 +187,7 @@ class Environment:
         if ending is None:
             self._memory.enforce()
             self._output.mark(logs.timed_out(invocation.request_id, timeout))
-            ending = _Ending(
-                payload=function_errors.timed_out(invocation.request_id, timeout),
-                status="Status: timeout",
-                is_final=True,
-            )
+            ending = endings.timed_out(invocation.request_id, timeout)
         if ending.is_final:
             self._is_alive = False
             self._signal(signal.SIGKILL)
@@ -249,15 +232,12 @@ class Environment:
         """Take the handler's answer."""
         if self._enforce_memory():
             return
-        if len(payload) > function_errors.RESPONSE_LIMIT:
-            self._settle(_Ending(payload=function_errors.response_too_large()))
-        else:
-            self._settle(_Ending(payload=payload, function_error=None, content_type=content_type))
+        self._settle(endings.answered(payload, content_type))
 
     def failed(self, payload: bytes) -> None:
         """Take the error that the runtime reports; before it is ready that is its last word."""
         if not self._enforce_memory():
-            self._settle(_Ending(payload=payload, is_final=not self._is_ready))
+            self._settle(Ending(payload=payload, is_final=not self._is_ready))
 
     def _enforce_memory(self) -> bool:
         """Kill a process that is over its limit, whose end is the answer then."""
@@ -269,16 +249,10 @@ class Environment:
             self._is_lost = True
             self._scope.deadline = self._begun + self._config.timeout
             return
-        if self._memory is not None and self._memory.is_over:
-            payload = function_errors.out_of_memory(self._request_id)
-            error_type = "Runtime.OutOfMemory"
-        else:
-            payload = function_errors.exited(self._request_id, status)
-            error_type = "Runtime.ExitError"
-        report = logs.ERROR_STATUS.format(error_type)
-        self._settle(_Ending(payload=payload, status=report, is_final=True))
+        is_over = self._memory is not None and self._memory.is_over
+        self._settle(endings.exited(self._request_id, status, out_of_memory=is_over))
 
-    def _settle(self, ending: _Ending) -> None:
+    def _settle(self, ending: Ending) -> None:
         if self._ending is not None and not self._ending.done():
             self._ending.set_result(ending)
 

@@ -54,9 +54,9 @@ class ProcessPool:
         self._idle: defaultdict[str | None, list[Environment]] = defaultdict(list)
 
     @property
-    def directory(self) -> Path:
-        """Where its code is."""
-        return self._source.directory
+    def directories(self) -> set[Path]:
+        """Where its code is, and its layers."""
+        return {self._source.directory, *self._source.layers}
 
     @property
     def is_busy(self) -> bool:

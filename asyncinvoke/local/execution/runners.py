@@ -88,7 +88,7 @@ class Runners:
     def retired_directories(self) -> set[Path]:
         """Return the directories of code that was retired and runs yet."""
         self._retired = [pool for pool in self._retired if pool.is_busy]
-        return {pool.directory for pool in self._retired}
+        return {folder for pool in self._retired for folder in pool.directories}
 
     def _new(self, config: FunctionConfig) -> Runner:
         if isinstance(config.handler, Source):

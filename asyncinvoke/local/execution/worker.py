@@ -8,9 +8,12 @@ from subprocess import DEVNULL
 import anyio
 from anyio.abc import Process
 
-from asyncinvoke.local.execution import confined, logs
+from asyncinvoke.local.execution import logs
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
 from asyncinvoke.local.http.addresses import LOOPBACK
+
+# Started and never imported: it is for Linux alone.
+_CONFINED = str(Path(__file__).with_name("confined.py"))
 
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
 """What worker processes get of this process's environment: nothing that holds a credential."""
@@ -41,7 +44,7 @@ async def start(
     command = [sys.executable, "-m", "awslambdaric", source.handler]
     if tmp is not None:
         command = [
-            *(sys.executable, confined.__file__),
+            *(sys.executable, _CONFINED),
             *(source.handler, str(source.directory), str(tmp)),
         ]
         variables["TMPDIR"] = "/tmp"  # noqa: S108  # this one is its own
@@ -97,4 +100,14 @@ def _variables(
         "TZ": ":UTC",
         "_HANDLER": source.handler,
     }
+    if source.layers:
+        # As AWS has them below /opt: before what else is installed, behind the function's own code.
+        python = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+        kinds = ("python", f"python/lib/{python}/site-packages")
+        paths = [str(layer / kind) for layer in source.layers for kind in kinds]
+        passed_on["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [*paths, passed_on.get("PYTHONPATH")])
+        )
+        programs = [str(layer / "bin") for layer in source.layers]
+        passed_on["PATH"] = os.pathsep.join([passed_on.get("PATH", ""), *programs])
     return passed_on | by_default | dict(config.environment) | of_the_service

@@ -75,6 +75,11 @@ class InjectedFault:
         """How many requests have met it."""
         return self._played
 
+    @property
+    def is_unmet(self) -> bool:
+        """Whether no request has met it, or fewer than its `count`."""
+        return self._left > 0 if self._left is not None else not self._played
+
     def remove(self) -> None:
         """Let no further request meet it."""
         self._remove(self)
@@ -109,6 +114,11 @@ class Faults:
     def are_set(self) -> bool:
         """Whether there are any."""
         return bool(self._faults)
+
+    @property
+    def all(self) -> tuple[InjectedFault, ...]:
+        """Those that are there yet, in the order in which they were set."""
+        return self._faults
 
     def add(self, step: Step, **options: Unpack[FaultOptions]) -> InjectedFault:
         """Add a fault, to be asked after those that are there."""

@@ -33,6 +33,8 @@ class Source:
     """`module.function`, as AWS's runtime reads it."""
     file: Path | None
     """The module's file; None if it is not in that directory."""
+    layers: tuple[Path, ...] = ()
+    """Where its layers are, in their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,7 +89,8 @@ class FunctionRegistry:
         configs = [config for versions in functions for config in versions.published]
         configs += filter(None, (versions.replaced(now) for versions in functions))
         handlers = (config.handler for config in configs)
-        found = {handler.directory for handler in handlers if isinstance(handler, Source)}
+        sources = [handler for handler in handlers if isinstance(handler, Source)]
+        found = {folder for source in sources for folder in (source.directory, *source.layers)}
         if self.running is not None:
             self.running.retire_outdated(now)
         return found if self.running is None else found | self.running.retired_directories()

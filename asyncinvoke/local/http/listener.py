@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import resource
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
@@ -36,7 +35,13 @@ class Limits:
 
     def most_connections(self) -> int:
         """Return how many connections are taken; some files are kept for other things."""
+        try:
+            import resource
+        except ImportError:  # Windows has no such limit
+            return self.connections
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if files == resource.RLIM_INFINITY:
+            return self.connections
         return max(min(self.connections, files - FILES_KEPT), 1)
 
 

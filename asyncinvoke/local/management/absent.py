@@ -33,7 +33,5 @@ def runtime_management(function: NamedFunction) -> dict[str, Any]:
 NO_FUNCTION_URLS: dict[str, Any] = {"FunctionUrlConfigs": []}
 NO_PROVISIONED: dict[str, Any] = {"ProvisionedConcurrencyConfigs": []}
 NO_MAPPINGS: dict[str, Any] = {"EventSourceMappings": []}
-NO_LAYERS: dict[str, Any] = {"Layers": []}
-NO_LAYER_VERSIONS: dict[str, Any] = {"LayerVersions": []}
 NO_CODE_SIGNING: dict[str, Any] = {}
 RECURSION: dict[str, Any] = {"RecursiveLoop": "Terminate"}

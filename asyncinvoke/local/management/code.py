@@ -58,8 +58,13 @@ class Package:
     """Its hash, in base64."""
 
 
-def source_in(directory: Path, handler: str) -> Source:
+def source_in(directory: Path, handler: str, layers: tuple[Path, ...] = ()) -> Source:
     """Say where a handler is, written `module.function` or `folder/module.function`.
+
+    Args:
+        directory: Where its code is.
+        handler: The handler.
+        layers: Where its layers are.
 
     Raises:
         Refusal: It is written otherwise.
@@ -72,6 +77,7 @@ def source_in(directory: Path, handler: str) -> Source:
         directory=directory,
         handler=f"{module}.{function}",
         file=directory.joinpath(*parts).with_suffix(".py"),
+        layers=layers,
     )
 
 

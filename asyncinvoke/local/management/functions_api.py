@@ -1,10 +1,10 @@
 """Functions: create, get, list, update, delete."""
 
+import dataclasses
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
-
-from anyio import to_thread
 
 from asyncinvoke.local import checks
 from asyncinvoke.local.functions import configuration
@@ -13,21 +13,18 @@ from asyncinvoke.local.functions.deployment import Deployment
 from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.functions.versions import Versions
 from asyncinvoke.local.management import describe
-from asyncinvoke.local.management.code import (
-    ZIPPED_LIMIT,
-    CodeStore,
-    Package,
-    content_of,
-    source_in,
-)
+from asyncinvoke.local.management.code import CodeStore, Package, source_in
+from asyncinvoke.local.management.layers_api import LayersApi, check_arns
 from asyncinvoke.local.management.members import Members
 from asyncinvoke.local.management.named import NamedFunction, function_not_found
+from asyncinvoke.local.management.package_of import Packages
 from asyncinvoke.local.management.paging import page, version_key
-from asyncinvoke.local.management.s3_code import S3Code
 from asyncinvoke.local.management.settings import Settings
 from asyncinvoke.local.management.tags_api import add as add_tags
 from asyncinvoke.local.protocol import names, refusals
 from asyncinvoke.local.protocol.names import LATEST
+
+_CODE = "function code"
 
 
 class FunctionsApi:
@@ -36,7 +33,8 @@ class FunctionsApi:
     Args:
         registry: Where functions are.
         code: Where packages are unpacked.
-        s3: Where packages in S3 are.
+        packages: Where packages come from.
+        layers: The layers that functions may name.
         region_name: The endpoint's region.
         account_id: The endpoint's account.
         settling_time: Seconds for which a function is Pending, or an update InProgress.
@@ -46,7 +44,8 @@ class FunctionsApi:
         self,
         registry: FunctionRegistry,
         code: CodeStore,
-        s3: S3Code,
+        packages: Packages,
+        layers: LayersApi,
         *,
         region_name: str,
         account_id: str,
@@ -54,7 +53,8 @@ class FunctionsApi:
     ) -> None:
         self._registry = registry
         self._code = code
-        self._s3 = s3
+        self._packages = packages
+        self._layers = layers
         self._where = {"region_name": region_name, "account_id": account_id}
         self._settling_time = settling_time
 
@@ -81,11 +81,13 @@ class FunctionsApi:
                 "Runtime and Handler are mandatory parameters for functions created with "
                 "deployment packages."
             )
-        settings = Settings().changed(members, name=name)
+        settings, layers = self._with_layers(Settings().changed(members, name=name), members, ())
         tags = members.texts("Tags") or {}
-        async with self._code.unpacked(await self._content(members.members("Code"))) as package:
+        async with self._code.unpacked(
+            await self._packages.content(members.members("Code"), _CODE)
+        ) as package:
             self._check_new(name)  # another may have come meanwhile
-            source = source_in(package.directory, handler)
+            source = source_in(package.directory, handler, layers)
             config = self._configure(name, source, settings, package)
             versions = self._registry.register(config, None)
         add_tags(versions, tags)
@@ -137,14 +139,14 @@ class FunctionsApi:
             raise refusals.invalid(
                 f"{function.versions.name} is a callable of this process and has no code to update."
             )
-        async with self._code.unpacked(await self._content(members)) as package:
+        async with self._code.unpacked(await self._packages.content(members, _CODE)) as package:
             # Another may have changed it, or deleted it, meanwhile.
             versions = self._changeable(function, members)
             if self._registry.functions.get(versions.name) is not versions:
                 raise function_not_found(versions.latest.arn, None)
             latest = versions.latest
             assert isinstance(latest.handler, Source)  # noqa: S101  # it was before
-            source = source_in(package.directory, latest.handler.handler)
+            source = source_in(package.directory, latest.handler.handler, latest.handler.layers)
             config = self._configure(latest.name, source, Settings.of(latest), package, latest)
             if members.flag("DryRun"):
                 return self._describe(config, versions)
@@ -163,8 +165,11 @@ class FunctionsApi:
                 raise refusals.invalid(
                     f"{latest.name} is a callable of this process; its handler is fixed."
                 )
-            handler = source_in(handler.directory, asked)
+            handler = source_in(handler.directory, asked, handler.layers)
         settings = Settings.of(latest).changed(members, name=latest.name)
+        if isinstance(handler, Source):
+            settings, layers = self._with_layers(settings, members, handler.layers)
+            handler = dataclasses.replace(handler, layers=layers)
         config = self._configure(latest.name, handler, settings, None, latest)
         self._update(config)
         return self._describe(config, versions)
@@ -189,6 +194,18 @@ class FunctionsApi:
             )
         self._registry.remove_version(versions.name, version)
 
+    def _with_layers(
+        self, settings: Settings, members: Members, has: tuple[Path, ...]
+    ) -> tuple[Settings, tuple[Path, ...]]:
+        asked = members.any("Layers")
+        if asked is None:
+            return settings, has
+        told, folders = self._layers.resolve(check_arns(asked))
+        others = {name: value for name, value in settings.asked.items() if name != "Layers"}
+        return dataclasses.replace(
+            settings, asked=others | ({"Layers": told} if told else {})
+        ), folders
+
     def _check_new(self, name: str) -> None:
         if name in self._registry.functions:
             raise refusals.conflict(f"Function already exist: {name}")
@@ -209,21 +226,6 @@ class FunctionsApi:
         config = versions.resolve(number)
         assert config is not None  # noqa: S101  # it was just published
         return config
-
-    async def _content(self, code: Members) -> bytes:
-        zip_file = code.text("ZipFile")
-        if zip_file is not None:
-            content = await to_thread.run_sync(content_of, zip_file)
-            if len(content) > ZIPPED_LIMIT:
-                raise refusals.package_too_large(ZIPPED_LIMIT)
-            return content
-        bucket, key = code.text("S3Bucket"), code.text("S3Key")
-        if bucket is None or key is None:
-            raise refusals.invalid(
-                "Please provide a source for function code: this endpoint takes a ZipFile, or code "
-                "in S3."
-            )
-        return await self._s3.get(bucket, key)
 
     def _configure(
         self,

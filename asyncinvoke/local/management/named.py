@@ -8,6 +8,7 @@ from asyncinvoke.local.functions.configuration import FunctionConfig
 from asyncinvoke.local.functions.versions import Versions
 from asyncinvoke.local.management import describe
 from asyncinvoke.local.protocol import names, refusals
+from asyncinvoke.local.protocol.names import LATEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,7 @@ def find_function(
     *,
     region_name: str,
     account_id: str,
+    is_unqualified: bool = False,
 ) -> NamedFunction:
     """Return the function that a request names.
 
@@ -70,6 +72,7 @@ def find_function(
         qualifier: The `Qualifier` of the query.
         region_name: The endpoint's region.
         account_id: The endpoint's account.
+        is_unqualified: Whether the operation is for functions only, which then are called `$LATEST`.
 
     Raises:
         Refusal: There is no such function, or it cannot be one.
@@ -80,7 +83,7 @@ def find_function(
     versions = functions.get(name.name) if account == account_id else None
     if versions is None:
         arn = f"arn:aws:lambda:{region_name}:{account}:function:{name.name}"
-        raise function_not_found(arn, qualifier)
+        raise function_not_found(arn, qualifier or (LATEST if is_unqualified else None))
     return NamedFunction(versions=versions, qualifier=qualifier)
 
 

@@ -12,9 +12,11 @@ from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.management.code import CodeStore
 from asyncinvoke.local.management.functions_api import FunctionsApi
+from asyncinvoke.local.management.layers_api import LayersApi
 from asyncinvoke.local.management.members import Members
 from asyncinvoke.local.management.named import find_function
-from asyncinvoke.local.management.routes import ROUTES, Operation
+from asyncinvoke.local.management.package_of import Packages
+from asyncinvoke.local.management.routes import LAYERS, ROUTES, Operation
 from asyncinvoke.local.management.s3_code import S3Code
 from asyncinvoke.local.protocol import answers, refusals
 from asyncinvoke.local.protocol.answers import Answer
@@ -76,10 +78,13 @@ class Management:
         self.registry = registry
         self._where = {"region_name": region_name, "account_id": account_id}
         self._code = CodeStore(guardian)
+        packages = Packages(S3Code(s3))
+        self.layers: LayersApi = LayersApi(self._code, packages, **self._where)
         self.functions: FunctionsApi = FunctionsApi(
             registry,
             self._code,
-            S3Code(s3),
+            packages,
+            self.layers,
             region_name=region_name,
             account_id=account_id,
             settling_time=settling_time,
@@ -112,16 +117,24 @@ class Management:
         self, operation: Operation, request: ManagementRequest, groups: list[str]
     ) -> dict[str, Any] | None:
         try:
-            if not groups:
-                return await _done(operation(self, request))
+            if not groups or request.path.startswith(LAYERS):  # they name no function
+                return await _done(operation(self, request, *groups))
             name, *others = groups
             qualifier = request.query.get("Qualifier")
-            function = find_function(self.registry.functions, name, qualifier, **self._where)
+            function = find_function(
+                self.registry.functions,
+                name,
+                qualifier,
+                # As recorded of PutFunctionConcurrency, and of no other.
+                is_unqualified=request.method == "PUT" and request.path.endswith("/concurrency"),
+                **self._where,
+            )
             return await _done(operation(self, request, function, *others))
         finally:
             # What a refused request had uploaded goes too, and what was retired and ran on.
             if request.method != "GET":
-                await self._code.keep(self.registry.directories(time.monotonic()))
+                in_use = self.registry.directories(time.monotonic())
+                await self._code.keep(in_use | self.layers.directories())
 
 
 async def _done(

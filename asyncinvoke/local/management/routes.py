@@ -44,7 +44,8 @@ _CONCURRENCY = "/2017-10-31/functions/([^/]+)/concurrency"
 _EVENTS = "/2019-09-25/functions/([^/]+)/event-invoke-config"
 _SINCE_2019 = "/2019-09-30/functions/([^/]+)"
 _MAPPINGS = "/2015-03-31/event-source-mappings"
-_LAYERS = "/2018-10-31/layers"
+LAYERS = "/2018-10-31/layers"
+_LAYER = f"{LAYERS}/([^/]+)/versions"
 
 _TABLE: list[tuple[str, str, int, Operation]] = [
     # functions
@@ -111,6 +112,17 @@ _TABLE: list[tuple[str, str, int, Operation]] = [
         lambda _, asked, at: add_permission(at, asked.members, now=time.monotonic()),
     ),
     ("DELETE", f"{_POLICY}/([^/]+)", 204, lambda _api, _asked, at, sid: remove_permission(at, sid)),
+    # layers
+    ("POST", _LAYER, 201, lambda api, asked, name: api.layers.publish(name, asked.members)),
+    ("GET", f"{LAYERS}/?", 200, lambda api, asked: api.layers.list(asked.query)),
+    ("GET", _LAYER, 200, lambda api, _, name: api.layers.list_versions(name)),
+    ("GET", f"{_LAYER}/([^/]+)", 200, lambda api, _, name, number: api.layers.get(name, number)),
+    (
+        "DELETE",
+        f"{_LAYER}/([^/]+)",
+        204,
+        lambda api, _, name, number: api.layers.delete(name, number),
+    ),
     # what is not here, and so is never set
     (
         "GET",
@@ -131,8 +143,6 @@ _TABLE: list[tuple[str, str, int, Operation]] = [
     ),
     ("GET", f"{_MAPPINGS}/?", 200, lambda *_: absent.NO_MAPPINGS),
     ("GET", f"{_MAPPINGS}/[^/]+", 200, lambda *_: absent.no_mapping()),
-    ("GET", f"{_LAYERS}/?", 200, lambda *_: absent.NO_LAYERS),
-    ("GET", f"{_LAYERS}/[^/]+/versions", 200, lambda *_: absent.NO_LAYER_VERSIONS),
     (
         "GET",
         "/2020-06-30/functions/([^/]+)/code-signing-config",

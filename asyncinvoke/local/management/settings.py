@@ -9,51 +9,8 @@ from typing import Any
 from asyncinvoke.local.functions.configuration import MAX_TIMEOUT, MEMORY_RANGE, FunctionConfig
 from asyncinvoke.local.functions.deployment import RUNTIME
 from asyncinvoke.local.management.members import Members
+from asyncinvoke.local.management.runtimes import check_runtime
 from asyncinvoke.local.protocol import names, refusals
-
-# Runtimes by the service's model. One that is none of them gets its own text.
-SUPPORTED = ("python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14")
-RETIRED = ("python2.7", "python3.6", "python3.7", "python3.8")
-_OTHERS = [
-    "nodejs",
-    "nodejs4.3",
-    "nodejs6.10",
-    "nodejs8.10",
-    "nodejs10.x",
-    "nodejs12.x",
-    "nodejs14.x",
-    "nodejs16.x",
-    "nodejs18.x",
-    "nodejs20.x",
-    "nodejs22.x",
-    "nodejs24.x",
-    "java8",
-    "java8.al2",
-    "java11",
-    "java17",
-    "java21",
-    "java25",
-    "dotnetcore1.0",
-    "dotnetcore2.0",
-    "dotnetcore2.1",
-    "dotnetcore3.1",
-    "dotnet6",
-    "dotnet8",
-    "dotnet10",
-    "nodejs4.3-edge",
-    "go1.x",
-    "ruby2.5",
-    "ruby2.7",
-    "ruby3.2",
-    "ruby3.3",
-    "ruby3.4",
-    "provided",
-    "provided.al2",
-    "provided.al2023",
-]
-
-# GUESS: not recorded from AWS (docs/endpoint.md)
-RECOMMENDED = "python3.13"  # in place of a runtime that is no longer supported
 
 ROLE_PATTERN = r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+"
 _ROLE = re.compile(ROLE_PATTERN)
@@ -151,7 +108,7 @@ class Settings:
             raise refusals.violated([*violations, *more])
         runtime = asked.text("Runtime")
         if runtime is not None:
-            _check_runtime(runtime)
+            check_runtime(runtime)
         return Settings(
             runtime=_or(runtime, self.runtime),
             role=_or(role, self.role),
@@ -165,23 +122,6 @@ class Settings:
 
 def _or(asked: str | None, has: str) -> str:
     return has if asked is None else asked
-
-
-def _check_runtime(runtime: str) -> None:
-    if runtime in RETIRED:
-        raise refusals.invalid(
-            f"The runtime parameter of {runtime} is no longer supported for creating or updating "
-            f"AWS Lambda functions. We recommend you use a supported runtime ({RECOMMENDED}) while "
-            "creating or updating functions."
-        )
-    if runtime in _OTHERS:
-        raise refusals.invalid(f"Runtime {runtime}: this endpoint runs Python.")
-    if runtime not in SUPPORTED:
-        known = ", ".join([*_OTHERS, *RETIRED, *SUPPORTED])
-        raise refusals.invalid(
-            f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum "
-            f"value set: [{known}] or be a valid ARN"
-        )
 
 
 def _environment(asked: Members, has: Mapping[str, str]) -> Mapping[str, str]:
@@ -249,8 +189,6 @@ def _told(asked: Members, has: Mapping[str, Any], name: str) -> tuple[dict[str, 
         told["LoggingConfig"] = _logging(logging, name)
         log_format = told["LoggingConfig"]["LogFormat"]
         wrong += names.not_one_of(log_format, "loggingConfig.logFormat", ("JSON", "Text"))
-    for layer in asked.any("Layers") or ():
-        raise refusals.invalid(f"Layer version {layer} does not exist.")
     return told, wrong
 
 

@@ -76,6 +76,11 @@ class FakeLambda:
         return self._faults.add(step, **options)
 
     @property
+    def faults(self) -> tuple[InjectedFault, ...]:
+        """The faults that were set and are there yet: neither removed nor met `count` times."""
+        return self._faults.all
+
+    @property
     def requests(self) -> tuple[ReceivedInvocation, ...]:
         """Every request so far that arrived whole, oldest first."""
         return tuple(self._received)

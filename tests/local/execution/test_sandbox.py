@@ -12,9 +12,8 @@ import anyio
 import pytest
 
 from asyncinvoke.local import LocalLambda
-from asyncinvoke.local.execution import confined, environment
+from asyncinvoke.local.execution import environment, worker
 from asyncinvoke.local.execution.environment import Environment
-from tests.doubles.handlers import until
 
 pytest.importorskip("awslambdaric", reason="needs the extra: pip install 'asyncinvoke[local]'")
 pytestmark = [
@@ -85,8 +84,15 @@ def asked(request_to: Any) -> Callable[..., Any]:
     return ask
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what processes do, which takes long on a busy machine."""
+    with anyio.fail_after(90):
+        while not condition():
+            await anyio.sleep(0.01)
+
+
 def is_allowed(folder: Path) -> bool:
-    command = [sys.executable, confined.__file__, "none", str(folder), str(folder.parent)]
+    command = [sys.executable, worker._CONFINED, "none", str(folder), str(folder.parent)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     return "does not allow" not in ended.stderr
 
@@ -110,7 +116,7 @@ async def test_in_a_sandbox_only_tmp_is_written_to_and_each_process_has_its_own(
 
 
 def test_where_no_sandbox_is_allowed_the_process_says_so(tmp_path: Path) -> None:
-    command = [sys.executable, confined.__file__, "none", "/", str(tmp_path)]
+    command = [sys.executable, worker._CONFINED, "none", "/", str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
     assert ended.stderr == "this system does not allow a sandbox: code in / would hide /tmp\n"

@@ -4,16 +4,19 @@ import contextlib
 import math
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 import sniffio
 from aiobotocore.httpsession import AIOHTTPSession
 
 from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._transport.http import exchange_clock
 from asyncinvoke._transport.http.connection import Opener
 from asyncinvoke._transport.http.open_aiohttp import open_aiohttp
 from asyncinvoke._transport.http.open_anyio import open_anyio
@@ -109,6 +112,42 @@ def way(scheme: str, certificate: tuple[Path, Path]) -> Iterator[Way]:
         yield way
     finally:
         way.close()
+
+
+class Clock:
+    """The time of exchanges, which a test lets jump, so that no limit has to be waited for."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._ahead
+
+    async def jump(
+        self, connections: Connections, progress: Progress, phases: Container[Phase], seconds: float
+    ) -> None:
+        """Wait until an exchange has come so far, and let time pass for it until it has ended."""
+        while progress.phase not in phases:
+            await anyio.sleep(0.001)
+        while connections.open > connections.idle:
+            self.pass_by(connections, seconds)
+            await anyio.sleep(0.001)
+
+    def pass_by(self, connections: Connections, seconds: float) -> None:
+        """Let so much time pass, as each connection's own clock would notice it."""
+        self._ahead += seconds
+        for connection in list(connections._connections):
+            clock: Any = connection._clock  # type: ignore[attr-defined]  # both drivers have one
+            if clock._call_off is not None:
+                clock._call_off()
+            clock._ring()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(exchange_clock, "time", clock)
+    return clock
 
 
 class Noted(Progress):

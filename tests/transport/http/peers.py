@@ -5,6 +5,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
@@ -150,6 +151,13 @@ class Peer:
         for thread in self._threads:
             thread.join(10)
             assert not thread.is_alive()
+
+    def wait_closed(self) -> None:
+        """Stand still until the newest connection is closed on this side."""
+        ends = time.monotonic() + 60
+        while self._sockets[-1].fileno() != -1:
+            assert time.monotonic() < ends
+            time.sleep(0.001)
 
     def start(self, run: Callable[[], None]) -> None:
         """Run something in a thread that ends with the block."""

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import resource
 import socket
 import ssl
 import time
@@ -177,19 +176,19 @@ async def test_each_failure_to_connect_has_its_name() -> None:
         assert await outcome(url) in (TransportFault.CONNECT, TransportFault.TLS)
 
 
-async def test_no_file_for_a_connection_is_told_apart(plain: Peer) -> None:
+async def test_no_file_for_a_connection_is_told_apart_and_a_later_one_gets_its(plain: Peer) -> None:
+    """As the socket factory meets it; `tests/transport/without_files.py` is a process without."""
+    refusals = [OSError(errno.EMFILE, os.strerror(errno.EMFILE))]
+
+    def factory(address: Any) -> socket.socket:
+        if refusals:
+            raise refusals.pop()
+        return socket.socket(*address[:3])
+
     url = f"http://127.0.0.1:{plain.port}"
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    async with opened(url) as connections:
-        await connections.exchange(*request(), Progress())  # whatever it needs is open now
-        connections.close_idle(1)
-        await anyio.sleep(0.01)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-        try:
-            with pytest.raises(WireError) as raised:
-                await connections.exchange(*request(), Progress())
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    async with opened(url, connector_args={"socket_factory": factory}) as connections:
+        with pytest.raises(WireError) as raised:
+            await connections.exchange(*request(), Progress())
         assert raised.value.fault is TransportFault.FILES
         assert (await connections.exchange(*request(), Progress())).status == 200
 

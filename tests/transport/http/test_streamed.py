@@ -1,7 +1,6 @@
 """Streamed answers: pieces as they come, a slow reader slows the sender, every end is told."""
 
 import threading
-import time
 
 import anyio
 import anyio.lowlevel
@@ -12,7 +11,7 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.http.streamed import StreamedAnswer
-from tests.transport.http.conftest import Noted, Way, request
+from tests.transport.http.conftest import Clock, Noted, Way, request
 from tests.transport.http.peers import OK, Wire
 
 pytestmark = pytest.mark.anyio
@@ -171,25 +170,27 @@ def stalls(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
-async def test_silence_and_the_deadline_end_a_stream(way: Way) -> None:
+async def test_silence_and_the_deadline_end_a_stream(way: Way, clock: Clock) -> None:
     peer = way.peer(stalls)
     for read_timeout, seconds, fault in (
-        (0.05, 60.0, TransportFault.READ_TIMEOUT),
-        (60.0, 0.3, TransportFault.INTERRUPTED),
+        (60.0, 600.0, TransportFault.READ_TIMEOUT),
+        (600.0, 60.0, TransportFault.INTERRUPTED),
     ):
         async with way.connections(peer, read_timeout=read_timeout) as connections:
-            progress = Progress(time.monotonic() + seconds)
+            progress = Progress(clock.monotonic() + seconds)
             stream = await connections.stream(*request(), progress)
             assert await stream.receive() == b"half"
-            with pytest.raises(WireError) as raised:
-                await stream.receive()
+            async with anyio.create_task_group() as group:
+                group.start_soon(clock.jump, connections, progress, (Phase.HEAD_READ,), 61)
+                with pytest.raises(WireError) as raised:
+                    await stream.receive()
             assert raised.value.fault is fault
             assert raised.value.phase is Phase.HEAD_READ
             await stream.aclose()
 
 
 @pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
-async def test_a_reader_that_takes_its_time_is_no_silence(way: Way) -> None:
+async def test_a_reader_that_takes_its_time_is_no_silence(way: Way, clock: Clock) -> None:
     go = threading.Event()
 
     def script(wire: Wire) -> None:
@@ -199,10 +200,11 @@ async def test_a_reader_that_takes_its_time_is_no_silence(way: Way) -> None:
         wire.send(b"more")
 
     peer = way.peer(script)
-    async with way.connections(peer, read_timeout=0.1) as connections:
+    async with way.connections(peer, read_timeout=60) as connections:
         stream = await connections.stream(*request(), Progress())
         assert await stream.receive() == b"half"
-        await anyio.sleep(0.2)
+        for _ in range(3):
+            clock.pass_by(connections, 61)  # and nobody waits for more
         go.set()
         assert await stream.receive() == b"more"
         await stream.finish()

@@ -1,5 +1,6 @@
 """Silence, stalls, deadlines and cancellation end an exchange, and nothing but that exchange."""
 
+import math
 import time
 
 import anyio
@@ -9,8 +10,9 @@ import pytest
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import WireError
-from tests.transport.http.conftest import Way, request
-from tests.transport.http.peers import OK, Script, Wire
+from asyncinvoke._transport.http.pool import Connections
+from tests.transport.http.conftest import Clock, Way, request
+from tests.transport.http.peers import OK, Wire
 
 pytestmark = pytest.mark.anyio
 LARGE = b"x" * 30_000_000
@@ -50,27 +52,35 @@ STALLED = (
 
 @pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
 @pytest.mark.parametrize("reused", [False, True])
-async def test_silence_ends_an_exchange(way: Way, reused: bool) -> None:
+async def test_silence_ends_an_exchange(way: Way, reused: bool, clock: Clock) -> None:
     peer = way.peer(silent)
-    async with way.connections(peer, read_timeout=0.05) as connections:
+    async with way.connections(peer, read_timeout=60) as connections:
         if reused:
             await connections.exchange(*request(), Progress())
-        with pytest.raises(WireError, match="nothing moved") as raised:
-            await connections.exchange(*request(b"wait"), Progress())
-        assert raised.value.fault is TransportFault.READ_TIMEOUT
-        assert raised.value.phase is Phase.WRITTEN
+        error = await ended(connections, clock, b"wait", Phase.WRITTEN, 61)
+        assert error.fault is TransportFault.READ_TIMEOUT
+        assert error.phase is Phase.WRITTEN
+        assert error.message == "nothing moved for 60 s"
         assert connections.idle == 0
 
 
 @pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
-async def test_silence_within_an_answer_ends_it(way: Way) -> None:
+async def test_silence_within_an_answer_ends_it(way: Way, clock: Clock) -> None:
     peer = way.peer(talks)
-    async with way.connections(peer, read_timeout=0.05) as connections:
+    async with way.connections(peer, read_timeout=60) as connections:
         await connections.exchange(*request(), Progress())
-        with pytest.raises(WireError) as raised:
-            await connections.exchange(*request(), Progress())
+        error = await ended(connections, clock, b"abc", Phase.HEAD_READ, 61)
+        assert error.fault is TransportFault.READ_TIMEOUT
+        assert error.phase is Phase.HEAD_READ
+
+
+@pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
+async def test_the_timer_of_an_exchange_rings_by_itself(way: Way) -> None:
+    peer = way.peer(silent)
+    async with way.connections(peer, read_timeout=0.02) as connections:
+        with pytest.raises(WireError, match="nothing moved") as raised:
+            await connections.exchange(*request(b"wait"), Progress())
         assert raised.value.fault is TransportFault.READ_TIMEOUT
-        assert raised.value.phase is Phase.HEAD_READ
 
 
 @pytest.mark.parametrize("scheme", ["http"])  # TLS changes no times
@@ -82,71 +92,83 @@ async def test_an_answer_that_comes_slowly_is_no_silence(way: Way) -> None:
             time.sleep(0.005)
 
     peer = way.peer(script)
-    async with way.connections(peer, read_timeout=0.15) as connections:
+    async with way.connections(peer, read_timeout=10) as connections:
         answer = await connections.exchange(*request(), Progress())
         assert answer.body == b"hi"
 
 
-async def test_a_peer_that_takes_no_more_ends_an_exchange_that_was_not_sent(way: Way) -> None:
+async def test_a_peer_that_takes_no_more_ends_an_exchange_that_was_not_sent(
+    way: Way, clock: Clock
+) -> None:
     peer = way.peer(stalls, receive_buffer=65_536)
-    async with way.connections(peer, write_timeout=0.1) as connections:
+    async with way.connections(peer, write_timeout=60) as connections:
         await connections.exchange(*request(), Progress())
-        with pytest.raises(WireError) as raised:
-            await connections.exchange(*request(LARGE), Progress())
-        assert raised.value.fault is TransportFault.WRITE_TIMEOUT
-        assert raised.value.phase is Phase.WRITTEN_IN_PART
+        error = await ended(connections, clock, LARGE, Phase.WRITTEN_IN_PART, 61)
+        assert error.fault is TransportFault.WRITE_TIMEOUT
+        assert error.phase is Phase.WRITTEN_IN_PART
 
 
 @pytest.mark.parametrize("scheme", ["http"])
-async def test_a_peer_that_takes_a_little_at_a_time_is_no_stall(way: Way) -> None:
+async def test_a_peer_that_takes_a_little_at_a_time_is_no_stall(way: Way, clock: Clock) -> None:
     def script(wire: Wire) -> None:
         wire.receive(1)
         for _ in range(12):
-            time.sleep(0.025)
+            time.sleep(0.005)
             wire.receive(100_000)
         wire.wait_end()
 
     peer = way.peer(script, receive_buffer=65_536)
     async with way.connections(
-        peer, send_buffer=65_536, write_timeout=0.15, read_timeout=0.15
+        peer, send_buffer=65_536, write_timeout=60, read_timeout=60
     ) as connections:
-        with pytest.raises(WireError) as raised:
-            await connections.exchange(*request(LARGE[:1_200_000]), Progress())
-        assert raised.value.fault is TransportFault.READ_TIMEOUT
-        assert raised.value.phase is Phase.WRITTEN
+        error = await ended(connections, clock, LARGE[:1_200_000], Phase.WRITTEN, 61)
+        assert error.fault is TransportFault.READ_TIMEOUT
+        assert error.phase is Phase.WRITTEN
 
 
 async def test_the_last_bytes_of_a_request_count_as_sent_when_the_kernel_has_them(
-    way: Way, anyio_backend: object
+    way: Way, clock: Clock, anyio_backend: object
 ) -> None:
     # So little is left that it fits into any buffer but the kernel's, whose are made small.
     peer = way.peer(stalls, receive_buffer=4096)
-    async with way.connections(peer, send_buffer=4096, write_timeout=0.1, read_timeout=0.1) as all:
+    async with way.connections(peer, send_buffer=4096, write_timeout=60, read_timeout=60) as all:
         await all.exchange(*request(), Progress())
-        with pytest.raises(WireError) as raised:
-            await all.exchange(*request(b"x" * 60_000), Progress())
-    if way.scheme == "https" and anyio_backend != "asyncio" and raised.value.phase is Phase.WRITTEN:
+        error = await ended(all, clock, b"x" * 60_000, None, 61)
+    if way.scheme == "https" and anyio_backend != "asyncio" and error.phase is Phase.WRITTEN:
         return  # what uvloop's TLS has taken cannot be seen: the safe side
-    assert raised.value.phase is Phase.WRITTEN_IN_PART
-    assert raised.value.fault is TransportFault.WRITE_TIMEOUT
+    assert error.phase is Phase.WRITTEN_IN_PART
+    assert error.fault is TransportFault.WRITE_TIMEOUT
 
 
-async def test_a_deadline_ends_an_exchange_in_each_phase(way: Way) -> None:
-    async def one(script: Script, body: bytes, phase: Phase) -> None:
+async def test_a_deadline_ends_an_exchange_in_each_phase(way: Way, clock: Clock) -> None:
+    for script, body, phase in STALLED:
         peer = way.peer(script, receive_buffer=65_536)
         async with way.connections(peer) as connections:
             await connections.exchange(*request(), Progress())
-            progress = Progress(time.monotonic() + 0.3)
-            with pytest.raises(WireError, match="time was up") as raised:
-                await connections.exchange(*request(body), progress)
-            assert raised.value.fault is TransportFault.INTERRUPTED
-            assert raised.value.phase is progress.phase is phase
-            assert time.monotonic() >= progress.deadline - 0.01
+            error = await ended(connections, clock, body, phase, 61, deadline=60)
+            assert error.fault is TransportFault.INTERRUPTED
+            assert error.phase is phase
+            assert error.message == "its time was up"
             assert connections.idle == 0
 
+
+async def ended(
+    connections: Connections,
+    clock: Clock,
+    body: bytes,
+    phase: Phase | None,
+    seconds: float,
+    deadline: float = math.inf,
+) -> WireError:
+    """Return how an exchange ends for which so much time passes once it has come so far."""
+    progress = Progress(clock.monotonic() + deadline)
+    phases = (Phase.WRITTEN_IN_PART, Phase.WRITTEN) if phase is None else (phase,)
     async with anyio.create_task_group() as group:
-        for stalled in STALLED:
-            group.start_soon(one, *stalled)
+        group.start_soon(clock.jump, connections, progress, phases, seconds)
+        with pytest.raises(WireError) as raised:
+            await connections.exchange(*request(body), progress)
+    assert progress.phase is raised.value.phase
+    return raised.value
 
 
 async def test_after_the_deadline_nothing_is_begun(way: Way) -> None:

@@ -1,0 +1,215 @@
+"""`DaskRun`: a map on a cluster, as whoever started it sees and steers it."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from asyncinvoke._dask import control
+from asyncinvoke._dask.plan import Plan, shards_for, share
+from asyncinvoke._dask.working import close_home, run_shard, sees
+from asyncinvoke._engine.shard import Shard
+from asyncinvoke.errors import ConfigurationError, InvalidRequestError, JournalError
+from asyncinvoke.runs import Merged, merge, open_run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaskProgress:
+    """How far a run on a cluster is."""
+
+    shards: int
+    """How many shards it has."""
+
+    ended: int
+    """How many of them have ended."""
+
+    succeeded: int
+    """Items that have succeeded."""
+
+    failed: int
+    """Items that have failed, and either ran or surely did not."""
+
+    may_have_run: int
+    """Items of which nobody knows whether they ran: a worker died while they were under way."""
+
+
+class DaskRun:
+    """A map under way on a cluster; a context manager, whose end waits for nothing.
+
+    What it does is recorded in its directory, so that `map` with the same arguments continues it,
+    whoever died: a worker, the scheduler or this process.
+    """
+
+    def __init__(self, client: Any, plan: Plan, slots: int) -> None:
+        self._client = client
+        self._plan = plan
+        self._slots = slots
+        self._control = control.Control()
+        control.write(plan.control, self._control)
+        self._futures = [
+            client.submit(
+                run_shard,
+                plan,
+                number,
+                key=f"asyncinvoke-{plan.id}-{number}",
+                pure=False,
+                # One that fails has its reason, and the same call goes on with it.
+                retries=0,
+            )
+            for number in range(1, plan.shards + 1)
+        ]
+
+    @property
+    def path(self) -> Path:
+        """The journal that all shards are merged into once they have ended."""
+        return self._plan.merged
+
+    def progress(self) -> DaskProgress:
+        """Return how far it is, from the journals."""
+        succeeded = failed = may_have_run = 0
+        for number in range(1, self._plan.shards + 1):
+            with contextlib.suppress(JournalError), open_run(self._plan.journal(number)) as run:
+                summary = run.summary()
+                succeeded += summary.succeeded
+                failed += summary.failed
+                may_have_run += summary.may_have_run
+        return DaskProgress(
+            shards=self._plan.shards,
+            ended=sum(future.done() for future in self._futures),
+            succeeded=succeeded,
+            failed=failed,
+            may_have_run=may_have_run,
+        )
+
+    def set_concurrency(self, concurrency: int) -> None:
+        """Change how many items are worked upon at once, by all workers together.
+
+        Raises:
+            InvalidRequestError: It is not a whole number from 1.
+        """
+        if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
+            raise InvalidRequestError(f"concurrency {concurrency!r} must be a whole number from 1")
+        each = share(concurrency, shards=self._plan.shards, slots=self._slots)
+        self._wish(replace(self._control, concurrency=each))
+
+    def pause(self) -> None:
+        """Start nothing until `resume`; what is in flight ends."""
+        self._wish(replace(self._control, paused=True))
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._wish(replace(self._control, paused=False))
+
+    def stop(self) -> None:
+        """Start nothing more; what is in flight ends, and `result` returns soon."""
+        self._wish(replace(self._control, stopped=True))
+
+    def result(self) -> Merged:
+        """Wait for all shards, and merge their journals into `path`.
+
+        Raises:
+            JournalError: A journal cannot be used.
+            AsyncInvokeError: What ended a shard early, once the others have ended and all that was
+                recorded is merged.
+        """
+        errors = [future.exception() for future in self._futures]
+        self._close_homes()
+        numbers = range(1, self._plan.shards + 1)
+        parts = [path for number in numbers if (path := self._plan.journal(number)).is_file()]
+        merged = merge(self._plan.merged, parts, replace=True)
+        for error in errors:
+            if error is not None:
+                raise error
+        return merged
+
+    def close(self) -> None:
+        """Stop what is under way, and let go what the workers keep."""
+        if not all(future.done() for future in self._futures):
+            self.stop()
+            for future in self._futures:
+                future.cancel()
+        self._close_homes()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        ended = sum(future.done() for future in self._futures)
+        return f"<DaskRun {ended} of {self._plan.shards} shards ended, {self._plan.directory}>"
+
+    def _wish(self, wished: control.Control) -> None:
+        self._control = wished
+        control.write(self._plan.control, wished)
+
+    def _close_homes(self) -> None:
+        self._plan.token.unlink(missing_ok=True)
+        self._client.run(close_home, self._plan.id, on_error="ignore")
+
+
+def start(
+    client: Any,
+    function_name: str,
+    source: Any,
+    *,
+    directory: str | os.PathLike[str],
+    shards: int | None,
+    concurrency: int | None,
+    invoker: Mapping[str, Any] | None,
+    options: Mapping[str, Any],
+) -> DaskRun:
+    """Check the cluster and the directory, and submit the shards."""
+    if client.asynchronous:
+        raise ConfigurationError("the client must not be asynchronous: use Client(...) as it is")
+    for name in ("journal", "shard"):
+        if name in options:
+            raise ConfigurationError(f"{name} is not for a map on a cluster, which has its own")
+    threads = client.nthreads()
+    if not threads:
+        raise ConfigurationError("the cluster has no workers: start one, or wait_for_workers")
+    count = shards_for(len(threads), shards)
+    Shard(1, of=count)  # raises for what is no number of shards
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_shards(folder, count)
+    slots = sum(threads.values())
+    plan = Plan(
+        id=uuid.uuid4().hex[:12],
+        function_name=function_name,
+        source=source,
+        directory=str(folder.absolute()),
+        shards=count,
+        concurrency=share(concurrency, shards=count, slots=slots),
+        invoker=dict(invoker or {}),
+        options=dict(options),
+    )
+    plan.token.touch()
+    blind = [worker for worker, seen in client.run(sees, str(plan.token)).items() if not seen]
+    if blind:
+        plan.token.unlink(missing_ok=True)
+        raise ConfigurationError(
+            f"worker {blind[0]} does not see {plan.directory}: it must be a directory that all "
+            "workers share and that outlives each of them, or nobody could tell what a worker "
+            "that dies has run"
+        )
+    return DaskRun(client, plan, slots)
+
+
+def _check_shards(folder: Path, shards: int) -> None:
+    for path in folder.glob("*of*.run"):
+        of = path.name.removesuffix(".run").rpartition("of")[2]
+        if of != str(shards):
+            raise ConfigurationError(
+                f"{folder}: it has a run of {of} shards: continue it with shards={of}"
+            )

@@ -1,0 +1,150 @@
+"""What runs on a worker: its shards, on one invoker that it keeps, in a thread with its own loop."""
+
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import anyio
+from anyio.from_thread import BlockingPortal
+
+from asyncinvoke._dask import control
+from asyncinvoke._dask.plan import Plan
+from asyncinvoke._engine.journal import Journal
+from asyncinvoke._engine.map import MapRun
+from asyncinvoke._engine.shard import Shard
+from asyncinvoke._invoker import Invoker
+from asyncinvoke.inputs import read
+from asyncinvoke.runs import open_run
+
+LOOK_EVERY = 0.5
+"""How often a shard looks at what is wished, in seconds."""
+
+
+class Home:
+    """Where the shards of one run are at home on a worker: an event loop, and an invoker on it.
+
+    The worker's own loop answers the scheduler and must not be held up. A limiter that has found the
+    limit serves the next shard too, where a new one would begin to look for it. The thread ends with
+    its process, which waits for nothing of it.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._portal: BlockingPortal | None = None
+        self._invoker: Invoker | None = None
+        self._error: BaseException | None = None
+        self._is_ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="asyncinvoke", daemon=True)
+        self._thread.start()
+
+    def call(self, function: Callable[[Invoker, Plan, int], Awaitable[Any]], number: int) -> Any:
+        """Run an async function on the loop, and wait for it."""
+        self._is_ready.wait()
+        if self._error is not None:
+            raise self._error
+        assert self._portal is not None  # noqa: S101  # it is ready
+        assert self._invoker is not None  # noqa: S101
+        return self._portal.call(partial(function, self._invoker, self._plan, number))
+
+    def close(self) -> None:
+        """End the invoker and the loop."""
+        self._is_ready.wait()
+        if self._portal is not None:
+            self._portal.call(self._portal.stop)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            anyio.run(self._live)
+        except BaseException as error:  # noqa: BLE001  # raised by whoever calls
+            self._error = error
+        finally:
+            self._is_ready.set()
+
+    async def _live(self) -> None:
+        async with Invoker(**self._plan.invoker) as invoker, BlockingPortal() as portal:
+            self._invoker, self._portal = invoker, portal
+            self._is_ready.set()
+            await portal.sleep_until_stopped()
+
+
+_homes: dict[str, Home] = {}
+_making = threading.Lock()
+
+
+def run_shard(plan: Plan, number: int) -> dict[str, Any]:
+    """Run a shard, or what is left of it; return how it stands. Called in a thread of a worker."""
+    with _making:
+        home = _homes.get(plan.id)
+        if home is None:
+            home = _homes[plan.id] = Home(plan)
+    home.call(_shard, number)
+    with open_run(plan.journal(number)) as recorded:
+        summary = recorded.summary()
+    return {
+        "number": number,
+        "ended": summary.ended,
+        "may_have_run": summary.may_have_run,
+        "is_complete": summary.sessions[-1].status == "complete",
+    }
+
+
+def close_home(run_id: str) -> None:
+    """Close what a worker keeps for a run."""
+    with _making:
+        home = _homes.pop(run_id, None)
+    if home is not None:
+        home.close()
+
+
+def sees(token: str) -> bool:
+    """Return whether this worker sees a file."""
+    return os.path.exists(token)
+
+
+async def _shard(invoker: Invoker, plan: Plan, number: int) -> None:
+    options: Any = dict(plan.options)
+    async with invoker.map(
+        plan.function_name,
+        _opened(plan.source),
+        journal=Journal(plan.journal(number), replay=False),
+        shard=Shard(number, of=plan.shards),
+        concurrency=plan.concurrency,
+        **options,
+    ) as run:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_obey, run, plan)
+            error: Exception | None = None
+            try:
+                async for _ in run:
+                    pass
+            except Exception as raised:  # noqa: BLE001  # raised below, as itself
+                error = raised
+            group.cancel_scope.cancel()
+        if error is not None:
+            raise error
+
+
+async def _obey(run: MapRun, plan: Plan) -> None:
+    seen: control.Control | None = None
+    while True:
+        wished = control.read(plan.control)
+        if wished is not None and wished != seen:
+            seen = wished
+            if wished.concurrency is not None:
+                run.set_concurrency(wished.concurrency)
+            if wished.stopped:
+                run.stop()
+            elif wished.paused:
+                run.pause()
+            else:
+                run.resume()
+        await anyio.sleep(LOOK_EVERY)
+
+
+def _opened(source: Any) -> Any:
+    if isinstance(source, str | os.PathLike):
+        return read(source)
+    return source() if callable(source) else source

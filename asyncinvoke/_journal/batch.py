@@ -1,0 +1,59 @@
+"""What goes between the recorder and the store: what one commit is to record, and what was found."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.recording import Prepared
+from asyncinvoke._journal.schema import State
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one commit is to record."""
+
+    reads: list[Prepared] = field(default_factory=list)
+    """Items of which nothing is recorded: they get their rows, and their intents."""
+
+    again: list[Prepared] = field(default_factory=list)
+    """Items that have their rows, and are to be run as another take: they get new intents."""
+
+    ended: list[tuple[Prepared, Outcome[Any]]] = field(default_factory=list)
+    """Items that have ended."""
+
+    left: list[Prepared] = field(default_factory=list)
+    """Items that end without an outcome, and surely did not run."""
+
+    notes: dict[str, object] = field(default_factory=dict)
+    """What is noted, by name."""
+
+    sample: tuple[Any, ...] | None = None
+    """A row of `sample`, but for its session and time."""
+
+    ending: tuple[str, int | None] | None = None
+    """How the session ends, and how many items the input has, if that is known."""
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.reads or self.again or self.ended or self.left or self.notes or self.sample
+        )
+
+
+class Found(NamedTuple):
+    """What is recorded of an item that was read."""
+
+    prepared: Prepared
+    digest: bytes | None
+    state: State
+    take: int
+
+
+class Lost(NamedTuple):
+    """An item that was under way when a process died, and may have run."""
+
+    row: int
+    digest: bytes | None
+    key: str | None
+    session: int
+    started: float
+    take: int

@@ -1,0 +1,124 @@
+"""Continuing a run: its input compared with what is recorded, and its beginning skipped."""
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any, TypeAlias
+
+from asyncinvoke._engine.journal import Changed, Journal, Redrive
+from asyncinvoke._engine.recording import Prepare, Write
+from asyncinvoke._journal.comparing import differing_items, groups
+from asyncinvoke._journal.identity import SHOWN, changed_items
+from asyncinvoke._journal.opening import explained
+from asyncinvoke._journal.skimming import Piece, next_piece
+from asyncinvoke._journal.store import Store
+from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke.errors import JournalMismatchError
+
+InThread: TypeAlias = Callable[..., Awaitable[Any]]
+"""Calls a function in the thread of the journal."""
+
+
+class Continuing:
+    """What is done about an input whose beginning an earlier session has read.
+
+    Args:
+        store: The journal.
+        journal: What the caller says of it.
+        shared: Where items go that have no request of their own.
+        in_thread: Calls what blocks.
+        monotonic: Tells the time.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        shared: InvokeParameters,
+        *,
+        in_thread: InThread,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._shared = shared
+        self._in_thread = in_thread
+        self._monotonic = monotonic
+
+    async def compare(self, payloads: Iterable[object], prepare: Prepare) -> None:
+        """Read the input once before anything is sent, and compare it with what is recorded.
+
+        Raises:
+            JournalMismatchError: It is another one.
+        """
+        store = self._store
+        if store.keyed and self._journal.changed is not Changed.REFUSE:
+            return
+        differing: list[int | str] = []
+        count = read = 0
+        for reached, group in groups(payloads, prepare, most=None if store.keyed else store.known):
+            read = reached
+            names = await self._in_thread(differing_items, store, group, self._shared)
+            count += len(names)
+            differing += names[: SHOWN - len(differing)]
+        found = changed_items(differing, of=count) if count else ()
+        if self.is_too_short(read):
+            found += (self._too_short(read),)
+        if found:
+            raise self.mismatch(found)
+
+    async def skim(
+        self,
+        items: Iterator[object],
+        write: Write,
+        *,
+        skipped: Callable[[int], None],
+        is_over: Callable[[], bool],
+    ) -> Iterator[object]:
+        """Skip the beginning of an input, piece by piece, as far as all of it has ended.
+
+        Where outcomes are replayed, or a function is asked about them, each item is met by itself.
+        """
+        journal, store, first = self._journal, self._store, 0
+        replays = journal.replay and journal.results
+        if store.keyed or replays or not isinstance(journal.redrive, Redrive):
+            return items
+        while first < store.known and not is_over():
+            piece = next_piece(items, write, most=store.known - first, monotonic=self._monotonic)
+            if not piece.items:
+                break
+            if not await self._in_thread(self._has_ended, piece, first):
+                return chain(piece.items, items)
+            first += len(piece.items)
+            skipped(len(piece.items))
+        return items
+
+    def _has_ended(self, piece: Piece, first: int) -> bool:
+        """Return whether all items of a piece have ended, and are none to be run again."""
+        try:
+            return piece.is_whole and self._store.are_those(
+                first,
+                len(piece.items),
+                piece.digests(self._shared),
+                failed=self._journal.redrive == Redrive.NONE,
+            )
+        except sqlite3.Error as error:
+            raise explained(self._store.path, error) from None
+
+    def is_too_short(self, count: int) -> bool:
+        """Return whether an input of so many items is another one, which had more."""
+        return not self._store.keyed and count < self._store.known
+
+    def too_short(self, count: int) -> JournalMismatchError:
+        """Return the error for such an input."""
+        return self.mismatch((self._too_short(count),))
+
+    def mismatch(self, found: tuple[str, ...]) -> JournalMismatchError:
+        """Return the error for an input that differs in these ways."""
+        return JournalMismatchError(
+            f"{self._store.path}: the input is not that of the run: {'; '.join(found)}",
+            differences=found,
+        )
+
+    def _too_short(self, count: int) -> str:
+        return f"the input has {count:,} items, and had {self._store.known:,} or more"

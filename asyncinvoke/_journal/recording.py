@@ -1,0 +1,217 @@
+"""Writes what a batch has: intents, ends, takes that are replaced, and the counts of all of it."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.recording import Prepared
+from asyncinvoke._journal import rows
+from asyncinvoke._journal.batch import Batch
+from asyncinvoke._journal.schema import State
+from asyncinvoke._journal.statements import Statements
+
+MOST_CAUSES = 1000
+"""How many causes are told apart: functions may make the names of their errors up."""
+
+OTHERS = "of other kinds"
+
+
+class Numbers:
+    """Words that have numbers: versions of the function, and causes of failure.
+
+    A transaction that is rolled back takes its new numbers with it: `copy` before it, `restore` after.
+    """
+
+    def __init__(self, sql: Statements) -> None:
+        self.causes: dict[rows.CauseKey, int] = {
+            rows.CauseKey(*key): number
+            for number, *key in sql.all(
+                "SELECT id, error, code, error_type, delivery, gave_up FROM cause"
+            )
+        }
+        self.versions: dict[str, int] = {
+            name: number for number, name in sql.all("SELECT id, name FROM version")
+        }
+        ((self.seq,),) = sql.all("SELECT value FROM count WHERE name = 'seq'")
+
+    def copy(self) -> tuple[int, int, int]:
+        """Return what there is now."""
+        return len(self.causes), len(self.versions), self.seq
+
+    def restore(self, copied: tuple[int, int, int]) -> None:
+        """Forget what has come since."""
+        for words, count in ((self.causes, copied[0]), (self.versions, copied[1])):
+            while len(words) > count:
+                words.popitem()  # the last one
+        self.seq = copied[2]
+
+    def cause(self, sql: Statements, error: Any, *, results: bool) -> int:
+        """Return the number of an error's cause."""
+        key = rows.cause_of(error)
+        number = self.causes.get(key)
+        if number is None and len(self.causes) >= MOST_CAUSES:
+            key = key._replace(error_type=OTHERS)
+            number = self.causes.get(key)
+        if number is None:
+            self.causes[key] = number = len(self.causes) + 1
+            example = rows.example_of(error, results=results)
+            sql.do("INSERT INTO cause VALUES (?, ?, ?, ?, ?, ?, ?, 0)", number, *key, example)
+        return number
+
+    def version(self, sql: Statements, name: str) -> int:
+        """Return the number of a version."""
+        number = self.versions.get(name)
+        if number is None:
+            self.versions[name] = number = len(self.versions) + 1
+            sql.do("INSERT INTO version VALUES (?, ?, 0)", number, name)
+        return number
+
+
+class Writing:
+    """One batch on its way into the tables, within a transaction.
+
+    Args:
+        sql: Where it goes.
+        numbers: The words that have numbers.
+        session: The session that has done it.
+        started: When that began, in seconds since the epoch.
+        results: Whether what functions return is kept.
+    """
+
+    def __init__(
+        self, sql: Statements, numbers: Numbers, *, session: int, started: float, results: bool
+    ) -> None:
+        self._sql = sql
+        self._numbers = numbers
+        self._session = session
+        self._started = started
+        self._results = results
+        self._counts: Counter[str] = Counter()
+        self._causes: Counter[int] = Counter()
+        self._versions: Counter[int] = Counter()
+
+    def write(self, batch: Batch) -> None:
+        """Write it; its items have their rows."""
+        sql = self._sql
+        self._intend([*batch.reads, *batch.again])
+        if batch.ended:
+            self._end(batch.ended)
+        self._land([each.row for each in batch.left])
+        keep_notes(sql, batch.notes)
+        if batch.sample is not None:
+            at = round((time.time() - self._started) * 1000)
+            sql.insert("INSERT INTO sample", [(self._session, at, *batch.sample)])
+        if batch.ending is not None:
+            status, total = batch.ending
+            sql.do(
+                "UPDATE session SET ended = ?, status = ? WHERE id = ?",
+                time.time(),
+                status,
+                self._session,
+            )
+            if total is not None:
+                sql.set_about("total", total)
+        for table, name, value, changes in (
+            ("count", "name", "value", self._counts),
+            ("cause", "id", "count", self._causes),
+            ("version", "id", "count", self._versions),
+        ):
+            sql.many(
+                f"UPDATE {table} SET {value} = {value} + ? WHERE {name} = ?",
+                [(change, each) for each, change in changes.items() if change],
+            )
+
+    def _intend(self, items: list[Prepared]) -> None:
+        self._sql.insert(
+            "INSERT OR REPLACE INTO flight",
+            [(each.row, each.digest, each.key, self._session, each.take) for each in items],
+        )
+
+    def _land(self, indexes: list[int]) -> None:
+        self._sql.named("DELETE FROM flight WHERE idx IN", indexes)
+
+    def _end(self, ended: list[tuple[Prepared, Outcome[Any]]]) -> None:
+        items, results = [], []
+        for prepared, outcome in ended:
+            if outcome.take > 1:
+                self._put_aside(prepared.row)
+            items.append(self._row(prepared, outcome))
+            body, facts = rows.result_of(outcome, results=self._results)
+            if body is not None or facts is not None:
+                results.append((prepared.row, body, facts))
+        self._sql.insert("INSERT INTO item", items)
+        self._land([each[0] for each in items])
+        self._sql.insert("INSERT INTO result", results)
+        self._counts["seq"] += len(items)
+
+    def _row(self, prepared: Prepared, outcome: Outcome[Any]) -> tuple[Any, ...]:
+        """Return the row of an item that has ended, and count it."""
+        error, response = outcome.error, outcome.response
+        state = rows.state_of(error)
+        attempts, throttled = rows.counts_of(outcome.attempts)
+        counts, numbers = self._counts, self._numbers
+        counts[state.name.lower()] += 1
+        counts["attempts"] += attempts
+        counts["throttled"] += throttled
+        status = request_id = cause = version = None
+        if error is not None:
+            cause = numbers.cause(self._sql, error, results=self._results)
+            self._causes[cause] += 1
+            status = getattr(error, "status_code", None)
+            request_id = getattr(error, "request_id", None)
+            response = getattr(error, "response", None)
+        if response is not None:
+            status = None if response.status_code == 200 else response.status_code
+            request_id = response.request_id
+            if response.executed_version is not None:
+                name = rows.written(response.executed_version) or ""
+                version = numbers.version(self._sql, name)
+                self._versions[version] += 1
+        numbers.seq += 1
+        return (
+            prepared.row,
+            prepared.digest,
+            prepared.key,
+            state,
+            cause,
+            outcome.take,
+            attempts,
+            throttled,
+            self._session,
+            version,
+            status,
+            round((outcome.started - self._started) * 1000),
+            round(outcome.elapsed * 1_000_000),
+            rows.packed_id(request_id),
+            numbers.seq,
+        )
+
+    def _put_aside(self, row: int) -> None:
+        """Move what is recorded of an item to the earlier takes, if it is still where it was."""
+        sql = self._sql
+        for state, cause, attempts, throttled, version in sql.all(
+            "SELECT state, cause, attempts, throttled, version FROM item WHERE idx = ?", row
+        ):
+            self._counts[State(state).name.lower()] -= 1
+            self._counts["attempts"] -= attempts
+            self._counts["throttled"] -= throttled
+            if cause is not None and state != State.SETTLED:
+                self._causes[cause] -= 1
+            if version is not None:
+                self._versions[version] -= 1
+            sql.do(
+                "INSERT OR REPLACE INTO earlier SELECT idx, take, state, cause, attempts, session,"
+                " began, elapsed, request_id FROM item WHERE idx = ?",
+                row,
+            )
+            sql.do("DELETE FROM item WHERE idx = ?", row)
+            sql.do("DELETE FROM result WHERE idx = ?", row)
+
+
+def keep_notes(sql: Statements, notes: Mapping[str, object]) -> None:
+    """Keep notes, each under its name."""
+    for name, each in notes.items():
+        sql.set_about(f"note:{name}", json.dumps(each))

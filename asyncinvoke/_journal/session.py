@@ -1,0 +1,217 @@
+"""Beginning a session: whether this is the journal of this map, and what the last one has left."""
+
+import contextlib
+import json
+import os
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from asyncinvoke._journal.batch import Lost
+from asyncinvoke._journal.host import NETWORK, boot_id, host_name
+from asyncinvoke._journal.identity import differences
+from asyncinvoke._journal.marks import LockedError, Marks, mark_of
+from asyncinvoke._journal.opening import read_only
+from asyncinvoke._journal.recording import keep_notes
+from asyncinvoke._journal.schema import (
+    APPLICATION_ID,
+    COUNTS,
+    FORMAT,
+    KEYED,
+    TABLES,
+    VIEW,
+)
+from asyncinvoke._journal.statements import Statements
+from asyncinvoke.errors import JournalError, JournalMismatchError
+
+
+def lock(path: Path, kind: Callable[[Path], str | None]) -> Marks:
+    """Lock a journal, which may not be there yet, and return its marks.
+
+    Args:
+        path: The file.
+        kind: Tells the kind of file system a folder is on.
+
+    Raises:
+        JournalError: It cannot be a journal there, or another process is at work on it.
+    """
+    folder = path.resolve().parent
+    system = kind(folder)
+    if system in NETWORK:
+        raise JournalError(
+            f"{path}: it is on a network file system ({system}), where SQLite's locks and "
+            "shared memory do not hold: put it on a local disk"
+        )
+    if not folder.is_dir():
+        raise JournalError(f"{path}: the folder {path.parent} is not there")
+    if path.is_dir():
+        raise JournalError(f"{path}: it is a folder")
+    if path.exists() and path.stat().st_size:
+        # Before anything is made beside a file of somebody else's.
+        read_only(path, may_be_empty=True).close()
+    try:
+        return Marks.locked(path)
+    except LockedError:
+        raise JournalError(f"{path}: it is in use by {_holder(path)}") from None
+
+
+def identity_of_file(path: Path) -> tuple[int, int]:
+    """Return what tells a file from another one in its place."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+class Session:
+    """One process's work on a run, as it begins, within a transaction.
+
+    Args:
+        path: The journal, as it is shown.
+        sql: The same, open.
+        marks: Its marks, locked.
+        keyed: Whether items are known by keys.
+    """
+
+    def __init__(self, path: Path, sql: Statements, marks: Marks, *, keyed: bool) -> None:
+        self._path = path
+        self._sql = sql
+        self._marks = marks
+        self._keyed = keyed
+        self.is_first = False
+        """Whether the journal was made by it."""
+        self.number = 0
+        """Which session it is, from 1."""
+        self.started = 0.0
+        """When it began, in seconds since the epoch."""
+        self.lost: dict[int | str, Lost] = {}
+        """Items that may have run when a process died, by row or key, until they are read."""
+        self.known = 0
+        """Rows from here on are not recorded by any earlier session."""
+        self.takes: dict[int, int] = {}
+        """Takes of items that are to run again, since a person found out that they did not."""
+
+    def begin(self, identity: Mapping[str, object], notes: Mapping[str, object]) -> None:
+        """Look whether this is the journal of this map, make it if it is new, and begin.
+
+        Raises:
+            JournalError: It is not, or is a copy.
+        """
+        sql, marks = self._sql, self._marks
+        about = self._about()
+        self.is_first = about is None
+        if about is None:
+            run_id = uuid.uuid4().hex
+            self._make(run_id, identity)
+        else:
+            run_id = about["id"]
+            self._check_identity(json.loads(about["identity"]), identity)
+            self._check_copy(about)
+        trusted = about is not None and marks.run_id() == run_id
+        if not trusted:
+            marks.clear()
+            marks.begin(run_id)
+        boot = boot_id()
+        self._take_over(boot, trusted=trusted)
+        self.started = time.time()
+        sql.insert(
+            "INSERT INTO session (id, started, host, pid, boot)",
+            [(self.number, self.started, host_name(), os.getpid(), boot)],
+        )
+        keep_notes(sql, notes)
+        real = self._path.resolve()
+        sql.set_about("file", json.dumps([str(real), *identity_of_file(real)]))
+
+    def _about(self) -> dict[str, Any] | None:
+        if not self._sql.all("SELECT 1 FROM sqlite_master WHERE name = 'run'"):
+            return None
+        return dict(self._sql.all("SELECT name, value FROM run"))
+
+    def _make(self, run_id: str, identity: Mapping[str, object]) -> None:
+        sql = self._sql
+        for statement in f"{TABLES}{VIEW}{KEYED if self._keyed else ''}".split(";\n"):
+            if statement.strip():
+                sql.do(statement)
+        sql.do(f"PRAGMA application_id = {APPLICATION_ID}")
+        sql.do(f"PRAGMA user_version = {FORMAT}")
+        sql.set_about("id", run_id)
+        sql.set_about("created", time.time())
+        sql.set_about("identity", json.dumps(dict(identity)))
+        sql.insert("INSERT INTO count", [(name, 0) for name in (*COUNTS, "seq")])
+
+    def _check_identity(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        found = differences(was, now)
+        if found:
+            raise JournalMismatchError(
+                f"{self._path}: it is the journal of another run: {'; '.join(found)}",
+                differences=found,
+            )
+
+    def _check_copy(self, about: Mapping[str, Any]) -> None:
+        """Refuse a copy whose original is still there, and one without the files beside it."""
+        if "file" not in about:
+            return
+        original, *file = json.loads(about["file"])
+        real = self._path.resolve()
+        if file != list(identity_of_file(real)) and Path(original) != real:
+            with contextlib.suppress(OSError):
+                if list(identity_of_file(Path(original))) == file:
+                    raise JournalError(
+                        f"{self._path}: it is a copy of {original}, which is still there: "
+                        "to continue both would run items twice"
+                    )
+        last = self._sql.all("SELECT ended FROM session ORDER BY id DESC LIMIT 1")
+        if last and last[0][0] is None and self._marks.run_id() is None:
+            raise JournalError(
+                f"{self._path}: its last session did not end in order, and {self._path}-marks is "
+                "missing: it was copied without the files beside it, whose names begin as its own"
+            )
+
+    def _take_over(self, boot: str | None, *, trusted: bool) -> None:
+        """Find out what was under way when the last session died, and where this one goes on."""
+        sql, marks = self._sql, self._marks
+        ((self.number,),) = sql.all("SELECT 1 + COALESCE(MAX(id), 0) FROM session")
+        surely_not = []
+        for row, digest, key, session, take, started, its_boot in sql.all(
+            "SELECT idx, digest, key, session, take, started, boot FROM flight "
+            "JOIN session ON session.id = session"
+        ):
+            is_asked = trusted and boot is not None and its_boot == boot
+            if is_asked and marks.get(row) != mark_of(session):
+                surely_not.append(row)
+                continue
+            name = key if self._keyed and key is not None else row
+            self.lost[name] = Lost(row, digest, key, session, started, take)
+            # Nobody may come to another opinion, should it not be met in this session.
+            marks.set(row, mark_of(session))
+        sql.named("DELETE FROM flight WHERE idx IN", surely_not)
+        ((last,),) = sql.all(
+            "SELECT MAX(COALESCE((SELECT MAX(idx) FROM item), -1),"
+            " COALESCE((SELECT MAX(idx) FROM flight), -1))"
+        )
+        self.known = last + 1
+        self.takes = dict(
+            sql.all(
+                "SELECT idx, MAX(take) FROM earlier WHERE idx NOT IN (SELECT idx FROM item)"
+                " GROUP BY idx"
+            )
+        )
+
+
+def holder_of(connection: sqlite3.Connection) -> str:
+    """Return who is at work on a run, in words."""
+    host, pid = connection.execute(
+        "SELECT host, pid FROM session ORDER BY id DESC LIMIT 1"
+    ).fetchone()
+    return f"process {pid} on {host}"
+
+
+def _holder(path: Path) -> str:
+    with contextlib.suppress(JournalError, sqlite3.Error, TypeError):  # it may have none yet
+        connection = read_only(path)
+        try:
+            return holder_of(connection)
+        finally:
+            connection.close()
+    return "another process"

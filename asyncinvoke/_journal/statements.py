@@ -1,0 +1,76 @@
+"""Statements on the writing connection: a transaction is all or nothing, and rows go many at once."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+ROWS = 64
+"""How many rows one statement inserts."""
+
+NAMES = 500
+"""How many names one statement is given; older versions of SQLite take no more than 999 values."""
+
+
+class Statements:
+    """A connection, as the writing side uses it.
+
+    SQLite runs without Python's lock, and each time that it comes back it has to wait for it, for as
+    long as five milliseconds while the event loop is busy: once a statement, and once a row that is
+    fetched. Hence rows are inserted many in a statement.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def close(self) -> None:
+        """Close the connection, which writes the log of changes into the file."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what is done in the block one change, or none if it raises."""
+        self.do("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.do("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self.do("ROLLBACK")
+            raise
+
+    def do(self, statement: str, *values: object) -> None:
+        """Execute a statement."""
+        self._connection.execute(statement, values).close()
+
+    def many(self, statement: str, values: list[tuple[Any, ...]]) -> None:
+        """Execute a statement for each of some values, which are few."""
+        if values:
+            self._connection.executemany(statement, values).close()
+
+    def insert(self, statement: str, values: list[tuple[Any, ...]]) -> None:
+        """Insert rows."""
+        for first in range(0, len(values), ROWS):
+            group = values[first : first + ROWS]
+            row = f"({','.join('?' * len(group[0]))})"
+            self.do(
+                f"{statement} VALUES {','.join([row] * len(group))}", *chain.from_iterable(group)
+            )
+
+    def named(self, statement: str, names: list[Any]) -> list[Any]:
+        """Execute a statement that ends with `IN`, for all of these names, and fetch its rows."""
+        found: list[Any] = []
+        for first in range(0, len(names), NAMES):
+            group = names[first : first + NAMES]
+            found += self.all(f"{statement} ({','.join('?' * len(group))})", *group)
+        return found
+
+    def all(self, query: str, *values: object) -> list[Any]:
+        """Fetch all rows of a query."""
+        return self._connection.execute(query, values).fetchall()
+
+    def set_about(self, name: str, value: object) -> None:
+        """Say something of the run, by name."""
+        self.do("INSERT OR REPLACE INTO run VALUES (?, ?)", name, value)

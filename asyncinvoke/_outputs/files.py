@@ -1,0 +1,135 @@
+"""Files that are there at once or not at all: on this machine by renaming, elsewhere by uploading."""
+
+import contextlib
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from asyncinvoke._inputs.errors import InputError, missing
+from asyncinvoke._inputs.files import file_system, name_of, why_of
+from asyncinvoke._outputs.errors import OutputError
+from asyncinvoke._outputs.kinds import Compression
+from asyncinvoke.errors import AsyncInvokeError
+
+PART = ".part"
+"""What is behind the name of a file that is not whole yet."""
+
+
+class File(Protocol):
+    """What bytes are written to."""
+
+    def write(self, data: bytes, /) -> object:
+        """Write all of it."""
+
+
+def check(target: str, options: Mapping[str, Any], compression: Compression | None) -> None:
+    """Check as far as it goes that an output can be written, before the work for it begins.
+
+    Raises:
+        ConfigurationError: What writes it is not installed; the message has the pip command.
+        OutputError: Its folder is not there, or is not ours.
+    """
+    if compression is not None:
+        _compressor(compression)
+    if "://" in target:
+        _system(target, options)
+        return
+    folder = Path(target).absolute().parent
+    if not folder.is_dir():
+        raise OutputError(f"cannot write {target}: its folder is not there")
+    if Path(target).is_dir():
+        raise OutputError(f"cannot write {target}: it is a folder")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"cannot write {target}: it is not allowed")
+
+
+@contextlib.contextmanager
+def written(
+    target: str, options: Mapping[str, Any], compression: Compression | None
+) -> Iterator[File]:
+    """Write a file or an object in a bucket; it is there once the block has ended well.
+
+    Raises:
+        ConfigurationError: What writes it is not installed.
+        OutputError: It cannot be written.
+    """
+    opened = _remote(target, options) if "://" in target else _local(target)
+    try:
+        with opened as file, _packed(file, compression) as packed:
+            yield packed
+    except OSError as error:
+        raise OutputError(f"cannot write {name_of(target)}: {why_of(error)}") from None
+
+
+@contextlib.contextmanager
+def _local(target: str) -> Iterator[File]:
+    part = f"{target}{PART}"
+    try:
+        with Path(part).open("wb", buffering=1 << 20) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)  # names, as they were given
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)  # names, as they were given
+        raise
+
+
+@contextlib.contextmanager
+def _remote(target: str, options: Mapping[str, Any]) -> Iterator[File]:
+    system, path = _system(target, options)
+    try:
+        with system.transaction, system.open(path, "wb") as file:
+            yield file
+    except (AsyncInvokeError, OSError):
+        raise
+    except Exception as error:
+        if type(error).__module__.split(".")[0] in ("botocore", "aiobotocore", "aiohttp"):
+            raise OutputError(f"cannot write {name_of(target)}: {type(error).__name__}") from None
+        raise
+
+
+def _system(target: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    try:
+        return file_system(target, options)
+    except InputError as error:
+        raise OutputError(str(error).replace("cannot read", "cannot write", 1)) from None
+
+
+@contextlib.contextmanager
+def _packed(file: File, compression: Compression | None) -> Iterator[File]:
+    if compression is None:
+        yield file
+        return
+    packer = _Packer(file, _compressor(compression))
+    yield packer
+    packer.finish()
+
+
+def _compressor(compression: Compression) -> Any:
+    if compression == "gz":
+        return zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    try:
+        import zstandard
+    except ImportError:
+        raise missing("zstd", "zstandard", "inputs") from None
+    return zstandard.ZstdCompressor().compressobj()
+
+
+class _Packer:
+    """Compresses what is written."""
+
+    def __init__(self, file: File, compressor: Any) -> None:
+        self._file = file
+        self._compressor = compressor
+
+    def write(self, data: bytes, /) -> None:
+        packed = self._compressor.compress(data)
+        if packed:
+            self._file.write(packed)
+
+    def finish(self) -> None:
+        self._file.write(self._compressor.flush())

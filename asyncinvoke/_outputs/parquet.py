@@ -1,0 +1,75 @@
+"""Outcomes as Parquet: a row for each, in columns that are always the same; knows pyarrow."""
+
+import json
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from asyncinvoke._inputs.errors import missing
+from asyncinvoke._outputs.files import File
+
+ROWS = 10_000
+"""How many rows are held, and written as a row group."""
+
+_TEXTS = ("key", "error", "error_type", "code", "message", "delivery", "gave_up", "request_id")
+COLUMNS = ("index", "key", "ok", "status_code", "request_id", "attempts", "take", "elapsed",
+           "error", "error_type", "code", "message", "delivery", "gave_up", "payload",
+           "payload_base64")  # fmt: skip
+"""The columns; a payload is text of JSON, or base64 where it is not JSON."""
+
+
+def write(lines: Iterable[bytes], file: File) -> int:
+    """Write outcomes, given as lines of JSON; return how many there were.
+
+    Raises:
+        ConfigurationError: pyarrow is not installed; the message has the pip command.
+    """
+    pa, pq = library()
+    schema = _schema(pa)
+    count = 0
+    rows = iter(lines)
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        while group := [_row(line) for line in islice(rows, ROWS)]:
+            columns = {name: [row.get(name) for row in group] for name in COLUMNS}
+            writer.write_table(pa.Table.from_pydict(columns, schema=schema))
+            count += len(group)
+    return count
+
+
+def library() -> tuple[Any, Any]:
+    """Return pyarrow and what of it writes Parquet.
+
+    Raises:
+        ConfigurationError: It is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise missing("Parquet", "pyarrow", "parquet") from None
+    return pa, pq
+
+
+def _schema(pa: Any) -> Any:
+    kinds = {
+        "index": pa.int64(),
+        "ok": pa.bool_(),
+        "status_code": pa.int32(),
+        "attempts": pa.int32(),
+        "take": pa.int32(),
+        "elapsed": pa.float64(),
+    }
+    return pa.schema([(name, kinds.get(name, pa.large_string())) for name in COLUMNS])
+
+
+_PAYLOAD = b', "payload": '
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    # The payload is the last of the fields and goes through as it is, no digit of it changed.
+    head, found, payload = line.partition(_PAYLOAD)
+    row: dict[str, Any] = json.loads(head + b"}" if found else line)
+    if found:
+        row["payload"] = payload.rstrip().removesuffix(b"}").decode("utf-8", "replace")
+    row.setdefault("take", 1)
+    return row

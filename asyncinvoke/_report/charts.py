@@ -1,0 +1,269 @@
+"""The report's charts as SVG whose colours and letters are the page's; the one file that knows matplotlib."""
+
+import io
+import itertools
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from asyncinvoke._report.course import Course, Point, thinned
+from asyncinvoke._report.latency import Bar
+from asyncinvoke._report.words import seconds_in_words
+
+# What is drawn in these colours becomes what the page calls them, in light and in dark.
+_COLOURS = {
+    "#010101": "--ink",
+    "#020202": "--muted",
+    "#030303": "--line",
+    "#040404": "--good",
+    "#050505": "--bad",
+    "#060606": "--limit",
+    "#070707": "--paper",
+}
+INK, MUTED, LINE, GOOD, BAD, LIMIT, PAPER = _COLOURS
+_WIDTHS = {"wide": 7.4, "narrow": 3.35}
+_KEPT = 4
+"""How many reasons of throttles are told apart in a picture; the table has them all."""
+
+_STEMS = 60
+"""How many stems a picture of throttles has, at most."""
+
+_MARKERS = ("o", "s", "^", "D", "v")
+
+
+def latency_chart(bars: Sequence[Bar], marks: Mapping[float, float]) -> str:
+    """Draw how long items took.
+
+    Args:
+        bars: The histogram.
+        marks: Percentiles and their seconds.
+    """
+
+    def draw(axes: Any, width: str) -> None:
+        lefts = [bar.begin for bar in bars]
+        widths = [bar.end - bar.begin for bar in bars]
+        counts = [bar.count for bar in bars]
+        axes.bar(lefts, counts, widths, align="edge", color=GOOD, edgecolor=PAPER, linewidth=0.6)
+        axes.set_xscale("log")
+        axes.set_ylim(0, max(counts) * 1.25)
+        named = [each for each in (50.0, 95.0, 99.0) if each in marks]
+        for number, percent in enumerate(named):
+            at = marks[percent]
+            axes.axvline(at, color=INK, linewidth=1, linestyle=("-", "--", ":")[number])
+            axes.annotate(
+                f"p{percent:g}", (at, 1 - 0.09 * number), xycoords=("data", "axes fraction"),
+                xytext=(3, -9), textcoords="offset points", color=INK, fontsize=8,
+            )  # fmt: skip
+        ticks = _time_ticks(bars[0].begin, bars[-1].end, 4 if width == "narrow" else 8)
+        axes.set_xticks(ticks, [seconds_in_words(each) for each in ticks])
+        axes.minorticks_off()
+        axes.set_xlim(bars[0].begin, bars[-1].end)
+        axes.set_ylabel("items")
+
+    return _both("latency", draw, height=2.3)
+
+
+def rate_chart(course: Course) -> str:
+    """Draw what ended a second."""
+
+    def draw(axes: Any, width: str) -> None:
+        edges = [rate.at for rate in course.rates]
+        ends = [*edges, edges[-1] + course.step]
+        good = [rate.succeeded for rate in course.rates]
+        bad = [rate.failed for rate in course.rates]
+        axes.stairs(good, ends, fill=True, color=GOOD, alpha=0.35)
+        axes.stairs(good, ends, color=GOOD, linewidth=1.3, label="succeeded")
+        if any(bad):
+            axes.stairs(bad, ends, color=BAD, linewidth=1.3, linestyle="--", label="failed")
+        axes.set_ylim(0, max(*good, *bad, 1e-9) * 1.25)
+        axes.set_ylabel("items a second")
+        _time_axis(axes, course, width)
+
+    return _both("rate", draw, height=2.1, legend=True)
+
+
+def flight_chart(course: Course) -> str:
+    """Draw the limit, and what was in flight."""
+
+    def draw(axes: Any, width: str) -> None:
+        flight = [point.in_flight for point in course.points]
+        limit = [point.limit for point in course.points]
+        # A line for each session: between them nothing was measured.
+        for number, points in enumerate(_of_each_session(course)):
+            at = [point.at for point in points]
+            ys = [point.in_flight for point in points]
+            named = {"label": "in flight"} if number == 0 else {}
+            axes.fill_between(at, ys, color=GOOD, alpha=0.35, linewidth=0)
+            axes.plot(at, ys, color=GOOD, linewidth=1.3, **named)
+            named = {"label": "limit"} if number == 0 else {}
+            ys = [point.limit for point in points]
+            axes.plot(at, ys, color=LIMIT, linewidth=1.3, linestyle="--", **named)
+        # A limit that was never near would press what matters to the floor.
+        most = max(*flight, 1)
+        near = [each for each in limit if each <= most * 4]
+        axes.set_ylim(0, max(most, *near, 1) * 1.25)
+        axes.set_ylabel("attempts")
+        _time_axis(axes, course, width)
+
+    return _both("flight", draw, height=2.1, legend=True)
+
+
+def _of_each_session(course: Course) -> list[list[Point]]:
+    sessions: dict[int, list[Point]] = {}
+    for point in course.points:
+        sessions.setdefault(bisect_left(course.begins, point.at), []).append(point)
+    return list(sessions.values())
+
+
+def throttle_chart(course: Course) -> str:
+    """Draw what was throttled when, by reason."""
+
+    def draw(axes: Any, width: str) -> None:
+        points = thinned(course.points, _STEMS)
+        at = [point.at for point in points]
+        reasons = list(course.throttles)[:_KEPT]
+        for number, reason in enumerate(reasons):
+            counts = [point.throttles.get(reason, 0) for point in points]
+            shown = [(x, y) for x, y in zip(at, counts, strict=True) if y]
+            axes.vlines(
+                [x for x, _ in shown], 0, [y for _, y in shown], color=BAD, linewidth=1, alpha=0.5
+            )
+            axes.plot(
+                [x for x, _ in shown], [y for _, y in shown], _MARKERS[number], color=BAD,
+                markersize=3.5, fillstyle="full" if number % 2 == 0 else "none",
+                label=_short(reason, width),
+            )  # fmt: skip
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel("attempts")
+        _time_axis(axes, course, width)
+
+    return _both("throttles", draw, height=1.8, legend=True)
+
+
+def _short(reason: str, width: str) -> str:
+    return reason if width == "wide" or len(reason) <= 30 else f"{reason[:29]}…"
+
+
+def _time_axis(axes: Any, course: Course, width: str) -> None:
+    lasted = max(course.lasted, course.step)
+    ticks = _even_ticks(lasted, 4 if width == "narrow" else 8)
+    axes.set_xticks(ticks, [seconds_in_words(each) for each in ticks])
+    axes.set_xlim(0, lasted)
+    for begin in course.begins[1:]:
+        axes.axvline(begin, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
+
+
+def _time_ticks(low: float, high: float, most: int) -> list[float]:
+    steps = [value * 10.0**power for power in range(-5, 6) for value in (1, 2, 5)]
+    inside = [each for each in steps if low * 0.999 <= each <= high * 1.001]
+    return inside[:: max(1, -(-len(inside) // most))] or [low, high]
+
+
+def _even_ticks(lasted: float, most: int) -> list[float]:
+    nice = [value * 10.0**power for power in range(-4, 3) for value in (1, 2, 5)]
+    nice = [each for each in nice if each <= 30]
+    nice += [60 * each for each in (1, 2, 5, 10, 15, 30)]
+    nice += [3600 * each for each in (1, 2, 3, 6, 12, 24, 48, 96, 168)]
+    step = next((each for each in nice if lasted / each <= most), lasted / most)
+    return list(itertools.takewhile(lambda each: each <= lasted, _multiples(step)))
+
+
+def _multiples(step: float) -> Iterator[float]:
+    return (number * step for number in itertools.count())
+
+
+def _both(
+    name: str, draw: Callable[[Any, str], None], *, height: float, legend: bool = False
+) -> str:
+    """Draw for wide and for narrow pages; the page shows one of them."""
+    return "".join(
+        f'<div class="chart {width}" aria-hidden="true">'
+        f"{_svg(f'{name}-{width}', draw, width, height, legend=legend)}</div>"
+        for width in _WIDTHS
+    )
+
+
+def _svg(
+    name: str, draw: Callable[[Any, str], None], width: str, height: float, *, legend: bool
+) -> str:
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with _style():
+        figure = Figure(figsize=(_WIDTHS[width], height), layout="constrained")
+        axes = figure.subplots()
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+        axes.yaxis.set_major_locator(_whole_ticks())
+        axes.yaxis.set_major_formatter(_number)
+        axes.grid(axis="y", linewidth=0.6)
+        axes.set_axisbelow(True)
+        draw(axes, width)
+        if legend:
+            figure.legend(
+                loc="outside upper left", ncols=1 if name.startswith("throttles") else 3,
+                frameon=False, fontsize=8, labelcolor=INK, handlelength=2.2, borderpad=0,
+            )  # fmt: skip
+        sink = io.StringIO()
+        figure.set_canvas(FigureCanvasSVG(figure))
+        figure.savefig(sink, format="svg", transparent=True, metadata=_NO_METADATA)
+    return themed(sink.getvalue(), name)
+
+
+_NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
+def themed(svg: str, name: str) -> str:
+    """Return an SVG as a part of a page: its colours and letters the page's, its ids its own."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+    for colour, variable in _COLOURS.items():
+        svg = svg.replace(colour, f"var({variable})")
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px; font-family: inherit", svg)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = svg.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
+    return re.sub(r">\s+<", "><", svg)
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    import matplotlib as mpl
+
+    settings = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "asyncinvoke",
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],
+        "font.size": 9,
+        "text.color": INK,
+        "axes.edgecolor": MUTED,
+        "axes.labelcolor": MUTED,
+        "axes.labelsize": 8,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+        "grid.color": LINE,
+        "path.simplify": True,
+    }
+    with mpl.rc_context(settings):
+        yield
+
+
+def _whole_ticks() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10])
+
+
+def _number(value: float, _position: float = 0) -> str:
+    if value >= 1_000_000:
+        return f"{value / 1_000_000:g} M"
+    if value >= 10_000:
+        return f"{value / 1_000:g} k"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"

@@ -1,0 +1,199 @@
+"""What a report says, as values: made of what was read of a run. Draws nothing and reads nothing."""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from asyncinvoke._journal.measuring import Measures
+from asyncinvoke._journal.values import RecordedCause, RecordedSession, RunSummary, Sample
+from asyncinvoke._report.course import Course, course_of
+from asyncinvoke._report.latency import Bar, bars, percentiles
+from asyncinvoke._report.prices import NOTE, Cost, Sampled, estimated
+
+SHOWN = 50
+"""How many causes are shown."""
+
+_DELIVERIES = {
+    "not_sent": "surely did not run: it was not sent",
+    "rejected": "surely did not run: it was refused",
+    "unknown": "may have run",
+    "executed": "ran, and said that it failed",
+    None: "was not sent",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How many items ended in one way."""
+
+    name: str
+    number: int
+    kind: str
+    """`good`, `bad`, `doubt` or `open`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Why items failed, and what runs them again."""
+
+    number: int
+    count: int
+    named: str
+    example: str | None
+    delivery: str
+    gave_up: str | None
+    redrive: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a report says."""
+
+    path: str
+    function: str
+    status: str
+    is_over: bool
+    about: Mapping[str, str]
+    """What ran, from what, by name."""
+
+    counts: tuple[Count, ...]
+    total: int
+    """Of how many items the counts are."""
+
+    total_ended: int
+    """How many of them have ended."""
+
+    sessions: tuple[RecordedSession, ...]
+    lasted: Mapping[int, float]
+    causes: tuple[Cause, ...]
+    other_causes: int
+    """How many causes are not shown."""
+
+    percentiles: Mapping[float, float]
+    bars: tuple[Bar, ...]
+    course: Course
+    attempts: int
+    throttled: int
+    cost: Cost | None
+
+
+def facts_of(
+    summary: RunSummary,
+    causes: Sequence[RecordedCause],
+    measures: Measures,
+    samples: Iterable[Sample],
+    *,
+    price_per_gb_s: float | None = None,
+) -> Facts:
+    """Return what a report says of a run.
+
+    Args:
+        summary: The run.
+        causes: Why items failed, the most frequent first.
+        measures: What was counted of all items.
+        samples: How it went.
+        price_per_gb_s: US dollars for a GB-second, if it is not what the table says.
+    """
+    pending = _pending(summary)
+    in_flight = summary.in_flight if summary.running else 0
+    counts = (
+        Count(name=_verb(summary), number=summary.succeeded, kind="good"),
+        Count(name="failed", number=summary.failed, kind="bad"),
+        Count(name="may have run", number=summary.may_have_run, kind="doubt"),
+        Count(name="settled: they ran", number=summary.settled, kind="doubt"),
+        Count(name="in flight", number=in_flight, kind="open"),
+        Count(name="not started", number=pending or 0, kind="open"),
+    )
+    shown = tuple(count for count in counts if count.number or count.kind in ("good", "bad"))
+    sampled = Sampled.from_note(summary.notes.get(NOTE))
+    ran = summary.succeeded + summary.failed - summary.not_run + summary.settled
+    return Facts(
+        path=summary.path,
+        function=summary.function_name + (f":{summary.qualifier}" if summary.qualifier else ""),
+        status=_status(summary),
+        is_over=bool(summary.sessions) and summary.sessions[-1].status == "complete",
+        about=_about(summary),
+        counts=shown,
+        total=sum(count.number for count in shown),
+        total_ended=summary.ended,
+        sessions=summary.sessions,
+        lasted=measures.lasted,
+        causes=tuple(_cause(cause, summary.path) for cause in causes[:SHOWN]),
+        other_causes=max(len(causes) - SHOWN, 0),
+        percentiles=percentiles(measures.latencies),
+        bars=tuple(bars(measures.latencies)),
+        course=course_of(summary.sessions, measures, samples),
+        attempts=summary.attempts,
+        throttled=summary.throttled,
+        cost=None
+        if sampled is None
+        else estimated(sampled, max(ran, sampled.count), price_per_gb_s=price_per_gb_s),
+    )
+
+
+def _verb(summary: RunSummary) -> str:
+    return {"Event": "accepted", "DryRun": "valid"}.get(summary.invocation_type, "succeeded")
+
+
+def _total(summary: RunSummary) -> int | None:
+    noted = summary.notes.get("total")
+    return noted if summary.total is None and isinstance(noted, int) else summary.total
+
+
+def _pending(summary: RunSummary) -> int | None:
+    total = _total(summary)
+    if total is None:
+        return None
+    in_flight = summary.in_flight if summary.running else 0
+    return max(total - summary.ended - in_flight, 0)
+
+
+def _status(summary: RunSummary) -> str:
+    if summary.running:
+        return "running"
+    if not summary.sessions or summary.sessions[-1].ended is None:
+        return "broke off"
+    if summary.sessions[-1].status != "complete":
+        return "stopped before the end"
+    if summary.may_have_run:
+        return "complete, and some may have run"
+    return "complete, with failures" if summary.failed else "complete"
+
+
+def _about(summary: RunSummary) -> dict[str, str]:
+    command = summary.notes.get("command")
+    command = command if isinstance(command, Mapping) else {}
+    options: dict[str, object] = dict(summary.sessions[-1].options) if summary.sessions else {}
+    total = _total(summary)
+    about = {"Input": str(command["source"])} if command.get("source") else {}
+    if total is not None:
+        about["Items"] = f"{total:,}"
+    about["Known by"] = "their keys" if summary.keyed else "their positions"
+    if command.get("key"):
+        about["Known by"] = f"their keys, at {command['key']}"
+    if summary.invocation_type != "RequestResponse":
+        about["Invocation type"] = summary.invocation_type
+    is_idempotent = {**options, **command}.get("idempotent") or (
+        isinstance(command.get("shared"), Mapping) and command["shared"].get("idempotent")
+    )
+    about["Idempotent"] = "yes" if is_idempotent else "no"
+    if summary.versions:
+        about["Versions"] = ", ".join(
+            f"{name} ({count:,})" for name, count in summary.versions.items()
+        )
+    return about
+
+
+def _cause(cause: RecordedCause, path: str) -> Cause:
+    doubtful = cause.delivery == "unknown"
+    redrive = f"asyncinvoke runs redrive {shlex.quote(path)} --cause {cause.number}"
+    detail = cause.error_type or cause.code
+    return Cause(
+        number=cause.number,
+        count=cause.count,
+        named=cause.error + (f" {detail}" if detail else ""),
+        example=cause.example,
+        delivery=_DELIVERIES.get(cause.delivery, str(cause.delivery)),
+        gave_up=cause.gave_up,
+        redrive=redrive + (" --may-have-run" if doubtful else ""),
+    )

@@ -1,0 +1,83 @@
+"""The report as one HTML file; the one file that knows jinja2."""
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+from asyncinvoke._report import charts, prices, words
+from asyncinvoke._report.facts import Facts
+from asyncinvoke.errors import ConfigurationError
+
+
+def check_installed() -> None:
+    """Import what draws and renders, which takes a while.
+
+    Raises:
+        ConfigurationError: It is not installed; the message has the pip command.
+    """
+    try:
+        import jinja2  # noqa: F401
+        import matplotlib.backends.backend_svg
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise ConfigurationError(
+            f"a report needs {error.name}, which is not installed: "
+            "pip install 'asyncinvoke[report]'"
+        ) from None
+
+
+def render(facts: Facts, *, made: float) -> str:
+    """Return the page.
+
+    Args:
+        facts: What it says.
+        made: When it is made, in seconds since the epoch.
+
+    Raises:
+        ConfigurationError: matplotlib or jinja2 is not installed; the message has the pip command.
+    """
+    check_installed()
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        seconds=words.seconds_in_words,
+        moment=words.moment,
+        number=words.number,
+        money=words.money,
+    )
+    room = files("asyncinvoke._report")
+    template = environment.from_string(room.joinpath("page.html").read_text("utf-8"))
+    page: str = template.render(
+        facts=facts,
+        style=room.joinpath("page.css").read_text("utf-8"),
+        charts=_charts(facts),
+        share=words.share,
+        prices=prices,
+        made=datetime.fromtimestamp(made, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        version=version("asyncinvoke"),
+    )
+    return page
+
+
+def _charts(facts: Facts) -> dict[str, Any]:
+    """Return the charts that there is something to draw for; SVG is no text to be escaped."""
+    from markupsafe import Markup
+
+    course = facts.course
+    drawn: dict[str, Any] = {}
+    if facts.bars:
+        drawn["latency"] = charts.latency_chart(facts.bars, facts.percentiles)
+    if course.rates:
+        drawn["rate"] = charts.rate_chart(course)
+    if len(course.points) > 1:
+        drawn["flight"] = charts.flight_chart(course)
+    if course.throttles:
+        drawn["throttles"] = charts.throttle_chart(course)
+    return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704  # drawn here

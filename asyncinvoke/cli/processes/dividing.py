@@ -1,0 +1,132 @@
+"""One bulk run divided among processes: the settings of each, and the status of all."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from asyncinvoke import Shard
+from asyncinvoke.cli.bulk import Bulk
+from asyncinvoke.cli.errors import FAILED, IN_DOUBT, STOPPED, CommandError
+from asyncinvoke.runs import open_run
+
+PARTS = "parts"
+"""The name of the note that says what a journal was merged from."""
+
+_PART = re.compile(r"\.([0-9]+)of([0-9]+)")
+
+
+def check(bulk: Bulk, processes: int) -> None:
+    """Check that a run can be divided, before anything is begun.
+
+    Raises:
+        CommandError: It cannot; the message says what to change.
+    """
+    if bulk.source == "-":
+        raise CommandError(
+            "--processes needs an INPUT that each of them can read: a file, not standard input"
+        )
+    if bulk.shard is not None:
+        raise CommandError("--processes makes shards of its own: it does not go with --shard")
+    if bulk.ordered and bulk.journal is None:
+        raise CommandError(
+            "--ordered needs a --journal with --processes: the outcomes are written when it ends"
+        )
+    if bulk.ordered and bulk.key is not None:
+        raise CommandError(
+            "--ordered does not go with --key and --processes: a journal by key has no positions"
+        )
+    if bulk.concurrency < processes:
+        raise CommandError(
+            f"--concurrency {bulk.concurrency} is that of all --processes {processes}: "
+            "it must be as much, at least"
+        )
+    if bulk.journal is not None:
+        _check_journals(Path(bulk.journal), processes)
+
+
+def _check_journals(journal: Path, processes: int) -> None:
+    numbers = {of for _, of in found_parts(journal)}
+    if numbers - {processes}:
+        raise CommandError(
+            f"{journal}: it was run with --processes {min(numbers - {processes})}: "
+            "continue it with as many"
+        )
+    if not journal.exists() or not journal.stat().st_size:
+        return
+    with open_run(journal) as run:
+        summary = run.summary()
+    parts = summary.notes.get(PARTS)
+    merged = sum(part["sessions"] for part in parts) if isinstance(parts, list) else -1
+    if not numbers or merged != len(summary.sessions):
+        raise CommandError(
+            f"{journal}: it was run as one, or redriven, since: continue it without --processes"
+        )
+
+
+def found_parts(journal: Path) -> list[tuple[int, int]]:
+    """Return the numbers of the journals of parts that lie beside that of a run."""
+    found = []
+    for path in journal.parent.glob(f"{glob_escape(journal.name)}.*of*"):
+        match = _PART.fullmatch(path.name.removeprefix(journal.name))
+        if match is not None:
+            found.append((int(match[1]), int(match[2])))
+    return sorted(found)
+
+
+def glob_escape(name: str) -> str:
+    """Return a pattern that fits this name alone."""
+    return re.sub(r"([*?\[])", r"[\1]", name)
+
+
+def part_of(journal: str, shard: Shard) -> str:
+    """Return the journal of a part."""
+    return f"{journal}.{shard.number}of{shard.of}"
+
+
+def divided(bulk: Bulk, processes: int) -> list[Bulk]:
+    """Return the settings of each process. What they may do together is shared out among them."""
+    each, more = divmod(bulk.concurrency, processes)
+    parts = []
+    for number in range(1, processes + 1):
+        shard = Shard(number, of=processes)
+        parts.append(
+            replace(
+                bulk,
+                shard=str(shard),
+                concurrency=each + (number <= more),
+                rate=None if bulk.rate is None else bulk.rate / processes,
+                journal=None if bulk.journal is None else part_of(bulk.journal, shard),
+                output="-" if bulk.journal is None else None,
+                ordered=False,
+                progress="json",
+            )
+        )
+    return parts
+
+
+def worst(statuses: Iterable[int]) -> int:
+    """Return the status of all processes.
+
+    Stopped before the end beats in doubt, and that beats failed. One that was killed leaves its
+    items in doubt; one that could not begin has failed, unless none could.
+    """
+    seen = set(statuses)
+    if len(seen) == 1 and min(seen) >= 0:
+        return seen.pop()
+    if STOPPED in seen:
+        return STOPPED
+    if IN_DOUBT in seen or min(seen) < 0:
+        return IN_DOUBT
+    return FAILED if seen - {0} else 0
+
+
+def message(line: bytes) -> Mapping[str, Any] | None:
+    """Return what a process says of its progress; `None` if a line is something else."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) else None

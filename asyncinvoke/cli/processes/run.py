@@ -1,0 +1,108 @@
+"""A bulk run on several processes, from its settings to its exit status."""
+
+import contextlib
+import json
+import os
+import stat
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from asyncinvoke.cli import files, streams, summary
+from asyncinvoke.cli.bulk import COMMAND, Bulk
+from asyncinvoke.cli.ending import exit_status, last_words
+from asyncinvoke.cli.errors import STOPPED, WRONG_USAGE
+from asyncinvoke.cli.map_job import choose_display
+from asyncinvoke.cli.outcomes import as_line
+from asyncinvoke.cli.outputs import check_new_output, opened_output
+from asyncinvoke.cli.processes.dividing import check, divided, worst
+from asyncinvoke.cli.processes.together import Together, say_which_failed
+from asyncinvoke.cli.progress import as_json
+from asyncinvoke.cli.running import Interrupt, run
+from asyncinvoke.cli.runs.merge import said_of, shared_notes
+from asyncinvoke.runs import RunSummary, merge, open_run
+
+
+def run_processes(bulk: Bulk, processes: int) -> int:
+    """Run it; give the exit status."""
+    check(bulk, processes)
+    files.raise_open_files()
+
+    async def main(interrupt: Interrupt) -> int:
+        is_live = bulk.journal is None
+        check_new_output(bulk.output, force=bulk.force)
+        shared = streams.STDOUT if bulk.output == "-" or (is_live and bulk.output is None) else None
+        display = choose_display(bulk.progress, writes_to=shared)
+        with contextlib.ExitStack() as stack:
+            together = Together(
+                divided(bulk, processes),
+                display=display,
+                open_output=lambda: stack.enter_context(opened_output(bulk.output)),
+                shared=streams.STDOUT if shared is not None and _is_a_file(shared) else None,
+            )
+            await together.run(interrupt, grace=0.0 if is_live else bulk.grace)
+        say_which_failed(together.statuses)
+        if set(together.statuses.values()) == {WRONG_USAGE}:
+            return WRONG_USAGE  # none could begin, and they have said why
+        if bulk.journal is None:
+            _summarise(bulk, together, None, [])
+            return worst(together.statuses.values())
+        journals = [part.journal for part in divided(bulk, processes) if part.journal is not None]
+        return await _end(
+            bulk, bulk.journal, [each for each in journals if _is_there(each)], together
+        )
+
+    return run(main)
+
+
+async def _end(bulk: Bulk, journal: str, parts: list[str], together: Together) -> int:
+    """Merge the journals, write what is to be written, and say what came of it."""
+    if not parts:
+        return worst(together.statuses.values())
+    notes = {**shared_notes(parts), COMMAND: {**bulk.as_note(), "ordered": False}}
+    merged = merge(journal, parts, replace=True, notes=notes)
+    is_whole = not merged.missing
+    for part in parts:
+        with open_run(part) as recorded:
+            sessions = recorded.summary().sessions
+        is_whole = is_whole and bool(sessions) and sessions[-1].status == "complete"
+    with open_run(journal) as recorded:
+        whole = recorded.summary()
+    if is_whole and bulk.output is not None:
+        await _write(journal, bulk.output)
+    told = [line for line in said_of(merged)[1:] if merged.ran_twice]
+    _summarise(
+        bulk, together, whole, [*last_words(whole, verb=bulk.verb, is_whole=is_whole), *told]
+    )
+    if not is_whole and bulk.output is not None and bulk.output != "-":
+        click.echo(f"{bulk.output} is written once the run is complete", err=True)
+    is_stopped = STOPPED in together.statuses.values()
+    status = exit_status(whole, is_stopped=is_stopped)
+    return status if is_whole else worst([status, *together.statuses.values()])
+
+
+def _is_a_file(descriptor: int) -> bool:
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)
+
+
+def _is_there(path: str) -> bool:
+    return Path(path).is_file()
+
+
+async def _write(journal: str, output: str) -> None:
+    with opened_output(output) as writes, open_run(journal) as recorded:
+        for outcome in recorded.outcomes():
+            await writes.write(as_line(outcome))
+
+
+def _summarise(bulk: Bulk, together: Together, whole: RunSummary | None, last: list[str]) -> None:
+    counts, tally = together.counts(), together.said.tally()
+    if bulk.progress == "json":
+        said = summary.as_json(as_json(counts), tally, None)
+        if whole is not None:
+            said["run"] = asdict(whole)
+        click.echo(json.dumps(said), err=True)
+    elif bulk.progress != "none":
+        lines = summary.as_text(counts, tally, None, verb=bulk.verb)
+        click.echo("\n".join([*lines, *last]), err=True)

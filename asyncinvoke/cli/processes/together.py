@@ -1,0 +1,206 @@
+"""Runs the processes of a run: starts, signals and hears them, and ends them all."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+
+import anyio
+import click
+from anyio.abc import ByteReceiveStream, Process
+
+from asyncinvoke.cli.bulk import Bulk
+from asyncinvoke.cli.errors import STOPPED
+from asyncinvoke.cli.processes.counting import Said
+from asyncinvoke.cli.processes.dividing import message
+from asyncinvoke.cli.processes.part import settings_of
+from asyncinvoke.cli.progress import Counts, Display, show_progress
+from asyncinvoke.cli.running import Interrupt, beside
+from asyncinvoke.cli.streams import Output
+
+LAST_SECONDS = 10.0
+"""How long processes that are told to leave may take, before they are killed."""
+
+GATHER = 0.01
+"""How long lines are gathered before they are written, in seconds."""
+
+_COMMAND = (sys.executable, "-m", "asyncinvoke.cli.processes.part")
+
+
+class Together:
+    """The processes of one run.
+
+    Each is in a session of its own, so that a Ctrl-C on the terminal reaches them through this
+    process alone, once. They end by themselves if this process is killed: their progress has no
+    reader then.
+
+    Args:
+        parts: The settings of each.
+        display: Shows how far they are.
+        open_output: Opens what the outcomes go to that they write, once there is one.
+        shared: A regular file that they can write to by themselves, each a whole line at once.
+    """
+
+    def __init__(
+        self,
+        parts: list[Bulk],
+        *,
+        display: Display,
+        open_output: Callable[[], Output],
+        shared: int | None = None,
+    ) -> None:
+        self._shared = shared
+        self._parts = parts
+        self._display = display
+        self._open_output = open_output
+        self._output: Output | None = None
+        self._processes: dict[int, Process] = {}
+        self._writing = anyio.Lock()
+        self._began = time.monotonic()
+        self._complaints: set[str] = set()
+        self._has_signalled = False
+        self._grace = 0.0
+        self.said = Said()
+        """What they have said last."""
+        self.statuses: dict[int, int] = {}
+        """How those ended that have; below 0 by a signal."""
+
+    async def run(self, interrupt: Interrupt, *, grace: float) -> None:
+        """Run them to their ends.
+
+        Args:
+            interrupt: What a signal does: it is passed on, and so is the next.
+            grace: Seconds that what is in flight has to end after the first; 0 to leave it.
+        """
+        self._grace = grace
+        show = partial(show_progress, self._display, self.counts)
+        drain = partial(self._pass_on, interrupt)
+        try:
+            async with self._started(), beside(show):
+                with interrupt.block(drain=drain, grace=grace + LAST_SECONDS):
+                    async with anyio.create_task_group() as group:
+                        for number in self._processes:
+                            group.start_soon(self._follow, number)
+        except ExceptionGroup as errors:
+            raise _first(errors) from None
+
+    def counts(self) -> Counts:
+        """Return how far they are together."""
+        return self.said.counts(time.monotonic() - self._began, processes=len(self._parts))
+
+    @contextlib.asynccontextmanager
+    async def _started(self) -> AsyncIterator[None]:
+        try:
+            for number, part in enumerate(self._parts, 1):
+                self._processes[number] = await anyio.open_process(
+                    _COMMAND,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE if self._shared is None else self._shared,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                )
+                await self._tell(self._processes[number], part)
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._end()
+
+    async def _tell(self, process: Process, part: Bulk) -> None:
+        assert process.stdin is not None  # noqa: S101  # it is a pipe
+        with contextlib.suppress(anyio.BrokenResourceError):  # it has ended, and its status tells
+            await process.stdin.send(json.dumps(settings_of(part)).encode())
+        await process.stdin.aclose()
+
+    async def _follow(self, number: int) -> None:
+        process = self._processes[number]
+        assert process.stderr is not None  # noqa: S101  # it is a pipe
+        async with anyio.create_task_group() as group:
+            if process.stdout is not None:
+                group.start_soon(self._write, process.stdout)
+            group.start_soon(self._hear, number, process.stderr)
+        self.statuses[number] = await process.wait()
+        self.said.ended(number)
+        if self.statuses[number] < 0 and not self._has_signalled:
+            self._display.note(f"process {number} was ended by signal {-self.statuses[number]}")
+        if self.statuses[number] == STOPPED:
+            self._signal(signal.SIGINT)  # what is too much for one is too much for all
+
+    async def _write(self, stream: ByteReceiveStream) -> None:
+        """Write what a process gives, as whole lines between those of the others."""
+        rest = b""
+        async for chunk in stream:
+            whole, newline, after = (rest + chunk).rpartition(b"\n")
+            rest = after
+            if newline:
+                async with self._writing:
+                    if self._output is None:
+                        self._output = self._open_output()
+                    await self._output.write(whole + newline)
+            # Or this process would wake for each line, which costs as much as invoking does.
+            await anyio.sleep(GATHER)
+
+    async def _hear(self, number: int, stream: ByteReceiveStream) -> None:
+        """Take what a process says of its progress; what else it says is said once for all."""
+        rest = b""
+        async for chunk in stream:
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                said = message(line)
+                if said is None:
+                    self._complain(line.decode(errors="replace"))
+                elif "note" in said:
+                    if not self._has_signalled:  # what was passed on, we have said ourselves
+                        self._complain(str(said["note"]))
+                else:
+                    self.said.add(number, said)
+
+    def _complain(self, line: str) -> None:
+        if line not in self._complaints:
+            self._complaints.add(line)
+            self._display.note(line)
+
+    def _pass_on(self, interrupt: Interrupt) -> None:
+        if self._grace:
+            in_flight = self.counts().in_flight
+            self._display.note(
+                f"letting {in_flight:,} in flight end, {self._grace:g} s at most; "
+                "Ctrl-C again leaves them"
+            )
+        self._signal(interrupt.signal or signal.SIGINT)
+
+    def _signal(self, number: int) -> None:
+        self._has_signalled = True
+        for process in self._processes.values():
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, number)
+
+    async def _end(self) -> None:
+        """End what has not ended, and close what was opened."""
+        self._signal(signal.SIGTERM)
+        with anyio.move_on_after(LAST_SECONDS):
+            for process in self._processes.values():
+                await process.wait()
+        for number, process in self._processes.items():
+            if process.returncode is None:
+                process.kill()
+            self.statuses.setdefault(number, await process.wait())
+            await process.aclose()
+
+
+def _first(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def say_which_failed(statuses: dict[int, int]) -> None:
+    """Say which processes could not begin, where others could."""
+    failed = [number for number, status in sorted(statuses.items()) if status == 2]
+    if failed and len(failed) < len(statuses):
+        click.echo(f"process {', '.join(map(str, failed))} could not begin", err=True)

@@ -1,0 +1,63 @@
+"""`asyncinvoke runs report`: a run as a page to look at."""
+
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+
+from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
+
+
+@runs.command(short_help="A page about a run, to look at and to pass on.")
+@run_argument
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(allow_dash=True),
+    required=True,
+    metavar="FILE|-",
+    help="The HTML file to write.",
+)
+@click.option("--force", is_flag=True, help="Replace a FILE that exists.")
+@click.option(
+    "--price-per-gb-s",
+    type=click.FloatRange(min=0),
+    metavar="DOLLARS",
+    help="What a GB-second costs you. [default: x86 in us-east-1]",
+)
+def report(path: str, output: str, force: bool, price_per_gb_s: float | None) -> None:
+    """Write one HTML file about RUN: what ran, what failed and why, how long it took, how it went.
+
+    The page holds no scripts and loads nothing. Needs matplotlib and jinja2:
+    pip install 'asyncinvoke[report]'
+    """
+    from asyncinvoke._report.facts import facts_of
+    from asyncinvoke._report.page import check_installed, render
+    from asyncinvoke.runs import measured as measure
+
+    if output != "-" and Path(output).exists() and not force:
+        raise CommandError(f"output {output} exists: --force replaces it")
+    with opened_run(path) as run, ThreadPoolExecutor(max_workers=1) as pool:
+        # The database counts while matplotlib is imported; neither needs the other's lock for long.
+        found = pool.submit(measure, path)
+        check_installed()
+        facts = facts_of(
+            run.summary(),
+            run.causes(),
+            found.result(),
+            run.samples(),
+            price_per_gb_s=price_per_gb_s,
+        )
+    page = render(facts, made=time.time()).encode("utf-8", "backslashreplace")
+    if output == "-":
+        sys.stdout.buffer.write(page)
+        return
+    try:
+        with Path(output).open("wb" if force else "xb") as file:
+            file.write(page)
+    except OSError as error:
+        raise CommandError(f"cannot write {output}: {error.strerror}") from error
+    click.echo(f"{output}: {len(page):,} bytes", err=True)

@@ -1,0 +1,140 @@
+"""Layers: published, told, deleted, and found for the functions that name them."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asyncinvoke.local.management.code import CodeStore, Package
+from asyncinvoke.local.management.members import Members
+from asyncinvoke.local.management.package_of import Packages
+from asyncinvoke.local.protocol import names, refusals
+
+MOST_LAYERS = 5
+"""Layers that a function may have (AWS's quota)."""
+
+_KEPT = ("CompatibleRuntimes", "CompatibleArchitectures", "LicenseInfo")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Version:
+    number: int
+    package: Package
+    told: Mapping[str, Any]
+
+
+class LayersApi:
+    """The layers of one endpoint.
+
+    Args:
+        code: Where packages are unpacked.
+        packages: Where packages come from.
+        region_name: The endpoint's region.
+        account_id: The endpoint's account.
+    """
+
+    def __init__(
+        self, code: CodeStore, packages: Packages, *, region_name: str, account_id: str
+    ) -> None:
+        self._code = code
+        self._packages = packages
+        self._prefix = f"arn:aws:lambda:{region_name}:{account_id}:layer:"
+        self._layers: dict[str, dict[int, _Version]] = {}
+        self._published: dict[str, int] = {}
+
+    async def publish(self, name: str, members: Members) -> dict[str, Any]:
+        """`PublishLayerVersion`."""
+        name = name.removeprefix(self._prefix)
+        content = await self._packages.content(members.members("Content"), "layer content")
+        async with self._code.unpacked(content) as package:
+            number = self._published[name] = self._published.get(name, 0) + 1
+            told = {member: members.any(member) for member in _KEPT if members.any(member)}
+            told["Description"] = members.text("Description") or ""
+            told["CreatedDate"] = time.strftime("%Y-%m-%dT%H:%M:%S.000+0000", time.gmtime())
+            version = _Version(number=number, package=package, told=told)
+            self._layers.setdefault(name, {})[number] = version
+        return self._with_content(name, version)
+
+    def get(self, name: str, number: str) -> dict[str, Any]:
+        """`GetLayerVersion`."""
+        name = name.removeprefix(self._prefix)
+        version = self._layers.get(name, {}).get(int(number) if number.isdecimal() else 0)
+        if version is None:
+            raise refusals.nothing_there()
+        return self._with_content(name, version)
+
+    def delete(self, name: str, number: str) -> None:
+        """`DeleteLayerVersion`; one that is not there is no error, as in AWS."""
+        versions = self._layers.get(name.removeprefix(self._prefix), {})
+        versions.pop(int(number) if number.isdecimal() else 0, None)
+
+    def list_versions(self, name: str) -> dict[str, Any]:
+        """`ListLayerVersions`, the newest first."""
+        name = name.removeprefix(self._prefix)
+        versions = self._layers.get(name, {})
+        found = [self._described(name, versions[number]) for number in sorted(versions)[::-1]]
+        return {"LayerVersions": found}
+
+    def resolve(self, arns: Sequence[str]) -> tuple[list[dict[str, Any]], tuple[Path, ...]]:
+        """Return what is told of the layers of a function, and where they are.
+
+        Raises:
+            Refusal: One is not there, or there are too many.
+        """
+        if len(arns) > MOST_LAYERS:
+            raise refusals.invalid(f"You cannot reference more than {MOST_LAYERS} layers.")
+        told, folders = [], []
+        for arn in arns:
+            name, _, number = arn.removeprefix(self._prefix).rpartition(":")
+            version = self._layers.get(name, {}).get(int(number) if number.isdecimal() else 0)
+            if version is None:
+                raise refusals.invalid(f"Layer version {arn} does not exist.")
+            told.append({"Arn": arn, "CodeSize": version.package.size})
+            folders.append(version.package.directory)
+        return told, tuple(folders)
+
+    def list(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """`ListLayers`, or `GetLayerVersionByArn`, which has the same path."""
+        if query.get("find") == "LayerVersion":
+            name, _, number = query.get("Arn", "").removeprefix(self._prefix).rpartition(":")
+            return self.get(name, number)
+        found = [
+            {
+                "LayerName": name,
+                "LayerArn": self._prefix + name,
+                "LatestMatchingVersion": self._described(name, versions[max(versions)]),
+            }
+            for name, versions in sorted(self._layers.items())
+            if versions
+        ]
+        return {"Layers": found}
+
+    def directories(self) -> set[Path]:
+        """Return the directories of all layers."""
+        layers = self._layers.values()
+        return {version.package.directory for versions in layers for version in versions.values()}
+
+    def _described(self, name: str, version: _Version) -> dict[str, Any]:
+        arn = f"{self._prefix}{name}:{version.number}"
+        return {"LayerVersionArn": arn, "Version": version.number, **version.told}
+
+    def _with_content(self, name: str, version: _Version) -> dict[str, Any]:
+        package = version.package
+        content = {"CodeSize": package.size, "CodeSha256": package.sha256}
+        described = self._described(name, version)
+        return {"LayerArn": self._prefix + name, "Content": content, **described}
+
+
+def check_arns(value: object) -> list[str]:
+    """Return the `Layers` of a request.
+
+    Raises:
+        Refusal: They are no list of texts.
+    """
+    if not isinstance(value, list) or not all(isinstance(arn, str) for arn in value):
+        raise refusals.unreadable("Layers: it must be a list of texts")
+    wrong = [text for arn in value if not arn for text in names.missing(layers=None)]
+    if wrong:
+        raise refusals.violated(wrong)
+    return value

@@ -1,0 +1,190 @@
+"""`asyncinvoke map --processes`: one run on several processes, one summary, one Ctrl-C."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncinvoke.cli.bulk import Bulk
+from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.options import SharedOptions
+from asyncinvoke.cli.processes.counting import Said
+from asyncinvoke.cli.processes.dividing import check, divided, message, worst
+from asyncinvoke.cli.processes.part import bulk_of, settings_of
+from asyncinvoke.local import LocalLambda
+from asyncinvoke.runs import open_run
+
+from .processes import COMMAND, Run
+
+
+def bulk(**settings: Any) -> Bulk:
+    shared: Any = dict.fromkeys(SharedOptions.__annotations__)
+    given: dict[str, Any] = {
+        "function_name": "f",
+        "source": "in.jsonl",
+        "format": None,
+        "key": None,
+        "payload_template": None,
+        "head": None,
+        "rate": None,
+        "concurrency": 10,
+        "ordered": False,
+        "invocation_type": "RequestResponse",
+        "tolerance": None,
+        "retries": None,
+        "retry_function_errors": False,
+        "journal": None,
+        "grace": 30.0,
+        "output": None,
+        "force": False,
+        "progress": "auto",
+        "shared": {**shared, "idempotent": False},
+    }
+    return Bulk(**{**given, **settings})
+
+
+def test_what_a_run_may_do_is_shared_out_among_its_processes() -> None:
+    parts = divided(bulk(rate=30.0, journal="a.run", ordered=True, output="o", batch=5), 3)
+    assert [part.shard for part in parts] == ["1/3", "2/3", "3/3"]
+    assert [part.concurrency for part in parts] == [4, 3, 3]
+    assert [part.journal for part in parts] == ["a.run.1of3", "a.run.2of3", "a.run.3of3"]
+    assert {(part.rate, part.output, part.ordered, part.batch) for part in parts} == {
+        (10.0, None, False, 5)
+    }
+    assert {part.output for part in divided(bulk(output="o"), 2)} == {"-"}
+
+
+def test_a_process_gets_its_settings_as_they_are() -> None:
+    for part in divided(bulk(journal="a.run", batch=5, shape="sqs", head=7, key="/id"), 2):
+        assert bulk_of(json.loads(json.dumps(settings_of(part)))) == part
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"source": "-"}, "a file, not standard input"),
+        ({"shard": "1/2"}, "it does not go with --shard"),
+        ({"ordered": True}, "--ordered needs a --journal"),
+        ({"ordered": True, "journal": "a.run", "key": "/id"}, "a journal by key has no positions"),
+        ({"concurrency": 2}, "it must be as much, at least"),
+    ],
+)
+def test_what_cannot_be_divided_is_refused(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(CommandError, match=says):
+        check(bulk(**settings), 3)
+
+
+def test_a_run_of_another_number_of_processes_is_refused(tmp_path: Path) -> None:
+    journal = tmp_path / "a.run"
+    (tmp_path / "a.run.1of4").write_text("x")
+    with pytest.raises(CommandError, match="it was run with --processes 4"):
+        check(bulk(journal=str(journal)), 3)
+    check(bulk(journal=str(journal)), 4)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "status"),
+    [
+        ([0, 0], 0),
+        ([0, 1], 1),
+        ([1, 4, 0], 4),
+        ([4, 3], 3),
+        ([2, 2], 2),
+        ([2, 0], 1),
+        ([0, -9], 4),
+        ([-9], 4),
+        ([130, 130], 130),
+    ],
+)
+def test_the_status_of_all_is_the_worst(statuses: list[int], status: int) -> None:
+    assert worst(statuses) == status
+
+
+def test_what_processes_say_is_put_together() -> None:
+    said = Said()
+    failure = {"error": "E", "code": None, "message": "m", "count": 2}
+    base: dict[str, Any] = {"earlier": 1, "in_flight": 3, "throttles": 1, "rate": 5.0}
+    said.add(1, {**base, "ok": 4, "failed": 2, "total": 50, "failures": []})
+    assert said.counts(1.0, processes=2).total is None
+    said.add(1, {**base, "ok": 4, "failed": 2, "failures": [{**failure, "line": 9, "item": 8}]})
+    said.add(2, {**base, "ok": 4, "failed": 2, "failures": [{**failure, "line": 2, "item": 1}]})
+    said.ended(2)
+    counts = said.counts(2.0, processes=2)
+    assert (counts.succeeded, counts.failed, counts.earlier, counts.throttles) == (8, 4, 2, 2)
+    assert (counts.in_flight, counts.rate) == (3, 5.0)
+    ((group),) = said.tally().groups()
+    assert (group.count, group.line, group.item) == (4, 2, 1)
+    assert message(b"asyncinvoke: error: no") is None
+    assert message(b"3") is None
+
+
+async def odd(event: Any, context: Any) -> Any:
+    if event["n"] == 7:
+        raise ValueError("seven")
+    return event["n"]
+
+
+@pytest.mark.anyio
+async def test_processes_make_one_run_with_one_summary_and_one_output(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    endpoint.function("odd", odd)
+    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(60)))
+    command = ("map", "odd", "in.jsonl", "--processes", "2", "--endpoint-url", endpoint.url)
+    ended = await run(*command, "--journal", "a.run", "--output", "out.jsonl", "--ordered")
+    assert ended.status == 1, ended.err
+    assert "60 outcomes in " in ended.err
+    assert "59 succeeded, 1 failed" in ended.err
+    assert "1 FunctionError ValueError, such as line 8: seven" in ended.err
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [line["index"] for line in lines] == list(range(60))
+    assert [line["index"] for line in lines if not line["ok"]] == [7]
+    assert endpoint.statistics().invocations == 60
+
+
+@pytest.mark.anyio
+async def test_one_ctrl_c_drains_all_processes_and_the_same_command_continues(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    let_go, began = anyio.Event(), anyio.Event()
+    seen: list[int] = []
+    pace = 0.05  # what a process begins before the signal reaches it is not the whole input
+
+    async def held(event: Any, context: Any) -> Any:
+        seen.append(event["n"])
+        if len(seen) == 4:
+            began.set()
+        await let_go.wait()
+        await anyio.sleep(pace)
+
+    endpoint.function("held", held, timeout=60)
+    source, journal = tmp_path / "in.jsonl", tmp_path / "a.run"
+    source.write_text("".join(f'{{"n": {n}}}\n' for n in range(400)))
+    command = (
+        *("map", "held", str(source), "--processes", "2", "--concurrency", "4"),
+        *("--journal", str(journal), "--endpoint-url", endpoint.url),
+    )
+    with anyio.fail_after(60):
+        async with await anyio.open_process([*COMMAND, *command], cwd=tmp_path) as process:
+            await began.wait()
+            process.send_signal(signal.SIGINT)
+            said = b""
+            assert process.stderr is not None
+            while b"in flight end" not in said:
+                said += await process.stderr.receive()
+            let_go.set()
+            async for chunk in process.stderr:
+                said += chunk
+            assert await process.wait() == 130
+        assert said.count(b"in flight end, 30 s at most") == 1
+        assert b"unfinished: the same command continues" in said
+        with open_run(journal) as recorded:
+            assert recorded.summary().may_have_run == 0
+            assert recorded.summary().succeeded == len(seen) < 400
+        pace = 0.0
+        ended = await run(*command)
+    assert ended.status == 0, ended.err
+    assert sorted(seen) == list(range(400))

@@ -1,0 +1,92 @@
+"""A map on a Dask cluster of two processes, against an endpoint that counts."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import asyncinvoke.dask
+from asyncinvoke import ConfigurationError
+from asyncinvoke._dask import control
+from asyncinvoke._dask.plan import Plan, shards_for, share
+from tests.doubles.counting_server import CountingServer
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_item_runs_once_on_some_worker_and_the_journals_become_one(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(103)))
+    with CountingServer() as server:
+        done = subprocess.run(
+            [sys.executable, ROOT / "tests/dask/cluster.py", tmp_path],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "AWS_ENDPOINT_URL_LAMBDA": server.url,
+            },
+        )
+        assert done.returncode == 0, done.stderr
+        seen = Counter(json.loads(each.body) for each in server.requests)
+    assert seen == Counter(range(103))
+    shown, line = done.stdout.splitlines()
+    assert shown == f"103 {tmp_path}/run/merged.run"
+    said = json.loads(line)
+    assert "it has a run of 6 shards: continue it with shards=6" in said.pop("refused")
+    assert said == {
+        "items": 103,
+        "ran_twice": 0,
+        "missing": [],
+        "succeeded": 103,
+        "on_workers": True,
+    }
+    files = {path.name for path in (tmp_path / "run").iterdir() if path.suffix == ".run"}
+    assert files == {"merged.run", *(f"{number}of6.run" for number in range(1, 7))}
+
+
+def test_what_is_wished_of_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "control.json"
+    assert control.read(path) is None
+    wished = control.Control(concurrency=5, paused=True)
+    control.write(path, wished)
+    assert control.read(path) == wished
+    path.write_text("{")
+    assert control.read(path) is None
+    assert [each.name for each in tmp_path.iterdir()] == ["control.json"]
+
+
+def test_shards_and_concurrency_are_shared_out() -> None:
+    assert (shards_for(4, None), shards_for(4, 7), shards_for(0, None)) == (12, 7, 3)
+    assert share(None, shards=6, slots=2) is None
+    assert (share(100, shards=6, slots=4), share(100, shards=2, slots=4)) == (25, 50)
+    assert share(1, shards=6, slots=4) == 1
+
+
+def test_a_plan_shows_nothing_of_the_input() -> None:
+    plan = Plan(
+        id="a",
+        function_name="f",
+        source=["secret"],
+        directory="d",
+        shards=2,
+        concurrency=None,
+        invoker={"session": "secret"},
+        options={"key": "secret"},
+    )
+    assert "secret" not in repr(plan)
+    assert str(plan.journal(2)) == str(Path("d") / "2of2.run")
+
+
+def test_without_distributed_the_error_names_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(asyncinvoke.dask, "find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'asyncinvoke\[dask\]'"):
+        asyncinvoke.dask.map(None, "f", [], directory="d")  # type: ignore[arg-type]

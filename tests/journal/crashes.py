@@ -1,0 +1,45 @@
+"""Makes a journal look as if its process had been killed, without one."""
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+from asyncinvoke._journal.marks import HEADER, mark_of
+
+
+def crash(path: Path, *, sent: Iterable[int] = (), unsent: Iterable[int] = ()) -> None:
+    """Put items of the last session under way again, each by its number, and let nobody end it."""
+    with closing(sqlite3.connect(path)) as connection:
+        (session,) = connection.execute("SELECT MAX(id) FROM session").fetchone()
+        connection.execute(
+            "UPDATE session SET ended = NULL, status = NULL WHERE id = ?", (session,)
+        )
+        descriptor = os.open(f"{path}-marks", os.O_RDWR)
+        try:
+            for mark, items in ((mark_of(session), sent), (0, unsent)):
+                for item in items:
+                    digest = hashlib.sha256(json.dumps(item).encode()).digest()[:16]
+                    take = 1
+                    for (ended,) in connection.execute(
+                        "SELECT take FROM item WHERE idx = ?", (item,)
+                    ):
+                        take = ended + 1
+                    connection.execute(
+                        "INSERT INTO flight VALUES (?, ?, NULL, ?, ?)",
+                        (item, digest, session, take),
+                    )
+                    os.pwrite(descriptor, bytes([mark]), HEADER + item)
+        finally:
+            os.close(descriptor)
+        connection.commit()
+
+
+def restart(path: Path) -> None:
+    """Let the machine have been restarted since."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE session SET boot = 'another'")
+        connection.commit()

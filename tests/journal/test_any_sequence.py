@@ -1,0 +1,117 @@
+"""Any sequence of sessions: some come to their end, some are left, and some die at any moment."""
+
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from asyncinvoke import InvocationError, Outcome
+from asyncinvoke._journal import opening
+from asyncinvoke._journal.recorder import JournalRecorder
+from asyncinvoke.runs import open_run
+from tests.journal.worlds import World
+
+ITEMS = 40
+
+
+@dataclass(frozen=True)
+class Session:
+    """How one session goes."""
+
+    outcomes: int
+    """It ends once its loop has so many outcomes."""
+
+    dies: bool
+    """Whether it dies then, or leaves its block in order."""
+
+    stuck: frozenset[int]
+    """Items that get no answer, and are under way when it ends."""
+
+    backend: str
+
+
+sessions = st.builds(
+    Session,
+    outcomes=st.integers(0, ITEMS),
+    dies=st.booleans(),
+    stuck=st.frozensets(st.integers(0, ITEMS - 1), max_size=5),
+    backend=st.sampled_from(["asyncio", "trio"]),
+)
+
+
+class Dead:
+    """The end of a process, without one: what is not committed yet is gone."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_dead = False
+        finish = JournalRecorder._finish
+
+        def finish_or_die(recorder: JournalRecorder) -> Any:
+            return recorder._store.abandon() if self.is_dead else finish(recorder)
+
+        monkeypatch.setattr(JournalRecorder, "_finish", finish_or_die)
+
+
+@pytest.fixture
+def dead(monkeypatch: pytest.MonkeyPatch) -> Dead:
+    # No machine dies here, so nothing need be synced.
+    set_up = opening._set_up
+
+    def fast(connection: Any) -> None:
+        set_up(connection)
+        connection.execute("PRAGMA synchronous = OFF")
+
+    monkeypatch.setattr(opening, "_set_up", fast)
+    return Dead(monkeypatch)
+
+
+async def play(path: Path, session: Session, dead: Dead) -> tuple[World, list[Outcome]]:
+    world = World(stuck=session.stuck)
+    dead.is_dead = session.dies
+    reachable = ITEMS - len(session.stuck)
+    # What is recorded is replayed, so that each session has as many outcomes as it wants.
+    wanted = min(session.outcomes, reachable - 20)
+    return world, await world.map(path, range(ITEMS), take=wanted)
+
+
+def is_lost(outcome: Outcome) -> bool:
+    error = outcome.error
+    return isinstance(error, InvocationError) and error.code in ("ProcessLost", "InvokerClosed")
+
+
+@given(sequence=st.lists(sessions, max_size=4))
+@settings(
+    max_examples=15,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_no_item_is_sent_twice_and_none_is_lost(sequence: list[Session], dead: Dead) -> None:
+    sent: Counter[int] = Counter()
+    handed_out: set[int] = set()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "orders.run"
+        for session in sequence:
+            world, outcomes = anyio.run(play, path, session, dead, backend=session.backend)
+            sent.update(world.sent)
+            now = {outcome.index for outcome in outcomes if outcome.ok}
+            handed_out |= now
+        dead.is_dead = False
+        last = World()
+        outcomes = anyio.run(last.map, path, range(ITEMS))
+        sent.update(last.sent)
+        with open_run(path) as recorded:
+            summary = recorded.summary()
+            unknown = {item.position for item in recorded.unknown()}
+    assert [item for item, count in sent.items() if count > 1] == []
+    assert set(sent) == set(range(ITEMS)) or set(range(ITEMS)) - set(sent) <= unknown
+    assert sorted(outcome.index for outcome in outcomes) == list(range(ITEMS))
+    assert {outcome.index for outcome in outcomes if not outcome.ok} == unknown
+    assert all(is_lost(outcome) for outcome in outcomes if not outcome.ok)
+    # What a loop has seen was recorded before.
+    assert handed_out.isdisjoint(unknown)
+    assert (summary.succeeded, summary.may_have_run) == (ITEMS - len(unknown), len(unknown))

@@ -1,0 +1,187 @@
+"""What was under way when a process died: what is known of it, and what becomes of it."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncinvoke import InvocationError, Journal, Outcome, Redrive, RejectedError
+from asyncinvoke.runs import open_run, settle
+from tests.journal.crashes import crash, restart
+from tests.journal.worlds import World, indexes, streamed
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "orders.run"
+
+
+@pytest.fixture
+async def crashed(path: Path) -> Path:
+    await World().map(path, range(6))
+    crash(path, sent=[6, 7], unsent=[8, 9])
+    return path
+
+
+def lost(outcomes: list[Outcome]) -> list[int]:
+    return indexes(
+        each
+        for each in outcomes
+        if isinstance(each.error, InvocationError) and each.error.code == "ProcessLost"
+    )
+
+
+def unknown(path: Path) -> list[int]:
+    with open_run(path) as recorded:
+        assert recorded.summary().may_have_run == len(list(recorded.unknown()))
+        return [item.position for item in recorded.unknown()]
+
+
+async def test_on_the_same_boot_only_what_was_marked_is_in_doubt(crashed: Path) -> None:
+    assert unknown(crashed) == [6, 7]
+    world = World()
+    outcomes = await world.map(crashed, range(12))
+    assert lost(outcomes) == [6, 7]
+    assert sorted(world.sent) == [8, 9, 10, 11]
+    assert world.statistics is not None
+    assert (world.statistics.lost, world.statistics.failed) == (2, 0)
+    assert unknown(crashed) == [6, 7]
+    assert lost(await world.map(crashed, range(12))) == [6, 7]
+    assert world.sent == []
+
+
+async def test_after_a_restart_all_that_was_open_is_in_doubt(crashed: Path) -> None:
+    restart(crashed)
+    assert unknown(crashed) == [6, 7, 8, 9]
+    world = World()
+    assert lost(await world.map(crashed, range(12))) == [6, 7, 8, 9]
+    assert sorted(world.sent) == [10, 11]
+
+
+async def test_what_is_not_met_stays_in_doubt_for_the_next_session(crashed: Path) -> None:
+    world = World()
+    await world.map(crashed, range(12), take=1)
+    assert set(world.sent).isdisjoint({6, 7})
+    assert {6, 7} <= set(unknown(crashed))
+    assert lost(await World().map(crashed, range(12))) == [6, 7]
+
+
+async def test_marks_that_belong_to_another_run_are_not_asked(crashed: Path) -> None:
+    marks = Path(f"{crashed}-marks")
+    marks.write_bytes(b"another".ljust(64, b"\0") + b"\0" * 20)
+    assert unknown(crashed) == [6, 7, 8, 9]
+
+    # A session that meets none of them; the marks are its own now.
+    await World().map(crashed, streamed(range(6)), take=1)
+    assert unknown(crashed) == [6, 7, 8, 9]
+    assert lost(await World().map(crashed, range(12))) == [6, 7, 8, 9]
+
+
+async def test_what_is_idempotent_runs_again_and_never_becomes_what_surely_did_not(
+    crashed: Path,
+) -> None:
+    world = World(stuck=[6, 7])
+    # It runs again, and the process dies again, before it is sent and after.
+    await world.map(crashed, range(8), idempotent=True, concurrency=1, take=6)
+    again = World()
+    outcomes = await again.map(crashed, range(12))
+    assert {6, 7} & set(again.sent) == set()
+    assert set(indexes(outcomes)) == set(range(12))
+    assert not {each.index for each in outcomes if each.ok} & {6, 7}
+
+
+async def test_a_dry_run_and_a_named_durable_execution_run_again(path: Path) -> None:
+    kinds: dict[str, dict[str, Any]] = {
+        "a": {"invocation_type": "DryRun"},
+        "b": {"durable_execution_name": "once"},
+    }
+    for name, options in kinds.items():
+        journal = path.with_name(name)
+        await World().map(journal, range(2), **options)
+        crash(journal, sent=[2])
+        world = World()
+        outcomes = await world.map(journal, range(3), **options)
+        assert world.sent == [2]
+        assert [len(each.attempts) for each in outcomes if each.index == 2] == [2]
+
+
+@pytest.mark.parametrize(
+    "redrive",
+    [Redrive.MAY_HAVE_RUN, lambda outcome: outcome.error.code == "ProcessLost"],
+    ids=["a flag", "a function"],
+)
+async def test_what_is_in_doubt_runs_on_demand_and_the_lost_take_is_kept(
+    crashed: Path, redrive: Any
+) -> None:
+    world = World()
+    outcomes = await world.map(Journal(crashed, redrive=redrive), range(8))
+    assert sorted(world.sent) == [6, 7]
+    assert {each.index: each.take for each in outcomes if not each.replayed} == {6: 2, 7: 2}
+    with open_run(crashed) as recorded:
+        item = recorded.item(position=6)
+        assert item is not None
+        assert [(take.number, take.state) for take in item.earlier] == [(1, "may_have_run")]
+        assert recorded.summary().succeeded == 8
+        assert recorded.causes() == ()
+
+
+async def test_a_redrive_that_dies_is_counted_once(path: Path) -> None:
+    world = World(failing=[1], lost=[2], refused=[3])
+    await world.map(path, range(6))
+    crash(path, sent=[1, 2], unsent=[3])
+    with open_run(path) as recorded:
+        summary = recorded.summary()
+        assert (summary.succeeded, summary.failed, summary.may_have_run) == (3, 1, 2)
+        assert summary.ended + summary.in_flight == 6
+    assert unknown(path) == [1, 2]
+    outcomes = await World().map(path, range(6))
+    assert lost(outcomes) == [1, 2]
+    assert {each.index: each.take for each in outcomes if not each.ok} == {1: 2, 2: 2, 3: 1}
+    (refused,) = [each.error for each in outcomes if each.index == 3]
+    assert isinstance(refused, RejectedError)
+
+
+@pytest.mark.parametrize("ran", [True, False])
+async def test_a_person_settles_what_no_session_has_met_yet(crashed: Path, ran: bool) -> None:
+    settle(crashed, position=6, ran=ran)
+    assert unknown(crashed) == [7]
+    world = World()
+    outcomes = await world.map(crashed, range(8))
+    assert world.sent == ([] if ran else [6])
+    assert lost(outcomes) == ([6, 7] if ran else [7])
+    assert unknown(crashed) == [7]
+
+
+async def test_a_function_that_raises_ends_the_run_as_itself(path: Path) -> None:
+    await World(failing=[1]).map(path, range(6))
+
+    def broken(outcome: Outcome) -> bool:
+        raise LookupError(outcome.index)
+
+    with pytest.raises(LookupError, match="1"):
+        await World().map(Journal(path, redrive=broken), range(6))
+    assert len(await World().map(path, range(6))) == 6
+
+
+async def test_a_link_and_another_folder_are_no_way_around_the_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = path.with_name("link.run")
+    link.symlink_to(path)
+    world = World()
+    await world.map(link, range(6), take=2)
+    assert not Path(f"{link}-marks").exists()
+    monkeypatch.chdir(path.parent)
+    assert len(await world.map(Path(path.name), range(6))) == 6
+
+    class Moving(World):
+        async def send(self, *values: Any) -> Any:
+            os.chdir("/")
+            return await super().send(*values)
+
+    monkeypatch.chdir(path.parent)
+    assert len(await Moving().map(Path("other.run"), range(6))) == 6
+    monkeypatch.chdir(path.parent)

@@ -1,0 +1,216 @@
+"""Outputs as a whole: read back by other tools, there at once or not at all, and refused in time."""
+
+import base64
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import fsspec
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from asyncinvoke import Invoker, Journal
+from asyncinvoke._outputs import files, parquet
+from asyncinvoke._outputs.errors import OutputError
+from asyncinvoke._outputs.kinds import Kind, kind_of
+from asyncinvoke.cli.app import run
+from asyncinvoke.testing import FakeLambda
+
+KINDS = {
+    "out.jsonl": Kind(),
+    "out.jsonl.gz": Kind(compression="gz"),
+    "OUT.JSONL.ZST": Kind(compression="zst"),
+    "out.parquet": Kind(format="parquet"),
+    "s3://b/out.jsonl": Kind(is_remote=True),
+    "s3://b/out.parquet": Kind(format="parquet", is_remote=True),
+    "-": Kind(),
+}
+
+
+@pytest.mark.parametrize("target", KINDS)
+def test_the_kind_is_told_by_the_end_of_the_name(target: str) -> None:
+    assert kind_of(target) == KINDS[target]
+    assert KINDS[target].is_whole == (target not in ("out.jsonl", "-"))
+
+
+def handler(event: Any, context: object) -> Any:
+    if event["n"] % 7 == 3:
+        raise ValueError("no")
+    return {"text": ', "payload": "ä\n', "n": event["n"], "long": 2**70}
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("journal") / "orders.run"
+
+    async def work() -> None:
+        items = [{"n": n} for n in range(40)]
+        async with (
+            Invoker(transport=FakeLambda({"f": handler})) as invoker,
+            invoker.map(
+                "f", items, journal=Journal(path), key=lambda item: f"k{item['n']}"
+            ) as all_,
+        ):
+            async for _ in all_:
+                pass
+
+    anyio.run(work)
+    return path
+
+
+@pytest.fixture
+def lines(journal: Path, tmp_path: Path) -> list[dict[str, Any]]:
+    target = tmp_path / "plain.jsonl"
+    assert run(["runs", "export", str(journal), str(target)]) == 0
+    return [json.loads(line) for line in target.read_bytes().splitlines()]
+
+
+@pytest.mark.parametrize("name", ["out.jsonl.gz", "out.jsonl.zst"])
+def test_a_compressed_export_has_the_same_lines(
+    name: str, journal: Path, tmp_path: Path, lines: list[dict[str, Any]]
+) -> None:
+    target = tmp_path / name
+    assert run(["runs", "export", str(journal), str(target)]) == 0
+    packed = target.read_bytes()
+    text = gzip.decompress(packed) if name.endswith("gz") else _unpacked(packed)
+    assert [json.loads(line) for line in text.splitlines()] == lines
+    assert {path.name for path in tmp_path.iterdir()} == {name, "plain.jsonl"}
+
+
+def _unpacked(packed: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompressobj().decompress(packed)
+
+
+def test_parquet_has_a_row_for_each_outcome_and_every_digit(
+    journal: Path, tmp_path: Path, lines: list[dict[str, Any]]
+) -> None:
+    target = tmp_path / "out.data"
+    assert run(["runs", "export", str(journal), str(target), "--format", "parquet"]) == 0
+    rows = pq.read_table(target).to_pylist()
+    assert len(rows) == len(lines) == 40
+    assert tuple(rows[0]) == parquet.COLUMNS
+    for row, line in zip(rows, lines, strict=True):
+        assert json.loads(row.pop("payload")) == line.pop("payload")
+        assert {name: value for name, value in row.items() if value is not None} == {
+            **{name: value for name, value in line.items() if value is not None},
+            "take": 1,
+        }
+
+
+def test_what_is_not_json_is_base64_and_row_groups_are_as_long_as_is_held(tmp_path: Path) -> None:
+    odd = {"index": 1, "ok": True, "payload_base64": base64.b64encode(b"\xff").decode()}
+    some = [json.dumps(odd).encode() + b"\n"] * (parquet.ROWS + 1)
+    with files.written(str(tmp_path / "x"), {}, None) as file:
+        assert parquet.write(some, file) == parquet.ROWS + 1
+    found = pq.ParquetFile(tmp_path / "x")
+    assert found.num_row_groups == 2
+    assert found.read_row_group(1).to_pylist()[0]["payload_base64"] == "/w=="
+    found.close()
+
+
+def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "out.gz"
+    target.write_bytes(b"before")
+
+    def write() -> None:
+        with files.written(str(target), {}, "gz") as file:
+            file.write(b"x" * 10_000_000)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write()
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_half(journal: Path, tmp_path: Path) -> None:
+    # A limit of the size of files stands for the disk, in a process of its own.
+    program = (
+        "import os, resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))\n"
+        "from asyncinvoke.cli import main\n"
+        "from asyncinvoke.cli.runs import export\n"
+        'line = \'{"index": 1, "ok": true, "key": "%s"}\'\n'
+        "many = [(line % os.urandom(20).hex()).encode() for _ in range(20_000)]\n"
+        "export.outcome_lines = lambda run: many\n"
+        "try: main()\n"
+        # Or what measures the coverage could not write either.
+        "finally: resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "runs", "export", str(journal), "out.parquet"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "asyncinvoke: error: cannot write out.parquet: File too large\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_url_is_written_by_fsspec(journal: Path, lines: list[dict[str, Any]]) -> None:
+    assert run(["runs", "export", str(journal), "memory://outputs/out.jsonl.gz"]) == 0
+    with fsspec.open("memory://outputs/out.jsonl.gz", "rb") as file:
+        text = gzip.decompress(file.read())
+    assert [json.loads(line) for line in text.splitlines()] == lines
+
+
+WRONG = {
+    "no folder": (["none/out.gz"], "cannot write none/out.gz: its folder is not there"),
+    "there already": (["there.gz"], "output there.gz exists: --force replaces it"),
+    "a folder": (["folder.gz", "--force"], "cannot write folder.gz: it is a folder"),
+    "Parquet to a pipe": (["-", "--format", "parquet"], "--format parquet is of all outcomes"),
+    "an unknown URL": (["nix://x/out.gz"], "fsspec knows no nix://"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "said"), WRONG.values(), ids=WRONG)
+def test_what_cannot_be_written_is_said_in_one_line(
+    arguments: list[str],
+    said: str,
+    journal: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.gz").touch()
+    (tmp_path / "folder.gz").mkdir()
+    assert run(["runs", "export", str(journal), *arguments]) == 2
+    error = capfd.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_without_the_library_nothing_is_begun(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['pyarrow'] = None; sys.modules['zstandard'] = None\n"
+        "from asyncinvoke._outputs import files, parquet\n"
+        "for work in (parquet.library, lambda: files.check('x', {}, 'zst')):\n"
+        "    try: work()\n"
+        "    except Exception as error: print(f'{type(error).__name__}: {error}')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ},
+    )
+    assert [line.partition("pip")[2] for line in done.stdout.splitlines()] == [
+        " install 'asyncinvoke[parquet]'",
+        " install 'asyncinvoke[inputs]'",
+    ]
+
+
+def test_an_error_of_a_target_shows_nothing_secret() -> None:
+    with pytest.raises(OutputError) as caught, files.written("file:///proc/x/y?hunter2", {}, None):
+        pass
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,106 @@
+"""`asyncinvoke runs report` on runs that were recorded, and what the database counts of them."""
+
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+import pytest
+
+from asyncinvoke import Invoker, Journal
+from asyncinvoke.cli.app import run
+from asyncinvoke.runs import measured, open_run
+from asyncinvoke.testing import FakeLambda
+
+
+def fail_some(event: int, context: object) -> int:
+    if event % 10 == 0:
+        raise ValueError(f"no {event}")
+    return event
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two sessions: the second one goes on where the input of the first one ended."""
+    path = tmp_path_factory.mktemp("recorded") / "numbers.run"
+
+    async def work(count: int) -> None:
+        async with (
+            Invoker(transport=FakeLambda({"f": fail_some})) as invoker,
+            invoker.map("f", range(count), journal=Journal(path, replay=False)) as map_run,
+        ):
+            async for _ in map_run:
+                pass
+
+    for count in (100, 150):
+        anyio.run(work, count)
+    return path
+
+
+def test_what_is_counted_is_what_was_recorded(recorded: Path) -> None:
+    measures = measured(recorded)
+    with open_run(recorded) as opened:
+        outcomes = list(opened.outcomes())
+    assert sum(each.count for each in measures.latencies) == sum(
+        1 for outcome in outcomes if outcome.attempts and outcome.elapsed
+    )
+    longest = max(outcome.elapsed for outcome in outcomes)
+    assert measures.latencies[-1].longest == pytest.approx(longest, abs=1e-6)
+    ended = Counter[bool]()
+    for step in measures.steps:
+        ended.update({True: step.succeeded, False: step.failed})
+    assert ended == Counter(outcome.ok for outcome in outcomes)
+    assert set(measures.lasted) == {1, 2}
+
+
+def test_latencies_are_told_to_three_digits(recorded: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.run"
+    with closing(sqlite3.connect(recorded)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+        exact = [7, 99, 1_234, 99_949, 1_234_567, 123_456_789, 900_000_000]
+        target.execute("DELETE FROM item WHERE idx >= ?", (len(exact),))
+        for number, elapsed in enumerate(exact):
+            target.execute("UPDATE item SET elapsed = ? WHERE idx = ?", (elapsed, number))
+        target.commit()
+    found = measured(copy).latencies
+    assert [round(each.seconds * 1e6) for each in found] == [
+        7, 99, 1_230, 99_900, 1_230_000, 123_000_000, 900_000_000,
+    ]  # fmt: skip
+    assert [round(each.longest * 1e6) for each in found] == exact
+
+
+def test_the_command_writes_one_page(recorded: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert run(["runs", "report", str(recorded), "-o", str(page)]) == 0
+    text = page.read_text()
+    for said in ("complete, with failures", "135", "no 0", "in 2 sessions", "--cause 1"):
+        assert said in text
+
+
+WRONG = {
+    "no journal": (["none.run", "-o", "x.html"], 2, "there is no such journal"),
+    "no output": (["{run}"], 2, "Missing option"),
+    "an output that is there": (["{run}", "-o", "{run}"], 2, "--force replaces it"),
+    "no such folder": (["{run}", "-o", "none/x.html"], 2, "cannot write none/x.html"),
+    "no price": (["{run}", "-o", "x.html", "--price-per-gb-s", "-1"], 2, "--price-per-gb-s"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "status", "said"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_one_line(
+    arguments: list[str],
+    status: int,
+    said: str,
+    recorded: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [word.replace("{run}", str(recorded)) for word in arguments]
+    assert run(["runs", "report", *words]) == status
+    error = capfd.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())

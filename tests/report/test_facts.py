@@ -1,0 +1,173 @@
+"""What a report says, decided on values: percentiles, prices, the course of a run, its words."""
+
+import itertools
+import math
+import random
+import statistics
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncinvoke._journal.measuring import Latencies, Step, step_of
+from asyncinvoke._report import words
+from asyncinvoke._report.course import course_of
+from asyncinvoke._report.facts import facts_of
+from asyncinvoke._report.latency import bars, percentiles
+from asyncinvoke._report.prices import PER_GB_S, PER_REQUEST, Sampled, estimated
+
+from . import runs
+
+
+@given(st.lists(st.integers(1, 10**9), min_size=1, max_size=200))
+def test_percentiles_are_those_of_the_sorted_list(micros: list[int]) -> None:
+    ordered = sorted(micros)
+    found = percentiles([Latencies(seconds=n / 1e6, longest=n / 1e6, count=1) for n in ordered])
+    for percent, seconds in found.items():
+        assert seconds == ordered[math.ceil(len(ordered) * percent / 100) - 1] / 1e6
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**9), st.integers(1, 50)), min_size=1, max_size=50))
+def test_a_histogram_loses_no_item(counted: list[tuple[int, int]]) -> None:
+    latencies = [
+        Latencies(seconds=n / 1e6, longest=n / 1e6, count=count) for n, count in sorted(counted)
+    ]
+    found = bars(latencies)
+    assert sum(bar.count for bar in found) == sum(count for _, count in counted)
+    assert all(bar.begin < bar.end for bar in found)
+    assert all(a.end == pytest.approx(b.begin) for a, b in itertools.pairwise(found))
+
+
+def test_of_nothing_there_is_no_histogram() -> None:
+    assert (percentiles([]), bars([])) == ({}, [])
+
+
+@given(st.floats(0.001, 10**7))
+def test_steps_of_time_are_round_and_some_hundred(seconds: float) -> None:
+    step = step_of(seconds)
+    assert seconds / step <= 121
+    assert step == 0.001 or seconds / step >= 40
+    assert f"{step:e}"[0] in "125"
+
+
+def test_an_estimate_is_the_mean_times_what_ran_with_its_margin() -> None:
+    numbers = random.Random(3)
+    costs = [numbers.uniform(0.5, 1.5) for _ in range(400)]
+    sampled = Sampled(
+        count=400,
+        gb_s=sum(costs),
+        gb_s_squared=sum(each * each for each in costs),
+        billed_ms=1,
+        inits=0,
+        memory_mb=(128,),
+    )
+    cost = estimated(sampled, 1_000_000)
+    assert cost.gb_s == pytest.approx(1_000_000, rel=0.05)
+    assert cost.dollars == pytest.approx(cost.gb_s * PER_GB_S + 1_000_000 * PER_REQUEST)
+    error = statistics.stdev(costs) / math.sqrt(400)
+    assert cost.margin == pytest.approx(1.96 * error * 1_000_000 * PER_GB_S, rel=0.01)
+    assert estimated(sampled, 400).margin == 0
+    assert estimated(sampled, 400, price_per_gb_s=0).dollars == pytest.approx(400 * PER_REQUEST)
+
+
+@pytest.mark.parametrize("note", [None, [], {}, {"count": 0}, {**runs.LOGS, "count": "x"}])
+def test_a_note_that_says_nothing_is_no_sample(note: Any) -> None:
+    assert Sampled.from_note(note) is None
+
+
+def test_time_between_sessions_is_left_out() -> None:
+    sessions = runs.summary().sessions
+    course = course_of(sessions, runs.measures(), runs.samples())
+    assert (course.begins, course.lasted) == ((0.0, 10.0), 20.0)
+    assert [rate.at for rate in course.rates] == [float(n) for n in range(20)]
+    assert [point.at for point in course.points][:10] == [*map(float, range(1, 10)), 11.0]
+    assert course.throttles == {runs.REASON: 36, "Unknown": 2}
+
+
+def test_sessions_that_were_at_work_at_once_are_added_up() -> None:
+    sessions = [
+        runs.session(1, started=100.0, ended=110.0),
+        runs.session(2, started=104.0, ended=114.0),
+        runs.session(3, started=900.0, ended=905.0),
+    ]
+    steps = tuple(
+        Step(session=n, at=float(at), succeeded=1, failed=n) for n in (1, 2, 3) for at in (0, 4)
+    )
+    measures = runs.measures(steps=steps, lasted={1: 10.0, 2: 10.0, 3: 5.0})
+    samples = [
+        replace(sample, session=n, at=began + at, throttles={"Unknown": at})
+        for n, began in ((1, 100.0), (2, 104.0), (3, 900.0))
+        for at, sample in enumerate(runs.samples()[:5])
+    ]
+    course = course_of(sessions, measures, samples)
+    assert (course.begins, course.lasted) == ((0.0, 14.0), 19.0)
+    rates = {rate.at: (rate.succeeded, rate.failed) for rate in course.rates if rate.failed}
+    assert rates == {0.0: (1, 1), 4.0: (2, 3), 8.0: (1, 2), 14.0: (1, 3), 18.0: (1, 3)}
+    flight = {point.at: (point.in_flight, point.limit) for point in course.points}
+    assert (flight[2.0], flight[4.0], flight[6.0]) == ((24, 30), (25 + 22, 60), (24, 30))
+    assert course.throttles == {"Unknown": 12}
+
+
+def test_steps_in_which_nothing_ended_are_there() -> None:
+    steps = (
+        Step(session=1, at=0.0, succeeded=1, failed=0),
+        Step(session=1, at=3.0, succeeded=2, failed=1),
+    )
+    course = course_of([runs.session(1)], runs.measures(steps=steps), [])
+    assert [(rate.succeeded, rate.failed) for rate in course.rates] == [
+        (1, 0), (0, 0), (0, 0), (2, 1),
+    ]  # fmt: skip
+
+
+STATUSES: dict[str, dict[str, Any]] = {
+    "running": {"running": True},
+    "broke off": {"sessions": (runs.session(1, ended=None, status=None),)},
+    "stopped before the end": {"sessions": (runs.session(1, status="left"),)},
+    "complete, and some may have run": {},
+    "complete, with failures": {"may_have_run": 0},
+    "complete": {"may_have_run": 0, "failed": 0},
+}
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_how_a_run_ended_is_said(status: str) -> None:
+    assert runs.facts(**STATUSES[status]).status == status
+
+
+def test_each_cause_has_the_command_that_runs_its_items_again() -> None:
+    found = facts_of(runs.summary(path="my run"), runs.CAUSES, runs.measures(), [])
+    assert [cause.redrive for cause in found.causes] == [
+        "asyncinvoke runs redrive 'my run' --cause 1",
+        "asyncinvoke runs redrive 'my run' --cause 2",
+        "asyncinvoke runs redrive 'my run' --cause 3 --may-have-run",
+    ]
+
+
+def test_counts_add_up_to_the_input() -> None:
+    found = runs.facts()
+    assert {count.name: count.number for count in found.counts} == {
+        "succeeded": 900, "failed": 61, "may have run": 9, "not started": 30,
+    }  # fmt: skip
+    assert found.total == 1000
+
+
+WORDS = {
+    0: "0", 4e-5: "40 µs", 0.0123: "12.3 ms", 1.5: "1.5 s", 59: "59 s", 90: "1 min 30 s",
+    120: "2 min", 3600: "1 h", 5400: "1 h 30 min", 200_000: "2 d 7 h",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("seconds", WORDS)
+def test_times_are_in_the_unit_that_suits_them(seconds: float) -> None:
+    assert words.seconds_in_words(seconds) == WORDS[seconds]
+
+
+def test_a_share_is_never_none_or_all_of_what_is_not() -> None:
+    assert [words.share(part, 10**6) for part in (0, 1, 500_000, 999_999, 10**6)] == [
+        "0 %", "< 0.1 %", "50.0 %", "> 99.9 %", "100 %",
+    ]  # fmt: skip
+    assert [words.money(each) for each in (0, 1234.5, 0.0123, 0.00000123)] == [
+        "$0.00", "$1,234.50", "$0.0123", "less than $0.0001",
+    ]  # fmt: skip

@@ -1,0 +1,42 @@
+"""A process without a file left has sent nothing, and says so, wherever it wanted one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.doubles.counting_server import Act, CountingServer
+from tests.doubles.messages import Received, complete_frame, natural_answer, stream_answer
+from tests.transport.ways import WAYS
+from tests.transport.without_files import LOOPS, PLACES
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def answer(request: Received) -> bytes:
+    streams = "response-streaming" in request.target
+    return stream_answer(complete_frame()) if streams else natural_answer(request)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_without_a_file_nothing_is_sent_and_afterwards_it_is(loop: str) -> None:
+    with CountingServer(default=Act(sent=answer)) as server:
+        ended = subprocess.run(
+            [sys.executable, "-m", "tests.transport.without_files", loop, str(server.port)],
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert ended.returncode == 0, ended.stderr[-2000:]
+        told = json.loads(ended.stdout)
+        # A name is reached once more, by the call before.
+        assert server.whole == len(WAYS) * (len(PLACES) + 1)
+    assert [(way, place) for way, place, *_ in told] == [(w, p) for w in WAYS for p in PLACES]
+    for way, place, fault, phase, then in told:
+        assert fault == "TooManyOpenFiles", (way, place)
+        assert phase in ("CREDENTIALS", "CONNECTING"), (way, place)
+        assert then, (way, place)

@@ -1,0 +1,77 @@
+"""Calls of a process without a file left: `python -m tests.transport.without_files LOOP PORT`.
+
+Run by `test_without_files.py`, for a process may not lower its own limits where tests run beside it.
+Says in JSON, for each way and each place that wants a file, what came of a call then and afterwards.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+
+from asyncinvoke._model.delivery import Progress
+from asyncinvoke._model.failure import Failure
+from asyncinvoke._request.parameters import checked
+from tests.transport.ways import WAYS, open_way
+
+LOOPS: dict[str, dict[str, Any]] = {
+    "asyncio": {"backend": "asyncio"},
+    "uvloop": {"backend": "asyncio", "backend_options": {"use_uvloop": True}},
+    "trio": {"backend": "trio"},
+}
+PLACES = {"address": "127.0.0.1", "name": "localhost", "stream": "127.0.0.1"}
+"""What is connected to; the call is a stream for one of them."""
+
+
+@contextlib.contextmanager
+def no_file_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in taken:
+            os.close(descriptor)
+
+
+async def call(transport: Any, place: str) -> object:
+    parameters, progress = checked("f"), Progress()
+    if place != "stream":
+        return await transport.send(parameters, b"1", progress)
+    opened = await transport.open(parameters, b"1", progress)
+    if not isinstance(opened, Failure):
+        await opened.aclose()
+    return opened
+
+
+async def tell(port: str) -> list[tuple[str, str, str | None, str | None, bool]]:
+    told: list[tuple[str, str, str | None, str | None, bool]] = []
+    for way in WAYS:
+        for place, host in PLACES.items():
+            async with open_way(f"http://{host}:{port}", way) as transport:
+                if place == "name":
+                    # What is read on the way there is read; no connection and no name is kept.
+                    async with open_way(f"http://127.0.0.1:{port}", way) as other:
+                        await call(other, place)
+                with no_file_left():
+                    failed = await call(transport, place)
+                fault = phase = None
+                if isinstance(failed, Failure):
+                    fault, phase = failed.fault, failed.phase.name
+                then = not isinstance(await call(transport, place), Failure)
+                told.append((way, place, fault, phase, then))
+    return told
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(anyio.run(tell, sys.argv[2], **LOOPS[sys.argv[1]])))

@@ -1,0 +1,233 @@
+"""Holds the vectors against a real account, or any other endpoint: `make live`, at a cost of cents.
+
+It creates functions whose names begin with `asyncinvoke-live-`, invokes them a few dozen times, and removes
+them, whatever happens. What differs from what was recorded or guessed is printed in a form that becomes a
+vector. Nothing is sent but to the endpoint that was named.
+"""
+
+import argparse
+import base64
+import contextlib
+import io
+import json
+import re
+import secrets
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import ClientError
+
+from . import functions
+from .raw import invoke_path
+from .recorded import ARN, SUCCESSES
+from .recorded_functions import FUNCTIONS as FUNCTION_VECTORS
+from .recorded_refusals import BODIES, NAMES, SIZES
+from .recorded_set_up import SET_UP, SetUpVector
+from .set_up import Place, differences
+from .vector import Call, Vector, as_json, matches
+
+PATIENCE = 90.0
+"""Seconds for a function to become active."""
+
+RUNTIME = "python3.13"
+
+
+class Endpoint:
+    """An endpoint that is asked by signed requests."""
+
+    def __init__(self, url: str | None, region: str, role: str | None) -> None:
+        self.session = boto3.Session(region_name=region)
+        self.client = self.session.client("lambda", endpoint_url=url)
+        self.url = self.client.meta.endpoint_url.rstrip("/")
+        self.region = region
+        self.role = role or self._make_role(url)
+
+    def send(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Send a request; return status, headers in lower case, and body."""
+        asked = AWSRequest(method, self.url + path, dict(headers or {}), body)
+        credentials = self.session.get_credentials()
+        if credentials is None:
+            sys.exit("no AWS credentials were found")
+        SigV4Auth(credentials, "lambda", self.region).add_auth(asked)
+        request = urllib.request.Request(
+            self.url + path, body or None, dict(asked.headers), method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                return answer.status, _lower(answer.headers), answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, _lower(error.headers), error.read()
+
+    @contextlib.contextmanager
+    def function(self, handler: str, code: bytes, timeout: int = 3) -> Iterator[str]:
+        """Hold a block in which there is a function, with a version and an alias."""
+        name = f"asyncinvoke-live-{secrets.token_hex(4)}"
+        self.client.create_function(
+            FunctionName=name,
+            Runtime=RUNTIME,
+            Role=self.role,
+            Handler=handler,
+            Code={"ZipFile": code},
+            Timeout=timeout,
+        )
+        try:
+            until = time.monotonic() + PATIENCE
+            while self.client.get_function(FunctionName=name)["Configuration"]["State"] != "Active":
+                if time.monotonic() > until:
+                    sys.exit(f"{name} has not become active")
+                time.sleep(0.5)
+            yield name
+        finally:
+            for made in (name, f"{name}-new"):
+                with contextlib.suppress(ClientError):
+                    self.client.delete_function(FunctionName=made)
+
+    def _make_role(self, url: str | None) -> str:
+        if url is None:
+            sys.exit("a real account needs --role: the ARN of a role that Lambda can assume")
+        iam = self.session.client("iam", endpoint_url=url)
+        with contextlib.suppress(Exception):
+            role = iam.create_role(
+                RoleName=f"asyncinvoke-live-{secrets.token_hex(4)}", AssumeRolePolicyDocument="{}"
+            )
+            return str(role["Role"]["Arn"])
+        return "arn:aws:iam::123456789012:role/any"
+
+
+def set_up_vectors(endpoint: Endpoint, only: str = "") -> Iterator[tuple[SetUpVector, list[str]]]:
+    """Ask for each answer of set-up, each with a function of its own; yield what differs."""
+    code = _zipped("functions.py", Path(str(functions.__file__)).read_text())
+    for vector in SET_UP:
+        if only not in vector.name:
+            continue
+        with endpoint.function("functions.echo", code) as name:
+            arn = endpoint.client.get_function(FunctionName=name)["Configuration"]["FunctionArn"]
+            values = {
+                "F": name,
+                "ARN": arn,
+                "REGION": endpoint.region,
+                "ACCOUNT": arn.split(":")[4],
+                "ROLE": endpoint.role,
+                "ZIP": base64.b64encode(code).decode(),
+            }
+            yield vector, differences(vector, Place(endpoint.send, values))
+
+
+def invoke_vectors(endpoint: Endpoint, only: str = "") -> Iterator[tuple[Vector, list[str], str]]:
+    """Ask for each answer of Invoke that a function of Python's gives; yield what differs."""
+    for vector in [*SUCCESSES, *NAMES, *BODIES, *SIZES, *FUNCTION_VECTORS]:
+        call = vector.call
+        if only not in vector.name:
+            continue
+        if call is None or call.endpoint or call.before or call.times > 1 or call.handler is None:
+            continue
+        if vector.status == 200 and "process" not in call.kinds and call.source is None:
+            continue  # of callables of this process alone
+        if call.options.keys() - {"timeout"}:
+            continue
+        yield vector, *_asked(endpoint, vector, call)
+
+
+def _asked(endpoint: Endpoint, vector: Vector, call: Call) -> tuple[list[str], str]:
+    module, source = "functions", Path(str(functions.__file__)).read_text()
+    handler = f"functions.{call.handler}"
+    if call.source is not None:
+        module, source, handler = "module", call.source, "module.handler"
+    timeout = max(int(call.options.get("timeout", 3)), 1)
+    with endpoint.function(handler, _zipped(f"{module}.py", source), timeout) as name:
+        if call.qualifier or ":" in call.name:
+            client = endpoint.client
+            version = client.publish_version(FunctionName=name)["Version"]
+            client.create_alias(FunctionName=name, Name="live", FunctionVersion=version)
+        asked_for = re.sub(r"(^|:)f(?=$|:)", rf"\g<1>{name}", call.name)
+        arn = f"arn:aws:lambda:{endpoint.region}:{endpoint.role.split(':')[4]}:function:"
+        path = invoke_path(asked_for.replace(ARN, arn), call.qualifier)
+        # Here a function has a second at least, and so sleeps longer.
+        sent = b"3" if call.options.get("timeout", 3) < 1 else call.body
+        status, headers, body = endpoint.send("POST", path, sent, call.headers)
+    said = as_json(json.loads(body)) if body and _is_json(body) else body.decode(errors="replace")
+    template = vector.body.replace(f"{ARN}f", f"{arn}{name}").replace(ARN, arn)
+    template = template.replace("'us-east-1'", f"'{endpoint.region}'")
+    known = {"id": headers.get("x-amzn-requestid", ""), "seconds": f"{timeout:.2f}"}
+    found = [] if status == vector.status else [f"status: {status} in place of {vector.status}"]
+    found += [
+        f"header {header}: {headers.get(header.lower())!r}"
+        for header, wanted in vector.headers.items()
+        if header not in ("Date", "Connection", "Content-Length")
+        and not matches(wanted, headers.get(header.lower(), ""), **known)
+    ]
+    if not matches(template, said, **known):
+        found.append(f"body: {said[:500]} in place of {template[:500]}")
+    told = f"status={status}, headers={dict(headers)!r}, body={said[:2000]!r}"
+    return found, told
+
+
+def _zipped(name: str, text: str) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        entry = zipfile.ZipInfo(name)
+        entry.external_attr = 0o644 << 16
+        archive.writestr(entry, text)
+    return held.getvalue()
+
+
+def _lower(headers: Any) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run all vectors; return 1 if anything differs."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="make live")
+    parser.add_argument("--endpoint-url", help="an endpoint in place of AWS's own")
+    parser.add_argument("--region", default="us-east-1")
+    parser.add_argument("--role", help="the ARN of a role that Lambda can assume")
+    parser.add_argument("--only", default="", help="run vectors alone whose name holds this")
+    options = parser.parse_args(arguments)
+    endpoint = Endpoint(options.endpoint_url, options.region, options.role)
+    source = f"LIVE {time.strftime('%Y-%m-%d')}, {quote(endpoint.url, safe=':/')}"
+    ran = differ = 0
+    out = sys.stdout.write
+    try:
+        for set_up, found in set_up_vectors(endpoint, options.only):
+            ran += 1
+            if found:
+                differ += 1
+                out(f"\n# {set_up.operation}: {set_up.name} ({set_up.source})\n")
+                out("".join(f"#   {line[:1000]}\n" for line in found))
+                out(f"SetUpVector(name={set_up.name!r}, source={source!r}, sent={set_up.sent!r})\n")
+        for vector, found, told in invoke_vectors(endpoint, options.only):
+            ran += 1
+            if found:
+                differ += 1
+                out(f"\n# {vector.operation}: {vector.name} ({vector.source})\n")
+                out("".join(f"#   {line[:1000]}\n" for line in found))
+                out(f"Vector(name={vector.name!r}, source={source!r}, {told})\n")
+    finally:
+        endpoint.client.close()
+    out(f"\n{ran} answers of {endpoint.url}, {differ} differ\n")
+    return int(differ > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
