@@ -1,6 +1,7 @@
 """Payloads and client contexts on their way out: their bytes and their sizes."""
 
 import base64
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -114,9 +115,18 @@ def check_plain(name: str, function: Callable[..., Any]) -> None:
     """
     if not callable(function):
         raise ConfigurationError(f"{name} must be a function, not {type(function).__name__}")
-    for called in (function, getattr(type(function), "__call__", None)):  # noqa: B004  # not `callable`: its kind counts
-        if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
-            raise ConfigurationError(
-                f"{name} must be a plain function: it is called, not awaited, and an `async def` "
-                "would never run"
-            )
+    if is_awaited(function):
+        raise ConfigurationError(
+            f"{name} must be a plain function: it is called, not awaited, and an `async def` "
+            "would never run"
+        )
+
+
+def is_awaited(function: object) -> bool:
+    """Return whether calling it only makes a coroutine or an async generator, as far as it shows."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return any(
+        inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called)
+        for called in (function, getattr(type(function), "__call__", None))  # noqa: B004  # not `callable`: its kind counts
+    )

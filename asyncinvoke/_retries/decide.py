@@ -1,5 +1,6 @@
 """Whether a failed execution is tried again, and after how long."""
 
+import inspect
 import math
 
 from tenacity import AsyncRetrying, Future, RetryCallState
@@ -9,7 +10,7 @@ from asyncinvoke._model.failure import FailureKind
 from asyncinvoke._retries.budget import Balance
 from asyncinvoke._retries.classify import Verdict
 from asyncinvoke._retries.policy import Backoff, RetryPolicy
-from asyncinvoke.errors import GaveUp, InvocationError
+from asyncinvoke.errors import ConfigurationError, GaveUp, InvocationError
 
 
 class Retries:
@@ -48,7 +49,7 @@ class Retries:
             How many seconds to wait before the next attempt, or why there is none.
         """
         backoff = self._policy.backoff(verdict)
-        if backoff is None or not (backoff.when is None or backoff.when(error)):
+        if backoff is None or not (backoff.when is None or _plain("when", backoff.when(error))):
             return GaveUp.NOT_RETRYABLE
         if verdict.delivery is Delivery.UNKNOWN and not self._repeatable:
             return GaveUp.DELIVERY_UNKNOWN
@@ -61,7 +62,7 @@ class Retries:
         delay = max(float(hint), float(backoff.wait(state)))
         state.upcoming_sleep = delay
         try:
-            if backoff.stop(state) or delay == math.inf:
+            if _plain("stop", backoff.stop(state)) or delay == math.inf:
                 return GaveUp.ATTEMPTS
             if now + delay >= self._deadline:
                 return GaveUp.DEADLINE
@@ -83,3 +84,18 @@ class Retries:
             state.start_time = now
             self._states[key] = state
         return state
+
+
+def _plain(name: str, said: object) -> object:
+    """Return what a strategy said, if it said something: a coroutine would count as true for ever.
+
+    Raises:
+        ConfigurationError: It is one, as of a lambda that calls an `async def`.
+    """
+    if inspect.isawaitable(said):
+        if inspect.iscoroutine(said):
+            said.close()  # or Python would complain that nobody awaited it
+        raise ConfigurationError(
+            f"Backoff({name}=...) gave a {type(said).__name__}: it is called, not awaited"
+        )
+    return said

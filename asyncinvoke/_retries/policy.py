@@ -1,6 +1,5 @@
 """Which failures are repeated, and how: a tenacity wait and stop for each kind of failure."""
 
-import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from tenacity import (
 
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import FailureKind
+from asyncinvoke._request.payload import is_awaited
 from asyncinvoke._retries.budget import RetryBudget
 from asyncinvoke._retries.classify import Verdict
 from asyncinvoke.errors import ConfigurationError, InvocationError
@@ -58,7 +58,7 @@ class Backoff:
             strategy = getattr(self, name)
             if strategy is None and name == "when":
                 continue
-            if not callable(strategy) or inspect.iscoroutinefunction(strategy):
+            if not callable(strategy) or is_awaited(strategy):
                 raise ConfigurationError(
                     f"Backoff({name}={strategy!r}) must be a plain callable, not awaited"
                 )

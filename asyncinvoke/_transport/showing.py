@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from botocore import exceptions as botocore_errors
 
+from asyncinvoke._transport.http.opening import refusal_of_proxy
 from asyncinvoke._transport.process import is_for_want_of_a_file
 
 _OF_THE_SYSTEM = ("builtins", "socket", "ssl")
@@ -57,6 +58,9 @@ def described(error: BaseException) -> str:
     """Return a line about an exception, of what may be shown of it."""
     if type(error) is botocore_errors.HTTPClientError:  # its text is that of another
         error = inner_error(error) or error
+    refusal = refusal_of_proxy(error)
+    if refusal is not None:
+        return refusal
     text = ""
     if isinstance(error, botocore_errors.ClientError):
         text = _answered(error)

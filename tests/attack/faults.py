@@ -86,6 +86,8 @@ class Fault:
     codes: tuple[str, ...] | None = None
     """Which codes will do; `None` for any."""
     status: int | None = None
+    says: str = ""
+    """What the error must say."""
     whole: int = 0
     """How many requests the endpoint reads whole, for each attempt."""
     repeated: bool | None = False
@@ -250,10 +252,11 @@ def lost(prepare: Prepare, *codes: str, repeated: bool | None = False) -> Fault:
     )
 
 
-def unsent(prepare: Prepare, *codes: str, repeated: bool | None = True) -> Fault:
+def unsent(prepare: Prepare, *codes: str, repeated: bool | None = True, says: str = "") -> Fault:
     """Nothing of the request was sent."""
     return Fault(
         prepare=prepare,
+        says=says,
         raises=TransportError,
         delivery=NOT_SENT,
         codes=codes or None,
@@ -293,9 +296,11 @@ FAULTS: dict[str, Fault] = {
     "TLS: stalls, deadline": late(no_handshake("stall", timeout=SOON), NOT_SENT),
     "proxy: FIN on CONNECT": unsent(proxy("close"), "ProxyFailed"),
     "proxy: RST on CONNECT": unsent(proxy("reset"), "ProxyFailed"),
-    "proxy: 502": unsent(proxy("refuse"), "ProxyFailed"),
-    "proxy: 407": unsent(proxy("tunnel"), "ProxyFailed"),
-    "proxy: 407, wrong password": unsent(proxy("tunnel", "ann:wrong"), "ProxyFailed"),
+    "proxy: 502": unsent(proxy("refuse"), "ProxyFailed", says="the proxy answered 502"),
+    "proxy: 407": unsent(proxy("tunnel"), "ProxyFailed", says="the proxy answered 407"),
+    "proxy: 407, wrong password": unsent(
+        proxy("tunnel", "ann:wrong"), "ProxyFailed", says="the proxy answered 407"
+    ),
     "proxy: stalls, deadline": late(proxy("stall", timeout=SOON), NOT_SENT),
     # writing
     "upload: reset in the middle": Fault(

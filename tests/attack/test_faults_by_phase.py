@@ -45,6 +45,7 @@ async def test_what_is_said_of_a_fault_is_what_the_endpoint_saw(
             count = scene.server.whole
             assert isinstance(ended, InvocationError), "it was taken for a success"
             assert isinstance(ended, fault.raises), repr(ended)
+            assert fault.says in str(ended)
             allowed = {fault.delivery}
             if transport == "client" and fault.client_may_say is not None:
                 allowed.add(fault.client_may_say)

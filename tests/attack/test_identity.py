@@ -1,6 +1,7 @@
 """A call is what was asked for: no option is mixed up, lost or taken for another's."""
 
 import dataclasses
+import functools
 import json
 import random
 import typing
@@ -312,7 +313,11 @@ class Awaited:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("function", [never_awaited, Awaited()], ids=["function", "object"])
+@pytest.mark.parametrize(
+    "function",
+    [never_awaited, Awaited(), functools.partial(Awaited())],
+    ids=["function", "object", "partial"],
+)
 @pytest.mark.parametrize("option", ["encode", "decode", "hooks", "key"])
 async def test_an_async_def_where_a_plain_function_belongs_is_refused(
     option: str, function: Any

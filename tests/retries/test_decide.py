@@ -21,6 +21,7 @@ from tenacity import (
 
 from asyncinvoke import (
     Backoff,
+    ConfigurationError,
     Delivery,
     FailureKind,
     GaveUp,
@@ -299,3 +300,14 @@ def test_a_negative_wait_is_none() -> None:
 def test_throttles_may_go_on_for_ever_in_batch_mode() -> None:
     found = list(decisions(retries(RetryPolicy.batch()), *[verdict()] * 3000))
     assert all(isinstance(delay, float) and 0 <= delay <= 20 for delay in found)
+
+
+async def yes(_: object) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("name", ["when", "stop"])
+def test_a_strategy_that_gives_a_coroutine_is_not_taken_for_yes(name: str) -> None:
+    policy = every(backoff(**{name: lambda given: yes(given)}))
+    with pytest.raises(ConfigurationError, match=rf"Backoff\({name}=...\) gave a coroutine"):
+        retries(policy).decide(verdict(), ERROR, now=STARTED)

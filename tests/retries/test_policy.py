@@ -2,7 +2,9 @@
 
 import copy
 import pickle
+from collections.abc import AsyncIterator
 from dataclasses import FrozenInstanceError, replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -87,6 +89,17 @@ async def awaited(state: object) -> float:
     return 1.0
 
 
+class Awaited:
+    """Callable, and no better: what it gives must be awaited."""
+
+    async def __call__(self, *_: object) -> bool:
+        return True
+
+
+async def yielded(error: object) -> AsyncIterator[bool]:
+    yield True
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -97,6 +110,11 @@ async def awaited(state: object) -> float:
         {"wait": awaited, "stop": stop_never},
         {"wait": wait_fixed(1), "stop": stop_never, "when": "Busy"},
         {"wait": wait_fixed(1), "stop": stop_never, "when": awaited},
+        {"wait": wait_fixed(1), "stop": stop_never, "when": Awaited()},
+        {"wait": wait_fixed(1), "stop": Awaited()},
+        {"wait": partial(Awaited()), "stop": stop_never},
+        {"wait": partial(partial(awaited)), "stop": stop_never},
+        {"wait": wait_fixed(1), "stop": stop_never, "when": yielded},
     ],
 )
 def test_a_backoff_takes_plain_functions_only(options: dict[str, Any]) -> None:

@@ -23,13 +23,26 @@ def opening_error(error: BaseException) -> WireError:
     """Return what is raised in place of an error of an opener's, without what it may show."""
     fault = _fault(error)
     root = _root(error)
-    text = type(error).__name__ if root is None else f"{type(root).__name__}: {root}"
+    if root is not None:
+        text = f"{type(root).__name__}: {root}"
+    else:
+        text = refusal_of_proxy(error) or type(error).__name__
     failure = WireError(fault, Phase.CONNECTING, text)
     for one in list(_chain(error)):
         # Those who raised it keep it in circles, and its frames lead to whoever called.
         one.__traceback__ = None
     failure.__cause__ = bare(root)
     return failure
+
+
+def refusal_of_proxy(error: BaseException) -> str | None:
+    """Return what a proxy answered in place of a tunnel: its status, for its words may be anything."""
+    status = None
+    if type(error).__name__ == "ClientHttpProxyError":  # aiohttp's
+        status = str(getattr(error, "status", ""))
+    elif type(error).__name__ == "ProxyError":  # httpx's, whose text begins with it
+        status = str(error)[:3]
+    return f"the proxy answered {status}" if status and status.isdecimal() else None
 
 
 def _fault(error: BaseException) -> TransportFault:
