@@ -2,7 +2,7 @@
 
 import contextlib
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 
 from asyncinvoke._engine.recording import Prepare, Prepared
 from asyncinvoke._journal.identity import digest_of
@@ -24,14 +24,9 @@ def second_reading(payloads: object) -> Iterable[object] | AsyncIterable[object]
     if isinstance(payloads, Sequence):
         return payloads
     again = getattr(payloads, "read_again", None)
-    if callable(again):
-        items = again()
-        return items if isinstance(items, AsyncIterable | Iterable) else None
-    # A set, or a view of one, may give them in another order in another process.
-    reads_again = getattr(payloads, "reads_again", False) is True
-    if reads_again and isinstance(payloads, Iterable) and not isinstance(payloads, Iterator):
-        return payloads
-    return None
+    items = again() if callable(again) else None
+    # Of any other iterable nobody knows: it may share one file, or one generator, between readings.
+    return items if isinstance(items, AsyncIterable | Iterable) else None
 
 
 async def groups(
