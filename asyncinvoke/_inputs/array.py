@@ -12,6 +12,9 @@ from asyncinvoke._inputs.lines import Row
 LONGEST = 16_777_216
 """Most characters of an element."""
 
+_MORE_OF_A_NUMBER = re.compile(r"[-+.eE0-9]*\Z")
+"""What may stand behind a number that is cut, as in `1.5e`: nothing, or the begin of the rest."""
+
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -27,8 +30,8 @@ class Array:
     """
 
     # An element that is cut is tried again when there is twice as much of it, so that a long one
-    # takes time that grows with its length and no faster. A number may go on in the next block;
-    # so does what stands at the very end.
+    # takes time that grows with its length and no faster. A number may go on in the next block,
+    # also one that is a number already: what stands at the very end waits for what follows.
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -113,7 +116,7 @@ class Array:
             return None
         except RecursionError:
             raise self._error("an element is nested too deeply") from None
-        if end == len(self._text) and not is_last:
+        if not is_last and _MORE_OF_A_NUMBER.match(self._text, end):
             self._wanted = end - self._at + 1
             return None
         self._wanted = 0
