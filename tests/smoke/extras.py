@@ -50,7 +50,7 @@ USES: dict[str, list[tuple[str, ...]]] = {
     "": [("-c", SERVED.replace("ECHO", "echo").replace("BACKEND", ""))],
     "cli": [("-m", "asyncinvoke", "--help"), ("-m", "asyncinvoke", "doctor", "--help")],
     "local": [("-c", SERVED.replace("ECHO", '"handlers.py:handler"').replace("BACKEND", ""))],
-    "dask": [("-c", "import asyncinvoke.dask, distributed; asyncinvoke.dask.map")],
+    "dask": [("-c", "import distributed, asyncinvoke.dask")],
     "otel": [("-c", "import asyncinvoke.otel; asyncinvoke.otel.OpenTelemetry()")],
     "trio": [("-c", SERVED.replace("ECHO", "echo").replace("BACKEND", 'backend="trio"'))],
     "inputs": [("-c", READ.replace("MAKE", PACK).replace("SOURCE", "in.csv.zst"))],
