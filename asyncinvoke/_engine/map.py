@@ -21,7 +21,11 @@ from asyncinvoke._engine.tasks import Bell, Work, Workers
 from asyncinvoke._engine.tolerance import Judge, Tolerance, checked_tolerance
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._model.response import Out
-from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, InvocationError
+from asyncinvoke.errors import (
+    AsyncInvokeError,
+    ConfigurationError,
+    InvocationError,
+)
 
 LAST_WORD = 1.0
 """How long an end waits for an input that was interrupted and does not come back, in seconds. It
@@ -398,7 +402,8 @@ class MapRun(Generic[Out]):
         reason = None if self._judge is None else self._judge(outcome)
         if reason is not None and not self._is_no_news(reason):
             self._end(reason)
-            self.stop()
+            if isinstance(reason, ToleranceExceededError):
+                self.stop()
 
     def _broke(self, index: int, error: BaseException) -> None:
         if not isinstance(error, NotStartedError):

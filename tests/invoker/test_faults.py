@@ -174,7 +174,7 @@ CASES: dict[str, Case] = {
     ),
     "error body cut short": Case(
         step=Truncated(answer=error(500, "ServiceException")),
-        raises=TransportError,
+        raises=ServiceError,
         delivery=UNKNOWN,
         repeated=None,
     ),

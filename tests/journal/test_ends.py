@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from asyncinvoke import InvocationError, Invoker, Journal, RetryPolicy
+from asyncinvoke import ConfigurationError, InvocationError, Invoker, Journal, RetryPolicy
 from asyncinvoke._clock import SYSTEM_CLOCK
 from asyncinvoke._journal.letting_go import LettingGo
 from asyncinvoke._journal.store import Store
@@ -174,7 +174,14 @@ async def test_an_invoker_whose_block_is_left_first_is_no_harm(path: Path) -> No
             started = await run.__aenter__()
             while len(world.sent) < 3:
                 await anyio.sleep(0)
-        outcomes = [outcome async for outcome in started]
+        outcomes = []
+        told = None
+        try:
+            async for outcome in started:
+                outcomes.append(outcome)  # up to the error
+        except ConfigurationError as error:
+            told = error
+        assert "the invoker's block was left" in str(told)
         await run.__aexit__(None, None, None)
     assert {o.error.code for o in outcomes if isinstance(o.error, InvocationError)} == {
         "InvokerClosed"

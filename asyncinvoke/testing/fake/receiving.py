@@ -8,7 +8,7 @@ import anyio.lowlevel
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply
-from asyncinvoke._transport.answers import read_answer, read_stream_head
+from asyncinvoke._transport.answers import decides, read_answer, read_stream_head
 from asyncinvoke._transport.base import Stream
 from asyncinvoke.local.protocol.answers import Answer
 from asyncinvoke.testing.fake.recording import CutError, ReadTimeout
@@ -35,6 +35,8 @@ async def read_whole(
     if head is not None and end is None:
         progress.phase = Phase.BODY_READ
         return read_answer(head.status_code, _by_lower_name(head), received, accepted)
+    if head is not None and decides(head.status_code):
+        return read_answer(head.status_code, _by_lower_name(head), b"", accepted)
     fault, message = _fault_of(end, head, received)
     return Failure(fault=fault, phase=progress.phase, message=message, cause=end)
 
