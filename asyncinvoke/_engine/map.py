@@ -25,6 +25,7 @@ from asyncinvoke.errors import (
     AsyncInvokeError,
     ConfigurationError,
     InvocationError,
+    ToleranceExceededError,
 )
 
 LAST_WORD = 1.0
