@@ -156,3 +156,4 @@ def test_the_picture_is_at_most_sixty_columns_and_shows_what_is_most() -> None:
     assert lines["in flight"][-1] == "█"
     assert lines["throttled"].rstrip() == "█" * 30
     assert chart.drawn(samples[:2]) == {}
+    assert {len(line) for line in chart.drawn(samples, 20).values()} == {20}

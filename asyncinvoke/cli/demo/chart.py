@@ -38,25 +38,32 @@ async def sample(samples: list[Sample], look: Callable[[], Sample], *, interval:
         await anyio.sleep(interval)
 
 
-def drawn(samples: Sequence[Sample]) -> dict[str, str]:
-    """Return a line of blocks for each thing there is to see, by its name; none of too few moments."""
+def drawn(samples: Sequence[Sample], columns: int = COLUMNS) -> dict[str, str]:
+    """Return a line of blocks for each thing there is to see, by its name; none of too few moments.
+
+    Args:
+        samples: The moments.
+        columns: How long a line may be.
+    """
     if len(samples) < 3:
         return {}
     pairs = list(pairwise(samples))
     return {
-        "in flight": _line([float(each.in_flight) for each in samples]),
-        "throttled": _line([float(after.throttles - before.throttles) for before, after in pairs]),
-        "done": _line([float(after.done - before.done) for before, after in pairs]),
+        "in flight": _line([float(each.in_flight) for each in samples], columns),
+        "throttled": _line(
+            [float(after.throttles - before.throttles) for before, after in pairs], columns
+        ),
+        "done": _line([float(after.done - before.done) for before, after in pairs], columns),
     }
 
 
-def _line(values: Sequence[float]) -> str:
-    columns = _gathered(values, COLUMNS)
-    most = max(columns)
+def _line(values: Sequence[float], columns: int) -> str:
+    parts = _gathered(values, columns)
+    most = max(parts)
     if most <= 0:
-        return " " * len(columns)
+        return " " * len(parts)
     top = len(_LEVELS) - 1
-    return "".join(" " if each <= 0 else _LEVELS[round(each / most * top)] for each in columns)
+    return "".join(" " if each <= 0 else _LEVELS[round(each / most * top)] for each in parts)
 
 
 def _gathered(values: Sequence[float], columns: int) -> list[float]:

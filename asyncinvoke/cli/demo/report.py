@@ -15,7 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from asyncinvoke.cli.demo.chart import drawn
+from asyncinvoke.cli.demo.chart import COLUMNS, drawn
 from asyncinvoke.cli.demo.fanout import Result
 from asyncinvoke.cli.errors import one_line
 
@@ -92,9 +92,10 @@ def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
         grid.add_row(name, fact)
     _indented(console, grid)
 
+    room = max(min(COLUMNS, console.width - len("  throttled    ")), 10)
     picture = Table.grid(padding=(0, 2))
     picture.add_column(style="bold")
-    for name, blocks in drawn(result.samples).items():
+    for name, blocks in drawn(result.samples, room).items():
         picture.add_row(name, Text(blocks, style="cyan", no_wrap=True))
     if picture.row_count:
         _indented(console, picture)
