@@ -18,7 +18,7 @@ UNIT := tests/model tests/request tests/retries tests/engine tests/limits tests/
 CORE := asyncinvoke/*.py,asyncinvoke/_*/*.py,asyncinvoke/_*/*/*.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit coverage lint fmt types core oldest peers peers-all live bench docs dist extras sbom lock clean
+.PHONY: help demo test unit coverage measured again covered lint fmt types core oldest peers peers-all live bench docs dist extras sbom lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,9 +32,16 @@ test: $(VENV)/.dev peers  ## run the whole test suite
 unit: $(VENV)/.dev  ## run the fast tests: decisions and values, no sockets
 	$(PYTEST) $(SUITE) $(UNIT) $(ARGS)
 
-coverage: $(VENV)/.dev  ## run the whole test suite under coverage; fail if it drops
+coverage: measured covered  ## run the whole test suite under coverage; fail if it drops
+
+measured: $(VENV)/.dev
 	$(BIN)/coverage erase
 	$(MAKE) test PYTEST='$(BIN)/coverage run -m pytest'
+
+again: $(VENV)/.dev  ## run what failed last once more, by itself
+	$(BIN)/coverage run -m pytest --last-failed --last-failed-no-failures none
+
+covered:
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='$(CORE)' --fail-under=97
 	$(BIN)/coverage report --format=total

@@ -14,14 +14,14 @@ import anyio
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.brake import Brake, NotStartedError
-from asyncinvoke._engine.events import (
-    AttemptEnded,
-    AttemptStarted,
-    ExecutionEnded,
-    ExecutionStarted,
-)
 from asyncinvoke._engine.history import History, response
 from asyncinvoke._engine.options import Call
+from asyncinvoke._engine.told import (
+    attempt_ended,
+    attempt_started,
+    execution_ended,
+    execution_started,
+)
 from asyncinvoke._engine.waits import Waits
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._limits.permit import Permit
@@ -128,7 +128,7 @@ class Engine:
                     tally.attempts += 1
                     if tell is not None:
                         number = 1 if history is None else history.number + 1
-                        tell(AttemptStarted(execution=told, number=number, waited=permit.waited))
+                        tell(attempt_started(told, number, permit.waited))
                     started, sent = clock.time(), clock.monotonic()
                     answer = await transport.send(call.parameters, payload, progress)
                     elapsed = clock.monotonic() - sent
@@ -152,7 +152,7 @@ class Engine:
                         counts.succeeded += 1
                         counts.latency += sent + elapsed - began
                         if tell is not None:
-                            tell(AttemptEnded(execution=told, attempt=result.attempts[-1]))
+                            tell(attempt_ended(told, result.attempts[-1]))
                         return result
                     verdict = self.end(permit, answer, call)
                 if verdict is None:
@@ -169,7 +169,7 @@ class Engine:
                     now=now,
                 )
                 if tell is not None:
-                    tell(AttemptEnded(execution=told, attempt=history.last))
+                    tell(attempt_ended(told, history.last))
                 if not isinstance(ended, float):
                     result = self.ended(call, ended, now - began)
                     return result
@@ -199,7 +199,7 @@ class Engine:
                 call.counts.ended(None)
             if tell is not None:
                 elapsed = clock.monotonic() - began
-                tell(ExecutionEnded(execution=told, result=result, elapsed=elapsed))
+                tell(execution_ended(told, result, elapsed))
 
     def tell_of(self, call: Call, *, streams: bool = False) -> Telling:
         """Return what tells hooks of an execution, and what it is told as; if anybody listens."""
@@ -207,12 +207,9 @@ class Engine:
         if hooks is None or not hooks.listen:
             return _NOBODY
         parameters = call.parameters
-        started = ExecutionStarted(
-            target=parameters.target,
-            region=parameters.target.region or self._region,
-            invocation_type=parameters.invocation_type,
-            streams=streams,
-        )
+        target = parameters.target
+        region = target.region or self._region
+        started = execution_started(target, region, parameters.invocation_type, streams)
         return hooks.tell, started
 
     @staticmethod

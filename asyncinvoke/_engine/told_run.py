@@ -63,6 +63,7 @@ class ToldRun:
     def ended(self) -> None:
         """Tell that it has ended."""
         self._tell(RunEnded, self._clock.monotonic())
+        self._run = None  # nothing is told of it any more, whoever still looks at its outcomes
 
     def _tell(self, event: type[RunSample | RunEnded], now: float) -> None:
         if self._run is not None:

@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,8 +23,10 @@ class SampledItem(Item):
     """An item whose answer has the end of the log."""
 
     __slots__ = ()
-    log_type = LogType.TAIL
-    has_options = True
+
+    if not TYPE_CHECKING:  # they see the fields of `Request`
+        log_type = LogType.TAIL
+        has_options = True
 
 
 class Sampled:

@@ -193,8 +193,8 @@ def draw_dashboard(samples: Samples, path: Path) -> None:
     limits.set_title("the function: its limit, and what is in flight and waits", fontsize=10)
     for axes in (traffic, limits, refusals):
         axes.set_xlabel("seconds")
-        axes.set_ylim(bottom=0)
-        axes.legend(fontsize=8, frameon=False)
+        axes.set_ylim(0, axes.get_ylim()[1] * 1.3)
+        axes.legend(loc="upper left", fontsize=8, frameon=False)
     for axes in (traffic, latency, limits, refusals):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)

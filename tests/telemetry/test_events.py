@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, get_args
 
 import anyio
@@ -17,6 +18,7 @@ from tenacity import stop_after_attempt, wait_fixed
 
 import asyncinvoke
 from asyncinvoke import (
+    Attempt,
     AttemptEnded,
     AttemptStarted,
     Backoff,
@@ -28,6 +30,7 @@ from asyncinvoke import (
     FixedLimit,
     FunctionError,
     InvalidRequestError,
+    InvocationType,
     Invoker,
     LimitChanged,
     RejectedError,
@@ -37,11 +40,12 @@ from asyncinvoke import (
     RunStarted,
     TransportError,
 )
+from asyncinvoke._engine import told
 from asyncinvoke._statistics import MOST_FUNCTIONS, Tally
 from asyncinvoke.local import Answer, throttle
 from asyncinvoke.otel import OpenTelemetry
 from asyncinvoke.testing import FakeLambda, InstantClock
-from asyncinvoke.typing import Event
+from asyncinvoke.typing import Event, Target
 
 pytestmark = pytest.mark.anyio
 
@@ -434,6 +438,33 @@ def test_events_are_frozen_and_slotted() -> None:
         assert "__dict__" not in dir(kind), kind
     with pytest.raises(dataclasses.FrozenInstanceError):
         event.concurrency = 2  # type: ignore[misc]  # that is what must not be
+
+
+def test_events_that_are_made_for_each_call_are_as_those_that_are_made_the_usual_way() -> None:
+    target, kind = Target(name="f"), InvocationType.EVENT
+    attempt = Attempt(number=1, started=0.0, elapsed=1.0)
+    started = ExecutionStarted(
+        target=target, region="eu-west-1", invocation_type=kind, streams=True
+    )
+    pairs: list[tuple[Any, Any]] = [
+        (told.execution_started(target, "eu-west-1", kind, True), started),
+        (
+            told.attempt_started(started, 2, 0.5),
+            AttemptStarted(execution=started, number=2, waited=0.5),
+        ),
+        (told.attempt_ended(started, attempt), AttemptEnded(execution=started, attempt=attempt)),
+        (
+            told.execution_ended(started, None, 2.0),
+            ExecutionEnded(execution=started, result=None, elapsed=2.0),
+        ),
+    ]
+    for made, usual in pairs:
+        assert type(made) is type(usual)
+        assert repr(made) == repr(usual)
+        assert dataclasses.replace(made, **{f.name: getattr(usual, f.name) for f in fields(usual)})
+        for field in fields(usual):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(made, field.name, None)
 
 
 async def waiting(event: object) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from asyncinvoke.cli.latency import Latencies
 from asyncinvoke.cli.progress import Counts
 from asyncinvoke.cli.summary import Failures, Tally
 
@@ -54,10 +53,10 @@ class JoinedTally(Tally):
 
     def __init__(self, said: Iterable[Mapping[str, Any]]) -> None:
         super().__init__()
-        self.latencies = Latencies()
+        said = tuple(said)
+        self.succeeded: int = _sum(said, "ok")
+        self.failed: int = _sum(said, "failed")
         for each in said:
-            self.succeeded += each.get("ok", 0)
-            self.failed += each.get("failed", 0)
             for failure in each.get("failures", ()):
                 self._join(Failures(**failure))
 

@@ -65,7 +65,7 @@ class Together:
         self._complaints: set[str] = set()
         self._has_signalled = False
         self._grace = 0.0
-        self.said = Said()
+        self.said: Said = Said()
         """What they have said last."""
         self.statuses: dict[int, int] = {}
         """How those ended that have; below 0 by a signal."""
