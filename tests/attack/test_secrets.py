@@ -252,8 +252,6 @@ async def timed_out_by_asyncio(call: Callable[[], Awaitable[object]], at: Event)
 
 CALLS: dict[str, Callable[[Invoker], Awaitable[object]]] = {
     "invoke": lambda invoker: invoker.invoke("f", {"n": PAYLOAD}, **CALL),
-    "handle": lambda invoker: invoker.function("f", **CALL)({"n": PAYLOAD}),
-    "event": lambda invoker: invoker.send_event("f", {"n": PAYLOAD}, **CALL),
     "stream": by_stream,
     "map": by_map,
     "upload": lambda invoker: invoker.invoke("f", f'"{PAYLOAD * 100_000}"'.encode(), **CALL),
