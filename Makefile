@@ -34,14 +34,14 @@ unit: $(VENV)/.dev  ## run the fast tests: decisions and values, no sockets
 
 coverage: measured covered  ## run the whole test suite under coverage; fail if it drops
 
-measured: $(VENV)/.dev
+measured: $(VENV)/.dev  ## run the whole test suite under coverage, for `covered`
 	$(BIN)/coverage erase
 	$(MAKE) test PYTEST='$(BIN)/coverage run -m pytest'
 
 again: $(VENV)/.dev  ## run what failed last once more, by itself
 	$(BIN)/coverage run -m pytest --last-failed --last-failed-no-failures none
 
-covered:
+covered:  ## say what the runs under coverage covered; fail if it dropped
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='$(CORE)' --fail-under=97
 	$(BIN)/coverage report --format=total
