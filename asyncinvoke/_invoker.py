@@ -287,6 +287,8 @@ class Invoker:
 
         Raises:
             InvalidRequestError: An option breaks a rule; nothing was sent.
+            JournalError: On entering the block: the `journal` cannot be used, or, as a
+                `JournalMismatchError`, it belongs to another call or input; nothing was sent.
         """
         return self._caller.map(function_name, payloads, options)
 

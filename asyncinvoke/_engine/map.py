@@ -51,6 +51,8 @@ class MapRun(Generic[Out]):
     - what the input raised, as itself;
     - `ToleranceExceededError`, once more has failed than is tolerated, or after a hundred refusals
       in a row for one reason;
+    - `JournalError`, if it can be recorded no longer, and `JournalMismatchError`, if its input turns
+      out not to be that of the run;
     - `ConfigurationError`, if the invoker's block was left before the input had been read;
     - what the caller's own retry policy, hook or transport raised, as itself; the item that it was
       raised for has no outcome.

