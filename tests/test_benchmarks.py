@@ -40,6 +40,7 @@ TINY = {
     "startup": ("--rounds=1",),
     "inputs": ("--rounds=1", "--rows=100"),
     "served": ("--rounds=1", "--requests=40", "--sleepers=20"),
+    "journal": ("--rounds=1", "--items=100", "--continued=100"),
     "payload_size": ("--rounds=1", "--count=1", "--megabytes=1"),
 }
 
@@ -103,6 +104,14 @@ def test_memory_looks_at_two_points_of_one_run() -> None:
     found = found_by("memory")
     assert found["first"] < found["items"] == 4
     assert found["growth"] == found["resident_at_most"] - found["resident_at_first"] >= 0
+
+
+def test_journal_compares_a_map_with_and_without_one_and_continues_one() -> None:
+    found = found_by("journal")
+    for kind in ("over_http", "slow_function"):
+        assert found[kind]["loop"]["median"] > 0
+        assert found[kind]["ratio"]["median"] > 0
+    assert found["continued"]["items"] == 100
 
 
 def test_startup_times_the_import_and_the_help() -> None:

@@ -12,6 +12,9 @@ from asyncinvoke._inputs.lines import Row
 LONGEST = 16_777_216
 """Most characters of an element."""
 
+_MORE_OF_A_NUMBER = re.compile(r"[-+.eE0-9]*\Z")
+"""What may stand behind a number that is cut, as in `1.5e`: nothing, or the begin of the rest."""
+
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -27,12 +30,12 @@ class Array:
     """
 
     # An element that is cut is tried again when there is twice as much of it, so that a long one
-    # takes time that grows with its length and no faster. A number may go on in the next block;
-    # so does what stands at the very end.
+    # takes time that grows with its length and no faster. A number may go on in the next block,
+    # also one that is a number already: what stands at the very end waits for what follows.
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self._text = ""
         self._at = 0
         self._line = 1
@@ -41,10 +44,11 @@ class Array:
 
     def feed(self, block: bytes) -> Iterator[Row]:
         """Take some bytes; give the elements that end in them."""
-        self._text = self._text[self._at :] + self._decode(block, is_last=False)
-        self._at = 0
-        if len(self._text) >= self._wanted:
+        is_text = self._take(block, is_last=False)
+        if not is_text or len(self._text) >= self._wanted:
             yield from self._elements(is_last=False)
+        if not is_text:
+            raise self._error("it is not UTF-8 from here on")
 
     def finish(self) -> Iterator[Row]:
         """Return what is left.
@@ -52,23 +56,26 @@ class Array:
         Raises:
             InputError: The array does not end.
         """
-        self._text = self._text[self._at :] + self._decode(b"", is_last=True)
-        self._at = 0
-        if self._expects == "[" and not self._text.strip(" \t\n\r\ufeff"):
+        is_text = self._take(b"", is_last=True)
+        if is_text and self._expects == "[" and not self._text.strip(" \t\n\r"):
             raise self._error("it is empty, and should be a JSON array")
-        yield from self._elements(is_last=True)
+        yield from self._elements(is_last=is_text)
+        if not is_text:
+            raise self._error("it is not UTF-8 from here on")
         if self._expects:
             raise self._error("the JSON array breaks off")
 
-    def _decode(self, block: bytes, *, is_last: bool) -> str:
+    def _take(self, block: bytes, *, is_last: bool) -> bool:
+        """Add bytes to the text; return whether all of them are text."""
+        self._text, self._at = self._text[self._at :], 0
         try:
-            return self._decoder.decode(block, is_last)
-        except UnicodeDecodeError:
-            raise self._error("it is not UTF-8 from here on") from None
+            self._text += self._decoder.decode(block, is_last)
+        except UnicodeDecodeError as error:
+            self._text += error.object[: error.start].decode()
+            return False
+        return True
 
     def _elements(self, *, is_last: bool) -> Iterator[Row]:
-        if self._expects == "[" and self._text.startswith("\ufeff"):
-            self._at = 1
         while self._skip_space():
             character = self._text[self._at]
             if self._expects == "":
@@ -113,7 +120,7 @@ class Array:
             return None
         except RecursionError:
             raise self._error("an element is nested too deeply") from None
-        if end == len(self._text) and not is_last:
+        if not is_last and _MORE_OF_A_NUMBER.match(self._text, end):
             self._wanted = end - self._at + 1
             return None
         self._wanted = 0

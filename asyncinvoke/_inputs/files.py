@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from anyio import to_thread
 
 from asyncinvoke._inputs.compression import AT_ONCE, Decompressor
 from asyncinvoke._inputs.errors import InputError, missing
-from asyncinvoke.errors import ConfigurationError
+from asyncinvoke.errors import AsyncInvokeError, ConfigurationError
 
 BLOCK = 1_048_576
 """How many bytes are read at once, at most."""
@@ -154,6 +155,25 @@ def open_descriptor(source: str) -> Descriptor:
         os.close(descriptor)
         raise InputError(f"cannot read {source}: it is a directory")
     return Descriptor(descriptor, source, is_ours=True)
+
+
+def open_file(source: str, options: Mapping[str, Any]) -> Any:
+    """Open a path or a URL as a binary file that can be sought in. It may take a while.
+
+    Raises:
+        ConfigurationError: What opens it is not installed.
+        InputError: It cannot be opened.
+    """
+    name = name_of(source)
+    try:
+        if "://" in source:
+            system, path = file_system(source, options)
+            return system.open(path, "rb", block_size=4 * BLOCK)
+        return Path(source).open("rb")
+    except AsyncInvokeError:
+        raise
+    except Exception as error:  # noqa: BLE001  # each file system has its own
+        raise cannot_read(name, error) from None
 
 
 def file_system(source: str, options: Mapping[str, Any]) -> tuple[Any, str]:

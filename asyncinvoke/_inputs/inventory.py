@@ -1,5 +1,6 @@
 """The objects in an S3 Inventory: its manifest, and then one data file after the other."""
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -48,18 +49,11 @@ class Inventory:
             InputError: It cannot be read, or is none.
         """
         name = files.name_of(source)
-        try:
-            if "://" in source:
-                system, path = files.file_system(source, options)
-                file = system.open(path, "rb")
-            else:
-                file = open(source, "rb")  # noqa: SIM115  # closed below
+        with contextlib.closing(files.open_file(source, options)) as file:
             try:
                 text = file.read(_LONGEST_MANIFEST)
-            finally:
-                file.close()
-        except OSError as error:
-            raise files.cannot_read(name, error) from None
+            except Exception as error:  # noqa: BLE001  # each file system has its own
+                raise files.cannot_read(name, error) from None
         try:
             manifest = json.loads(text)
             bucket = str(manifest["destinationBucket"]).removeprefix("arn:aws:s3:::")
@@ -100,11 +94,7 @@ class Inventory:
         path = self._paths.pop(0)
         if self._columns is None:
             return Parquet.open(path, self._options)
-        system, inner = files.file_system(path, self._options)
-        try:
-            file = system.open(inner, "rb", block_size=4 * files.BLOCK)
-        except OSError as error:
-            raise files.cannot_read(path, error) from None
+        file = files.open_file(path, self._options)
         blocks = files.Unpacked(files.Remote(file, path), Gzip(path))
         return Text(blocks, path, Format("csv", "gz"), header=self._columns)
 

@@ -40,8 +40,8 @@ def other_kind(head: bytes, name: str, expected: str = "JSON in UTF-8") -> str |
     for mark, kind, cure in _KINDS:
         if head.startswith(mark):
             return f"{name} is {kind}, not {expected}{f': {cure}' if cure else ''}"
-    # Text has no NUL, but half of UTF-16's bytes are such.
-    if b"\x00" in head[:4]:
+    # Text has no NUL, but half of UTF-16's bytes are such. No more than a line may be there yet.
+    if b"\x00" in head[:4].partition(b"\n")[0]:
         return f"{name} is binary, or UTF-16 without a mark, not {expected}"
     return None
 

@@ -1,7 +1,6 @@
 """The rows of a Parquet file as JSON; the one file that knows pyarrow, with `_inputs/columns.py`."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
@@ -61,19 +60,10 @@ class Parquet:
             raise missing("Parquet", "pyarrow", "parquet") from None
         if source == "-":
             raise InputError("Parquet cannot be read from standard input: its index is at its end")
-        try:
-            if "://" in source:
-                system, path = files.file_system(source, options)
-                file = system.open(path, "rb")
-            elif Path(source).is_dir():
-                raise IsADirectoryError
-            else:
-                file = Path(source).open("rb")  # noqa: SIM115  # closed by close
-        except OSError as error:
-            raise files.cannot_read(name, error) from None
+        file = files.open_file(source, options)
         try:
             return cls(pyarrow.parquet.ParquetFile(file, pre_buffer=False), file, name)
-        except pyarrow.ArrowException as error:
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
             file.close()
             raise InputError(f"{name} is no Parquet file, or is damaged: {_first(error)}") from None
         except BaseException:
@@ -104,11 +94,11 @@ class Parquet:
 
         try:
             batch = next(self._batches, None)
-        except (pa.ArrowException, OSError) as error:
+            rows = None if batch is None else rows_of(batch, self._names)
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{self._name} is damaged: {_first(error)}") from None
-        if batch is None:
+        if rows is None:
             return None
-        rows = rows_of(batch, self._names)
         return [(None, b"", _UNSAYABLE) if row is None else (None, row, None) for row in rows]
 
     def _close(self) -> None:

@@ -189,7 +189,8 @@ class Input:
     async def _blocks(self) -> files.Blocks:
         blocks: files.Blocks
         if "://" in self._source:
-            blocks = await to_thread.run_sync(_open_remote, self._source, self._options)
+            file = await to_thread.run_sync(files.open_file, self._source, self._options)
+            blocks = files.Remote(file, self.name)
         else:
             blocks = self._descriptor = files.open_descriptor(self._source)
         match self._format.compression:
@@ -210,16 +211,6 @@ class Input:
         if self._format.compression is not None:
             name = name.rpartition(".")[0]
         return not self._format.is_told and name.endswith(".json")
-
-
-def _open_remote(source: str, options: Mapping[str, Any]) -> files.Remote:
-    name = files.name_of(source)
-    system, path = files.file_system(source, options)
-    try:
-        file = system.open(path, "rb", block_size=4 * files.BLOCK)
-    except Exception as error:  # noqa: BLE001  # each file system has its own
-        raise files.cannot_read(name, error) from None
-    return files.Remote(file, name)
 
 
 def read(

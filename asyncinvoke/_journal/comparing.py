@@ -1,8 +1,8 @@
 """The comparison of an input that can be read twice with what is recorded, before anything is sent."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import TypeGuard
+import contextlib
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 
 from asyncinvoke._engine.recording import Prepare, Prepared
 from asyncinvoke._journal.identity import digest_of
@@ -16,34 +16,54 @@ MOST_BYTES = 8 << 20
 """Or as many as hold so many bytes."""
 
 
-def can_be_read_twice(payloads: object) -> TypeGuard[Iterable[object]]:
-    """Return whether an input gives its items again when it is iterated again."""
+def second_reading(payloads: object) -> Iterable[object] | AsyncIterable[object] | None:
+    """Return an input to be read once more, if it gives its items again; else `None`.
+
+    An input of our own, which is a stream for the map, gives what its `read_again` returns.
+    """
     if isinstance(payloads, Sequence):
-        return True
-    # A set, or a view of one, may give them in another order in another process.
-    return (
-        isinstance(payloads, Iterable)
-        and not isinstance(payloads, Iterator)
-        and getattr(payloads, "reads_again", False) is True
-    )
+        return payloads
+    again = getattr(payloads, "read_again", None)
+    items = again() if callable(again) else None
+    # Of any other iterable nobody knows: it may share one file, or one generator, between readings.
+    return items if isinstance(items, AsyncIterable | Iterable) else None
 
 
-def groups(
-    payloads: Iterable[object], prepare: Prepare, *, most: int | None
-) -> Iterator[tuple[int, list[Prepared]]]:
+async def groups(
+    payloads: Iterable[object] | AsyncIterable[object], prepare: Prepare, *, most: int | None
+) -> AsyncGenerator[tuple[int, list[Prepared]], None]:
     """Give the items in groups, prepared, with how many were read; at most so many of them."""
     group: list[Prepared] = []
-    read = size = 0
-    for index, item in enumerate(islice(payloads, most)):
-        read += 1
-        prepared = prepare(index, item)
-        if prepared is not None:
-            group.append(prepared)
-            size += len(prepared.body)
-        if len(group) >= GROUP or size >= MOST_BYTES:
-            yield read, group
-            group, size = [], 0
-    yield read, group
+    size = index = 0
+    async with contextlib.aclosing(_each(payloads)) as items:
+        async for item in items:
+            if index == most:
+                break
+            prepared = prepare(index, item)
+            index += 1
+            if prepared is not None:
+                group.append(prepared)
+                size += len(prepared.body)
+            if len(group) >= GROUP or size >= MOST_BYTES:
+                yield index, group
+                group, size = [], 0
+    yield index, group
+
+
+async def _each(
+    payloads: Iterable[object] | AsyncIterable[object],
+) -> AsyncGenerator[object, None]:
+    if isinstance(payloads, Iterable):
+        for item in payloads:
+            yield item
+        return
+    items = aiter(payloads)
+    try:
+        async for item in items:
+            yield item
+    finally:
+        if inspect.isasyncgen(items):
+            await items.aclose()
 
 
 def digest(reads: list[Prepared], shared: InvokeParameters) -> None:

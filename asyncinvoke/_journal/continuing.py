@@ -1,7 +1,8 @@
 """Continuing a run: its input compared with what is recorded, and its beginning skipped."""
 
+import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -45,7 +46,9 @@ class Continuing:
         self._in_thread = in_thread
         self._monotonic = monotonic
 
-    async def compare(self, payloads: Iterable[object], prepare: Prepare) -> None:
+    async def compare(
+        self, payloads: Iterable[object] | AsyncIterable[object], prepare: Prepare
+    ) -> None:
         """Read the input once before anything is sent, and compare it with what is recorded.
 
         Raises:
@@ -56,11 +59,13 @@ class Continuing:
             return
         differing: list[int | str] = []
         count = read = 0
-        for reached, group in groups(payloads, prepare, most=None if store.keyed else store.known):
-            read = reached
-            names = await self._in_thread(differing_items, store, group, self._shared)
-            count += len(names)
-            differing += names[: SHOWN - len(differing)]
+        most = None if store.keyed else store.known
+        async with contextlib.aclosing(groups(payloads, prepare, most=most)) as compared:
+            async for reached, group in compared:
+                read = reached
+                names = await self._in_thread(differing_items, store, group, self._shared)
+                count += len(names)
+                differing += names[: SHOWN - len(differing)]
         found = changed_items(differing, of=count) if count else ()
         if self.is_too_short(read):
             found += (self._too_short(read),)

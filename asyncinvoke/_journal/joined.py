@@ -125,10 +125,9 @@ class Joined:
             f" {numbered('session')}, {numbered('version')}, status, began, elapsed, request_id,"
             f" seq + {seq}"
         )
+        row = f"idx + {self._rows}" if self._rows else "idx"
         before = self._connection.total_changes
-        self._sql.do(
-            f"INSERT OR IGNORE INTO item SELECT idx + {self._rows}, {columns} FROM part.item"
-        )
+        self._sql.do(f"INSERT OR IGNORE INTO item SELECT {row}, {columns} FROM part.item")
         copied = self._connection.total_changes - before
         ((count,),) = self._sql.all("SELECT COUNT(*) FROM part.item")
         if copied != count:

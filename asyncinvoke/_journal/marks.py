@@ -33,9 +33,11 @@ class Marks:
     The lock is one of the file's, and dies with its process: there is nothing to unlock by hand.
     """
 
-    def __init__(self, descriptor: int, path: Path) -> None:
+    def __init__(self, descriptor: int, path: Path, *, is_new: bool) -> None:
         self._descriptor = descriptor
         self._path = path
+        self.is_new = is_new
+        """Whether the file was not there before."""
 
     @classmethod
     def locked(cls, journal: Path) -> Self:
@@ -46,6 +48,7 @@ class Marks:
             JournalError: They cannot be opened.
         """
         path = path_of(journal)
+        is_new = not path.exists()
         try:
             descriptor = os.open(path, _NEW, 0o600)
         except OSError as error:
@@ -59,7 +62,7 @@ class Marks:
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(descriptor, path)
+        return cls(descriptor, path, is_new=is_new)
 
     def run_id(self) -> str | None:
         """Return the run that they belong to; `None` if they are new."""

@@ -102,7 +102,7 @@ class Numbers:
     def of(self, column: str) -> str:
         """Return what gives a column of the part its new number, in a statement."""
         numbers = self._sql.all("SELECT old, new FROM renumbered WHERE of = ?", column)
-        if not numbers:
+        if all(old == new for old, new in numbers):
             return column
         if column == "session" and len(numbers) == 1:
             return str(numbers[0][1])

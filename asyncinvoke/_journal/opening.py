@@ -44,10 +44,21 @@ def read_only(path: Path, *, may_be_empty: bool = False) -> sqlite3.Connection:
     """
     if not path.is_file():
         raise JournalError(f"{path}: there is no such journal")
-    uri = f"{path.resolve().as_uri()}?mode=ro"
     real = path.resolve()
-    if not Path(f"{real}-wal").exists() and not os.access(real.parent, os.W_OK):
-        uri += "&immutable=1"  # nobody writes here, and no `-shm` can be made
+    uri = f"{real.as_uri()}?mode=ro"
+    try:
+        return _checked(path, uri, may_be_empty=may_be_empty)
+    except JournalError as error:
+        # Where no `-shm` can be made beside it. Nobody can write there, and it stays as it is.
+        if (
+            not isinstance(error.__cause__, sqlite3.OperationalError)
+            or _side(real, "-wal").exists()
+        ):
+            raise
+        return _checked(path, f"{uri}&immutable=1", may_be_empty=may_be_empty)
+
+
+def _checked(path: Path, uri: str, *, may_be_empty: bool) -> sqlite3.Connection:
     connection = _connect(path, uri)
     try:
         check(path, connection, may_be_empty=may_be_empty)
@@ -55,6 +66,10 @@ def read_only(path: Path, *, may_be_empty: bool = False) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _side(path: Path, suffix: str) -> Path:
+    return Path(f"{path}{suffix}")
 
 
 def writing(path: Path) -> sqlite3.Connection:
@@ -98,7 +113,7 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
-        raise explained(path, error) from None
+        raise explained(path, error) from error
     if not (application or version or tables):
         # A process died between making the file and its first commit.
         if may_be_empty:

@@ -16,7 +16,7 @@ from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Ends, Prepare, Prepared, Write
 from asyncinvoke._journal.batch import Batch
-from asyncinvoke._journal.comparing import can_be_read_twice, digest
+from asyncinvoke._journal.comparing import digest, second_reading
 from asyncinvoke._journal.continuing import Continuing
 from asyncinvoke._journal.deciding import (
     Decided,
@@ -121,8 +121,9 @@ class JournalRecorder:
         store = self._store
         try:
             await self._in_thread(store.open, self._identity, self._journal.notes)
-            if store.known and can_be_read_twice(payloads):
-                await self._continuing.compare(payloads, prepare)
+            again = second_reading(payloads) if store.known else None
+            if again is not None:
+                await self._continuing.compare(again, prepare)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._in_thread(store.abandon)

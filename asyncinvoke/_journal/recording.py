@@ -119,10 +119,7 @@ class Writing:
             ("cause", "id", "count", self._causes),
             ("version", "id", "count", self._versions),
         ):
-            sql.many(
-                f"UPDATE {table} SET {value} = {value} + ? WHERE {name} = ?",
-                [(change, each) for each, change in changes.items() if change],
-            )
+            sql.add(f"UPDATE {table} SET {value} = {value}", name, changes)
 
     def _intend(self, items: list[Prepared]) -> None:
         self._sql.insert(

@@ -162,10 +162,12 @@ class Session:
                         "to continue both would run items twice"
                     )
         last = self._sql.all("SELECT ended FROM session ORDER BY id DESC LIMIT 1")
-        if last and last[0][0] is None and self._marks.run_id() is None:
+        if last and last[0][0] is None and self._marks.is_new:
             raise JournalError(
                 f"{self._path}: its last session did not end in order, and {self._path}-marks is "
-                "missing: it was copied without the files beside it, whose names begin as its own"
+                "missing: it was copied without the files beside it, whose names begin as its own; "
+                "if they are lost, an empty file of that name says that it is to be continued as it "
+                "is, and whatever was under way may have run"
             )
 
     def _take_over(self, boot: str | None, *, trusted: bool) -> None:

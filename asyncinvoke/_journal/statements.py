@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -45,10 +45,17 @@ class Statements:
         """Execute a statement."""
         self._connection.execute(statement, values).close()
 
-    def many(self, statement: str, values: list[tuple[Any, ...]]) -> None:
-        """Execute a statement for each of some values, which are few."""
-        if values:
-            self._connection.executemany(statement, values).close()
+    def add(self, statement: str, name: str, changes: Mapping[Any, int]) -> None:
+        """Add to counts, which are few: `statement` is an update that ends where it is to go on."""
+        changed = {each: change for each, change in changes.items() if change}
+        if changed:
+            cases = " ".join(["WHEN ? THEN ?"] * len(changed))
+            marks = ",".join("?" * len(changed))
+            self.do(
+                f"{statement} + CASE {name} {cases} END WHERE {name} IN ({marks})",
+                *chain.from_iterable(changed.items()),
+                *changed,
+            )
 
     def insert(self, statement: str, values: list[tuple[Any, ...]]) -> None:
         """Insert rows."""

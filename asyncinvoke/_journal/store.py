@@ -103,7 +103,7 @@ class Store:
                         remove_empty(self._real)
         finally:
             if marks is not None:
-                if self._session is None and not self._real.exists():
+                if self._session is None and marks.is_new:
                     marks.remove()
                 marks.close()
 

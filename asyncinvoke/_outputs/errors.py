@@ -1,7 +1,5 @@
-"""What keeps an output from being written, said once."""
-
-from asyncinvoke.errors import AsyncInvokeError
+"""What keeps an output from being written, said once; the command line alone writes outputs."""
 
 
-class OutputError(AsyncInvokeError):
+class OutputError(Exception):
     """An output cannot be written; what was there before is still there."""

@@ -84,7 +84,7 @@ def _remote(target: str, options: Mapping[str, Any]) -> Iterator[File]:
     try:
         with system.transaction, system.open(path, "wb") as file:
             yield file
-    except (AsyncInvokeError, OSError):
+    except (AsyncInvokeError, OutputError, OSError):
         raise
     except Exception as error:
         if type(error).__module__.split(".")[0] in ("botocore", "aiobotocore", "aiohttp"):

@@ -12,7 +12,7 @@ ROWS = 10_000
 """How many rows are held, and written as a row group."""
 
 _TEXTS = ("key", "error", "error_type", "code", "message", "delivery", "gave_up", "request_id")
-COLUMNS = ("index", "key", "ok", "status_code", "request_id", "attempts", "take", "elapsed",
+COLUMNS = ("index", "key", "ok", "status_code", "request_id", "attempts", "take", "elapsed", "took",
            "error", "error_type", "code", "message", "delivery", "gave_up", "payload",
            "payload_base64")  # fmt: skip
 """The columns; a payload is text of JSON, or base64 where it is not JSON."""
@@ -58,6 +58,7 @@ def _schema(pa: Any) -> Any:
         "attempts": pa.int32(),
         "take": pa.int32(),
         "elapsed": pa.float64(),
+        "took": pa.float64(),
     }
     return pa.schema([(name, kinds.get(name, pa.large_string())) for name in COLUMNS])
 

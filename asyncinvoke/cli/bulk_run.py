@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,12 @@ from asyncinvoke.cli.pacing import Paced, Whole
 from asyncinvoke.cli.progress import Display
 from asyncinvoke.cli.recorded_job import RecordedJob
 from asyncinvoke.cli.repeating import retry_policy
+from asyncinvoke.cli.rereading import FILE, Reading, file_note, is_same_file
 from asyncinvoke.cli.running import Interrupt, run
 from asyncinvoke.cli.sampling import Reports, Sampled
 from asyncinvoke.cli.sharing import batch_of, is_of, shard_of
 from asyncinvoke.cli.summary import NOTHING_READ
-from asyncinvoke.inputs import Input, InputError, read
+from asyncinvoke.inputs import Input, InputError, Item, read
 from asyncinvoke.runs import open_run
 
 MOST_IN_FLIGHT = 1000
@@ -74,7 +76,8 @@ async def _run_once(bulk: Bulk, source: Input, interrupt: Interrupt) -> int:
 
 
 async def _run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interrupt) -> int:
-    place, lines = _found(bulk, path)
+    noted = _notes(path)
+    place, lines = _found(bulk, noted)
     limit = max(bulk.concurrency, MOST_IN_FLIGHT)
     async with _opened(bulk, limit, interrupt) as (invoker, display):
         paced = _paced(bulk, source)
@@ -95,7 +98,7 @@ async def _run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interru
         journal = Journal(path, replay=False, redrive=bulk.redrive, notes=notes)
         block = invoker.map(
             bulk.function_name,
-            job.read(),
+            Reading(job.read, partial(_again, bulk, source, noted.get(FILE))),
             journal=journal,
             ordered=bulk.ordered,
             key=None if bulk.key is None else _no_key,
@@ -109,6 +112,8 @@ async def _run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interru
         try:
             async with block as map_run:
                 is_begun = True
+                if source.status is not None:
+                    map_run.note(FILE, file_note(source.status))
                 await _work(bulk, path, job, map_run, interrupt, place, lines)
         except BrokenPipeError:
             raise
@@ -156,14 +161,26 @@ async def _work(
         await job.session(map_run, interrupt, number=summary.sessions[-1].number)
 
 
-def _found(bulk: Bulk, path: str) -> tuple[Place, LineNumbers]:
-    """Return how far the output is, as the journal has it, once both are looked at."""
-    note: object = None
-    file = Path(path)
+def _notes(path: str) -> Mapping[str, object]:
+    """Return what earlier sessions have noted; nothing where there were none."""
     with contextlib.suppress(OSError):
-        if file.stat().st_size:
+        if Path(path).stat().st_size:
             with open_run(path) as recorded:
-                note = recorded.summary().notes.get(NOTE)
+                return recorded.summary().notes
+    return {}
+
+
+def _again(bulk: Bulk, source: Input, noted: object) -> AsyncIterable[Item] | None:
+    """Return the items to be compared before anything is sent; `None` where it is the same file."""
+    if source.status is None or is_same_file(noted, source.status):
+        return None
+    again = read(bulk.source, bulk.format, key=bulk.key, payload_template=bulk.payload_template)
+    return _paced(replace(bulk, rate=None), again).items()
+
+
+def _found(bulk: Bulk, noted: Mapping[str, object]) -> tuple[Place, LineNumbers]:
+    """Return how far the output is, as the journal has it, once both are looked at."""
+    note = noted.get(NOTE)
     output = bulk.output
     if output is None or output == "-" or is_stream(output):
         return Place(path=""), LineNumbers()

@@ -125,7 +125,7 @@ async def outcomes_of(function: Function, payloads: object, batch: Batch, **opti
 @pytest.mark.anyio
 async def test_a_batch_closes_at_its_count_and_at_the_end() -> None:
     function = Function()
-    await outcomes_of(function, range(10), Batch(4))
+    await outcomes_of(function, range(10), Batch(4), clock=HandClock())  # on which nothing pauses
     assert function.batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
@@ -304,12 +304,15 @@ async def test_batches_that_are_full_of_bytes_are_read_no_further_ahead_either()
 
 @pytest.mark.anyio
 async def test_a_slow_consumer_makes_no_small_batches() -> None:
-    function = Function()
+    function, clock = Function(), HandClock()
     taken = 0
-    async with batched(function, range(60), Batch(10), clock=HandClock()) as run:
+    async with batched(function, range(60), Batch(10), clock=clock) as run:
         async for _ in run:
             taken += 1
-            await wait_all_tasks_blocked()
+            # For the input it is a pause whenever the consumer has not made room.
+            for _ in range(2):
+                await wait_all_tasks_blocked()
+                clock.move(PAUSE)
     assert taken == 60
     assert function.sizes == [10] * 6
 

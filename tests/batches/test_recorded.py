@@ -28,7 +28,7 @@ from tests.doubles.messages import Received
 from tests.journal import killing, mapper
 from tests.journal.killing import Mapper
 
-from .maps import SOON, Function
+from .maps import SOON, Function, HandClock
 
 
 def doubled(payload: Any) -> Any:
@@ -38,9 +38,10 @@ def doubled(payload: Any) -> Any:
 async def run(
     function: Function, payloads: Any, journal: Path | Journal, **options: Any
 ) -> list[Outcome]:
+    # A clock on which nothing pauses: however slow the disk is, batches are closed full, or last.
     with anyio.fail_after(SOON):
         async with (
-            Invoker(transport=function, limit=10) as invoker,
+            Invoker(transport=function, limit=10, clock=HandClock()) as invoker,
             invoker.map("work", payloads, journal=journal, concurrency=3, **options) as mapped,
         ):
             return [outcome async for outcome in mapped]
@@ -59,6 +60,7 @@ async def test_every_item_of_a_batch_has_a_row_and_is_not_sent_again(
     options = {"key": str} if keyed else {}
     first = await run(function, range(100), journal, batch=7, ordered=True, **options)
     assert items_of(function) == list(range(100))
+    assert function.sizes == [7] * 14 + [2]
     again = await run(function, range(105), journal, batch=20, ordered=True, **options)
     assert items_of(function) == list(range(105))
     assert [each.unwrap().json() for each in again] == [item * 2 for item in range(105)]

@@ -11,6 +11,7 @@ import anyio
 
 from asyncinvoke import AsyncInvokeError
 from asyncinvoke._outputs import files
+from asyncinvoke._outputs.errors import OutputError
 from asyncinvoke.inputs import read
 
 
@@ -46,7 +47,7 @@ async def write_and_read(target: str) -> list[Any]:
     try:
         with files.written("s3://none/x", {}, None) as file:
             file.write(b"x")
-    except AsyncInvokeError as error:
+    except OutputError as error:
         found.append(str(error))
     return found
 

@@ -42,6 +42,14 @@ def test_what_json_dumps_reads_back_wherever_it_is_cut(
     assert [wrong for *_, wrong in rows] == [None] * len(values)
 
 
+@pytest.mark.parametrize("number", ["1.0000000000000002e+16", "-0.5E-7", "12", "-1"])
+def test_a_number_may_be_cut_anywhere(number: str) -> None:
+    text = f"[{number},{number}]".encode()
+    for at in range(len(text)):
+        rows = parsed(Array("in"), [text[:at], text[at:]])
+        assert [row for _, row, _ in rows] == [number.encode()] * 2
+
+
 def test_elements_keep_their_bytes_and_know_their_lines() -> None:
     text = b'[1.10,\n{"a":\n 1e400} ,"\xc3\xa4",\n\n99999999999999999999999]\n'
     assert parsed(Array("in"), [text]) == [

@@ -150,6 +150,7 @@ async def test_no_message_shows_what_is_secret_in_a_url_or_its_options() -> None
     assert str(caught.value).startswith("cannot read https://127.0.0.1:1/in.csv: ")
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
     path = tmp_path / "in.csv.gz"
     row = b"order-%07d," + b"x" * 10_000 + b"\n"
@@ -211,6 +212,7 @@ def test_without_extras_text_is_read_and_what_is_missing_is_one_line_with_its_pi
     ]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_hundred_thousand_rows_of_other_tools_are_those_that_were_written(
     tmp_path: Path,
 ) -> None:

@@ -18,6 +18,7 @@ from asyncinvoke.runs import open_run
 from tests.journal.worlds import World
 
 ITEMS = 40
+SOON = 60
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Session:
 
 sessions = st.builds(
     Session,
-    outcomes=st.integers(0, ITEMS),
+    outcomes=st.integers(1, 15),
     dies=st.booleans(),
     stuck=st.frozensets(st.integers(0, ITEMS - 1), max_size=5),
     backend=st.sampled_from(["asyncio", "trio"]),
@@ -74,10 +75,10 @@ def dead(monkeypatch: pytest.MonkeyPatch) -> Dead:
 async def play(path: Path, session: Session, dead: Dead) -> tuple[World, list[Outcome]]:
     world = World(stuck=session.stuck)
     dead.is_dead = session.dies
-    reachable = ITEMS - len(session.stuck)
-    # What is recorded is replayed, so that each session has as many outcomes as it wants.
-    wanted = min(session.outcomes, reachable - 20)
-    return world, await world.map(path, range(ITEMS), take=wanted)
+    # What is recorded is replayed, and more workers than are stuck go on: there are as many.
+    options: dict[str, Any] = {"take": session.outcomes, "concurrency": 8}
+    with anyio.fail_after(SOON):
+        return world, await world.map(path, range(ITEMS), **options)
 
 
 def is_lost(outcome: Outcome) -> bool:

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 from contextlib import closing
 from pathlib import Path
@@ -78,13 +79,49 @@ async def test_a_folder_that_is_missing_or_no_folder_is_named(path: Path) -> Non
     assert "it is a folder" in await refused(path)
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
-async def test_a_folder_that_cannot_be_written_is_named(path: Path) -> None:
-    path.parent.chmod(0o500)
+@pytest.mark.skipif(os.name != "posix", reason="modes and users of POSIX")
+@pytest.mark.parametrize("there", [False, True], ids=["new", "there"])
+def test_a_folder_that_cannot_be_written_is_named(there: bool) -> None:
+    # In a process of its own, which may not write everywhere as root may.
+    code = """
+        import anyio, os, sys
+        from asyncinvoke import JournalError
+        from asyncinvoke._journal.recorder import JournalRecorder
+        from asyncinvoke.runs import open_run
+        from tests.journal.worlds import World
+        path, there = sys.argv[1], sys.argv[2] == "True"
+        if there:
+            anyio.run(World().map, path, range(3))
+            for name in os.listdir(os.path.dirname(path)):
+                os.chmod(os.path.join(os.path.dirname(path), name), 0o444)
+        os.chmod(os.path.dirname(path), 0o555)
+        if os.geteuid() == 0:
+            os.seteuid(65534)
+        try:
+            anyio.run(World().map, path, range(3))
+        except JournalError as error:
+            print(error)
+        if there:
+            with open_run(path) as recorded:
+                print(recorded.summary().succeeded)
+    """
+    folder = Path(tempfile.mkdtemp())
     try:
-        assert "Permission denied" in await refused(path)
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code), str(folder / "a.run"), str(there)],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            timeout=100,
+        )
     finally:
-        path.parent.chmod(0o700)
+        folder.chmod(0o700)
+        shutil.rmtree(folder)
+    assert done.stderr == ""
+    said, *read = done.stdout.splitlines()
+    assert said == f"{folder}/a.run-marks: it cannot be opened: Permission denied"
+    assert read == (["3"] if there else [])
 
 
 async def test_a_network_file_system_is_refused_with_the_reason(path: Path) -> None:
@@ -138,7 +175,15 @@ async def test_a_copy_without_the_files_beside_it_is_refused(path: Path, tmp_pat
         shutil.copy(path, copy)
         assert len([outcome async for outcome in run]) == 20
     path.unlink()
-    assert "copied without the files beside it" in await refused(copy)
+    for _ in range(2):
+        assert "copied without the files beside it" in await refused(copy)
+        assert [each.name for each in elsewhere.iterdir()] == [copy.name]
+    # As a person may say who has only this left.
+    Path(f"{copy}-marks").touch()
+    outcomes = await World().map(copy, range(20))
+    assert len(outcomes) == 20
+    with open_run(copy) as recorded:
+        assert recorded.summary().may_have_run == sum(not outcome.ok for outcome in outcomes)
 
 
 async def test_a_file_that_is_deleted_while_it_is_written_ends_the_run_with_an_error(

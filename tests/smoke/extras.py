@@ -43,14 +43,14 @@ async def main():
 anyio.run(main)
 """
 
-PACK = "import zstandard; open('in.csv.zst', 'wb').write(zstandard.compress(b'id\\na\\n'))"
+PACK = "import pathlib, zstandard; pathlib.Path('in.csv.zst').write_bytes(zstandard.compress(b'id\\na\\n'))"
 STORE = "import pyarrow, pyarrow.parquet as pq; pq.write_table(pyarrow.table({'id': ['a']}), 'in.parquet')"
 
 USES: dict[str, list[tuple[str, ...]]] = {
     "": [("-c", SERVED.replace("ECHO", "echo").replace("BACKEND", ""))],
     "cli": [("-m", "asyncinvoke", "--help"), ("-m", "asyncinvoke", "doctor", "--help")],
-    "dask": [("-c", "import distributed, asyncinvoke.dask")],
     "local": [("-c", SERVED.replace("ECHO", '"handlers.py:handler"').replace("BACKEND", ""))],
+    "dask": [("-c", "import distributed, asyncinvoke.dask")],
     "otel": [("-c", "import asyncinvoke.otel; asyncinvoke.otel.OpenTelemetry()")],
     "trio": [("-c", SERVED.replace("ECHO", "echo").replace("BACKEND", 'backend="trio"'))],
     "inputs": [("-c", READ.replace("MAKE", PACK).replace("SOURCE", "in.csv.zst"))],

@@ -1,13 +1,16 @@
 """`asyncinvoke runs report`: a run as a page to look at."""
 
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import click
 
+from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.running import Interrupt
+from asyncinvoke.cli.running import run as run_async
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
 
 
@@ -28,7 +31,7 @@ from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
     metavar="DOLLARS",
     help="What a GB-second costs you. [default: x86 in us-east-1]",
 )
-def report(path: str, output: str, force: bool, price_per_gb_s: float | None) -> None:
+def report(path: str, output: str, force: bool, price_per_gb_s: float | None) -> int:
     """Write one HTML file about RUN: what ran, what failed and why, how long it took, how it went.
 
     The page holds no scripts and loads nothing. Needs matplotlib and jinja2:
@@ -53,11 +56,16 @@ def report(path: str, output: str, force: bool, price_per_gb_s: float | None) ->
         )
     page = render(facts, made=time.time()).encode("utf-8", "backslashreplace")
     if output == "-":
-        sys.stdout.buffer.write(page)
-        return
+        return run_async(partial(_write, page))
     try:
         with Path(output).open("wb" if force else "xb") as file:
             file.write(page)
     except OSError as error:
         raise CommandError(f"cannot write {output}: {error.strerror}") from error
     click.echo(f"{output}: {len(page):,} bytes", err=True)
+    return 0
+
+
+async def _write(page: bytes, _: Interrupt) -> int:
+    await streams.standard_output().write(page)
+    return 0

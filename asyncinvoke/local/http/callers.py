@@ -13,45 +13,42 @@ No I/O, no clock.
 """
 
 import ipaddress
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 _OWN_SITES = frozenset({"same-origin", "none"})  # `none` is what a user typed
-_ONCE = ("host", "origin", "sec-fetch-site")
 
 
 def refusal_of(
-    headers: Iterable[tuple[str, str]],
     *,
+    hosts: Sequence[str],
+    origins: Sequence[str] = (),
+    sites: Sequence[str] = (),
     authority: str | None = None,
     is_old: bool = False,
-    allowed_hosts: Collection[str] = (),
+    allowed_hosts: frozenset[str] = frozenset(),
 ) -> str | None:
     """Return why a request is refused; None if it is not.
 
     Args:
-        headers: Every header, each as often as it came.
+        hosts: Every `Host` header.
+        origins: Every `Origin` header.
+        sites: Every `Sec-Fetch-Site` header.
         authority: The host and the port of a target that names them; it is held to the same rule.
         is_old: Whether it is HTTP/1.0, which needs no `Host`, and which no browser speaks.
         allowed_hosts: Names to take beside those of this machine, in lower case.
     """
-    found: dict[str, list[str]] = {name: [] for name in _ONCE}
-    for name, value in headers:
-        values = found.get(name.lower())
-        if values is not None:
-            values.append(value.strip())
-    hosts, origins, sites = (found[name] for name in _ONCE)
     if len(hosts) > 1 or (not hosts and not is_old):
         return "it must say once for which Host it is"
-    for host in [*hosts, *([authority] if authority else [])]:
-        if not _is_taken(host, allowed_hosts):
+    for host in (*hosts, authority):
+        if host is not None and not _is_taken(host, allowed_hosts):
             return (
                 "its Host is no address and no name of this machine; names of your own: "
                 "allowed_hosts (--allowed-host)"
             )
-    if any(site.lower() not in _OWN_SITES for site in sites):
+    if any(site.strip().lower() not in _OWN_SITES for site in sites):
         return "a web page of another site sent it (Sec-Fetch-Site)"
-    own = {f"{scheme}://{host.lower()}" for scheme in ("http", "https") for host in hosts}
-    if any(origin.lower() not in own for origin in origins):
+    if origins and any(origin.strip().lower() not in _own(hosts) for origin in origins):
         return "a web page of another site sent it (Origin)"
     return None
 
@@ -71,8 +68,13 @@ def check_names(names: Collection[str]) -> frozenset[str]:
     return frozenset(name.lower() for name in names)
 
 
-def _is_taken(host: str, allowed_hosts: Collection[str]) -> bool:
-    name = _without_port(host.lower())
+def _own(hosts: Sequence[str]) -> set[str]:
+    return {f"{scheme}://{host.strip().lower()}" for scheme in ("http", "https") for host in hosts}
+
+
+@lru_cache(maxsize=1024)  # each request asks, and mostly for the same
+def _is_taken(host: str, allowed_hosts: frozenset[str]) -> bool:
+    name = _without_port(host.strip().lower())
     if name is None:
         return False
     if name.startswith("["):

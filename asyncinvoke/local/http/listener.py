@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +70,9 @@ def _is_the_clients(error: BaseException | None) -> bool:
 
 
 class _Request(web.BaseRequest):
-    authority = ""  # what the target says of a host, which is nothing in a request to a server
+    authority: str | None = (
+        None  # what the target says of a host, which is nothing in a request to a server
+    )
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         # Lambda does not say what serves it, and aiohttp would.
@@ -97,7 +99,7 @@ async def listen(
     sock: socket.socket,
     *,
     limits: Limits = LIMITS,
-    allowed_hosts: Collection[str] = (),
+    allowed_hosts: frozenset[str] = frozenset(),
 ) -> AsyncIterator[int]:
     """Serve on a socket until the block is left, which cancels running requests; yield the port.
 
@@ -110,7 +112,7 @@ async def listen(
 
     def new_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> _Request:
         request = _Request(message, payload, protocol, writer, task, loop)
-        request.authority = message.url.raw_authority
+        request.authority = message.url.raw_authority or None
         return request
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
@@ -189,9 +191,12 @@ async def read_body(
     return bytes(body[:limit]), size
 
 
-def _refusal_of(request: web.BaseRequest, allowed_hosts: Collection[str]) -> str | None:
+def _refusal_of(request: web.BaseRequest, allowed_hosts: frozenset[str]) -> str | None:
+    headers = request.headers
     return callers.refusal_of(
-        request.headers.items(),
+        hosts=headers.getall("Host", ()),
+        origins=headers.getall("Origin", ()),
+        sites=headers.getall("Sec-Fetch-Site", ()),
         authority=request.authority if isinstance(request, _Request) else None,
         is_old=request.version <= HttpVersion10,
         allowed_hosts=allowed_hosts,

@@ -268,12 +268,10 @@ def profile(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-@pytest.mark.parametrize("allow_unsigned", [False, True])
-async def test_a_real_browser_can_neither_create_nor_invoke_a_function(
-    profile: Path, allow_unsigned: bool
-) -> None:
+async def test_a_real_browser_can_neither_create_nor_invoke_a_function(profile: Path) -> None:
     site, ran = Site(), []
-    async with LocalLambda(allow_unsigned=allow_unsigned) as local:
+    # Where signatures are asked for, there is one wall more.
+    async with LocalLambda(allow_unsigned=True) as local:
         local.function("echo", lambda event, context: ran.append(event))
         server = await asyncio.start_server(site.answer, "127.0.0.1", 0)
         async with server:
