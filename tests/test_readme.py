@@ -35,7 +35,9 @@ def environment(url: str) -> dict[str, str]:
 async def run_script(code: str, url: str, folder: Path) -> str:
     script = folder / "example.py"
     script.write_text(code)
-    done = await anyio.run_process([sys.executable, str(script)], env=environment(url), check=False)
+    done = await anyio.run_process(
+        [sys.executable, str(script)], env=environment(url), cwd=folder, check=False
+    )
     assert done.returncode == 0, done.stderr.decode()
     assert done.stderr == b""
     return done.stdout.decode()
@@ -52,6 +54,10 @@ async def test_the_first_example_is_short_and_runs_against_the_local_endpoint(
     async with LocalLambda(region_name="eu-west-1", account_concurrency=50) as local:
         local.function("resize", resize)
         printed = await run_script(WHOLE, local.url, tmp_path)
+        again = await run_script(WHOLE, local.url, tmp_path)
+        # The single call is made again; what the journal has is not, and its outcomes are there.
+        assert local.statistics().invocations == 1002
+    assert sorted(again.splitlines()) == sorted(printed.splitlines())
     lines = printed.splitlines()
     assert lines[0] == str({"resized": "cat.jpg"})
     assert sorted(lines[1:]) == sorted(str({"resized": f"{n}.jpg"}) for n in range(1000))
