@@ -21,6 +21,12 @@ from tests.journal.killing import ROOT
 from tests.journal.torn import prefix_of, torn_log
 from tests.journal.worlds import World
 
+# Coverage would want to write a file of its own there as well.
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")},
+    "PYTHONPATH": str(ROOT),
+}
+
 pytestmark = pytest.mark.anyio
 
 IDENTITY = {"function_name": "work", "invocation_type": "Event", "key": False, "results": True}
@@ -112,7 +118,7 @@ def test_a_folder_that_cannot_be_written_is_named(there: bool) -> None:
             capture_output=True,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=ENVIRONMENT,
             timeout=100,
         )
     finally:
@@ -253,7 +259,7 @@ def test_a_full_disk_ends_the_run_with_an_error_and_loses_nothing_recorded(path:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=ENVIRONMENT,
         timeout=100,
     )
     assert done.stderr == ""

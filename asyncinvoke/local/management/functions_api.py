@@ -95,7 +95,8 @@ class FunctionsApi:
         versions.pend(LATEST, until)
         if members.flag("Publish"):
             config = self._publish(versions, until)
-        return self._describe(config, versions)
+        # Unlike an update, this tells the ARN without the version that it has published.
+        return describe.configuration(config, versions, now=time.monotonic())
 
     def get(self, function: NamedFunction) -> dict[str, Any]:
         """`GetFunction`."""
