@@ -81,6 +81,11 @@ async def play(path: Path, session: Session, dead: Dead) -> tuple[World, list[Ou
         return world, await world.map(path, range(ITEMS), **options)
 
 
+async def finish(last: World, path: Path) -> list[Outcome]:
+    with anyio.fail_after(SOON):
+        return await last.map(path, range(ITEMS))
+
+
 def is_lost(outcome: Outcome) -> bool:
     error = outcome.error
     return isinstance(error, InvocationError) and error.code in ("ProcessLost", "InvokerClosed")
@@ -103,7 +108,7 @@ def test_no_item_is_sent_twice_and_none_is_lost(sequence: list[Session], dead: D
             handed_out |= now
         dead.is_dead = False
         last = World()
-        outcomes = anyio.run(last.map, path, range(ITEMS))
+        outcomes = anyio.run(finish, last, path)
         sent.update(last.sent)
         with open_run(path) as recorded:
             summary = recorded.summary()
