@@ -1,6 +1,7 @@
 """Starting, stopping, wrong input, and what is left afterwards."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -28,12 +29,12 @@ def children() -> set[int]:
     return {int(pid) for pid, name in lines if name != "ps"}
 
 
-def sockets() -> int:
-    return sum(
-        os.readlink(f"/proc/self/fd/{name}").startswith(("socket:", "pipe:"))
-        for name in os.listdir("/proc/self/fd")
-        if os.path.islink(f"/proc/self/fd/{name}")
-    )
+def sockets() -> set[str]:
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.add(os.readlink(f"/proc/self/fd/{name}"))
+    return {each for each in found if each.startswith(("socket:", "pipe:"))}
 
 
 async def meet(local: LocalLambda, request_to: Any, name: str) -> None:
@@ -48,7 +49,7 @@ async def test_nothing_is_left_after_the_block_even_of_running_calls(
 ) -> None:
     # The first thread of this test's own client is made before the count.
     await anyio.to_thread.run_sync(int)
-    before = (children(), sockets())
+    before, open_before = children(), sockets()
     cancelled = []
 
     async def hold(event: Any, context: Any) -> None:
@@ -71,7 +72,9 @@ async def test_nothing_is_left_after_the_block_even_of_running_calls(
         await until(lambda: len(children()) == 3)  # one of them clears up should we be killed
     assert sorted(cancelled) == [20, 21]
     assert local.statistics().in_flight == 0
-    assert (children(), sockets()) == before
+    assert children() == before
+    # What an earlier test has left may be collected meanwhile.
+    assert sockets() <= open_before
     assert not [t for t in threading.enumerate() if t.name.startswith("asyncinvoke-local")]
     assert repr(local) == "<LocalLambda closed account_concurrency=1000>"
 
