@@ -33,7 +33,7 @@ from tests.doubles.certificates import make_certificate
 Call: TypeAlias = Callable[[], Awaitable[Any]]
 Way: TypeAlias = Callable[[str, ssl.SSLContext], contextlib.AbstractAsyncContextManager[Call]]
 
-_PATH = "/2015-03-31/functions/work/invocations"
+_PATH = "/2015-03-31/functions/measured/invocations"
 _BODY = b'"0123456789abc"'
 _HEADERS = {
     "Content-Length": str(len(_BODY)),

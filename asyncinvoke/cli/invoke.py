@@ -1,10 +1,7 @@
 """`asyncinvoke invoke`: one invocation; its payload on stdout, all else on stderr."""
 
-import contextlib
 import os
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import click
@@ -102,6 +99,7 @@ def invoke(
     """
     from asyncinvoke import FunctionError
     from asyncinvoke.cli import files
+    from asyncinvoke.cli.outputs import opened_output
     from asyncinvoke.cli.payload import read_payload
     from asyncinvoke.cli.running import run
 
@@ -121,7 +119,7 @@ def invoke(
     files.raise_open_files()
 
     async def main(interrupt: "Interrupt") -> int:
-        with _opened(output) as writes, interrupt.block():
+        with opened_output(output) as writes, interrupt.block():
             try:
                 async with opened_invoker(shared, limit=1) as invoker:
                     if stream:
@@ -201,18 +199,3 @@ def _facts(response: "Response") -> str:
     if billed is not None:
         facts.append(f"billed {int(billed[1]):,} ms")
     return ", ".join(facts)
-
-
-@contextlib.contextmanager
-def _opened(output: str | None) -> "Iterator[Output]":
-    from asyncinvoke.cli import streams
-
-    if output is None or output == "-":
-        yield streams.standard_output()
-        return
-    try:
-        file = Path(output).open("wb", buffering=0)  # noqa: SIM115  # closed below
-    except OSError as error:
-        raise CommandError(f"cannot write {output}: {error.strerror}") from error
-    with file:
-        yield streams.Output(file.fileno(), output, is_ours=True)
