@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, Unpack
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock, default_clock
 from asyncinvoke._engine.caller import Caller, Opened, unwrapped
-from asyncinvoke._engine.documented import documented
+from asyncinvoke._engine.calls import Calls, Defaults, check_timeout
 from asyncinvoke._engine.events import Hook
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.options import (
-    Calls,
-    Defaults,
     EventOptions,
     InvokeOptions,
     MapOptions,
     StreamOptions,
-    check_timeout,
+    documented,
     stream_options,
 )
 from asyncinvoke._engine.recording import Recorder
@@ -30,10 +28,9 @@ from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._engine.waits import Waits, guarded
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke._limits.limiter import Limiter
-from asyncinvoke._model.codec import Decode, Encode, decode_json, encode_json
-from asyncinvoke._model.response import Out, Response
+from asyncinvoke._model.response import Decode, Out, Response, decode_json
 from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke._request.payload import check_plain
+from asyncinvoke._request.payload import Encode, check_plain, encode_json
 from asyncinvoke._request.request import InvocationType, Request
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke._statistics import InvokerStatistics, Tally

@@ -9,13 +9,13 @@ import anyio
 from asyncinvoke._batches.batch import checked_batch, shape_name
 from asyncinvoke._engine.batch_work import BatchWork
 from asyncinvoke._engine.batcher import Batcher
+from asyncinvoke._engine.calls import Calls
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._engine.journal import Journal, read_journal
 from asyncinvoke._engine.map import MapRun
-from asyncinvoke._engine.map_block import open_run
+from asyncinvoke._engine.map_block import open_run, told_of_run
 from asyncinvoke._engine.options import (
-    Calls,
     EventOptions,
     InvokeOptions,
     MapOptions,
@@ -25,12 +25,10 @@ from asyncinvoke._engine.options import (
 from asyncinvoke._engine.recording import RecordedWork, Recorder, identity_of
 from asyncinvoke._engine.shard import Pick, checked_shard
 from asyncinvoke._engine.stream import ResponseStream, open_stream
-from asyncinvoke._engine.told_run import told_of_run
 from asyncinvoke._engine.tolerance import checked_tolerance
-from asyncinvoke._model.codec import Decode, Encode
-from asyncinvoke._model.response import Response
+from asyncinvoke._model.response import Decode, Response
 from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke._request.payload import encode_payload
+from asyncinvoke._request.payload import Encode, encode_payload
 from asyncinvoke._request.request import InvocationType
 from asyncinvoke._request.target import show_value
 from asyncinvoke._retries.policy import RetryPolicy

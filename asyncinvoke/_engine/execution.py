@@ -13,26 +13,25 @@ from typing import Any, TypeAlias, TypeVar
 import anyio
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
-from asyncinvoke._engine.brake import Brake, NotStartedError
-from asyncinvoke._engine.history import History, response
-from asyncinvoke._engine.options import Call
-from asyncinvoke._engine.told import (
+from asyncinvoke._engine.calls import Call
+from asyncinvoke._engine.events import (
     attempt_ended,
     attempt_started,
     execution_ended,
     execution_started,
 )
-from asyncinvoke._engine.waits import Waits
+from asyncinvoke._engine.history import History, response
+from asyncinvoke._engine.waits import Brake, NotStartedError, Waits
+from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._limits.permit import Permit
-from asyncinvoke._limits.scopes import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._model.delivery import Delivery, Progress
 from asyncinvoke._model.failure import Failure, FailureKind, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response
 from asyncinvoke._retries.classify import FUNCTION_FAILED, Verdict, classify
 from asyncinvoke._statistics import Tally
+from asyncinvoke._telemetry.attributes import log_given_up, log_retry
 from asyncinvoke._telemetry.hooks import Hooks
-from asyncinvoke._telemetry.lines import log_given_up, log_retry
 from asyncinvoke._transport.base import Transport
 from asyncinvoke.errors import InvocationError
 

@@ -4,8 +4,8 @@ from collections import deque
 from dataclasses import replace
 from typing import Any
 
-from asyncinvoke._engine.options import Call
-from asyncinvoke._limits.scopes import LimiterClosedError, PermitTimeoutError
+from asyncinvoke._engine.calls import Call
+from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._model.delivery import Delivery, Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response

@@ -10,7 +10,6 @@ from anyio.abc import TaskGroup
 
 from asyncinvoke._clock import Clock
 from asyncinvoke._engine.batcher import Batcher
-from asyncinvoke._engine.brake import Brake, NotStartedError
 from asyncinvoke._engine.buffer import Buffer
 from asyncinvoke._engine.journal import check_note
 from asyncinvoke._engine.outcome import Failed, MapStatistics, MapTally, Outcome, Succeeded
@@ -19,6 +18,7 @@ from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.source import Source
 from asyncinvoke._engine.tasks import Bell, Work, Workers
 from asyncinvoke._engine.tolerance import Judge, Tolerance, checked_tolerance
+from asyncinvoke._engine.waits import Brake, NotStartedError
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._model.response import Out
 from asyncinvoke.errors import (

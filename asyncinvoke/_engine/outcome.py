@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from asyncinvoke._model.failure import FailureKind
-from asyncinvoke._model.response import Attempt, Out, Response
-from asyncinvoke._model.value import value
+from asyncinvoke._model.response import Attempt, Out, Response, value
 from asyncinvoke.errors import AsyncInvokeError
 
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import anyio
 
+from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.item import ItemWork, refused
-from asyncinvoke._engine.options import Call
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._model.delivery import Delivery, Phase, Progress
 from asyncinvoke._model.failure import Failure

@@ -3,17 +3,11 @@
 import math
 
 from asyncinvoke._clock import Clock
-from asyncinvoke._limits.books import Books
+from asyncinvoke._limits.books import Books, Claim, LimiterClosedError, PermitTimeoutError
 from asyncinvoke._limits.events import News
 from asyncinvoke._limits.gates import Gate
 from asyncinvoke._limits.queue import Line, Queue
-from asyncinvoke._limits.scopes import (
-    AccountGate,
-    Claim,
-    FunctionGate,
-    LimiterClosedError,
-    PermitTimeoutError,
-)
+from asyncinvoke._limits.scopes import AccountGate, FunctionGate
 from asyncinvoke._limits.timekeeper import TICK, Timekeeper, Waiter
 
 

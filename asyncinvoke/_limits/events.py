@@ -5,8 +5,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from asyncinvoke._limits.reasons import LimitKind
-from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+from asyncinvoke._model.failure import LimitKind, ThrottleReason, ThrottleScope
 from asyncinvoke._telemetry.hooks import Hooks
 
 LOG_EVERY = 60.0

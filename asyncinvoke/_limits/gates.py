@@ -10,8 +10,7 @@ from collections.abc import Callable
 from asyncinvoke._limits.concurrency import ConcurrencyLimit
 from asyncinvoke._limits.events import LOG_EVERY, LOG_PAUSES_FROM, News
 from asyncinvoke._limits.rate import FIRST, Pause, RateLimit, RateMeter
-from asyncinvoke._limits.reasons import LIMIT_OF_REASON, LimitKind
-from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+from asyncinvoke._model.failure import LIMIT_OF_REASON, LimitKind, ThrottleReason, ThrottleScope
 from asyncinvoke._telemetry import attributes
 
 

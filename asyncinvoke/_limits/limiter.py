@@ -7,10 +7,9 @@ from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._limits.books import Books
 from asyncinvoke._limits.dispatch import Dispatcher
 from asyncinvoke._limits.events import News
-from asyncinvoke._limits.known import Scopes
 from asyncinvoke._limits.limit import AdaptiveLimit, Limit, files_limit
 from asyncinvoke._limits.permit import Permit
-from asyncinvoke._limits.scopes import FunctionKey
+from asyncinvoke._limits.scopes import FunctionKey, Scopes
 from asyncinvoke._statistics import ScopeStatistics
 from asyncinvoke._telemetry.hooks import Hooks
 

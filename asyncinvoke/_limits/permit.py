@@ -3,11 +3,11 @@
 from types import TracebackType
 from typing import Self
 
+from asyncinvoke._limits.books import Claim
 from asyncinvoke._limits.dispatch import Dispatcher
 from asyncinvoke._limits.gates import Gate
-from asyncinvoke._limits.reasons import LIMIT_OF_REASON
-from asyncinvoke._limits.scopes import Claim, FunctionKey
-from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+from asyncinvoke._limits.scopes import FunctionKey
+from asyncinvoke._model.failure import LIMIT_OF_REASON, ThrottleReason, ThrottleScope
 
 
 class Permit(Claim):

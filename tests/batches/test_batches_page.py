@@ -8,11 +8,11 @@ from typing import Any
 
 import anyio
 import pytest
+from asyncinvoke._engine.batch_buffer import AHEAD
 
 import asyncinvoke
 from asyncinvoke import Batch, FunctionError, Invoker, ItemFailed
 from asyncinvoke._batches.batch import SHAPES
-from asyncinvoke._engine.batch_buffer import AHEAD
 from asyncinvoke._engine.batcher import MOST_OPEN, PAUSE
 from asyncinvoke.local import LocalLambda
 

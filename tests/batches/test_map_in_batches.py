@@ -10,6 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from anyio import wait_all_tasks_blocked
+from asyncinvoke._engine.batch_buffer import AHEAD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +27,6 @@ from asyncinvoke import (
     ToleranceExceededError,
     TransportError,
 )
-from asyncinvoke._engine.batch_buffer import AHEAD
 from asyncinvoke._engine.batcher import MOST_OPEN, PAUSE
 from tests.doubles.engine import FAILED, LOST, REJECTED, THROTTLED
 from tests.engine.works import silent, tasks, trickle
