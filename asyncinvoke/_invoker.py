@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, Unpack, overload
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock, default_clock
-from asyncinvoke._engine.caller import Caller, Opened, unwrapped
+from asyncinvoke._engine.caller import Caller, Opened
 from asyncinvoke._engine.calls import Calls, Defaults, check_timeout
 from asyncinvoke._engine.events import Hook
 from asyncinvoke._engine.execution import Engine
@@ -37,7 +37,7 @@ from asyncinvoke._statistics import InvokerStatistics, Tally
 from asyncinvoke._telemetry.hooks import checked_hooks
 from asyncinvoke._transport.base import LambdaClient, WholeTransport
 from asyncinvoke._transport.process import loop_teller, open_files
-from asyncinvoke.errors import ConfigurationError, InvalidRequestError
+from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, InvalidRequestError
 
 # Who has not set up logging sees nothing of ours on standard error.
 logging.getLogger("asyncinvoke").addHandler(logging.NullHandler())
@@ -52,6 +52,8 @@ else:
     from typing import TypeVar
 
     In = TypeVar("In")
+
+_Ended = TypeVar("_Ended")
 
 
 class Invoker:
@@ -196,7 +198,7 @@ class Invoker:
         execution = self._caller.execution(function_name, payload, options)
         del payload, options  # so that no traceback shows them
         __tracebackhide__ = True  # pytest then shows the line of whoever called
-        return unwrapped(await execution)
+        return _unwrapped(await execution)
 
     @documented(EventOptions)
     async def send_event(
@@ -215,7 +217,7 @@ class Invoker:
         execution = self._caller.typed(InvocationType.EVENT, function_name, payload, options)
         del payload, options
         __tracebackhide__ = True  # pytest then shows the line of whoever called
-        return unwrapped(await execution)
+        return _unwrapped(await execution)
 
     @documented(EventOptions)
     async def dry_run(
@@ -234,7 +236,7 @@ class Invoker:
         execution = self._caller.typed(InvocationType.DRY_RUN, function_name, payload, options)
         del payload, options
         __tracebackhide__ = True  # pytest then shows the line of whoever called
-        return unwrapped(await execution)
+        return _unwrapped(await execution)
 
     @documented(StreamOptions)
     def stream(
@@ -460,7 +462,7 @@ class Function(Generic[In, Out]):
         execution = self._caller.execution(self._function_name, payload, merged)
         del payload, options, merged
         __tracebackhide__ = True  # pytest then shows the line of whoever called
-        return unwrapped(await execution)
+        return _unwrapped(await execution)
 
     async def send_event(
         self, payload: In | None = None, **options: Unpack[EventOptions]
@@ -471,7 +473,7 @@ class Function(Generic[In, Out]):
         )
         del payload, options
         __tracebackhide__ = True  # pytest then shows the line of whoever called
-        return unwrapped(await execution)
+        return _unwrapped(await execution)
 
     async def dry_run(
         self, payload: In | None = None, **options: Unpack[EventOptions]
@@ -482,7 +484,7 @@ class Function(Generic[In, Out]):
         )
         del payload, options
         __tracebackhide__ = True  # pytest then shows the line of whoever called
-        return unwrapped(await execution)
+        return _unwrapped(await execution)
 
     def stream(
         self, payload: In | None = None, **options: Unpack[StreamOptions]
@@ -507,6 +509,18 @@ class Function(Generic[In, Out]):
 
     def __repr__(self) -> str:
         return f"<Function {self._function_name} of {self._invoker!r}>"
+
+
+def _unwrapped(ended: _Ended | AsyncInvokeError) -> _Ended:
+    """Return the response of an execution, or raise its error."""
+    if not isinstance(ended, AsyncInvokeError):
+        return ended
+    __tracebackhide__ = True
+    try:
+        raise ended
+    finally:
+        # Or the error, its traceback and this frame would keep each other alive.
+        del ended
 
 
 def _recorder(

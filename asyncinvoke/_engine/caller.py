@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, cast
 
 import anyio
 
@@ -37,8 +37,6 @@ from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
 
 LAST_WORDS = 5.0
 """For how many seconds, at most, the end of an invoker waits for the calls that it has ended."""
-
-_T = TypeVar("_T")
 
 
 class Record(Protocol):
@@ -239,15 +237,3 @@ class Caller:
 
 async def _refused(error: AsyncInvokeError) -> AsyncInvokeError:
     return error
-
-
-def unwrapped(ended: _T | AsyncInvokeError) -> _T:
-    """Return the response of an execution, or raise its error."""
-    if not isinstance(ended, AsyncInvokeError):
-        return ended
-    __tracebackhide__ = True
-    try:
-        raise ended
-    finally:
-        # Or the error, its traceback and this frame would keep each other alive.
-        del ended

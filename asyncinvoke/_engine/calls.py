@@ -7,7 +7,7 @@ from typing import Any
 
 from asyncinvoke._engine.options import InvokeOptions, refuse_unknown
 from asyncinvoke._limits.scopes import FunctionKey, function_key
-from asyncinvoke._model.response import Decode
+from asyncinvoke._model.response import Attempt, Decode, Reply, Response
 from asyncinvoke._recent import Recent
 from asyncinvoke._request.parameters import InvokeParameters, check_flag, checked
 from asyncinvoke._request.target import show_value
@@ -49,6 +49,20 @@ class Call:
 
     counts: FunctionTally = field(default_factory=FunctionTally, repr=False, compare=False)
     """What counts the executions of the function."""
+
+    def response(self, reply: Reply, attempts: tuple[Attempt, ...]) -> Response[Any]:
+        """Return a reply as the caller sees it, with the attempts that it took."""
+        return Response(
+            status_code=reply.status_code,
+            payload=reply.payload,
+            executed_version=reply.executed_version,
+            function_error=reply.function_error,
+            log_result=reply.log_result,
+            request_id=reply.request_id,
+            durable_execution_arn=reply.durable_execution_arn,
+            attempts=attempts,
+            decode=self.decode,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,11 +20,10 @@ from asyncinvoke._engine.events import (
     execution_ended,
     execution_started,
 )
-from asyncinvoke._engine.history import History, response
-from asyncinvoke._engine.waits import Brake, NotStartedError, Waits
+from asyncinvoke._engine.history import History
+from asyncinvoke._engine.waits import Brake, NotStartedError, Wait, Waits
 from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
-from asyncinvoke._limits.limiter import Limiter
-from asyncinvoke._limits.permit import Permit
+from asyncinvoke._limits.limiter import Limiter, Permit
 from asyncinvoke._model.delivery import Delivery, Progress
 from asyncinvoke._model.failure import Failure, FailureKind, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response
@@ -142,7 +141,7 @@ class Engine:
                                 status_code=answer.status_code,
                                 request_id=answer.request_id,
                             )
-                            result = response(call, answer, (attempt,))
+                            result = call.response(answer, (attempt,))
                         else:
                             result = history.responded(
                                 answer, started=started, elapsed=elapsed, waited=permit.waited
@@ -276,7 +275,7 @@ class Engine:
             PermitTimeoutError: A busy machine woke up after the deadline.
         """
         is_over = False
-        with self.waits.scope(self._in_real_time(deadline)):
+        with Wait(self.waits, self._in_real_time(deadline)):
             if brake is None:
                 await self.clock.sleep(seconds)
             else:
@@ -291,7 +290,7 @@ class Engine:
 
     async def _hold(self, brake: Brake, deadline: float) -> None:
         """Wait while a map is paused; the end of the invoker ends that too."""
-        with self.waits.scope(self._in_real_time(deadline)):
+        with Wait(self.waits, self._in_real_time(deadline)):
             await brake.wait()
         if self.waits.is_closed:
             raise LimiterClosedError

@@ -7,7 +7,8 @@ from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.events import AttemptEnded, AttemptStarted, ExecutionEnded
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.history import History
-from asyncinvoke._limits.permit import Permit
+from asyncinvoke._engine.waits import Wait
+from asyncinvoke._limits.limiter import Permit
 from asyncinvoke._model.delivery import Delivery, Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response, StreamEnd, StreamHead
@@ -173,7 +174,7 @@ class StreamExecution:
     async def _finish(self) -> None:
         assert self._stream is not None  # noqa: S101  # there is no end without one
         try:
-            with self._engine.waits.scope(self._progress.deadline):
+            with Wait(self._engine.waits, self._progress.deadline):
                 await self._stream.finish()
         finally:
             self._permit.admitted()
@@ -181,7 +182,7 @@ class StreamExecution:
     async def _receive(self) -> bytes | StreamEnd | Failure:
         """Wait for a chunk; only that wait is interrupted, never what the caller does with one."""
         assert self._stream is not None  # noqa: S101  # there is no chunk without one
-        with self._engine.waits.scope(self._progress.deadline):
+        with Wait(self._engine.waits, self._progress.deadline):
             return await self._stream.receive()
         closed = self._engine.waits.is_closed
         fault = TransportFault.CLOSED if closed else TransportFault.INTERRUPTED

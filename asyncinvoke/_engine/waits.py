@@ -24,7 +24,7 @@ class Waits:
             Without it nobody checks that.
     """
 
-    __slots__ = ("_scopes", "home", "is_closed", "this_loop")
+    __slots__ = ("home", "is_closed", "scopes", "this_loop")
 
     def __init__(self, this_loop: Callable[[], object] | None = None) -> None:
         self.is_closed: bool = False
@@ -32,7 +32,8 @@ class Waits:
         """Tells the running event loop."""
         self.home: object = None if this_loop is None else this_loop()
         """The one of the invoker."""
-        self._scopes: set[anyio.CancelScope] = set()
+        self.scopes: set[anyio.CancelScope] = set()
+        """Those of whatever waits now; kept by each `Wait`."""
 
     def check_loop(self) -> None:
         """Check that the caller is in the event loop of the invoker.
@@ -52,26 +53,27 @@ class Waits:
                 "`async with Invoker(...)` inside what `asyncio.run` or `trio.run` runs"
             )
 
-    def scope(self, deadline: float) -> "Wait":
-        """Return a block to wait in, until a deadline on `time.monotonic()` or the end."""
-        return Wait(self._scopes, deadline, is_closed=self.is_closed)
-
     def close(self) -> None:
         """End whatever waits, and whatever will."""
         self.is_closed = True
-        for scope in list(self._scopes):
+        for scope in list(self.scopes):
             scope.cancel()
 
 
 class Wait:
-    """A block that a deadline, or the end of its invoker, ends without an error."""
+    """A block that a deadline, or the end of its invoker, ends without an error.
+
+    Args:
+        waits: Those of its invoker.
+        deadline: Until when, on `time.monotonic()`.
+    """
 
     __slots__ = ("_scope", "_scopes")
 
-    def __init__(self, scopes: set[anyio.CancelScope], deadline: float, *, is_closed: bool) -> None:
-        self._scopes = scopes
+    def __init__(self, waits: Waits, deadline: float) -> None:
+        self._scopes = waits.scopes
         self._scope = anyio.move_on_after(deadline - time.monotonic())
-        if is_closed:
+        if waits.is_closed:
             self._scope.cancel()
 
     def __enter__(self) -> None:
@@ -102,7 +104,7 @@ class GuardedTransport:
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Reply | Failure:
         """Send once, until the deadline or the end."""
-        with self._waits.scope(progress.deadline):
+        with Wait(self._waits, progress.deadline):
             return await self._transport.send(parameters, payload, progress)
         return self._interrupted(progress)
 
@@ -110,7 +112,7 @@ class GuardedTransport:
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Stream | Failure:
         """Open a stream once, until the deadline or the end."""
-        with self._waits.scope(progress.deadline):
+        with Wait(self._waits, progress.deadline):
             return await self._transport.open(parameters, payload, progress)
         return self._interrupted(progress)
 

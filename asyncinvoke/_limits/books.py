@@ -143,13 +143,15 @@ class Books:
                 caller.pause.repeat(now=now)
 
     def release(self, claim: Claim) -> None:
-        """Count a claim no more."""
+        """Count a claim no more. A function with nothing in flight, and nobody waiting, is idle."""
         gate = claim.gate
         claim.is_held = False
         self.in_flight -= 1
         gate.in_flight -= 1
         if not gate.reserved:
             gate.account.in_flight -= 1
+        if not gate.in_flight and not gate.waiting:
+            self.scopes.shelve(gate)
 
     def uncount(self, claim: Claim) -> None:
         """Forget that a claim was granted: its attempt was not sent."""

@@ -33,6 +33,8 @@ def parse_retry_after(
     Returns:
         Seconds to wait, at least 0, or `None` if neither header says anything.
     """
+    if retry_after is None and amz_retry_after is None:
+        return None
     milliseconds = _number(amz_retry_after)
     hints = [
         hint
