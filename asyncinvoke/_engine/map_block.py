@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,6 +15,8 @@ from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.events import RunEnded, RunSample, RunStarted
 from asyncinvoke._engine.map import Describe, MapRun
 from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.pipeline import Pipeline
+from asyncinvoke._engine.recorded_map import RecordedPipeline
 from asyncinvoke._engine.recording import RecordedWork, Recorder
 from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.tasks import Work
@@ -120,8 +122,17 @@ class _LookingJudge:
 class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
     """What `Invoker.map` returns: a block, to be entered once, that gives a `MapRun`."""
 
-    def __init__(self, run: MapRun[Out], told: ToldRun | None = None) -> None:
+    def __init__(
+        self,
+        run: MapRun[Out],
+        pipeline: Pipeline,
+        *,
+        told: ToldRun | None,
+        check_loop: Callable[[], None] | None,
+    ) -> None:
         self._run = run
+        self._pipeline = pipeline
+        self._check_loop = check_loop
         self._told = told
         self._is_entered = False
         self._reading: TaskGroup | None = None
@@ -130,14 +141,15 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
     async def __aenter__(self) -> MapRun[Out]:
         if self._is_entered:
             raise ConfigurationError("a map runs once: call `map` again for another run")
-        self._run._check_home()  # noqa: SLF001  # the other half of it
+        if self._check_loop is not None:
+            self._check_loop()
         self._is_entered = True
-        await self._run._open()  # noqa: SLF001
+        await self._pipeline.open()
         self._reading = await anyio.create_task_group().__aenter__()
         self._working = await anyio.create_task_group().__aenter__()
         if self._told is not None:
             self._told.started(self._run)
-        self._run._start(self._reading, self._working)  # noqa: SLF001
+        self._pipeline.start(self._reading, self._working)
         return self._run
 
     async def __aexit__(
@@ -153,15 +165,15 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
         short. If the block failed by itself, neither that cancellation nor what the clean-up raises
         takes the place of its error.
         """
-        self._run._leave()  # noqa: SLF001
+        self._pipeline.leave()
         cancelled = anyio.get_cancelled_exc_class()
         try:
             await self._end_tasks()
         except cancelled:
             if error is None or isinstance(error, cancelled):
-                self._say(self._run._forget())  # noqa: SLF001
+                self._say(self._pipeline.forget())
                 raise
-        left = self._run._forget()  # noqa: SLF001
+        left = self._pipeline.forget()
         if error is not None:
             if left is not error:
                 self._say(left)
@@ -181,7 +193,7 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
                 await self._reading.__aexit__(None, None, None)
             finally:
                 try:
-                    await self._run._close()  # noqa: SLF001
+                    await self._pipeline.close()
                 finally:
                     if self._told is not None:
                         self._told.ended()
@@ -240,21 +252,29 @@ def open_run(
     Raises:
         InvalidRequestError: The input cannot be iterated, or the concurrency is no number from 1.
     """
-    return MapBlock(
-        MapRun(
-            payloads,
-            work,
-            concurrency=concurrency,
-            ordered=ordered,
-            judge=judge if told is None else told.judging(judge),
-            brake=brake,
-            describe=describe,
-            clock=clock,
-            batcher=batcher,
-            pick=pick,
-            recorder=recorder,
-            recorded=recorded,
-            check_loop=check_loop,
-        ),
-        told,
+    judge = judge if told is None else told.judging(judge)
+    shared: dict[str, Any] = {
+        "concurrency": concurrency,
+        "ordered": ordered,
+        "judge": judge,
+        "brake": brake,
+        "clock": clock,
+        "batcher": batcher,
+        "pick": pick,
+    }
+    pipeline = (
+        Pipeline(payloads, work, **shared)
+        if recorder is None or recorded is None
+        else RecordedPipeline(payloads, recorded, recorder, **shared)
     )
+    run: MapRun[Any] = MapRun(
+        pipeline,
+        # How many of them are of a shard is known once all are read.
+        total=len(payloads) if isinstance(payloads, Sized) and pick is None else None,
+        judge=judge,
+        brake=brake,
+        describe=describe,
+        recorder=recorder,
+        check_loop=check_loop,
+    )
+    return MapBlock(run, pipeline, told=told, check_loop=check_loop)

@@ -10,7 +10,6 @@ import anyio
 import anyio.lowlevel
 import pytest
 from anyio import wait_all_tasks_blocked
-from asyncinvoke._engine.batch_buffer import AHEAD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +27,7 @@ from asyncinvoke import (
     TransportError,
 )
 from asyncinvoke._engine.batcher import MOST_OPEN, PAUSE
+from asyncinvoke._engine.buffer import AHEAD
 from tests.doubles.engine import FAILED, LOST, REJECTED, THROTTLED
 from tests.engine.works import silent, tasks, trickle
 
