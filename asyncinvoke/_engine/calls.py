@@ -108,7 +108,7 @@ class Calls:
         else:
             key = (function_name, *[(k, v, v.__class__) for k, v in options.items()])
         try:
-            call = self._checked.get(key)
+            call = self._checked.young.get(key) or self._checked.get(key)
         except TypeError:  # an option of a wrong type, which cannot be hashed: checking says so
             return self.check(function_name, options)
         if call is None:

@@ -68,10 +68,9 @@ class Dispatcher:
         self._dispatch(now)
         self._timekeeper.appoint()
 
-    def set_reserved(self, gate: FunctionGate, reserved: bool) -> None:
-        """Learn that a function has concurrency of its own, or that it has none after all."""
-        gate.set_reserved(reserved)
-        line = self._queue.line_of(gate) if gate.waiting else None
+    def change_lanes(self, gate: FunctionGate) -> None:
+        """Let those wait elsewhere whose function counts against its account now, or no longer."""
+        line = self._queue.line_of(gate)
         if line is not None and line.lane is not None:
             self._queue.line_up(line)
 

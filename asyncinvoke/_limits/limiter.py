@@ -120,7 +120,9 @@ class Permit(Claim):
                 number, last = self.number, books.number
                 slowed.throttled(reason, number=number, last=last, ahead=ahead, now=now)
                 if hit.reserved is not None and hit.reserved != gate.reserved:
-                    dispatcher.set_reserved(gate, hit.reserved)
+                    gate.set_reserved(hit.reserved)
+                    if gate.waiting:
+                        dispatcher.change_lanes(gate)
             self._answered(now)
         finally:
             self._give_back()
