@@ -114,6 +114,7 @@ class BatchWork:
         clock, recorded = self._items.engine.clock, self._recorded
         transport: Transport = self._items.transport
         if recorded is not None:
+            recorded.check_open()
             transport = recorded.transport(unit.prepared)
         started, began = clock.time(), clock.monotonic()
         executed = await self._items.execute(index, unit.call, unit.payload, transport)

@@ -11,7 +11,7 @@ from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.pipeline import Pipeline
 from asyncinvoke._engine.recording import Ends, Prepared, RecordedWork, Recorder
 from asyncinvoke._engine.shard import Pick
-from asyncinvoke._engine.tolerance import Judge
+from asyncinvoke._engine.tolerance import Judge, invoker_was_left
 from asyncinvoke._engine.waits import Brake
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke.errors import AsyncInvokeError, InvocationError
@@ -125,6 +125,11 @@ class RecordedPipeline(Pipeline):
         self.tally.recorded += count
 
     def _accept(self, index: int, item: object) -> None:
+        if self._recorded.is_late:
+            # Hundreds may wait for the disk by now: the first one sent would be late to say so.
+            self._put(index, None)
+            self._end(invoker_was_left())
+            return
         self._recorder.read(self._recorded.prepare(index, item))
 
     def _all_read(self) -> BaseException | None:

@@ -279,10 +279,7 @@ class Failures:
     ) -> ToleranceExceededError | ConfigurationError | None:
         """Count an outcome, and judge."""
         if self._is_late:
-            return ConfigurationError(
-                "the invoker's block was left while this map ran, so it reads no further: "
-                "leave the map's block first"
-            )
+            return invoker_was_left()
         error = outcome.error
         self._ended += 1
         hopeless = self._refusals.end(outcome.index, error)
@@ -310,6 +307,14 @@ class Failures:
         said = [str(cause) for cause in causes[:SHOWN]]
         rest = sum(cause.count for cause in causes[SHOWN:])
         return "; ".join([*said, f"{rest:,} of other kinds"] if rest else said)
+
+
+def invoker_was_left() -> ConfigurationError:
+    """Return the error of a map whose invoker ended before its input did."""
+    return ConfigurationError(
+        "the invoker's block was left while this map ran, so it reads no further: "
+        "leave the map's block first"
+    )
 
 
 def _is_whole(value: object, least: int) -> bool:
