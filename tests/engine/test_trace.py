@@ -22,3 +22,12 @@ async def test_an_invocation_makes_few_calls_of_ours_in_few_files() -> None:
     for name, (calls, files) in BOUNDS.items():
         made, seen = counted(found[name])
         assert made <= calls and seen <= files, "\n".join([name, *found[name].calls])  # noqa: PT018
+
+
+async def test_where_nobody_listens_nothing_is_made_to_be_told() -> None:
+    found = await report()
+    unheard = ("_telemetry/", "_engine/events.py", "_limits/events.py")
+    for name, trace in found.items():
+        told = [call for call in trace.calls if call.startswith(unheard)]
+        # Whether a line is wanted is asked of the log, where something went wrong.
+        assert told == (["_telemetry/attributes.py log_retry"] if name == "one 429" else []), name
