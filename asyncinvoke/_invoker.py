@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, Unpack
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock, default_clock
 from asyncinvoke._engine.caller import Caller, Opened
-from asyncinvoke._engine.calls import Calls, Defaults, check_timeout
+from asyncinvoke._engine.calls import Calls, Defaults, check_timeout, stream_options
 from asyncinvoke._engine.events import Hook
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.journal import Journal
@@ -21,7 +21,6 @@ from asyncinvoke._engine.options import (
     MapOptions,
     StreamOptions,
     documented,
-    stream_options,
 )
 from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.stream import ResponseStream
