@@ -5,9 +5,9 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from asyncinvoke.cli.bulk import Bulk
-from asyncinvoke.cli.bulk_run import run_bulk
 from asyncinvoke.cli.errors import INTERRUPTED, complain
+from asyncinvoke.cli.map.bulk_run import run_bulk
+from asyncinvoke.cli.map.settings import Bulk
 
 
 def settings_of(bulk: Bulk) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import click
 
 from asyncinvoke import Tolerance
 from asyncinvoke.cli.errors import FAILED, CommandError, one_line
+from asyncinvoke.cli.map.settings import parse_tolerance
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
 from asyncinvoke.cli.runs.obeying import ANSWER
 from asyncinvoke.cli.runs.wishes import (
@@ -17,7 +18,6 @@ from asyncinvoke.cli.runs.wishes import (
     wishes_path,
     write_wishes,
 )
-from asyncinvoke.cli.tolerance import parse_tolerance
 from asyncinvoke.runs import RecordedRun
 
 PATIENCE = 10.0
