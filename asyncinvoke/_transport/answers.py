@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from asyncinvoke._model.codec import decode_log_result
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
-from asyncinvoke._model.response import Reply, StreamHead
+from asyncinvoke._model.response import Reply, StreamHead, decode_log_result
 from asyncinvoke._request.request import InvocationType
 
 ACCEPTED = {

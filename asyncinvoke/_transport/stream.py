@@ -13,10 +13,9 @@ from zlib import crc32
 import anyio
 from botocore.eventstream import ChecksumMismatch, EventStreamHeaderParser
 
-from asyncinvoke._model.codec import decode_log_result
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
-from asyncinvoke._model.response import StreamEnd, StreamHead
+from asyncinvoke._model.response import StreamEnd, StreamHead, decode_log_result
 from asyncinvoke._transport.bodies import Body
 from asyncinvoke._transport.exceptions import failure_from
 

@@ -10,9 +10,8 @@ import anyio.lowlevel
 import pytest
 
 from asyncinvoke import AdaptiveLimit, FixedLimit, LimitChanged
-from asyncinvoke._limits.limiter import Limiter
-from asyncinvoke._limits.permit import Permit
-from asyncinvoke._limits.scopes import LimiterClosedError, PermitTimeoutError
+from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
+from asyncinvoke._limits.limiter import Limiter, Permit
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
 from asyncinvoke._telemetry.hooks import Hooks
 from asyncinvoke.testing import InstantClock
