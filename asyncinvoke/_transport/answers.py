@@ -1,4 +1,4 @@
-"""What an HTTP answer means: a reply or a failure, decided by its status line.
+"""What an answer of Lambda's means: a reply or a failure by its status line, a stream by its frames.
 
 Pure functions over a status, headers and a body, for every way an answer comes, the fake's included.
 The body says more where it can be read, and overrules nothing: a 429 that is a sentence, a number or
@@ -7,14 +7,18 @@ no text at all is still a throttle.
 
 import json
 import re
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
+from zlib import crc32
+
+from botocore.eventstream import ChecksumMismatch, EventStreamHeaderParser
 
 from asyncinvoke._model.codec import decode_log_result
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
-from asyncinvoke._model.response import Reply, StreamHead
+from asyncinvoke._model.response import Reply, StreamEnd, StreamHead
 from asyncinvoke._request.request import InvocationType
 
 ACCEPTED = {
@@ -139,3 +143,130 @@ def _text(value: object) -> str | None:
     # A lone surrogate is JSON, and stands for what a header has of no text; but no terminal and no
     # file takes it.
     return value.encode(errors="replace").decode() if isinstance(value, str) else None
+
+
+_PRELUDE = struct.Struct(">III")
+_LONGEST_HEADERS = 131_072
+_LONGEST_FRAME = 25_165_824 + 131_072 + 16
+"""The longest headers and payload that botocore reads: 128 KiB and 24 MiB."""
+
+_MOST_KINDS = 16
+"""How many kinds of frames have their headers remembered."""
+
+
+class FrameReader:
+    """Turns the bytes of a body, however they are cut, into what the function wrote.
+
+    A frame is two lengths, their checksum, headers, a payload, and a checksum of all that. botocore
+    reads the headers; it would read the frames too, but copies what it holds for each of them and
+    takes the headers apart anew, though those of all chunks are the same bytes. A property test
+    holds this to botocore's `EventStreamBuffer`.
+    """
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._kinds: dict[bytes, dict[str, Any]] = {}
+
+    def feed(self, data: bytes) -> Iterator[bytes | StreamEnd | Failure]:
+        """Add bytes; yield what is complete now. After an end or a failure nothing is read."""
+        self._held += data
+        try:
+            while (frame := self._next()) is not None:
+                read = _read(*frame)
+                if read is not None:
+                    yield read
+        except ChecksumMismatch as error:
+            yield _damaged(TransportFault.CHECKSUM, str(error))
+        except Exception as error:  # noqa: BLE001  # a hostile frame may break the parser anywhere
+            yield _damaged(TransportFault.PROTOCOL, type(error).__name__)
+
+    def _next(self) -> tuple[dict[str, Any], bytes] | None:
+        """Take the headers and the payload of the next frame, once it is there as a whole."""
+        held = self._held
+        if len(held) < _PRELUDE.size:
+            return None
+        length, headers_length, checksum = _PRELUDE.unpack_from(held)
+        _check(checksum, crc32(held[: _PRELUDE.size - 4]))
+        headers_end = _PRELUDE.size + headers_length
+        if headers_length > _LONGEST_HEADERS or not headers_end + 4 <= length <= _LONGEST_FRAME:
+            raise ValueError(length)
+        if len(held) < length:
+            return None
+        with memoryview(held) as view:
+            _check(int.from_bytes(view[length - 4 : length], "big"), crc32(view[: length - 4]))
+            headers = self._headers(bytes(view[_PRELUDE.size : headers_end]))
+            payload = bytes(view[headers_end : length - 4])
+        del held[:length]
+        return headers, payload
+
+    def _headers(self, raw: bytes) -> dict[str, Any]:
+        headers = self._kinds.get(raw)
+        if headers is None:
+            headers = EventStreamHeaderParser().parse(raw)
+            if len(self._kinds) < _MOST_KINDS:
+                self._kinds[raw] = headers
+        return headers
+
+
+def _check(expected: int, calculated: int) -> None:
+    if expected != calculated:
+        raise ChecksumMismatch(expected, calculated)
+
+
+def _damaged(fault: TransportFault, message: str) -> Failure:
+    return Failure(fault=fault, phase=Phase.HEAD_READ, message=message)
+
+
+def _read(headers: dict[str, Any], payload: bytes) -> bytes | StreamEnd | Failure | None:
+    match headers.get(":message-type"), headers.get(":event-type"):
+        case "event", "PayloadChunk":
+            # An empty chunk says nothing, and a reader may take it for the end.
+            return payload or None
+        case "event", "InvokeComplete":
+            return _end(payload)
+        case "event", _:
+            return None  # what the service may add one day
+        case "exception", _:
+            return _exception(headers.get(":exception-type"), payload)
+        case "error", _:
+            return Failure(
+                code=_event_text(headers.get(":error-code")),
+                message=_event_text(headers.get(":error-message")) or "",
+            )
+        case other, _:
+            return _damaged(TransportFault.PROTOCOL, f"a message of type {type(other).__name__}")
+
+
+def _end(payload: bytes) -> StreamEnd:
+    members = _event_members(payload)
+    return StreamEnd(
+        error_code=_event_text(members.get("ErrorCode")) or None,
+        error_details=_event_text(members.get("ErrorDetails")),
+        log_result=decode_log_result(_event_text(members.get("LogResult"))),
+    )
+
+
+def _exception(code: object, payload: bytes) -> Failure:
+    members = _event_members(payload)
+    return Failure(
+        code=_event_text(code),
+        message=_event_text(members.get("message", members.get("Message"))) or "",
+        reason=_event_text(members.get("Reason")),
+    )
+
+
+def _event_members(payload: bytes) -> dict[str, Any]:
+    """Return what a frame holds by name; a frame of ours that holds something else is damaged."""
+    members = json.loads(payload or b"{}")
+    if not isinstance(members, dict):
+        raise TypeError
+    return members
+
+
+def _event_text(value: object) -> str | None:
+    """Return what is said of a member: as text, whatever it is instead."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    # A lone surrogate is JSON, but no terminal and no file takes it.
+    return text.encode(errors="replace").decode()

@@ -9,7 +9,8 @@ from typing import Any
 
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import TransportFault
-from asyncinvoke._transport.http.answer import Answer, Headers
+from asyncinvoke._transport.http.answer import Answer, AnswerError, Headers
+from asyncinvoke._transport.http.asyncio_stream import Incoming, RequestWriter
 from asyncinvoke._transport.http.connection import (
     BODY_READ,
     CONNECTED,
@@ -17,14 +18,12 @@ from asyncinvoke._transport.http.connection import (
     WRITTEN,
     WRITTEN_IN_PART,
     Connection,
+    ExchangeClock,
     Limits,
     look_at,
 )
-from asyncinvoke._transport.http.errors import AnswerError, ended
-from asyncinvoke._transport.http.exchange_clock import ExchangeClock
-from asyncinvoke._transport.http.incoming import Incoming
+from asyncinvoke._transport.http.errors import ended
 from asyncinvoke._transport.http.reader import AnswerReader
-from asyncinvoke._transport.http.request_writer import RequestWriter
 
 
 class AsyncioConnection(asyncio.Protocol):

@@ -9,7 +9,7 @@ import trio
 
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import TransportFault
-from asyncinvoke._transport.http.answer import Answer, Headers
+from asyncinvoke._transport.http.answer import Answer, AnswerError, Headers
 from asyncinvoke._transport.http.connection import (
     BODY_READ,
     CONNECTED,
@@ -17,10 +17,10 @@ from asyncinvoke._transport.http.connection import (
     WRITTEN,
     WRITTEN_IN_PART,
     Connection,
+    ExchangeClock,
     Limits,
 )
-from asyncinvoke._transport.http.errors import AnswerError, WireError, ended
-from asyncinvoke._transport.http.exchange_clock import ExchangeClock
+from asyncinvoke._transport.http.errors import WireError, ended
 from asyncinvoke._transport.http.reader import AnswerReader
 from asyncinvoke._transport.http.trio_stream import LOST, TrioStream
 
