@@ -75,22 +75,15 @@ def _needle(name: str) -> bytes:
 class Answer:
     """A whole answer."""
 
-    __slots__ = ("_head", "_headers", "body", "status")
+    __slots__ = ("body", "headers", "status")
 
     def __init__(self, status: int, head: bytes, body: bytes) -> None:
         self.status = status
         """The HTTP status."""
+        self.headers = Headers(head)
+        """The headers by name in lower case."""
         self.body = body
         """The body, without its framing; no Content-Encoding is undone."""
-        self._head = head
-        self._headers: Headers | None = None
-
-    @property
-    def headers(self) -> Headers:
-        """The headers by name in lower case."""
-        if self._headers is None:
-            self._headers = Headers(self._head)
-        return self._headers
 
     def __repr__(self) -> str:
         return f"<Answer {self.status}, {len(self.body)} bytes>"

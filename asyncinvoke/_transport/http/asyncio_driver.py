@@ -108,6 +108,10 @@ class AsyncioConnection(asyncio.Protocol):
         """Return how many bytes of a request wait in this process; `None` if none do."""
         return self._writer.waiting if self._writer.phase is WRITTEN_IN_PART else None
 
+    def is_under_way(self) -> bool:
+        """Whether an exchange has begun and not ended."""
+        return self._reader is not None
+
     def is_awaited(self) -> bool:
         """Whether somebody waits for what comes; else the silence is ours."""
         return self._waiter is not None or (
@@ -192,7 +196,6 @@ class AsyncioConnection(asyncio.Protocol):
                 self._writer.stop()
         if reader.complete:
             self._reader = None
-            self._clock.end()
             self.reusable = (
                 reader.keep_alive
                 and not reader.surplus

@@ -133,6 +133,10 @@ class Timed(Protocol):
         """Return something that changes as bytes of a request go out; `None` if all are out."""
         ...
 
+    def is_under_way(self) -> bool:
+        """Whether an exchange has begun and not ended."""
+        ...
+
     def is_awaited(self) -> bool:
         """Whether somebody waits for what comes; else the silence is ours."""
         ...
@@ -158,7 +162,6 @@ class ExchangeClock:
         self._call_off: Callable[[], None] | None = None
         self._rings = math.inf
         self._unsent: int | None = None
-        self._progress: Progress | None = None
 
     def begin(self, progress: Progress, limits: Limits) -> None:
         """Begin with an exchange."""
@@ -175,13 +178,9 @@ class ExchangeClock:
         """Note that something has moved."""
         self._heard = time.monotonic()
 
-    def end(self) -> None:
-        """Note that no exchange is under way."""
-        self._progress = None
-
     def stop(self) -> None:
         """Never ring again, and let go of the connection."""
-        self._progress = self._timed = None
+        self._timed = None
         self._rings = -math.inf
         if self._call_off is not None:
             self._call_off()
@@ -198,9 +197,10 @@ class ExchangeClock:
     def _ring(self) -> None:
         self._call_off = None
         self._rings = math.inf
-        progress, timed = self._progress, self._timed
-        if progress is None or timed is None:
+        timed = self._timed
+        if timed is None or not timed.is_under_way():
             return
+        progress = self._progress
         now = time.monotonic()
         if now >= progress.deadline:
             timed.end(TransportFault.INTERRUPTED, "its time was up")

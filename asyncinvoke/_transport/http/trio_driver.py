@@ -47,6 +47,7 @@ class TrioConnection:
         self._error: WireError | None = None
         self._progress = Progress()
         self._reader = AnswerReader(0)
+        self._reader.complete = True  # as no exchange has begun
 
     def tls(self) -> ssl.SSLObject | None:
         """Return what TLS has agreed upon, if it is under this connection."""
@@ -136,6 +137,10 @@ class TrioConnection:
         """Return what changes as bytes of a request go out; `None` if all are out."""
         return self._stream.taken if self._progress.phase is WRITTEN_IN_PART else None
 
+    def is_under_way(self) -> bool:
+        """Whether an exchange has begun and not ended."""
+        return not self._reader.complete
+
     def is_awaited(self) -> bool:
         """Whether somebody waits for what comes; else the silence is ours."""
         return self._is_awaited
@@ -206,7 +211,6 @@ class TrioConnection:
         if reader.head_read and not is_written:
             self._stream.stop()
         if reader.complete:
-            self._clock.end()
             self.reusable = (
                 is_written and reader.keep_alive and not reader.surplus and not self._closed
             )
