@@ -1,6 +1,6 @@
 """`ResponseStream`: what a function writes, as the caller takes it, and the execution behind it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import replace
@@ -252,7 +252,8 @@ class StreamExecution:
         self._started, self._sent = engine.clock.time(), engine.clock.monotonic()
         self._call = call
         self._stream: Stream | None = None
-        self._first: bytes | StreamEnd | None = None
+        self._take: Callable[[], bytes | StreamEnd | Failure | None] = _nothing
+        self._first: bytes | StreamEnd | Failure | None = None
         self._ending = ending
 
     def check_loop(self) -> None:
@@ -284,6 +285,9 @@ class StreamExecution:
         if isinstance(opened, Failure):
             return opened, self._engine.end(self._permit, opened, self._call)
         self._stream = opened
+        self._take = getattr(
+            opened, "take", _nothing
+        )  # which a stream of the caller's need not have
         try:
             first = await self._receive()
         except BaseException:
@@ -300,8 +304,10 @@ class StreamExecution:
 
     async def receive(self) -> bytes | Response[Any] | InvocationError:
         """Return the next chunk, or how the execution has ended."""
-        first, self._first = self._first, None
-        received = await self._receive() if first is None else first
+        received, self._first = self._first, None
+        if received is None:
+            # To wait is a scope, which costs more than all the rest of a chunk that is at hand.
+            received = self._take() or await self._receive()
         if isinstance(received, bytes):
             return received
         if isinstance(received, StreamEnd):
@@ -373,3 +379,7 @@ class StreamExecution:
     def _verdict(self, failure: Failure, delivery: Delivery) -> Verdict:
         verdict = classify(failure, now=self._engine.clock.time())
         return replace(verdict, delivery=delivery)
+
+
+def _nothing() -> None:
+    """There is no chunk at hand."""

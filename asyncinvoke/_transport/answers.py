@@ -8,12 +8,10 @@ no text at all is still a throttle.
 import json
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from zlib import crc32
-
-from botocore.eventstream import ChecksumMismatch, EventStreamHeaderParser
 
 from asyncinvoke._model.codec import decode_log_result
 from asyncinvoke._model.delivery import Phase
@@ -145,13 +143,13 @@ def _text(value: object) -> str | None:
     return value.encode(errors="replace").decode() if isinstance(value, str) else None
 
 
-_PRELUDE = struct.Struct(">III")
+_PRELUDE = 12
+_unpack_prelude = struct.Struct(">III").unpack_from
+_unpack_checksum = struct.Struct(">I").unpack_from
+
 _LONGEST_HEADERS = 131_072
 _LONGEST_FRAME = 25_165_824 + 131_072 + 16
 """The longest headers and payload that botocore reads: 128 KiB and 24 MiB."""
-
-_MOST_KINDS = 16
-"""How many kinds of frames have their headers remembered."""
 
 
 class FrameReader:
@@ -161,80 +159,107 @@ class FrameReader:
     reads the headers; it would read the frames too, but copies what it holds for each of them and
     takes the headers apart anew, though those of all chunks are the same bytes. A property test
     holds this to botocore's `EventStreamBuffer`.
+
+    Frames are read where they have arrived. What is copied is the payloads, which are handed out,
+    and a frame that is not there as a whole: it is put together when the last piece of it is.
     """
 
     def __init__(self) -> None:
-        self._held = bytearray()
-        self._kinds: dict[bytes, dict[str, Any]] = {}
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._needed = _PRELUDE
+        self._headers_of_a_chunk = b""
 
-    def feed(self, data: bytes) -> Iterator[bytes | StreamEnd | Failure]:
-        """Add bytes; yield what is complete now. After an end or a failure nothing is read."""
-        self._held += data
+    def feed(self, data: bytes) -> list[bytes | StreamEnd | Failure]:
+        """Add bytes; return what is complete now. After an end or a failure nothing is read."""
+        if self._pieces:
+            self._pieces.append(data)
+            self._size += len(data)
+            if self._size < self._needed:
+                return []
+            data = b"".join(self._pieces)
+            self._pieces.clear()
+        given: list[bytes | StreamEnd | Failure] = []
         try:
-            while (frame := self._next()) is not None:
-                read = _read(*frame)
-                if read is not None:
-                    yield read
-        except ChecksumMismatch as error:
-            yield _damaged(TransportFault.CHECKSUM, str(error))
+            at = self._read_whole_frames(data, given)
+        except _ChecksumError as error:
+            given.append(_damaged(TransportFault.CHECKSUM, str(error)))
         except Exception as error:  # noqa: BLE001  # a hostile frame may break the parser anywhere
-            yield _damaged(TransportFault.PROTOCOL, type(error).__name__)
+            given.append(_damaged(TransportFault.PROTOCOL, type(error).__name__))
+        else:
+            if at < len(data):
+                self._pieces.append(data[at:])
+                self._size = len(data) - at
+        return given
 
-    def _next(self) -> tuple[dict[str, Any], bytes] | None:
-        """Take the headers and the payload of the next frame, once it is there as a whole."""
-        held = self._held
-        if len(held) < _PRELUDE.size:
-            return None
-        length, headers_length, checksum = _PRELUDE.unpack_from(held)
-        _check(checksum, crc32(held[: _PRELUDE.size - 4]))
-        headers_end = _PRELUDE.size + headers_length
-        if headers_length > _LONGEST_HEADERS or not headers_end + 4 <= length <= _LONGEST_FRAME:
-            raise ValueError(length)
-        if len(held) < length:
-            return None
-        with memoryview(held) as view:
-            _check(int.from_bytes(view[length - 4 : length], "big"), crc32(view[: length - 4]))
-            headers = self._headers(bytes(view[_PRELUDE.size : headers_end]))
-            payload = bytes(view[headers_end : length - 4])
-        del held[:length]
-        return headers, payload
+    def _read_whole_frames(self, data: bytes, given: list[bytes | StreamEnd | Failure]) -> int:
+        """Read the frames that are there as a whole, and return where the next one begins."""
+        view = memoryview(data)
+        at, size = 0, len(data)
+        while size - at >= _PRELUDE:
+            length, headers_length, checksum = _unpack_prelude(data, at)
+            begun = crc32(view[at : at + 8])
+            if begun != checksum:
+                raise _ChecksumError(checksum, begun)
+            headers_end, end = at + _PRELUDE + headers_length, at + length - 4
+            if headers_length > _LONGEST_HEADERS or length > _LONGEST_FRAME or headers_end > end:
+                raise ValueError(length)
+            if end + 4 > size:
+                self._needed = length
+                return at
+            (checksum,) = _unpack_checksum(data, end)
+            found = crc32(view[at + 8 : end], begun)
+            if found != checksum:
+                raise _ChecksumError(checksum, found)
+            headers, payload = data[at + _PRELUDE : headers_end], data[headers_end:end]
+            if headers != self._headers_of_a_chunk:
+                read = self._read(headers, payload)
+            else:
+                read = payload or None
+            if read is not None:
+                given.append(read)
+            at = end + 4
+        self._needed = _PRELUDE
+        return at
 
-    def _headers(self, raw: bytes) -> dict[str, Any]:
-        headers = self._kinds.get(raw)
-        if headers is None:
-            headers = EventStreamHeaderParser().parse(raw)
-            if len(self._kinds) < _MOST_KINDS:
-                self._kinds[raw] = headers
-        return headers
+    def _read(self, raw: bytes, payload: bytes) -> bytes | StreamEnd | Failure | None:
+        """Read a frame whose headers are not those of the last chunk."""
+        # Heavy, and of use to a stream alone.
+        from botocore.eventstream import EventStreamHeaderParser
+
+        headers: dict[str, Any] = EventStreamHeaderParser().parse(raw)
+        match headers.get(":message-type"), headers.get(":event-type"):
+            case "event", "PayloadChunk":
+                self._headers_of_a_chunk = raw
+                # An empty chunk says nothing, and a reader may take it for the end.
+                return payload or None
+            case "event", "InvokeComplete":
+                return _end(payload)
+            case "event", _:
+                return None  # what the service may add one day
+            case "exception", _:
+                return _exception(headers.get(":exception-type"), payload)
+            case "error", _:
+                return Failure(
+                    code=_event_text(headers.get(":error-code")),
+                    message=_event_text(headers.get(":error-message")) or "",
+                )
+            case other, _:
+                kind = type(other).__name__
+                return _damaged(TransportFault.PROTOCOL, f"a message of type {kind}")
 
 
-def _check(expected: int, calculated: int) -> None:
-    if expected != calculated:
-        raise ChecksumMismatch(expected, calculated)
+class _ChecksumError(Exception):
+    """A frame is damaged; said as botocore says it."""
+
+    def __init__(self, expected: int, calculated: int) -> None:
+        super().__init__(
+            f"Checksum mismatch: expected 0x{expected:08x}, calculated 0x{calculated:08x}"
+        )
 
 
 def _damaged(fault: TransportFault, message: str) -> Failure:
     return Failure(fault=fault, phase=Phase.HEAD_READ, message=message)
-
-
-def _read(headers: dict[str, Any], payload: bytes) -> bytes | StreamEnd | Failure | None:
-    match headers.get(":message-type"), headers.get(":event-type"):
-        case "event", "PayloadChunk":
-            # An empty chunk says nothing, and a reader may take it for the end.
-            return payload or None
-        case "event", "InvokeComplete":
-            return _end(payload)
-        case "event", _:
-            return None  # what the service may add one day
-        case "exception", _:
-            return _exception(headers.get(":exception-type"), payload)
-        case "error", _:
-            return Failure(
-                code=_event_text(headers.get(":error-code")),
-                message=_event_text(headers.get(":error-message")) or "",
-            )
-        case other, _:
-            return _damaged(TransportFault.PROTOCOL, f"a message of type {type(other).__name__}")
 
 
 def _end(payload: bytes) -> StreamEnd:

@@ -93,7 +93,7 @@ class _WaitedBody:
         self._under_way = under_way
         self._progress = progress
 
-    async def read(self) -> bytes:
+    async def read(self) -> list[bytes]:
         """Return what has come; nothing at the end.
 
         Raises:

@@ -27,8 +27,8 @@ MOST = 6_291_556 + 65_536
 class Body(Protocol):
     """The body of one answer."""
 
-    async def read(self) -> bytes:
-        """Return what has come, at least one byte; nothing at the end."""
+    async def read(self) -> list[bytes]:
+        """Return the pieces that have come, at least one; none at the end."""
         ...
 
     async def aclose(self) -> None:
@@ -43,11 +43,12 @@ async def read_whole(body: Body) -> bytes:
         WireError: It is longer than any of Lambda's.
         Exception: Whatever the HTTP library raises.
     """
-    pieces, length = [], 0
+    pieces: list[bytes] = []
+    length = 0
     try:
-        while piece := await body.read():
-            pieces.append(piece)
-            length += len(piece)
+        while come := await body.read():
+            pieces += come
+            length += sum(map(len, come))
             if length > MOST:
                 message = f"the answer is longer than {MOST} bytes, which none of Lambda's is"
                 raise WireError(TransportFault.PROTOCOL, Phase.HEAD_READ, message)
@@ -78,10 +79,10 @@ class AiohttpBody:
     def __init__(self, raw: Any) -> None:
         self._raw = raw
 
-    async def read(self) -> bytes:
+    async def read(self) -> list[bytes]:
         """Return what has come; nothing at the end."""
         data: bytes = await self._raw.content.readany()
-        return data
+        return [data] if data else []
 
     async def aclose(self) -> None:
         """Close the connection, unless the body was read to its end."""
@@ -95,9 +96,10 @@ class HttpxBody:
         self._raw = raw
         self._pieces: AsyncIterator[bytes] = raw.aiter_raw()
 
-    async def read(self) -> bytes:
+    async def read(self) -> list[bytes]:
         """Return what has come; nothing at the end."""
-        return await anext(self._pieces, b"")
+        data = await anext(self._pieces, b"")
+        return [data] if data else []
 
     async def aclose(self) -> None:
         """Close the connection, unless the body was read to its end."""
@@ -115,11 +117,11 @@ class OwnBody:
         self._answer = answer
         self._has_ended = False
 
-    async def read(self) -> bytes:
-        """Return what has come; nothing at the end."""
-        data = await self._answer.receive()
-        self._has_ended = not data
-        return data
+    async def read(self) -> list[bytes]:
+        """Return the pieces that have come; none at the end."""
+        pieces = await self._answer.receive()
+        self._has_ended = not pieces
+        return pieces
 
     async def aclose(self) -> None:
         """Give the connection back after the end, and close it before."""
@@ -132,10 +134,10 @@ class WholeBody:
     def __init__(self, content: bytes) -> None:
         self._content = content
 
-    async def read(self) -> bytes:
+    async def read(self) -> list[bytes]:
         """Return all of it; nothing at the end."""
         content, self._content = self._content, b""
-        return content
+        return [content] if content else []
 
     async def aclose(self) -> None:
         """Do nothing: there is no connection behind it."""
@@ -156,7 +158,7 @@ class RawAnswer:
     async def readany(self) -> bytes:
         """Return what has come; nothing at the end."""
         left, self._left = self._left, b""
-        return left or await self.body.read()
+        return left or b"".join(await self.body.read())
 
     async def read(self, size: int = -1) -> bytes:
         """Return the whole body, or so many bytes of it, or fewer at the end."""
@@ -190,6 +192,7 @@ class OpenStream:
         self.head = head
         self._body = body
         self._deadline = deadline
+        self._pieces: deque[bytes] = deque()
         self._frames = FrameReader()
         self._ready: deque[bytes | StreamEnd | Failure] = deque()
 
@@ -198,19 +201,25 @@ class OpenStream:
 
         Nothing is read ahead: the service is slowed down to the caller's pace.
         """
-        while not self._ready:
+        while (taken := self.take()) is None:
             try:
-                data = await self._body.read()
+                pieces = await self._body.read()
             except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
                 return failure_from(error, Phase.HEAD_READ)
-            if not data:
+            if not pieces:
                 return Failure(
                     fault=TransportFault.TRUNCATED,
                     phase=Phase.BODY_READ,
                     message="no InvokeComplete came",
                 )
-            self._ready.extend(self._frames.feed(data))
-        return self._ready.popleft()
+            self._pieces.extend(pieces)
+        return taken
+
+    def take(self) -> bytes | StreamEnd | Failure | None:
+        """Return what `receive` would, if it is at hand: what comes in one read is many chunks."""
+        while not self._ready and self._pieces:
+            self._ready.extend(self._frames.feed(self._pieces.popleft()))
+        return self._ready.popleft() if self._ready else None
 
     async def finish(self) -> None:
         """After the end: keep the connection if the body ends soon, and close it otherwise."""

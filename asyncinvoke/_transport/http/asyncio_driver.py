@@ -77,8 +77,8 @@ class AsyncioConnection(asyncio.Protocol):
         self._incoming = Incoming(self._transport)
         return self._begin(head, body, progress, limits)
 
-    async def receive(self) -> bytes:
-        """Return the next piece of a streamed answer's body, or nothing at its end."""
+    async def receive(self) -> list[bytes]:
+        """Return the pieces of a streamed answer's body that have arrived, or none at its end."""
         assert self._incoming is not None  # noqa: S101  # what `begin_stream` has begun
         self._clock.heard()
         return await self._incoming.receive()

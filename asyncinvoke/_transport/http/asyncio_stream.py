@@ -1,7 +1,6 @@
 """What lies between a connection and its asyncio transport: the request out, a streamed body in."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -136,7 +135,7 @@ class Incoming:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._pieces: deque[bytes] = deque()
+        self._pieces: list[bytes] = []
         self._size = 0
         self._is_held = False
         self._has_ended = False
@@ -150,7 +149,7 @@ class Incoming:
 
     def take(self, reader: AnswerReader) -> None:
         """Take what the reader has."""
-        self._pieces.extend(reader.pieces)
+        self._pieces += reader.pieces
         self._size += sum(map(len, reader.pieces))
         reader.pieces.clear()
         self._has_ended = reader.complete
@@ -164,8 +163,8 @@ class Incoming:
         self._error = error
         self._wake()
 
-    async def receive(self) -> bytes:
-        """Return the next piece, or nothing at the end.
+    async def receive(self) -> list[bytes]:
+        """Return the pieces that have arrived, or none at the end.
 
         Raises:
             WireError: The answer ended early.
@@ -174,18 +173,18 @@ class Incoming:
             if self._error is not None:
                 raise self._error.anew()
             if self._has_ended:
-                return b""
+                return []
             self._receiver = asyncio.get_running_loop().create_future()
             try:
                 await self._receiver
             finally:
                 self._receiver = None
-        piece = self._pieces.popleft()
-        self._size -= len(piece)
-        if self._is_held and self._size <= _MOST // 2:
+        pieces, self._pieces = self._pieces, []
+        self._size = 0
+        if self._is_held:
             self._is_held = False
             self._transport.resume_reading()
-        return piece
+        return pieces
 
     def _wake(self) -> None:
         if self._receiver is not None and not self._receiver.done():

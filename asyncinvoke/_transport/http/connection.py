@@ -85,8 +85,8 @@ class Connection(Protocol):
         """Write a request and read the head of the answer: its status and headers."""
         ...
 
-    async def receive(self) -> bytes:
-        """Return the next piece of a streamed answer's body, or nothing at its end."""
+    async def receive(self) -> list[bytes]:
+        """Return the pieces of a streamed answer's body that have arrived, or none at its end."""
         ...
 
     def end(self, fault: TransportFault, message: str) -> None:

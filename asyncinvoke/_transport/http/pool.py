@@ -35,15 +35,15 @@ class StreamedAnswer:
     def __repr__(self) -> str:
         return f"<StreamedAnswer {self.status}>"
 
-    async def receive(self) -> bytes:
-        """Return the next piece of the body as it has arrived, or nothing at its end.
+    async def receive(self) -> list[bytes]:
+        """Return the pieces of the body that have arrived, at least one, or none at its end.
 
         Raises:
             WireError: The answer ended early, or fell silent, or its time was up. What had arrived
                 before was returned before.
         """
         if self._connection is None:
-            return b""
+            return []
         return await self._connection.receive()
 
     async def finish(self) -> None:

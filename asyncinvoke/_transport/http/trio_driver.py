@@ -79,8 +79,8 @@ class TrioConnection:
             raise self._error.anew()
         return reader.status, Headers(reader.head)
 
-    async def receive(self) -> bytes:
-        """Return the next piece of a streamed answer's body, or nothing at its end."""
+    async def receive(self) -> list[bytes]:
+        """Return the pieces of a streamed answer's body that have arrived, or none at its end."""
         reader = self._reader
         self._clock.heard()
         self._is_awaited = True
@@ -89,10 +89,11 @@ class TrioConnection:
         finally:
             self._is_awaited = False
         if reader.pieces:
-            return reader.pieces.pop(0)
+            pieces, reader.pieces = reader.pieces, []
+            return pieces
         if self._error is not None:
             raise self._error.anew()
-        return b""
+        return []
 
     def end(self, fault: TransportFault, message: str) -> None:
         """End what is under way with this fault, and the connection.
