@@ -1,5 +1,6 @@
 """The execution behind a stream: one attempt whose answer is taken chunk by chunk, and its end."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -77,7 +78,8 @@ class StreamExecution:
         self._started, self._sent = engine.clock.time(), engine.clock.monotonic()
         self._call = call
         self._stream: Stream | None = None
-        self._first: bytes | StreamEnd | None = None
+        self._take: Callable[[], bytes | StreamEnd | Failure | None] = _nothing
+        self._first: bytes | StreamEnd | Failure | None = None
         self._ending = ending
 
     def check_loop(self) -> None:
@@ -109,6 +111,8 @@ class StreamExecution:
         if isinstance(opened, Failure):
             return opened, self._engine.end(self._permit, opened, self._call)
         self._stream = opened
+        # A stream of a transport of the caller's need not have this.
+        self._take = getattr(opened, "take", _nothing)
         try:
             first = await self._receive()
         except BaseException:
@@ -125,8 +129,10 @@ class StreamExecution:
 
     async def receive(self) -> bytes | Response[Any] | InvocationError:
         """Return the next chunk, or how the execution has ended."""
-        first, self._first = self._first, None
-        received = await self._receive() if first is None else first
+        received, self._first = self._first, None
+        if received is None:
+            # To wait is a scope, which costs more than all the rest of a chunk that is at hand.
+            received = self._take() or await self._receive()
         if isinstance(received, bytes):
             return received
         if isinstance(received, StreamEnd):
@@ -198,3 +204,7 @@ class StreamExecution:
     def _verdict(self, failure: Failure, delivery: Delivery) -> Verdict:
         verdict = classify(failure, now=self._engine.clock.time())
         return replace(verdict, delivery=delivery)
+
+
+def _nothing() -> None:
+    """There is no chunk at hand."""

@@ -14,12 +14,11 @@ from aiobotocore.httpxsession import HttpxSession
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import NotOursError, WireError
-from asyncinvoke._transport.http.open_anyio import open_anyio
-from asyncinvoke._transport.http.open_httpx import open_httpx
+from asyncinvoke._transport.http.opening import open_anyio, open_httpx
 from asyncinvoke._transport.http.pool import Connections
 from tests.transport.http.conftest import request
 from tests.transport.http.peers import OK, Peer, Wire, answering
-from tests.transport.http.test_open_aiohttp import Certificate, context_for, silent
+from tests.transport.http.test_opening_aiohttp import Certificate, context_for, silent
 
 pytestmark = pytest.mark.anyio
 

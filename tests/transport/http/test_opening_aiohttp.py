@@ -18,7 +18,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import NotOursError, WireError
-from asyncinvoke._transport.http.open_aiohttp import open_aiohttp
+from asyncinvoke._transport.http.opening import open_aiohttp
 from asyncinvoke._transport.http.pool import Connections
 from tests.transport.http.conftest import LOOPS, request
 from tests.transport.http.peers import OK, Peer, Wire, answering

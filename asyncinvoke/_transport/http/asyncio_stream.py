@@ -1,4 +1,4 @@
-"""Hands a request to an asyncio transport, and knows whether the kernel has all of it."""
+"""What lies between a connection and its asyncio transport: the request out, a streamed body in."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,6 +6,8 @@ from typing import Any
 
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._transport.http.connection import CONNECTED, SLICE, WRITTEN, WRITTEN_IN_PART
+from asyncinvoke._transport.http.errors import WireError
+from asyncinvoke._transport.http.reader import AnswerReader
 
 
 class RequestWriter:
@@ -122,3 +124,68 @@ def _beneath(transport: Any) -> tuple[Any, Any]:
         return None, transport
     inner.set_write_buffer_limits(0)
     return layer, inner
+
+
+_MOST = 262_144
+"""From this many bytes on, none are read from the socket."""
+
+
+class Incoming:
+    """Keeps the pieces that have arrived, and holds the socket back when they are too many."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._is_held = False
+        self._has_ended = False
+        self._error: WireError | None = None
+        self._receiver: asyncio.Future[None] | None = None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for the next piece."""
+        return self._receiver is not None
+
+    def take(self, reader: AnswerReader) -> None:
+        """Take what the reader has."""
+        self._pieces += reader.pieces
+        self._size += sum(map(len, reader.pieces))
+        reader.pieces.clear()
+        self._has_ended = reader.complete
+        if self._size > _MOST and not self._is_held:
+            self._is_held = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def fail(self, error: WireError) -> None:
+        """Have an error raised once everything before it was received."""
+        self._error = error
+        self._wake()
+
+    async def receive(self) -> list[bytes]:
+        """Return the pieces that have arrived, or none at the end.
+
+        Raises:
+            WireError: The answer ended early.
+        """
+        while not self._pieces:
+            if self._error is not None:
+                raise self._error.anew()
+            if self._has_ended:
+                return []
+            self._receiver = asyncio.get_running_loop().create_future()
+            try:
+                await self._receiver
+            finally:
+                self._receiver = None
+        pieces, self._pieces = self._pieces, []
+        self._size = 0
+        if self._is_held:
+            self._is_held = False
+            self._transport.resume_reading()
+        return pieces
+
+    def _wake(self) -> None:
+        if self._receiver is not None and not self._receiver.done():
+            self._receiver.set_result(None)

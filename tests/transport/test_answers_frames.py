@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import StreamEnd, StreamHead
-from asyncinvoke._transport.stream import FrameReader
+from asyncinvoke._transport.answers import FrameReader
 from asyncinvoke.local.protocol import event_stream
 
 chunks = st.lists(st.binary(max_size=40), max_size=6)
@@ -126,3 +126,14 @@ def test_frames_are_read_as_botocore_reads_them_whatever_bytes_are_wrong(
     if not broke:
         assert [piece for piece in ours if isinstance(piece, bytes)] == [*filter(None, theirs)]
     assert any(isinstance(piece, Failure) and piece.fault for piece in ours) == broke
+
+
+def test_a_frame_that_comes_byte_by_byte_is_put_together_once() -> None:
+    reader, frame = FrameReader(), event_stream.payload_chunk(bytes(100_000))
+    joined = 0
+    for at in range(len(frame)):
+        held = len(reader._pieces)
+        given = reader.feed(frame[at : at + 1])
+        joined += len(reader._pieces) < held + 1
+    assert given == [bytes(100_000)]
+    assert joined == 2  # for its lengths, and when it was there

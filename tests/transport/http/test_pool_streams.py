@@ -10,7 +10,7 @@ from anyio import to_thread
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import WireError
-from asyncinvoke._transport.http.streamed import StreamedAnswer
+from asyncinvoke._transport.http.pool import StreamedAnswer
 from tests.transport.http.conftest import Clock, Noted, Way, request
 from tests.transport.http.peers import OK, Wire
 
@@ -20,9 +20,9 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-A: b\r\n\r\n"
 
 
 async def rest_of(stream: StreamedAnswer) -> bytes:
-    pieces = []
-    while piece := await stream.receive():
-        pieces.append(piece)
+    pieces: list[bytes] = []
+    while come := await stream.receive():
+        pieces += come
     return b"".join(pieces)
 
 
@@ -62,10 +62,10 @@ async def test_pieces_come_as_they_are_sent_and_the_connection_is_given_back(
         received = b""
         for _ in steps:
             go.release()
-        while piece := await stream.receive():
-            received += piece
+        while pieces := await stream.receive():
+            received += b"".join(pieces)
         assert received == b"onetwosix"
-        assert await stream.receive() == b""
+        assert await stream.receive() == []
         assert progress.phase is Phase.BODY_READ
         assert connections.idle == 0
         await anyio.sleep(0.01)
@@ -92,7 +92,7 @@ async def test_a_piece_is_there_before_the_next_is_sent(way: Way) -> None:
         assert progress.phase is Phase.HEAD_READ
         for number in range(4):
             go.release()
-            assert await stream.receive() == b"%d" % number
+            assert await stream.receive() == [b"%d" % number]
         await stream.finish()
 
 
@@ -141,7 +141,7 @@ async def test_an_early_end_is_told_after_everything_that_had_arrived(
         progress = Progress()
         stream = await connections.stream(*request(), progress)
         await anyio.sleep(0.01)
-        assert await stream.receive() == b"half"
+        assert await stream.receive() == [b"half"]
         with pytest.raises(WireError) as raised:
             await stream.receive()
         assert raised.value.fault is fault
@@ -179,7 +179,7 @@ async def test_silence_and_the_deadline_end_a_stream(way: Way, clock: Clock) -> 
         async with way.connections(peer, read_timeout=read_timeout) as connections:
             progress = Progress(clock.monotonic() + seconds)
             stream = await connections.stream(*request(), progress)
-            assert await stream.receive() == b"half"
+            assert await stream.receive() == [b"half"]
             async with anyio.create_task_group() as group:
                 group.start_soon(clock.jump, connections, progress, (Phase.HEAD_READ,), 61)
                 with pytest.raises(WireError) as raised:
@@ -202,11 +202,11 @@ async def test_a_reader_that_takes_its_time_is_no_silence(way: Way, clock: Clock
     peer = way.peer(script)
     async with way.connections(peer, read_timeout=60) as connections:
         stream = await connections.stream(*request(), Progress())
-        assert await stream.receive() == b"half"
+        assert await stream.receive() == [b"half"]
         for _ in range(3):
             clock.pass_by(connections, 61)  # and nobody waits for more
         go.set()
-        assert await stream.receive() == b"more"
+        assert await stream.receive() == [b"more"]
         await stream.finish()
 
 
@@ -223,7 +223,7 @@ async def test_a_cancelled_receive_loses_nothing(way: Way) -> None:
     peer = way.peer(script)
     async with way.connections(peer) as connections:
         stream = await connections.stream(*request(), Progress())
-        assert await stream.receive() == b"half"
+        assert await stream.receive() == [b"half"]
         with anyio.move_on_after(0.02) as scope:
             await stream.receive()
         assert scope.cancelled_caught
@@ -251,7 +251,7 @@ async def test_leaving_a_stream_early_closes_its_connection(way: Way) -> None:
             await leave(stream)
             assert await to_thread.run_sync(ended.wait, 10)
             assert connections.idle == 0
-            assert await stream.receive() == b""
+            assert await stream.receive() == []
 
 
 async def test_closing_the_connections_ends_a_stream(way: Way) -> None:
@@ -259,7 +259,7 @@ async def test_closing_the_connections_ends_a_stream(way: Way) -> None:
     async with way.connections(peer) as connections:
         stream = await connections.stream(*request(), Progress())
         await connections.aclose()
-        assert await stream.receive() == b"half"
+        assert await stream.receive() == [b"half"]
         with pytest.raises(WireError) as raised:
             await stream.receive()
         assert raised.value.fault is TransportFault.CLOSED
@@ -278,7 +278,7 @@ async def test_one_who_waits_for_a_piece_is_told_when_the_connections_close(way:
 
     async with way.connections(peer) as connections:
         stream = await connections.stream(*request(), Progress())
-        assert await stream.receive() == b"half"
+        assert await stream.receive() == [b"half"]
         async with anyio.create_task_group() as group:
             group.start_soon(receive)
             await anyio.wait_all_tasks_blocked()
