@@ -153,7 +153,7 @@ def local(
     from asyncinvoke.cli.local_settings import FunctionSettings
     from asyncinvoke.cli.running import run
     from asyncinvoke.local import EventConfig, LocalLambda
-    from asyncinvoke.local.http.addresses import is_remote
+    from asyncinvoke.local.http.access import is_remote
 
     said = local_settings.read_file(config)
     handlers = local_names.handlers_in(said.handlers, config) | local_names.named(functions)

@@ -1,7 +1,10 @@
-"""Starts a worker process: AWS's runtime with its variables and its directory."""
+"""Starts and ends a worker process: AWS's runtime with its variables, its directory and what it has around it."""
 
+import contextlib
 import os
+import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL
 
@@ -9,8 +12,30 @@ import anyio
 from anyio.abc import Process
 
 from asyncinvoke.local.execution import logs
+from asyncinvoke.local.execution.guardian import Guardian
+from asyncinvoke.local.execution.logs import LogListener
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
-from asyncinvoke.local.http.addresses import LOOPBACK
+from asyncinvoke.local.http.access import LOOPBACK
+
+STOP_GRACE = 0.5
+"""Seconds between SIGTERM and SIGKILL."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all worker processes of one endpoint have around them."""
+
+    guardian: Guardian
+    """Knows of them, should the endpoint be killed."""
+    endpoint_url: str
+    """Where they find this endpoint."""
+    on_log: LogListener | None = None
+    """Called with each line of their logs."""
+    sandbox: bool = False
+    """Whether each has a `/tmp` of its own and code that it cannot write to."""
+    freeze: bool = False
+    """Whether nothing of them runs between two invocations."""
+
 
 # Started and never imported: it is for Linux alone.
 _CONFINED = str(Path(__file__).with_name("confined.py"))
@@ -58,6 +83,22 @@ async def start(
         # A group of its own: Ctrl-C in a terminal ends the endpoint, which ends its processes.
         start_new_session=True,
     )
+
+
+async def end(process: Process) -> None:
+    """End a process and its group: ask it first, then kill it."""
+    signal_group(process, signal.SIGTERM)
+    signal_group(process, signal.SIGCONT)  # or a frozen one would not hear it
+    with anyio.move_on_after(STOP_GRACE):
+        await process.wait()
+    signal_group(process, signal.SIGKILL)
+    await process.wait()
+
+
+def signal_group(process: Process, number: int) -> None:
+    """Send a signal to a process and what is in its group; it may be gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
 
 
 def _variables(

@@ -1,4 +1,7 @@
-"""Packages that a request names in S3: read from a folder, or from an S3 endpoint on this machine."""
+"""Where a package comes from that a request names: the request itself, or S3.
+
+S3 is a folder, or an S3 endpoint on this machine.
+"""
 
 import urllib.error
 import urllib.request
@@ -8,6 +11,8 @@ from urllib.parse import quote
 
 from anyio import to_thread
 
+from asyncinvoke.local.management.code import ZIPPED_LIMIT, content_of
+from asyncinvoke.local.management.request import Members
 from asyncinvoke.local.protocol import refusals
 
 TIMEOUT = 60.0
@@ -46,7 +51,7 @@ class S3Code:
         return await to_thread.run_sync(partial(_read, Path(text), bucket, key))
 
 
-def check(where: str | Path | None) -> str | Path | None:
+def check_s3(where: str | Path | None) -> str | Path | None:
     """Return where packages in S3 are found.
 
     Raises:
@@ -82,3 +87,37 @@ def _download(url: str) -> bytes:
         raise refusals.invalid(failed) from error
     except (OSError, ValueError) as error:
         raise refusals.invalid(_FAILED.format("Unreachable", type(error).__name__)) from error
+
+
+class Packages:
+    """Where packages come from.
+
+    Args:
+        s3: Where packages in S3 are.
+    """
+
+    def __init__(self, s3: S3Code) -> None:
+        self._s3 = s3
+
+    async def content(self, said: Members, what: str) -> bytes:
+        """Return a package.
+
+        Args:
+            said: What holds `ZipFile`, or `S3Bucket` and `S3Key`.
+            what: What the package is, in AWS's words.
+
+        Raises:
+            Refusal: There is none, or it is too large.
+        """
+        zip_file = said.text("ZipFile")
+        if zip_file is not None:
+            content = await to_thread.run_sync(content_of, zip_file)
+            if len(content) > ZIPPED_LIMIT:
+                raise refusals.package_too_large(ZIPPED_LIMIT)
+            return content
+        bucket, key = said.text("S3Bucket"), said.text("S3Key")
+        if bucket is None or key is None:
+            raise refusals.invalid(
+                f"Please provide a source for {what}: this endpoint takes a ZipFile, or code in S3."
+            )
+        return await self._s3.get(bucket, key)
