@@ -80,7 +80,7 @@ live: $(VENV)/.dev  ## hold a real account against the recorded answers: make li
 	$(BIN)/python -m tests.vectors.live $(ARGS)
 
 peers: $(VENV)/.dev  ## install the independent clients and servers that the tests use
-	$(BIN)/python tests/independent/peers.py
+	$(BIN)/python -m tests.independent.peers
 
 bench: $(VENV)/.dev  ## run the benchmarks; tables and plots go to benchmarks/results
 	$(BIN)/python $(INSTALL) --constraint constraints.txt --group bench

@@ -3,12 +3,10 @@
 They take minutes to install and to run, so that they are no part of the suite. All but Lambda is on moto.
 """
 
-import base64
 import contextlib
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -140,22 +138,6 @@ def ansible(bench: Bench) -> None:
     bench.run(program, "-e", f"ansible_python_interpreter={python}", "play.yml", said="failed=0")
 
 
-def javascript(bench: Bench) -> None:
-    """Sets up and invokes with AWS's SDK for JavaScript."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        say("  skipped: there is no Node.js here")
-        return
-    modules = ENVIRONMENTS / "javascript"
-    modules.mkdir(parents=True, exist_ok=True)
-    shutil.copy(HERE / "sdk.mjs", modules)
-    if not (modules / "node_modules").exists():
-        packages = ["@aws-sdk/client-lambda@3"]
-        subprocess.run([npm, "install", "--silent", *packages], cwd=modules, check=True)
-    code = base64.b64encode(package()).decode()
-    bench.run(node, modules / "sdk.mjs", code, said="all well")
-
-
 def say(line: str) -> None:
     """Print a line at once."""
     sys.stdout.write(f"{line}\n")
@@ -195,7 +177,7 @@ def moto() -> Iterator[None]:
         server.wait()
 
 
-TOOLS: list[Callable[[Bench], None]] = [javascript, chalice, zappa, ansible]
+TOOLS: list[Callable[[Bench], None]] = [chalice, zappa, ansible]
 
 
 def main(wanted: list[str]) -> None:
