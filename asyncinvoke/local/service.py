@@ -31,6 +31,7 @@ from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.http.access import url_of
 from asyncinvoke.local.http.listener import listen, open_socket
 from asyncinvoke.local.limits.admission import Admission
+from asyncinvoke.local.management import packages
 from asyncinvoke.local.management.router import Management
 from asyncinvoke.local.protocol import answers, names, refusals
 from asyncinvoke.local.protocol.answers import Answer
@@ -157,7 +158,8 @@ class Service:
             tasks=self._tasks,
             surroundings=Surroundings(
                 guardian=guardian,
-                endpoint_url=endpoint_url,
+                endpoints={"AWS_ENDPOINT_URL_LAMBDA": endpoint_url}
+                | packages.s3_endpoint(self.config.s3),
                 on_log=self.config.on_log,
                 sandbox=self.config.sandbox,
                 freeze=self.config.freeze,

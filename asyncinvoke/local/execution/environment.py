@@ -108,7 +108,7 @@ class Environment:
                     port=port,
                     output=self._output.descriptor,
                     log_stream_name=self._log_stream_name,
-                    endpoint_url=self._surroundings.endpoint_url,
+                    endpoints=self._surroundings.endpoints,
                     tmp=tmp,
                 )
                 self._output.close_writing()

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL
@@ -27,8 +28,8 @@ class Surroundings:
 
     guardian: Guardian
     """Knows of them, should the endpoint be killed."""
-    endpoint_url: str
-    """Where they find this endpoint."""
+    endpoints: Mapping[str, str]
+    """Where they find this endpoint, and S3: variables that SDKs read."""
     on_log: LogListener | None = None
     """Called with each line of their logs."""
     sandbox: bool = False
@@ -51,7 +52,7 @@ async def start(
     port: int,
     output: int,
     log_stream_name: str,
-    endpoint_url: str,
+    endpoints: Mapping[str, str],
     tmp: Path | None,
 ) -> Process:
     """Start a process.
@@ -62,10 +63,10 @@ async def start(
         port: Where its Runtime API listens.
         output: The file descriptor that it writes to.
         log_stream_name: By which all that it starts can be known.
-        endpoint_url: Where it finds this endpoint.
+        endpoints: Where it finds this endpoint, and S3: variables that SDKs read.
         tmp: What it is to see as `/tmp`, with its code read-only; None for no sandbox.
     """
-    variables = _variables(config, source, port, log_stream_name, endpoint_url)
+    variables = _variables(config, source, port, log_stream_name, endpoints)
     command = [sys.executable, "-m", "awslambdaric", source.handler]
     if tmp is not None:
         command = [
@@ -102,7 +103,11 @@ def signal_group(process: Process, number: int) -> None:
 
 
 def _variables(
-    config: FunctionConfig, source: Source, port: int, log_stream_name: str, endpoint_url: str
+    config: FunctionConfig,
+    source: Source,
+    port: int,
+    log_stream_name: str,
+    endpoints: Mapping[str, str],
 ) -> dict[str, str]:
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     # A boto3 in the function must not find the credentials of whoever runs the endpoint.
@@ -114,7 +119,7 @@ def _variables(
         "AWS_ACCESS_KEY_ID": "ASIALOCAL",
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_SESSION_TOKEN": "local",
-        "AWS_ENDPOINT_URL_LAMBDA": endpoint_url,
+        **endpoints,
     }
     logging = config.deployment.asked.get("LoggingConfig", {})
     if logging.get("LogFormat") == "JSON":

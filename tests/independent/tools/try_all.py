@@ -1,6 +1,7 @@
 """Tries the endpoint with tools that deploy: `make peers-all`. Each has an environment of its own.
 
-They take minutes to install and to run, so that they are no part of the suite. All but Lambda is on moto.
+Chalice takes half a minute to install and to run, and is a step of CI; the others take minutes. All but Lambda is on
+moto.
 """
 
 import contextlib
@@ -77,7 +78,7 @@ class Bench:
 
     def install(self, *packages: str) -> Path:
         """Return the folder of the programs of an environment that has these packages."""
-        environment = ENVIRONMENTS / packages[0]
+        environment = ENVIRONMENTS / packages[0].partition("=")[0]
         if not (environment / "done").exists():
             venv.create(environment, clear=True, with_pip=True)
             python = str(environment / "bin" / "python")
@@ -104,7 +105,7 @@ class Bench:
 
 def chalice(bench: Bench) -> None:
     """Deploys twice, invokes, deletes."""
-    program = bench.install("chalice") / "chalice"
+    program = bench.install("chalice==1.34.0") / "chalice"
     (bench.folder / ".chalice").mkdir()
     settings = {"version": "2.0", "app_name": "demo", "stages": {"dev": {}}}
     (bench.folder / ".chalice" / "config.json").write_text(json.dumps(settings))
@@ -136,6 +137,12 @@ def ansible(bench: Bench) -> None:
     (bench.folder / "play.yml").write_text(ANSIBLE)
     python = program.parent / "python"
     bench.run(program, "-e", f"ansible_python_interpreter={python}", "play.yml", said="failed=0")
+
+
+def lithops(bench: Bench) -> None:
+    """Builds its layer, deploys, maps twelve calls, hears of a failure, lists and cleans."""
+    python = bench.install("lithops", "boto3") / "python"
+    bench.run(python, HERE / "lithops_calls.py", said="all well")
 
 
 def say(line: str) -> None:
@@ -177,7 +184,7 @@ def moto() -> Iterator[None]:
         server.wait()
 
 
-TOOLS: list[Callable[[Bench], None]] = [chalice, zappa, ansible]
+TOOLS: list[Callable[[Bench], None]] = [chalice, zappa, ansible, lithops]
 
 
 def main(wanted: list[str]) -> None:
