@@ -93,13 +93,14 @@ def _download(url: str) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         try:
-            return _get(opener, urllib.request.Request(url))
+            return _get(opener, url)
         except urllib.error.HTTPError as error:
             if error.code != FORBIDDEN:
                 raise
             error.close()
             # Private there; test doubles of S3 take any signature, as this endpoint does.
-            return _get(opener, urllib.request.Request(url, headers={"Authorization": _MADE_UP}))
+            opener.addheaders.append(("Authorization", _MADE_UP))
+            return _get(opener, url)
     except urllib.error.HTTPError as error:
         error.close()
         failed = _NO_KEY if error.code == 404 else _FAILED.format(error.code, error.reason)
@@ -108,8 +109,8 @@ def _download(url: str) -> bytes:
         raise refusals.invalid(_FAILED.format("Unreachable", type(error).__name__)) from error
 
 
-def _get(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> bytes:
-    with opener.open(request, timeout=TIMEOUT) as answer:
+def _get(opener: urllib.request.OpenerDirector, url: str) -> bytes:
+    with opener.open(url, timeout=TIMEOUT) as answer:
         content: bytes = answer.read()
         return content
 
