@@ -161,7 +161,7 @@ def local(
     )
     from asyncinvoke.cli.running import run
     from asyncinvoke.local import EventConfig, LocalLambda
-    from asyncinvoke.local.http.addresses import is_remote
+    from asyncinvoke.local.http.access import is_remote
 
     said = read_file(config)
     handlers = named.handlers_in(said.handlers, config) | named.served(functions)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from asyncinvoke.local.execution.pool import Imports
 from asyncinvoke.local.functions.configuration import Source
-from asyncinvoke.local.functions.imports import Imports
 
 FILES = {
     "app.py": "import plain, json\nfrom package import part\nfrom package.inner import thing\n",
