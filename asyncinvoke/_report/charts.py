@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from asyncinvoke._report.course import Course, Point, thinned
-from asyncinvoke._report.latency import Bar
-from asyncinvoke._report.words import seconds_in_words
+from asyncinvoke._report.figures import Bar, seconds_in_words
 
 # What is drawn in these colours becomes what the page calls them, in light and in dark.
 _COLOURS = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from asyncinvoke._journal.measuring import Measures
 from asyncinvoke._journal.values import RecordedCause, RecordedSession, RunSummary, Sample
 from asyncinvoke._report.course import Course, course_of
-from asyncinvoke._report.latency import Bar, bars, percentiles
+from asyncinvoke._report.figures import Bar, bars, percentiles
 from asyncinvoke._report.prices import NOTE, Cost, Sampled, estimated
 
 SHOWN = 50

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from asyncinvoke._outputs import files, parquet
-from asyncinvoke._outputs.errors import OutputError
-from asyncinvoke._outputs.kinds import Kind, kind_of
+from asyncinvoke._outputs.files import Kind, OutputError, kind_of
 from asyncinvoke.cli.bulk import COMMAND, Bulk
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.outcomes import as_line

@@ -1,4 +1,4 @@
-"""What a report says, decided on values: percentiles, prices, the course of a run, its words."""
+"""What a report says, decided on values: percentiles, prices, the course of a run, its figures."""
 
 import itertools
 import math
@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke._journal.measuring import Latencies, Step, step_of
-from asyncinvoke._report import words
+from asyncinvoke._report import figures
 from asyncinvoke._report.course import course_of
 from asyncinvoke._report.facts import facts_of
-from asyncinvoke._report.latency import bars, percentiles
+from asyncinvoke._report.figures import bars, percentiles
 from asyncinvoke._report.prices import PER_GB_S, PER_REQUEST, Sampled, estimated
 
 from . import runs
@@ -161,13 +161,13 @@ WORDS = {
 
 @pytest.mark.parametrize("seconds", WORDS)
 def test_times_are_in_the_unit_that_suits_them(seconds: float) -> None:
-    assert words.seconds_in_words(seconds) == WORDS[seconds]
+    assert figures.seconds_in_words(seconds) == WORDS[seconds]
 
 
 def test_a_share_is_never_none_or_all_of_what_is_not() -> None:
-    assert [words.share(part, 10**6) for part in (0, 1, 500_000, 999_999, 10**6)] == [
+    assert [figures.share(part, 10**6) for part in (0, 1, 500_000, 999_999, 10**6)] == [
         "0 %", "< 0.1 %", "50.0 %", "> 99.9 %", "100 %",
     ]  # fmt: skip
-    assert [words.money(each) for each in (0, 1234.5, 0.0123, 0.00000123)] == [
+    assert [figures.money(each) for each in (0, 1234.5, 0.0123, 0.00000123)] == [
         "$0.00", "$1,234.50", "$0.0123", "less than $0.0001",
     ]  # fmt: skip
