@@ -48,10 +48,14 @@ def percentiles(latencies: Sequence[Latencies]) -> dict[float, float]:
 
 
 def bars(latencies: Sequence[Latencies]) -> list[Bar]:
-    """Return a histogram whose bars are equally wide on a logarithmic axis."""
+    """Return a histogram whose bars are equally wide on a logarithmic axis.
+
+    The first holds the shortest 0.1 % as well, however short: a few answers that came at once would
+    push all others to the right.
+    """
     if not latencies:
         return []
-    low = max(latencies[0].seconds, 1e-4)
+    low = max(_shortest(latencies), 1e-4)
     high = max(latencies[-1].longest, low * 2)
     ratio = (high / low) ** (1 / BARS)
     # No narrower than the latencies are told apart, or there would be gaps that are none.
@@ -66,6 +70,16 @@ def bars(latencies: Sequence[Latencies]) -> list[Bar]:
         Bar(begin=begin, end=end, count=each)
         for begin, end, each in zip(edges, edges[1:], counts, strict=False)
     ]
+
+
+def _shortest(latencies: Sequence[Latencies]) -> float:
+    """Return where a histogram begins."""
+    left = sum(each.count for each in latencies) // 1000
+    for each in latencies:
+        left -= each.count
+        if left < 0:
+            break
+    return each.seconds
 
 
 def seconds_in_words(seconds: float) -> str:
