@@ -120,7 +120,8 @@ Examples:
     "--output",
     type=click.Path(allow_dash=True),
     metavar="FILE|-",
-    help="Write outcomes there; with --journal each once, continued with the run. "
+    help="Write outcomes there; with --journal each once, continued with the run. What ends in .gz, "
+    ".zst or .parquet, or is a URL such as s3://bucket/key, is written when the run ends. "
     "[default: -, standard output; with --journal none, they are in the journal]",
 )
 @click.option("--force", is_flag=True, help="Replace an output FILE that exists.")

@@ -1,6 +1,8 @@
-"""Outputs that are written once: as outcomes come, or whole when a run has ended, from its journal."""
+"""Outputs that are written once: as outcomes come, or whole when a run has ended."""
 
 import contextlib
+import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +10,7 @@ from pathlib import Path
 import click
 
 from asyncinvoke._outputs import files, parquet
-from asyncinvoke._outputs.errors import OutputError
-from asyncinvoke._outputs.kinds import Kind, kind_of
+from asyncinvoke._outputs.files import Kind, OutputError, kind_of
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.outcomes import as_line
@@ -50,11 +51,17 @@ def opened_output(output: str | None) -> Iterator[streams.Output]:
         yield streams.Output(file.fileno(), output, is_ours=True)
 
 
+LINES = ".lines"
+"""What is behind the name of an output while the outcomes of a run without a journal are gathered."""
+
 _PIECE = 1 << 18
 
 
 def run_with_output(bulk: Bulk, work: Callable[[Bulk], int]) -> int:
     """Do the work of a run; if its output is one that is written as a whole, write it after that.
+
+    With a journal it is written once the run is complete. Without one there is nothing to continue,
+    so that it has what has ended, as an output of lines would, however the run ended.
 
     Args:
         bulk: The run, as it was asked for.
@@ -67,10 +74,11 @@ def run_with_output(bulk: Bulk, work: Callable[[Bulk], int]) -> int:
     kind = Kind() if target in (None, "-") else kind_of(str(target))
     if target is None or not kind.is_whole:
         return work(bulk)
+    if _is_same_file(target, bulk.source):
+        raise CommandError(f"output {target} is the input")
     if bulk.journal is None:
-        raise CommandError(
-            f"output {target} is written when the run has ended, from its journal: add --journal"
-        )
+        check_whole(target, kind, force=bulk.force)
+        return _gathered(bulk, target, kind, work)
     known = _is_of_run(bulk.journal, target)
     check_whole(target, kind, force=bulk.force or known)
     status = work(replace(bulk, output=None, whole_output=absolute(target)))
@@ -79,13 +87,46 @@ def run_with_output(bulk: Bulk, work: Callable[[Bulk], int]) -> int:
         if not summary.sessions or summary.sessions[-1].status != "complete":
             click.echo(f"{target} is written once the run is complete", err=True)
             return status
-        try:
-            count = write_lines(map(as_line, run.outcomes()), target, kind)
-        except OutputError as error:
-            again = f"asyncinvoke runs export {bulk.journal} {target}"
-            raise CommandError(f"{error}: {again} tries it again", status=FAILED) from error
-    click.echo(f"{target}: {count:,} outcomes", err=True)
+        again = f"asyncinvoke runs export {bulk.journal} {target} tries it again"
+        _write(map(as_line, run.outcomes()), target, kind, if_not=again)
     return status
+
+
+def _gathered(bulk: Bulk, target: str, kind: Kind, work: Callable[[Bulk], int]) -> int:
+    """Do the work of a run without a journal: its lines go to a file beside the output first.
+
+    That file is left where the output cannot be written, or the process is killed: what functions
+    have returned is nowhere else.
+    """
+    lines = Path(f"{target}{LINES}")
+    if kind.is_remote:
+        lines = Path(tempfile.gettempdir()) / f"asyncinvoke-{os.getpid()}{LINES}"
+    with contextlib.ExitStack() as stack:
+        # Also where the work raises: so far as it came, there are outcomes.
+        stack.callback(_write_gathered, lines, target, kind)
+        return work(replace(bulk, output=str(lines)))
+
+
+def _write_gathered(lines: Path, target: str, kind: Kind) -> None:
+    if not lines.is_file():
+        return  # nothing was sent
+    with lines.open("rb") as file:
+        _write(file, target, kind, if_not=f"the outcomes are in {lines}, a line for each")
+    lines.unlink()
+
+
+def _write(lines: Iterable[bytes], target: str, kind: Kind, *, if_not: str) -> None:
+    try:
+        count = write_lines(lines, target, kind)
+    except OutputError as error:
+        raise CommandError(f"{error}: {if_not}", status=FAILED) from error
+    click.echo(f"{target}: {count:,} outcomes", err=True)
+
+
+def _is_same_file(target: str, source: str) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return os.path.samefile(target, source)
+    return False
 
 
 def check_whole(target: str, kind: Kind, *, force: bool) -> None:

@@ -1,7 +1,6 @@
 """One bulk run divided among processes: the settings of each, and the status of all."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +11,11 @@ from asyncinvoke.cli.errors import FAILED, IN_DOUBT, STOPPED, CommandError
 from asyncinvoke.cli.map.progress import Counts
 from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.map.summary import Failures, Tally
+from asyncinvoke.cli.runs.parts import found_parts, shared_out
 from asyncinvoke.runs import open_run
 
 PARTS = "parts"
 """The name of the note that says what a journal was merged from."""
-
-_PART = re.compile(r"\.([0-9]+)of([0-9]+)")
 
 
 def check(bulk: Bulk, processes: int) -> None:
@@ -68,21 +66,6 @@ def _check_journals(journal: Path, processes: int) -> None:
         )
 
 
-def found_parts(journal: Path) -> list[tuple[int, int]]:
-    """Return the numbers of the journals of parts that lie beside that of a run."""
-    found = []
-    for path in journal.parent.glob(f"{glob_escape(journal.name)}.*of*"):
-        match = _PART.fullmatch(path.name.removeprefix(journal.name))
-        if match is not None:
-            found.append((int(match[1]), int(match[2])))
-    return sorted(found)
-
-
-def glob_escape(name: str) -> str:
-    """Return a pattern that fits this name alone."""
-    return re.sub(r"([*?\[])", r"[\1]", name)
-
-
 def part_of(journal: str, shard: Shard) -> str:
     """Return the journal of a part."""
     return f"{journal}.{shard.number}of{shard.of}"
@@ -90,7 +73,7 @@ def part_of(journal: str, shard: Shard) -> str:
 
 def divided(bulk: Bulk, processes: int) -> list[Bulk]:
     """Return the settings of each process. What they may do together is shared out among them."""
-    each, more = divmod(bulk.concurrency, processes)
+    shares = shared_out(bulk.concurrency, processes)
     parts = []
     for number in range(1, processes + 1):
         shard = Shard(number, of=processes)
@@ -98,7 +81,7 @@ def divided(bulk: Bulk, processes: int) -> list[Bulk]:
             replace(
                 bulk,
                 shard=str(shard),
-                concurrency=each + (number <= more),
+                concurrency=shares[number - 1],
                 rate=None if bulk.rate is None else bulk.rate / processes,
                 journal=None if bulk.journal is None else part_of(bulk.journal, shard),
                 output="-" if bulk.journal is None else None,

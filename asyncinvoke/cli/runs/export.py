@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import click
 
-from asyncinvoke._outputs.kinds import FormatName, kind_of
+from asyncinvoke._outputs.files import FormatName, kind_of
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.outputs import check_whole, write_lines

@@ -1,4 +1,4 @@
-"""The objects in an S3 Inventory: its manifest, and then one data file after the other."""
+"""The objects in S3 as items: those under a prefix, page by page, and those of an S3 Inventory."""
 
 import contextlib
 import json
@@ -10,12 +10,118 @@ from anyio import to_thread
 
 from asyncinvoke._inputs import files
 from asyncinvoke._inputs.compression import Gzip
-from asyncinvoke._inputs.errors import InputError
-from asyncinvoke._inputs.formats import Format
+from asyncinvoke._inputs.formats import Format, InputError
 from asyncinvoke._inputs.lines import Row
-from asyncinvoke._inputs.objects import as_row
 from asyncinvoke._inputs.parquet import Parquet
 from asyncinvoke._inputs.text import Text
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def as_row(bucket: str, key: str, size: int | None, etag: str | None, version: str | None) -> Row:
+    """Return the row of an object.
+
+    Args:
+        bucket: Its bucket.
+        key: Its key.
+        size: Its bytes, where that is known.
+        etag: Its ETag, with quotes or without.
+        version: Its version, where that is known; `null` is that of a bucket without versions.
+    """
+    text = _encode(
+        {
+            "bucket": bucket,
+            "key": key,
+            "size": size,
+            "etag": etag.strip('"') if etag else None,
+            "version": version if version and version != "null" else None,
+        }
+    )
+    return None, text.encode("utf-8", "backslashreplace"), None
+
+
+class Listing:
+    """A prefix in S3, in the order of its keys.
+
+    Args:
+        system: s3fs' file system.
+        bucket: The bucket.
+        prefix: What all keys begin with.
+        name: What it is called.
+        with_versions: Whether the current version of each object is asked for, which takes another
+            permission: `s3:ListBucketVersions`.
+    """
+
+    def __init__(
+        self, system: Any, bucket: str, prefix: str, name: str, *, with_versions: bool
+    ) -> None:
+        self._system = system
+        self._bucket = bucket
+        self._prefix = prefix
+        self._name = name
+        self._with_versions = with_versions
+        self._next: dict[str, str] | None = {}
+        self.total: int | None = None
+
+    @classmethod
+    def open(cls, source: str, options: Mapping[str, Any]) -> "Listing":
+        """Take a prefix, `s3://bucket/prefix/`.
+
+        Raises:
+            ConfigurationError: s3fs is not installed.
+        """
+        system, _ = files.file_system(source, options)
+        bucket, _, prefix = source[len("s3://") :].partition("/")
+        return cls(
+            system,
+            bucket,
+            prefix,
+            files.name_of(source),
+            with_versions=bool(options.get("version_aware")),
+        )
+
+    async def rows(self) -> Iterator[Row] | None:
+        """Return the next page, or `None` at the end.
+
+        Raises:
+            InputError: The bucket cannot be listed.
+        """
+        if self._next is None:
+            return None
+        return iter(await to_thread.run_sync(self._page, abandon_on_cancel=True))
+
+    async def close(self) -> None:
+        """Close nothing: a page is there whole or not at all."""
+
+    def _page(self) -> list[Row]:
+        method = "list_object_versions" if self._with_versions else "list_objects_v2"
+        try:
+            page = self._system.call_s3(
+                method, Bucket=self._bucket, Prefix=self._prefix, **(self._next or {})
+            )
+        except Exception as error:  # noqa: BLE001  # s3fs and botocore have many
+            raise files.cannot_read(self._name, error) from None
+        self._next = None
+        if page.get("IsTruncated"):
+            self._next = (
+                {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
+                if self._with_versions
+                else {"ContinuationToken": page["NextContinuationToken"]}
+            )
+        entries = page.get("Versions" if self._with_versions else "Contents") or []
+        return [
+            as_row(
+                self._bucket, entry["Key"], entry["Size"], entry.get("ETag"), entry.get("VersionId")
+            )
+            for entry in entries
+            if entry.get("IsLatest", True) and not _is_folder(entry)
+        ]
+
+
+def _is_folder(entry: Mapping[str, Any]) -> bool:
+    """Whether it is what the console makes of "create folder"."""
+    return bool(entry["Key"].endswith("/") and not entry["Size"])
+
 
 _LONGEST_MANIFEST = 67_108_864
 
