@@ -111,7 +111,7 @@ class StreamExecution:
         if isinstance(opened, Failure):
             return opened, self._engine.end(self._permit, opened, self._call)
         self._stream = opened
-        # A stream of the caller's own need not have it.
+        # A stream of a transport of the caller's need not have this.
         self._take = getattr(opened, "take", _nothing)
         try:
             first = await self._receive()

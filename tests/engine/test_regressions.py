@@ -161,7 +161,7 @@ async def test_a_request_that_botocore_refuses_to_build_was_not_sent(
         return {"FunctionName": "f", "BrandNew": 1}
 
     monkeypatch.setattr("asyncinvoke._transport.client.client_arguments", unknown)
-    monkeypatch.setattr("asyncinvoke._transport.derive.arguments_of", unknown)
+    monkeypatch.setattr("asyncinvoke._transport.sdk_request.arguments_of", unknown)
     async with (
         FaultEndpoint() as endpoint,
         Invoker(endpoint_url=endpoint.url, transport=transport) as invoker,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .trace import Trace, report
+from .trace import HTTP, Trace, report
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 
@@ -31,3 +31,9 @@ async def test_where_nobody_listens_nothing_is_made_to_be_told() -> None:
         told = [call for call in trace.calls if call.startswith(unheard)]
         # Whether a line is wanted is asked of the log, where something went wrong.
         assert told == (["_telemetry/attributes.py log_retry"] if name == "one 429" else []), name
+
+
+async def test_an_exchange_of_a_warm_invocation_is_at_most_26_calls_in_six_files() -> None:
+    of_http = [call for call in (await report())["invoke"].calls if call.startswith(HTTP)]
+    assert len(of_http) <= 26, "\n".join(of_http)
+    assert len({call.split()[0] for call in of_http}) <= 6

@@ -27,10 +27,10 @@ from asyncinvoke._recent import Recent
 from asyncinvoke._request.parameters import InvokeParameters, checked
 from asyncinvoke._request.request import InvocationType
 from asyncinvoke._request.target import Target
-from asyncinvoke._transport.bodies import WholeBody
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.direct import DirectTransport
 from asyncinvoke._transport.sdk_request import INVOKE, STREAM, arguments_of
+from asyncinvoke._transport.stream import WholeBody
 from asyncinvoke._transport.template import Outgoing
 from tests.doubles.fault_endpoint import FaultEndpoint
 
