@@ -1,7 +1,6 @@
 """`asyncinvoke invoke`: one invocation; its payload on stdout, all else on stderr."""
 
 import os
-import re
 from typing import TYPE_CHECKING, Any, Unpack
 
 import click
@@ -21,9 +20,6 @@ Examples:
   asyncinvoke invoke report -q live -t 5m -o report.json < /dev/null
   asyncinvoke invoke chat '{"say": "hello"}' --stream
 """
-
-_BILLED = re.compile(r"Billed Duration: (\d+) ms")
-"""In the REPORT line at the end of a log."""
 
 _INSTEAD = {
     "--function-name": "the function is the first word: asyncinvoke invoke FUNCTION [PAYLOAD]",
@@ -193,9 +189,7 @@ def _facts(response: "Response") -> str:
     facts.append(f"request id {response.request_id}")
     facts.append(counted(len(attempts), "attempt"))
     if attempts:
-        last = attempts[-1]
-        facts.append(f"{(last.started + last.elapsed - attempts[0].started) * 1000:,.0f} ms")
-    billed = _BILLED.search(response.log_result or "")
-    if billed is not None:
-        facts.append(f"billed {int(billed[1]):,} ms")
+        facts.append(f"{response.elapsed * 1000:,.0f} ms")
+    if response.billed_duration is not None:
+        facts.append(f"billed {response.billed_duration * 1000:,.0f} ms")
     return ", ".join(facts)
