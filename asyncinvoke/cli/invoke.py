@@ -1,11 +1,13 @@
 """`asyncinvoke invoke`: one invocation; its payload on stdout, all else on stderr."""
 
 import os
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import click
 
 from asyncinvoke.cli.errors import CommandError, complain
+from asyncinvoke.cli.habits import AWS, Command, check_output
 from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
 
 if TYPE_CHECKING:
@@ -21,33 +23,15 @@ Examples:
   asyncinvoke invoke chat '{"say": "hello"}' --stream
 """
 
-_INSTEAD = {
-    "--function-name": "the function is the first word: asyncinvoke invoke FUNCTION [PAYLOAD]",
-    "--query": "pipe the answer into jq, as in: asyncinvoke invoke FUNCTION | jq .key",
-    "--cli-binary-format": "payloads are taken as they are: leave it out",
-}
-"""What users of AWS's own command line write, and what to write here."""
+
+class _Invoke(Command):
+    INSTEAD: ClassVar[Mapping[str, str]] = AWS | {
+        "--function-name": "the function is the first word: asyncinvoke invoke FUNCTION [PAYLOAD]",
+    }
+    EXTRA = "-o FILE writes the answer to a file"
 
 
-def _say_instead(context: click.Context, parameter: click.Parameter, value: object) -> None:
-    if value is not None:
-        raise click.UsageError(f"{parameter.opts[0]}: {_INSTEAD[parameter.opts[0]]}", context)
-
-
-def _with_hints(command: Any) -> Any:
-    for number, name in enumerate(_INSTEAD):
-        command = click.option(
-            name,
-            f"instead_{number}",
-            hidden=True,
-            expose_value=False,
-            is_eager=True,
-            callback=_say_instead,
-        )(command)
-    return command
-
-
-@click.command(short_help="Invoke a function once.", epilog=EXAMPLES)
+@click.command(cls=_Invoke, short_help="Invoke a function once.", epilog=EXAMPLES)
 @click.argument("function_name", metavar="FUNCTION")
 @click.argument("positional", metavar="[PAYLOAD]", required=False)
 @click.option(
@@ -76,7 +60,6 @@ def _with_hints(command: Any) -> Any:
 )
 @click.option("--raw", is_flag=True, help="On a terminal too, write the answer as it came.")
 @shared_options
-@_with_hints
 def invoke(
     function_name: str,
     positional: str | None,
@@ -101,6 +84,7 @@ def invoke(
 
     if positional is not None and payload is not None:
         raise CommandError("the payload is given twice: as PAYLOAD and as --payload")
+    check_output(output)
     given = positional if payload is None else payload
     body = None if given is None else read_payload(given)
     options = invoke_options(shared)

@@ -1,11 +1,14 @@
 """`asyncinvoke map`: one invocation for each item of the input, one line for each outcome."""
 
-from typing import Unpack
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Unpack
 
 import click
 
 from asyncinvoke import Tolerance
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.habits import AWS, Command, check_output
 from asyncinvoke.cli.options import Duration, SharedOptions, shared_options
 from asyncinvoke.cli.sampling import check_sampling, share_option
 from asyncinvoke.cli.sharing import check_sharing, sharing_options
@@ -26,7 +29,23 @@ Examples:
 """
 
 
-@click.command("map", short_help="Invoke a function for each line of a file.", epilog=EXAMPLES)
+class _Map(Command):
+    INSTEAD: ClassVar[Mapping[str, str]] = AWS | {
+        "--function-name": "the function is the first word: asyncinvoke map FUNCTION INPUT",
+        "--payload": "INPUT has the payloads, one a line; asyncinvoke invoke sends one",
+        "--invocation-type": "--event for Event, --dry-run for DryRun",
+        "--limit": "--head N takes the first N lines, --concurrency N works on N at once",
+        "--jobs": "--concurrency N works on N lines at once",
+        "--workers": "--concurrency N works on N lines at once",
+        "--resume": "with --journal RUN the same command continues the run",
+        "--max-failures": "--tolerate N, or a share such as --tolerate 2%",
+    }
+    EXTRA = "INPUT is one file, or -; cat joins several: cat *.jsonl | asyncinvoke map FUNCTION -"
+
+
+@click.command(
+    "map", cls=_Map, short_help="Invoke a function for each line of a file.", epilog=EXAMPLES
+)
 @click.argument("function_name", metavar="FUNCTION")
 @click.argument("source", metavar="INPUT", type=click.Path(allow_dash=True))
 @click.option(
@@ -179,6 +198,8 @@ def map_(
     With --journal the run is a file. Ctrl-C lets what is in flight end, a second one leaves it; the
     same command goes on where it was, whatever ended it.
     """
+    check_output(output)
+    source = _named(source)
     if event and dry_run:
         raise CommandError("--event and --dry-run exclude each other")
     if sample_logs is not None:
@@ -219,3 +240,10 @@ def map_(
         return run_bulk(bulk) if processes == 1 else run_processes(bulk, processes)
 
     return run_with_output(bulk, work)
+
+
+def _named(source: str) -> str:
+    """Return the name of the input, where it is written as payloads are."""
+    if source.startswith("@") and not Path(source).exists() and Path(source[1:]).is_file():
+        return source[1:]
+    return source.removeprefix("file://")

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from asyncinvoke.cli.doctor import _wrapped
 from asyncinvoke.local import LocalLambda
 
 from .processes import Run
@@ -30,6 +31,16 @@ async def test_what_is_wrong_is_status_1_as_json_too(endpoint: LocalLambda, run:
     assert [check["name"] for check in told["checks"] if check["status"] == "wrong"] == ["dry run"]
     assert "test-secret" not in ended.out
     assert "test-key" not in ended.out
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_lines_break_at_their_words_for_a_terminal_and_nowhere_else(width: int) -> None:
+    text = "proxy: " + "a word and an-hyphen http://127.0.0.1:9001/a/long/path " * 4
+    lines = _wrapped(text, width).splitlines()
+    assert all(len(line) <= width - 8 for line in lines[:1])
+    assert all(len(line) <= width and line.startswith(" " * 8) for line in lines[1:])
+    assert " ".join(line.strip() for line in lines) == text.strip()
+    assert _wrapped(text, None) == text
 
 
 async def test_a_name_that_breaks_a_rule_is_wrong_usage(run: Run) -> None:
