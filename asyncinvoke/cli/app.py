@@ -14,6 +14,7 @@ import click
 
 from asyncinvoke.cli.errors import INTERRUPTED, WRONG_USAGE, CommandError, complain
 from asyncinvoke.cli.habits import meant
+from asyncinvoke.cli.pretty import has_colours
 
 COMMANDS = {
     "demo": ("asyncinvoke.cli.demo.command:demo", "See it work, without an AWS account."),
@@ -87,7 +88,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         _prepare_streams()
-        status = app.main(arguments, prog_name="asyncinvoke", standalone_mode=False)
+        status = app.main(
+            arguments,
+            prog_name="asyncinvoke",
+            standalone_mode=False,
+            color=None if has_colours() else False,
+        )
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except click.exceptions.NoArgsIsHelpError as error:

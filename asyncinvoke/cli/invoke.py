@@ -152,14 +152,14 @@ async def _write(response: "Response", writes: "Output", *, raw: bool) -> None:
 
 def _for_a_terminal(payload: bytes) -> bytes:
     from asyncinvoke._inputs import json_text
-    from asyncinvoke.cli.pretty import pretty
+    from asyncinvoke.cli.pretty import has_colours, pretty
 
     try:
         json_text.check_json(payload)
         text = payload.decode()
     except (json_text.NotJsonError, UnicodeDecodeError):
         return payload
-    return pretty(text, colours="NO_COLOR" not in os.environ).encode()
+    return pretty(text, colours=has_colours()).encode()
 
 
 def _facts(response: "Response") -> str:
