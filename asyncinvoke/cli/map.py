@@ -55,7 +55,7 @@ class _Map(Command):
     default=CONCURRENCY,
     show_default=True,
     metavar="N",
-    help="How many lines are worked upon at once.",
+    help="How many lines are worked on at once.",
 )
 @click.option(
     "--ordered",

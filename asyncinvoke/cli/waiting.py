@@ -42,7 +42,7 @@ class Moment:
     """Seconds since the run began."""
 
     working: int
-    """Lines that are worked upon."""
+    """Lines that are worked on."""
 
     done: int
     """Outcomes so far."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     default=64,
     show_default=True,
     metavar="N",
-    help="How many invocations are worked upon at once.",
+    help="How many invocations are worked on at once.",
 )
 @click.option(
     "--account-concurrency",

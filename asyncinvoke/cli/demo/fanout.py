@@ -92,7 +92,7 @@ async def fan_out(
     Args:
         modules: The input.
         new_display: Makes what shows the progress, once there is some.
-        concurrency: How many invocations are worked upon at once.
+        concurrency: How many invocations are worked on at once.
         account_concurrency: How many executions the endpoint allows at once.
         in_runtime: Whether the function runs in AWS's own runtime, or in this process.
         tell: Says what happens, as it happens.
