@@ -106,11 +106,11 @@ async def fan_out(
             event = await invoker.send_event(ASIDE, one)
             dry_run = await invoker.dry_run(ASIDE, one)
             tell(
-                f"An Event is accepted ({event.status_code}), and a DryRun let in "
-                f"({dry_run.status_code}), which runs nothing."
+                f"An Event is accepted ({event.status_code}); a DryRun is allowed "
+                f"({dry_run.status_code}), and runs nothing."
             )
             tell(
-                f"{len(modules):,} invocations, {concurrency} asked for at once where "
+                f"{len(modules):,} invocations, {concurrency} requested at once where "
                 f"{account_concurrency} are allowed:"
             )
             where = ("--endpoint-url", endpoint.url, "--region", REGION)
