@@ -18,7 +18,7 @@ from asyncinvoke.cli.pretty import has_colours
 
 COMMANDS = {
     "demo": ("asyncinvoke.cli.demo.command:demo", "See it work, without an AWS account."),
-    "doctor": ("asyncinvoke.cli.doctor:doctor", "Say what keeps invocations from working."),
+    "doctor": ("asyncinvoke.cli.doctor:doctor", "Find out why invocations do not work."),
     "invoke": ("asyncinvoke.cli.invoke:invoke", "Invoke a function once."),
     "local": ("asyncinvoke.cli.local:local", "Serve functions on this machine to any AWS SDK."),
     "map": ("asyncinvoke.cli.map:map_", "Invoke a function for each line of a file."),

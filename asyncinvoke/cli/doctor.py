@@ -19,7 +19,7 @@ _COLOURS = {"ok": "green", "note": "yellow", "wrong": "red", "skipped": "bright_
 
 
 @click.command(
-    short_help="Say what keeps invocations from working.",
+    short_help="Find out why invocations do not work.",
     epilog="""\b
 Examples:
   asyncinvoke doctor
@@ -50,13 +50,12 @@ def doctor(
     profile: str | None,
     endpoint_url: str | None,
 ) -> int:
-    """Look at everything between this machine and FUNCTION, a line each.
+    """Check everything between this machine and FUNCTION, a line each.
 
     Versions, Python and event loop; open files; region, credentials, endpoint, proxy and
-    certificates, each with where it comes from; whether the endpoint answers, TLS and the clock;
-    which transport is taken; and, if a FUNCTION is named, three dry runs of it, which run nothing.
-    No key or token is shown: the output can go into a report as it is. Exits with 1 if something is
-    wrong.
+    certificates, each with where it is set; whether the endpoint answers, TLS and the clock; which
+    transport is used; and, with a FUNCTION, three dry runs of it, which run nothing. No key or token
+    is shown, so the output can go into a bug report as it is. Exits with 1 if something is wrong.
     """
     from asyncinvoke import diagnose
     from asyncinvoke.cli.running import run

@@ -58,7 +58,7 @@ class _Invoke(Command):
 @click.option(
     "-o", "--output", metavar="FILE|-", help="Write the answer there. [default: standard output]"
 )
-@click.option("--raw", is_flag=True, help="On a terminal too, write the answer as it came.")
+@click.option("--raw", is_flag=True, help="Write the answer unchanged, on a terminal too.")
 @shared_options
 def invoke(
     function_name: str,
@@ -73,8 +73,8 @@ def invoke(
 ) -> int:
     """Invoke FUNCTION, a name or an ARN, with PAYLOAD, and write what it returns.
 
-    The answer goes to standard output, on a terminal indented and in colours; everything else goes
-    to standard error.
+    The answer goes to standard output, indented and in colours on a terminal. Everything else goes to
+    standard error.
     """
     from asyncinvoke import FunctionError
     from asyncinvoke.cli import files

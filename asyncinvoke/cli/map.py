@@ -60,26 +60,26 @@ class _Map(Command):
 @click.option(
     "--ordered",
     is_flag=True,
-    help="Write outcomes in the order of the input. Those that end early wait for those before them: "
-    "one slow line holds the run back once --concurrency and 16 more are waiting.",
+    help="Write outcomes in the order of the input. One slow line then stops the run, once "
+    "--concurrency and 16 more lines are waiting for it.",
 )
 @click.option("--event", is_flag=True, help="Only queue them: 202 means accepted, not succeeded.")
 @click.option(
     "--tolerate",
     callback=tolerance_option,
     metavar="N|P%",
-    help="Stop once more than that has failed: so many lines, or so much of what has ended, which "
-    "counts once 100 have. [default: none, no end]",
+    help="Stop once more than N lines have failed, or more than P percent of those that have ended; "
+    "a share counts from 100 lines on. [default: no limit]",
 )
 @click.option(
     "--from",
     "from_",
     metavar="FORMAT",
-    help="What INPUT is: jsonl, json (one array), csv, tsv, each also with .gz or .zst behind it, "
-    "parquet, listing or inventory. [default: what its name ends in, else jsonl]",
+    help="The format of INPUT: jsonl, json (one array), csv, tsv, each also with .gz or .zst added, "
+    "parquet, listing or inventory. [default: by the end of its name, else jsonl]",
 )
 @click.option(
-    "--key", metavar="POINTER", help="Where in a row its key is, a JSON pointer such as /id."
+    "--key", metavar="POINTER", help="The key of a row, as a JSON pointer such as /id."
 )
 @click.option(
     "--payload-template",
@@ -96,7 +96,8 @@ class _Map(Command):
     "--sample-logs",
     callback=share_option,
     metavar="P%",
-    help="With --journal: ask for the log of that many items, for the cost in asyncinvoke runs report.",
+    help="With --journal: ask for the log of this share of the items, from which asyncinvoke runs "
+    "report tells the cost.",
 )
 @click.option(
     "--head", type=click.IntRange(min=1), metavar="N", help="Only the first N lines. [default: all]"
@@ -111,13 +112,13 @@ class _Map(Command):
     "--retries",
     type=click.IntRange(min=0),
     metavar="N",
-    help="How often a line is tried again after a failure that is no throttle. What is throttled, or "
-    "surely was not sent, waits in any case. [default: 4]",
+    help="How often a line is tried again after a failure other than a throttle. Throttled lines, and "
+    "lines that surely were not sent, are retried in any case. [default: 4]",
 )
 @click.option(
     "--retry-function-errors",
     is_flag=True,
-    help="Try also those lines again whose function raised an error; it has run then.",
+    help="Also retry lines whose function raised an error, and so has run.",
 )
 @click.option(
     "-j",
@@ -132,7 +133,7 @@ class _Map(Command):
     type=Duration(),
     default=30.0,
     metavar="TIME",
-    help="With --journal: how long what is in flight may take to end after Ctrl-C. [default: 30]",
+    help="With --journal: how long calls in flight may take to end after Ctrl-C. [default: 30]",
 )
 @click.option(
     "-o",
@@ -148,16 +149,17 @@ class _Map(Command):
     type=click.Choice(["auto", "bar", "json", "none"]),
     default="auto",
     show_default=True,
-    help="On standard error; auto is a bar on a terminal that outcomes do not scroll through, and a "
-    "line a minute where there is none.",
+    help="On standard error. auto is a bar on a terminal, unless outcomes are written to it, and "
+    "otherwise a line a minute.",
 )
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
     default=1,
     metavar="N",
-    help="Run on so many processes of this machine, each a part of INPUT; --concurrency, --rate and "
-    "Ctrl-C are those of all. With --journal, FILE is written when the run ends. [default: 1]",
+    help="Run in N processes of this machine, each with a part of INPUT; --concurrency, --rate and "
+    "Ctrl-C apply to all of them together. With --journal, FILE is written when the run ends. "
+    "[default: 1]",
 )
 @sharing_options
 @shared_options
@@ -190,13 +192,13 @@ def map_(
 ) -> int:
     """Invoke FUNCTION for each row of INPUT: a file, s3://bucket/prefix/, or - for standard input.
 
-    INPUT is JSON lines, which are sent as they are, or what its name ends in. Each outcome becomes
-    one line of JSON with the line's number; a line that is not JSON, or too long, becomes a failed
-    outcome. An input that is something else as a whole is refused before anything is sent. Empty
-    lines are skipped. What is throttled waits its turn for as long as it takes, or until --timeout.
+    INPUT is JSON lines, which are sent as they are, or another format: see --from. Each outcome
+    becomes one line of JSON with the line's number; a line that is not JSON, or too long, becomes a
+    failed outcome. An input that is in the wrong format as a whole is refused before anything is
+    sent. Empty lines are skipped. Throttled lines wait for as long as it takes, or until --timeout.
 
-    With --journal the run is a file. Ctrl-C lets what is in flight end, a second one leaves it; the
-    same command goes on where it was, whatever ended it.
+    With --journal the run is a file. Ctrl-C lets calls in flight end, a second one abandons them;
+    the same command continues the run, whatever ended it.
     """
     check_output(output)
     source = _named(source)
