@@ -46,6 +46,11 @@ class Continuing:
         self._in_thread = in_thread
         self._monotonic = monotonic
 
+    @property
+    def may_differ(self) -> bool:
+        """Whether an item that is not what it was is a reason to refuse the input."""
+        return not self._store.keyed or self._journal.changed is Changed.REFUSE
+
     async def compare(
         self, payloads: Iterable[object] | AsyncIterable[object], prepare: Prepare
     ) -> None:
@@ -55,7 +60,7 @@ class Continuing:
             JournalMismatchError: It is another one.
         """
         store = self._store
-        if store.keyed and self._journal.changed is not Changed.REFUSE:
+        if not self.may_differ:
             return
         differing: list[int | str] = []
         count = read = 0

@@ -128,11 +128,8 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
         )
 
 
-def remove_empty(path: Path) -> None:
-    """Remove a journal that nothing was ever written to, with the files beside it."""
-    path = path.resolve()
-    if path.stat().st_size:
-        return  # what lies beside it belongs to it
+def remove_new(path: Path) -> None:
+    """Remove a journal that was made by this process, and that no session has come to begin in."""
     for side in ("", *_SIDES):
         Path(f"{path}{side}").unlink(missing_ok=True)
 

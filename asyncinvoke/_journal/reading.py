@@ -91,6 +91,7 @@ class RecordedRun:
             path=str(self._path),
             id=about["id"],
             running=running,
+            holder=self._marks.holder() if running else None,
             function_name=identity["function_name"],
             qualifier=identity.get("qualifier"),
             invocation_type=identity["invocation_type"],

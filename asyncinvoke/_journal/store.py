@@ -13,7 +13,7 @@ from asyncinvoke._journal import rows
 from asyncinvoke._journal.batch import Batch, Found, Lost
 from asyncinvoke._journal.host import file_system
 from asyncinvoke._journal.marks import Marks, mark_of
-from asyncinvoke._journal.opening import explained, remove_empty, writing
+from asyncinvoke._journal.opening import explained, remove_new, writing
 from asyncinvoke._journal.recording import Numbers, Writing
 from asyncinvoke._journal.schema import State
 from asyncinvoke._journal.session import Session, identity_of_file, lock
@@ -53,6 +53,8 @@ class Store:
         self._file = (0, 0)
         self._mark = 0
         self._next_row = 0
+        self._is_new = False
+        self._has_begun = False
 
     @property
     def known(self) -> int:
@@ -64,32 +66,71 @@ class Store:
         """Items that may have run when a process died, by row or key, until they are read."""
         return self._begun.lost
 
-    def open(self, identity: Mapping[str, object], notes: Mapping[str, object]) -> None:
-        """Open or make the journal, check whether it is that of this map, and begin a session.
+    def open(self, identity: Mapping[str, object]) -> None:
+        """Open or make the journal, and check whether it is that of this map; `begin` comes next.
 
         Raises:
             JournalError: It cannot be used. Nothing is left open.
         """
         try:
             self._marks = lock(self.path, self._kind)
+            self._is_new = not _has_content(self._real)
             self._statements = sql = Statements(writing(self.path))
-            session = Session(self.path, sql, self._marks, keyed=self.keyed)
-            with sql.transaction():
-                session.begin(identity, notes)
-                self._numbers = Numbers(sql)
-            self._session, self._mark = session, mark_of(session.number)
-            self._file, self._next_row = identity_of_file(self._real), session.known
-            # From here on the file itself says that this session has begun. A copy of it without
-            # the files beside it does not pass for a run that has come to an end.
-            sql.do("PRAGMA wal_checkpoint(TRUNCATE)")
-            if session.is_first:
-                _sync_folder(self._real.parent)
+            self._session = Session(self.path, sql, self._marks, keyed=self.keyed)
+            self._session.look(identity)
+            self._file, self._next_row = identity_of_file(self._real), self._session.known
         except sqlite3.Error as error:
             self.abandon()
             raise explained(self.path, error) from None
         except BaseException:
             self.abandon()
             raise
+
+    def begin(self, notes: Mapping[str, object] | None) -> None:
+        """Begin the session.
+
+        Args:
+            notes: What is noted of the run by whoever continues it; `None` while it is not known
+                whether the input is that of the run. `prove` is called before anything is recorded
+                then.
+
+        Raises:
+            JournalError: It cannot be recorded. It is closed, and as it was.
+        """
+        session, sql = self._begun, self._sql
+        try:
+            with sql.transaction():
+                session.begin()
+                self._numbers = Numbers(sql)
+            self._mark = mark_of(session.number)
+            # From here on the file itself says that this session has begun. A copy of it without
+            # the files beside it does not pass for a run that has come to an end.
+            sql.do("PRAGMA wal_checkpoint(TRUNCATE)")
+            if session.is_first:
+                _sync_folder(self._real.parent)
+            if notes is not None:
+                with sql.transaction():
+                    session.prove(notes)
+            self._has_begun = True
+        except BaseException as error:
+            session.is_proven = False
+            self.retract()
+            if isinstance(error, sqlite3.Error):
+                raise explained(self.path, error) from None
+            raise
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the input is known to be that of the run, as far as it was read."""
+        return self._begun.is_proven
+
+    def retract(self) -> None:
+        """Take back a session that has recorded nothing, as well as that can be done, and close."""
+        self._has_begun, session = False, self._session
+        if self._statements is not None and session is not None and session.number:
+            with contextlib.suppress(sqlite3.Error), self._statements.transaction():
+                session.refuse()
+        self.abandon()
 
     def abandon(self) -> None:
         """Close all that is open, whatever state it is in."""
@@ -98,12 +139,12 @@ class Store:
         try:
             if statements is not None:
                 statements.close()
-                if self._session is None:
-                    with contextlib.suppress(OSError):
-                        remove_empty(self._real)
+            if not self._has_begun and self._is_new:
+                with contextlib.suppress(OSError):
+                    remove_new(self._real)
         finally:
             if marks is not None:
-                if self._session is None and marks.is_new:
+                if not self._has_begun and marks.is_new:
                     marks.remove()
                 marks.close()
 
@@ -210,15 +251,20 @@ class Store:
         session, numbers, sql = self._begun, self._numbers, self._sql
         assert numbers is not None  # noqa: S101  # it is open
         self._place(batch.reads)
-        before = numbers.copy()
+        before, was_proven = numbers.copy(), session.is_proven
         writing = Writing(
             sql, numbers, session=session.number, started=session.started, results=self._results
         )
         try:
             with sql.transaction():
+                if batch.is_refused:
+                    session.refuse()
+                elif batch.proves and not session.is_proven:
+                    session.prove({})
                 writing.write(batch)
         except BaseException as error:
             numbers.restore(before)
+            session.is_proven = was_proven
             if isinstance(error, sqlite3.Error):
                 raise explained(self.path, error) from None
             raise
@@ -236,6 +282,9 @@ class Store:
         """
         batch.ending = status, total
         try:
+            if batch.is_refused and not self.is_proven:
+                self.retract()
+                return
             self._leave_out_recorded(batch)
             self.commit(batch)
         finally:
@@ -279,6 +328,12 @@ class Store:
     def _sql(self) -> Statements:
         assert self._statements is not None  # noqa: S101  # it is open
         return self._statements
+
+
+def _has_content(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size > 0
+    return False
 
 
 def _sync_folder(path: Path) -> None:

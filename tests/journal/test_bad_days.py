@@ -133,7 +133,7 @@ def test_a_folder_that_cannot_be_written_is_named(there: bool) -> None:
 async def test_a_network_file_system_is_refused_with_the_reason(path: Path) -> None:
     store = Store(path, keyed=False, results=True, kind=lambda _: "nfs4")
     with pytest.raises(JournalError, match=r"network file system \(nfs4\)"):
-        store.open(IDENTITY, {})
+        store.open(IDENTITY)
     assert list(path.parent.iterdir()) == []
 
 

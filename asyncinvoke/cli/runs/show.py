@@ -108,8 +108,10 @@ def _json_of(run: RecordedRun) -> str:
     summary = run.summary()
     sample = run.latest_sample()
     said = asdict(summary)
-    for holder in (said["identity"], said["notes"].get("command", {}).get("shared", {})):
-        holder.pop("client_context", None)  # the caller's own; it is shown nowhere
+    said["identity"].pop("client_context", None)  # the caller's own; it is shown nowhere
+    match said["notes"].get("command"):
+        case {"shared": dict(shared)}:
+            shared.pop("client_context", None)
     about: dict[str, Any] = {
         **said,
         "ended": summary.ended,
