@@ -14,7 +14,7 @@ from asyncinvoke._journal.identity import differences
 from asyncinvoke._journal.joined import Joined
 from asyncinvoke._journal.marks import path_of
 from asyncinvoke._journal.merged import Merged, common_notes, comparable, missing_shards
-from asyncinvoke._journal.opening import explained
+from asyncinvoke._journal.opening import check_path, explained
 from asyncinvoke._journal.reading import RecordedRun
 from asyncinvoke.errors import JournalError, JournalMismatchError
 
@@ -83,16 +83,12 @@ def merge(
 
 
 def _check_paths(target: Path, paths: list[Path], *, replace: bool) -> None:
-    if target.is_dir():
-        raise JournalError(f"{target}: it is a folder")
+    check_path(target, may_be_missing=True)
     if target.exists() and not replace:
         raise JournalError(f"{target}: it is there already")
-    if not target.absolute().parent.is_dir():
-        raise JournalError(f"{target}: the folder {target.parent} is not there")
     seen: dict[tuple[int, int], Path] = {}
     for path in paths:
-        if not path.is_file():
-            raise JournalError(f"{path}: there is no such journal")
+        check_path(path)
         if target.exists() and target.samefile(path):
             raise JournalError(f"{path}: it is among those to merge, and cannot be made of them")
         found = path.stat()

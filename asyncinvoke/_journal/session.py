@@ -14,7 +14,7 @@ from asyncinvoke._journal.batch import Lost
 from asyncinvoke._journal.host import NETWORK, boot_id, host_name
 from asyncinvoke._journal.identity import differences
 from asyncinvoke._journal.marks import LockedError, Marks, ReadMarks, mark_of
-from asyncinvoke._journal.opening import read_only
+from asyncinvoke._journal.opening import check_path, read_only
 from asyncinvoke._journal.recording import keep_notes
 from asyncinvoke._journal.schema import (
     APPLICATION_ID,
@@ -40,6 +40,7 @@ def lock(path: Path, kind: Callable[[Path], str | None]) -> Marks:
     Raises:
         JournalError: It cannot be a journal there, or another process is at work on it.
     """
+    check_path(path, may_be_missing=True)
     folder = path.resolve().parent
     system = kind(folder)
     if system in NETWORK:
@@ -47,10 +48,6 @@ def lock(path: Path, kind: Callable[[Path], str | None]) -> Marks:
             f"{path}: it is on a network file system ({system}), where SQLite's locks and "
             "shared memory do not hold: put it on a local disk"
         )
-    if not folder.is_dir():
-        raise JournalError(f"{path}: the folder {path.parent} is not there")
-    if path.is_dir():
-        raise JournalError(f"{path}: it is a folder")
     if path.exists() and path.stat().st_size:
         # Before anything is made beside a file of somebody else's.
         read_only(path, may_be_empty=True).close()

@@ -13,7 +13,7 @@ from asyncinvoke._journal import rows
 from asyncinvoke._journal.batch import Batch, Found, Lost
 from asyncinvoke._journal.host import file_system
 from asyncinvoke._journal.marks import Marks, mark_of
-from asyncinvoke._journal.opening import explained, remove_new, writing
+from asyncinvoke._journal.opening import explained, remove_new, resolved, writing
 from asyncinvoke._journal.recording import Numbers, Writing
 from asyncinvoke._journal.schema import State
 from asyncinvoke._journal.session import Session, identity_of_file, lock
@@ -43,7 +43,7 @@ class Store:
     ) -> None:
         self.path = path
         self.keyed = keyed
-        self._real = path.resolve()  # wherever the process goes meanwhile
+        self._real = resolved(path)  # wherever the process goes meanwhile
         self._results = results
         self._kind = kind
         self._marks: Marks | None = None
