@@ -36,8 +36,14 @@ _WHY = {
 }
 
 
-def explained(path: Path, error: sqlite3.Error) -> JournalError:
+FAILED = (sqlite3.Error, UnicodeDecodeError)
+"""What a statement may raise: SQLite may also say of a damaged file what is no text."""
+
+
+def explained(path: Path, error: Exception) -> JournalError:
     """Return the error for what SQLite says of a journal."""
+    if isinstance(error, UnicodeDecodeError):
+        return JournalError(f"{path}: {_WHY['SQLITE_CORRUPT']}")
     name = getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"
     family = "_".join(name.split("_")[:2])
     return JournalError(f"{path}: {_WHY.get(family, str(error))}")
@@ -144,7 +150,7 @@ def writing(path: Path) -> sqlite3.Connection:
         if path.stat().st_size:
             check(path, connection, may_be_empty=True)
         _set_up(connection)
-    except sqlite3.Error as error:
+    except FAILED as error:
         connection.close()
         raise explained(path, error) from None
     except BaseException:
@@ -168,7 +174,7 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error as error:
+    except FAILED as error:
         raise explained(path, error) from error
     if not (application or version or tables):
         # A process died between making the file and its first commit.

@@ -1,7 +1,6 @@
 """The recorder of a map: what is read waits for its intent, and what has ended for its commit."""
 
 import math
-import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -27,7 +26,7 @@ from asyncinvoke._journal.deciding import (
 )
 from asyncinvoke._journal.identity import changed_items
 from asyncinvoke._journal.letting_go import LettingGo
-from asyncinvoke._journal.opening import explained
+from asyncinvoke._journal.opening import FAILED, explained
 from asyncinvoke._journal.store import Store
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke.errors import AsyncInvokeError, JournalError
@@ -332,7 +331,7 @@ class JournalRecorder:
                 whole.notes = {**held, **whole.notes}
             store.commit(whole)
             decided.outcomes = store.outcomes([*decided.replayed, *decided.asked])
-        except sqlite3.Error as error:
+        except FAILED as error:
             raise explained(store.path, error) from None
         done.append(decided)
 

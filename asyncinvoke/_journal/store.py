@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,10 @@ from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._journal import rows
 from asyncinvoke._journal.batch import Batch, Found, Lost
+from asyncinvoke._journal.damage import damage_told, tells_damage
 from asyncinvoke._journal.host import file_system
 from asyncinvoke._journal.marks import Marks, mark_of
-from asyncinvoke._journal.opening import explained, remove_new, resolved, writing
+from asyncinvoke._journal.opening import FAILED, explained, remove_new, resolved, writing
 from asyncinvoke._journal.recording import Numbers, Writing
 from asyncinvoke._journal.schema import State
 from asyncinvoke._journal.session import Session, identity_of_file, lock
@@ -77,9 +77,10 @@ class Store:
             self._is_new = not _has_content(self._real)
             self._statements = sql = Statements(writing(self.path))
             self._session = Session(self.path, sql, self._marks, keyed=self.keyed)
-            self._session.look(identity)
+            with damage_told(self.path):
+                self._session.look(identity)
             self._file, self._next_row = identity_of_file(self._real), self._session.known
-        except sqlite3.Error as error:
+        except FAILED as error:
             self.abandon()
             raise explained(self.path, error) from None
         except BaseException:
@@ -101,7 +102,8 @@ class Store:
         try:
             with sql.transaction():
                 session.begin()
-                self._numbers = Numbers(sql)
+                with damage_told(self.path):
+                    self._numbers = Numbers(sql)
             self._mark = mark_of(session.number)
             # From here on the file itself says that this session has begun. A copy of it without
             # the files beside it does not pass for a run that has come to an end.
@@ -115,7 +117,7 @@ class Store:
         except BaseException as error:
             session.is_proven = False
             self.retract()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, FAILED):
                 raise explained(self.path, error) from None
             raise
 
@@ -128,7 +130,7 @@ class Store:
         """Take back a session that has recorded nothing, as well as that can be done, and close."""
         self._has_begun, session = False, self._session
         if self._statements is not None and session is not None and session.number:
-            with contextlib.suppress(sqlite3.Error), self._statements.transaction():
+            with contextlib.suppress(*FAILED), self._statements.transaction():
                 session.refuse()
         self.abandon()
 
@@ -162,6 +164,7 @@ class Store:
 
     # Looking up.
 
+    @tells_damage
     def look_up(self, reads: list[Prepared]) -> tuple[list[Found], list[Prepared]]:
         """Return what is recorded of items, and those of which nothing is.
 
@@ -192,6 +195,7 @@ class Store:
                 found.append(Found(prepared, digest, State(state), take))
         return found, fresh
 
+    @tells_damage
     def are_those(self, first: int, count: int, digests: str, *, failed: bool) -> bool:
         """Return whether so many rows from here on have ended, and have these digests.
 
@@ -214,6 +218,7 @@ class Store:
             return False
         return bool(found == digests.upper())
 
+    @tells_damage
     def outcomes(self, wanted: list[Found]) -> list[tuple[Prepared, Outcome[Any]]]:
         """Return the recorded outcomes of items, each with the codec of its call."""
         assert self._numbers is not None  # noqa: S101  # it is open
@@ -265,7 +270,7 @@ class Store:
         except BaseException as error:
             numbers.restore(before)
             session.is_proven = was_proven
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, FAILED):
                 raise explained(self.path, error) from None
             raise
 
@@ -299,7 +304,7 @@ class Store:
                     [prepared.row for prepared, _ in batch.ended],
                 )
             )
-        except sqlite3.Error as error:
+        except FAILED as error:
             raise explained(self.path, error) from None
         batch.ended = [
             (prepared, outcome)

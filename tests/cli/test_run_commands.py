@@ -88,7 +88,7 @@ async def test_to_watch_a_run_that_has_ended_is_to_see_how_it_ended(
     ("words", "says"),
     [
         (["show", "missing.run"], "missing.run: there is no such journal"),
-        (["show", "."], "there is no such journal"),
+        (["show", "."], "it is a folder"),
         (["show", ""], "RUN must be the file"),
         (["show", "o.run", "--item", "99"], "nothing is recorded of item 99"),
         (["show", "o.run", "--item", "1", "--key", "a"], "give one of them"),
