@@ -17,6 +17,7 @@ from asyncinvoke import (
     FunctionError,
     InvalidRequestError,
     Journal,
+    JournalError,
     JournalMismatchError,
     Redrive,
     Request,
@@ -378,6 +379,28 @@ async def test_what_the_input_raises_while_it_is_skimmed_comes_out_as_itself(
 
     with pytest.raises(OSError, match="gone"):
         await World().map(journal, broken())
+    # And what was read before it has its outcome.
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM item WHERE idx IN (3, 140, 160)")
+        connection.commit()
+    world = World()
+    with pytest.raises(OSError, match="gone"):
+        await world.map(journal, broken())
+    assert sorted(world.sent) == [3, 140]
+
+
+async def test_damage_that_is_met_while_it_is_skimmed_comes_out_as_itself(
+    path: Path, small_pieces: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(path, results=False)
+    await World().map(journal, range(200))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE item RENAME COLUMN digest TO lost")
+        connection.commit()
+    world = World()
+    with pytest.raises(JournalError, match="no such column: digest"):
+        await world.map(journal, iter(range(200)))
+    assert world.sent == []
 
 
 async def test_what_is_no_text_is_written_all_the_same(path: Path) -> None:
