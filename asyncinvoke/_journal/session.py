@@ -12,7 +12,7 @@ from typing import Any
 
 from asyncinvoke._journal.batch import Lost
 from asyncinvoke._journal.host import NETWORK, boot_id, host_name
-from asyncinvoke._journal.identity import differences
+from asyncinvoke._journal.identity import cut, differences
 from asyncinvoke._journal.marks import LockedError, Marks, ReadMarks, mark_of
 from asyncinvoke._journal.opening import check_path, read_only
 from asyncinvoke._journal.recording import keep_notes
@@ -159,6 +159,7 @@ class Session:
         self._before = dict(sql.all(_NOTES))
         keep_notes(sql, notes)
         sql.named("DELETE FROM flight WHERE idx IN", self._surely_not)
+        sql.do(f"PRAGMA user_version = {FORMAT}")
         self._set_file()
 
     def refuse(self) -> None:
@@ -248,7 +249,7 @@ class Session:
                 self._surely_not.append(row)
                 continue
             name = key if self._keyed and key is not None else row
-            self.lost[name] = Lost(row, digest, key, session, started, take)
+            self.lost[name] = Lost(row, cut(digest), key, session, started, take)
         ((last,),) = sql.all("SELECT COALESCE(MAX(idx), -1) FROM item")
         self.known = 1 + max([last, *(lost.row for lost in self.lost.values())])
         self.takes = dict(

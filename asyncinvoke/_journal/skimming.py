@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from asyncinvoke._engine.recording import Write
 from asyncinvoke._journal.identity import digest_of
+from asyncinvoke._journal.schema import DIGEST
 from asyncinvoke._request.parameters import InvokeParameters
 
 MOST = 4096
@@ -57,7 +58,7 @@ class Piece:
         sha256 = hashlib.sha256
         return b"".join(
             [
-                sha256(body).digest()[:16]
+                sha256(body).digest()[:DIGEST]
                 if parameters is shared
                 else digest_of(body, parameters, shared) or b""
                 for parameters, body in self.written

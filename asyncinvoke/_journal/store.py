@@ -12,10 +12,11 @@ from asyncinvoke._journal import rows
 from asyncinvoke._journal.batch import Batch, Found, Lost
 from asyncinvoke._journal.damage import damage_told, tells_damage
 from asyncinvoke._journal.host import file_system
+from asyncinvoke._journal.identity import cut
 from asyncinvoke._journal.marks import Marks, mark_of
 from asyncinvoke._journal.opening import FAILED, explained, remove_new, resolved, writing
 from asyncinvoke._journal.recording import Numbers, Writing
-from asyncinvoke._journal.schema import State
+from asyncinvoke._journal.schema import DIGEST, State
 from asyncinvoke._journal.session import Session, identity_of_file, lock
 from asyncinvoke._journal.statements import Statements
 from asyncinvoke.errors import JournalError
@@ -192,7 +193,7 @@ class Store:
                 fresh.append(prepared)
             else:
                 prepared.row, (digest, state, take) = known
-                found.append(Found(prepared, digest, State(state), take))
+                found.append(Found(prepared, cut(digest), State(state), take))
         return found, fresh
 
     @tells_damage
@@ -209,7 +210,7 @@ class Store:
             return False
         # One answer for all of them: Python's lock is asked for once.
         ((there, state, found),) = self._sql.all(
-            "SELECT COUNT(*), MAX(state), group_concat(hex(digest), '') FROM"
+            f"SELECT COUNT(*), MAX(state), group_concat(hex(substr(digest, 1, {DIGEST})), '') FROM"
             " (SELECT digest, state FROM item WHERE idx BETWEEN ? AND ? ORDER BY idx)",
             first,
             first + count - 1,

@@ -183,7 +183,7 @@ class RecordedItem:
     """`succeeded`, `not_run`, `failed`, `may_have_run`, `settled`, or `in_flight`."""
 
     digest: str | None
-    """The first 16 bytes of the SHA-256 of what was sent, in hexadecimal; `None` where it could
+    """The first 12 bytes of the SHA-256 of what was sent, in hexadecimal; `None` where it could
     not be."""
 
     cause: int | None

@@ -287,7 +287,7 @@ async def test_the_digest_is_that_of_the_bytes_and_of_what_a_request_overrides(p
     )
     with open_run(path) as recorded:
         digests = [recorded.item(position=index).digest for index in range(4)]  # type: ignore[union-attr]
-    plain = hashlib.sha256(json.dumps({"a": 1}, separators=(",", ":")).encode()).hexdigest()[:32]
+    plain = hashlib.sha256(json.dumps({"a": 1}, separators=(",", ":")).encode()).hexdigest()[:24]
     assert digests[:2] == [plain, plain]
     assert len(set(digests)) == 3
 
