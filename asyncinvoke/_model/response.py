@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, dataclass_transform
@@ -18,6 +19,9 @@ else:
     from typing import TypeVar
 
     Out = TypeVar("Out")
+
+_BILLED = re.compile(r"^REPORT RequestId: .*\bBilled Duration: (\d+) ms", re.MULTILINE)
+"""A line that Lambda writes to the end of a function's log."""
 
 _T = TypeVar("_T")
 
@@ -157,6 +161,26 @@ class Response(Generic[Out]):
 
     decode: Decode = field(default=decode_json, repr=False, compare=False)
     """The codec that `json()` uses."""
+
+    @property
+    def elapsed(self) -> float:
+        """How long the execution took, in seconds, waits and retries included."""
+        if not self.attempts:
+            return 0.0
+        first, last = self.attempts[0], self.attempts[-1]
+        # Both are times of day, and somebody may set the clock between two attempts.
+        return max(last.started - first.started, 0.0) + first.waited + last.elapsed
+
+    @property
+    def text(self) -> str:
+        """The payload as UTF-8, with a replacement character for what is not."""
+        return self.payload.decode(errors="replace")
+
+    @property
+    def billed_duration(self) -> float | None:
+        """What Lambda bills, in seconds, as the end of the log says; `None` without `log_type="Tail"`."""
+        said = _BILLED.search(self.log_result or "")
+        return int(said[1]) / 1000 if said else None
 
     def json(self) -> Out:
         """Decode the payload.

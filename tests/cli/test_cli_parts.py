@@ -35,6 +35,20 @@ def test_an_outcome_keeps_its_payload_on_one_line(value: object, indent: int | N
     assert json.loads(line)["payload"] == value
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (1.0015, "1970-01-01T00:00:01.002Z"),
+        (0.9996, "1970-01-01T00:00:01.000Z"),
+    ],
+)
+def test_an_outcome_says_when_it_began(seconds: float, said: str) -> None:
+    response = Response(status_code=200, payload=b"")
+    outcome = Outcome(index=0, response=response, started=seconds, elapsed=0)
+    assert json.loads(as_line(outcome))["began"] == said
+
+
 def test_numbers_keep_every_digit() -> None:
     payload = b"[1.10, %s]" % (b"9" * 5000)
     response = Response(status_code=200, payload=payload)

@@ -2,13 +2,14 @@
 
 import contextlib
 import json
-import os
 import re
 import time
 import zlib
 from typing import TYPE_CHECKING
 
 import click
+
+from asyncinvoke.cli.pretty import has_colours
 
 if TYPE_CHECKING:
     from asyncinvoke.local import AnsweredInvocation, EventProgress, LogLine
@@ -102,7 +103,7 @@ def _print(when: float, name: str, line: str, *, color: str | None = None) -> No
         click.echo(
             f"{clock} {painted} {body}",
             err=True,
-            color=False if os.environ.get("NO_COLOR") else None,
+            color=None if has_colours() else False,
         )
 
 

@@ -1,11 +1,14 @@
 """`asyncinvoke map`: one invocation for each item of the input, one line for each outcome."""
 
-from typing import Unpack
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Unpack
 
 import click
 
 from asyncinvoke import Tolerance
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.habits import AWS, Command, check_output
 from asyncinvoke.cli.map.sampling import check_sampling, share_option
 from asyncinvoke.cli.map.settings import tolerance_option
 from asyncinvoke.cli.map.source import check_sharing, sharing_options
@@ -26,7 +29,23 @@ Examples:
 """
 
 
-@click.command("map", short_help="Invoke a function for each line of a file.", epilog=EXAMPLES)
+class _Map(Command):
+    INSTEAD: ClassVar[Mapping[str, str]] = AWS | {
+        "--function-name": "the function is the first word: asyncinvoke map FUNCTION INPUT",
+        "--payload": "INPUT has the payloads, one a line; asyncinvoke invoke sends one",
+        "--invocation-type": "--event for Event, --dry-run for DryRun",
+        "--limit": "--head N takes the first N lines, --concurrency N works on N at once",
+        "--jobs": "--concurrency N works on N lines at once",
+        "--workers": "--concurrency N works on N lines at once",
+        "--resume": "with --journal RUN the same command continues the run",
+        "--max-failures": "--tolerate N, or a share such as --tolerate 2%",
+    }
+    EXTRA = "INPUT is one file, or -; cat joins several: cat *.jsonl | asyncinvoke map FUNCTION -"
+
+
+@click.command(
+    "map", cls=_Map, short_help="Invoke a function for each line of a file.", epilog=EXAMPLES
+)
 @click.argument("function_name", metavar="FUNCTION")
 @click.argument("source", metavar="INPUT", type=click.Path(allow_dash=True))
 @click.option(
@@ -36,32 +55,30 @@ Examples:
     default=CONCURRENCY,
     show_default=True,
     metavar="N",
-    help="How many lines are worked upon at once.",
+    help="How many lines are worked on at once.",
 )
 @click.option(
     "--ordered",
     is_flag=True,
-    help="Write outcomes in the order of the input. Those that end early wait for those before them: "
-    "one slow line holds the run back once --concurrency and 16 more are waiting.",
+    help="Write outcomes in the order of the input. One slow line then stops the run, once "
+    "--concurrency and 16 more lines are waiting for it.",
 )
 @click.option("--event", is_flag=True, help="Only queue them: 202 means accepted, not succeeded.")
 @click.option(
     "--tolerate",
     callback=tolerance_option,
     metavar="N|P%",
-    help="Stop once more than that has failed: so many lines, or so much of what has ended, which "
-    "counts once 100 have. [default: none, no end]",
+    help="Stop once more than N lines have failed, or more than P percent of those that have ended; "
+    "a share counts from 100 lines on. [default: no limit]",
 )
 @click.option(
     "--from",
     "from_",
     metavar="FORMAT",
-    help="What INPUT is: jsonl, json (one array), csv, tsv, each also with .gz or .zst behind it, "
-    "parquet, listing or inventory. [default: what its name ends in, else jsonl]",
+    help="The format of INPUT: jsonl, json (one array), csv, tsv, each also with .gz or .zst added, "
+    "parquet, listing or inventory. [default: by the end of its name, else jsonl]",
 )
-@click.option(
-    "--key", metavar="POINTER", help="Where in a row its key is, a JSON pointer such as /id."
-)
+@click.option("--key", metavar="POINTER", help="The key of a row, as a JSON pointer such as /id.")
 @click.option(
     "--payload-template",
     metavar="JSON",
@@ -77,7 +94,8 @@ Examples:
     "--sample-logs",
     callback=share_option,
     metavar="P%",
-    help="With --journal: ask for the log of that many items, for the cost in asyncinvoke runs report.",
+    help="With --journal: ask for the log of this share of the items, from which asyncinvoke runs "
+    "report tells the cost.",
 )
 @click.option(
     "--head", type=click.IntRange(min=1), metavar="N", help="Only the first N lines. [default: all]"
@@ -92,18 +110,18 @@ Examples:
     "--retries",
     type=click.IntRange(min=0),
     metavar="N",
-    help="How often a line is tried again after a failure that is no throttle. What is throttled, or "
-    "surely was not sent, waits in any case. [default: 4]",
+    help="How often a line is tried again after a failure other than a throttle. Throttled lines, and "
+    "lines that surely were not sent, are retried in any case. [default: 4]",
 )
 @click.option(
     "--retry-function-errors",
     is_flag=True,
-    help="Try also those lines again whose function raised an error; it has run then.",
+    help="Also retry lines whose function raised an error, and so has run.",
 )
 @click.option(
     "-j",
     "--journal",
-    type=click.Path(),
+    type=click.Path(readable=False),
     metavar="RUN",
     help="Record the run in this file: the same command continues it, through crashes too, and "
     "nothing that may have run is run again. See asyncinvoke runs.",
@@ -113,7 +131,7 @@ Examples:
     type=Duration(),
     default=30.0,
     metavar="TIME",
-    help="With --journal: how long what is in flight may take to end after Ctrl-C. [default: 30]",
+    help="With --journal: how long calls in flight may take to end after Ctrl-C. [default: 30]",
 )
 @click.option(
     "-o",
@@ -130,16 +148,17 @@ Examples:
     type=click.Choice(["auto", "bar", "json", "none"]),
     default="auto",
     show_default=True,
-    help="On standard error; auto is a bar on a terminal that outcomes do not scroll through, and a "
-    "line a minute where there is none.",
+    help="On standard error. auto is a bar on a terminal, unless outcomes are written to it, and "
+    "otherwise a line a minute.",
 )
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
     default=1,
     metavar="N",
-    help="Run on so many processes of this machine, each a part of INPUT; --concurrency, --rate and "
-    "Ctrl-C are those of all. With --journal, FILE is written when the run ends. [default: 1]",
+    help="Run in N processes of this machine, each with a part of INPUT; --concurrency, --rate and "
+    "Ctrl-C apply to all of them together. With --journal, FILE is written when the run ends. "
+    "[default: 1]",
 )
 @sharing_options
 @shared_options
@@ -172,14 +191,16 @@ def map_(
 ) -> int:
     """Invoke FUNCTION for each row of INPUT: a file, s3://bucket/prefix/, or - for standard input.
 
-    INPUT is JSON lines, which are sent as they are, or what its name ends in. Each outcome becomes
-    one line of JSON with the line's number; a line that is not JSON, or too long, becomes a failed
-    outcome. An input that is something else as a whole is refused before anything is sent. Empty
-    lines are skipped. What is throttled waits its turn for as long as it takes, or until --timeout.
+    INPUT is JSON lines, which are sent as they are, or another format: see --from. Each outcome
+    becomes one line of JSON with the line's number; a line that is not JSON, or too long, becomes a
+    failed outcome. An input that is in the wrong format as a whole is refused before anything is
+    sent. Empty lines are skipped. Throttled lines wait for as long as it takes, or until --timeout.
 
-    With --journal the run is a file. Ctrl-C lets what is in flight end, a second one leaves it; the
-    same command goes on where it was, whatever ended it.
+    With --journal the run is a file. Ctrl-C lets calls in flight end, a second one abandons them;
+    the same command continues the run, whatever ended it.
     """
+    check_output(output)
+    source = _named(source)
     if event and dry_run:
         raise CommandError("--event and --dry-run exclude each other")
     if sample_logs is not None:
@@ -220,3 +241,10 @@ def map_(
         return run_bulk(bulk) if processes == 1 else run_processes(bulk, processes)
 
     return run_with_output(bulk, work)
+
+
+def _named(source: str) -> str:
+    """Return the name of the input, where it is written as payloads are."""
+    if source.startswith("@") and not Path(source).exists() and Path(source[1:]).is_file():
+        return source[1:]
+    return source.removeprefix("file://")

@@ -96,7 +96,7 @@ def check_output(path: str, place: Place, *, force: bool) -> None:
     if place.offset and size < place.offset:
         raise CommandError(
             f"output {path} has {size:,} bytes, and had {place.offset:,} when it was written last: "
-            "restore it, or remove it to have it written anew"
+            "restore it, or remove it to have it written again"
         )
     if not place.is_known and size and not force:
         raise CommandError(

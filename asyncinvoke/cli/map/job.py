@@ -47,9 +47,9 @@ class MapJob:
     Args:
         invoker: What the run runs on.
         source: The input.
-        concurrency: How many lines are worked upon at once, or batches.
+        concurrency: How many lines are worked on at once, or batches.
         batch: How many lines travel together.
-        shard: The part of the input that is worked upon, if not all of it.
+        shard: The part of the input that is worked on, if not all of it.
         ordered: Whether outcomes are written in the order of the input. The run itself gives them
             as they end, so that an interrupted one can still write all that is done.
         verb: What lines have done that did not fail.

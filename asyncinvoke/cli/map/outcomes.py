@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections import deque
 
 from asyncinvoke import FunctionError, InvocationError, Outcome
@@ -80,7 +81,8 @@ def as_line(outcome: Outcome, line: int | None = None) -> bytes:
     elif response is not None:
         fields |= {"status_code": response.status_code, "request_id": response.request_id}
     attempts = outcome.attempts[-1].number if outcome.attempts else 0
-    fields |= {"attempts": attempts, "elapsed": round(outcome.elapsed, 6)}
+    fields |= {"attempts": attempts, "began": _utc(outcome.started)}
+    fields["elapsed"] = round(outcome.elapsed, 6)
     if outcome.attempts:
         fields["took"] = round(outcome.attempts[-1].elapsed, 6)
     if outcome.take > 1:
@@ -88,6 +90,12 @@ def as_line(outcome: Outcome, line: int | None = None) -> bytes:
     if response is None:
         return json.dumps(fields).encode() + b"\n"
     return _with_payload(fields, response.payload)
+
+
+def _utc(seconds: float) -> str:
+    """Return a moment as the runs' files write it: ISO 8601, to the millisecond."""
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{milliseconds:03}Z"
 
 
 def _with_payload(fields: dict[str, object], payload: bytes) -> bytes:

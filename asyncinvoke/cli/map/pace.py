@@ -110,7 +110,7 @@ class Moment:
     """Seconds since the run began."""
 
     working: int
-    """Lines that are worked upon."""
+    """Lines that are worked on."""
 
     done: int
     """Outcomes so far."""

@@ -96,19 +96,19 @@ def sharing_options(command: F) -> F:
             "--batch",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Send so many lines in one invocation; each still has its outcome, and the "
-            "concurrency is that of batches.",
+            help="Send N lines in one invocation. Each line still gets its own outcome; "
+            "--concurrency counts batches.",
         ),
         click.option(
             "--shape",
             type=click.Choice(SHAPES),
-            help="What a batch looks like to the function, and its answer. [default: list]",
+            help="The form of a batch, and of the function's answer to it. [default: list]",
         ),
         click.option(
             "--shard",
             callback=_shard,
             metavar="K/N",
-            help="Work on part K of N alone, from 1/N to N/N: a part for each machine.",
+            help="Work only on part K of N, from 1/N to N/N, such as one part on each machine.",
         ),
     )
     for option in reversed(options):

@@ -1,0 +1,55 @@
+"""JSON for a terminal: indented and coloured, with every number and string as it was written."""
+
+import os
+import re
+
+import click
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+
+_INDENT = "  "
+
+
+def has_colours() -> bool:
+    """Return whether a terminal may be given colours: see https://no-color.org."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def pretty(text: str, *, colours: bool) -> str:
+    """Return JSON over several lines.
+
+    Only the white space between its parts changes, so that no number loses a digit.
+
+    Args:
+        text: JSON, which was checked.
+        colours: Whether to add the codes of a terminal.
+    """
+    parts = _TOKEN.findall(text)
+    written: list[str] = []
+    depth = 0
+    for number, part in enumerate(parts):
+        following = parts[number + 1] if number + 1 < len(parts) else ""
+        before = parts[number - 1] if number else ""
+        if part in ("}", "]"):
+            depth -= 1
+            if before not in ("{", "["):
+                written.append("\n" + _INDENT * depth)
+        shown = _coloured(part, is_key=following == ":") if colours else part
+        written.append(shown)
+        if part in ("{", "["):
+            depth += 1
+            if following not in ("}", "]"):
+                written.append("\n" + _INDENT * depth)
+        elif part == ",":
+            written.append("\n" + _INDENT * depth)
+        elif part == ":":
+            written.append(" ")
+    return "".join(written)
+
+
+def _coloured(part: str, *, is_key: bool) -> str:
+    if part.startswith('"'):
+        return click.style(part, fg="blue", bold=True) if is_key else click.style(part, fg="green")
+    if part in ("null", "true", "false"):
+        return click.style(part, fg="magenta")
+    return click.style(part, fg="cyan") if part not in "{}[],:" else part
