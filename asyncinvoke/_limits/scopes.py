@@ -98,10 +98,9 @@ class FunctionGate(Gate):
         """How many wait for a permit; kept by the queue."""
 
     def set_reserved(self, reserved: bool) -> None:
-        """Count what is in flight here against the account, or no longer."""
-        if reserved != self.reserved:
-            self.reserved = reserved
-            self.account.in_flight += -self.in_flight if reserved else self.in_flight
+        """Count what is in flight here against the account no longer, or again; it was not so before."""
+        self.reserved = reserved
+        self.account.in_flight += -self.in_flight if reserved else self.in_flight
 
 
 KEPT_UNTHROTTLED = 1024

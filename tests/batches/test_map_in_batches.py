@@ -210,7 +210,7 @@ async def test_a_batch_without_an_answer_leaves_all_its_items_as_it_was_left(
     assert len({each.attempts for each in ended}) == 1
 
 
-@pytest.mark.parametrize("answer", [[1], {}, b"", b"{", "ok"], ids=repr)
+@pytest.mark.parametrize("answer", [[1], {}, b"", b"{", "ok", True, 3, None], ids=repr)
 @pytest.mark.anyio
 async def test_an_answer_that_does_not_fit_fails_the_batch_and_says_how(answer: Any) -> None:
     function = Function(lambda payload: answer)
