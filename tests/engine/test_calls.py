@@ -40,7 +40,7 @@ async def test_an_option_that_there_is_not_is_one_line_of_ours(way: str) -> None
 async def test_an_option_that_is_none_is_as_one_that_is_left_out() -> None:
     known = calls()
     plain = known.get("f", {})
-    assert known.get("f", {"client_context": None, "durable_execution_name": None}) == plain
+    assert known.get("f", {"client_context": None, "durable_execution_name": None}) is plain
     assert known.get("f", {"timeout": None, "retry": None, "idempotent": None}) == plain
     assert known.get("f", {"client_context": {"a": 1}}) != plain
 
