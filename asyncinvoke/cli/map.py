@@ -78,9 +78,7 @@ class _Map(Command):
     help="The format of INPUT: jsonl, json (one array), csv, tsv, each also with .gz or .zst added, "
     "parquet, listing or inventory. [default: by the end of its name, else jsonl]",
 )
-@click.option(
-    "--key", metavar="POINTER", help="The key of a row, as a JSON pointer such as /id."
-)
+@click.option("--key", metavar="POINTER", help="The key of a row, as a JSON pointer such as /id.")
 @click.option(
     "--payload-template",
     metavar="JSON",
