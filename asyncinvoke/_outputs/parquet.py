@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from asyncinvoke._inputs.errors import missing
+from asyncinvoke._inputs.formats import missing
 from asyncinvoke._outputs.files import File
 
 ROWS = 10_000

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from aiobotocore.session import AioSession
 from botocore import exceptions as botocore_errors
 
+from asyncinvoke._transport.exceptions import described
 from asyncinvoke._transport.session import find_credentials
 from asyncinvoke._transport.set_up import check_configured_endpoint, credentials_flaw, tls_flaw
-from asyncinvoke._transport.showing import described
 from asyncinvoke.errors import ConfigurationError
 
 _METHODS = {

@@ -13,15 +13,17 @@ from importlib import import_module
 import click
 
 from asyncinvoke.cli.errors import INTERRUPTED, WRONG_USAGE, CommandError, complain
-from asyncinvoke.cli.habits import meant
-from asyncinvoke.cli.pretty import has_colours
+from asyncinvoke.cli.habits import has_colours, meant
 
 COMMANDS = {
     "demo": ("asyncinvoke.cli.demo.command:demo", "See it work, without an AWS account."),
     "doctor": ("asyncinvoke.cli.doctor:doctor", "Find out why invocations do not work."),
     "invoke": ("asyncinvoke.cli.invoke:invoke", "Invoke a function once."),
-    "local": ("asyncinvoke.cli.local:local", "Serve functions on this machine to any AWS SDK."),
-    "map": ("asyncinvoke.cli.map:map_", "Invoke a function for each line of a file."),
+    "local": (
+        "asyncinvoke.cli.local.command:local",
+        "Serve functions on this machine to any AWS SDK.",
+    ),
+    "map": ("asyncinvoke.cli.map.command:map_", "Invoke a function for each line of a file."),
     "runs": ("asyncinvoke.cli.runs.commands:runs", "Look at recorded runs, steer and repeat them."),
 }
 """Each command's place and the line that the list of commands has for it."""

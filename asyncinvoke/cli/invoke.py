@@ -1,19 +1,21 @@
 """`asyncinvoke invoke`: one invocation; its payload on stdout, all else on stderr."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import click
 
 from asyncinvoke.cli.errors import CommandError, complain
-from asyncinvoke.cli.habits import AWS, Command, check_output
+from asyncinvoke.cli.habits import AWS, Command, check_output, has_colours
 from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
 
 if TYPE_CHECKING:
     from asyncinvoke import Invoker, Response
     from asyncinvoke.cli.running import Interrupt
     from asyncinvoke.cli.streams import Output
+
 
 EXAMPLES = """\b
 Examples:
@@ -77,8 +79,8 @@ def invoke(
     standard error.
     """
     from asyncinvoke import FunctionError
-    from asyncinvoke.cli import files
-    from asyncinvoke.cli.outputs import opened_output
+    from asyncinvoke.cli import open_files
+    from asyncinvoke.cli.map.outputs import opened_output
     from asyncinvoke.cli.payload import read_payload
     from asyncinvoke.cli.running import run
 
@@ -96,7 +98,7 @@ def invoke(
         options["log_type"] = log_type
     else:
         options |= {"invocation_type": invocation_type, "log_type": log_type}
-    files.raise_open_files()
+    open_files.raise_open_files()
 
     async def main(interrupt: "Interrupt") -> int:
         with opened_output(output) as writes, interrupt.block():
@@ -123,7 +125,7 @@ def invoke(
 async def _stream(
     invoker: "Invoker", function_name: str, body: bytes | None, options: Any, writes: "Output"
 ) -> None:
-    from asyncinvoke.cli.progress import counted
+    from asyncinvoke.cli.map.progress import counted
 
     size, chunks, is_ended = 0, 0, True
     async with invoker.stream(function_name, body, **options) as stream:
@@ -152,7 +154,6 @@ async def _write(response: "Response", writes: "Output", *, raw: bool) -> None:
 
 def _for_a_terminal(payload: bytes) -> bytes:
     from asyncinvoke._inputs import json_text
-    from asyncinvoke.cli.pretty import has_colours, pretty
 
     try:
         json_text.check_json(payload)
@@ -164,7 +165,7 @@ def _for_a_terminal(payload: bytes) -> bytes:
 
 def _facts(response: "Response") -> str:
     """Say what else is known of an invocation."""
-    from asyncinvoke.cli.progress import counted
+    from asyncinvoke.cli.map.progress import counted
 
     attempts = response.attempts
     facts = [str(response.status_code)]
@@ -177,3 +178,48 @@ def _facts(response: "Response") -> str:
     if response.billed_duration is not None:
         facts.append(f"billed {response.billed_duration * 1000:,.0f} ms")
     return ", ".join(facts)
+
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+
+_INDENT = "  "
+
+
+def pretty(text: str, *, colours: bool) -> str:
+    """Return JSON over several lines.
+
+    Only the white space between its parts changes, so that no number loses a digit.
+
+    Args:
+        text: JSON, which was checked.
+        colours: Whether to add the codes of a terminal.
+    """
+    parts = _TOKEN.findall(text)
+    written: list[str] = []
+    depth = 0
+    for number, part in enumerate(parts):
+        following = parts[number + 1] if number + 1 < len(parts) else ""
+        before = parts[number - 1] if number else ""
+        if part in ("}", "]"):
+            depth -= 1
+            if before not in ("{", "["):
+                written.append("\n" + _INDENT * depth)
+        shown = _coloured(part, is_key=following == ":") if colours else part
+        written.append(shown)
+        if part in ("{", "["):
+            depth += 1
+            if following not in ("}", "]"):
+                written.append("\n" + _INDENT * depth)
+        elif part == ",":
+            written.append("\n" + _INDENT * depth)
+        elif part == ":":
+            written.append(" ")
+    return "".join(written)
+
+
+def _coloured(part: str, *, is_key: bool) -> str:
+    if part.startswith('"'):
+        return click.style(part, fg="blue", bold=True) if is_key else click.style(part, fg="green")
+    if part in ("null", "true", "false"):
+        return click.style(part, fg="magenta")
+    return click.style(part, fg="cyan") if part not in "{}[],:" else part

@@ -4,7 +4,7 @@ import codecs
 import os
 from pathlib import Path
 
-from asyncinvoke._inputs import json_text, kinds
+from asyncinvoke._inputs import formats, json_text
 from asyncinvoke._inputs.lines import MOST
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import CommandError
@@ -26,7 +26,7 @@ def read_payload(payload: str) -> bytes:
         CommandError: It cannot be read, is no JSON, or is too long.
     """
     name, data = _read(payload)
-    said = kinds.other_kind(data[: kinds.HEAD], name)
+    said = formats.other_kind(data[: formats.HEAD], name)
     if said is not None:
         raise CommandError(said)
     data = data.removeprefix(codecs.BOM_UTF8)

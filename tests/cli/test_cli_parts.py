@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from asyncinvoke import Outcome, Response
 from asyncinvoke._inputs.json_text import NotJsonError, check_json
 from asyncinvoke.cli.errors import one_line
-from asyncinvoke.cli.outcomes import as_line
+from asyncinvoke.cli.map.outcomes import as_line
 
 
 @given(st.text())

@@ -8,7 +8,7 @@ import pytest
 
 from asyncinvoke.cli.app import run
 from asyncinvoke.cli.habits import AWS
-from asyncinvoke.cli.map import _Map, _named
+from asyncinvoke.cli.map.command import _Map, _named
 
 
 @pytest.fixture(autouse=True)

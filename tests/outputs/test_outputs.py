@@ -17,8 +17,7 @@ import zstandard
 
 from asyncinvoke import Invoker, Journal
 from asyncinvoke._outputs import files, parquet
-from asyncinvoke._outputs.errors import OutputError
-from asyncinvoke._outputs.kinds import Kind, kind_of
+from asyncinvoke._outputs.files import Kind, OutputError, kind_of
 from asyncinvoke.cli.app import run
 from asyncinvoke.testing import FakeLambda
 

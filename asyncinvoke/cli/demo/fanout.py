@@ -15,8 +15,8 @@ from asyncinvoke.cli.demo.chart import Sample, sample
 from asyncinvoke.cli.demo.killed_run import INPUT, LEDGER, Killed, KilledRun
 from asyncinvoke.cli.demo.library import read_payloads
 from asyncinvoke.cli.demo.read import Streamed
-from asyncinvoke.cli.pace import Pace
-from asyncinvoke.cli.progress import Counts, Display, show_progress
+from asyncinvoke.cli.map.pace import Pace
+from asyncinvoke.cli.map.progress import Counts, Display, show_progress
 from asyncinvoke.cli.running import beside
 from asyncinvoke.local import LocalLambda
 
