@@ -38,7 +38,7 @@ from asyncinvoke._transport.base import LambdaClient, WholeTransport
 from asyncinvoke._transport.process import loop_teller, open_files
 from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, InvalidRequestError
 
-# Who has not set up logging sees nothing of ours on standard error.
+# A program that has not set up logging sees nothing of ours on standard error.
 logging.getLogger("asyncinvoke").addHandler(logging.NullHandler())
 
 _AnyTransport: TypeAlias = Literal["direct", "client"] | WholeTransport
@@ -76,8 +76,8 @@ class Invoker:
             no end.
         idempotent: Whether running a function twice does no harm, unless a call says otherwise.
         transport: `direct` sends what aiobotocore would send, prepared once for each function and
-            signed anew, at a fraction of the cost; it steps aside where the client has event
-            handlers of its own. `client` calls aiobotocore's own `invoke` each time. Or an object
+            signed for each call, at a fraction of the cost; it steps aside where the client has
+            event handlers of its own. `client` calls aiobotocore's own `invoke` each time. Or an object
             that makes the attempts itself, such as `asyncinvoke.testing.FakeLambda`: no client is
             opened then, and no region and no credentials are needed.
         encode: Turns a payload into bytes; by default compact JSON.
@@ -195,7 +195,7 @@ class Invoker:
         """
         execution = self._caller.execution(function_name, payload, options)
         del payload, options  # so that no traceback shows them
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     @documented(EventOptions)
@@ -214,7 +214,7 @@ class Invoker:
         """
         execution = self._caller.typed(InvocationType.EVENT, function_name, payload, options)
         del payload, options
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     @documented(EventOptions)
@@ -233,7 +233,7 @@ class Invoker:
         """
         execution = self._caller.typed(InvocationType.DRY_RUN, function_name, payload, options)
         del payload, options
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     @documented(StreamOptions)
@@ -386,7 +386,7 @@ class Invoker:
 
     async def _open(self) -> Opened:
         clock = default_clock() if self._own_clock is None else self._own_clock
-        # Made anew: what a closed one knows is old, and its times mean nothing on another clock.
+        # A new one: what a closed one knows is old, and its times mean nothing on another clock.
         self._limiter = self._new_limiter(clock=clock, files=open_files())
         waits = Waits(loop_teller())
         async with AsyncExitStack() as stack:
@@ -458,7 +458,7 @@ class Function(Generic[In, Out]):
         merged: InvokeOptions = {**self._defaults, **options}
         execution = self._caller.execution(self._function_name, payload, merged)
         del payload, options, merged
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     async def send_event(
@@ -469,7 +469,7 @@ class Function(Generic[In, Out]):
             InvocationType.EVENT, self._function_name, payload, options, self._defaults
         )
         del payload, options
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     async def dry_run(
@@ -480,7 +480,7 @@ class Function(Generic[In, Out]):
             InvocationType.DRY_RUN, self._function_name, payload, options, self._defaults
         )
         del payload, options
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     def stream(
