@@ -21,7 +21,7 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply, StreamHead, decode_log_result
 from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke._transport.answers import ACCEPTED, read_failure
+from asyncinvoke._transport.answers import ACCEPTED, as_text, decides, read_failure
 from asyncinvoke._transport.base import Stream
 from asyncinvoke._transport.credentials import KeptCredentials
 from asyncinvoke._transport.http.errors import WireError
@@ -67,6 +67,9 @@ class UnderWay:
         fault, message = TransportFault.INTERRUPTED, "its time was up"
         if self._is_closed:
             fault, message = TransportFault.CLOSED, "the invoker was closed"
+        if progress.head is not None and decides(progress.head[0]):
+            # It was answered already, by a line that says all: what is missing is only more of it.
+            return read_failure(*progress.head, b"")
         return Failure(fault=fault, phase=progress.phase, message=message)
 
     def body(self, body: Body, progress: Progress) -> Body:
@@ -203,9 +206,9 @@ class ClientTransport:
         progress.phase = Phase.HEAD_READ
         head = StreamHead(
             status_code=answer["StatusCode"],
-            executed_version=answer.get("ExecutedVersion"),
-            request_id=answer["ResponseMetadata"].get("RequestId"),
-            content_type=answer.get("ResponseStreamContentType"),
+            executed_version=as_text(answer.get("ExecutedVersion")) or None,
+            request_id=as_text(answer["ResponseMetadata"].get("RequestId")) or None,
+            content_type=as_text(answer.get("ResponseStreamContentType")) or None,
         )
         body = self._under_way.body(noting.body(), progress)
         return OpenStream(head, body, progress.deadline)
@@ -245,9 +248,9 @@ def _reply(answer: Mapping[str, Any], content: bytes) -> Reply:
     return Reply(
         status_code=answer["StatusCode"],
         payload=content,
-        executed_version=answer.get("ExecutedVersion"),
-        function_error=answer.get("FunctionError") or None,
-        log_result=decode_log_result(answer.get("LogResult")),
-        request_id=answer["ResponseMetadata"].get("RequestId"),
-        durable_execution_arn=answer.get("DurableExecutionArn"),
+        executed_version=as_text(answer.get("ExecutedVersion")) or None,
+        function_error=as_text(answer.get("FunctionError")) or None,
+        log_result=decode_log_result(as_text(answer.get("LogResult"))),
+        request_id=as_text(answer["ResponseMetadata"].get("RequestId")) or None,
+        durable_execution_arn=as_text(answer.get("DurableExecutionArn")) or None,
     )

@@ -163,6 +163,7 @@ class Wires:
                     return answer.status, answer.headers, answer.body
             status_code, headers, body = await self.session.open(request, progress)
             progress.phase = Phase.HEAD_READ
+            progress.head = status_code, headers
             read = await self.whole(body, status_code, progress)
         except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
             return self.failure(error, request.url, progress)
@@ -186,6 +187,7 @@ class Wires:
         except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
             return self.failure(error, request.url, progress)
         progress.phase = Phase.HEAD_READ
+        progress.head = status_code, headers
         return status_code, headers, body
 
     async def whole(self, body: Body, status_code: int, progress: Progress) -> bytes | Failure:

@@ -35,6 +35,10 @@ class TrioStream:
         self._rest = memoryview(b"")  # as it is
         self.taken = 0
         """How many bytes the kernel has taken so far."""
+        self.size = 0
+        """How many bytes the body of the last request has."""
+        self.is_told = True
+        """Whether the peer's end, if it has come, is one that it has said."""
         self.tls: ssl.SSLObject | None = None
         """What TLS has agreed upon; `None` for a plain socket."""
 
@@ -47,7 +51,8 @@ class TrioStream:
 
         `CONNECTED` means that the kernel has nothing of it, and never will.
         """
-        if len(body) <= SLICE:
+        self.size = len(body)
+        if self.size <= SLICE:
             first = head + body
         else:
             view = memoryview(body)
@@ -164,6 +169,7 @@ class TlsStream(TrioStream):
                     self._incoming.write(arrived)
                 else:
                     self._has_ended = True
+                    self.is_told = False
         return b""
 
     def _decode(self) -> bytes:
