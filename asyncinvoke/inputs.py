@@ -1,7 +1,6 @@
 """Reading inputs: `read` gives the rows of a file, a bucket or standard input as items of a map."""
 
-from asyncinvoke._inputs.errors import InputError
-from asyncinvoke._inputs.formats import FormatName
+from asyncinvoke._inputs.formats import FormatName, InputError
 from asyncinvoke._inputs.item import Item
 from asyncinvoke._inputs.reading import Input, read
 

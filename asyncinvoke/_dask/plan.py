@@ -1,7 +1,9 @@
-"""What every worker is told of a run, and where its files lie. Values, which travel."""
+"""What every worker is told of a run: a plan as it begins, and by a small file what is wished since."""
 
+import json
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +74,32 @@ def share(concurrency: int | None, *, shards: int, slots: int) -> int | None:
         slots: How many can run at the same time.
     """
     return None if concurrency is None else max(concurrency // max(min(shards, slots), 1), 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """What is wished of each shard."""
+
+    concurrency: int | None = None
+    """How many of its items are to be worked upon at once; `None` as it began."""
+
+    paused: bool = False
+    """Whether nothing is to start."""
+
+    stopped: bool = False
+    """Whether nothing is to start any more."""
+
+
+def write_control(path: Path, control: Control) -> None:
+    """Replace the file: whoever reads it meanwhile sees the old one or the new one."""
+    made = path.with_name(f".{path.name}.{os.getpid()}")
+    made.write_text(json.dumps(asdict(control)))
+    made.replace(path)
+
+
+def read_control(path: Path) -> Control | None:
+    """Return what the file says; `None` where there is none, or none that can be read."""
+    try:
+        return Control(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None

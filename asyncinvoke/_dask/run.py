@@ -9,8 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from asyncinvoke._dask import control
-from asyncinvoke._dask.plan import Plan, shards_for, share
+from asyncinvoke._dask.plan import Control, Plan, shards_for, share, write_control
 from asyncinvoke._dask.working import close_home, run_shard, sees
 from asyncinvoke._engine.shard import Shard
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError, JournalError
@@ -48,8 +47,8 @@ class DaskRun:
         self._client = client
         self._plan = plan
         self._slots = slots
-        self._control = control.Control()
-        control.write(plan.control, self._control)
+        self._control = Control()
+        write_control(plan.control, self._control)
         self._futures = [
             client.submit(
                 run_shard,
@@ -149,9 +148,9 @@ class DaskRun:
         ended = sum(future.done() for future in self._futures)
         return f"<DaskRun {ended} of {self._plan.shards} shards ended, {self._plan.directory}>"
 
-    def _wish(self, wished: control.Control) -> None:
+    def _wish(self, wished: Control) -> None:
         self._control = wished
-        control.write(self._plan.control, wished)
+        write_control(self._plan.control, wished)
 
     def _close_homes(self) -> None:
         self._plan.token.unlink(missing_ok=True)

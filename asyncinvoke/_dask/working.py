@@ -9,8 +9,7 @@ from typing import Any
 import anyio
 from anyio.from_thread import BlockingPortal
 
-from asyncinvoke._dask import control
-from asyncinvoke._dask.plan import Plan
+from asyncinvoke._dask.plan import Control, Plan, read_control
 from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.shard import Shard
@@ -128,9 +127,9 @@ async def _shard(invoker: Invoker, plan: Plan, number: int) -> None:
 
 
 async def _obey(run: MapRun, plan: Plan) -> None:
-    seen: control.Control | None = None
+    seen: Control | None = None
     while True:
-        wished = control.read(plan.control)
+        wished = read_control(plan.control)
         if wished is not None and wished != seen:
             seen = wished
             if wished.concurrency is not None:

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from asyncinvoke._inputs.errors import InputError
+from asyncinvoke._inputs.formats import InputError
 from asyncinvoke._inputs.json_text import encode_text
 from asyncinvoke._inputs.lines import Row
 

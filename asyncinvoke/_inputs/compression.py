@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from asyncinvoke._inputs.errors import InputError, missing
+from asyncinvoke._inputs.formats import InputError, missing
 
 AT_ONCE = 1_048_576
 """Most bytes that come out of gzip at once, whatever is packed into them."""

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 
-from asyncinvoke._inputs.errors import InputError
+from asyncinvoke._inputs.formats import InputError
 from asyncinvoke._inputs.lines import Row
 
 LONGEST = 16_777_216

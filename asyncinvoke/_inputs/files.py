@@ -12,7 +12,7 @@ import anyio
 from anyio import to_thread
 
 from asyncinvoke._inputs.compression import AT_ONCE, Decompressor
-from asyncinvoke._inputs.errors import InputError, missing
+from asyncinvoke._inputs.formats import InputError, missing
 from asyncinvoke.errors import AsyncInvokeError, ConfigurationError
 
 BLOCK = 1_048_576

@@ -3,8 +3,7 @@
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncinvoke._inputs.json_text import NotJsonError, check_json, parse_json
-from asyncinvoke._inputs.pointer import MISSING, Pointer
-from asyncinvoke._inputs.template import Template
+from asyncinvoke._inputs.template import MISSING, Pointer, Template
 from asyncinvoke._request.payload import MAX_SYNC_PAYLOAD
 from asyncinvoke._request.request import LogTypeName, Request
 from asyncinvoke.errors import InvalidRequestError

@@ -14,8 +14,7 @@ from asyncinvoke._inputs.compression import Gzip, Zstd
 from asyncinvoke._inputs.formats import Format, FormatName, format_of, is_prefix
 from asyncinvoke._inputs.item import Item, Making
 from asyncinvoke._inputs.lines import LineCounter, Row
-from asyncinvoke._inputs.pointer import Pointer
-from asyncinvoke._inputs.template import Template
+from asyncinvoke._inputs.template import Pointer, Template
 from asyncinvoke._inputs.text import Text
 from asyncinvoke.errors import InvalidRequestError
 
@@ -168,11 +167,11 @@ class Input:
 
                 return await to_thread.run_sync(Parquet.open, source, options)
             case "listing":
-                from asyncinvoke._inputs.listing import Listing
+                from asyncinvoke._inputs.s3 import Listing
 
                 return await to_thread.run_sync(Listing.open, source, options)
             case "inventory":
-                from asyncinvoke._inputs.inventory import Inventory
+                from asyncinvoke._inputs.s3 import Inventory
 
                 return await to_thread.run_sync(Inventory.open, source, options)
             case _:

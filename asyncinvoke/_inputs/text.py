@@ -6,11 +6,11 @@ from typing import Protocol
 
 from asyncinvoke._inputs.array import Array
 from asyncinvoke._inputs.delimited import Delimited
-from asyncinvoke._inputs.errors import InputError
 from asyncinvoke._inputs.files import Blocks
-from asyncinvoke._inputs.formats import Format
-from asyncinvoke._inputs.kinds import (
+from asyncinvoke._inputs.formats import (
     HEAD,
+    Format,
+    InputError,
     NeedsMoreError,
     not_lines,
     other_kind,

@@ -97,10 +97,13 @@ ORDER BY id
 
 _LAST_END = "SELECT MAX(began * 1000 + elapsed) FROM item WHERE session = ?"
 
-_STEPS = """
-SELECT session, (began * 1000 + elapsed) / :step AS number, SUM(state = 0), COUNT(*)
-FROM item GROUP BY session, number ORDER BY session, number
-"""
+# Session and step in one number: groups by one number take three quarters of the time.
+_MOST_STEPS = 1 << 24
+_STEPS = f"""
+SELECT session * {_MOST_STEPS} + (began * 1000 + elapsed) / :step AS number,
+    SUM(state = 0), COUNT(*)
+FROM item GROUP BY number ORDER BY number
+"""  # of a number that is written here
 
 
 def _measured(connection: sqlite3.Connection) -> Measures:
@@ -119,8 +122,13 @@ def _measured(connection: sqlite3.Connection) -> Measures:
         lasted=lasted,
         step=step,
         steps=tuple(
-            Step(session=session, at=number * step, succeeded=ok, failed=count - ok)
-            for session, number, ok, count in rows
+            Step(
+                session=number // _MOST_STEPS,
+                at=number % _MOST_STEPS * step,
+                succeeded=ok,
+                failed=count - ok,
+            )
+            for number, ok, count in rows
         ),
     )
 

@@ -1,17 +1,58 @@
-"""Files that are there at once or not at all: on this machine by renaming, elsewhere by uploading."""
+"""Outputs that are there at once or not at all: here by renaming, elsewhere by uploading."""
 
 import contextlib
 import os
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
-from asyncinvoke._inputs.errors import InputError, missing
 from asyncinvoke._inputs.files import file_system, name_of, why_of
-from asyncinvoke._outputs.errors import OutputError
-from asyncinvoke._outputs.kinds import Compression
+from asyncinvoke._inputs.formats import InputError, missing
 from asyncinvoke.errors import AsyncInvokeError
+
+FormatName: TypeAlias = Literal["jsonl", "parquet"]
+Compression: TypeAlias = Literal["gz", "zst"]
+
+_COMPRESSIONS: dict[str, Compression] = {".gz": "gz", ".zst": "zst"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How an output is written."""
+
+    format: FormatName = "jsonl"
+    compression: Compression | None = None
+    is_remote: bool = False
+    """Whether it is a URL, and no file of this machine."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it can only be written as a whole, and not line by line as outcomes come."""
+        return self.is_remote or self.format == "parquet" or self.compression is not None
+
+
+def kind_of(target: str, told: FormatName | None = None) -> Kind:
+    """Return what kind of output a name asks for.
+
+    Args:
+        target: A path or a URL.
+        told: The format, if somebody said so.
+    """
+    lowered = target.lower()
+    compression = next((each for end, each in _COMPRESSIONS.items() if lowered.endswith(end)), None)
+    by_name: FormatName = "parquet" if lowered.endswith((".parquet", ".pq")) else "jsonl"
+    return Kind(
+        format=told or by_name,
+        compression=None if (told or by_name) == "parquet" else compression,
+        is_remote="://" in target,
+    )
+
+
+class OutputError(Exception):
+    """An output cannot be written; what was there before is still there."""
+
 
 PART = ".part"
 """What is behind the name of a file that is not whole yet."""
@@ -41,6 +82,9 @@ def check(target: str, options: Mapping[str, Any], compression: Compression | No
         raise OutputError(f"cannot write {target}: its folder is not there")
     if Path(target).is_dir():
         raise OutputError(f"cannot write {target}: it is a folder")
+    if Path(target).exists() and not Path(target).is_file():
+        # A file is put in its place when it is whole, which would end a device or a pipe.
+        raise OutputError(f"cannot write {target}: it is not a regular file")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"cannot write {target}: it is not allowed")
 

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from asyncinvoke._report.course import Course, Point, thinned
-from asyncinvoke._report.latency import Bar
-from asyncinvoke._report.words import seconds_in_words
+from asyncinvoke._report.figures import Bar, seconds_in_words
 
 # What is drawn in these colours becomes what the page calls them, in light and in dark.
 _COLOURS = {
@@ -192,7 +191,7 @@ def _svg(
     from matplotlib.figure import Figure
 
     with _style():
-        figure = Figure(figsize=(_WIDTHS[width], height), layout="constrained")
+        figure = Figure(figsize=(_WIDTHS[width], height))
         axes = figure.subplots()
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
@@ -201,15 +200,31 @@ def _svg(
         axes.grid(axis="y", linewidth=0.6)
         axes.set_axisbelow(True)
         draw(axes, width)
+        rows = 0
         if legend:
+            handles, labels = axes.get_legend_handles_labels()
+            columns = 1 if name.startswith("throttles") else 3
+            rows = -(-len(labels) // columns)
             figure.legend(
-                loc="outside upper left", ncols=1 if name.startswith("throttles") else 3,
+                handles, labels, loc="upper left", bbox_to_anchor=(0, 1), ncols=columns,
                 frameon=False, fontsize=8, labelcolor=INK, handlelength=2.2, borderpad=0,
             )  # fmt: skip
+        _set_margins(figure, _WIDTHS[width], height, legend_rows=rows)
         sink = io.StringIO()
         figure.set_canvas(FigureCanvasSVG(figure))
         figure.savefig(sink, format="svg", transparent=True, metadata=_NO_METADATA)
     return themed(sink.getvalue(), name)
+
+
+def _set_margins(figure: Any, width: float, height: float, *, legend_rows: int) -> None:
+    # matplotlib can measure all letters and find margins by itself, which takes as long as drawing.
+    left, right, bottom, top, row = 0.62, 0.12, 0.28, 0.08, 0.19  # inches
+    figure.subplots_adjust(
+        left=left / width,
+        right=1 - right / width,
+        bottom=bottom / height,
+        top=1 - (top + row * legend_rows) / height,
+    )
 
 
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from asyncinvoke._journal.measuring import Measures
 from asyncinvoke._journal.values import RecordedCause, RecordedSession, RunSummary, Sample
 from asyncinvoke._report.course import Course, course_of
-from asyncinvoke._report.latency import Bar, bars, percentiles
+from asyncinvoke._report.figures import Bar, bars, percentiles
 from asyncinvoke._report.prices import NOTE, Cost, Sampled, estimated
 
 SHOWN = 50
@@ -19,6 +19,24 @@ _DELIVERIES = {
     "unknown": "may have run",
     "executed": "ran, and said that it failed",
     None: "was not sent",
+}
+
+_GAVE_UP = {
+    "not_retryable": "trying again would not have helped",
+    "attempts": "not tried more often than the policy says",
+    "deadline": "its time was up",
+    "budget": "the retry budget was used up",
+    "delivery_unknown": "not tried again, because it is not idempotent",
+    "closed": "the invoker was closed",
+    "stopped": "the run was stopped",
+}
+_TONES = {
+    "running": "open",
+    "broke off": "bad",
+    "stopped before the end": "open",
+    "complete, and some may have run": "doubt",
+    "complete, with failures": "bad",
+    "complete": "good",
 }
 
 
@@ -52,7 +70,9 @@ class Facts:
     path: str
     function: str
     status: str
-    is_over: bool
+    tone: str
+    """How good that is: `good`, `bad`, `doubt`, or `open` of what has not ended."""
+
     about: Mapping[str, str]
     """What ran, from what, by name."""
 
@@ -94,6 +114,7 @@ def facts_of(
         samples: How it went.
         price_per_gb_s: US dollars for a GB-second, if it is not what the table says.
     """
+    status = _status(summary)
     pending = _pending(summary)
     in_flight = summary.in_flight if summary.running else 0
     counts = (
@@ -110,8 +131,8 @@ def facts_of(
     return Facts(
         path=summary.path,
         function=summary.function_name + (f":{summary.qualifier}" if summary.qualifier else ""),
-        status=_status(summary),
-        is_over=bool(summary.sessions) and summary.sessions[-1].status == "complete",
+        status=status,
+        tone=_TONES[status],
         about=_about(summary),
         counts=shown,
         total=sum(count.number for count in shown),
@@ -194,6 +215,6 @@ def _cause(cause: RecordedCause, path: str) -> Cause:
         named=cause.error + (f" {detail}" if detail else ""),
         example=cause.example,
         delivery=_DELIVERIES.get(cause.delivery, str(cause.delivery)),
-        gave_up=cause.gave_up,
+        gave_up=None if cause.gave_up is None else _GAVE_UP.get(cause.gave_up, cause.gave_up),
         redrive=redrive + (" --may-have-run" if doubtful else ""),
     )

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
-from asyncinvoke._report import charts, prices, words
+from asyncinvoke._report import charts, figures, prices
 from asyncinvoke._report.facts import Facts
 from asyncinvoke.errors import ConfigurationError
 
@@ -47,10 +47,10 @@ def render(facts: Facts, *, made: float) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        seconds=words.seconds_in_words,
-        moment=words.moment,
-        number=words.number,
-        money=words.money,
+        seconds=figures.seconds_in_words,
+        moment=figures.moment,
+        number=figures.number,
+        money=figures.money,
     )
     room = files("asyncinvoke._report")
     template = environment.from_string(room.joinpath("page.html").read_text("utf-8"))
@@ -58,7 +58,7 @@ def render(facts: Facts, *, made: float) -> str:
         facts=facts,
         style=room.joinpath("page.css").read_text("utf-8"),
         charts=_charts(facts),
-        share=words.share,
+        share=figures.share,
         prices=prices,
         made=datetime.fromtimestamp(made, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=version("asyncinvoke"),

@@ -13,10 +13,9 @@ from http import HTTPStatus
 from typing import Any
 from zlib import crc32
 
-from asyncinvoke._model.codec import decode_log_result
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
-from asyncinvoke._model.response import Reply, StreamEnd, StreamHead
+from asyncinvoke._model.response import Reply, StreamEnd, StreamHead, decode_log_result
 from asyncinvoke._request.request import InvocationType
 
 ACCEPTED = {

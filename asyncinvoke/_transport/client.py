@@ -17,10 +17,9 @@ from typing import Any, TypeVar
 import anyio
 from aiobotocore.client import AioBaseClient
 
-from asyncinvoke._model.codec import decode_log_result
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
-from asyncinvoke._model.response import Reply, StreamHead
+from asyncinvoke._model.response import Reply, StreamHead, decode_log_result
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._transport.answers import ACCEPTED, read_failure
 from asyncinvoke._transport.base import Stream

@@ -56,8 +56,8 @@ def _described(error: Exception) -> tuple[str, int]:
         JournalError,
         ToleranceExceededError,
     )
-    from asyncinvoke._inputs.errors import InputError
-    from asyncinvoke._outputs.errors import OutputError
+    from asyncinvoke._inputs.formats import InputError
+    from asyncinvoke._outputs.files import OutputError
 
     match error:
         case CommandError():

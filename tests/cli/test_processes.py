@@ -8,16 +8,16 @@ from typing import Any
 import anyio
 import pytest
 
-from asyncinvoke.cli.bulk import Bulk
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.options import SharedOptions
-from asyncinvoke.cli.processes.counting import Said
-from asyncinvoke.cli.processes.dividing import check, divided, message, worst
+from asyncinvoke.cli.processes.dividing import Said, check, divided, message, worst
 from asyncinvoke.cli.processes.part import bulk_of, settings_of
+from asyncinvoke.cli.runs.parts import all_parts, at_work
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import open_run
 
-from .processes import COMMAND, Run
+from .processes import COMMAND, Run, started
 
 
 def bulk(**settings: Any) -> Bulk:
@@ -188,3 +188,42 @@ async def test_one_ctrl_c_drains_all_processes_and_the_same_command_continues(
         ended = await run(*command)
     assert ended.status == 0, ended.err
     assert sorted(seen) == list(range(400))
+
+
+@pytest.mark.anyio
+async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    let_go, began = anyio.Event(), anyio.Event()
+    seen: list[int] = []
+
+    async def held(event: Any, context: Any) -> Any:
+        seen.append(event["n"])
+        if len(seen) == 4:
+            began.set()
+        await let_go.wait()
+
+    endpoint.function("held", held, timeout=60)
+    journal = tmp_path / "a.run"
+    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(40)))
+    command = (
+        *("map", "held", "in.jsonl", "--processes", "2", "--concurrency", "4"),
+        *("--journal", str(journal), "--endpoint-url", endpoint.url),
+    )
+    async with started(*command, cwd=tmp_path) as process:
+        await began.wait()
+        assert len(at_work(str(journal))) == 2
+        # One command steers them, and one shows them.
+        paused = await run("runs", "pause", str(journal))
+        assert (paused.status, paused.out) == (0, "paused\n")
+        shown = await run("runs", "show", str(journal))
+        assert shown.out.startswith("held, 40 items of in.jsonl, ")
+        process.kill()
+        let_go.set()
+        while at_work(str(journal)):
+            await anyio.sleep(0.05)
+    for part in all_parts(str(journal)):
+        with open_run(part) as recorded:
+            summary = recorded.summary()
+        assert (summary.succeeded, summary.may_have_run) == (2, 0)
+    assert sorted(seen) == [0, 1, 2, 3]

@@ -11,8 +11,7 @@ import pytest
 
 import asyncinvoke.dask
 from asyncinvoke import ConfigurationError
-from asyncinvoke._dask import control
-from asyncinvoke._dask.plan import Plan, shards_for, share
+from asyncinvoke._dask.plan import Control, Plan, read_control, shards_for, share, write_control
 from tests.doubles.counting_server import CountingServer
 
 ROOT = Path(__file__).parents[2]
@@ -53,12 +52,12 @@ def test_every_item_runs_once_on_some_worker_and_the_journals_become_one(tmp_pat
 
 def test_what_is_wished_of_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "control.json"
-    assert control.read(path) is None
-    wished = control.Control(concurrency=5, paused=True)
-    control.write(path, wished)
-    assert control.read(path) == wished
+    assert read_control(path) is None
+    wished = Control(concurrency=5, paused=True)
+    write_control(path, wished)
+    assert read_control(path) == wished
     path.write_text("{")
-    assert control.read(path) is None
+    assert read_control(path) is None
     assert [each.name for each in tmp_path.iterdir()] == ["control.json"]
 
 

@@ -27,7 +27,7 @@ from asyncinvoke import (
 from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._engine.map_block import open_run
 from asyncinvoke._request.target import Target
-from asyncinvoke._retries.retry_after import parse_retry_after
+from asyncinvoke._retries.classify import parse_retry_after
 from asyncinvoke._transport.http_sessions import keepalive_socket
 from asyncinvoke._transport.session import _merge
 from asyncinvoke.local import Answer

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from asyncinvoke._engine import stream_execution
 from asyncinvoke._engine.stream import ResponseStream, open_stream
 from asyncinvoke._engine.waits import Wait, Waits
 from asyncinvoke._model.response import StreamHead
@@ -71,13 +72,12 @@ async def test_only_a_wait_for_a_chunk_has_a_scope(
     monkeypatch: pytest.MonkeyPatch, tells: bool, expected: int
 ) -> None:
     scopes: list[float] = []
-    scope = Waits.scope
 
-    def counted(self: Waits, deadline: float) -> Wait:
+    def counted(waits: Waits, deadline: float) -> Wait:
         scopes.append(deadline)
-        return scope(self, deadline)
+        return Wait(waits, deadline)
 
-    monkeypatch.setattr(Waits, "scope", counted)
+    monkeypatch.setattr(stream_execution, "Wait", counted)
     async with streamed(Streaming(100, tells_what_is_at_hand=tells)) as stream:
         chunks = [chunk async for chunk in stream]
     assert chunks == [b"%d" % number for number in range(100)]

@@ -11,7 +11,7 @@ import anyio
 
 from asyncinvoke import AsyncInvokeError
 from asyncinvoke._outputs import files
-from asyncinvoke._outputs.errors import OutputError
+from asyncinvoke._outputs.files import OutputError
 from asyncinvoke.inputs import read
 
 

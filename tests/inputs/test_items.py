@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from asyncinvoke import InvalidRequestError, Request
 from asyncinvoke._inputs.item import Item, Making
 from asyncinvoke._inputs.json_text import dump_json, parse_json
-from asyncinvoke._inputs.pointer import MISSING, Pointer
-from asyncinvoke._inputs.template import Template
+from asyncinvoke._inputs.template import MISSING, Pointer, Template
 
 # RFC 6901, section 5, with the answers that it gives.
 RFC = json.loads(

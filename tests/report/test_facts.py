@@ -1,4 +1,4 @@
-"""What a report says, decided on values: percentiles, prices, the course of a run, its words."""
+"""What a report says, decided on values: percentiles, prices, the course of a run, its figures."""
 
 import itertools
 import math
@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke._journal.measuring import Latencies, Step, step_of
-from asyncinvoke._report import words
+from asyncinvoke._report import figures
 from asyncinvoke._report.course import course_of
 from asyncinvoke._report.facts import facts_of
-from asyncinvoke._report.latency import bars, percentiles
+from asyncinvoke._report.figures import bars, percentiles
 from asyncinvoke._report.prices import PER_GB_S, PER_REQUEST, Sampled, estimated
+from asyncinvoke.errors import GaveUp
 
 from . import runs
 
@@ -121,19 +122,36 @@ def test_steps_in_which_nothing_ended_are_there() -> None:
     ]  # fmt: skip
 
 
-STATUSES: dict[str, dict[str, Any]] = {
-    "running": {"running": True},
-    "broke off": {"sessions": (runs.session(1, ended=None, status=None),)},
-    "stopped before the end": {"sessions": (runs.session(1, status="left"),)},
-    "complete, and some may have run": {},
-    "complete, with failures": {"may_have_run": 0},
-    "complete": {"may_have_run": 0, "failed": 0},
+STATUSES: dict[str, tuple[dict[str, Any], str]] = {
+    "running": ({"running": True}, "open"),
+    "broke off": ({"sessions": (runs.session(1, ended=None, status=None),)}, "bad"),
+    "stopped before the end": ({"sessions": (runs.session(1, status="left"),)}, "open"),
+    "complete, and some may have run": ({}, "doubt"),
+    "complete, with failures": ({"may_have_run": 0}, "bad"),
+    "complete": ({"may_have_run": 0, "failed": 0}, "good"),
 }
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_how_a_run_ended_is_said(status: str) -> None:
-    assert runs.facts(**STATUSES[status]).status == status
+def test_how_a_run_ended_is_said_and_how_good_that_is(status: str) -> None:
+    changes, tone = STATUSES[status]
+    found = runs.facts(**changes)
+    assert (found.status, found.tone) == (status, tone)
+
+
+def test_why_a_cause_was_given_up_is_said_in_words() -> None:
+    causes = [runs.cause(number, gave_up=each) for number, each in enumerate(GaveUp)]
+    found = facts_of(runs.summary(), causes, runs.measures(), []).causes
+    assert len(found) == len({cause.gave_up for cause in found}) == len(GaveUp)
+    assert all(" " in str(cause.gave_up) for cause in found)
+
+
+def test_a_few_that_were_quick_do_not_push_a_histogram_aside() -> None:
+    quick = Latencies(seconds=1e-3, longest=1e-3, count=1)
+    others = [Latencies(seconds=n / 1e3, longest=n / 1e3, count=50) for n in range(100, 200)]
+    found = bars([quick, *others])
+    assert found[0].begin == pytest.approx(0.1)
+    assert sum(bar.count for bar in found) == 5001
 
 
 def test_each_cause_has_the_command_that_runs_its_items_again() -> None:
@@ -161,13 +179,13 @@ WORDS = {
 
 @pytest.mark.parametrize("seconds", WORDS)
 def test_times_are_in_the_unit_that_suits_them(seconds: float) -> None:
-    assert words.seconds_in_words(seconds) == WORDS[seconds]
+    assert figures.seconds_in_words(seconds) == WORDS[seconds]
 
 
 def test_a_share_is_never_none_or_all_of_what_is_not() -> None:
-    assert [words.share(part, 10**6) for part in (0, 1, 500_000, 999_999, 10**6)] == [
+    assert [figures.share(part, 10**6) for part in (0, 1, 500_000, 999_999, 10**6)] == [
         "0 %", "< 0.1 %", "50.0 %", "> 99.9 %", "100 %",
     ]  # fmt: skip
-    assert [words.money(each) for each in (0, 1234.5, 0.0123, 0.00000123)] == [
+    assert [figures.money(each) for each in (0, 1234.5, 0.0123, 0.00000123)] == [
         "$0.00", "$1,234.50", "$0.0123", "less than $0.0001",
     ]  # fmt: skip

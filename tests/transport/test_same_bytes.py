@@ -278,9 +278,9 @@ def test_the_memory_of_templates_is_bounded_and_never_forgets_all_at_once() -> N
                 assert f"/f{name}/" in recorder.url
             assert max(made) == 8
             # The last ones are known still.
-            before = dict(transport._templates._young)
+            before = dict(transport._templates.young)
             await transport.send(checked("f8"), b"", Progress())
-            assert transport._templates._young == before
+            assert transport._templates.young == before
 
     anyio.run(fill)
 

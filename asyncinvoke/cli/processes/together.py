@@ -14,12 +14,11 @@ import anyio
 import click
 from anyio.abc import ByteReceiveStream, Process
 
-from asyncinvoke.cli.bulk import Bulk
 from asyncinvoke.cli.errors import STOPPED
-from asyncinvoke.cli.processes.counting import Said
-from asyncinvoke.cli.processes.dividing import message
+from asyncinvoke.cli.map.progress import Counts, Display, show_progress
+from asyncinvoke.cli.map.settings import Bulk
+from asyncinvoke.cli.processes.dividing import Said, message
 from asyncinvoke.cli.processes.part import settings_of
-from asyncinvoke.cli.progress import Counts, Display, show_progress
 from asyncinvoke.cli.running import Interrupt, beside
 from asyncinvoke.cli.streams import Output
 
@@ -36,8 +35,7 @@ class Together:
     """The processes of one run.
 
     Each is in a session of its own, so that a Ctrl-C on the terminal reaches them through this
-    process alone, once. They end by themselves if this process is killed: their progress has no
-    reader then.
+    process alone, once. If this process is killed, they let what is in flight end, and end.
 
     Args:
         parts: The settings of each.
@@ -113,8 +111,8 @@ class Together:
     async def _tell(self, process: Process, part: Bulk) -> None:
         assert process.stdin is not None  # noqa: S101  # it is a pipe
         with contextlib.suppress(anyio.BrokenResourceError):  # it has ended, and its status tells
-            await process.stdin.send(json.dumps(settings_of(part)).encode())
-        await process.stdin.aclose()
+            # It stays open: its end is the end of this process.
+            await process.stdin.send(json.dumps(settings_of(part)).encode() + b"\n")
 
     async def _follow(self, number: int) -> None:
         process = self._processes[number]
@@ -127,8 +125,10 @@ class Together:
         self.said.ended(number)
         if self.statuses[number] < 0 and not self._has_signalled:
             self._display.note(f"process {number} was ended by signal {-self.statuses[number]}")
-        if self.statuses[number] == STOPPED:
-            self._signal(signal.SIGINT)  # what is too much for one is too much for all
+        if self.statuses[number] == STOPPED and not self._has_signalled:
+            # What is too much for one is too much for all. Only once: a second signal would have
+            # them leave what is in flight.
+            self._signal(signal.SIGINT)
 
     async def _write(self, stream: ByteReceiveStream) -> None:
         """Write what a process gives, as whole lines between those of the others."""

@@ -12,9 +12,10 @@ import click
 
 from asyncinvoke import Outcome
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
+from asyncinvoke.cli.runs.group import run_argument, runs
+from asyncinvoke.cli.runs.parts import Looked, looked_at
 from asyncinvoke.cli.runs.view import item_lines, pending_of, summary_lines, total_of
-from asyncinvoke.runs import RecordedItem, RecordedRun
+from asyncinvoke.runs import RecordedItem
 
 LOOKS = 0.5
 """Seconds between two looks of `runs watch`."""
@@ -29,7 +30,7 @@ def show(path: str, item: int | None, key: str | None, as_json: bool) -> None:
     """Show how far RUN is, what failed and why, what may have run, and who is at work on it."""
     if item is not None and key is not None:
         raise CommandError("--item and --key name the same: give one of them")
-    with opened_run(path) as run:
+    with looked_at(path) as run:
         if item is None and key is None:
             said = _json_of(run) if as_json else "\n".join(_lines_of(run))
         else:
@@ -46,11 +47,11 @@ def show(path: str, item: int | None, key: str | None, as_json: bool) -> None:
 @run_argument
 def watch(path: str) -> None:
     """Show the progress of RUN, which another process runs, until that ends."""
-    from asyncinvoke.cli.live import Screen, bar_or_lines
-    from asyncinvoke.cli.pace import Pace
-    from asyncinvoke.cli.progress import Counts
+    from asyncinvoke.cli.map.live import Screen, bar_or_lines
+    from asyncinvoke.cli.map.pace import Pace
+    from asyncinvoke.cli.map.progress import Counts
 
-    with opened_run(path) as run:
+    with looked_at(path) as run:
         display, pace = bar_or_lines(Screen(stderr=True)), Pace()
         try:
             before = run.summary()
@@ -83,13 +84,13 @@ def watch(path: str) -> None:
         click.echo("\n".join(_lines_of(run)))
 
 
-def _held_back(run: RecordedRun) -> str | None:
+def _held_back(run: Looked) -> str | None:
     answer = run.summary().notes.get("control")
     is_paused = isinstance(answer, dict) and answer.get("paused") is True
     return "paused: asyncinvoke runs unpause goes on" if is_paused else None
 
 
-def _lines_of(run: RecordedRun) -> list[str]:
+def _lines_of(run: Looked) -> list[str]:
     width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
     return summary_lines(
         run.summary(),
@@ -104,7 +105,7 @@ def _is_number(variable: str) -> bool:
     return os.environ.get(variable, "").isdecimal()
 
 
-def _json_of(run: RecordedRun) -> str:
+def _json_of(run: Looked) -> str:
     summary = run.summary()
     sample = run.latest_sample()
     said = asdict(summary)
@@ -120,9 +121,7 @@ def _json_of(run: RecordedRun) -> str:
     return json.dumps(about, indent=2)
 
 
-def _item(
-    run: RecordedRun, item: RecordedItem, outcome: Outcome[Any] | None, *, as_json: bool
-) -> str:
+def _item(run: Looked, item: RecordedItem, outcome: Outcome[Any] | None, *, as_json: bool) -> str:
     cause = next((each for each in run.causes() if each.number == item.cause), None)
     if not as_json:
         return "\n".join(item_lines(item, outcome, cause))

@@ -1,15 +1,18 @@
 """`asyncinvoke runs set`, `pause`, `unpause` and `stop`: what is wished of a run, and its answer."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import click
 
 from asyncinvoke import Tolerance
 from asyncinvoke.cli.errors import FAILED, CommandError, one_line
+from asyncinvoke.cli.map.settings import parse_tolerance
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
 from asyncinvoke.cli.runs.obeying import ANSWER
+from asyncinvoke.cli.runs.parts import at_work, is_running, shared_out, steered
 from asyncinvoke.cli.runs.wishes import (
     Wishes,
     WishesError,
@@ -17,8 +20,6 @@ from asyncinvoke.cli.runs.wishes import (
     wishes_path,
     write_wishes,
 )
-from asyncinvoke.cli.tolerance import parse_tolerance
-from asyncinvoke.runs import RecordedRun
 
 PATIENCE = 10.0
 """Seconds to wait for the answer of a run that is under way."""
@@ -44,16 +45,28 @@ def set_(path: str, concurrency: int | None, tolerate: str | None) -> None:
     if tolerate is not None:
         _checked(tolerate)
 
-    def change(wishes: Wishes) -> Wishes:
-        return replace(
-            wishes,
-            concurrency=wishes.concurrency if concurrency is None else concurrency,
-            tolerate=wishes.tolerate if tolerate is None else tolerate,
-        )
-
     said = [f"concurrency {concurrency:,}"] * (concurrency is not None)
     said += [f"tolerated: {tolerate}"] * (tolerate is not None)
-    _wish(path, change, ", ".join(said))
+    paths = steered(path)
+    if concurrency is not None and concurrency < len(paths):
+        raise CommandError(
+            f"--concurrency {concurrency} is that of all {len(paths)} processes: "
+            "it must be as much, at least"
+        )
+    shares = [None] * len(paths) if concurrency is None else shared_out(concurrency, len(paths))
+    changes = {
+        each: partial(_changed, concurrency=share, tolerate=tolerate)
+        for each, share in zip(paths, shares, strict=True)
+    }
+    _wish_of_each(changes, ", ".join(said))
+
+
+def _changed(wishes: Wishes, *, concurrency: int | None, tolerate: str | None) -> Wishes:
+    return replace(
+        wishes,
+        concurrency=wishes.concurrency if concurrency is None else concurrency,
+        tolerate=wishes.tolerate if tolerate is None else tolerate,
+    )
 
 
 @runs.command(short_help="Start nothing more, until unpause.")
@@ -78,15 +91,25 @@ def stop(path: str, now: bool) -> None:
 
     Its process ends with exit status 3. The same command continues it.
     """
+    how = "now" if now else "drain"
+    paths = at_work(path) or [path]
+    wished = [(each, _told_to_stop(each, how)) for each in paths]
+    if not any(wishes for _, wishes in wished):
+        raise CommandError(f"{path}: it is not running")
+    for each, wishes in wished:
+        if wishes is not None:
+            _await_answer(each, wishes)
+    click.echo("stops now" if now else "stops once what is in flight has ended")
+
+
+def _told_to_stop(path: str, how: str) -> Wishes | None:
+    """Wish that a session ends; `None` where none is at work."""
     with opened_run(path) as run:
         summary = run.summary()
-        if not summary.running:
-            raise CommandError(f"{path}: it is not running")
-        session = summary.sessions[-1].number
-        how = "now" if now else "drain"
-        wishes = _written(path, lambda wishes: replace(wishes, stop=how, stop_session=session))
-        _await_answer(run, path, wishes)
-    click.echo("stops now" if now else "stops once what is in flight has ended")
+    if not summary.running:
+        return None
+    session = summary.sessions[-1].number
+    return _written(path, lambda wishes: replace(wishes, stop=how, stop_session=session))
 
 
 def _checked(tolerate: str) -> Tolerance | None:
@@ -97,12 +120,21 @@ def _checked(tolerate: str) -> Tolerance | None:
 
 
 def _wish(path: str, change: Callable[[Wishes], Wishes], said: str) -> None:
-    with opened_run(path) as run:
-        wishes = _written(path, change)
-        if not run.summary().running:
-            click.echo(f"{said}, from its next session on: it is not running")
-            return
-        _await_answer(run, path, wishes)
+    _wish_of_each(dict.fromkeys(steered(path), change), said)
+
+
+def _wish_of_each(changes: Mapping[str, Callable[[Wishes], Wishes]], said: str) -> None:
+    """Wish something of the parts of a run, or of the one journal that it has."""
+    if len(changes) == 1:
+        with opened_run(next(iter(changes))):
+            pass  # or it would be wished of what is no run
+    wished = {path: _written(path, change) for path, change in changes.items()}
+    running = [path for path in wished if is_running(path)]
+    if not running:
+        click.echo(f"{said}, from its next session on: it is not running")
+        return
+    for path in running:
+        _await_answer(path, wished[path])
     click.echo(said)
 
 
@@ -120,16 +152,17 @@ def _written(path: str, change: Callable[[Wishes], Wishes]) -> Wishes:
     return wishes
 
 
-def _await_answer(run: RecordedRun, path: str, wishes: Wishes) -> None:
+def _await_answer(path: str, wishes: Wishes) -> None:
     """Wait until the run has obeyed, or has ended meanwhile."""
     until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        answer = run.summary().notes.get(ANSWER)
-        if isinstance(answer, dict) and answer.get("number") == wishes.number:
-            return
-        if not run.summary().running:
-            return
-        time.sleep(LOOKS)
+    with opened_run(path) as run:
+        while time.monotonic() < until:
+            answer = run.summary().notes.get(ANSWER)
+            if isinstance(answer, dict) and answer.get("number") == wishes.number:
+                return
+            if not run.summary().running:
+                return
+            time.sleep(LOOKS)
     raise CommandError(
         f"{path}: the run has not answered for {PATIENCE:g} s; it may still do what is wished",
         status=FAILED,

@@ -1,0 +1,208 @@
+"""The parts of a run on several processes: found beside its journal, and looked at as one run."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from asyncinvoke import JournalError, Outcome
+from asyncinvoke.cli.runs.group import opened_run
+from asyncinvoke.cli.runs.obeying import ANSWER
+from asyncinvoke.cli.runs.view import TOTAL, UNRECORDED, total_of
+from asyncinvoke.runs import RecordedCause, RecordedItem, RecordedRun, RunSummary, Sample, open_run
+
+_COUNTS = (
+    *("succeeded", "failed", "not_run", "may_have_run"),
+    *("settled", "in_flight", "attempts", "throttled"),
+)
+_PART = re.compile(r"\.([0-9]+)of([0-9]+)")
+
+
+class Looked(Protocol):
+    """What is looked at: a recorded run, or its parts."""
+
+    def summary(self) -> RunSummary:
+        """Return how far it is."""
+
+    def causes(self) -> Sequence[RecordedCause]:
+        """Return why items failed, the most frequent first."""
+
+    def latest_sample(self) -> Sample | None:
+        """Return the last second of it."""
+
+    def item(self, *, position: int | None = None, key: str | None = None) -> RecordedItem | None:
+        """Return one item."""
+
+    def outcome(
+        self, *, position: int | None = None, key: str | None = None
+    ) -> Outcome[Any] | None:
+        """Return the outcome of one item."""
+
+
+@contextlib.contextmanager
+def looked_at(path: str) -> Iterator[Looked]:
+    """Open a run to look at it for as long as the block lasts; its parts, while they are at work.
+
+    Once they have ended, they are merged into the journal of the run, which says more.
+
+    Raises:
+        JournalError: It is not there, or is something else.
+    """
+    parts = at_work(path)
+    with contextlib.ExitStack() as stack:
+        if not parts:
+            yield stack.enter_context(opened_run(path))
+            return
+        yield Parts(path, [stack.enter_context(open_run(each)) for each in parts])
+
+
+def at_work(path: str) -> list[str]:
+    """Return the journals of the parts of a run, if at least one of them is at work.
+
+    None is where the run itself is, as in a redrive, or has no parts.
+    """
+    found = found_parts(Path(path)) if path else []
+    running = [is_running(f"{path}.{number}of{of}") for number, of in found]
+    if True not in running or is_running(path):
+        return []
+    parts = zip(found, running, strict=True)
+    return [
+        f"{path}.{number}of{of}" for (number, of), is_running in parts if is_running is not None
+    ]
+
+
+def steered(path: str) -> list[str]:
+    """Return the journals that are wished something of: the parts of a run, or the run itself.
+
+    Parts also while they are not at work, for they are what the same command continues.
+    """
+    if not at_work(path) and is_running(path):
+        return [path]
+    return all_parts(path) or [path]
+
+
+def all_parts(path: str) -> list[str]:
+    """Return the journals of all parts of a run that has such, also of those that are not there yet."""
+    found = found_parts(Path(path)) if path else []
+    of = max((of for _, of in found), default=0)
+    return [f"{path}.{number}of{of}" for number in range(1, of + 1)]
+
+
+def shared_out(number: int, among: int) -> list[int]:
+    """Return a number in shares, as even as can be."""
+    each, more = divmod(number, among)
+    return [each + (place < more) for place in range(among)]
+
+
+def found_parts(journal: Path) -> list[tuple[int, int]]:
+    """Return the numbers of the journals of parts that lie beside that of a run."""
+    found = []
+    for path in journal.parent.glob(f"{glob_escape(journal.name)}.*of*"):
+        match = _PART.fullmatch(path.name.removeprefix(journal.name))
+        if match is not None:
+            found.append((int(match[1]), int(match[2])))
+    return sorted(found)
+
+
+def glob_escape(name: str) -> str:
+    """Return a pattern that fits this name alone."""
+    return re.sub(r"([*?\[])", r"[\1]", name)
+
+
+def is_running(path: str) -> bool | None:
+    """Whether a process is at work on a journal; `None` if there is none, or it has just begun."""
+    try:
+        with open_run(path) as run:
+            return run.summary().running
+    except JournalError:
+        return None
+
+
+class Parts:
+    """The parts of one run, added up.
+
+    Args:
+        path: The journal of the run.
+        runs: Its parts.
+    """
+
+    def __init__(self, path: str, runs: list[RecordedRun]) -> None:
+        self._path = path
+        self._runs = runs
+
+    def summary(self) -> RunSummary:
+        """Return how far all of them are."""
+        each = [run.summary() for run in self._runs]
+        versions: dict[str, int] = {}
+        for one in each:
+            for name, count in one.versions.items():
+                versions[name] = versions.get(name, 0) + count
+        totals = [total_of(one) for one in each]
+        sums: dict[str, Any] = {name: sum(getattr(one, name) for one in each) for name in _COUNTS}
+        return replace(
+            each[0],
+            path=self._path,
+            running=any(one.running for one in each),
+            total=None if None in totals else sum(total or 0 for total in totals),
+            versions=versions,
+            sessions=tuple(sorted((s for one in each for s in one.sessions), key=_order)),
+            notes=_joined_notes(each),
+            **sums,
+        )
+
+    def causes(self) -> list[RecordedCause]:
+        """Return why items failed, alike causes as one, the most frequent first."""
+        found: dict[tuple[Any, ...], RecordedCause] = {}
+        for cause in (cause for run in self._runs for cause in run.causes()):
+            key = (cause.error, cause.code, cause.error_type, cause.delivery, cause.gave_up)
+            count = found[key].count if key in found else 0
+            found[key] = replace(found.get(key, cause), count=count + cause.count)
+        ordered = sorted(found.values(), key=lambda cause: -cause.count)
+        return [replace(cause, number=number) for number, cause in enumerate(ordered, 1)]
+
+    def latest_sample(self) -> Sample | None:
+        """Return the last second of those that are at work, added up."""
+        samples = [
+            sample
+            for run in self._runs
+            if run.summary().running and (sample := run.latest_sample()) is not None
+        ]
+        if not samples:
+            return None
+        throttles: dict[str, int] = {}
+        for sample in samples:
+            for reason, count in sample.throttles.items():
+                throttles[reason] = throttles.get(reason, 0) + count
+        counts = ("succeeded", "failed", "in_flight", "waiting", "limit")
+        sums: dict[str, Any] = {name: sum(getattr(one, name) for one in samples) for name in counts}
+        return replace(samples[0], throttles=throttles, **sums)
+
+    def item(self, *, position: int | None = None, key: str | None = None) -> RecordedItem | None:
+        """Return one item, from whichever part has it."""
+        found = (run.item(position=position, key=key) for run in self._runs)
+        return next((item for item in found if item is not None), None)
+
+    def outcome(
+        self, *, position: int | None = None, key: str | None = None
+    ) -> Outcome[Any] | None:
+        """Return the outcome of one item."""
+        found = (run.outcome(position=position, key=key) for run in self._runs)
+        return next((outcome for outcome in found if outcome is not None), None)
+
+
+def _order(session: Any) -> tuple[bool, float]:
+    """Let the last be one that is at work."""
+    return session.ended is None, session.started
+
+
+def _joined_notes(each: list[RunSummary]) -> dict[str, object]:
+    notes = dict(each[0].notes)
+    unrecorded = [one.notes.get(UNRECORDED) for one in each]
+    notes[UNRECORDED] = sum(count for count in unrecorded if isinstance(count, int))
+    answers = [one.notes.get(ANSWER) for one in each if one.running]
+    paused = [isinstance(answer, dict) and answer.get("paused") is True for answer in answers]
+    notes[ANSWER] = {"paused": all(paused)} if paused else None
+    notes.pop(TOTAL, None)
+    return notes

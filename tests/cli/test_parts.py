@@ -1,0 +1,111 @@
+"""The parts of a run on several processes, as one: added up, and what is wished of each."""
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncinvoke import Invoker, Shard
+from asyncinvoke.cli.app import run
+from asyncinvoke.cli.runs import parts as module
+from asyncinvoke.cli.runs.parts import Parts, all_parts, at_work, found_parts, shared_out, steered
+from asyncinvoke.cli.runs.wishes import read_wishes, wishes_path
+from asyncinvoke.runs import merge, open_run
+from asyncinvoke.testing import FakeLambda
+
+
+def fail_some(event: int, context: object) -> int:
+    if event % 10 == 3:
+        raise ValueError("three")
+    return event
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three parts, which have ended and are not merged."""
+    path = tmp_path_factory.mktemp("parts") / "a[1].run"
+
+    async def work(number: int) -> None:
+        async with (
+            Invoker(transport=FakeLambda({"f": fail_some})) as invoker,
+            invoker.map(
+                "f",
+                range(60),
+                journal=f"{path}.{number}of3",
+                shard=Shard(number, of=3),
+            ) as map_run,
+        ):
+            async for _ in map_run:
+                pass
+
+    for number in (1, 2, 3):
+        anyio.run(work, number)
+    return path
+
+
+def test_what_parts_say_is_what_they_say_once_they_are_merged(
+    journal: Path, tmp_path: Path
+) -> None:
+    merge(tmp_path / "whole.run", all_parts(str(journal)))
+    with ExitStack() as stack:
+        whole = stack.enter_context(open_run(tmp_path / "whole.run"))
+        runs = [stack.enter_context(open_run(part)) for part in all_parts(str(journal))]
+        parts = Parts(str(journal), runs)
+        summary, merged = parts.summary(), whole.summary()
+        assert summary.path == str(journal)
+        for name in ("succeeded", "failed", "not_run", "may_have_run", "attempts", "versions"):
+            assert getattr(summary, name) == getattr(merged, name), name
+        assert (summary.total, len(summary.sessions), summary.ended) == (60, 3, 60)
+        ((mine,), (theirs,)) = parts.causes(), whole.causes()
+        assert (
+            (mine.count, mine.error_type) == (theirs.count, theirs.error_type) == (6, "ValueError")
+        )
+        for position in range(60):
+            found, outcome = parts.item(position=position), parts.outcome(position=position)
+            assert found is not None
+            assert outcome is not None
+            assert outcome.ok == (position % 10 != 3)
+        assert parts.item(position=60) is None
+        assert parts.latest_sample() is None  # none is at work
+
+
+def test_parts_are_found_by_their_names_alone(journal: Path) -> None:
+    for other in ("a1.run.1of3", "a[1].run.1of3.bak", "a[1].run.x.1of3", "a[1].run.1of3-marks"):
+        journal.with_name(other).touch()
+    assert found_parts(journal) == [(1, 3), (2, 3), (3, 3)]
+    assert at_work(str(journal)) == []
+    assert steered(str(journal)) == all_parts(str(journal))
+    assert (found_parts(Path("nix")), steered("nix"), steered("")) == ([], ["nix"], [""])
+
+
+def test_a_number_is_shared_out_evenly() -> None:
+    assert [shared_out(*each) for each in ((10, 3), (3, 3), (7, 1))] == [[4, 3, 3], [1, 1, 1], [7]]
+
+
+def test_a_wish_is_that_of_all_parts(journal: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["runs", "set", str(journal), "--concurrency", "10", "--tolerate", "5%"]) == 0
+    assert run(["runs", "pause", str(journal)]) == 0
+    assert "from its next session on" in capfd.readouterr().out
+    wished = [read_wishes(wishes_path(part)) for part in all_parts(str(journal))]
+    assert [each.concurrency for each in wished] == [4, 3, 3]
+    assert {(each.tolerate, each.paused) for each in wished} == {("5%", True)}
+    assert run(["runs", "set", str(journal), "--concurrency", "2"]) == 2
+    assert "that of all 3 processes" in capfd.readouterr().err
+    assert run(["runs", "stop", str(journal)]) == 2
+    assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_while_they_are_at_work_one_command_shows_all(
+    journal: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "is_running", lambda path: path != str(journal))
+    assert run(["runs", "show", str(journal)]) == 0
+    assert "54" in capfd.readouterr().out
+    assert run(["runs", "show", str(journal), "--json"]) == 0
+    said: dict[str, Any] = json.loads(capfd.readouterr().out)
+    assert (said["succeeded"], said["ended"], said["not_started"]) == (54, 60, 0)
+    assert run(["runs", "show", str(journal), "--item", "13"]) == 0
+    assert "three" in capfd.readouterr().out
