@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from asyncinvoke._dask.plan import Control, Plan, shards_for, share, write_control
-from asyncinvoke._dask.working import close_home, run_shard, sees
+from asyncinvoke._dask.working import close_home, prepare, run_shard
 from asyncinvoke._engine.shard import Shard
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError, JournalError
 from asyncinvoke.runs import Merged, merge, open_run
@@ -194,8 +194,10 @@ def start(
         options=dict(options),
     )
     plan.token.touch()
-    blind = [worker for worker, seen in client.run(sees, str(plan.token)).items() if not seen]
+    ready = client.run(prepare, plan.id, str(plan.token), plan.invoker)
+    blind = [worker for worker, sees in ready.items() if not sees]
     if blind:
+        client.run(close_home, plan.id, on_error="ignore")
         plan.token.unlink(missing_ok=True)
         raise ConfigurationError(
             f"worker {blind[0]} does not see {plan.directory}: it must be a directory that all "
