@@ -71,16 +71,16 @@ oldest:  ## install the lowest declared versions; run a smoke test and the fast 
 	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt '.[cli,otel,trio]'
 	.env-oldest/bin/python tests/smoke/core.py
 	.env-oldest/bin/python $(INSTALL) --constraint .env-oldest/lowest.txt pytest pytest-timeout hypothesis
-	.env-oldest/bin/python -m pytest -q $(UNIT) --deselect 'tests/limits/test_permit.py::test_a_task_cancelled_the_native_way_as_it_gets_its_permit_ends_cancelled'
+	.env-oldest/bin/python -m pytest -q $(UNIT) --deselect 'tests/limits/test_limiter_permits.py::test_a_task_cancelled_the_native_way_as_it_gets_its_permit_ends_cancelled'
 
-peers-all: $(VENV)/.dev  ## try the endpoint with Chalice, Zappa, Ansible and the SDK for JavaScript
+peers-all: $(VENV)/.dev  ## try the endpoint with Chalice, Zappa, Ansible and Lithops
 	$(BIN)/python -m tests.independent.tools.try_all $(ARGS)
 
 live: $(VENV)/.dev  ## hold a real account against the recorded answers: make live ARGS='--role ARN'
 	$(BIN)/python -m tests.vectors.live $(ARGS)
 
 peers: $(VENV)/.dev  ## install the independent clients and servers that the tests use
-	$(BIN)/python tests/independent/peers.py
+	$(BIN)/python -m tests.independent.peers
 
 bench: $(VENV)/.dev  ## run the benchmarks; tables and plots go to benchmarks/results
 	$(BIN)/python $(INSTALL) --constraint constraints.txt --group bench

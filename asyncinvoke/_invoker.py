@@ -9,20 +9,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, Unpack, overload
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock, default_clock
-from asyncinvoke._engine.caller import Caller, Opened, unwrapped
-from asyncinvoke._engine.documented import documented
+from asyncinvoke._engine.caller import Caller, Opened
+from asyncinvoke._engine.calls import Calls, Defaults, check_timeout
 from asyncinvoke._engine.events import Hook
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.options import (
-    Calls,
-    Defaults,
     EventOptions,
     InvokeOptions,
     MapOptions,
     StreamOptions,
-    check_timeout,
+    documented,
     stream_options,
 )
 from asyncinvoke._engine.recording import Recorder
@@ -30,17 +28,16 @@ from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._engine.waits import Waits, guarded
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke._limits.limiter import Limiter
-from asyncinvoke._model.codec import Decode, Encode, decode_json, encode_json
-from asyncinvoke._model.response import Out, Response
+from asyncinvoke._model.response import Decode, Out, Response, decode_json
 from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke._request.payload import check_plain
+from asyncinvoke._request.payload import Encode, check_plain, encode_json
 from asyncinvoke._request.request import InvocationType, Request
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke._statistics import InvokerStatistics, Tally
 from asyncinvoke._telemetry.hooks import checked_hooks
 from asyncinvoke._transport.base import LambdaClient, WholeTransport
 from asyncinvoke._transport.process import loop_teller, open_files
-from asyncinvoke.errors import ConfigurationError, InvalidRequestError
+from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, InvalidRequestError
 
 # Who has not set up logging sees nothing of ours on standard error.
 logging.getLogger("asyncinvoke").addHandler(logging.NullHandler())
@@ -55,6 +52,8 @@ else:
     from typing import TypeVar
 
     In = TypeVar("In")
+
+_Ended = TypeVar("_Ended")
 
 
 class Invoker:
@@ -199,7 +198,7 @@ class Invoker:
         execution = self._caller.execution(function_name, payload, options)
         del payload, options  # so that no traceback shows them
         __tracebackhide__ = True  # pytest then shows the line of whoever called
-        return unwrapped(await execution)
+        return _unwrapped(await execution)
 
     @documented(EventOptions)
     async def send_event(
@@ -218,7 +217,7 @@ class Invoker:
         execution = self._caller.typed(InvocationType.EVENT, function_name, payload, options)
         del payload, options
         __tracebackhide__ = True  # pytest then shows the line of whoever called
-        return unwrapped(await execution)
+        return _unwrapped(await execution)
 
     @documented(EventOptions)
     async def dry_run(
@@ -237,7 +236,7 @@ class Invoker:
         execution = self._caller.typed(InvocationType.DRY_RUN, function_name, payload, options)
         del payload, options
         __tracebackhide__ = True  # pytest then shows the line of whoever called
-        return unwrapped(await execution)
+        return _unwrapped(await execution)
 
     @documented(StreamOptions)
     def stream(
@@ -463,7 +462,7 @@ class Function(Generic[In, Out]):
         execution = self._caller.execution(self._function_name, payload, merged)
         del payload, options, merged
         __tracebackhide__ = True  # pytest then shows the line of whoever called
-        return unwrapped(await execution)
+        return _unwrapped(await execution)
 
     async def send_event(
         self, payload: In | None = None, **options: Unpack[EventOptions]
@@ -474,7 +473,7 @@ class Function(Generic[In, Out]):
         )
         del payload, options
         __tracebackhide__ = True  # pytest then shows the line of whoever called
-        return unwrapped(await execution)
+        return _unwrapped(await execution)
 
     async def dry_run(
         self, payload: In | None = None, **options: Unpack[EventOptions]
@@ -485,7 +484,7 @@ class Function(Generic[In, Out]):
         )
         del payload, options
         __tracebackhide__ = True  # pytest then shows the line of whoever called
-        return unwrapped(await execution)
+        return _unwrapped(await execution)
 
     def stream(
         self, payload: In | None = None, **options: Unpack[StreamOptions]
@@ -510,6 +509,18 @@ class Function(Generic[In, Out]):
 
     def __repr__(self) -> str:
         return f"<Function {self._function_name} of {self._invoker!r}>"
+
+
+def _unwrapped(ended: _Ended | AsyncInvokeError) -> _Ended:
+    """Return the response of an execution, or raise its error."""
+    if not isinstance(ended, AsyncInvokeError):
+        return ended
+    __tracebackhide__ = True
+    try:
+        raise ended
+    finally:
+        # Or the error, its traceback and this frame would keep each other alive.
+        del ended
 
 
 def _recorder(

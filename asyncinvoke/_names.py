@@ -22,14 +22,11 @@ from asyncinvoke._engine.tolerance import Tolerance
 from asyncinvoke._invoker import Function, Invoker
 from asyncinvoke._limits.events import LimitChanged
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit
-from asyncinvoke._limits.reasons import LimitKind
-from asyncinvoke._model.cause import Cause
 from asyncinvoke._model.delivery import Delivery
-from asyncinvoke._model.failure import FailureKind, ThrottleReason, ThrottleScope
+from asyncinvoke._model.failure import Cause, FailureKind, LimitKind, ThrottleReason, ThrottleScope
 from asyncinvoke._model.response import Attempt, Response
 from asyncinvoke._request.request import InvocationType, LogType, Request
-from asyncinvoke._retries.budget import RetryBudget
-from asyncinvoke._retries.policy import Backoff, RetryPolicy
+from asyncinvoke._retries.policy import Backoff, RetryBudget, RetryPolicy
 from asyncinvoke._statistics import (
     ExecutionOutcome,
     FunctionStatistics,

@@ -15,11 +15,12 @@ class Recent(Generic[K, V]):
     or counted, and whoever uses a few more names than fit loses those few, not all.
     """
 
-    __slots__ = ("_most", "_old", "_young")
+    __slots__ = ("_most", "_old", "young")
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._young: dict[K, V] = {}
+        self.young: dict[K, V] = {}
+        """The young generation: who asks at each call looks here first, at the price of a call less."""
         self._old: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
@@ -28,7 +29,7 @@ class Recent(Generic[K, V]):
         Raises:
             TypeError: The key cannot be hashed.
         """
-        value = self._young.get(key)
+        value = self.young.get(key)
         if value is None and self._old:
             value = self._old.get(key)
             if value is not None:
@@ -37,15 +38,15 @@ class Recent(Generic[K, V]):
 
     def put(self, key: K, value: V) -> None:
         """Remember the value of a key."""
-        if len(self._young) >= self._most:
-            self._old = self._young
-            self._young = {}
-        self._young[key] = value
+        if len(self.young) >= self._most:
+            self._old = self.young
+            self.young = {}
+        self.young[key] = value
 
     def clear(self) -> None:
         """Forget everything."""
-        self._young = {}
+        self.young = {}
         self._old = {}
 
     def __len__(self) -> int:
-        return len(self._young.keys() | self._old.keys())
+        return len(self.young.keys() | self._old.keys())

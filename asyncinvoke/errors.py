@@ -19,9 +19,8 @@ AsyncInvokeError
 from enum import StrEnum
 from typing import Any, Self
 
-from asyncinvoke._model.cause import Cause
 from asyncinvoke._model.delivery import Delivery
-from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+from asyncinvoke._model.failure import Cause, ThrottleReason, ThrottleScope
 from asyncinvoke._model.response import Attempt, Response
 
 

@@ -13,11 +13,11 @@ from asyncinvoke._engine.options import (
 )
 from asyncinvoke._engine.outcome import Failed, Succeeded
 from asyncinvoke._limits.scopes import FunctionKey
-from asyncinvoke._model.codec import Decode, Encode
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
-from asyncinvoke._model.response import Reply, StreamEnd, StreamHead
+from asyncinvoke._model.response import Decode, Reply, StreamEnd, StreamHead
 from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._request.payload import Encode
 from asyncinvoke._request.request import InvocationTypeName, LogTypeName
 from asyncinvoke._request.target import Target
 from asyncinvoke._retries.policy import Stop, Wait

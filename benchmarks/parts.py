@@ -27,8 +27,7 @@ class Parts(Child):
 async def _serve() -> None:
     from asyncinvoke._request.parameters import checked
     from asyncinvoke._transport.answers import read_answer
-    from asyncinvoke._transport.derive import make_template
-    from asyncinvoke._transport.sdk_request import INVOKE
+    from asyncinvoke._transport.sdk_request import INVOKE, make_template
     from asyncinvoke._transport.session import open_client
     from asyncinvoke._transport.sigv4 import Moment
 

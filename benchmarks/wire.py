@@ -71,8 +71,7 @@ def _request(url: str) -> bytes:
 async def _ours(url: str, context: ssl.SSLContext) -> AsyncIterator[Call]:
     from aiobotocore.httpsession import AIOHTTPSession
 
-    from asyncinvoke._transport.http.open_aiohttp import open_aiohttp
-    from asyncinvoke._transport.http.open_anyio import open_anyio
+    from asyncinvoke._transport.http.opening import open_aiohttp, open_anyio
 
     head = _request(url)
     async with contextlib.AsyncExitStack() as stack:

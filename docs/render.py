@@ -10,8 +10,7 @@ from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
-from asyncinvoke._limits.reasons import LIMIT_OF_REASON
-from asyncinvoke._model.failure import ThrottleReason
+from asyncinvoke._model.failure import LIMIT_OF_REASON, ThrottleReason
 from asyncinvoke._retries.classify import CODES, NEVER_SENT, STATUSES
 
 DOCS = Path(__file__).parent

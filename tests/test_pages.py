@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncinvoke._limits import ceiling, concurrency, limit, rate
+from asyncinvoke._limits import concurrency, limit, rate
 from tests.test_architecture import FLOORS
 
 ROOT = Path(__file__).parent.parent
@@ -106,16 +106,16 @@ def test_the_page_for_contributors_names_every_target() -> None:
 SAID_OF_LIMITS = [
     f"admitted after {concurrency.START_ROUND:g} s ({concurrency.LONGEST_ROUND:g} s once there was",
     f"From {limit.INITIAL}, the limit doubles each round",
-    f"the ramp went too far | {ceiling.FIRST_CUT * 100:g} %, {ceiling.RAMP_CUT * 100:g} % |",
-    f"within {ceiling.DRIFT * 100:g} % and half an attempt",
-    "alone | {:g} %, {:g} %, then {:g} % |".format(*(cut * 100 for cut in ceiling.ALONE_CUTS)),
-    f"was the same {ceiling.ROOM_AFTER} times",
-    f"a newcomer is kept out | {ceiling.ROOM_CUT * 100:g} % |",
-    f"for the next {ceiling.REMEMBERED} throttles at least",
-    f"{ceiling.SHARED_CUT * 100:g} % of a ceiling of {ceiling.MODEST:g};",
-    f"{ceiling.LEAST_SHARED_CUT * 100:g} % at least",
-    f"it fell, by far | {ceiling.FALLEN_CUT * 100:g} % |",
-    f"{concurrency.SHARED_PROBE:g} a round up to a ceiling of {ceiling.MODEST:g}",
+    f"the ramp went too far | {concurrency.FIRST_CUT * 100:g} %, {concurrency.RAMP_CUT * 100:g} % |",
+    f"within {concurrency.DRIFT * 100:g} % and half an attempt",
+    "alone | {:g} %, {:g} %, then {:g} % |".format(*(cut * 100 for cut in concurrency.ALONE_CUTS)),
+    f"was the same {concurrency.ROOM_AFTER} times",
+    f"a newcomer is kept out | {concurrency.ROOM_CUT * 100:g} % |",
+    f"for the next {concurrency.REMEMBERED} throttles at least",
+    f"{concurrency.SHARED_CUT * 100:g} % of a ceiling of {concurrency.MODEST:g};",
+    f"{concurrency.LEAST_SHARED_CUT * 100:g} % at least",
+    f"it fell, by far | {concurrency.FALLEN_CUT * 100:g} % |",
+    f"{concurrency.SHARED_PROBE:g} a round up to a ceiling of {concurrency.MODEST:g}",
     f"the scope pauses: {rate.FIRST:g} s, doubling up to {rate.LONGEST:g} s",
     f"returns to that within {rate.RECOVERY:g} s of use",
     f"beyond it by {rate.PROBE * 100:g} % a second, growing by a factor of e each second",
@@ -129,4 +129,4 @@ def test_the_page_on_limits_says_the_numbers_of_the_code(said: str) -> None:
 
 def test_what_the_page_on_limits_says_in_words_is_so_too() -> None:
     # "half an attempt", "nine tenths", "a factor of e each second"
-    assert (ceiling.LEAST_DRIFT, 1 - rate.CUT, rate.PROBE_GROWTH) == (0.5, 0.9, 1.0)
+    assert (concurrency.LEAST_DRIFT, 1 - rate.CUT, rate.PROBE_GROWTH) == (0.5, 0.9, 1.0)

@@ -19,7 +19,7 @@ def test_it_is_bounded_and_remembers_at_least_the_latest(keys: list[int], most: 
         latest = [*(other for other in latest if other != key), key][-most:]
         assert len(memory) <= 2 * most
         for known in latest:
-            assert known in memory._young or known in memory._old
+            assert known in memory.young or known in memory._old
 
 
 def test_what_is_asked_for_again_and_again_is_never_forgotten() -> None:

@@ -74,3 +74,12 @@ def test_links_between_the_pages_are_those_of_the_site(site: ModuleType, tmp_pat
         "[a](tutorial.md#one-call) [b](contributing.md) "
         f"[c]({repository}/blob/main/examples/one_call.py) [d](#here)"
     )
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    nav = (DOCS.parent / "mkdocs.yml").read_text().partition("\nnav:\n")[2].partition("\n\n")[0]
+    listed = re.findall(r": ([\w/-]+\.md)$", nav, re.MULTILINE)
+    titles = re.findall(r"- ([^:\n]+): [\w/-]+\.md$", nav, re.MULTILINE)
+    assert sorted(listed) == sorted(set(listed))
+    assert sorted(titles) == sorted(set(titles))
+    assert {page.name for page in DOCS.glob("*.md")} <= set(listed)

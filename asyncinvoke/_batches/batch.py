@@ -11,8 +11,7 @@ from asyncinvoke._batches.formats import (
 )
 from asyncinvoke._batches.shape import Shape, ShapeName
 from asyncinvoke._batches.sqs import SqsFormat
-from asyncinvoke._model.codec import encode_json, why_not_json
-from asyncinvoke._request.payload import MAX_SYNC_PAYLOAD, check_plain
+from asyncinvoke._request.payload import MAX_SYNC_PAYLOAD, check_plain, encode_json, why_not_json
 from asyncinvoke._request.target import show_value
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeAlias
 
 from asyncinvoke._batches.reading import as_json, elements, kind_of, read
 from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError, Shape
-from asyncinvoke._model.codec import encode_json
+from asyncinvoke._request.payload import encode_json
 
 Result: TypeAlias = bytes | ItemFailed
 """What an answer says of one item: its result as JSON, or that it failed."""

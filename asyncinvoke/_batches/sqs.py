@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from asyncinvoke._batches.formats import Result, check_known
 from asyncinvoke._batches.reading import kind_of, read
 from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError
-from asyncinvoke._model.codec import encode_json
+from asyncinvoke._request.payload import encode_json
 
 _SUCCEEDED = b"null"
 _FAILED = ItemFailed(

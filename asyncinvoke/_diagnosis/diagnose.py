@@ -60,7 +60,10 @@ async def diagnose(
 
     session = as_session(session)
     region = resolved.region(session, region_name)
-    checks.append(judging.region(region, aws_region=os.environ.get("AWS_REGION")))
+    # Where an endpoint is set, the region only has to be the one that signatures name.
+    is_by_region = resolved.endpoint(session, endpoint_url, None).value is None
+    known = await resolved.regions(session) if is_by_region else ()
+    checks.append(judging.region(region, aws_region=os.environ.get("AWS_REGION"), known=known))
     found = await resolved.credentials(session)
     checks.append(judging.credentials(found, now=datetime.now(UTC)))
     certificates = judging.ca_bundle(resolved.ca_bundle(session, config))

@@ -1,6 +1,7 @@
 """What each fact means, and what to do about it: functions of values, one for each check."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from asyncinvoke._diagnosis.checks import Check, CheckStatus
@@ -88,12 +89,13 @@ def open_files(files: Files) -> Check:
     return _check("open files", WRONG if room < FEW_FILES else NOTE, said, advice, facts)
 
 
-def region(setting: Setting, *, aws_region: str | None) -> Check:
+def region(setting: Setting, *, aws_region: str | None, known: Collection[str] = ()) -> Check:
     """Say which region is taken.
 
     Args:
         setting: What botocore finds.
         aws_region: What `AWS_REGION` says, which Lambda and other SDKs read and botocore does not.
+        known: The regions that botocore knows; none if the region decides nothing.
     """
     facts = {"value": setting.value, "source": setting.source}
     if setting.value is None:
@@ -105,6 +107,11 @@ def region(setting: Setting, *, aws_region: str | None) -> Check:
     if aws_region and aws_region != setting.value:
         advice = "botocore does not read AWS_REGION: if that one is meant, set AWS_DEFAULT_REGION"
         return _check("region", NOTE, f"{said}; AWS_REGION says {aws_region}", advice, facts)
+    if known and setting.value not in known:
+        near = difflib.get_close_matches(setting.value, known, n=1)
+        advice = f"is it {near[0]}? " if near else ""
+        advice += "a region that botocore has not heard of yet works as well; a typo does not"
+        return _check("region", NOTE, f"{said}; botocore knows no such region", advice, facts)
     return _check("region", OK, said, None, facts)
 
 
@@ -208,7 +215,7 @@ def transport(why: str | None, session: str | None, *, is_seen: bool = True) -> 
     """
     facts = {"name": "direct" if why is None else "client", "why": why, "session": session}
     if why is not None:
-        advice = "calls go through aiobotocore's own invoke, at about four times the CPU, and are no less right"
+        advice = "calls go through aiobotocore's own invoke, at about four times the CPU; results are the same"
         return _check("transport", NOTE, f"client, because {why}", advice, facts)
     if session is not None:
         said = f"direct, through aiobotocore's HTTP session: {session}"

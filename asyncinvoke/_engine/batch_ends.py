@@ -7,7 +7,7 @@ from typing import Any
 
 from asyncinvoke._batches.formats import Format
 from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError
-from asyncinvoke._engine.options import Call
+from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.outcome import copied
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.response import Response

@@ -7,8 +7,8 @@ from asyncinvoke._batches.batch import Batch, format_of
 from asyncinvoke._batches.packing import Bounds, Filling, checked_json, pack, too_large
 from asyncinvoke._batches.shape import BatchItem
 from asyncinvoke._engine.batch_ends import ends_of
+from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.item import ItemWork, refused, without_frames
-from asyncinvoke._engine.options import Call
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared, RecordedWork, with_take
 from asyncinvoke._model.response import Attempt, Response
@@ -114,6 +114,7 @@ class BatchWork:
         clock, recorded = self._items.engine.clock, self._recorded
         transport: Transport = self._items.transport
         if recorded is not None:
+            recorded.check_open()
             transport = recorded.transport(unit.prepared)
         started, began = clock.time(), clock.monotonic()
         executed = await self._items.execute(index, unit.call, unit.payload, transport)

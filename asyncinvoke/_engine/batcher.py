@@ -6,9 +6,9 @@ from typing import Any
 
 from asyncinvoke._batches.packing import Filling
 from asyncinvoke._clock import Clock
-from asyncinvoke._engine.batch_buffer import BatchBuffer
 from asyncinvoke._engine.batch_work import BatchWork, Unit
-from asyncinvoke._engine.options import Call
+from asyncinvoke._engine.buffer import BatchBuffer
+from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.tasks import Bell
 

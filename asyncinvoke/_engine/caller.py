@@ -2,20 +2,20 @@
 
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, cast
 
 import anyio
 
 from asyncinvoke._batches.batch import checked_batch, shape_name
 from asyncinvoke._engine.batch_work import BatchWork
 from asyncinvoke._engine.batcher import Batcher
+from asyncinvoke._engine.calls import Calls
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._engine.journal import Journal, read_journal
 from asyncinvoke._engine.map import MapRun
-from asyncinvoke._engine.map_block import open_run
+from asyncinvoke._engine.map_block import open_run, told_of_run
 from asyncinvoke._engine.options import (
-    Calls,
     EventOptions,
     InvokeOptions,
     MapOptions,
@@ -25,12 +25,10 @@ from asyncinvoke._engine.options import (
 from asyncinvoke._engine.recording import RecordedWork, Recorder, identity_of
 from asyncinvoke._engine.shard import Pick, checked_shard
 from asyncinvoke._engine.stream import ResponseStream, open_stream
-from asyncinvoke._engine.told_run import told_of_run
 from asyncinvoke._engine.tolerance import checked_tolerance
-from asyncinvoke._model.codec import Decode, Encode
-from asyncinvoke._model.response import Response
+from asyncinvoke._model.response import Decode, Response
 from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke._request.payload import encode_payload
+from asyncinvoke._request.payload import Encode, encode_payload
 from asyncinvoke._request.request import InvocationType
 from asyncinvoke._request.target import show_value
 from asyncinvoke._retries.policy import RetryPolicy
@@ -39,8 +37,6 @@ from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
 
 LAST_WORDS = 5.0
 """For how many seconds, at most, the end of an invoker waits for the calls that it has ended."""
-
-_T = TypeVar("_T")
 
 
 class Record(Protocol):
@@ -241,15 +237,3 @@ class Caller:
 
 async def _refused(error: AsyncInvokeError) -> AsyncInvokeError:
     return error
-
-
-def unwrapped(ended: _T | AsyncInvokeError) -> _T:
-    """Return the response of an execution, or raise its error."""
-    if not isinstance(ended, AsyncInvokeError):
-        return ended
-    __tracebackhide__ = True
-    try:
-        raise ended
-    finally:
-        # Or the error, its traceback and this frame would keep each other alive.
-        del ended

@@ -13,26 +13,24 @@ from typing import Any, TypeAlias, TypeVar
 import anyio
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
-from asyncinvoke._engine.brake import Brake, NotStartedError
-from asyncinvoke._engine.history import History, response
-from asyncinvoke._engine.options import Call
-from asyncinvoke._engine.told import (
+from asyncinvoke._engine.calls import Call
+from asyncinvoke._engine.events import (
     attempt_ended,
     attempt_started,
     execution_ended,
     execution_started,
 )
-from asyncinvoke._engine.waits import Waits
-from asyncinvoke._limits.limiter import Limiter
-from asyncinvoke._limits.permit import Permit
-from asyncinvoke._limits.scopes import LimiterClosedError, PermitTimeoutError
+from asyncinvoke._engine.history import History
+from asyncinvoke._engine.waits import Brake, NotStartedError, Wait, Waits
+from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
+from asyncinvoke._limits.limiter import Limiter, Permit
 from asyncinvoke._model.delivery import Delivery, Progress
 from asyncinvoke._model.failure import Failure, FailureKind, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response
 from asyncinvoke._retries.classify import FUNCTION_FAILED, Verdict, classify
 from asyncinvoke._statistics import Tally
+from asyncinvoke._telemetry.attributes import log_given_up, log_retry
 from asyncinvoke._telemetry.hooks import Hooks
-from asyncinvoke._telemetry.lines import log_given_up, log_retry
 from asyncinvoke._transport.base import Transport
 from asyncinvoke.errors import InvocationError
 
@@ -143,7 +141,7 @@ class Engine:
                                 status_code=answer.status_code,
                                 request_id=answer.request_id,
                             )
-                            result = response(call, answer, (attempt,))
+                            result = call.response(answer, (attempt,))
                         else:
                             result = history.responded(
                                 answer, started=started, elapsed=elapsed, waited=permit.waited
@@ -277,7 +275,7 @@ class Engine:
             PermitTimeoutError: A busy machine woke up after the deadline.
         """
         is_over = False
-        with self.waits.scope(self._in_real_time(deadline)):
+        with Wait(self.waits, self._in_real_time(deadline)):
             if brake is None:
                 await self.clock.sleep(seconds)
             else:
@@ -292,7 +290,7 @@ class Engine:
 
     async def _hold(self, brake: Brake, deadline: float) -> None:
         """Wait while a map is paused; the end of the invoker ends that too."""
-        with self.waits.scope(self._in_real_time(deadline)):
+        with Wait(self.waits, self._in_real_time(deadline)):
             await brake.wait()
         if self.waits.is_closed:
             raise LimiterClosedError

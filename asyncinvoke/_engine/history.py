@@ -4,8 +4,8 @@ from collections import deque
 from dataclasses import replace
 from typing import Any
 
-from asyncinvoke._engine.options import Call
-from asyncinvoke._limits.scopes import LimiterClosedError, PermitTimeoutError
+from asyncinvoke._engine.calls import Call
+from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._model.delivery import Delivery, Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response
@@ -104,7 +104,7 @@ class History:
             elapsed=elapsed,
             waited=waited,
         )
-        return response(self._call, reply, self.attempts)
+        return self._call.response(reply, self.attempts)
 
     def failed(
         self,
@@ -157,7 +157,7 @@ class History:
             self._last_error = error
             return decision
         if isinstance(answer, Reply) and isinstance(error, FunctionError):
-            error.response = response(self._call, answer, self.attempts)
+            error.response = self._call.response(answer, self.attempts)
             if not self._call.raise_on_function_error:
                 return error.response
         return self._end(error, decision, now)
@@ -201,16 +201,15 @@ class History:
     def _error(self, answer: Failure | Reply, verdict: Verdict) -> InvocationError:
         if isinstance(answer, Reply):
             return function_error_for(
-                response(self._call, answer, ()), verdict, self._call.parameters.target
+                self._call.response(answer, ()), verdict, self._call.parameters.target
             )
+        if answer.fault not in _ENDS:
+            return error_for(answer, verdict, self._call.parameters.target)
         facts = {"code": answer.fault, "delivery": verdict.delivery, **self._whom()}
-        if answer.fault is TransportFault.INTERRUPTED:
-            return DeadlineExceededError(
-                self._timed_out(_WAITED_FOR.get(answer.phase, "the answer")), **facts
-            )
         if answer.fault is TransportFault.CLOSED:
             return TransportError(_CLOSED, **facts)
-        return error_for(answer, verdict, self._call.parameters.target)
+        waiting_for = _WAITED_FOR.get(answer.phase, "the answer")
+        return DeadlineExceededError(self._timed_out(waiting_for), **facts)
 
     def _end(self, error: InvocationError, gave_up: GaveUp, now: float) -> InvocationError:
         if gave_up in (GaveUp.DEADLINE, GaveUp.CLOSED) and self._last_error is not None:
@@ -236,18 +235,3 @@ class History:
     def _whom(self) -> dict[str, Any]:
         target = self._call.parameters.target
         return {"function_name": target.function_name, "qualifier": target.qualifier}
-
-
-def response(call: Call, reply: Reply, attempts: tuple[Attempt, ...]) -> Response[Any]:
-    """Return a reply to the caller, with the attempts that it took."""
-    return Response(
-        status_code=reply.status_code,
-        payload=reply.payload,
-        executed_version=reply.executed_version,
-        function_error=reply.function_error,
-        log_result=reply.log_result,
-        request_id=reply.request_id,
-        durable_execution_arn=reply.durable_execution_arn,
-        attempts=attempts,
-        decode=call.decode,
-    )

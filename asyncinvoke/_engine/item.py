@@ -4,14 +4,14 @@ import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from asyncinvoke._engine.brake import Brake
+from asyncinvoke._engine.calls import Call, Calls
 from asyncinvoke._engine.execution import Engine
-from asyncinvoke._engine.options import Call, Calls, InvokeOptions, item_options
+from asyncinvoke._engine.options import InvokeOptions, item_options
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.tolerance import Failures, Tolerance
-from asyncinvoke._model.codec import Encode, encode_json
+from asyncinvoke._engine.waits import Brake
 from asyncinvoke._model.response import Attempt, Response
-from asyncinvoke._request.payload import check_plain, encode_payload
+from asyncinvoke._request.payload import Encode, check_plain, encode_json, encode_payload
 from asyncinvoke._request.request import Request
 from asyncinvoke._transport.base import Transport
 from asyncinvoke.errors import (

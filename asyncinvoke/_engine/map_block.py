@@ -1,7 +1,8 @@
-"""`async with invoker.map(...)`: entering starts a run, leaving ends it and leaves nothing behind."""
+"""`async with invoker.map(...)`: entering starts a run, leaving ends it, and hooks are told of both."""
 
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sized
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -11,24 +12,127 @@ from anyio.abc import TaskGroup
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock
 from asyncinvoke._engine.batcher import Batcher
-from asyncinvoke._engine.brake import Brake
+from asyncinvoke._engine.events import RunEnded, RunSample, RunStarted
 from asyncinvoke._engine.map import Describe, MapRun
+from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.pipeline import Pipeline
+from asyncinvoke._engine.recorded_map import RecordedPipeline
 from asyncinvoke._engine.recording import RecordedWork, Recorder
 from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.tasks import Work
-from asyncinvoke._engine.told_run import ToldRun
-from asyncinvoke._engine.tolerance import Judge
+from asyncinvoke._engine.tolerance import Judge, Tolerance
+from asyncinvoke._engine.waits import Brake
 from asyncinvoke._model.response import Out
-from asyncinvoke.errors import ConfigurationError
+from asyncinvoke._telemetry.hooks import Hooks
+from asyncinvoke.errors import ConfigurationError, ToleranceExceededError
 
 _logger = logging.getLogger("asyncinvoke")
+
+
+SAMPLE_EVERY = 1.0
+"""How many seconds lie between two samples of a run, at least."""
+
+
+class ToldRun:
+    """Tells hooks of one run: when its block is entered, while outcomes come, when it has ended.
+
+    It has no task and no timer of its own: a sample is told with an outcome, so a run of which
+    nothing ends has no samples.
+
+    Args:
+        hooks: Those who listen.
+        function_name: The map's function.
+        ordered: Whether its outcomes come in the order of the input.
+        clock: Tells the time.
+    """
+
+    def __init__(self, hooks: Hooks, function_name: str, *, ordered: bool, clock: Clock) -> None:
+        self._hooks = hooks
+        self._function_name = function_name
+        self._ordered = ordered
+        self._clock = clock
+        self._began = 0.0
+        self._next = math.inf
+        self._run: tuple[RunStarted, MapRun[Any]] | None = None
+
+    def started(self, run: MapRun[Any]) -> None:
+        """Tell that its block was entered."""
+        started = RunStarted(
+            function_name=self._function_name,
+            concurrency=run.statistics().concurrency,
+            ordered=self._ordered,
+        )
+        self._run = started, run
+        self._began = self._clock.monotonic()
+        self._next = self._began + SAMPLE_EVERY
+        self._hooks.tell(started)
+
+    def judging(self, judge: Judge | None) -> Judge:
+        """Return a judge that judges as that one does, and tells a sample when one is due."""
+        return _LookingJudge(self, judge)
+
+    def look(self) -> None:
+        """Tell a sample, if one is due."""
+        now = self._clock.monotonic()
+        if now >= self._next:
+            self._next = now + SAMPLE_EVERY
+            self._tell(RunSample, now)
+
+    def ended(self) -> None:
+        """Tell that it has ended."""
+        self._tell(RunEnded, self._clock.monotonic())
+        self._run = None  # nothing is told of it any more, whoever still looks at its outcomes
+
+    def _tell(self, event: type[RunSample | RunEnded], now: float) -> None:
+        if self._run is not None:
+            started, run = self._run
+            self._hooks.tell(
+                event(run=started, statistics=run.statistics(), elapsed=now - self._began)
+            )
+
+
+def told_of_run(
+    hooks: Hooks | None, function_name: str, *, ordered: bool, clock: Clock
+) -> ToldRun | None:
+    """Return what tells the hooks of a run, if there are any."""
+    return None if hooks is None else ToldRun(hooks, function_name, ordered=ordered, clock=clock)
+
+
+class _LookingJudge:
+    def __init__(self, told: ToldRun, judge: Judge | None) -> None:
+        self._told = told
+        self._judge = judge
+
+    @property
+    def tolerance(self) -> Tolerance | None:
+        return None if self._judge is None else self._judge.tolerance
+
+    @tolerance.setter
+    def tolerance(self, tolerance: Tolerance | None) -> None:
+        if self._judge is not None:
+            self._judge.tolerance = tolerance
+
+    def __call__(
+        self, outcome: Outcome[Any], /
+    ) -> ToleranceExceededError | ConfigurationError | None:
+        self._told.look()
+        return None if self._judge is None else self._judge(outcome)
 
 
 class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
     """What `Invoker.map` returns: a block, to be entered once, that gives a `MapRun`."""
 
-    def __init__(self, run: MapRun[Out], told: ToldRun | None = None) -> None:
+    def __init__(
+        self,
+        run: MapRun[Out],
+        pipeline: Pipeline,
+        *,
+        told: ToldRun | None,
+        check_loop: Callable[[], None] | None,
+    ) -> None:
         self._run = run
+        self._pipeline = pipeline
+        self._check_loop = check_loop
         self._told = told
         self._is_entered = False
         self._reading: TaskGroup | None = None
@@ -37,14 +141,15 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
     async def __aenter__(self) -> MapRun[Out]:
         if self._is_entered:
             raise ConfigurationError("a map runs once: call `map` again for another run")
-        self._run._check_home()  # noqa: SLF001  # the other half of it
+        if self._check_loop is not None:
+            self._check_loop()
         self._is_entered = True
-        await self._run._open()  # noqa: SLF001
+        await self._pipeline.open()
         self._reading = await anyio.create_task_group().__aenter__()
         self._working = await anyio.create_task_group().__aenter__()
         if self._told is not None:
             self._told.started(self._run)
-        self._run._start(self._reading, self._working)  # noqa: SLF001
+        self._pipeline.start(self._reading, self._working)
         return self._run
 
     async def __aexit__(
@@ -60,15 +165,15 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
         short. If the block failed by itself, neither that cancellation nor what the clean-up raises
         takes the place of its error.
         """
-        self._run._leave()  # noqa: SLF001
+        self._pipeline.leave()
         cancelled = anyio.get_cancelled_exc_class()
         try:
             await self._end_tasks()
         except cancelled:
             if error is None or isinstance(error, cancelled):
-                self._say(self._run._forget())  # noqa: SLF001
+                self._say(self._pipeline.forget())
                 raise
-        left = self._run._forget()  # noqa: SLF001
+        left = self._pipeline.forget()
         if error is not None:
             if left is not error:
                 self._say(left)
@@ -88,7 +193,7 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
                 await self._reading.__aexit__(None, None, None)
             finally:
                 try:
-                    await self._run._close()  # noqa: SLF001
+                    await self._pipeline.close()
                 finally:
                     if self._told is not None:
                         self._told.ended()
@@ -147,21 +252,29 @@ def open_run(
     Raises:
         InvalidRequestError: The input cannot be iterated, or the concurrency is no number from 1.
     """
-    return MapBlock(
-        MapRun(
-            payloads,
-            work,
-            concurrency=concurrency,
-            ordered=ordered,
-            judge=judge if told is None else told.judging(judge),
-            brake=brake,
-            describe=describe,
-            clock=clock,
-            batcher=batcher,
-            pick=pick,
-            recorder=recorder,
-            recorded=recorded,
-            check_loop=check_loop,
-        ),
-        told,
+    judge = judge if told is None else told.judging(judge)
+    shared: dict[str, Any] = {
+        "concurrency": concurrency,
+        "ordered": ordered,
+        "judge": judge,
+        "brake": brake,
+        "clock": clock,
+        "batcher": batcher,
+        "pick": pick,
+    }
+    pipeline = (
+        Pipeline(payloads, work, **shared)
+        if recorder is None or recorded is None
+        else RecordedPipeline(payloads, recorded, recorder, **shared)
     )
+    run: MapRun[Any] = MapRun(
+        pipeline,
+        # How many of them are of a shard is known once all are read.
+        total=len(payloads) if isinstance(payloads, Sized) and pick is None else None,
+        judge=judge,
+        brake=brake,
+        describe=describe,
+        recorder=recorder,
+        check_loop=check_loop,
+    )
+    return MapBlock(run, pipeline, told=told, check_loop=check_loop)

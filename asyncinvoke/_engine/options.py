@@ -1,27 +1,24 @@
-"""The options of an invocation: listed once, checked once, and remembered as a `Call`."""
+"""The options of an invocation: listed once, each with the docstring that `help` shows.
 
-import math
+An option's docstring is written once, under its key. Python drops it there, so it is read from the
+source: `help(Invoker.invoke)` shows every option, though its signature says `**options`.
+"""
+
+import ast
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, TypedDict, cast
+from functools import cache
+from importlib import import_module
+from typing import Any, TypedDict, TypeVar, cast
 
 from asyncinvoke._batches.batch import Batch
 from asyncinvoke._engine.journal import JournalOrPath
 from asyncinvoke._engine.shard import Shard
 from asyncinvoke._engine.tolerance import Tolerance
-from asyncinvoke._limits.scopes import FunctionKey, function_key
-from asyncinvoke._model.codec import Decode
-from asyncinvoke._recent import Recent
-from asyncinvoke._request.parameters import InvokeParameters, check_flag, checked
 from asyncinvoke._request.request import InvocationType, InvocationTypeName, LogTypeName, Request
-from asyncinvoke._request.target import Target, show_value
-from asyncinvoke._retries.budget import Balance, Balances
+from asyncinvoke._request.target import Target
 from asyncinvoke._retries.policy import RetryPolicy
-from asyncinvoke._statistics import FunctionTally, Tally
 from asyncinvoke.errors import InvalidRequestError
-
-MOST_CALLS = 4096
-"""How many combinations of options are remembered as checked, at least."""
 
 
 class CommonOptions(TypedDict, total=False):
@@ -103,135 +100,6 @@ class MapOptions(InvokeOptions, total=False):
     `Tolerance(share=0.02)`; by default any number."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """What stays the same for every payload of an invocation: where it goes, how it is treated."""
-
-    parameters: InvokeParameters
-    """The function and AWS's options."""
-
-    key: FunctionKey
-    """What its permits are held against."""
-
-    policy: RetryPolicy
-    """What is repeated, and how."""
-
-    decode: Decode
-    """The codec of the response."""
-
-    timeout: float = math.inf
-    """Total time for an execution, in seconds; `math.inf` for no end."""
-
-    repeatable: bool = False
-    """Whether an attempt that may have run may be repeated."""
-
-    raise_on_function_error: bool = True
-    """Whether a function that failed is an error, or a response."""
-
-    balance: Balance | None = None
-    """What the function has left of the policy's retry budget, if it has one."""
-
-    counts: FunctionTally = field(default_factory=FunctionTally, repr=False, compare=False)
-    """What counts the executions of the function."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Defaults:
-    """What an invoker says where a call says nothing."""
-
-    decode: Decode
-    retry: RetryPolicy
-    timeout: float | None = None
-    idempotent: bool = False
-
-
-class Calls:
-    """Turns options into calls, and remembers those that it has checked.
-
-    A call is remembered by the options that were given, each with its type (`True` is no number of
-    seconds, though it equals 1), never by a list written here: an option that such a list forgot
-    would give the first call's value to all that follow. Two options are of one call only, the
-    client context and the name of a durable execution. They are left out of what is remembered and
-    put on top of it.
-    """
-
-    def __init__(self, defaults: Defaults, tally: Tally | None = None) -> None:
-        self._defaults = defaults
-        self._tally = Tally() if tally is None else tally
-        self._checked: Recent[object, Call] = Recent(MOST_CALLS)
-        self._balances = Balances()
-
-    def with_decode(self, decode: Decode) -> "Calls":
-        """Return a memory of its own for calls whose responses are read by another codec."""
-        return Calls(replace(self._defaults, decode=decode), self._tally)
-
-    def get(self, function_name: str, options: Mapping[str, Any]) -> Call:
-        """Return the call for a function and the options that were given.
-
-        Raises:
-            InvalidRequestError: An option is unknown or breaks a rule; the message names both.
-        """
-        if not options:
-            key: object = function_name
-        elif "client_context" in options or "durable_execution_name" in options:
-            return self._with_its_own(function_name, options)
-        else:
-            key = (function_name, *[(k, v, v.__class__) for k, v in options.items()])
-        try:
-            call = self._checked.get(key)
-        except TypeError:  # an option of a wrong type, which cannot be hashed: checking says so
-            return self.check(function_name, options)
-        if call is None:
-            call = self.check(function_name, options)
-            self._checked.put(key, call)
-        return call
-
-    def _with_its_own(self, function_name: str, options: Mapping[str, Any]) -> Call:
-        shared = dict(options)
-        context = shared.pop("client_context", None)
-        name = shared.pop("durable_execution_name", None)
-        call = self.get(function_name, shared)
-        if context is None and name is None:
-            return call
-        parameters = call.parameters.for_one_call(
-            client_context=context, durable_execution_name=name
-        )
-        return replace(
-            call, parameters=parameters, repeatable=call.repeatable or parameters.repeatable
-        )
-
-    def check(self, function_name: str, options: Mapping[str, Any]) -> Call:
-        """Check options without remembering them; the same errors as `get`."""
-        refuse_unknown(options, InvokeOptions)
-        ours = {name: options.get(name) for name in ("timeout", "idempotent", "retry")}
-        spelled = {name: value for name, value in options.items() if name not in _OURS}
-        defaults = self._defaults
-        policy = defaults.retry if ours["retry"] is None else ours["retry"]
-        if not isinstance(policy, RetryPolicy):
-            raise InvalidRequestError(f"retry {show_value(policy)} must be a RetryPolicy")
-        timeout = defaults.timeout if ours["timeout"] is None else ours["timeout"]
-        idempotent = defaults.idempotent if ours["idempotent"] is None else ours["idempotent"]
-        parameters = checked(function_name, **spelled)
-        key = function_key(parameters)
-        budget = policy.budget
-        return Call(
-            parameters=parameters,
-            key=key,
-            balance=None if budget is None else self._balances.of(budget, key),
-            counts=self._tally.of_function(str(key._replace(tenant_id=None))),
-            policy=policy,
-            decode=defaults.decode,
-            timeout=check_timeout(timeout),
-            repeatable=check_flag("idempotent", idempotent) or parameters.repeatable,
-            raise_on_function_error=check_flag(
-                "raise_on_function_error", options.get("raise_on_function_error", True)
-            ),
-        )
-
-
-_OURS = frozenset({"timeout", "idempotent", "retry", "raise_on_function_error"})
-"""Those of an invocation's options that are not AWS's."""
-
 _STREAM_HAS_NO = {
     "invocation_type": (None, InvocationType.REQUEST_RESPONSE),
     "durable_execution_name": (None,),
@@ -288,21 +156,59 @@ def refuse_unknown(options: Mapping[str, Any], known: Any) -> None:
         raise InvalidRequestError(f"{unknown[0]!r} is not one of the {known.__name__}")
 
 
-def check_timeout(timeout: float | None) -> float:
-    """Return it in seconds, `math.inf` for no end.
+F = TypeVar("F", bound=Callable[..., Any])
 
-    Raises:
-        InvalidRequestError: It is not a number above 0.
+
+def documented(options: Any) -> Callable[[F], F]:
+    """Add the options to the end of a method's docstring, as its keyword arguments.
+
+    Args:
+        options: The TypedDict whose keys the method takes.
     """
-    if timeout is None:
-        return math.inf
-    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+
+    def add(method: F) -> F:
+        if method.__doc__ is not None:
+            lines = [_entry(name, text) for name, text in docstrings(options).items()]
+            shown = "\n".join(["        Keyword Args:", *lines])
+            method.__doc__ = f"{method.__doc__.rstrip()}\n\n{shown}\n        "
+        return method
+
+    return add
+
+
+def docstrings(options: Any) -> dict[str, str]:
+    """Return the docstring of each key of a TypedDict, those that it inherits included."""
+    # What a TypedDict was made from is not known at run time, only all its keys.
+    module = import_module(options.__module__)
+    described = {
+        key: text
+        for name, keys in _of_module(options.__module__).items()
+        if hasattr(getattr(module, name, None), "__optional_keys__")
+        for key, text in keys.items()
+    }
+    return {key: text for key, text in described.items() if key in options.__optional_keys__}
+
+
+@cache
+def _of_module(name: str) -> dict[str, dict[str, str]]:
     try:
-        seconds = float(timeout) if is_number else math.nan
-    except OverflowError:  # an integer beyond every float
-        seconds = math.inf if timeout > 0 else math.nan
-    if not seconds > 0:
-        raise InvalidRequestError(
-            f"timeout {show_value(timeout)} must be a number of seconds above 0"
-        )
-    return seconds
+        tree = ast.parse(inspect.getsource(import_module(name)))
+    except OSError:  # run from bytecode alone
+        return {}
+    return {
+        node.name: {
+            key.target.id: inspect.cleandoc(text.value.value)
+            for key, text in zip(node.body, node.body[1:], strict=False)
+            if isinstance(key, ast.AnnAssign)
+            and isinstance(key.target, ast.Name)
+            and isinstance(text, ast.Expr)
+            and isinstance(text.value, ast.Constant)
+            and isinstance(text.value.value, str)
+        }
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+def _entry(name: str, text: str) -> str:
+    return f"            {name}: " + " ".join(text.split())

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from asyncinvoke._model.failure import FailureKind
-from asyncinvoke._model.response import Attempt, Out, Response
-from asyncinvoke._model.value import value
+from asyncinvoke._model.response import Attempt, Out, Response, value
 from asyncinvoke.errors import AsyncInvokeError
 
 
@@ -171,13 +170,13 @@ class MapTally:
 
     def __init__(self) -> None:
         self._last: tuple[Attempt, ...] | None = None
-        self.succeeded = 0
-        self.failed = 0
-        self.lost = 0
-        self.recorded = 0
-        self.replayed = 0
-        self.attempts = 0
-        self.throttled = 0
+        self.succeeded: int = 0
+        self.failed: int = 0
+        self.lost: int = 0
+        self.recorded: int = 0
+        self.replayed: int = 0
+        self.attempts: int = 0
+        self.throttled: int = 0
 
     def add(self, outcome: Outcome[Any]) -> None:
         """Count an outcome and its attempts."""

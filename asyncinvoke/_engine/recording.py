@@ -6,9 +6,10 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import anyio
 
+from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.item import ItemWork, refused
-from asyncinvoke._engine.options import Call
 from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.tolerance import invoker_was_left
 from asyncinvoke._model.delivery import Delivery, Phase, Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Attempt, Reply
@@ -231,6 +232,23 @@ class RecordedWork:
         """Return what sends these items, and marks them."""
         return MarkingTransport(self._work.transport, self._recorder, prepared)
 
+    @property
+    def is_late(self) -> bool:
+        """Whether the invoker has ended, so that what was not sent yet cannot be."""
+        return self._work.engine.waits.is_closed
+
+    def check_open(self) -> None:
+        """Check that an item can be sent, before anything is made of it.
+
+        Where it cannot, that is no end of the item that may be recorded: it was not sent, and whoever
+        continues the run sends it.
+
+        Raises:
+            ConfigurationError: The invoker has ended.
+        """
+        if self.is_late:
+            raise invoker_was_left()
+
     def write(self, item: object) -> tuple[InvokeParameters, bytes]:
         """Write an item down as it is sent; raises whatever is wrong with it."""
         call, body = self._work.prepare(item)
@@ -252,6 +270,7 @@ class RecordedWork:
     async def __call__(self, index: int, item: object) -> Outcome[Any]:
         """Execute an item that is prepared."""
         assert isinstance(item, Prepared)  # noqa: S101  # what `prepare` has made
+        self.check_open()
         work, call, body = self._work, item.call, item.body
         item.body = b""  # who waits to be recorded holds on to no payload
         clock = work.engine.clock

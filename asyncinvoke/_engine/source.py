@@ -94,13 +94,13 @@ class Source:
         self._task: int | None = None
         self._room = Bell()
         self._stopped = Bell()
-        self.is_waiting = False
+        self.is_waiting: bool = False
         """Whether the reader waits to be woken."""
-        self.is_silent = False
+        self.is_silent: bool = False
         """Whether the reader waits for the input."""
-        self.is_stopping = False
+        self.is_stopping: bool = False
         """Whether nothing more is to be read."""
-        self.has_ended = False
+        self.has_ended: bool = False
         """Whether nothing more will be."""
         self.clean_up_error: BaseException | None = None
         """What the input raised when it was interrupted or closed."""

@@ -1,25 +1,21 @@
-"""`ResponseStream`: what a function writes, as the caller takes it, and the execution behind it."""
+"""`ResponseStream`: what a function writes, as the caller takes it, entered as a block that executes the call."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from copy import copy
-from dataclasses import replace
 from typing import Any, Self
 
 import anyio
 
-from asyncinvoke._engine.events import AttemptEnded, AttemptStarted, ExecutionEnded
+from asyncinvoke._engine.calls import Call
+from asyncinvoke._engine.events import AttemptStarted
 from asyncinvoke._engine.execution import Engine, forget_frames
 from asyncinvoke._engine.history import History
-from asyncinvoke._engine.options import Call
-from asyncinvoke._limits.permit import Permit
-from asyncinvoke._limits.scopes import LimiterClosedError, PermitTimeoutError
-from asyncinvoke._model.delivery import Delivery, Phase
-from asyncinvoke._model.failure import Failure, TransportFault
-from asyncinvoke._model.response import Attempt, Reply, Response, StreamEnd, StreamHead
-from asyncinvoke._retries.classify import FUNCTION_FAILED, Verdict, classify
-from asyncinvoke._telemetry.lines import log_retry
-from asyncinvoke._transport.base import Stream, StreamingTransport
+from asyncinvoke._engine.stream_execution import Ending, StreamExecution
+from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
+from asyncinvoke._model.response import Attempt, Response, StreamHead
+from asyncinvoke._telemetry.attributes import log_retry
+from asyncinvoke._transport.base import StreamingTransport
 from asyncinvoke.errors import ConfigurationError, InvocationError
 
 
@@ -142,7 +138,7 @@ async def open_stream(
     began = clock.monotonic()
     history = History(call, began=began, deadline=began + call.timeout)
     ended: InvocationError | Response[Any] | float
-    ending = _Ending(engine, call, began)
+    ending = Ending(engine, call, began)
     engine.begin(call)
     try:
         ending.begin()
@@ -190,186 +186,3 @@ async def open_stream(
             # Or the error, its traceback and this frame would keep each other and the payload.
             del ended, payload, call
     yield ResponseStream(ended)
-
-
-class _Ending:
-    """What hooks are told of a stream's execution, and its end: counted and told once, when it comes.
-
-    That is when the last chunk is there, not when the caller's block is left; but then at the latest.
-    """
-
-    __slots__ = ("_began", "_call", "_engine", "_has_come", "_started", "_tell")
-
-    def __init__(self, engine: Engine, call: Call, began: float) -> None:
-        self._tell, self._started = engine.tell_of(call, streams=True)
-        self._engine = engine
-        self._call = call
-        self._began = began
-        self._has_come = False
-
-    def begin(self) -> None:
-        """Tell that the execution has begun."""
-        if self._tell is not None:
-            self._tell(self._started)
-
-    def tell(self, event: type[AttemptStarted | AttemptEnded], **facts: Any) -> None:
-        """Tell of an attempt, if anybody listens."""
-        if self._tell is not None:
-            self._tell(event(execution=self._started, **facts))
-
-    def hand_over(self) -> None:
-        """Tell that the caller's own block begins."""
-        if self._tell is not None and self._engine.hooks is not None:
-            self._engine.hooks.handed_over(self._started)
-
-    def come(self, result: Response[Any] | InvocationError | None) -> None:
-        """Count and tell how the execution has ended, unless that was done."""
-        if self._has_come:
-            return
-        self._has_come = True
-        elapsed = self._engine.clock.monotonic() - self._began
-        if result is None:
-            self._call.counts.ended(None)
-        else:
-            self._engine.ended(self._call, result, elapsed)
-        if self._tell is not None:
-            self._tell(ExecutionEnded(execution=self._started, result=result, elapsed=elapsed))
-
-
-class StreamExecution:
-    """One attempt whose answer is a stream, with the permit that it holds.
-
-    Its head says 200, so Lambda has admitted the request, whatever it says later.
-    """
-
-    def __init__(
-        self, engine: Engine, history: History, permit: Permit, call: Call, ending: _Ending
-    ) -> None:
-        self._engine = engine
-        self._history = history
-        self._permit = permit
-        self._progress = engine.progress(history.deadline)
-        self._started, self._sent = engine.clock.time(), engine.clock.monotonic()
-        self._call = call
-        self._stream: Stream | None = None
-        self._first: bytes | StreamEnd | None = None
-        self._ending = ending
-
-    def check_loop(self) -> None:
-        """Raise a `ConfigurationError` for who takes chunks in another event loop."""
-        self._engine.waits.check_loop()
-
-    @property
-    def head(self) -> StreamHead:
-        """What came before the first chunk."""
-        assert self._stream is not None  # noqa: S101  # there is no execution without one
-        return self._stream.head
-
-    @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        """The tries that are over."""
-        return self._history.attempts
-
-    async def begin(
-        self, transport: StreamingTransport, payload: bytes
-    ) -> tuple[Failure | Reply, Verdict | None] | None:
-        """Send the request and wait for the first chunk, or an end without one.
-
-        Returns:
-            What failed, with what that means, and the permit ended; `None` if the stream is open.
-        """
-        opening = transport.open(self._call.parameters, payload, self._progress)
-        del payload
-        opened = await opening
-        if isinstance(opened, Failure):
-            return opened, self._engine.end(self._permit, opened, self._call)
-        self._stream = opened
-        try:
-            first = await self._receive()
-        except BaseException:
-            await self.abandon()
-            raise
-        if isinstance(first, Failure):
-            await self.abandon()
-            return first, self._verdict(first, Delivery.UNKNOWN)
-        if isinstance(first, StreamEnd) and first.error_code is not None:
-            await self._finish()
-            return first.reply(self.head), FUNCTION_FAILED
-        self._first = first
-        return None
-
-    async def receive(self) -> bytes | Response[Any] | InvocationError:
-        """Return the next chunk, or how the execution has ended."""
-        first, self._first = self._first, None
-        received = await self._receive() if first is None else first
-        if isinstance(received, bytes):
-            return received
-        if isinstance(received, StreamEnd):
-            await self._finish()
-            reply = received.reply(self.head)
-            if received.error_code is None:
-                response = self._history.responded(
-                    reply,
-                    started=self._started,
-                    elapsed=self._engine.clock.monotonic() - self._sent,
-                    waited=self._permit.waited,
-                )
-                self._ending.tell(AttemptEnded, attempt=self._history.last)
-                self._ending.come(response)
-                return response
-            return self._over(reply, FUNCTION_FAILED)
-        await self.abandon()
-        return self._over(received, self._verdict(received, Delivery.EXECUTED))
-
-    def failed(
-        self, answer: Failure | Reply, verdict: Verdict, *, final: bool = False
-    ) -> float | Response[Any] | InvocationError:
-        """Keep this attempt as failed; return the wait before the next, or how the execution has ended."""
-        now = self._engine.clock.monotonic()
-        ended = self._history.failed(
-            answer,
-            verdict,
-            started=self._started,
-            elapsed=now - self._sent,
-            waited=self._permit.waited,
-            now=now,
-            final=final,
-        )
-        self._ending.tell(AttemptEnded, attempt=self._history.last)
-        return ended
-
-    async def abandon(self) -> None:
-        """Close the connection and end the permit; does nothing after the end."""
-        if self._stream is not None:
-            try:
-                await self._stream.aclose()
-            finally:
-                self._permit.admitted()
-
-    async def _finish(self) -> None:
-        assert self._stream is not None  # noqa: S101  # there is no end without one
-        try:
-            with self._engine.waits.scope(self._progress.deadline):
-                await self._stream.finish()
-        finally:
-            self._permit.admitted()
-
-    async def _receive(self) -> bytes | StreamEnd | Failure:
-        """Wait for a chunk; only that wait is interrupted, never what the caller does with one."""
-        assert self._stream is not None  # noqa: S101  # there is no chunk without one
-        with self._engine.waits.scope(self._progress.deadline):
-            return await self._stream.receive()
-        closed = self._engine.waits.is_closed
-        fault = TransportFault.CLOSED if closed else TransportFault.INTERRUPTED
-        return Failure(fault=fault, phase=Phase.HEAD_READ)
-
-    def _over(self, answer: Failure | Reply, verdict: Verdict) -> Response[Any] | InvocationError:
-        """End after part of the answer was handed out, so that there is no other attempt."""
-        ended = self.failed(answer, verdict, final=True)
-        assert not isinstance(ended, float)  # noqa: S101  # a final one has no wait
-        self._ending.come(ended)
-        return ended
-
-    def _verdict(self, failure: Failure, delivery: Delivery) -> Verdict:
-        verdict = classify(failure, now=self._engine.clock.time())
-        return replace(verdict, delivery=delivery)

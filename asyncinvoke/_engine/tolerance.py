@@ -1,13 +1,173 @@
-"""When a map stops because too much fails: a decision on values, made outcome by outcome."""
+"""When a map stops because too much fails: a decision on values, made outcome by outcome.
 
-from dataclasses import dataclass
+`Causes` counts what failed for what, `Refusals` sees that every call is refused, `Tolerance` says how
+much may fail, and `Failures` judges by all three.
+"""
+
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from asyncinvoke._engine.causes import Causes
-from asyncinvoke._engine.hopeless import Refusals
 from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._model.failure import Cause
 from asyncinvoke._request.target import Target, show_value
-from asyncinvoke.errors import ConfigurationError, InvalidRequestError, ToleranceExceededError
+from asyncinvoke.errors import (
+    AsyncInvokeError,
+    ConfigurationError,
+    FunctionError,
+    InvalidRequestError,
+    InvocationError,
+    RejectedError,
+    ToleranceExceededError,
+)
+
+MOST_CAUSES = 1000
+"""How many causes are told apart: functions may make the names of their errors up."""
+
+LONGEST_EXAMPLE = 160
+"""How many characters of an example are kept."""
+
+OTHERS = "of other kinds"
+
+
+class Causes:
+    """The failures so far, by cause. An error is looked at and not kept."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str | None, str | None], int] = {}
+        self._first: dict[tuple[str, str | None, str | None], Cause] = {}
+
+    def add(self, error: AsyncInvokeError) -> None:
+        """Count a failure."""
+        key = cause_key(error)
+        if key not in self._counts:
+            if len(self._counts) >= MOST_CAUSES:
+                key = (key[0], None, OTHERS)
+            if key not in self._first:
+                name, code, error_type = key
+                self._first[key] = Cause(
+                    error=name, code=code, error_type=error_type, count=0, example=example(error)
+                )
+        self._counts[key] = self._counts.get(key, 0) + 1
+
+    def ranked(self) -> tuple[Cause, ...]:
+        """Return the causes, the most frequent first."""
+        counted = (replace(cause, count=self._counts[key]) for key, cause in self._first.items())
+        return tuple(sorted(counted, key=lambda cause: -cause.count))
+
+
+def cause_key(error: AsyncInvokeError) -> tuple[str, str | None, str | None]:
+    """Return what failures of one cause have in common: the class, the code, the function's type."""
+    code = error.code if isinstance(error, InvocationError) else None
+    error_type = error.error_type if isinstance(error, FunctionError) else None
+    return type(error).__name__, code, error_type
+
+
+def example(error: AsyncInvokeError) -> str:
+    """Return what an error says, on one line that is not endless."""
+    text = error.message if isinstance(error, InvocationError) else str(error)
+    line = " ".join(text[: 4 * LONGEST_EXAMPLE].split())
+    return line if len(line) <= LONGEST_EXAMPLE else line[: LONGEST_EXAMPLE - 1] + "…"
+
+
+HOPELESS_AFTER = 100
+"""So many refusals in a row with the same code end a run."""
+
+OF_THE_CALLER = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignatureException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationTokenException",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+"""Codes that say nothing of a function: every other one is refused as well."""
+
+OF_THE_ITEM = frozenset({"DurableExecutionAlreadyStartedException"})
+"""Codes that say nothing of the next item: a run that is repeated gets one for each item that the
+last run got to."""
+
+
+class Refusals:
+    """Counts refusals in a row, and says when there is no hope for the rest.
+
+    A row is as many `RejectedError` with the same code as come without a success between. A
+    function that ran and failed was admitted, and ends the row too; a throttle, a lost connection
+    or an item that could not be sent says nothing either way.
+
+    Items may go to functions of their own, and one that is missing must not end a run in which
+    others succeed. So a row does not count
+
+    - while a function that is not part of it was the last to be admitted, if that was ever so: its
+      items may come further on;
+    - while an item of such a function is under way that was begun before the row. It has not
+      ended, but it was not refused. (Of items begun later there may always be some.)
+
+    Unless the code is one of the caller's, such as an expired token, which all functions share.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: dict[int, Target] = {}
+        self._began = 0
+        self._admitted: Target | None = None
+        self._code: str | None = None
+        self._count = 0
+        self._first = 0
+        self._targets: set[Target] = set()
+
+    def begin(self, index: int, target: Target) -> None:
+        """Note that an item is sent to a function."""
+        self._under_way[index] = target
+        self._began = index + 1
+
+    def end(self, index: int, error: AsyncInvokeError | None) -> str | None:
+        """Note how an item ended; return why there is no hope for the rest, if that is so."""
+        target = self._under_way.pop(index, None)
+        if target is None:
+            return None
+        if error is None or isinstance(error, FunctionError):
+            self._admitted = target
+            self._count = 0
+            return None
+        if not isinstance(error, RejectedError) or error.code in OF_THE_ITEM:
+            return None
+        if not self._count or error.code != self._code:
+            self._code, self._count, self._first = error.code, 0, self._began
+            self._targets.clear()
+        self._count += 1
+        self._targets.add(target)
+        if target == self._admitted:
+            self._admitted = None
+        if self._count < HOPELESS_AFTER or self._has_hope:
+            return None
+        return _hopeless(self._count, error)
+
+    @property
+    def _has_hope(self) -> bool:
+        """Whether a function that is not part of the row may yet succeed."""
+        if self._code in OF_THE_CALLER:
+            return False
+        if self._admitted is not None and self._admitted not in self._targets:
+            return True
+        for index, target in self._under_way.items():
+            if index >= self._first:
+                return False
+            if target not in self._targets:
+                return True
+        return False
+
+
+def _hopeless(count: int, error: RejectedError) -> str:
+    function_name = error.function_name
+    if error.qualifier is not None:
+        function_name = f"{function_name}:{error.qualifier}"
+    parts = (function_name, error.code, error.message)
+    return f"{count} refusals in a row: {': '.join(part for part in parts if part)}"
+
 
 SHOWN = 5
 """How many causes the text of the error names."""
@@ -119,10 +279,7 @@ class Failures:
     ) -> ToleranceExceededError | ConfigurationError | None:
         """Count an outcome, and judge."""
         if self._is_late:
-            return ConfigurationError(
-                "the invoker's block was left while this map ran, so it reads no further: "
-                "leave the map's block first"
-            )
+            return invoker_was_left()
         error = outcome.error
         self._ended += 1
         hopeless = self._refusals.end(outcome.index, error)
@@ -150,6 +307,14 @@ class Failures:
         said = [str(cause) for cause in causes[:SHOWN]]
         rest = sum(cause.count for cause in causes[SHOWN:])
         return "; ".join([*said, f"{rest:,} of other kinds"] if rest else said)
+
+
+def invoker_was_left() -> ConfigurationError:
+    """Return the error of a map whose invoker ended before its input did."""
+    return ConfigurationError(
+        "the invoker's block was left while this map ran, so it reads no further: "
+        "leave the map's block first"
+    )
 
 
 def _is_whole(value: object, least: int) -> bool:

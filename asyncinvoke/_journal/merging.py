@@ -85,6 +85,8 @@ def merge(
 def _check_paths(target: Path, paths: list[Path], *, replace: bool) -> None:
     if target.is_dir():
         raise JournalError(f"{target}: it is a folder")
+    if target.exists() and not target.is_file():  # a device or a pipe, which it would end
+        raise JournalError(f"{target}: it is not a regular file")
     if target.exists() and not replace:
         raise JournalError(f"{target}: it is there already")
     if not target.absolute().parent.is_dir():

@@ -22,7 +22,7 @@ from asyncinvoke._journal.values import (
     RunSummary,
     Sample,
 )
-from asyncinvoke._model.codec import Decode, decode_json
+from asyncinvoke._model.response import Decode, decode_json
 from asyncinvoke.errors import JournalError
 
 PAGE = 1000

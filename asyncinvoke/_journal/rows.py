@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 from asyncinvoke import errors
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._journal.schema import STATE_OF, State
-from asyncinvoke._model.codec import Decode, decode_json
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.error_body import parse_error_body
 from asyncinvoke._model.failure import FailureKind, ThrottleReason, ThrottleScope
-from asyncinvoke._model.response import Attempt, Response
+from asyncinvoke._model.response import Attempt, Decode, Response, decode_json
 from asyncinvoke.errors import (
     AsyncInvokeError,
     FunctionError,

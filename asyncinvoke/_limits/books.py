@@ -1,11 +1,60 @@
-"""The books: what is in flight, and whether one more may be."""
+"""The books: what is claimed, what is in flight, and whether one more may be."""
 
 import math
 from collections.abc import Callable
 
 from asyncinvoke._limits.gates import Gate
-from asyncinvoke._limits.known import Scopes
-from asyncinvoke._limits.scopes import Claim, FunctionGate, FunctionKey
+from asyncinvoke._limits.scopes import FunctionGate, FunctionKey, Scopes
+
+
+class Claim:
+    """What is asked for, waited for and held: one attempt more in flight."""
+
+    __slots__ = (
+        "ahead",
+        "ahead_in_account",
+        "deadline",
+        "gate",
+        "is_held",
+        "key",
+        "number",
+        "owner",
+        "waited",
+    )
+
+    gate: FunctionGate
+    """What it counts against; there once it was asked for."""
+    number: int
+    """How many were granted before it; there once it is granted, as the next two are."""
+    ahead: int
+    """What was in flight of the function then."""
+    ahead_in_account: int
+    """What was in flight of the account then."""
+
+    def __init__(self, key: FunctionKey, deadline: float, owner: object = None) -> None:
+        self.key: FunctionKey = key
+        self.deadline: float = deadline
+        self.owner: object = owner
+        """In whose name it is asked for, if that matters: who may withdraw it."""
+        self.is_held: bool = False
+        self.waited: float = 0.0
+        """How many seconds it took to get; 0 if it was free."""
+
+
+class PermitTimeoutError(Exception):
+    """No permit could be had before the deadline; the engine makes the caller's error of it.
+
+    Args:
+        limited: What held permits back, in a sentence, if anything did.
+    """
+
+    def __init__(self, limited: str | None) -> None:
+        super().__init__(limited)
+        self.limited = limited
+
+
+class LimiterClosedError(Exception):
+    """There are no permits any more: the limiter was closed."""
 
 
 class Books:
@@ -94,13 +143,15 @@ class Books:
                 caller.pause.repeat(now=now)
 
     def release(self, claim: Claim) -> None:
-        """Count a claim no more."""
+        """Count a claim no more. A function with nothing in flight, and nobody waiting, is idle."""
         gate = claim.gate
         claim.is_held = False
         self.in_flight -= 1
         gate.in_flight -= 1
         if not gate.reserved:
             gate.account.in_flight -= 1
+        if not gate.in_flight and not gate.waiting:
+            self.scopes.shelve(gate)
 
     def uncount(self, claim: Claim) -> None:
         """Forget that a claim was granted: its attempt was not sent."""

@@ -3,17 +3,11 @@
 import math
 
 from asyncinvoke._clock import Clock
-from asyncinvoke._limits.books import Books
+from asyncinvoke._limits.books import Books, Claim, LimiterClosedError, PermitTimeoutError
 from asyncinvoke._limits.events import News
 from asyncinvoke._limits.gates import Gate
 from asyncinvoke._limits.queue import Line, Queue
-from asyncinvoke._limits.scopes import (
-    AccountGate,
-    Claim,
-    FunctionGate,
-    LimiterClosedError,
-    PermitTimeoutError,
-)
+from asyncinvoke._limits.scopes import AccountGate, FunctionGate
 from asyncinvoke._limits.timekeeper import TICK, Timekeeper, Waiter
 
 
@@ -64,28 +58,21 @@ class Dispatcher:
         if not claim.is_held and not waiter.is_withdrawn:
             raise PermitTimeoutError(waiter.limited)
 
-    def give_back(self, claim: Claim) -> None:
-        """End a claim that is held, and let those go who can now."""
-        gate = claim.gate
-        self.books.release(claim)
-        if not gate.in_flight and not gate.waiting:
-            self.books.scopes.shelve(gate)
-        if self.books.waiting:
-            now = self.books.now()
-            line = self._queue.line_of(gate)
-            if line is not None and line.lane is None:
-                self._place(line, now)
-            self._unblock(gate.account, now)
-            self._dispatch(now)
-            self._timekeeper.appoint()
+    def given_back(self, gate: FunctionGate) -> None:
+        """Let those go who can, now that a function has given one back; somebody waits."""
+        now = self.books.now()
+        line = self._queue.line_of(gate)
+        if line is not None and line.lane is None:
+            self._place(line, now)
+        self._unblock(gate.account, now)
+        self._dispatch(now)
+        self._timekeeper.appoint()
 
-    def set_reserved(self, gate: FunctionGate, reserved: bool) -> None:
-        """Learn whether a function has concurrency of its own."""
-        if reserved != gate.reserved:
-            gate.set_reserved(reserved)
-            line = self._queue.line_of(gate)
-            if line is not None and line.lane is not None:
-                self._queue.line_up(line)
+    def change_lanes(self, gate: FunctionGate) -> None:
+        """Let those wait elsewhere whose function counts against its account now, or no longer."""
+        line = self._queue.line_of(gate)
+        if line is not None and line.lane is not None:
+            self._queue.line_up(line)
 
     def set_maximum(self, maximum: int) -> None:
         """Change how many may be in flight in all."""
@@ -120,7 +107,9 @@ class Dispatcher:
     def _give_back_unused(self, claim: Claim) -> None:
         if claim.is_held:
             self.books.uncount(claim)
-            self.give_back(claim)
+            self.books.release(claim)
+            if self.books.waiting:
+                self.given_back(claim.gate)
 
     def _join(self, waiter: Waiter, now: float) -> None:
         gate = waiter.claim.gate

@@ -5,8 +5,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from asyncinvoke._limits.reasons import LimitKind
-from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+from asyncinvoke._model.failure import LimitKind, ThrottleReason, ThrottleScope
 from asyncinvoke._telemetry.hooks import Hooks
 
 LOG_EVERY = 60.0
@@ -54,10 +53,12 @@ class News:
         hooks: Those who listen.
     """
 
-    __slots__ = ("_hooks", "pending")
+    __slots__ = ("_hooks", "is_heard", "pending")
 
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
+        self.is_heard: bool = bool(hooks)
+        """Whether there is anybody to tell that a limit has moved; lines go to the log all the same."""
         self.pending: deque[LimitChanged | tuple[int, str, Mapping[str, object]]] = deque()
 
     def changed(
@@ -70,8 +71,8 @@ class News:
         after: float,
         reason: ThrottleReason | None,
     ) -> None:
-        """Add that a limit has moved, if anybody listens and it has."""
-        if self._hooks and before != after:
+        """Add that a limit has moved, if it has."""
+        if before != after:
             self.pending.append(
                 LimitChanged(
                     scope=scope,

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from asyncinvoke._limits.concurrency import ConcurrencyLimit
 from asyncinvoke._limits.events import LOG_EVERY, LOG_PAUSES_FROM, News
 from asyncinvoke._limits.rate import FIRST, Pause, RateLimit, RateMeter
-from asyncinvoke._limits.reasons import LIMIT_OF_REASON, LimitKind
-from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
+from asyncinvoke._model.failure import LIMIT_OF_REASON, LimitKind, ThrottleReason, ThrottleScope
 from asyncinvoke._telemetry import attributes
+
+_logger = logging.getLogger("asyncinvoke")
 
 
 class Gate:
@@ -103,17 +104,19 @@ class Gate:
         if self.pause.seconds:
             self.pause.succeeded(now=now)
             self._pause_moved()
-        elif self.may_grow:
+        elif self.concurrency.limit < self.concurrency.maximum:
             before = self.concurrency.limit
             self.concurrency.succeeded(now=now, in_flight=self.in_flight)
-            self._rose(before)
+            if self._news.is_heard:
+                self._rose(before)
 
     def tick(self, now: float, in_flight: int) -> None:
         """Learn that time has passed and nothing was refused."""
         if self.may_grow:
             before = self.concurrency.limit
             self.concurrency.tick(now=now, in_flight=in_flight)
-            self._rose(before)
+            if self._news.is_heard:
+                self._rose(before)
 
     def throttled(
         self, reason: ThrottleReason, *, number: int, last: int, ahead: int, now: float
@@ -247,13 +250,14 @@ class Gate:
         reason: ThrottleReason | None,
         now: float,
     ) -> None:
-        self._news.changed(
-            self.scope, self.key, quantity, before=before, after=after, reason=reason
-        )
         if before == after:
             return
+        if self._news.is_heard:
+            self._news.changed(
+                self.scope, self.key, quantity, before=before, after=after, reason=reason
+            )
         self._lowered_since += 1
-        if now >= self._logged_at + LOG_EVERY:
+        if now >= self._logged_at + LOG_EVERY and _logger.isEnabledFor(logging.INFO):
             what = "in flight" if quantity is LimitKind.CONCURRENCY else "a second"
             was = "" if before is None else f", was {before:.3g}"
             why = self._cause if reason is None else reason

@@ -1,13 +1,26 @@
-"""What has limits of its own, by name, and what is claimed against it."""
+"""The scopes that are known, by name: each with its gate, and which of them are forgotten.
 
+What callers name has no end: tenants, qualifiers, accounts. A gate is kept while something is in
+flight through it or waits at it. Once idle it goes to the end of a shelf, and when the shelf is
+full, what has lain there for longest is forgotten. Gates that were never throttled have a shelf of
+their own, a small one, since a new gate knows all but as much as they do; so no number of them can
+push out what was learnt from throttles. Each step is a move in an `OrderedDict`: it takes the same
+time whatever the number of gates. (A plain dict would not do. What is deleted at its front leaves
+holes there, which each look at the first entry passes again.)
+"""
+
+import random
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
 from asyncinvoke._limits.concurrency import ConcurrencyLimit
 from asyncinvoke._limits.events import News
 from asyncinvoke._limits.gates import Gate
+from asyncinvoke._limits.limit import AdaptiveLimit, Limit
 from asyncinvoke._model.failure import ThrottleScope
 from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._statistics import ScopeStatistics
 
 
 class FunctionKey(NamedTuple):
@@ -91,51 +104,165 @@ class FunctionGate(Gate):
             self.account.in_flight += -self.in_flight if reserved else self.in_flight
 
 
-class Claim:
-    """What is asked for, waited for and held: one attempt more in flight."""
+KEPT_UNTHROTTLED = 1024
+"""How many idle functions are remembered that were never throttled."""
 
-    __slots__ = (
-        "ahead",
-        "ahead_in_account",
-        "deadline",
-        "gate",
-        "is_held",
-        "key",
-        "number",
-        "owner",
-        "waited",
-    )
-
-    gate: FunctionGate
-    """What it counts against; there once it was asked for."""
-    number: int
-    """How many were granted before it; there once it is granted, as the next two are."""
-    ahead: int
-    """What was in flight of the function then."""
-    ahead_in_account: int
-    """What was in flight of the account then."""
-
-    def __init__(self, key: FunctionKey, deadline: float, owner: object = None) -> None:
-        self.key: FunctionKey = key
-        self.deadline: float = deadline
-        self.owner: object = owner
-        """In whose name it is asked for, if that matters: who may withdraw it."""
-        self.is_held: bool = False
-        self.waited: float = 0.0
-        """How many seconds it took to get; 0 if it was free."""
+KEPT_THROTTLED = 4096
+"""How many idle functions are remembered that were; the same number of idle accounts."""
 
 
-class PermitTimeoutError(Exception):
-    """No permit could be had before the deadline; the engine makes the caller's error of it.
+class Scopes:
+    """The gates of this caller, this process, the accounts and the functions.
 
     Args:
-        limited: What held permits back, in a sentence, if anything did.
+        limit: What each is limited to at first.
+        maximum: The most that may be in flight in all.
+        now: The time.
+        news: Where gates say that a limit has moved.
     """
 
-    def __init__(self, limited: str | None) -> None:
-        super().__init__(limited)
-        self.limited = limited
+    def __init__(self, limit: Limit, *, maximum: int, now: float, news: News) -> None:
+        self.adaptive: AdaptiveLimit | None = limit if isinstance(limit, AdaptiveLimit) else None
+        """What follows throttles; `None` for a fixed limit, which does not."""
+        self._random = random.Random().random  # noqa: S311  # spreads clients, guards nothing
+        self._news = news
+        self._fresh: OrderedDict[FunctionGate, None] = OrderedDict()
+        self._throttled: OrderedDict[FunctionGate, None] = OrderedDict()
+        self._idle_accounts: OrderedDict[str | None, None] = OrderedDict()
+        self._accounts: dict[str | None, AccountGate] = {}
+        self.functions: dict[FunctionKey, FunctionGate] = {}
+        self.maximum: int = maximum
+        self.caller: Gate = self._shared(ThrottleScope.CALLER, now)
+        self.process: Gate = self._shared(ThrottleScope.PROCESS, now)
+
+    def open(self, key: FunctionKey, *, now: float) -> FunctionGate:
+        """Make a function known, idle as yet."""
+        account = self._account(key.account_id, now)
+        gate = FunctionGate(
+            key,
+            account,
+            concurrency=self._concurrency(),
+            now=now,
+            random=self._random,
+            news=self._news,
+        )
+        account.functions += 1
+        self.functions[key] = gate
+        self.shelve(gate)
+        return gate
+
+    def take(self, gate: FunctionGate) -> None:
+        """Take a function from its shelf: it is idle no more."""
+        del (self._throttled if gate in self._throttled else self._fresh)[gate]
+
+    def shelve(self, gate: FunctionGate) -> None:
+        """Put a function on its shelf, idle, and forget another if the shelf is full."""
+        shelf, kept = self._fresh, KEPT_UNTHROTTLED
+        if gate.throttles:
+            shelf, kept = self._throttled, KEPT_THROTTLED
+        shelf[gate] = None
+        if len(shelf) > kept:
+            self._forget(shelf.popitem(last=False)[0])
+
+    def set_maximum(self, maximum: int) -> None:
+        """Change the most that may be in flight in all, and so through each gate."""
+        was_short = self.process.concurrency.limit < self.maximum
+        self.maximum = maximum
+        for gate in (*self._accounts.values(), *self.functions.values()):
+            if self.adaptive is None:
+                gate.concurrency = self._concurrency()
+            else:
+                gate.concurrency.set_maximum(maximum)
+        if was_short:
+            self.process.concurrency.set_maximum(maximum)
+        else:
+            self.process.concurrency = self._all_of_it()
+
+    def statistics(self, *, in_flight: int, waiting: int) -> tuple[ScopeStatistics, ...]:
+        """Return a snapshot of every scope, given what is in flight and waits in all.
+
+        Another thread may ask, as exporters of metrics do: so what may grow meanwhile is copied at
+        once, in one step of the interpreter's.
+        """
+        accounts, functions = list(self._accounts.values()), list(self.functions.values())
+        waits: Counter[AccountGate] = Counter()
+        for gate in functions:
+            waits[gate.account] += gate.waiting
+        return (
+            _statistics(self.caller, self.maximum, in_flight, waiting),
+            _statistics(self.process, self.process.concurrency.limit, in_flight, waiting),
+            *(
+                _statistics(each, each.concurrency.limit, each.in_flight, waits[each])
+                for each in accounts
+            ),
+            *(
+                _statistics(each, each.concurrency.limit, each.in_flight, each.waiting)
+                for each in functions
+            ),
+        )
+
+    def _forget(self, gate: FunctionGate) -> None:
+        key = gate.key
+        del self.functions[key]
+        account = gate.account
+        account.functions -= 1
+        if account.functions:
+            return
+        if not account.throttles:
+            del self._accounts[key.account_id]
+            return
+        self._idle_accounts[key.account_id] = None
+        if len(self._idle_accounts) > KEPT_THROTTLED:
+            del self._accounts[self._idle_accounts.popitem(last=False)[0]]
+
+    def _account(self, account_id: str | None, now: float) -> AccountGate:
+        account = self._accounts.get(account_id)
+        if account is None:
+            account = AccountGate(
+                account_id or "",
+                concurrency=self._concurrency(),
+                now=now,
+                random=self._random,
+                news=self._news,
+            )
+            self._accounts[account_id] = account
+        elif not account.functions:
+            del self._idle_accounts[account_id]
+        return account
+
+    def _shared(self, scope: ThrottleScope, now: float) -> Gate:
+        return Gate(
+            scope,
+            "",
+            concurrency=self._all_of_it(),
+            now=now,
+            random=self._random,
+            news=self._news,
+        )
+
+    def _all_of_it(self) -> ConcurrencyLimit:
+        # Even a fixed limit gives way to the files that there are.
+        return ConcurrencyLimit(initial=self.maximum, minimum=1, maximum=self.maximum)
+
+    def _concurrency(self) -> ConcurrencyLimit:
+        most = self.maximum
+        if self.adaptive is None:
+            return ConcurrencyLimit(initial=most, minimum=most, maximum=most)
+        return ConcurrencyLimit(
+            initial=min(self.adaptive.start, most),
+            minimum=min(self.adaptive.minimum, most),
+            maximum=most,
+        )
 
 
-class LimiterClosedError(Exception):
-    """There are no permits any more: the limiter was closed."""
+def _statistics(gate: Gate, limit: int, in_flight: int, waiting: int) -> ScopeStatistics:
+    return ScopeStatistics(
+        scope=gate.scope,
+        key=str(gate.key),
+        limit=limit,
+        rate=None if gate.rate is None else gate.rate.rate,
+        pause=gate.pause.seconds,
+        in_flight=in_flight,
+        waiting=waiting,
+        throttles=gate.throttles,
+    )

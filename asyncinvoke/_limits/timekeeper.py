@@ -25,8 +25,8 @@ from itertools import count
 import anyio
 
 from asyncinvoke._clock import Clock
+from asyncinvoke._limits.books import Claim
 from asyncinvoke._limits.gates import Gate
-from asyncinvoke._limits.scopes import Claim
 
 TICK = 0.05
 """How often limits may grow by time alone while somebody waits, in seconds."""

@@ -28,8 +28,7 @@ class Delivery(StrEnum):
     @classmethod
     def of_all(cls, deliveries: Iterable["Delivery | None"]) -> "Delivery":
         """Return the delivery of a failed execution: the furthest that any of its attempts got."""
-        failed = [delivery for delivery in deliveries if delivery is not None]
-        return max(failed, key=list(cls).index, default=cls.NOT_SENT)
+        return max(filter(None, deliveries), key=list(cls).index, default=cls.NOT_SENT)
 
 
 class Phase(IntEnum):

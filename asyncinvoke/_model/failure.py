@@ -1,4 +1,4 @@
-"""The words for failure: throttle reasons and scopes, kinds of failure, transport faults, `Failure`."""
+"""The words for failure: throttle reasons and scopes, kinds of failure, faults, what each throttle slows down."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -180,3 +180,84 @@ class Failure:
 
     cause: Exception | None = field(default=None, repr=False, compare=False)
     """The foreign exception behind it, kept for the cause chain."""
+
+
+class LimitKind(StrEnum):
+    """What is limited."""
+
+    CONCURRENCY = "concurrency"
+    """Attempts in flight."""
+
+    RATE = "rate"
+    """Attempts started each second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitHit:
+    """What a throttle slows down."""
+
+    scope: ThrottleScope
+    """Whose limit was hit."""
+
+    quantity: LimitKind
+    """Which of its limits."""
+
+    reserved: bool | None = None
+    """Whether the reason tells that the function has concurrency of its own (`True`), or has none
+    (`False`)."""
+
+    pause: float = 0.0
+    """The shortest pause of that scope after the throttle, in seconds."""
+
+
+LIMIT_OF_REASON = {
+    ThrottleReason.CONCURRENT_INVOCATION_LIMIT_EXCEEDED: LimitHit(
+        scope=ThrottleScope.ACCOUNT, quantity=LimitKind.CONCURRENCY, reserved=False
+    ),
+    ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED: LimitHit(
+        scope=ThrottleScope.FUNCTION, quantity=LimitKind.CONCURRENCY, reserved=True
+    ),
+    ThrottleReason.FUNCTION_INVOCATION_RATE_LIMIT_EXCEEDED: LimitHit(
+        scope=ThrottleScope.FUNCTION, quantity=LimitKind.RATE
+    ),
+    ThrottleReason.RESERVED_FUNCTION_INVOCATION_RATE_LIMIT_EXCEEDED: LimitHit(
+        scope=ThrottleScope.FUNCTION, quantity=LimitKind.RATE, reserved=True
+    ),
+    ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED: LimitHit(
+        scope=ThrottleScope.CALLER, quantity=LimitKind.RATE
+    ),
+    # A snapshot takes seconds to make: asking again sooner cannot help.
+    ThrottleReason.CONCURRENT_SNAPSHOT_CREATE_LIMIT_EXCEEDED: LimitHit(
+        scope=ThrottleScope.FUNCTION, quantity=LimitKind.CONCURRENCY, pause=1.0
+    ),
+    ThrottleReason.UNKNOWN: LimitHit(scope=ThrottleScope.FUNCTION, quantity=LimitKind.CONCURRENCY),
+}
+"""Every reason of Lambda's service model, and what it slows down."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Failures that have one cause: the same error, with the same code and type."""
+
+    error: str
+    """The name of the error's class, such as `FunctionError`."""
+
+    code: str | None = None
+    """AWS's code or the transport fault, if there is one, such as `AccessDeniedException`."""
+
+    error_type: str | None = None
+    """What the function calls its error, if it is one of a function's, such as `ValueError`."""
+
+    count: int
+    """How many failed for it."""
+
+    example: str
+    """What one of them says, on one line and not endless."""
+
+    @property
+    def what(self) -> str:
+        """The error and what tells it from others of its class, such as `FunctionError ValueError`."""
+        return " ".join(part for part in (self.error, self.error_type or self.code) if part)
+
+    def __str__(self) -> str:
+        return f"{self.count:,} {self.what}" + (f": {self.example}" if self.example else "")

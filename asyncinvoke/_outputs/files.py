@@ -82,6 +82,9 @@ def check(target: str, options: Mapping[str, Any], compression: Compression | No
         raise OutputError(f"cannot write {target}: its folder is not there")
     if Path(target).is_dir():
         raise OutputError(f"cannot write {target}: it is a folder")
+    if Path(target).exists() and not Path(target).is_file():
+        # A file is put in its place when it is whole, which would end a device or a pipe.
+        raise OutputError(f"cannot write {target}: it is not a regular file")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"cannot write {target}: it is not allowed")
 

@@ -12,8 +12,8 @@ ROWS = 10_000
 """How many rows are held, and written as a row group."""
 
 _TEXTS = ("key", "error", "error_type", "code", "message", "delivery", "gave_up", "request_id")
-COLUMNS = ("index", "key", "ok", "status_code", "request_id", "attempts", "take", "elapsed", "took",
-           "error", "error_type", "code", "message", "delivery", "gave_up", "payload",
+COLUMNS = ("index", "key", "ok", "status_code", "request_id", "attempts", "take", "began", "elapsed",
+           "took", "error", "error_type", "code", "message", "delivery", "gave_up", "payload",
            "payload_base64")  # fmt: skip
 """The columns; a payload is text of JSON, or base64 where it is not JSON."""
 

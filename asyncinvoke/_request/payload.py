@@ -1,14 +1,53 @@
-"""Payloads and client contexts on their way out: their bytes and their sizes."""
+"""Payloads and client contexts on their way out: JSON or the caller's codec, bytes and their sizes."""
 
 import base64
 import functools
 import inspect
+import json
+import re
+import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
-from asyncinvoke._model.codec import Encode, encode_json, why_not_json
 from asyncinvoke._request.request import InvocationType
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError
+
+Encode: TypeAlias = Callable[[Any], bytes]
+"""Turns what the caller passes as payload into the bytes that are sent."""
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+# What json says of types, which names them; whatever else it or a payload's own methods say is not
+# repeated, since it may quote the payload.
+_NO_VALUE = re.compile(r"Object of type ([\w.]+) is not JSON serializable")
+_NO_KEY = re.compile(r"keys must be str, int, float, bool or None, not ([\w.]+)")
+
+
+def encode_json(value: Any) -> bytes:
+    """Encode a value as compact UTF-8 JSON; NaN and infinities are refused, as in JSON itself."""
+    # What UTF-8 cannot hold is half a surrogate pair, which only occurs within a string. This
+    # writes it as JSON's own escape, as json.dumps does.
+    return _ENCODER.encode(value).encode("utf-8", "backslashreplace")
+
+
+def why_not_json(error: Exception) -> str:
+    """Say why `encode_json` has raised, without quoting anything of the value."""
+    text = str(error)
+    match error:
+        case RecursionError():
+            return "it is nested too deeply"
+        case TypeError() if found := _NO_VALUE.fullmatch(text):
+            return f"it holds a value of type {found[1]}, which JSON cannot hold"
+        case TypeError() if found := _NO_KEY.fullmatch(text):
+            return f"it holds a key of type {found[1]}, where JSON takes strings"
+        case ValueError() if text.startswith("Out of range float values"):
+            return "it holds NaN or an infinity, which JSON cannot hold"
+        case ValueError() if text == "Circular reference detected":
+            return "it contains itself"
+        case ValueError() if text.startswith("Exceeds the limit"):
+            return f"it holds an integer of more than {sys.get_int_max_str_digits():,} digits"
+    return type(error).__name__
+
 
 MAX_SYNC_PAYLOAD = 6_291_456
 """Largest payload of a RequestResponse or DryRun invocation, in bytes (Lambda quotas: 6 MB)."""

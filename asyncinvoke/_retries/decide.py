@@ -7,9 +7,8 @@ from tenacity import AsyncRetrying, Future, RetryCallState
 
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import FailureKind
-from asyncinvoke._retries.budget import Balance
 from asyncinvoke._retries.classify import Verdict
-from asyncinvoke._retries.policy import Backoff, RetryPolicy
+from asyncinvoke._retries.policy import Backoff, Balance, RetryPolicy
 from asyncinvoke.errors import ConfigurationError, GaveUp, InvocationError
 
 

@@ -1,14 +1,19 @@
-"""What attributes are called, in lines of the log and in spans alike, and what they say.
+"""What is said of calls, in lines of the log and in spans alike: attributes, and those lines.
 
 The names are OpenTelemetry's where it has one (semantic conventions 1.44), and else begin with
 `asyncinvoke.`. Nothing here shows a payload, a credential, a tenant or a client context.
 """
 
+import logging
 from typing import Any
 
 from asyncinvoke._model.failure import ThrottleReason
 from asyncinvoke._model.response import Attempt, Response
+from asyncinvoke._request.target import Target
 from asyncinvoke.errors import FunctionError, InvocationError
+
+_logger = logging.getLogger("asyncinvoke")
+
 
 NAME = "faas.invoked_name"
 QUALIFIER = "asyncinvoke.qualifier"
@@ -90,3 +95,37 @@ def _word(value: object) -> str | None:
 def there(values: dict[str, Any]) -> dict[str, Any]:
     """Return those of them that have a value."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def log_retry(target: Target, attempt: Attempt) -> None:
+    """Say that an attempt failed and there will be another; for DEBUG."""
+    if _logger.isEnabledFor(logging.DEBUG):
+        why = attempt.code or attempt.kind
+        because = "" if attempt.reason is None else f" ({attempt.reason})"
+        _logger.debug(
+            "%s: attempt %d failed with %s%s, the next one in %.3g s",
+            target,
+            attempt.number,
+            why,
+            because,
+            attempt.delay,
+            extra={
+                **of_function(target.name, target.qualifier),
+                **of_attempt(attempt),
+            },
+        )
+
+
+def log_given_up(target: Target, ended: Response[Any] | InvocationError) -> None:
+    """Say that an execution was given up; for DEBUG."""
+    if isinstance(ended, InvocationError) and _logger.isEnabledFor(logging.DEBUG):
+        said = of_result(ended)
+        _logger.debug(
+            "%s: given up after %d attempts in %.3g s (%s): %s",
+            target,
+            said[ATTEMPTS],
+            ended.elapsed,
+            ended.gave_up,
+            said[ERROR],
+            extra={**of_function(target.name, target.qualifier), **said},
+        )

@@ -1,4 +1,4 @@
-"""What an HTTP answer means: a reply or a failure, decided by its status line.
+"""What an answer of Lambda's means: a reply or a failure by its status line, a stream by its frames.
 
 Pure functions over a status, headers and a body, for every way an answer comes, the fake's included.
 The body says more where it can be read, and overrules nothing: a 429 that is a sentence, a number or
@@ -7,14 +7,15 @@ no text at all is still a throttle.
 
 import json
 import re
+import struct
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from zlib import crc32
 
-from asyncinvoke._model.codec import decode_log_result
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
-from asyncinvoke._model.response import Reply, StreamHead
+from asyncinvoke._model.response import Reply, StreamEnd, StreamHead, decode_log_result
 from asyncinvoke._request.request import InvocationType
 
 ACCEPTED = {
@@ -139,3 +140,157 @@ def _text(value: object) -> str | None:
     # A lone surrogate is JSON, and stands for what a header has of no text; but no terminal and no
     # file takes it.
     return value.encode(errors="replace").decode() if isinstance(value, str) else None
+
+
+_PRELUDE = 12
+_unpack_prelude = struct.Struct(">III").unpack_from
+_unpack_checksum = struct.Struct(">I").unpack_from
+
+_LONGEST_HEADERS = 131_072
+_LONGEST_FRAME = 25_165_824 + 131_072 + 16
+"""The longest headers and payload that botocore reads: 128 KiB and 24 MiB."""
+
+
+class FrameReader:
+    """Turns the bytes of a body, however they are cut, into what the function wrote.
+
+    A frame is two lengths, their checksum, headers, a payload, and a checksum of all that. botocore
+    reads the headers; it would read the frames too, but copies what it holds for each of them and
+    takes the headers apart anew, though those of all chunks are the same bytes. A property test
+    holds this to botocore's `EventStreamBuffer`.
+
+    Frames are read where they have arrived. What is copied is the payloads, which are handed out,
+    and a frame that is not there as a whole: it is put together when the last piece of it is.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._needed = _PRELUDE
+        self._headers_of_a_chunk = b""
+
+    def feed(self, data: bytes) -> list[bytes | StreamEnd | Failure]:
+        """Add bytes; return what is complete now. After an end or a failure nothing is read."""
+        if self._pieces:
+            self._pieces.append(data)
+            self._size += len(data)
+            if self._size < self._needed:
+                return []
+            data = b"".join(self._pieces)
+            self._pieces.clear()
+        given: list[bytes | StreamEnd | Failure] = []
+        try:
+            at = self._read_whole_frames(data, given)
+        except _ChecksumError as error:
+            given.append(_damaged(TransportFault.CHECKSUM, str(error)))
+        except Exception as error:  # noqa: BLE001  # a hostile frame may break the parser anywhere
+            given.append(_damaged(TransportFault.PROTOCOL, type(error).__name__))
+        else:
+            if at < len(data):
+                self._pieces.append(data[at:])
+                self._size = len(data) - at
+        return given
+
+    def _read_whole_frames(self, data: bytes, given: list[bytes | StreamEnd | Failure]) -> int:
+        """Read the frames that are there as a whole, and return where the next one begins."""
+        view = memoryview(data)
+        at, size = 0, len(data)
+        while size - at >= _PRELUDE:
+            length, headers_length, checksum = _unpack_prelude(data, at)
+            begun = crc32(view[at : at + 8])
+            if begun != checksum:
+                raise _ChecksumError(checksum, begun)
+            headers_end, end = at + _PRELUDE + headers_length, at + length - 4
+            if headers_length > _LONGEST_HEADERS or length > _LONGEST_FRAME or headers_end > end:
+                raise ValueError(length)
+            if end + 4 > size:
+                self._needed = length
+                return at
+            (checksum,) = _unpack_checksum(data, end)
+            found = crc32(view[at + 8 : end], begun)
+            if found != checksum:
+                raise _ChecksumError(checksum, found)
+            headers, payload = data[at + _PRELUDE : headers_end], data[headers_end:end]
+            if headers != self._headers_of_a_chunk:
+                read = self._read(headers, payload)
+            else:
+                read = payload or None
+            if read is not None:
+                given.append(read)
+            at = end + 4
+        self._needed = _PRELUDE
+        return at
+
+    def _read(self, raw: bytes, payload: bytes) -> bytes | StreamEnd | Failure | None:
+        """Read a frame whose headers are not those of the last chunk."""
+        # Heavy, and of use to a stream alone.
+        from botocore.eventstream import EventStreamHeaderParser
+
+        headers: dict[str, Any] = EventStreamHeaderParser().parse(raw)
+        match headers.get(":message-type"), headers.get(":event-type"):
+            case "event", "PayloadChunk":
+                self._headers_of_a_chunk = raw
+                # An empty chunk says nothing, and a reader may take it for the end.
+                return payload or None
+            case "event", "InvokeComplete":
+                return _end(payload)
+            case "event", _:
+                return None  # what the service may add one day
+            case "exception", _:
+                return _exception(headers.get(":exception-type"), payload)
+            case "error", _:
+                return Failure(
+                    code=_event_text(headers.get(":error-code")),
+                    message=_event_text(headers.get(":error-message")) or "",
+                )
+            case other, _:
+                kind = type(other).__name__
+                return _damaged(TransportFault.PROTOCOL, f"a message of type {kind}")
+
+
+class _ChecksumError(Exception):
+    """A frame is damaged; said as botocore says it."""
+
+    def __init__(self, expected: int, calculated: int) -> None:
+        super().__init__(
+            f"Checksum mismatch: expected 0x{expected:08x}, calculated 0x{calculated:08x}"
+        )
+
+
+def _damaged(fault: TransportFault, message: str) -> Failure:
+    return Failure(fault=fault, phase=Phase.HEAD_READ, message=message)
+
+
+def _end(payload: bytes) -> StreamEnd:
+    members = _event_members(payload)
+    return StreamEnd(
+        error_code=_event_text(members.get("ErrorCode")) or None,
+        error_details=_event_text(members.get("ErrorDetails")),
+        log_result=decode_log_result(_event_text(members.get("LogResult"))),
+    )
+
+
+def _exception(code: object, payload: bytes) -> Failure:
+    members = _event_members(payload)
+    return Failure(
+        code=_event_text(code),
+        message=_event_text(members.get("message", members.get("Message"))) or "",
+        reason=_event_text(members.get("Reason")),
+    )
+
+
+def _event_members(payload: bytes) -> dict[str, Any]:
+    """Return what a frame holds by name; a frame of ours that holds something else is damaged."""
+    members = json.loads(payload or b"{}")
+    if not isinstance(members, dict):
+        raise TypeError
+    return members
+
+
+def _event_text(value: object) -> str | None:
+    """Return what is said of a member: as text, whatever it is instead."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    # A lone surrogate is JSON, but no terminal and no file takes it.
+    return text.encode(errors="replace").decode()

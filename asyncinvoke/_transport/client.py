@@ -4,29 +4,115 @@ Each call is made on a copy of the client whose HTTP session is one of ours, in 
 It notes when sending begins, so that what fails before that was surely not sent; it keeps the answer
 as it came, so that a body which breaks the SDK's parser does not overrule the status line; and it
 follows no redirect, which would deliver the payload twice. The caller's own objects are untouched,
-and whoever has wrapped or listens to them still does.
+and whoever has wrapped or listens to them still does. Since foreign libraries do the waiting, their
+calls are ended from here, by `UnderWay`.
 """
 
 import copy
-from collections.abc import Mapping
-from typing import Any
+import math
+import time
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
 
+import anyio
 from aiobotocore.client import AioBaseClient
 
-from asyncinvoke._model.codec import decode_log_result
 from asyncinvoke._model.delivery import Phase, Progress
-from asyncinvoke._model.failure import Failure
-from asyncinvoke._model.response import Reply, StreamHead
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._model.response import Reply, StreamHead, decode_log_result
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._transport.answers import ACCEPTED, read_failure
 from asyncinvoke._transport.base import Stream
-from asyncinvoke._transport.bodies import read_whole
 from asyncinvoke._transport.credentials import KeptCredentials
+from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.noting import NotingSession
 from asyncinvoke._transport.sdk_request import client_arguments, stream_arguments
-from asyncinvoke._transport.stream import OpenStream
-from asyncinvoke._transport.under_way import UnderWay
+from asyncinvoke._transport.stream import Body, OpenStream, OwnBody, read_whole
 from asyncinvoke._transport.wires import Wires
+
+_T = TypeVar("_T")
+
+_PATIENCE = 5.0
+"""Seconds that calls have to unwind once they are ended."""
+
+
+class UnderWay:
+    """Ends calls at their deadline, and all of them when it is closed, each with its true phase.
+
+    Connections of ours keep a deadline and a close by themselves, for nothing. Whatever else a call
+    waits for (credentials, the SDK, another's HTTP library) is waited for in here.
+    """
+
+    def __init__(self) -> None:
+        self._scopes: set[anyio.CancelScope] = set()
+        self._left: anyio.Event | None = None
+        self._is_closed = False
+
+    async def wait_for(self, call: Coroutine[Any, Any, _T], progress: Progress) -> _T | Failure:
+        """Wait for a call, for its deadline, or for the end of all."""
+        if self._is_closed or progress.deadline <= time.monotonic():
+            call.close()
+            return self._ended(progress)
+        with anyio.CancelScope(deadline=_on_this_loop(progress.deadline)) as scope:
+            self._scopes.add(scope)
+            try:
+                return await call
+            finally:
+                self._scopes.discard(scope)
+                if self._left is not None and not self._scopes:
+                    self._left.set()
+        return self._ended(progress)
+
+    def _ended(self, progress: Progress) -> Failure:
+        fault, message = TransportFault.INTERRUPTED, "its time was up"
+        if self._is_closed:
+            fault, message = TransportFault.CLOSED, "the invoker was closed"
+        return Failure(fault=fault, phase=progress.phase, message=message)
+
+    def body(self, body: Body, progress: Progress) -> Body:
+        """Return a body whose pieces are waited for as a call is, if it does not do so itself."""
+        return body if isinstance(body, OwnBody) else _WaitedBody(body, self, progress)
+
+    async def aclose(self) -> None:
+        """End all calls, now and from now on, and wait until they have unwound."""
+        self._is_closed = True
+        if self._scopes:
+            self._left = anyio.Event()
+            for scope in self._scopes:
+                scope.cancel()
+            with anyio.move_on_after(_PATIENCE, shield=True):
+                await self._left.wait()
+
+
+class _WaitedBody:
+    """A body of a foreign library, each of whose pieces is waited for as a call is."""
+
+    def __init__(self, body: Body, under_way: UnderWay, progress: Progress) -> None:
+        self._body = body
+        self._under_way = under_way
+        self._progress = progress
+
+    async def read(self) -> list[bytes]:
+        """Return what has come; nothing at the end.
+
+        Raises:
+            WireError: The deadline has passed, or all was ended.
+        """
+        read = await self._under_way.wait_for(self._body.read(), self._progress)
+        if isinstance(read, Failure):
+            raise WireError(read.fault or TransportFault.UNEXPECTED, Phase.HEAD_READ, read.message)
+        return read
+
+    async def aclose(self) -> None:
+        """Close the connection, unless the body was read to its end."""
+        await self._body.aclose()
+
+
+def _on_this_loop(deadline: float) -> float:
+    """Return a time of `time.monotonic()` as one of the event loop's clock."""
+    if deadline == math.inf:
+        return math.inf
+    return anyio.current_time() + deadline - time.monotonic()
 
 
 class ClientTransport:

@@ -1,12 +1,18 @@
-"""From what an exchange has raised to a `Failure`.
+"""From what an exchange has raised to a `Failure`, and what of it may be shown.
 
 Connections of ours know how far they came. The exceptions of foreign libraries have to be read:
 aiobotocore's own names do not tell whether a request was sent: on aiohttp, a reset after delivery
 is an `EndpointConnectionError`; on httpx, a reset is a bare `HTTPClientError` and a full pool a
 `ConnectTimeoutError`. So the exception inside is looked at first, by the names of its classes,
 which serves httpx2 and its predecessor without importing either.
+
+None of them is handed on: one of theirs keeps frames whose locals are keys, tokens and payloads,
+attributes such as the whole request, and a text that may quote the answer. What may be shown is on a
+list: the system's own errors, copied without their frames, and of everything else the type.
 """
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from botocore import exceptions as botocore_errors
@@ -14,8 +20,8 @@ from botocore import exceptions as botocore_errors
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._transport.answers import decides, read_failure
-from asyncinvoke._transport.http.errors import WireError
-from asyncinvoke._transport.showing import described, forget, inner_error, out_of_files, shown
+from asyncinvoke._transport.http.errors import WireError, refusal_of_proxy
+from asyncinvoke._transport.process import is_for_want_of_a_file
 
 _BY_INNER_NAME = {
     # aiohttp
@@ -158,3 +164,117 @@ def _described(error: Exception) -> str:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+_OF_THE_SYSTEM = ("builtins", "socket", "ssl")
+
+_QUOTED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "ExpiredTokenIdentity",
+    "ForbiddenException",
+    "IDPCommunicationError",
+    "IDPRejectedClaim",
+    "InvalidClientTokenId",
+    "InvalidIdentityToken",
+    "InvalidRequestException",
+    "RegionDisabledException",
+    "ResourceNotFoundException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "UnauthorizedException",
+    "ValidationError",
+}
+"""Codes of STS and SSO whose texts speak of roles and policies. Those of a wrong signature quote the
+request, with the session token in it."""
+
+
+class ForeignError(Exception):
+    """Stands for an exception of a library below: its type is told, its text and frames are not."""
+
+
+def shown(error: BaseException) -> Exception:
+    """Return what may be shown of an exception, as an exception without frames."""
+    found = next(_system_errors(error), None)
+    if found is None:
+        cls = type(error)
+        return ForeignError(f"{cls.__module__}.{cls.__qualname__}")
+    if found.filename is not None:
+        return type(found)(found.errno, found.strerror, found.filename)
+    return type(found)(*found.args)
+
+
+def described(error: BaseException) -> str:
+    """Return a line about an exception, of what may be shown of it."""
+    if type(error) is botocore_errors.HTTPClientError:  # its text is that of another
+        error = inner_error(error) or error
+    refusal = refusal_of_proxy(error)
+    if refusal is not None:
+        return refusal
+    text = ""
+    if isinstance(error, botocore_errors.ClientError):
+        text = _answered(error)
+    elif isinstance(error, botocore_errors.ParamValidationError):
+        # Where a value is wrong, its line quotes the value.
+        text = " ".join(line for line in str(error).splitlines() if "value:" not in line)
+    elif isinstance(error, OSError | botocore_errors.BotoCoreError):
+        # aiohttp shows its TLS settings as an object, for plain HTTP too.
+        text = re.sub(r" ssl:(?:<[^>]*>|\w+)(?= \[)", "", str(error))
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name
+
+
+def inner_error(error: BaseException) -> BaseException | None:
+    """Return the exception that one of botocore's was made from."""
+    kwargs = getattr(error, "kwargs", None)
+    inner = kwargs.get("error") if isinstance(kwargs, dict) else None
+    return inner if isinstance(inner, BaseException) else None
+
+
+def out_of_files(error: BaseException) -> bool:
+    """Whether this process, or the machine, had no file left for what was tried."""
+    return any(map(is_for_want_of_a_file, _system_errors(error)))
+
+
+def forget(error: BaseException) -> None:
+    """Let an exception, and all behind it, keep no frames.
+
+    Foreign code keeps exceptions in circles (an event loop's list of attempts, the SDK's handlers of
+    retries). Their frames lead to ours, and so a failed call would keep its payload alive until the
+    garbage collector comes.
+    """
+    for found in list(_chain(error)):
+        found.__traceback__ = None
+
+
+def _system_errors(error: BaseException) -> Iterator[OSError]:
+    """Go through the system's own errors behind an exception, the nearest first."""
+    for found in _chain(error):
+        if isinstance(found, OSError) and type(found).__module__ in _OF_THE_SYSTEM:
+            yield found
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Go through an exception and all behind it, the nearest first, each once."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        found = waiting.pop(0)
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        inner = getattr(found, "os_error", None)  # aiohttp's name for it
+        waiting += [inner_error(found), inner, found.__cause__, found.__context__]
+        if isinstance(found, BaseExceptionGroup):
+            waiting += found.exceptions
+
+
+def _answered(error: botocore_errors.ClientError) -> str:
+    detail = error.response.get("Error", {})
+    code = detail.get("Code")
+    told = f"{error.operation_name} was answered with {code}"
+    return f"{told}: {detail.get('Message')}" if code in _QUOTED else told

@@ -15,15 +15,13 @@ import anyio
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke._transport.bodies import MOST, read_whole
 from asyncinvoke._transport.credentials import KeptCredentials
-from asyncinvoke._transport.derive import make_template
+from asyncinvoke._transport.exceptions import described
 from asyncinvoke._transport.http.connection import Limits
-from asyncinvoke._transport.http.errors import NotOursError, WireError
-from asyncinvoke._transport.http.opening import opening_error
+from asyncinvoke._transport.http.errors import NotOursError, WireError, opening_error
 from asyncinvoke._transport.interception import Interception
-from asyncinvoke._transport.sdk_request import INVOKE
-from asyncinvoke._transport.showing import described
+from asyncinvoke._transport.sdk_request import INVOKE, make_template
+from asyncinvoke._transport.stream import MOST, read_whole
 from asyncinvoke._transport.template import UnsuitableError, origin_of
 from asyncinvoke._transport.wires import Wires
 

@@ -10,6 +10,11 @@ from importlib import import_module
 import anyio
 
 
+def on_asyncio() -> bool:
+    """Whether the running event loop is one of asyncio's."""
+    return anyio.get_cancelled_exc_class().__module__.startswith("asyncio")
+
+
 def loop_teller() -> Callable[[], object]:
     """Return a function that tells the running event loop, cheap enough to be asked by each call.
 

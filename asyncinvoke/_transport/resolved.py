@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from aiobotocore.session import AioSession
 from botocore import exceptions as botocore_errors
 
+from asyncinvoke._transport.exceptions import described
 from asyncinvoke._transport.session import find_credentials
 from asyncinvoke._transport.set_up import check_configured_endpoint, credentials_flaw, tls_flaw
-from asyncinvoke._transport.showing import described
 from asyncinvoke.errors import ConfigurationError
 
 _METHODS = {
@@ -68,7 +68,7 @@ class FoundCredentials:
 def region(session: AioSession, given: str | None) -> Setting:
     """Return the region, as botocore finds it."""
     if given is not None:
-        return Setting(value=given or None, source="what was given")
+        return Setting(value=given or None, source="the arguments")
     try:
         value = session.get_config_variable("region")
     except botocore_errors.BotoCoreError as error:
@@ -76,6 +76,14 @@ def region(session: AioSession, given: str | None) -> Setting:
     if os.environ.get("AWS_DEFAULT_REGION") == value and value:
         return Setting(value=value, source="AWS_DEFAULT_REGION")
     return Setting(value=value or None, source=_profile(session))
+
+
+async def regions(session: AioSession) -> list[str]:
+    """Return the regions that botocore knows to have Lambda; new ones work before it knows them."""
+    found: list[str] = []
+    for partition in session.get_available_partitions():
+        found += await session.get_available_regions("lambda", partition)
+    return found
 
 
 def endpoint(session: AioSession, given: str | None, resolved: str | None) -> Setting:
@@ -92,7 +100,7 @@ def endpoint(session: AioSession, given: str | None, resolved: str | None) -> Se
     except ConfigurationError as error:
         flaw = str(error)
     if given is not None:
-        return Setting(value=_bare(given), source="what was given", flaw=flaw)
+        return Setting(value=_bare(given), source="the arguments", flaw=flaw)
     for name in ("AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"):
         if os.environ.get(name):
             return Setting(value=_bare(os.environ[name]), source=name, flaw=flaw)
@@ -102,7 +110,7 @@ def endpoint(session: AioSession, given: str | None, resolved: str | None) -> Se
     is_theirs = host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
     return Setting(
         value=_bare(resolved),
-        source="AWS's own, for the region" if is_theirs else _profile(session),
+        source="AWS, for the region" if is_theirs else _profile(session),
     )
 
 

@@ -16,14 +16,14 @@ from botocore import exceptions as botocore_errors
 from asyncinvoke._transport.base import ClosingTransport
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.direct import DirectTransport
+from asyncinvoke._transport.exceptions import described, shown
 from asyncinvoke._transport.http_sessions import (
+    AiohttpSender,
     KeepaliveAiohttpSession,
     KeepaliveHttpxSession,
-    on_asyncio,
 )
-from asyncinvoke._transport.senders import AiohttpSender
+from asyncinvoke._transport.process import on_asyncio
 from asyncinvoke._transport.set_up import check_client, check_configured_endpoint, tls_flaw
-from asyncinvoke._transport.showing import described, shown
 from asyncinvoke.errors import ConfigurationError
 
 READ_TIMEOUT = 960.0

@@ -1,150 +1,178 @@
-"""`OpenStream`: the answer of InvokeWithResponseStream as it comes, whichever way it came."""
+"""The answer as it comes: its body, by whichever HTTP library, and `OpenStream` over one.
+
+A body is given as it was sent: nothing is decoded.
+"""
 
 import contextlib
-import json
 import math
-import struct
 import time
 from collections import deque
-from collections.abc import Iterator
-from typing import Any
-from zlib import crc32
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
 
 import anyio
-from botocore.eventstream import ChecksumMismatch, EventStreamHeaderParser
 
-from asyncinvoke._model.codec import decode_log_result
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import StreamEnd, StreamHead
-from asyncinvoke._transport.bodies import Body
+from asyncinvoke._transport.answers import FrameReader
 from asyncinvoke._transport.exceptions import failure_from
+from asyncinvoke._transport.http.errors import WireError
+from asyncinvoke._transport.http.pool import StreamedAnswer
 
-_PRELUDE = struct.Struct(">III")
-_LONGEST_HEADERS = 131_072
-_LONGEST_FRAME = 25_165_824 + 131_072 + 16
-"""The longest headers and payload that botocore reads: 128 KiB and 24 MiB."""
-
-_MOST_KINDS = 16
-"""How many kinds of frames have their headers remembered."""
+MOST = 6_291_556 + 65_536
+"""Bytes of a whole answer that are read: the longest that Lambda gives, and some."""
 
 
-class FrameReader:
-    """Turns the bytes of a body, however they are cut, into what the function wrote.
+class Body(Protocol):
+    """The body of one answer."""
 
-    A frame is two lengths, their checksum, headers, a payload, and a checksum of all that. botocore
-    reads the headers; it would read the frames too, but copies what it holds for each of them and
-    takes the headers apart anew, though those of all chunks are the same bytes. A property test
-    holds this to botocore's `EventStreamBuffer`.
+    async def read(self) -> list[bytes]:
+        """Return the pieces that have come, at least one; none at the end."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection, unless the body was read to its end. Safe to call at any time."""
+        ...
+
+
+async def read_whole(body: Body) -> bytes:
+    """Read a body to its end, and close it.
+
+    Raises:
+        WireError: It is longer than any of Lambda's.
+        Exception: Whatever the HTTP library raises.
     """
-
-    def __init__(self) -> None:
-        self._held = bytearray()
-        self._kinds: dict[bytes, dict[str, Any]] = {}
-
-    def feed(self, data: bytes) -> Iterator[bytes | StreamEnd | Failure]:
-        """Add bytes; yield what is complete now. After an end or a failure nothing is read."""
-        self._held += data
-        try:
-            while (frame := self._next()) is not None:
-                read = _read(*frame)
-                if read is not None:
-                    yield read
-        except ChecksumMismatch as error:
-            yield _damaged(TransportFault.CHECKSUM, str(error))
-        except Exception as error:  # noqa: BLE001  # a hostile frame may break the parser anywhere
-            yield _damaged(TransportFault.PROTOCOL, type(error).__name__)
-
-    def _next(self) -> tuple[dict[str, Any], bytes] | None:
-        """Take the headers and the payload of the next frame, once it is there as a whole."""
-        held = self._held
-        if len(held) < _PRELUDE.size:
-            return None
-        length, headers_length, checksum = _PRELUDE.unpack_from(held)
-        _check(checksum, crc32(held[: _PRELUDE.size - 4]))
-        headers_end = _PRELUDE.size + headers_length
-        if headers_length > _LONGEST_HEADERS or not headers_end + 4 <= length <= _LONGEST_FRAME:
-            raise ValueError(length)
-        if len(held) < length:
-            return None
-        with memoryview(held) as view:
-            _check(int.from_bytes(view[length - 4 : length], "big"), crc32(view[: length - 4]))
-            headers = self._headers(bytes(view[_PRELUDE.size : headers_end]))
-            payload = bytes(view[headers_end : length - 4])
-        del held[:length]
-        return headers, payload
-
-    def _headers(self, raw: bytes) -> dict[str, Any]:
-        headers = self._kinds.get(raw)
-        if headers is None:
-            headers = EventStreamHeaderParser().parse(raw)
-            if len(self._kinds) < _MOST_KINDS:
-                self._kinds[raw] = headers
-        return headers
+    pieces: list[bytes] = []
+    length = 0
+    try:
+        while come := await body.read():
+            pieces += come
+            length += sum(map(len, come))
+            if length > MOST:
+                message = f"the answer is longer than {MOST} bytes, which none of Lambda's is"
+                raise WireError(TransportFault.PROTOCOL, Phase.HEAD_READ, message)
+    finally:
+        await body.aclose()
+    return b"".join(pieces)
 
 
-def _check(expected: int, calculated: int) -> None:
-    if expected != calculated:
-        raise ChecksumMismatch(expected, calculated)
-
-
-def _damaged(fault: TransportFault, message: str) -> Failure:
-    return Failure(fault=fault, phase=Phase.HEAD_READ, message=message)
-
-
-def _read(headers: dict[str, Any], payload: bytes) -> bytes | StreamEnd | Failure | None:
-    match headers.get(":message-type"), headers.get(":event-type"):
-        case "event", "PayloadChunk":
-            # An empty chunk says nothing, and a reader may take it for the end.
-            return payload or None
-        case "event", "InvokeComplete":
-            return _end(payload)
-        case "event", _:
-            return None  # what the service may add one day
-        case "exception", _:
-            return _exception(headers.get(":exception-type"), payload)
-        case "error", _:
-            return Failure(
-                code=_text(headers.get(":error-code")),
-                message=_text(headers.get(":error-message")) or "",
-            )
-        case other, _:
-            return _damaged(TransportFault.PROTOCOL, f"a message of type {type(other).__name__}")
-
-
-def _end(payload: bytes) -> StreamEnd:
-    members = _members(payload)
-    return StreamEnd(
-        error_code=_text(members.get("ErrorCode")) or None,
-        error_details=_text(members.get("ErrorDetails")),
-        log_result=decode_log_result(_text(members.get("LogResult"))),
+def known(raw: Any) -> bool:
+    """Whether this is an answer of ours, of aiohttp or of httpx."""
+    return (
+        isinstance(raw, RawAnswer)
+        or hasattr(raw, "aiter_raw")
+        or hasattr(getattr(raw, "content", None), "readany")
     )
 
 
-def _exception(code: object, payload: bytes) -> Failure:
-    members = _members(payload)
-    return Failure(
-        code=_text(code),
-        message=_text(members.get("message", members.get("Message"))) or "",
-        reason=_text(members.get("Reason")),
-    )
+def body_of(raw: Any) -> Body:
+    """Return the body of an answer of ours, of aiohttp or of httpx."""
+    if isinstance(raw, RawAnswer):
+        return raw.body
+    return HttpxBody(raw) if hasattr(raw, "aiter_raw") else AiohttpBody(raw)
 
 
-def _members(payload: bytes) -> dict[str, Any]:
-    """Return what a frame holds by name; a frame of ours that holds something else is damaged."""
-    members = json.loads(payload or b"{}")
-    if not isinstance(members, dict):
-        raise TypeError
-    return members
+class AiohttpBody:
+    """The body of an answer of aiohttp, from a session that decodes nothing."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    async def read(self) -> list[bytes]:
+        """Return what has come; nothing at the end."""
+        data: bytes = await self._raw.content.readany()
+        return [data] if data else []
+
+    async def aclose(self) -> None:
+        """Close the connection, unless the body was read to its end."""
+        self._raw.close()
 
 
-def _text(value: object) -> str | None:
-    """Return what is said of a member: as text, whatever it is instead."""
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    # A lone surrogate is JSON, but no terminal and no file takes it.
-    return text.encode(errors="replace").decode()
+class HttpxBody:
+    """The body of an answer of httpx, before it decodes anything."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._pieces: AsyncIterator[bytes] = raw.aiter_raw()
+
+    async def read(self) -> list[bytes]:
+        """Return what has come; nothing at the end."""
+        data = await anext(self._pieces, b"")
+        return [data] if data else []
+
+    async def aclose(self) -> None:
+        """Close the connection, unless the body was read to its end."""
+        await self._raw.aclose()
+        # The iterator holds others that only its end closes; trio would warn of those left over.
+        with contextlib.suppress(Exception):
+            while await self.read():
+                pass
+
+
+class OwnBody:
+    """The body of an answer on a connection of ours."""
+
+    def __init__(self, answer: StreamedAnswer) -> None:
+        self._answer = answer
+        self._has_ended = False
+
+    async def read(self) -> list[bytes]:
+        """Return the pieces that have come; none at the end."""
+        pieces = await self._answer.receive()
+        self._has_ended = not pieces
+        return pieces
+
+    async def aclose(self) -> None:
+        """Give the connection back after the end, and close it before."""
+        await (self._answer.finish() if self._has_ended else self._answer.aclose())
+
+
+class WholeBody:
+    """A body that was read to its end."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def read(self) -> list[bytes]:
+        """Return all of it; nothing at the end."""
+        content, self._content = self._content, b""
+        return [content] if content else []
+
+    async def aclose(self) -> None:
+        """Do nothing: there is no connection behind it."""
+
+
+class RawAnswer:
+    """As much of an answer of aiohttp as aiobotocore reads, over a body of ours."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+        self._left = b""
+
+    @property
+    def content(self) -> "RawAnswer":
+        """What aiohttp calls the stream of the body."""
+        return self
+
+    async def readany(self) -> bytes:
+        """Return what has come; nothing at the end."""
+        left, self._left = self._left, b""
+        return left or b"".join(await self.body.read())
+
+    async def read(self, size: int = -1) -> bytes:
+        """Return the whole body, or so many bytes of it, or fewer at the end."""
+        pieces, length = [], 0
+        while (size < 0 or length < size) and (piece := await self.readany()):
+            pieces.append(piece)
+            length += len(piece)
+        content = b"".join(pieces)
+        if size >= 0:
+            content, self._left = content[:size], content[size:]
+        return content
+
+    def close(self) -> None:
+        """Do nothing: whoever has made the call closes the body."""
 
 
 _LAST_WORDS = 1.0
@@ -164,6 +192,7 @@ class OpenStream:
         self.head = head
         self._body = body
         self._deadline = deadline
+        self._pieces: deque[bytes] = deque()
         self._frames = FrameReader()
         self._ready: deque[bytes | StreamEnd | Failure] = deque()
 
@@ -172,19 +201,25 @@ class OpenStream:
 
         Nothing is read ahead: the service is slowed down to the caller's pace.
         """
-        while not self._ready:
+        while (taken := self.take()) is None:
             try:
-                data = await self._body.read()
+                pieces = await self._body.read()
             except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
                 return failure_from(error, Phase.HEAD_READ)
-            if not data:
+            if not pieces:
                 return Failure(
                     fault=TransportFault.TRUNCATED,
                     phase=Phase.BODY_READ,
                     message="no InvokeComplete came",
                 )
-            self._ready.extend(self._frames.feed(data))
-        return self._ready.popleft()
+            self._pieces.extend(pieces)
+        return taken
+
+    def take(self) -> bytes | StreamEnd | Failure | None:
+        """Return what `receive` would, if it is at hand: what comes in one read is many chunks."""
+        while not self._ready and self._pieces:
+            self._ready.extend(self._frames.feed(self._pieces.popleft()))
+        return self._ready.popleft() if self._ready else None
 
     async def finish(self) -> None:
         """After the end: keep the connection if the body ends soon, and close it otherwise."""

@@ -13,13 +13,18 @@ from importlib import import_module
 import click
 
 from asyncinvoke.cli.errors import INTERRUPTED, WRONG_USAGE, CommandError, complain
+from asyncinvoke.cli.habits import meant
+from asyncinvoke.cli.pretty import has_colours
 
 COMMANDS = {
     "demo": ("asyncinvoke.cli.demo.command:demo", "See it work, without an AWS account."),
-    "doctor": ("asyncinvoke.cli.doctor:doctor", "Say what keeps invocations from working."),
+    "doctor": ("asyncinvoke.cli.doctor:doctor", "Find out why invocations do not work."),
     "invoke": ("asyncinvoke.cli.invoke:invoke", "Invoke a function once."),
-    "local": ("asyncinvoke.cli.local:local", "Serve functions on this machine to any AWS SDK."),
-    "map": ("asyncinvoke.cli.map:map_", "Invoke a function for each line of a file."),
+    "local": (
+        "asyncinvoke.cli.local.command:local",
+        "Serve functions on this machine to any AWS SDK.",
+    ),
+    "map": ("asyncinvoke.cli.map.command:map_", "Invoke a function for each line of a file."),
     "runs": ("asyncinvoke.cli.runs.commands:runs", "Look at recorded runs, steer and repeat them."),
 }
 """Each command's place and the line that the list of commands has for it."""
@@ -51,6 +56,13 @@ class _Commands(click.Group):
         command: click.Command = getattr(import_module(module), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"No such command {args[0]!r}{meant(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
@@ -79,7 +91,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         _prepare_streams()
-        status = app.main(arguments, prog_name="asyncinvoke", standalone_mode=False)
+        status = app.main(
+            arguments,
+            prog_name="asyncinvoke",
+            standalone_mode=False,
+            color=None if has_colours() else False,
+        )
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except click.exceptions.NoArgsIsHelpError as error:

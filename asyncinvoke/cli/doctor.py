@@ -1,6 +1,9 @@
 """`asyncinvoke doctor`: what is between this machine and a function, and what to do where it is wrong."""
 
 import json
+import shutil
+import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +19,7 @@ _COLOURS = {"ok": "green", "note": "yellow", "wrong": "red", "skipped": "bright_
 
 
 @click.command(
-    short_help="Say what keeps invocations from working.",
+    short_help="Find out why invocations do not work.",
     epilog="""\b
 Examples:
   asyncinvoke doctor
@@ -47,13 +50,12 @@ def doctor(
     profile: str | None,
     endpoint_url: str | None,
 ) -> int:
-    """Look at everything between this machine and FUNCTION, a line each.
+    """Check everything between this machine and FUNCTION, a line each.
 
     Versions, Python and event loop; open files; region, credentials, endpoint, proxy and
-    certificates, each with where it comes from; whether the endpoint answers, TLS and the clock;
-    which transport is taken; and, if a FUNCTION is named, three dry runs of it, which run nothing.
-    No key or token is shown: the output can go into a report as it is. Exits with 1 if something is
-    wrong.
+    certificates, each with where it is set; whether the endpoint answers, TLS and the clock; which
+    transport is used; and, with a FUNCTION, three dry runs of it, which run nothing. No key or token
+    is shown, so the output can go into a bug report as it is. Exits with 1 if something is wrong.
     """
     from asyncinvoke import diagnose
     from asyncinvoke.cli.running import run
@@ -76,12 +78,22 @@ def doctor(
 def _show(diagnosis: "Diagnosis") -> None:
     from asyncinvoke.cli.errors import one_line
 
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for check in diagnosis.checks:
         # click leaves colours out where standard output is no terminal.
         status = click.style(f"{check.status.value:<8}", fg=_COLOURS[check.status.value])
-        click.echo(f"{status}{check.name}: {one_line(check.found)}")
+        said = _wrapped(f"{check.name}: {one_line(check.found)}", width)
+        click.echo(status + said)
         if check.advice is not None:
-            click.echo(f"        -> {one_line(check.advice)}")
+            click.echo(f"{'':<8}{_wrapped(f'-> {one_line(check.advice)}', width)}")
     wrong = [check.name for check in diagnosis.checks if check.status == "wrong"]
     click.echo()
     click.echo(f"wrong: {', '.join(wrong)}" if wrong else "nothing is wrong")
+
+
+def _wrapped(text: str, width: int | None) -> str:
+    """Break a line at the words for a terminal; for a file or a program it stays one line."""
+    if width is None:
+        return text
+    lines = textwrap.wrap(text, max(width - 8, 20), break_long_words=False, break_on_hyphens=False)
+    return f"\n{'':<8}".join(lines)

@@ -1,18 +1,20 @@
 """`asyncinvoke invoke`: one invocation; its payload on stdout, all else on stderr."""
 
 import os
-import re
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import click
 
 from asyncinvoke.cli.errors import CommandError, complain
+from asyncinvoke.cli.habits import AWS, Command, check_output
 from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
 
 if TYPE_CHECKING:
     from asyncinvoke import Invoker, Response
     from asyncinvoke.cli.running import Interrupt
     from asyncinvoke.cli.streams import Output
+
 
 EXAMPLES = """\b
 Examples:
@@ -22,36 +24,15 @@ Examples:
   asyncinvoke invoke chat '{"say": "hello"}' --stream
 """
 
-_BILLED = re.compile(r"Billed Duration: (\d+) ms")
-"""In the REPORT line at the end of a log."""
 
-_INSTEAD = {
-    "--function-name": "the function is the first word: asyncinvoke invoke FUNCTION [PAYLOAD]",
-    "--query": "pipe the answer into jq, as in: asyncinvoke invoke FUNCTION | jq .key",
-    "--cli-binary-format": "payloads are taken as they are: leave it out",
-}
-"""What users of AWS's own command line write, and what to write here."""
+class _Invoke(Command):
+    INSTEAD: ClassVar[Mapping[str, str]] = AWS | {
+        "--function-name": "the function is the first word: asyncinvoke invoke FUNCTION [PAYLOAD]",
+    }
+    EXTRA = "-o FILE writes the answer to a file"
 
 
-def _say_instead(context: click.Context, parameter: click.Parameter, value: object) -> None:
-    if value is not None:
-        raise click.UsageError(f"{parameter.opts[0]}: {_INSTEAD[parameter.opts[0]]}", context)
-
-
-def _with_hints(command: Any) -> Any:
-    for number, name in enumerate(_INSTEAD):
-        command = click.option(
-            name,
-            f"instead_{number}",
-            hidden=True,
-            expose_value=False,
-            is_eager=True,
-            callback=_say_instead,
-        )(command)
-    return command
-
-
-@click.command(short_help="Invoke a function once.", epilog=EXAMPLES)
+@click.command(cls=_Invoke, short_help="Invoke a function once.", epilog=EXAMPLES)
 @click.argument("function_name", metavar="FUNCTION")
 @click.argument("positional", metavar="[PAYLOAD]", required=False)
 @click.option(
@@ -78,9 +59,8 @@ def _with_hints(command: Any) -> Any:
 @click.option(
     "-o", "--output", metavar="FILE|-", help="Write the answer there. [default: standard output]"
 )
-@click.option("--raw", is_flag=True, help="On a terminal too, write the answer as it came.")
+@click.option("--raw", is_flag=True, help="Write the answer unchanged, on a terminal too.")
 @shared_options
-@_with_hints
 def invoke(
     function_name: str,
     positional: str | None,
@@ -94,17 +74,18 @@ def invoke(
 ) -> int:
     """Invoke FUNCTION, a name or an ARN, with PAYLOAD, and write what it returns.
 
-    The answer goes to standard output, on a terminal indented and in colours; everything else goes
-    to standard error.
+    The answer goes to standard output, indented and in colours on a terminal. Everything else goes to
+    standard error.
     """
     from asyncinvoke import FunctionError
-    from asyncinvoke.cli import files
-    from asyncinvoke.cli.outputs import opened_output
+    from asyncinvoke.cli import open_files
+    from asyncinvoke.cli.map.outputs import opened_output
     from asyncinvoke.cli.payload import read_payload
     from asyncinvoke.cli.running import run
 
     if positional is not None and payload is not None:
         raise CommandError("the payload is given twice: as PAYLOAD and as --payload")
+    check_output(output)
     given = positional if payload is None else payload
     body = None if given is None else read_payload(given)
     options = invoke_options(shared)
@@ -116,7 +97,7 @@ def invoke(
         options["log_type"] = log_type
     else:
         options |= {"invocation_type": invocation_type, "log_type": log_type}
-    files.raise_open_files()
+    open_files.raise_open_files()
 
     async def main(interrupt: "Interrupt") -> int:
         with opened_output(output) as writes, interrupt.block():
@@ -143,7 +124,7 @@ def invoke(
 async def _stream(
     invoker: "Invoker", function_name: str, body: bytes | None, options: Any, writes: "Output"
 ) -> None:
-    from asyncinvoke.cli.progress import counted
+    from asyncinvoke.cli.map.progress import counted
 
     size, chunks, is_ended = 0, 0, True
     async with invoker.stream(function_name, body, **options) as stream:
@@ -172,19 +153,19 @@ async def _write(response: "Response", writes: "Output", *, raw: bool) -> None:
 
 def _for_a_terminal(payload: bytes) -> bytes:
     from asyncinvoke._inputs import json_text
-    from asyncinvoke.cli.pretty import pretty
+    from asyncinvoke.cli.pretty import has_colours, pretty
 
     try:
         json_text.check_json(payload)
         text = payload.decode()
     except (json_text.NotJsonError, UnicodeDecodeError):
         return payload
-    return pretty(text, colours="NO_COLOR" not in os.environ).encode()
+    return pretty(text, colours=has_colours()).encode()
 
 
 def _facts(response: "Response") -> str:
     """Say what else is known of an invocation."""
-    from asyncinvoke.cli.progress import counted
+    from asyncinvoke.cli.map.progress import counted
 
     attempts = response.attempts
     facts = [str(response.status_code)]
@@ -193,9 +174,7 @@ def _facts(response: "Response") -> str:
     facts.append(f"request id {response.request_id}")
     facts.append(counted(len(attempts), "attempt"))
     if attempts:
-        last = attempts[-1]
-        facts.append(f"{(last.started + last.elapsed - attempts[0].started) * 1000:,.0f} ms")
-    billed = _BILLED.search(response.log_result or "")
-    if billed is not None:
-        facts.append(f"billed {int(billed[1]):,} ms")
+        facts.append(f"{response.elapsed * 1000:,.0f} ms")
+    if response.billed_duration is not None:
+        facts.append(f"billed {response.billed_duration * 1000:,.0f} ms")
     return ", ".join(facts)

@@ -74,7 +74,7 @@ def shared_options(command: F) -> F:
         click.option(
             "--client-context",
             metavar="JSON|file://PATH",
-            help="An object that the function sees in context; its base64 will do too.",
+            help="An object that the function sees in its context; base64 works as well.",
         ),
         click.option(
             "-t",
@@ -82,12 +82,12 @@ def shared_options(command: F) -> F:
             type=Duration(),
             metavar="TIME",
             help="Total time of an invocation, waits and retries included: 30, 500ms, 5m, 1h. "
-            "[default: no end]",
+            "[default: no limit]",
         ),
         click.option(
             "--idempotent",
             is_flag=True,
-            help="Running it twice does no harm: repeat also what may have run.",
+            help="Running it twice does no harm: retry also what may have run.",
         ),
         click.option("-r", "--region", metavar="REGION", help="The AWS region."),
         click.option("-p", "--profile", metavar="NAME", help="The profile in AWS's config files."),

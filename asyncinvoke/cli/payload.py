@@ -8,6 +8,7 @@ from asyncinvoke._inputs import formats, json_text
 from asyncinvoke._inputs.lines import MOST
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.habits import is_base64_of_json
 
 _FILES = ("file://", "fileb://", "@")
 """How a file is named: AWS's own command line has the first two, curl the third."""
@@ -34,7 +35,7 @@ def read_payload(payload: str) -> bytes:
     try:
         json_text.check_json(data)
     except json_text.NotJsonError as error:
-        raise CommandError(f"{name}: {error}{_hint(payload)}") from error
+        raise CommandError(f"{name}: {error}{_hint(payload, data)}") from error
     return data
 
 
@@ -55,8 +56,10 @@ def _read(payload: str) -> tuple[str, bytes]:
     return name, os.fsencode(payload)
 
 
-def _hint(payload: str) -> str:
+def _hint(payload: str, data: bytes) -> str:
     """Say what was meant, where the words look like something else than JSON."""
+    if is_base64_of_json(data):
+        return " (it is the base64 of JSON: write the JSON itself)"
     try:
         is_file = len(payload) < 4096 and Path(payload).is_file()
     except (OSError, ValueError):

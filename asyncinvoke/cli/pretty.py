@@ -1,5 +1,6 @@
 """JSON for a terminal: indented and coloured, with every number and string as it was written."""
 
+import os
 import re
 
 import click
@@ -7,6 +8,11 @@ import click
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 _INDENT = "  "
+
+
+def has_colours() -> bool:
+    """Return whether a terminal may be given colours: see https://no-color.org."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def pretty(text: str, *, colours: bool) -> str:

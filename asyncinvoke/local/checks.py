@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from asyncinvoke.local.execution.invocation import Invocation
 from asyncinvoke.local.functions.configuration import FunctionConfig
 from asyncinvoke.local.functions.versions import Versions
-from asyncinvoke.local.protocol import json_errors, names, refusals
+from asyncinvoke.local.protocol import names, received, refusals
 from asyncinvoke.local.protocol.names import LATEST, FunctionName
 from asyncinvoke.local.protocol.received import ReceivedInvocation
 
@@ -119,7 +119,7 @@ def read_event(payload: bytes) -> Any:
     try:
         return _DECODER.decode(payload.decode()) if payload else {}
     except (ValueError, RecursionError) as error:
-        raise refusals.bad_json(json_errors.describe(payload, error)) from error
+        raise refusals.bad_json(received.words_on_bad_json(payload, error)) from error
 
 
 def read_client_context(request: ReceivedInvocation) -> dict[str, Any] | None:

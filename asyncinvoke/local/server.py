@@ -19,8 +19,8 @@ from asyncinvoke.local.functions import configuration
 from asyncinvoke.local.functions.configuration import Handler
 from asyncinvoke.local.functions.event_config import EventConfig
 from asyncinvoke.local.handle import LocalFunction
-from asyncinvoke.local.http import addresses, callers
-from asyncinvoke.local.management import s3_code
+from asyncinvoke.local.http import access
+from asyncinvoke.local.management import packages
 from asyncinvoke.local.numbers import whole_number
 from asyncinvoke.local.protocol.received import ReceivedInvocation
 from asyncinvoke.local.service import Service
@@ -87,7 +87,7 @@ class LocalLambda:
         *,
         account_concurrency: int = 1000,
         port: int = 0,
-        host: str = addresses.LOOPBACK,
+        host: str = access.LOOPBACK,
         allow_remote: bool = False,
         allowed_hosts: Collection[str] = (),
         allow_unsigned: bool = False,
@@ -109,7 +109,7 @@ class LocalLambda:
         on_event: Callable[[EventProgress], None] | None = None,
     ) -> None:
         self._port = whole_number("port", port, most=65_535)
-        self._host = addresses.check_host(host, allow_remote=allow_remote)
+        self._host = access.check_host(host, allow_remote=allow_remote)
         self._service = Service(
             ServiceConfig(
                 region_name=region_name,
@@ -124,9 +124,9 @@ class LocalLambda:
                 freeze=freeze,
                 on_log=on_log,
                 on_event=on_event,
-                s3=s3_code.check(s3),
+                s3=packages.check_s3(s3),
                 allow_unsigned=allow_unsigned,
-                allowed_hosts=callers.check_names(allowed_hosts),
+                allowed_hosts=access.check_names(allowed_hosts),
             ),
             account_concurrency=account_concurrency,
         )
@@ -141,7 +141,7 @@ class LocalLambda:
         """What to give an SDK as endpoint URL, `http://127.0.0.1:PORT`, once the block is entered."""
         if not self._entered:
             raise RuntimeError("LocalLambda has no url before its block is entered")
-        return addresses.url_of(self._host, self._port)
+        return access.url_of(self._host, self._port)
 
     @property
     def region_name(self) -> str:

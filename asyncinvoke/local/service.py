@@ -18,21 +18,20 @@ from asyncinvoke._model.failure import ThrottleReason
 from asyncinvoke.local import checks
 from asyncinvoke.local.counters import Counters, LocalStatistics
 from asyncinvoke.local.edge.faulty_edge import FaultyEdge
-from asyncinvoke.local.edge.http_edge import HttpEdge, Sink
+from asyncinvoke.local.edge.http_edge import HttpEdge, SignedEdge, Sink
 from asyncinvoke.local.edge.observing import Observed
-from asyncinvoke.local.edge.signed_edge import SignedEdge
 from asyncinvoke.local.events.queue import EventQueue
+from asyncinvoke.local.execution.calling import Threads, Write
 from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.runners import Runners
-from asyncinvoke.local.execution.surroundings import Surroundings
-from asyncinvoke.local.execution.threads import Threads
-from asyncinvoke.local.execution.yielding import Write
+from asyncinvoke.local.execution.worker import Surroundings
 from asyncinvoke.local.faults.injected import Faults
 from asyncinvoke.local.functions.registry import FunctionRegistry
-from asyncinvoke.local.http.addresses import url_of
+from asyncinvoke.local.http.access import url_of
 from asyncinvoke.local.http.listener import listen, open_socket
 from asyncinvoke.local.limits.admission import Admission
+from asyncinvoke.local.management import packages
 from asyncinvoke.local.management.router import Management
 from asyncinvoke.local.protocol import answers, names, refusals
 from asyncinvoke.local.protocol.answers import Answer
@@ -159,7 +158,8 @@ class Service:
             tasks=self._tasks,
             surroundings=Surroundings(
                 guardian=guardian,
-                endpoint_url=endpoint_url,
+                endpoints={"AWS_ENDPOINT_URL_LAMBDA": endpoint_url}
+                | packages.s3_endpoint(self.config.s3),
                 on_log=self.config.on_log,
                 sandbox=self.config.sandbox,
                 freeze=self.config.freeze,

@@ -1,13 +1,14 @@
 """Draws a trace of the service beside this file, and a dashboard of its metrics; all of it offline.
 
     pip install 'asyncinvoke[local,otel]' fastapi httpx2 matplotlib opentelemetry-sdk
-    python pictures.py [FOLDER [SECONDS]]
+    python pictures.py --folder pictures
 
-It serves the function on loopback, asks the service as a client would, and exports into memory: the
-spans of FastAPI, which makes its own, and of asyncinvoke. In life the same spans and metrics go to a
-collector, and others draw them.
+It serves the function on loopback, calls the service as a client would, and exports into memory: the
+spans of FastAPI, which makes its own, and of asyncinvoke. In production the same spans and metrics go
+to a collector, and other programs draw them.
 """
 
+import argparse
 import asyncio
 import json
 import os
@@ -16,7 +17,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,7 +40,8 @@ HERE = Path(__file__).parent
 RESERVED = "ReservedFunctionConcurrentInvocationLimitExceeded"
 SECONDS = 8
 CLIENTS = 30
-CALM, LOUD, PALE = "#4477aa", "#cc6677", "#999999"
+RESERVE = 4
+CALM, LOUD, PALE, WAITING = "#4477aa", "#cc6677", "#999999", "#ddaa33"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,15 @@ class Bar:
     name: str
     began: float
     ended: float
-    failed: bool
+    depth: int
+    """How many spans it lies within."""
+
+    why: str | None = None
+    """What it failed with, if it failed."""
+
+    backoff: float = 0.0
+    """Seconds until the next attempt, if there was one."""
+
     of_function: bool = False
 
 
@@ -63,17 +72,32 @@ def last_line(runs: Path) -> dict[str, Any]:
 def bars_of(exporter: InMemorySpanExporter, ran: Mapping[str, Any]) -> list[Bar]:
     """Return the spans of one trace: those of the service, and that of the function."""
     spans = exporter.get_finished_spans()
-    # Those of FastAPI itself are its own; two of them take no time.
-    bars = [
-        Bar(
-            name=span.name,
-            began=(span.start_time or 0) / 1e9,
-            ended=(span.end_time or 0) / 1e9,
-            failed=span.status.status_code is StatusCode.ERROR,
-        )
+    parents = {
+        span.context.span_id: None if span.parent is None else span.parent.span_id
         for span in spans
-        if span.name not in ("fastapi.dependencies", "fastapi.serialization")
-    ]
+        if span.context is not None
+    }
+
+    def depth(parent: int | None) -> int:
+        return 0 if parent is None else 1 + depth(parents.get(parent))
+
+    # Those of FastAPI itself are its own; two of them take no time.
+    bars = []
+    for span in spans:
+        if span.name in ("fastapi.dependencies", "fastapi.serialization"):
+            continue
+        said = span.attributes or {}
+        reason = said.get("asyncinvoke.throttle.reason") or said.get("error.type")
+        bars.append(
+            Bar(
+                name=span.name,
+                began=(span.start_time or 0) / 1e9,
+                ended=(span.end_time or 0) / 1e9,
+                depth=depth(None if span.parent is None else span.parent.span_id),
+                why=str(reason) if span.status.status_code is StatusCode.ERROR else None,
+                backoff=float(str(said.get("asyncinvoke.retry.delay") or 0)),
+            )
+        )
     # The function has said which span it belongs to.
     (parent,) = re.findall(r"Parent=(\w+)", ran["trace"])
     (call,) = (span for span in spans if span.name == "Lambda.Invoke")
@@ -85,7 +109,7 @@ def bars_of(exporter: InMemorySpanExporter, ran: Mapping[str, Any]) -> list[Bar]
             name="function resize",
             began=ran["began"],
             ended=ran["ended"],
-            failed=False,
+            depth=depth(context.span_id),
             of_function=True,
         )
     )
@@ -96,18 +120,34 @@ def draw_trace(bars: list[Bar], path: Path) -> None:
     """Draw the spans of one trace below each other."""
     first, last = min(bar.began for bar in bars), max(bar.ended for bar in bars)
     least = (last - first) * 1e3 / 300
-    figure, axes = plt.subplots(figsize=(9, 0.6 + 0.5 * len(bars)), layout="constrained")
+    figure, axes = plt.subplots(figsize=(10, 1 + 0.42 * len(bars)), layout="constrained")
     for row, bar in enumerate(bars):
-        colour = LOUD if bar.failed else PALE if bar.of_function else CALM
+        colour = LOUD if bar.why else PALE if bar.of_function else CALM
         began, took = (bar.began - first) * 1e3, (bar.ended - bar.began) * 1e3
         axes.barh(row, max(took, least), left=began, color=colour, height=0.6)
-        axes.text(began + took, row, f"  {took:.0f} ms", va="center", fontsize=8)
-    axes.set_yticks(range(len(bars)), [bar.name for bar in bars])
+        end, said = began + max(took, least), f"{took:.0f} ms"
+        if bar.why:
+            said += f", {bar.why}"
+        if bar.backoff:
+            said += f"; then a backoff of {bar.backoff * 1e3:.0f} ms"
+            until = end + bar.backoff * 1e3
+            axes.plot([end, until], [row + 0.3] * 2, color=WAITING, lw=2, solid_capstyle="butt")
+        axes.text(end, row, f"  {said}", va="center", fontsize=8)
+    names = ["    " * bar.depth + bar.name for bar in bars]
+    axes.set_yticks(range(len(bars)), names, ha="left")
+    axes.tick_params(axis="y", length=0, pad=6 * max(map(len, names)))
     axes.invert_yaxis()
     axes.margins(x=0.12)
-    axes.set_xlabel("milliseconds; red failed, grey is the function's own")
-    axes.set_title("One request: the service, the call, its attempts, the function", fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlim(left=0)
+    axes.grid(axis="x", color="#eeeeee")
+    axes.set_axisbelow(True)
+    axes.set_xlabel(
+        "milliseconds; red: failed, yellow: waiting, grey: what the function itself took"
+    )
+    axes.set_title(
+        "One request through the service: the call, its attempts, the function", fontsize=10
+    )
+    axes.spines[["top", "right", "left"]].set_visible(False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
@@ -152,12 +192,13 @@ class Samples:
         values.append(point.value)
 
     def rates(self, key: tuple[str, str]) -> list[float]:
-        """Return how fast a counter has grown, for each second."""
-        values = self.series[key]
-        return [
-            (after - before) / (self.times[n + 1] - self.times[n])
-            for n, (before, after) in enumerate(pairwise(values))
-        ]
+        """Return how fast a counter has grown, by the second, as the mean of the last one."""
+        values, times = self.series[key], self.times
+        rates = []
+        for n in range(1, len(values)):
+            before = next(m for m in range(n) if times[m] > times[n] - 1.01 or m == n - 1)
+            rates.append((values[n] - values[before]) / (times[n] - times[before]))
+        return rates
 
 
 def draw_dashboard(samples: Samples, path: Path) -> None:
@@ -174,27 +215,34 @@ def draw_dashboard(samples: Samples, path: Path) -> None:
         if name == "asyncinvoke.throttles":
             rate = samples.rates((name, outcome))
             refusals.step(times[1:], rate, where="pre", label=outcome, color=LOUD)
-    traffic.set_title("executions a second, by outcome", fontsize=10)
-    refusals.set_title("throttled attempts a second, by reason", fontsize=10)
+    traffic.set_title("Calls a second, by outcome", fontsize=10)
+    refusals.set_title("Throttled attempts a second, by reason", fontsize=10)
     bounds, counts = samples.buckets[-1]
     shown = [n for n, count in enumerate(counts) if count]
     names = [f"{bound:g} s" for bound in bounds] + ["more"]
-    latency.bar([names[n] for n in shown], [counts[n] for n in shown], color=CALM)
-    latency.set_title("latency: calls that took up to", fontsize=10)
+    drawn = latency.bar([names[n] for n in shown], [counts[n] for n in shown], color=CALM)
+    latency.bar_label(drawn, fontsize=8)
+    latency.set_title("Calls by latency, which is at most this", fontsize=10)
     for name, colour, width in (
         ("limit", PALE, 5),
         ("in_flight", CALM, 1.5),
-        ("waiting", LOUD, 1.5),
+        ("waiting", WAITING, 1.5),
     ):
         values = samples.series[f"asyncinvoke.{name}", "function"]
         limits.step(
             times, values, where="post", color=colour, lw=width, label=name.replace("_", " ")
         )
-    limits.set_title("the function: its limit, and what is in flight and waits", fontsize=10)
+    limits.set_title(
+        "The function: its limit as found, calls in flight, calls that wait", fontsize=10
+    )
     for axes in (traffic, limits, refusals):
         axes.set_xlabel("seconds")
         axes.set_ylim(0, axes.get_ylim()[1] * 1.3)
-        axes.legend(loc="upper left", fontsize=8, frameon=False)
+        axes.legend(loc="upper left", fontsize=8, frameon=False, ncols=3)
+    figure.suptitle(
+        f"The service under load: {CLIENTS} clients, a function that may run {RESERVE} at once",
+        fontsize=11,
+    )
     for axes in (traffic, latency, limits, refusals):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
@@ -247,7 +295,7 @@ async def watch(
             directory=HERE,
             environment={"SPANS_FILE": str(runs)},
             timeout=30,
-            reserved_concurrency=4,
+            reserved_concurrency=RESERVE,
         )
         os.environ.update(
             AWS_ENDPOINT_URL_LAMBDA=local.url,
@@ -273,5 +321,11 @@ async def watch(
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
-    asyncio.run(main(folder, float(sys.argv[2]) if len(sys.argv) > 2 else SECONDS))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--folder", type=Path, default=Path(), help="where the two pictures go")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help="how long the service is under load"
+    )
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    asyncio.run(main(arguments.folder, arguments.seconds))

@@ -32,7 +32,7 @@ async def place(order: Order, request: Request) -> dict[str, int]:
         if error.by_platform:  # it timed out or was killed, which no customer can correct
             raise HTTPException(502, "no price") from error
         raise HTTPException(422, error.error_message) from error
-    except asyncinvoke.ThrottledError as error:
+    except (asyncinvoke.ThrottledError, asyncinvoke.NotReadyError) as error:
         wait = {"Retry-After": str(math.ceil(error.retry_after or 1))}
         raise HTTPException(503, "busy, try again later", wait) from error
     except asyncinvoke.DeadlineExceededError as error:

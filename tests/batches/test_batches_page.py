@@ -12,8 +12,8 @@ import pytest
 import asyncinvoke
 from asyncinvoke import Batch, FunctionError, Invoker, ItemFailed
 from asyncinvoke._batches.batch import SHAPES
-from asyncinvoke._engine.batch_buffer import AHEAD
 from asyncinvoke._engine.batcher import MOST_OPEN, PAUSE
+from asyncinvoke._engine.buffer import AHEAD
 from asyncinvoke.local import LocalLambda
 
 PAGE = (Path(__file__).parents[2] / "docs" / "batches.md").read_text()

@@ -26,8 +26,8 @@ from asyncinvoke import (
     ToleranceExceededError,
     TransportError,
 )
-from asyncinvoke._engine.batch_buffer import AHEAD
 from asyncinvoke._engine.batcher import MOST_OPEN, PAUSE
+from asyncinvoke._engine.buffer import AHEAD
 from tests.doubles.engine import FAILED, LOST, REJECTED, THROTTLED
 from tests.engine.works import silent, tasks, trickle
 

@@ -1,11 +1,13 @@
 """`asyncinvoke doctor` as a process."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
+from asyncinvoke.cli.doctor import _wrapped
 from asyncinvoke.local import LocalLambda
 
 from .processes import Run
@@ -30,6 +32,41 @@ async def test_what_is_wrong_is_status_1_as_json_too(endpoint: LocalLambda, run:
     assert [check["name"] for check in told["checks"] if check["status"] == "wrong"] == ["dry run"]
     assert "test-secret" not in ended.out
     assert "test-key" not in ended.out
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_lines_break_at_their_words_for_a_terminal_and_nowhere_else(width: int) -> None:
+    text = "proxy: " + "a word and an-hyphen http://127.0.0.1:9001/a/long/path " * 4
+    lines = _wrapped(text, width).splitlines()
+    assert all(len(line) <= width - 8 for line in lines[:1])
+    assert all(len(line) <= width and line.startswith(" " * 8) for line in lines[1:])
+    assert " ".join(line.strip() for line in lines) == text.strip()
+    assert _wrapped(text, None) == text
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+    ],
+)
+def test_a_terminal_gets_colours_unless_it_is_told_not_to(
+    environment: dict[str, str], coloured: bool
+) -> None:
+    terminal, stdout = os.openpty()
+    command = [sys.executable, "-m", "asyncinvoke", "doctor", "-u", "http://127.0.0.1:1"]
+    inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    try:
+        # What it writes is far less than a terminal holds.
+        subprocess.run(command, stdout=stdout, env=inherited | environment, timeout=60)
+        shown = os.read(terminal, 65_536)
+    finally:
+        os.close(stdout)
+        os.close(terminal)
+    assert b"versions: asyncinvoke" in shown
+    assert (b"\x1b[" in shown) is coloured
 
 
 async def test_a_name_that_breaks_a_rule_is_wrong_usage(run: Run) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from asyncinvoke import FunctionError, RetryPolicy
-from asyncinvoke.cli.repeating import retry_policy
+from asyncinvoke.cli.map.settings import retry_policy
 from asyncinvoke.local import LocalLambda
 
 from .processes import Run

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from asyncinvoke import Outcome, Response
 from asyncinvoke._inputs.json_text import NotJsonError, check_json
 from asyncinvoke.cli.errors import one_line
-from asyncinvoke.cli.outcomes import as_line
+from asyncinvoke.cli.map.outcomes import as_line
 
 
 @given(st.text())
@@ -33,6 +33,20 @@ def test_an_outcome_keeps_its_payload_on_one_line(value: object, indent: int | N
     )
     assert line.count(b"\n") == 1
     assert json.loads(line)["payload"] == value
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (1.0015, "1970-01-01T00:00:01.002Z"),
+        (0.9996, "1970-01-01T00:00:01.000Z"),
+    ],
+)
+def test_an_outcome_says_when_it_began(seconds: float, said: str) -> None:
+    response = Response(status_code=200, payload=b"")
+    outcome = Outcome(index=0, response=response, started=seconds, elapsed=0)
+    assert json.loads(as_line(outcome))["began"] == said
 
 
 def test_numbers_keep_every_digit() -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from asyncinvoke.cli import files, handlers
+from asyncinvoke.cli import open_files
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.local import handlers
 from asyncinvoke.local import LocalLambda
 
 from .processes import COMMAND
@@ -88,7 +89,11 @@ def test_without_awss_runtime_it_is_one_line_and_status_2(tmp_path: Path) -> Non
 def limited(soft: int, hard: int, program: str) -> str:
     """What a program prints in a process that may open so many files."""
     ended = subprocess.run(
-        [sys.executable, "-c", f"import resource; from asyncinvoke.cli import files; {program}"],
+        [
+            sys.executable,
+            "-c",
+            f"import resource; from asyncinvoke.cli import open_files; {program}",
+        ],
         capture_output=True,
         text=True,
         check=True,
@@ -98,13 +103,13 @@ def limited(soft: int, hard: int, program: str) -> str:
 
 
 def test_the_soft_limit_of_open_files_is_raised_to_the_hard_one() -> None:
-    program = "files.raise_open_files(); print(resource.getrlimit(resource.RLIMIT_NOFILE))"
+    program = "open_files.raise_open_files(); print(resource.getrlimit(resource.RLIMIT_NOFILE))"
     assert limited(60, 300, program) == "(300, 300)"
 
 
 def test_what_can_be_opened_leaves_room_for_all_else() -> None:
-    assert 60 < int(limited(100, 100, "print(files.openable())")) < 85
-    assert limited(20, 100, "print(files.openable())") == "1"
+    assert 60 < int(limited(100, 100, "print(open_files.openable())")) < 85
+    assert limited(20, 100, "print(open_files.openable())") == "1"
 
 
 def test_where_the_system_says_no_end_it_takes_what_it_can_get(
@@ -120,7 +125,7 @@ def test_where_the_system_says_no_end_it_takes_what_it_can_get(
     infinite = (256, resource.RLIM_INFINITY)
     monkeypatch.setattr(resource, "getrlimit", lambda kind: infinite)
     monkeypatch.setattr(resource, "setrlimit", set_limit)
-    files.raise_open_files()
+    open_files.raise_open_files()
     assert asked == [resource.RLIM_INFINITY, 10_240]
 
 

@@ -8,11 +8,10 @@ from typing import Any
 import anyio
 import pytest
 
-from asyncinvoke.cli.bulk import Bulk
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.options import SharedOptions
-from asyncinvoke.cli.processes.counting import Said
-from asyncinvoke.cli.processes.dividing import check, divided, message, worst
+from asyncinvoke.cli.processes.dividing import Said, check, divided, message, worst
 from asyncinvoke.cli.processes.part import bulk_of, settings_of
 from asyncinvoke.cli.runs.parts import all_parts, at_work
 from asyncinvoke.local import LocalLambda

@@ -82,6 +82,19 @@ async def test_no_region_and_no_credentials_are_both_told(monkeypatch: pytest.Mo
     assert diagnosis["dry run"].status == "skipped"
 
 
+async def test_a_region_that_is_misspelt_is_told_where_it_decides_the_endpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Nothing leaves this machine: the way is through a proxy that is not there.
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{closed_port()}")
+    diagnosis = await asyncinvoke.diagnose(region_name="eu-wset-1", timeout=5)
+    assert diagnosis["region"].status == "note"
+    assert "is it eu-west-1?" in str(diagnosis["region"].advice)
+    url = f"http://127.0.0.1:{closed_port()}"
+    diagnosis = await asyncinvoke.diagnose(region_name="home", endpoint_url=url, timeout=5)
+    assert diagnosis["region"].status == "ok"
+
+
 async def test_credentials_that_have_ended_are_told_with_their_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

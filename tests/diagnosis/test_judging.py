@@ -56,6 +56,19 @@ TABLE = [
         "AWS_REGION says eu-west-1",
         "does not read AWS_REGION",
     ),
+    (
+        judging.region(Setting("eu-wset-1"), aws_region=None, known=["us-east-1", "eu-west-1"]),
+        "note",
+        "knows no such region",
+        "is it eu-west-1?",
+    ),
+    (judging.region(Setting("eu-west-1"), aws_region=None, known=["eu-west-1"]), "ok", "", ""),
+    (
+        judging.region(Setting("nowhere"), aws_region=None, known=["x"]),
+        "note",
+        "no such",
+        "a typo does not",
+    ),
     (judging.credentials(Credentials(None, flaw="none"), now=NOW), "wrong", "none", "AWS_PROFILE"),
     (
         judging.credentials(Credentials(expires=NOW - timedelta(hours=3)), now=NOW),

@@ -7,17 +7,17 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
+from asyncinvoke._engine.calls import Call, Calls, Defaults
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.item import ItemWork
-from asyncinvoke._engine.options import Call, Calls, Defaults
 from asyncinvoke._engine.waits import Waits, guarded
 from asyncinvoke._limits.limit import FixedLimit
 from asyncinvoke._limits.limiter import Limiter
-from asyncinvoke._model.codec import decode_json, encode_json
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
-from asyncinvoke._model.response import Reply, Response
+from asyncinvoke._model.response import Reply, Response, decode_json
 from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._request.payload import encode_json
 from asyncinvoke._retries.policy import Backoff, RetryPolicy
 from asyncinvoke._statistics import Tally
 from asyncinvoke._transport.base import Stream

@@ -31,7 +31,7 @@ from asyncinvoke import (
     TransportError,
 )
 from asyncinvoke._engine import execution
-from asyncinvoke._engine.options import Call
+from asyncinvoke._engine.calls import Call
 from asyncinvoke._limits.scopes import function_key
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply

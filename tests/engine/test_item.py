@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from asyncinvoke import InvalidRequestError, Outcome, RejectedError, Request
+from asyncinvoke._engine.calls import check_timeout
 from asyncinvoke._engine.item import ItemWork
-from asyncinvoke._engine.options import check_timeout
 from asyncinvoke._model.failure import Failure, TransportFault
 from tests.doubles.engine import OK, REJECTED, Machine, engine, item_work
 

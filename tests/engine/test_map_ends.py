@@ -22,7 +22,7 @@ from asyncinvoke import (
     Outcome,
     ToleranceExceededError,
 )
-from asyncinvoke._engine import map as map_module
+from asyncinvoke._engine import pipeline
 from asyncinvoke.testing import FakeLambda
 
 from .works import SOON, Gate, Work, outcome, run_of, silent, tasks, trickle, values
@@ -236,7 +236,7 @@ class Stubborn:
 async def test_who_waits_while_the_run_is_stopped_does_not_wait_for_an_input_that_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(map_module, "LAST_WORD", 0.01)
+    monkeypatch.setattr(pipeline, "LAST_WORD", 0.01)
     source, got = Stubborn(), []
 
     async def consume(run: MapRun) -> None:

@@ -28,10 +28,10 @@ from asyncinvoke import (
     RetryPolicy,
     ToleranceExceededError,
 )
-from asyncinvoke._engine.hopeless import HOPELESS_AFTER
-from asyncinvoke._model.codec import encode_json
+from asyncinvoke._engine.tolerance import HOPELESS_AFTER
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._request.payload import encode_json
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.testing import FakeLambda, InstantClock
 from tests.doubles.engine import Script

@@ -27,7 +27,7 @@ from asyncinvoke import (
 from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._engine.map_block import open_run
 from asyncinvoke._request.target import Target
-from asyncinvoke._retries.retry_after import parse_retry_after
+from asyncinvoke._retries.classify import parse_retry_after
 from asyncinvoke._transport.http_sessions import keepalive_socket
 from asyncinvoke._transport.session import _merge
 from asyncinvoke.local import Answer
@@ -161,7 +161,7 @@ async def test_a_request_that_botocore_refuses_to_build_was_not_sent(
         return {"FunctionName": "f", "BrandNew": 1}
 
     monkeypatch.setattr("asyncinvoke._transport.client.client_arguments", unknown)
-    monkeypatch.setattr("asyncinvoke._transport.derive.arguments_of", unknown)
+    monkeypatch.setattr("asyncinvoke._transport.sdk_request.arguments_of", unknown)
     async with (
         FaultEndpoint() as endpoint,
         Invoker(endpoint_url=endpoint.url, transport=transport) as invoker,

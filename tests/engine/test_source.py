@@ -13,7 +13,7 @@ import pytest
 from anyio import wait_all_tasks_blocked
 
 from asyncinvoke import Outcome
-from asyncinvoke._engine import map as map_module
+from asyncinvoke._engine import pipeline
 from asyncinvoke._engine import source as source_module
 from asyncinvoke._engine.buffer import READ_AHEAD
 
@@ -374,7 +374,7 @@ async def test_a_clean_up_that_never_ends_is_cut_off(
 async def test_an_input_that_ignores_its_interruption_does_not_hold_up_the_end(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(map_module, "LAST_WORD", 0.01)
+    monkeypatch.setattr(pipeline, "LAST_WORD", 0.01)
     release = anyio.Event()
 
     async def stubborn() -> AsyncIterator[int]:

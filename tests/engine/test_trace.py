@@ -1,12 +1,39 @@
-"""An invocation makes few calls of ours: counted, so that they do not grow unnoticed."""
+"""An invocation makes few calls of ours, in few files: counted, so that they do not grow unnoticed."""
 
 import pytest
 
-from .trace import report
+from .trace import HTTP, Trace, report
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
+
+BOUNDS = {
+    # Calls of ours, and the files that they are in, both without the room for HTTP.
+    "invoke": (29, 16),
+    "one 429": (109, 29),
+}
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_warm_invocation_makes_at_most_35_calls_of_ours_beside_http() -> None:
-    warm = (await report())["invoke"]
-    assert len(warm.calls) - warm.of_http <= 35, "\n".join(warm.calls)
+def counted(trace: Trace) -> tuple[int, int]:
+    return len(trace.calls) - trace.of_http, len(trace.modules_beside_http)
+
+
+async def test_an_invocation_makes_few_calls_of_ours_in_few_files() -> None:
+    found = await report()
+    for name, (calls, files) in BOUNDS.items():
+        made, seen = counted(found[name])
+        assert made <= calls and seen <= files, "\n".join([name, *found[name].calls])  # noqa: PT018
+
+
+async def test_where_nobody_listens_nothing_is_made_to_be_told() -> None:
+    found = await report()
+    unheard = ("_telemetry/", "_engine/events.py", "_limits/events.py")
+    for name, trace in found.items():
+        told = [call for call in trace.calls if call.startswith(unheard)]
+        # Whether a line is wanted is asked of the log, where something went wrong.
+        assert told == (["_telemetry/attributes.py log_retry"] if name == "one 429" else []), name
+
+
+async def test_an_exchange_of_a_warm_invocation_is_at_most_26_calls_in_six_files() -> None:
+    of_http = [call for call in (await report())["invoke"].calls if call.startswith(HTTP)]
+    assert len(of_http) <= 26, "\n".join(of_http)
+    assert len({call.split()[0] for call in of_http}) <= 6

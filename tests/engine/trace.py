@@ -21,6 +21,8 @@ from asyncinvoke.local import Answer, LocalLambda
 
 PACKAGE = str(Path(asyncinvoke.__file__).parent)
 HTTP = "_transport/http/"
+BY_TIME = ("_limits/rate.py roll",)
+"""What is called where half a second has passed: it depends on the machine, and is not counted."""
 OTHERS = tuple(f"{PACKAGE}/{room}" for room in ("local", "testing", "cli"))
 
 
@@ -42,6 +44,11 @@ class Trace:
         return {call.split()[0] for call in self.calls}
 
     @property
+    def modules_beside_http(self) -> set[str]:
+        """Those that are not in the room for HTTP."""
+        return {module for module in self.modules if not module.startswith(HTTP)}
+
+    @property
     def hops(self) -> int:
         """How many calls went on in another file."""
         files = [call.split()[0] for call in self.calls]
@@ -60,7 +67,9 @@ def traced(trace: Trace) -> Iterator[None]:
         if event == "call" and ours and id(frame) not in seen:
             seen.add(id(frame))
             kept.append(frame)
-            trace.calls.append(f"{file.removeprefix(PACKAGE)[1:]} {frame.f_code.co_name}")
+            call = f"{file.removeprefix(PACKAGE)[1:]} {frame.f_code.co_name}"
+            if call not in BY_TIME:
+                trace.calls.append(call)
 
     sys.setprofile(profile)
     try:

@@ -16,12 +16,18 @@ ACCOUNT = "123456789012"
 ARN = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function"
 
 BOTO3, AIOBOTOCORE, AWSCLI = "boto3", "aiobotocore", "awscli"
-CLIENTS = (BOTO3, AIOBOTOCORE, AWSCLI)
+JAVASCRIPT, GO = "JavaScript", "Go"
+CLIENTS = (BOTO3, AIOBOTOCORE, AWSCLI, JAVASCRIPT, GO)
 
 # Why awscli is left out.
 NO_COMMAND = "version 1 has no command for streams"
 SAME_PARSER = "a process for each call takes a second; its parser has been shown by another case"
 SHOWN_ONLY_BY_REASON = "it shows no Reason, by which alone this differs from another case"
+
+# Why Go is left out: Debian's package of its SDK is of 2022.
+BEFORE_STREAMS = "its version is older than streams"
+BEFORE_TENANTS = "its version is older than tenants"
+A_READER = "it takes InvokeArgs as a reader, which no JSON holds"
 
 VALIDATION = "1 validation error detected: Value "
 RATE = "Rate Exceeded."
@@ -61,15 +67,16 @@ def _invoke(
         function: The function's name.
         reading: How every client must read the answer.
         cli: Why awscli is left out; None runs it.
-        **more: The world, and further arguments of the call.
+        **more: The world, why Go is left out, and further arguments of the call.
     """
     world = more.pop("world", "plain")
+    without = {AWSCLI: cli, GO: more.pop("go", None)}
     return Case(
         name=name,
         world=world,
         arguments={"FunctionName": function, **more},
         reading=reading,
-        without={} if cli is None else {AWSCLI: cli},
+        without={client: why for client, why in without.items() if why is not None},
     )
 
 
@@ -116,7 +123,7 @@ INVOCATIONS = [
         Payload=b'"hello"',
     ),
     _invoke("client context", "context", _ok({"shop": "north"}), ClientContext=CONTEXT),
-    _invoke("tenant id", "tenant", _ok("shop 1"), TenantId="shop 1"),
+    _invoke("tenant id", "tenant", _ok("shop 1"), go=BEFORE_TENANTS, TenantId="shop 1"),
     _invoke("version in the name", "tell:1", _ok(f"{ARN}:tell:1", "1"), SAME_PARSER),
     _invoke("alias", "tell", _ok(f"{ARN}:tell:live", "1"), Qualifier="live"),
     _invoke(
@@ -347,7 +354,7 @@ def _stream(name: str, function: str, reading: Reading, world: str = "plain", **
         operation="InvokeWithResponseStream",
         arguments={"FunctionName": function, **more},
         reading=reading,
-        without={AWSCLI: NO_COMMAND},
+        without={AWSCLI: NO_COMMAND, GO: BEFORE_STREAMS},
     )
 
 
@@ -480,7 +487,14 @@ MANAGEMENT = [
         Name="live",
         FunctionVersion="1",
     ),
-    _manage("InvokeAsync", {"Status": 202}, SAME_PARSER, FunctionName="echo", InvokeArgs=b"{}"),
+    Case(
+        name="InvokeAsync",
+        world="managed",
+        operation="InvokeAsync",
+        arguments={"FunctionName": "echo", "InvokeArgs": b"{}"},
+        reading={"Status": 202},
+        without={AWSCLI: SAME_PARSER, GO: A_READER},
+    ),
 ]
 
 CASES = [*INVOCATIONS, *FUNCTION_ERRORS, *REFUSALS, *THROTTLES, *STREAMS, *MANAGEMENT]

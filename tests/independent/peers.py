@@ -1,7 +1,8 @@
-"""The virtual environments of the independent programs that the tests talk to.
+"""The environments of the independent programs that the tests talk to.
 
-`make peers` runs this file to create what is missing; the fixtures in `conftest.py` ask it where a
-program is. Each program has an environment of its own, because each pins a botocore of its own.
+`python -m tests.independent.peers` (`make peers`) creates what is missing; the fixtures in
+`conftest.py` ask it where a program is. Each program has an environment of its own, because each pins a
+botocore of its own.
 """
 
 import subprocess
@@ -11,6 +12,8 @@ import tempfile
 import venv
 from dataclasses import dataclass
 from pathlib import Path
+
+from .sdks import Go, JavaScript
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
@@ -135,6 +138,19 @@ def main() -> int:
             peer.install()
         except subprocess.CalledProcessError:
             print(f"{peer.name}: pip could not install {peer.requirements.name}", file=sys.stderr)  # noqa: T201
+            return 1
+    for sdk in (JavaScript(), Go()):
+        if reason := sdk.unavailable():
+            print(f"{sdk.name}: left out, as {reason}")  # noqa: T201
+            continue
+        if sdk.installed:
+            print(f"{sdk.name}: already in {sdk.folder.name}")  # noqa: T201
+            continue
+        print(f"{sdk.name}: installing into {sdk.folder.name}")  # noqa: T201
+        try:
+            sdk.install()
+        except subprocess.CalledProcessError as error:
+            print(f"{sdk.name}: {error.cmd[0]} could not install it", file=sys.stderr)  # noqa: T201
             return 1
     return 0
 

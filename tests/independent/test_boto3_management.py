@@ -565,11 +565,18 @@ async def test_code_in_s3_is_taken_from_a_folder_or_an_endpoint(tmp_path: Path) 
     bucket = tmp_path / "cats"
     (bucket / "of").mkdir(parents=True)
     (bucket / "of" / "code.zip").write_bytes(package("old"))
+    (bucket / "private.zip").write_bytes(package("old"))
     (tmp_path / "secret.zip").write_bytes(package("secret"))
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
+
+        def do_GET(self) -> None:
+            if "private" in self.path and "Authorization" not in self.headers:
+                self.send_error(403)
+            else:
+                super().do_GET()
 
     serve = partial(Handler, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
@@ -580,6 +587,9 @@ async def test_code_in_s3_is_taken_from_a_folder_or_an_endpoint(tmp_path: Path) 
                 async with endpoint(settling_time=0, s3=where) as (_, sdk):
                     await sdk.create(Code={"S3Bucket": "cats", "S3Key": "of/code.zip"})
                     assert (await sdk.answer())[0] == "old"
+                    private = {"S3Bucket": "cats", "S3Key": "private.zip"}
+                    await sdk.create("signed", Code=private, Handler="app.tell")
+                    assert (await sdk.answer("signed"))[0] == "old"
                     outside = ["../secret.zip"] if where == tmp_path else []
                     for key in ["no.zip", *outside]:
                         refused = await sdk.refusal(

@@ -1,6 +1,7 @@
 """Journals of shards are merged: every item once, whoever ran it, and what ran twice is named."""
 
 import json
+import os
 import sqlite3
 from collections import Counter
 from pathlib import Path
@@ -226,6 +227,10 @@ def test_what_cannot_be_merged_is_one_clear_error(tmp_path: Path) -> None:
             merge(target, parts)
     with pytest.raises(JournalError, match="it is among those to merge"):
         merge(first, [first], replace=True)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(JournalError, match="it is not a regular file"):
+        merge(tmp_path / "pipe", [first], replace=True)
+    assert (tmp_path / "pipe").is_fifo()
     merge(out, [first])
     with pytest.raises(JournalError, match="it is there already"):
         merge(out, [first])

@@ -7,8 +7,7 @@ import anyio
 import anyio.lowlevel
 from anyio import wait_all_tasks_blocked
 
-from asyncinvoke._limits.limiter import Limiter
-from asyncinvoke._limits.permit import Permit
+from asyncinvoke._limits.limiter import Limiter, Permit
 from asyncinvoke._limits.scopes import FunctionKey
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
 from asyncinvoke._statistics import ScopeStatistics

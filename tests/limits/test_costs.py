@@ -14,12 +14,11 @@ import pytest
 
 from asyncinvoke import AdaptiveLimit, FixedLimit
 from asyncinvoke._limits import limiter as house
-from asyncinvoke._limits.known import KEPT_THROTTLED, KEPT_UNTHROTTLED
+from asyncinvoke._limits.books import PermitTimeoutError
 from asyncinvoke._limits.limit import Limit
-from asyncinvoke._limits.limiter import Limiter
-from asyncinvoke._limits.permit import Permit
+from asyncinvoke._limits.limiter import Limiter, Permit
 from asyncinvoke._limits.queue import Lane, Line
-from asyncinvoke._limits.scopes import FunctionKey, PermitTimeoutError
+from asyncinvoke._limits.scopes import KEPT_THROTTLED, KEPT_UNTHROTTLED, FunctionKey
 from asyncinvoke._limits.timekeeper import Waiter
 from asyncinvoke._model.failure import ThrottleScope
 

@@ -7,8 +7,7 @@ import pytest
 
 from asyncinvoke import AdaptiveLimit, LimitChanged, LimitKind
 from asyncinvoke._limits.events import News
-from asyncinvoke._limits.limiter import Limiter
-from asyncinvoke._limits.permit import Permit
+from asyncinvoke._limits.limiter import Limiter, Permit
 from asyncinvoke._model.failure import ThrottleScope
 from asyncinvoke._telemetry.hooks import Hooks
 

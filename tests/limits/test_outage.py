@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke import AdaptiveLimit, FixedLimit, LimitChanged, LimitKind
+from asyncinvoke._limits.books import PermitTimeoutError
 from asyncinvoke._limits.limit import Limit, files_limit
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._limits.rate import LONGEST
-from asyncinvoke._limits.scopes import FunctionKey, PermitTimeoutError
+from asyncinvoke._limits.scopes import FunctionKey
 from asyncinvoke._model.failure import ThrottleScope
 from asyncinvoke._telemetry.hooks import Hooks
 

@@ -21,7 +21,7 @@ from asyncinvoke import (
     ThrottleReason,
     ThrottleScope,
 )
-from asyncinvoke._limits.reasons import LIMIT_OF_REASON
+from asyncinvoke._model.failure import LIMIT_OF_REASON
 from asyncinvoke.local import LocalLambda, throttle
 from asyncinvoke.testing import InstantClock
 from asyncinvoke.typing import Event

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from asyncinvoke import AdaptiveLimit
 from asyncinvoke._limits.events import News
-from asyncinvoke._limits.known import Scopes
 from asyncinvoke._limits.queue import SPARE, Lane, Line, Queue
-from asyncinvoke._limits.scopes import AccountGate, FunctionGate, FunctionKey
+from asyncinvoke._limits.scopes import AccountGate, FunctionGate, FunctionKey, Scopes
 from asyncinvoke._telemetry.hooks import Hooks
 
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncinvoke import AdaptiveLimit, FixedLimit, LimitChanged
+from asyncinvoke._limits.books import PermitTimeoutError
 from asyncinvoke._limits.limit import Limit
-from asyncinvoke._limits.limiter import Limiter
-from asyncinvoke._limits.permit import Permit
-from asyncinvoke._limits.scopes import FunctionKey, PermitTimeoutError
+from asyncinvoke._limits.limiter import Limiter, Permit
+from asyncinvoke._limits.scopes import FunctionKey
 from asyncinvoke._model.failure import ThrottleReason, ThrottleScope
 from asyncinvoke._telemetry.hooks import Hooks
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from asyncinvoke import Delivery, Outcome, RejectedError, Request, Response, ThrottleReason
+from asyncinvoke import Attempt, Delivery, Outcome, RejectedError, Request, Response, ThrottleReason
 from asyncinvoke._model.response import Reply
 
 SECRET = "correct-horse-battery-staple"
@@ -18,6 +18,27 @@ def test_a_response_decodes_with_the_codec_that_it_was_given() -> None:
     assert Response(status_code=200, payload=b"x", decode=bytes.decode).json() == "x"
     with pytest.raises(ValueError, match="Expecting value"):
         Response(status_code=200, payload=b"x").json()
+
+
+def test_a_response_tells_its_time_its_text_and_what_is_billed() -> None:
+    first = Attempt(number=1, waited=0.5, started=100.0, elapsed=1.0, delay=2.0)
+    last = Attempt(number=2, waited=0.25, started=103.25, elapsed=1.5)
+    log = "START\nREPORT RequestId: 1\tDuration: 1.2 ms\tBilled Duration: 1002 ms\tMemory Size: 128 MB"
+    response = Response(
+        status_code=200, payload="é".encode() + b"\xff", log_result=log, attempts=(first, last)
+    )
+    assert (response.elapsed, response.text, response.billed_duration) == (5.25, "é\ufffd", 1.002)
+
+
+def test_a_clock_that_was_set_back_makes_no_time_negative() -> None:
+    attempts = tuple(Attempt(number=n, started=100.0 - n, elapsed=0.25) for n in (1, 2))
+    assert Response(status_code=200, payload=b"", attempts=attempts).elapsed == 0.25
+
+
+def test_what_is_not_known_of_a_response_is_said_to_be_so() -> None:
+    lie = "the function prints Billed Duration: 5 ms"
+    response = Response(status_code=202, payload=b"", log_result=lie)
+    assert (response.elapsed, response.text, response.billed_duration) == (0.0, "", None)
 
 
 def test_a_response_is_pickled_without_its_codec() -> None:

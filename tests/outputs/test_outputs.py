@@ -165,6 +165,10 @@ WRONG = {
     "no folder": (["none/out.gz"], "cannot write none/out.gz: its folder is not there"),
     "there already": (["there.gz"], "output there.gz exists: --force replaces it"),
     "a folder": (["folder.gz", "--force"], "cannot write folder.gz: it is a folder"),
+    "a pipe with a name": (
+        ["pipe.gz", "--force"],
+        "cannot write pipe.gz: it is not a regular file",
+    ),
     "Parquet to a pipe": (["-", "--format", "parquet"], "--format parquet is of all outcomes"),
     "an unknown URL": (["nix://x/out.gz"], "fsspec knows no nix://"),
 }
@@ -182,10 +186,12 @@ def test_what_cannot_be_written_is_said_in_one_line(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.gz").touch()
     (tmp_path / "folder.gz").mkdir()
+    os.mkfifo(tmp_path / "pipe.gz")
     assert run(["runs", "export", str(journal), *arguments]) == 2
     error = capfd.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+    assert (tmp_path / "pipe.gz").is_fifo()
 
 
 def test_without_the_library_nothing_is_begun(tmp_path: Path) -> None:

@@ -14,9 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke._model.codec import decode_json, decode_log_result, encode_json
-from asyncinvoke._model.response import Response
-from asyncinvoke._request.payload import check_plain, encode_client_context, encode_payload
+from asyncinvoke._model.response import Response, decode_json, decode_log_result
+from asyncinvoke._request.payload import (
+    check_plain,
+    encode_client_context,
+    encode_json,
+    encode_payload,
+)
 from asyncinvoke._request.request import InvocationType
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError
 

@@ -29,9 +29,9 @@ from asyncinvoke import (
     RetryBudget,
     RetryPolicy,
 )
-from asyncinvoke._retries.budget import Balance
 from asyncinvoke._retries.classify import Verdict
 from asyncinvoke._retries.decide import Retries
+from asyncinvoke._retries.policy import Balance
 from tests.doubles.engine import every
 
 STARTED = 500.0

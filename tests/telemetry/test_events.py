@@ -40,7 +40,7 @@ from asyncinvoke import (
     RunStarted,
     TransportError,
 )
-from asyncinvoke._engine import told
+from asyncinvoke._engine import events
 from asyncinvoke._statistics import MOST_FUNCTIONS, Tally
 from asyncinvoke.local import Answer, throttle
 from asyncinvoke.otel import OpenTelemetry
@@ -447,14 +447,14 @@ def test_events_that_are_made_for_each_call_are_as_those_that_are_made_the_usual
         target=target, region="eu-west-1", invocation_type=kind, streams=True
     )
     pairs: list[tuple[Any, Any]] = [
-        (told.execution_started(target, "eu-west-1", kind, True), started),
+        (events.execution_started(target, "eu-west-1", kind, True), started),
         (
-            told.attempt_started(started, 2, 0.5),
+            events.attempt_started(started, 2, 0.5),
             AttemptStarted(execution=started, number=2, waited=0.5),
         ),
-        (told.attempt_ended(started, attempt), AttemptEnded(execution=started, attempt=attempt)),
+        (events.attempt_ended(started, attempt), AttemptEnded(execution=started, attempt=attempt)),
         (
-            told.execution_ended(started, None, 2.0),
+            events.execution_ended(started, None, 2.0),
             ExecutionEnded(execution=started, result=None, elapsed=2.0),
         ),
     ]

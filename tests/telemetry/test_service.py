@@ -113,7 +113,16 @@ async def test_the_page_shows_the_service_as_it_is(anyio_backend: str) -> None:
 
 async def test_the_pictures_are_drawn_offline(tmp_path: Path, anyio_backend: str) -> None:
     done = await anyio.run_process(
-        [sys.executable, "-W", "error", FOLDER / "pictures.py", tmp_path, "0.4"],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            FOLDER / "pictures.py",
+            "--folder",
+            tmp_path,
+            "--seconds",
+            "0.4",
+        ],
         stderr=subprocess.PIPE,
         check=False,
     )

@@ -1,6 +1,5 @@
 """A failed call leaves no frame of ours, and so no payload, to the garbage collector."""
 
-import gc
 import socket
 from collections.abc import Iterator
 from types import FrameType
@@ -10,6 +9,7 @@ import pytest
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._request.parameters import checked
+from tests.doubles.garbage import found_by_the_collector, only_what_is_new
 from tests.transport.http.peers import Peer, Wire, answering
 from tests.transport.ways import every_way, open_way
 
@@ -24,27 +24,17 @@ def hang_up(wire: Wire) -> None:
 
 def left_of_ours() -> list[str]:
     """Return the functions whose frames only the collector has."""
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    try:
-        gc.collect()
-        return [
-            f"{found.f_code.co_filename}:{found.f_code.co_name}"
-            for found in gc.garbage
-            if isinstance(found, FrameType) and "asyncinvoke" in found.f_code.co_filename
-        ]
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
+    return [
+        f"{found.f_code.co_filename}:{found.f_code.co_name}"
+        for found in found_by_the_collector()
+        if isinstance(found, FrameType) and "asyncinvoke" in found.f_code.co_filename
+    ]
 
 
 @pytest.fixture
 def _no_collection() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
+    with only_what_is_new():
         yield
-    finally:
-        gc.enable()
 
 
 @pytest.mark.usefixtures("_no_collection")

@@ -27,10 +27,10 @@ from asyncinvoke._recent import Recent
 from asyncinvoke._request.parameters import InvokeParameters, checked
 from asyncinvoke._request.request import InvocationType
 from asyncinvoke._request.target import Target
-from asyncinvoke._transport.bodies import WholeBody
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.direct import DirectTransport
 from asyncinvoke._transport.sdk_request import INVOKE, STREAM, arguments_of
+from asyncinvoke._transport.stream import WholeBody
 from asyncinvoke._transport.template import Outgoing
 from tests.doubles.fault_endpoint import FaultEndpoint
 
@@ -278,9 +278,9 @@ def test_the_memory_of_templates_is_bounded_and_never_forgets_all_at_once() -> N
                 assert f"/f{name}/" in recorder.url
             assert max(made) == 8
             # The last ones are known still.
-            before = dict(transport._templates._young)
+            before = dict(transport._templates.young)
             await transport.send(checked("f8"), b"", Progress())
-            assert transport._templates._young == before
+            assert transport._templates.young == before
 
     anyio.run(fill)
 

@@ -117,12 +117,12 @@ async def drain(invoker: Invoker) -> None:
             pass
 
 
-def open_invoker(url: str, transport: Any) -> Invoker:
+def open_invoker(url: str, transport: Any, *, read_timeout: float = 0.1) -> Invoker:
     return Invoker(
         session=SESSION,
         endpoint_url=url,
         transport=transport,
-        config=AioConfig(read_timeout=0.1, connect_timeout=0.2),
+        config=AioConfig(read_timeout=read_timeout, connect_timeout=0.2),
         retry=RetryPolicy(),
         limit=FixedLimit(9),
     )
@@ -169,7 +169,10 @@ async def test_no_connection_leaves_a_secret_behind(transport: str) -> None:
 
 async def test_a_cancelled_call_shows_no_key_and_no_signature(transport: str) -> None:
     caught: list[BaseException] = []
-    async with FaultEndpoint() as endpoint, open_invoker(endpoint.url, transport) as invoker:
+    async with (
+        FaultEndpoint() as endpoint,
+        open_invoker(endpoint.url, transport, read_timeout=60) as invoker,
+    ):
         endpoint.script("f", Stall())
         sends: Any = transport_of(invoker)
 

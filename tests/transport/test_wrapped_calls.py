@@ -24,7 +24,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from asyncinvoke import Invoker
-from asyncinvoke._transport import derive, direct
+from asyncinvoke._transport import direct, sdk_request
 from tests.doubles.fault_endpoint import FaultEndpoint
 from tests.doubles.http1 import ReceivedRequest
 
@@ -229,7 +229,7 @@ async def test_a_header_that_is_put_into_each_request_belongs_to_that_request() 
 async def test_nothing_is_kept_of_somebody_who_came_while_a_template_was_made(
     monkeypatch: pytest.MonkeyPatch, requests_by_the_sdk: list[str]
 ) -> None:
-    make = derive.make_template
+    make = sdk_request.make_template
     somebody = contextlib.ExitStack()
 
     async def slowly(client: Any, *args: Any) -> Any:
@@ -280,7 +280,7 @@ async def test_a_stub_is_asked_and_nothing_is_sent() -> None:
 async def test_a_stub_that_came_while_a_template_was_made_is_asked_only_while_it_is_there(
     monkeypatch: pytest.MonkeyPatch, requests_by_the_sdk: list[str]
 ) -> None:
-    make = derive.make_template
+    make = sdk_request.make_template
     somebody = contextlib.ExitStack()
 
     async def slowly(client: Any, *args: Any) -> Any:

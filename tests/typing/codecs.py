@@ -105,5 +105,13 @@ async def which_one_it_is(run: MapRun[Thumb]) -> None:
                 assert outcome.error.reason
 
 
+async def narrow_by_comparing_ok(run: MapRun[Thumb]) -> None:
+    async for outcome in run:
+        if outcome.ok is True:
+            assert_type(outcome.response, Response[Thumb])
+        else:
+            assert_type(outcome.error, AsyncInvokeError)
+
+
 async def given_to(outcome: Succeeded[Thumb] | Failed[Thumb]) -> Thumb | None:
     return None if outcome.error is not None else outcome.response.json()

@@ -9,7 +9,8 @@ from typing import Any
 
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import TransportFault
-from asyncinvoke._transport.http.answer import Answer, Headers
+from asyncinvoke._transport.http.answer import Answer, AnswerError, Headers
+from asyncinvoke._transport.http.asyncio_stream import Incoming, RequestWriter
 from asyncinvoke._transport.http.connection import (
     BODY_READ,
     CONNECTED,
@@ -17,14 +18,12 @@ from asyncinvoke._transport.http.connection import (
     WRITTEN,
     WRITTEN_IN_PART,
     Connection,
+    ExchangeClock,
     Limits,
     look_at,
 )
-from asyncinvoke._transport.http.errors import AnswerError, ended
-from asyncinvoke._transport.http.exchange_clock import ExchangeClock
-from asyncinvoke._transport.http.incoming import Incoming
+from asyncinvoke._transport.http.errors import ended
 from asyncinvoke._transport.http.reader import AnswerReader
-from asyncinvoke._transport.http.request_writer import RequestWriter
 
 
 class AsyncioConnection(asyncio.Protocol):
@@ -78,8 +77,8 @@ class AsyncioConnection(asyncio.Protocol):
         self._incoming = Incoming(self._transport)
         return self._begin(head, body, progress, limits)
 
-    async def receive(self) -> bytes:
-        """Return the next piece of a streamed answer's body, or nothing at its end."""
+    async def receive(self) -> list[bytes]:
+        """Return the pieces of a streamed answer's body that have arrived, or none at its end."""
         assert self._incoming is not None  # noqa: S101  # what `begin_stream` has begun
         self._clock.heard()
         return await self._incoming.receive()
@@ -108,6 +107,10 @@ class AsyncioConnection(asyncio.Protocol):
     def unsent(self) -> int | None:
         """Return how many bytes of a request wait in this process; `None` if none do."""
         return self._writer.waiting if self._writer.phase is WRITTEN_IN_PART else None
+
+    def is_under_way(self) -> bool:
+        """Whether an exchange has begun and not ended."""
+        return self._reader is not None
 
     def is_awaited(self) -> bool:
         """Whether somebody waits for what comes; else the silence is ours."""
@@ -193,7 +196,6 @@ class AsyncioConnection(asyncio.Protocol):
                 self._writer.stop()
         if reader.complete:
             self._reader = None
-            self._clock.end()
             self.reusable = (
                 reader.keep_alive
                 and not reader.surplus

@@ -1,17 +1,62 @@
 """The connections of one route: opened when none is idle, reused last in first out."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import anyio
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
-from asyncinvoke._transport.http.answer import Answer
+from asyncinvoke._transport.http.answer import Answer, Headers
 from asyncinvoke._transport.http.connection import CONNECTED, Connection, Limits, Opener
-from asyncinvoke._transport.http.errors import NotOursError, WireError
-from asyncinvoke._transport.http.opening import opening_error
-from asyncinvoke._transport.http.streamed import StreamedAnswer
+from asyncinvoke._transport.http.errors import NotOursError, WireError, opening_error
+
+
+class StreamedAnswer:
+    """The head of an answer, and its body as it comes.
+
+    What is not received is not read from the socket for long: a slow reader slows its sender.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        headers: Headers,
+        connection: Connection,
+        give_back: Callable[[Connection], None],
+    ) -> None:
+        self.status = status
+        """The HTTP status."""
+        self.headers: Mapping[str, str] = headers
+        """The headers by name in lower case."""
+        self._connection: Connection | None = connection
+        self._give_back = give_back
+
+    def __repr__(self) -> str:
+        return f"<StreamedAnswer {self.status}>"
+
+    async def receive(self) -> list[bytes]:
+        """Return the pieces of the body that have arrived, at least one, or none at its end.
+
+        Raises:
+            WireError: The answer ended early, or fell silent, or its time was up. What had arrived
+                before was returned before.
+        """
+        if self._connection is None:
+            return []
+        return await self._connection.receive()
+
+    async def finish(self) -> None:
+        """After the end: give the connection back. Before it: close it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._give_back(connection)
+
+    async def aclose(self) -> None:
+        """Before the end: close the connection. Safe to call at any time."""
+        if self._connection is not None:
+            self._connection.abort()
+        await self.finish()
 
 
 class Connections:

@@ -3,9 +3,7 @@
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from asyncinvoke._model.failure import TransportFault
-from asyncinvoke._transport.http.answer import Answer
-from asyncinvoke._transport.http.errors import AnswerError
-from asyncinvoke._transport.http.framing import (
+from asyncinvoke._transport.http.answer import (
     BODILESS,
     CHUNKED,
     INTERIM,
@@ -13,6 +11,8 @@ from asyncinvoke._transport.http.framing import (
     MOST_INTERIM,
     SWITCHES,
     UNTIL_CLOSE,
+    Answer,
+    AnswerError,
     body_length,
     refused,
     too_long,

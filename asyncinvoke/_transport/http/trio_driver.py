@@ -9,7 +9,7 @@ import trio
 
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._model.failure import TransportFault
-from asyncinvoke._transport.http.answer import Answer, Headers
+from asyncinvoke._transport.http.answer import Answer, AnswerError, Headers
 from asyncinvoke._transport.http.connection import (
     BODY_READ,
     CONNECTED,
@@ -17,10 +17,10 @@ from asyncinvoke._transport.http.connection import (
     WRITTEN,
     WRITTEN_IN_PART,
     Connection,
+    ExchangeClock,
     Limits,
 )
-from asyncinvoke._transport.http.errors import AnswerError, WireError, ended
-from asyncinvoke._transport.http.exchange_clock import ExchangeClock
+from asyncinvoke._transport.http.errors import WireError, ended
 from asyncinvoke._transport.http.reader import AnswerReader
 from asyncinvoke._transport.http.trio_stream import LOST, TrioStream
 
@@ -47,6 +47,7 @@ class TrioConnection:
         self._error: WireError | None = None
         self._progress = Progress()
         self._reader = AnswerReader(0)
+        self._reader.complete = True  # as no exchange has begun
 
     def tls(self) -> ssl.SSLObject | None:
         """Return what TLS has agreed upon, if it is under this connection."""
@@ -78,8 +79,8 @@ class TrioConnection:
             raise self._error.anew()
         return reader.status, Headers(reader.head)
 
-    async def receive(self) -> bytes:
-        """Return the next piece of a streamed answer's body, or nothing at its end."""
+    async def receive(self) -> list[bytes]:
+        """Return the pieces of a streamed answer's body that have arrived, or none at its end."""
         reader = self._reader
         self._clock.heard()
         self._is_awaited = True
@@ -88,10 +89,11 @@ class TrioConnection:
         finally:
             self._is_awaited = False
         if reader.pieces:
-            return reader.pieces.pop(0)
+            pieces, reader.pieces = reader.pieces, []
+            return pieces
         if self._error is not None:
             raise self._error.anew()
-        return b""
+        return []
 
     def end(self, fault: TransportFault, message: str) -> None:
         """End what is under way with this fault, and the connection.
@@ -135,6 +137,10 @@ class TrioConnection:
     def unsent(self) -> int | None:
         """Return what changes as bytes of a request go out; `None` if all are out."""
         return self._stream.taken if self._progress.phase is WRITTEN_IN_PART else None
+
+    def is_under_way(self) -> bool:
+        """Whether an exchange has begun and not ended."""
+        return not self._reader.complete
 
     def is_awaited(self) -> bool:
         """Whether somebody waits for what comes; else the silence is ours."""
@@ -206,7 +212,6 @@ class TrioConnection:
         if reader.head_read and not is_written:
             self._stream.stop()
         if reader.complete:
-            self._clock.end()
             self.reusable = (
                 is_written and reader.keep_alive and not reader.surplus and not self._closed
             )

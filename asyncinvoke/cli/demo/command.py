@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     default=64,
     show_default=True,
     metavar="N",
-    help="How many invocations are worked upon at once.",
+    help="How many invocations are worked on at once.",
 )
 @click.option(
     "--account-concurrency",
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N modules.")
 def demo(concurrency: int, account_concurrency: int, limit: int | None) -> int:
-    """Fan real work out over a throttled function, on this machine alone.
+    """Fan real work out over a throttled function, on this machine.
 
     Every module of this Python's standard library is one payload; the function parses it and
     measures it, in AWS's own Lambda runtime where that is installed (Linux), else in this process.
-    More is asked for at once than the endpoint allows, so that throttles come and are survived. In
-    the middle the run is killed, and the same command continues it. At the end the totals are
-    computed again without Lambda. Needs no AWS account and no network. Exits with 1 if a payload was
-    lost or run twice, or the totals differ.
+    More is requested at once than the endpoint allows, so that throttles have to be survived. In the
+    middle the run is killed, and the same command continues it. At the end the totals are computed
+    again without Lambda. Needs no AWS account and no network. Exits with 1 if a payload was lost or
+    run twice, or the totals differ.
     """
     _leave_aws_alone()
     from asyncinvoke.cli.demo.library import find_modules

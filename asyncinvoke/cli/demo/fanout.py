@@ -15,8 +15,8 @@ from asyncinvoke.cli.demo.chart import Sample, sample
 from asyncinvoke.cli.demo.killed_run import INPUT, LEDGER, Killed, KilledRun
 from asyncinvoke.cli.demo.library import read_payloads
 from asyncinvoke.cli.demo.read import Streamed
-from asyncinvoke.cli.pace import Pace
-from asyncinvoke.cli.progress import Counts, Display, show_progress
+from asyncinvoke.cli.map.pace import Pace
+from asyncinvoke.cli.map.progress import Counts, Display, show_progress
 from asyncinvoke.cli.running import beside
 from asyncinvoke.local import LocalLambda
 
@@ -92,7 +92,7 @@ async def fan_out(
     Args:
         modules: The input.
         new_display: Makes what shows the progress, once there is some.
-        concurrency: How many invocations are worked upon at once.
+        concurrency: How many invocations are worked on at once.
         account_concurrency: How many executions the endpoint allows at once.
         in_runtime: Whether the function runs in AWS's own runtime, or in this process.
         tell: Says what happens, as it happens.
@@ -106,11 +106,11 @@ async def fan_out(
             event = await invoker.send_event(ASIDE, one)
             dry_run = await invoker.dry_run(ASIDE, one)
             tell(
-                f"An Event is accepted ({event.status_code}), and a DryRun let in "
-                f"({dry_run.status_code}), which runs nothing."
+                f"An Event is accepted ({event.status_code}); a DryRun is allowed "
+                f"({dry_run.status_code}), and runs nothing."
             )
             tell(
-                f"{len(modules):,} invocations, {concurrency} asked for at once where "
+                f"{len(modules):,} invocations, {concurrency} requested at once where "
                 f"{account_concurrency} are allowed:"
             )
             where = ("--endpoint-url", endpoint.url, "--region", REGION)

@@ -71,8 +71,10 @@ class KilledRun:
         if after is not None:
             with open_run(self.folder / JOURNAL) as recorded:
                 in_doubt = frozenset(item.position for item in recorded.unknown())
-            tell(f"kill -9, when {after:,} had ended: {len(in_doubt):,} may have run, by name")
-            tell("the same command again: it goes on, and runs none of them twice")
+            tell(
+                f"kill -9, when {after:,} had ended: {len(in_doubt):,} may have run, and are named"
+            )
+            tell("the same command again: it continues, and runs none of them twice")
             await self._run(*command)
         once = self._ledger()
         if in_doubt:

@@ -2,11 +2,16 @@
 
 import ast
 import os
+import threading
 import warnings
 from typing import Any
 
 # Old code in the standard library's tests; what it warns of is not the question here.
 warnings.simplefilter("ignore")
+
+# Python 3.11 counts the depth of all threads' parsers together, and takes that for a fault of its
+# own. In this process the function runs in threads; in AWS's runtime it is alone.
+_PARSING = threading.Lock()
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -43,12 +48,13 @@ def measure(name: str, source: str) -> dict[str, Any]:
         "longest": None,
     }
     try:
-        nodes = ast.walk(ast.parse(source))
+        with _PARSING:
+            tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
         measures["unparsable"] = 1
         return measures
     longest = 0
-    for node in nodes:
+    for node in ast.walk(tree):
         if isinstance(node, _FUNCTIONS):
             measures["functions"] += 1
             length = (node.end_lineno or node.lineno) - node.lineno + 1

@@ -35,7 +35,7 @@ def introduce(
         "each one invocation of a function that parses and measures it. The function "
         f"runs {where}. "
         f"[bold]{account_concurrency}[/] executions are allowed "
-        f"at once and [bold]{concurrency}[/] are asked for. In the middle the run is killed with "
+        f"at once, and [bold]{concurrency}[/] are requested. In the middle the run is killed with "
         "[bold]kill -9[/], and the same command continues it. No AWS account, no network.\n"
     )
 
@@ -72,9 +72,9 @@ def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
     facts = {
         "invocations": f"{modules:,} in {result.elapsed:.1f} s, "
         f"{modules / result.elapsed:,.0f} per second",
-        "killed": "not at all: it was over too soon"
+        "killed": "not at all: it ended too soon"
         if killed.after is None
-        else f"with kill -9, when {killed.after:,} had ended; the same command went on",
+        else f"with kill -9, when {killed.after:,} had ended; the same command continued",
         "may have run": f"{len(killed.in_doubt):,} were under way then: named, not run again, "
         "and then redriven on demand",
         "succeeded": f"{len(ok):,}",
@@ -115,7 +115,7 @@ def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
     _indented(console, _sentence(totals))
     _indented(console, answer)
     for outcome in failed[:5]:
-        console.print("  failed:", one_line(str(outcome.error)), style="red", markup=False)
+        _indented(console, Text(f"failed: {one_line(str(outcome.error))}", style="red"))
 
 
 def compare(console: Console, result: Result, direct: Sequence[dict[str, Any]]) -> bool:
@@ -135,7 +135,8 @@ def compare(console: Console, result: Result, direct: Sequence[dict[str, Any]]) 
         "the totals agree with those computed directly": result.measures == list(direct),
     }
     for claim, holds in checks.items():
-        console.print(f"  [green]✓[/] {claim}" if holds else f"  [bold red]✗ not so:[/] {claim}")
+        said = f"[green]✓[/] {claim}" if holds else f"[bold red]✗ wrong:[/] {claim}"
+        console.print(Padding(said, (0, 0, 0, 2), expand=False))
     return all(checks.values())
 
 

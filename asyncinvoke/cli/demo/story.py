@@ -9,10 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from asyncinvoke.cli.demo import report
-from asyncinvoke.cli.demo.checking import measure_again
 from asyncinvoke.cli.demo.fanout import fan_out
-from asyncinvoke.cli.demo.library import add_up
-from asyncinvoke.cli.live import Screen, bar_or_lines
+from asyncinvoke.cli.demo.library import add_up, measure_again
+from asyncinvoke.cli.map.live import Screen, bar_or_lines
 
 
 async def tell_demo(

@@ -10,9 +10,9 @@ import threading
 from dataclasses import replace
 from typing import Any
 
-from asyncinvoke.cli.bulk import Bulk
-from asyncinvoke.cli.bulk_run import run_bulk
 from asyncinvoke.cli.errors import INTERRUPTED, complain
+from asyncinvoke.cli.map.bulk_run import run_bulk
+from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.streams import STDERR, STDIN
 
 

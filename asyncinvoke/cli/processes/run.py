@@ -9,16 +9,17 @@ from pathlib import Path
 
 import click
 
-from asyncinvoke.cli import files, streams, summary
-from asyncinvoke.cli.bulk import COMMAND, Bulk
-from asyncinvoke.cli.ending import exit_status, last_words
+from asyncinvoke.cli import open_files, streams
 from asyncinvoke.cli.errors import STOPPED, WRONG_USAGE
-from asyncinvoke.cli.map_job import choose_display
-from asyncinvoke.cli.outcomes import as_line
-from asyncinvoke.cli.outputs import check_new_output, opened_output
+from asyncinvoke.cli.map import summary
+from asyncinvoke.cli.map.ending import exit_status, last_words
+from asyncinvoke.cli.map.job import choose_display
+from asyncinvoke.cli.map.outcomes import as_line
+from asyncinvoke.cli.map.outputs import check_new_output, opened_output
+from asyncinvoke.cli.map.progress import as_json
+from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.processes.dividing import check, divided, worst
 from asyncinvoke.cli.processes.together import Together, say_which_failed
-from asyncinvoke.cli.progress import as_json
 from asyncinvoke.cli.running import Interrupt, run
 from asyncinvoke.cli.runs.merge import said_of, shared_notes
 from asyncinvoke.runs import RunSummary, merge, open_run
@@ -27,7 +28,7 @@ from asyncinvoke.runs import RunSummary, merge, open_run
 def run_processes(bulk: Bulk, processes: int) -> int:
     """Run it; give the exit status."""
     check(bulk, processes)
-    files.raise_open_files()
+    open_files.raise_open_files()
 
     async def main(interrupt: Interrupt) -> int:
         is_live = bulk.journal is None

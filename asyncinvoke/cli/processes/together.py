@@ -14,12 +14,11 @@ import anyio
 import click
 from anyio.abc import ByteReceiveStream, Process
 
-from asyncinvoke.cli.bulk import Bulk
 from asyncinvoke.cli.errors import STOPPED
-from asyncinvoke.cli.processes.counting import Said
-from asyncinvoke.cli.processes.dividing import message
+from asyncinvoke.cli.map.progress import Counts, Display, show_progress
+from asyncinvoke.cli.map.settings import Bulk
+from asyncinvoke.cli.processes.dividing import Said, message
 from asyncinvoke.cli.processes.part import settings_of
-from asyncinvoke.cli.progress import Counts, Display, show_progress
 from asyncinvoke.cli.running import Interrupt, beside
 from asyncinvoke.cli.streams import Output
 

@@ -9,10 +9,10 @@ import click
 from asyncinvoke._outputs.files import FormatName, kind_of
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.progress import counted
+from asyncinvoke.cli.map.outputs import check_whole, write_lines
+from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.runs.exporting import may_have_run_line, outcome_lines, split
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
-from asyncinvoke.cli.whole_output import check_whole, write_lines
 
 _PIECE = 1 << 16
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from asyncinvoke import InvocationError, Outcome
 from asyncinvoke.cli.errors import FAILED, CommandError
-from asyncinvoke.cli.outcomes import as_line
+from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.runs.view import total_of
 from asyncinvoke.runs import RecordedItem, RecordedRun
 

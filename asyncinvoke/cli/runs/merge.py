@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from asyncinvoke.cli.bulk import COMMAND
 from asyncinvoke.cli.errors import IN_DOUBT, STOPPED
-from asyncinvoke.cli.progress import counted
+from asyncinvoke.cli.map.progress import counted
+from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.runs.group import opened_run, runs
 from asyncinvoke.cli.runs.view import TOTAL
 from asyncinvoke.runs import Merged

@@ -9,8 +9,8 @@ import anyio
 
 from asyncinvoke import MapRun
 from asyncinvoke.cli.errors import one_line
+from asyncinvoke.cli.map.settings import parse_tolerance
 from asyncinvoke.cli.runs.wishes import Wishes, WishesError, read_wishes
-from asyncinvoke.cli.tolerance import parse_tolerance
 
 INTERVAL = 0.5
 """Seconds between two looks; a look is one `stat`."""

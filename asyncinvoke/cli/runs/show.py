@@ -47,9 +47,9 @@ def show(path: str, item: int | None, key: str | None, as_json: bool) -> None:
 @run_argument
 def watch(path: str) -> None:
     """Show the progress of RUN, which another process runs, until that ends."""
-    from asyncinvoke.cli.live import Screen, bar_or_lines
-    from asyncinvoke.cli.pace import Pace
-    from asyncinvoke.cli.progress import Counts
+    from asyncinvoke.cli.map.live import Screen, bar_or_lines
+    from asyncinvoke.cli.map.pace import Pace
+    from asyncinvoke.cli.map.progress import Counts
 
     with looked_at(path) as run:
         display, pace = bar_or_lines(Screen(stderr=True)), Pace()

@@ -9,6 +9,7 @@ import click
 
 from asyncinvoke import Tolerance
 from asyncinvoke.cli.errors import FAILED, CommandError, one_line
+from asyncinvoke.cli.map.settings import parse_tolerance
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
 from asyncinvoke.cli.runs.obeying import ANSWER
 from asyncinvoke.cli.runs.parts import at_work, is_running, shared_out, steered
@@ -19,7 +20,6 @@ from asyncinvoke.cli.runs.wishes import (
     wishes_path,
     write_wishes,
 )
-from asyncinvoke.cli.tolerance import parse_tolerance
 
 PATIENCE = 10.0
 """Seconds to wait for the answer of a run that is under way."""

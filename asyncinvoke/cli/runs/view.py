@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from asyncinvoke import Outcome
 from asyncinvoke.cli.errors import one_line
-from asyncinvoke.cli.progress import counted
+from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.runs import RecordedCause, RecordedItem, RunSummary, Sample
 
 SHOWN = 20

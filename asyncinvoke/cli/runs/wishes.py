@@ -10,7 +10,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from asyncinvoke.cli.tolerance import parse_tolerance
+from asyncinvoke.cli.map.settings import parse_tolerance
 
 STOPS = ("drain", "now")
 """How a session is stopped: what is in flight ends, or is left."""

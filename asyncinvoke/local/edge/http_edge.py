@@ -1,8 +1,9 @@
-"""HTTP to and from the service's own values: paths, headers, bodies."""
+"""HTTP to and from the service's own values: paths, headers, bodies, and the lack of a signature."""
 
+import logging
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 from urllib.parse import unquote
@@ -12,6 +13,7 @@ from aiohttp import web
 from asyncinvoke.local.edge.streaming import StreamedAnswer
 from asyncinvoke.local.http.listener import read_body
 from asyncinvoke.local.management.router import BODY_LIMIT, Management, ManagementRequest
+from asyncinvoke.local.protocol import refusals
 from asyncinvoke.local.protocol.answers import Answer
 from asyncinvoke.local.protocol.received import ReceivedInvocation
 from asyncinvoke.local.protocol.refusals import SYNC_LIMIT, upload_too_large
@@ -149,3 +151,46 @@ def respond(request: web.BaseRequest, answer: Answer) -> web.Response:
     if request.keep_alive:
         headers["Connection"] = "keep-alive"
     return web.Response(status=answer.status_code, headers=headers, body=answer.payload)
+
+
+_logger = logging.getLogger(__name__)
+
+_SCHEMES = ("aws4-hmac-sha256", "aws4-ecdsa-p256-sha256")
+
+
+class SignedEdge:
+    """The handler of the endpoint's HTTP server: refuses requests that nobody signed.
+
+    No signature is checked, only that there is one: any credentials will do. A web page cannot send
+    one, since a browser asks the server before it sends an `Authorization` header for a page.
+
+    Args:
+        edge: Where requests go that are signed.
+        allow_unsigned: Whether others go there as well.
+    """
+
+    def __init__(
+        self,
+        edge: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        *,
+        allow_unsigned: bool,
+    ) -> None:
+        self._edge = edge
+        self._allow_unsigned = allow_unsigned
+        self._has_told = False
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; refuse it before its body is read if it is not signed."""
+        signature = request.headers.get("Authorization", "").lower()
+        if self._allow_unsigned or signature.startswith(_SCHEMES):
+            return await self._edge(request)
+        if not self._has_told:
+            self._has_told = True
+            _logger.warning(
+                "refused a request that is not signed: allow_unsigned=True (--allow-unsigned) "
+                "takes such, as curl sends them"
+            )
+        refused = respond(request, refusals.unsigned().answer(str(uuid.uuid4())))
+        refused.headers["Connection"] = "close"
+        refused.force_close()
+        return refused

@@ -1,13 +1,10 @@
 """One execution environment: a worker process that runs AWS's runtime, one invocation at a time."""
 
 import asyncio
-import contextlib
 import functools
 import math
-import os
 import signal
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -17,21 +14,17 @@ from anyio.abc import Process, TaskStatus
 from asyncinvoke.local.execution import ending as endings
 from asyncinvoke.local.execution import logs, runtime_api, worker
 from asyncinvoke.local.execution.ending import Ending
-from asyncinvoke.local.execution.folders import own_folder
+from asyncinvoke.local.execution.guardian import own_folder
 from asyncinvoke.local.execution.invocation import Invocation, Result
-from asyncinvoke.local.execution.logs import LogLine
 from asyncinvoke.local.execution.memory import MemoryWatch
 from asyncinvoke.local.execution.pipe import OutputPipe
 from asyncinvoke.local.execution.runtime_api import RuntimeApi
-from asyncinvoke.local.execution.surroundings import Surroundings
+from asyncinvoke.local.execution.worker import Surroundings
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
 from asyncinvoke.local.http.listener import listen, open_socket
 
 INIT_LIMIT = 10.0
 """Seconds that a start may take before the timeout begins to count (AWS's init phase)."""
-
-STOP_GRACE = 0.5
-"""Seconds between SIGTERM and SIGKILL."""
 
 
 class Environment:
@@ -105,7 +98,9 @@ class Environment:
                     await self._guardian.sweep(self._log_stream_name)
 
     async def _serve(self, task_status: TaskStatus[None], tmp: Path | None) -> None:
-        with OutputPipe(self._line_listener()) as self._output:
+        with OutputPipe(
+            logs.line_listener(self._surroundings.on_log, self._config.name, self._config.version)
+        ) as self._output:
             async with listen(RuntimeApi(self), open_socket(), limits=runtime_api.LIMITS) as port:
                 self._process = await worker.start(
                     self._config,
@@ -113,7 +108,7 @@ class Environment:
                     port=port,
                     output=self._output.descriptor,
                     log_stream_name=self._log_stream_name,
-                    endpoint_url=self._surroundings.endpoint_url,
+                    endpoints=self._surroundings.endpoints,
                     tmp=tmp,
                 )
                 self._output.close_writing()
@@ -124,15 +119,7 @@ class Environment:
                 finally:
                     self._is_alive = False
                     with anyio.CancelScope(shield=True):
-                        await self._end()
-
-    def _line_listener(self) -> Callable[[str], None] | None:
-        on_log, config = self._surroundings.on_log, self._config
-        if on_log is None:
-            return None
-        return lambda text: on_log(
-            LogLine(function_name=config.name, version=config.version, text=text, time=time.time())
-        )
+                        await worker.end(self._process)
 
     def rest(self, seconds: float | None) -> None:
         """End the process unless it is woken within a number of seconds; None for never."""
@@ -256,14 +243,5 @@ class Environment:
         if self._ending is not None and not self._ending.done():
             self._ending.set_result(ending)
 
-    async def _end(self) -> None:
-        self._signal(signal.SIGTERM)
-        self._signal(signal.SIGCONT)  # or a frozen one would not hear it
-        with anyio.move_on_after(STOP_GRACE):
-            await self._process.wait()
-        self._signal(signal.SIGKILL)
-        await self._process.wait()
-
     def _signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
+        worker.signal_group(self._process, number)

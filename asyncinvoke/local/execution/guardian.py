@@ -1,11 +1,14 @@
-"""The endpoint's side of the process that clears up after it, and clearing up while it lives."""
+"""The endpoint's side of the process that clears up after it, clearing up while it lives, and folders."""
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -77,3 +80,15 @@ class Guardian:
         # Somebody may have killed it; then nobody clears up, and nothing else is lost.
         with contextlib.suppress(OSError):
             self._process.stdin.write(os.fsencode(line) + b"\n")
+
+
+@asynccontextmanager
+async def own_folder(guardian: Guardian) -> AsyncIterator[Path]:
+    """Hold a block in which there is a folder that nobody else has."""
+    folder = Path(tempfile.mkdtemp(prefix="asyncinvoke-"))
+    with guardian.directory(folder):
+        try:
+            yield folder
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))

@@ -1,4 +1,4 @@
-"""One run of a handler that is a callable: what it yields, how it ended, and its log.
+"""One run of a handler that is a callable: what it yields, how it ended as JSON, and its log.
 
 It starts no task, knows no time limit, and runs on any event loop: `InProcess` and the fake of
 `asyncinvoke.testing` share it.
@@ -6,6 +6,7 @@ It starts no task, knows no time limit, and runs on any event loop: `InProcess` 
 
 import asyncio
 import inspect
+import json
 import os
 import sys
 import time
@@ -13,20 +14,38 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from asyncinvoke.local.execution import function_errors, logs, memory, yielding
+from asyncinvoke.local.execution import calling, function_errors, logs, memory
+from asyncinvoke.local.execution.calling import STREAM_LIMIT, Calls, TooLargeError, UnwritableError
 from asyncinvoke.local.execution.context import LambdaContext
 from asyncinvoke.local.execution.invocation import Invocation, Result
-from asyncinvoke.local.execution.marshal import marshal, marshal_error
-from asyncinvoke.local.execution.threads import Calls
-from asyncinvoke.local.execution.yielding import STREAM_LIMIT, TooLargeError, UnwritableError
 from asyncinvoke.local.functions.configuration import FunctionConfig, Handler
+
+# AWS's runtime escapes non-ASCII characters up to Python 3.11 and no longer from 3.12 on.
+_ENSURE_ASCII = sys.version_info < (3, 12)
+
+
+def marshal(answer: Any) -> bytes:
+    """Encode what a handler returned.
+
+    Raises:
+        TypeError: It holds what JSON cannot.
+        ValueError: It contains itself, or its text has a lone surrogate.
+        RecursionError: It is nested too deeply.
+    """
+    return json.dumps(answer, ensure_ascii=_ENSURE_ASCII).encode()
+
+
+def marshal_error(body: dict[str, Any]) -> bytes:
+    """Encode an error; a lone surrogate in its text is replaced."""
+    return json.dumps(body, ensure_ascii=_ENSURE_ASCII).encode(errors="replace")
+
 
 # GUESS: not recorded from AWS (docs/endpoint.md)
 STREAM_TOO_LARGE = function_errors.response_too_large(STREAM_LIMIT)  # as for a whole answer
 
 _OWN_FILES = frozenset(
     sys.modules[module].__file__
-    for module in (__name__, Calls.__module__, yielding.__name__, "concurrent.futures.thread")
+    for module in (__name__, calling.__name__, "concurrent.futures.thread")
 )
 
 
@@ -76,9 +95,9 @@ class HandlerRun:
         """Run the handler and yield what it yields, if it does; the result is what follows that."""
         try:
             answer = await self._call()
-            yielded = yielding.pieces_of(answer, self._calls)
+            yielded = calling.pieces_of(answer, self._calls)
             if yielded is not None:
-                async with aclosing(yielding.each_of(yielded, limit=STREAM_LIMIT)) as pieces:
+                async with aclosing(calling.each_of(yielded, limit=STREAM_LIMIT)) as pieces:
                     async for piece in pieces:
                         yield piece
                 answer = b""

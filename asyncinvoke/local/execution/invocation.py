@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from asyncinvoke.local.execution.yielding import Write
+from asyncinvoke.local.execution.calling import Write
 from asyncinvoke.local.protocol import answers
 from asyncinvoke.local.protocol.answers import Answer
 

@@ -36,6 +36,17 @@ LogListener: TypeAlias = Callable[[LogLine], None]
 """Called on the endpoint's loop; must neither block nor raise."""
 
 
+def line_listener(
+    on_log: LogListener | None, function_name: str, version: str
+) -> Callable[[str], None] | None:
+    """Return what takes the text of each line of one version's log; None if nobody listens."""
+    if on_log is None:
+        return None
+    return lambda text: on_log(
+        LogLine(function_name=function_name, version=version, text=text, time=time.time())
+    )
+
+
 def group_name(function_name: str) -> str:
     """Return the log group that the service would write to."""
     return f"/aws/lambda/{function_name}"

@@ -1,19 +1,71 @@
 """Who runs each version of each function: made when it is first invoked, retired when it changes."""
 
+import inspect
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import NamedTuple
 
+import anyio
 from anyio.abc import TaskGroup
 
-from asyncinvoke.local.execution.inprocess import InProcess
-from asyncinvoke.local.execution.invocation import Runner
+from asyncinvoke.local.execution import logs
+from asyncinvoke.local.execution.calling import Threads, Write
+from asyncinvoke.local.execution.handler_run import HandlerRun
+from asyncinvoke.local.execution.invocation import Invocation, Result, Runner
 from asyncinvoke.local.execution.pool import ProcessPool
-from asyncinvoke.local.execution.surroundings import Surroundings
-from asyncinvoke.local.execution.threads import Threads
-from asyncinvoke.local.functions.configuration import FunctionConfig, Source
+from asyncinvoke.local.execution.worker import Surroundings
+from asyncinvoke.local.functions.configuration import FunctionConfig, Handler, Source
 from asyncinvoke.local.functions.versions import Versions
+
+
+class InProcess:
+    """The runner of one version whose handler is a callable.
+
+    An async handler is cancelled at its timeout. A sync one cannot be: its thread is abandoned and
+    its result dropped.
+    """
+
+    def __init__(self, config: FunctionConfig, handler: Handler, *, threads: Threads) -> None:
+        self._config = config
+        self._handler = handler
+        self._threads = threads
+        self._on_loop = _runs_nothing_yet(handler)
+        self._log_stream_name = logs.new_stream_name(config.version)
+
+    async def run(self, invocation: Invocation, write: Write | None = None) -> Result:
+        """Run the handler once; what it yields is written, or joined."""
+        run = HandlerRun(
+            self._handler,
+            invocation,
+            self._config,
+            calls=self._threads,
+            log_stream_name=self._log_stream_name,
+            on_loop=self._on_loop,
+        )
+        with anyio.move_on_after(self._config.timeout) as scope:
+            if write is None:
+                await run.whole()
+            else:
+                async with aclosing(run.pieces()) as pieces:
+                    async for piece in pieces:
+                        await write(piece)
+        # A handler that swallowed the cancellation is too late all the same.
+        if scope.cancel_called:
+            run.time_out()
+        return run.result()
+
+
+def _runs_nothing_yet(handler: Handler) -> bool:
+    """Return whether calling a handler only makes what then runs: a coroutine or a generator."""
+    call = getattr(handler, "__call__", None)  # noqa: B004  # an object may be called by a coroutine
+    return (
+        inspect.iscoroutinefunction(handler)
+        or inspect.iscoroutinefunction(call)
+        or inspect.isasyncgenfunction(handler)
+        or inspect.isgeneratorfunction(handler)
+    )
 
 
 class _Running(NamedTuple):

@@ -1,7 +1,11 @@
-"""Starts a worker process: AWS's runtime with its variables and its directory."""
+"""Starts and ends a worker process: AWS's runtime with its variables, its directory and what it has around it."""
 
+import contextlib
 import os
+import signal
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL
 
@@ -9,8 +13,30 @@ import anyio
 from anyio.abc import Process
 
 from asyncinvoke.local.execution import logs
+from asyncinvoke.local.execution.guardian import Guardian
+from asyncinvoke.local.execution.logs import LogListener
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
-from asyncinvoke.local.http.addresses import LOOPBACK
+from asyncinvoke.local.http.access import LOOPBACK
+
+STOP_GRACE = 0.5
+"""Seconds between SIGTERM and SIGKILL."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all worker processes of one endpoint have around them."""
+
+    guardian: Guardian
+    """Knows of them, should the endpoint be killed."""
+    endpoints: Mapping[str, str]
+    """Where they find this endpoint, and S3: variables that SDKs read."""
+    on_log: LogListener | None = None
+    """Called with each line of their logs."""
+    sandbox: bool = False
+    """Whether each has a `/tmp` of its own and code that it cannot write to."""
+    freeze: bool = False
+    """Whether nothing of them runs between two invocations."""
+
 
 # Started and never imported: it is for Linux alone.
 _CONFINED = str(Path(__file__).with_name("confined.py"))
@@ -26,7 +52,7 @@ async def start(
     port: int,
     output: int,
     log_stream_name: str,
-    endpoint_url: str,
+    endpoints: Mapping[str, str],
     tmp: Path | None,
 ) -> Process:
     """Start a process.
@@ -37,10 +63,10 @@ async def start(
         port: Where its Runtime API listens.
         output: The file descriptor that it writes to.
         log_stream_name: By which all that it starts can be known.
-        endpoint_url: Where it finds this endpoint.
+        endpoints: Where it finds this endpoint, and S3: variables that SDKs read.
         tmp: What it is to see as `/tmp`, with its code read-only; None for no sandbox.
     """
-    variables = _variables(config, source, port, log_stream_name, endpoint_url)
+    variables = _variables(config, source, port, log_stream_name, endpoints)
     command = [sys.executable, "-m", "awslambdaric", source.handler]
     if tmp is not None:
         command = [
@@ -60,8 +86,28 @@ async def start(
     )
 
 
+async def end(process: Process) -> None:
+    """End a process and its group: ask it first, then kill it."""
+    signal_group(process, signal.SIGTERM)
+    signal_group(process, signal.SIGCONT)  # or a frozen one would not hear it
+    with anyio.move_on_after(STOP_GRACE):
+        await process.wait()
+    signal_group(process, signal.SIGKILL)
+    await process.wait()
+
+
+def signal_group(process: Process, number: int) -> None:
+    """Send a signal to a process and what is in its group; it may be gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
 def _variables(
-    config: FunctionConfig, source: Source, port: int, log_stream_name: str, endpoint_url: str
+    config: FunctionConfig,
+    source: Source,
+    port: int,
+    log_stream_name: str,
+    endpoints: Mapping[str, str],
 ) -> dict[str, str]:
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     # A boto3 in the function must not find the credentials of whoever runs the endpoint.
@@ -73,7 +119,7 @@ def _variables(
         "AWS_ACCESS_KEY_ID": "ASIALOCAL",
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_SESSION_TOKEN": "local",
-        "AWS_ENDPOINT_URL_LAMBDA": endpoint_url,
+        **endpoints,
     }
     logging = config.deployment.asked.get("LoggingConfig", {})
     if logging.get("LogFormat") == "JSON":

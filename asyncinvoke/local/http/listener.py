@@ -13,8 +13,8 @@ from typing import Any
 from aiohttp import ClientPayloadError, HttpVersion10, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from asyncinvoke.local.http import callers
-from asyncinvoke.local.http.addresses import LOOPBACK
+from asyncinvoke.local.http import access
+from asyncinvoke.local.http.access import LOOPBACK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +193,7 @@ async def read_body(
 
 def _refusal_of(request: web.BaseRequest, allowed_hosts: frozenset[str]) -> str | None:
     headers = request.headers
-    return callers.refusal_of(
+    return access.refusal_of(
         hosts=headers.getall("Host", ()),
         origins=headers.getall("Origin", ()),
         sites=headers.getall("Sec-Fetch-Site", ()),

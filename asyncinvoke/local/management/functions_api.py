@@ -1,271 +1,84 @@
-"""Functions: create, get, list, update, delete."""
+"""Functions as a whole: get, list, delete."""
 
-import dataclasses
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from asyncinvoke.local import checks
-from asyncinvoke.local.functions import configuration
-from asyncinvoke.local.functions.configuration import FunctionConfig, Handler, Source
-from asyncinvoke.local.functions.deployment import Deployment
+from asyncinvoke.local.functions.configuration import FunctionConfig
 from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.functions.versions import Versions
 from asyncinvoke.local.management import describe
-from asyncinvoke.local.management.code import CodeStore, Package, source_in
-from asyncinvoke.local.management.layers_api import LayersApi, check_arns
-from asyncinvoke.local.management.members import Members
-from asyncinvoke.local.management.named import NamedFunction, function_not_found
-from asyncinvoke.local.management.package_of import Packages
-from asyncinvoke.local.management.paging import page, version_key
-from asyncinvoke.local.management.settings import Settings
-from asyncinvoke.local.management.tags_api import add as add_tags
+from asyncinvoke.local.management.request import NamedFunction, page, version_key
 from asyncinvoke.local.protocol import names, refusals
 from asyncinvoke.local.protocol.names import LATEST
 
-_CODE = "function code"
+
+def get_function(registry: FunctionRegistry, function: NamedFunction) -> dict[str, Any]:
+    """`GetFunction`."""
+    answer: dict[str, Any] = {
+        "Configuration": get_function_configuration(function),
+        "Code": {"RepositoryType": "S3"},
+    }
+    reserved = registry.reserved(function.versions.name)
+    if reserved is not None:
+        answer["Concurrency"] = {"ReservedConcurrentExecutions": reserved}
+    if function.versions.tags:
+        answer["Tags"] = dict(function.versions.tags)
+    return answer
 
 
-class FunctionsApi:
-    """The operations on functions as a whole.
+def get_function_configuration(function: NamedFunction) -> dict[str, Any]:
+    """`GetFunctionConfiguration`."""
+    config = function.config
+    return described(config, function.versions, qualified=function.qualifier is not None)
 
-    Args:
-        registry: Where functions are.
-        code: Where packages are unpacked.
-        packages: Where packages come from.
-        layers: The layers that functions may name.
-        region_name: The endpoint's region.
-        account_id: The endpoint's account.
-        settling_time: Seconds for which a function is Pending, or an update InProgress.
-    """
 
-    def __init__(
-        self,
-        registry: FunctionRegistry,
-        code: CodeStore,
-        packages: Packages,
-        layers: LayersApi,
-        *,
-        region_name: str,
-        account_id: str,
-        settling_time: float,
-    ) -> None:
-        self._registry = registry
-        self._code = code
-        self._packages = packages
-        self._layers = layers
-        self._where = {"region_name": region_name, "account_id": account_id}
-        self._settling_time = settling_time
-
-    async def create(self, members: Members) -> dict[str, Any]:
-        """`CreateFunction`."""
-        text = members.text("FunctionName")
-        if text is None:
-            raise refusals.violated(names.missing(functionName=text))
-        role = members.text("Role")
-        violations = [*names.new_name_violations(text), *names.missing(role=role)]
-        parsed = names.parse(text)
-        if violations or parsed is None:
-            raise refusals.violated(violations)
-        checks.one_qualifier(parsed, None, region_name=self._where["region_name"])
-        if parsed.account not in (None, self._where["account_id"]):
-            raise refusals.wrong_account(text)
-        name = parsed.name
-        self._check_new(name)
-        if members.text("PackageType") not in (None, "Zip"):
-            raise refusals.invalid("PackageType Image: this endpoint takes a ZipFile.")
-        handler = members.text("Handler")
-        if handler is None or members.text("Runtime") is None:
-            raise refusals.invalid(
-                "Runtime and Handler are mandatory parameters for functions created with "
-                "deployment packages."
-            )
-        settings, layers = self._with_layers(Settings().changed(members, name=name), members, ())
-        tags = members.texts("Tags") or {}
-        async with self._code.unpacked(
-            await self._packages.content(members.members("Code"), _CODE)
-        ) as package:
-            self._check_new(name)  # another may have come meanwhile
-            source = source_in(package.directory, handler, layers)
-            config = self._configure(name, source, settings, package)
-            versions = self._registry.register(config, None)
-        add_tags(versions, tags)
-        until = time.monotonic() + self._settling_time
-        versions.pend(LATEST, until)
-        if members.flag("Publish"):
-            config = self._publish(versions, until)
-        # Unlike an update, this tells the ARN without the version that it has published.
-        return describe.configuration(config, versions, now=time.monotonic())
-
-    def get(self, function: NamedFunction) -> dict[str, Any]:
-        """`GetFunction`."""
-        answer: dict[str, Any] = {
-            "Configuration": self.get_configuration(function),
-            "Code": {"RepositoryType": "S3"},
-        }
-        reserved = self._registry.reserved(function.versions.name)
-        if reserved is not None:
-            answer["Concurrency"] = {"ReservedConcurrentExecutions": reserved}
-        if function.versions.tags:
-            answer["Tags"] = dict(function.versions.tags)
-        return answer
-
-    def get_configuration(self, function: NamedFunction) -> dict[str, Any]:
-        """`GetFunctionConfiguration`."""
-        config = function.config
-        return self._describe(config, function.versions, qualified=function.qualifier is not None)
-
-    def list(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """`ListFunctions`."""
-        asked = query.get("FunctionVersion")
-        if asked is not None:
-            wrong = names.not_one_of(asked, "functionVersion", ("ALL",))
-            if wrong:
-                raise refusals.violated(wrong)
-        all_versions = asked == "ALL"
-        found = (
-            (
-                f"{versions.name}:{version_key(config)}",
-                self._describe(config, versions, all_versions, listed=True),
-            )
-            for versions in [*self._registry.functions.values()]
-            for config in (versions.published if all_versions else (versions.latest,))
+def list_functions(registry: FunctionRegistry, query: Mapping[str, str]) -> dict[str, Any]:
+    """`ListFunctions`."""
+    asked = query.get("FunctionVersion")
+    if asked is not None:
+        wrong = names.not_one_of(asked, "functionVersion", ("ALL",))
+        if wrong:
+            raise refusals.violated(wrong)
+    all_versions = asked == "ALL"
+    found = (
+        (
+            f"{versions.name}:{version_key(config)}",
+            described(config, versions, all_versions, listed=True),
         )
-        return page("Functions", found, query)
+        for versions in [*registry.functions.values()]
+        for config in (versions.published if all_versions else (versions.latest,))
+    )
+    return page("Functions", found, query)
 
-    async def update_code(self, function: NamedFunction, members: Members) -> dict[str, Any]:
-        """`UpdateFunctionCode`."""
-        if not isinstance(self._changeable(function, members).latest.handler, Source):
-            raise refusals.invalid(
-                f"{function.versions.name} is a callable of this process and has no code to update."
-            )
-        async with self._code.unpacked(await self._packages.content(members, _CODE)) as package:
-            # Another may have changed it, or deleted it, meanwhile.
-            versions = self._changeable(function, members)
-            if self._registry.functions.get(versions.name) is not versions:
-                raise function_not_found(versions.latest.arn, None)
-            latest = versions.latest
-            assert isinstance(latest.handler, Source)  # noqa: S101  # it was before
-            source = source_in(package.directory, latest.handler.handler, latest.handler.layers)
-            config = self._configure(latest.name, source, Settings.of(latest), package, latest)
-            if members.flag("DryRun"):
-                return self._describe(config, versions)
-            until = self._update(config)
-        if members.flag("Publish"):
-            config = self._publish(versions, until)
-        return self._describe(config, versions)
 
-    def update_configuration(self, function: NamedFunction, members: Members) -> dict[str, Any]:
-        """`UpdateFunctionConfiguration`."""
-        versions = self._changeable(function, members)
-        latest = versions.latest
-        handler, asked = latest.handler, members.text("Handler")
-        if asked is not None:
-            if not isinstance(handler, Source):
-                raise refusals.invalid(
-                    f"{latest.name} is a callable of this process; its handler is fixed."
-                )
-            handler = source_in(handler.directory, asked, handler.layers)
-        settings = Settings.of(latest).changed(members, name=latest.name)
-        if isinstance(handler, Source):
-            settings, layers = self._with_layers(settings, members, handler.layers)
-            handler = dataclasses.replace(handler, layers=layers)
-        config = self._configure(latest.name, handler, settings, None, latest)
-        self._update(config)
-        return self._describe(config, versions)
-
-    def delete(self, function: NamedFunction) -> None:
-        """`DeleteFunction`: all of it, or one version."""
-        versions, version = function.versions, function.qualifier
-        if version is None:
-            self._registry.remove(versions.name)
-            return
-        if version == LATEST:
-            raise refusals.invalid(
-                "$LATEST version cannot be deleted without deleting the function."
-            )
-        if not version.isdecimal():
-            raise refusals.invalid("Deletion of aliases is not currently supported.")
-        aliases = versions.aliases_of(version)
-        if aliases:
-            raise refusals.conflict(
-                "Unable to delete version because the following aliases reference it: "
-                f"[{', '.join(aliases)}]"
-            )
-        self._registry.remove_version(versions.name, version)
-
-    def _with_layers(
-        self, settings: Settings, members: Members, has: tuple[Path, ...]
-    ) -> tuple[Settings, tuple[Path, ...]]:
-        asked = members.any("Layers")
-        if asked is None:
-            return settings, has
-        told, folders = self._layers.resolve(check_arns(asked))
-        others = {name: value for name, value in settings.asked.items() if name != "Layers"}
-        return dataclasses.replace(
-            settings, asked=others | ({"Layers": told} if told else {})
-        ), folders
-
-    def _check_new(self, name: str) -> None:
-        if name in self._registry.functions:
-            raise refusals.conflict(f"Function already exist: {name}")
-
-    def _changeable(self, function: NamedFunction, members: Members) -> Versions:
-        function.check_changeable(members.text("RevisionId"), now=time.monotonic())
-        return function.versions
-
-    def _update(self, config: FunctionConfig) -> float:
-        until = time.monotonic() + self._settling_time
-        self._registry.update(config, until)
-        return until
-
-    @staticmethod
-    def _publish(versions: Versions, until: float) -> FunctionConfig:
-        number = versions.publish_changes()
-        versions.pend(number, until)
-        config = versions.resolve(number)
-        assert config is not None  # noqa: S101  # it was just published
-        return config
-
-    def _configure(
-        self,
-        name: str,
-        handler: Handler | Source,
-        settings: Settings,
-        package: Package | None = None,
-        latest: FunctionConfig | None = None,
-    ) -> FunctionConfig:
-        was = latest.deployment if latest else Deployment(role="")
-        try:
-            return configuration.check(
-                name=name,
-                handler=handler,
-                timeout=settings.timeout,
-                memory_size=settings.memory_size,
-                environment=settings.environment,
-                events=None if latest is None else latest.events,
-                deployment=Deployment(
-                    role=settings.role,
-                    runtime=settings.runtime,
-                    description=settings.description,
-                    code_size=package.size if package else was.code_size,
-                    code_sha256=package.sha256 if package else was.code_sha256,
-                    asked=settings.asked,
-                ),
-                **self._where,
-            )
-        except (ValueError, ModuleNotFoundError) as error:
-            raise refusals.invalid(str(error)) from error
-
-    @staticmethod
-    def _describe(
-        config: FunctionConfig, versions: Versions, qualified: bool = False, *, listed: bool = False
-    ) -> dict[str, Any]:
-        return describe.configuration(
-            config,
-            versions,
-            now=time.monotonic(),
-            qualified=qualified or config.version != LATEST,
-            listed=listed,
+def delete_function(registry: FunctionRegistry, function: NamedFunction) -> None:
+    """`DeleteFunction`: all of it, or one version."""
+    versions, version = function.versions, function.qualifier
+    if version is None:
+        registry.remove(versions.name)
+        return
+    if version == LATEST:
+        raise refusals.invalid("$LATEST version cannot be deleted without deleting the function.")
+    if not version.isdecimal():
+        raise refusals.invalid("Deletion of aliases is not currently supported.")
+    aliases = versions.aliases_of(version)
+    if aliases:
+        raise refusals.conflict(
+            "Unable to delete version because the following aliases reference it: "
+            f"[{', '.join(aliases)}]"
         )
+    registry.remove_version(versions.name, version)
+
+
+def described(
+    config: FunctionConfig, versions: Versions, qualified: bool = False, *, listed: bool = False
+) -> dict[str, Any]:
+    """Return what is told of a version of a function, at this moment."""
+    return describe.configuration(
+        config,
+        versions,
+        now=time.monotonic(),
+        qualified=qualified or config.version != LATEST,
+        listed=listed,
+    )

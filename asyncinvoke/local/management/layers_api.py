@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke.local.management.code import CodeStore, Package
-from asyncinvoke.local.management.members import Members
-from asyncinvoke.local.management.package_of import Packages
+from asyncinvoke.local.management.packages import Packages
+from asyncinvoke.local.management.request import Members
 from asyncinvoke.local.protocol import names, refusals
 
 MOST_LAYERS = 5

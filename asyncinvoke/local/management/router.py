@@ -11,13 +11,11 @@ from urllib.parse import unquote
 from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.management.code import CodeStore
-from asyncinvoke.local.management.functions_api import FunctionsApi
+from asyncinvoke.local.management.deploying import Deploying
 from asyncinvoke.local.management.layers_api import LayersApi
-from asyncinvoke.local.management.members import Members
-from asyncinvoke.local.management.named import find_function
-from asyncinvoke.local.management.package_of import Packages
+from asyncinvoke.local.management.packages import Packages, S3Code
+from asyncinvoke.local.management.request import Members, find_function
 from asyncinvoke.local.management.routes import LAYERS, ROUTES, Operation
-from asyncinvoke.local.management.s3_code import S3Code
 from asyncinvoke.local.protocol import answers, refusals
 from asyncinvoke.local.protocol.answers import Answer
 from asyncinvoke.local.protocol.refusals import Refusal
@@ -80,7 +78,7 @@ class Management:
         self._code = CodeStore(guardian)
         packages = Packages(S3Code(s3))
         self.layers: LayersApi = LayersApi(self._code, packages, **self._where)
-        self.functions: FunctionsApi = FunctionsApi(
+        self.deploying: Deploying = Deploying(
             registry,
             self._code,
             packages,

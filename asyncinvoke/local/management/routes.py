@@ -1,26 +1,40 @@
-"""The operations of the endpoint beside Invoke: by method and path, with the status of a good answer."""
+"""The operations of the endpoint beside Invoke: by method and path, with the status of a good answer.
+
+What the service has and this endpoint does not is answered as the service does where none is set: a tool
+that asks before it acts goes on; one that sets something is told.
+"""
 
 import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from asyncinvoke.local.management import absent
-from asyncinvoke.local.management.concurrency_api import (
+from asyncinvoke.local.management.attached_api import (
+    add_permission,
+    get_policy,
+    list_tags,
+    remove_permission,
+    tag,
+    untag,
+)
+from asyncinvoke.local.management.functions_api import (
+    delete_function,
+    get_function,
+    get_function_configuration,
+    list_functions,
+)
+from asyncinvoke.local.management.invoking_api import (
     account_settings,
     delete_concurrency,
-    get_concurrency,
-    put_concurrency,
-)
-from asyncinvoke.local.management.event_config_api import (
     delete_event_config,
+    get_concurrency,
     get_event_config,
     list_event_configs,
+    put_concurrency,
     put_event_config,
     update_event_config,
 )
-from asyncinvoke.local.management.policy_api import add_permission, get_policy, remove_permission
-from asyncinvoke.local.management.tags_api import list_tags, tag, untag
+from asyncinvoke.local.management.request import NamedFunction
 from asyncinvoke.local.management.versions_api import (
     create_alias,
     delete_alias,
@@ -30,6 +44,36 @@ from asyncinvoke.local.management.versions_api import (
     publish,
     update_alias,
 )
+from asyncinvoke.local.protocol import refusals
+
+
+def no_function_url(function: NamedFunction) -> dict[str, Any]:
+    """`GetFunctionUrlConfig`."""
+    function.config  # noqa: B018  # refuses a qualifier that means nothing
+    raise refusals.nothing_there()
+
+
+def no_provisioned_concurrency(_: NamedFunction) -> dict[str, Any]:
+    """`GetProvisionedConcurrencyConfig`, and the list."""
+    raise refusals.no_provisioned_concurrency()
+
+
+def no_mapping() -> dict[str, Any]:
+    """`GetEventSourceMapping`."""
+    raise refusals.nothing_there()
+
+
+def runtime_management(function: NamedFunction) -> dict[str, Any]:
+    """`GetRuntimeManagementConfig`."""
+    return {"UpdateRuntimeOn": "Auto", "FunctionArn": function.arn}
+
+
+NO_FUNCTION_URLS: dict[str, Any] = {"FunctionUrlConfigs": []}
+NO_PROVISIONED: dict[str, Any] = {"ProvisionedConcurrencyConfigs": []}
+NO_MAPPINGS: dict[str, Any] = {"EventSourceMappings": []}
+NO_CODE_SIGNING: dict[str, Any] = {}
+RECURSION: dict[str, Any] = {"RecursiveLoop": "Terminate"}
+
 
 _Members: TypeAlias = dict[str, Any] | None
 Operation: TypeAlias = Callable[..., _Members | Awaitable[_Members]]
@@ -49,27 +93,27 @@ _LAYER = f"{LAYERS}/([^/]+)/versions"
 
 _TABLE: list[tuple[str, str, int, Operation]] = [
     # functions
-    ("POST", f"{_FUNCTIONS}/?", 201, lambda api, asked: api.functions.create(asked.members)),
-    ("GET", f"{_FUNCTIONS}/?", 200, lambda api, asked: api.functions.list(asked.query)),
-    ("GET", _FUNCTION, 200, lambda api, _, at: api.functions.get(at)),
-    ("DELETE", _FUNCTION, 204, lambda api, _, at: api.functions.delete(at)),
+    ("POST", f"{_FUNCTIONS}/?", 201, lambda api, asked: api.deploying.create(asked.members)),
+    ("GET", f"{_FUNCTIONS}/?", 200, lambda api, asked: list_functions(api.registry, asked.query)),
+    ("GET", _FUNCTION, 200, lambda api, _, at: get_function(api.registry, at)),
+    ("DELETE", _FUNCTION, 204, lambda api, _, at: delete_function(api.registry, at)),
     (
         "GET",
         f"{_FUNCTION}/configuration",
         200,
-        lambda api, _, at: api.functions.get_configuration(at),
+        lambda _api, _asked, at: get_function_configuration(at),
     ),
     (
         "PUT",
         f"{_FUNCTION}/configuration",
         200,
-        lambda api, asked, at: api.functions.update_configuration(at, asked.members),
+        lambda api, asked, at: api.deploying.update_configuration(at, asked.members),
     ),
     (
         "PUT",
         f"{_FUNCTION}/code",
         200,
-        lambda api, asked, at: api.functions.update_code(at, asked.members),
+        lambda api, asked, at: api.deploying.update_code(at, asked.members),
     ),
     # versions and aliases
     ("POST", f"{_FUNCTION}/versions", 201, lambda _, asked, at: publish(at, asked.members)),
@@ -128,33 +172,31 @@ _TABLE: list[tuple[str, str, int, Operation]] = [
         "GET",
         "/2021-10-31/functions/([^/]+)/url",
         200,
-        lambda _api, _, at: absent.no_function_url(at),
+        lambda _api, _, at: no_function_url(at),
     ),
-    ("GET", "/2021-10-31/functions/([^/]+)/urls", 200, lambda *_: absent.NO_FUNCTION_URLS),
+    ("GET", "/2021-10-31/functions/([^/]+)/urls", 200, lambda *_: NO_FUNCTION_URLS),
     (
         "GET",
         f"{_SINCE_2019}/provisioned-concurrency",
         200,
         lambda _, asked, at: (
-            absent.NO_PROVISIONED
-            if "List" in asked.query
-            else absent.no_provisioned_concurrency(at)
+            NO_PROVISIONED if "List" in asked.query else no_provisioned_concurrency(at)
         ),
     ),
-    ("GET", f"{_MAPPINGS}/?", 200, lambda *_: absent.NO_MAPPINGS),
-    ("GET", f"{_MAPPINGS}/[^/]+", 200, lambda *_: absent.no_mapping()),
+    ("GET", f"{_MAPPINGS}/?", 200, lambda *_: NO_MAPPINGS),
+    ("GET", f"{_MAPPINGS}/[^/]+", 200, lambda *_: no_mapping()),
     (
         "GET",
         "/2020-06-30/functions/([^/]+)/code-signing-config",
         200,
-        lambda *_: absent.NO_CODE_SIGNING,
+        lambda *_: NO_CODE_SIGNING,
     ),
-    ("GET", "/2024-08-31/functions/([^/]+)/recursion-config", 200, lambda *_: absent.RECURSION),
+    ("GET", "/2024-08-31/functions/([^/]+)/recursion-config", 200, lambda *_: RECURSION),
     (
         "GET",
         "/2021-07-20/functions/([^/]+)/runtime-management-config",
         200,
-        lambda _api, _, at: absent.runtime_management(at),
+        lambda _api, _, at: runtime_management(at),
     ),
 ]
 

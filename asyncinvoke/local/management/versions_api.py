@@ -7,9 +7,13 @@ from typing import Any
 
 from asyncinvoke.local.functions.versions import Alias
 from asyncinvoke.local.management import describe
-from asyncinvoke.local.management.members import Members
-from asyncinvoke.local.management.named import NamedFunction, function_not_found
-from asyncinvoke.local.management.paging import page, version_key
+from asyncinvoke.local.management.request import (
+    Members,
+    NamedFunction,
+    function_not_found,
+    page,
+    version_key,
+)
 from asyncinvoke.local.protocol import names, refusals
 
 ALIAS_PATTERN = "(?!^[0-9]+$)([a-zA-Z0-9-_]+)"

@@ -11,9 +11,9 @@ from dataclasses import replace
 from asyncinvoke.local import checks
 from asyncinvoke.local.counters import Counters
 from asyncinvoke.local.execution import logs
+from asyncinvoke.local.execution.calling import InTask
 from asyncinvoke.local.execution.handler_run import HandlerRun
 from asyncinvoke.local.execution.invocation import Invocation
-from asyncinvoke.local.execution.threads import InTask
 from asyncinvoke.local.functions import configuration
 from asyncinvoke.local.functions.configuration import FunctionConfig, Handler, Source
 from asyncinvoke.local.protocol import answers, event_stream, names, refusals

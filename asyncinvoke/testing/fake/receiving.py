@@ -67,13 +67,13 @@ class _Body:
     def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
         self._pieces = pieces
 
-    async def read(self) -> bytes:
+    async def read(self) -> list[bytes]:
         """Return the next piece; nothing at the end, however it ended."""
         await anyio.lowlevel.checkpoint()
         try:
-            return await anext(self._pieces, b"")
-        except CutError:
-            return b""
+            return [await anext(self._pieces)]
+        except (CutError, StopAsyncIteration):
+            return []
 
     async def aclose(self) -> None:
         """Give up the rest; the handler is told so."""

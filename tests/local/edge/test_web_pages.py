@@ -17,7 +17,7 @@ from anyio import to_thread
 
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.local.execution.runtime_api import RuntimeApi
-from asyncinvoke.local.http import callers
+from asyncinvoke.local.http import access
 from asyncinvoke.local.http.listener import listen, open_socket
 from tests.doubles.sockets import SIGNATURE, connected
 
@@ -172,7 +172,7 @@ def test_what_is_no_host_name_cannot_be_allowed(name: str) -> None:
     with pytest.raises(ValueError, match="must be a name, without a port"):
         LocalLambda(allowed_hosts=[name])
     with pytest.raises(ValueError, match="must be a list of names"):
-        callers.check_names("lambda")
+        access.check_names("lambda")
 
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)

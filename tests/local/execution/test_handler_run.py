@@ -9,9 +9,9 @@ from typing import Any
 import anyio
 import pytest
 
+from asyncinvoke.local.execution.calling import InTask
 from asyncinvoke.local.execution.handler_run import HandlerRun
 from asyncinvoke.local.execution.invocation import Invocation
-from asyncinvoke.local.execution.threads import InTask
 from asyncinvoke.local.functions import configuration
 
 pytestmark = pytest.mark.anyio

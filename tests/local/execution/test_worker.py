@@ -68,6 +68,15 @@ async def test_the_runtime_sees_what_lambda_would_tell_it(
     assert environ["AWS_SHARED_CREDENTIALS_FILE"] == os.devnull
 
 
+async def test_an_sdk_in_a_function_finds_the_s3_endpoint_that_was_given(
+    request_to: Any, handlers: Path
+) -> None:
+    async with LocalLambda(s3="http://127.0.0.1:1") as local:
+        local.function("tell", "handlers:describe", directory=handlers)
+        reply = await request_to(local.url, "/2015-03-31/functions/tell/invocations", b"1")
+    assert reply.json()["environ"]["AWS_ENDPOINT_URL_S3"] == "http://127.0.0.1:1"
+
+
 async def test_a_warm_process_is_used_again(
     local: LocalLambda, invoke: Any, handlers: Path
 ) -> None:

@@ -16,10 +16,9 @@ import sniffio
 from aiobotocore.httpsession import AIOHTTPSession
 
 from asyncinvoke._model.delivery import Phase, Progress
-from asyncinvoke._transport.http import exchange_clock
+from asyncinvoke._transport.http import connection as timed
 from asyncinvoke._transport.http.connection import Opener
-from asyncinvoke._transport.http.open_aiohttp import open_aiohttp
-from asyncinvoke._transport.http.open_anyio import open_anyio
+from asyncinvoke._transport.http.opening import open_aiohttp, open_anyio
 from asyncinvoke._transport.http.pool import Connections
 from tests.doubles.certificates import make_certificate
 from tests.transport.http.peers import Peer, Script
@@ -146,7 +145,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(exchange_clock, "time", clock)
+    monkeypatch.setattr(timed, "time", clock)
     return clock
 
 

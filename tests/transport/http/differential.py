@@ -17,7 +17,7 @@ import h11
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpResponseParserPy
 
-from asyncinvoke._transport.http.errors import AnswerError
+from asyncinvoke._transport.http.answer import AnswerError
 from asyncinvoke._transport.http.reader import AnswerReader
 
 _MOST = 1 << 20

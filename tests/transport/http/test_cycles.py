@@ -1,7 +1,6 @@
 """Nothing of ours is left for the garbage collector, however an exchange ends."""
 
 import contextlib
-import gc
 from collections import Counter
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from asyncinvoke._model.delivery import Progress
 from asyncinvoke._transport.http.errors import WireError
+from tests.doubles.garbage import found_by_the_collector, only_what_is_new
 from tests.transport.http.conftest import Way, request
 from tests.transport.http.peers import OK, Wire
 
@@ -82,22 +82,15 @@ async def test_no_exchange_leaves_a_circle_behind(way: Way, script: Any) -> None
 
         await exchange()
         await anyio.sleep(0.01)
-        gc.collect()
-        gc.disable()
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        try:
+        with only_what_is_new():
             for _ in range(3):
                 await exchange()
             connections.close_idle(10)
             while connections.open:
                 await anyio.sleep(0.001)
             await anyio.sleep(0.01)
-            gc.collect()
             left = Counter(
-                type(one).__module__ + "." + type(one).__qualname__ for one in gc.garbage
+                type(one).__module__ + "." + type(one).__qualname__
+                for one in found_by_the_collector()
             )
-        finally:
-            gc.set_debug(0)
-            gc.garbage.clear()
-            gc.enable()
     assert not [name for name in left if name.startswith(("asyncinvoke", "httptools"))]

@@ -46,7 +46,7 @@ class Scripted:
     ) -> tuple[int, Headers]:
         raise NotImplementedError
 
-    async def receive(self) -> bytes:
+    async def receive(self) -> list[bytes]:
         raise NotImplementedError
 
     def end(self, fault: TransportFault, message: str) -> None:

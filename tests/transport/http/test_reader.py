@@ -6,9 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from asyncinvoke._model.failure import TransportFault
-from asyncinvoke._transport.http.answer import Answer
-from asyncinvoke._transport.http.errors import AnswerError
-from asyncinvoke._transport.http.framing import MOST_HEAD, MOST_INTERIM
+from asyncinvoke._transport.http.answer import MOST_HEAD, MOST_INTERIM, Answer, AnswerError
 from asyncinvoke._transport.http.reader import AnswerReader
 from tests.transport.http.differential import compare_many
 

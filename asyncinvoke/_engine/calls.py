@@ -1,0 +1,183 @@
+"""From options to a `Call`: checked once, and remembered by what was given."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from asyncinvoke._engine.options import InvokeOptions, refuse_unknown
+from asyncinvoke._limits.scopes import FunctionKey, function_key
+from asyncinvoke._model.response import Attempt, Decode, Reply, Response
+from asyncinvoke._recent import Recent
+from asyncinvoke._request.parameters import InvokeParameters, check_flag, checked
+from asyncinvoke._request.target import show_value
+from asyncinvoke._retries.policy import Balance, Balances, RetryPolicy
+from asyncinvoke._statistics import FunctionTally, Tally
+from asyncinvoke.errors import InvalidRequestError
+
+MOST_CALLS = 4096
+"""How many combinations of options are remembered as checked, at least."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What stays the same for every payload of an invocation: where it goes, how it is treated."""
+
+    parameters: InvokeParameters
+    """The function and AWS's options."""
+
+    key: FunctionKey
+    """What its permits are held against."""
+
+    policy: RetryPolicy
+    """What is repeated, and how."""
+
+    decode: Decode
+    """The codec of the response."""
+
+    timeout: float = math.inf
+    """Total time for an execution, in seconds; `math.inf` for no end."""
+
+    repeatable: bool = False
+    """Whether an attempt that may have run may be repeated."""
+
+    raise_on_function_error: bool = True
+    """Whether a function that failed is an error, or a response."""
+
+    balance: Balance | None = None
+    """What the function has left of the policy's retry budget, if it has one."""
+
+    counts: FunctionTally = field(default_factory=FunctionTally, repr=False, compare=False)
+    """What counts the executions of the function."""
+
+    def response(self, reply: Reply, attempts: tuple[Attempt, ...]) -> Response[Any]:
+        """Return a reply as the caller sees it, with the attempts that it took."""
+        return Response(
+            status_code=reply.status_code,
+            payload=reply.payload,
+            executed_version=reply.executed_version,
+            function_error=reply.function_error,
+            log_result=reply.log_result,
+            request_id=reply.request_id,
+            durable_execution_arn=reply.durable_execution_arn,
+            attempts=attempts,
+            decode=self.decode,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What an invoker says where a call says nothing."""
+
+    decode: Decode
+    retry: RetryPolicy
+    timeout: float | None = None
+    idempotent: bool = False
+
+
+class Calls:
+    """Turns options into calls, and remembers those that it has checked.
+
+    A call is remembered by the options that were given, each with its type (`True` is no number of
+    seconds, though it equals 1), never by a list written here: an option that such a list forgot
+    would give the first call's value to all that follow. Two options are of one call only, the
+    client context and the name of a durable execution. They are left out of what is remembered and
+    put on top of it.
+    """
+
+    def __init__(self, defaults: Defaults, tally: Tally | None = None) -> None:
+        self._defaults = defaults
+        self._tally = Tally() if tally is None else tally
+        self._checked: Recent[object, Call] = Recent(MOST_CALLS)
+        self._balances = Balances()
+
+    def with_decode(self, decode: Decode) -> "Calls":
+        """Return a memory of its own for calls whose responses are read by another codec."""
+        return Calls(replace(self._defaults, decode=decode), self._tally)
+
+    def get(self, function_name: str, options: Mapping[str, Any]) -> Call:
+        """Return the call for a function and the options that were given.
+
+        Raises:
+            InvalidRequestError: An option is unknown or breaks a rule; the message names both.
+        """
+        if not options:
+            key: object = function_name
+        elif "client_context" in options or "durable_execution_name" in options:
+            return self._with_its_own(function_name, options)
+        else:
+            key = (function_name, *[(k, v, v.__class__) for k, v in options.items()])
+        try:
+            call = self._checked.young.get(key) or self._checked.get(key)
+        except TypeError:  # an option of a wrong type, which cannot be hashed: checking says so
+            return self.check(function_name, options)
+        if call is None:
+            call = self.check(function_name, options)
+            self._checked.put(key, call)
+        return call
+
+    def _with_its_own(self, function_name: str, options: Mapping[str, Any]) -> Call:
+        shared = dict(options)
+        context = shared.pop("client_context", None)
+        name = shared.pop("durable_execution_name", None)
+        call = self.get(function_name, shared)
+        if context is None and name is None:
+            return call
+        parameters = call.parameters.for_one_call(
+            client_context=context, durable_execution_name=name
+        )
+        return replace(
+            call, parameters=parameters, repeatable=call.repeatable or parameters.repeatable
+        )
+
+    def check(self, function_name: str, options: Mapping[str, Any]) -> Call:
+        """Check options without remembering them; the same errors as `get`."""
+        refuse_unknown(options, InvokeOptions)
+        ours = {name: options.get(name) for name in ("timeout", "idempotent", "retry")}
+        spelled = {name: value for name, value in options.items() if name not in _OURS}
+        defaults = self._defaults
+        policy = defaults.retry if ours["retry"] is None else ours["retry"]
+        if not isinstance(policy, RetryPolicy):
+            raise InvalidRequestError(f"retry {show_value(policy)} must be a RetryPolicy")
+        timeout = defaults.timeout if ours["timeout"] is None else ours["timeout"]
+        idempotent = defaults.idempotent if ours["idempotent"] is None else ours["idempotent"]
+        parameters = checked(function_name, **spelled)
+        key = function_key(parameters)
+        budget = policy.budget
+        return Call(
+            parameters=parameters,
+            key=key,
+            balance=None if budget is None else self._balances.of(budget, key),
+            counts=self._tally.of_function(str(key._replace(tenant_id=None))),
+            policy=policy,
+            decode=defaults.decode,
+            timeout=check_timeout(timeout),
+            repeatable=check_flag("idempotent", idempotent) or parameters.repeatable,
+            raise_on_function_error=check_flag(
+                "raise_on_function_error", options.get("raise_on_function_error", True)
+            ),
+        )
+
+
+_OURS = frozenset({"timeout", "idempotent", "retry", "raise_on_function_error"})
+"""Those of an invocation's options that are not AWS's."""
+
+
+def check_timeout(timeout: float | None) -> float:
+    """Return it in seconds, `math.inf` for no end.
+
+    Raises:
+        InvalidRequestError: It is not a number above 0.
+    """
+    if timeout is None:
+        return math.inf
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    try:
+        seconds = float(timeout) if is_number else math.nan
+    except OverflowError:  # an integer beyond every float
+        seconds = math.inf if timeout > 0 else math.nan
+    if not seconds > 0:
+        raise InvalidRequestError(
+            f"timeout {show_value(timeout)} must be a number of seconds above 0"
+        )
+    return seconds

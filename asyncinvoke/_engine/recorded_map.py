@@ -1,0 +1,180 @@
+"""The way of items through a map with a journal: nothing is sent, or handed out, that is not recorded."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from anyio.abc import TaskGroup
+
+from asyncinvoke._clock import Clock
+from asyncinvoke._engine.batcher import Batcher
+from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.pipeline import Pipeline
+from asyncinvoke._engine.recording import Ends, Prepared, RecordedWork, Recorder
+from asyncinvoke._engine.shard import Pick
+from asyncinvoke._engine.tolerance import Judge, invoker_was_left
+from asyncinvoke._engine.waits import Brake
+from asyncinvoke._model.failure import TransportFault
+from asyncinvoke.errors import AsyncInvokeError, InvocationError
+
+
+class RecordedPipeline(Pipeline):
+    """Leads items through the recorder, once they are read and once they have ended.
+
+    Args:
+        payloads: The input.
+        recorded: Prepares items, and executes them.
+        recorder: Records them.
+        concurrency: As for a `Pipeline`, as all that follows.
+        ordered: See there.
+        judge: See there.
+        brake: See there.
+        clock: See there.
+        batcher: See there.
+        pick: See there.
+    """
+
+    def __init__(
+        self,
+        payloads: object,
+        recorded: RecordedWork,
+        recorder: Recorder,
+        *,
+        concurrency: int,
+        ordered: bool,
+        judge: Judge | None,
+        brake: Brake | None,
+        clock: Clock,
+        batcher: Batcher | None = None,
+        pick: Pick | None = None,
+    ) -> None:
+        super().__init__(
+            payloads,
+            recorded,
+            concurrency=concurrency,
+            ordered=ordered,
+            judge=judge,
+            brake=brake,
+            clock=clock,
+            batcher=batcher,
+            pick=pick,
+            # How many of those that are skipped are of a shard is not known without reading them.
+            skim=None if pick is not None else self._skim,
+        )
+        self._payloads: object = payloads
+        self._recorder = recorder
+        self._recorded = recorded
+        self._unrecorded: AsyncInvokeError | None = None
+
+    # What the block calls.
+
+    async def open(self) -> None:
+        """Open the journal, and look whether it is that of this map."""
+        payloads, self._payloads = self._payloads, None
+        await self._recorder.open(payloads, self._prepare)
+        self._recorder.connect(
+            Ends(
+                work=lambda prepared: self._begin(prepared.index, prepared),
+                hand_out=self._let_go,
+                found=self._found,
+                made=self._made,
+                dropped=lambda index: self._put(index, None),
+                failed=self._cannot_record,
+                is_hungry=self.workers.is_hungry,
+                is_idle=lambda: not self.buffer.unfinished,
+                look_ahead=self._look_ahead,
+            )
+        )
+
+    def _prepare(self, index: int, item: object) -> Prepared | None:
+        if self._pick is not None and not self._pick(index, item):
+            return None
+        return self._recorded.prepare(index, item)
+
+    def start(self, reading: TaskGroup, working: TaskGroup) -> None:
+        """Read in one group, and work and record in the other."""
+        working.start_soon(self._recorder.write)
+        super().start(reading, working)
+
+    async def close(self) -> None:
+        """Record what is left to be recorded, and close the journal; shielded, once all tasks ended."""
+        failed = await self._recorder.close()
+        if failed is not None and self._error is None and not self._is_told:
+            self._unrecorded = failed
+
+    def forget(self) -> BaseException | None:
+        """Return what has not been raised and must not be lost; once all tasks have ended."""
+        error = super().forget()
+        unrecorded, self._unrecorded = self._unrecorded, None
+        is_worse = error is not None and not isinstance(error, Exception)
+        return error if unrecorded is None or is_worse else unrecorded
+
+    # What the reader calls.
+
+    async def _skim(self, items: Iterator[object]) -> Iterator[object]:
+        return await self._recorder.skim(
+            items,
+            self._recorded.write,
+            skipped=self._skipped,
+            is_over=lambda: self.source.is_stopping,
+        )
+
+    def _skipped(self, count: int) -> None:
+        self._position += count
+        self.buffer.read += count
+        self.buffer.taken += count
+        self.tally.recorded += count
+
+    def _accept(self, index: int, item: object) -> None:
+        if self._recorded.is_late:
+            # Hundreds may wait for the disk by now: the first one sent would be late to say so.
+            self._put(index, None)
+            self._end(invoker_was_left())
+            return
+        self._recorder.read(self._recorded.prepare(index, item))
+
+    def _all_read(self) -> BaseException | None:
+        return self._recorder.all_read(self._position)
+
+    # What the workers call.
+
+    def _finished(self, index: int, outcome: Outcome[Any]) -> None:
+        self.tally.add(outcome)
+        self._judged(outcome)
+        self.buffer.hold()
+        self._recorder.ended(index, outcome)
+        self._moved()
+
+    # What the recorder calls.
+
+    def _let_go(self, index: int, outcome: Outcome[Any]) -> None:
+        self.buffer.let_go(index, outcome)
+        self._moved()
+
+    def _found(self, index: int, outcome: Outcome[Any] | None) -> None:
+        self.tally.recorded += 1
+        if outcome is None:
+            self.buffer.taken += 1
+        else:
+            self.tally.replayed += 1
+        self._put(index, outcome)
+
+    def _made(self, index: int, outcome: Outcome[Any]) -> None:
+        error = outcome.error
+        if isinstance(error, InvocationError) and error.code == TransportFault.PROCESS_LOST:
+            self.tally.lost += 1
+        else:
+            self.tally.add(outcome)
+            self._judged(outcome)
+        self._put(index, outcome)
+
+    def _cannot_record(self, error: Exception) -> None:
+        """Start nothing more; what is in flight ends, and is handed out as it is."""
+        dropped = self.workers.drop()
+        for index in dropped if self._batcher is None else self._batcher.drop(dropped):
+            self._put(index, None)
+        self._end(error)
+
+    def _look_ahead(self, count: int) -> None:
+        self.buffer.ahead = count
+        self.buffer.size(self.buffer.concurrency)
+        self._moved()

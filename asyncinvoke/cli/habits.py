@@ -1,0 +1,84 @@
+"""What people who come from other command lines write, and what to write here instead."""
+
+import base64
+import binascii
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+import click
+
+from asyncinvoke.cli.errors import CommandError
+
+AWS: dict[str, str] = {
+    "--query": "pipe the output into jq",
+    "--cli-binary-format": "payloads are taken as they are: leave it out",
+    "--cli-input-json": "write FUNCTION, the payload and the options one by one",
+    "--cli-read-timeout": "it waits as long as a function can run; --timeout 5m for less",
+    "--cli-connect-timeout": "--timeout bounds everything, connecting included",
+    "--no-verify-ssl": "certificates are always checked: set AWS_CA_BUNDLE to trust one of yours",
+    "--ca-bundle": "set AWS_CA_BUNDLE",
+    "--no-sign-request": "requests are always signed; a local endpoint takes any keys",
+    "--no-cli-pager": "there is no pager: leave it out",
+    "--color": "set NO_COLOR=1 to have none",
+    "--debug": "asyncinvoke doctor FUNCTION says what is wrong on the way to it",
+}
+"""Options of AWS's own command line that have no namesake here."""
+
+_FORMATS = frozenset({"json", "text", "table", "yaml", "yaml-stream", "off"})
+
+
+class Command(click.Command):
+    """A command that answers a habit with what to write instead."""
+
+    INSTEAD: ClassVar[Mapping[str, str]] = AWS
+    """What to write in place of an option that there is not."""
+
+    EXTRA: ClassVar[str | None] = None
+    """What is probably meant by a word too many."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; what cannot be read says what to write."""
+        ctx.allow_extra_args = True
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            said = self.INSTEAD.get(error.option_name)
+            if said is None:
+                raise
+            raise click.UsageError(f"{error.option_name}: {said}", ctx) from None
+        if rest and not ctx.resilient_parsing:
+            hint = "" if self.EXTRA is None else f": {self.EXTRA}"
+            words = "word" if len(rest) == 1 else "words"
+            raise click.UsageError(f"{' '.join(rest)}: unexpected {words}{hint}", ctx)
+        return rest
+
+
+def check_output(output: str | None) -> None:
+    """Refuse a name that AWS's command line takes for a format.
+
+    Raises:
+        CommandError: It is one.
+    """
+    if output in _FORMATS:
+        raise CommandError(
+            f"--output {output}: it takes a file here, and the output is always JSON; "
+            f"./{output} is a file of that name"
+        )
+
+
+def is_base64_of_json(payload: bytes) -> bool:
+    """Return whether a payload was encoded as AWS's command line wants it by default."""
+    try:
+        decoded = base64.b64decode(payload, validate=True).strip()
+    except (binascii.Error, ValueError):
+        return False
+    return decoded[:1] in (b"{", b"[", b'"')
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """Return the end of a message about a command that there is not."""
+    if word in ("aws", "lambda"):
+        return ". Did you mean 'asyncinvoke invoke FUNCTION'?"
+    near = difflib.get_close_matches(word, known, n=1)
+    return f". Did you mean {near[0]!r}?" if near else "."

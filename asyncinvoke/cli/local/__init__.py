@@ -1,0 +1,1 @@
+"""`asyncinvoke local`: handlers served to any AWS SDK, on this machine."""

@@ -1,0 +1,260 @@
+"""`asyncinvoke local`: serves handlers over Lambda's wire protocol until Ctrl-C."""
+
+import contextlib
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from asyncinvoke.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from asyncinvoke.cli.running import Interrupt
+    from asyncinvoke.local import LocalLambda
+
+
+@click.command(short_help="Serve functions on this machine to any AWS SDK.")
+@click.argument("functions", metavar="[NAME=]FILE_OR_MODULE:FUNCTION...", nargs=-1)
+@click.option(
+    "--config",
+    metavar="FILE",
+    help="A TOML file with these settings, and a table [functions.NAME] for each function.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), help="9001 by default; 0: any free.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen."
+)
+@click.option(
+    "--allow-remote",
+    is_flag=True,
+    help="Let --host be an address that other machines reach: they can run any code here.",
+)
+@click.option(
+    "--allowed-host",
+    multiple=True,
+    metavar="NAME",
+    help="A name by which other machines call this one; for several, give it again.",
+)
+@click.option(
+    "--allow-unsigned",
+    is_flag=True,
+    help="Answer requests that nobody signed, such as curl's. Others get AWS's 403.",
+)
+@click.option(
+    "--account-concurrency",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="Executions at once; each is a process. Beyond it callers are throttled.",
+)
+@click.option(
+    "--reserved",
+    multiple=True,
+    metavar="NAME=N",
+    help="Reserved concurrency of a function; for several, give it again.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True, max=900),
+    metavar="SECONDS",
+    help="How long an execution may take: 3 by default.",
+)
+@click.option(
+    "--memory-size",
+    type=click.IntRange(128, 10240),
+    metavar="MB",
+    help="Memory of a function: 128 by default. One that uses more is killed.",
+)
+@click.option(
+    "--env",
+    multiple=True,
+    metavar="K=V",
+    help="An environment variable of the functions; for several, give it again.",
+)
+@click.option(
+    "--env-file",
+    multiple=True,
+    metavar="FILE",
+    help="A file of lines K=V; for several, give it again.",
+)
+@click.option(
+    "--set",
+    "set_",
+    multiple=True,
+    metavar="NAME:SETTING=VALUE",
+    help="Set one function: timeout, memory, reserved, event-retry-delay, env.K, env-file. Such as "
+    "resize:memory=256; for several, give it again.",
+)
+@click.option(
+    "--event-retry-delay",
+    metavar="SECONDS[,SECONDS]",
+    help="When an Event that failed runs again: 60,120 by default.",
+)
+@click.option("--region", help="The region that it says it is in: us-east-1 by default.")
+@click.option("--account-id", help="The account that it says it is, twelve digits.")
+@click.option(
+    "--fault",
+    multiple=True,
+    metavar="KIND[,OPTION...]",
+    help="Let requests meet a fault: throttle, error, function-error, reset, close, truncated or "
+    "stall, with function=, count=, probability=, seed=, after-run. For several, give it again.",
+)
+@click.option(
+    "--s3", metavar="DIR_OR_URL", help="Where code is found that functions are created from in S3."
+)
+@click.option(
+    "--sandbox",
+    is_flag=True,
+    help="Give each process a /tmp of its own, and code that is read-only.",
+)
+@click.option("--freeze", is_flag=True, help="Stop processes between invocations, as AWS does.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing of invocations and functions.")
+def local(
+    functions: tuple[str, ...],
+    config: str | None,
+    port: int | None,
+    host: str,
+    allow_remote: bool,
+    allowed_host: tuple[str, ...],
+    allow_unsigned: bool,
+    account_concurrency: int,
+    reserved: tuple[str, ...],
+    timeout: float | None,
+    memory_size: int | None,
+    env: tuple[str, ...],
+    env_file: tuple[str, ...],
+    set_: tuple[str, ...],
+    event_retry_delay: str | None,
+    region: str | None,
+    account_id: str | None,
+    fault: tuple[str, ...],
+    s3: str | None,
+    sandbox: bool,
+    freeze: bool,
+    quiet: bool,
+) -> int:
+    """Serve functions on this machine, to any AWS SDK, until Ctrl-C.
+
+    Such as: asyncinvoke local handlers.py:resize --reserved resize=10
+
+    This runs the code that it is given, in AWS's own Python runtime (awslambdaric); when a file
+    changes, or one that it imports from its folder, later invocations run the new code. Functions
+    can also be created while it runs, by any AWS SDK; without any here it starts empty. Any
+    credentials will do: whoever can use this machine can invoke and create functions. No web page
+    can: what a browser sends for one is refused. It listens on loopback, and elsewhere only with
+    both --host and --allow-remote. It prints what functions write as it comes, with the time and
+    the name, and for each invocation the request id, the answer's status, how long it took, and
+    what went wrong; of Events how they ended, and when they run again.
+    """
+    from asyncinvoke.cli import open_files
+    from asyncinvoke.cli.local import console, named
+    from asyncinvoke.cli.local.handlers import check_handler, check_runtime
+    from asyncinvoke.cli.local.settings import (
+        FunctionSettings,
+        of_options,
+        read_env_file,
+        read_file,
+        retry_delays,
+    )
+    from asyncinvoke.cli.running import run
+    from asyncinvoke.local import EventConfig, LocalLambda
+    from asyncinvoke.local.http.access import is_remote
+
+    said = read_file(config)
+    handlers = named.handlers_in(said.handlers, config) | named.served(functions)
+    reserves = {
+        name: named.whole_number(name, n) for name, n in named.pairs("--reserved", reserved).items()
+    }
+    for name in reserves:
+        if name not in handlers:
+            raise CommandError(f"--reserved {name}: no such function is served")
+    variables: dict[str, str] = {}
+    for path in env_file:
+        variables |= read_env_file(Path(path))
+    delays = None if event_retry_delay is None else retry_delays(event_retry_delay)
+    for_all = FunctionSettings(
+        timeout=timeout,
+        memory=memory_size,
+        retry_delays=delays,
+        env=variables | named.pairs("--env", env),
+    )
+    for_one = of_options(set_)
+    for name in [*for_one, *said.for_one]:
+        if name not in handlers:
+            raise CommandError(f"function {name} is set, and is not served")
+    for handler in handlers.values():
+        check_handler(handler)
+    if handlers:
+        check_runtime()
+    open_files.raise_open_files()
+    try:
+        endpoint = LocalLambda(
+            account_concurrency=account_concurrency,
+            port=named.first(port, said.port, 9001),
+            region_name=named.first(region, said.region, "us-east-1"),
+            account_id=named.first(account_id, said.account_id, "123456789012"),
+            s3=s3,
+            sandbox=sandbox,
+            freeze=freeze,
+            host=host,
+            allow_remote=allow_remote,
+            allowed_hosts=allowed_host,
+            allow_unsigned=allow_unsigned,
+            reload=True,
+            on_invocation=None if quiet else console.print_invocation,
+            on_log=None if quiet else console.print_log,
+            on_event=None if quiet else console.print_event,
+        )
+        for name, handler in handlers.items():
+            in_file = said.for_one.get(name, FunctionSettings()).over(said.for_all)
+            settings = for_one.get(name, FunctionSettings()).over(for_all.over(in_file))
+            first, second = named.first(settings.retry_delays, (60.0, 120.0))
+            endpoint.function(
+                name,
+                handler,
+                reserved_concurrency=named.first(reserves.get(name), settings.reserved),
+                timeout=named.first(settings.timeout, 3.0),
+                memory_size=named.first(settings.memory, 128),
+                environment=settings.env,
+                events=EventConfig(retry_delays=(first, second)),
+            )
+        for text in fault:
+            named.inject(endpoint, text)
+    except (ValueError, ModuleNotFoundError) as error:
+        raise CommandError(str(error)) from error
+
+    async def main(interrupt: "Interrupt") -> int:
+        greeting = functools.partial(
+            console.greeting,
+            list(handlers),
+            remote=is_remote(host),
+            region=endpoint.region_name,
+        )
+        return await _serve(endpoint, greeting, interrupt)
+
+    return run(main)
+
+
+async def _serve(
+    endpoint: "LocalLambda", greeting: Callable[[str], str], interrupt: "Interrupt"
+) -> int:
+    import anyio
+
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(endpoint)
+        except OSError as error:
+            raise CommandError(error.strerror or str(error)) from error
+        click.echo(greeting(endpoint.url), err=True)
+        with interrupt.block():
+            await anyio.sleep_forever()
+    statistics = endpoint.statistics()
+    click.echo(
+        f"{statistics.invocations:,} invocations, {sum(statistics.throttles.values()):,} throttled, "
+        f"{statistics.function_errors:,} function errors, {statistics.cold_starts:,} cold starts",
+        err=True,
+    )
+    return 0

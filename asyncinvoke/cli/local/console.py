@@ -1,0 +1,131 @@
+"""The lines of `asyncinvoke local`: what functions write, how each call was answered, how Events end."""
+
+import contextlib
+import json
+import re
+import time
+import zlib
+from typing import TYPE_CHECKING
+
+import click
+
+from asyncinvoke.cli.pretty import has_colours
+
+if TYPE_CHECKING:
+    from asyncinvoke.local import AnsweredInvocation, EventProgress, LogLine
+
+
+_COLORS = ("cyan", "magenta", "blue", "yellow", "green")
+_LONGEST_REASON = 300
+
+# Whoever can reach the port chooses names and payloads: nothing of it may steer the terminal, but
+# the colours of a handler's own output.
+_COLOR_CODE = re.compile(r"(\x1b\[[0-9;]*m)")
+
+
+def print_invocation(answered: "AnsweredInvocation") -> None:
+    """Print how one request was answered."""
+    name = answered.function_name
+    line = f"{answered.request_id} {answered.status_code} {answered.duration * 1000:,.0f} ms"
+    if answered.invocation_type != "RequestResponse":
+        line += f" {answered.invocation_type}"
+    if answered.reason is not None:
+        line += f" throttled: {answered.reason}"
+    elif answered.error_type is not None:
+        what = "function error" if answered.function_error is not None else "refused"
+        line += f" {what}: {answered.error_type}"
+        if answered.error_message:
+            line += f": {_cut(answered.error_message)}"
+    elif answered.function_error is not None:
+        line += f" function error: {answered.function_error}"
+    if answered.fault is not None:
+        line += f" (fault: {answered.fault})"
+    failed = answered.function_error is not None or not 200 <= answered.status_code < 300
+    bare = name.rpartition(":function:")[2]
+    _print(time.time(), bare, line, color="red" if failed else None)
+
+
+def print_log(line: "LogLine") -> None:
+    """Print a line of a function's log."""
+    _print(line.time, line.function_name, f"| {_harmless(line.text)}")
+
+
+def print_event(progress: "EventProgress") -> None:
+    """Print what has become of an Event."""
+    line = f"{progress.request_id} Event"
+    if progress.runs:
+        line += f", run {progress.runs}"
+    if progress.function_error is not None:
+        line += f": {_reason_in(progress.payload) or progress.function_error}"
+    elif progress.condition is None:
+        line += ": throttled"
+    if progress.condition is not None:
+        line += f"; ended: {progress.condition}"
+    else:
+        line += f"; again in {progress.delay or 0:,.1f} s"
+    is_fine = progress.condition == "Success"
+    _print(time.time(), progress.function_name, line, color=None if is_fine else "red")
+
+
+def greeting(names: list[str], url: str, *, remote: bool, region: str) -> str:
+    """Return what is printed at the start: where it is, and how to call it."""
+    name = names[0] if names else "NAME"
+    what = f"Serving {', '.join(names)}" if names else "Serving no function yet"
+    callers = (
+        "WARNING: other machines reach it, and whoever does can run any code here."
+        if remote
+        else "It runs the code you gave it, for every caller on this machine."
+    )
+    return f"""\
+{what} at {url}
+{callers} Ctrl-C ends it.
+
+To call it, any credentials and region will do:
+
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={region}
+  asyncinvoke invoke {name} --payload '{{}}' --endpoint-url {url}
+  aws lambda invoke --function-name {name} --endpoint-url {url} answer.json
+
+or in Python, also to create functions:
+
+  boto3.client("lambda", endpoint_url="{url}").invoke(FunctionName="{name}")
+"""
+
+
+def _print(when: float, name: str, line: str, *, color: str | None = None) -> None:
+    clock = time.strftime("%H:%M:%S", time.localtime(when)) + f".{int(when % 1 * 1000):03}"
+    shown = name if name.isprintable() else ascii(name)
+    painted = click.style(
+        shown, fg=_COLORS[zlib.crc32(name.encode(errors="replace")) % len(_COLORS)]
+    )
+    body = line if color is None else click.style(line, fg=color)
+    with contextlib.suppress(OSError):  # nobody may be reading any more
+        click.echo(
+            f"{clock} {painted} {body}",
+            err=True,
+            color=None if has_colours() else False,
+        )
+
+
+def _reason_in(payload: bytes) -> str:
+    try:
+        body = json.loads(payload)
+        reason = f"{body['errorType']}: {body['errorMessage']}"
+    except (ValueError, TypeError, KeyError):
+        return ""
+    return _cut(reason)
+
+
+def _cut(text: str) -> str:
+    line = _harmless(" ".join(text.split()))
+    return line if len(line) <= _LONGEST_REASON else f"{line[: _LONGEST_REASON - 1]}…"
+
+
+def _harmless(text: str) -> str:
+    parts = _COLOR_CODE.split(text.rstrip("\r"))
+    return "".join(
+        part
+        if number % 2
+        else "".join(c if c.isprintable() or c in "\t\xa0" else ascii(c)[1:-1] for c in part)
+        for number, part in enumerate(parts)
+    )

@@ -1,0 +1,246 @@
+"""The output file of a recorded run: continued where the journal says, each line in it once."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from asyncinvoke import InvalidRequestError, Outcome
+from asyncinvoke.cli.errors import FAILED, CommandError
+from asyncinvoke.cli.map.outcomes import as_line
+from asyncinvoke.cli.map.source import LineNumbers
+from asyncinvoke.cli.streams import Output
+from asyncinvoke.runs import RecordedRun
+
+NOTE = "output"
+"""The name of the note that says how far an output is written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """How far an output is written, as the journal has it.
+
+    Written is what has ended up to `ends`, counted over the run, and of what has ended since
+    everything before `following`, which is how an output in the order of the input grows.
+    """
+
+    path: str
+    """The file, absolute."""
+
+    offset: int = 0
+    """Its bytes; what stands behind them was written after the journal's last commit."""
+
+    ends: int = 0
+    """All ends up to this one are in it."""
+
+    following: int = 0
+    """And so are all later ones of items before this one."""
+
+    unnamed: int = -1
+    """The last item in it of those that the journal does not have: a key that comes twice."""
+
+    is_known: bool = False
+    """Whether the journal knows of it at all."""
+
+    @classmethod
+    def from_note(cls, note: object, path: str) -> "Place":
+        """Return what the journal says of this file; nothing is written yet if it says nothing."""
+        match note:
+            case {
+                "path": str(noted),
+                "offset": int(offset),
+                "ends": int(ends),
+                "following": int(following),
+                "unnamed": int(unnamed),
+            } if noted == path:
+                return cls(
+                    path=path,
+                    offset=offset,
+                    ends=ends,
+                    following=following,
+                    unnamed=unnamed,
+                    is_known=True,
+                )
+        return cls(path=path)
+
+    def as_note(self, lines: LineNumbers) -> dict[str, object]:
+        """Return what the journal is to say, the lines of items included."""
+        kept = asdict(self)
+        del kept["is_known"]
+        return {**kept, "lines": lines.as_note()}
+
+
+def is_stream(path: str) -> bool:
+    """Return whether a path leads to what cannot be continued: a pipe, a terminal, a device."""
+    file = Path(path)
+    return file.exists() and not file.is_file() and not file.is_dir()
+
+
+def check_output(path: str, place: Place, *, force: bool) -> None:
+    """Check that a file can be continued, or begun, before anything is sent.
+
+    Raises:
+        CommandError: It is not what the journal says, not ours to replace, or cannot be written.
+    """
+    file = Path(path)
+    is_there = file.exists()
+    if file.is_dir():
+        raise CommandError(f"cannot write {path}: it is a folder")
+    if not file.absolute().parent.is_dir():
+        raise CommandError(f"cannot write {path}: its folder is not there")
+    if not os.access(path if is_there else file.absolute().parent, os.W_OK):
+        raise CommandError(f"cannot write {path}: it is not allowed")
+    if not is_there:
+        return  # it is begun anew: the journal has all outcomes
+    size = file.stat().st_size
+    if place.offset and size < place.offset:
+        raise CommandError(
+            f"output {path} has {size:,} bytes, and had {place.offset:,} when it was written last: "
+            "restore it, or remove it to have it written again"
+        )
+    if not place.is_known and size and not force:
+        raise CommandError(
+            f"output {path} exists, and is not that of this run: --force replaces it"
+        )
+
+
+def open_output(path: str, place: Place) -> tuple[Output, Place]:
+    """Open a file behind its last line that the journal knows of; what follows is cut off.
+
+    Returns:
+        The output, whose descriptor is the caller's to close, and the place that it is at.
+
+    Raises:
+        CommandError: It cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        if os.fstat(descriptor).st_size < place.offset:  # it was removed meanwhile: all of it anew
+            place = Place(path=place.path)
+        os.ftruncate(descriptor, place.offset)
+        os.lseek(descriptor, place.offset, os.SEEK_SET)
+    except OSError as error:
+        # Status 2 would say that nothing was sent.
+        raise CommandError(f"cannot write {path}: {error.strerror}", status=FAILED) from error
+    return Output(descriptor, path, is_ours=True), place
+
+
+class ContinuedWriter:
+    """Writes outcomes to a file, and has the journal note how far it is.
+
+    The note goes with the next commit, so it may be behind the file, and never ahead of it. Whoever
+    continues cuts off what is behind the note, and writes that again from the journal. Only the run
+    writes to the journal and the file, and it has the lock of the journal.
+
+    Args:
+        output: The file.
+        place: Where it is continued.
+        run: The journal, as it is read.
+        before: How many ends the journal had when this session began.
+        ordered: Whether outcomes come in the order of the input, and are written so.
+        keyed: Whether items are known by keys.
+        lines: The lines of items.
+        note: Keeps a note.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        place: Place,
+        *,
+        run: RecordedRun,
+        before: int,
+        ordered: bool,
+        keyed: bool,
+        lines: LineNumbers,
+        note: Callable[[str, object], None],
+    ) -> None:
+        self._output = output
+        self._place = place
+        self._keyed = keyed
+        self._ordered = ordered
+        self._lines = lines
+        self._note = note
+        self._ends = place.ends
+        self._following = place.following
+        self._unnamed = place.unnamed
+        self._before = before
+        # What earlier sessions have recorded, and did not write.
+        self._behind: Iterator[Outcome] = (
+            outcome
+            for outcome in run.outcomes(ended=(place.ends, before))
+            if outcome.index >= place.following
+        )
+        self._next_behind: Outcome | None = None
+
+    async def catch_up(self) -> None:
+        """Write what earlier sessions have recorded and did not write, unless its turn is later."""
+        if not self._ordered:
+            await self._write_behind(None)
+            self._ends, self._following = self._before, 0
+        self._say()
+
+    async def add(self, outcome: Outcome, *, is_stopped: bool) -> bool:
+        """Write an outcome; return whether it was.
+
+        Args:
+            outcome: The outcome.
+            is_stopped: Whether items before it may have been left. In the order of the input it is
+                not its turn then: the session that runs those writes it.
+        """
+        if not is_recorded(outcome, keyed=self._keyed):
+            if outcome.index <= self._unnamed:
+                return False  # an earlier session has written the same
+            self._unnamed = outcome.index
+            await self._write(outcome)
+        elif not self._ordered:
+            await self._write(outcome)
+            self._ends += 1
+        elif is_stopped:
+            return False
+        else:
+            await self._write_behind(outcome.index)
+            await self._write(outcome)
+            self._following = max(self._following, outcome.index + 1)
+        self._say()
+        return True
+
+    async def finish(self) -> None:
+        """Write what follows the last outcome; once the run is complete."""
+        if self._ordered:
+            await self._write_behind(None)
+            self._say()
+
+    async def _write_behind(self, until: int | None) -> None:
+        """Write what earlier sessions have recorded of the items before this one."""
+        while True:
+            outcome = self._next_behind or next(self._behind, None)
+            self._next_behind = outcome
+            if outcome is None or (until is not None and outcome.index >= until):
+                return
+            await self._write(outcome)
+            self._next_behind = None
+            if self._ordered:
+                self._following = outcome.index + 1
+
+    async def _write(self, outcome: Outcome) -> None:
+        await self._output.write(as_line(outcome, self._lines.get(outcome.index)))
+
+    def _say(self) -> None:
+        self._note(
+            NOTE,
+            Place(
+                path=self._place.path,
+                offset=os.lseek(self._output.descriptor, 0, os.SEEK_CUR),
+                ends=self._ends,
+                following=self._following,
+                unnamed=self._unnamed,
+            ).as_note(self._lines),
+        )
+
+
+def is_recorded(outcome: Outcome, *, keyed: bool) -> bool:
+    """Return whether the journal has it: not where a key is missing, or comes again."""
+    if not keyed or not isinstance(outcome.error, InvalidRequestError):
+        return True
+    return outcome.key is not None and outcome.take > 0

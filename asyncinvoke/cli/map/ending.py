@@ -1,0 +1,67 @@
+"""How a recorded run ends: its exit status and its last words, from what the journal has of it."""
+
+from asyncinvoke.cli.errors import FAILED, IN_DOUBT, STOPPED
+from asyncinvoke.cli.map.progress import counted
+from asyncinvoke.cli.runs.view import pending_of
+from asyncinvoke.runs import RunSummary
+
+
+def exit_status(summary: RunSummary, *, failed: int = 0, is_stopped: bool) -> int:
+    """Return the exit status of a session that no signal and no error has ended.
+
+    All sessions count: a run is well once every item of it is.
+
+    Args:
+        summary: The run, once the session is over.
+        failed: How many outcomes of this session are failures. The journal does not have those of
+            items whose key is missing, or that of another.
+        is_stopped: Whether somebody has stopped it before its end.
+    """
+    if is_stopped:
+        return STOPPED
+    if summary.may_have_run:
+        return IN_DOUBT
+    return FAILED if summary.failed or failed else 0
+
+
+def as_json(summary: RunSummary) -> dict[str, object]:
+    """Return what the last line of `--progress json` says of a whole run."""
+    return {
+        "path": summary.path,
+        "succeeded": summary.succeeded,
+        "failed": summary.failed,
+        "may_have_run": summary.may_have_run,
+        "settled": summary.settled,
+        "not_started": pending_of(summary),
+        "sessions": len(summary.sessions),
+    }
+
+
+def last_words(summary: RunSummary, *, verb: str, is_whole: bool) -> list[str]:
+    """Return what is said of a whole run, after what was said of the session.
+
+    Args:
+        summary: The run, once the session is over.
+        verb: What items have done that did not fail.
+        is_whole: Whether every item of the input has ended.
+    """
+    parts = [f"{summary.succeeded:,} {verb}", f"{summary.failed:,} failed"]
+    if summary.may_have_run:
+        parts.append(f"{summary.may_have_run:,} may have run")
+    if summary.settled:
+        parts.append(f"{summary.settled:,} settled")
+    pending = pending_of(summary)
+    if not is_whole and pending is not None:
+        parts.append(f"{pending:,} not started")
+    sessions = counted(len(summary.sessions), "session")
+    path = summary.path
+    said = [f"{path}: {', '.join(parts)}, in {sessions} (asyncinvoke runs show {path})"]
+    if not is_whole:
+        said.append("unfinished: the same command continues")
+    if summary.failed:
+        said.append(f"what failed runs again: asyncinvoke runs redrive {summary.path}")
+    if summary.may_have_run:
+        said.append(
+            f"look before you redrive: asyncinvoke runs export {summary.path} - --may-have-run"
+        )
+    return said

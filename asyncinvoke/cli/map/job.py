@@ -1,0 +1,268 @@
+"""One run of `asyncinvoke map`: outcomes to their writer, progress, and an honest last word."""
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import partial
+
+import anyio
+import click
+
+from asyncinvoke import ConfigurationError, Invoker, MapRun, Outcome, Shard, ToleranceExceededError
+from asyncinvoke.cli.errors import FAILED, IN_DOUBT, CommandError, one_line
+from asyncinvoke.cli.map import pace, summary
+from asyncinvoke.cli.map.outcomes import OutcomeWriter
+from asyncinvoke.cli.map.pace import HeldBack, Pace
+from asyncinvoke.cli.map.progress import (
+    Counts,
+    Display,
+    JsonLines,
+    Silent,
+    TextLines,
+    as_json,
+    show_progress,
+)
+from asyncinvoke.cli.map.source import Whole, is_of
+from asyncinvoke.cli.map.summary import Tally
+from asyncinvoke.cli.running import Interrupt, beside
+from asyncinvoke.cli.streams import STDERR, Output
+from asyncinvoke.inputs import InputError, Item
+
+AHEAD = 16
+"""How many outcomes beyond the concurrency may wait for an earlier one."""
+
+WITHOUT_TERMINAL = 60.0
+"""Seconds between two lines of progress where nobody looks at them as they come."""
+
+LAST_WRITES = 5.0
+"""Seconds that an interrupted run gives a slow reader to take what is done."""
+
+
+class MapJob:
+    """Reads for a run, writes for it, and tells how far it is.
+
+    Args:
+        invoker: What the run runs on.
+        source: The input.
+        concurrency: How many lines are worked on at once, or batches.
+        batch: How many lines travel together.
+        shard: The part of the input that is worked on, if not all of it.
+        ordered: Whether outcomes are written in the order of the input. The run itself gives them
+            as they end, so that an interrupted one can still write all that is done.
+        verb: What lines have done that did not fail.
+        idempotent: Whether attempts are repeated after which the function may have run.
+        display: Shows how far it is.
+        progress: How it is shown: `none` leaves the summary out, and with `json` it is JSON.
+        is_keyed: Whether it is their keys that items of a shard are known by.
+    """
+
+    def __init__(
+        self,
+        invoker: Invoker,
+        *,
+        source: Whole,
+        concurrency: int,
+        ordered: bool,
+        verb: str,
+        idempotent: bool,
+        display: Display,
+        progress: str,
+        shard: Shard | None = None,
+        is_keyed: bool = False,
+        batch: int = 1,
+    ) -> None:
+        self._batch = batch
+        self._shard = shard
+        self._is_keyed = is_keyed
+        self._invoker = invoker
+        self._source = source
+        self._window = anyio.Semaphore((concurrency + AHEAD) * batch) if ordered else None
+        self._ordered = ordered
+        self._verb = verb
+        self._idempotent = idempotent
+        self._progress = progress
+        self._display = display
+        self._began = time.monotonic()
+        self._pace = Pace()
+        self._held_back = HeldBack()
+        self._read = 0
+        self._last_line = 0
+        self._lines: dict[int, int] = {}
+        self._due: deque[int] = deque()
+        self._total: int | None = None
+        self._earlier = 0
+        self._tally = Tally()
+        self._writer: OutcomeWriter
+
+    async def read(self) -> AsyncGenerator[Item, None]:
+        """Read the input, in an ordered run no further ahead of what is written than need be."""
+        try:
+            async with aclosing(self._source.items()) as items:
+                async for item in items:
+                    self._last_line = item.line or item.position + 1
+                    if self._shard is None or is_of(self._shard, item):
+                        await self._note(item)
+                    yield item  # the map itself leaves out those of other shards
+        except InputError as error:
+            # Status 2 would say that nothing was sent.
+            raise CommandError(str(error), status=FAILED) from error
+
+    async def _note(self, item: Item) -> None:
+        if self._window is not None:
+            await self._window.acquire()
+            self._due.append(item.position)
+        self._read += 1
+        if item.line is not None:
+            self._keep_line(item.position, item.line)
+
+    async def work(self, run: MapRun, output: Output, interrupt: Interrupt) -> int:
+        """Write all outcomes, or after a signal those that are there; give the exit status.
+
+        Raises:
+            Exception: What ended the run early, once all that is done is written and said.
+        """
+        due = self._due if self._ordered else None
+        self._writer = OutcomeWriter(output, self._tally, due=due)
+        is_over = False
+        try:
+            show = partial(show_progress, self._display, partial(self._count, run))
+            async with beside(show, partial(self._watch, run), self._find_total):
+                with interrupt.block():
+                    await self._write_all(run)
+                    is_over = True
+            if interrupt.signal is not None:
+                await self._write_the_rest(run)
+        except BrokenPipeError:
+            raise
+        except ToleranceExceededError:
+            await self._write_the_rest(run)
+            self._summarise(self._left(run))
+            raise
+        except ConfigurationError as error:
+            if not self._tally.done:
+                raise
+            self._summarise(self._left(run))
+            # Status 2 would say that nothing was sent.
+            raise CommandError(str(error), status=FAILED) from error
+        except Exception:
+            self._summarise(self._left(run))
+            raise
+        self._summarise(None if is_over else self._left(run))
+        if self._tally.in_doubt:
+            return IN_DOUBT
+        return FAILED if self._tally.failed else 0
+
+    def nothing_was_read(self) -> None:
+        """Say that a signal came before the first line."""
+        self._summarise(summary.Left(without_outcome=0, may_have_run=0, last_line=0))
+
+    async def _write_all(self, run: MapRun) -> None:
+        async for outcome in run:
+            written = await self._add(outcome)
+            if self._window is not None:
+                for _ in range(written):
+                    self._window.release()
+
+    def _keep_line(self, position: int, line: int) -> None:
+        self._lines[position] = line
+
+    async def _add(self, outcome: Outcome) -> int:
+        return await self._writer.add(outcome, self._lines.pop(outcome.index, None))
+
+    async def _write_the_rest(self, run: MapRun) -> None:
+        run.stop()
+        with anyio.move_on_after(LAST_WRITES) as limited:
+            while run.statistics().buffered:
+                await self._add(await anext(run))
+            await self._writer.finish()
+        if limited.cancelled_caught:
+            click.echo("nobody reads the output: the last outcomes are not written", err=True)
+
+    def _left(self, run: MapRun) -> summary.Left:
+        statistics = run.statistics()
+        without_outcome = self._read - statistics.succeeded - statistics.failed
+        # Only where it is safe is anything repeated that may have run.
+        in_flight = self._invoker.statistics().in_flight * self._batch
+        may_have_run = statistics.working if self._idempotent else in_flight
+        return summary.Left(
+            without_outcome=without_outcome,
+            may_have_run=min(may_have_run, without_outcome),
+            not_written=self._writer.not_written + statistics.buffered,
+            last_line=self._last_line,
+        )
+
+    async def _watch(self, run: MapRun) -> None:
+        watch = pace.Watch()
+        while True:
+            moment = pace.Moment(
+                elapsed=time.monotonic() - self._began,
+                working=run.statistics().working,
+                done=self._tally.done,
+                statistics=self._invoker.statistics(),
+            )
+            said = watch.look(moment)
+            if said is not None and not run.statistics().paused:
+                self._display.note(one_line(said))
+            await anyio.sleep(pace.INTERVAL)
+
+    async def _find_total(self) -> None:
+        total = await self._source.count()
+        # How many keys are those of a shard shows once they are read.
+        if total is not None and self._shard is not None:
+            total = None if self._is_keyed else self._shard.count(total)
+        self._total = total
+
+    def _count(self, run: MapRun | None = None) -> Counts:
+        elapsed = time.monotonic() - self._began
+        statistics, tally = self._invoker.statistics(), self._tally
+        moment = None if run is None else run.statistics()
+        allowed = min(scope.limit for scope in statistics.scopes)
+        if moment is not None:
+            allowed = min(allowed, moment.concurrency)
+        rate, pace = self._pace.at(elapsed, tally.done, allowed)
+        return Counts(
+            elapsed=elapsed,
+            succeeded=tally.succeeded,
+            failed=tally.failed,
+            in_flight=statistics.in_flight,
+            throttles=sum(statistics.throttles.values()),
+            total=self._total,
+            earlier=self._earlier,
+            rate=rate,
+            pace=pace,
+            held_back=None if moment is None else self._held_back.at(elapsed, moment.waiting_for),
+        )
+
+    def _summarise(self, left: summary.Left | None) -> None:
+        if self._progress == "none":
+            return
+        counts, tally = self._count(), self._tally
+        if self._progress == "json":
+            said = [json.dumps(summary.as_json(as_json(counts), tally, left))]
+        else:
+            said = summary.as_text(counts, tally, left, verb=self._verb)
+        click.echo("\n".join(said), err=True)
+
+
+def choose_display(progress: str, *, writes_to: int | None) -> Display:
+    """Return what shows the progress.
+
+    Args:
+        progress: `auto`, `bar`, `json` or `none`.
+        writes_to: The descriptor that outcomes go to, unless that is a file of our own. A bar on
+            the terminal that they scroll through would only be in their way.
+    """
+    if progress == "json":
+        return JsonLines()
+    if progress == "none":
+        return Silent()
+    if progress == "auto" and not os.isatty(STDERR):
+        return TextLines(WITHOUT_TERMINAL)
+    if progress == "auto" and writes_to is not None and os.isatty(writes_to):
+        return Silent()
+    from asyncinvoke.cli.map.live import Screen, bar_or_lines
+
+    return bar_or_lines(Screen(stderr=True))

@@ -1,0 +1,110 @@
+"""Outcomes as lines of JSON, and in which order they are written."""
+
+import base64
+import json
+import time
+from collections import deque
+
+from asyncinvoke import FunctionError, InvocationError, Outcome
+from asyncinvoke._inputs import json_text
+from asyncinvoke.cli.map.summary import Tally
+from asyncinvoke.cli.streams import Output
+
+
+class OutcomeWriter:
+    """Writes each outcome as soon as its turn has come.
+
+    Args:
+        output: Where the lines go.
+        tally: Counts them.
+        due: The positions of items in the order in which their outcomes are written, which whoever
+            reads adds to; `None` to write them as they come.
+    """
+
+    def __init__(self, output: Output, tally: Tally, *, due: deque[int] | None = None) -> None:
+        self._output = output
+        self._tally = tally
+        self._due = due
+        self._early: dict[int, bytes] = {}
+
+    @property
+    def not_written(self) -> int:
+        """Outcomes that were taken and are not written."""
+        return self._tally.done - self._output.lines
+
+    async def add(self, outcome: Outcome, line: int | None = None) -> int:
+        """Take an outcome, and the line of its item; give how many that allowed to write."""
+        self._tally.add(outcome, line)
+        due = self._due
+        if due is None:
+            await self._output.write(as_line(outcome, line))
+            return 1
+        self._early[outcome.index] = as_line(outcome, line)
+        turn: list[bytes] = []
+        while due and due[0] in self._early:
+            turn.append(self._early.pop(due.popleft()))
+        await self._output.write(b"".join(turn))
+        return len(turn)
+
+    async def finish(self) -> None:
+        """Write what is left, those too whose turn an interrupted run will never bring."""
+        rest = [self._early.pop(index) for index in sorted(self._early)]
+        await self._output.write(b"".join(rest))
+
+
+def as_line(outcome: Outcome, line: int | None = None) -> bytes:
+    """Return the line of JSON for an outcome, its newline included.
+
+    Args:
+        outcome: The outcome.
+        line: The line of the input that its item begins on, where there are lines.
+    """
+    error, response = outcome.error, outcome.response
+    fields: dict[str, object] = {"index": outcome.index, "ok": outcome.ok}
+    if line is not None:
+        fields["line"] = line
+    if outcome.key is not None:
+        fields["key"] = outcome.key
+    if error is not None:
+        fields |= {"error": type(error).__name__, "code": None, "message": str(error)}
+        if isinstance(error, InvocationError):
+            fields |= {
+                "code": error.code,
+                "status_code": error.status_code,
+                "delivery": error.delivery,
+                "gave_up": error.gave_up,
+                "request_id": error.request_id,
+            }
+        if isinstance(error, FunctionError):
+            fields |= {"error_type": error.error_type}
+            response = error.response
+    elif response is not None:
+        fields |= {"status_code": response.status_code, "request_id": response.request_id}
+    attempts = outcome.attempts[-1].number if outcome.attempts else 0
+    fields |= {"attempts": attempts, "began": _utc(outcome.started)}
+    fields["elapsed"] = round(outcome.elapsed, 6)
+    if outcome.attempts:
+        fields["took"] = round(outcome.attempts[-1].elapsed, 6)
+    if outcome.take > 1:
+        fields["take"] = outcome.take
+    if response is None:
+        return json.dumps(fields).encode() + b"\n"
+    return _with_payload(fields, response.payload)
+
+
+def _utc(seconds: float) -> str:
+    """Return a moment as the runs' files write it: ISO 8601, to the millisecond."""
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{milliseconds:03}Z"
+
+
+def _with_payload(fields: dict[str, object], payload: bytes) -> bytes:
+    """Add the payload as it came, so that no number loses a digit on its way through."""
+    try:
+        json_text.check_json(payload or b"null")
+    except json_text.NotJsonError:
+        fields["payload_base64"] = base64.b64encode(payload).decode()
+        return json.dumps(fields).encode() + b"\n"
+    # Valid JSON has line ends only between its parts, where a space means the same.
+    on_one_line = (payload or b"null").replace(b"\n", b" ").replace(b"\r", b" ")
+    return json.dumps(fields).encode()[:-1] + b', "payload": ' + on_one_line + b"}\n"

@@ -1,0 +1,168 @@
+"""How fast a run goes, and what holds it back: decided from what was seen. Knows no clock."""
+
+from collections import Counter, deque
+from dataclasses import dataclass
+
+from asyncinvoke import InvokerStatistics, ThrottleReason
+from asyncinvoke.cli.map.progress import counted
+
+WINDOW = 5.0
+"""Seconds over which the present rate is measured."""
+
+CHANGE = 0.25
+"""By which share the number that may be in flight has to move to begin a new pace. A limit that is
+being found moves a little all the time."""
+
+SETTLED = 2.0
+"""Seconds of a new pace until it is trusted."""
+
+REMEMBERED = 2.0
+"""Seconds for which what held a run back is shown after it was seen last."""
+
+OWN_LIMIT = "the limit is "
+"""How it is said that nothing holds a run back but the concurrency that was asked for."""
+
+
+class Pace:
+    """Outcomes per second: of late, and since what may be in flight has changed."""
+
+    def __init__(self) -> None:
+        self._seen = deque([(0.0, 0)])
+        self._since = (0.0, 0)
+        self._allowed = 0
+
+    def at(self, elapsed: float, done: int, allowed: int) -> tuple[float, float]:
+        """Take note of a moment.
+
+        Args:
+            elapsed: Seconds since the run began.
+            done: Outcomes so far, of this session alone.
+            allowed: How many may be in flight now.
+
+        Returns:
+            The rate of late, and the one to reckon with for what is left.
+        """
+        self._seen.append((elapsed, done))
+        while len(self._seen) > 2 and elapsed - self._seen[0][0] > WINDOW:
+            self._seen.popleft()
+        late = _rate(self._seen[0], elapsed, done)
+        if abs(allowed - self._allowed) > CHANGE * self._allowed:
+            self._since, self._allowed = (elapsed, done), allowed
+        if elapsed - self._since[0] < SETTLED:
+            return late, late
+        return late, _rate(self._since, elapsed, done)
+
+
+class HeldBack:
+    """What holds a run back, for as long as it takes to read it."""
+
+    def __init__(self) -> None:
+        self._said: str | None = None
+        self._at = 0.0
+
+    def at(self, elapsed: float, waiting_for: str | None) -> str | None:
+        """Take note of what a run waits for now, if anything; return what to show."""
+        if waiting_for is not None and not waiting_for.startswith(OWN_LIMIT):
+            self._said, self._at = waiting_for, elapsed
+        elif elapsed - self._at > REMEMBERED:
+            self._said = None
+        return self._said
+
+
+def _rate(since: tuple[float, int], elapsed: float, done: int) -> float:
+    began, before = since
+    return (done - before) / (elapsed - began) if elapsed > began else 0.0
+
+
+PATIENCE = 3.0
+"""Seconds without a sign of life until it is said."""
+
+INTERVAL = 0.5
+"""Seconds between two looks. Whatever is in flight at two of them was admitted."""
+
+SAID_AGAIN = 60.0
+"""Seconds until the same is said of another episode."""
+
+_MEANING = {
+    ThrottleReason.CONCURRENT_INVOCATION_LIMIT_EXCEEDED: "the account's concurrency is used up",
+    ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED: (
+        "the function's reserved concurrency is used up, or is zero"
+    ),
+    ThrottleReason.FUNCTION_INVOCATION_RATE_LIMIT_EXCEEDED: (
+        "the function gets too many requests a second"
+    ),
+    ThrottleReason.RESERVED_FUNCTION_INVOCATION_RATE_LIMIT_EXCEEDED: (
+        "the function gets too many requests a second for its reserved concurrency"
+    ),
+    ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED: "this caller sends too many requests a second",
+    ThrottleReason.CONCURRENT_SNAPSHOT_CREATE_LIMIT_EXCEEDED: (
+        "too many SnapStart snapshots are being made"
+    ),
+    ThrottleReason.UNKNOWN: "calls are throttled without a reason",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What is looked at."""
+
+    elapsed: float
+    """Seconds since the run began."""
+
+    working: int
+    """Lines that are worked on."""
+
+    done: int
+    """Outcomes so far."""
+
+    statistics: InvokerStatistics
+    """The invoker's."""
+
+
+class Watch:
+    """Tells once an episode that nothing is admitted."""
+
+    def __init__(self) -> None:
+        self._last: Moment | None = None
+        self._alive: Moment | None = None
+        self._is_said = False
+        self._said: tuple[str, float] = ("", -SAID_AGAIN)
+
+    def look(self, now: Moment) -> str | None:
+        """Take a look; give what there is to say."""
+        last, self._last = self._last, now
+        if last is None or self._alive is None or _is_alive(last, now):
+            self._alive, self._is_said = now, False
+            return None
+        quiet = now.elapsed - self._alive.elapsed
+        if self._is_said or quiet < PATIENCE:
+            return None
+        self._is_said = True
+        why = _why(self._alive.statistics, now.statistics)
+        said, at = self._said
+        if why == said and now.elapsed - at < SAID_AGAIN:
+            return None
+        self._said = (why, now.elapsed)
+        return f"waiting: nothing was admitted for {quiet:.0f} s: {why}"
+
+
+def _is_alive(last: Moment, now: Moment) -> bool:
+    before, after = last.statistics, now.statistics
+    stayed_in_flight = after.in_flight > 0 and after.attempts == before.attempts
+    return not now.working or now.done != last.done or stayed_in_flight
+
+
+def _why(before: InvokerStatistics, now: InvokerStatistics) -> str:
+    throttled = Counter(dict(now.throttles))
+    throttled.subtract(before.throttles)
+    reason, count = max(throttled.items(), key=lambda item: item[1], default=(None, 0))
+    if reason is not None and count > 0:
+        return f"{_MEANING[reason]} ({reason})"
+    paused = [scope for scope in now.scopes if scope.pause]
+    if paused:
+        name = f"{paused[-1].scope} {paused[-1].key}".strip()
+        return f"{name} has a limit of {paused[-1].limit:,} and pauses"
+    failed = now.attempts - before.attempts
+    if failed > 0:
+        return f"{counted(failed, 'attempt')} had no answer that counts, and are repeated"
+    return "every line waits for its next attempt"

@@ -1,0 +1,123 @@
+"""REPORT lines of some items: asked for, read, and added up for what the run has cost."""
+
+import contextlib
+import re
+from collections.abc import AsyncGenerator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from asyncinvoke import LogType, Outcome
+from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.map.source import Whole
+from asyncinvoke.inputs import Item
+
+_REPORT = re.compile(
+    r"^REPORT RequestId: .*?\bBilled Duration: (\d+) ms\s+Memory Size: (\d+) MB\b"
+    r"(?P<rest>[^\r\n]*)",
+    re.MULTILINE,
+)
+
+
+class SampledItem(Item):
+    """An item whose answer has the end of the log."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:  # they see the fields of `Request`
+        log_type = LogType.TAIL
+        has_options = True
+
+
+class Sampled:
+    """An input, of which some items have their log asked for.
+
+    Args:
+        source: The input.
+        share: Of how many, from 0 to 1. Which they are depends on their positions alone.
+    """
+
+    def __init__(self, source: Whole, share: float) -> None:
+        self._source = source
+        self._share = share
+
+    async def items(self) -> AsyncGenerator[Item, None]:
+        """Read items as they are asked for."""
+        async with contextlib.aclosing(self._source.items()) as items:
+            async for item in items:
+                yield (
+                    item.as_one_of(SampledItem) if is_sampled(item.position, self._share) else item
+                )
+
+    async def count(self) -> int | None:
+        """Return how many items there are."""
+        return await self._source.count()
+
+
+def is_sampled(position: int, share: float) -> bool:
+    """Whether an item is one of a share, spread evenly: of 1 % the first of each hundred."""
+    return int(position * share) != int((position - 1) * share) or position == 0
+
+
+class Reports:
+    """What REPORT lines said, added up; continued from what a journal has noted.
+
+    Args:
+        note: What it has noted.
+    """
+
+    def __init__(self, note: object = None) -> None:
+        found: Mapping[str, Any] = note if isinstance(note, Mapping) else {}
+        self._sums = {name: found.get(name, 0) for name in _SUMS}
+        self._memory: set[int] = {int(each) for each in found.get("memory_mb", ())}
+
+    def add(self, outcome: Outcome[Any]) -> bool:
+        """Look at an outcome; return whether it had a REPORT line."""
+        response = outcome.response or getattr(outcome.error, "response", None)
+        found = None if response is None else _REPORT.search(response.log_result or "")
+        if found is None:
+            return False
+        billed, memory = int(found[1]), int(found[2])
+        gb_s = billed / 1000 * memory / 1024
+        for name, value in zip(_SUMS, (1, gb_s, gb_s * gb_s, billed), strict=False):
+            self._sums[name] += value
+        self._sums["inits"] += "Init Duration" in found["rest"]
+        self._memory.add(memory)
+        return True
+
+    def as_note(self) -> dict[str, object]:
+        """Return it as what JSON can hold."""
+        return {**self._sums, "memory_mb": sorted(self._memory)}
+
+
+_SUMS = ("count", "gb_s", "gb_s_squared", "billed_ms", "inits")
+
+
+def check_sampling(*, journal: str | None, batch: int | None, has_log: bool) -> None:
+    """Refuse what does not go with `--sample-logs`.
+
+    Raises:
+        CommandError: There is no journal to note it in, or no log of one item alone.
+    """
+    if journal is None:
+        raise CommandError("--sample-logs needs --journal, which keeps what the logs said")
+    if batch is not None:
+        raise CommandError("--sample-logs and --batch exclude each other")
+    if not has_log:
+        raise CommandError("--sample-logs goes with neither --event nor --dry-run: there is no log")
+
+
+def share_option(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> float | None:
+    """Return the share that `1%` or `0.01` says."""
+    if text is None:
+        return None
+    digits, percent, rest = text.strip().partition("%")
+    try:
+        share = float(digits) / (100 if percent else 1)
+    except ValueError:
+        share = -1.0
+    if rest or not 0 < share <= 1:
+        raise click.BadParameter(f"{text!r} must be a share such as 1%, above 0 and at most 100%")
+    return share

@@ -1,0 +1,159 @@
+"""How a function is invoked: its reserved concurrency, its Events, and what the account has."""
+
+import dataclasses
+import time
+from typing import Any
+
+from asyncinvoke.local.functions.event_config import AGE_RANGE, MAX_RETRY_ATTEMPTS
+from asyncinvoke.local.functions.registry import FunctionRegistry
+from asyncinvoke.local.functions.versions import EventSettings
+from asyncinvoke.local.management.code import UNZIPPED_LIMIT, ZIPPED_LIMIT
+from asyncinvoke.local.management.request import Members, NamedFunction
+from asyncinvoke.local.protocol import names, refusals
+from asyncinvoke.local.protocol.names import LATEST
+
+# AWS's quotas, in bytes.
+_CODE_LIMITS = {
+    "TotalCodeSize": 80_530_636_800,
+    "CodeSizeUnzipped": UNZIPPED_LIMIT,
+    "CodeSizeZipped": ZIPPED_LIMIT,
+}
+
+
+def put_concurrency(
+    registry: FunctionRegistry, function: NamedFunction, members: Members
+) -> dict[str, Any]:
+    """`PutFunctionConcurrency`."""
+    if function.qualifier is not None:
+        raise refusals.invalid(
+            "This operation is permitted on Lambda functions only. Aliases and versions do not "
+            "support this operation. Please specify either a function name or an unqualified "
+            "function ARN."
+        )
+    limit = members.integer("ReservedConcurrentExecutions")
+    if limit is None:
+        raise refusals.violated(names.missing(reservedConcurrentExecutions=limit))
+    violations = names.out_of_range(limit, "reservedConcurrentExecutions", 0)
+    if violations:
+        raise refusals.violated(violations)
+    try:
+        registry.reserve(function.versions.name, limit)
+    except ValueError as error:
+        # AWS keeps 100 for functions without a reserve; an endpoint may have fewer in all.
+        raise refusals.invalid(
+            "Specified ReservedConcurrentExecutions for function decreases account's "
+            "UnreservedConcurrentExecution below its minimum value of [0]."
+        ) from error
+    return {"ReservedConcurrentExecutions": limit}
+
+
+def get_concurrency(registry: FunctionRegistry, function: NamedFunction) -> dict[str, Any]:
+    """`GetFunctionConcurrency`."""
+    limit = registry.reserved(function.versions.name)
+    return {} if limit is None else {"ReservedConcurrentExecutions": limit}
+
+
+def delete_concurrency(registry: FunctionRegistry, function: NamedFunction) -> None:
+    """`DeleteFunctionConcurrency`."""
+    registry.reserve(function.versions.name, None)
+
+
+def account_settings(registry: FunctionRegistry) -> dict[str, Any]:
+    """`GetAccountSettings`."""
+    account, unreserved = registry.concurrency()
+    functions = registry.functions.values()
+    return {
+        "AccountLimit": {
+            **_CODE_LIMITS,
+            "ConcurrentExecutions": account,
+            "UnreservedConcurrentExecutions": unreserved,
+        },
+        "AccountUsage": {
+            "TotalCodeSize": sum(
+                config.deployment.code_size
+                for versions in functions
+                for config in versions.published
+            ),
+            "FunctionCount": len(registry.functions),
+        },
+    }
+
+
+def put_event_config(function: NamedFunction, members: Members) -> dict[str, Any]:
+    """`PutFunctionEventInvokeConfig`: in place of what was set."""
+    return _set(function, EventSettings(), members)
+
+
+def update_event_config(function: NamedFunction, members: Members) -> dict[str, Any]:
+    """`UpdateFunctionEventInvokeConfig`: what is not named stays."""
+    return _set(function, _get(function), members)
+
+
+def get_event_config(function: NamedFunction) -> dict[str, Any]:
+    """`GetFunctionEventInvokeConfig`."""
+    return _described(_arn(function), _get(function))
+
+
+def delete_event_config(function: NamedFunction) -> None:
+    """`DeleteFunctionEventInvokeConfig`."""
+    _get(function)
+    del function.versions.event_settings[_arn(function)]
+
+
+def list_event_configs(function: NamedFunction) -> dict[str, Any]:
+    """`ListFunctionEventInvokeConfigs`."""
+    found = sorted(function.versions.event_settings.items())
+    return {"FunctionEventInvokeConfigs": [_described(arn, settings) for arn, settings in found]}
+
+
+def _set(function: NamedFunction, has: EventSettings, members: Members) -> dict[str, Any]:
+    attempts = members.integer("MaximumRetryAttempts")
+    age = members.integer("MaximumEventAgeInSeconds")
+    destinations = members.any("DestinationConfig")
+    if attempts is None and age is None and destinations is None:
+        raise refusals.invalid(
+            "You must specify at least one of error handling or destination setting."
+        )
+    wrong = []
+    if attempts is not None:
+        wrong += names.out_of_range(attempts, "maximumRetryAttempts", 0, MAX_RETRY_ATTEMPTS)
+    if age is not None:
+        wrong += names.out_of_range(age, "maximumEventAgeInSeconds", *AGE_RANGE)
+    if wrong:
+        raise refusals.violated(wrong)
+    settings = dataclasses.replace(
+        has,
+        maximum_retry_attempts=has.maximum_retry_attempts if attempts is None else attempts,
+        maximum_event_age=has.maximum_event_age if age is None else age,
+        destinations=has.destinations if destinations is None else destinations,
+        last_modified=time.time(),
+    )
+    arn = _arn(function)
+    function.versions.event_settings[arn] = settings
+    return _described(arn, settings)
+
+
+def _get(function: NamedFunction) -> EventSettings:
+    arn = _arn(function)
+    settings = function.versions.event_settings.get(arn)
+    if settings is None:
+        raise refusals.not_found(f"The function {arn} doesn't have an EventInvokeConfig")
+    return settings
+
+
+def _arn(function: NamedFunction) -> str:
+    function.config  # noqa: B018  # refuses a qualifier that means nothing
+    return f"{function.versions.latest.arn}:{function.qualifier or LATEST}"
+
+
+def _described(arn: str, settings: EventSettings) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "FunctionArn": arn,
+        "LastModified": settings.last_modified,
+        "DestinationConfig": {"OnSuccess": {}, "OnFailure": {}, **settings.destinations},
+    }
+    if settings.maximum_retry_attempts is not None:
+        described["MaximumRetryAttempts"] = settings.maximum_retry_attempts
+    if settings.maximum_event_age is not None:
+        described["MaximumEventAgeInSeconds"] = settings.maximum_event_age
+    return described

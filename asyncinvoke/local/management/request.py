@@ -1,0 +1,211 @@
+"""What a management request holds: members of its body, the function that it names, the page it wants."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from asyncinvoke.local import checks
+from asyncinvoke.local.functions.configuration import FunctionConfig
+from asyncinvoke.local.functions.versions import Versions
+from asyncinvoke.local.management import describe
+from asyncinvoke.local.protocol import names, refusals
+from asyncinvoke.local.protocol.names import LATEST
+
+_T = TypeVar("_T")
+
+
+class Members:
+    """What the body of a request says. A member that is null is one that is not there.
+
+    Every method raises `Refusal` for a member of another type; what it held is not repeated.
+
+    Args:
+        values: The members.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    @classmethod
+    def parse(cls, body: bytes) -> "Members":
+        """Read a body.
+
+        Raises:
+            Refusal: It is not a JSON object.
+        """
+        try:
+            values = json.loads(body or b"{}")
+        except (ValueError, RecursionError):
+            values = None
+        if not isinstance(values, dict):
+            raise refusals.unreadable("the body is not a JSON object")
+        return cls(values)
+
+    def text(self, name: str) -> str | None:
+        """Return a text."""
+        value = self._get(name, str, "a text")
+        # JSON can spell a lone surrogate; nothing could be answered that repeats it.
+        if value is not None and not _is_encodable(value):
+            raise refusals.unreadable(f"{name}: it must be a text of whole characters")
+        return value
+
+    def integer(self, name: str) -> int | None:
+        """Return a whole number."""
+        return self._get(name, int, "a whole number")
+
+    def flag(self, name: str) -> bool:
+        """Return whether something is wanted; not, if nothing is said."""
+        return self._get(name, bool, "true or false") or False
+
+    def members(self, name: str) -> "Members":
+        """Return an object; an empty one if there is none."""
+        return Members(self._get(name, dict, "an object") or {})
+
+    def texts(self, name: str) -> dict[str, str] | None:
+        """Return an object that holds nothing but texts."""
+        values = self._get(name, dict, "an object")
+        return values and {str(key): Members(values).text(key) or "" for key in values}
+
+    def any(self, name: str) -> Any:
+        """Return whatever JSON holds under a name."""
+        return self._values.get(name)
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    def _get(self, name: str, kind: type[_T], what: str) -> _T | None:
+        value = self._values.get(name)
+        # What JSON gives is of exactly its type; `isinstance` would take true for a number.
+        if value is not None and type(value) is not kind:
+            raise refusals.unreadable(f"{name}: it must be {what}")
+        return value
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedFunction:
+    """A function, and the qualifier by which a request names it."""
+
+    versions: Versions
+    """The function."""
+    qualifier: str | None
+    """The qualifier, from the name or from the query; None without one."""
+
+    @property
+    def config(self) -> FunctionConfig:
+        """The configuration that the qualifier means.
+
+        Raises:
+            Refusal: There is none.
+        """
+        config = self.versions.resolve(self.qualifier)
+        if config is None:
+            raise function_not_found(self.versions.latest.arn, self.qualifier)
+        return config
+
+    def check_changeable(self, revision_id: str | None, *, now: float) -> None:
+        """Refuse a change of `$LATEST` while it is not ready, or of a revision that it has left.
+
+        Args:
+            revision_id: The revision that the caller knows; None if it does not say.
+            now: Seconds of the monotonic clock.
+        """
+        checks.check_changeable(self.versions, now=now)
+        self.check_revision(revision_id, now=now)
+
+    def check_revision(self, revision_id: str | None, *, now: float) -> None:
+        """Refuse a change of a revision that the function has left."""
+        latest = self.versions.latest
+        if revision_id not in (None, describe.revision(latest, self.versions, now)):
+            raise refusals.changed_meanwhile()
+
+    @property
+    def arn(self) -> str:
+        """The ARN by which the request names it, with its qualifier if it gives one."""
+        arn = self.versions.latest.arn
+        return arn if self.qualifier is None else f"{arn}:{self.qualifier}"
+
+
+def find_function(
+    functions: Mapping[str, Versions],
+    text: str,
+    qualifier: str | None,
+    *,
+    region_name: str,
+    account_id: str,
+    is_unqualified: bool = False,
+) -> NamedFunction:
+    """Return the function that a request names.
+
+    Args:
+        functions: Every function, by name.
+        text: The name, ARN or partial ARN of the path.
+        qualifier: The `Qualifier` of the query.
+        region_name: The endpoint's region.
+        account_id: The endpoint's account.
+        is_unqualified: Whether the operation is for functions only, which then are called `$LATEST`.
+
+    Raises:
+        Refusal: There is no such function, or it cannot be one.
+    """
+    name = checks.check_name(text, names.parse(text), qualifier)
+    qualifier = checks.one_qualifier(name, qualifier, region_name=region_name)
+    account = name.account or account_id
+    versions = functions.get(name.name) if account == account_id else None
+    if versions is None:
+        arn = f"arn:aws:lambda:{region_name}:{account}:function:{name.name}"
+        raise function_not_found(arn, qualifier or (LATEST if is_unqualified else None))
+    return NamedFunction(versions=versions, qualifier=qualifier)
+
+
+def function_not_found(arn: str, qualifier: str | None) -> refusals.Refusal:
+    """There is no such function, or no such version of it."""
+    return refusals.function_not_found(arn + (f":{qualifier}" if qualifier else ""))
+
+
+PAGE = 50
+"""Items of one answer (AWS's documentation of `ListFunctions`)."""
+
+_MOST = 10_000
+
+
+def page(
+    name: str, items: Iterable[tuple[str, dict[str, Any]]], query: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the page that a request asks for, and where the next one begins.
+
+    The marker is the key of the page's last item, so that a list whose items are deleted meanwhile
+    goes on where it was.
+
+    Args:
+        name: What the answer calls the list.
+        items: All items, each with the key that it is sorted by.
+        query: The query, with `Marker` and `MaxItems`.
+
+    Raises:
+        Refusal: `MaxItems` is out of range.
+    """
+    marker, asked = query.get("Marker"), query.get("MaxItems", str(PAGE))
+    most = int(asked) if asked.isdecimal() and len(asked) < 10 else 0
+    violations = names.out_of_range(most, "maxItems", 1, _MOST)
+    if violations:
+        raise refusals.violated(violations)
+    later = sorted((item for item in items if not marker or item[0] > marker), key=lambda i: i[0])
+    found = later[: min(most, PAGE)]
+    answer: dict[str, Any] = {name: [item for _, item in found]}
+    if len(later) > len(found):
+        answer["NextMarker"] = found[-1][0]
+    return answer
+
+
+def version_key(config: FunctionConfig) -> str:
+    """Return the key by which versions are sorted: `$LATEST` first, then by number."""
+    return f"{0 if config.version == LATEST else int(config.version):010d}"

@@ -1,0 +1,193 @@
+"""The output of a recorded run through crashes at any moment: each outcome is in it once, and whole.
+
+A journal and a file are played: what is committed stays, what is written stays in part.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncinvoke import InvalidRequestError, Outcome, Response
+from asyncinvoke.cli.map.continued import NOTE, ContinuedWriter, Place, open_output
+from asyncinvoke.cli.map.source import LineNumbers
+from asyncinvoke.runs import RecordedRun
+
+STEPS = ["end", "take", "commit"] * 90
+"""A session that comes to its end."""
+
+
+class Journal:
+    """What is committed: the ends of items in their order, and notes, which go with a later commit."""
+
+    def __init__(self) -> None:
+        self.ends: list[Outcome] = []
+        self.notes: dict[str, Any] = {}
+        self.waiting: dict[str, Any] = {}
+
+    def note(self, name: str, value: object) -> None:
+        self.waiting[name] = json.loads(json.dumps(value))
+
+    def commit(self) -> None:
+        self.notes |= self.waiting
+
+    def outcomes(self, *, ended: tuple[int, int]) -> Iterator[Outcome]:
+        last = {each.index: place for place, each in enumerate(self.ends, 1)}
+        for index in sorted(last):
+            if ended[0] < last[index] <= ended[1]:
+                yield self.ends[last[index] - 1]
+
+
+def outcome(index: int, take: int = 1) -> Outcome:
+    response = Response(status_code=200, payload=b"1")
+    return Outcome(index=index, response=response, started=0, elapsed=0, take=take)
+
+
+@st.composite
+def sessions(draw: st.DrawFn) -> list[list[str]]:
+    """Draw what happens in each session, up to its crash."""
+    step = st.sampled_from(["end", "end", "end", "commit", "take", "take"])
+    return draw(st.lists(st.lists(step, max_size=25), min_size=1, max_size=6))
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@given(crashed=sessions(), shuffle=st.randoms(use_true_random=False), torn=st.integers(0, 30))
+@settings(max_examples=60, deadline=None)
+def test_each_outcome_is_in_the_output_once_whenever_the_process_dies(
+    ordered: bool,
+    crashed: list[list[str]],
+    shuffle: Any,
+    torn: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "continued.jsonl"
+    path.unlink(missing_ok=True)
+    journal, items = Journal(), 30
+    anyio.run(play_all, path, journal, [*crashed, STEPS], items, shuffle, ordered, torn)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    written = Counter((line["index"], line.get("take", 1)) for line in lines)
+    assert set(written.values()) == {1}
+    last = {each.index: (each.index, each.take) for each in journal.ends}
+    assert set(last.values()) <= set(written)
+    assert set(last) == set(range(items))
+    if ordered:
+        assert [line["index"] for line in lines] == list(range(items))
+
+
+async def play_all(
+    path: Path,
+    journal: Journal,
+    crashed: list[list[str]],
+    items: int,
+    shuffle: Any,
+    ordered: bool,
+    torn: int,
+) -> None:
+    """Play sessions until the last of them is complete."""
+    for steps in crashed:
+        done = {each.index for each in journal.ends}
+        left = [index for index in range(items) if index not in done]
+        if not ordered:
+            shuffle.shuffle(left)
+            # A redrive: what has ended ends again, as another take.
+            left += shuffle.sample(sorted(done), min(2, len(done)))
+        await play(path, journal, steps, left, shuffle if ordered else None)
+        if steps is not crashed[-1]:
+            with path.open("ab") as file:
+                file.write(b'{"index": 1, "ok": true, "line": 2'[:torn])
+
+
+async def play(
+    path: Path, journal: Journal, steps: list[str], left: list[int], shuffle: Any
+) -> None:
+    """Play a session: items end, commits hand their outcomes out, and they are taken.
+
+    Args:
+        path: The output.
+        journal: The journal.
+        steps: What happens.
+        left: The items that run, in their order.
+        shuffle: Has them end in any order, though they are handed out in their own; `None` where
+            they are handed out as they end.
+    """
+    due = list(left)
+    before = len(journal.ends)
+    journal.waiting = {}
+    output, place = open_output(str(path), Place.from_note(journal.notes.get(NOTE), str(path)))
+    writer = ContinuedWriter(
+        output,
+        place,
+        run=cast("RecordedRun", journal),
+        before=before,
+        ordered=shuffle is not None,
+        keyed=False,
+        lines=LineNumbers(),
+        note=journal.note,
+    )
+    takes = Counter(each.index for each in journal.ends)
+
+    try:
+        await writer.catch_up()
+        under_way: list[Outcome] = []
+        handed: list[Outcome] = []
+        early: dict[int, Outcome] = {}
+        for step in steps:
+            if step == "end" and left:
+                # Some of those that are in flight; the first is not always the first to end.
+                first = 0 if shuffle is None else shuffle.randrange(min(3, len(left)))
+                index = left.pop(first)
+                under_way.append(outcome(index, takes[index] + 1))
+            elif step == "commit":
+                journal.commit()
+                if shuffle is None:
+                    handed += under_way
+                else:
+                    shuffle.shuffle(under_way)
+                    early.update({each.index: each for each in under_way})
+                journal.ends += under_way
+                under_way = []
+                while due and due[0] in early:
+                    handed.append(early.pop(due.pop(0)))
+            elif step == "take" and handed:
+                await writer.add(handed.pop(0), is_stopped=False)
+        if not left and not under_way:
+            for each in handed:
+                await writer.add(each, is_stopped=False)
+            await writer.finish()
+            journal.commit()
+    finally:
+        os.close(output.descriptor)
+
+
+@pytest.mark.anyio
+async def test_what_no_journal_can_name_is_written_in_one_session_only(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    journal = Journal()
+    for _ in range(3):
+        output, place = open_output(str(path), Place.from_note(journal.notes.get(NOTE), str(path)))
+        writer = ContinuedWriter(
+            output,
+            place,
+            run=cast("RecordedRun", journal),
+            before=len(journal.ends),
+            ordered=False,
+            keyed=True,
+            lines=LineNumbers(),
+            note=journal.note,
+        )
+        await writer.catch_up()
+        error = InvalidRequestError("key 'a' is that of item 0")
+        for index, key, take in ((3, "a", 0), (5, None, 1)):
+            twice = Outcome(index=index, key=key, error=error, started=0, elapsed=0, take=take)
+            await writer.add(twice, is_stopped=False)
+        journal.commit()
+        os.close(output.descriptor)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["index"] for line in lines] == [3, 5]

@@ -1,0 +1,176 @@
+"""How a run ends: what is written, what is said, and the exit status."""
+
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from asyncinvoke import (
+    AsyncInvokeError,
+    ConfigurationError,
+    Delivery,
+    Invoker,
+    MapRun,
+    Outcome,
+    RejectedError,
+    Response,
+    ToleranceExceededError,
+    TransportError,
+)
+from asyncinvoke.cli.errors import complain
+from asyncinvoke.cli.map.job import MapJob
+from asyncinvoke.cli.map.progress import Silent
+from asyncinvoke.cli.running import Interrupt
+from asyncinvoke.cli.streams import Output
+from asyncinvoke.inputs import read
+from asyncinvoke.testing import FakeLambda
+
+pytestmark = pytest.mark.anyio
+
+
+class Run:
+    """A run that gives what it is told to, and then raises."""
+
+    def __init__(self, outcomes: list[Outcome], raises: Exception | None = None) -> None:
+        self.outcomes = outcomes
+        self._raises = raises
+        self._taken = 0
+
+    def __aiter__(self) -> AsyncIterator[Outcome]:
+        return self
+
+    async def __anext__(self) -> Outcome:
+        if self._taken < len(self.outcomes):
+            self._taken += 1
+            return self.outcomes[self._taken - 1]
+        if self._raises is not None:
+            raise self._raises
+        raise StopAsyncIteration
+
+    def stop(self) -> None:
+        pass
+
+    def statistics(self) -> SimpleNamespace:
+        ended = len(self.outcomes)
+        return SimpleNamespace(
+            read=ended,
+            succeeded=ended,
+            failed=0,
+            working=0,
+            buffered=0,
+            concurrency=2,
+            paused=False,
+            waiting_for=None,
+        )
+
+
+def outcome(line: int, error: AsyncInvokeError | None = None) -> Outcome:
+    response = Response(status_code=200, payload=b"1") if error is None else None
+    return Outcome(index=line - 1, response=response, error=error, started=0, elapsed=0)
+
+
+def refused() -> RejectedError:
+    return RejectedError(
+        "no", function_name="f", delivery=Delivery.REJECTED, code="ExpiredTokenException"
+    )
+
+
+def lost() -> TransportError:
+    return TransportError("lost", function_name="f", delivery=Delivery.UNKNOWN)
+
+
+async def work(run: Run, tmp_path: Path, *, ordered: bool = False) -> tuple[int, list[Any]]:
+    """Have a run worked off as the command does; give its status and the lines written."""
+    (tmp_path / "in.jsonl").write_text("1\n2\n3\n4\n")
+    source = read(tmp_path / "in.jsonl")
+    with (tmp_path / "out").open("wb", buffering=0) as file:
+        async with Invoker(transport=FakeLambda()) as invoker:
+            job = MapJob(
+                invoker,
+                source=source,
+                concurrency=2,
+                ordered=ordered,
+                verb="succeeded",
+                idempotent=False,
+                display=Silent(),
+                progress="auto",
+            )
+            lines = job.read()
+            for _ in run.outcomes:
+                await anext(lines)
+            try:
+                status = await job.work(
+                    cast("MapRun", run), Output(file.fileno(), "out", is_ours=True), Interrupt()
+                )
+            except Exception as error:
+                status = complain(error)
+            await cast("Any", lines).aclose()
+    written = (tmp_path / "out").read_text().splitlines()
+    return status, [json.loads(line) for line in written]
+
+
+async def test_a_run_that_goes_well_is_status_0(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    status, written = await work(Run([outcome(1), outcome(2)]), tmp_path)
+    assert (status, [line["line"] for line in written]) == (0, [1, 2])
+    assert capfd.readouterr().err.startswith("2 outcomes in ")
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_a_run_that_is_stopped_writes_what_is_done_and_is_status_3(
+    ordered: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stopped = ToleranceExceededError("stopped after 100 refusals in a row: ExpiredTokenException")
+    run = Run([outcome(1), outcome(3, refused()), outcome(4, refused())], raises=stopped)
+    status, written = await work(run, tmp_path, ordered=ordered)
+    assert (status, [line["index"] for line in written]) == (3, [0, 2, 3])
+    summary, group, left, error = capfd.readouterr().err.splitlines()
+    assert "1 succeeded, 2 failed" in summary
+    assert group == "  2 RejectedError ExpiredTokenException, such as line 3: no"
+    assert left == "unfinished: no line after line 3 was sent"
+    assert error == (
+        "asyncinvoke: error: stopped after 100 refusals in a row: ExpiredTokenException"
+    )
+
+
+async def test_a_configuration_that_is_wrong_from_the_start_is_one_line_and_status_2(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = Run([], raises=ConfigurationError("credential_process: no such file: /missing"))
+    assert await work(run, tmp_path) == (2, [])
+    assert capfd.readouterr().err == (
+        "asyncinvoke: error: credential_process: no such file: /missing\n"
+    )
+
+
+async def test_one_that_becomes_wrong_is_no_status_2_for_something_was_sent(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = Run([outcome(1)], raises=ConfigurationError("no such file: /missing"))
+    status, written = await work(run, tmp_path)
+    assert (status, len(written)) == (1, 1)
+    summary, left, error = capfd.readouterr().err.splitlines()
+    assert "1 succeeded" in summary
+    assert left == "unfinished: no line after line 1 was sent"
+    assert error == "asyncinvoke: error: no such file: /missing"
+
+
+async def test_failures_that_may_have_run_are_status_4_and_others_1(tmp_path: Path) -> None:
+    assert (await work(Run([outcome(1, refused())]), tmp_path))[0] == 1
+    assert (await work(Run([outcome(1, refused()), outcome(2, lost())]), tmp_path))[0] == 4
+
+
+def test_an_error_of_the_system_is_one_line_with_the_path(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert complain(FileNotFoundError(2, os.strerror(2), "/missing")) == 1
+    assert complain(OSError(28, os.strerror(28))) == 1
+    assert capfd.readouterr().err.splitlines() == [
+        "asyncinvoke: error: /missing: No such file or directory",
+        "asyncinvoke: error: No space left on device",
+    ]

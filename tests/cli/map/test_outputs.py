@@ -1,0 +1,143 @@
+"""`map --output` of what is written whole: once the run is complete, or, without a journal, ends."""
+
+import gzip
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.map.outputs import run_with_output
+from asyncinvoke.cli.map.settings import Bulk
+from asyncinvoke.local import LocalLambda
+from tests.cli.processes import Run
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_it_is_there_once_the_run_is_complete_and_anew_with_each_command(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.csv").write_text("id\na\nb\nc\n")
+    target = tmp_path / "out.parquet"
+    command = ("map", "echo", "in.csv", "--key", "/id", "-o", "out.parquet")
+    recorded = (*command, "--journal", "in.run", "--endpoint-url", endpoint.url)
+    ended = await run(*recorded, "--head", "2")
+    assert (ended.status, ended.out) == (0, "")
+    assert ended.err.endswith("out.parquet: 2 outcomes\n")
+    assert (await run(*recorded)).status == 0
+    rows = pq.read_table(target).to_pylist()
+    assert [(row["key"], json.loads(row["payload"])) for row in rows] == [
+        (key, {"got": {"id": key}}) for key in "abc"
+    ]
+    assert endpoint.statistics().invocations == 3
+
+
+async def test_a_run_that_stops_has_none_yet_and_what_is_in_the_way_is_said_first(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("1\n2\n3\n")
+    where = ("--endpoint-url", endpoint.url)
+    command = ("map", "fail", "in.jsonl", "-j", "in.run", "-o", "out.jsonl.gz", "-c", "1", *where)
+    ended = await run(*command, "--tolerate", "0")
+    assert ended.status == 3
+    assert not (tmp_path / "out.jsonl.gz").exists()
+    (tmp_path / "other.jsonl.gz").touch()
+    before = endpoint.statistics().invocations
+    ended = await run(*(word.replace("out.", "other.") for word in command))
+    assert (ended.status, endpoint.statistics().invocations) == (2, before)
+    assert "output other.jsonl.gz exists: --force replaces it" in ended.err
+    ended = await run(*command)
+    assert ended.status == 1
+    lines = gzip.decompress((tmp_path / "out.jsonl.gz").read_bytes()).splitlines()
+    assert [json.loads(line)["index"] for line in lines] == [0, 1, 2]
+
+
+async def test_without_a_journal_it_has_what_has_ended_however_the_run_does(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("1\n2\n3\n")
+    where = ("--endpoint-url", endpoint.url)
+    ended = await run("map", "echo", "in.jsonl", "-o", "out.parquet", *where)
+    assert (ended.status, ended.out) == (0, "")
+    assert ended.err.endswith("out.parquet: 3 outcomes\n")
+    assert sorted(row["index"] for row in pq.read_table(tmp_path / "out.parquet").to_pylist()) == [
+        0, 1, 2,
+    ]  # fmt: skip
+    stops = ("map", "fail", "in.jsonl", "-o", "out.jsonl.gz", "-c", "1", "--tolerate", "0", *where)
+    ended = await run(*stops)
+    assert ended.status == 3
+    lines = gzip.decompress((tmp_path / "out.jsonl.gz").read_bytes()).splitlines()
+    assert [json.loads(line)["error"] for line in lines] == ["FunctionError"] * len(lines)
+    assert lines
+    assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "out.parquet", "out.jsonl.gz"}
+
+
+UNPACKED: dict[str, Callable[[bytes], bytes]] = {
+    "out.jsonl.gz": gzip.decompress,
+    "out.jsonl.zst": lambda packed: zstandard.ZstdDecompressor().decompressobj().decompress(packed),
+    "file://{here}/out.jsonl": bytes,
+}
+LINES = b'{"index": 0, "ok": true}\n{"index": 1, "ok": true}\n'
+
+
+def bulk(output: str, source: str = "in.jsonl", **changes: Any) -> Bulk:
+    settings: dict[str, Any] = dict.fromkeys(each.name for each in fields(Bulk))
+    settings |= {"function_name": "f", "source": source, "output": output, **changes}
+    return Bulk(**settings)
+
+
+def works(bulk: Bulk) -> int:
+    assert bulk.output is not None
+    Path(bulk.output).write_bytes(LINES)
+    return 1
+
+
+@pytest.mark.parametrize("name", UNPACKED)
+def test_the_lines_of_a_run_without_a_journal_are_packed_when_it_ends(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_with_output(bulk(name.format(here=tmp_path)), works) == 1
+    (made,) = tmp_path.iterdir()
+    assert UNPACKED[name](made.read_bytes()) == LINES
+
+
+def test_where_the_output_cannot_be_written_the_lines_are_left_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def is_a_folder_now(bulk: Bulk) -> int:
+        works(bulk)
+        (tmp_path / "out.gz").mkdir()
+        return 0
+
+    with pytest.raises(CommandError, match=r"the outcomes are in out\.gz\.lines") as caught:
+        run_with_output(bulk("out.gz"), is_a_folder_now)
+    assert caught.value.status == 1
+    assert (tmp_path / "out.gz.lines").read_bytes() == LINES
+
+
+def test_an_output_that_is_the_input_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.jsonl.gz").touch()
+    for journal in (None, "x.run"):
+        asked = bulk("./in.jsonl.gz", "in.jsonl.gz", force=True, journal=journal)
+        with pytest.raises(CommandError, match="is the input"):
+            run_with_output(asked, works)
+
+
+def test_where_nothing_was_sent_there_is_no_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_with_output(bulk("out.gz"), lambda _: 2) == 2
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,166 @@
+"""How fast a run goes, what is left of it, and what holds it back: from moments that were seen."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import pytest
+
+from asyncinvoke import InvokerStatistics, ScopeStatistics, ThrottleReason, ThrottleScope
+from asyncinvoke.cli.map.pace import INTERVAL, HeldBack, Moment, Pace, Watch
+
+Moments = list[tuple[float, int, int]]
+"""Seconds, outcomes, and how many may be in flight."""
+
+
+def last(moments: Moments) -> tuple[float, float]:
+    pace = Pace()
+    for moment in moments:
+        rates = pace.at(*moment)
+    return rates
+
+
+STEADY = [(float(second), 10 * second, 100) for second in range(21)]
+SLOWER = [(20.0 + second, 200 + 2 * second, 20) for second in range(1, 11)]
+RAISED = [(20.0 + second, 200 + 40 * second, 400) for second in range(1, 11)]
+
+
+@pytest.mark.parametrize(
+    ("moments", "late", "pace"),
+    [
+        pytest.param([(0.0, 0, 100)], 0, 0, id="nothing yet"),
+        pytest.param([(0.0, 0, 100), (1.0, 7, 100)], 7, 7, id="too early for a pace"),
+        pytest.param(STEADY, 10, 10, id="steady"),
+        pytest.param([*STEADY, (26.0, 200, 100)], 0, 200 / 26, id="a lull"),
+        pytest.param([*STEADY, *SLOWER], 2, 2, id="the limit fell"),
+        pytest.param([*STEADY, *RAISED], 40, 40, id="the concurrency was raised"),
+        pytest.param([*STEADY, (21.0, 202, 20)], 152 / 16, 152 / 16, id="it fell just now"),
+        pytest.param(
+            [(s, n, limit + s % 2 * 15) for s, n, limit in STEADY], 10, 10, id="a limit is sought"
+        ),
+    ],
+)
+def test_the_pace_is_the_rate_since_what_may_be_in_flight_has_changed(
+    moments: Moments, late: float, pace: float
+) -> None:
+    rates = last(moments)
+    assert rates[0] == pytest.approx(late, rel=0.2)
+    assert rates[1] == pytest.approx(pace, rel=0.2)
+
+
+def test_what_holds_a_run_back_is_shown_for_as_long_as_it_takes_to_read() -> None:
+    held = HeldBack()
+    limit = "function f has a limit of 10 (ReservedFunctionConcurrentInvocationLimitExceeded)"
+    seen: list[tuple[float, str | None]] = [
+        (0.0, None),
+        (0.1, limit),
+        (0.2, None),
+        (2.0, "the limit is 100"),
+        (2.2, None),
+        (2.3, "the input"),
+    ]
+    shown = [held.at(*each) for each in seen]
+    assert shown == [None, limit, limit, limit, None, "the input"]
+
+
+RESERVED = ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED
+SAID = (
+    "waiting: nothing was admitted for 3 s: the function's reserved concurrency is used up, "
+    "or is zero (ReservedFunctionConcurrentInvocationLimitExceeded)"
+)
+
+
+def moment(
+    elapsed: float,
+    *,
+    working: int = 1,
+    done: int = 0,
+    attempts: int = 0,
+    in_flight: int = 0,
+    throttles: Mapping[ThrottleReason, int] = MappingProxyType({}),
+    pause: float = 0.0,
+) -> Moment:
+    scope = ScopeStatistics(
+        scope=ThrottleScope.FUNCTION,
+        key="resize",
+        limit=1,
+        rate=None,
+        pause=pause,
+        in_flight=in_flight,
+        waiting=working,
+        throttles=sum(throttles.values()),
+    )
+    return Moment(
+        elapsed=elapsed,
+        working=working,
+        done=done,
+        statistics=InvokerStatistics(
+            limit=20,
+            in_flight=in_flight,
+            waiting=working,
+            calls=working,
+            attempts=attempts,
+            retries=0,
+            throttles=throttles,
+            scopes=(scope,),
+        ),
+    )
+
+
+def said(moments: list[Moment]) -> list[tuple[float, str]]:
+    watch = Watch()
+    looked = [(each.elapsed, watch.look(each)) for each in moments]
+    return [(elapsed, text) for elapsed, text in looked if text is not None]
+
+
+def refused(since: float, until: float, *, done: int = 0) -> list[Moment]:
+    """Looks at a run of which each attempt is throttled at once."""
+    steps = range(int(since / INTERVAL), int(until / INTERVAL))
+    return [moment(n * INTERVAL, attempts=n, throttles={RESERVED: n}, done=done) for n in steps]
+
+
+def test_it_is_said_within_five_seconds_and_once() -> None:
+    assert said(refused(0, 300)) == [(3.0, SAID)]
+
+
+def test_a_run_that_goes_on_says_nothing() -> None:
+    assert not said([moment(n * INTERVAL, attempts=n, done=n) for n in range(600)])
+
+
+def test_a_function_that_takes_long_is_not_waited_for() -> None:
+    assert not said([moment(n * INTERVAL, attempts=7, in_flight=7) for n in range(600)])
+
+
+def test_a_run_whose_input_is_silent_does_not_wait_for_lambda() -> None:
+    assert not said([moment(n * INTERVAL, working=0) for n in range(600)])
+
+
+def test_a_probe_in_flight_is_no_sign_of_life() -> None:
+    looks = [
+        moment(n * INTERVAL, attempts=n, in_flight=1, throttles={RESERVED: n - 1})
+        for n in range(1, 20)
+    ]
+    assert said(looks) == [(3.5, SAID)]
+
+
+def test_each_episode_is_said_but_the_same_not_within_a_minute() -> None:
+    first, second, third = refused(0, 10), refused(10, 50, done=1), refused(50, 200, done=2)
+    assert [elapsed for elapsed, _ in said([*first, *second])] == [3.0]
+    assert [elapsed for elapsed, _ in said([*first, *third])] == [3.0]
+    late = refused(90, 200, done=2)
+    assert [elapsed for elapsed, _ in said([*first, *late])] == [3.0, 93.0]
+
+
+@pytest.mark.parametrize("reason", ThrottleReason)
+def test_every_reason_has_words(reason: ThrottleReason) -> None:
+    looks = [moment(n * INTERVAL, throttles={reason: n}, attempts=n) for n in range(20)]
+    ((_, text),) = said(looks)
+    assert text.endswith(f"({reason})")
+
+
+def test_without_a_throttle_it_says_what_is_known() -> None:
+    failing = [moment(n * INTERVAL, attempts=n) for n in range(20)]
+    assert said(failing)[0][1].endswith("6 attempts had no answer that counts, and are repeated")
+    paused = [moment(n * INTERVAL, pause=5.0) for n in range(20)]
+    assert said(paused)[0][1].endswith("function resize has a limit of 1 and pauses")
+    idle = [moment(n * INTERVAL) for n in range(20)]
+    assert said(idle)[0][1].endswith("every line waits for its next attempt")

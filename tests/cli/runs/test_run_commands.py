@@ -1,0 +1,267 @@
+"""The commands on recorded runs without a process: what they show, choose, export and refuse."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anyio import to_thread
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncinvoke import Invoker, Outcome
+from asyncinvoke.cli.app import run as command
+from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.map.continued import Place, check_output
+from asyncinvoke.cli.map.ending import exit_status, last_words
+from asyncinvoke.cli.map.source import MOST, LineNumbers
+from asyncinvoke.cli.runs.again import Choice
+from asyncinvoke.cli.runs.view import summary_lines
+from asyncinvoke.runs import RunSummary, open_run
+from asyncinvoke.testing import FakeLambda
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def charge(event: Any, context: Any) -> Any:
+    if event in (4, 9):
+        raise ValueError("no such account")
+    if event == 7:
+        raise KeyError("id")
+    return event
+
+
+@pytest.fixture
+async def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run of ten: three failed, two of them for one cause."""
+    monkeypatch.chdir(tmp_path)
+    fake = FakeLambda()
+    fake.function("charge", charge)
+    async with (
+        Invoker(transport=fake) as invoker,
+        invoker.map("charge", range(10), journal="o.run", concurrency=1) as run,
+    ):
+        async for _ in run:
+            pass
+    return tmp_path / "o.run"
+
+
+def read(what: Callable[[Any], Any]) -> Any:
+    with open_run("o.run") as run:
+        return what(run)
+
+
+async def test_a_run_is_shown_as_text_and_as_json(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(["runs", "show", "o.run"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert "  succeeded    7" in shown
+    assert "  failed       3" in shown
+    assert command(["runs", "show", "o.run", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["succeeded"], said["failed"], len(said["causes"])) == (7, 3, 2)
+    assert command(["runs", "show", "o.run", "--item", "7", "--json"]) == 0
+    item = json.loads(capsys.readouterr().out)
+    assert (item["state"], item["cause"]["error_type"]) == ("failed", "KeyError")
+    assert command(["runs", "show", "o.run", "--item", "4"]) == 0
+    assert capsys.readouterr().out.startswith("item 4: ran and failed\n  take 1, session 1, ")
+
+
+async def test_to_watch_a_run_that_has_ended_is_to_see_how_it_ended(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(["runs", "watch", "o.run"]) == 0
+    said = capsys.readouterr()
+    assert "  succeeded    7" in said.out.splitlines()
+    assert "  10/10 · " in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["show", "missing.run"], "missing.run: there is no such journal"),
+        (["show", "."], "there is no such journal"),
+        (["show", ""], "RUN must be the file"),
+        (["show", "o.run", "--item", "99"], "nothing is recorded of item 99"),
+        (["show", "o.run", "--item", "1", "--key", "a"], "give one of them"),
+        (["watch", "missing.run"], "there is no such journal"),
+        (["set", "o.run"], "nothing to set"),
+        (["set", "o.run", "--concurrency", "0"], "--concurrency"),
+        (["set", "o.run", "--tolerate", "2.5"], "'2.5' is no number such as 100"),
+        (["stop", "o.run"], "it is not running"),
+        (["settle", "o.run", "--ran"], "which one?"),
+        (["settle", "o.run", "--item", "1"], "did it?"),
+        (["settle", "o.run", "--item", "1", "--ran"], "is none that may have run"),
+        (["export", "o.run", "text.txt"], "exists: --force replaces it"),
+        (["export", "o.run", "-", "--split"], "--split writes to a new folder"),
+        (["export", "o.run", ".", "--split"], "is not empty"),
+        (["export", "o.run", "missing/out.jsonl"], "cannot write missing/out.jsonl"),
+        (["redrive", "o.run"], "it was not started by `asyncinvoke map`"),
+        (["redrive", "text.txt"], "it is not a journal"),
+        (["bogus", "o.run"], "No such command 'bogus'"),
+    ],
+)
+async def test_what_cannot_be_done_is_one_line_and_status_2(
+    words: list[str], says: str, recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("text.txt").write_text("no journal\n")
+    assert command(["runs", *words]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith("asyncinvoke: error: ")
+    assert says in said.err
+
+
+async def test_an_export_has_every_outcome_in_the_order_of_the_input(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["runs", "export", "o.run"]
+    assert await to_thread.run_sync(command, [*words, "all.jsonl"]) == 0
+    assert capsys.readouterr().err == "all.jsonl: 10 lines\n"
+    lines = [json.loads(line) for line in Path("all.jsonl").read_text().splitlines()]
+    assert [line["index"] for line in lines] == list(range(10))
+    assert [line["index"] for line in lines if not line["ok"]] == [4, 7, 9]
+    assert command([*words, "parts", "--split"]) == 0
+    assert {path.name for path in Path("parts").iterdir()} == {
+        "succeeded-0.jsonl",
+        "failed-0.jsonl",
+        "may-have-run-0.jsonl",
+        "pending.jsonl",
+        "manifest.json",
+    }
+
+
+@pytest.mark.parametrize(
+    ("choice", "runs"),
+    [
+        (Choice(), [4, 7, 9]),
+        (Choice(causes=(1,)), [4, 9]),
+        (Choice(causes=(1, 2)), [4, 7, 9]),
+        (Choice(error_types=("KeyError",)), [7]),
+        (Choice(errors=("FunctionError",)), [4, 7, 9]),
+        (Choice(errors=("TransportError",)), []),
+        (Choice(codes=("AccessDenied",)), []),
+        (Choice(positions=(9, 1)), [9]),
+        (Choice(causes=(1,), error_types=("KeyError",)), []),
+        (Choice(keys=("a",)), []),
+        (Choice(may_have_run=True), []),
+    ],
+)
+async def test_a_redrive_runs_what_was_chosen_and_nothing_else(
+    choice: Choice, runs: list[int], recorded: Path
+) -> None:
+    is_chosen = choice.matches(read(lambda run: run.causes()))
+    outcomes: list[Outcome] = read(lambda run: list(run.outcomes(ok=False)))
+    assert [outcome.index for outcome in outcomes if is_chosen(outcome)] == runs
+
+
+async def test_what_may_have_run_is_chosen_only_where_that_was_said(recorded: Path) -> None:
+    causes = read(lambda run: run.causes())
+    doubtful = replace(causes[0], number=9, delivery="unknown")
+    with pytest.raises(CommandError, match="look, and add --may-have-run"):
+        Choice(causes=(9,)).chosen([*causes, doubtful])
+    with pytest.raises(CommandError, match="leave --may-have-run out"):
+        Choice(causes=(1,), may_have_run=True).chosen(causes)
+    with pytest.raises(CommandError, match="no such cause; there are 1, 2"):
+        Choice(causes=(3,)).chosen(causes)
+    assert Choice(may_have_run=True).chosen([*causes, doubtful]) == (doubtful,)
+
+
+@pytest.mark.parametrize(
+    ("counts", "is_stopped", "status"),
+    [
+        ({"failed": 0, "may_have_run": 0}, False, 0),
+        ({"failed": 2, "may_have_run": 0}, False, 1),
+        ({"failed": 2, "may_have_run": 1}, False, 4),
+        ({"failed": 0, "may_have_run": 0}, True, 3),
+        ({"failed": 0, "may_have_run": 1}, True, 3),
+    ],
+)
+async def test_the_exit_status_is_that_of_the_whole_run(
+    counts: dict[str, int], is_stopped: bool, status: int, recorded: Path
+) -> None:
+    summary: RunSummary = replace(read(lambda run: run.summary()), **counts)
+    assert exit_status(summary, failed=0, is_stopped=is_stopped) == status
+    if status == 0:
+        assert exit_status(summary, failed=1, is_stopped=False) == 1
+
+
+async def test_the_last_words_say_what_to_do(recorded: Path) -> None:
+    summary = replace(read(lambda run: run.summary()), total=20, may_have_run=2)
+    assert last_words(summary, verb="accepted", is_whole=False) == [
+        (
+            "o.run: 7 accepted, 3 failed, 2 may have run, 8 not started, in 1 session "
+            "(asyncinvoke runs show o.run)"
+        ),
+        "unfinished: the same command continues",
+        "what failed runs again: asyncinvoke runs redrive o.run",
+        "look before you redrive: asyncinvoke runs export o.run - --may-have-run",
+    ]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+async def test_a_run_is_shown_in_as_many_columns_as_there_are(width: int, recorded: Path) -> None:
+    summary = replace(read(lambda run: run.summary()), total=10_000_000, may_have_run=48)
+    causes = [
+        replace(cause, example="x" * 300) for cause in read(lambda run: run.causes()) for _ in "12"
+    ]
+    lines = summary_lines(summary, causes, sample=None, now=0.0, width=width)
+    assert max(map(len, lines)) == width
+    assert "  not started   9,999,942   the same command continues" in lines
+
+
+@given(st.lists(st.booleans(), max_size=300))
+def test_line_numbers_are_those_of_the_input(empty: list[bool]) -> None:
+    numbers = LineNumbers()
+    expected: list[int] = []
+    for line, is_empty in enumerate(empty, 1):
+        if not is_empty:
+            numbers.add(len(expected), line)
+            expected.append(line)
+    for known in (numbers, LineNumbers.from_note(json.loads(json.dumps(numbers.as_note())))):
+        assert [known.get(position) for position in range(len(expected))] == expected
+        assert known.get(len(expected)) is None
+
+
+def test_line_numbers_take_no_memory_however_many_empty_lines_there_are() -> None:
+    numbers = LineNumbers()
+    for position in range(5 * MOST):
+        numbers.add(position, 2 * position)
+    assert len(json.dumps(numbers.as_note())) < 40 * MOST
+    assert numbers.get(5 * MOST - 1) == 2 * (5 * MOST - 1)
+    assert numbers.get(0) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "place", "force", "says"),
+    [
+        (None, Place(path=""), False, None),
+        (None, Place(path="", offset=9, ends=3, is_known=True), False, None),
+        (9, Place(path="", offset=9, ends=3, is_known=True), False, None),
+        (20, Place(path="", offset=9, ends=3, is_known=True), False, None),
+        (8, Place(path="", offset=9, ends=3, is_known=True), False, "has 8 bytes, and had 9 when"),
+        (8, Place(path=""), False, "is not that of this run: --force replaces it"),
+        (8, Place(path=""), True, None),
+        (0, Place(path=""), False, None),
+        (8, Place(path="", is_known=True), False, None),
+    ],
+)
+def test_an_output_is_continued_only_where_it_is_what_it_was(
+    size: int | None, place: Place, force: bool, says: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.jsonl"
+    if size is not None:
+        path.write_bytes(b"x" * size)
+    if says is None:
+        check_output(str(path), place, force=force)
+        return
+    with pytest.raises(CommandError, match=says):
+        check_output(str(path), place, force=force)

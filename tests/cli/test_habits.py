@@ -1,0 +1,60 @@
+"""What is written out of habit from other command lines is answered with what to write here."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from asyncinvoke.cli.app import run
+from asyncinvoke.cli.habits import AWS
+from asyncinvoke.cli.map.command import _Map, _named
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lines.jsonl").write_text("{}\n")
+    return tmp_path
+
+
+BASE64 = base64.b64encode(json.dumps({"key": "cat.jpg"}).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        *((["invoke", "resize", name, "x"], f"{name}: {said}") for name, said in AWS.items()),
+        *((["map", "resize", "-", name], f"{name}: {said}") for name, said in AWS.items()),
+        *((["map", name, "x", "-"], f"{name}: {said}") for name, said in _Map.INSTEAD.items()),
+        (["invoke", "--function-name", "resize"], "the function is the first word"),
+        (["invoke", "resize", "{}", "out.json"], "out.json: unexpected word: -o FILE writes"),
+        (["map", "resize", "a.jsonl", "b.jsonl"], "b.jsonl: unexpected word: INPUT is one file"),
+        (["map", "resize", "a", "b", "c"], "b c: unexpected words"),
+        (["invoke", "resize", "{}", "--output", "text"], "./text is a file of that name"),
+        (["map", "resize", "lines.jsonl", "--output", "json"], "./json is a file of that name"),
+        (["invoke", "resize", BASE64], "the base64 of JSON: write the JSON itself"),
+        (["invoke", "resize", "aGVsbG8="], "payload: not JSON: Expecting value at column 1"),
+        (["invok", "resize"], "No such command 'invok'. Did you mean 'invoke'?"),
+        (["lambda", "invoke"], "Did you mean 'asyncinvoke invoke FUNCTION'?"),
+        (["bogus"], "No such command 'bogus'. (see"),
+        (["invoke", "resize", "--timeot", "3"], "'--timeout'?"),
+    ],
+)
+def test_a_habit_is_one_line_that_says_what_to_write(
+    arguments: list[str], says: str, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("asyncinvoke: error: ")
+    assert err.count("\n") == 1
+    assert says in err
+    assert [path.name for path in folder.iterdir()] == ["lines.jsonl"]
+
+
+def test_the_input_of_a_map_may_be_written_as_a_payload_is() -> None:
+    assert _named("@lines.jsonl") == _named("file://lines.jsonl") == "lines.jsonl"
+    Path("@lines.jsonl").touch()
+    assert _named("@lines.jsonl") == "@lines.jsonl"
+    assert [_named(name) for name in ("-", "@missing", "s3://a/b")] == ["-", "@missing", "s3://a/b"]

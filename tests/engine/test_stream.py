@@ -1,0 +1,84 @@
+"""The chunks of a stream as the engine hands them on."""
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from asyncinvoke._engine import stream_execution
+from asyncinvoke._engine.stream import ResponseStream, open_stream
+from asyncinvoke._engine.waits import Wait, Waits
+from asyncinvoke._model.response import StreamHead
+from asyncinvoke._transport.stream import OpenStream
+from asyncinvoke.local.protocol import event_stream
+from tests.doubles.engine import call, engine
+
+pytestmark = pytest.mark.anyio
+
+
+class OneRead:
+    """A body of which everything comes at once."""
+
+    def __init__(self, count: int) -> None:
+        frames = [event_stream.payload_chunk(b"%d" % number) for number in range(count)]
+        self._pieces = [*frames, event_stream.invoke_complete()]
+
+    async def read(self) -> list[bytes]:
+        pieces, self._pieces = self._pieces, []
+        return pieces
+
+    async def aclose(self) -> None:
+        pass
+
+
+class Streaming:
+    """A transport whose answers are such streams, with or without the word for what is at hand."""
+
+    def __init__(self, count: int, *, tells_what_is_at_hand: bool) -> None:
+        self._count = count
+        self._tells = tells_what_is_at_hand
+
+    async def open(self, *_: Any) -> Any:
+        head = StreamHead(
+            status_code=200, executed_version=None, request_id=None, content_type=None
+        )
+        opened = OpenStream(head, OneRead(self._count), math.inf)
+        if self._tells:
+            return opened
+        return _OfTheCaller(opened)
+
+
+class _OfTheCaller:
+    """A stream of the caller's own, which has what the contract asks for and no more."""
+
+    def __init__(self, opened: OpenStream) -> None:
+        self.head = opened.head
+        self.receive = opened.receive
+        self.finish = opened.finish
+        self.aclose = opened.aclose
+
+
+@asynccontextmanager
+async def streamed(transport: Streaming) -> AsyncIterator[ResponseStream]:
+    machine = engine()
+    async with open_stream(machine.engine, transport, call(), b"{}") as stream:
+        yield stream
+
+
+@pytest.mark.parametrize(("tells", "expected"), [(True, 2), (False, 102)])
+async def test_only_a_wait_for_a_chunk_has_a_scope(
+    monkeypatch: pytest.MonkeyPatch, tells: bool, expected: int
+) -> None:
+    scopes: list[float] = []
+
+    def counted(waits: Waits, deadline: float) -> Wait:
+        scopes.append(deadline)
+        return Wait(waits, deadline)
+
+    monkeypatch.setattr(stream_execution, "Wait", counted)
+    async with streamed(Streaming(100, tells_what_is_at_hand=tells)) as stream:
+        chunks = [chunk async for chunk in stream]
+    assert chunks == [b"%d" % number for number in range(100)]
+    assert len(scopes) == expected  # one for the first chunk, or each, and one for the end

@@ -1,0 +1,139 @@
+"""Frames of a response stream: however they are cut, and whatever bit is wrong."""
+
+import itertools
+import json
+
+from botocore.eventstream import EventStreamBuffer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._model.response import StreamEnd, StreamHead
+from asyncinvoke._transport.answers import FrameReader
+from asyncinvoke.local.protocol import event_stream
+
+chunks = st.lists(st.binary(max_size=40), max_size=6)
+Read = bytes | StreamEnd | Failure
+
+
+def read(body: bytes, cuts: list[int]) -> list[Read]:
+    reader, given_out = FrameReader(), list[Read]()
+    edges = [0, *sorted(cut % (len(body) + 1) for cut in cuts), len(body)]
+    for start, end in itertools.pairwise(edges):
+        given_out.extend(reader.feed(body[start:end]))
+    return given_out
+
+
+def encode(pieces: list[bytes]) -> bytes:
+    frames = [event_stream.payload_chunk(piece) for piece in pieces]
+    return b"".join([*frames, event_stream.invoke_complete()])
+
+
+@given(chunks, st.lists(st.integers(min_value=0, max_value=500), max_size=8))
+def test_chunks_come_out_as_they_went_in_however_the_body_is_cut(
+    pieces: list[bytes], cuts: list[int]
+) -> None:
+    assert read(encode(pieces), cuts) == [*filter(None, pieces), StreamEnd()]
+
+
+@given(chunks, st.data())
+def test_a_wrong_bit_never_changes_a_chunk_and_never_passes_for_an_end(
+    pieces: list[bytes], data: st.DataObject
+) -> None:
+    body = bytearray(encode(pieces))
+    bit = data.draw(st.integers(min_value=0, max_value=8 * len(body) - 1))
+    body[bit // 8] ^= 1 << bit % 8
+    given_out = read(bytes(body), [])
+    whole = [piece for piece in given_out if isinstance(piece, bytes)]
+    assert whole == [*filter(None, pieces)][: len(whole)]
+    assert not any(isinstance(piece, StreamEnd) for piece in given_out)
+    # A length that became larger leaves the reader waiting; anything else is told at once.
+    assert [f.fault for f in given_out if isinstance(f, Failure)] in (
+        [],
+        [TransportFault.CHECKSUM],
+        [TransportFault.PROTOCOL],
+    )
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(min_value=0, max_value=300), max_size=4))
+def test_whatever_comes_in_place_of_frames_is_no_answer_and_no_exception(
+    body: bytes, cuts: list[int]
+) -> None:
+    assert all(isinstance(piece, Failure) for piece in read(body, cuts))
+
+
+def test_an_event_that_nobody_knows_is_passed_over() -> None:
+    news = event_stream.frame({":message-type": "event", ":event-type": "News"}, b"{}")
+    assert read(news + encode([b"one"]), []) == [b"one", StreamEnd()]
+
+
+def test_an_error_frame_is_a_failure_with_its_code() -> None:
+    headers = {":message-type": "error", ":error-code": "Throttling", ":error-message": "slow"}
+    (failure,) = read(event_stream.frame(headers, b""), [])
+    assert failure == Failure(code="Throttling", message="slow")
+
+
+def test_the_end_of_a_failed_stream_reads_as_the_answer_of_a_failed_function() -> None:
+    head = StreamHead(status_code=200, request_id="id-1")
+    reply = StreamEnd(error_code="Runtime.ExitError", error_details="it exited").reply(head)
+    assert reply.function_error == "Runtime.ExitError"
+    assert reply.payload == b'{"errorType": "Runtime.ExitError", "errorMessage": "it exited"}'
+    assert reply.request_id == "id-1"
+    assert StreamEnd().reply(head).payload == b""
+
+
+texts = st.text(max_size=5) | st.just("\ud800")
+odd = st.none() | st.booleans() | st.integers() | texts | st.lists(st.text(max_size=3))
+oddities = st.dictionaries(
+    st.sampled_from(["ErrorCode", "ErrorDetails", "LogResult", "message", "Reason"]), odd
+)
+
+
+@given(oddities | odd, st.sampled_from(["event", "exception"]))
+def test_members_of_unexpected_types_are_told_and_raise_nothing(said: object, kind: str) -> None:
+    headers = {
+        ":message-type": kind,
+        ":event-type": "InvokeComplete",
+        ":exception-type": "ServiceException",
+    }
+    (ended,) = read(event_stream.frame(headers, json.dumps(said).encode()), [])
+    if isinstance(ended, StreamEnd):
+        reply = ended.reply(StreamHead(status_code=200))
+        code = said.get("ErrorCode") if isinstance(said, dict) else None
+        assert (reply.function_error is None) == (code in (None, ""))
+    else:
+        assert isinstance(ended, Failure)
+        assert isinstance(ended.message, str)
+        assert ended.reason is None or isinstance(ended.reason, str)
+
+
+@given(chunks, st.lists(st.integers(min_value=0, max_value=500), max_size=8), st.data())
+def test_frames_are_read_as_botocore_reads_them_whatever_bytes_are_wrong(
+    pieces: list[bytes], cuts: list[int], data: st.DataObject
+) -> None:
+    body = bytearray(encode(pieces))
+    for _ in range(data.draw(st.integers(min_value=0, max_value=2))):
+        at = data.draw(st.integers(min_value=0, max_value=len(body) - 1))
+        body[at] = data.draw(st.integers(min_value=0, max_value=255))
+    theirs, broke = list[bytes](), False
+    buffer = EventStreamBuffer()
+    buffer.add_data(bytes(body))
+    try:
+        theirs = [m.payload for m in buffer if m.headers.get(":event-type") == "PayloadChunk"]
+    except Exception:
+        broke = True
+    ours = read(bytes(body), cuts)
+    if not broke:
+        assert [piece for piece in ours if isinstance(piece, bytes)] == [*filter(None, theirs)]
+    assert any(isinstance(piece, Failure) and piece.fault for piece in ours) == broke
+
+
+def test_a_frame_that_comes_byte_by_byte_is_put_together_once() -> None:
+    reader, frame = FrameReader(), event_stream.payload_chunk(bytes(100_000))
+    joined = 0
+    for at in range(len(frame)):
+        held = len(reader._pieces)
+        given = reader.feed(frame[at : at + 1])
+        joined += len(reader._pieces) < held + 1
+    assert given == [bytes(100_000)]
+    assert joined == 2  # for its lengths, and when it was there

@@ -1,0 +1,62 @@
+"""A stream over a body: what has come in one read is given out chunk by chunk, without a wait."""
+
+import math
+from collections.abc import Iterable
+
+import pytest
+
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._model.response import StreamEnd, StreamHead
+from asyncinvoke._transport.stream import OpenStream
+from asyncinvoke.local.protocol import event_stream
+
+pytestmark = pytest.mark.anyio
+
+
+class Reads:
+    """A body that comes in given reads, and counts them."""
+
+    def __init__(self, reads: Iterable[list[bytes]]) -> None:
+        self._reads = iter(reads)
+        self.count = 0
+
+    async def read(self) -> list[bytes]:
+        self.count += 1
+        return next(self._reads, [])
+
+    async def aclose(self) -> None:
+        pass
+
+
+def stream_over(body: Reads) -> OpenStream:
+    head = StreamHead(status_code=200, executed_version=None, request_id=None, content_type=None)
+    return OpenStream(head, body, math.inf)
+
+
+async def test_the_chunks_of_one_read_are_at_hand_after_the_first() -> None:
+    frames = [event_stream.payload_chunk(b"%d" % number) for number in range(5)]
+    body = Reads([[frames[0] + frames[1], frames[2], frames[3] + frames[4][:7]], [frames[4][7:]]])
+    stream = stream_over(body)
+    assert stream.take() is None
+    assert await stream.receive() == b"0"
+    assert [stream.take() for _ in range(4)] == [b"1", b"2", b"3", None]
+    assert body.count == 1
+    assert await stream.receive() == b"4"
+    assert body.count == 2
+
+
+async def test_an_end_and_a_damage_are_at_hand_like_chunks() -> None:
+    chunk, end = event_stream.payload_chunk(b"x"), event_stream.invoke_complete()
+    damaged = chunk[:-1] + bytes([chunk[-1] ^ 1])
+    for last, expected in ((end, StreamEnd), (damaged, Failure)):
+        stream = stream_over(Reads([[chunk, last]]))
+        assert await stream.receive() == b"x"
+        assert isinstance(stream.take(), expected)
+
+
+async def test_a_body_that_ends_without_an_end_is_truncated() -> None:
+    stream = stream_over(Reads([[event_stream.payload_chunk(b"x")]]))
+    assert await stream.receive() == b"x"
+    ended = await stream.receive()
+    assert isinstance(ended, Failure)
+    assert ended.fault is TransportFault.TRUNCATED
