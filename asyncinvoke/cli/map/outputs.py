@@ -101,6 +101,12 @@ def _gathered(bulk: Bulk, target: str, kind: Kind, work: Callable[[Bulk], int]) 
     lines = Path(f"{target}{LINES}")
     if kind.is_remote:
         lines = Path(tempfile.gettempdir()) / f"asyncinvoke-{os.getpid()}{LINES}"
+    if lines.exists():
+        if not bulk.force:
+            raise CommandError(
+                f"{lines} has the outcomes of a run that was killed: move it away, or --force drops it"
+            )
+        lines.unlink()
     with contextlib.ExitStack() as stack:
         # Also where the work raises: so far as it came, there are outcomes.
         stack.callback(_write_gathered, lines, target, kind)

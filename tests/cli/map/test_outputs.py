@@ -124,6 +124,19 @@ def test_where_the_output_cannot_be_written_the_lines_are_left_and_said(
     assert (tmp_path / "out.gz.lines").read_bytes() == LINES
 
 
+def test_the_lines_of_a_run_that_was_killed_are_not_taken_for_those_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("out.gz.lines").write_bytes(b"before\n")
+    with pytest.raises(CommandError, match=r"out\.gz\.lines has the outcomes of a run that was"):
+        run_with_output(bulk("out.gz"), works)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before\n"]
+    assert run_with_output(bulk("out.gz", force=True), works) == 1
+    (made,) = tmp_path.iterdir()
+    assert gzip.decompress(made.read_bytes()) == LINES
+
+
 def test_an_output_that_is_the_input_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
