@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -103,7 +104,11 @@ def test_the_lines_of_a_run_without_a_journal_are_packed_when_it_ends(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    meanwhile = tmp_path.with_name(f"{tmp_path.name}-meanwhile")
+    meanwhile.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(meanwhile))
     assert run_with_output(bulk(name.format(here=tmp_path)), works) == 1
+    assert not list(meanwhile.iterdir())
     (made,) = tmp_path.iterdir()
     assert UNPACKED[name](made.read_bytes()) == LINES
 
