@@ -3,8 +3,10 @@
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
-from itertools import chain
 from typing import Any, TypeAlias
+
+import anyio
+import anyio.lowlevel
 
 from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.recording import Prepare, Write
@@ -14,7 +16,7 @@ from asyncinvoke._journal.opening import explained
 from asyncinvoke._journal.skimming import Piece, next_piece
 from asyncinvoke._journal.store import Store
 from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke.errors import JournalMismatchError
+from asyncinvoke.errors import JournalError, JournalMismatchError
 
 InThread: TypeAlias = Callable[..., Awaitable[Any]]
 """Calls a function in the thread of the journal."""
@@ -46,6 +48,11 @@ class Continuing:
         self._in_thread = in_thread
         self._monotonic = monotonic
 
+    @property
+    def may_differ(self) -> bool:
+        """Whether an item that is not what it was is a reason to refuse the input."""
+        return not self._store.keyed or self._journal.changed is Changed.REFUSE
+
     async def compare(
         self, payloads: Iterable[object] | AsyncIterable[object], prepare: Prepare
     ) -> None:
@@ -55,7 +62,7 @@ class Continuing:
             JournalMismatchError: It is another one.
         """
         store = self._store
-        if store.keyed and self._journal.changed is not Changed.REFUSE:
+        if not self.may_differ:
             return
         differing: list[int | str] = []
         count = read = 0
@@ -88,15 +95,35 @@ class Continuing:
         replays = journal.replay and journal.results
         if store.keyed or replays or not isinstance(journal.redrive, Redrive):
             return items
+        piece = Piece()
         while first < store.known and not is_over():
-            piece = next_piece(items, write, most=store.known - first, monotonic=self._monotonic)
+            # One piece is compared while the next one is read: SQLite runs without Python's lock.
+            piece = piece if piece.items else self._next_piece(items, write, first)
             if not piece.items:
                 break
-            if not await self._in_thread(self._has_ended, piece, first):
-                return chain(piece.items, items)
+            ended: list[bool | JournalError] = []
+            async with anyio.create_task_group() as comparing:
+                comparing.start_soon(self._compare, piece, first, ended)
+                await anyio.lowlevel.checkpoint()
+                following = self._next_piece(items, write, first + len(piece.items))
+            if isinstance(ended[0], JournalError):
+                raise ended[0]
+            if not ended[0]:
+                return piece.before(following.before(items))
             first += len(piece.items)
             skipped(len(piece.items))
-        return items
+            piece = following
+        return piece.before(items)
+
+    def _next_piece(self, items: Iterator[object], write: Write, first: int) -> Piece:
+        most = self._store.known - first
+        return next_piece(items, write, most=most, monotonic=self._monotonic)
+
+    async def _compare(self, piece: Piece, first: int, ended: list[bool | JournalError]) -> None:
+        try:
+            ended.append(await self._in_thread(self._has_ended, piece, first))
+        except JournalError as error:  # to be raised by itself, and not in a group
+            ended.append(error)
 
     def _has_ended(self, piece: Piece, first: int) -> bool:
         """Return whether all items of a piece have ended, and are none to be run again."""

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import sqlite3
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,11 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.identity import differences
 from asyncinvoke._journal.joined import Joined
 from asyncinvoke._journal.marks import path_of
 from asyncinvoke._journal.merged import Merged, common_notes, comparable, missing_shards
-from asyncinvoke._journal.opening import explained
+from asyncinvoke._journal.opening import check_path
 from asyncinvoke._journal.reading import RecordedRun
 from asyncinvoke.errors import JournalError, JournalMismatchError
 
@@ -93,14 +93,13 @@ class Merging:
             JournalError: One of them cannot be used.
             JournalMismatchError: They are of different runs.
         """
-        with contextlib.ExitStack() as stack:
+        with self._explained(), contextlib.ExitStack() as stack:
             runs = [stack.enter_context(RecordedRun(path)) for path in paths]
             parts = [_Part(path, run) for path, run in zip(paths, runs, strict=True)]
             _check_identities([*self._parts[:1], *parts])
-            with self._explained():
-                if self._joined is None:
-                    self._joined = self._begun(keyed=bool(parts[0].identity["key"]))
-                self._joined.add(list(zip(paths, runs, strict=True)))
+            if self._joined is None:
+                self._joined = self._begun(keyed=bool(parts[0].identity["key"]))
+            self._joined.add(list(zip(paths, runs, strict=True)))
         self._parts += parts
 
     def finish(self, notes: Mapping[str, object] | None = None) -> Merged:
@@ -133,26 +132,19 @@ class Merging:
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
         try:
-            yield
-        except sqlite3.Error as error:
-            raise explained(self._target, error) from None
+            with damage_told(self._target):
+                yield
         except OSError as error:
             raise JournalError(f"{self._target}: it cannot be written: {error.strerror}") from None
 
 
 def _check_paths(target: Path, paths: list[Path], *, replace: bool) -> None:
-    if target.is_dir():
-        raise JournalError(f"{target}: it is a folder")
-    if target.exists() and not target.is_file():  # a device or a pipe, which it would end
-        raise JournalError(f"{target}: it is not a regular file")
+    check_path(target, may_be_missing=True)
     if target.exists() and not replace:
         raise JournalError(f"{target}: it is there already")
-    if not target.absolute().parent.is_dir():
-        raise JournalError(f"{target}: the folder {target.parent} is not there")
     seen: dict[tuple[int, int], Path] = {}
     for path in paths:
-        if not path.is_file():
-            raise JournalError(f"{path}: there is no such journal")
+        check_path(path)
         if target.exists() and target.samefile(path):
             raise JournalError(f"{path}: it is among those to merge, and cannot be made of them")
         found = path.stat()

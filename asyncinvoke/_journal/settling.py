@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke._journal import rows
+from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.host import boot_id
 from asyncinvoke._journal.marks import LockedError, Marks, mark_of
 from asyncinvoke._journal.opening import explained, read_only, writing
@@ -49,7 +50,8 @@ def settle(
         try:
             connection.execute("BEGIN IMMEDIATE")
             column, value = ("key", key) if key is not None else ("idx", position)
-            _settle(journal, connection, marks, column, value, ran=ran)
+            with damage_told(journal):
+                _settle(journal, connection, marks, column, value, ran=ran)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise explained(journal, error) from None

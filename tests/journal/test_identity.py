@@ -17,6 +17,7 @@ from asyncinvoke import (
     FunctionError,
     InvalidRequestError,
     Journal,
+    JournalError,
     JournalMismatchError,
     Redrive,
     Request,
@@ -286,7 +287,7 @@ async def test_the_digest_is_that_of_the_bytes_and_of_what_a_request_overrides(p
     )
     with open_run(path) as recorded:
         digests = [recorded.item(position=index).digest for index in range(4)]  # type: ignore[union-attr]
-    plain = hashlib.sha256(json.dumps({"a": 1}, separators=(",", ":")).encode()).hexdigest()[:32]
+    plain = hashlib.sha256(json.dumps({"a": 1}, separators=(",", ":")).encode()).hexdigest()[:24]
     assert digests[:2] == [plain, plain]
     assert len(set(digests)) == 3
 
@@ -378,6 +379,28 @@ async def test_what_the_input_raises_while_it_is_skimmed_comes_out_as_itself(
 
     with pytest.raises(OSError, match="gone"):
         await World().map(journal, broken())
+    # And what was read before it has its outcome.
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM item WHERE idx IN (3, 140, 160)")
+        connection.commit()
+    world = World()
+    with pytest.raises(OSError, match="gone"):
+        await world.map(journal, broken())
+    assert sorted(world.sent) == [3, 140]
+
+
+async def test_damage_that_is_met_while_it_is_skimmed_comes_out_as_itself(
+    path: Path, small_pieces: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(path, results=False)
+    await World().map(journal, range(200))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE item RENAME COLUMN digest TO lost")
+        connection.commit()
+    world = World()
+    with pytest.raises(JournalError, match="no such column: digest"):
+        await world.map(journal, iter(range(200)))
+    assert world.sent == []
 
 
 async def test_what_is_no_text_is_written_all_the_same(path: Path) -> None:
@@ -434,5 +457,6 @@ async def test_nothing_that_was_read_ahead_of_a_difference_is_sent(path: Path) -
         await world.map(path, streamed([*range(20), -1, *range(21, 400)]), concurrency=64)
     assert world.sent == []
     with open_run(path) as recorded:
-        assert recorded.summary().sessions[-1].status == "left"
+        # Nothing came of that session: there is none.
+        assert [each.status for each in recorded.summary().sessions] == ["complete"]
         assert recorded.summary().total == 40
