@@ -31,6 +31,7 @@ from . import functions
 from .raw import invoke_path
 from .recorded import ARN, SUCCESSES
 from .recorded_functions import FUNCTIONS as FUNCTION_VECTORS
+from .recorded_parts import PARTS
 from .recorded_refusals import BODIES, NAMES, SIZES
 from .recorded_set_up import SET_UP, SetUpVector
 from .set_up import Place, differences
@@ -110,7 +111,7 @@ class Endpoint:
 def set_up_vectors(endpoint: Endpoint, only: str = "") -> Iterator[tuple[SetUpVector, list[str]]]:
     """Ask for each answer of set-up, each with a function of its own; yield what differs."""
     code = _zipped("functions.py", Path(str(functions.__file__)).read_text())
-    for vector in SET_UP:
+    for vector in [*SET_UP, *PARTS]:
         if only not in vector.name:
             continue
         with endpoint.function("functions.echo", code) as name:
@@ -118,6 +119,7 @@ def set_up_vectors(endpoint: Endpoint, only: str = "") -> Iterator[tuple[SetUpVe
             values = {
                 "F": name,
                 "ARN": arn,
+                "LAYER": f"{arn.rpartition(':function:')[0]}:layer:cats",
                 "REGION": endpoint.region,
                 "ACCOUNT": arn.split(":")[4],
                 "ROLE": endpoint.role,
