@@ -26,6 +26,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "endpoint.md"
 # Where the published tests have their functions.
 REGIONS = ("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ap-southeast-1")
 
+ROUTING = "gives a share of an alias of `$LATEST` to a version; AWS was recorded to refuse it"
 FUNCTION_ERROR = "wants `Handled`; every function error that was recorded from AWS is `Unhandled`"
 EVENT_PAYLOAD = "wants an Event's answer to hold what the function returned; AWS's is empty"
 
@@ -80,8 +81,6 @@ MOTO = Suite(
         f"{ALIAS}test_get_unknown_alias",
         f"{ALIAS}test_update_alias",
         f"{ALIAS}test_update_alias_errors_if_version_doesnt_exist",
-        f"{ALIAS}test_create_alias_with_routing_config",
-        f"{ALIAS}test_update_alias_routingconfig",
         f"{ALIAS}test_get_function_using_alias[NAME]",
         f"{ALIAS}test_get_function_using_alias[SEPARATE]",
         f"{ALIAS}test_get_function_using_alias[BOTH]",
@@ -92,6 +91,8 @@ MOTO = Suite(
         f"{RUN}test_invoke_event_function": EVENT_PAYLOAD,
         f"{INVOKE}test_invoke_function_with_multiple_files_in_zip": EVENT_PAYLOAD,
         f"{INVOKE}test_lambda_request_unauthorized_user": "the endpoint knows no permissions",
+        f"{ALIAS}test_create_alias_with_routing_config": ROUTING,
+        f"{ALIAS}test_update_alias_routingconfig": ROUTING,
         f"{ALIAS}test_aliases_are_unique_per_function": (
             "wants `ConflictException`; AWS says `ResourceConflictException`"
         ),
