@@ -1,7 +1,7 @@
 """What the service answers to the operations on what belongs to a function: versions, aliases, Events, layers.
 
-As `recorded_set_up`, whose form and tokens these have. `<LAYER>` stands for the ARN of the layer `cats`,
-without a version.
+As `recorded_set_up`, whose form and tokens these have. `<CATS>` stands for the name of a layer, which is not
+there at first, `<LAYER>` for its ARN without a version.
 """
 
 from typing import Any
@@ -32,7 +32,7 @@ _REVISION = (
     "API to retrieve the latest Revision Id"
 )
 _ONE = "1 validation error detected: "
-LAYER = "/2018-10-31/layers/cats/versions"
+LAYER = "/2018-10-31/layers/<CATS>/versions"
 NEW_EVENTS = EVENTS.replace("<F>", "<F>-new")
 PROVISIONED = "/2019-09-30/functions/<F>/provisioned-concurrency"
 CONCURRENCY = "/2017-10-31/functions/<F>/concurrency"

@@ -21,6 +21,7 @@ ROLE = "arn:aws:iam::123456789012:role/any"
 VALUES = {
     "F": "f",
     "ARN": "arn:aws:lambda:us-east-1:123456789012:function:f",
+    "CATS": "cats",
     "LAYER": "arn:aws:lambda:us-east-1:123456789012:layer:cats",
     "REGION": "us-east-1",
     "ACCOUNT": "123456789012",
