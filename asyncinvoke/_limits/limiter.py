@@ -43,7 +43,7 @@ class Permit(Claim):
         self.deadline = deadline
         self.owner = owner
         self.is_held = False
-        self.waited = 0.0
+        self.waited: float = 0.0
 
     async def __aenter__(self) -> Self:
         if not self._dispatcher.books.take(self):

@@ -30,7 +30,7 @@ class _Invoke(Command):
     INSTEAD: ClassVar[Mapping[str, str]] = AWS | {
         "--function-name": "the function is the first word: asyncinvoke invoke FUNCTION [PAYLOAD]",
     }
-    EXTRA = "-o FILE writes the answer to a file"
+    EXTRA: ClassVar[str] = "-o FILE writes the answer to a file"
 
 
 @click.command(cls=_Invoke, short_help="Invoke a function once.", epilog=EXAMPLES)

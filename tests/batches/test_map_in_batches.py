@@ -412,6 +412,19 @@ async def test_an_interrupt_out_of_a_shape_ends_the_run_as_itself() -> None:
 
 
 @pytest.mark.anyio
+async def test_an_interrupt_while_an_item_is_named_ends_the_run_as_itself() -> None:
+    def interrupted(item: int) -> str:
+        if item == 3:
+            raise KeyboardInterrupt
+        return str(item)
+
+    ended: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        await drain(batched(Function(), silent(1, 2, 3), Batch(2), key=interrupted), ended)
+    assert len(ended) in (0, 2), "a batch has all its outcomes, or none"
+
+
+@pytest.mark.anyio
 async def test_a_policy_that_raises_ends_the_run_and_its_batch_has_no_outcome() -> None:
     function = Function(lambda payload: 1 / 0 if payload == [2, 3] else payload)
     ended: list[int] = []
