@@ -59,8 +59,9 @@ class Plan:
 
     @property
     def token(self) -> Path:
-        """The file that a worker sees, if the directory is one that is shared; it has a byte for each
-        worker that is about to begin.
+        """The file that a worker sees, if the directory is one that is shared.
+
+        It has a byte for each worker that is about to begin.
         """
         return Path(self.directory) / f".{self.id}"
 
