@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, Unpack
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock, default_clock
 from asyncinvoke._engine.caller import Caller, Opened
-from asyncinvoke._engine.calls import Calls, Defaults, check_timeout
+from asyncinvoke._engine.calls import Calls, Defaults, check_timeout, stream_options
 from asyncinvoke._engine.events import Hook
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.journal import Journal
@@ -21,7 +21,6 @@ from asyncinvoke._engine.options import (
     MapOptions,
     StreamOptions,
     documented,
-    stream_options,
 )
 from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.stream import ResponseStream
@@ -29,9 +28,10 @@ from asyncinvoke._engine.waits import Waits, guarded
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._model.response import Decode, Out, Response, decode_json
-from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._request.parameters import InvokeParameters, check_flag
 from asyncinvoke._request.payload import Encode, check_plain, encode_json
 from asyncinvoke._request.request import InvocationType, Request
+from asyncinvoke._request.target import show_value
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke._statistics import InvokerStatistics, Tally
 from asyncinvoke._telemetry.hooks import checked_hooks
@@ -39,7 +39,7 @@ from asyncinvoke._transport.base import LambdaClient, WholeTransport
 from asyncinvoke._transport.process import loop_teller, open_files
 from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, InvalidRequestError
 
-# Who has not set up logging sees nothing of ours on standard error.
+# A program that has not set up logging sees nothing of ours on standard error.
 logging.getLogger("asyncinvoke").addHandler(logging.NullHandler())
 
 _AnyTransport: TypeAlias = Literal["direct", "client"] | WholeTransport
@@ -77,8 +77,8 @@ class Invoker:
             no end.
         idempotent: Whether running a function twice does no harm, unless a call says otherwise.
         transport: `direct` sends what aiobotocore would send, prepared once for each function and
-            signed anew, at a fraction of the cost; it steps aside where the client has event
-            handlers of its own. `client` calls aiobotocore's own `invoke` each time. Or an object
+            signed for each call, at a fraction of the cost; it steps aside where the client has
+            event handlers of its own. `client` calls aiobotocore's own `invoke` each time. Or an object
             that makes the attempts itself, such as `asyncinvoke.testing.FakeLambda`: no client is
             opened then, and no region and no credentials are needed.
         encode: Turns a payload into bytes; by default compact JSON.
@@ -118,22 +118,25 @@ class Invoker:
             "endpoint_url": endpoint_url,
             "config": config,
         }
+        for name in ("time", "monotonic", "sleep"):
+            if clock is not None and not callable(getattr(clock, name, None)):
+                raise ConfigurationError(f"clock has no `{name}`: it is a {type(clock).__name__}")
         self._own_clock = clock
         self._hooks = checked_hooks(hooks)
         for name, function in (("encode", encode), ("decode", decode)):
             check_plain(name, function)
         self._new_limiter = partial(Limiter, read_limit(limit), hooks=self._hooks)
         self._limiter = self._new_limiter(clock=SYSTEM_CLOCK if clock is None else clock)
-        self._most_connections = self._limiter.limit
         self._transport = _checked_transport(transport)
         self._tally = Tally()
         self._opened: Opened | None = None
         self._is_opening = False
         policy = RetryPolicy.standard() if retry is None else retry
         if not isinstance(policy, RetryPolicy):
-            raise ConfigurationError(f"retry {retry!r} must be a RetryPolicy")
+            raise ConfigurationError(f"retry {show_value(retry)} must be a RetryPolicy")
         try:
             check_timeout(timeout)
+            check_flag("idempotent", idempotent)
         except InvalidRequestError as error:
             raise ConfigurationError(str(error)) from None
         defaults = Defaults(decode=decode, retry=policy, timeout=timeout, idempotent=idempotent)
@@ -197,7 +200,7 @@ class Invoker:
         """
         execution = self._caller.execution(function_name, payload, options)
         del payload, options  # so that no traceback shows them
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     @documented(EventOptions)
@@ -216,7 +219,7 @@ class Invoker:
         """
         execution = self._caller.typed(InvocationType.EVENT, function_name, payload, options)
         del payload, options
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     @documented(EventOptions)
@@ -235,7 +238,7 @@ class Invoker:
         """
         execution = self._caller.typed(InvocationType.DRY_RUN, function_name, payload, options)
         del payload, options
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     @documented(StreamOptions)
@@ -383,14 +386,13 @@ class Invoker:
         from asyncinvoke._transport.session import pool_size
 
         # More in flight than connections would let signatures grow old in the pool's queue.
-        self._most_connections = min(self._limiter.limit, pool_size(self._client))
-        self._limiter.limit = self._most_connections
+        self._new_limiter = partial(self._new_limiter, connections=pool_size(self._client))
+        self._limiter = self._new_limiter()
 
     async def _open(self) -> Opened:
         clock = default_clock() if self._own_clock is None else self._own_clock
-        # Made anew: what a closed one knows is old, and its times mean nothing on another clock.
+        # A new one: what a closed one knows is old, and its times mean nothing on another clock.
         self._limiter = self._new_limiter(clock=clock, files=open_files())
-        self._limiter.limit = min(self._limiter.limit, self._most_connections)
         waits = Waits(loop_teller())
         async with AsyncExitStack() as stack:
             transport, region = await self._open_transport(stack)
@@ -461,7 +463,7 @@ class Function(Generic[In, Out]):
         merged: InvokeOptions = {**self._defaults, **options}
         execution = self._caller.execution(self._function_name, payload, merged)
         del payload, options, merged
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     async def send_event(
@@ -472,7 +474,7 @@ class Function(Generic[In, Out]):
             InvocationType.EVENT, self._function_name, payload, options, self._defaults
         )
         del payload, options
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     async def dry_run(
@@ -483,7 +485,7 @@ class Function(Generic[In, Out]):
             InvocationType.DRY_RUN, self._function_name, payload, options, self._defaults
         )
         del payload, options
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     def stream(

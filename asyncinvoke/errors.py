@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from asyncinvoke._model.delivery import Delivery
+from asyncinvoke._model.error_body import in_one_line
 from asyncinvoke._model.failure import Cause, ThrottleReason, ThrottleScope
 from asyncinvoke._model.response import Attempt, Response
 
@@ -81,9 +82,9 @@ class InvalidRequestError(AsyncInvokeError, ValueError):
 class JournalError(AsyncInvokeError):
     """The journal of a run is unusable; the message names the file and says why.
 
-    Raised on entering the block of a map nothing was sent. Raised by iterating, the journal could
-    not be written any more: what was in flight has ended and was handed out, and what is not
-    recorded of it is an item that may have run for whoever continues the run.
+    If entering the block of a map raises it, nothing was sent. If iterating raises it, the journal
+    could no longer be written: calls in flight have ended and their outcomes were handed out, and
+    those that could not be recorded count as ones that may have run when the run is continued.
     """
 
 
@@ -103,8 +104,8 @@ class JournalMismatchError(JournalError, ValueError):
 class ToleranceExceededError(AsyncInvokeError):
     """A map was stopped: more failed than was tolerated, or every call was refused for one reason.
 
-    The text names the causes. What has no outcome by now was not sent, and can be run once the
-    cause is corrected.
+    The text names the causes. Items without an outcome were not sent, and can be run once the cause
+    is corrected.
 
     Attributes:
         failed: How many items had failed when it was decided.
@@ -122,7 +123,7 @@ class ToleranceExceededError(AsyncInvokeError):
 
 
 class InvocationError(AsyncInvokeError):
-    """One execution failed. `str()` tells what, how often it was tried and why no more.
+    """One execution failed. `str()` says why, how often it was tried, and why not again.
 
     Attributes:
         message: What went wrong, in the service's or the transport's words.
@@ -187,7 +188,8 @@ class InvocationError(AsyncInvokeError):
         name = self.function_name
         if self.qualifier is not None:
             name = f"{name}:{self.qualifier}"
-        what = ": ".join(part for part in (self._label(), self.message) if part)
+        label, message = in_one_line(self._label(), 100), in_one_line(self.message, 320)
+        what = ": ".join(part for part in (label, message) if part)
         return f"{name}: {what} ({', '.join(self._history())})"
 
     def _label(self) -> str:
@@ -201,7 +203,7 @@ class InvocationError(AsyncInvokeError):
         if self.retry_after is not None:
             history.append(f"retry after {self.retry_after:g} s")
         if self.request_id is not None:
-            history.append(f"request id {self.request_id}")
+            history.append(f"request id {in_one_line(self.request_id, 100)}")
         return history
 
 

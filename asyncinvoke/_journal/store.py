@@ -203,15 +203,17 @@ class Store:
         Args:
             first: The first row.
             count: How many there are.
-            digests: What their digests are, one behind the other, in hexadecimal.
+            digests: What their digests are, each behind its key if there is one, one behind the
+                other, in hexadecimal.
             failed: Whether some of them may have failed.
         """
         if any(first <= each.row < first + count for each in self.lost.values()):
             return False
+        key = "hex(key) || " if self.keyed else ""
         # One answer for all of them: Python's lock is asked for once.
         ((there, state, found),) = self._sql.all(
-            f"SELECT COUNT(*), MAX(state), group_concat(hex(substr(digest, 1, {DIGEST})), '') FROM"
-            " (SELECT digest, state FROM item WHERE idx BETWEEN ? AND ? ORDER BY idx)",
+            f"SELECT COUNT(*), MAX(state), group_concat({key}hex(substr(digest, 1, {DIGEST})), '') FROM"
+            " (SELECT key, digest, state FROM item WHERE idx BETWEEN ? AND ? ORDER BY idx)",
             first,
             first + count - 1,
         )

@@ -13,8 +13,7 @@ from importlib import import_module
 import click
 
 from asyncinvoke.cli.errors import INTERRUPTED, WRONG_USAGE, CommandError, complain
-from asyncinvoke.cli.habits import meant
-from asyncinvoke.cli.pretty import has_colours
+from asyncinvoke.cli.habits import has_colours, meant
 
 COMMANDS = {
     "demo": ("asyncinvoke.cli.demo.command:demo", "See it work, without an AWS account."),

@@ -1,8 +1,9 @@
-"""What people who come from other command lines write, and what to write here instead."""
+"""The habits of other command lines: what to write here instead, and when to leave colours out."""
 
 import base64
 import binascii
 import difflib
+import os
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
@@ -74,6 +75,11 @@ def is_base64_of_json(payload: bytes) -> bool:
     except (binascii.Error, ValueError):
         return False
     return decoded[:1] in (b"{", b"[", b'"')
+
+
+def has_colours() -> bool:
+    """Return whether a terminal may be given colours: see https://no-color.org."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def meant(word: str, known: Iterable[str]) -> str:

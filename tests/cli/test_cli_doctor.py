@@ -49,7 +49,6 @@ def test_lines_break_at_their_words_for_a_terminal_and_nowhere_else(width: int) 
     [
         ({"TERM": "xterm"}, True),
         ({"TERM": "xterm", "NO_COLOR": "1"}, False),
-        ({"TERM": "dumb"}, False),
     ],
 )
 def test_a_terminal_gets_colours_unless_it_is_told_not_to(

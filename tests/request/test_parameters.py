@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from asyncinvoke import Invoker
-from asyncinvoke._engine.calls import Calls, Defaults, check_timeout
-from asyncinvoke._engine.options import InvokeOptions, item_options
+from asyncinvoke._engine.calls import Calls, Defaults, check_timeout, item_options
+from asyncinvoke._engine.options import InvokeOptions
 from asyncinvoke._model.response import decode_json
 from asyncinvoke._request.parameters import checked
 from asyncinvoke._request.request import InvocationType, LogType, Request
@@ -153,6 +153,14 @@ def qualifier_of(request: Request, function_name: str, qualifier: str | None = N
     options: InvokeOptions = {"qualifier": qualifier}
     name, merged = item_options(function_name, options, request)
     return CALLS.check(name, merged).parameters.target.qualifier
+
+
+@pytest.mark.parametrize("qualifier", [None, "live"])
+def test_an_item_that_names_an_empty_function_is_refused_and_not_the_maps(
+    qualifier: str | None,
+) -> None:
+    with pytest.raises(InvalidRequestError, match="function_name '' has 0 characters"):
+        qualifier_of(Request(function_name="", qualifier=qualifier), "resize")
 
 
 @pytest.mark.anyio

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from asyncinvoke.cli.pretty import has_colours
+from asyncinvoke.cli.habits import has_colours
 
 if TYPE_CHECKING:
     from asyncinvoke.local import AnsweredInvocation, EventProgress, LogLine
