@@ -31,6 +31,9 @@ class Plan:
     shards: int
     """How many shards there are."""
 
+    workers: int
+    """How many workers begin with one."""
+
     concurrency: int | None
     """How many items of a shard are worked upon at once."""
 
@@ -56,7 +59,10 @@ class Plan:
 
     @property
     def token(self) -> Path:
-        """The file that a worker sees, if the directory is one that is shared."""
+        """The file that a worker sees, if the directory is one that is shared.
+
+        It has a byte for each worker that is about to begin.
+        """
         return Path(self.directory) / f".{self.id}"
 
 

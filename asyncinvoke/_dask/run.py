@@ -200,6 +200,7 @@ def start(
         source=source,
         directory=str(folder.absolute()),
         shards=count,
+        workers=min(len(threads), count),
         concurrency=share(concurrency, shards=count, slots=slots),
         invoker=dict(invoker or {}),
         options=dict(options),
