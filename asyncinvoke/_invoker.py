@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, Unpack
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock, default_clock
 from asyncinvoke._engine.caller import Caller, Opened
-from asyncinvoke._engine.calls import Calls, Defaults, check_timeout
+from asyncinvoke._engine.calls import Calls, Defaults, check_timeout, stream_options
 from asyncinvoke._engine.events import Hook
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.journal import Journal
@@ -21,7 +21,6 @@ from asyncinvoke._engine.options import (
     MapOptions,
     StreamOptions,
     documented,
-    stream_options,
 )
 from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.stream import ResponseStream
@@ -124,7 +123,6 @@ class Invoker:
             check_plain(name, function)
         self._new_limiter = partial(Limiter, read_limit(limit), hooks=self._hooks)
         self._limiter = self._new_limiter(clock=SYSTEM_CLOCK if clock is None else clock)
-        self._most_connections = self._limiter.limit
         self._transport = _checked_transport(transport)
         self._tally = Tally()
         self._opened: Opened | None = None
@@ -383,14 +381,13 @@ class Invoker:
         from asyncinvoke._transport.session import pool_size
 
         # More in flight than connections would let signatures grow old in the pool's queue.
-        self._most_connections = min(self._limiter.limit, pool_size(self._client))
-        self._limiter.limit = self._most_connections
+        self._new_limiter = partial(self._new_limiter, connections=pool_size(self._client))
+        self._limiter = self._new_limiter()
 
     async def _open(self) -> Opened:
         clock = default_clock() if self._own_clock is None else self._own_clock
         # A new one: what a closed one knows is old, and its times mean nothing on another clock.
         self._limiter = self._new_limiter(clock=clock, files=open_files())
-        self._limiter.limit = min(self._limiter.limit, self._most_connections)
         waits = Waits(loop_teller())
         async with AsyncExitStack() as stack:
             transport, region = await self._open_transport(stack)

@@ -10,13 +10,14 @@ import asyncio
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks import made_runs
 from benchmarks.canned import CannedEndpoint
 from benchmarks.command import Benchmark
-from benchmarks.process import memory
+from benchmarks.made_runs import payloads
+from benchmarks.process import forget_peak, memory
 from benchmarks.rounds import machine, ratios, spread
 from benchmarks.tables import table
 
@@ -37,11 +38,6 @@ class Cost:
 
 def clocks() -> tuple[float, float, float]:
     return time.perf_counter(), time.thread_time(), time.process_time()
-
-
-def payloads(count: int) -> Iterator[bytes]:
-    for number in range(count):
-        yield b'{"item":"%012d"}' % number
 
 
 async def one_map(url: str, items: int, in_flight: int, journal: Path | None) -> Cost:
@@ -66,7 +62,10 @@ def measure(options: Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         found["over_http"] = _over_http(Path(folder), options)
         found["slow_function"] = _slow_function(Path(folder), options)
-        found["continued"] = _continued(Path(folder), options.continued)
+        found["continued"] = [
+            _continued(Path(folder), options.continued, keyed=keyed) for keyed in (False, True)
+        ]
+        found["whole"] = _whole(Path(folder), options.whole)
     return found
 
 
@@ -106,46 +105,58 @@ def _slow_function(folder: Path, options: Namespace) -> dict[str, Any]:
         return _pairs(endpoint.url, folder, options.items, BUSY, options.rounds)
 
 
-class Echo:
-    """A transport without a wire."""
+def _continued(folder: Path, items: int, *, keyed: bool) -> dict[str, Any]:
+    path = folder / f"many-{keyed}.run"
+    began = time.perf_counter()
+    made_runs.make(path, items, keyed=keyed)
+    made = time.perf_counter() - began
+    forget_peak()
+    before, cpu, began = memory("VmHWM"), time.process_time(), time.perf_counter()
+    asyncio.run(made_runs.run(path, items, keyed=keyed))
+    found = {
+        "items": items,
+        "keyed": keyed,
+        "made": made,
+        "bytes_per_item": path.stat().st_size / items,
+        "seconds": time.perf_counter() - began,
+        "cpu": time.process_time() - cpu,
+        "growth": max(0, memory("VmHWM") - before),
+    }
+    path.unlink()
+    return found
 
-    async def send(self, *_: object) -> Any:
-        """Answer at once."""
-        from asyncinvoke._model.response import Reply
 
-        return Reply(
-            status_code=200,
-            payload=b"",
-            executed_version="1",
-            request_id="11111111-2222-3333-4444-555555555555",
-        )
-
-    async def open(self, *_: object) -> Any:
-        """Be there, and not be called."""
-        raise NotImplementedError
-
-
-def _continued(folder: Path, items: int) -> dict[str, Any]:
+def _whole(folder: Path, items: int) -> dict[str, Any]:
+    """Journal a whole run, and weigh the process ten times on the way."""
     from asyncinvoke import Invoker, Journal
 
-    journal = Journal(folder / "many.run", results=False)
+    path = folder / "whole.run"
+    weights: list[int] = []
 
-    async def whole() -> tuple[float, int]:
-        async with Invoker(transport=Echo(), limit=IN_FLIGHT) as invoker:
-            began, before = time.perf_counter(), memory("VmHWM")
+    async def whole() -> None:
+        async with Invoker(transport=made_runs.Echo(), limit=IN_FLIGHT) as invoker:
+            journal = Journal(path, results=False)
             async with invoker.map("work", payloads(items), journal=journal) as ran:
+                count = 0
                 async for _ in ran:
-                    pass
-            return time.perf_counter() - began, max(0, memory("VmHWM") - before)
+                    count += 1
+                    if not count % max(1, items // 10):
+                        weights.append(memory("VmRSS"))
 
-    first, _ = asyncio.run(whole())
-    again, growth = asyncio.run(whole())
-    return {"items": items, "first": first, "seconds": again, "growth": growth}
+    began = time.perf_counter()
+    asyncio.run(whole())
+    return {
+        "items": items,
+        "seconds": time.perf_counter() - began,
+        "bytes_per_item": path.stat().st_size / items,
+        "weights": weights,
+    }
 
 
 def show(found: dict[str, Any]) -> str:
     """Return the tables."""
-    http, slow, continued = found["over_http"], found["slow_function"], found["continued"]
+    http, slow = found["over_http"], found["slow_function"]
+    continued, whole = found["continued"], found["whole"]
 
     def micro(value: dict[str, float]) -> str:
         return (
@@ -171,11 +182,24 @@ def show(found: dict[str, Any]) -> str:
         ],
         ["disk, bytes per item, without results", "", f"{http['bytes_per_item']:.0f}", ""],
     ]
+    later = [
+        [
+            f"{each['items']:,} items, {'by key' if each['keyed'] else 'by position'}",
+            f"{each['seconds']:.1f}",
+            f"{each['cpu']:.1f}",
+            f"{each['growth'] / 2**20:.1f}",
+            f"{each['bytes_per_item']:.1f}",
+        ]
+        for each in continued
+    ]
+    head = ["continued, every digest compared", "s", "s CPU", "MiB more", "bytes per item"]
+    weights = [weight / 2**20 for weight in whole["weights"]]
     return (
-        f"{table(['', 'without', 'with a journal', 'ratio'], rows)}\n\n"
-        f"{continued['items']:,} items continued, every digest compared: "
-        f"{continued['seconds']:.1f} s, {continued['growth'] / 2**20:.1f} MiB more memory at most "
-        f"({continued['first']:.1f} s the first time, without a wire).\n\n{found['machine']}."
+        f"{table(['', 'without', 'with a journal', 'ratio'], rows)}\n\n{table(head, later)}\n\n"
+        f"{whole['items']:,} items journaled without a wire: {whole['seconds']:.0f} s, "
+        f"{whole['bytes_per_item']:.1f} bytes per item; the process weighed "
+        f"{weights[0]:.0f} MiB after a tenth of them, {max(weights):.0f} MiB at most, and "
+        f"{weights[-1]:.0f} MiB at the end.\n\n{found['machine']}."
     )
 
 
@@ -185,7 +209,8 @@ BENCHMARK = Benchmark(
     numbers={
         "rounds": (5, "rounds, without and with a journal in turn"),
         "items": (20_000, "items of a map"),
-        "continued": (1_000_000, "items of the run that is continued"),
+        "continued": (1_000_000, "items of the runs that are continued; they are made by SQL"),
+        "whole": (1_000_000, "items of a run that is journaled from its beginning to its end"),
     },
     measure=measure,
     show=show,

@@ -40,7 +40,7 @@ TINY = {
     "startup": ("--rounds=1",),
     "inputs": ("--rounds=1", "--rows=100"),
     "served": ("--rounds=1", "--requests=40", "--sleepers=20"),
-    "journal": ("--rounds=1", "--items=100", "--continued=100"),
+    "journal": ("--rounds=1", "--items=100", "--continued=100", "--whole=100"),
     "payload_size": ("--rounds=1", "--count=1", "--megabytes=1"),
 }
 
@@ -111,7 +111,9 @@ def test_journal_compares_a_map_with_and_without_one_and_continues_one() -> None
     for kind in ("over_http", "slow_function"):
         assert found[kind]["loop"]["median"] > 0
         assert found[kind]["ratio"]["median"] > 0
-    assert found["continued"]["items"] == 100
+    assert [each["items"] for each in found["continued"]] == [100, 100]
+    assert found["whole"]["items"] == 100
+    assert len(found["whole"]["weights"]) == 10
 
 
 def test_startup_times_the_import_and_the_help() -> None:

@@ -72,7 +72,8 @@ class Journal:
     """What is kept with the run for whoever reads it, by name: anything that JSON can hold."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.path, str | os.PathLike) or not os.fspath(self.path):
+        is_path = isinstance(self.path, str | os.PathLike)
+        if not is_path or not isinstance(os.fspath(self.path), str) or not os.fspath(self.path):
             raise InvalidRequestError(f"journal {show_value(self.path)} must be a path")
         for name, given in (("results", self.results), ("replay", self.replay)):
             if not isinstance(given, bool):

@@ -7,6 +7,9 @@ from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._journal.schema import State
 
+COMPLETE = "complete"
+"""How a session has ended that has read the whole input, and left nothing of it open."""
+
 
 @dataclass(slots=True)
 class Batch:
@@ -32,6 +35,15 @@ class Batch:
 
     ending: tuple[str, int | None] | None = None
     """How the session ends, and how many items the input has, if that is known."""
+
+    is_refused: bool = False
+    """Whether the input has turned out to be another one."""
+
+    @property
+    def proves(self) -> bool:
+        """Whether anything is recorded of the input, which so is taken as that of the run."""
+        is_whole = self.ending is not None and self.ending[0] == COMPLETE
+        return is_whole or bool(self.reads or self.again or self.ended or self.notes)
 
     def __bool__(self) -> bool:
         return bool(

@@ -3,18 +3,21 @@
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
-from itertools import chain
 from typing import Any, TypeAlias
+
+import anyio
+import anyio.lowlevel
 
 from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.recording import Prepare, Write
 from asyncinvoke._journal.comparing import differing_items, groups
+from asyncinvoke._journal.deciding import Seen
 from asyncinvoke._journal.identity import SHOWN, changed_items
 from asyncinvoke._journal.opening import explained
 from asyncinvoke._journal.skimming import Piece, next_piece
 from asyncinvoke._journal.store import Store
 from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke.errors import JournalMismatchError
+from asyncinvoke.errors import JournalError, JournalMismatchError
 
 InThread: TypeAlias = Callable[..., Awaitable[Any]]
 """Calls a function in the thread of the journal."""
@@ -29,6 +32,7 @@ class Continuing:
         shared: Where items go that have no request of their own.
         in_thread: Calls what blocks.
         monotonic: Tells the time.
+        seen: The keys of this session, in a run with keys.
     """
 
     def __init__(
@@ -39,12 +43,19 @@ class Continuing:
         *,
         in_thread: InThread,
         monotonic: Callable[[], float],
+        seen: Seen | None,
     ) -> None:
         self._store = store
         self._journal = journal
         self._shared = shared
         self._in_thread = in_thread
         self._monotonic = monotonic
+        self._seen = seen
+
+    @property
+    def may_differ(self) -> bool:
+        """Whether an item that is not what it was is a reason to refuse the input."""
+        return not self._store.keyed or self._journal.changed is Changed.REFUSE
 
     async def compare(
         self, payloads: Iterable[object] | AsyncIterable[object], prepare: Prepare
@@ -55,7 +66,7 @@ class Continuing:
             JournalMismatchError: It is another one.
         """
         store = self._store
-        if store.keyed and self._journal.changed is not Changed.REFUSE:
+        if not self.may_differ:
             return
         differing: list[int | str] = []
         count = read = 0
@@ -83,20 +94,44 @@ class Continuing:
         """Skip the beginning of an input, piece by piece, as far as all of it has ended.
 
         Where outcomes are replayed, or a function is asked about them, each item is met by itself.
+        With keys, the rows lie in the order in which the keys were first read, which is that of the
+        input as long as it is the same; from the first that is another one on, each is looked up.
         """
         journal, store, first = self._journal, self._store, 0
         replays = journal.replay and journal.results
-        if store.keyed or replays or not isinstance(journal.redrive, Redrive):
+        if replays or not isinstance(journal.redrive, Redrive):
             return items
+        piece = Piece()
         while first < store.known and not is_over():
-            piece = next_piece(items, write, most=store.known - first, monotonic=self._monotonic)
+            # One piece is compared while the next one is read: SQLite runs without Python's lock.
+            piece = piece if piece.items else self._next_piece(items, write, first)
             if not piece.items:
                 break
-            if not await self._in_thread(self._has_ended, piece, first):
-                return chain(piece.items, items)
+            ended: list[bool | JournalError] = []
+            async with anyio.create_task_group() as comparing:
+                comparing.start_soon(self._compare, piece, first, ended)
+                await anyio.lowlevel.checkpoint()
+                following = self._next_piece(items, write, first + len(piece.items))
+            if isinstance(ended[0], JournalError):
+                raise ended[0]
+            if not ended[0]:
+                return piece.before(following.before(items))
+            if self._seen is not None:
+                self._seen.add_all(first, len(piece.items))
             first += len(piece.items)
             skipped(len(piece.items))
-        return items
+            piece = following
+        return piece.before(items)
+
+    def _next_piece(self, items: Iterator[object], write: Write, first: int) -> Piece:
+        most = self._store.known - first
+        return next_piece(items, write, most=most, monotonic=self._monotonic)
+
+    async def _compare(self, piece: Piece, first: int, ended: list[bool | JournalError]) -> None:
+        try:
+            ended.append(await self._in_thread(self._has_ended, piece, first))
+        except JournalError as error:  # to be raised by itself, and not in a group
+            ended.append(error)
 
     def _has_ended(self, piece: Piece, first: int) -> bool:
         """Return whether all items of a piece have ended, and are none to be run again."""
@@ -104,7 +139,7 @@ class Continuing:
             return piece.is_whole and self._store.are_those(
                 first,
                 len(piece.items),
-                piece.digests(self._shared),
+                piece.names_and_digests(self._shared),
                 failed=self._journal.redrive == Redrive.NONE,
             )
         except sqlite3.Error as error:

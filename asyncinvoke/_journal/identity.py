@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from asyncinvoke._journal.schema import DIGEST
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._request.target import Target
 from asyncinvoke.errors import InvalidRequestError
@@ -21,7 +22,7 @@ _NAMES = {
 def digest_of(
     body: bytes, parameters: InvokeParameters | None, shared: InvokeParameters
 ) -> bytes | None:
-    """Return the first 16 bytes of the SHA-256 of what is sent; `None` where nothing can be.
+    """Return the first bytes of the SHA-256 of what is sent; `None` where nothing can be.
 
     Args:
         body: The payload as it is sent. Where nothing else counts, `sha256sum` gives the same.
@@ -35,7 +36,12 @@ def digest_of(
         own = overridden(parameters, shared)
         if own:
             hashed.update(b"\0" + json.dumps(own, sort_keys=True).encode())
-    return hashed.digest()[:16]
+    return hashed.digest()[:DIGEST]
+
+
+def cut(digest: bytes | None) -> bytes | None:
+    """Return a digest that is recorded, by whatever version, as it is compared."""
+    return None if digest is None else digest[:DIGEST]
 
 
 def overridden(parameters: InvokeParameters, shared: InvokeParameters) -> dict[str, str | None]:

@@ -7,11 +7,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from asyncinvoke._journal import numbers
+from asyncinvoke._journal.identity import cut
 from asyncinvoke._journal.merged import NAMED, Record, beats, ran_twice
 from asyncinvoke._journal.reading import RecordedRun
 from asyncinvoke._journal.schema import (
     APPLICATION_ID,
     COUNTS,
+    DIGEST,
     FORMAT,
     KEYED,
     TABLES,
@@ -121,7 +123,7 @@ class Joined:
         seq = self._numbers.read()
         ours = f"BETWEEN {first} AND {self._numbers.session}"
         columns = (
-            f"digest, key, state, {numbered('cause')}, take, attempts, throttled,"
+            f"substr(digest, 1, {DIGEST}), key, state, {numbered('cause')}, take, attempts, throttled,"
             f" {numbered('session')}, {numbered('version')}, status, began, elapsed, request_id,"
             f" seq + {seq}"
         )
@@ -216,7 +218,7 @@ class Joined:
                 "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, 1, 0, ?, NULL, NULL, 0, 0, NULL, ?)",
                 *(
                     row,
-                    digest,
+                    cut(digest),
                     key,
                     State.MAY_HAVE_RUN,
                     cause,

@@ -7,10 +7,14 @@ import time
 from pathlib import Path
 from typing import Self
 
+from asyncinvoke._journal.host import host_name
 from asyncinvoke.errors import JournalError
 
 HEADER = 64
-"""Bytes before the first mark; they name the run that the marks belong to."""
+"""Bytes before the first mark: the run that the marks belong to, and who has them locked, or had."""
+
+_HOLDER = 32
+"""Where the header says who has them locked: the process, and the beginning of its host's name."""
 
 LOCK_PATIENCE = 0.2
 """For how long a lock is tried, in seconds: readers hold it for a moment, to see whether it is free."""
@@ -62,7 +66,10 @@ class Marks:
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(descriptor, path, is_new=is_new)
+        marks = cls(descriptor, path, is_new=is_new)
+        with contextlib.suppress(JournalError):  # a name is no need
+            marks._write(_holder_of(os.getpid(), host_name()), _HOLDER)
+        return marks
 
     def run_id(self) -> str | None:
         """Return the run that they belong to; `None` if they are new."""
@@ -74,11 +81,19 @@ class Marks:
         Raises:
             JournalError: They cannot be written.
         """
-        self._write(run_id.encode().ljust(HEADER, b"\0"), 0)
+        self._write(run_id.encode().ljust(_HOLDER, b"\0")[:_HOLDER], 0)
 
     def clear(self) -> None:
-        """Forget all marks, and the run that they belong to."""
-        os.ftruncate(self._descriptor, 0)
+        """Forget all marks, and the run that they belong to.
+
+        Raises:
+            JournalError: They cannot be written.
+        """
+        try:
+            os.ftruncate(self._descriptor, 0)
+        except OSError as error:
+            raise JournalError(f"{self._path}: it cannot be written: {error.strerror}") from None
+        self._write(_holder_of(os.getpid(), host_name()), _HOLDER)
 
     def set(self, row: int, mark: int) -> None:
         """Mark a row.
@@ -141,6 +156,21 @@ class ReadMarks:
         _unlock(self._descriptor)
         return False
 
+    def holder(self) -> str | None:
+        """Return who has them locked, or had last, in words; `None` where nobody has said so."""
+        pid, _, host = (
+            _read(self._descriptor, HEADER - _HOLDER, _HOLDER)
+            .rstrip(b"\0")
+            .decode("utf-8", "ignore")
+            .partition("@")
+            if self._descriptor >= 0
+            else ("", "", "")
+        )
+        if not pid.isdecimal():
+            return None
+        here = host_name()
+        return f"process {pid} on {here if host and here.startswith(host) else host or here}"
+
     def belong_to(self, run_id: str) -> bool:
         """Return whether these are the marks of this run."""
         return self._descriptor >= 0 and _read_header(self._descriptor) == run_id
@@ -157,8 +187,13 @@ class ReadMarks:
 
 
 def _read_header(descriptor: int) -> str | None:
-    header = _read(descriptor, HEADER, 0).rstrip(b"\0")
+    header = _read(descriptor, _HOLDER, 0).rstrip(b"\0")
     return header.decode("ascii", "replace") or None
+
+
+def _holder_of(pid: int, host: str) -> bytes:
+    room = HEADER - _HOLDER
+    return f"{pid}@{host}".encode()[:room].ljust(room, b"\0")
 
 
 if sys.platform == "win32":

@@ -6,7 +6,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from asyncinvoke._journal.opening import explained, read_only
+from asyncinvoke._journal.damage import damage_told
+from asyncinvoke._journal.opening import read_only
 
 STEPS = 120
 """About how many steps of time there are."""
@@ -72,11 +73,8 @@ def measured(path: str | os.PathLike[str]) -> Measures:
         JournalError: It is not there, or is something else.
     """
     path = Path(path)
-    with closing(read_only(path)) as connection:
-        try:
-            return _measured(connection)
-        except sqlite3.Error as error:
-            raise explained(path, error) from None
+    with closing(read_only(path)) as connection, damage_told(path):
+        return _measured(connection)
 
 
 # Three digits of a time are as much as a page shows: at most 900 groups for each power of ten.

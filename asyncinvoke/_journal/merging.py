@@ -3,18 +3,18 @@
 import contextlib
 import json
 import os
-import sqlite3
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.identity import differences
 from asyncinvoke._journal.joined import Joined
 from asyncinvoke._journal.marks import path_of
 from asyncinvoke._journal.merged import Merged, common_notes, comparable, missing_shards
-from asyncinvoke._journal.opening import explained
+from asyncinvoke._journal.opening import check_path
 from asyncinvoke._journal.reading import RecordedRun
 from asyncinvoke.errors import JournalError, JournalMismatchError
 
@@ -51,7 +51,7 @@ def merge(
     if not paths:
         raise JournalError("there is nothing to merge: name one journal at least")
     _check_paths(target, paths, replace=replace)
-    with contextlib.ExitStack() as stack:
+    with damage_told(target), contextlib.ExitStack() as stack:
         parts = [_Part(path, stack.enter_context(RecordedRun(path))) for path in paths]
         _check_identities(parts)
         # Beside the other, and put in its place when it is whole: nobody sees half of it.
@@ -66,8 +66,6 @@ def merge(
             _sync(made)
             path_of(target).unlink(missing_ok=True)
             made.replace(target)
-        except sqlite3.Error as error:
-            raise explained(target, error) from None
         except OSError as error:
             raise JournalError(f"{target}: it cannot be written: {error.strerror}") from None
         finally:
@@ -83,18 +81,12 @@ def merge(
 
 
 def _check_paths(target: Path, paths: list[Path], *, replace: bool) -> None:
-    if target.is_dir():
-        raise JournalError(f"{target}: it is a folder")
-    if target.exists() and not target.is_file():  # a device or a pipe, which it would end
-        raise JournalError(f"{target}: it is not a regular file")
+    check_path(target, may_be_missing=True)
     if target.exists() and not replace:
         raise JournalError(f"{target}: it is there already")
-    if not target.absolute().parent.is_dir():
-        raise JournalError(f"{target}: the folder {target.parent} is not there")
     seen: dict[tuple[int, int], Path] = {}
     for path in paths:
-        if not path.is_file():
-            raise JournalError(f"{path}: there is no such journal")
+        check_path(path)
         if target.exists() and target.samefile(path):
             raise JournalError(f"{path}: it is among those to merge, and cannot be made of them")
         found = path.stat()

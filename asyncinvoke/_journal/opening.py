@@ -1,7 +1,9 @@
 """Opens journals, to read or to write them, and says in one sentence why one cannot be used."""
 
+import errno
 import os
 import sqlite3
+import stat
 from pathlib import Path
 
 from asyncinvoke._journal.schema import APPLICATION_ID, FORMAT
@@ -11,6 +13,15 @@ BUSY_TIMEOUT = 10.0
 """How long a commit waits, in seconds, for somebody else who has locked the file, such as a shell."""
 
 _SIDES = ("-wal", "-shm")
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+"""What is no file, though it has a name."""
 
 _WHY = {
     "SQLITE_FULL": "the disk is full",
@@ -25,11 +36,61 @@ _WHY = {
 }
 
 
-def explained(path: Path, error: sqlite3.Error) -> JournalError:
+FAILED = (sqlite3.Error, UnicodeDecodeError)
+"""What a statement may raise: SQLite may also say of a damaged file what is no text."""
+
+
+def explained(path: Path, error: Exception) -> JournalError:
     """Return the error for what SQLite says of a journal."""
+    if isinstance(error, UnicodeDecodeError):
+        return JournalError(f"{path}: {_WHY['SQLITE_CORRUPT']}")
     name = getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"
     family = "_".join(name.split("_")[:2])
     return JournalError(f"{path}: {_WHY.get(family, str(error))}")
+
+
+def check_path(path: Path, *, may_be_missing: bool = False) -> None:
+    """Check that a journal can lie there, or does; SQLite would say too little, or wait at a pipe.
+
+    Args:
+        path: The file.
+        may_be_missing: Whether it may be made.
+
+    Raises:
+        JournalError: It cannot, with the reason.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise JournalError(
+                f"{path}: it is a link to {path.readlink()}, which is not there"
+            ) from None
+        if not path.absolute().parent.is_dir():
+            raise JournalError(f"{path}: the folder {path.parent} is not there") from None
+        if may_be_missing:
+            return
+        raise JournalError(f"{path}: there is no such journal") from None
+    except NotADirectoryError:
+        raise JournalError(f"{path}: {path.parent} is no folder") from None
+    except OSError as error:
+        raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
+    except ValueError:
+        raise JournalError(f"{str(path)!r}: no file can have that name") from None
+    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
+    if kind is not None:
+        raise JournalError(f"{path}: it is {kind}")
+    ids = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
+    if not os.access(path, os.R_OK, **ids):
+        raise JournalError(f"{path}: it may not be read: {os.strerror(errno.EACCES)}")
+
+
+def resolved(path: Path) -> Path:
+    """Return where a path leads, or the path itself where it leads nowhere; never raises."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return path
 
 
 def read_only(path: Path, *, may_be_empty: bool = False) -> sqlite3.Connection:
@@ -42,8 +103,7 @@ def read_only(path: Path, *, may_be_empty: bool = False) -> sqlite3.Connection:
     Raises:
         JournalError: There is no such file, or it cannot be read.
     """
-    if not path.is_file():
-        raise JournalError(f"{path}: there is no such journal")
+    check_path(path)
     real = path.resolve()
     uri = f"{real.as_uri()}?mode=ro"
     try:
@@ -79,8 +139,10 @@ def writing(path: Path) -> sqlite3.Connection:
         JournalError: It cannot be opened, or is something else.
     """
     try:
-        # Made by hand: SQLite gives the files beside it the mode of this one.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+        # Made by hand: SQLite gives the files beside it the mode of this one. One that is there is
+        # not opened so: to close it would take away the locks of other connections of this process.
+        if not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
     except OSError as error:
         raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
     connection = _connect(path, f"{path.resolve().as_uri()}?mode=rw")
@@ -88,7 +150,7 @@ def writing(path: Path) -> sqlite3.Connection:
         if path.stat().st_size:
             check(path, connection, may_be_empty=True)
         _set_up(connection)
-    except sqlite3.Error as error:
+    except FAILED as error:
         connection.close()
         raise explained(path, error) from None
     except BaseException:
@@ -112,7 +174,7 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error as error:
+    except FAILED as error:
         raise explained(path, error) from error
     if not (application or version or tables):
         # A process died between making the file and its first commit.
@@ -128,11 +190,8 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
         )
 
 
-def remove_empty(path: Path) -> None:
-    """Remove a journal that nothing was ever written to, with the files beside it."""
-    path = path.resolve()
-    if path.stat().st_size:
-        return  # what lies beside it belongs to it
+def remove_new(path: Path) -> None:
+    """Remove a journal that was made by this process, and that no session has come to begin in."""
     for side in ("", *_SIDES):
         Path(f"{path}{side}").unlink(missing_ok=True)
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._journal.damage import faults, tells_damage
 from asyncinvoke._journal.host import boot_id
 from asyncinvoke._journal.marks import ReadMarks, mark_of
 from asyncinvoke._journal.opening import explained, read_only
@@ -50,6 +51,11 @@ class RecordedRun:
         self._connection: sqlite3.Connection | None = read_only(self._path)
         self._marks = ReadMarks(self._path)
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
     def __enter__(self) -> Self:
         return self
 
@@ -71,6 +77,7 @@ class RecordedRun:
     def __repr__(self) -> str:
         return f"<RecordedRun {str(self._path)!r}>"
 
+    @tells_damage
     def summary(self) -> RunSummary:
         """Return what the run is and how far it is; instant at any size."""
         running = self._marks.is_held()
@@ -91,6 +98,7 @@ class RecordedRun:
             path=str(self._path),
             id=about["id"],
             running=running,
+            holder=self._marks.holder() if running else None,
             function_name=identity["function_name"],
             qualifier=identity.get("qualifier"),
             invocation_type=identity["invocation_type"],
@@ -115,6 +123,7 @@ class RecordedRun:
             },
         )
 
+    @tells_damage
     def causes(self) -> tuple[RecordedCause, ...]:
         """Return why items failed, the most frequent first; instant at any size."""
         rows = self._all(
@@ -124,6 +133,7 @@ class RecordedRun:
         names = ("number", "error", "code", "error_type", "delivery", "gave_up", "example", "count")
         return tuple(RecordedCause(**dict(zip(names, row, strict=True))) for row in rows)
 
+    @tells_damage
     def outcomes(
         self,
         *,
@@ -158,6 +168,7 @@ class RecordedRun:
                 last = row.idx
                 yield self._outcome(row, causes)
 
+    @tells_damage
     def unknown(self) -> Iterator[RecordedItem]:
         """Give the items of which nobody knows whether they ran: what to look for in the logs.
 
@@ -177,6 +188,7 @@ class RecordedRun:
                 if last not in again:
                     yield _item(row)
 
+    @tells_damage
     def item(self, *, position: int | None = None, key: str | None = None) -> RecordedItem | None:
         """Return one item with its takes, or `None` if nothing of it is recorded.
 
@@ -214,6 +226,7 @@ class RecordedRun:
                 return _in_flight(idx, its_key, digest, session or 0, state)
         return None
 
+    @tells_damage
     def outcome(
         self, *, position: int | None = None, key: str | None = None
     ) -> Outcome[Any] | None:
@@ -223,6 +236,7 @@ class RecordedRun:
             return self._outcome(ItemRow(*row), {})
         return None
 
+    @tells_damage
     def samples(self) -> Iterator[Sample]:
         """Give how the run went, about one sample a second."""
         return self._samples(0)
@@ -249,18 +263,31 @@ class RecordedRun:
                     throttles=json.loads(why or "{}"),
                 )
 
+    @tells_damage
     def latest_sample(self) -> Sample | None:
         """Return the last sample, if there is one; instant at any size."""
         ((last,),) = self._all("SELECT COALESCE(MAX(rowid), 0) FROM sample")
         return next(self._samples(last - 1), None)
 
+    @tells_damage
     def ends(self) -> int:
         """Return how many ends were recorded, those of items that have run again since included."""
         return int(self._all("SELECT value FROM count WHERE name = 'seq'")[0][0])
 
+    @tells_damage
     def data_version(self) -> int:
         """Return a number that changes when something is committed: cheap enough to ask often."""
         return int(self._all("PRAGMA data_version")[0][0])
+
+    @tells_damage
+    def check(self) -> tuple[str, ...]:
+        """Look at every page, index and count, and return what is wrong; nothing if all is well.
+
+        It takes about a second for a million items. What stands in a page that is whole is not
+        known to be what was written: only that the digests are those of the input, which is looked
+        at whenever the run is continued.
+        """
+        return faults(self._all)
 
     def _sessions(self) -> tuple[RecordedSession, ...]:
         return tuple(
@@ -294,6 +321,7 @@ class RecordedRun:
             sent = not (trusted and its_boot == boot) or self._marks.get(idx) == mark_of(session)
             yield idx, key, digest, session if sent else None
 
+    @tells_damage
     def doubtful(self) -> Iterator[tuple[int, bytes | None, str | None, int, int]]:
         """Give the items that may have run when a process died: row, digest, key, session, take."""
         takes = dict(self._all("SELECT idx, take FROM flight"))

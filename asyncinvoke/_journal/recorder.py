@@ -1,7 +1,6 @@
 """The recorder of a map: what is read waits for its intent, and what has ended for its commit."""
 
 import math
-import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -15,7 +14,7 @@ from asyncinvoke._clock import Clock
 from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Ends, Prepare, Prepared, Write
-from asyncinvoke._journal.batch import Batch
+from asyncinvoke._journal.batch import COMPLETE, Batch
 from asyncinvoke._journal.comparing import digest, second_reading
 from asyncinvoke._journal.continuing import Continuing
 from asyncinvoke._journal.deciding import (
@@ -27,7 +26,7 @@ from asyncinvoke._journal.deciding import (
 )
 from asyncinvoke._journal.identity import changed_items
 from asyncinvoke._journal.letting_go import LettingGo
-from asyncinvoke._journal.opening import explained
+from asyncinvoke._journal.opening import FAILED, explained
 from asyncinvoke._journal.store import Store
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke.errors import AsyncInvokeError, JournalError
@@ -98,11 +97,14 @@ class JournalRecorder:
             shared,
             in_thread=self._in_thread,
             monotonic=clock.monotonic,
+            seen=self._seen,
         )
         self._connected: tuple[Ends, LettingGo] | None = None
         self._reads: deque[Prepared] = deque()
         self._ended: list[tuple[Prepared, Outcome[Any]]] = []
         self._notes: dict[str, object] = {}
+        # What is noted while the input may be another one than that of the run.
+        self._held: dict[str, object] | None = None
         self._group = LEAST_GROUP
         self._wanted: anyio.Event | None = None
         self._is_pausing = False
@@ -114,19 +116,28 @@ class JournalRecorder:
         self._sampled = clock.monotonic()
         self._succeeded = self._failures = 0
 
+    @property
+    def keyed(self) -> bool:
+        """Whether items are known by keys."""
+        return self._keyed
+
     # What the map calls.
 
     async def open(self, payloads: object, prepare: Prepare) -> None:
         """Open the journal, and compare it with the input where that can be read twice."""
         store = self._store
         try:
-            await self._in_thread(store.open, self._identity, self._journal.notes)
+            await self._in_thread(store.open, self._identity)
             again = second_reading(payloads) if store.known else None
             if again is not None:
                 await self._continuing.compare(again, prepare)
+            if store.known and again is None and self._continuing.may_differ:
+                self._held = dict(self._journal.notes)
+            notes = self._journal.notes if self._held is None else None
+            await self._in_thread(store.begin, notes)
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self._in_thread(store.abandon)
+                await self._in_thread(store.retract)
             raise
 
     async def skim(
@@ -165,6 +176,7 @@ class JournalRecorder:
     def all_read(self, count: int) -> AsyncInvokeError | None:
         """Hear that the input has ended by itself; return what is wrong with that, if anything."""
         if self._continuing.is_too_short(count):
+            self._is_refusing = True
             return self._continuing.too_short(count)
         self._is_all_read = not self._is_refusing
         return None
@@ -183,7 +195,10 @@ class JournalRecorder:
         self._call()
 
     def note(self, name: str, value: object) -> None:
-        """Keep a note with the next commit."""
+        """Keep a note with the next commit, or once the input is known to be that of the run."""
+        if self._held is not None:
+            self._held[name] = value
+            return
         self._notes[name] = value
         self._call()
 
@@ -252,26 +267,41 @@ class JournalRecorder:
         reads, letting_go = self._next_group(), self._letting_go
         batch = Batch(again=letting_go.again, ended=self._ended, notes=self._notes)
         letting_go.again, self._ended, self._notes = [], [], {}
+        held = self._held
+        if held is not None:
+            self._held = {}
         now = self._clock.monotonic()
-        if self._sample is not None and now - self._sampled >= SAMPLE_EVERY:
+        if self._sample is not None and held is None and now - self._sampled >= SAMPLE_EVERY:
             self._sampled = now
             batch.sample = (self._succeeded, self._failures, *self._sample())
         if not (reads or batch):
             return
         done: list[Decided] = []
         try:
-            await self._in_thread(self._record, reads, batch, done)
+            await self._in_thread(self._record, reads, batch, held, done)
         except BaseException:
+            self._hold_again(held)
             if not done:  # it was cancelled before it began, or could not be recorded
                 self._reads.extendleft(reversed(reads))
                 letting_go.again = batch.again + letting_go.again
                 self._ended = batch.ended + self._ended
                 self._notes = {**batch.notes, **self._notes}
             raise
+        self._hold_again(held)
         self._committed = anyio.current_time()
         was_hungry = self._ends.is_hungry()
         self._let_go(batch, done[0])
         self._look_ahead(len(reads), done[0], len(batch.ended), was_hungry=was_hungry)
+
+    def _hold_again(self, held: dict[str, object] | None) -> None:
+        """Hold on to what was not noted yet, unless the input is proven by now."""
+        if held is None:
+            return
+        since, self._held = self._held or {}, None
+        if self._store.is_proven:
+            self._notes = {**self._notes, **since}
+        else:
+            self._held = {**held, **since}
 
     def _next_group(self) -> list[Prepared]:
         reads: list[Prepared] = []
@@ -281,7 +311,13 @@ class JournalRecorder:
             size += len(reads[-1].body)
         return reads
 
-    def _record(self, reads: list[Prepared], batch: Batch, done: list[Decided]) -> None:
+    def _record(
+        self,
+        reads: list[Prepared],
+        batch: Batch,
+        held: dict[str, object] | None,
+        done: list[Decided],
+    ) -> None:
         """Decide about what was read, and commit all of it; in the worker thread."""
         decided, store = Decided(), self._store
         digest(reads, self._shared)
@@ -291,16 +327,17 @@ class JournalRecorder:
             decide_fresh(fresh, store.lost, self._journal, self._seen, decided)
             if decided.differing:
                 decided.drop_all_but_differing(reads)
-            store.commit(
-                replace(
-                    batch,
-                    reads=decided.fresh,
-                    again=[*batch.again, *decided.again],
-                    ended=[*batch.ended, *decided.lost],
-                )
+            whole = replace(
+                batch,
+                reads=decided.fresh,
+                again=[*batch.again, *decided.again],
+                ended=[*batch.ended, *decided.lost],
             )
+            if held and whole.proves:
+                whole.notes = {**held, **whole.notes}
+            store.commit(whole)
             decided.outcomes = store.outcomes([*decided.replayed, *decided.asked])
-        except sqlite3.Error as error:
+        except FAILED as error:
             raise explained(store.path, error) from None
         done.append(decided)
 
@@ -362,10 +399,15 @@ class JournalRecorder:
         ended = [*self._ended, *((each, left_outcome(each, now)) for each in sent)]
         waiting = self._reads or (self._connected is not None and self._letting_go.again)
         is_complete = self._is_all_read and not (sent or left or waiting)
+        notes = self._notes
+        if self._held is not None and is_complete:
+            notes = {**self._held, **notes}
+        if self._is_refusing:
+            notes = {}
         try:
             store.finish(
-                Batch(ended=ended, left=left, notes=self._notes),
-                "complete" if is_complete else "left",
+                Batch(ended=ended, left=left, notes=notes, is_refused=self._is_refusing),
+                COMPLETE if is_complete else "left",
                 total=self._read if self._is_all_read else None,
             )
         except JournalError as error:

@@ -1,11 +1,16 @@
-"""The tables of a journal, format 1: what a run is, what is under way, and how each item ended."""
+"""The tables of a journal, format 2: what a run is, what is under way, and how each item ended."""
 
 from enum import IntEnum
 
 from asyncinvoke._model.delivery import Delivery
 
-FORMAT = 1
-"""The number that the file carries as its `user_version`. A newer one is refused."""
+FORMAT = 2
+"""The number that the file carries as its `user_version`. A newer one is refused, and one that is
+older is read: format 1 has digests of 16 bytes, which begin with those of now."""
+
+DIGEST = 12
+"""How many bytes of a digest are kept: two items are alike by chance once in 10^28, which no run is
+long enough for, and four bytes more would be a fifteenth of an item."""
 
 APPLICATION_ID = 0x61696E76
 """`ainv`: says that an SQLite file is a journal of ours."""

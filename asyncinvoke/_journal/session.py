@@ -7,14 +7,15 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from asyncinvoke._journal.batch import Lost
 from asyncinvoke._journal.host import NETWORK, boot_id, host_name
-from asyncinvoke._journal.identity import differences
-from asyncinvoke._journal.marks import LockedError, Marks, mark_of
-from asyncinvoke._journal.opening import read_only
+from asyncinvoke._journal.identity import cut, differences
+from asyncinvoke._journal.marks import LockedError, Marks, ReadMarks, mark_of
+from asyncinvoke._journal.opening import check_path, read_only
 from asyncinvoke._journal.recording import keep_notes
 from asyncinvoke._journal.schema import (
     APPLICATION_ID,
@@ -27,6 +28,8 @@ from asyncinvoke._journal.schema import (
 from asyncinvoke._journal.statements import Statements
 from asyncinvoke.errors import JournalError, JournalMismatchError
 
+_NOTES = "SELECT name, value FROM run WHERE name LIKE 'note:%'"
+
 
 def lock(path: Path, kind: Callable[[Path], str | None]) -> Marks:
     """Lock a journal, which may not be there yet, and return its marks.
@@ -38,6 +41,7 @@ def lock(path: Path, kind: Callable[[Path], str | None]) -> Marks:
     Raises:
         JournalError: It cannot be a journal there, or another process is at work on it.
     """
+    check_path(path, may_be_missing=True)
     folder = path.resolve().parent
     system = kind(folder)
     if system in NETWORK:
@@ -45,10 +49,6 @@ def lock(path: Path, kind: Callable[[Path], str | None]) -> Marks:
             f"{path}: it is on a network file system ({system}), where SQLite's locks and "
             "shared memory do not hold: put it on a local disk"
         )
-    if not folder.is_dir():
-        raise JournalError(f"{path}: the folder {path.parent} is not there")
-    if path.is_dir():
-        raise JournalError(f"{path}: it is a folder")
     if path.exists() and path.stat().st_size:
         # Before anything is made beside a file of somebody else's.
         read_only(path, may_be_empty=True).close()
@@ -65,7 +65,16 @@ def identity_of_file(path: Path) -> tuple[int, int]:
 
 
 class Session:
-    """One process's work on a run, as it begins, within a transaction.
+    """One process's work on a run, as it begins: it looks, begins, and is proven or refused.
+
+    A call that is refused must leave no trace: until the right one is made, people look at the
+    journal, and `runs redrive` reads its input by what is noted there. An input that can be read
+    twice is compared between the look and the beginning. One that can not, such as standard input,
+    is compared as it is read; until there is something to record the session is a row of its own
+    table and nothing else, so that others see who is at work, and it is taken back if the input
+    turns out to be another one. Where items have run by then, they stay, and the notes do not.
+
+    All but the look is done within transactions.
 
     Args:
         path: The journal, as it is shown.
@@ -79,6 +88,11 @@ class Session:
         self._sql = sql
         self._marks = marks
         self._keyed = keyed
+        self._run_id = ""
+        self._identity: Mapping[str, object] = {}
+        self._is_trusted = False
+        self._surely_not: list[int] = []
+        self._before: dict[str, Any] = {}
         self.is_first = False
         """Whether the journal was made by it."""
         self.number = 0
@@ -91,37 +105,74 @@ class Session:
         """Rows from here on are not recorded by any earlier session."""
         self.takes: dict[int, int] = {}
         """Takes of items that are to run again, since a person found out that they did not."""
+        self.is_proven = False
+        """Whether the input is known to be that of the run, as far as it was read."""
 
-    def begin(self, identity: Mapping[str, object], notes: Mapping[str, object]) -> None:
-        """Look whether this is the journal of this map, make it if it is new, and begin.
+    def look(self, identity: Mapping[str, object]) -> None:
+        """Look whether this is the journal of this map, and what the last session has left.
+
+        It changes nothing: whether the input is that of the run is not known yet.
 
         Raises:
-            JournalError: It is not, or is a copy.
+            JournalError: It is another one, or a copy.
         """
-        sql, marks = self._sql, self._marks
         about = self._about()
         self.is_first = about is None
         if about is None:
-            run_id = uuid.uuid4().hex
-            self._make(run_id, identity)
+            self._run_id = uuid.uuid4().hex
         else:
-            run_id = about["id"]
+            self._run_id = about["id"]
             self._check_identity(json.loads(about["identity"]), identity)
             self._check_copy(about)
-        trusted = about is not None and marks.run_id() == run_id
-        if not trusted:
+            self._check_pages()
+            self._is_trusted = self._marks.run_id() == self._run_id
+            self._find_lost()
+        self._identity = identity
+
+    def begin(self) -> None:
+        """Begin, and make the journal if it is new; nothing else changes in it until `prove`.
+
+        Raises:
+            JournalError: The marks cannot be written.
+        """
+        sql, marks = self._sql, self._marks
+        if self.is_first:
+            self._make(self._run_id, self._identity)
+        # Nobody may come to another opinion about these, should they not be met in this session. The
+        # name of the run comes last: until it is written, the marks are not asked.
+        if not self._is_trusted:
             marks.clear()
-            marks.begin(run_id)
-        boot = boot_id()
-        self._take_over(boot, trusted=trusted)
+        for lost in self.lost.values():
+            marks.set(lost.row, mark_of(lost.session))
+        if not self._is_trusted:
+            marks.begin(self._run_id)
+        ((self.number,),) = sql.all("SELECT 1 + COALESCE(MAX(id), 0) FROM session")
         self.started = time.time()
         sql.insert(
             "INSERT INTO session (id, started, host, pid, boot)",
-            [(self.number, self.started, host_name(), os.getpid(), boot)],
+            [(self.number, self.started, host_name(), os.getpid(), boot_id())],
         )
+
+    def prove(self, notes: Mapping[str, object]) -> None:
+        """Take the input as that of the run: keep what is noted of it, and clear up what was left."""
+        sql = self._sql
+        self.is_proven = True
+        self._before = dict(sql.all(_NOTES))
         keep_notes(sql, notes)
-        real = self._path.resolve()
-        sql.set_about("file", json.dumps([str(real), *identity_of_file(real)]))
+        sql.named("DELETE FROM flight WHERE idx IN", self._surely_not)
+        sql.do(f"PRAGMA user_version = {FORMAT}")
+        self._set_file()
+
+    def refuse(self) -> None:
+        """Take it back, since the input is another one: the notes are those of the input before."""
+        sql = self._sql
+        if not self.is_proven:
+            sql.do("DELETE FROM session WHERE id = ?", self.number)
+            return
+        for name, _ in sql.all(_NOTES):
+            sql.do("DELETE FROM run WHERE name = ?", name)
+        for name, value in self._before.items():
+            sql.set_about(name, value)
 
     def _about(self) -> dict[str, Any] | None:
         if not self._sql.all("SELECT 1 FROM sqlite_master WHERE name = 'run'"):
@@ -138,7 +189,13 @@ class Session:
         sql.set_about("id", run_id)
         sql.set_about("created", time.time())
         sql.set_about("identity", json.dumps(dict(identity)))
+        self._set_file()
         sql.insert("INSERT INTO count", [(name, 0) for name in (*COUNTS, "seq")])
+
+    def _set_file(self) -> None:
+        """Say which file this is, so that a copy is known as one."""
+        real = self._path.resolve()
+        self._sql.set_about("file", json.dumps([str(real), *identity_of_file(real)]))
 
     def _check_identity(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         found = differences(was, now)
@@ -163,36 +220,34 @@ class Session:
                     )
         last = self._sql.all("SELECT ended FROM session ORDER BY id DESC LIMIT 1")
         if last and last[0][0] is None and self._marks.is_new:
-            raise JournalError(
-                f"{self._path}: its last session did not end in order, and {self._path}-marks is "
-                "missing: it was copied without the files beside it, whose names begin as its own; "
-                "if they are lost, an empty file of that name says that it is to be continued as it "
-                "is, and whatever was under way may have run"
-            )
+            raise JournalError(without_marks(self._path))
 
-    def _take_over(self, boot: str | None, *, trusted: bool) -> None:
+    def _check_pages(self) -> None:
+        """Look at all pages where the last session did not end in order, as after a power cut.
+
+        It costs a tenth of what it takes to read the input again.
+        """
+        last = self._sql.all("SELECT ended FROM session ORDER BY id DESC LIMIT 1")
+        if last and last[0][0] is None:
+            ((said,),) = self._sql.all("PRAGMA quick_check(1)")
+            if said != "ok":
+                raise JournalError(f"{self._path}: it is damaged: {' '.join(said.split())}")
+
+    def _find_lost(self) -> None:
         """Find out what was under way when the last session died, and where this one goes on."""
-        sql, marks = self._sql, self._marks
-        ((self.number,),) = sql.all("SELECT 1 + COALESCE(MAX(id), 0) FROM session")
-        surely_not = []
+        sql, marks, boot = self._sql, self._marks, boot_id()
         for row, digest, key, session, take, started, its_boot in sql.all(
             "SELECT idx, digest, key, session, take, started, boot FROM flight "
             "JOIN session ON session.id = session"
         ):
-            is_asked = trusted and boot is not None and its_boot == boot
+            is_asked = self._is_trusted and boot is not None and its_boot == boot
             if is_asked and marks.get(row) != mark_of(session):
-                surely_not.append(row)
+                self._surely_not.append(row)
                 continue
             name = key if self._keyed and key is not None else row
-            self.lost[name] = Lost(row, digest, key, session, started, take)
-            # Nobody may come to another opinion, should it not be met in this session.
-            marks.set(row, mark_of(session))
-        sql.named("DELETE FROM flight WHERE idx IN", surely_not)
-        ((last,),) = sql.all(
-            "SELECT MAX(COALESCE((SELECT MAX(idx) FROM item), -1),"
-            " COALESCE((SELECT MAX(idx) FROM flight), -1))"
-        )
-        self.known = last + 1
+            self.lost[name] = Lost(row, cut(digest), key, session, started, take)
+        ((last,),) = sql.all("SELECT COALESCE(MAX(idx), -1) FROM item")
+        self.known = 1 + max([last, *(lost.row for lost in self.lost.values())])
         self.takes = dict(
             sql.all(
                 "SELECT idx, MAX(take) FROM earlier WHERE idx NOT IN (SELECT idx FROM item)"
@@ -201,19 +256,22 @@ class Session:
         )
 
 
-def holder_of(connection: sqlite3.Connection) -> str:
-    """Return who is at work on a run, in words."""
-    host, pid = connection.execute(
-        "SELECT host, pid FROM session ORDER BY id DESC LIMIT 1"
-    ).fetchone()
-    return f"process {pid} on {host}"
+def has_ended_in_order(connection: sqlite3.Connection) -> bool:
+    """Return whether the last session of a journal did, or there was none."""
+    last = connection.execute("SELECT ended FROM session ORDER BY id DESC LIMIT 1").fetchone()
+    return last is None or last[0] is not None
+
+
+def without_marks(path: Path) -> str:
+    """Return what is said of a journal whose last session died, and whose marks are not there."""
+    return (
+        f"{path}: its last session did not end in order, and {path}-marks is missing: it was copied "
+        "without the files beside it, whose names begin as its own; if they are lost, an empty file "
+        "of that name says that it is to be continued as it is, and whatever was under way may have "
+        "run"
+    )
 
 
 def _holder(path: Path) -> str:
-    with contextlib.suppress(JournalError, sqlite3.Error, TypeError):  # it may have none yet
-        connection = read_only(path)
-        try:
-            return holder_of(connection)
-        finally:
-            connection.close()
-    return "another process"
+    with closing(ReadMarks(path)) as marks:
+        return marks.holder() or "another process"

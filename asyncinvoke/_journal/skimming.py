@@ -7,11 +7,13 @@ digests are put one behind the other, and SQLite compares all of them with one a
 
 import hashlib
 from collections.abc import Callable, Iterator
-from itertools import islice
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import TypeAlias
 
 from asyncinvoke._engine.recording import Write
 from asyncinvoke._journal.identity import digest_of
+from asyncinvoke._journal.schema import DIGEST
 from asyncinvoke._request.parameters import InvokeParameters
 
 MOST = 4096
@@ -23,48 +25,71 @@ MOST_BYTES = 8 << 20
 LONGEST_HOLD = 0.01
 """How long reading a piece may hold the event loop, in seconds."""
 
+LOOK_EVERY = 16
+"""After how many items the clock is looked at: to look costs as much as a tenth of an item."""
+
 Monotonic: TypeAlias = Callable[[], float]
 
 
-class Piece(NamedTuple):
+@dataclass(slots=True)
+class Piece:
     """Items that follow each other."""
 
-    items: list[object]
+    items: list[object] = field(default_factory=list)
     """As they were read."""
 
-    written: list[tuple[InvokeParameters, bytes]]
+    written: list[tuple[InvokeParameters, bytes, str | None]] = field(default_factory=list)
     """As they are sent; fewer, where one cannot be."""
+
+    error: Exception | None = None
+    """What the input has raised behind them."""
+
+    def before(self, items: Iterator[object]) -> Iterator[object]:
+        """Return the input again, as if the piece had not been read."""
+        return chain(self.items, items if self.error is None else _raising(self.error))
 
     @property
     def is_whole(self) -> bool:
         """Whether each of them can be sent."""
-        return len(self.items) == len(self.written)
+        return self.error is None and len(self.items) == len(self.written)
 
-    def digests(self, shared: InvokeParameters) -> str:
-        """Return the digests, one behind the other, in hexadecimal."""
+    def names_and_digests(self, shared: InvokeParameters) -> str:
+        """Return the keys, if there are any, and the digests, one behind the other, in hexadecimal."""
         sha256 = hashlib.sha256
         return b"".join(
             [
-                sha256(body).digest()[:16]
-                if parameters is shared
-                else digest_of(body, parameters, shared) or b""
-                for parameters, body in self.written
+                (b"" if name is None else name.encode())
+                + (
+                    sha256(body).digest()[:DIGEST]
+                    if parameters is shared
+                    else digest_of(body, parameters, shared) or b""
+                )
+                for parameters, body, name in self.written
             ]
         ).hex()
 
 
 def next_piece(items: Iterator[object], write: Write, *, most: int, monotonic: Monotonic) -> Piece:
-    """Read a piece: at most so many items; it raises what the input raises."""
-    piece = Piece([], [])
-    read, written = piece
+    """Read a piece: at most so many items."""
+    piece = Piece()
+    read, written = piece.items.append, piece.written.append
     until, size = monotonic() + LONGEST_HOLD, 0
-    for item in islice(items, min(most, MOST)):
-        read.append(item)
-        try:
-            written.append(write(item))
-        except Exception:  # noqa: BLE001  # an item may be wrong in any way, and is told so later
-            break
-        size += len(written[-1][1])
-        if size >= MOST_BYTES or monotonic() >= until:
-            break
+    try:
+        for count, item in enumerate(islice(items, min(most, MOST)), 1):
+            read(item)
+            try:
+                pair = write(item)
+            except Exception:  # noqa: BLE001  # an item may be wrong in any way, and is told so later
+                break
+            written(pair)
+            size += len(pair[1])
+            if size >= MOST_BYTES or (not count % LOOK_EVERY and monotonic() >= until):
+                break
+    except Exception as error:  # noqa: BLE001  # the input's own, which comes after its items
+        piece.error = error
     return piece
+
+
+def _raising(error: Exception) -> Iterator[object]:
+    yield from ()
+    raise error

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,13 @@ from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._journal import rows
 from asyncinvoke._journal.batch import Batch, Found, Lost
+from asyncinvoke._journal.damage import damage_told, tells_damage
 from asyncinvoke._journal.host import file_system
+from asyncinvoke._journal.identity import cut
 from asyncinvoke._journal.marks import Marks, mark_of
-from asyncinvoke._journal.opening import explained, remove_empty, writing
+from asyncinvoke._journal.opening import FAILED, explained, remove_new, resolved, writing
 from asyncinvoke._journal.recording import Numbers, Writing
-from asyncinvoke._journal.schema import State
+from asyncinvoke._journal.schema import DIGEST, State
 from asyncinvoke._journal.session import Session, identity_of_file, lock
 from asyncinvoke._journal.statements import Statements
 from asyncinvoke.errors import JournalError
@@ -43,7 +44,7 @@ class Store:
     ) -> None:
         self.path = path
         self.keyed = keyed
-        self._real = path.resolve()  # wherever the process goes meanwhile
+        self._real = resolved(path)  # wherever the process goes meanwhile
         self._results = results
         self._kind = kind
         self._marks: Marks | None = None
@@ -53,6 +54,8 @@ class Store:
         self._file = (0, 0)
         self._mark = 0
         self._next_row = 0
+        self._is_new = False
+        self._has_begun = False
 
     @property
     def known(self) -> int:
@@ -64,32 +67,73 @@ class Store:
         """Items that may have run when a process died, by row or key, until they are read."""
         return self._begun.lost
 
-    def open(self, identity: Mapping[str, object], notes: Mapping[str, object]) -> None:
-        """Open or make the journal, check whether it is that of this map, and begin a session.
+    def open(self, identity: Mapping[str, object]) -> None:
+        """Open or make the journal, and check whether it is that of this map; `begin` comes next.
 
         Raises:
             JournalError: It cannot be used. Nothing is left open.
         """
         try:
             self._marks = lock(self.path, self._kind)
+            self._is_new = not _has_content(self._real)
             self._statements = sql = Statements(writing(self.path))
-            session = Session(self.path, sql, self._marks, keyed=self.keyed)
-            with sql.transaction():
-                session.begin(identity, notes)
-                self._numbers = Numbers(sql)
-            self._session, self._mark = session, mark_of(session.number)
-            self._file, self._next_row = identity_of_file(self._real), session.known
-            # From here on the file itself says that this session has begun. A copy of it without
-            # the files beside it does not pass for a run that has come to an end.
-            sql.do("PRAGMA wal_checkpoint(TRUNCATE)")
-            if session.is_first:
-                _sync_folder(self._real.parent)
-        except sqlite3.Error as error:
+            self._session = Session(self.path, sql, self._marks, keyed=self.keyed)
+            with damage_told(self.path):
+                self._session.look(identity)
+            self._file, self._next_row = identity_of_file(self._real), self._session.known
+        except FAILED as error:
             self.abandon()
             raise explained(self.path, error) from None
         except BaseException:
             self.abandon()
             raise
+
+    def begin(self, notes: Mapping[str, object] | None) -> None:
+        """Begin the session.
+
+        Args:
+            notes: What is noted of the run by whoever continues it; `None` while it is not known
+                whether the input is that of the run. `prove` is called before anything is recorded
+                then.
+
+        Raises:
+            JournalError: It cannot be recorded. It is closed, and as it was.
+        """
+        session, sql = self._begun, self._sql
+        try:
+            with sql.transaction():
+                session.begin()
+                with damage_told(self.path):
+                    self._numbers = Numbers(sql)
+            self._mark = mark_of(session.number)
+            # From here on the file itself says that this session has begun. A copy of it without
+            # the files beside it does not pass for a run that has come to an end.
+            sql.do("PRAGMA wal_checkpoint(TRUNCATE)")
+            if session.is_first:
+                _sync_folder(self._real.parent)
+            if notes is not None:
+                with sql.transaction():
+                    session.prove(notes)
+            self._has_begun = True
+        except BaseException as error:
+            session.is_proven = False
+            self.retract()
+            if isinstance(error, FAILED):
+                raise explained(self.path, error) from None
+            raise
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the input is known to be that of the run, as far as it was read."""
+        return self._begun.is_proven
+
+    def retract(self) -> None:
+        """Take back a session that has recorded nothing, as well as that can be done, and close."""
+        self._has_begun, session = False, self._session
+        if self._statements is not None and session is not None and session.number:
+            with contextlib.suppress(*FAILED), self._statements.transaction():
+                session.refuse()
+        self.abandon()
 
     def abandon(self) -> None:
         """Close all that is open, whatever state it is in."""
@@ -98,12 +142,12 @@ class Store:
         try:
             if statements is not None:
                 statements.close()
-                if self._session is None:
-                    with contextlib.suppress(OSError):
-                        remove_empty(self._real)
+            if not self._has_begun and self._is_new:
+                with contextlib.suppress(OSError):
+                    remove_new(self._real)
         finally:
             if marks is not None:
-                if self._session is None and marks.is_new:
+                if not self._has_begun and marks.is_new:
                     marks.remove()
                 marks.close()
 
@@ -121,6 +165,7 @@ class Store:
 
     # Looking up.
 
+    @tells_damage
     def look_up(self, reads: list[Prepared]) -> tuple[list[Found], list[Prepared]]:
         """Return what is recorded of items, and those of which nothing is.
 
@@ -148,24 +193,27 @@ class Store:
                 fresh.append(prepared)
             else:
                 prepared.row, (digest, state, take) = known
-                found.append(Found(prepared, digest, State(state), take))
+                found.append(Found(prepared, cut(digest), State(state), take))
         return found, fresh
 
+    @tells_damage
     def are_those(self, first: int, count: int, digests: str, *, failed: bool) -> bool:
         """Return whether so many rows from here on have ended, and have these digests.
 
         Args:
             first: The first row.
             count: How many there are.
-            digests: What their digests are, one behind the other, in hexadecimal.
+            digests: What their digests are, each behind its key if there is one, one behind the
+                other, in hexadecimal.
             failed: Whether some of them may have failed.
         """
         if any(first <= each.row < first + count for each in self.lost.values()):
             return False
+        key = "hex(key) || " if self.keyed else ""
         # One answer for all of them: Python's lock is asked for once.
         ((there, state, found),) = self._sql.all(
-            "SELECT COUNT(*), MAX(state), group_concat(hex(digest), '') FROM"
-            " (SELECT digest, state FROM item WHERE idx BETWEEN ? AND ? ORDER BY idx)",
+            f"SELECT COUNT(*), MAX(state), group_concat({key}hex(substr(digest, 1, {DIGEST})), '') FROM"
+            " (SELECT key, digest, state FROM item WHERE idx BETWEEN ? AND ? ORDER BY idx)",
             first,
             first + count - 1,
         )
@@ -173,6 +221,7 @@ class Store:
             return False
         return bool(found == digests.upper())
 
+    @tells_damage
     def outcomes(self, wanted: list[Found]) -> list[tuple[Prepared, Outcome[Any]]]:
         """Return the recorded outcomes of items, each with the codec of its call."""
         assert self._numbers is not None  # noqa: S101  # it is open
@@ -210,16 +259,21 @@ class Store:
         session, numbers, sql = self._begun, self._numbers, self._sql
         assert numbers is not None  # noqa: S101  # it is open
         self._place(batch.reads)
-        before = numbers.copy()
+        before, was_proven = numbers.copy(), session.is_proven
         writing = Writing(
             sql, numbers, session=session.number, started=session.started, results=self._results
         )
         try:
             with sql.transaction():
+                if batch.is_refused:
+                    session.refuse()
+                elif batch.proves and not session.is_proven:
+                    session.prove({})
                 writing.write(batch)
         except BaseException as error:
             numbers.restore(before)
-            if isinstance(error, sqlite3.Error):
+            session.is_proven = was_proven
+            if isinstance(error, FAILED):
                 raise explained(self.path, error) from None
             raise
 
@@ -236,6 +290,9 @@ class Store:
         """
         batch.ending = status, total
         try:
+            if batch.is_refused and not self.is_proven:
+                self.retract()
+                return
             self._leave_out_recorded(batch)
             self.commit(batch)
         finally:
@@ -250,7 +307,7 @@ class Store:
                     [prepared.row for prepared, _ in batch.ended],
                 )
             )
-        except sqlite3.Error as error:
+        except FAILED as error:
             raise explained(self.path, error) from None
         batch.ended = [
             (prepared, outcome)
@@ -279,6 +336,12 @@ class Store:
     def _sql(self) -> Statements:
         assert self._statements is not None  # noqa: S101  # it is open
         return self._statements
+
+
+def _has_content(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size > 0
+    return False
 
 
 def _sync_folder(path: Path) -> None:

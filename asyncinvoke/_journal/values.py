@@ -44,7 +44,11 @@ class RunSummary:
     """Names the run, wherever its file lies."""
 
     running: bool
-    """Whether a process is at work on it now: that of the last session."""
+    """Whether a process is at work on it now: that of the last session, or one that compares its
+    input with what is recorded before it begins one."""
+
+    holder: str | None = None
+    """Which process that is, in words, if one is."""
 
     function_name: str
     """The function, as the map was given it."""
@@ -179,7 +183,7 @@ class RecordedItem:
     """`succeeded`, `not_run`, `failed`, `may_have_run`, `settled`, or `in_flight`."""
 
     digest: str | None
-    """The first 16 bytes of the SHA-256 of what was sent, in hexadecimal; `None` where it could
+    """The first 12 bytes of the SHA-256 of what was sent, in hexadecimal; `None` where it could
     not be."""
 
     cause: int | None

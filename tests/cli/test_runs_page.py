@@ -56,7 +56,7 @@ async def test_every_command_of_the_page_runs(
             else:
                 statuses.append(await to_thread.run_sync(command, words))
         executions = local.statistics().executions
-    assert statuses == [4] + [0] * 6 + [4, 4] + [0] * 3 + [1, 0]
+    assert statuses == [4] + [0] * 7 + [4, 4] + [0] * 3 + [1, 0]
     # Twenty were left; one failed, and was redriven twice; two ran after people had looked.
     assert executions == 20 + 2 + 2
     with open_run("orders.run") as recorded:

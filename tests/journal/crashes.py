@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from asyncinvoke._journal.marks import HEADER, mark_of
+from asyncinvoke._journal.schema import DIGEST
 
 
 def crash(path: Path, *, sent: Iterable[int] = (), unsent: Iterable[int] = ()) -> None:
@@ -22,7 +23,7 @@ def crash(path: Path, *, sent: Iterable[int] = (), unsent: Iterable[int] = ()) -
         try:
             for mark, items in ((mark_of(session), sent), (0, unsent)):
                 for item in items:
-                    digest = hashlib.sha256(json.dumps(item).encode()).digest()[:16]
+                    digest = hashlib.sha256(json.dumps(item).encode()).digest()[:DIGEST]
                     take = 1
                     for (ended,) in connection.execute(
                         "SELECT take FROM item WHERE idx = ?", (item,)

@@ -73,9 +73,9 @@ async def test_another_programs_database_is_left_as_it_is(path: Path) -> None:
 async def test_a_journal_of_a_newer_version_is_left_as_it_is(path: Path) -> None:
     await World().map(path, range(3))
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
     before = path.read_bytes()
-    assert "written in format 2 by a newer asyncinvoke" in await refused(path)
+    assert "written in format 3 by a newer asyncinvoke" in await refused(path)
     assert path.read_bytes() == before
 
 
@@ -133,7 +133,7 @@ def test_a_folder_that_cannot_be_written_is_named(there: bool) -> None:
 async def test_a_network_file_system_is_refused_with_the_reason(path: Path) -> None:
     store = Store(path, keyed=False, results=True, kind=lambda _: "nfs4")
     with pytest.raises(JournalError, match=r"network file system \(nfs4\)"):
-        store.open(IDENTITY, {})
+        store.open(IDENTITY)
     assert list(path.parent.iterdir()) == []
 
 

@@ -324,7 +324,8 @@ async def test_a_clock_that_jumps_changes_no_duration(path: Path) -> None:
 
 async def test_each_commit_is_synced(path: Path) -> None:
     store = Store(path, keyed=False, results=True)
-    store.open({"function_name": "work"}, {})
+    store.open({"function_name": "work"})
+    store.begin({})
     try:
         asked = ("journal_mode", "synchronous", "fullfsync")
         found = [store._sql.all(f"PRAGMA {name}")[0][0] for name in asked]

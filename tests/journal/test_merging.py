@@ -228,7 +228,7 @@ def test_what_cannot_be_merged_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="it is among those to merge"):
         merge(first, [first], replace=True)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(JournalError, match="it is not a regular file"):
+    with pytest.raises(JournalError, match="it is a pipe"):
         merge(tmp_path / "pipe", [first], replace=True)
     assert (tmp_path / "pipe").is_fifo()
     merge(out, [first])

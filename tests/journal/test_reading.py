@@ -22,6 +22,7 @@ from asyncinvoke import (
     Invoker,
     Journal,
     JournalError,
+    JournalMismatchError,
     Outcome,
     Redrive,
     RejectedError,
@@ -29,7 +30,8 @@ from asyncinvoke import (
 )
 from asyncinvoke._journal.schema import APPLICATION_ID
 from asyncinvoke._model.response import Reply
-from asyncinvoke.runs import RecordedRun, open_run, settle
+from asyncinvoke.runs import RecordedRun, merge, open_run, settle
+from tests.journal.crashes import crash
 from tests.journal.worlds import World, indexes
 
 FORMAT_1 = Path(__file__).with_name("format_1.run")
@@ -288,9 +290,29 @@ class TestSettling:
             assert item is not None
             assert [take.state for take in item.earlier] == ["may_have_run"]
 
+    def test_one_that_has_no_such_name_is_refused_as_that(self, path: Path) -> None:
+        recorded_map(path, World(lost=[3]))
+        with pytest.raises(JournalError, match="item 'a': the run has no keys"):
+            settle(path, key="a", ran=True)
+        keyed = path.with_name("keyed.run")
+        anyio.run(lambda: World(lost=[3]).map(keyed, range(8), key=str))
+        with pytest.raises(JournalError, match="item 'a' surely did not run: nothing is recorded"):
+            settle(keyed, key="a", ran=True)
+        settle(keyed, key="3", ran=True)
+
+    def test_it_is_refused_where_the_marks_are_missing(self, path: Path) -> None:
+        """As after a copy without them, or while a run is at work whose marks were deleted."""
+        recorded_map(path, World(lost=[3]))
+        crash(path, sent=[8])
+        Path(f"{path}-marks").unlink()
+        for _ in range(2):
+            with pytest.raises(JournalError, match="run-marks is missing"):
+                settle(path, position=3, ran=True)
+            assert not Path(f"{path}-marks").exists()
+
     @pytest.mark.parametrize(
         ("position", "said"),
-        [(1, "it is succeeded"), (99, "surely did not run")],
+        [(1, "it is succeeded"), (99, "the input has 8 items")],
     )
     def test_any_other_is_refused(self, path: Path, position: int, said: str) -> None:
         recorded_map(path, World(lost=[3]))
@@ -298,3 +320,23 @@ class TestSettling:
         with pytest.raises(JournalError, match=said):
             settle(path, position=position, ran=True)
         assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("replay", [True, False], ids=["item by item", "skimmed"])
+def test_digests_of_the_first_format_are_longer_and_say_the_same(path: Path, replay: bool) -> None:
+    recorded_map(path, World())
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE item SET digest = CAST(digest || x'01020304' AS BLOB)")
+        connection.execute("PRAGMA user_version = 1")
+        connection.commit()
+    assert dataclasses.is_dataclass(merge(path.with_name("merged.run"), [path]))
+    for journal in (path, path.with_name("merged.run")):
+        for payloads in (range(9), iter(range(10))):
+            world = World()
+            anyio.run(world.map, Journal(journal, replay=replay), payloads)
+            assert len(world.sent) == 1
+        with pytest.raises(JournalMismatchError, match="item 2 is not what it was"):
+            anyio.run(World().map, Journal(journal, replay=replay), iter([0, 1, 7, *range(3, 12)]))
+        with closing(sqlite3.connect(journal)) as connection:
+            # It has digests of now as well, which an older version would not know.
+            assert connection.execute("PRAGMA user_version").fetchone() == (2,)

@@ -170,8 +170,10 @@ async def _work(
 
 def _notes(path: str) -> Mapping[str, object]:
     """Return what earlier sessions have noted; nothing where there were none."""
-    with contextlib.suppress(OSError):
-        if Path(path).stat().st_size:
+    with contextlib.suppress(
+        OSError, ValueError
+    ):  # what is wrong with it is said when it is opened
+        if Path(path).is_file() and Path(path).stat().st_size:
             with open_run(path) as recorded:
                 return recorded.summary().notes
     return {}

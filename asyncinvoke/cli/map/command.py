@@ -121,7 +121,7 @@ class _Map(Command):
 @click.option(
     "-j",
     "--journal",
-    type=click.Path(),
+    type=click.Path(readable=False),
     metavar="RUN",
     help="Record the run in this file: the same command continues it, through crashes too, and "
     "nothing that may have run is run again. See asyncinvoke runs.",

@@ -22,7 +22,7 @@ def runs() -> None:
 
 def run_argument(command: F) -> F:
     """Add the argument that names the run."""
-    return click.argument("path", metavar="RUN", type=click.Path())(command)
+    return click.argument("path", metavar="RUN", type=click.Path(readable=False))(command)
 
 
 @contextlib.contextmanager

@@ -18,8 +18,8 @@ NAMED = 10
 
 
 @runs.command(short_help="Merge the journals of shards.")
-@click.argument("out", metavar="OUT", type=click.Path())
-@click.argument("parts", metavar="RUN...", type=click.Path(), nargs=-1, required=True)
+@click.argument("out", metavar="OUT", type=click.Path(readable=False))
+@click.argument("parts", metavar="RUN...", type=click.Path(readable=False), nargs=-1, required=True)
 @click.option("--force", is_flag=True, help="Replace OUT, if it exists.")
 def merge(out: str, parts: tuple[str, ...], force: bool) -> int:
     """Make one run, OUT, of the runs of its shards, which stay as they are.

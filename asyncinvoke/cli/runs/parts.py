@@ -40,6 +40,9 @@ class Looked(Protocol):
     ) -> Outcome[Any] | None:
         """Return the outcome of one item."""
 
+    def check(self) -> tuple[str, ...]:
+        """Look at every page and count of it; return what is damaged."""
+
 
 @contextlib.contextmanager
 def looked_at(path: str) -> Iterator[Looked]:
@@ -190,6 +193,10 @@ class Parts:
         """Return the outcome of one item."""
         found = (run.outcome(position=position, key=key) for run in self._runs)
         return next((outcome for outcome in found if outcome is not None), None)
+
+    def check(self) -> tuple[str, ...]:
+        """Return what is damaged of any part."""
+        return tuple(found for run in self._runs for found in run.check())
 
 
 def _order(session: Any) -> tuple[bool, float]:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from asyncinvoke import Outcome
-from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.runs.group import run_argument, runs
 from asyncinvoke.cli.runs.parts import Looked, looked_at
 from asyncinvoke.cli.runs.view import item_lines, pending_of, summary_lines, total_of
@@ -26,20 +26,23 @@ LOOKS = 0.5
 @click.option("--item", type=click.IntRange(min=0), metavar="N", help="One item, by its position.")
 @click.option("--key", metavar="KEY", help="One item, by its key.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, whole.")
-def show(path: str, item: int | None, key: str | None, as_json: bool) -> None:
+@click.option("--check", is_flag=True, help="Look at every page and count of the file first.")
+def show(path: str, item: int | None, key: str | None, as_json: bool, check: bool) -> None:
     """Show how far RUN is, what failed and why, what may have run, and who is at work on it."""
     if item is not None and key is not None:
         raise CommandError("--item and --key name the same: give one of them")
     with looked_at(path) as run:
+        if check and (found := run.check()):
+            raise CommandError(f"{path}: it is damaged: {'; '.join(found)}", status=FAILED)
         if item is None and key is None:
             said = _json_of(run) if as_json else "\n".join(_lines_of(run))
         else:
-            found = run.item(position=item, key=key)
-            if found is None:
+            recorded = run.item(position=item, key=key)
+            if recorded is None:
                 named = f"key {key!r}" if item is None else f"item {item}"
                 raise CommandError(f"{path}: nothing is recorded of {named}")
             outcome = run.outcome(position=item, key=key)
-            said = _item(run, found, outcome, as_json=as_json)
+            said = _item(run, recorded, outcome, as_json=as_json)
     click.echo(said)
 
 
@@ -109,8 +112,10 @@ def _json_of(run: Looked) -> str:
     summary = run.summary()
     sample = run.latest_sample()
     said = asdict(summary)
-    for holder in (said["identity"], said["notes"].get("command", {}).get("shared", {})):
-        holder.pop("client_context", None)  # the caller's own; it is shown nowhere
+    said["identity"].pop("client_context", None)  # the caller's own; it is shown nowhere
+    match said["notes"].get("command"):
+        case {"shared": dict(shared)}:
+            shared.pop("client_context", None)
     about: dict[str, Any] = {
         **said,
         "ended": summary.ended,

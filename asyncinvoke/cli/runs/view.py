@@ -193,11 +193,11 @@ def _who(summary: RunSummary, now: float) -> str:
     if not summary.sessions:
         return sessions
     last = summary.sessions[-1]
+    who = f"process {last.pid} on {last.host}"
+    if summary.running and summary.holder not in (None, who):
+        return f"{sessions}; {summary.holder} looks whether its input is that of the run"
     if summary.running:
-        return (
-            f"{sessions}; running for {_lasted(now - last.started)} "
-            f"in process {last.pid} on {last.host}"
-        )
+        return f"{sessions}; running for {_lasted(now - last.started)} in {who}"
     if last.ended is None:
         return f"{sessions}; the last did not end in order"
     how = "complete" if last.status == "complete" else "stopped before the end"

@@ -11,7 +11,7 @@ from anyio import to_thread
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke import Invoker, Outcome
+from asyncinvoke import Invoker, Journal, Outcome
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.continued import Place, check_output
@@ -88,7 +88,7 @@ async def test_to_watch_a_run_that_has_ended_is_to_see_how_it_ended(
     ("words", "says"),
     [
         (["show", "missing.run"], "missing.run: there is no such journal"),
-        (["show", "."], "there is no such journal"),
+        (["show", "."], "it is a folder"),
         (["show", ""], "RUN must be the file"),
         (["show", "o.run", "--item", "99"], "nothing is recorded of item 99"),
         (["show", "o.run", "--item", "1", "--key", "a"], "give one of them"),
@@ -265,3 +265,22 @@ def test_an_output_is_continued_only_where_it_is_what_it_was(
         return
     with pytest.raises(CommandError, match=says):
         check_output(str(path), place, force=force)
+
+
+async def test_notes_of_any_kind_are_no_hindrance(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A program may keep notes under the names that the command uses, and mean something else."""
+    names = ("command", "total", "output", "unrecorded", "control", "file", "logs")
+    for value in ("words", 3, [1], {"shared": 1}, None):
+        notes = dict.fromkeys(names, value)
+        async with (
+            Invoker(transport=FakeLambda()) as invoker,
+            invoker.map("charge", range(10), journal=Journal(recorded, notes=notes)) as run,
+        ):
+            assert len([outcome async for outcome in run]) == 10
+        for words in (["show", "o.run", "--json"], ["show", "o.run"], ["export", "o.run", "-"]):
+            status = await to_thread.run_sync(command, ["runs", *words])
+            assert (status, capsys.readouterr().err) == (0, "")
+        assert await to_thread.run_sync(command, ["runs", "redrive", "o.run"]) == 2
+        capsys.readouterr()

@@ -1,0 +1,115 @@
+"""Damage to a journal: what SQLite cannot read, or what no version of this library has written."""
+
+import contextlib
+import functools
+import inspect
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from asyncinvoke._journal.opening import explained
+from asyncinvoke._journal.schema import KEYED, TABLES, VIEW, State
+from asyncinvoke.errors import AsyncInvokeError, JournalError
+
+MOST = 20
+"""How many faults are named."""
+
+_SENSELESS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading raises of values that are none."""
+
+_ITEMS = "SELECT state, COUNT(*), TOTAL(attempts), TOTAL(throttled) FROM item GROUP BY state"
+
+_NAMED = """
+SELECT '{table} ' || id, count, (SELECT COUNT(*) FROM item WHERE {table} = {table}.id{but})
+FROM {table}
+"""
+
+_ORPHANS = {
+    "items of no session": "SELECT COUNT(*) FROM item WHERE session NOT IN (SELECT id FROM session)",
+    "items of no cause": "SELECT COUNT(*) FROM item WHERE cause IS NOT NULL"
+    " AND cause NOT IN (SELECT id FROM cause)",
+    "intents of no session": "SELECT COUNT(*) FROM flight"
+    " WHERE session NOT IN (SELECT id FROM session)",
+    "results of no item": "SELECT COUNT(*) FROM result WHERE idx NOT IN (SELECT idx FROM item)",
+}
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+@contextlib.contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Raise what cannot be read in the block, or makes no sense, as the error that it is.
+
+    Raises:
+        JournalError: The journal is damaged.
+    """
+    try:
+        yield
+    except AsyncInvokeError:
+        raise
+    except sqlite3.Error as error:
+        raise explained(path, error) from None
+    except _SENSELESS as error:
+        raise JournalError(
+            f"{path}: it is damaged: what it says makes no sense ({type(error).__name__})"
+        ) from None
+
+
+def tells_damage(method: Method) -> Method:
+    """Let a method of something that has a `path`, or a generator, tell damage as it is."""
+    if inspect.isgeneratorfunction(method):
+
+        @functools.wraps(method)
+        def generates(self: Any, *values: Any, **options: Any) -> Any:
+            with damage_told(self.path):
+                yield from method(self, *values, **options)
+
+        return cast("Method", generates)
+
+    @functools.wraps(method)
+    def calls(self: Any, *values: Any, **options: Any) -> Any:
+        with damage_told(self.path):
+            return method(self, *values, **options)
+
+    return cast("Method", calls)
+
+
+def faults(query: Callable[..., list[Any]]) -> tuple[str, ...]:
+    """Return what is wrong with a journal that can be read: pages, indexes, and counts.
+
+    Args:
+        query: Returns the rows of a query.
+    """
+    found = [said for (said,) in query(f"PRAGMA integrity_check({MOST})") if said != "ok"]
+    if found:
+        return tuple(" ".join(str(each).split()) for each in found)
+    known = {" ".join(each.split()) for each in f"{TABLES}{VIEW}{KEYED}".split(";\n")}
+    for name, statement in query("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"):
+        if " ".join(str(statement).split()) not in known:
+            found.append(f"{name} is not what it was made as")
+    for what, counted in _ORPHANS.items():
+        ((number,),) = query(counted)
+        if number:
+            found.append(f"{number:,} {what}")
+    return (*found, *_miscounted(query))[:MOST]
+
+
+def _miscounted(query: Callable[..., list[Any]]) -> Iterator[str]:
+    counts = dict(query("SELECT name, value FROM count"))
+    real = dict.fromkeys([*(state.name.lower() for state in State), "attempts", "throttled"], 0)
+    for state, number, attempts, throttled in query(_ITEMS):
+        if state not in tuple(State):
+            yield f"{number:,} items of no state ({state!r})"
+            continue
+        real[State(state).name.lower()] = number
+        real["attempts"] += int(attempts)
+        real["throttled"] += int(throttled)
+    for name, number in real.items():
+        if counts.get(name) != number:
+            yield f"the count of {name} says {counts.get(name)!r}, and there are {number:,}"
+    settled = f" AND state != {State.SETTLED.value}"
+    for table, but in (("cause", settled), ("version", "")):
+        for name, said, number in query(_NAMED.format(table=table, but=but)):
+            if said != number:
+                yield f"the count of {name} says {said!r}, and there are {number:,}"

@@ -1,0 +1,155 @@
+"""A journal with a wrong byte somewhere: one error that says so, or what it says is still right."""
+
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncinvoke import AsyncInvokeError, Journal, JournalError, Redrive
+from asyncinvoke._journal import opening
+from asyncinvoke.cli.app import run as command
+from asyncinvoke.runs import measured, merge, open_run, settle
+from tests.journal.crashes import crash
+from tests.journal.worlds import World
+
+ITEMS = [{"id": f"order-{number}"} for number in range(40)]
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up = opening._set_up
+
+    def unsynced(connection: sqlite3.Connection) -> None:
+        set_up(connection)
+        connection.execute("PRAGMA synchronous = OFF").close()
+
+    monkeypatch.setattr(opening, "_set_up", unsynced)
+
+
+def continued(path: Path, **options: Any) -> None:
+    journal = Journal(path, redrive=Redrive.FAILED)
+    anyio.run(lambda: World().map(journal, ITEMS, **options))
+
+
+def read(path: Path) -> None:
+    with open_run(path) as recorded:
+        ended = recorded.summary().ended
+        outcomes = list(recorded.outcomes())
+        list(recorded.unknown()), list(recorded.samples()), recorded.causes()
+        recorded.item(position=5), recorded.outcome(position=3), recorded.item(key="order-3")
+        # A count that is wrong is either found, or not there.
+        assert len(outcomes) == ended or recorded.check()
+
+
+@pytest.fixture(params=[False, True], ids=["by position", "by key"])
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    path = tmp_path / "orders.run"
+    options: dict[str, Any] = {"key": lambda item: item["id"]} if request.param else {}
+    world = World(failing=[ITEMS[3]], lost=[ITEMS[5]], refused=[ITEMS[7]])
+    anyio.run(lambda: world.map(Journal(path, notes={"a": 1}), ITEMS, **options))
+    continued(path, **options)
+    with closing(sqlite3.connect(path)) as connection:
+        # Small pages: each byte counts.
+        for statement in (
+            "journal_mode = DELETE",
+            "page_size = 512",
+        ):
+            connection.execute(f"PRAGMA {statement}").fetchall()
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    return path, options
+
+
+def test_a_wrong_byte_anywhere_is_one_error_or_no_harm(made: tuple[Path, dict[str, Any]]) -> None:
+    path, options = made
+    whole, marks = path.read_bytes(), Path(f"{path}-marks").read_bytes()
+    chance = random.Random(len(whole))
+    calls: list[Callable[[], Any]] = [
+        lambda: read(path),
+        lambda: measured(path),
+        lambda: settle(path, position=5, ran=True),
+        lambda: continued(path, **options),
+    ]
+    came: Counter[bool] = Counter()
+    for number in range(80):
+        torn = bytearray(whole)
+        torn[chance.randrange(len(torn))] ^= chance.choice([1, 2, 0x80, 0xFF])
+        for side in ("-wal", "-shm"):
+            Path(f"{path}{side}").unlink(missing_ok=True)
+        path.write_bytes(torn)
+        Path(f"{path}-marks").write_bytes(marks)
+        try:
+            calls[number % len(calls)]()
+            came[True] += 1
+        except JournalError:
+            came[False] += 1
+        except AsyncInvokeError as error:
+            raise AssertionError(f"{error!r} is no error of a journal") from error
+    assert min(came.values()) > 5
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (
+            "UPDATE item SET state = 3 WHERE idx = 0",
+            "the count of succeeded says 39, and there are",
+        ),
+        ("UPDATE item SET state = 9 WHERE idx = 0", "1 items of no state (9)"),
+        ("DELETE FROM item WHERE idx = 0", "the count of succeeded says 39"),
+        ("UPDATE item SET attempts = 7 WHERE idx = 0", "the count of attempts says"),
+        ("UPDATE item SET session = 7 WHERE idx = 0", "1 items of no session"),
+        ("UPDATE item SET cause = 70 WHERE idx = 0", "1 items of no cause"),
+        ("UPDATE cause SET count = count + 1 WHERE id = 2", "the count of cause 2 says"),
+        ("UPDATE version SET count = 3", "the count of version 1 says 3"),
+        ("UPDATE count SET value = 'x' WHERE name = 'failed'", "the count of failed says 'x'"),
+        ("DELETE FROM count WHERE name = 'failed'", "the count of failed says None"),
+        ("ALTER TABLE sample RENAME COLUMN at TO later", "sample is not what it was made as"),
+    ],
+)
+def test_a_count_that_is_wrong_is_named(
+    made: tuple[Path, dict[str, Any]],
+    statement: str,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path, _ = made
+    with open_run(path) as recorded:
+        assert recorded.check() == ()
+    assert command(["runs", "show", str(path), "--check"]) == 0
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+        connection.commit()
+    with open_run(path) as recorded:
+        assert said in "; ".join(recorded.check())
+    capsys.readouterr()
+    assert command(["runs", "show", str(path), "--check"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"asyncinvoke: error: {path}: it is damaged: ")
+    assert said in told
+    assert told.count("\n") == 1
+
+
+def test_after_an_end_that_was_not_in_order_all_pages_are_looked_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "orders.run"
+    anyio.run(World().map, path, range(2000))
+    whole = path.read_bytes()
+    # The last page of the items, which is not read before the last of them is compared.
+    torn = bytearray(whole)
+    torn[-4096 : -4096 + 8] = b"\xff" * 8
+    path.write_bytes(torn)
+    crash(path)
+    world = World()
+    with pytest.raises(JournalError, match="it is damaged"):
+        anyio.run(world.map, path, range(2500))
+    assert world.sent == []
+    with pytest.raises(JournalError, match="damaged"):
+        merge(tmp_path / "out.run", [path])

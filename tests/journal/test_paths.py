@@ -1,0 +1,208 @@
+"""Whatever lies where a journal should: one sentence with its own reason, and nothing is made there."""
+
+import os
+import socket
+import sqlite3
+import stat
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import anyio
+import pytest
+
+from asyncinvoke import InvalidRequestError, Journal, JournalError
+from asyncinvoke.cli.app import run as command
+from asyncinvoke.runs import measured, merge, open_run, settle
+from tests.journal.worlds import World
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files of POSIX")
+
+Made: TypeAlias = Callable[[Path], Path]
+
+
+def a_folder(folder: Path) -> Path:
+    (folder / "x").mkdir()
+    return folder / "x"
+
+
+def this_folder(_: Path) -> Path:
+    return Path()
+
+
+def a_pipe(folder: Path) -> Path:
+    os.mkfifo(folder / "x")
+    return folder / "x"
+
+
+def a_socket(folder: Path) -> Path:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("x")  # by its short name: addresses are short
+    return folder / "x"
+
+
+def a_device(_: Path) -> Path:
+    return Path(os.devnull)
+
+
+def a_link_to_nothing(folder: Path) -> Path:
+    (folder / "x").symlink_to("gone.run")
+    return folder / "x"
+
+
+def a_link_to_itself(folder: Path) -> Path:
+    (folder / "x").symlink_to("x")
+    return folder / "x"
+
+
+def text(folder: Path) -> Path:
+    (folder / "x").write_text("these are my orders, by hand\n" * 100)
+    return folder / "x"
+
+
+def a_few_bytes(folder: Path) -> Path:
+    (folder / "x").write_bytes(b"\0\1")
+    return folder / "x"
+
+
+def anothers_database(folder: Path) -> Path:
+    with closing(sqlite3.connect(folder / "x")) as connection:
+        connection.execute("CREATE TABLE run (name, value)")
+        connection.commit()
+    return folder / "x"
+
+
+def in_no_folder(folder: Path) -> Path:
+    return folder / "missing" / "x"
+
+
+def in_a_file(folder: Path) -> Path:
+    (folder / "file").touch()
+    return folder / "file" / "x"
+
+
+def of_a_long_name(folder: Path) -> Path:
+    return folder / ("x" * 300)
+
+
+def of_no_name(folder: Path) -> Path:
+    return folder / "x\0y"
+
+
+def that_may_not_be_read(folder: Path) -> Path:
+    (folder / "x").write_text("secret")
+    (folder / "x").chmod(0)
+    return folder / "x"
+
+
+KINDS: list[tuple[Made, str]] = [
+    (a_folder, "it is a folder"),
+    (this_folder, "it is a folder"),
+    (a_pipe, "it is a pipe"),
+    (a_socket, "it is a socket"),
+    (a_device, "it is a device"),
+    (a_link_to_nothing, "it is a link to gone.run, which is not there"),
+    (a_link_to_itself, "it cannot be opened: Too many levels of symbolic links"),
+    (text, "it is not a journal"),
+    (a_few_bytes, "it is not a journal"),
+    (anothers_database, "it is not a journal"),
+    (in_no_folder, "missing is not there"),
+    (in_a_file, "file is no folder"),
+    (of_a_long_name, "it cannot be opened: File name too long"),
+    (of_no_name, "no file can have that name"),
+    (that_may_not_be_read, "it may not be read: Permission denied"),
+]
+
+
+@pytest.fixture(params=KINDS, ids=lambda each: each[0].__name__)
+def kind(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, str]:
+    monkeypatch.chdir(tmp_path)
+    make, why = request.param
+    if make is that_may_not_be_read and os.geteuid() == 0:
+        # To root nothing is forbidden; what the system would say to others stands for it.
+        access = os.access
+
+        def others(path: Any, mode: int, **options: Any) -> bool:
+            if Path(path).is_file() and not stat.S_IMODE(os.stat(path).st_mode):
+                return False
+            return access(path, mode, **options)
+
+        monkeypatch.setattr("asyncinvoke._journal.opening.os.access", others)
+    return make(tmp_path), why
+
+
+def look(folder: Path) -> dict[str, int]:
+    return {each.name: each.lstat().st_size for each in folder.iterdir()}
+
+
+def test_the_library_says_why_and_makes_nothing(kind: tuple[Path, str], tmp_path: Path) -> None:
+    path, why = kind
+    before = look(tmp_path)
+    world = World()
+    calls: list[Callable[[], Any]] = [
+        lambda: anyio.run(world.map, path, range(3)),
+        lambda: open_run(path),
+        lambda: settle(path, position=1, ran=True),
+        lambda: measured(path),
+        lambda: merge(tmp_path / "out.run", [path]),
+    ]
+    for call in calls:
+        with pytest.raises(JournalError) as raised:
+            call()
+        assert str(raised.value).endswith(why)
+        assert str(path) in str(raised.value) or repr(str(path)) in str(raised.value)
+    assert world.sent == []
+    assert look(tmp_path) == before
+
+
+COMMANDS = [
+    ["map", "charge", "in.jsonl", "--endpoint-url", "http://127.0.0.1:1", "--journal", "RUN"],
+    ["runs", "show", "RUN"],
+    ["runs", "watch", "RUN"],
+    ["runs", "redrive", "RUN"],
+    ["runs", "settle", "RUN", "--item", "1", "--ran"],
+    ["runs", "set", "RUN", "--concurrency", "3"],
+    ["runs", "stop", "RUN"],
+    ["runs", "export", "RUN", "-"],
+    ["runs", "merge", "out.run", "RUN"],
+    ["runs", "report", "RUN", "--output", "report.html"],
+]
+
+
+def test_each_command_says_why_in_one_line_and_makes_nothing(
+    kind: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, why = kind
+    if "\0" in str(path):
+        return  # no command can be given that
+    (tmp_path / "in.jsonl").write_text('{"n": 1}\n')
+    before = look(tmp_path)
+    for words in COMMANDS:
+        status = command([str(path) if word == "RUN" else word for word in words])
+        said = capsys.readouterr()
+        assert (words[:2], status, said.out) == (words[:2], 2, "")
+        assert said.err.endswith(f"{why}\n")
+        assert said.err.count("\n") == 1
+    assert look(tmp_path) == before
+
+
+def test_an_empty_file_is_filled_and_says_until_then_that_it_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.touch()
+    with pytest.raises(JournalError, match="it is empty: nothing was recorded"):
+        open_run(path)
+    assert len(anyio.run(World().map, path, range(3))) == 3
+
+
+def test_what_is_no_path_is_refused_as_an_option() -> None:
+    class Bytes:
+        def __fspath__(self) -> bytes:
+            return b"x"
+
+    for wrong in (b"x", 3, None, "", Bytes()):
+        with pytest.raises(InvalidRequestError, match="must be a path"):
+            Journal(wrong)  # type: ignore[arg-type]
