@@ -1,8 +1,6 @@
 """The habits of other command lines: what to write here instead, and when to leave colours out."""
 
 import base64
-import binascii
-import difflib
 import os
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
@@ -85,7 +83,7 @@ def is_base64_of_json(payload: bytes) -> bool:
     """Return whether a payload was encoded as AWS's command line wants it by default."""
     try:
         decoded = base64.b64decode(payload, validate=True).strip()
-    except (binascii.Error, ValueError):
+    except ValueError:
         return False
     return decoded[:1] in (b"{", b"[", b'"')
 
@@ -98,5 +96,7 @@ def has_colours() -> bool:
 def _meant(word: str, known: Iterable[str]) -> str:
     if word in ("aws", "lambda"):
         return ". Did you mean 'asyncinvoke invoke FUNCTION'?"
+    import difflib  # only now, as `--help` should be quick
+
     near = difflib.get_close_matches(word, known, n=1)
     return f". Did you mean {near[0]!r}?" if near else "."
