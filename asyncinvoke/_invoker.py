@@ -28,9 +28,10 @@ from asyncinvoke._engine.waits import Waits, guarded
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._model.response import Decode, Out, Response, decode_json
-from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._request.parameters import InvokeParameters, check_flag
 from asyncinvoke._request.payload import Encode, check_plain, encode_json
 from asyncinvoke._request.request import InvocationType, Request
+from asyncinvoke._request.target import show_value
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke._statistics import InvokerStatistics, Tally
 from asyncinvoke._telemetry.hooks import checked_hooks
@@ -117,6 +118,9 @@ class Invoker:
             "endpoint_url": endpoint_url,
             "config": config,
         }
+        for name in ("time", "monotonic", "sleep"):
+            if clock is not None and not callable(getattr(clock, name, None)):
+                raise ConfigurationError(f"clock has no `{name}`: it is a {type(clock).__name__}")
         self._own_clock = clock
         self._hooks = checked_hooks(hooks)
         for name, function in (("encode", encode), ("decode", decode)):
@@ -129,9 +133,10 @@ class Invoker:
         self._is_opening = False
         policy = RetryPolicy.standard() if retry is None else retry
         if not isinstance(policy, RetryPolicy):
-            raise ConfigurationError(f"retry {retry!r} must be a RetryPolicy")
+            raise ConfigurationError(f"retry {show_value(retry)} must be a RetryPolicy")
         try:
             check_timeout(timeout)
+            check_flag("idempotent", idempotent)
         except InvalidRequestError as error:
             raise ConfigurationError(str(error)) from None
         defaults = Defaults(decode=decode, retry=policy, timeout=timeout, idempotent=idempotent)

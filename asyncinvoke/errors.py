@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from asyncinvoke._model.delivery import Delivery
+from asyncinvoke._model.error_body import in_one_line
 from asyncinvoke._model.failure import Cause, ThrottleReason, ThrottleScope
 from asyncinvoke._model.response import Attempt, Response
 
@@ -187,7 +188,8 @@ class InvocationError(AsyncInvokeError):
         name = self.function_name
         if self.qualifier is not None:
             name = f"{name}:{self.qualifier}"
-        what = ": ".join(part for part in (self._label(), self.message) if part)
+        label, message = in_one_line(self._label(), 100), in_one_line(self.message, 320)
+        what = ": ".join(part for part in (label, message) if part)
         return f"{name}: {what} ({', '.join(self._history())})"
 
     def _label(self) -> str:
@@ -201,7 +203,7 @@ class InvocationError(AsyncInvokeError):
         if self.retry_after is not None:
             history.append(f"retry after {self.retry_after:g} s")
         if self.request_id is not None:
-            history.append(f"request id {self.request_id}")
+            history.append(f"request id {in_one_line(self.request_id, 100)}")
         return history
 
 

@@ -98,7 +98,15 @@ def _round(
 
 def show(found: dict[str, Any]) -> str:
     """Return the table."""
-    headings = ["two workers", "makespan / ideal", "fairness", "executed", "again", "succeeded"]
+    headings = [
+        "two workers",
+        "makespan / ideal",
+        "with calls as they were",
+        "fairness",
+        "executed",
+        "again",
+        "succeeded",
+    ]
     headings += ["in doubt", "throttled / success"]
     rows = [
         [

@@ -2,11 +2,12 @@
 
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
 import anyio
+from anyio import to_thread
 from anyio.from_thread import BlockingPortal
 
 from asyncinvoke._dask.plan import Control, Plan, read_control
@@ -29,8 +30,8 @@ class Home:
     its process, which waits for nothing of it.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, invoker: Mapping[str, Any]) -> None:
+        self._options = invoker
         self._portal: BlockingPortal | None = None
         self._invoker: Invoker | None = None
         self._error: BaseException | None = None
@@ -38,14 +39,20 @@ class Home:
         self._thread = threading.Thread(target=self._run, name="asyncinvoke", daemon=True)
         self._thread.start()
 
-    def call(self, function: Callable[[Invoker, Plan, int], Awaitable[Any]], number: int) -> Any:
+    def call(
+        self, function: Callable[[Invoker, Plan, int], Awaitable[Any]], plan: Plan, number: int
+    ) -> Any:
         """Run an async function on the loop, and wait for it."""
-        self._is_ready.wait()
+        self.wait()
         if self._error is not None:
             raise self._error
         assert self._portal is not None  # noqa: S101  # it is ready
         assert self._invoker is not None  # noqa: S101
-        return self._portal.call(partial(function, self._invoker, self._plan, number))
+        return self._portal.call(partial(function, self._invoker, plan, number))
+
+    def wait(self) -> None:
+        """Wait until it is ready, or will never be."""
+        self._is_ready.wait()
 
     def close(self) -> None:
         """End the invoker and the loop."""
@@ -63,7 +70,7 @@ class Home:
             self._is_ready.set()
 
     async def _live(self) -> None:
-        async with Invoker(**self._plan.invoker) as invoker, BlockingPortal() as portal:
+        async with Invoker(**self._options) as invoker, BlockingPortal() as portal:
             self._invoker, self._portal = invoker, portal
             self._is_ready.set()
             await portal.sleep_until_stopped()
@@ -73,13 +80,21 @@ _homes: dict[str, Home] = {}
 _making = threading.Lock()
 
 
+async def prepare(run_id: str, token: str, invoker: Mapping[str, Any]) -> bool:
+    """Make ready for the shards of a run; return whether this worker sees its directory.
+
+    All workers are, before the first shard begins: one that came later would find the limit taken,
+    and it takes a while until those who share one have found their halves.
+    """
+    if not await to_thread.run_sync(os.path.exists, token):
+        return False
+    await to_thread.run_sync(_home(run_id, invoker).wait)
+    return True
+
+
 def run_shard(plan: Plan, number: int) -> dict[str, Any]:
     """Run a shard, or what is left of it; return how it stands. Called in a thread of a worker."""
-    with _making:
-        home = _homes.get(plan.id)
-        if home is None:
-            home = _homes[plan.id] = Home(plan)
-    home.call(_shard, number)
+    _home(plan.id, plan.invoker).call(_shard, plan, number)
     with open_run(plan.journal(number)) as recorded:
         summary = recorded.summary()
     return {
@@ -90,17 +105,20 @@ def run_shard(plan: Plan, number: int) -> dict[str, Any]:
     }
 
 
+def _home(run_id: str, invoker: Mapping[str, Any]) -> Home:
+    with _making:
+        home = _homes.get(run_id)
+        if home is None:
+            home = _homes[run_id] = Home(invoker)
+    return home
+
+
 def close_home(run_id: str) -> None:
     """Close what a worker keeps for a run."""
     with _making:
         home = _homes.pop(run_id, None)
     if home is not None:
         home.close()
-
-
-def sees(token: str) -> bool:
-    """Return whether this worker sees a file."""
-    return os.path.exists(token)
 
 
 async def _shard(invoker: Invoker, plan: Plan, number: int) -> None:

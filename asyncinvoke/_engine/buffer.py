@@ -7,6 +7,7 @@ from collections import deque
 from typing import Any
 
 from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._request.target import show_value
 from asyncinvoke.errors import InvalidRequestError
 
 READ_AHEAD = 16
@@ -77,7 +78,9 @@ class Buffer:
             InvalidRequestError: It is not a whole number from 1.
         """
         if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
-            raise InvalidRequestError(f"concurrency {concurrency!r} must be a whole number from 1")
+            raise InvalidRequestError(
+                f"concurrency {show_value(concurrency)} must be a whole number from 1"
+            )
         spare = min(READ_AHEAD, concurrency // SPARE) if self.ahead is None else self.ahead
         self.concurrency: int = concurrency
         self._most_ahead = concurrency + READ_AHEAD + (self.ahead or 0)

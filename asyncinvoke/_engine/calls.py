@@ -200,7 +200,9 @@ def stream_options(options: InvokeOptions) -> StreamOptions:
     for name, allowed in _STREAM_HAS_NO.items():
         value = given.pop(name, None)
         if value not in allowed:
-            raise InvalidRequestError(f"{name} {value!r} does not go with a response stream")
+            raise InvalidRequestError(
+                f"{name} {show_value(value)} does not go with a response stream"
+            )
     return cast("StreamOptions", given)
 
 
@@ -219,7 +221,7 @@ def item_options(
         mapped = Target.parse(function_name, options.get("qualifier"))
         keeps = named.qualifier is None and named.may_be(mapped)
         merged["qualifier"] = mapped.qualifier if keeps else None
-    name = item.function_name or function_name
+    name = function_name if item.function_name is None else item.function_name
     if item.qualifier is not None and item.function_name is None:
         # It replaces one that is written behind the map's function, too.
         name = Target.parse(function_name).function_name

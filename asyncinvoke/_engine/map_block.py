@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,6 +19,7 @@ from asyncinvoke._engine.pipeline import Pipeline
 from asyncinvoke._engine.recorded_map import RecordedPipeline
 from asyncinvoke._engine.recording import RecordedWork, Recorder
 from asyncinvoke._engine.shard import Pick
+from asyncinvoke._engine.source import length_of
 from asyncinvoke._engine.tasks import Work
 from asyncinvoke._engine.tolerance import Judge, Tolerance
 from asyncinvoke._engine.waits import Brake
@@ -147,9 +148,14 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
         await self._pipeline.open()
         self._reading = await anyio.create_task_group().__aenter__()
         self._working = await anyio.create_task_group().__aenter__()
-        if self._told is not None:
-            self._told.started(self._run)
-        self._pipeline.start(self._reading, self._working)
+        try:
+            if self._told is not None:
+                self._told.started(self._run)
+            self._pipeline.start(self._reading, self._working)
+        except BaseException as error:
+            # Who cannot enter leaves nothing entered: a hook may raise what is no `Exception`.
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
         return self._run
 
     async def __aexit__(
@@ -173,6 +179,12 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
             if error is None or isinstance(error, cancelled):
                 self._say(self._pipeline.forget())
                 raise
+        except BaseExceptionGroup as ended:
+            interrupt = _interrupt_in(ended)
+            if interrupt is None:
+                raise
+            self._say(self._pipeline.forget())
+            raise interrupt from None
         left = self._pipeline.forget()
         if error is not None:
             if left is not error:
@@ -212,6 +224,18 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
             )
 
         __aiter__ = __iter__ = __await__ = __enter__ = __exit__ = _misused
+
+
+def _interrupt_in(ended: BaseExceptionGroup) -> BaseException | None:
+    """Return what a task of ours was interrupted by, which is no news of a group; else `None`.
+
+    `KeyboardInterrupt` is raised in whichever task runs when it comes, on trio.
+    """
+    _, interrupts = ended.split((Exception, anyio.get_cancelled_exc_class()))
+    found: BaseException | None = interrupts
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
 
 
 def open_run(
@@ -270,7 +294,7 @@ def open_run(
     run: MapRun[Any] = MapRun(
         pipeline,
         # How many of them are of a shard is known once all are read.
-        total=len(payloads) if isinstance(payloads, Sized) and pick is None else None,
+        total=length_of(payloads) if pick is None else None,
         judge=judge,
         brake=brake,
         describe=describe,

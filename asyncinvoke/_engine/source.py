@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+from collections import UserString
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -10,6 +11,8 @@ from collections.abc import (
     Callable,
     Iterable,
     Iterator,
+    Mapping,
+    Sized,
 )
 from typing import Any, TypeAlias
 
@@ -266,7 +269,7 @@ def checked(payloads: object) -> AsyncIterable[object] | Iterable[object]:
     Raises:
         InvalidRequestError: It cannot be iterated, or is itself one payload.
     """
-    if isinstance(payloads, str | bytes | bytearray | memoryview | dict):
+    if isinstance(payloads, str | bytes | bytearray | memoryview | Mapping | UserString):
         raise InvalidRequestError(
             f"payloads must be an iterable of payloads, not one {type(payloads).__name__}"
         )
@@ -275,3 +278,17 @@ def checked(payloads: object) -> AsyncIterable[object] | Iterable[object]:
     raise InvalidRequestError(
         f"payloads must be an iterable or an async iterable, not {type(payloads).__name__}"
     )
+
+
+def length_of(payloads: object) -> int | None:
+    """Return how many payloads there are, if they say so before they are read.
+
+    What has a `__len__` need not have a length: a progress bar around a generator and a loader of a
+    stream raise, and a range may be longer than Python can say.
+    """
+    if not isinstance(payloads, Sized):
+        return None
+    try:
+        return len(payloads)
+    except Exception:  # noqa: BLE001  # somebody else's code, of which nothing more is needed
+        return None

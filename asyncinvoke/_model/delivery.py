@@ -1,7 +1,7 @@
 """How far a request got, and so whether the function may have run."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum, StrEnum
 
 
@@ -72,11 +72,14 @@ class Progress:
         deadline: When the attempt must have ended, on `time.monotonic()`; `math.inf` for never.
     """
 
-    __slots__ = ("deadline", "phase")
+    __slots__ = ("deadline", "head", "phase")
 
     def __init__(self, deadline: float = math.inf) -> None:
         self.deadline: float = deadline
         self.phase: Phase = Phase.NOT_BEGUN
+        self.head: tuple[int, Mapping[str, str]] | None = None
+        """Status and headers of an answer whose body has not come whole: whoever ends the attempt
+        then may know from these that the function did not run."""
 
     def __repr__(self) -> str:
         return f"<Progress {self.phase.name}>"

@@ -6,6 +6,7 @@ read here as well.
 """
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC
 
@@ -63,12 +64,15 @@ def _seconds(value: str | None, now: float) -> float | None:
         return None
 
 
+# Python reads more as a number than a header may mean by one: `1_000`, digits of other scripts.
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?", re.IGNORECASE)
+
+
 def _number(value: str | None) -> float | None:
-    try:
-        number = float(value or "")
-    except ValueError:
+    if value is None or not _NUMBER.fullmatch(value.strip()):
         return None
-    return number if math.isfinite(number) and number >= 0 else None
+    number = float(value)
+    return number if math.isfinite(number) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

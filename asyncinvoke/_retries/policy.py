@@ -17,6 +17,7 @@ from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import FailureKind
 from asyncinvoke._recent import Recent
 from asyncinvoke._request.payload import is_awaited
+from asyncinvoke._request.target import show_value
 from asyncinvoke._retries.classify import Verdict
 from asyncinvoke.errors import ConfigurationError, InvocationError
 
@@ -47,8 +48,10 @@ class RetryBudget:
     def __post_init__(self) -> None:
         for name, least in (("ratio", 0), ("per_second", 0), ("burst", 1)):
             value = getattr(self, name)
-            if not (isinstance(value, int | float) and math.isfinite(value) and value >= least):
-                raise ConfigurationError(f"{name} {value!r} must be a number from {least}")
+            if not (isinstance(value, int | float) and least <= value < math.inf):
+                raise ConfigurationError(
+                    f"{name} {show_value(value)} must be a number from {least}"
+                )
 
 
 class Balance:
@@ -189,13 +192,15 @@ class RetryPolicy:
         for name in (*FailureKind, "not_sent"):
             backoff = getattr(self, name)
             if not (backoff is None or isinstance(backoff, Backoff)):
-                raise ConfigurationError(f"{name}={backoff!r} must be a Backoff or None")
+                raise ConfigurationError(f"{name}={show_value(backoff)} must be a Backoff or None")
         if not (self.budget is None or isinstance(self.budget, RetryBudget)):
-            raise ConfigurationError(f"budget={self.budget!r} must be a RetryBudget or None")
-        longest = self.max_retry_after
-        if not (isinstance(longest, int | float) and math.isfinite(longest) and longest > 0):
             raise ConfigurationError(
-                f"max_retry_after={self.max_retry_after!r} must be a positive number of seconds"
+                f"budget={show_value(self.budget)} must be a RetryBudget or None"
+            )
+        longest = self.max_retry_after
+        if not (isinstance(longest, int | float) and 0 < longest < math.inf):
+            raise ConfigurationError(
+                f"max_retry_after={show_value(longest)} must be a positive number of seconds"
             )
 
     def backoff(self, verdict: Verdict) -> Backoff | None:

@@ -14,6 +14,7 @@ from typing import Any
 from zlib import crc32
 
 from asyncinvoke._model.delivery import Phase
+from asyncinvoke._model.error_body import NO_CHARACTERS, legible
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply, StreamEnd, StreamHead, decode_log_result
 from asyncinvoke._request.request import InvocationType
@@ -61,11 +62,11 @@ def read_answer(
     return Reply(
         status_code=status_code,
         payload=body,
-        executed_version=headers.get("x-amz-executed-version"),
+        executed_version=headers.get("x-amz-executed-version") or None,
         function_error=headers.get("x-amz-function-error") or None,
         log_result=None if log_result is None else decode_log_result(log_result),
-        request_id=headers.get("x-amzn-requestid"),
-        durable_execution_arn=headers.get("x-amz-durable-execution-arn"),
+        request_id=headers.get("x-amzn-requestid") or None,
+        durable_execution_arn=headers.get("x-amz-durable-execution-arn") or None,
     )
 
 
@@ -73,9 +74,9 @@ def read_stream_head(status_code: int, headers: Mapping[str, str]) -> StreamHead
     """Read what comes before the body of a stream that was accepted."""
     return StreamHead(
         status_code=status_code,
-        executed_version=headers.get("x-amz-executed-version"),
-        request_id=headers.get("x-amzn-requestid"),
-        content_type=headers.get("content-type"),
+        executed_version=headers.get("x-amz-executed-version") or None,
+        request_id=headers.get("x-amzn-requestid") or None,
+        content_type=headers.get("content-type") or None,
     )
 
 
@@ -89,17 +90,17 @@ def read_failure(
             phase=Phase.BODY_READ,
             status_code=status_code,
             message=f"status {status_code}, where {accepted} means success",
-            request_id=_text(headers.get("x-amzn-requestid")),
+            request_id=as_text(headers.get("x-amzn-requestid")) or None,
         )
     members = _members(body)
     return Failure(
         status_code=status_code,
         code=_code(headers, members) or str(status_code),
         message=_message(status_code, members),
-        reason=_text(members.get("Reason")),
-        retry_after=_text(headers.get("retry-after")),
-        amz_retry_after=_text(headers.get("x-amz-retry-after")),
-        request_id=_text(headers.get("x-amzn-requestid")),
+        reason=as_text(members.get("Reason")),
+        retry_after=as_text(headers.get("retry-after")),
+        amz_retry_after=as_text(headers.get("x-amz-retry-after")),
+        request_id=as_text(headers.get("x-amzn-requestid")) or None,
     )
 
 
@@ -133,13 +134,20 @@ def _message(status_code: int, members: Mapping[str, Any]) -> str:
             return HTTPStatus(status_code).phrase
         except ValueError:
             return ""
-    return _text(members.get("message", members.get("Message"))) or ""
+    return as_text(members.get("message", members.get("Message"))) or ""
 
 
-def _text(value: object) -> str | None:
-    # A lone surrogate is JSON, and stands for what a header has of no text; but no terminal and no
-    # file takes it.
-    return value.encode(errors="replace").decode() if isinstance(value, str) else None
+def texts(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers of a foreign library as ours are: names in lower case, values that are text."""
+    return {name.lower(): as_text(value) or "" for name, value in headers.items()}
+
+
+def as_text(value: object) -> str | None:
+    """Return a text as anybody can take it, or `None` for what is none."""
+    return NO_CHARACTERS.sub(_REPLACED, value) if isinstance(value, str) else None
+
+
+_REPLACED = "\N{REPLACEMENT CHARACTER}"
 
 
 _PRELUDE = 12
@@ -292,5 +300,4 @@ def _event_text(value: object) -> str | None:
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(value, default=str)
-    # A lone surrogate is JSON, but no terminal and no file takes it.
-    return text.encode(errors="replace").decode()
+    return legible(text)

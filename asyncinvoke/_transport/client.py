@@ -21,7 +21,7 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply, StreamHead, decode_log_result
 from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke._transport.answers import ACCEPTED, read_failure
+from asyncinvoke._transport.answers import ACCEPTED, as_text, decides, read_failure
 from asyncinvoke._transport.base import Stream
 from asyncinvoke._transport.credentials import KeptCredentials
 from asyncinvoke._transport.http.errors import WireError
@@ -29,90 +29,6 @@ from asyncinvoke._transport.noting import NotingSession
 from asyncinvoke._transport.sdk_request import client_arguments, stream_arguments
 from asyncinvoke._transport.stream import Body, OpenStream, OwnBody, read_whole
 from asyncinvoke._transport.wires import Wires
-
-_T = TypeVar("_T")
-
-_PATIENCE = 5.0
-"""Seconds that calls have to unwind once they are ended."""
-
-
-class UnderWay:
-    """Ends calls at their deadline, and all of them when it is closed, each with its true phase.
-
-    Connections of ours keep a deadline and a close by themselves, for nothing. Whatever else a call
-    waits for (credentials, the SDK, another's HTTP library) is waited for in here.
-    """
-
-    def __init__(self) -> None:
-        self._scopes: set[anyio.CancelScope] = set()
-        self._left: anyio.Event | None = None
-        self._is_closed = False
-
-    async def wait_for(self, call: Coroutine[Any, Any, _T], progress: Progress) -> _T | Failure:
-        """Wait for a call, for its deadline, or for the end of all."""
-        if self._is_closed or progress.deadline <= time.monotonic():
-            call.close()
-            return self._ended(progress)
-        with anyio.CancelScope(deadline=_on_this_loop(progress.deadline)) as scope:
-            self._scopes.add(scope)
-            try:
-                return await call
-            finally:
-                self._scopes.discard(scope)
-                if self._left is not None and not self._scopes:
-                    self._left.set()
-        return self._ended(progress)
-
-    def _ended(self, progress: Progress) -> Failure:
-        fault, message = TransportFault.INTERRUPTED, "its time was up"
-        if self._is_closed:
-            fault, message = TransportFault.CLOSED, "the invoker was closed"
-        return Failure(fault=fault, phase=progress.phase, message=message)
-
-    def body(self, body: Body, progress: Progress) -> Body:
-        """Return a body whose pieces are waited for as a call is, if it does not do so itself."""
-        return body if isinstance(body, OwnBody) else _WaitedBody(body, self, progress)
-
-    async def aclose(self) -> None:
-        """End all calls, now and from now on, and wait until they have unwound."""
-        self._is_closed = True
-        if self._scopes:
-            self._left = anyio.Event()
-            for scope in self._scopes:
-                scope.cancel()
-            with anyio.move_on_after(_PATIENCE, shield=True):
-                await self._left.wait()
-
-
-class _WaitedBody:
-    """A body of a foreign library, each of whose pieces is waited for as a call is."""
-
-    def __init__(self, body: Body, under_way: UnderWay, progress: Progress) -> None:
-        self._body = body
-        self._under_way = under_way
-        self._progress = progress
-
-    async def read(self) -> list[bytes]:
-        """Return what has come; nothing at the end.
-
-        Raises:
-            WireError: The deadline has passed, or all was ended.
-        """
-        read = await self._under_way.wait_for(self._body.read(), self._progress)
-        if isinstance(read, Failure):
-            raise WireError(read.fault or TransportFault.UNEXPECTED, Phase.HEAD_READ, read.message)
-        return read
-
-    async def aclose(self) -> None:
-        """Close the connection, unless the body was read to its end."""
-        await self._body.aclose()
-
-
-def _on_this_loop(deadline: float) -> float:
-    """Return a time of `time.monotonic()` as one of the event loop's clock."""
-    if deadline == math.inf:
-        return math.inf
-    return anyio.current_time() + deadline - time.monotonic()
 
 
 class ClientTransport:
@@ -203,9 +119,9 @@ class ClientTransport:
         progress.phase = Phase.HEAD_READ
         head = StreamHead(
             status_code=answer["StatusCode"],
-            executed_version=answer.get("ExecutedVersion"),
-            request_id=answer["ResponseMetadata"].get("RequestId"),
-            content_type=answer.get("ResponseStreamContentType"),
+            executed_version=as_text(answer.get("ExecutedVersion")) or None,
+            request_id=as_text(answer["ResponseMetadata"].get("RequestId")) or None,
+            content_type=as_text(answer.get("ResponseStreamContentType")) or None,
         )
         body = self._under_way.body(noting.body(), progress)
         return OpenStream(head, body, progress.deadline)
@@ -245,9 +161,97 @@ def _reply(answer: Mapping[str, Any], content: bytes) -> Reply:
     return Reply(
         status_code=answer["StatusCode"],
         payload=content,
-        executed_version=answer.get("ExecutedVersion"),
-        function_error=answer.get("FunctionError") or None,
-        log_result=decode_log_result(answer.get("LogResult")),
-        request_id=answer["ResponseMetadata"].get("RequestId"),
-        durable_execution_arn=answer.get("DurableExecutionArn"),
+        executed_version=as_text(answer.get("ExecutedVersion")) or None,
+        function_error=as_text(answer.get("FunctionError")) or None,
+        log_result=decode_log_result(as_text(answer.get("LogResult"))),
+        request_id=as_text(answer["ResponseMetadata"].get("RequestId")) or None,
+        durable_execution_arn=as_text(answer.get("DurableExecutionArn")) or None,
     )
+
+
+_T = TypeVar("_T")
+
+_PATIENCE = 5.0
+"""Seconds that calls have to unwind once they are ended."""
+
+
+class UnderWay:
+    """Ends calls at their deadline, and all of them when it is closed, each with its true phase.
+
+    Connections of ours keep a deadline and a close by themselves, for nothing. Whatever else a call
+    waits for (credentials, the SDK, another's HTTP library) is waited for in here.
+    """
+
+    def __init__(self) -> None:
+        self._scopes: set[anyio.CancelScope] = set()
+        self._left: anyio.Event | None = None
+        self._is_closed = False
+
+    async def wait_for(self, call: Coroutine[Any, Any, _T], progress: Progress) -> _T | Failure:
+        """Wait for a call, for its deadline, or for the end of all."""
+        if self._is_closed or progress.deadline <= time.monotonic():
+            call.close()
+            return self._ended(progress)
+        with anyio.CancelScope(deadline=_on_this_loop(progress.deadline)) as scope:
+            self._scopes.add(scope)
+            try:
+                return await call
+            finally:
+                self._scopes.discard(scope)
+                if self._left is not None and not self._scopes:
+                    self._left.set()
+        return self._ended(progress)
+
+    def _ended(self, progress: Progress) -> Failure:
+        fault, message = TransportFault.INTERRUPTED, "its time was up"
+        if self._is_closed:
+            fault, message = TransportFault.CLOSED, "the invoker was closed"
+        if progress.head is not None and decides(progress.head[0]):
+            # It was answered already, by a line that says all: what is missing is only more of it.
+            return read_failure(*progress.head, b"")
+        return Failure(fault=fault, phase=progress.phase, message=message)
+
+    def body(self, body: Body, progress: Progress) -> Body:
+        """Return a body whose pieces are waited for as a call is, if it does not do so itself."""
+        return body if isinstance(body, OwnBody) else _WaitedBody(body, self, progress)
+
+    async def aclose(self) -> None:
+        """End all calls, now and from now on, and wait until they have unwound."""
+        self._is_closed = True
+        if self._scopes:
+            self._left = anyio.Event()
+            for scope in self._scopes:
+                scope.cancel()
+            with anyio.move_on_after(_PATIENCE, shield=True):
+                await self._left.wait()
+
+
+class _WaitedBody:
+    """A body of a foreign library, each of whose pieces is waited for as a call is."""
+
+    def __init__(self, body: Body, under_way: UnderWay, progress: Progress) -> None:
+        self._body = body
+        self._under_way = under_way
+        self._progress = progress
+
+    async def read(self) -> list[bytes]:
+        """Return what has come; nothing at the end.
+
+        Raises:
+            WireError: The deadline has passed, or all was ended.
+        """
+        read = await self._under_way.wait_for(self._body.read(), self._progress)
+        if isinstance(read, Failure):
+            raise WireError(read.fault or TransportFault.UNEXPECTED, Phase.HEAD_READ, read.message)
+        return read
+
+    async def aclose(self) -> None:
+        """Close the connection, unless the body was read to its end."""
+        await self._body.aclose()
+
+
+def _on_this_loop(deadline: float) -> float:
+    """Return a time of `time.monotonic()` as one of the event loop's clock."""
+    if deadline == math.inf:
+        return math.inf
+    return anyio.current_time() + deadline - time.monotonic()

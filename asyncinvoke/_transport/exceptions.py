@@ -49,7 +49,8 @@ _BY_INNER_NAME = {
     "WriteError": TransportFault.CONNECTION_LOST,
     "CloseError": TransportFault.CONNECTION_LOST,
     "RemoteProtocolError": TransportFault.PROTOCOL,
-    "LocalProtocolError": TransportFault.PROTOCOL,
+    # what h11 refuses to write, which is never a whole request
+    "LocalProtocolError": TransportFault.NOT_BUILT,
     "DecodingError": TransportFault.PROTOCOL,
     # the event loop
     "gaierror": TransportFault.CONNECT,
@@ -76,6 +77,7 @@ _PHASES = {
     TransportFault.TLS: Phase.CONNECTING,
     TransportFault.PROXY: Phase.CONNECTING,
     TransportFault.POOL_TIMEOUT: Phase.CONNECTING,
+    TransportFault.NOT_BUILT: Phase.WRITTEN_IN_PART,
 }
 """How far an attempt had come that a foreign HTTP library says ended so; anything else may have
 been written."""
@@ -192,6 +194,12 @@ _QUOTED = {
 request, with the session token in it."""
 
 
+_SAID_BY_BOTOCORE = (
+    "Credentials were refreshed, but the refreshed credentials are still expired.",
+)
+"""Texts of botocore's own that come as errors of Python, and quote nothing."""
+
+
 class ForeignError(Exception):
     """Stands for an exception of a library below: its type is told, its text and frames are not."""
 
@@ -223,6 +231,8 @@ def described(error: BaseException) -> str:
     elif isinstance(error, OSError | botocore_errors.BotoCoreError):
         # aiohttp shows its TLS settings as an object, for plain HTTP too.
         text = re.sub(r" ssl:(?:<[^>]*>|\w+)(?= \[)", "", str(error))
+    elif str(error) in _SAID_BY_BOTOCORE:
+        text = str(error)
     name = type(error).__name__
     return f"{name}: {text}" if text else name
 

@@ -21,6 +21,7 @@ from botocore.awsrequest import AWSPreparedRequest
 from yarl import URL
 
 from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._transport.answers import texts
 from asyncinvoke._transport.http.opening import note_socket
 from asyncinvoke._transport.stream import AiohttpBody, Body, body_of
 from asyncinvoke._transport.template import Outgoing
@@ -208,8 +209,7 @@ class SessionSender:
     ) -> tuple[int, Mapping[str, str], Body]:
         """Send a request once and wait for the head of its answer."""
         answer = await noted_send(self._http_session, _prepared(request), progress)
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        return answer.status_code, headers, body_of(answer.raw)
+        return answer.status_code, texts(answer.headers), body_of(answer.raw)
 
 
 def _prepared(request: Outgoing) -> AWSPreparedRequest:
@@ -249,7 +249,7 @@ class AiohttpSender:
             proxy_headers=route.proxy_headers,
             allow_redirects=False,
         )
-        return answer.status, answer.headers, AiohttpBody(answer)
+        return answer.status, texts(answer.headers), AiohttpBody(answer)
 
     async def _route(self, url: str) -> "_Route":
         origin = "/".join(url.split("/", 3)[:3])

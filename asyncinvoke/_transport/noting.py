@@ -11,7 +11,7 @@ from botocore.auth import _host_from_url
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._telemetry.trace import TRACE
-from asyncinvoke._transport.answers import decides, read_failure
+from asyncinvoke._transport.answers import decides, read_failure, texts
 from asyncinvoke._transport.credentials import failure_before_sending
 from asyncinvoke._transport.exceptions import failure_from, failure_from_answer, forget
 from asyncinvoke._transport.http_sessions import bytes_of, noted_send
@@ -95,6 +95,7 @@ class NotingSession:
     async def _note(self, sending: Awaitable[Any]) -> Any:
         answer = await sending
         self._progress.phase = Phase.HEAD_READ
+        self._progress.head = answer.status_code, texts(answer.headers)
         return await self._take(answer)
 
     async def _take(self, answer: Any) -> Any:
@@ -133,7 +134,7 @@ class NotingSession:
         """The headers of the answer, by name in lower case."""
         if self._answer is None:
             return {}
-        return {name.lower(): value for name, value in self._answer.headers.items()}
+        return texts(self._answer.headers)
 
     async def payload_of(self, answer: Mapping[str, Any]) -> bytes:
         """Read the payload of an answer that aiobotocore has parsed."""

@@ -23,7 +23,13 @@ from asyncinvoke._transport.http_sessions import (
     KeepaliveHttpxSession,
 )
 from asyncinvoke._transport.process import on_asyncio
-from asyncinvoke._transport.set_up import check_client, check_configured_endpoint, tls_flaw
+from asyncinvoke._transport.set_up import (
+    check_client,
+    check_config,
+    check_configured_endpoint,
+    check_region,
+    tls_flaw,
+)
 from asyncinvoke.errors import ConfigurationError
 
 READ_TIMEOUT = 960.0
@@ -45,8 +51,9 @@ async def open_client(
         ConfigurationError: There is no region, no credentials, or no such profile, or the
             endpoint or `config` cannot be used.
     """
-    if region_name == "":
-        raise ConfigurationError("region_name is empty")
+    check_region(region_name)
+    if config is not None:
+        check_config(config)
     check_configured_endpoint(endpoint_url)
     session = as_session(session)
     # What the session has for all its clients counts, but not as much as what is given.
@@ -70,7 +77,7 @@ async def open_client(
             raise ConfigurationError(
                 "no region is known: set AWS_DEFAULT_REGION, or give one (region_name, --region)"
             ) from None
-        except (botocore_errors.BotoCoreError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001  # a setting of a wrong type raises anything
             raise ConfigurationError(_what_is_wrong(error, session, merged)) from shown(error)
         yield client
 
@@ -144,7 +151,7 @@ async def open_connector(client: Any) -> None:
 
 def _what_is_wrong(error: Exception, session: AioSession, config: AioConfig) -> str:
     if isinstance(error, ValueError) and not isinstance(error, OSError):
-        return str(error)
+        return " ".join(str(error).split())
     flaw = tls_flaw(
         verify=session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE"),
         client_cert=config.client_cert,
@@ -152,7 +159,10 @@ def _what_is_wrong(error: Exception, session: AioSession, config: AioConfig) -> 
     )
     if flaw is not None and isinstance(error, OSError | botocore_errors.InvalidProxiesConfigError):
         return flaw
-    return str(error) if isinstance(error, botocore_errors.BotoCoreError) else described(error)
+    if isinstance(error, botocore_errors.BotoCoreError):
+        return " ".join(str(error).split())
+    wrong = described(error)
+    return wrong if isinstance(error, OSError) else f"no client can be made as configured: {wrong}"
 
 
 def pool_size(client: Any) -> int:

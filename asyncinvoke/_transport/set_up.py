@@ -1,15 +1,18 @@
 """What is wrong for good with the set-up of a client, each fault named by its setting or path."""
 
+import math
 import os
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from botocore import UNSIGNED
 from botocore.auth import AUTH_TYPE_MAPS
+from botocore.config import Config
 
+from asyncinvoke._request.target import show_value
 from asyncinvoke._transport.sigv4 import FrozenCredentials
 from asyncinvoke.errors import ConfigurationError
 
@@ -31,6 +34,8 @@ _FLAWS = {
     r"[\x00-\x1f\x7f]": "a control character",
     r"[^\x00-\x7f]": "a character that is not ASCII",
 }
+_FLAWS_OF_KEYS = (r" ", r"[^\x00-\x7f]")
+"""Those that other texts may have."""
 
 
 def credentials_flaw(credentials: FrozenCredentials, method: object) -> str | None:
@@ -111,12 +116,74 @@ def _endpoint_flaw(url: str) -> str | None:
     return "has port 0" if port == 0 else None
 
 
+def check_region(region_name: object) -> None:
+    """Check the name of a region that was given, before it is made into that of a host.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if region_name is None:
+        return
+    if not isinstance(region_name, str):
+        raise ConfigurationError(f"region_name must be a string, not {type(region_name).__name__}")
+    flaw = _flaw(region_name, is_needed=True) if region_name else "is empty"
+    if flaw is not None:
+        raise ConfigurationError(f"region_name {flaw}")
+
+
+def check_config(config: object) -> None:
+    """Check a client's configuration as far as botocore does not.
+
+    Raises:
+        ConfigurationError: It is none, or every request made with it would fail; the message names
+            the setting, and never a proxy's password.
+    """
+    if not isinstance(config, Config):
+        raise ConfigurationError(f"config must be an AioConfig, not {type(config).__name__}")
+    for name in ("connect_timeout", "read_timeout"):
+        seconds = getattr(config, name)
+        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if seconds is not None and not (is_number and 0 < seconds < math.inf):
+            raise ConfigurationError(
+                f"{name} {show_value(seconds)} must be a number of seconds above 0, "
+                "or None for no end"
+            )
+    for name in ("user_agent", "user_agent_extra"):
+        flaw = _header_flaw(getattr(config, name))
+        if flaw is not None:
+            raise ConfigurationError(f"{name} {flaw}")
+    if not isinstance(config.client_cert, str | tuple | list | None):
+        kind = type(config.client_cert).__name__
+        raise ConfigurationError(f"client_cert must be a path or two, not {kind}")
+    proxies = config.proxies
+    if proxies is not None and not isinstance(proxies, Mapping):
+        raise ConfigurationError(f"proxies must be a dict, not {type(proxies).__name__}")
+    for scheme, url in (proxies or {}).items():
+        # Without a scheme it is one of HTTP, says botocore.
+        if isinstance(url, str) and url:
+            check_endpoint(url if "://" in url else f"http://{url}", f"proxy for {scheme}")
+
+
+def _header_flaw(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        return f"is no text, but {type(value).__name__}"
+    for pattern in (*_FLAWS, "[\ud800-\udfff]"):
+        if pattern not in _FLAWS_OF_KEYS and re.search(pattern, value):
+            return f"has {_FLAWS.get(pattern, 'a surrogate')} in it"
+    return None
+
+
 def check_client(client: Any) -> None:
     """Check what can be known of an open client before its first request.
 
     Raises:
         ConfigurationError: None of its requests could be sent.
     """
+    config = getattr(client.meta, "config", None)
+    if isinstance(config, Config):  # a stand-in of the caller's may have none
+        check_config(config)
     if hasattr(client.meta, "endpoint_url"):  # a stand-in of the caller's may have none
         check_endpoint(client.meta.endpoint_url, "endpoint_url")
     signer: Any = getattr(client, "_request_signer", None)

@@ -1,7 +1,9 @@
 """A map under way: order, one outcome each, bounded reading, and nothing left behind."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections import ChainMap, UserDict, UserString
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -350,7 +352,12 @@ async def test_an_empty_input_ends_at_once(concurrency: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "payloads", [b"one", "one", bytearray(b"one"), memoryview(b"one"), {"a": 1}, 7, None, object()]
+    "payloads",
+    [
+        *(b"one", "one", bytearray(b"one"), memoryview(b"one"), UserString("one")),
+        *({"a": 1}, MappingProxyType({"a": 1}), ChainMap({"a": 1}), UserDict(a=1)),
+        *(7, None, object()),
+    ],
 )
 def test_one_payload_is_not_taken_for_many(payloads: object) -> None:
     with pytest.raises(InvalidRequestError, match="payloads must be an iterable"):
@@ -361,3 +368,47 @@ def test_one_payload_is_not_taken_for_many(payloads: object) -> None:
 def test_concurrency_is_a_whole_number_from_one(concurrency: Any) -> None:
     with pytest.raises(InvalidRequestError, match=r"concurrency .* must be a whole number from 1"):
         run_of([1], concurrency=concurrency)
+
+
+class WithoutLength:
+    """Has a `__len__` that tells nothing, as a progress bar around a generator and a loader of a
+    stream have."""
+
+    def __init__(self, length: Callable[[], Any]) -> None:
+        self._length = length
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(5))
+
+    def __len__(self) -> int:
+        return self._length()  # type: ignore[no-any-return]  # which is the point
+
+
+def no_length() -> int:
+    raise TypeError("object of type 'Stream' has no len()")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("length", [no_length, lambda: None, lambda: -1, lambda: 10**30])
+async def test_an_input_that_cannot_say_how_long_it_is_is_read_all_the_same(
+    length: Callable[[], Any],
+) -> None:
+    async with run_of(WithoutLength(length)) as run:
+        assert run.statistics().total is None
+        assert len([each async for each in run]) == 5
+
+
+@pytest.mark.anyio
+async def test_an_input_that_is_longer_than_python_can_say_is_read() -> None:
+    async with run_of(range(10**30)) as run:
+        assert run.statistics().total is None
+        assert (await anext(run)).index == 0
+
+
+@pytest.mark.parametrize(
+    "concurrency", [pytest.param(-(10**5000), id="huge"), "1" * 10_000, [1] * 1000]
+)
+def test_a_concurrency_that_cannot_be_shown_is_refused_in_few_words(concurrency: Any) -> None:
+    with pytest.raises(InvalidRequestError, match=r"concurrency .* must be a whole") as raised:
+        run_of([], concurrency=concurrency)
+    assert len(str(raised.value)) < 150

@@ -1,5 +1,6 @@
 """An invoker that cannot be built, or used, like this says so in one line."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -242,7 +243,9 @@ def test_what_has_no_effect_on_a_given_client_is_refused(options: dict[str, Any]
         Invoker(Client("lambda", retries=OFF), **options)
 
 
-@pytest.mark.parametrize("limit", [0, -1, 1.5, "10", None, True])
+@pytest.mark.parametrize(
+    "limit", [0, -1, 1.5, "10", None, True, pytest.param(-(10**5000), id="huge")]
+)
 def test_a_limit_is_a_whole_number_from_one(limit: Any) -> None:
     for given in (lambda: Invoker(limit=limit), lambda: FixedLimit(limit)):
         with pytest.raises(ConfigurationError, match=r"limit .* must be a whole number from 1"):
@@ -253,6 +256,70 @@ def test_a_limit_is_a_whole_number_from_one(limit: Any) -> None:
 def test_a_policy_must_be_one(retry: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"retry .* must be a RetryPolicy"):
         Invoker(retry=retry)
+
+
+@pytest.mark.parametrize("idempotent", [None, 1, "false"])
+def test_a_default_is_checked_when_it_is_given_and_not_at_each_call(idempotent: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"idempotent .* must be True or False"):
+        Invoker(idempotent=idempotent)
+
+
+@pytest.mark.parametrize("clock", [5, object(), "utc"])
+def test_a_clock_is_looked_at_when_it_is_given(clock: Any) -> None:
+    with pytest.raises(ConfigurationError, match="clock has no `time`"):
+        Invoker(clock=clock)
+
+
+NO_SECONDS = [0, -1, True, "x", float("nan"), float("inf"), (1, 2)]
+
+SETTINGS: list[tuple[dict[str, Any], str]] = [
+    *(
+        ({name: value}, name)
+        for name in ("connect_timeout", "read_timeout")
+        for value in NO_SECONDS
+    ),
+    *(
+        ({name: value}, f"{name} has {flaw}")
+        for name in ("user_agent", "user_agent_extra")
+        for value, flaw in (
+            ("a\r\nx: 1", "a line break"),
+            ("a\x00", "a control"),
+            ("\ud800", "a surr"),
+        )
+    ),
+    ({"proxies": "http://proxy"}, "proxies must be a dict, not str"),
+    ({"proxies": {"https": "socks5://proxy"}}, "proxy for https 'socks5://proxy' must begin with"),
+    ({"proxies": {"https": "http://a:secret@proxy:99999"}}, "proxy for https 'http://...@proxy"),
+    ({"proxies": {"http": "http://proxy\n"}}, "proxy for http .* has a control character"),
+    ({"client_cert": 5}, "client_cert must be a path or two, not int"),
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("setting", "said"), SETTINGS)
+async def test_a_setting_with_which_every_call_would_fail_is_named_on_opening(
+    setting: dict[str, Any], said: str
+) -> None:
+    refused = await refusal(session=SESSION, endpoint_url=NOWHERE, config=AioConfig(**setting))
+    assert re.search(said, refused), refused
+    assert "secret" not in refused
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"config": 5}, "config must be an AioConfig, not int"),
+        ({"config": {"read_timeout": 5}}, "config must be an AioConfig, not dict"),
+        ({"region_name": 5}, "region_name must be a string, not int"),
+        ({"region_name": ""}, "region_name is empty"),
+        ({"region_name": "eu-west-1\n"}, "region_name has a line break in it"),
+    ],
+)
+async def test_what_is_of_a_wrong_kind_is_named_on_opening(
+    options: dict[str, Any], said: str
+) -> None:
+    assert said in await refusal(session=SESSION, **options)
 
 
 @pytest.mark.anyio

@@ -155,6 +155,14 @@ def qualifier_of(request: Request, function_name: str, qualifier: str | None = N
     return CALLS.check(name, merged).parameters.target.qualifier
 
 
+@pytest.mark.parametrize("qualifier", [None, "live"])
+def test_an_item_that_names_an_empty_function_is_refused_and_not_the_maps(
+    qualifier: str | None,
+) -> None:
+    with pytest.raises(InvalidRequestError, match="function_name '' has 0 characters"):
+        qualifier_of(Request(function_name="", qualifier=qualifier), "resize")
+
+
 @pytest.mark.anyio
 async def test_the_version_that_runs_is_the_maps(anyio_backend: str) -> None:
     async with LocalLambda() as local, Invoker(endpoint_url=local.url) as invoker:

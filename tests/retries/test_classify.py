@@ -224,6 +224,10 @@ def test_a_hostile_answer_is_always_judged(**failure: Any) -> None:
         ("nan", "inf", None),
         ("inf", None, None),
         ("1e999", None, None),
+        ("1_000", "1_000", None),
+        ("\N{FULLWIDTH DIGIT THREE}", "\N{ARABIC-INDIC DIGIT THREE}", None),
+        (" 3 ", None, 3.0),
+        ("0x3", "+3", None),
         ("Wed, 99 Foo 2023 99:99:99 GMT", None, None),
     ],
 )

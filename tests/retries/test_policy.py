@@ -142,7 +142,9 @@ def test_a_policy_takes_backoffs_only(kind: str) -> None:
         RetryPolicy(**{kind: 3})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "seconds", [0, -1, float("nan"), float("inf"), pytest.param(-(10**5000), id="huge")]
+)
 def test_the_longest_hint_is_a_positive_number(seconds: float) -> None:
     with pytest.raises(ConfigurationError, match=r"max_retry_after=.* must be a positive number"):
         RetryPolicy(max_retry_after=seconds)
@@ -151,7 +153,7 @@ def test_the_longest_hint_is_a_positive_number(seconds: float) -> None:
 @pytest.mark.parametrize("name", ["ratio", "per_second", "burst"])
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf"), "1", None])
 def test_a_budget_is_made_of_numbers(name: str, value: Any) -> None:
-    with pytest.raises(ConfigurationError, match=f"{name} .* must be a number from"):
+    with pytest.raises(ConfigurationError, match=rf"{name} .* must be a number from"):
         RetryBudget(**{name: value})
 
 
@@ -198,3 +200,11 @@ def test_no_more_is_spent_than_was_earned(
 def test_a_budget_of_a_policy_must_be_one(budget: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"budget=.* must be a RetryBudget or None"):
         RetryPolicy(budget=budget)
+
+
+def test_numbers_beyond_every_float_are_numbers() -> None:
+    assert RetryPolicy(max_retry_after=10**400).max_retry_after == 10**400
+    for name in ("ratio", "per_second", "burst"):
+        with pytest.raises(ConfigurationError, match=rf"{name} .* must be a number from"):
+            RetryBudget(**{name: -(10**5000)})
+        assert RetryBudget(**{name: 10**400})

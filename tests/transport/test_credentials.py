@@ -406,6 +406,14 @@ ODD = {
     "KeyError": (KeyError("secret"), "CredentialsUnavailable", "KeyError"),
     "a group": (ExceptionGroup("secret", [OSError(5, "x")]), "CredentialsUnavailable", "Group"),
     "MemoryError": (MemoryError(), "CredentialsUnavailable", "MemoryError"),
+    "an end that has passed": (
+        RuntimeError(
+            "Credentials were refreshed, but the refreshed credentials are still expired."
+        ),
+        "CredentialsUnavailable",
+        "the refreshed credentials are still expired",
+    ),
+    "a text of somebody else": (RuntimeError("AKID"), "CredentialsUnavailable", "RuntimeError"),
     "StopAsyncIteration": (StopAsyncIteration(), "CredentialsUnavailable", "StopAsyncIteration"),
 }
 

@@ -24,8 +24,8 @@ class Headers(Mapping[str, str]):
     """The headers of an answer by name in lower case; of a repeated one, the first.
 
     A call that succeeds asks for four of ten, so each is searched for when it is asked for, which
-    costs less than to take the head apart. Values are read as aiohttp reads them: UTF-8, and what
-    is not kept as surrogates.
+    costs less than to take the head apart. Values are UTF-8; what is not is replaced, for as a
+    surrogate, which is how aiohttp keeps it, no terminal and no file would take it.
     """
 
     __slots__ = ("_head", "_lowered")
@@ -53,7 +53,7 @@ class Headers(Mapping[str, str]):
             return default
         start = at + len(needle)
         value = self._head[start : self._head.index(b"\r\n", start)]
-        return value.strip(b" \t").decode("utf-8", "surrogateescape")
+        return value.strip(b" \t").decode("utf-8", "replace")
 
     def __iter__(self) -> Iterator[str]:
         lines = self._lowered[:-4].split(b"\r\n")[1:]

@@ -15,12 +15,14 @@ from asyncinvoke._transport.http.connection import (
     BODY_READ,
     CONNECTED,
     HEAD_READ,
+    SLICE,
     WRITTEN,
     WRITTEN_IN_PART,
     Connection,
     ExchangeClock,
     Limits,
     look_at,
+    said_farewell,
 )
 from asyncinvoke._transport.http.errors import ended
 from asyncinvoke._transport.http.reader import AnswerReader
@@ -149,10 +151,14 @@ class AsyncioConnection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The peer sends no more: the end of an answer, or too early."""
+        tls = self.tls()
+        self._peer_ended(is_told=tls is None or said_farewell(tls))
+
+    def _peer_ended(self, *, is_told: bool) -> None:
         reader = self._reader
         if reader is not None:
             try:
-                reader.feed_eof()
+                reader.feed_eof(is_told=is_told)
             except AnswerError as error:
                 self._fail(error.fault, error.message)
             else:
@@ -162,7 +168,8 @@ class AsyncioConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, and with it what was under way."""
         if exc is None:
-            self.eof_received()  # which is all that uvloop tells of an end without TLS's farewell
+            # Which is all that uvloop tells of an end without TLS's farewell.
+            self._peer_ended(is_told=self.tls() is None)
         elif self._reader is not None:
             fault = TransportFault.CONNECTION_LOST
             if self._reader.head_read:
@@ -201,14 +208,18 @@ class AsyncioConnection(asyncio.Protocol):
                 and not reader.surplus
                 and not self._retired
                 and progress.phase is not WRITTEN_IN_PART
+                and (reader.status < 300 or self._writer.size <= SLICE)
             )
             progress.phase = BODY_READ
             if not self.reusable:
                 self._retire()
         else:
             self._clock.heard()
-            if reader.head_read and progress.phase is WRITTEN:
-                progress.phase = HEAD_READ
+            if reader.head_read:
+                if progress.head is None:
+                    progress.head = reader.status, Headers(reader.head)
+                if progress.phase is WRITTEN:
+                    progress.phase = HEAD_READ
         if self._incoming is not None:
             if reader.head_read and self._waiter is not None:
                 self._wake((reader.status, Headers(reader.head)))

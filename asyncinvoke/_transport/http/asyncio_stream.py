@@ -36,6 +36,7 @@ class RequestWriter:
         "_rest",
         "_stopped",
         "_transport",
+        "size",
     )
 
     def __init__(self, transport: asyncio.Transport, is_readable: Callable[[], object]) -> None:
@@ -47,6 +48,8 @@ class RequestWriter:
         self._paused = False
         self._stopped = False
         self._rest: memoryview | None = None
+        self.size = 0
+        """How many bytes the body of the last request has."""
         # Under TLS, a limit of 0 pauses at 0 bytes and then resumes never.
         transport.set_write_buffer_limits(1 if _is_tls(transport) else 0)
 
@@ -55,7 +58,8 @@ class RequestWriter:
 
         `CONNECTED` means that the kernel has nothing of it, and never will.
         """
-        if len(body) <= SLICE:
+        self.size = len(body)
+        if self.size <= SLICE:
             self._transport.write(head + body)
         else:
             view = memoryview(body)
@@ -95,7 +99,10 @@ class RequestWriter:
     def resume(self) -> None:
         """For `resume_writing`."""
         self._paused = False
-        self._continue()
+        if self._rest is not None:
+            # From the loop: asyncio tells twice of the end of a transport that is written to within
+            # this call, if that fails, and the second time breaks.
+            self._loop.call_soon(self._continue)
 
     def _continue(self) -> None:
         while self._rest is not None and not self._paused and not self._stopped:

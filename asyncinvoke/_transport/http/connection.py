@@ -21,7 +21,12 @@ HEAD_READ = Phase.HEAD_READ
 BODY_READ = Phase.BODY_READ
 
 SLICE = 262_144
-"""How many bytes of a large body are handed over at once."""
+"""How many bytes of a large body are handed over at once.
+
+A refusal of a request whose body is larger may have come before the peer had read it, and what it
+has not read makes its end a reset, which may be on its way already. So the connection is not used
+again.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,14 @@ class Connection(Protocol):
 
 Opener: TypeAlias = Callable[[Progress], Awaitable[Connection]]
 """Opens one connection, and raises what whoever opens it raises."""
+
+
+def said_farewell(tls: ssl.SSLObject) -> bool:
+    """Return whether a peer that sends no more has said so by TLS, once all it sent was read."""
+    try:
+        return tls.read(1) == b""
+    except ssl.SSLError:
+        return False
 
 
 def look_at(descriptor: int) -> Callable[[], list[Any]]:

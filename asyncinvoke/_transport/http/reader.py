@@ -114,8 +114,12 @@ class AnswerReader:
             raise refused(str(error)) from None
         return self.complete
 
-    def feed_eof(self) -> None:
+    def feed_eof(self, *, is_told: bool = True) -> None:
         """Take the end of the connection, which may be the end of the answer.
+
+        Args:
+            is_told: Whether the peer has said it. Under TLS anybody on the way can end a connection
+                that was not said farewell to, so that such an end ends no body (RFC 9112, 9.8).
 
         Raises:
             AnswerError: It ended before the answer did.
@@ -124,7 +128,7 @@ class AnswerReader:
             raise AnswerError(
                 TransportFault.CONNECTION_LOST, "the connection ended before an answer came"
             )
-        if self._length == UNTIL_CLOSE:
+        if self._length == UNTIL_CLOSE and is_told:
             self.complete = True
         elif not self.complete:
             raise AnswerError(TransportFault.TRUNCATED, "the connection ended in the answer's body")

@@ -14,6 +14,7 @@ from asyncinvoke._transport.http.connection import (
     BODY_READ,
     CONNECTED,
     HEAD_READ,
+    SLICE,
     WRITTEN,
     WRITTEN_IN_PART,
     Connection,
@@ -198,7 +199,7 @@ class TrioConnection:
             if data:
                 reader.feed(data)
             else:
-                reader.feed_eof()
+                reader.feed_eof(is_told=self._stream.is_told)
         except AnswerError as error:
             self._note(reader)
             self._fail(error.fault, error.message)
@@ -213,13 +214,20 @@ class TrioConnection:
             self._stream.stop()
         if reader.complete:
             self.reusable = (
-                is_written and reader.keep_alive and not reader.surplus and not self._closed
+                is_written
+                and reader.keep_alive
+                and not reader.surplus
+                and not self._closed
+                and (reader.status < 300 or self._stream.size <= SLICE)
             )
             progress.phase = BODY_READ
         else:
             self._clock.heard()
-            if reader.head_read and is_written:
-                progress.phase = HEAD_READ
+            if reader.head_read:
+                if progress.head is None:
+                    progress.head = reader.status, Headers(reader.head)
+                if is_written:
+                    progress.phase = HEAD_READ
 
     def _fail(
         self, fault: TransportFault, message: str, cause: BaseException | None = None

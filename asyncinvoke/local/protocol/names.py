@@ -120,6 +120,11 @@ def broken(value: str, member: str, pattern: str) -> list[str]:
     return [_violation(value, member, _must_match(pattern))]
 
 
+def breaks(value: str, member: str, rule: str) -> list[str]:
+    """Return the text of a constraint that a value violates."""
+    return [_violation(value, member, rule)]
+
+
 def out_of_range(value: int, member: str, least: int, most: float = math.inf) -> list[str]:
     """Return the text of the constraint that a number violates, if it does."""
     if value < least:

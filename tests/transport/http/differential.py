@@ -261,7 +261,7 @@ def _whole(data: bytes) -> bytes:
 def _first(headers: Any) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in headers:
-        found.setdefault(name.decode().lower(), value.decode("utf-8", "surrogateescape"))
+        found.setdefault(name.decode().lower(), value.decode("utf-8", "replace"))
     if "transfer-encoding" in found:
         found["transfer-encoding"] = found["transfer-encoding"].lower()
     return found

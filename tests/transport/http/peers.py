@@ -65,6 +65,12 @@ class Wire:
         # A TLS socket would say farewell.
         socket.socket(fileno=self.socket.detach()).close()
 
+    def farewell(self) -> None:
+        """Say, under TLS, that nothing more will be sent; without it that is not to be said."""
+        if isinstance(self.socket, ssl.SSLSocket):
+            with contextlib.suppress(OSError, ValueError):  # the client may be gone before
+                self.socket.unwrap()
+
     def close(self) -> None:
         """End the connection as TCP does, under TLS without a farewell."""
         with contextlib.suppress(OSError):

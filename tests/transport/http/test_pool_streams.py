@@ -48,6 +48,7 @@ async def test_pieces_come_as_they_are_sent_and_the_connection_is_given_back(
                 go.acquire(timeout=10)
                 wire.send(step)
             if not kept:
+                wire.farewell()
                 return
         wire.request()
         wire.send(OK)

@@ -1,0 +1,121 @@
+"""An answer that has begun when its attempt is ended: its status line counts, on every way."""
+
+import time
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._request.parameters import checked
+from tests.doubles.waiting import until
+from tests.transport.http.peers import Peer, Script, Wire
+from tests.transport.ways import every_way, open_way
+
+pytestmark = pytest.mark.anyio
+
+PARAMETERS = checked("f")
+SLICED = b'"' + b"x" * 600_000 + b'"'
+"""A payload that is handed to the kernel in more than one piece."""
+
+every_refusal = pytest.mark.parametrize("status", [307, 404, 429, 503])
+
+
+def begin(status: int) -> Script:
+    """Begin an answer, and say no more."""
+
+    def script(wire: Wire) -> None:
+        wire.request()
+        wire.send(b"HTTP/1.1 %d Whatever\r\nContent-Length: 50\r\n\r\n{" % status)
+        wire.peer.released.wait(60)
+
+    return script
+
+
+def check(ended: object, status: int) -> None:
+    assert isinstance(ended, Failure), ended
+    assert (ended.fault, ended.status_code) == (None, status)
+
+
+@every_way
+@every_refusal
+async def test_a_refusal_that_has_begun_counts_though_the_transport_is_closed(
+    status: int, way: str
+) -> None:
+    ends: list[object] = []
+    progress = Progress()
+
+    async def call(transport: Any) -> None:
+        ends.append(await transport.send(PARAMETERS, b"1", progress))
+
+    with Peer(begin(status)) as peer:
+        async with (
+            open_way(f"http://127.0.0.1:{peer.port}", way) as transport,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(call, transport)
+            await until(lambda: progress.phase is Phase.HEAD_READ)
+            await transport.aclose()
+    check(ends[0], status)
+
+
+@every_way
+@every_refusal
+async def test_a_refusal_that_has_begun_counts_though_the_time_is_up(status: int, way: str) -> None:
+    with Peer(begin(status)) as peer:
+        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+            # The first call is made in another way than those that follow.
+            for _ in range(2):
+                within, progress = 0.1, Progress()
+                ended: object = None
+                while (
+                    progress.phase is not Phase.HEAD_READ
+                ):  # a busy machine gets the time it needs
+                    within *= 2
+                    progress = Progress(time.monotonic() + within)
+                    ended = await transport.send(PARAMETERS, b"1", progress)
+                check(ended, status)
+
+
+@every_way
+async def test_a_good_answer_that_has_begun_is_none(way: str) -> None:
+    ends: list[Any] = []
+    progress = Progress()
+
+    async def call(transport: Any) -> None:
+        ends.append(await transport.send(PARAMETERS, b"1", progress))
+
+    with Peer(begin(200)) as peer:
+        async with (
+            open_way(f"http://127.0.0.1:{peer.port}", way) as transport,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(call, transport)
+            await until(lambda: progress.phase is Phase.HEAD_READ)
+            await transport.aclose()
+    assert (ends[0].fault, ends[0].phase) == (TransportFault.CLOSED, Phase.HEAD_READ)
+
+
+@every_way
+@pytest.mark.parametrize(
+    ("payload", "status", "connections"),
+    [(SLICED, 413, 2), (SLICED, 429, 2), (SLICED, 200, 1), (b"1", 413, 1)],
+)
+async def test_after_the_refusal_of_a_large_request_another_connection_is_used(
+    payload: bytes, status: int, connections: int, way: str
+) -> None:
+    """It may have come before the request was read, and the end that follows is still on its way."""
+
+    def script(wire: Wire) -> None:
+        wire.request()
+        wire.send(b"HTTP/1.1 %d Whatever\r\nContent-Length: 2\r\n\r\n{}" % status)
+        wire.request()
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    with Peer(script) as peer:
+        async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
+            first = await transport.send(PARAMETERS, payload, Progress())
+            assert first.status_code == status
+            await transport.send(PARAMETERS, b"1", Progress())
+        assert peer.connections == connections
