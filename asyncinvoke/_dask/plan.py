@@ -35,7 +35,7 @@ class Plan:
     """How many workers begin with one."""
 
     concurrency: int | None
-    """How many items of a shard are worked upon at once."""
+    """How many items of a shard are worked on at once."""
 
     invoker: Mapping[str, Any] = field(repr=False)
     """What invokers are made with."""
@@ -72,7 +72,7 @@ def shards_for(workers: int, shards: int | None) -> int:
 
 
 def share(concurrency: int | None, *, shards: int, slots: int) -> int | None:
-    """Return how many items of one shard are worked upon at once.
+    """Return how many items of one shard are worked on at once.
 
     Args:
         concurrency: How many are, of all shards that run at the same time.
@@ -87,7 +87,7 @@ class Control:
     """What is wished of each shard."""
 
     concurrency: int | None = None
-    """How many of its items are to be worked upon at once; `None` as it began."""
+    """How many of its items are to be worked on at once; `None` as it began."""
 
     paused: bool = False
     """Whether nothing is to start."""
