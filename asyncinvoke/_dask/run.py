@@ -93,7 +93,7 @@ class DaskRun:
         )
 
     def set_concurrency(self, concurrency: int) -> None:
-        """Change how many items are worked upon at once, by all workers together.
+        """Change how many items are worked on at once, by all workers together.
 
         Raises:
             InvalidRequestError: It is not a whole number from 1.
@@ -200,6 +200,7 @@ def start(
         source=source,
         directory=str(folder.absolute()),
         shards=count,
+        workers=min(len(threads), count),
         concurrency=share(concurrency, shards=count, slots=slots),
         invoker=dict(invoker or {}),
         options=dict(options),

@@ -1,7 +1,9 @@
 """What runs on a worker: its shards, on one invoker that it keeps, in a thread with its own loop."""
 
+import contextlib
 import os
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -21,6 +23,11 @@ from asyncinvoke.runs import open_run
 LOOK_EVERY = 0.5
 """How often a shard looks at what is wished, in seconds."""
 
+TOGETHER = 5.0
+"""Seconds that the first shard of a worker waits for those of the others, at most."""
+
+_LOOK_FOR_OTHERS = 0.02
+
 
 class Home:
     """Where the shards of one run are at home on a worker: an event loop, and an invoker on it.
@@ -36,6 +43,8 @@ class Home:
         self._invoker: Invoker | None = None
         self._error: BaseException | None = None
         self._is_ready = threading.Event()
+        self._arriving = threading.Lock()
+        self._has_arrived = False
         self._thread = threading.Thread(target=self._run, name="asyncinvoke", daemon=True)
         self._thread.start()
 
@@ -49,6 +58,24 @@ class Home:
         assert self._portal is not None  # noqa: S101  # it is ready
         assert self._invoker is not None  # noqa: S101
         return self._portal.call(partial(function, self._invoker, plan, number))
+
+    def arrive(self, plan: Plan) -> None:
+        """Wait, once, until a shard of every worker is about to begin.
+
+        Who comes a second later finds the limit taken, and it takes a while until those who share
+        one have found their halves. Each worker adds a byte to a file that all of them see.
+        """
+        with self._arriving:
+            if self._has_arrived:
+                return
+            self._has_arrived = True
+            until = time.monotonic() + TOGETHER
+            with contextlib.suppress(OSError):  # the file is gone, because the run is closed
+                descriptor = os.open(plan.token, os.O_WRONLY | os.O_APPEND)
+                os.write(descriptor, b".")
+                os.close(descriptor)
+                while os.stat(plan.token).st_size < plan.workers and time.monotonic() < until:
+                    time.sleep(_LOOK_FOR_OTHERS)
 
     def wait(self) -> None:
         """Wait until it is ready, or will never be."""
@@ -81,11 +108,7 @@ _making = threading.Lock()
 
 
 async def prepare(run_id: str, token: str, invoker: Mapping[str, Any]) -> bool:
-    """Make ready for the shards of a run; return whether this worker sees its directory.
-
-    All workers are, before the first shard begins: one that came later would find the limit taken,
-    and it takes a while until those who share one have found their halves.
-    """
+    """Make ready for the shards of a run; return whether this worker sees its directory."""
     if not await to_thread.run_sync(os.path.exists, token):
         return False
     await to_thread.run_sync(_home(run_id, invoker).wait)
@@ -94,7 +117,9 @@ async def prepare(run_id: str, token: str, invoker: Mapping[str, Any]) -> bool:
 
 def run_shard(plan: Plan, number: int) -> dict[str, Any]:
     """Run a shard, or what is left of it; return how it stands. Called in a thread of a worker."""
-    _home(plan.id, plan.invoker).call(_shard, plan, number)
+    home = _home(plan.id, plan.invoker)
+    home.arrive(plan)
+    home.call(_shard, plan, number)
     with open_run(plan.journal(number)) as recorded:
         summary = recorded.summary()
     return {

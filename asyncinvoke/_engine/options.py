@@ -72,7 +72,7 @@ class MapOptions(InvokeOptions, total=False):
     """The options of `Invoker.map`: those of `Invoker.invoke` apply to each item."""
 
     concurrency: int | None
-    """How many items are worked upon at once, those in backoff included; by default the invoker's
+    """How many items are worked on at once, those in backoff included; by default the invoker's
     limit."""
 
     ordered: bool
@@ -86,7 +86,7 @@ class MapOptions(InvokeOptions, total=False):
     concurrency is then that of batches; each item still has its outcome."""
 
     shard: Shard | None
-    """The part of the input that is worked upon here, where several machines or processes share it:
+    """The part of the input that is worked on here, where several machines or processes share it:
     `Shard(3, of=10)` is the third of ten. By default all of it."""
 
     journal: JournalOrPath | None

@@ -106,7 +106,7 @@ def _are_all_the_same(store: Store, reads: list[Prepared]) -> bool:
         if store.keyed:
             whole += (prepared.key or "").encode()
         whole += prepared.digest
-    return store.are_those(first, count, whole.hex(), failed=True)
+    return store.are_those(first, count, whole, failed=True)
 
 
 def _name(prepared: Prepared) -> int | str:

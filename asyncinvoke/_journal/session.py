@@ -20,6 +20,7 @@ from asyncinvoke._journal.recording import keep_notes
 from asyncinvoke._journal.schema import (
     APPLICATION_ID,
     COUNTS,
+    DIGEST,
     FORMAT,
     KEYED,
     TABLES,
@@ -105,6 +106,8 @@ class Session:
         """Rows from here on are not recorded by any earlier session."""
         self.takes: dict[int, int] = {}
         """Takes of items that are to run again, since a person found out that they did not."""
+        self.has_longer_digests = False
+        """Whether an older version has begun it, whose digests were longer."""
         self.is_proven = False
         """Whether the input is known to be that of the run, as far as it was read."""
 
@@ -125,6 +128,8 @@ class Session:
             self._check_identity(json.loads(about["identity"]), identity)
             self._check_copy(about)
             self._check_pages()
+            first = self._sql.all("SELECT length(digest) FROM item ORDER BY idx LIMIT 1")
+            self.has_longer_digests = bool(first) and (first[0][0] or 0) > DIGEST
             self._is_trusted = self._marks.run_id() == self._run_id
             self._find_lost()
         self._identity = identity

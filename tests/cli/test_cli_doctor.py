@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 async def test_where_all_is_well_it_says_so_and_exits_with_0(
     endpoint: LocalLambda, run: Run
 ) -> None:
-    ended = await run("doctor", "echo", "--endpoint-url", endpoint.url)
+    ended = await run("doctor", "echo", "--endpoint-url", endpoint.url, "-t", "1m")
     assert (ended.status, ended.err) == (0, "")
     assert "ok      dry run: echo may be invoked" in ended.out
     assert ended.out.endswith("\nnothing is wrong\n")

@@ -36,6 +36,7 @@ BASE64 = base64.b64encode(json.dumps({"key": "cat.jpg"}).encode()).decode()
         (["invoke", "resize", BASE64], "the base64 of JSON: write the JSON itself"),
         (["invoke", "resize", "aGVsbG8="], "payload: not JSON: Expecting value at column 1"),
         (["invok", "resize"], "No such command 'invok'. Did you mean 'invoke'?"),
+        (["runs", "shwo", "a.run"], "No such command 'shwo'. Did you mean 'show'?"),
         (["lambda", "invoke"], "Did you mean 'asyncinvoke invoke FUNCTION'?"),
         (["bogus"], "No such command 'bogus'. (see"),
         (["invoke", "resize", "--timeot", "3"], "'--timeout'?"),

@@ -25,6 +25,7 @@ def plan(tmp_path: Path) -> Plan:
         source=None,
         directory=str(tmp_path),
         shards=SHARDS,
+        workers=1,
         concurrency=None,
         invoker={},
         options={},

@@ -32,6 +32,17 @@ async def test_an_item_becomes_the_outcome_of_its_index_and_key() -> None:
     assert len(bad.attempts) == 1
 
 
+class Odd:
+    """Raises whatever it is when it is looked at."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    @property  # type: ignore[misc]  # what mypy has it for may be set, too
+    def __class__(self) -> type:
+        raise self._error
+
+
 @pytest.mark.parametrize(
     "item",
     [
@@ -53,6 +64,14 @@ async def test_an_item_that_cannot_be_sent_is_one_failed_outcome(item: object) -
     assert isinstance(outcome.error, InvalidRequestError)
     assert outcome.attempts == ()
     assert machine.script.sent == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("error", [OverflowError, TypeError, RecursionError, KeyError])
+async def test_whatever_an_item_raises_is_its_own_outcome(error: type[Exception]) -> None:
+    outcome = await outcome_of(Odd(error()))
+    assert isinstance(outcome.error, InvalidRequestError)
+    assert error.__name__ in str(outcome.error)
 
 
 @pytest.mark.anyio

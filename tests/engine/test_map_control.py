@@ -79,7 +79,7 @@ async def rest(run: MapRun) -> list[int]:
 async def test_a_pause_starts_nothing_and_lets_what_is_in_flight_end(
     invoker: Invoker, endpoint: Endpoint
 ) -> None:
-    # Of eight that are worked upon two are in flight, and six wait for a permit.
+    # Of eight that are worked on two are in flight, and six wait for a permit.
     async with invoker.map("f", range(8), concurrency=8) as run:
         await wait_all_tasks_blocked()
         run.pause()

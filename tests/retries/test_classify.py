@@ -63,6 +63,11 @@ def test_no_throttle_is_said_to_have_run() -> None:
     }
 
 
+@pytest.mark.parametrize("code", CODES)
+def test_a_429_is_a_throttle_whatever_code_comes_with_it(code: str) -> None:
+    assert judged(status_code=429, code=code) == (FailureKind.THROTTLED, Delivery.REJECTED)
+
+
 def test_what_may_have_run_is_never_called_rejected() -> None:
     for judgement in (*CODES.values(), *STATUSES.values()):
         if judgement[0] is FailureKind.SERVICE:

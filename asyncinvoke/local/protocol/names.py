@@ -25,6 +25,9 @@ QUALIFIER_PATTERN = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"
 # GUESS: not recorded from AWS (docs/endpoint.md)
 ENUM_RULE = "Member must satisfy enum value set: [{}]"  # as other operations say it
 
+REGION = re.compile(r"(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d")
+"""A region as it stands in a name: what is none makes ARNs that nobody can be called by."""
+
 MAX_NAME_LENGTH = 256
 MAX_FUNCTION_NAME_LENGTH = 140
 MAX_QUALIFIER_LENGTH = 128
