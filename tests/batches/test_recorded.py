@@ -30,6 +30,7 @@ from tests.doubles.counting_server import CountingServer
 from tests.doubles.messages import Received
 from tests.journal import killing, mapper
 from tests.journal.killing import ROOT, Mapper
+from tests.journal.test_bad_days import ENVIRONMENT
 
 from .maps import SOON, Function, HandClock
 
@@ -237,6 +238,7 @@ def test_a_full_disk_ends_a_run_in_batches_and_no_item_of_it_is_lost(tmp_path: P
         capture_output=True,
         text=True,
         cwd=ROOT,
+        env=ENVIRONMENT,
         timeout=100,
     )
     assert done.stderr == ""

@@ -477,7 +477,7 @@ async def test_what_is_no_text_is_written_all_the_same(path: Path) -> None:
         assert indexes(each for each in outcomes if not each.ok) == [1, 2]
     with open_run(path) as recorded:
         assert {each.key for each in recorded.outcomes()} == {"1", "2", "\u00e9"}
-        assert recorded.causes()[0].error_type == "?"
+        assert recorded.causes()[0].error_type == "\ufffd"
 
 
 async def test_names_of_errors_that_are_made_up_do_not_fill_the_memory(
