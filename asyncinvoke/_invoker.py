@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, Unpack
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock, default_clock
 from asyncinvoke._engine.caller import Caller, Opened
-from asyncinvoke._engine.calls import Calls, Defaults, check_timeout
+from asyncinvoke._engine.calls import Calls, Defaults, check_timeout, stream_options
 from asyncinvoke._engine.events import Hook
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.journal import Journal
@@ -21,7 +21,6 @@ from asyncinvoke._engine.options import (
     MapOptions,
     StreamOptions,
     documented,
-    stream_options,
 )
 from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.stream import ResponseStream
@@ -40,7 +39,7 @@ from asyncinvoke._transport.base import LambdaClient, WholeTransport
 from asyncinvoke._transport.process import loop_teller, open_files
 from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, InvalidRequestError
 
-# Who has not set up logging sees nothing of ours on standard error.
+# A program that has not set up logging sees nothing of ours on standard error.
 logging.getLogger("asyncinvoke").addHandler(logging.NullHandler())
 
 _AnyTransport: TypeAlias = Literal["direct", "client"] | WholeTransport
@@ -78,8 +77,8 @@ class Invoker:
             no end.
         idempotent: Whether running a function twice does no harm, unless a call says otherwise.
         transport: `direct` sends what aiobotocore would send, prepared once for each function and
-            signed anew, at a fraction of the cost; it steps aside where the client has event
-            handlers of its own. `client` calls aiobotocore's own `invoke` each time. Or an object
+            signed for each call, at a fraction of the cost; it steps aside where the client has
+            event handlers of its own. `client` calls aiobotocore's own `invoke` each time. Or an object
             that makes the attempts itself, such as `asyncinvoke.testing.FakeLambda`: no client is
             opened then, and no region and no credentials are needed.
         encode: Turns a payload into bytes; by default compact JSON.
@@ -128,7 +127,6 @@ class Invoker:
             check_plain(name, function)
         self._new_limiter = partial(Limiter, read_limit(limit), hooks=self._hooks)
         self._limiter = self._new_limiter(clock=SYSTEM_CLOCK if clock is None else clock)
-        self._most_connections = self._limiter.limit
         self._transport = _checked_transport(transport)
         self._tally = Tally()
         self._opened: Opened | None = None
@@ -202,7 +200,7 @@ class Invoker:
         """
         execution = self._caller.execution(function_name, payload, options)
         del payload, options  # so that no traceback shows them
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     @documented(EventOptions)
@@ -221,7 +219,7 @@ class Invoker:
         """
         execution = self._caller.typed(InvocationType.EVENT, function_name, payload, options)
         del payload, options
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     @documented(EventOptions)
@@ -240,7 +238,7 @@ class Invoker:
         """
         execution = self._caller.typed(InvocationType.DRY_RUN, function_name, payload, options)
         del payload, options
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     @documented(StreamOptions)
@@ -388,14 +386,13 @@ class Invoker:
         from asyncinvoke._transport.session import pool_size
 
         # More in flight than connections would let signatures grow old in the pool's queue.
-        self._most_connections = min(self._limiter.limit, pool_size(self._client))
-        self._limiter.limit = self._most_connections
+        self._new_limiter = partial(self._new_limiter, connections=pool_size(self._client))
+        self._limiter = self._new_limiter()
 
     async def _open(self) -> Opened:
         clock = default_clock() if self._own_clock is None else self._own_clock
-        # Made anew: what a closed one knows is old, and its times mean nothing on another clock.
+        # A new one: what a closed one knows is old, and its times mean nothing on another clock.
         self._limiter = self._new_limiter(clock=clock, files=open_files())
-        self._limiter.limit = min(self._limiter.limit, self._most_connections)
         waits = Waits(loop_teller())
         async with AsyncExitStack() as stack:
             transport, region = await self._open_transport(stack)
@@ -466,7 +463,7 @@ class Function(Generic[In, Out]):
         merged: InvokeOptions = {**self._defaults, **options}
         execution = self._caller.execution(self._function_name, payload, merged)
         del payload, options, merged
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     async def send_event(
@@ -477,7 +474,7 @@ class Function(Generic[In, Out]):
             InvocationType.EVENT, self._function_name, payload, options, self._defaults
         )
         del payload, options
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     async def dry_run(
@@ -488,7 +485,7 @@ class Function(Generic[In, Out]):
             InvocationType.DRY_RUN, self._function_name, payload, options, self._defaults
         )
         del payload, options
-        __tracebackhide__ = True  # pytest then shows the line of whoever called
+        __tracebackhide__ = True  # pytest then shows the caller's line
         return _unwrapped(await execution)
 
     def stream(

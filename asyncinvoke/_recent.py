@@ -43,10 +43,5 @@ class Recent(Generic[K, V]):
             self.young = {}
         self.young[key] = value
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self.young = {}
-        self._old = {}
-
     def __len__(self) -> int:
         return len(self.young.keys() | self._old.keys())

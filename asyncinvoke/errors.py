@@ -82,9 +82,9 @@ class InvalidRequestError(AsyncInvokeError, ValueError):
 class JournalError(AsyncInvokeError):
     """The journal of a run is unusable; the message names the file and says why.
 
-    Raised on entering the block of a map nothing was sent. Raised by iterating, the journal could
-    not be written any more: what was in flight has ended and was handed out, and what is not
-    recorded of it is an item that may have run for whoever continues the run.
+    If entering the block of a map raises it, nothing was sent. If iterating raises it, the journal
+    could no longer be written: calls in flight have ended and their outcomes were handed out, and
+    those that could not be recorded count as ones that may have run when the run is continued.
     """
 
 
@@ -104,8 +104,8 @@ class JournalMismatchError(JournalError, ValueError):
 class ToleranceExceededError(AsyncInvokeError):
     """A map was stopped: more failed than was tolerated, or every call was refused for one reason.
 
-    The text names the causes. What has no outcome by now was not sent, and can be run once the
-    cause is corrected.
+    The text names the causes. Items without an outcome were not sent, and can be run once the cause
+    is corrected.
 
     Attributes:
         failed: How many items had failed when it was decided.
@@ -123,7 +123,7 @@ class ToleranceExceededError(AsyncInvokeError):
 
 
 class InvocationError(AsyncInvokeError):
-    """One execution failed. `str()` tells what, how often it was tried and why no more.
+    """One execution failed. `str()` says why, how often it was tried, and why not again.
 
     Attributes:
         message: What went wrong, in the service's or the transport's words.

@@ -23,7 +23,7 @@ class OpenTelemetry(Instrument):
 
     One object may be a hook of several invokers, whose metrics are then added up. It needs
     `opentelemetry-api` (`pip install 'asyncinvoke[otel]'`), and uses whatever SDK the program has
-    set up; without one it does next to nothing.
+    set up. Without an SDK it does next to nothing.
 
     Spans: one for each execution, of kind CLIENT, named `Lambda.Invoke` (of a stream
     `Lambda.InvokeWithResponseStream`), current while the call runs; and below it one for each

@@ -1,8 +1,8 @@
 """What a journal says of a run that is killed again and again: by SIGKILL, and by torn ends.
 
 A map of 10,000 items over HTTP is killed at a request that is drawn at random, and continued, until
-it has been killed as often as asked; on both loops, with keys and without, in order or not. The endpoint
-counts what it has seen. Of each kill it is counted how many items were named as in doubt, how many
+it has been killed as often as asked; on both loops, with keys and without, in order or not, of lists
+and of streams. The endpoint counts what it has seen. Of each kill it is counted how many items were named as in doubt, how many
 of those the endpoint had seen, and, at the end, how many items it has seen twice and how many never,
 though nobody named them. After that the log of a journal is cut at random, or ended by zeros or
 garbage, and must still be a whole prefix of what was committed.
@@ -27,10 +27,10 @@ from tests.journal.torn import prefix_of, torn_log
 
 ITEMS = 10_000
 KINDS = (
-    {"backend": "asyncio", "keyed": False, "ordered": False},
-    {"backend": "trio", "keyed": True, "ordered": False},
-    {"backend": "asyncio", "keyed": True, "ordered": True},
-    {"backend": "trio", "keyed": False, "ordered": True},
+    {"backend": "asyncio", "keyed": False, "ordered": False, "streamed": True},
+    {"backend": "trio", "keyed": True, "ordered": False, "streamed": False},
+    {"backend": "asyncio", "keyed": True, "ordered": True, "streamed": True},
+    {"backend": "trio", "keyed": False, "ordered": True, "streamed": False},
 )
 TAILS = (b"", b"\0" * 20_000, b"\xa5" * 20_000)
 
@@ -65,7 +65,7 @@ def _killed(process: Mapper, journal: Path, kind: dict[str, Any], kills: int) ->
             missed += len(in_doubt - left.unknown)
             never_seen += len(left.unknown - in_doubt - doubtful)
             doubtful |= left.unknown
-        options = {name: kind[name] for name in ("keyed", "ordered")}
+        options = {name: kind[name] for name in ("keyed", "ordered", "streamed")}
         outcomes = mapper.run(kind["backend"], endpoint.server.url, str(journal), ITEMS, **options)
         seen = Counter(endpoint.seen)
     lost = {outcome.index for outcome in outcomes if mapper.code(outcome) == "ProcessLost"}
@@ -117,7 +117,8 @@ def show(found: dict[str, Any]) -> str:
     ]
     rows = [
         [
-            f"{row['backend']}{', by key' * row['keyed']}{', in order' * row['ordered']}",
+            f"{row['backend']}{', by key' * row['keyed']}{', in order' * row['ordered']}"
+            + ", a stream" * row["streamed"],
             *(f"{row[name]:,}" for name in ("kills", "items", "requests", "twice", "lost")),
             *(f"{row[name]:,}" for name in ("named", "missed", "never_seen")),
         ]

@@ -54,7 +54,6 @@ DECIDES = [
     "asyncinvoke._engine.buffer",
     "asyncinvoke._engine.calls",
     "asyncinvoke._engine.history",
-    "asyncinvoke._engine.options",
     "asyncinvoke._engine.shard",
     "asyncinvoke._engine.tolerance",
     "asyncinvoke._journal.rows",

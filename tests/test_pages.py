@@ -40,6 +40,12 @@ def test_every_relative_link_leads_to_a_page_and_to_a_heading_of_it(page: Path) 
         assert not anchor or anchor in anchors(target.read_text()), f"{link}#{anchor}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_page_has_a_heading_twice(page: Path) -> None:
+    headings = re.findall(r"^## (.+)$", BLOCKS.sub("", page.read_text()), re.MULTILINE)
+    assert sorted(headings) == sorted(set(headings))
+
+
 def test_the_index_links_to_every_page() -> None:
     index = (ROOT / "docs" / "index.md").read_text()
     linked = {(ROOT / "docs" / link).resolve() for link in re.findall(r"\]\(([^)#]+)", index)}

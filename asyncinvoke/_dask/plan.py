@@ -31,8 +31,11 @@ class Plan:
     shards: int
     """How many shards there are."""
 
+    workers: int
+    """How many workers begin with one."""
+
     concurrency: int | None
-    """How many items of a shard are worked upon at once."""
+    """How many items of a shard are worked on at once."""
 
     invoker: Mapping[str, Any] = field(repr=False)
     """What invokers are made with."""
@@ -56,7 +59,10 @@ class Plan:
 
     @property
     def token(self) -> Path:
-        """The file that a worker sees, if the directory is one that is shared."""
+        """The file that a worker sees, if the directory is one that is shared.
+
+        It has a byte for each worker that is about to begin.
+        """
         return Path(self.directory) / f".{self.id}"
 
 
@@ -66,7 +72,7 @@ def shards_for(workers: int, shards: int | None) -> int:
 
 
 def share(concurrency: int | None, *, shards: int, slots: int) -> int | None:
-    """Return how many items of one shard are worked upon at once.
+    """Return how many items of one shard are worked on at once.
 
     Args:
         concurrency: How many are, of all shards that run at the same time.
@@ -81,7 +87,7 @@ class Control:
     """What is wished of each shard."""
 
     concurrency: int | None = None
-    """How many of its items are to be worked upon at once; `None` as it began."""
+    """How many of its items are to be worked on at once; `None` as it began."""
 
     paused: bool = False
     """Whether nothing is to start."""

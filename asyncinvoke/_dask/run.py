@@ -5,15 +5,17 @@ import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from asyncinvoke._dask.merging import Merger
 from asyncinvoke._dask.plan import Control, Plan, shards_for, share, write_control
-from asyncinvoke._dask.working import close_home, run_shard, sees
+from asyncinvoke._dask.working import close_home, prepare, run_shard
 from asyncinvoke._engine.shard import Shard
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError, JournalError
-from asyncinvoke.runs import Merged, merge, open_run
+from asyncinvoke.runs import Merged, open_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,9 @@ class DaskRun:
     whoever died: a worker, the scheduler or this process.
     """
 
+    # Each ended shard is a word to one thread, which merges as many journals at once as the merge
+    # can take, while the others run. So what is left at the end does not grow with the shards.
+
     def __init__(self, client: Any, plan: Plan, slots: int) -> None:
         self._client = client
         self._plan = plan
@@ -61,6 +66,9 @@ class DaskRun:
             )
             for number in range(1, plan.shards + 1)
         ]
+        self._merger = Merger(plan)
+        for number, future in enumerate(self._futures, 1):
+            future.add_done_callback(partial(self._ended, number))
 
     @property
     def path(self) -> Path:
@@ -85,7 +93,7 @@ class DaskRun:
         )
 
     def set_concurrency(self, concurrency: int) -> None:
-        """Change how many items are worked upon at once, by all workers together.
+        """Change how many items are worked on at once, by all workers together.
 
         Raises:
             InvalidRequestError: It is not a whole number from 1.
@@ -117,9 +125,7 @@ class DaskRun:
         """
         errors = [future.exception() for future in self._futures]
         self._close_homes()
-        numbers = range(1, self._plan.shards + 1)
-        parts = [path for number in numbers if (path := self._plan.journal(number)).is_file()]
-        merged = merge(self._plan.merged, parts, replace=True)
+        merged = self._merger.finish()
         for error in errors:
             if error is not None:
                 raise error
@@ -131,6 +137,7 @@ class DaskRun:
             self.stop()
             for future in self._futures:
                 future.cancel()
+        self._merger.abandon()
         self._close_homes()
 
     def __enter__(self) -> Self:
@@ -147,6 +154,10 @@ class DaskRun:
     def __repr__(self) -> str:
         ended = sum(future.done() for future in self._futures)
         return f"<DaskRun {ended} of {self._plan.shards} shards ended, {self._plan.directory}>"
+
+    def _ended(self, number: int, future: Any) -> None:
+        if future.status == "finished":
+            self._merger.ended(number)
 
     def _wish(self, wished: Control) -> None:
         self._control = wished
@@ -189,13 +200,16 @@ def start(
         source=source,
         directory=str(folder.absolute()),
         shards=count,
+        workers=min(len(threads), count),
         concurrency=share(concurrency, shards=count, slots=slots),
         invoker=dict(invoker or {}),
         options=dict(options),
     )
     plan.token.touch()
-    blind = [worker for worker, seen in client.run(sees, str(plan.token)).items() if not seen]
+    ready = client.run(prepare, plan.id, str(plan.token), plan.invoker)
+    blind = [worker for worker, sees in ready.items() if not sees]
     if blind:
+        client.run(close_home, plan.id, on_error="ignore")
         plan.token.unlink(missing_ok=True)
         raise ConfigurationError(
             f"worker {blind[0]} does not see {plan.directory}: it must be a directory that all "

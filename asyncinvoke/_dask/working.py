@@ -1,12 +1,15 @@
 """What runs on a worker: its shards, on one invoker that it keeps, in a thread with its own loop."""
 
+import contextlib
 import os
 import threading
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
 import anyio
+from anyio import to_thread
 from anyio.from_thread import BlockingPortal
 
 from asyncinvoke._dask.plan import Control, Plan, read_control
@@ -20,6 +23,11 @@ from asyncinvoke.runs import open_run
 LOOK_EVERY = 0.5
 """How often a shard looks at what is wished, in seconds."""
 
+TOGETHER = 5.0
+"""Seconds that the first shard of a worker waits for those of the others, at most."""
+
+_LOOK_FOR_OTHERS = 0.02
+
 
 class Home:
     """Where the shards of one run are at home on a worker: an event loop, and an invoker on it.
@@ -29,23 +37,49 @@ class Home:
     its process, which waits for nothing of it.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, invoker: Mapping[str, Any]) -> None:
+        self._options = invoker
         self._portal: BlockingPortal | None = None
         self._invoker: Invoker | None = None
         self._error: BaseException | None = None
         self._is_ready = threading.Event()
+        self._arriving = threading.Lock()
+        self._has_arrived = False
         self._thread = threading.Thread(target=self._run, name="asyncinvoke", daemon=True)
         self._thread.start()
 
-    def call(self, function: Callable[[Invoker, Plan, int], Awaitable[Any]], number: int) -> Any:
+    def call(
+        self, function: Callable[[Invoker, Plan, int], Awaitable[Any]], plan: Plan, number: int
+    ) -> Any:
         """Run an async function on the loop, and wait for it."""
-        self._is_ready.wait()
+        self.wait()
         if self._error is not None:
             raise self._error
         assert self._portal is not None  # noqa: S101  # it is ready
         assert self._invoker is not None  # noqa: S101
-        return self._portal.call(partial(function, self._invoker, self._plan, number))
+        return self._portal.call(partial(function, self._invoker, plan, number))
+
+    def arrive(self, plan: Plan) -> None:
+        """Wait, once, until a shard of every worker is about to begin.
+
+        Who comes a second later finds the limit taken, and it takes a while until those who share
+        one have found their halves. Each worker adds a byte to a file that all of them see.
+        """
+        with self._arriving:
+            if self._has_arrived:
+                return
+            self._has_arrived = True
+            until = time.monotonic() + TOGETHER
+            with contextlib.suppress(OSError):  # the file is gone, because the run is closed
+                descriptor = os.open(plan.token, os.O_WRONLY | os.O_APPEND)
+                os.write(descriptor, b".")
+                os.close(descriptor)
+                while os.stat(plan.token).st_size < plan.workers and time.monotonic() < until:
+                    time.sleep(_LOOK_FOR_OTHERS)
+
+    def wait(self) -> None:
+        """Wait until it is ready, or will never be."""
+        self._is_ready.wait()
 
     def close(self) -> None:
         """End the invoker and the loop."""
@@ -63,7 +97,7 @@ class Home:
             self._is_ready.set()
 
     async def _live(self) -> None:
-        async with Invoker(**self._plan.invoker) as invoker, BlockingPortal() as portal:
+        async with Invoker(**self._options) as invoker, BlockingPortal() as portal:
             self._invoker, self._portal = invoker, portal
             self._is_ready.set()
             await portal.sleep_until_stopped()
@@ -73,13 +107,19 @@ _homes: dict[str, Home] = {}
 _making = threading.Lock()
 
 
+async def prepare(run_id: str, token: str, invoker: Mapping[str, Any]) -> bool:
+    """Make ready for the shards of a run; return whether this worker sees its directory."""
+    if not await to_thread.run_sync(os.path.exists, token):
+        return False
+    await to_thread.run_sync(_home(run_id, invoker).wait)
+    return True
+
+
 def run_shard(plan: Plan, number: int) -> dict[str, Any]:
     """Run a shard, or what is left of it; return how it stands. Called in a thread of a worker."""
-    with _making:
-        home = _homes.get(plan.id)
-        if home is None:
-            home = _homes[plan.id] = Home(plan)
-    home.call(_shard, number)
+    home = _home(plan.id, plan.invoker)
+    home.arrive(plan)
+    home.call(_shard, plan, number)
     with open_run(plan.journal(number)) as recorded:
         summary = recorded.summary()
     return {
@@ -90,17 +130,20 @@ def run_shard(plan: Plan, number: int) -> dict[str, Any]:
     }
 
 
+def _home(run_id: str, invoker: Mapping[str, Any]) -> Home:
+    with _making:
+        home = _homes.get(run_id)
+        if home is None:
+            home = _homes[run_id] = Home(invoker)
+    return home
+
+
 def close_home(run_id: str) -> None:
     """Close what a worker keeps for a run."""
     with _making:
         home = _homes.pop(run_id, None)
     if home is not None:
         home.close()
-
-
-def sees(token: str) -> bool:
-    """Return whether this worker sees a file."""
-    return os.path.exists(token)
 
 
 async def _shard(invoker: Invoker, plan: Plan, number: int) -> None:

@@ -21,7 +21,7 @@ Waking the reader for each item costs as much as all the rest of the hand-over."
 class Buffer:
     """Counts what was read, is unfinished and was taken; holds the outcomes that wait to be taken.
 
-    Two bounds hold for reading. Of what is unfinished there is as much as can be worked upon, and a
+    Two bounds hold for reading. Of what is unfinished there is as much as can be worked on, and a
     little more; of what the consumer has not taken there is `READ_AHEAD` more than that, finished
     or not. A reader that waits is woken once most of what it read ahead is used up.
 

@@ -9,19 +9,13 @@ import anyio
 from asyncinvoke._batches.batch import checked_batch, shape_name
 from asyncinvoke._engine.batch_work import BatchWork
 from asyncinvoke._engine.batcher import Batcher
-from asyncinvoke._engine.calls import Calls
+from asyncinvoke._engine.calls import Calls, refuse_unknown
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._engine.journal import Journal, read_journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.map_block import open_run, told_of_run
-from asyncinvoke._engine.options import (
-    EventOptions,
-    InvokeOptions,
-    MapOptions,
-    StreamOptions,
-    refuse_unknown,
-)
+from asyncinvoke._engine.options import EventOptions, InvokeOptions, MapOptions, StreamOptions
 from asyncinvoke._engine.recording import RecordedWork, Recorder, identity_of
 from asyncinvoke._engine.shard import Pick, checked_shard
 from asyncinvoke._engine.stream import ResponseStream, open_stream

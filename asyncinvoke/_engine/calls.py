@@ -3,14 +3,15 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
-from asyncinvoke._engine.options import InvokeOptions, refuse_unknown
+from asyncinvoke._engine.options import InvokeOptions, StreamOptions
 from asyncinvoke._limits.scopes import FunctionKey, function_key
 from asyncinvoke._model.response import Attempt, Decode, Reply, Response
 from asyncinvoke._recent import Recent
 from asyncinvoke._request.parameters import InvokeParameters, check_flag, checked
-from asyncinvoke._request.target import show_value
+from asyncinvoke._request.request import InvocationType, Request
+from asyncinvoke._request.target import Target, show_value
 from asyncinvoke._retries.policy import Balance, Balances, RetryPolicy
 from asyncinvoke._statistics import FunctionTally, Tally
 from asyncinvoke.errors import InvalidRequestError
@@ -181,3 +182,61 @@ def check_timeout(timeout: float | None) -> float:
             f"timeout {show_value(timeout)} must be a number of seconds above 0"
         )
     return seconds
+
+
+_STREAM_HAS_NO = {
+    "invocation_type": (None, InvocationType.REQUEST_RESPONSE),
+    "durable_execution_name": (None,),
+}
+
+
+def stream_options(options: InvokeOptions) -> StreamOptions:
+    """Return those of an invocation's options that a stream has.
+
+    Raises:
+        InvalidRequestError: One of the others is set.
+    """
+    given: dict[str, Any] = dict(options)
+    for name, allowed in _STREAM_HAS_NO.items():
+        value = given.pop(name, None)
+        if value not in allowed:
+            raise InvalidRequestError(
+                f"{name} {show_value(value)} does not go with a response stream"
+            )
+    return cast("StreamOptions", given)
+
+
+def item_options(
+    function_name: str, options: InvokeOptions, item: Request
+) -> tuple[str, InvokeOptions]:
+    """Return the function and the options of one item of a map that has some of its own."""
+    own = {name: getattr(item, name) for name in InvokeOptions.__optional_keys__ & _OF_A_REQUEST}
+    merged: dict[str, Any] = {
+        **options,
+        **{name: value for name, value in own.items() if value is not None},
+    }
+    if item.function_name is not None and item.qualifier is None:
+        # Another function does not take over the qualifier of the map's; the same one does.
+        named = Target.parse(item.function_name)
+        mapped = Target.parse(function_name, options.get("qualifier"))
+        keeps = named.qualifier is None and named.may_be(mapped)
+        merged["qualifier"] = mapped.qualifier if keeps else None
+    name = function_name if item.function_name is None else item.function_name
+    if item.qualifier is not None and item.function_name is None:
+        # It replaces one that is written behind the map's function, too.
+        name = Target.parse(function_name).function_name
+    return name, cast("InvokeOptions", merged)
+
+
+_OF_A_REQUEST = frozenset(Request.__dataclass_fields__)
+
+
+def refuse_unknown(options: Mapping[str, Any], known: Any) -> None:
+    """Refuse an option that is not one of a TypedDict.
+
+    Raises:
+        InvalidRequestError: There is one; the message names it.
+    """
+    unknown = [name for name in options if name not in known.__optional_keys__]
+    if unknown:
+        raise InvalidRequestError(f"{unknown[0]!r} is not one of the {known.__name__}")

@@ -96,7 +96,7 @@ class RunStarted:
     """The map's function, as the caller has written it."""
 
     concurrency: int
-    """How many items are worked upon at once, to begin with."""
+    """How many items are worked on at once, to begin with."""
 
     ordered: bool
     """Whether outcomes come in the order of the input."""

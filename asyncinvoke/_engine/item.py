@@ -4,9 +4,9 @@ import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from asyncinvoke._engine.calls import Call, Calls
+from asyncinvoke._engine.calls import Call, Calls, item_options
 from asyncinvoke._engine.execution import Engine
-from asyncinvoke._engine.options import InvokeOptions, item_options
+from asyncinvoke._engine.options import InvokeOptions
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.tolerance import Failures, Tolerance
 from asyncinvoke._engine.waits import Brake

@@ -102,7 +102,7 @@ class MapRun(Generic[Out]):
         )
 
     def set_concurrency(self, concurrency: int) -> None:
-        """Change how many items are worked upon at once, from now on.
+        """Change how many items are worked on at once, from now on.
 
         Raises:
             InvalidRequestError: It is not a whole number from 1.

@@ -260,7 +260,7 @@ def open_run(
     Args:
         payloads: The input.
         work: Turns an item into its outcome. What it raises ends the run.
-        concurrency: How many items are worked upon at once.
+        concurrency: How many items are worked on at once.
         ordered: Whether outcomes come in the order of the input.
         judge: Sees every outcome; what it returns ends the run.
         brake: What the work looks at before each attempt, to pause and to stop.
@@ -268,7 +268,7 @@ def open_run(
         clock: Tells how long reading holds the event loop.
         told: Tells hooks of the run, if there are any.
         batcher: Gathers items into batches, and works on those in the place of `work`.
-        pick: Says which items are worked upon; by default all.
+        pick: Says which items are worked on; by default all.
         recorder: Records the run, if it is to be recorded.
         recorded: Prepares the items of a run that is.
         check_loop: Raises what is told to who iterates in another event loop.

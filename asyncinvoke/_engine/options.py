@@ -9,16 +9,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any, TypedDict, TypeVar
 
 from asyncinvoke._batches.batch import Batch
 from asyncinvoke._engine.journal import JournalOrPath
 from asyncinvoke._engine.shard import Shard
 from asyncinvoke._engine.tolerance import Tolerance
-from asyncinvoke._request.request import InvocationType, InvocationTypeName, LogTypeName, Request
-from asyncinvoke._request.target import Target, show_value
+from asyncinvoke._request.request import InvocationTypeName, LogTypeName
 from asyncinvoke._retries.policy import RetryPolicy
-from asyncinvoke.errors import InvalidRequestError
 
 
 class CommonOptions(TypedDict, total=False):
@@ -74,7 +72,7 @@ class MapOptions(InvokeOptions, total=False):
     """The options of `Invoker.map`: those of `Invoker.invoke` apply to each item."""
 
     concurrency: int | None
-    """How many items are worked upon at once, those in backoff included; by default the invoker's
+    """How many items are worked on at once, those in backoff included; by default the invoker's
     limit."""
 
     ordered: bool
@@ -88,7 +86,7 @@ class MapOptions(InvokeOptions, total=False):
     concurrency is then that of batches; each item still has its outcome."""
 
     shard: Shard | None
-    """The part of the input that is worked upon here, where several machines or processes share it:
+    """The part of the input that is worked on here, where several machines or processes share it:
     `Shard(3, of=10)` is the third of ten. By default all of it."""
 
     journal: JournalOrPath | None
@@ -98,64 +96,6 @@ class MapOptions(InvokeOptions, total=False):
     tolerate: int | Tolerance | None
     """How many items may fail before the map stops with `ToleranceExceededError`: a number, or
     `Tolerance(share=0.02)`; by default any number."""
-
-
-_STREAM_HAS_NO = {
-    "invocation_type": (None, InvocationType.REQUEST_RESPONSE),
-    "durable_execution_name": (None,),
-}
-
-
-def stream_options(options: InvokeOptions) -> StreamOptions:
-    """Return those of an invocation's options that a stream has.
-
-    Raises:
-        InvalidRequestError: One of the others is set.
-    """
-    given: dict[str, Any] = dict(options)
-    for name, allowed in _STREAM_HAS_NO.items():
-        value = given.pop(name, None)
-        if value not in allowed:
-            raise InvalidRequestError(
-                f"{name} {show_value(value)} does not go with a response stream"
-            )
-    return cast("StreamOptions", given)
-
-
-def item_options(
-    function_name: str, options: InvokeOptions, item: Request
-) -> tuple[str, InvokeOptions]:
-    """Return the function and the options of one item of a map that has some of its own."""
-    own = {name: getattr(item, name) for name in InvokeOptions.__optional_keys__ & _OF_A_REQUEST}
-    merged: dict[str, Any] = {
-        **options,
-        **{name: value for name, value in own.items() if value is not None},
-    }
-    if item.function_name is not None and item.qualifier is None:
-        # Another function does not take over the qualifier of the map's; the same one does.
-        named = Target.parse(item.function_name)
-        mapped = Target.parse(function_name, options.get("qualifier"))
-        keeps = named.qualifier is None and named.may_be(mapped)
-        merged["qualifier"] = mapped.qualifier if keeps else None
-    name = function_name if item.function_name is None else item.function_name
-    if item.qualifier is not None and item.function_name is None:
-        # It replaces one that is written behind the map's function, too.
-        name = Target.parse(function_name).function_name
-    return name, cast("InvokeOptions", merged)
-
-
-_OF_A_REQUEST = frozenset(Request.__dataclass_fields__)
-
-
-def refuse_unknown(options: Mapping[str, Any], known: Any) -> None:
-    """Refuse an option that is not one of a TypedDict.
-
-    Raises:
-        InvalidRequestError: There is one; the message names it.
-    """
-    unknown = [name for name in options if name not in known.__optional_keys__]
-    if unknown:
-        raise InvalidRequestError(f"{unknown[0]!r} is not one of the {known.__name__}")
 
 
 F = TypeVar("F", bound=Callable[..., Any])

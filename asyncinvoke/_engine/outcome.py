@@ -105,7 +105,7 @@ class MapStatistics:
     """A moment of a map."""
 
     concurrency: int
-    """How many items may be worked upon at once."""
+    """How many items may be worked on at once."""
 
     total: int | None
     """How many items the input has, if it has a length; `None` while that is not known."""

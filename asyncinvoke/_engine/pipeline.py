@@ -33,13 +33,13 @@ class Pipeline:
     Args:
         payloads: The input.
         work: Turns an item into its outcome. What it raises ends the run.
-        concurrency: How many items are worked upon at once.
+        concurrency: How many items are worked on at once.
         ordered: Whether outcomes come in the order of the input.
         judge: Sees every outcome; what it returns ends the run.
         brake: What the work looks at before each attempt.
         clock: Tells how long reading holds the event loop.
         batcher: Gathers items into batches, and works on those in the place of `work`.
-        pick: Says which items are worked upon; by default all.
+        pick: Says which items are worked on; by default all.
         skim: Is given a sync input first, and gives back what it has left of it.
     """
 
@@ -171,7 +171,7 @@ class Pipeline:
         self._begin(index, item)
 
     def _begin(self, index: int, item: object) -> None:
-        """Let an item be worked upon."""
+        """Let an item be worked on."""
         if self._batcher is None:
             self.workers.add(index, item)
             return

@@ -65,8 +65,8 @@ Prepare: TypeAlias = Callable[[int, object], Prepared | None]
 """Names an item and writes it down as it is sent; `None` for one of another shard."""
 
 
-Write: TypeAlias = Callable[[object], tuple[InvokeParameters, bytes]]
-"""Writes an item down as it is sent; raises whatever is wrong with it."""
+Write: TypeAlias = Callable[[object], tuple[InvokeParameters, bytes, str | None]]
+"""Writes an item down as it is sent, with its key in a run with keys; raises what is wrong with it."""
 
 
 class Ends(NamedTuple):
@@ -102,6 +102,11 @@ class Ends(NamedTuple):
 
 class Recorder(Protocol):
     """Records a map: nothing is sent, and no outcome handed out, before it has said so."""
+
+    @property
+    def keyed(self) -> bool:
+        """Whether items are known by keys."""
+        ...
 
     async def open(self, payloads: object, prepare: Prepare) -> None:
         """Open what it records in, and compare it with the input where that can be read twice.
@@ -227,6 +232,7 @@ class RecordedWork:
     def __init__(self, work: ItemWork, recorder: Recorder) -> None:
         self._work = work
         self._recorder = recorder
+        self._name = work.name if recorder.keyed else None
 
     def transport(self, prepared: Sequence[Prepared]) -> MarkingTransport:
         """Return what sends these items, and marks them."""
@@ -249,10 +255,10 @@ class RecordedWork:
         if self.is_late:
             raise invoker_was_left()
 
-    def write(self, item: object) -> tuple[InvokeParameters, bytes]:
-        """Write an item down as it is sent; raises whatever is wrong with it."""
+    def write(self, item: object) -> tuple[InvokeParameters, bytes, str | None]:
+        """Write an item down as it is sent, with its key; raises whatever is wrong with it."""
         call, body = self._work.prepare(item)
-        return call.parameters, body
+        return call.parameters, body, None if self._name is None else self._name(item)
 
     def prepare(self, index: int, item: object) -> Prepared:
         """Name an item and write it down as it is sent, or say why it cannot be."""

@@ -100,7 +100,7 @@ def checked_shard(shard: object) -> Shard | None:
 
 
 class Pick:
-    """Says which items of an input are worked upon.
+    """Says which items of an input are worked on.
 
     Args:
         shard: The part that is.
@@ -112,7 +112,7 @@ class Pick:
         self._name = name
 
     def __call__(self, position: int, item: object) -> bool:
-        """Return whether an item is worked upon here.
+        """Return whether an item is worked on here.
 
         One that cannot be named goes by its position: one of all machines makes it a failure.
         """

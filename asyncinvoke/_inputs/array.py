@@ -112,9 +112,11 @@ class Array:
     def _end(self, *, is_last: bool) -> int | None:
         try:
             _, end = _SCANNER.raw_decode(self._text, self._at)
-        except (json.JSONDecodeError, _ConstantError) as error:
+        except _ConstantError as error:
+            raise self._error(f"an element is not JSON: {error} is not a JSON number") from None
+        except json.JSONDecodeError:
             left = len(self._text) - self._at
-            if is_last or isinstance(error, _ConstantError) or left > LONGEST:
+            if is_last or left > LONGEST:
                 raise self._error("an element is not JSON") from None
             self._wanted = 2 * left
             return None
@@ -131,11 +133,11 @@ class Array:
 
 
 class _ConstantError(Exception):
-    pass
+    """NaN, or an infinity."""
 
 
-def _refuse(_constant: str) -> None:
-    raise _ConstantError
+def _refuse(constant: str) -> None:
+    raise _ConstantError(constant)
 
 
 _SCANNER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse)

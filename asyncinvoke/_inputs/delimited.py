@@ -142,19 +142,24 @@ class Delimited:
         """Return the names of the columns.
 
         A first record with a number in it is taken for data: a header is one line to add, and data
-        that was taken for one would give every item the wrong names.
+        that was taken for one would give every item the wrong names. So would fields that something
+        else separates.
         """
         if wrong is None:
             repeated = [name for name in fields if fields.count(name) > 1]
             numbers = [name for name in fields if _NUMBER.fullmatch(name.strip())]
             if any(not name.strip() for name in fields):
-                wrong = "one of the names is empty"
+                wrong = (
+                    "one of the names is empty (pandas writes its index so: to_csv(index=False))"
+                )
             elif numbers:
                 wrong = f"{numbers[0].strip()[:20]} is a number"
             elif repeated:
                 wrong = f"{repeated[0][:40]!r} is there twice"
             elif fields[0].lstrip().startswith(("{", "[")):
                 wrong = "it looks like JSON"
+            elif len(fields) == 1 and (other := _other_delimiter(fields[0])) is not None:
+                wrong = f"its names are separated by {other}"
             elif any(not name.isprintable() for name in fields):
                 wrong = "a name has characters that cannot be printed, or is not UTF-8"
         if wrong is not None:
@@ -169,6 +174,17 @@ class Delimited:
             f"{self._name}: the record that begins on line {self._line} does not end within "
             f"{LONGEST:,} bytes; perhaps a quote is not closed"
         )
+
+
+def _other_delimiter(name: str) -> str | None:
+    """Say what separates the names in what was taken for a single one, and what reads it."""
+    said = {
+        "\t": "tabs: --from tsv (format='tsv') reads it",
+        ",": "commas: --from csv (format='csv') reads it",
+        ";": "semicolons: csvformat -d ';' makes commas of them",
+        "|": "bars: csvformat -d '|' makes commas of them",
+    }
+    return next((cure for delimiter, cure in said.items() if delimiter in name), None)
 
 
 class _MoreError(Exception):

@@ -185,6 +185,10 @@ def not_lines(head: bytes, *, is_all: bool, is_json_file: bool) -> NotLines | No
             raise NeedsMoreError
         is_only_one = not rest and (not end or is_json_file)
         return "array" if is_only_one else None
+    if end and first in (b"[", b"{"):
+        return "array" if first == b"[" else "document"  # whatever is wrong with what follows
+    if is_json_file and first.startswith(b"["):
+        return "array"  # with a mistake in it, or over several lines
     if not end or not is_cut(first):
         return None
     if not (second_end or is_all) and len(rest) <= HELD:

@@ -11,6 +11,7 @@ import anyio.lowlevel
 from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.recording import Prepare, Write
 from asyncinvoke._journal.comparing import differing_items, groups
+from asyncinvoke._journal.deciding import Seen
 from asyncinvoke._journal.identity import SHOWN, changed_items
 from asyncinvoke._journal.opening import explained
 from asyncinvoke._journal.skimming import Piece, next_piece
@@ -31,6 +32,7 @@ class Continuing:
         shared: Where items go that have no request of their own.
         in_thread: Calls what blocks.
         monotonic: Tells the time.
+        seen: The keys of this session, in a run with keys.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class Continuing:
         *,
         in_thread: InThread,
         monotonic: Callable[[], float],
+        seen: Seen | None,
     ) -> None:
         self._store = store
         self._journal = journal
         self._shared = shared
         self._in_thread = in_thread
         self._monotonic = monotonic
+        self._seen = seen
 
     @property
     def may_differ(self) -> bool:
@@ -90,10 +94,12 @@ class Continuing:
         """Skip the beginning of an input, piece by piece, as far as all of it has ended.
 
         Where outcomes are replayed, or a function is asked about them, each item is met by itself.
+        With keys, the rows lie in the order in which the keys were first read, which is that of the
+        input as long as it is the same; from the first that is another one on, each is looked up.
         """
         journal, store, first = self._journal, self._store, 0
         replays = journal.replay and journal.results
-        if store.keyed or replays or not isinstance(journal.redrive, Redrive):
+        if replays or not isinstance(journal.redrive, Redrive):
             return items
         piece = Piece()
         while first < store.known and not is_over():
@@ -110,6 +116,8 @@ class Continuing:
                 raise ended[0]
             if not ended[0]:
                 return piece.before(following.before(items))
+            if self._seen is not None:
+                self._seen.add_all(first, len(piece.items))
             first += len(piece.items)
             skipped(len(piece.items))
             piece = following
@@ -131,7 +139,7 @@ class Continuing:
             return piece.is_whole and self._store.are_those(
                 first,
                 len(piece.items),
-                piece.digests(self._shared),
+                piece.names_and_digests(self._shared),
                 failed=self._journal.redrive == Redrive.NONE,
             )
         except sqlite3.Error as error:

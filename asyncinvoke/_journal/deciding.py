@@ -85,6 +85,20 @@ class Seen:
             self._bits.extend(bytes(max(4096, byte + 1 - len(self._bits))))
         self._bits[byte] |= 1 << bit
 
+    def add_all(self, first: int, count: int) -> None:
+        """Note that items of this session have so many rows from here on."""
+        until = first + count
+        whole = range(-(-first // 8), until // 8)  # bytes, all of whose rows are among them
+        if len(whole) == 0:
+            for row in range(first, until):
+                self.add(row)
+            return
+        for row in (*range(first, whole.start * 8), *range(whole.stop * 8, until)):
+            self.add(row)
+        if whole.stop > len(self._bits):
+            self._bits.extend(bytes(max(4096, whole.stop - len(self._bits))))
+        self._bits[whole.start : whole.stop] = b"\xff" * len(whole)
+
     def count(self) -> int:
         """Return how many rows there are."""
         return int.from_bytes(self._bits, "big").bit_count()

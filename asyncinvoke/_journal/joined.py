@@ -3,8 +3,7 @@
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from asyncinvoke._journal import numbers
 from asyncinvoke._journal.identity import cut
@@ -33,7 +32,7 @@ _MET = "CREATE TEMP TABLE met (idx INTEGER PRIMARY KEY, there INTEGER);\n"
 
 
 class Joined:
-    """Copies one journal after the other into a new file; a context manager.
+    """Copies one journal after the other into a new file.
 
     Nobody else has the file, and it counts for nothing before it is whole; so nothing is journaled
     and nothing synced before the end. Positions are the rows of a run without keys. With keys, rows
@@ -61,19 +60,12 @@ class Joined:
         self.named: list[int | str] = []
         """The first of them."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._connection.close()
 
-    def begin(self, about: Mapping[str, Any]) -> None:
-        """Make the tables, and say what the run is."""
+    def begin(self) -> None:
+        """Make the tables."""
         for pragma in (
             "journal_mode=OFF",
             "synchronous=OFF",
@@ -88,7 +80,6 @@ class Joined:
                 self._sql.do(statement)
         self._sql.do(f"PRAGMA application_id = {APPLICATION_ID}")
         self._sql.do(f"PRAGMA user_version = {FORMAT}")
-        self._sql.many("INSERT INTO run VALUES (?, ?)", list(about.items()))
         self._sql.do("COMMIT")
 
     def add(self, parts: Sequence[tuple[Path, RecordedRun]]) -> None:
@@ -108,10 +99,11 @@ class Joined:
             for name in names:
                 self._sql.do(f"DETACH {name}")
 
-    def finish(self) -> int:
-        """Count what is there; return how many items that are."""
+    def finish(self, about: Mapping[str, Any]) -> int:
+        """Count what is there, and say what the run is; return how many items there are."""
         if self._is_changed:
             self._count_again()
+        self._sql.many("INSERT INTO run VALUES (?, ?)", list(about.items()))
         counts = {**self._sums, "seq": self._numbers.seq}
         self._sql.many("INSERT INTO count VALUES (?, ?)", list(counts.items()))
         return sum(self._sums[state.name.lower()] for state in State)

@@ -5,9 +5,10 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.identity import differences
@@ -47,37 +48,94 @@ def merge(
             it is given twice, or `out` is there.
         JournalMismatchError: They are of different runs; `differences` has all of them.
     """
-    paths, target = [Path(each) for each in journals], Path(out)
+    paths = [Path(each) for each in journals]
     if not paths:
         raise JournalError("there is nothing to merge: name one journal at least")
-    _check_paths(target, paths, replace=replace)
-    with damage_told(target), contextlib.ExitStack() as stack:
-        parts = [_Part(path, stack.enter_context(RecordedRun(path))) for path in paths]
-        _check_identities(parts)
-        # Beside the other, and put in its place when it is whole: nobody sees half of it.
-        made = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-        missing = missing_shards(part.shard for part in parts)
+    _check_paths(Path(out), paths, replace=replace)
+    with Merging(out) as merging:
+        merging.add(paths)
+        return merging.finish(notes)
+
+
+class Merging:
+    """A merge under way: journals are added, some at a time, and then it is finished.
+
+    What is made lies beside the target until it is whole, so that nobody sees half of it; leaving
+    the block without `finish` leaves nothing. For one thread.
+
+    Args:
+        out: The file to make; one that is there is replaced.
+    """
+
+    def __init__(self, out: str | os.PathLike[str]) -> None:
+        self._target = Path(out)
+        self._made = self._target.with_name(f".{self._target.name}.{uuid.uuid4().hex[:8]}")
+        self._joined: Joined | None = None
+        self._parts: list[_Part] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._joined is not None:
+            self._joined.close()
+        self._made.unlink(missing_ok=True)
+
+    def add(self, paths: Sequence[Path]) -> None:
+        """Add journals: more than one at a time costs less, for their rows lie between each other.
+
+        Raises:
+            JournalError: One of them cannot be used.
+            JournalMismatchError: They are of different runs.
+        """
+        with self._explained(), contextlib.ExitStack() as stack:
+            runs = [stack.enter_context(RecordedRun(path)) for path in paths]
+            parts = [_Part(path, run) for path, run in zip(paths, runs, strict=True)]
+            _check_identities([*self._parts[:1], *parts])
+            if self._joined is None:
+                self._joined = self._begun(keyed=bool(parts[0].identity["key"]))
+            self._joined.add(list(zip(paths, runs, strict=True)))
+        self._parts += parts
+
+    def finish(self, notes: Mapping[str, object] | None = None) -> Merged:
+        """Put what was made in the place of the target; return what was merged."""
+        joined = self._joined
+        if joined is None:
+            raise JournalError("there is nothing to merge: name one journal at least")
+        missing = missing_shards(part.shard for part in self._parts)
+        with self._explained():
+            items = joined.finish(_about(self._parts, missing, notes or {}))
+            joined.close()
+            _sync(self._made)
+            path_of(self._target).unlink(missing_ok=True)
+            self._made.replace(self._target)
+        return Merged(
+            path=str(self._target),
+            parts=len(self._parts),
+            items=items,
+            ran_twice=joined.ran_twice,
+            twice=tuple(joined.named),
+            missing=missing,
+        )
+
+    def _begun(self, *, keyed: bool) -> Joined:
+        os.close(os.open(self._made, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        joined = Joined(self._made, keyed=keyed)
+        joined.begin()
+        return joined
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            os.close(os.open(made, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-            with Joined(made, keyed=bool(parts[0].identity["key"])) as joined:
-                joined.begin(_about(parts, missing, notes or {}))
-                joined.add([(part.path, part.run) for part in parts])
-                items = joined.finish()
-            _sync(made)
-            path_of(target).unlink(missing_ok=True)
-            made.replace(target)
+            with damage_told(self._target):
+                yield
         except OSError as error:
-            raise JournalError(f"{target}: it cannot be written: {error.strerror}") from None
-        finally:
-            made.unlink(missing_ok=True)
-    return Merged(
-        path=str(target),
-        parts=len(parts),
-        items=items,
-        ran_twice=joined.ran_twice,
-        twice=tuple(joined.named),
-        missing=missing,
-    )
+            raise JournalError(f"{self._target}: it cannot be written: {error.strerror}") from None
 
 
 def _check_paths(target: Path, paths: list[Path], *, replace: bool) -> None:
@@ -100,7 +158,6 @@ class _Part:
 
     def __init__(self, path: Path, run: RecordedRun) -> None:
         self.path = path
-        self.run = run
         self.summary = run.summary()
         if self.summary.running:
             raise JournalError(f"{path}: a process is at work on it; merge it when that has ended")

@@ -97,6 +97,7 @@ class JournalRecorder:
             shared,
             in_thread=self._in_thread,
             monotonic=clock.monotonic,
+            seen=self._seen,
         )
         self._connected: tuple[Ends, LettingGo] | None = None
         self._reads: deque[Prepared] = deque()
@@ -114,6 +115,11 @@ class JournalRecorder:
         self._failed: AsyncInvokeError | None = None
         self._sampled = clock.monotonic()
         self._succeeded = self._failures = 0
+
+    @property
+    def keyed(self) -> bool:
+        """Whether items are known by keys."""
+        return self._keyed
 
     # What the map calls.
 

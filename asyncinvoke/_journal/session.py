@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from asyncinvoke._journal.recording import keep_notes
 from asyncinvoke._journal.schema import (
     APPLICATION_ID,
     COUNTS,
+    DIGEST,
     FORMAT,
     KEYED,
     TABLES,
@@ -104,6 +106,8 @@ class Session:
         """Rows from here on are not recorded by any earlier session."""
         self.takes: dict[int, int] = {}
         """Takes of items that are to run again, since a person found out that they did not."""
+        self.has_longer_digests = False
+        """Whether an older version has begun it, whose digests were longer."""
         self.is_proven = False
         """Whether the input is known to be that of the run, as far as it was read."""
 
@@ -124,6 +128,8 @@ class Session:
             self._check_identity(json.loads(about["identity"]), identity)
             self._check_copy(about)
             self._check_pages()
+            first = self._sql.all("SELECT length(digest) FROM item ORDER BY idx LIMIT 1")
+            self.has_longer_digests = bool(first) and (first[0][0] or 0) > DIGEST
             self._is_trusted = self._marks.run_id() == self._run_id
             self._find_lost()
         self._identity = identity
@@ -219,12 +225,7 @@ class Session:
                     )
         last = self._sql.all("SELECT ended FROM session ORDER BY id DESC LIMIT 1")
         if last and last[0][0] is None and self._marks.is_new:
-            raise JournalError(
-                f"{self._path}: its last session did not end in order, and {self._path}-marks is "
-                "missing: it was copied without the files beside it, whose names begin as its own; "
-                "if they are lost, an empty file of that name says that it is to be continued as it "
-                "is, and whatever was under way may have run"
-            )
+            raise JournalError(without_marks(self._path))
 
     def _check_pages(self) -> None:
         """Look at all pages where the last session did not end in order, as after a power cut.
@@ -258,6 +259,22 @@ class Session:
                 " GROUP BY idx"
             )
         )
+
+
+def has_ended_in_order(connection: sqlite3.Connection) -> bool:
+    """Return whether the last session of a journal did, or there was none."""
+    last = connection.execute("SELECT ended FROM session ORDER BY id DESC LIMIT 1").fetchone()
+    return last is None or last[0] is not None
+
+
+def without_marks(path: Path) -> str:
+    """Return what is said of a journal whose last session died, and whose marks are not there."""
+    return (
+        f"{path}: its last session did not end in order, and {path}-marks is missing: it was copied "
+        "without the files beside it, whose names begin as its own; if they are lost, an empty file "
+        "of that name says that it is to be continued as it is, and whatever was under way may have "
+        "run"
+    )
 
 
 def _holder(path: Path) -> str:

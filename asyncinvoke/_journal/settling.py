@@ -13,6 +13,7 @@ from asyncinvoke._journal.host import boot_id
 from asyncinvoke._journal.marks import LockedError, Marks, mark_of
 from asyncinvoke._journal.opening import explained, read_only, writing
 from asyncinvoke._journal.schema import State
+from asyncinvoke._journal.session import has_ended_in_order, without_marks
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke.errors import GaveUp, JournalError
@@ -49,6 +50,8 @@ def settle(
         connection = writing(journal)
         try:
             connection.execute("BEGIN IMMEDIATE")
+            if marks.is_new and not has_ended_in_order(connection):
+                raise JournalError(without_marks(journal))
             column, value = ("key", key) if key is not None else ("idx", position)
             with damage_told(journal):
                 _settle(journal, connection, marks, column, value, ran=ran)
@@ -58,6 +61,10 @@ def settle(
         finally:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
+    except BaseException:
+        if marks.is_new:
+            marks.remove()
+        raise
     finally:
         marks.close()
 
@@ -84,7 +91,16 @@ def _settle(
         f"SELECT idx, state, cause, attempts, throttled FROM item WHERE {column} = ?", (value,)
     ).fetchone()
     if item is None:
-        raise JournalError(f"{shown} surely did not run: whoever continues the run sends it")
+        about = dict(connection.execute("SELECT name, value FROM run").fetchall())
+        is_keyed, total = json.loads(about["identity"])["key"], about.get("total")
+        if column == "key" and not is_keyed:
+            raise JournalError(f"{shown}: the run has no keys: name the item by its position")
+        if total is not None and isinstance(value, int) and not is_keyed and value >= total:
+            raise JournalError(f"{shown}: the input has {total:,} items")
+        raise JournalError(
+            f"{shown} surely did not run: nothing is recorded of it, and whoever continues the run "
+            "sends it if it is in the input"
+        )
     row, state, cause, attempts, throttled = item
     if state != State.MAY_HAVE_RUN:
         raise JournalError(f"{shown} is none that may have run: it is {State(state).name.lower()}")

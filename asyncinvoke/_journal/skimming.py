@@ -38,7 +38,7 @@ class Piece:
     items: list[object] = field(default_factory=list)
     """As they were read."""
 
-    written: list[tuple[InvokeParameters, bytes]] = field(default_factory=list)
+    written: list[tuple[InvokeParameters, bytes, str | None]] = field(default_factory=list)
     """As they are sent; fewer, where one cannot be."""
 
     error: Exception | None = None
@@ -53,17 +53,19 @@ class Piece:
         """Whether each of them can be sent."""
         return self.error is None and len(self.items) == len(self.written)
 
-    def digests(self, shared: InvokeParameters) -> str:
-        """Return the digests, one behind the other, in hexadecimal."""
+    def names_and_digests(self, shared: InvokeParameters) -> bytes:
+        """Return the keys, if there are any, and the digests, one behind the other."""
         sha256 = hashlib.sha256
-        return b"".join(
-            [
-                sha256(body).digest()[:DIGEST]
-                if parameters is shared
-                else digest_of(body, parameters, shared) or b""
-                for parameters, body in self.written
-            ]
-        ).hex()
+        digests = [
+            sha256(body).digest()[:DIGEST]
+            if parameters is shared
+            else digest_of(body, parameters, shared) or b""
+            for parameters, body, _ in self.written
+        ]
+        if self.written[0][2] is None:
+            return b"".join(digests)
+        names = [(name or "").encode() for _, _, name in self.written]
+        return b"".join(chain.from_iterable(zip(names, digests, strict=True)))
 
 
 def next_piece(items: Iterator[object], write: Write, *, most: int, monotonic: Monotonic) -> Piece:

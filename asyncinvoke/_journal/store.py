@@ -197,27 +197,30 @@ class Store:
         return found, fresh
 
     @tells_damage
-    def are_those(self, first: int, count: int, digests: str, *, failed: bool) -> bool:
+    def are_those(self, first: int, count: int, digests: bytes, *, failed: bool) -> bool:
         """Return whether so many rows from here on have ended, and have these digests.
 
         Args:
             first: The first row.
             count: How many there are.
-            digests: What their digests are, one behind the other, in hexadecimal.
+            digests: What their digests are, each behind its key if there is one, one behind the
+                other.
             failed: Whether some of them may have failed.
         """
         if any(first <= each.row < first + count for each in self.lost.values()):
             return False
+        key = "key || " if self.keyed else ""
+        digest = f"substr(digest, 1, {DIGEST})" if self._begun.has_longer_digests else "digest"
         # One answer for all of them: Python's lock is asked for once.
         ((there, state, found),) = self._sql.all(
-            f"SELECT COUNT(*), MAX(state), group_concat(hex(substr(digest, 1, {DIGEST})), '') FROM"
-            " (SELECT digest, state FROM item WHERE idx BETWEEN ? AND ? ORDER BY idx)",
+            f"SELECT COUNT(*), MAX(state), CAST(group_concat({key}{digest}, '') AS BLOB) FROM"
+            " (SELECT key, digest, state FROM item WHERE idx BETWEEN ? AND ? ORDER BY idx)",
             first,
             first + count - 1,
         )
         if there != count or (state and not failed):
             return False
-        return bool(found == digests.upper())
+        return bool(found == digests)
 
     @tells_damage
     def outcomes(self, wanted: list[Found]) -> list[tuple[Prepared, Outcome[Any]]]:

@@ -31,14 +31,16 @@ class Claim:
     ahead_in_account: int
     """What was in flight of the account then."""
 
-    def __init__(self, key: FunctionKey, deadline: float, owner: object = None) -> None:
-        self.key: FunctionKey = key
-        self.deadline: float = deadline
-        self.owner: object = owner
-        """In whose name it is asked for, if that matters: who may withdraw it."""
-        self.is_held: bool = False
-        self.waited: float = 0.0
-        """How many seconds it took to get; 0 if it was free."""
+    key: FunctionKey
+    """The function."""
+    deadline: float
+    """Until when it is waited for."""
+    owner: object
+    """In whose name it is asked for, if that matters: who may withdraw it."""
+    is_held: bool
+    """Whether it is granted, and has not ended."""
+    waited: float
+    """How many seconds it took to get; 0 if it was free."""
 
 
 class PermitTimeoutError(Exception):

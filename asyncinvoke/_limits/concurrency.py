@@ -269,13 +269,6 @@ class ConcurrencyLimit:
         self._is_sharing = self._is_starting = False
         self.limit = int(self._value + 0.5)
 
-    def set_maximum(self, maximum: int) -> None:
-        """Change the most that it may become."""
-        self.maximum = maximum
-        self.minimum = min(self.minimum, maximum)
-        self._value = min(self._value, float(maximum))
-        self.limit = int(self._value + 0.5)
-
     def _advance(self, now: float, in_flight: int, step: float) -> None:
         was_in_use, self.is_in_use = self.is_in_use, in_flight >= self.limit
         elapsed, self._seen = now - self._seen, now

@@ -74,17 +74,6 @@ class Dispatcher:
         if line is not None and line.lane is not None:
             self._queue.line_up(line)
 
-    def set_maximum(self, maximum: int) -> None:
-        """Change how many may be in flight in all."""
-        now = self.books.now()
-        self.books.scopes.set_maximum(maximum)
-        self.books.shared_moved()
-        for line in self._queue.aside():
-            self._place(line, now)
-            self._unblock(line.gate.account, now)
-        self._dispatch(now)
-        self._timekeeper.appoint()
-
     def close(self) -> None:
         """Grant nothing any more, and wake up whoever waits."""
         self.books.is_closed = True

@@ -38,7 +38,6 @@ class Permit(Claim):
     def __init__(
         self, dispatcher: Dispatcher, key: FunctionKey, deadline: float, owner: object
     ) -> None:
-        # Not by `super`, which would cost a call more for each attempt.
         self._dispatcher = dispatcher
         self.key = key
         self.deadline = deadline
@@ -219,6 +218,7 @@ class Limiter:
         hooks: Those who listen to limits that move.
         files: How many files this process may have open, and how many it has, which bounds its
             connections whatever the limit is; `None` if that is not known.
+        connections: How many the caller's own client has, which bounds them too.
     """
 
     def __init__(
@@ -228,18 +228,21 @@ class Limiter:
         clock: Clock = SYSTEM_CLOCK,
         hooks: Hooks | None = None,
         files: tuple[int, int] | None = None,
+        connections: int | None = None,
     ) -> None:
-        wanted = limit.maximum if isinstance(limit, AdaptiveLimit) else limit.n
-        self._most = None if files is None else files_limit(*files)
-        if files is not None and self._bounded(wanted) < wanted:
+        most = limit.maximum if isinstance(limit, AdaptiveLimit) else limit.n
+        if connections is not None:
+            most = min(most, connections)
+        if files is not None and files_limit(*files) < most:
+            wanted, most = most, files_limit(*files)
             _logger.info(
                 "at most %d attempts in flight, not %d: this process may have %d files open",
-                self._bounded(wanted),
+                most,
                 wanted,
                 files[0],
             )
         news = News(Hooks() if hooks is None else hooks)
-        scopes = Scopes(limit, maximum=self._bounded(wanted), now=clock.monotonic(), news=news)
+        scopes = Scopes(limit, maximum=most, now=clock.monotonic(), news=news)
         self._books = Books(scopes, now=clock.monotonic)
         self._dispatcher = Dispatcher(self._books, clock=clock, news=news)
 
@@ -247,10 +250,6 @@ class Limiter:
     def limit(self) -> int:
         """The most permits that are ever held at once."""
         return self._books.scopes.maximum
-
-    @limit.setter
-    def limit(self, limit: int) -> None:
-        self._dispatcher.set_maximum(self._bounded(limit))
 
     @property
     def in_flight(self) -> int:
@@ -298,6 +297,3 @@ class Limiter:
 
     def __repr__(self) -> str:
         return f"<Limiter {self.in_flight}/{self.limit} in flight, {self.waiting} waiting>"
-
-    def _bounded(self, limit: int) -> int:
-        return limit if self._most is None else max(min(limit, self._most), 1)

@@ -94,10 +94,6 @@ class Queue(Generic[W]):
         """Return the line of a function, if anybody waits for it."""
         return self._lines.get(gate)
 
-    def aside(self) -> list[Line[W]]:
-        """Return the lines that have no turn: those set aside, and those behind a blocked account."""
-        return [line for line in self._lines.values() if line.lane is None or line.lane.is_blocked]
-
     def line_up(self, line: Line[W]) -> None:
         """Draw a new ticket for a line, behind all others."""
         account = None if line.gate.reserved else line.gate.account

@@ -98,10 +98,9 @@ class FunctionGate(Gate):
         """How many wait for a permit; kept by the queue."""
 
     def set_reserved(self, reserved: bool) -> None:
-        """Count what is in flight here against the account, or no longer."""
-        if reserved != self.reserved:
-            self.reserved = reserved
-            self.account.in_flight += -self.in_flight if reserved else self.in_flight
+        """Count what is in flight here against the account no longer, or again; it was not so before."""
+        self.reserved = reserved
+        self.account.in_flight += -self.in_flight if reserved else self.in_flight
 
 
 KEPT_UNTHROTTLED = 1024
@@ -163,20 +162,6 @@ class Scopes:
         shelf[gate] = None
         if len(shelf) > kept:
             self._forget(shelf.popitem(last=False)[0])
-
-    def set_maximum(self, maximum: int) -> None:
-        """Change the most that may be in flight in all, and so through each gate."""
-        was_short = self.process.concurrency.limit < self.maximum
-        self.maximum = maximum
-        for gate in (*self._accounts.values(), *self.functions.values()):
-            if self.adaptive is None:
-                gate.concurrency = self._concurrency()
-            else:
-                gate.concurrency.set_maximum(maximum)
-        if was_short:
-            self.process.concurrency.set_maximum(maximum)
-        else:
-            self.process.concurrency = self._all_of_it()
 
     def statistics(self, *, in_flight: int, waiting: int) -> tuple[ScopeStatistics, ...]:
         """Return a snapshot of every scope, given what is in flight and waits in all.

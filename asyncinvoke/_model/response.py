@@ -20,10 +20,10 @@ else:
 
     Out = TypeVar("Out")
 
+_T = TypeVar("_T")
+
 _BILLED = re.compile(r"^REPORT RequestId: .*\bBilled Duration: (\d+) ms", re.MULTILINE)
 """A line that Lambda writes to the end of a function's log."""
-
-_T = TypeVar("_T")
 
 
 Decode: TypeAlias = Callable[[bytes], Any]

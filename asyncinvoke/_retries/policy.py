@@ -79,9 +79,6 @@ class Balance:
         self._retries -= 1
         return True
 
-    def __repr__(self) -> str:
-        return f"<Balance {self._retries:.1f} of {self._budget.burst:g} retries>"
-
 
 class Balances:
     """The balances of the functions that were called of late, each for its budget and key."""

@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from asyncinvoke._request.payload import check_plain
@@ -61,9 +61,6 @@ class Hooks:
 
     def __bool__(self) -> bool:
         return bool(self._hooks)
-
-    def __iter__(self) -> Iterator[Callable[[Any], object]]:
-        return iter(self._hooks)
 
     @property
     def listen(self) -> bool:

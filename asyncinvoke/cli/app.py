@@ -13,8 +13,7 @@ from importlib import import_module
 import click
 
 from asyncinvoke.cli.errors import INTERRUPTED, WRONG_USAGE, CommandError, complain
-from asyncinvoke.cli.habits import meant
-from asyncinvoke.cli.pretty import has_colours
+from asyncinvoke.cli.habits import Group, has_colours
 
 COMMANDS = {
     "demo": ("asyncinvoke.cli.demo.command:demo", "See it work, without an AWS account."),
@@ -43,7 +42,7 @@ Exit status:
 """
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """Imports a command when it is asked for; the list of them needs none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
@@ -55,13 +54,6 @@ class _Commands(click.Group):
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"No such command {args[0]!r}{meant(args[0], COMMANDS)}", ctx)
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

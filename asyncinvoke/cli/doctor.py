@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from asyncinvoke.cli.errors import FAILED
-from asyncinvoke.cli.options import use_profile
+from asyncinvoke.cli.options import Duration, use_profile
 
 if TYPE_CHECKING:
     from asyncinvoke import Diagnosis
@@ -30,12 +30,12 @@ Examples:
 @click.argument("function_name", metavar="[FUNCTION]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object instead of lines.")
 @click.option(
+    "-t",
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Duration(),
     default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long the connection, and each dry run, may take.",
+    metavar="TIME",
+    help="How long the connection, and each dry run, may take: 30, 500ms. [default: 10]",
 )
 @click.option("-r", "--region", metavar="REGION", help="The AWS region.")
 @click.option("-p", "--profile", metavar="NAME", help="The profile in AWS's config files.")

@@ -1,8 +1,7 @@
-"""What people who come from other command lines write, and what to write here instead."""
+"""The habits of other command lines: what to write here instead, and when to leave colours out."""
 
 import base64
-import binascii
-import difflib
+import os
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
@@ -54,6 +53,19 @@ class Command(click.Command):
         return rest
 
 
+class Group(click.Group):
+    """Commands, of which the nearest is named where there is none of a name."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is asked for."""
+        known = self.list_commands(ctx)
+        if args and args[0] not in known and not args[0].startswith("-"):
+            raise click.UsageError(f"No such command {args[0]!r}{_meant(args[0], known)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
 def check_output(output: str | None) -> None:
     """Refuse a name that AWS's command line takes for a format.
 
@@ -71,14 +83,20 @@ def is_base64_of_json(payload: bytes) -> bool:
     """Return whether a payload was encoded as AWS's command line wants it by default."""
     try:
         decoded = base64.b64decode(payload, validate=True).strip()
-    except (binascii.Error, ValueError):
+    except ValueError:
         return False
     return decoded[:1] in (b"{", b"[", b'"')
 
 
-def meant(word: str, known: Iterable[str]) -> str:
-    """Return the end of a message about a command that there is not."""
+def has_colours() -> bool:
+    """Return whether a terminal may be given colours: see https://no-color.org."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
     if word in ("aws", "lambda"):
         return ". Did you mean 'asyncinvoke invoke FUNCTION'?"
+    import difflib  # only now, as `--help` should be quick
+
     near = difflib.get_close_matches(word, known, n=1)
     return f". Did you mean {near[0]!r}?" if near else "."

@@ -1,13 +1,14 @@
 """`asyncinvoke invoke`: one invocation; its payload on stdout, all else on stderr."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import click
 
 from asyncinvoke.cli.errors import CommandError, complain
-from asyncinvoke.cli.habits import AWS, Command, check_output
+from asyncinvoke.cli.habits import AWS, Command, check_output, has_colours
 from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class _Invoke(Command):
     INSTEAD: ClassVar[Mapping[str, str]] = AWS | {
         "--function-name": "the function is the first word: asyncinvoke invoke FUNCTION [PAYLOAD]",
     }
-    EXTRA = "-o FILE writes the answer to a file"
+    EXTRA: ClassVar[str] = "-o FILE writes the answer to a file"
 
 
 @click.command(cls=_Invoke, short_help="Invoke a function once.", epilog=EXAMPLES)
@@ -153,7 +154,6 @@ async def _write(response: "Response", writes: "Output", *, raw: bool) -> None:
 
 def _for_a_terminal(payload: bytes) -> bytes:
     from asyncinvoke._inputs import json_text
-    from asyncinvoke.cli.pretty import has_colours, pretty
 
     try:
         json_text.check_json(payload)
@@ -178,3 +178,48 @@ def _facts(response: "Response") -> str:
     if response.billed_duration is not None:
         facts.append(f"billed {response.billed_duration * 1000:,.0f} ms")
     return ", ".join(facts)
+
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+
+_INDENT = "  "
+
+
+def pretty(text: str, *, colours: bool) -> str:
+    """Return JSON over several lines.
+
+    Only the white space between its parts changes, so that no number loses a digit.
+
+    Args:
+        text: JSON, which was checked.
+        colours: Whether to add the codes of a terminal.
+    """
+    parts = _TOKEN.findall(text)
+    written: list[str] = []
+    depth = 0
+    for number, part in enumerate(parts):
+        following = parts[number + 1] if number + 1 < len(parts) else ""
+        before = parts[number - 1] if number else ""
+        if part in ("}", "]"):
+            depth -= 1
+            if before not in ("{", "["):
+                written.append("\n" + _INDENT * depth)
+        shown = _coloured(part, is_key=following == ":") if colours else part
+        written.append(shown)
+        if part in ("{", "["):
+            depth += 1
+            if following not in ("}", "]"):
+                written.append("\n" + _INDENT * depth)
+        elif part == ",":
+            written.append("\n" + _INDENT * depth)
+        elif part == ":":
+            written.append(" ")
+    return "".join(written)
+
+
+def _coloured(part: str, *, is_key: bool) -> str:
+    if part.startswith('"'):
+        return click.style(part, fg="blue", bold=True) if is_key else click.style(part, fg="green")
+    if part in ("null", "true", "false"):
+        return click.style(part, fg="magenta")
+    return click.style(part, fg="cyan") if part not in "{}[],:" else part

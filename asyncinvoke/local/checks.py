@@ -32,6 +32,7 @@ def check_invocation(
     region_name: str,
     account_id: str,
     trace_id: str,
+    chance: float = 1.0,
 ) -> Invocation:
     """Return what a request asks to be run.
 
@@ -43,6 +44,7 @@ def check_invocation(
         region_name: The endpoint's region.
         account_id: The endpoint's account.
         trace_id: What the invocation is traced by.
+        chance: From 0.0 to 1.0, which decides for an alias that shares out its invocations.
 
     Raises:
         Refusal: It is refused.
@@ -53,7 +55,12 @@ def check_invocation(
     check_size(request)
     event, client_context = read_event(request.payload), read_client_context(request)
     versions, config = find_version(
-        functions, name, qualifier, region_name=region_name, account_id=account_id
+        functions,
+        name,
+        qualifier,
+        region_name=region_name,
+        account_id=account_id,
+        chance=chance,
     )
     check_active(versions, config, now=now)
     return invocation_of(
@@ -147,6 +154,7 @@ def find_version(
     *,
     region_name: str,
     account_id: str,
+    chance: float = 1.0,
 ) -> tuple[Versions, FunctionConfig]:
     """Return the function and the version that a request names.
 
@@ -155,7 +163,7 @@ def find_version(
     """
     account = name.account or account_id
     versions = functions.get(name.name) if account == account_id else None
-    config = None if versions is None else versions.resolve(qualifier)
+    config = None if versions is None else versions.resolve(qualifier, chance)
     if versions is None or config is None:
         arn = f"arn:aws:lambda:{region_name}:{account}:function:{name.name}"
         raise refusals.function_not_found(f"{arn}:{qualifier or LATEST}")

@@ -6,6 +6,7 @@ call (`register`, the limits, `statistics`, `stop`) they may call from any threa
 
 import asyncio
 import logging
+import random
 import secrets
 import time
 from collections import deque
@@ -134,6 +135,7 @@ class Service:
             region_name=self.config.region_name,
             account_id=self.config.account_id,
             trace_id=request.trace_id or _new_trace_id(),
+            chance=random.random(),  # noqa: S311  # it shares out invocations, and guards nothing
         )
         if request.invocation_type == "DryRun":
             return answers.dry_run(request.request_id, invocation.trace_id)

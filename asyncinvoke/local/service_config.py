@@ -7,6 +7,7 @@ from asyncinvoke.local.edge.observing import Listener
 from asyncinvoke.local.events.queue import ProgressListener
 from asyncinvoke.local.execution.logs import LogListener
 from asyncinvoke.local.numbers import whole_number
+from asyncinvoke.local.protocol.names import REGION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +54,8 @@ class ServiceConfig:
         account_id = self.account_id
         if not (len(account_id) == 12 and account_id.isascii() and account_id.isdigit()):
             raise ValueError(f"account_id={account_id!r} must be twelve digits")
-        if not self.region_name:
-            raise ValueError("region_name must not be empty")
+        if REGION.fullmatch(self.region_name) is None:
+            raise ValueError(f"region_name={self.region_name!r} must be one such as us-east-1")
         scale = self.event_time_scale
         if not 0 < scale <= 1:
             raise ValueError(f"event_time_scale={scale!r} must be above 0 and at most 1")

@@ -19,6 +19,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with asyncinvoke.Invoker(timeout=10) as invoker:
         app.state.price = invoker.function("price", idempotent=True)
         yield
+        await invoker.drain()
 
 
 app = FastAPI(lifespan=lifespan)

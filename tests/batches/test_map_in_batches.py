@@ -210,7 +210,7 @@ async def test_a_batch_without_an_answer_leaves_all_its_items_as_it_was_left(
     assert len({each.attempts for each in ended}) == 1
 
 
-@pytest.mark.parametrize("answer", [[1], {}, b"", b"{", "ok"], ids=repr)
+@pytest.mark.parametrize("answer", [[1], {}, b"", b"{", "ok", True, 3, None], ids=repr)
 @pytest.mark.anyio
 async def test_an_answer_that_does_not_fit_fails_the_batch_and_says_how(answer: Any) -> None:
     function = Function(lambda payload: answer)
@@ -412,6 +412,19 @@ async def test_an_interrupt_out_of_a_shape_ends_the_run_as_itself() -> None:
 
 
 @pytest.mark.anyio
+async def test_an_interrupt_while_an_item_is_named_ends_the_run_as_itself() -> None:
+    def interrupted(item: int) -> str:
+        if item == 3:
+            raise KeyboardInterrupt
+        return str(item)
+
+    ended: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        await drain(batched(Function(), silent(1, 2, 3), Batch(2), key=interrupted), ended)
+    assert len(ended) in (0, 2), "a batch has all its outcomes, or none"
+
+
+@pytest.mark.anyio
 async def test_a_policy_that_raises_ends_the_run_and_its_batch_has_no_outcome() -> None:
     function = Function(lambda payload: 1 / 0 if payload == [2, 3] else payload)
     ended: list[int] = []
@@ -442,3 +455,34 @@ async def test_the_concurrency_is_that_of_batches_and_can_be_changed() -> None:
         function.gate.set()
         with anyio.fail_after(SOON):
             assert json.loads((await anext(run)).unwrap().payload) >= 0
+
+
+@pytest.mark.anyio
+async def test_an_item_that_is_too_large_for_any_batch_fails_alone_and_says_so() -> None:
+    function = Function()
+    large = "x" * 6_291_456
+    ended = await outcomes_of(function, [1, large, 2], Batch(3))
+    assert [each.ok for each in sorted(ended, key=lambda each: each.index)] == [True, False, True]
+    (failed,) = [each.error for each in ended if each.error is not None]
+    assert isinstance(failed, InvalidRequestError)
+    assert "too large" in str(failed)
+    assert "xxx" not in str(failed)
+    assert [batch for _, batch in function.sent] == [[1, 2]]
+
+
+@pytest.mark.anyio
+async def test_an_item_that_is_an_event_travels_with_events_under_their_limit() -> None:
+    from asyncinvoke._model.response import Reply
+
+    function = Function(
+        lambda payload: Reply(status_code=202, payload=b"") if payload[0] == "e" else payload
+    )
+    large = "x" * 1_048_576
+    items = [1, Request(payload="e", invocation_type="Event"), large]
+    items.append(Request(payload=large, invocation_type="Event"))
+    ended = await outcomes_of(function, items, Batch(9))
+    by_index = {each.index: each for each in ended}
+    assert by_index[1].unwrap().status_code == 202
+    assert by_index[2].ok
+    assert "too large" in str(by_index[3].error)
+    assert [batch for _, batch in function.sent if batch[0] == "e"] == [["e"]]

@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +29,7 @@ from asyncinvoke.runs import open_run
 from tests.doubles.counting_server import CountingServer
 from tests.doubles.messages import Received
 from tests.journal import killing, mapper
-from tests.journal.killing import Mapper
+from tests.journal.killing import ROOT, Mapper
 
 from .maps import SOON, Function, HandClock
 
@@ -208,3 +211,41 @@ def test_a_killed_run_in_batches_runs_nothing_twice_and_names_what_is_in_doubt(
         assert set(endpoint.seen) | left.unknown == set(range(400))
     assert {each.index for each in outcomes if not each.ok} == left.unknown
     assert sorted(each.index for each in outcomes) == list(range(400))
+
+
+def test_a_full_disk_ends_a_run_in_batches_and_no_item_of_it_is_lost(tmp_path: Path) -> None:
+    # A limit of the file's size stands for the disk; in a process of its own.
+    journal = tmp_path / "a.run"
+    code = f"""
+        import anyio, resource, signal
+        from asyncinvoke import JournalError
+        from tests.journal.worlds import World
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        world = World()
+        async def main():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+            try:
+                await world.map({str(journal)!r}, range(100_000), concurrency=4, batch=7)
+            except JournalError as error:
+                print(error)
+            ended = world.statistics
+            print(ended.succeeded, ended.failed, ended.working, sum(map(len, world.sent)))
+        anyio.run(main)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=100,
+    )
+    assert done.stderr == ""
+    said, counts = done.stdout.splitlines()
+    assert "the disk is full" in said
+    succeeded, failed, working, sent = map(int, counts.split())
+    assert (failed, working) == (0, 0), "what was read and not sent has no outcome"
+    assert succeeded == sent
+    with open_run(journal) as recorded:
+        summary = recorded.summary()
+        assert 0 < summary.ended <= sent
+        assert summary.succeeded + summary.may_have_run == sent

@@ -69,7 +69,8 @@ async def test_the_version_is_the_installed_one(run: Run) -> None:
         (["map", "echo", "-", "--output", "missing/out.jsonl"], "cannot write missing/out.jsonl"),
         (["map", "echo", "-", "--tolerate", "2.5"], "'2.5' is no number such as 100"),
         (["map", "echo", "-", "--tolerate", "101%"], "'101%' is no number such as 100"),
-        (["demo", "--limit", "0"], "--limit"),
+        (["demo", "--head", "0"], "--head"),
+        (["doctor", "-t", "0"], "'0' is no time: write 30, 1.5s, 500ms, 5m or 1h"),
     ],
 )
 async def test_wrong_usage_is_one_clear_line(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from asyncinvoke.cli.app import run
-from asyncinvoke.cli.habits import AWS
+from asyncinvoke.cli.habits import AWS, has_colours
 from asyncinvoke.cli.map.command import _Map, _named
 
 
@@ -36,6 +36,7 @@ BASE64 = base64.b64encode(json.dumps({"key": "cat.jpg"}).encode()).decode()
         (["invoke", "resize", BASE64], "the base64 of JSON: write the JSON itself"),
         (["invoke", "resize", "aGVsbG8="], "payload: not JSON: Expecting value at column 1"),
         (["invok", "resize"], "No such command 'invok'. Did you mean 'invoke'?"),
+        (["runs", "shwo", "a.run"], "No such command 'shwo'. Did you mean 'show'?"),
         (["lambda", "invoke"], "Did you mean 'asyncinvoke invoke FUNCTION'?"),
         (["bogus"], "No such command 'bogus'. (see"),
         (["invoke", "resize", "--timeot", "3"], "'--timeout'?"),
@@ -51,6 +52,20 @@ def test_a_habit_is_one_line_that_says_what_to_write(
     assert err.count("\n") == 1
     assert says in err
     assert [path.name for path in folder.iterdir()] == ["lines.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("term", "no_color", "expected"),
+    [("xterm", None, True), ("xterm", "", True), ("xterm", "1", False), ("dumb", None, False)],
+)
+def test_colours_are_left_out_where_a_terminal_is_told_so(
+    term: str, no_color: str | None, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if no_color is not None:
+        monkeypatch.setenv("NO_COLOR", no_color)
+    assert has_colours() is expected
 
 
 def test_the_input_of_a_map_may_be_written_as_a_payload_is() -> None:

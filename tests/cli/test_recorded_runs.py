@@ -260,3 +260,12 @@ async def test_another_input_is_refused_in_one_line_and_nothing_is_sent(
         "asyncinvoke: error: o.run: the input is not that of the run: item 2 is not what it was\n"
     )
     assert function.seen.total() == 5
+    # By a pipe as well, which can be read once only; and nothing of either is noted.
+    before = summary()
+    with open("in.jsonl", "rb") as file:
+        piped = await run(
+            "map", "charge", "-", "-j", "o.run", "--endpoint-url", url, stdin=file.read()
+        )
+    assert (piped.status, piped.out, piped.err) == (2, "", ended.err)
+    assert summary() == before
+    assert function.seen.total() == 5

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import asyncinvoke.dask
 from asyncinvoke import ConfigurationError
+from asyncinvoke._dask import working
 from asyncinvoke._dask.plan import Control, Plan, read_control, shards_for, share, write_control
 from tests.doubles.counting_server import CountingServer
 
@@ -68,6 +70,45 @@ def test_shards_and_concurrency_are_shared_out() -> None:
     assert share(1, shards=6, slots=4) == 1
 
 
+def test_the_first_shards_of_all_workers_begin_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = Plan(
+        id="a",
+        function_name="f",
+        source=None,
+        directory=str(tmp_path),
+        shards=6,
+        workers=2,
+        concurrency=None,
+        invoker={},
+        options={},
+    )
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:  # the other one comes meanwhile
+        slept.append(seconds)
+        plan.token.write_bytes(b"..")
+
+    monkeypatch.setattr(working, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=sleep))
+    plan.token.touch()
+    home = working.Home({"region_name": "us-east-1"})
+    try:
+        home.arrive(plan)
+        assert len(slept) == 1
+        home.arrive(plan)  # once is enough
+        assert plan.token.read_bytes() == b".."
+    finally:
+        home.close()
+    late = working.Home({"region_name": "us-east-1"})
+    try:
+        late.arrive(plan)  # as of a worker in the place of one that died
+        plan.token.unlink()
+        assert len(slept) == 1
+    finally:
+        late.close()
+
+
 def test_a_plan_shows_nothing_of_the_input() -> None:
     plan = Plan(
         id="a",
@@ -75,6 +116,7 @@ def test_a_plan_shows_nothing_of_the_input() -> None:
         source=["secret"],
         directory="d",
         shards=2,
+        workers=2,
         concurrency=None,
         invoker={"session": "secret"},
         options={"key": "secret"},

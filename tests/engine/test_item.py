@@ -139,3 +139,24 @@ def test_an_infinite_timeout_is_none() -> None:
     assert check_timeout(float("inf")) == check_timeout(None) == math.inf
     assert check_timeout(10**400) == math.inf
     assert check_timeout(3) == 3.0
+
+
+async def key_of_the_caller(item: object) -> str:
+    return "never awaited"
+
+
+def test_a_key_that_would_have_to_be_awaited_is_refused_before_anything_is_sent() -> None:
+    machine = engine()
+    with pytest.raises(InvalidRequestError, match="key must be a plain function"):
+        work_of(machine, key_of_the_caller)
+    with pytest.raises(InvalidRequestError, match="key must be a function, not str"):
+        work_of(machine, "id")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("key", "kind"), [(lambda item: key_of_the_caller(item), "coroutine"), (lambda item: 7, "int")]
+)
+async def test_a_key_that_is_no_text_fails_its_item_alone(key: Any, kind: str) -> None:
+    outcome = await outcome_of({"id": 7}, key=key)
+    assert str(outcome.error) == f"key must be a string, not {kind}"

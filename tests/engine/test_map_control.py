@@ -10,6 +10,7 @@ from anyio import wait_all_tasks_blocked
 
 from asyncinvoke import (
     AdaptiveLimit,
+    ConfigurationError,
     FixedLimit,
     FunctionError,
     InvalidRequestError,
@@ -78,7 +79,7 @@ async def rest(run: MapRun) -> list[int]:
 async def test_a_pause_starts_nothing_and_lets_what_is_in_flight_end(
     invoker: Invoker, endpoint: Endpoint
 ) -> None:
-    # Of eight that are worked upon two are in flight, and six wait for a permit.
+    # Of eight that are worked on two are in flight, and six wait for a permit.
     async with invoker.map("f", range(8), concurrency=8) as run:
         await wait_all_tasks_blocked()
         run.pause()
@@ -221,3 +222,59 @@ async def test_a_wrong_tolerance_is_refused_before_anything_is_sent(
     with pytest.raises(InvalidRequestError, match="tolerate"):
         invoker.map("f", [1], tolerate=wrong)
     assert endpoint.sent == []
+
+
+async def test_a_map_that_is_paused_when_its_invoker_is_left_sends_nothing_more(
+    endpoint: Endpoint,
+) -> None:
+    invoker = Invoker(transport=endpoint)  # type: ignore[arg-type]
+    await invoker.__aenter__()
+    outcomes: list[Outcome] = []
+
+    async def consume() -> None:
+        async with invoker.map("work", count(), concurrency=2) as run:
+            await wait_all_tasks_blocked()
+            run.pause()
+            await endpoint.let_go(2)
+            await invoker.__aexit__(None, None, None)
+            run.resume()
+            async for outcome in run:
+                outcomes.append(outcome)
+
+    with anyio.fail_after(SOON), pytest.raises(ConfigurationError, match="reads no further"):
+        await consume()
+    assert endpoint.sent == [0, 1]
+    assert [outcome.ok for outcome in outcomes[:2]] == [True, True]
+    assert {type(outcome.error) for outcome in outcomes[2:]} == {TransportError}
+
+
+async def test_an_item_that_waits_to_be_tried_again_is_held_by_a_pause_and_goes_on_after_it() -> (
+    None
+):
+    refusals = [Failure(status_code=429, code="TooManyRequestsException")]
+    sent = 0
+    paused = anyio.Event()
+
+    class Refusing:
+        async def send(self, *_: Any) -> Reply | Failure:
+            nonlocal sent
+            sent += 1
+            if refusals:
+                run.pause()
+                paused.set()
+                return refusals.pop()
+            return Reply(status_code=200, payload=b"1")
+
+        open = send
+
+    transport: Any = Refusing()
+    async with Invoker(transport=transport, clock=InstantClock()) as invoker:
+        with anyio.fail_after(SOON):
+            async with invoker.map("work", [1]) as run:
+                await paused.wait()
+                await wait_all_tasks_blocked()
+                assert sent == 1, "the backoff is over, and the map is paused"
+                run.resume()
+                (outcome,) = [each async for each in run]
+    assert outcome.ok
+    assert len(outcome.attempts) == 2

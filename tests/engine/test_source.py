@@ -308,6 +308,28 @@ async def test_a_clean_up_that_raises_is_told() -> None:
             await anext(run)
 
 
+async def test_what_an_input_raises_as_it_is_interrupted_is_told_after_the_outcomes() -> None:
+    async def source() -> AsyncIterator[int]:
+        yield 1
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise OSError("no disk")
+
+    ended: list[Outcome] = []
+
+    async def consume() -> None:
+        async with run_of(source()) as run:
+            ended.append(await anext(run))
+            await wait_all_tasks_blocked()
+            run.stop()
+            ended.extend([outcome async for outcome in run])
+
+    with anyio.fail_after(SOON), pytest.raises(OSError, match="no disk"):
+        await consume()
+    assert values(ended) == [1]
+
+
 async def test_a_clean_up_that_raises_does_not_hide_the_error_of_the_block(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

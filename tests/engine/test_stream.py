@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import pytest
 
+from asyncinvoke import DeadlineExceededError, Delivery, FixedLimit, GaveUp, Invoker
 from asyncinvoke._engine import stream_execution
 from asyncinvoke._engine.stream import ResponseStream, open_stream
 from asyncinvoke._engine.waits import Wait, Waits
@@ -49,6 +51,8 @@ class Streaming:
             return opened
         return _OfTheCaller(opened)
 
+    send = open
+
 
 class _OfTheCaller:
     """A stream of the caller's own, which has what the contract asks for and no more."""
@@ -82,3 +86,39 @@ async def test_only_a_wait_for_a_chunk_has_a_scope(
         chunks = [chunk async for chunk in stream]
     assert chunks == [b"%d" % number for number in range(100)]
     assert len(scopes) == expected  # one for the first chunk, or each, and one for the end
+
+
+class Silent:
+    """A transport of the caller's own that knows nothing of deadlines, and gives no answer."""
+
+    async def open(self, *_: Any) -> Any:
+        await anyio.sleep_forever()
+
+    send = open
+
+
+async def test_a_transport_of_the_callers_that_gives_no_stream_is_ended_by_the_timeout() -> None:
+    transport: Any = Silent()
+    with anyio.fail_after(60):
+        async with Invoker(transport=transport) as invoker:
+            with pytest.raises(DeadlineExceededError, match=r"timeout of 0\.01 s passed"):
+                await invoker.stream("f", timeout=0.01).__aenter__()
+            assert invoker.statistics().in_flight == 0
+
+
+async def test_a_stream_that_gets_no_permit_in_time_was_not_sent_and_says_what_it_waited_for() -> (
+    None
+):
+    transport: Any = Streaming(3, tells_what_is_at_hand=True)
+    with anyio.fail_after(60):
+        async with (
+            Invoker(transport=transport, limit=FixedLimit(1)) as invoker,
+            invoker.stream("f") as first,
+        ):
+            with pytest.raises(DeadlineExceededError, match="the limit is 1") as raised:
+                await invoker.stream("f", timeout=0.01).__aenter__()
+            assert raised.value.delivery is Delivery.NOT_SENT
+            assert raised.value.gave_up is GaveUp.DEADLINE
+            assert raised.value.attempts == ()
+            assert [chunk async for chunk in first] == [b"0", b"1", b"2"]
+            assert invoker.statistics().in_flight == 0

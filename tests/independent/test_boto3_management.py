@@ -648,7 +648,7 @@ async def test_a_function_imports_from_its_layers_and_keeps_them(sdk: Sdk) -> No
     refused = await sdk.refusal("create", Layers=[arn.replace(":1", ":2")])
     assert refused[2] == f"Layer version {arn.replace(':1', ':2')} does not exist."
     refused = await sdk.refusal("create", Layers=[arn] * 6)
-    assert refused[2] == "You cannot reference more than 5 layers."
+    assert refused[2] == "Cannot reference more than 5 layers."
     created = await sdk.create("user", Code=code, Handler="user.f", Layers=[arn])
     assert created["Layers"] == [{"Arn": arn, "CodeSize": len(archive.getvalue())}]
     await sdk.delete_layer_version(LayerName="lib", VersionNumber=1)

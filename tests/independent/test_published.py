@@ -26,9 +26,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "endpoint.md"
 # Where the published tests have their functions.
 REGIONS = ("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ap-southeast-1")
 
+ROUTING = "gives a share of an alias of `$LATEST` to a version; AWS was recorded to refuse it"
 FUNCTION_ERROR = "wants `Handled`; every function error that was recorded from AWS is `Unhandled`"
 EVENT_PAYLOAD = "wants an Event's answer to hold what the function returned; AWS's is empty"
-ROUTING = "an alias that shares its traffic out; the endpoint sends an alias to one version"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,6 +115,10 @@ NO_HEADER = {
     "a fraction": (b"cat, 1.5e3\n", "1.5e3 is a number"),
     "an empty name": (b"id,,n\n", "one of the names is empty"),
     "the same name twice": (b"id,n,id\n", "'id' is there twice"),
+    "semicolons": (b"id;n\n1;2\n", "separated by semicolons: csvformat -d ';'"),
+    "tabs": (b"id\tn\n1\t2\n", "separated by tabs: --from tsv"),
+    "bars": (b"id|n\n1|2\n", "separated by bars"),
+    "the first line of a spreadsheet": (b"sep=;\nid;n\n", "separated by semicolons"),
     "JSON": (b'{"id": 1}\n', "it looks like JSON"),
     "too long a quote": (b'"id,n\n', "a quote is not closed by the end of the input"),
     "not UTF-8": (b"id,\xff\n", "not UTF-8"),
@@ -126,6 +130,13 @@ def test_what_is_no_header_is_refused(text: bytes, why: str) -> None:
     with pytest.raises(InputError, match="line 1 must be a header of CSV") as caught:
         parsed(reader(), [text])
     assert why in str(caught.value)
+
+
+def test_commas_in_tsv_are_refused_and_one_name_alone_is_a_header() -> None:
+    tabs = Delimited("in", "TSV", delimiter="\t")
+    with pytest.raises(InputError, match="separated by commas: --from csv"):
+        parsed(tabs, [b"id,n\n1,2\n"])
+    assert parsed(reader(), [b"id\na;b\n"]) == [(2, b'{"id":"a;b"}', None)]
 
 
 @pytest.mark.parametrize("text", [b"", b"\xef\xbb\xbf", b"\n\r\n", b"\r"])

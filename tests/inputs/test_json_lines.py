@@ -46,6 +46,9 @@ OTHERS = {
         b"\xef\xbb\xbf\r\n \n[\r\n1,\r\n2]\r\n",
         "is one JSON array, not a line each",
     ),
+    "an array, and what is no JSON in it": (b'[\n  {"a": NaN},\n', "is one JSON array, not"),
+    "an array of a line each, and what is no JSON": (b"[\n\t{]\n", "is one JSON array, not"),
+    "an object, and what is no JSON in it": (b'{\n"a": NaN}\n', "is JSON over several lines"),
     "an object, pretty-printed": (
         json.dumps({"a": 1, "b": [2, 3]}, indent=2).encode(),
         "is JSON over several lines, not a line each",
@@ -107,6 +110,19 @@ async def test_a_json_file_with_one_array_is_that_though_it_ends_like_a_line(
     path = tmp_path / "in.json"
     path.write_text(json.dumps(ITEMS) + "\n")
     assert [json.loads(item.payload) async for item in read(path)] == ITEMS
+
+
+@pytest.mark.parametrize(
+    "content", ["[1, 2,]", "[1, NaN]\n", "[NaN,\n1]\n", "[\n1\n2\n]"], ids=repr
+)
+async def test_a_mistake_in_the_array_of_a_json_file_is_one_error(
+    content: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "in.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"line \d: (an element is not JSON|a comma is missing)"):
+        async for _ in read(path):
+            pass
 
 
 async def test_a_json_file_with_an_array_a_line_is_lines(tmp_path: Path) -> None:

@@ -11,8 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asyncinvoke import InvalidRequestError
+from asyncinvoke._inputs import columns
 from asyncinvoke.inputs import Input, InputError, read
 
 pytestmark = pytest.mark.anyio
@@ -73,8 +76,52 @@ VALUES: dict[str, tuple[Any, list[Any], list[Any]]] = {
 }
 
 
-def write(path: Path, columns: dict[str, Any], **how: Any) -> Path:
-    pq.write_table(pa.table(columns), path, **how)
+KINDS = st.recursive(
+    st.sampled_from([pa.int64(), pa.string(), pa.bool_(), pa.decimal128(9, 3), pa.float64()]),
+    lambda kinds: st.one_of(
+        kinds.map(pa.list_),
+        kinds.map(pa.large_list),
+        st.lists(kinds, min_size=1, max_size=3).map(
+            lambda each: pa.struct([(f'"{number}', kind) for number, kind in enumerate(each)])
+        ),
+    ),
+    max_leaves=4,
+)
+
+
+def values_of(kind: pa.DataType) -> st.SearchStrategy[Any]:
+    """Values of a type, null among them, and what JSON cannot hold."""
+    strategies: dict[Any, st.SearchStrategy[Any]] = {
+        pa.int64(): st.integers(-(2**63), 2**63 - 1),
+        pa.string(): st.text(st.characters(codec="utf-8"), max_size=4),
+        pa.bool_(): st.booleans(),
+        pa.decimal128(9, 3): st.decimals(-99999, 99999, places=3),
+        pa.float64(): st.sampled_from([0.5, -2.25, math.nan, math.inf]),
+    }
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        found: st.SearchStrategy[Any] = st.lists(values_of(kind.value_type), max_size=3)
+    elif pa.types.is_struct(kind):
+        found = st.fixed_dictionaries({each.name: values_of(each.type) for each in kind})
+    else:
+        found = strategies[kind]
+    return st.none() | found
+
+
+@given(st.data())
+def test_whole_columns_say_what_their_values_say_one_by_one(data: st.DataObject) -> None:
+    kind = data.draw(KINDS)
+    column = pa.array(data.draw(st.lists(values_of(kind), max_size=6)), kind)
+    # Batches are slices of what was decoded.
+    column = column.slice(*data.draw(st.tuples(st.integers(0, 3), st.integers(0, 5))))
+    at_once, one_by_one = (
+        [None if text is None else json.loads(text) for text in texts.to_pylist()]
+        for texts in (columns.texts_of(column), columns.texts_one_by_one(pa, column))
+    )
+    assert at_once == one_by_one
+
+
+def write(path: Path, named: dict[str, Any], **how: Any) -> Path:
+    pq.write_table(pa.table(named), path, **how)
     return path
 
 

@@ -342,3 +342,37 @@ async def test_an_invoker_is_opened_once_at_a_time() -> None:
     async with invoker:
         with pytest.raises(ConfigurationError, match="open already"):
             await invoker.__aenter__()
+
+
+@pytest.mark.parametrize("timeout", [0, -1, "3", True, float("nan")])
+def test_a_timeout_is_a_number_of_seconds(timeout: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"timeout .* must be a number of seconds above 0"):
+        Invoker(timeout=timeout)
+
+
+class Transport:
+    """As much of a transport as an invoker looks for."""
+
+    async def send(self, *_: object) -> None: ...
+
+    open = send
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"transport": "fast"}, "transport 'fast' must be 'direct' or 'client'"),
+        ({"transport": object()}, "or an object with `send` and `open`, not object"),
+        (
+            {"transport": Transport(), "region_name": "x"},
+            "region_name has no effect on a transport",
+        ),
+        ({"transport": Transport(), "client": object()}, "client has no effect on a transport"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_transport_is_one_of_two_words_or_makes_the_attempts(
+    options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        Invoker(**options)

@@ -36,6 +36,7 @@ async def session(
     items: int,
     *,
     keyed: bool = False,
+    streamed: bool = False,
     concurrency: int = CONCURRENCY,
     **options: Any,
 ) -> list[Outcome]:
@@ -46,7 +47,7 @@ async def session(
         Invoker(endpoint_url=url, limit=concurrency) as invoker,
         invoker.map(
             "work",
-            [payload(index) for index in range(items)],
+            map(payload, range(items)) if streamed else [payload(each) for each in range(items)],
             journal=Journal(journal),
             concurrency=concurrency,
             **options,

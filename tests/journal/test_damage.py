@@ -77,7 +77,7 @@ def test_a_wrong_byte_anywhere_is_one_error_or_no_harm(made: tuple[Path, dict[st
         lambda: continued(path, **options),
     ]
     came: Counter[bool] = Counter()
-    for number in range(80):
+    for number in range(60):
         torn = bytearray(whole)
         torn[chance.randrange(len(torn))] ^= chance.choice([1, 2, 0x80, 0xFF])
         for side in ("-wal", "-shm"):

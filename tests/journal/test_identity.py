@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asyncinvoke import (
     Changed,
@@ -22,6 +24,8 @@ from asyncinvoke import (
     Redrive,
     Request,
 )
+from asyncinvoke._journal.deciding import Seen
+from asyncinvoke._journal.store import Store
 from asyncinvoke._model.response import Reply
 from asyncinvoke.runs import open_run
 from tests.journal.worlds import World, indexes, streamed
@@ -387,6 +391,55 @@ async def test_what_the_input_raises_while_it_is_skimmed_comes_out_as_itself(
     with pytest.raises(OSError, match="gone"):
         await world.map(journal, broken())
     assert sorted(world.sent) == [3, 140]
+
+
+async def test_a_long_input_is_skimmed_by_key_as_far_as_it_is_in_the_same_order(
+    path: Path, small_pieces: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[int] = []
+    look_up = Store.look_up
+
+    def counting(store: Store, reads: list[Any]) -> Any:
+        looked_up.extend(each.index for each in reads)
+        return look_up(store, reads)
+
+    monkeypatch.setattr(Store, "look_up", counting)
+    items = [{"id": f"é-{number}", "n": number} for number in range(300)]
+    journal = Journal(path, results=False)
+    await World().map(journal, items, key=name)
+    looked_up.clear()
+    world = World()
+    new = {"id": "new", "n": 0}
+    await world.map(journal, iter([*items, new]), key=name)
+    assert (world.sent, looked_up) == ([new], [300])
+    # Another order, from its first difference on; what comes twice is known wherever it comes.
+    looked_up.clear()
+    swapped = [*items[:150], items[151], items[150], *items[152:], items[3], items[299]]
+    outcomes = await world.map(journal, iter(swapped), key=name)
+    assert world.sent == []
+    assert [str(outcome.error) for outcome in outcomes] == [
+        "key 'é-3' is that of item 3",
+        "key 'é-299' is that of item 299",
+    ]
+    assert 128 <= min(looked_up) <= 150
+    changed = [*items[:200], {**items[200], "n": -1}, *items[201:]]
+    with pytest.raises(JournalMismatchError, match="item 'é-200' is not what it was"):
+        await world.map(journal, iter(changed), key=name)
+    renamed = [*items[:200], {**items[200], "id": "other"}, *items[201:]]
+    await world.map(journal, iter(renamed), key=name)
+    assert world.sent == [renamed[200]]
+
+
+@given(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 90)), max_size=8))
+def test_rows_that_are_seen_are_seen_whether_one_by_one_or_all_at_once(
+    parts: list[tuple[int, int]],
+) -> None:
+    seen = Seen()
+    for first, count in parts:
+        seen.add_all(first, count)
+    rows = {row for first, count in parts for row in range(first, first + count)}
+    assert {row for row in range(400) if row in seen} == rows
+    assert seen.count() == len(rows)
 
 
 async def test_damage_that_is_met_while_it_is_skimmed_comes_out_as_itself(

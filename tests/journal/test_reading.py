@@ -31,6 +31,7 @@ from asyncinvoke import (
 from asyncinvoke._journal.schema import APPLICATION_ID
 from asyncinvoke._model.response import Reply
 from asyncinvoke.runs import RecordedRun, merge, open_run, settle
+from tests.journal.crashes import crash
 from tests.journal.worlds import World, indexes
 
 FORMAT_1 = Path(__file__).with_name("format_1.run")
@@ -289,9 +290,29 @@ class TestSettling:
             assert item is not None
             assert [take.state for take in item.earlier] == ["may_have_run"]
 
+    def test_one_that_has_no_such_name_is_refused_as_that(self, path: Path) -> None:
+        recorded_map(path, World(lost=[3]))
+        with pytest.raises(JournalError, match="item 'a': the run has no keys"):
+            settle(path, key="a", ran=True)
+        keyed = path.with_name("keyed.run")
+        anyio.run(lambda: World(lost=[3]).map(keyed, range(8), key=str))
+        with pytest.raises(JournalError, match="item 'a' surely did not run: nothing is recorded"):
+            settle(keyed, key="a", ran=True)
+        settle(keyed, key="3", ran=True)
+
+    def test_it_is_refused_where_the_marks_are_missing(self, path: Path) -> None:
+        """As after a copy without them, or while a run is at work whose marks were deleted."""
+        recorded_map(path, World(lost=[3]))
+        crash(path, sent=[8])
+        Path(f"{path}-marks").unlink()
+        for _ in range(2):
+            with pytest.raises(JournalError, match="run-marks is missing"):
+                settle(path, position=3, ran=True)
+            assert not Path(f"{path}-marks").exists()
+
     @pytest.mark.parametrize(
         ("position", "said"),
-        [(1, "it is succeeded"), (99, "surely did not run")],
+        [(1, "it is succeeded"), (99, "the input has 8 items")],
     )
     def test_any_other_is_refused(self, path: Path, position: int, said: str) -> None:
         recorded_map(path, World(lost=[3]))

@@ -55,8 +55,6 @@ async def killed_and_without_marks(path: Path) -> None:
     Path(f"{path}-marks").write_bytes(b"")
 
 
-STATES = [left, killed, killed_and_without_marks]
-
 Refused: TypeAlias = Callable[[Path, pytest.MonkeyPatch], Awaitable[None]]
 
 
@@ -211,8 +209,19 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "orders.run"
 
 
-@pytest.mark.parametrize("state", STATES, ids=lambda each: each.__name__)
-@pytest.mark.parametrize("refusal", REFUSED, ids=lambda each: each.__name__)
+PAIRS = [
+    *((killed, refusal) for refusal in REFUSED),
+    *(
+        (state, refusal)
+        for state in (left, killed_and_without_marks)
+        for refusal in (another_list, another_stream, a_disk_that_is_full_when_it_has_begun)
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("state", "refusal"), PAIRS, ids=[f"{each.__name__}-{why.__name__}" for each, why in PAIRS]
+)
 async def test_a_refused_call_changes_nothing_that_is_said_of_the_run(
     path: Path,
     state: Callable[[Path], Awaitable[None]],

@@ -282,11 +282,10 @@ async def test_where_files_bind_it_is_said_once_and_the_limit_is_theirs(
     assert [record.message for record in caplog.records] == [
         "at most 204 attempts in flight, not 1000: this process may have 256 files open"
     ]
-    limiter.limit = 500
-    assert limiter.limit == 204
-    limiter.limit = 100
-    assert limiter.limit == 100
     caplog.clear()
+    limiter = Limiter(AdaptiveLimit(maximum=1000), files=(256, 20), connections=100)
+    assert limiter.limit == 100
+    assert scope_of(limiter, ThrottleScope.PROCESS).limit == 100
     assert Limiter(AdaptiveLimit(maximum=100), files=(256, 20)).limit == 100
     assert Limiter(FixedLimit(7)).limit == 7
     assert caplog.records == []

@@ -15,7 +15,11 @@ from tests.doubles.handlers import echo
 def test_the_first_check_that_fails_is_the_answer_in_this_order() -> None:
     def refused(now: float, **changes: Any) -> str:
         request = replace(EVERYTHING_WRONG, **changes)
-        arguments = {"region_name": "us-east-1", "account_id": "123456789012", "trace_id": ""}
+        arguments: dict[str, Any] = {
+            "region_name": "us-east-1",
+            "account_id": "123456789012",
+            "trace_id": "",
+        }
         name = names.parse(request.function_name)
         try:
             checks.check_invocation(request, name, {"echo": versions}, now=now, **arguments)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from asyncinvoke import Invoker
-from asyncinvoke._engine.calls import Calls, Defaults, check_timeout
-from asyncinvoke._engine.options import InvokeOptions, item_options
+from asyncinvoke._engine.calls import Calls, Defaults, check_timeout, item_options
+from asyncinvoke._engine.options import InvokeOptions
 from asyncinvoke._model.response import decode_json
 from asyncinvoke._request.parameters import checked
 from asyncinvoke._request.request import InvocationType, LogType, Request

@@ -306,8 +306,22 @@ async def yes(_: object) -> bool:
     return True
 
 
+class Later:
+    """Something to await that is no coroutine, as a future is."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
 @pytest.mark.parametrize("name", ["when", "stop"])
 def test_a_strategy_that_gives_a_coroutine_is_not_taken_for_yes(name: str) -> None:
     policy = every(backoff(**{name: lambda given: yes(given)}))
     with pytest.raises(ConfigurationError, match=rf"Backoff\({name}=...\) gave a coroutine"):
         retries(policy).decide(verdict(), ERROR, now=STARTED)
+
+
+@pytest.mark.parametrize("name", ["when", "stop"])
+def test_nor_is_one_that_gives_anything_else_to_await(name: str) -> None:
+    policy = every(backoff(**{name: lambda _: Later()}))
+    with pytest.raises(ConfigurationError, match=rf"Backoff\({name}=...\) gave a Later"):
+        list(decisions(retries(policy), verdict()))

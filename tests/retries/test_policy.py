@@ -196,6 +196,12 @@ def test_no_more_is_spent_than_was_earned(
         assert spent <= burst + earned + now * per_second + 1e-6
 
 
+@pytest.mark.parametrize("budget", [3, 0.2, "standard", RetryBudget])
+def test_a_budget_of_a_policy_must_be_one(budget: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"budget=.* must be a RetryBudget or None"):
+        RetryPolicy(budget=budget)
+
+
 def test_numbers_beyond_every_float_are_numbers() -> None:
     assert RetryPolicy(max_retry_after=10**400).max_retry_after == 10**400
     for name in ("ratio", "per_second", "burst"):

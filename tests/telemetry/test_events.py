@@ -38,10 +38,12 @@ from asyncinvoke import (
     RunEnded,
     RunSample,
     RunStarted,
+    ToleranceExceededError,
     TransportError,
 )
 from asyncinvoke._engine import events
-from asyncinvoke._statistics import MOST_FUNCTIONS, Tally
+from asyncinvoke._statistics import MOST_FUNCTIONS, InvokerStatistics, Tally
+from asyncinvoke._telemetry.hooks import Instrument
 from asyncinvoke.local import Answer, throttle
 from asyncinvoke.otel import OpenTelemetry
 from asyncinvoke.testing import FakeLambda, InstantClock
@@ -582,3 +584,38 @@ async def test_statistics_may_be_asked_for_in_another_thread(
             thread.join()
             sys.setswitchinterval(switching)
     assert not failed
+
+
+async def test_the_tolerance_of_a_map_can_be_changed_while_somebody_listens(
+    fake: FakeLambda, heard: Heard
+) -> None:
+    async with opened(fake, heard) as invoker:
+        async with invoker.map("broken", range(50), concurrency=1) as run:
+            assert not (await anext(run)).ok
+            run.set_tolerance(1)
+            with pytest.raises(ToleranceExceededError):
+                async for _ in run:
+                    pass
+        assert invoker.statistics().attempts < 50
+    heard.check()
+
+
+class BrokenInstrument(Instrument):
+    """One whose library fails whenever an invoker comes or goes."""
+
+    def opened(self, statistics: Callable[[], InvokerStatistics]) -> None:
+        raise BrokenError("attacked-opening")
+
+    def closed(self, statistics: Callable[[], InvokerStatistics]) -> None:
+        raise BrokenError("attacked-closing")
+
+
+async def test_an_instrument_that_raises_keeps_no_invoker_from_opening_and_closing(
+    fake: FakeLambda, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(fake, BrokenInstrument()) as invoker:
+        assert (await invoker.invoke("echo", 1)).json() == 1
+    said = [record.message for record in caplog.records if "a hook raised" in record.message]
+    assert len(said) == 1, "it is said once"
+    assert "BrokenInstrument, BrokenError at " in said[0]
+    assert "attacked" not in caplog.text

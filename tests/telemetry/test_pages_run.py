@@ -1,5 +1,6 @@
 """Every example of these pages runs, as a user would run it, with any warning an error."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,3 +24,13 @@ def test_every_example_of_the_pages_runs() -> None:
     assert done.stdout.splitlines() == [
         f"{page.name} {number} ran" for page in PAGES for number in range(len(blocks(page)))
     ]
+
+
+def test_every_attribute_is_on_the_page() -> None:
+    named = re.compile(r"""["`]((?:asyncinvoke|aws|cloud|error|faas|http|rpc)\.[a-z_.]+)["`]""")
+    package = ROOT / "asyncinvoke"
+    sources = [*package.glob("_telemetry/*.py"), *package.glob("_otel/*.py")]
+    given = {name for source in sources for name in named.findall(source.read_text())}
+    assert "asyncinvoke.limit.lowered" in given
+    page = (ROOT / "docs" / "telemetry.md").read_text()
+    assert sorted(given - set(named.findall(page))) == []

@@ -1,7 +1,7 @@
 """Holds the vectors against a real account, or any other endpoint: `make live`, at a cost of cents.
 
-It creates functions whose names begin with `asyncinvoke-live-`, invokes them a few dozen times, and removes
-them, whatever happens. What differs from what was recorded or guessed is printed in a form that becomes a
+It creates functions and layers whose names begin with `asyncinvoke-live-`, invokes them a few dozen times, and
+removes them, whatever happens. What differs from what was recorded or guessed is printed in a form that becomes a
 vector. Nothing is sent but to the endpoint that was named.
 """
 
@@ -25,12 +25,13 @@ from urllib.parse import quote
 import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from . import functions
 from .raw import invoke_path
 from .recorded import ARN, SUCCESSES
 from .recorded_functions import FUNCTIONS as FUNCTION_VECTORS
+from .recorded_parts import PARTS
 from .recorded_refusals import BODIES, NAMES, SIZES
 from .recorded_set_up import SET_UP, SetUpVector
 from .set_up import Place, differences
@@ -59,7 +60,7 @@ class Endpoint:
         asked = AWSRequest(method, self.url + path, dict(headers or {}), body)
         credentials = self.session.get_credentials()
         if credentials is None:
-            sys.exit("no AWS credentials were found")
+            raise NoCredentialsError
         SigV4Auth(credentials, "lambda", self.region).add_auth(asked)
         request = urllib.request.Request(
             self.url + path, body or None, dict(asked.headers), method=method
@@ -87,19 +88,25 @@ class Endpoint:
             until = time.monotonic() + PATIENCE
             while self.client.get_function(FunctionName=name)["Configuration"]["State"] != "Active":
                 if time.monotonic() > until:
-                    sys.exit(f"{name} has not become active")
+                    raise OSError(f"{name} has not become active")
                 time.sleep(0.5)
             yield name
         finally:
             for made in (name, f"{name}-new"):
                 with contextlib.suppress(ClientError):
                     self.client.delete_function(FunctionName=made)
+            with contextlib.suppress(ClientError):
+                for layer in self.client.list_layer_versions(LayerName=name)["LayerVersions"]:
+                    number = layer["Version"]
+                    self.client.delete_layer_version(LayerName=name, VersionNumber=number)
 
     def _make_role(self, url: str | None) -> str:
         if url is None:
-            sys.exit("a real account needs --role: the ARN of a role that Lambda can assume")
+            raise ValueError(
+                "a real account needs --role: the ARN of a role that Lambda can assume"
+            )
         iam = self.session.client("iam", endpoint_url=url)
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # which may have no IAM, or another
             role = iam.create_role(
                 RoleName=f"asyncinvoke-live-{secrets.token_hex(4)}", AssumeRolePolicyDocument="{}"
             )
@@ -107,10 +114,12 @@ class Endpoint:
         return "arn:aws:iam::123456789012:role/any"
 
 
-def set_up_vectors(endpoint: Endpoint, only: str = "") -> Iterator[tuple[SetUpVector, list[str]]]:
+def set_up_vectors(
+    endpoint: Endpoint, only: str = ""
+) -> Iterator[tuple[SetUpVector, list[str], str]]:
     """Ask for each answer of set-up, each with a function of its own; yield what differs."""
     code = _zipped("functions.py", Path(str(functions.__file__)).read_text())
-    for vector in SET_UP:
+    for vector in [*SET_UP, *PARTS]:
         if only not in vector.name:
             continue
         with endpoint.function("functions.echo", code) as name:
@@ -118,12 +127,15 @@ def set_up_vectors(endpoint: Endpoint, only: str = "") -> Iterator[tuple[SetUpVe
             values = {
                 "F": name,
                 "ARN": arn,
+                "CATS": name,
+                "LAYER": f"{arn.rpartition(':function:')[0]}:layer:{name}",
                 "REGION": endpoint.region,
                 "ACCOUNT": arn.split(":")[4],
                 "ROLE": endpoint.role,
                 "ZIP": base64.b64encode(code).decode(),
             }
-            yield vector, differences(vector, Place(endpoint.send, values))
+            place = Place(endpoint.send, values)
+            yield vector, differences(vector, place), place.told
 
 
 def invoke_vectors(endpoint: Endpoint, only: str = "") -> Iterator[tuple[Vector, list[str], str]]:
@@ -197,7 +209,15 @@ def _is_json(body: bytes) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run all vectors; return 1 if anything differs."""
+    """Run all vectors; return 1 if anything differs, 2 with one line if they cannot be run."""
+    try:
+        return _main(arguments)
+    except (ClientError, BotoCoreError, OSError, ValueError) as error:
+        sys.stderr.write(f"make live: {' '.join(str(error).split())}\n")
+        return 2
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, prog="make live")
     parser.add_argument("--endpoint-url", help="an endpoint in place of AWS's own")
     parser.add_argument("--region", default="us-east-1")
@@ -209,13 +229,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ran = differ = 0
     out = sys.stdout.write
     try:
-        for set_up, found in set_up_vectors(endpoint, options.only):
+        for set_up, found, told in set_up_vectors(endpoint, options.only):
             ran += 1
             if found:
                 differ += 1
                 out(f"\n# {set_up.operation}: {set_up.name} ({set_up.source})\n")
                 out("".join(f"#   {line[:1000]}\n" for line in found))
-                out(f"SetUpVector(name={set_up.name!r}, source={source!r}, sent={set_up.sent!r})\n")
+                out(f"SetUpVector(name={set_up.name!r}, operation={set_up.operation!r}, ")
+                out(f"source={source!r}, sent={set_up.sent!r}, {told[:2000]})\n")
         for vector, found, told in invoke_vectors(endpoint, options.only):
             ran += 1
             if found:

@@ -22,6 +22,8 @@ class Place:
     def __init__(self, send: Send, values: Mapping[str, str]) -> None:
         self._send = send
         self._values = values
+        self.told = ""
+        """The latest answer, as members of a `SetUpVector`."""
 
     def ask(self, sent: Sent) -> tuple[int, str | None, dict[str, Any]]:
         """Send a request; return the status, the error code and the members of the answer."""
@@ -30,7 +32,15 @@ class Place:
         body = b"" if members is None else self.filled(json.dumps(members)).encode()
         status, headers, answer = self._send(method, _fill(path, encoded), body)
         code = headers.get("x-amzn-errortype")
-        return status, code and code.partition(":")[0], json.loads(answer) if answer else {}
+        code = code and code.partition(":")[0]
+        try:
+            said = json.loads(answer) if answer else {}
+        except ValueError:
+            said = None
+        if not isinstance(said, dict):
+            said = {"(no object)": answer[:200].decode(errors="replace")}
+        self.told = f"status={status}, code={code!r}, says={said!r}"
+        return status, code, said
 
     def filled(self, text: str) -> str:
         """Return a text with its tokens replaced."""
@@ -56,7 +66,7 @@ def differences(vector: SetUpVector, place: Place) -> list[str]:
         if not alike:
             found.append(f"{member}: {has!r} in place of {value!r}")
     found += [f"{member}: {said[member]!r}" for member in vector.says_not if member in said]
-    if vector.code is not None:
+    if vector.code is not None and code is not None:
         found += [f"{member}: {said[member]!r}" for member in said if member not in vector.says]
     return found
 

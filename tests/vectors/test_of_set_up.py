@@ -11,6 +11,7 @@ from anyio import to_thread
 from asyncinvoke.local import LocalLambda
 
 from .raw import exchange, request
+from .recorded_parts import PARTS
 from .recorded_refusals import ZIP_OF_FUNCTIONS
 from .recorded_set_up import FUNCTIONS, SET_UP, SetUpVector
 from .set_up import Place, differences
@@ -20,6 +21,8 @@ ROLE = "arn:aws:iam::123456789012:role/any"
 VALUES = {
     "F": "f",
     "ARN": "arn:aws:lambda:us-east-1:123456789012:function:f",
+    "CATS": "cats",
+    "LAYER": "arn:aws:lambda:us-east-1:123456789012:layer:cats",
     "REGION": "us-east-1",
     "ACCOUNT": "123456789012",
     "ROLE": ROLE,
@@ -46,7 +49,9 @@ def furnish(at: Place) -> None:
     assert at.ask(("POST", FUNCTIONS, {**members, **code}))[0] == 201
 
 
-@pytest.mark.parametrize("vector", [pytest.param(v, id=f"{v.operation}: {v.name}") for v in SET_UP])
+@pytest.mark.parametrize(
+    "vector", [pytest.param(v, id=f"{v.operation}: {v.name}") for v in [*SET_UP, *PARTS]]
+)
 async def test_the_endpoint_answers_as_recorded(vector: SetUpVector) -> None:
     # What is created stays pending for as long as the test runs, where that is what is looked at.
     async with LocalLambda(settling_time=600 if "State" in vector.says else 0) as local:

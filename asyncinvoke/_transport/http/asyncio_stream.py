@@ -99,7 +99,10 @@ class RequestWriter:
     def resume(self) -> None:
         """For `resume_writing`."""
         self._paused = False
-        self._continue()
+        if self._rest is not None:
+            # From the loop: asyncio tells twice of the end of a transport that is written to within
+            # this call, if that fails, and the second time breaks.
+            self._loop.call_soon(self._continue)
 
     def _continue(self) -> None:
         while self._rest is not None and not self._paused and not self._stopped:

@@ -18,6 +18,11 @@ LOST = (trio.ClosedResourceError, OSError)
 """What is raised when the connection is gone; TLS's errors are the system's too."""
 
 _PIECE = 65_536
+_LARGE_PIECE = 262_144
+"""How much is read at once: an answer is mostly short, and of a long one each wake-up has its price."""
+
+_RECORD = 16_384
+"""The longest record of TLS, of which a read gives one."""
 
 
 class TrioStream:
@@ -33,6 +38,7 @@ class TrioStream:
         self._is_readable = look_at(connected.fileno())
         self._left = memoryview(b"")  # as the kernel gets it
         self._rest = memoryview(b"")  # as it is
+        self._piece = _PIECE
         self.taken = 0
         """How many bytes the kernel has taken so far."""
         self.size = 0
@@ -109,9 +115,11 @@ class TrioStream:
         while True:
             await trio.lowlevel.wait_readable(self._socket)
             try:
-                return self._socket.recv(_PIECE)
+                data = self._socket.recv(self._piece)
             except BlockingIOError:
-                pass
+                continue
+            self._piece = _LARGE_PIECE if len(data) >= _PIECE else _PIECE
+            return data
 
     def close(self) -> None:
         """Close the socket; whoever waits for it finds it lost."""
@@ -176,7 +184,7 @@ class TlsStream(TrioStream):
         pieces = []
         while self._incoming.pending or self._tls.pending():
             try:
-                piece = self._tls.read(_PIECE)
+                piece = self._tls.read(_RECORD)
             except ssl.SSLWantReadError:
                 break
             if not piece:

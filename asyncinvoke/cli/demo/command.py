@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="See it work, without an AWS account.")
 @click.option(
+    "-c",
     "--concurrency",
     type=click.IntRange(min=1),
     default=64,
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     metavar="N",
     help="How many executions the endpoint allows at once; beyond it, it throttles.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N modules.")
-def demo(concurrency: int, account_concurrency: int, limit: int | None) -> int:
+@click.option("--head", type=click.IntRange(min=1), metavar="N", help="Only the first N modules.")
+def demo(concurrency: int, account_concurrency: int, head: int | None) -> int:
     """Fan real work out over a throttled function, on this machine.
 
     Every module of this Python's standard library is one payload; the function parses it and
@@ -44,7 +45,7 @@ def demo(concurrency: int, account_concurrency: int, limit: int | None) -> int:
     from asyncinvoke.cli.demo.story import tell_demo
     from asyncinvoke.cli.running import run
 
-    modules = find_modules(limit)
+    modules = find_modules(head)
     if not modules:
         raise CommandError("this Python has no standard library in source form")
 

@@ -3,8 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +14,16 @@ if TYPE_CHECKING:
     from asyncinvoke.local import LocalLambda
 
 
-@click.command(short_help="Serve functions on this machine to any AWS SDK.")
+EXAMPLES = """\b
+Examples:
+  asyncinvoke local handlers.py:resize
+  asyncinvoke local handlers.py:resize --reserved resize=10 --timeout 30 --env-file .env
+  asyncinvoke local --config endpoint.toml --set resize:memory=256
+  asyncinvoke local handlers.py:charge --fault throttle,function=charge,count=2
+"""
+
+
+@click.command(short_help="Serve functions on this machine to any AWS SDK.", epilog=EXAMPLES)
 @click.argument("functions", metavar="[NAME=]FILE_OR_MODULE:FUNCTION...", nargs=-1)
 @click.option(
     "--config",
@@ -112,125 +120,33 @@ if TYPE_CHECKING:
 )
 @click.option("--freeze", is_flag=True, help="Stop processes between invocations, as AWS does.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing of invocations and functions.")
-def local(
-    functions: tuple[str, ...],
-    config: str | None,
-    port: int | None,
-    host: str,
-    allow_remote: bool,
-    allowed_host: tuple[str, ...],
-    allow_unsigned: bool,
-    account_concurrency: int,
-    reserved: tuple[str, ...],
-    timeout: float | None,
-    memory_size: int | None,
-    env: tuple[str, ...],
-    env_file: tuple[str, ...],
-    set_: tuple[str, ...],
-    event_retry_delay: str | None,
-    region: str | None,
-    account_id: str | None,
-    fault: tuple[str, ...],
-    s3: str | None,
-    sandbox: bool,
-    freeze: bool,
-    quiet: bool,
-) -> int:
+def local(**options: Any) -> int:
     """Serve functions on this machine, to any AWS SDK, until Ctrl-C.
 
-    Such as: asyncinvoke local handlers.py:resize --reserved resize=10
-
-    This runs the code that it is given, in AWS's own Python runtime (awslambdaric); when a file
+    It runs the code that it is given, in AWS's own Python runtime (awslambdaric); when a file
     changes, or one that it imports from its folder, later invocations run the new code. Functions
-    can also be created while it runs, by any AWS SDK; without any here it starts empty. Any
-    credentials will do: whoever can use this machine can invoke and create functions. No web page
-    can: what a browser sends for one is refused. It listens on loopback, and elsewhere only with
-    both --host and --allow-remote. It prints what functions write as it comes, with the time and
-    the name, and for each invocation the request id, the answer's status, how long it took, and
-    what went wrong; of Events how they ended, and when they run again.
+    can also be created while it runs, by any AWS SDK; without any here it starts empty.
+
+    Any credentials will do: whoever can use this machine can invoke and create functions. No web
+    page can: what a browser sends for one is refused. It listens on loopback, and elsewhere only
+    with both --host and --allow-remote.
+
+    It prints what functions write as it comes, with the time and the name, and for each invocation
+    the request id, the answer's status, how long it took, and what went wrong; of Events how they
+    ended, and when they run again.
     """
-    from asyncinvoke.cli import open_files
-    from asyncinvoke.cli.local import console, named
-    from asyncinvoke.cli.local.handlers import check_handler, check_runtime
-    from asyncinvoke.cli.local.settings import (
-        FunctionSettings,
-        of_options,
-        read_env_file,
-        read_file,
-        retry_delays,
-    )
+    from asyncinvoke.cli.local import console
+    from asyncinvoke.cli.local.endpoint import made
     from asyncinvoke.cli.running import run
-    from asyncinvoke.local import EventConfig, LocalLambda
     from asyncinvoke.local.http.access import is_remote
 
-    said = read_file(config)
-    handlers = named.handlers_in(said.handlers, config) | named.served(functions)
-    reserves = {
-        name: named.whole_number(name, n) for name, n in named.pairs("--reserved", reserved).items()
-    }
-    for name in reserves:
-        if name not in handlers:
-            raise CommandError(f"--reserved {name}: no such function is served")
-    variables: dict[str, str] = {}
-    for path in env_file:
-        variables |= read_env_file(Path(path))
-    delays = None if event_retry_delay is None else retry_delays(event_retry_delay)
-    for_all = FunctionSettings(
-        timeout=timeout,
-        memory=memory_size,
-        retry_delays=delays,
-        env=variables | named.pairs("--env", env),
-    )
-    for_one = of_options(set_)
-    for name in [*for_one, *said.for_one]:
-        if name not in handlers:
-            raise CommandError(f"function {name} is set, and is not served")
-    for handler in handlers.values():
-        check_handler(handler)
-    if handlers:
-        check_runtime()
-    open_files.raise_open_files()
-    try:
-        endpoint = LocalLambda(
-            account_concurrency=account_concurrency,
-            port=named.first(port, said.port, 9001),
-            region_name=named.first(region, said.region, "us-east-1"),
-            account_id=named.first(account_id, said.account_id, "123456789012"),
-            s3=s3,
-            sandbox=sandbox,
-            freeze=freeze,
-            host=host,
-            allow_remote=allow_remote,
-            allowed_hosts=allowed_host,
-            allow_unsigned=allow_unsigned,
-            reload=True,
-            on_invocation=None if quiet else console.print_invocation,
-            on_log=None if quiet else console.print_log,
-            on_event=None if quiet else console.print_event,
-        )
-        for name, handler in handlers.items():
-            in_file = said.for_one.get(name, FunctionSettings()).over(said.for_all)
-            settings = for_one.get(name, FunctionSettings()).over(for_all.over(in_file))
-            first, second = named.first(settings.retry_delays, (60.0, 120.0))
-            endpoint.function(
-                name,
-                handler,
-                reserved_concurrency=named.first(reserves.get(name), settings.reserved),
-                timeout=named.first(settings.timeout, 3.0),
-                memory_size=named.first(settings.memory, 128),
-                environment=settings.env,
-                events=EventConfig(retry_delays=(first, second)),
-            )
-        for text in fault:
-            named.inject(endpoint, text)
-    except (ValueError, ModuleNotFoundError) as error:
-        raise CommandError(str(error)) from error
+    endpoint, names = made(**options)
 
     async def main(interrupt: "Interrupt") -> int:
         greeting = functools.partial(
             console.greeting,
-            list(handlers),
-            remote=is_remote(host),
+            names,
+            remote=is_remote(options["host"]),
             region=endpoint.region_name,
         )
         return await _serve(endpoint, greeting, interrupt)

@@ -40,7 +40,9 @@ class _Map(Command):
         "--resume": "with --journal RUN the same command continues the run",
         "--max-failures": "--tolerate N, or a share such as --tolerate 2%",
     }
-    EXTRA = "INPUT is one file, or -; cat joins several: cat *.jsonl | asyncinvoke map FUNCTION -"
+    EXTRA: ClassVar[str] = (
+        "INPUT is one file, or -; cat joins several: cat *.jsonl | asyncinvoke map FUNCTION -"
+    )
 
 
 @click.command(

@@ -11,12 +11,21 @@ from functools import partial
 import anyio
 import click
 
-from asyncinvoke import ConfigurationError, Invoker, MapRun, Outcome, Shard, ToleranceExceededError
+from asyncinvoke import (
+    ConfigurationError,
+    Invoker,
+    MapRun,
+    MapStatistics,
+    Outcome,
+    Shard,
+    ToleranceExceededError,
+)
 from asyncinvoke.cli.errors import FAILED, IN_DOUBT, CommandError, one_line
 from asyncinvoke.cli.map import pace, summary
 from asyncinvoke.cli.map.outcomes import OutcomeWriter
 from asyncinvoke.cli.map.pace import HeldBack, Pace
 from asyncinvoke.cli.map.progress import (
+    PAUSED,
     Counts,
     Display,
     JsonLines,
@@ -233,8 +242,12 @@ class MapJob:
             earlier=self._earlier,
             rate=rate,
             pace=pace,
-            held_back=None if moment is None else self._held_back.at(elapsed, moment.waiting_for),
+            held_back=None if moment is None else self._held_by(elapsed, moment),
         )
+
+    def _held_by(self, elapsed: float, moment: MapStatistics) -> str | None:
+        held = self._held_back.at(elapsed, moment.waiting_for)
+        return PAUSED if moment.paused else held
 
     def _summarise(self, left: summary.Left | None) -> None:
         if self._progress == "none":

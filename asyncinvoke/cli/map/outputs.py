@@ -100,8 +100,17 @@ def _gathered(bulk: Bulk, target: str, kind: Kind, work: Callable[[Bulk], int]) 
     """
     lines = Path(f"{target}{LINES}")
     if kind.is_remote:
-        lines = Path(tempfile.gettempdir()) / f"asyncinvoke-{os.getpid()}{LINES}"
+        # In a folder that nobody else reads.
+        lines = Path(tempfile.mkdtemp(prefix="asyncinvoke-")) / f"outcomes{LINES}"
+    if lines.exists():
+        if not bulk.force:
+            raise CommandError(
+                f"{lines} has the outcomes of a run that was killed: move it away, or --force drops it"
+            )
+        lines.unlink()
     with contextlib.ExitStack() as stack:
+        if kind.is_remote:
+            stack.callback(_remove_if_empty, lines.parent)
         # Also where the work raises: so far as it came, there are outcomes.
         stack.callback(_write_gathered, lines, target, kind)
         return work(replace(bulk, output=str(lines)))
@@ -113,6 +122,11 @@ def _write_gathered(lines: Path, target: str, kind: Kind) -> None:
     with lines.open("rb") as file:
         _write(file, target, kind, if_not=f"the outcomes are in {lines}, a line for each")
     lines.unlink()
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _write(lines: Iterable[bytes], target: str, kind: Kind, *, if_not: str) -> None:

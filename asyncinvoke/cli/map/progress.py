@@ -8,6 +8,9 @@ from typing import Protocol
 import anyio
 import click
 
+PAUSED = "paused: asyncinvoke runs unpause goes on"
+"""What holds back a run that is paused."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:

@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 import click
 
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.habits import Group
 from asyncinvoke.runs import RecordedRun, open_run
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@click.group("runs", short_help="Look at recorded runs, steer and repeat them.")
+@click.group("runs", cls=Group, short_help="Look at recorded runs, steer and repeat them.")
 def runs() -> None:
     """Look at runs that `map --journal RUN` has recorded, steer them, and repeat what failed.
 

@@ -90,7 +90,9 @@ def watch(path: str) -> None:
 def _held_back(run: Looked) -> str | None:
     answer = run.summary().notes.get("control")
     is_paused = isinstance(answer, dict) and answer.get("paused") is True
-    return "paused: asyncinvoke runs unpause goes on" if is_paused else None
+    from asyncinvoke.cli.map.progress import PAUSED
+
+    return PAUSED if is_paused else None
 
 
 def _lines_of(run: Looked) -> list[str]:

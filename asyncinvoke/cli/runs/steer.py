@@ -33,7 +33,7 @@ LOOKS = 0.1
     "--concurrency",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Items worked upon at once; at most 1,000 of them are in flight, unless it was started with more.",
+    help="Items worked on at once; at most 1,000 of them are in flight, unless it was started with more.",
 )
 @click.option(
     "--tolerate", metavar="N|P%|none", help="How much may fail; what has failed so far counts."

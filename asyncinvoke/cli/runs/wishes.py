@@ -24,7 +24,7 @@ class Wishes:
     """How often something was wished: a run answers with this number."""
 
     concurrency: int | None = None
-    """How many items are to be worked upon at once."""
+    """How many items are to be worked on at once."""
 
     tolerate: str | None = None
     """How much may fail, as `--tolerate` says it."""

@@ -8,7 +8,8 @@ from typing import Self
 
 from asyncinvoke.local.execution.logs import TAIL_LIMIT
 
-_CHUNK = 65_536
+CAPACITY = 65_536
+"""Bytes that a pipe holds (on Linux, as it is made), and that are read before the loop turns to others."""
 
 # Without the service's telemetry pipe AWS's runtime separates the lines of an error by CR, so that
 # a log agent takes them for one; the service's own log has LF. A message of several lines has LFs
@@ -80,14 +81,17 @@ class OutputPipe:
         return taken
 
     def _read(self) -> None:
+        """Read what is there, once: a process may write faster than it is heard, and for ever."""
         if self._reading < 0:
             return
         try:
-            while chunk := os.read(self._reading, _CHUNK):
-                self._keep(chunk)
+            data = os.read(self._reading, CAPACITY)
         except BlockingIOError:
             return
-        self._loop.remove_reader(self._reading)
+        if data:
+            self._keep(data)
+        else:
+            self._loop.remove_reader(self._reading)
 
     def _keep(self, data: bytes) -> None:
         data = _RUNTIME_ERROR.sub(_with_newlines, data)

@@ -15,7 +15,7 @@ from anyio.abc import Process
 from asyncinvoke.local.execution import logs
 from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.execution.logs import LogListener
-from asyncinvoke.local.functions.configuration import FunctionConfig, Source
+from asyncinvoke.local.functions.configuration import SET_BY_LAMBDA, FunctionConfig, Source
 from asyncinvoke.local.http.access import LOOPBACK
 
 STOP_GRACE = 0.5
@@ -120,6 +120,11 @@ def _variables(
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_SESSION_TOKEN": "local",
         **endpoints,
+        # A function may say something else.
+        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+        "AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1:2000",
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
     }
     logging = config.deployment.asked.get("LoggingConfig", {})
     if logging.get("LogFormat") == "JSON":
@@ -138,12 +143,8 @@ def _variables(
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream_name,
         "AWS_LAMBDA_RUNTIME_API": f"{LOOPBACK}:{port}",
         "AWS_REGION": config.region_name,
-        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-        "AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1:2000",
         "LAMBDA_RUNTIME_DIR": "/var/runtime",
         "LAMBDA_TASK_ROOT": str(source.directory),
-        "LANG": "en_US.UTF-8",
-        "TZ": ":UTC",
         "_HANDLER": source.handler,
     }
     if source.layers:
@@ -156,4 +157,5 @@ def _variables(
         )
         programs = [str(layer / "bin") for layer in source.layers]
         passed_on["PATH"] = os.pathsep.join([passed_on.get("PATH", ""), *programs])
+    assert of_the_service.keys() == SET_BY_LAMBDA  # noqa: S101  # what nobody else may set
     return passed_on | by_default | dict(config.environment) | of_the_service

@@ -18,6 +18,25 @@ from asyncinvoke.local.protocol.names import LATEST
 RUNTIME = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 """The runtime that a handler which was registered from Python is said to have: the one that runs."""
 
+SET_BY_LAMBDA = frozenset(
+    {
+        "AWS_DEFAULT_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+        "_HANDLER",
+    }
+)
+"""Environment variables of worker processes that no function can set."""
+
 EMPTY_SHA256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 """The hash of no code at all."""
 
@@ -136,6 +155,10 @@ def check(
     for key, value in (environment or {}).items():
         if not (isinstance(key, str) and isinstance(value, str)):
             raise ValueError(f"environment variable {key!r} and its value must be text")  # noqa: TRY004
+        if not key or "=" in key or "\0" in key + value:
+            raise ValueError(f"environment variable {key!r} must have a name, and no NUL or =")
+        if key in SET_BY_LAMBDA:
+            raise ValueError(f"environment variable {key} is set by Lambda itself")
     if isinstance(handler, str):
         handler = _source(handler, Path(directory) if directory else Path.cwd())
     if isinstance(handler, Source):

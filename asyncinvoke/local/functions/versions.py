@@ -23,6 +23,8 @@ class Alias:
     """The version."""
     description: str = ""
     """Its description."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Other versions, each with the share of invocations that it gets, from 0.0 to 1.0."""
     revision_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     """Changes whenever it is changed."""
 
@@ -147,15 +149,23 @@ class Versions:
             return last
         return self.publish(description)
 
-    def set_alias(self, name: str, version: str, description: str = "") -> None:
-        """Point an alias at a version."""
+    def set_alias(
+        self,
+        name: str,
+        version: str,
+        description: str = "",
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        """Point an alias at a version, and let others have a share of its invocations."""
         if not isinstance(name, str) or _ALIAS.fullmatch(name) is None:
             raise ValueError(
                 f"alias {name!r} must be 1 to 128 letters, digits, hyphens or _, and no number"
             )
         if version not in self._configs:
             raise ValueError(f"version={version!r} of {self.name} was never published")
-        self._aliases[name] = Alias(version=version, description=description)
+        self._aliases[name] = Alias(
+            version=version, description=description, weights=dict(weights or {})
+        )
 
     def remove_alias(self, name: str) -> None:
         """Forget an alias; one that is not there is no error, as in AWS."""
@@ -163,7 +173,11 @@ class Versions:
 
     def aliases_of(self, version: str) -> list[str]:
         """Return the names of the aliases that point at a version."""
-        return sorted(name for name, alias in self.aliases.items() if alias.version == version)
+        return sorted(
+            name
+            for name, alias in self.aliases.items()
+            if version == alias.version or version in alias.weights
+        )
 
     def remove_version(self, number: str) -> None:
         """Forget a published version; one that is not there is no error, as in AWS."""
@@ -186,9 +200,20 @@ class Versions:
             maximum_event_age=config.maximum_event_age if age is None else age,
         )
 
-    def resolve(self, qualifier: str | None) -> FunctionConfig | None:
-        """Return the configuration that a qualifier means; None if there is none."""
+    def resolve(self, qualifier: str | None, chance: float = 1.0) -> FunctionConfig | None:
+        """Return the configuration that a qualifier means; None if there is none.
+
+        Args:
+            qualifier: A version, an alias, or None for `$LATEST`.
+            chance: From 0.0 to 1.0: below the share of another version an alias means that one.
+        """
         if qualifier is None:
             return self.latest
         alias = self._aliases.get(qualifier)
-        return self._configs.get(qualifier if alias is None else alias.version)
+        if alias is None:
+            return self._configs.get(qualifier)
+        for version, share in alias.weights.items():
+            if chance < share:
+                return self._configs.get(version)
+            chance -= share
+        return self._configs.get(alias.version)

@@ -109,8 +109,11 @@ def add_permission(function: NamedFunction, members: Members, *, now: float) -> 
     return {"Statement": json.dumps(statement, separators=(",", ":"))}
 
 
-def remove_permission(function: NamedFunction, sid: str) -> None:
+def remove_permission(
+    function: NamedFunction, sid: str, revision_id: str | None, *, now: float
+) -> None:
     """`RemovePermission`."""
+    function.check_revision(revision_id, now=now)
     if _statements(function).pop(sid, None) is None:
         raise refusals.not_found(
             f"Statement {sid} is not found in resource policy."

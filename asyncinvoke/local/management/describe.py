@@ -72,7 +72,8 @@ def revision(config: FunctionConfig, versions: Versions, now: float) -> str:
 
 def alias(arn: str, name: str, alias: Alias) -> dict[str, Any]:
     """Return an `AliasConfiguration`."""
-    return {
+    shares = {"RoutingConfig": {"AdditionalVersionWeights": dict(alias.weights)}}
+    return (shares if alias.weights else {}) | {
         "AliasArn": f"{arn}:{name}",
         "Name": name,
         "FunctionVersion": alias.version,

@@ -1,6 +1,7 @@
 """How a function is invoked: its reserved concurrency, its Events, and what the account has."""
 
 import dataclasses
+import re
 import time
 from typing import Any
 
@@ -18,6 +19,17 @@ _CODE_LIMITS = {
     "CodeSizeUnzipped": UNZIPPED_LIMIT,
     "CodeSizeZipped": ZIPPED_LIMIT,
 }
+
+
+DESTINATION_PATTERN = (
+    r"^$|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:([a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\d{1})?:"
+    r"(\d{12})?:(.*)"
+)
+"""What the destination of an Event must be, in the service's words."""
+
+_DESTINATION = re.compile(DESTINATION_PATTERN)
+_DESTINATIONS = ("OnSuccess", "OnFailure")
+_TAKES_RECORDS = ("sqs", "sns", "events", "s3")
 
 
 def put_concurrency(
@@ -79,25 +91,34 @@ def account_settings(registry: FunctionRegistry) -> dict[str, Any]:
     }
 
 
-def put_event_config(function: NamedFunction, members: Members) -> dict[str, Any]:
+def put_event_config(
+    registry: FunctionRegistry, function: NamedFunction, members: Members
+) -> dict[str, Any]:
     """`PutFunctionEventInvokeConfig`: in place of what was set."""
-    return _set(function, EventSettings(), members)
+    return _set(registry, function, EventSettings(), members)
 
 
-def update_event_config(function: NamedFunction, members: Members) -> dict[str, Any]:
+def update_event_config(
+    registry: FunctionRegistry, function: NamedFunction, members: Members
+) -> dict[str, Any]:
     """`UpdateFunctionEventInvokeConfig`: what is not named stays."""
-    return _set(function, _get(function), members)
+    return _set(registry, function, _get(function), members)
+
+
+def no_event_config(arn: str) -> refusals.Refusal:
+    """Nothing was set of the Events of a function."""
+    return refusals.not_found(f"The function {arn} doesn't have an EventInvokeConfig")
 
 
 def get_event_config(function: NamedFunction) -> dict[str, Any]:
     """`GetFunctionEventInvokeConfig`."""
-    return _described(_arn(function), _get(function))
+    return _described(_named(function), _get(function))
 
 
 def delete_event_config(function: NamedFunction) -> None:
     """`DeleteFunctionEventInvokeConfig`."""
     _get(function)
-    del function.versions.event_settings[_arn(function)]
+    del function.versions.event_settings[_named(function)]
 
 
 def list_event_configs(function: NamedFunction) -> dict[str, Any]:
@@ -106,7 +127,9 @@ def list_event_configs(function: NamedFunction) -> dict[str, Any]:
     return {"FunctionEventInvokeConfigs": [_described(arn, settings) for arn, settings in found]}
 
 
-def _set(function: NamedFunction, has: EventSettings, members: Members) -> dict[str, Any]:
+def _set(
+    registry: FunctionRegistry, function: NamedFunction, has: EventSettings, members: Members
+) -> dict[str, Any]:
     attempts = members.integer("MaximumRetryAttempts")
     age = members.integer("MaximumEventAgeInSeconds")
     destinations = members.any("DestinationConfig")
@@ -119,8 +142,16 @@ def _set(function: NamedFunction, has: EventSettings, members: Members) -> dict[
         wrong += names.out_of_range(attempts, "maximumRetryAttempts", 0, MAX_RETRY_ATTEMPTS)
     if age is not None:
         wrong += names.out_of_range(age, "maximumEventAgeInSeconds", *AGE_RANGE)
+    asked = {name: _destination(members, name) for name in _DESTINATIONS}
+    for name, arn in asked.items():
+        if _DESTINATION.fullmatch(arn) is None:
+            member = f"destinationConfig.{name[0].lower()}{name[1:]}.destination"
+            wrong += names.broken(arn, member, DESTINATION_PATTERN)
     if wrong:
         raise refusals.violated(wrong)
+    for name, arn in asked.items():
+        if arn:
+            _check_destination(registry, function, name, arn)
     settings = dataclasses.replace(
         has,
         maximum_retry_attempts=has.maximum_retry_attempts if attempts is None else attempts,
@@ -134,15 +165,41 @@ def _set(function: NamedFunction, has: EventSettings, members: Members) -> dict[
 
 
 def _get(function: NamedFunction) -> EventSettings:
-    arn = _arn(function)
-    settings = function.versions.event_settings.get(arn)
+    settings = function.versions.event_settings.get(_named(function))
     if settings is None:
-        raise refusals.not_found(f"The function {arn} doesn't have an EventInvokeConfig")
+        raise no_event_config(_named(function))
     return settings
+
+
+def _destination(members: Members, name: str) -> str:
+    return members.members("DestinationConfig").members(name).text("Destination") or ""
+
+
+def _check_destination(
+    registry: FunctionRegistry, function: NamedFunction, name: str, arn: str
+) -> None:
+    """Refuse a destination that takes no records, in AWS's words."""
+    service = arn.split(":")[2]
+    if service == "lambda":
+        bare = ":".join(arn.split(":")[:7])
+        if bare == function.versions.latest.arn:
+            raise refusals.invalid("You can't specify the function as a destination for itself.")
+        if bare not in {versions.latest.arn for versions in [*registry.functions.values()]}:
+            raise refusals.invalid(f"The destination ARN {arn} is invalid.")
+    elif service not in _TAKES_RECORDS:
+        shown = dict.fromkeys(_DESTINATIONS, "null") | {name: f"{name}(destination={arn})"}
+        raise refusals.invalid(
+            f"The provided destination config DestinationConfig(onSuccess={shown['OnSuccess']}, "
+            f"onFailure={shown['OnFailure']}) is invalid."
+        )
 
 
 def _arn(function: NamedFunction) -> str:
     function.config  # noqa: B018  # refuses a qualifier that means nothing
+    return _named(function)
+
+
+def _named(function: NamedFunction) -> str:
     return f"{function.versions.latest.arn}:{function.qualifier or LATEST}"
 
 

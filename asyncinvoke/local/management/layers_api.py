@@ -1,5 +1,6 @@
 """Layers: published, told, deleted, and found for the functions that name them."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,22 @@ from asyncinvoke.local.protocol import names, refusals
 
 MOST_LAYERS = 5
 """Layers that a function may have (AWS's quota)."""
+
+MAX_ARN = 140
+"""Characters of the ARN of a layer's version (AWS's service model)."""
+
+ARN_PATTERN = (
+    r"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)"
+    r"|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)"
+)
+"""What the ARN of a layer's version must be, in the service's words."""
+
+_ARN = re.compile(ARN_PATTERN)
+_ARN_RULE = (
+    f"Member must satisfy constraint: [Member must have length less than or equal to {MAX_ARN}, "
+    "Member must have length greater than or equal to 1, Member must satisfy regular expression "
+    f"pattern: {ARN_PATTERN}, Member must not be null]"
+)
 
 _KEPT = ("CompatibleRuntimes", "CompatibleArchitectures", "LicenseInfo")
 
@@ -39,6 +56,7 @@ class LayersApi:
     ) -> None:
         self._code = code
         self._packages = packages
+        self._region_name = region_name
         self._prefix = f"arn:aws:lambda:{region_name}:{account_id}:layer:"
         self._layers: dict[str, dict[int, _Version]] = {}
         self._published: dict[str, int] = {}
@@ -83,7 +101,20 @@ class LayersApi:
             Refusal: One is not there, or there are too many.
         """
         if len(arns) > MOST_LAYERS:
-            raise refusals.invalid(f"You cannot reference more than {MOST_LAYERS} layers.")
+            raise refusals.invalid(f"Cannot reference more than {MOST_LAYERS} layers.")
+        first: dict[str, str] = {}
+        for arn in arns:
+            if arn.split(":")[3] != self._region_name:
+                raise refusals.invalid(
+                    "Layers are not in the same region as the function. Layers are expected to be in "
+                    f"region {self._region_name}."
+                )
+            other = first.setdefault(arn.rpartition(":")[0], arn)
+            if other is not arn:
+                raise refusals.invalid(
+                    "Two different versions of the same layer are not allowed to be referenced in "
+                    f"the same function. {other} and {arn} are versions of the same layer."
+                )
         told, folders = [], []
         for arn in arns:
             name, _, number = arn.removeprefix(self._prefix).rpartition(":")
@@ -136,5 +167,8 @@ def check_arns(value: object) -> list[str]:
         raise refusals.unreadable("Layers: it must be a list of texts")
     wrong = [text for arn in value if not arn for text in names.missing(layers=None)]
     if wrong:
+        raise refusals.violated(wrong)
+    if any(len(arn) > MAX_ARN or _ARN.fullmatch(arn) is None for arn in value):
+        wrong = names.breaks(f"[{', '.join(value)}]", "layers", _ARN_RULE)
         raise refusals.violated(wrong)
     return value

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from anyio import to_thread
 
@@ -68,6 +68,8 @@ def check_s3(where: str | Path | None) -> str | Path | None:
     Raises:
         ValueError: It is neither a URL nor a folder.
     """
+    if _is_url(where) and not urlsplit(str(where)).hostname:
+        raise ValueError(f"s3={str(where)!r} must name a host")
     if where is not None and not _is_url(where) and not Path(where).is_dir():
         raise ValueError(f"s3={str(where)!r} must be a folder that is there, or a URL")
     return where

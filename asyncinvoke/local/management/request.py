@@ -1,9 +1,9 @@
 """What a management request holds: members of its body, the function that it names, the page it wants."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from asyncinvoke.local import checks
 from asyncinvoke.local.functions.configuration import FunctionConfig
@@ -66,6 +66,13 @@ class Members:
         """Return an object that holds nothing but texts."""
         values = self._get(name, dict, "an object")
         return values and {str(key): Members(values).text(key) or "" for key in values}
+
+    def numbers(self, name: str) -> dict[str, float] | None:
+        """Return a map of names to numbers; None if it is not there."""
+        value = self._get(name, dict, "an object of numbers") or {}
+        if any(type(number) not in (int, float) for number in value.values()):
+            raise refusals.unreadable(f"{name}: it must be an object of numbers")
+        return {key: float(number) for key, number in value.items()} or None
 
     def any(self, name: str) -> Any:
         """Return whatever JSON holds under a name."""
@@ -134,6 +141,10 @@ class NamedFunction:
         return arn if self.qualifier is None else f"{arn}:{self.qualifier}"
 
 
+Absent: TypeAlias = Callable[[str, str | None], refusals.Refusal]
+"""Makes the refusal for a function that is not there, of its ARN and the qualifier."""
+
+
 def find_function(
     functions: Mapping[str, Versions],
     text: str,
@@ -141,7 +152,7 @@ def find_function(
     *,
     region_name: str,
     account_id: str,
-    is_unqualified: bool = False,
+    absent: "Absent | None" = None,
 ) -> NamedFunction:
     """Return the function that a request names.
 
@@ -151,7 +162,7 @@ def find_function(
         qualifier: The `Qualifier` of the query.
         region_name: The endpoint's region.
         account_id: The endpoint's account.
-        is_unqualified: Whether the operation is for functions only, which then are called `$LATEST`.
+        absent: What is said where there is no such function; it differs by operation.
 
     Raises:
         Refusal: There is no such function, or it cannot be one.
@@ -162,13 +173,20 @@ def find_function(
     versions = functions.get(name.name) if account == account_id else None
     if versions is None:
         arn = f"arn:aws:lambda:{region_name}:{account}:function:{name.name}"
-        raise function_not_found(arn, qualifier or (LATEST if is_unqualified else None))
+        raise (absent or function_not_found)(arn, qualifier)
     return NamedFunction(versions=versions, qualifier=qualifier)
 
 
 def function_not_found(arn: str, qualifier: str | None) -> refusals.Refusal:
     """There is no such function, or no such version of it."""
     return refusals.function_not_found(arn + (f":{qualifier}" if qualifier else ""))
+
+
+def no_such_version(arn: str, qualifier: str | None) -> refusals.Refusal:
+    """There is no such version, or no such alias, which some operations tell apart."""
+    if qualifier is None or qualifier == LATEST or qualifier.isdecimal():
+        return function_not_found(arn, qualifier)
+    return refusals.not_found(f"Cannot find alias arn: {arn}:{qualifier}")
 
 
 PAGE = 50

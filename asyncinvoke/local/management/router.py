@@ -12,12 +12,20 @@ from asyncinvoke.local.execution.guardian import Guardian
 from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.management.code import CodeStore
 from asyncinvoke.local.management.deploying import Deploying
+from asyncinvoke.local.management.invoking_api import no_event_config
 from asyncinvoke.local.management.layers_api import LayersApi
 from asyncinvoke.local.management.packages import Packages, S3Code
-from asyncinvoke.local.management.request import Members, find_function
+from asyncinvoke.local.management.request import (
+    Absent,
+    Members,
+    find_function,
+    function_not_found,
+    no_such_version,
+)
 from asyncinvoke.local.management.routes import LAYERS, ROUTES, Operation
 from asyncinvoke.local.protocol import answers, refusals
 from asyncinvoke.local.protocol.answers import Answer
+from asyncinvoke.local.protocol.names import LATEST
 from asyncinvoke.local.protocol.refusals import Refusal
 
 _logger = logging.getLogger(__name__)
@@ -123,8 +131,7 @@ class Management:
                 self.registry.functions,
                 name,
                 qualifier,
-                # As recorded of PutFunctionConcurrency, and of no other.
-                is_unqualified=request.method == "PUT" and request.path.endswith("/concurrency"),
+                absent=_absent(request),
                 **self._where,
             )
             return await _done(operation(self, request, function, *others))
@@ -133,6 +140,23 @@ class Management:
             if request.method != "GET":
                 in_use = self.registry.directories(time.monotonic())
                 await self._code.keep(in_use | self.layers.directories())
+
+
+def _absent(request: ManagementRequest) -> Absent:
+    """Return how an operation says that there is no such function, as recorded."""
+    method, path = request.method, request.path
+    if path.endswith("/concurrency") and method == "PUT":
+        return lambda arn, _: function_not_found(arn, LATEST)
+    if path.endswith("/aliases") and method == "POST":
+        version = request.members.text("FunctionVersion")
+        return lambda arn, qualifier: function_not_found(arn, qualifier or version)
+    if path.endswith("/event-invoke-config") and method in ("GET", "DELETE"):
+        return lambda arn, qualifier: no_event_config(f"{arn}:{qualifier or LATEST}")
+    if "/event-invoke-config" in path:
+        return lambda _arn, _qualifier: refusals.not_found("The function doesn't exist.")
+    if path.endswith("/provisioned-concurrency"):
+        return no_such_version
+    return function_not_found
 
 
 async def _done(

@@ -34,7 +34,7 @@ from asyncinvoke.local.management.invoking_api import (
     put_event_config,
     update_event_config,
 )
-from asyncinvoke.local.management.request import NamedFunction
+from asyncinvoke.local.management.request import NamedFunction, no_such_version
 from asyncinvoke.local.management.versions_api import (
     create_alias,
     delete_alias,
@@ -45,6 +45,7 @@ from asyncinvoke.local.management.versions_api import (
     update_alias,
 )
 from asyncinvoke.local.protocol import refusals
+from asyncinvoke.local.protocol.names import LATEST
 
 
 def no_function_url(function: NamedFunction) -> dict[str, Any]:
@@ -53,8 +54,14 @@ def no_function_url(function: NamedFunction) -> dict[str, Any]:
     raise refusals.nothing_there()
 
 
-def no_provisioned_concurrency(_: NamedFunction) -> dict[str, Any]:
-    """`GetProvisionedConcurrencyConfig`, and the list."""
+def no_provisioned_concurrency(function: NamedFunction) -> dict[str, Any]:
+    """`GetProvisionedConcurrencyConfig`."""
+    if function.qualifier in (None, LATEST):
+        raise refusals.invalid(
+            "The function resource provided must be an alias or a published version."
+        )
+    if function.versions.resolve(function.qualifier) is None:
+        raise no_such_version(function.versions.latest.arn, function.qualifier)
     raise refusals.no_provisioned_concurrency()
 
 
@@ -139,8 +146,13 @@ _TABLE: list[tuple[str, str, int, Operation]] = [
     ),
     ("GET", "/2016-08-19/account-settings/?", 200, lambda api, _: account_settings(api.registry)),
     # the Event queue
-    ("PUT", _EVENTS, 200, lambda _, asked, at: put_event_config(at, asked.members)),
-    ("POST", _EVENTS, 200, lambda _, asked, at: update_event_config(at, asked.members)),
+    ("PUT", _EVENTS, 200, lambda api, asked, at: put_event_config(api.registry, at, asked.members)),
+    (
+        "POST",
+        _EVENTS,
+        200,
+        lambda api, asked, at: update_event_config(api.registry, at, asked.members),
+    ),
     ("GET", _EVENTS, 200, lambda _api, _asked, at: get_event_config(at)),
     ("DELETE", _EVENTS, 204, lambda _api, _asked, at: delete_event_config(at)),
     ("GET", f"{_EVENTS}/list", 200, lambda _api, _asked, at: list_event_configs(at)),
@@ -155,7 +167,14 @@ _TABLE: list[tuple[str, str, int, Operation]] = [
         201,
         lambda _, asked, at: add_permission(at, asked.members, now=time.monotonic()),
     ),
-    ("DELETE", f"{_POLICY}/([^/]+)", 204, lambda _api, _asked, at, sid: remove_permission(at, sid)),
+    (
+        "DELETE",
+        f"{_POLICY}/([^/]+)",
+        204,
+        lambda _, asked, at, sid: remove_permission(
+            at, sid, asked.query.get("RevisionId"), now=time.monotonic()
+        ),
+    ),
     # layers
     ("POST", _LAYER, 201, lambda api, asked, name: api.layers.publish(name, asked.members)),
     ("GET", f"{LAYERS}/?", 200, lambda api, asked: api.layers.list(asked.query)),

@@ -18,6 +18,9 @@ from asyncinvoke.local.protocol import names, refusals
 SUPPORTED = ("python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14")
 """Those that may be asked for; all run in this process's version."""
 
+WITHOUT_SNAP_START = SUPPORTED[:3]
+"""Those that SnapStart is not for (AWS's documentation: from 3.12 on)."""
+
 RETIRED = ("python2.7", "python3.6", "python3.7", "python3.8")
 """Those that the service takes no longer."""
 
@@ -43,6 +46,12 @@ def check_runtime(runtime: str) -> None:
             f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum "
             f"value set: [{known}] or be a valid ARN"
         )
+
+
+def check_snap_start(runtime: str) -> None:
+    """Refuse SnapStart for a runtime that does not have it."""
+    if runtime in WITHOUT_SNAP_START:
+        raise refusals.invalid(f"{runtime} is not supported for SnapStart enabled functions.")
 
 
 ROLE_PATTERN = r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+"
@@ -142,8 +151,11 @@ class Settings:
         runtime = asked.text("Runtime")
         if runtime is not None:
             check_runtime(runtime)
+        runtime = _or(runtime, self.runtime)
+        if told.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions":
+            check_snap_start(runtime)
         return Settings(
-            runtime=_or(runtime, self.runtime),
+            runtime=runtime,
             role=_or(role, self.role),
             description=_or(asked.text("Description"), self.description),
             timeout=self.timeout if timeout is None else timeout,

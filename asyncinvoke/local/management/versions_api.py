@@ -77,6 +77,7 @@ def update_alias(function: NamedFunction, name: str, members: Members) -> dict[s
         current.version if version is None else version,
         current.description if description is None else description,
         members,
+        has=current.weights,
     )
 
 
@@ -109,14 +110,56 @@ def _alias(function: NamedFunction, name: str) -> Alias:
 
 
 def _set_alias(
-    function: NamedFunction, name: str, version: str, description: str, members: Members
+    function: NamedFunction,
+    name: str,
+    version: str,
+    description: str,
+    members: Members,
+    has: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
-    if members.members("RoutingConfig").members("AdditionalVersionWeights"):
-        raise refusals.invalid("RoutingConfig: this endpoint sends an alias to one version.")
-    if version not in {config.version for config in function.versions.published}:
-        raise function_not_found(function.versions.latest.arn, version)
+    weights = dict(has or {})
+    if members.any("RoutingConfig") is not None:
+        weights = members.members("RoutingConfig").numbers("AdditionalVersionWeights") or {}
+    _check_weights(version, weights)
+    for number in (version, *weights):
+        if number not in {config.version for config in function.versions.published}:
+            raise function_not_found(function.versions.latest.arn, number)
     try:
-        function.versions.set_alias(name, version, description)
+        function.versions.set_alias(name, version, description, weights)
     except ValueError as error:
         raise refusals.invalid(str(error)) from error
     return get_alias(function, name)
+
+
+_WEIGHT = (
+    "Map value must satisfy constraint: [Member must have value less than or equal to 1.0, Member "
+    "must have value greater than or equal to 0.0, Member must not be null]"
+)
+_WEIGHED = (
+    "Map keys must satisfy constraint: [Member must have length less than or equal to 1024, Member "
+    "must have length greater than or equal to 1, Member must satisfy regular expression pattern: "
+    "[0-9]+, Member must not be null]"
+)
+
+
+def _check_weights(version: str, weights: Mapping[str, float]) -> None:
+    """Refuse shares of an alias, in AWS's words."""
+    if not weights:
+        return
+    if len(weights) > 1:
+        raise refusals.invalid(
+            "Number of items in AdditionalVersionWeights cannot be greater than 1"
+        )
+    shown = "{" + ", ".join(f"{number}={share}" for number, share in weights.items()) + "}"
+    for number, share in weights.items():
+        for is_wrong, rule in ((not 0 <= share <= 1, _WEIGHT), (not number.isdecimal(), _WEIGHED)):
+            if is_wrong:
+                member = "routingConfig.additionalVersionWeights"
+                raise refusals.violated(names.breaks(shown, member, rule))
+    if version == names.LATEST:
+        raise refusals.latest_shares()
+    if version in weights:
+        raise refusals.invalid(
+            f"Invalid function version {version}. Function version {version} is already included in "
+            "routing configuration."
+        )

@@ -25,6 +25,9 @@ QUALIFIER_PATTERN = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"
 # GUESS: not recorded from AWS (docs/endpoint.md)
 ENUM_RULE = "Member must satisfy enum value set: [{}]"  # as other operations say it
 
+REGION = re.compile(r"(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d")
+"""A region as it stands in a name: what is none makes ARNs that nobody can be called by."""
+
 MAX_NAME_LENGTH = 256
 MAX_FUNCTION_NAME_LENGTH = 140
 MAX_QUALIFIER_LENGTH = 128
@@ -118,6 +121,11 @@ def not_one_of(value: str, member: str, allowed: tuple[str, ...]) -> list[str]:
 def broken(value: str, member: str, pattern: str) -> list[str]:
     """Return the text of the constraint that a value violates which breaks a pattern."""
     return [_violation(value, member, _must_match(pattern))]
+
+
+def breaks(value: str, member: str, rule: str) -> list[str]:
+    """Return the text of a constraint that a value violates."""
+    return [_violation(value, member, rule)]
 
 
 def out_of_range(value: int, member: str, least: int, most: float = math.inf) -> list[str]:

@@ -79,6 +79,12 @@ def invalid(message: str) -> Refusal:
     return Refusal(400, "InvalidParameterValueException", Type="User", message=message)
 
 
+def latest_shares() -> Refusal:
+    """An alias of `$LATEST` is to share out its invocations. As recorded, this has no `Type`."""
+    message = "$LATEST is not supported for an alias pointing to more than 1 version"
+    return Refusal(400, "InvalidParameterValueException", message=message)
+
+
 def qualifiers_differ() -> Refusal:
     """Two qualifiers that differ."""
     return invalid(

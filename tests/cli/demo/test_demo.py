@@ -27,7 +27,7 @@ from tests.cli.processes import COMMAND, Ended, Lines
 @pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric is for Linux")
 async def test_the_demo_survives_throttles_and_its_totals_agree() -> None:
     ended = await demo(
-        *("--limit", "40", "--concurrency", "20", "--account-concurrency", "2"),
+        *("--head", "40", "--concurrency", "20", "--account-concurrency", "2"),
         AWS_PROFILE="missing",
         HTTP_PROXY="http://127.0.0.1:1",
     )
@@ -89,7 +89,7 @@ async def test_totals_that_differ_are_told_and_are_a_failure(
 def test_without_aws_runtime_the_function_runs_in_the_process_and_that_is_said() -> None:
     program = (
         "import sys; sys.modules['awslambdaric'] = None; from asyncinvoke.cli.app import run;"
-        "sys.exit(run(['demo', '--limit', '5', '--account-concurrency', '2']))"
+        "sys.exit(run(['demo', '--head', '5', '--account-concurrency', '2']))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
@@ -107,7 +107,7 @@ def test_without_aws_runtime_the_function_runs_in_the_process_and_that_is_said()
 def test_a_reader_that_goes_away_ends_the_demo_quietly() -> None:
     pipeline = ["sh", "-c", '{ "$@"; echo "status $?" >&2; } | head -n 1', "sh"]
     ended = subprocess.run(
-        [*pipeline, *COMMAND, "demo", "--limit", "2"], capture_output=True, text=True, timeout=60
+        [*pipeline, *COMMAND, "demo", "--head", "2"], capture_output=True, text=True, timeout=60
     )
     assert ended.stdout.count("\n") == 1
     # What progress there was is a matter of how fast the machine is.

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -103,7 +104,11 @@ def test_the_lines_of_a_run_without_a_journal_are_packed_when_it_ends(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    meanwhile = tmp_path.with_name(f"{tmp_path.name}-meanwhile")
+    meanwhile.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(meanwhile))
     assert run_with_output(bulk(name.format(here=tmp_path)), works) == 1
+    assert not list(meanwhile.iterdir())
     (made,) = tmp_path.iterdir()
     assert UNPACKED[name](made.read_bytes()) == LINES
 
@@ -122,6 +127,19 @@ def test_where_the_output_cannot_be_written_the_lines_are_left_and_said(
         run_with_output(bulk("out.gz"), is_a_folder_now)
     assert caught.value.status == 1
     assert (tmp_path / "out.gz.lines").read_bytes() == LINES
+
+
+def test_the_lines_of_a_run_that_was_killed_are_not_taken_for_those_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("out.gz.lines").write_bytes(b"before\n")
+    with pytest.raises(CommandError, match=r"out\.gz\.lines has the outcomes of a run that was"):
+        run_with_output(bulk("out.gz"), works)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before\n"]
+    assert run_with_output(bulk("out.gz", force=True), works) == 1
+    (made,) = tmp_path.iterdir()
+    assert gzip.decompress(made.read_bytes()) == LINES
 
 
 def test_an_output_that_is_the_input_is_refused(

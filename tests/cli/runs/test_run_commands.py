@@ -284,3 +284,15 @@ async def test_notes_of_any_kind_are_no_hindrance(
             assert (status, capsys.readouterr().err) == (0, "")
         assert await to_thread.run_sync(command, ["runs", "redrive", "o.run"]) == 2
         capsys.readouterr()
+
+
+async def test_who_compares_an_input_is_not_taken_for_who_ran_it_last(recorded: Path) -> None:
+    summary = read(lambda run: run.summary())
+    ran = f"process {summary.sessions[-1].pid} on {summary.sessions[-1].host}"
+    for holder, said in (
+        (ran, f"1 session; running for 0 min 9 s in {ran}"),
+        ("process 5 on a", "1 session; process 5 on a looks whether its input is that of the run"),
+    ):
+        now = summary.sessions[-1].started + 9
+        held = replace(summary, running=True, holder=holder)
+        assert summary_lines(held, (), sample=None, now=now, width=100)[1] == said

@@ -25,6 +25,9 @@ from asyncinvoke.local import LocalLambda
 HERE = Path(__file__).resolve().parent
 ENVIRONMENTS = HERE.parents[2] / ".env-tools"
 MOTO = "http://127.0.0.1:5171"
+PATIENCE = 600.0
+"""Seconds for a command of a tool."""
+
 CHALICE = """
 from chalice import Chalice
 app = Chalice(app_name="demo")
@@ -95,7 +98,13 @@ class Bench:
             "VIRTUAL_ENV": str(environment),
         }
         done = subprocess.run(
-            words, cwd=self.folder, env=variables, input=given, capture_output=True, text=True
+            words,
+            cwd=self.folder,
+            env=variables,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
         )
         output = done.stdout + done.stderr
         if done.returncode or said not in output:
@@ -142,6 +151,7 @@ def ansible(bench: Bench) -> None:
 def lithops(bench: Bench) -> None:
     """Builds its layer, deploys, maps twelve calls, hears of a failure, lists and cleans."""
     python = bench.install("lithops", "boto3") / "python"
+    bench.variables["HOME"] = str(bench.folder)  # where it remembers what it has deployed
     bench.run(python, HERE / "lithops_calls.py", said="all well")
 
 

@@ -2,6 +2,7 @@
 
 import os
 
+import anyio
 import pytest
 
 from asyncinvoke.local.execution.pipe import OutputPipe
@@ -49,3 +50,26 @@ async def test_a_line_without_end_is_told_in_pieces() -> None:
             pipe.take()
     assert "".join(told) == "x" * 300_000
     assert len(told) > 1
+
+
+@pytest.mark.parametrize("by", ["the loop", "take"])
+async def test_what_writes_without_end_does_not_keep_the_loop(by: str) -> None:
+    """Each line that is told has the next one written: the pipe is never empty."""
+    line, told, most = b"x" * 1000 + b"\n", 0, 5_000
+
+    def tell(_: str) -> None:
+        nonlocal told
+        told += 1
+        if told < most:
+            os.write(pipe.descriptor, line)
+
+    with OutputPipe(tell) as pipe:
+        os.write(pipe.descriptor, line)
+        if by == "take":
+            pipe.take()
+            assert 0 < told < 100
+        else:
+            for _ in range(10):
+                await anyio.lowlevel.checkpoint()
+            assert 0 < told < 100
+        most = 0

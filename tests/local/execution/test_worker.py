@@ -36,7 +36,7 @@ async def test_the_runtime_sees_what_lambda_would_tell_it(
         directory=handlers,
         timeout=5,
         memory_size=256,
-        environment={"TABLE": "cats"},
+        environment={"TABLE": "cats", "TZ": "Europe/Berlin"},
     )
     sent = base64.b64encode('{"custom": {"a": "ä"}}'.encode()).decode()
     reply = await invoke(
@@ -53,6 +53,7 @@ async def test_the_runtime_sees_what_lambda_would_tell_it(
     assert told["directory"] == str(handlers)
     environ = told["environ"]
     assert (environ["TABLE"], environ["AWS_REGION"]) == ("cats", "us-east-1")
+    assert (environ["TZ"], environ["LANG"]) == ("Europe/Berlin", "en_US.UTF-8")
     assert environ["_HANDLER"] == "handlers.describe"
     assert environ["LAMBDA_TASK_ROOT"] == str(handlers)
     assert "of the caller" not in environ.values()

@@ -1,11 +1,14 @@
 """Versions and aliases, over real HTTP."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asyncinvoke.local import LocalLambda
+from asyncinvoke.local.functions import configuration
+from asyncinvoke.local.functions.versions import Versions
 
 pytestmark = pytest.mark.anyio
 
@@ -14,6 +17,40 @@ ARN = "arn:aws:lambda:us-east-1:123456789012:function:tell"
 
 async def tell(event: Any, context: Any) -> list[str]:
     return [context.function_version, context.invoked_function_arn]
+
+
+def test_an_alias_means_another_version_as_often_as_its_share_says() -> None:
+    config = configuration.check(
+        name="tell", handler=tell, region_name="us-east-1", account_id="123456789012"
+    )
+    versions = Versions(config)
+    versions.publish()
+    versions.publish()
+    versions.set_alias("live", "1", weights={"2": 0.25})
+    chances = [number / 100 for number in range(100)]
+    meant = [versions.resolve("live", chance) for chance in chances]
+    assert [found and found.version for found in meant].count("2") == 25
+    assert [versions.resolve("2", chance) for chance in chances] == [versions.resolve("2")] * 100
+    assert versions.aliases_of("2") == ["live"]  # so that it is not deleted
+
+
+@pytest.mark.parametrize(("share", "version"), [(0.0, "1"), (1.0, "2")])
+async def test_an_invocation_by_an_alias_goes_where_the_share_sends_it(
+    local: LocalLambda, invoke: Any, request_to: Any, share: float, version: str
+) -> None:
+    function = local.function("tell", tell)
+    assert [function.publish_version(), function.publish_version()] == ["1", "2"]
+    routing = {"RoutingConfig": {"AdditionalVersionWeights": {"2": share}}}
+    path = "/2015-03-31/functions/tell/aliases"
+    body = json.dumps({"Name": "live", "FunctionVersion": "1", **routing})
+    assert (await request_to(local.url, path, body)).status == 201
+    for _ in range(5):
+        reply = await invoke("tell", qualifier="live")
+        assert reply.headers["x-amz-executed-version"] == version
+        assert reply.json() == [version, f"{ARN}:live"]
+    body = json.dumps({"Description": "changed"})
+    reply = await request_to(local.url, f"{path}/live", body, method="PUT")
+    assert reply.json()["RoutingConfig"] == routing["RoutingConfig"]
 
 
 async def test_a_qualifier_reaches_the_version_that_it_means(

@@ -1,0 +1,78 @@
+"""Merges the journals of the shards of a run while others of them still run, in a thread of its own."""
+
+import queue
+import threading
+
+from asyncinvoke._dask.plan import Plan
+from asyncinvoke._journal.merging import Merging
+from asyncinvoke.errors import JournalError
+from asyncinvoke.runs import Merged
+
+AT_ONCE = 8
+"""So many journals are merged at once, as the merge takes them: one by one each of them would write
+every page of the journal that is made anew, because the items of shards lie between each other."""
+
+
+class Merger:
+    """Merges what has ended, until it is finished or abandoned.
+
+    Args:
+        plan: The run.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._words: queue.SimpleQueue[int | bool] = queue.SimpleQueue()
+        self._merged: Merged | None = None
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._work, name="asyncinvoke-merge", daemon=True)
+        self._thread.start()
+
+    def ended(self, number: int) -> None:
+        """Take the journal of a shard that has ended."""
+        self._words.put(number)
+
+    def finish(self) -> Merged:
+        """Merge what is left, also of shards that failed; return what was merged.
+
+        Raises:
+            JournalError: A journal cannot be used.
+        """
+        self._words.put(True)
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        assert self._merged is not None  # noqa: S101  # or there was an error
+        return self._merged
+
+    def abandon(self) -> None:
+        """Leave it, if it is not finished: nothing is made."""
+        self._words.put(False)
+        self._thread.join()
+        if self._merged is None and self._error is None:
+            self._error = JournalError("the run was closed before its journals were merged")
+
+    def _work(self) -> None:
+        try:
+            with Merging(self._plan.merged) as merging:
+                waiting, added = set[int](), set[int]()
+                while True:
+                    word = self._words.get()
+                    if isinstance(word, bool):
+                        break
+                    waiting.add(word)
+                    if len(waiting) == AT_ONCE:
+                        self._add(merging, waiting)
+                        added |= waiting
+                        waiting.clear()
+                if word:
+                    self._add(merging, {*range(1, self._plan.shards + 1)} - added)
+                    self._merged = merging.finish()
+        except Exception as error:  # noqa: BLE001  # raised by `finish`
+            self._error = error
+
+    def _add(self, merging: Merging, numbers: set[int]) -> None:
+        paths = [self._plan.journal(number) for number in sorted(numbers)]
+        there = [path for path in paths if path.is_file()]
+        if there:
+            merging.add(there)

@@ -1,0 +1,96 @@
+"""The journals of a run on a cluster are merged while others of its shards still run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncinvoke import Invoker, JournalError, Shard
+from asyncinvoke._dask.merging import AT_ONCE, Merger
+from asyncinvoke._dask.plan import Plan
+from asyncinvoke._journal.merging import Merging
+from asyncinvoke.runs import open_run
+from asyncinvoke.testing import FakeLambda
+
+SHARDS = AT_ONCE + 2
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    plan = Plan(
+        id="a",
+        function_name="f",
+        source=None,
+        directory=str(tmp_path),
+        shards=SHARDS,
+        workers=1,
+        concurrency=None,
+        invoker={},
+        options={},
+    )
+
+    async def work() -> None:
+        async with Invoker(transport=FakeLambda({"f": lambda event, context: event})) as invoker:
+            for number in range(1, SHARDS + 1):
+                shard = Shard(number, of=SHARDS)
+                async with invoker.map(
+                    "f", range(40), journal=plan.journal(number), shard=shard
+                ) as run:
+                    async for _ in run:
+                        pass
+
+    anyio.run(work)
+    return plan
+
+
+def test_what_has_ended_is_merged_as_soon_as_it_is_worth_it(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[list[str]] = []
+    add = Merging.add
+
+    def counted(self: Any, paths: Sequence[Path]) -> None:
+        added.append([path.name for path in paths])
+        add(self, paths)
+
+    monkeypatch.setattr(Merging, "add", counted)
+    merger = Merger(plan)
+    for number in (*range(SHARDS, 0, -1),):
+        merger.ended(number)
+    merged = merger.finish()
+    assert [len(names) for names in added] == [AT_ONCE, SHARDS - AT_ONCE]
+    assert (merged.parts, merged.items, merged.missing, merged.ran_twice) == (SHARDS, 40, (), 0)
+    assert merger.finish() is merged
+    with open_run(plan.merged) as recorded:
+        assert [outcome.index for outcome in recorded.outcomes()] == list(range(40))
+        assert recorded.summary().total == 40
+        assert len(recorded.summary().sessions) == SHARDS
+
+
+def test_shards_that_failed_or_never_began_are_merged_as_far_as_they_came(plan: Plan) -> None:
+    plan.journal(3).unlink()
+    merger = Merger(plan)
+    merged = merger.finish()
+    assert (merged.parts, merged.missing) == (SHARDS - 1, (f"3/{SHARDS}",))
+
+
+def test_what_is_abandoned_leaves_nothing(plan: Plan) -> None:
+    merger = Merger(plan)
+    for number in range(1, AT_ONCE + 1):
+        merger.ended(number)
+    merger.abandon()
+    assert not [path for path in Path(plan.directory).iterdir() if "merged" in path.name]
+    with pytest.raises(JournalError, match="closed before its journals were merged"):
+        merger.finish()
+
+
+def test_a_journal_that_cannot_be_used_is_the_error_of_the_end(plan: Plan) -> None:
+    plan.journal(1).write_bytes(b"no journal")
+    merger = Merger(plan)
+    for number in range(1, SHARDS + 1):
+        merger.ended(number)
+    with pytest.raises(JournalError, match="1of10"):
+        merger.finish()
+    assert not plan.merged.exists()

@@ -1,0 +1,79 @@
+"""Options that are checked and remembered: unknown ones, ones that are `None`, ones of another method."""
+
+from typing import Any
+
+import pytest
+
+from asyncinvoke import InvalidRequestError, Invoker, RetryPolicy
+from asyncinvoke._engine.calls import Calls, Defaults
+from asyncinvoke._model.response import decode_json
+from asyncinvoke.testing import FakeLambda
+
+pytestmark = pytest.mark.anyio
+
+
+def calls() -> Calls:
+    return Calls(Defaults(decode=decode_json, retry=RetryPolicy()))
+
+
+@pytest.mark.parametrize("way", ["invoke", "send_event", "dry_run", "stream", "map", "function"])
+async def test_an_option_that_there_is_not_is_one_line_of_ours(way: str) -> None:
+    fake = FakeLambda({"echo": lambda event, _: event})
+    options: dict[str, Any] = {"tiemout": 3}
+    async with Invoker(transport=fake) as invoker:
+        method: Any = getattr(invoker, way)
+
+        async def ask() -> None:
+            if way in ("invoke", "send_event", "dry_run"):
+                await method("echo", 1, **options)
+            elif way == "function":
+                method("echo", **options)
+            else:
+                async with method("echo", [1], **options):
+                    pass
+
+        with pytest.raises(InvalidRequestError, match=r"^'tiemout' is not one of the \w+Options$"):
+            await ask()
+        assert invoker.statistics().attempts == 0
+
+
+async def test_an_option_that_is_none_is_as_one_that_is_left_out() -> None:
+    known = calls()
+    plain = known.get("f", {})
+    assert known.get("f", {"client_context": None, "durable_execution_name": None}) is plain
+    assert known.get("f", {"timeout": None, "retry": None, "idempotent": None}) == plain
+    assert known.get("f", {"client_context": {"a": 1}}) != plain
+
+
+async def test_what_belongs_to_one_call_is_put_on_top_of_what_is_remembered() -> None:
+    known = calls()
+    first = known.get("f", {"client_context": {"n": 1}, "timeout": 3})
+    second = known.get("f", {"client_context": {"n": 2}, "timeout": 3})
+    assert first.parameters.client_context != second.parameters.client_context
+    assert first.policy is second.policy
+    assert known.get("f", {"timeout": 3}).parameters.client_context is None
+    assert not first.repeatable
+    assert known.get("f", {"durable_execution_name": "once"}).repeatable
+
+
+@pytest.mark.parametrize(
+    ("way", "asked", "says"),
+    [
+        ("send_event", "DryRun", "invocation_type 'DryRun' does not go with Event"),
+        ("dry_run", "Event", "invocation_type 'Event' does not go with DryRun"),
+    ],
+)
+async def test_an_event_is_no_dry_run_and_a_dry_run_no_event(
+    way: str, asked: str, says: str
+) -> None:
+    fake = FakeLambda({"echo": lambda event, _: event})
+    options: dict[str, Any] = {"invocation_type": asked}
+    async with Invoker(transport=fake) as invoker:
+        with pytest.raises(InvalidRequestError, match=f"^{says}$"):
+            await getattr(invoker, way)("echo", 1, **options)
+        # A handle's default may be anything that is not the contrary.
+        of_requests = invoker.function("echo", invocation_type="RequestResponse")
+        assert (await getattr(of_requests, way)(1)).status_code in (202, 204)
+        contrary = invoker.function("echo", **options)
+        with pytest.raises(InvalidRequestError, match=f"^{says}$"):
+            await getattr(contrary, way)(1)
