@@ -4,6 +4,7 @@ What is said of one function counts before what is said of all, and the command 
 """
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from asyncinvoke.cli.errors import CommandError
 
 SETTINGS = ("timeout", "memory", "reserved", "event-retry-delay", "env.NAME", "env-file")
 """What `--set NAME:SETTING=VALUE` knows; in a file these are the keys of a function."""
+
+_VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 _IN_FILE = {"region", "account-id", "port", "functions", *SETTINGS[:4], "env", "env-file"}
 
@@ -131,7 +134,7 @@ def read_env_file(path: Path) -> dict[str, str]:
         CommandError: It cannot be read, or a line is no such line.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -141,13 +144,16 @@ def read_env_file(path: Path) -> dict[str, str]:
         text = line.strip().removeprefix("export ").strip()
         if not text or text.startswith("#"):
             continue
-        name, equals, value = text.partition("=")
-        if not (equals and name.strip()):
-            raise CommandError(f"{path}, line {number}: must be NAME=VALUE")
-        value = value.strip()
-        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or _VARIABLE.fullmatch(name) is None:
+            raise CommandError(
+                f"{path}, line {number}: must be NAME=VALUE, the name of letters, digits and _"
+            )
+        if value[:1] in ('"', "'"):
+            if len(value) < 2 or value[-1] != value[0]:
+                raise CommandError(f"{path}, line {number}: a quote that is opened must be closed")
             value = value[1:-1]
-        found[name.strip()] = value
+        found[name] = value
     return found
 
 

@@ -16,6 +16,8 @@ import anyio
 import boto3
 import pytest
 
+from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.local import settings
 from tests.cli.processes import Lines, Run, started
 from tests.doubles.sockets import SIGNATURE
 
@@ -273,6 +275,32 @@ async def test_bad_input_is_one_clear_line(
     assert ended.err.startswith("asyncinvoke: error: ")
     assert ended.err.count("\n") == 1
     assert says in ended.err
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("\ufeffA=1", {"A": "1"}),
+        ("# said\n\nexport A=1\r\n B = two words ", {"A": "1", "B": "two words"}),
+        ("A=a=b\nB=\nC='#'\nD=\"d\"\nA=2", {"A": "2", "B": "", "C": "#", "D": "d"}),
+        ("A=1\nB", "line 2: must be NAME=VALUE"),
+        ("=1", "line 1: must be NAME=VALUE"),
+        ("2A=1", "line 1: must be NAME=VALUE"),
+        ("A B=1", "line 1: must be NAME=VALUE"),
+        ('A="one\ntwo"', "line 1: a quote that is opened must be closed"),
+        ("A=\"x'", "line 1: a quote that is opened must be closed"),
+    ],
+)
+def test_a_file_of_variables_is_read_or_its_line_named(
+    tmp_path: Path, text: str, read: dict[str, str] | str
+) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(text.encode())
+    if isinstance(read, dict):
+        assert settings.read_env_file(file) == read
+    else:
+        with pytest.raises(CommandError, match=read):
+            settings.read_env_file(file)
 
 
 async def test_a_port_in_use_is_one_clear_line(handlers: Path, run: Run) -> None:
