@@ -7,6 +7,7 @@ continue a run, every item is read, and its digest compared with what is recorde
 """
 
 import asyncio
+import os
 import tempfile
 import time
 from argparse import Namespace
@@ -58,6 +59,13 @@ async def one_map(url: str, items: int, in_flight: int, journal: Path | None) ->
 
 def measure(options: Namespace) -> dict[str, Any]:
     """Measure all of it."""
+    os.environ.update(
+        AWS_ACCESS_KEY_ID="none",
+        AWS_SECRET_ACCESS_KEY="none",
+        AWS_DEFAULT_REGION="us-east-1",
+        AWS_CONFIG_FILE=os.devnull,
+        no_proxy="127.0.0.1",
+    )
     found: dict[str, Any] = {"machine": machine(), "rounds": options.rounds}
     with tempfile.TemporaryDirectory() as folder:
         found["over_http"] = _over_http(Path(folder), options)

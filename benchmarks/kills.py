@@ -8,6 +8,7 @@ though nobody named them. After that the log of a journal is cut at random, or e
 garbage, and must still be a whole prefix of what was committed.
 """
 
+import os
 import random
 import shutil
 import sqlite3
@@ -37,6 +38,7 @@ TAILS = (b"", b"\0" * 20_000, b"\xa5" * 20_000)
 
 def measure(options: Namespace) -> dict[str, Any]:
     """Kill, and tear."""
+    os.environ.update(killing.AWS)
     with tempfile.TemporaryDirectory() as folder, Mapper() as process:
         rows = [
             _killed(process, Path(folder) / f"{number}.run", kind, options.kills // len(KINDS))
