@@ -111,10 +111,7 @@ def test_a_run_that_is_interrupted_records_what_it_leaves(
             signal.SIGINT,
         )
         status = started.ended()
-        assert status != 9
-        if not status:
-            # Seen once in some 300: an interrupt is dropped that comes while a finalizer runs.
-            pytest.skip("the interrupt was lost, and the run has come to its end")
+        assert status not in (0, 9)
         endpoint.settled()
         seen = set(endpoint.seen)
         with open_run(journal) as recorded:

@@ -1,6 +1,11 @@
 """Reads one answer from bytes as they come: llhttp reads heads and chunks, lengths are counted."""
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import (
+    HttpParserCallbackError,
+    HttpParserError,
+    HttpParserUpgrade,
+    HttpResponseParser,
+)
 
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.answer import (
@@ -110,6 +115,7 @@ class AnswerReader:
             raise refused(SWITCHES) from None
         except HttpParserError as error:
             self.complete = False
+            _raise_interrupt(error)
             # llhttp's words are its own, and quote nothing.
             raise refused(str(error)) from None
         return self.complete
@@ -156,8 +162,8 @@ class AnswerReader:
         """Read an answer of known length that is all there is, or leave no trace."""
         try:
             self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade):
-            pass
+        except (HttpParserError, HttpParserUpgrade) as error:
+            _raise_interrupt(error)
         else:
             end = data.find(_END) + 4
             size = len(data) - end
@@ -258,7 +264,8 @@ class AnswerReader:
         could_end = data.endswith(_END) or (data.endswith(b"\n") and len(data) < len(_END))
         try:
             self._parser.feed_data(memoryview(data)[:-1] if could_end else data)
-        except HttpParserError:
+        except HttpParserError as error:
+            _raise_interrupt(error)
             if not self.complete:
                 raise
         self.surplus = self.complete
@@ -266,3 +273,14 @@ class AnswerReader:
             self._parser.feed_data(data[-1:])
         if self.complete:
             self._parser = _SPENT
+
+
+def _raise_interrupt(error: Exception) -> None:
+    """Raise what is no mistake of an answer, but came while llhttp was calling one of our methods.
+
+    On trio, Ctrl-C is raised wherever the program is. Within a callback httptools puts an error of
+    its own in its place, and an answer that is merely read once more would swallow it.
+    """
+    within = error.__context__
+    if isinstance(error, HttpParserCallbackError) and not isinstance(within, Exception | None):
+        raise within

@@ -235,3 +235,32 @@ def test_h11_and_aiohttp_read_no_other_body_and_refuse_nothing_together(seed: in
     cases = compare_many(1500, seed)
     assert cases["taken by all"] > 300
     assert cases["refused"] > 300
+
+
+CALLBACKS = ["on_headers_complete", "on_body", "on_message_complete"]
+
+
+@pytest.mark.parametrize("callback", CALLBACKS)
+@pytest.mark.parametrize("cut", [lambda data: [data], in_bytes], ids=["whole", "in bytes"])
+@pytest.mark.parametrize("kind", GOOD)
+def test_an_interrupt_within_a_callback_is_raised_and_not_taken_for_a_mistake(
+    kind: str, cut: Callable[[bytes], list[bytes]], callback: str
+) -> None:
+    called: list[str] = []
+
+    class Interrupted(AnswerReader):
+        __slots__ = ()
+
+    def interrupt(*_: object) -> None:
+        called.append(callback)
+        raise KeyboardInterrupt
+
+    setattr(Interrupted, callback, interrupt)
+    reader = Interrupted(1000)
+    try:
+        for piece in cut(GOOD[kind][0]):
+            reader.feed(piece)
+    except KeyboardInterrupt:
+        assert called == [callback]
+    else:
+        assert called == []  # llhttp is not given every body, nor the end of each
