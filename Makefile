@@ -10,7 +10,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 CONSTRAINTS := --constraint constraints.txt
 # A file of tests stays in one process, so that the servers it shares are started once.
 PYTEST := $(BIN)/python -m pytest
-SUITE := -n 2 --dist loadfile
+SUITE := -n 3 --dist loadfile
 # Decisions and values, run after each edit. What needs sockets, or takes long, is left out.
 UNIT := tests/model tests/request tests/retries tests/engine tests/limits tests/test_recent.py \
   --ignore tests/engine/test_maps_in_use.py --ignore tests/limits/test_over_http.py \
