@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
@@ -92,31 +93,36 @@ async def report() -> dict[str, Trace]:
         LocalLambda() as local,
         Invoker(endpoint_url=local.url, retry=RetryPolicy.batch()) as invoker,
     ):
-        local.function("f", lambda event, _: event)
+        names = [f"f{number}" for number in range(5)]
+        for name in names:
+            local.function(name, lambda event, _: event)
 
-        async def invoke() -> object:
-            return await invoker.invoke("f", {"n": 1})
+        async def invoke(name: str) -> object:
+            return await invoker.invoke(name, {"n": 1})
 
         async def map_of(items: int) -> Trace:
             trace = Trace()
-            async with invoker.map("f", range(items), concurrency=1) as run:
+            async with invoker.map(names[0], range(items), concurrency=1) as run:
                 await anext(run)
                 with traced(trace):
                     async for _ in run:
                         pass
             return trace
 
-        for _ in range(3):
-            await invoke()
-        # One that falls on the turn of a second asks for credentials and counts rates anew.
-        warm = min([await count(invoke) for _ in range(5)], key=lambda trace: len(trace.calls))
+        for name in names * 3:
+            await invoke(name)
+        warm = [await count(partial(invoke, names[-1])) for _ in names]
         throttle = b'{"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded"}'
-        local.fault(Answer(status_code=429, payload=throttle), function_name="f", count=1)
-        throttled = await count(invoke)
+        throttled = []
+        for name in names:
+            await invoke(name)
+            local.fault(Answer(status_code=429, payload=throttle), function_name=name, count=1)
+            throttled.append(await count(partial(invoke, name)))
         short, long = await map_of(20), await map_of(40)
         return {
-            "invoke": warm,
-            "one 429": throttled,
+            # One that falls on the turn of a second asks for credentials and counts rates anew.
+            "invoke": min(warm, key=lambda trace: len(trace.calls)),
+            "one 429": min(throttled, key=lambda trace: len(trace.calls)),
             "20 items of a map": Trace(calls=long.calls[len(short.calls) :]),
         }
 
