@@ -74,11 +74,11 @@ class Invoker:
             `client` of a smaller connection pool, at most the size of that pool.
         retry: What is repeated, and how, unless a call says otherwise.
         timeout: Total time for each execution, in seconds, waits and retries included; by default
-            no end.
+            unlimited.
         idempotent: Whether running a function twice does no harm, unless a call says otherwise.
         transport: `direct` sends what aiobotocore would send, prepared once for each function and
-            signed for each call, at a fraction of the cost; it steps aside where the client has
-            event handlers of its own. `client` calls aiobotocore's own `invoke` each time. Or an object
+            signed for each call, at a fraction of the cost; it steps aside where somebody has
+            wrapped, patched or hooked the SDK's call. `client` calls aiobotocore's own `invoke` each time. Or an object
             that makes the attempts itself, such as `asyncinvoke.testing.FakeLambda`: no client is
             opened then, and no region and no credentials are needed.
         encode: Turns a payload into bytes; by default compact JSON.
@@ -273,10 +273,9 @@ class Invoker:
     ) -> AbstractAsyncContextManager[MapRun[Any]]:
         """Invoke a function once for each payload.
 
-        Use it as `async with invoker.map(...) as run: async for outcome in run: ...`. Every payload
-        gets exactly one `Outcome`, whatever is wrong with it. Iterating raises only what ends the
-        run early: what the input raises, after all outcomes, or `ToleranceExceededError` after a
-        hundred refusals in a row for one reason. Leaving the block early cancels what is in flight.
+        Use it as `async with invoker.map(...) as run: async for outcome in run: ...`. Every item
+        that is started gets exactly one `Outcome`, whatever is wrong with it; one without an outcome
+        was not sent. Iterating raises only what ends the run early: see `MapRun`. Leaving the block early cancels what is in flight.
 
         Args:
             function_name: As for `invoke`.
@@ -290,7 +289,8 @@ class Invoker:
         Raises:
             InvalidRequestError: An option breaks a rule; nothing was sent.
             JournalError: On entering the block: the `journal` cannot be used, or, as a
-                `JournalMismatchError`, it belongs to another call or input; nothing was sent.
+                `JournalMismatchError`, it belongs to another call or input; nothing was sent. An
+                input that can be read only once is compared while it is iterated, which then raises.
         """
         return self._caller.map(function_name, payloads, options)
 

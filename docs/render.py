@@ -41,7 +41,7 @@ def table() -> str:
         ("no answer, and not all of the request was written", "transport", "not_sent"),
         ("no answer, though the request was written", "transport", "unknown"),
     ]
-    lines = ["| answer | kind | may have run | repeated |", "|---|---|---|---|"]
+    lines = ["| answer | kind | delivery | repeated |", "|---|---|---|---|"]
     for (kind, delivery), group in groupby(sorted(rows, key=_order), key=lambda row: row[1:]):
         answers = ", ".join(answer for answer, *_ in group)
         repeated = REPEATED[str(kind), str(delivery)]

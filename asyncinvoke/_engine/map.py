@@ -21,7 +21,7 @@ Describe: TypeAlias = Callable[[], str | None]
 class MapRun(Generic[Out]):
     """The outcomes of a map, as an async iterator; given by `async with invoker.map(...)`.
 
-    Iterating gives one `Outcome` for each item that was read, however it fared. Several tasks may
+    Iterating gives one `Outcome` for each item that was read, whether it succeeded or not. Several tasks may
     share a run: each outcome goes to one of them.
 
     Whatever ends a run ends it in the same way: nothing more is read, what was read gets its
@@ -39,7 +39,8 @@ class MapRun(Generic[Out]):
 
     If there are several, it is the first. Only what is no `Exception`, such as `KeyboardInterrupt`,
     is raised at once. After its block a run raises `ConfigurationError`, unless everything was
-    taken within; and so it does, to who iterates shielded, once its block is cancelled.
+    taken within; and so it does once its block is cancelled,
+    also for a consumer that iterates in a shielded scope.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class MapRun(Generic[Out]):
             self._source.wake()
 
     def set_tolerance(self, tolerate: int | Tolerance | None) -> None:
-        """Change how many items may fail, from the next outcome on; `None` bears everything.
+        """Change how many items may fail, from the next outcome on; `None` tolerates everything.
 
         What has failed so far counts.
 

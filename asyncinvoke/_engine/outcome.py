@@ -11,7 +11,7 @@ from asyncinvoke.errors import AsyncInvokeError
 
 @value
 class Outcome(Generic[Out]):
-    """One payload's end: a response or an error, never both."""
+    """The result of one payload: a response or an error, never both."""
 
     index: int
     """The position of the item in the input, from 0."""

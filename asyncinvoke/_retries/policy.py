@@ -152,8 +152,9 @@ def _jitter(initial: float, longest: float) -> Wait:
 class RetryPolicy:
     """A backoff for each kind of failure, or `None` for never.
 
-    Whatever the policy says, a failure after which the function may have run is repeated only if
-    the call is idempotent, names a durable execution, or is a dry run.
+    Whatever the policy says, a failure whose delivery is `UNKNOWN` is repeated only if the call is
+    idempotent, names a durable execution, or is a dry run. A `FunctionError`, whose function surely
+    ran, is repeated only by `function=`.
 
     Raises:
         ConfigurationError: `max_retry_after` is not a positive number of seconds.
@@ -223,7 +224,7 @@ class RetryPolicy:
     def standard(cls) -> Self:
         """For services: three attempts for each kind of failure, with short waits and a budget.
 
-        A caller soon knows.
+        A caller finds out quickly.
         """
         return cls(
             throttled=Backoff(wait=_jitter(1, 5), stop=stop_after_attempt(3)),

@@ -34,7 +34,7 @@ EPILOG = """\b
 Exit status:
   0    all well
   1    some invocations failed
-  2    wrong usage or configuration, or a journal of something else; nothing was sent
+  2    wrong usage or configuration, a journal of something else or in use; nothing was sent
   3    stopped before the end: more failed than is tolerated, or by `runs stop`
   4    ended, and some that failed may have run
   130  interrupted by Ctrl-C (143: by SIGTERM)
