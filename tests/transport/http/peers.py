@@ -5,7 +5,6 @@ import socket
 import ssl
 import struct
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
@@ -159,11 +158,12 @@ class Peer:
             assert not thread.is_alive()
 
     def wait_closed(self) -> None:
-        """Stand still until the newest connection is closed on this side."""
-        ends = time.monotonic() + 60
-        while self._sockets[-1].fileno() != -1:
-            assert time.monotonic() < ends
-            time.sleep(0.001)
+        """Stand still until the newest connection is closed on this side.
+
+        That is when its thread has ended: a socket gives its number up before the kernel closes it.
+        """
+        self._threads[-1].join(60)
+        assert not self._threads[-1].is_alive()
 
     def start(self, run: Callable[[], None]) -> None:
         """Run something in a thread that ends with the block."""
