@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from asyncinvoke import InvalidRequestError, Invoker, RetryPolicy
+from asyncinvoke import InvalidRequestError, Invoker, RetryBudget, RetryPolicy
 from asyncinvoke._engine.calls import Calls, Defaults
 from asyncinvoke._model.response import decode_json
 from asyncinvoke.testing import FakeLambda
@@ -54,6 +54,15 @@ async def test_what_belongs_to_one_call_is_put_on_top_of_what_is_remembered() ->
     assert known.get("f", {"timeout": 3}).parameters.client_context is None
     assert not first.repeatable
     assert known.get("f", {"durable_execution_name": "once"}).repeatable
+
+
+def test_a_handle_with_a_codec_of_its_own_spends_the_same_retry_budget() -> None:
+    known = calls()
+    retry = RetryPolicy(budget=RetryBudget(burst=1, per_second=0, ratio=0))
+    mine = known.get("f", {"retry": retry}).balance
+    handles = known.with_decode(bytes).get("f", {"retry": retry}).balance
+    assert mine is not None
+    assert handles is mine
 
 
 @pytest.mark.parametrize(
