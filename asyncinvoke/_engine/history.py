@@ -212,7 +212,11 @@ class History:
         return DeadlineExceededError(self._timed_out(waiting_for), **facts)
 
     def _end(self, error: InvocationError, gave_up: GaveUp, now: float) -> InvocationError:
-        if gave_up in (GaveUp.DEADLINE, GaveUp.CLOSED) and self._last_error is not None:
+        # An error of our own, for a timeout or a closed invoker, tells of the failure before it. One
+        # that an answer was made of, and that ends here since its wait would be too long, has its
+        # own cause and its own hint.
+        is_ours = isinstance(error, DeadlineExceededError) or gave_up is GaveUp.CLOSED
+        if is_ours and self._last_error is not None:
             error.__cause__ = self._last_error
             error.retry_after = self._last_error.retry_after
         return error._complete(  # noqa: SLF001  # the one place that ends an execution
