@@ -262,7 +262,10 @@ class Invoker:
             InvalidRequestError: A value breaks one of Lambda's rules; nothing was sent.
             InvocationError: On entering the block, as for `invoke`.
         """
-        return self._caller.stream(function_name, payload, options)
+        try:
+            return self._caller.stream(function_name, payload, options)
+        finally:
+            del payload, options  # so that no traceback shows them
 
     @documented(MapOptions)
     def map(
@@ -498,7 +501,10 @@ class Function(Generic[In, Out]):
                 `invocation_type` other than RequestResponse, or a `durable_execution_name`.
         """
         merged: StreamOptions = {**stream_options(self._defaults), **options}
-        return self._caller.stream(self._function_name, payload, merged)
+        try:
+            return self._caller.stream(self._function_name, payload, merged)
+        finally:
+            del payload, options, merged
 
     def map(
         self,

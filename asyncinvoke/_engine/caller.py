@@ -160,12 +160,18 @@ class Caller:
         self, function_name: str, payload: object, options: StreamOptions
     ) -> AbstractAsyncContextManager[ResponseStream]:
         """Return the stream of a call, to be entered."""
-        opened = self._running()
-        refuse_unknown(options, StreamOptions)
-        call = self._calls.get(function_name, options)
-        body = encode_payload(
-            payload, encode=self._encode, invocation_type=call.parameters.invocation_type
-        )
+        try:
+            opened = self._running()
+            refuse_unknown(options, StreamOptions)
+            call = self._calls.get(function_name, options)
+            body = encode_payload(
+                payload, encode=self._encode, invocation_type=call.parameters.invocation_type
+            )
+        except AsyncInvokeError as error:
+            # The frames further in hold the payload and the options; the message does not.
+            raise error.with_traceback(None) from error.__cause__
+        finally:
+            del payload, options
         return open_stream(opened.engine, opened.transport, call, body)
 
     def map(

@@ -1,5 +1,6 @@
 """Options that are checked and remembered: unknown ones, ones that are `None`, ones of another method."""
 
+import traceback
 from typing import Any
 
 import pytest
@@ -86,3 +87,31 @@ async def test_an_event_is_no_dry_run_and_a_dry_run_no_event(
         contrary = invoker.function("echo", **options)
         with pytest.raises(InvalidRequestError, match=f"^{says}$"):
             await getattr(contrary, way)(1)
+
+
+SECRET = "hunter2"  # noqa: S105  # what must not show
+REFUSALS: dict[str, tuple[object, dict[str, Any]]] = {
+    "a payload that is not JSON": ([SECRET, {1, 2}], {}),
+    "a payload that is too large": (SECRET * 1_000_000, {}),
+    "an option that there is not": ([SECRET], {"tiemout": 3}),
+    "an option that is wrong": ([SECRET], {"timeout": -1, "client_context": {"a": SECRET}}),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("is_handle", [False, True], ids=["invoker", "handle"])
+@pytest.mark.parametrize("way", ["invoke", "send_event", "dry_run", "stream"])
+async def test_no_frame_of_ours_shows_what_was_refused(
+    way: str, is_handle: bool, refusal: str
+) -> None:
+    payload, options = REFUSALS[refusal]
+    async with Invoker(transport=FakeLambda({"echo": lambda event, _: event})) as invoker:
+        handle: Any = invoker.function("echo")
+        method: Any = getattr(handle if is_handle else invoker, way, handle)
+        with pytest.raises(InvalidRequestError) as raised:
+            asked = method(payload, **options) if is_handle else method("echo", payload, **options)
+            await asked
+    # The first frame is this test's own, which may know it.
+    ours = list(traceback.walk_tb(raised.value.__traceback__))[1:]
+    assert SECRET not in repr([frame.f_locals for frame, _ in ours])
+    assert SECRET not in str(raised.value)
