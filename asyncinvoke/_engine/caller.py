@@ -145,7 +145,11 @@ class Caller:
             refuse_unknown(
                 {k: v for k, v in options.items() if k != "invocation_type"}, EventOptions
             )
-            if asked not in (None, invocation_type, InvocationType.REQUEST_RESPONSE):
+            allowed: list[object] = [None, invocation_type]
+            if "invocation_type" not in options:
+                # A handle that says how it invokes by default may send events all the same.
+                allowed.append(InvocationType.REQUEST_RESPONSE)
+            if asked not in allowed:
                 raise InvalidRequestError(
                     f"invocation_type {show_value(asked)} does not go with {invocation_type}"
                 )

@@ -71,6 +71,12 @@ def test_a_handle_with_a_codec_of_its_own_spends_the_same_retry_budget() -> None
     [
         ("send_event", "DryRun", "invocation_type 'DryRun' does not go with Event"),
         ("dry_run", "Event", "invocation_type 'Event' does not go with DryRun"),
+        (
+            "send_event",
+            "RequestResponse",
+            "invocation_type 'RequestResponse' does not go with Event",
+        ),
+        ("dry_run", "RequestResponse", "invocation_type 'RequestResponse' does not go with DryRun"),
     ],
 )
 async def test_an_event_is_no_dry_run_and_a_dry_run_no_event(
@@ -84,6 +90,10 @@ async def test_an_event_is_no_dry_run_and_a_dry_run_no_event(
         # A handle's default may be anything that is not the contrary.
         of_requests = invoker.function("echo", invocation_type="RequestResponse")
         assert (await getattr(of_requests, way)(1)).status_code in (202, 204)
+        with pytest.raises(InvalidRequestError, match=f"^{says}$"):
+            await getattr(of_requests, way)(1, **options)
+        if asked == "RequestResponse":
+            return
         contrary = invoker.function("echo", **options)
         with pytest.raises(InvalidRequestError, match=f"^{says}$"):
             await getattr(contrary, way)(1)
