@@ -96,15 +96,16 @@ def legible(text: str) -> str:
 
 
 def in_one_line(text: str, most: int) -> str:
-    """Return a text as a message shows it: legible, in one line, and without a say over the terminal.
+    """Return a text as a message shows it: legible, in one line, with no say over the terminal.
 
     Args:
-        text: The text.
-        most: How many characters there may be; what is cut off shows as dots.
+        text: The text, of any length: no more of it is looked at than may be shown.
+        most: How many characters there may be; what is cut off shows as three dots behind them.
     """
-    text = NO_CHARACTERS.sub("\N{REPLACEMENT CHARACTER}", _CONTROLS.sub(" ", text))
-    text = " ".join(text.split())
-    return text if len(text) <= most else f"{text[:most]}..."
+    head = text[: 4 * most]
+    line = " ".join(legible(_CONTROLS.sub(" ", head)).split())
+    is_whole = len(line) <= most and len(head) == len(text)
+    return line if is_whole else f"{line[:most]}..."
 
 
 def _frames(trace: Any) -> tuple[str, ...]:
