@@ -78,9 +78,10 @@ class Invoker:
         idempotent: Whether running a function twice does no harm, unless a call says otherwise.
         transport: `direct` sends what aiobotocore would send, prepared once for each function and
             signed for each call, at a fraction of the cost; it steps aside where somebody has
-            wrapped, patched or hooked the SDK's call. `client` calls aiobotocore's own `invoke` each time. Or an object
-            that makes the attempts itself, such as `asyncinvoke.testing.FakeLambda`: no client is
-            opened then, and no region and no credentials are needed.
+            wrapped, patched or hooked the SDK's call. `client` calls aiobotocore's own `invoke`
+            each time. Or an object that makes the attempts itself, such as
+            `asyncinvoke.testing.FakeLambda`: no client is opened then, and no region and no
+            credentials are needed.
         encode: Turns a payload into bytes; by default compact JSON.
         decode: What `Response.json()` uses; by default JSON.
         hooks: Plain functions that are given each event as it happens, such as `ExecutionEnded` or
@@ -277,8 +278,9 @@ class Invoker:
         """Invoke a function once for each payload.
 
         Use it as `async with invoker.map(...) as run: async for outcome in run: ...`. Every item
-        that is started gets exactly one `Outcome`, whatever is wrong with it; one without an outcome
-        was not sent. Iterating raises only what ends the run early: see `MapRun`. Leaving the block early cancels what is in flight.
+        that is started gets exactly one `Outcome`, whatever is wrong with it; one without an
+        outcome was not sent. Iterating raises only what ends the run early: see `MapRun`. Leaving
+        the block early cancels what is in flight.
 
         Args:
             function_name: As for `invoke`.
@@ -436,7 +438,7 @@ class Invoker:
             raise ConfigurationError("the invoker is not open: use `async with Invoker(...)`")
         waits = opened.engine.waits
         try:
-            # As `check_loop`, for the price of a call less.
+            # As `check_loop`: inlined, which saves a call.
             if waits.this_loop is not None and waits.this_loop() is waits.home:
                 return opened
         except RuntimeError:

@@ -1,7 +1,7 @@
 """The errors, each named for what a caller can do about it.
 
 AsyncInvokeError
-|- ConfigurationError (ValueError)     the invoker cannot be built like this
+|- ConfigurationError (ValueError)     the invoker cannot be built, or used, like this
 |- InvalidRequestError (ValueError)    nothing was sent: a value breaks one of Lambda's rules
 |- JournalError                        the journal of a run is unusable
 |  `- JournalMismatchError (ValueError)   it belongs to another input or function: .differences

@@ -34,8 +34,8 @@ _WAITED_FOR = {
 }
 """What a timeout interrupted, by how far the attempt had come; later it was the answer."""
 
-_ENDS = {TransportFault.INTERRUPTED: GaveUp.DEADLINE, TransportFault.CLOSED: GaveUp.CLOSED}
-"""Faults that end the execution, whatever its policy says."""
+ENDS = {TransportFault.INTERRUPTED: GaveUp.DEADLINE, TransportFault.CLOSED: GaveUp.CLOSED}
+"""Faults that are no failure of anything, and end the execution whatever its policy says."""
 
 
 class History:
@@ -134,8 +134,8 @@ class History:
         error = self._error(answer, verdict)
         decision: float | GaveUp
         fault = answer.fault if isinstance(answer, Failure) else None
-        if fault in _ENDS:
-            decision = _ENDS[fault]
+        if fault in ENDS:
+            decision = ENDS[fault]
         elif final:
             decision = GaveUp.NOT_RETRYABLE
         else:
@@ -203,7 +203,7 @@ class History:
             return function_error_for(
                 self._call.response(answer, ()), verdict, self._call.parameters.target
             )
-        if answer.fault not in _ENDS:
+        if answer.fault not in ENDS:
             return error_for(answer, verdict, self._call.parameters.target)
         facts = {"code": answer.fault, "delivery": verdict.delivery, **self._whom()}
         if answer.fault is TransportFault.CLOSED:

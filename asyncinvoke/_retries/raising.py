@@ -18,6 +18,8 @@ from asyncinvoke.errors import (
 )
 
 _LONGEST_MESSAGE = 300
+"""Longest text of an answer that a message quotes."""
+
 _LONGEST_OF_UNKNOWN = 100
 """Longest text of a code that nobody knows: too short to quote a request, with the token in it."""
 
