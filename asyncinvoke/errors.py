@@ -20,9 +20,9 @@ from enum import StrEnum
 from typing import Any, Self
 
 from asyncinvoke._model.delivery import Delivery
-from asyncinvoke._model.error_body import in_one_line
 from asyncinvoke._model.failure import Cause, ThrottleReason, ThrottleScope
 from asyncinvoke._model.response import Attempt, Response
+from asyncinvoke._model.text import in_one_line
 
 
 class GaveUp(StrEnum):

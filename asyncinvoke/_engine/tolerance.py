@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._model.error_body import in_one_line
 from asyncinvoke._model.failure import Cause
+from asyncinvoke._model.text import in_one_line
 from asyncinvoke._request.target import Target, show_value
 from asyncinvoke.errors import (
     AsyncInvokeError,

@@ -5,6 +5,7 @@ from typing import Any
 from asyncinvoke._model.error_body import parse_error_body
 from asyncinvoke._model.failure import Failure, FailureKind
 from asyncinvoke._model.response import Response
+from asyncinvoke._model.text import in_one_line
 from asyncinvoke._request.target import Target
 from asyncinvoke._retries.classify import CODES, Verdict
 from asyncinvoke.errors import (
@@ -94,5 +95,4 @@ def _message(failure: Failure) -> str:
 
 def shorten(text: str) -> str:
     """Return a text in one line, and of a length that fits into a message."""
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."
+    return in_one_line(text, _LONGEST_MESSAGE)
