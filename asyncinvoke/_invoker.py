@@ -78,9 +78,10 @@ class Invoker:
         idempotent: Whether running a function twice does no harm, unless a call says otherwise.
         transport: `direct` sends what aiobotocore would send, prepared once for each function and
             signed for each call, at a fraction of the cost; it steps aside where somebody has
-            wrapped, patched or hooked the SDK's call. `client` calls aiobotocore's own `invoke` each time. Or an object
-            that makes the attempts itself, such as `asyncinvoke.testing.FakeLambda`: no client is
-            opened then, and no region and no credentials are needed.
+            wrapped, patched or hooked the SDK's call. `client` calls aiobotocore's own `invoke`
+            each time. Or an object that makes the attempts itself, such as
+            `asyncinvoke.testing.FakeLambda`: no client is opened then, and no region and no
+            credentials are needed.
         encode: Turns a payload into bytes; by default compact JSON.
         decode: What `Response.json()` uses; by default JSON.
         hooks: Plain functions that are given each event as it happens, such as `ExecutionEnded` or
@@ -262,7 +263,10 @@ class Invoker:
             InvalidRequestError: A value breaks one of Lambda's rules; nothing was sent.
             InvocationError: On entering the block, as for `invoke`.
         """
-        return self._caller.stream(function_name, payload, options)
+        try:
+            return self._caller.stream(function_name, payload, options)
+        finally:
+            del payload, options  # so that no traceback shows them
 
     @documented(MapOptions)
     def map(
@@ -274,8 +278,9 @@ class Invoker:
         """Invoke a function once for each payload.
 
         Use it as `async with invoker.map(...) as run: async for outcome in run: ...`. Every item
-        that is started gets exactly one `Outcome`, whatever is wrong with it; one without an outcome
-        was not sent. Iterating raises only what ends the run early: see `MapRun`. Leaving the block early cancels what is in flight.
+        that is started gets exactly one `Outcome`, whatever is wrong with it; one without an
+        outcome was not sent. Iterating raises only what ends the run early: see `MapRun`. Leaving
+        the block early cancels what is in flight.
 
         Args:
             function_name: As for `invoke`.
@@ -433,7 +438,7 @@ class Invoker:
             raise ConfigurationError("the invoker is not open: use `async with Invoker(...)`")
         waits = opened.engine.waits
         try:
-            # As `check_loop`, for the price of a call less.
+            # As `check_loop`: inlined, which saves a call.
             if waits.this_loop is not None and waits.this_loop() is waits.home:
                 return opened
         except RuntimeError:
@@ -498,7 +503,10 @@ class Function(Generic[In, Out]):
                 `invocation_type` other than RequestResponse, or a `durable_execution_name`.
         """
         merged: StreamOptions = {**stream_options(self._defaults), **options}
-        return self._caller.stream(self._function_name, payload, merged)
+        try:
+            return self._caller.stream(self._function_name, payload, merged)
+        finally:
+            del payload, options, merged
 
     def map(
         self,

@@ -20,7 +20,7 @@ class Recent(Generic[K, V]):
     def __init__(self, most: int) -> None:
         self._most = most
         self.young: dict[K, V] = {}
-        """The young generation: who asks at each call looks here first, at the price of a call less."""
+        """The young generation: who asks at each call looks here first, which saves a call."""
         self._old: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:

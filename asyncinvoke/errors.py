@@ -1,7 +1,7 @@
 """The errors, each named for what a caller can do about it.
 
 AsyncInvokeError
-|- ConfigurationError (ValueError)     the invoker cannot be built like this
+|- ConfigurationError (ValueError)     the invoker cannot be built, or used, like this
 |- InvalidRequestError (ValueError)    nothing was sent: a value breaks one of Lambda's rules
 |- JournalError                        the journal of a run is unusable
 |  `- JournalMismatchError (ValueError)   it belongs to another input or function: .differences
@@ -20,9 +20,9 @@ from enum import StrEnum
 from typing import Any, Self
 
 from asyncinvoke._model.delivery import Delivery
-from asyncinvoke._model.error_body import in_one_line
 from asyncinvoke._model.failure import Cause, ThrottleReason, ThrottleScope
 from asyncinvoke._model.response import Attempt, Response
+from asyncinvoke._model.text import in_one_line
 
 
 class GaveUp(StrEnum):

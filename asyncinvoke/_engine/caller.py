@@ -145,7 +145,11 @@ class Caller:
             refuse_unknown(
                 {k: v for k, v in options.items() if k != "invocation_type"}, EventOptions
             )
-            if asked not in (None, invocation_type, InvocationType.REQUEST_RESPONSE):
+            allowed: list[object] = [None, invocation_type]
+            if "invocation_type" not in options:
+                # A handle that says how it invokes by default may send events all the same.
+                allowed.append(InvocationType.REQUEST_RESPONSE)
+            if asked not in allowed:
                 raise InvalidRequestError(
                     f"invocation_type {show_value(asked)} does not go with {invocation_type}"
                 )
@@ -160,12 +164,18 @@ class Caller:
         self, function_name: str, payload: object, options: StreamOptions
     ) -> AbstractAsyncContextManager[ResponseStream]:
         """Return the stream of a call, to be entered."""
-        opened = self._running()
-        refuse_unknown(options, StreamOptions)
-        call = self._calls.get(function_name, options)
-        body = encode_payload(
-            payload, encode=self._encode, invocation_type=call.parameters.invocation_type
-        )
+        try:
+            opened = self._running()
+            refuse_unknown(options, StreamOptions)
+            call = self._calls.get(function_name, options)
+            body = encode_payload(
+                payload, encode=self._encode, invocation_type=call.parameters.invocation_type
+            )
+        except AsyncInvokeError as error:
+            # The frames further in hold the payload and the options; the message does not.
+            raise error.with_traceback(None) from error.__cause__
+        finally:
+            del payload, options
         return open_stream(opened.engine, opened.transport, call, body)
 
     def map(

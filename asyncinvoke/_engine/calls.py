@@ -86,15 +86,23 @@ class Calls:
     put on top of it.
     """
 
-    def __init__(self, defaults: Defaults, tally: Tally | None = None) -> None:
+    def __init__(
+        self,
+        defaults: Defaults,
+        tally: Tally | None = None,
+        balances: Balances | None = None,
+    ) -> None:
         self._defaults = defaults
         self._tally = Tally() if tally is None else tally
         self._checked: Recent[object, Call] = Recent(MOST_CALLS)
-        self._balances = Balances()
+        self._balances = Balances() if balances is None else balances
 
     def with_decode(self, decode: Decode) -> "Calls":
-        """Return a memory of its own for calls whose responses are read by another codec."""
-        return Calls(replace(self._defaults, decode=decode), self._tally)
+        """Return a memory of its own for calls whose responses are read by another codec.
+
+        What is counted, and what is left of a retry budget, is the function's, whoever reads it.
+        """
+        return Calls(replace(self._defaults, decode=decode), self._tally, self._balances)
 
     def get(self, function_name: str, options: Mapping[str, Any]) -> Call:
         """Return the call for a function and the options that were given.

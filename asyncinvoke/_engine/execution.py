@@ -20,7 +20,7 @@ from asyncinvoke._engine.events import (
     execution_ended,
     execution_started,
 )
-from asyncinvoke._engine.history import History
+from asyncinvoke._engine.history import ENDS, History
 from asyncinvoke._engine.waits import Brake, NotStartedError, Wait, Waits
 from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._limits.limiter import Limiter, Permit
@@ -40,8 +40,6 @@ Telling: TypeAlias = tuple[Callable[[object], None] | None, Any]
 """What tells hooks of one execution, and the event that it began with."""
 
 _NOBODY: Telling = (None, None)
-
-_ENDINGS = (TransportFault.INTERRUPTED, TransportFault.CLOSED)
 
 
 def forget_frames(error: BaseException) -> None:
@@ -104,7 +102,7 @@ class Engine:
         told: Any = None
         if self.hooks is not None:
             tell, told = self.tell_of(call)
-        # As `begin`, `progress` and `over`, which streams call, but for the price of three calls.
+        # As `begin`, `progress` and `over`, which streams call: inlined, which saves three calls.
         tally.calls += 1
         self._active += 1
         if call.balance is not None:
@@ -114,16 +112,20 @@ class Engine:
                 tell(told)
             while True:
                 if brake is not None and brake.is_on:
+                    paused = clock.monotonic()
                     await self._hold(brake, deadline if history is not None else math.inf)
-                    if history is None:  # a pause is no part of its time
-                        began = clock.monotonic()
-                        deadline = began + call.timeout
+                    if history is None:  # a pause is no part of its time; a wait for a permit is
+                        held = clock.monotonic() - paused
+                        began += held
+                        deadline += held
                 progress = Progress(deadline) if self._is_real else self.progress(deadline)
                 async with self.limiter.permit(call.key, deadline=deadline, owner=brake) as permit:
                     if brake is not None and (brake.is_on or not permit.is_held):
                         permit.unused()
                         continue
                     tally.attempts += 1
+                    if history is not None:
+                        tally.retries += 1
                     if tell is not None:
                         number = 1 if history is None else history.number + 1
                         tell(attempt_started(told, number, permit.waited))
@@ -152,7 +154,7 @@ class Engine:
                         if tell is not None:
                             tell(attempt_ended(told, result.attempts[-1]))
                         return result
-                    verdict = self.end(permit, answer, call)
+                    verdict = self.end(permit, answer, call, is_retry=history is not None)
                 if verdict is None:
                     continue
                 if history is None:
@@ -241,8 +243,16 @@ class Engine:
         """Return the progress of a new attempt; its deadline is in the time of the machine."""
         return Progress(self._in_real_time(deadline))
 
-    def end(self, permit: Permit, answer: Reply | Failure, call: Call) -> Verdict | None:
+    def end(
+        self, permit: Permit, answer: Reply | Failure, call: Call, *, is_retry: bool
+    ) -> Verdict | None:
         """End the permit of an attempt that failed.
+
+        Args:
+            permit: Its permit.
+            answer: What came of it.
+            call: What is executed.
+            is_retry: Whether it was not the first of its execution.
 
         Returns:
             What the failure means; `None` if there was no file for a connection while other
@@ -254,6 +264,7 @@ class Engine:
             return FUNCTION_FAILED
         if answer.fault is TransportFault.FILES and permit.out_of_files():
             self.tally.attempts -= 1
+            self.tally.retries -= is_retry
             return None
         verdict = classify(answer, now=self.clock.time())
         if answer.fault is TransportFault.FILES:
@@ -261,7 +272,7 @@ class Engine:
         if verdict.reason is not None:
             self.tally.throttles[verdict.reason] += 1
             permit.throttled(verdict.reason)
-        elif self._holds_back(verdict, call) and answer.fault not in _ENDINGS:
+        elif self._holds_back(verdict, call) and answer.fault not in ENDS:
             permit.unreachable()
         else:
             permit.ignored()
@@ -285,8 +296,6 @@ class Engine:
             raise LimiterClosedError
         if not is_over:
             raise PermitTimeoutError(None)
-        if brake is None or not brake.is_stopped:
-            self.tally.retries += 1
 
     async def _hold(self, brake: Brake, deadline: float) -> None:
         """Wait while a map is paused; the end of the invoker ends that too."""

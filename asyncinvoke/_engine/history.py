@@ -34,8 +34,8 @@ _WAITED_FOR = {
 }
 """What a timeout interrupted, by how far the attempt had come; later it was the answer."""
 
-_ENDS = {TransportFault.INTERRUPTED: GaveUp.DEADLINE, TransportFault.CLOSED: GaveUp.CLOSED}
-"""Faults that end the execution, whatever its policy says."""
+ENDS = {TransportFault.INTERRUPTED: GaveUp.DEADLINE, TransportFault.CLOSED: GaveUp.CLOSED}
+"""Faults that are no failure of anything, and end the execution whatever its policy says."""
 
 
 class History:
@@ -134,8 +134,8 @@ class History:
         error = self._error(answer, verdict)
         decision: float | GaveUp
         fault = answer.fault if isinstance(answer, Failure) else None
-        if fault in _ENDS:
-            decision = _ENDS[fault]
+        if fault in ENDS:
+            decision = ENDS[fault]
         elif final:
             decision = GaveUp.NOT_RETRYABLE
         else:
@@ -203,7 +203,7 @@ class History:
             return function_error_for(
                 self._call.response(answer, ()), verdict, self._call.parameters.target
             )
-        if answer.fault not in _ENDS:
+        if answer.fault not in ENDS:
             return error_for(answer, verdict, self._call.parameters.target)
         facts = {"code": answer.fault, "delivery": verdict.delivery, **self._whom()}
         if answer.fault is TransportFault.CLOSED:
@@ -212,7 +212,11 @@ class History:
         return DeadlineExceededError(self._timed_out(waiting_for), **facts)
 
     def _end(self, error: InvocationError, gave_up: GaveUp, now: float) -> InvocationError:
-        if gave_up in (GaveUp.DEADLINE, GaveUp.CLOSED) and self._last_error is not None:
+        # An error of our own, for a timeout or a closed invoker, tells of the failure before it. One
+        # that an answer was made of, and that ends here since its wait would be too long, has its
+        # own cause and its own hint.
+        is_ours = isinstance(error, DeadlineExceededError) or gave_up is GaveUp.CLOSED
+        if is_ours and self._last_error is not None:
             error.__cause__ = self._last_error
             error.retry_after = self._last_error.retry_after
         return error._complete(  # noqa: SLF001  # the one place that ends an execution

@@ -139,9 +139,8 @@ class ItemWork:
             if item.key is not None:
                 return _checked_name(item.key)
             if self._key is not None:
-                payload = (
-                    item.payload
-                )  # not before: one of an input is checked when it is asked for
+                # Not before: the payload of an input is checked when it is asked for.
+                payload = item.payload
         if self._key is None:
             return None
         try:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from copy import copy
 from typing import Any, Self
 
 import anyio
@@ -11,6 +10,7 @@ from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.events import AttemptStarted
 from asyncinvoke._engine.execution import Engine, forget_frames
 from asyncinvoke._engine.history import History
+from asyncinvoke._engine.outcome import copied
 from asyncinvoke._engine.stream_execution import Ending, StreamExecution
 from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._model.response import Attempt, Response, StreamHead
@@ -81,7 +81,7 @@ class ResponseStream:
 
     async def __anext__(self) -> bytes:
         if self._error is not None:
-            raise copy(self._error)
+            raise copied(self._error)
         if self._response is not None or isinstance(self._source, Response):
             raise StopAsyncIteration
         if self._is_closed:
@@ -106,7 +106,7 @@ class ResponseStream:
             raise anyio.ClosedResourceError
         if isinstance(received, InvocationError):
             # A copy is kept, since the one that is raised leads back here by its traceback.
-            self._error = copy(received)
+            self._error = copied(received)
             try:
                 raise received
             finally:
@@ -145,6 +145,8 @@ async def open_stream(
         while True:
             async with engine.limiter.permit(call.key, deadline=history.deadline) as permit:
                 engine.tally.attempts += 1
+                if history.number:
+                    engine.tally.retries += 1
                 ending.tell(AttemptStarted, number=history.number + 1, waited=permit.waited)
                 execution = StreamExecution(engine, history, permit, call, ending)
                 try:

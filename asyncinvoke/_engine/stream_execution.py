@@ -109,7 +109,9 @@ class StreamExecution:
         del payload
         opened = await opening
         if isinstance(opened, Failure):
-            return opened, self._engine.end(self._permit, opened, self._call)
+            return opened, self._engine.end(
+                self._permit, opened, self._call, is_retry=self._history.number > 0
+            )
         self._stream = opened
         # A stream of a transport of the caller's need not have this.
         self._take = getattr(opened, "take", _nothing)

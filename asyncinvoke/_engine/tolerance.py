@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._model.failure import Cause
+from asyncinvoke._model.text import in_one_line
 from asyncinvoke._request.target import Target, show_value
 from asyncinvoke.errors import (
     AsyncInvokeError,
@@ -23,8 +24,14 @@ from asyncinvoke.errors import (
 MOST_CAUSES = 1000
 """How many causes are told apart: functions may make the names of their errors up."""
 
+LONGEST_NAME = 100
+"""How many characters of a code, or of a function's error type, are kept: anything may be in it."""
+
 LONGEST_EXAMPLE = 160
-"""How many characters of an example are kept."""
+"""How many characters of an example are kept, its dots included."""
+
+LONGEST_PART = 320
+"""How many characters of each part of the reason for an early end are shown."""
 
 OTHERS = "of other kinds"
 
@@ -56,17 +63,23 @@ class Causes:
 
 
 def cause_key(error: AsyncInvokeError) -> tuple[str, str | None, str | None]:
-    """Return what failures of one cause have in common: the class, the code, the function's type."""
+    """Return what failures of one cause have in common, as it may be shown and kept.
+
+    That is the class, the code, and what a function calls its error.
+    """
     code = error.code if isinstance(error, InvocationError) else None
     error_type = error.error_type if isinstance(error, FunctionError) else None
-    return type(error).__name__, code, error_type
+    return (
+        type(error).__name__,
+        None if code is None else in_one_line(code, LONGEST_NAME),
+        None if error_type is None else in_one_line(error_type, LONGEST_NAME),
+    )
 
 
 def example(error: AsyncInvokeError) -> str:
     """Return what an error says, on one line that is not endless."""
     text = error.message if isinstance(error, InvocationError) else str(error)
-    line = " ".join(text[: 4 * LONGEST_EXAMPLE].split())
-    return line if len(line) <= LONGEST_EXAMPLE else line[: LONGEST_EXAMPLE - 1] + "…"
+    return in_one_line(text, LONGEST_EXAMPLE - len("..."))
 
 
 HOPELESS_AFTER = 100
@@ -139,7 +152,8 @@ class Refusals:
             self._code, self._count, self._first = error.code, 0, self._began
             self._targets.clear()
         self._count += 1
-        self._targets.add(target)
+        if len(self._targets) < MOST_CAUSES:  # one too many to remember counts as hope
+            self._targets.add(target)
         if target == self._admitted:
             self._admitted = None
         if self._count < HOPELESS_AFTER or self._has_hope:
@@ -166,7 +180,7 @@ def _hopeless(count: int, error: RejectedError) -> str:
     if error.qualifier is not None:
         function_name = f"{function_name}:{error.qualifier}"
     parts = (function_name, error.code, error.message)
-    return f"{count} refusals in a row: {': '.join(part for part in parts if part)}"
+    return f"{count} refusals in a row: {': '.join(in_one_line(part, LONGEST_PART) for part in parts if part)}"
 
 
 SHOWN = 5

@@ -25,7 +25,7 @@ class Claim:
     gate: FunctionGate
     """What it counts against; there once it was asked for."""
     number: int
-    """How many were granted before it; there once it is granted, as the next two are."""
+    """Which permit it is, counted from 1; there once it is granted, as the next two are."""
     ahead: int
     """What was in flight of the function then."""
     ahead_in_account: int

@@ -1,8 +1,9 @@
 """How many attempts to keep in flight: the arithmetic that finds a ceiling and stays under it.
 
-`Ceilings` judges each throttle: the ceiling is the same as before, has fallen, has risen, or is shared
-with others; `ConcurrencyLimit` moves as that says. No clock and no I/O: what became of an attempt goes
-in, with the time; a number comes out. `docs/limits.md` tells how it works and why; `benchmarks/simulate.py` shows it at scale.
+`Ceilings` judges each throttle: the ceiling is the same as before, has fallen, has risen, or is
+shared with others; `ConcurrencyLimit` moves as that says. No clock and no I/O: what became of an
+attempt goes in, with the time; a number comes out. `docs/limits.md` tells how it works and why;
+`benchmarks/simulate.py` shows it at scale.
 """
 
 import math

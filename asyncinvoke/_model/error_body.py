@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from asyncinvoke._model.text import legible
+
 # Until 2024 a timeout had no errorType, only this text.
 _TIMED_OUT = re.compile(r"Task timed out after [\d.]+ seconds")
 
@@ -81,30 +83,6 @@ def parse_error_body(payload: bytes) -> ErrorBody:
 
 def _text(value: Any) -> str | None:
     return legible(value) if isinstance(value, str) and value else None
-
-
-# Anything may be in a text that a function, or whoever answers in its place, has made up.
-NO_CHARACTERS = re.compile(r"[\ud800-\udfff]")
-"""Lone surrogates: they are JSON, but no file and no terminal takes them."""
-
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-
-
-def legible(text: str) -> str:
-    """Return a text that a file and a terminal take."""
-    return NO_CHARACTERS.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
-def in_one_line(text: str, most: int) -> str:
-    """Return a text as a message shows it: legible, in one line, and without a say over the terminal.
-
-    Args:
-        text: The text.
-        most: How many characters there may be; what is cut off shows as dots.
-    """
-    text = NO_CHARACTERS.sub("\N{REPLACEMENT CHARACTER}", _CONTROLS.sub(" ", text))
-    text = " ".join(text.split())
-    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _frames(trace: Any) -> tuple[str, ...]:

@@ -183,9 +183,9 @@ STATUSES = {
     408: SERVICE,
     429: THROTTLED,
 }
-"""What these statuses mean: 429 always, 408 where the code says nothing. Other 4xx, and redirects: refused,
-unless the code says more. Anything else: Lambda, or something before it, failed, and the function
-may have run."""
+"""What these statuses mean: 429 always, 408 where the code says nothing. Other 4xx, and redirects:
+refused, unless the code says more. Anything else: Lambda, or something before it, failed, and the
+function may have run."""
 
 NEVER_SENT = (TransportFault.NOT_BUILT, TransportFault.SET_UP)
 """Faults of the request itself, or of the set-up: another try would fail in the same way."""

@@ -16,7 +16,8 @@ class Retries:
     """The retry decisions of one execution; made when its first attempt has failed.
 
     Holds one fresh tenacity state for each kind of failure (and one for what was not sent, if that
-    has a backoff of its own), since throttles must not use up the attempts of anything else. Never sleeps and never reads a clock.
+    has a backoff of its own), since throttles must not use up the attempts of anything else. Never
+    sleeps and never reads a clock.
     """
 
     def __init__(

@@ -22,7 +22,10 @@ from asyncinvoke._retries.classify import Verdict
 from asyncinvoke.errors import ConfigurationError, InvocationError
 
 MOST_BALANCES = 4096
-"""How many functions have their balance remembered, at least. One that is forgotten starts with a full balance."""
+"""How many functions have their balance remembered, at least.
+
+One that is forgotten starts with a full balance.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

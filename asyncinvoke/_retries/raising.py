@@ -5,6 +5,7 @@ from typing import Any
 from asyncinvoke._model.error_body import parse_error_body
 from asyncinvoke._model.failure import Failure, FailureKind
 from asyncinvoke._model.response import Response
+from asyncinvoke._model.text import in_one_line
 from asyncinvoke._request.target import Target
 from asyncinvoke._retries.classify import CODES, Verdict
 from asyncinvoke.errors import (
@@ -18,6 +19,8 @@ from asyncinvoke.errors import (
 )
 
 _LONGEST_MESSAGE = 300
+"""Longest text of an answer that a message quotes."""
+
 _LONGEST_OF_UNKNOWN = 100
 """Longest text of a code that nobody knows: too short to quote a request, with the token in it."""
 
@@ -92,5 +95,4 @@ def _message(failure: Failure) -> str:
 
 def shorten(text: str) -> str:
     """Return a text in one line, and of a length that fits into a message."""
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."
+    return in_one_line(text, _LONGEST_MESSAGE)

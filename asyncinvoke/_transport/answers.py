@@ -14,9 +14,9 @@ from typing import Any
 from zlib import crc32
 
 from asyncinvoke._model.delivery import Phase
-from asyncinvoke._model.error_body import NO_CHARACTERS, legible
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply, StreamEnd, StreamHead, decode_log_result
+from asyncinvoke._model.text import NO_CHARACTERS, legible
 from asyncinvoke._request.request import InvocationType
 
 ACCEPTED = {

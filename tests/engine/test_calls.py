@@ -1,10 +1,11 @@
 """Options that are checked and remembered: unknown ones, ones that are `None`, ones of another method."""
 
+import traceback
 from typing import Any
 
 import pytest
 
-from asyncinvoke import InvalidRequestError, Invoker, RetryPolicy
+from asyncinvoke import InvalidRequestError, Invoker, RetryBudget, RetryPolicy
 from asyncinvoke._engine.calls import Calls, Defaults
 from asyncinvoke._model.response import decode_json
 from asyncinvoke.testing import FakeLambda
@@ -56,11 +57,26 @@ async def test_what_belongs_to_one_call_is_put_on_top_of_what_is_remembered() ->
     assert known.get("f", {"durable_execution_name": "once"}).repeatable
 
 
+def test_a_handle_with_a_codec_of_its_own_spends_the_same_retry_budget() -> None:
+    known = calls()
+    retry = RetryPolicy(budget=RetryBudget(burst=1, per_second=0, ratio=0))
+    mine = known.get("f", {"retry": retry}).balance
+    handles = known.with_decode(bytes).get("f", {"retry": retry}).balance
+    assert mine is not None
+    assert handles is mine
+
+
 @pytest.mark.parametrize(
     ("way", "asked", "says"),
     [
         ("send_event", "DryRun", "invocation_type 'DryRun' does not go with Event"),
         ("dry_run", "Event", "invocation_type 'Event' does not go with DryRun"),
+        (
+            "send_event",
+            "RequestResponse",
+            "invocation_type 'RequestResponse' does not go with Event",
+        ),
+        ("dry_run", "RequestResponse", "invocation_type 'RequestResponse' does not go with DryRun"),
     ],
 )
 async def test_an_event_is_no_dry_run_and_a_dry_run_no_event(
@@ -74,6 +90,37 @@ async def test_an_event_is_no_dry_run_and_a_dry_run_no_event(
         # A handle's default may be anything that is not the contrary.
         of_requests = invoker.function("echo", invocation_type="RequestResponse")
         assert (await getattr(of_requests, way)(1)).status_code in (202, 204)
+        with pytest.raises(InvalidRequestError, match=f"^{says}$"):
+            await getattr(of_requests, way)(1, **options)
+        if asked == "RequestResponse":
+            return
         contrary = invoker.function("echo", **options)
         with pytest.raises(InvalidRequestError, match=f"^{says}$"):
             await getattr(contrary, way)(1)
+
+
+SECRET = "hunter2"  # what must not show
+REFUSALS: dict[str, tuple[object, dict[str, Any]]] = {
+    "a payload that is not JSON": ([SECRET, {1, 2}], {}),
+    "a payload that is too large": (SECRET * 1_000_000, {}),
+    "an option that there is not": ([SECRET], {"tiemout": 3}),
+    "an option that is wrong": ([SECRET], {"timeout": -1, "client_context": {"a": SECRET}}),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("is_handle", [False, True], ids=["invoker", "handle"])
+@pytest.mark.parametrize("way", ["invoke", "send_event", "dry_run", "stream"])
+async def test_no_frame_of_ours_shows_what_was_refused(
+    way: str, is_handle: bool, refusal: str
+) -> None:
+    payload, options = REFUSALS[refusal]
+    async with Invoker(transport=FakeLambda({"echo": lambda event, _: event})) as invoker:
+        handle: Any = invoker.function("echo")
+        method: Any = getattr(handle if is_handle else invoker, way, handle)
+        with pytest.raises(InvalidRequestError) as raised:
+            await method(*([] if is_handle else ["echo"]), payload, **options)
+    # The first frame is this test's own, which may know it.
+    ours = list(traceback.walk_tb(raised.value.__traceback__))[1:]
+    assert SECRET not in repr([frame.f_locals for frame, _ in ours])
+    assert SECRET not in str(raised.value)

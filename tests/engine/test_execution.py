@@ -370,6 +370,19 @@ async def test_a_wait_across_the_deadline_is_not_started() -> None:
 
 
 @pytest.mark.anyio
+async def test_an_error_that_would_wait_too_long_keeps_its_own_hint_and_its_own_cause() -> None:
+    own = ConnectionResetError("mine")
+    machine = engine(
+        replace(THROTTLED, retry_after="3"), replace(THROTTLED, retry_after="30", cause=own)
+    )
+    error = await failed(machine, call(every(FOR_EVER), timeout=20))
+    assert type(error) is ThrottledError
+    assert (error.gave_up, error.retry_after) == (GaveUp.DEADLINE, 30.0)
+    assert error.__cause__ is own
+    assert len(error.attempts) == 2
+
+
+@pytest.mark.anyio
 async def test_a_budget_is_kept_for_each_function_and_says_when_it_was_the_reason() -> None:
     budget = RetryBudget(ratio=0, per_second=0, burst=1)
     policy = replace(every(FOR_EVER), budget=budget)

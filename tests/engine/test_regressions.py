@@ -1,5 +1,6 @@
 """What was wrong once: each test names the behaviour that a change must not bring back."""
 
+import math
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -23,9 +24,13 @@ from asyncinvoke import (
     Request,
     Response,
     RetryPolicy,
+    TransportError,
 )
 from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._engine.map_block import open_run
+from asyncinvoke._engine.waits import Brake, guarded
+from asyncinvoke._model.delivery import Phase, Progress
+from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._request.target import Target
 from asyncinvoke._retries.classify import parse_retry_after
 from asyncinvoke._transport.http_sessions import keepalive_socket
@@ -35,6 +40,7 @@ from tests.doubles.engine import (
     FAILED,
     OK,
     THROTTLED,
+    FakeClock,
     Machine,
     StuckClock,
     call,
@@ -211,6 +217,81 @@ async def test_a_retry_is_counted_when_it_is_started() -> None:
         await clock.asleep.wait()
         assert (machine.tally.attempts, machine.tally.retries) == (1, 0)
         group.cancel_scope.cancel()
+
+
+NO_FILE = Failure(fault=TransportFault.FILES, phase=Phase.CONNECTING)
+
+
+@pytest.mark.anyio
+async def test_a_retry_that_gets_no_permit_is_none() -> None:
+    clock = FakeClock()
+    machine = engine(THROTTLED, OK, clock=clock)
+    policy = every(Backoff(wait=wait_fixed(1), stop=stop_never))
+
+    async def close_and_sleep(seconds: float) -> None:
+        machine.limiter.close()
+
+    clock.sleep = close_and_sleep  # type: ignore[method-assign]  # the limiter closes meanwhile
+    ended = await machine.execute(call(policy), b"")
+    assert isinstance(ended, TransportError)
+    assert (machine.tally.attempts, machine.tally.retries) == (1, 0)
+
+
+@pytest.mark.anyio
+async def test_a_retry_without_a_file_is_counted_no_more_than_its_attempt() -> None:
+    gone = anyio.Event()
+
+    async def lasting() -> Any:
+        await gone.wait()
+        return OK
+
+    async def last() -> Any:
+        gone.set()
+        return OK
+
+    machine = engine(lasting, THROTTLED, NO_FILE, last, limit=2)
+    wanted = call(every(Backoff(wait=wait_fixed(1), stop=stop_never)))
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            group.start_soon(machine.execute, wanted, b"")
+            await wait_all_tasks_blocked()
+            group.start_soon(machine.execute, wanted, b"")
+    assert len(machine.script.sent) == 4
+    assert (machine.tally.attempts, machine.tally.retries) == (3, 1)
+
+
+@pytest.mark.anyio
+async def test_a_pause_before_the_first_attempt_forgives_the_pause_and_not_the_wait_for_a_permit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = engine(OK, clock=StuckClock())
+    clock, wanted = machine.clock, call(timeout=10)
+    deadlines: list[float] = []
+
+    def progress(deadline: float) -> Progress:
+        deadlines.append(deadline)
+        return Progress(math.inf)
+
+    monkeypatch.setattr(machine.engine, "progress", progress)
+    brake = Brake(machine.limiter.withdraw)
+    transport = guarded(machine.script, machine.waits)
+    began = clock.now
+    async with (
+        anyio.create_task_group() as group,
+        machine.limiter.permit(wanted.key, deadline=math.inf),
+    ):
+        group.start_soon(machine.engine.execute, transport, wanted, b"", brake)
+        await wait_all_tasks_blocked()
+        for waited, paused in [(6, 100), (1, 1000)]:
+            clock.now += waited
+            brake.pause()
+            await wait_all_tasks_blocked()
+            clock.now += paused
+            brake.resume()
+            await wait_all_tasks_blocked()
+        clock.now += 2
+    assert deadlines == [began + 10, began + 110, began + 1110]
+    assert wanted.counts.latency == 6 + 1 + 2
 
 
 @pytest.mark.anyio

@@ -3,19 +3,28 @@
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import pytest
+from tenacity import stop_never, wait_fixed
 
-from asyncinvoke import DeadlineExceededError, Delivery, FixedLimit, GaveUp, Invoker
+from asyncinvoke import (
+    Backoff,
+    DeadlineExceededError,
+    Delivery,
+    FixedLimit,
+    GaveUp,
+    Invoker,
+    TransportError,
+)
 from asyncinvoke._engine import stream_execution
 from asyncinvoke._engine.stream import ResponseStream, open_stream
 from asyncinvoke._engine.waits import Wait, Waits
 from asyncinvoke._model.response import StreamHead
 from asyncinvoke._transport.stream import OpenStream
 from asyncinvoke.local.protocol import event_stream
-from tests.doubles.engine import call, engine
+from tests.doubles.engine import THROTTLED, call, engine, every
 
 pytestmark = pytest.mark.anyio
 
@@ -38,15 +47,17 @@ class OneRead:
 class Streaming:
     """A transport whose answers are such streams, with or without the word for what is at hand."""
 
-    def __init__(self, count: int, *, tells_what_is_at_hand: bool) -> None:
-        self._count = count
+    def __init__(
+        self, count: int, *, tells_what_is_at_hand: bool, body: OneRead | None = None
+    ) -> None:
+        self._body = OneRead(count) if body is None else body
         self._tells = tells_what_is_at_hand
 
     async def open(self, *_: Any) -> Any:
         head = StreamHead(
             status_code=200, executed_version=None, request_id=None, content_type=None
         )
-        opened = OpenStream(head, OneRead(self._count), math.inf)
+        opened = OpenStream(head, self._body, math.inf)
         if self._tells:
             return opened
         return _OfTheCaller(opened)
@@ -122,3 +133,41 @@ async def test_a_stream_that_gets_no_permit_in_time_was_not_sent_and_says_what_i
             assert raised.value.attempts == ()
             assert [chunk async for chunk in first] == [b"0", b"1", b"2"]
             assert invoker.statistics().in_flight == 0
+
+
+class Breaking(OneRead):
+    """A body that breaks off after its first chunk."""
+
+    def __init__(self) -> None:
+        self._pieces = [event_stream.payload_chunk(b"one")]
+
+    async def read(self) -> list[bytes]:
+        return await super().read() or self.broken()
+
+    def broken(self) -> list[bytes]:
+        raise OSError("the wire")
+
+
+async def test_asking_a_broken_stream_again_raises_the_same_error_with_its_cause() -> None:
+    transport = Streaming(0, tells_what_is_at_hand=True, body=Breaking())
+    async with streamed(transport) as stream:
+        assert await anext(stream) == b"one"
+        for _ in range(3):
+            with pytest.raises(TransportError) as raised:
+                await anext(stream)
+            assert isinstance(raised.value.__cause__, OSError)
+
+
+async def test_a_retry_of_a_stream_is_counted_when_its_attempt_begins() -> None:
+    class ThrottledOnce(Streaming):
+        answers: ClassVar = [THROTTLED]
+
+        async def open(self, *_: Any) -> Any:
+            return self.answers.pop() if self.answers else await super().open()
+
+    machine = engine()
+    policy = every(Backoff(wait=wait_fixed(1), stop=stop_never))
+    transport = ThrottledOnce(1, tells_what_is_at_hand=True)
+    async with open_stream(machine.engine, transport, call(policy), b"{}") as stream:
+        assert (machine.tally.attempts, machine.tally.retries) == (2, 1)
+        assert [chunk async for chunk in stream] == [b"0"]

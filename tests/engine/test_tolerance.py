@@ -208,6 +208,36 @@ def test_causes_are_bounded_and_so_are_their_examples() -> None:
     assert {len(each.example) for each in ranked} == {LONGEST_EXAMPLE}
 
 
+NASTY = "\x1b]0;mine\x07\u202e\ud800\r\n" + "x" * 6_000_000
+
+
+def test_what_a_function_makes_up_has_no_say_over_the_terminal_and_is_not_endless() -> None:
+    judge = Failures(Tolerance(0))
+    error = judge(outcome(0, failed(NASTY, NASTY)))
+    assert isinstance(error, ToleranceExceededError)
+    (cause,) = error.causes
+    for text in (str(error), str(cause), str(cause.error_type), cause.example):
+        assert text.isprintable()
+        assert len(text) < 1000
+        assert text.encode()
+
+
+def test_so_it_is_with_what_an_endpoint_makes_up() -> None:
+    judge = Failures(None)
+    stopped = None
+    for index in range(HOPELESS_AFTER):
+        judge.begin(index, RESIZE, is_late=False)
+        error = RejectedError(
+            NASTY, function_name="resize", delivery=Delivery.REJECTED, code=f"Code{NASTY}"
+        )
+        stopped = judge(outcome(index, error))
+    assert isinstance(stopped, ToleranceExceededError)
+    (cause,) = stopped.causes
+    for text in (str(stopped), str(cause), str(cause.code)):
+        assert text.isprintable()
+        assert len(text) < 2000
+
+
 RESIZE, CROP, BLUR = Target(name="resize"), Target(name="crop"), Target(name="blur")
 
 
@@ -358,3 +388,14 @@ def test_what_is_kept_does_not_grow_with_the_run() -> None:
         refusals.end(index, outcomes[index % 3]())
     assert len(refusals._under_way) == 0
     assert len(refusals._targets) <= HOPELESS_AFTER
+
+
+def test_nor_does_it_grow_while_there_is_hope() -> None:
+    refusals = Refusals()
+    refusals.begin(0, CROP)
+    for index in range(1, 2 * MOST_CAUSES):
+        refusals.begin(index, Target(name=f"f{index}"))
+        assert refusals.end(index, refused()) is None
+    assert len(refusals._targets) == MOST_CAUSES
+    # One that is under way may be one of those that were not remembered; it says so itself.
+    assert refusals.end(0, refused(target=CROP)) is not None

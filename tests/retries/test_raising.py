@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import json
 import pickle
 import re
 from typing import Any
@@ -20,7 +21,8 @@ from asyncinvoke._model.failure import (
 )
 from asyncinvoke._model.response import Attempt, Response
 from asyncinvoke._request.parameters import checked
-from asyncinvoke._retries.classify import NEVER_SENT, Verdict, classify
+from asyncinvoke._request.target import Target
+from asyncinvoke._retries.classify import FUNCTION_FAILED, NEVER_SENT, Verdict, classify
 from asyncinvoke._retries.raising import error_for, function_error_for
 from asyncinvoke.errors import (
     AsyncInvokeError,
@@ -207,6 +209,22 @@ def test_a_complaint_that_quotes_the_payload_is_not_passed_on() -> None:
     )
     assert SECRET not in str(error)
     assert SECRET not in str(vars(error))
+
+
+@pytest.mark.parametrize("made_up", ["\x1b]0;mine\x07 no", "\u202eon", "half \ud800 of it"])
+def test_a_message_has_no_say_over_the_terminal(made_up: str) -> None:
+    response = Response(
+        status_code=200,
+        payload=json.dumps({"errorMessage": made_up}).encode(),
+        function_error="Unhandled",
+    )
+    target = Target.parse("resize")
+    for error in (
+        built(Failure(status_code=404, code="ResourceNotFoundException", message=made_up)),
+        function_error_for(response, FUNCTION_FAILED, target),
+    ):
+        assert error.message.isprintable()
+        assert error.message.encode()
 
 
 def test_a_long_message_is_cut_and_put_on_one_line() -> None:
