@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 from collections import Counter
 from pathlib import Path
@@ -248,3 +249,49 @@ async def test_a_journal_that_a_process_is_at_work_on_is_refused(tmp_path: Path)
         with pytest.raises(JournalError, match="a process is at work on it"):
             merge(tmp_path / "whole.run", [first])
     assert json.dumps(merge(tmp_path / "whole.run", [first]).parts) == "1"
+
+
+@pytest.mark.anyio
+async def test_a_journal_that_a_process_is_at_work_on_is_not_replaced(tmp_path: Path) -> None:
+    function, out = Function(), tmp_path / "whole.run"
+    await run_one(function, tmp_path / "a.run", items=3)
+    async with (
+        Invoker(transport=function) as invoker,
+        invoker.map("work", range(9), journal=out) as run,
+    ):
+        await anext(run)
+        with pytest.raises(JournalError, match=r"whole.run: a process is at work on it"):
+            merge(out, [tmp_path / "a.run"], replace=True)
+        async for _ in run:
+            pass
+    with open_run(out) as recorded:
+        assert (recorded.summary().succeeded, recorded.check()) == (9, ())
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] == ".") == []
+
+
+@pytest.mark.parametrize("by_link", [False, True])
+def test_nothing_of_a_journal_that_is_replaced_gets_into_the_new_one(
+    tmp_path: Path, by_link: bool
+) -> None:
+    part, old, out = tmp_path / "a.run", tmp_path / "old.run", tmp_path / "whole.run"
+    play(Function(), part, items=30)
+    play(Function(), old, items=70)
+    writer = sqlite3.connect(old)
+    try:
+        # What is there when the process that writes is killed.
+        assert writer.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+        with writer:
+            writer.execute("UPDATE count SET value = value + 1000")
+        for beside in ("", "-wal", "-shm"):
+            shutil.copy(f"{old}{beside}", f"{out}{beside}")
+    finally:
+        writer.close()
+    if by_link:
+        out = tmp_path / "link.run"
+        out.symlink_to("whole.run")
+    assert merge(out, [part], replace=True).path == str(out)
+    assert out.is_symlink() == by_link
+    with open_run(tmp_path / "whole.run") as recorded:
+        assert (recorded.summary().succeeded, recorded.check()) == (30, ())
+        assert len(list(recorded.outcomes())) == 30
+    assert not Path(f"{tmp_path / 'whole.run'}-marks").exists()
