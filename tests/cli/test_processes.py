@@ -218,6 +218,12 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
         assert (paused.status, paused.out) == (0, "paused\n")
         shown = await run("runs", "show", str(journal))
         assert shown.out.startswith("held, 40 items of in.jsonl, ")
+        # What would run the whole does not run their items again.
+        for whole in (("runs", "redrive", str(journal)), (*command[:3], *command[7:])):
+            refused = await run(*whole)
+            assert refused.status == 2, (whole, refused)
+            assert f"{journal}.1of2 is at work, in process " in refused.err
+        assert len(seen) == 4
         process.kill()
         let_go.set()
         while at_work(str(journal)):
@@ -226,4 +232,7 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
         with open_run(part) as recorded:
             summary = recorded.summary()
         assert (summary.succeeded, summary.may_have_run) == (2, 0)
+    refused = await run(*command[:3], *command[7:])
+    assert refused.status == 2
+    assert "its --processes 2 were killed: continue it with as many" in refused.err
     assert sorted(seen) == [0, 1, 2, 3]
