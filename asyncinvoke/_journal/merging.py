@@ -14,7 +14,7 @@ from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.identity import differences
 from asyncinvoke._journal.joined import Joined
 from asyncinvoke._journal.marks import LockedError, Marks
-from asyncinvoke._journal.merged import Merged, common_notes, comparable, missing_shards
+from asyncinvoke._journal.merged import PARTS, Merged, common_notes, comparable, missing_shards
 from asyncinvoke._journal.opening import check_path
 from asyncinvoke._journal.reading import RecordedRun
 from asyncinvoke.errors import JournalError, JournalMismatchError
@@ -197,12 +197,13 @@ def _about(
     """Return what the journal that is made says of itself."""
     totals = [part.summary.total for part in parts]
     notes = common_notes([dict(part.summary.notes) for part in parts])
-    notes["parts"] = [
+    notes[PARTS] = [
         {
             "path": str(part.path),
             "shard": part.shard,
             "id": part.summary.id,
             "sessions": len(part.summary.sessions),
+            "complete": part.summary.complete,
         }
         for part in parts
     ]

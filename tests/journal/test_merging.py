@@ -295,3 +295,47 @@ def test_nothing_of_a_journal_that_is_replaced_gets_into_the_new_one(
         assert (recorded.summary().succeeded, recorded.check()) == (30, ())
         assert len(list(recorded.outcomes())) == 30
     assert not Path(f"{tmp_path / 'whole.run'}-marks").exists()
+
+
+def test_a_merged_run_is_complete_once_every_part_of_it_is(tmp_path: Path) -> None:
+    parts = [tmp_path / f"{number}.run" for number in (1, 2, 3)]
+
+    async def leave() -> None:
+        async with (
+            Invoker(transport=Function()) as invoker,
+            invoker.map(
+                "work", range(30), journal=parts[0], shard=Shard(1, of=3), concurrency=1
+            ) as run,
+        ):
+            run.stop()
+            async for _ in run:
+                pass
+
+    def is_complete(path: Path) -> bool:
+        with open_run(path) as run:
+            return run.summary().complete
+
+    anyio.run(leave)
+    for number in (2, 3):
+        play(Function(), parts[number - 1], items=30, shard=Shard(number, of=3))
+    assert [is_complete(part) for part in parts] == [False, True, True]
+    out, first, outer = (tmp_path / f"{name}.run" for name in ("whole", "first", "outer"))
+    for order in ([0, 1, 2], [1, 0, 2], [1, 2, 0], [1, 2]):
+        merge(out, [parts[each] for each in order], replace=True)
+        assert not is_complete(out), order
+    merge(first, [parts[0], parts[1]])
+    merge(outer, [first, parts[2]])
+    assert not is_complete(outer)
+    play(Function(), Journal(outer), items=30)  # what was left runs in a session of its own
+    assert is_complete(outer)
+    play(Function(), parts[0], items=30, shard=Shard(1, of=3))
+    merge(out, parts, replace=True)
+    assert is_complete(out)
+
+
+def test_notes_of_that_name_by_somebody_else_say_nothing_of_a_merge(tmp_path: Path) -> None:
+    for number, parts in enumerate(([], [1], ["a"], [{"sessions": "1"}], {"sessions": 1}, 1)):
+        path = tmp_path / f"{number}.run"
+        play(Function(), Journal(path, notes={"parts": parts}), items=3)
+        with open_run(path) as run:
+            assert run.summary().complete, parts

@@ -1,8 +1,8 @@
 """How a recorded run ends: its exit status and its last words, from what the journal has of it."""
 
+from asyncinvoke._report.standing import pending_of
 from asyncinvoke.cli.errors import FAILED, IN_DOUBT, STOPPED
 from asyncinvoke.cli.map.progress import counted
-from asyncinvoke.cli.runs.view import pending_of
 from asyncinvoke.runs import RunSummary
 
 

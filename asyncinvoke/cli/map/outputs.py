@@ -84,7 +84,7 @@ def run_with_output(bulk: Bulk, work: Callable[[Bulk], int]) -> int:
     status = work(replace(bulk, output=None, whole_output=absolute(target)))
     with open_run(bulk.journal) as run:
         summary = run.summary()
-        if not summary.sessions or summary.sessions[-1].status != "complete":
+        if not summary.complete:
             click.echo(f"{target} is written once the run is complete", err=True)
             return status
         again = f"asyncinvoke runs export {bulk.journal} {target} tries it again"

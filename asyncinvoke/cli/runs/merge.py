@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
+from asyncinvoke._report.standing import TOTAL
 from asyncinvoke.cli.errors import IN_DOUBT, STOPPED
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.runs.group import opened_run, runs
-from asyncinvoke.cli.runs.view import TOTAL
 from asyncinvoke.runs import Merged
 from asyncinvoke.runs import merge as merge_runs
 

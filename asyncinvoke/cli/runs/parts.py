@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from asyncinvoke import JournalError, Outcome
+from asyncinvoke._report.standing import TOTAL, UNRECORDED, total_of
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.runs.group import opened_run
 from asyncinvoke.cli.runs.obeying import ANSWER
-from asyncinvoke.cli.runs.view import TOTAL, UNRECORDED, total_of
 from asyncinvoke.runs import RecordedCause, RecordedItem, RecordedRun, RunSummary, Sample, open_run
 
 _COUNTS = (

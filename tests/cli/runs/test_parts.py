@@ -1,5 +1,6 @@
 """The parts of a run on several processes, as one: added up, and what is wished of each."""
 
+import gzip
 import json
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,11 +11,13 @@ import pytest
 
 from asyncinvoke import Invoker, Shard
 from asyncinvoke.cli.app import run
+from asyncinvoke.cli.map.outputs import run_with_output
 from asyncinvoke.cli.runs import parts as module
 from asyncinvoke.cli.runs.parts import Parts, all_parts, at_work, found_parts, shared_out, steered
 from asyncinvoke.cli.runs.wishes import read_wishes, wishes_path
 from asyncinvoke.runs import merge, open_run
 from asyncinvoke.testing import FakeLambda
+from tests.cli.test_processes import bulk
 
 
 def fail_some(event: int, context: object) -> int:
@@ -109,3 +112,21 @@ def test_while_they_are_at_work_one_command_shows_all(
     assert (said["succeeded"], said["ended"], said["not_started"]) == (54, 60, 0)
     assert run(["runs", "show", str(journal), "--item", "13"]) == 0
     assert "three" in capfd.readouterr().out
+
+
+def test_an_unfinished_run_that_was_merged_is_not_said_to_be_complete(
+    journal: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole, output = tmp_path / "whole.run", tmp_path / "out.jsonl.gz"
+    merge(whole, all_parts(str(journal))[1:])  # the last of these parts is complete
+    assert run(["runs", "show", str(whole)]) == 0
+    shown = capfd.readouterr().out
+    assert "stopped before the end" in shown
+    assert run_with_output(bulk(journal=str(whole), output=str(output)), lambda _: 3) == 3
+    assert not output.exists()
+    assert "is written once the run is complete" in capfd.readouterr().err
+    merge(whole, all_parts(str(journal)), replace=True)
+    assert run(["runs", "show", str(whole)]) == 0
+    assert "complete since" in capfd.readouterr().out
+    assert run_with_output(bulk(journal=str(whole), output=str(output)), lambda _: 0) == 0
+    assert len(gzip.decompress(output.read_bytes()).splitlines()) == 60
