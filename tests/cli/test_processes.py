@@ -146,6 +146,28 @@ async def test_processes_make_one_run_with_one_summary_and_one_output(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("output", ["out.jsonl", "out.jsonl.gz"])
+async def test_what_has_no_key_of_its_own_has_failed_and_is_told(
+    endpoint: LocalLambda, run: Run, tmp_path: Path, output: str
+) -> None:
+    rows = [{"id": "a"}, {}, {"id": "b"}, {"n": 1}]
+    (tmp_path / "in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    ended = await run(
+        *("map", "echo", "in.jsonl", "--processes", "2", "--key", "/id", "--journal", "a.run"),
+        *("--output", output, "--endpoint-url", endpoint.url),
+    )
+    assert ended.status == 1, ended.err
+    says = f"{output}: without 2 outcomes that are not in the journal"
+    assert says in ended.err
+    with open_run(tmp_path / "a.run") as recorded:
+        summary = recorded.summary()
+    assert (summary.succeeded, summary.notes["unrecorded"]) == (2, 2)
+    shown = await run("runs", "show", "a.run")
+    assert "refused      2" in shown.out
+    assert "not started  0" in shown.out
+
+
+@pytest.mark.anyio
 async def test_one_ctrl_c_drains_all_processes_and_the_same_command_continues(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:

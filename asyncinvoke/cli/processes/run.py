@@ -12,7 +12,7 @@ import click
 from asyncinvoke.cli import open_files, streams
 from asyncinvoke.cli.errors import STOPPED, WRONG_USAGE
 from asyncinvoke.cli.map import summary
-from asyncinvoke.cli.map.ending import exit_status, last_words
+from asyncinvoke.cli.map.ending import exit_status, last_words, left_out
 from asyncinvoke.cli.map.job import choose_display
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.outputs import check_new_output, opened_output
@@ -72,6 +72,8 @@ async def _end(bulk: Bulk, journal: str, parts: list[str], together: Together) -
         whole = recorded.summary()
     if is_whole and bulk.output is not None:
         await _write(journal, bulk.output)
+        for line in left_out(whole, bulk.output):
+            click.echo(line, err=True)
     told = [line for line in said_of(merged)[1:] if merged.ran_twice]
     _summarise(
         bulk, together, whole, [*last_words(whole, verb=bulk.verb, is_whole=is_whole), *told]
@@ -79,7 +81,8 @@ async def _end(bulk: Bulk, journal: str, parts: list[str], together: Together) -
     if not is_whole and bulk.output is not None and bulk.output != "-":
         click.echo(f"{bulk.output} is written once the run is complete", err=True)
     is_stopped = STOPPED in together.statuses.values()
-    status = exit_status(whole, is_stopped=is_stopped)
+    failed = together.said.tally().failed
+    status = exit_status(whole, failed=failed, is_stopped=is_stopped)
     return status if is_whole else worst([status, *together.statuses.values()])
 
 

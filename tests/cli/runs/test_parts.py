@@ -1,7 +1,10 @@
 """The parts of a run on several processes, as one: added up, and what is wished of each."""
 
+import contextlib
 import gzip
 import json
+import shutil
+import sqlite3
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -112,6 +115,21 @@ def test_while_they_are_at_work_one_command_shows_all(
     assert (said["succeeded"], said["ended"], said["not_started"]) == (54, 60, 0)
     assert run(["runs", "show", str(journal), "--item", "13"]) == 0
     assert "three" in capfd.readouterr().out
+
+
+def test_a_merged_run_has_no_output_of_one_of_its_parts(journal: Path, tmp_path: Path) -> None:
+    parts = [tmp_path / path.name for path in map(Path, all_parts(str(journal)))]
+    for part in parts:
+        shutil.copy(journal.with_name(part.name), part)
+        settings = bulk(output=f"{part}.jsonl", whole_output=f"{part}.gz", shard="1/3")
+        with contextlib.closing(sqlite3.connect(part)) as file, file:
+            said = json.dumps(settings.as_note())
+            file.execute("INSERT INTO run VALUES ('note:command', ?)", (said,))
+    assert run(["runs", "merge", str(tmp_path / "a.run"), *map(str, parts)]) == 0
+    with open_run(tmp_path / "a.run") as whole:
+        command = whole.summary().notes["command"]
+    assert isinstance(command, dict)
+    assert {command[name] for name in ("output", "whole_output", "shard")} == {None}
 
 
 def test_an_unfinished_run_that_was_merged_is_not_said_to_be_complete(
