@@ -168,6 +168,48 @@ async def test_what_has_no_key_of_its_own_has_failed_and_is_told(
 
 
 @pytest.mark.anyio
+async def test_what_processes_have_written_is_the_output_of_the_run(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    is_broken = True
+
+    async def mended(event: Any, context: Any) -> Any:
+        return await odd({"n": event["n"] if is_broken else 0}, context)
+
+    endpoint.function("odd", mended)
+    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(20)))
+    output = tmp_path / "out.jsonl"
+    command = (
+        *("map", "odd", "in.jsonl", "--processes", "2", "--endpoint-url", endpoint.url),
+        *("--journal", "a.run", "--output", "out.jsonl", "--progress", "json"),
+        *("--client-context", '{"token": "hunter2"}'),
+    )
+    output.write_text("not ours")
+    ended = await run(*command)
+    assert (ended.status, output.read_text()) == (2, "not ours")
+    assert endpoint.statistics().invocations == 0
+    output.unlink()
+
+    async def indexes(*again: str, status: int) -> list[int]:
+        ended = await run(*again)
+        assert ended.status == status, ended.err
+        assert "hunter2" not in ended.err
+        if again is command:
+            said = json.loads(ended.err.splitlines()[-1])
+            assert said["run"]["not_started"] == 0
+            assert "notes" not in said["run"]
+        assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.jsonl"]
+        return [json.loads(line)["index"] for line in output.read_text().splitlines()]
+
+    assert await indexes(*command, status=1) == list(range(20))
+    output.write_text("")  # whatever has become of it, it is written again
+    assert await indexes(*command, status=1) == list(range(20))
+    is_broken = False
+    assert await indexes("runs", "redrive", "a.run", status=0) == [*range(20), 7]
+    assert endpoint.statistics().invocations == 21
+
+
+@pytest.mark.anyio
 async def test_one_ctrl_c_drains_all_processes_and_the_same_command_continues(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
