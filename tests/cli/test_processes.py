@@ -8,12 +8,13 @@ from typing import Any
 import anyio
 import pytest
 
+from asyncinvoke import Shard
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.options import SharedOptions
-from asyncinvoke.cli.processes.dividing import Said, check, divided, message, worst
+from asyncinvoke.cli.processes.dividing import Said, check, divided, message, part_of, worst
 from asyncinvoke.cli.processes.part import bulk_of, settings_of
-from asyncinvoke.cli.runs.parts import all_parts, at_work
+from asyncinvoke.cli.runs.parts import all_parts, at_work, is_running
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import open_run
 
@@ -300,3 +301,46 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
     assert refused.status == 2
     assert "its --processes 2 were killed: continue it with as many" in refused.err
     assert sorted(seen) == [0, 1, 2, 3]
+
+
+@pytest.mark.anyio
+async def test_ctrl_c_after_one_has_stopped_lets_the_others_end_what_is_in_flight(
+    endpoint: LocalLambda, tmp_path: Path
+) -> None:
+    let_go, began = anyio.Event(), anyio.Event()
+
+    async def fails(event: Any, context: Any) -> Any:
+        if event["n"] % 2:
+            began.set()
+            await let_go.wait()
+        else:
+            await began.wait()
+            raise ValueError("too much")
+
+    endpoint.function("fails", fails, timeout=60)
+    journal = tmp_path / "a.run"
+    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(40)))
+    command = (
+        *("map", "fails", "in.jsonl", "--processes", "2", "--concurrency", "2"),
+        *("--tolerate", "0", "--journal", str(journal), "--endpoint-url", endpoint.url),
+    )
+    with anyio.fail_after(60):
+        async with await anyio.open_process([*COMMAND, *command], cwd=tmp_path) as process:
+            await began.wait()
+            while is_running(part_of(str(journal), Shard(1, of=2))) is not False:
+                await anyio.sleep(0.05)
+            # Here, or a moment later, the other one is told to stop: that was its first signal.
+            await anyio.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            said = b""
+            assert process.stderr is not None
+            while b"in flight end" not in said:
+                said += await process.stderr.receive()
+            await anyio.sleep(0.3)  # a second one would have had it leave by now
+            let_go.set()
+            async for chunk in process.stderr:
+                said += chunk
+            assert await process.wait() == 130
+    with open_run(journal) as recorded:
+        summary = recorded.summary()
+    assert (summary.succeeded, summary.failed, summary.may_have_run) == (1, 1, 0)
