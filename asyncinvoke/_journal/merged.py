@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 from asyncinvoke._journal.schema import State
 
+PARTS = "parts"
+"""The name of the note that says what a journal was merged from."""
+
 NAMED = 20
 """How many items that ran twice are named."""
 

@@ -13,8 +13,8 @@ from typing import Any, Self
 from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.identity import differences
 from asyncinvoke._journal.joined import Joined
-from asyncinvoke._journal.marks import path_of
-from asyncinvoke._journal.merged import Merged, common_notes, comparable, missing_shards
+from asyncinvoke._journal.marks import LockedError, Marks
+from asyncinvoke._journal.merged import PARTS, Merged, common_notes, comparable, missing_shards
 from asyncinvoke._journal.opening import check_path
 from asyncinvoke._journal.reading import RecordedRun
 from asyncinvoke.errors import JournalError, JournalMismatchError
@@ -69,7 +69,9 @@ class Merging:
 
     def __init__(self, out: str | os.PathLike[str]) -> None:
         self._target = Path(out)
-        self._made = self._target.with_name(f".{self._target.name}.{uuid.uuid4().hex[:8]}")
+        # Not the link to it: what lies beside a journal has the name of the file.
+        self._file = self._target.resolve()
+        self._made = self._file.with_name(f".{self._file.name}.{uuid.uuid4().hex[:8]}")
         self._joined: Joined | None = None
         self._parts: list[_Part] = []
 
@@ -103,7 +105,12 @@ class Merging:
         self._parts += parts
 
     def finish(self, notes: Mapping[str, object] | None = None) -> Merged:
-        """Put what was made in the place of the target; return what was merged."""
+        """Put what was made in the place of the target; return what was merged.
+
+        Raises:
+            JournalError: Nothing was added, a process is at work on the target, or it cannot be
+                written.
+        """
         joined = self._joined
         if joined is None:
             raise JournalError("there is nothing to merge: name one journal at least")
@@ -112,8 +119,13 @@ class Merging:
             items = joined.finish(_about(self._parts, missing, notes or {}))
             joined.close()
             _sync(self._made)
-            path_of(self._target).unlink(missing_ok=True)
-            self._made.replace(self._target)
+            with _locked(self._target, self._file) as marks:
+                # What a process that was killed has left of the old file: SQLite would replay its
+                # log into the new one, without a word.
+                for beside in ("-wal", "-shm"):
+                    Path(f"{self._file}{beside}").unlink(missing_ok=True)
+                self._made.replace(self._file)
+                marks.remove()
         return Merged(
             path=str(self._target),
             parts=len(self._parts),
@@ -185,12 +197,13 @@ def _about(
     """Return what the journal that is made says of itself."""
     totals = [part.summary.total for part in parts]
     notes = common_notes([dict(part.summary.notes) for part in parts])
-    notes["parts"] = [
+    notes[PARTS] = [
         {
             "path": str(part.path),
             "shard": part.shard,
             "id": part.summary.id,
             "sessions": len(part.summary.sessions),
+            "complete": part.summary.complete,
         }
         for part in parts
     ]
@@ -202,6 +215,19 @@ def _about(
     if not missing and None not in totals:
         about["total"] = sum(total or 0 for total in totals)
     return about | {f"note:{name}": json.dumps(each) for name, each in {**notes, **more}.items()}
+
+
+@contextlib.contextmanager
+def _locked(target: Path, file: Path) -> Iterator[Marks]:
+    """Keep everybody from a journal while another takes its place."""
+    try:
+        marks = Marks.locked(file)
+    except LockedError:
+        raise JournalError(
+            f"{target}: a process is at work on it; merge into it when that has ended"
+        ) from None
+    with contextlib.closing(marks):
+        yield marks
 
 
 def _sync(path: Path) -> None:

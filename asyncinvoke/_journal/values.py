@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from asyncinvoke._journal.batch import COMPLETE
+from asyncinvoke._journal.merged import PARTS, missing_shards
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedSession:
@@ -109,6 +112,21 @@ class RunSummary:
     def ended(self) -> int:
         """Items that are not run again unless they are redriven."""
         return self.succeeded + self.failed + self.may_have_run + self.settled
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole input was read, and nothing of it was left open.
+
+        A merged run is complete once each of its parts is and no shard is missing, until a session
+        of its own says more.
+        """
+        if not self.sessions:
+            return False
+        parts = self.notes.get(PARTS)
+        if isinstance(parts, list) and _sessions_of(parts) == len(self.sessions):
+            is_complete = all(part.get("complete") is True for part in parts)
+            return is_complete and not missing_shards(part.get("shard") for part in parts)
+        return self.sessions[-1].status == COMPLETE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,3 +259,10 @@ class Sample:
 
     throttles: Mapping[str, int]
     """Attempts that were throttled since the invoker was opened, by reason."""
+
+
+def _sessions_of(parts: list[object]) -> int | None:
+    """Return how many sessions the parts of a merged run have; `None` if somebody else noted them."""
+    counts = [part.get("sessions") if isinstance(part, dict) else None for part in parts]
+    known = [count for count in counts if isinstance(count, int)]
+    return sum(known) if len(known) == len(parts) else None

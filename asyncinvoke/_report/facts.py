@@ -9,6 +9,7 @@ from asyncinvoke._journal.values import RecordedCause, RecordedSession, RunSumma
 from asyncinvoke._report.course import Course, course_of
 from asyncinvoke._report.figures import Bar, bars, percentiles
 from asyncinvoke._report.prices import NOTE, Cost, Sampled, estimated
+from asyncinvoke._report.standing import pending_of, total_of, unrecorded_of
 
 SHOWN = 50
 """How many causes are shown."""
@@ -115,17 +116,20 @@ def facts_of(
         price_per_gb_s: US dollars for a GB-second, if it is not what the table says.
     """
     status = _status(summary)
-    pending = _pending(summary)
+    pending = pending_of(summary)
     in_flight = summary.in_flight if summary.running else 0
     counts = (
         Count(name=_verb(summary), number=summary.succeeded, kind="good"),
         Count(name="failed", number=summary.failed, kind="bad"),
         Count(name="may have run", number=summary.may_have_run, kind="doubt"),
         Count(name="settled: they ran", number=summary.settled, kind="doubt"),
+        Count(name="refused: no key of their own", number=unrecorded_of(summary), kind="bad"),
         Count(name="in flight", number=in_flight, kind="open"),
         Count(name="not started", number=pending or 0, kind="open"),
     )
-    shown = tuple(count for count in counts if count.number or count.kind in ("good", "bad"))
+    shown = tuple(
+        count for count in counts if count.number or count.name in (_verb(summary), "failed")
+    )
     sampled = Sampled.from_note(summary.notes.get(NOTE))
     ran = summary.succeeded + summary.failed - summary.not_run + summary.settled
     return Facts(
@@ -156,36 +160,24 @@ def _verb(summary: RunSummary) -> str:
     return {"Event": "accepted", "DryRun": "valid"}.get(summary.invocation_type, "succeeded")
 
 
-def _total(summary: RunSummary) -> int | None:
-    noted = summary.notes.get("total")
-    return noted if summary.total is None and isinstance(noted, int) else summary.total
-
-
-def _pending(summary: RunSummary) -> int | None:
-    total = _total(summary)
-    if total is None:
-        return None
-    in_flight = summary.in_flight if summary.running else 0
-    return max(total - summary.ended - in_flight, 0)
-
-
 def _status(summary: RunSummary) -> str:
     if summary.running:
         return "running"
     if not summary.sessions or summary.sessions[-1].ended is None:
         return "broke off"
-    if summary.sessions[-1].status != "complete":
+    if not summary.complete:
         return "stopped before the end"
     if summary.may_have_run:
         return "complete, and some may have run"
-    return "complete, with failures" if summary.failed else "complete"
+    has_failed = summary.failed or unrecorded_of(summary)
+    return "complete, with failures" if has_failed else "complete"
 
 
 def _about(summary: RunSummary) -> dict[str, str]:
     command = summary.notes.get("command")
     command = command if isinstance(command, Mapping) else {}
     options: dict[str, object] = dict(summary.sessions[-1].options) if summary.sessions else {}
-    total = _total(summary)
+    total = total_of(summary)
     about = {"Input": str(command["source"])} if command.get("source") else {}
     if total is not None:
         about["Items"] = f"{total:,}"

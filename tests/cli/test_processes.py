@@ -8,12 +8,13 @@ from typing import Any
 import anyio
 import pytest
 
+from asyncinvoke import Shard
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.options import SharedOptions
-from asyncinvoke.cli.processes.dividing import Said, check, divided, message, worst
+from asyncinvoke.cli.processes.dividing import Said, check, divided, message, part_of, worst
 from asyncinvoke.cli.processes.part import bulk_of, settings_of
-from asyncinvoke.cli.runs.parts import all_parts, at_work
+from asyncinvoke.cli.runs.parts import all_parts, at_work, is_running
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import open_run
 
@@ -146,6 +147,70 @@ async def test_processes_make_one_run_with_one_summary_and_one_output(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("output", ["out.jsonl", "out.jsonl.gz"])
+async def test_what_has_no_key_of_its_own_has_failed_and_is_told(
+    endpoint: LocalLambda, run: Run, tmp_path: Path, output: str
+) -> None:
+    rows = [{"id": "a"}, {}, {"id": "b"}, {"n": 1}]
+    (tmp_path / "in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    ended = await run(
+        *("map", "echo", "in.jsonl", "--processes", "2", "--key", "/id", "--journal", "a.run"),
+        *("--output", output, "--endpoint-url", endpoint.url),
+    )
+    assert ended.status == 1, ended.err
+    says = f"{output}: without 2 outcomes that are not in the journal"
+    assert says in ended.err
+    with open_run(tmp_path / "a.run") as recorded:
+        summary = recorded.summary()
+    assert (summary.succeeded, summary.notes["unrecorded"]) == (2, 2)
+    shown = await run("runs", "show", "a.run")
+    assert "refused      2" in shown.out
+    assert "not started  0" in shown.out
+
+
+@pytest.mark.anyio
+async def test_what_processes_have_written_is_the_output_of_the_run(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    is_broken = True
+
+    async def mended(event: Any, context: Any) -> Any:
+        return await odd({"n": event["n"] if is_broken else 0}, context)
+
+    endpoint.function("odd", mended)
+    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(20)))
+    output = tmp_path / "out.jsonl"
+    command = (
+        *("map", "odd", "in.jsonl", "--processes", "2", "--endpoint-url", endpoint.url),
+        *("--journal", "a.run", "--output", "out.jsonl", "--progress", "json"),
+        *("--client-context", '{"token": "hunter2"}'),
+    )
+    output.write_text("not ours")
+    ended = await run(*command)
+    assert (ended.status, output.read_text()) == (2, "not ours")
+    assert endpoint.statistics().invocations == 0
+    output.unlink()
+
+    async def indexes(*again: str, status: int) -> list[int]:
+        ended = await run(*again)
+        assert ended.status == status, ended.err
+        assert "hunter2" not in ended.err
+        if again is command:
+            said = json.loads(ended.err.splitlines()[-1])
+            assert said["run"]["not_started"] == 0
+            assert "notes" not in said["run"]
+        assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.jsonl"]
+        return [json.loads(line)["index"] for line in output.read_text().splitlines()]
+
+    assert await indexes(*command, status=1) == list(range(20))
+    output.write_text("")  # whatever has become of it, it is written again
+    assert await indexes(*command, status=1) == list(range(20))
+    is_broken = False
+    assert await indexes("runs", "redrive", "a.run", status=0) == [*range(20), 7]
+    assert endpoint.statistics().invocations == 21
+
+
+@pytest.mark.anyio
 async def test_one_ctrl_c_drains_all_processes_and_the_same_command_continues(
     endpoint: LocalLambda, run: Run, tmp_path: Path
 ) -> None:
@@ -218,6 +283,12 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
         assert (paused.status, paused.out) == (0, "paused\n")
         shown = await run("runs", "show", str(journal))
         assert shown.out.startswith("held, 40 items of in.jsonl, ")
+        # What would run the whole does not run their items again.
+        for whole in (("runs", "redrive", str(journal)), (*command[:3], *command[7:])):
+            refused = await run(*whole)
+            assert refused.status == 2, (whole, refused)
+            assert f"{journal}.1of2 is at work, in process " in refused.err
+        assert len(seen) == 4
         process.kill()
         let_go.set()
         while at_work(str(journal)):
@@ -226,4 +297,50 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
         with open_run(part) as recorded:
             summary = recorded.summary()
         assert (summary.succeeded, summary.may_have_run) == (2, 0)
+    refused = await run(*command[:3], *command[7:])
+    assert refused.status == 2
+    assert "its --processes 2 were killed: continue it with as many" in refused.err
     assert sorted(seen) == [0, 1, 2, 3]
+
+
+@pytest.mark.anyio
+async def test_ctrl_c_after_one_has_stopped_lets_the_others_end_what_is_in_flight(
+    endpoint: LocalLambda, tmp_path: Path
+) -> None:
+    let_go, began = anyio.Event(), anyio.Event()
+
+    async def fails(event: Any, context: Any) -> Any:
+        if event["n"] % 2:
+            began.set()
+            await let_go.wait()
+        else:
+            await began.wait()
+            raise ValueError("too much")
+
+    endpoint.function("fails", fails, timeout=60)
+    journal = tmp_path / "a.run"
+    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(40)))
+    command = (
+        *("map", "fails", "in.jsonl", "--processes", "2", "--concurrency", "2"),
+        *("--tolerate", "0", "--journal", str(journal), "--endpoint-url", endpoint.url),
+    )
+    with anyio.fail_after(60):
+        async with await anyio.open_process([*COMMAND, *command], cwd=tmp_path) as process:
+            await began.wait()
+            while is_running(part_of(str(journal), Shard(1, of=2))) is not False:
+                await anyio.sleep(0.05)
+            # Here, or a moment later, the other one is told to stop: that was its first signal.
+            await anyio.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            said = b""
+            assert process.stderr is not None
+            while b"in flight end" not in said:
+                said += await process.stderr.receive()
+            await anyio.sleep(0.3)  # a second one would have had it leave by now
+            let_go.set()
+            async for chunk in process.stderr:
+                said += chunk
+            assert await process.wait() == 130
+    with open_run(journal) as recorded:
+        summary = recorded.summary()
+    assert (summary.succeeded, summary.failed, summary.may_have_run) == (1, 1, 0)

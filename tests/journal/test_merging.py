@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 from collections import Counter
 from pathlib import Path
@@ -248,3 +249,93 @@ async def test_a_journal_that_a_process_is_at_work_on_is_refused(tmp_path: Path)
         with pytest.raises(JournalError, match="a process is at work on it"):
             merge(tmp_path / "whole.run", [first])
     assert json.dumps(merge(tmp_path / "whole.run", [first]).parts) == "1"
+
+
+@pytest.mark.anyio
+async def test_a_journal_that_a_process_is_at_work_on_is_not_replaced(tmp_path: Path) -> None:
+    function, out = Function(), tmp_path / "whole.run"
+    await run_one(function, tmp_path / "a.run", items=3)
+    async with (
+        Invoker(transport=function) as invoker,
+        invoker.map("work", range(9), journal=out) as run,
+    ):
+        await anext(run)
+        with pytest.raises(JournalError, match=r"whole.run: a process is at work on it"):
+            merge(out, [tmp_path / "a.run"], replace=True)
+        async for _ in run:
+            pass
+    with open_run(out) as recorded:
+        assert (recorded.summary().succeeded, recorded.check()) == (9, ())
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] == ".") == []
+
+
+@pytest.mark.parametrize("by_link", [False, True])
+def test_nothing_of_a_journal_that_is_replaced_gets_into_the_new_one(
+    tmp_path: Path, by_link: bool
+) -> None:
+    part, old, out = tmp_path / "a.run", tmp_path / "old.run", tmp_path / "whole.run"
+    play(Function(), part, items=30)
+    play(Function(), old, items=70)
+    writer = sqlite3.connect(old)
+    try:
+        # What is there when the process that writes is killed.
+        assert writer.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+        with writer:
+            writer.execute("UPDATE count SET value = value + 1000")
+        for beside in ("", "-wal", "-shm"):
+            shutil.copy(f"{old}{beside}", f"{out}{beside}")
+    finally:
+        writer.close()
+    if by_link:
+        out = tmp_path / "link.run"
+        out.symlink_to("whole.run")
+    assert merge(out, [part], replace=True).path == str(out)
+    assert out.is_symlink() == by_link
+    with open_run(tmp_path / "whole.run") as recorded:
+        assert (recorded.summary().succeeded, recorded.check()) == (30, ())
+        assert len(list(recorded.outcomes())) == 30
+    assert not Path(f"{tmp_path / 'whole.run'}-marks").exists()
+
+
+def test_a_merged_run_is_complete_once_every_part_of_it_is(tmp_path: Path) -> None:
+    parts = [tmp_path / f"{number}.run" for number in (1, 2, 3)]
+
+    async def leave() -> None:
+        async with (
+            Invoker(transport=Function()) as invoker,
+            invoker.map(
+                "work", range(30), journal=parts[0], shard=Shard(1, of=3), concurrency=1
+            ) as run,
+        ):
+            run.stop()
+            async for _ in run:
+                pass
+
+    def is_complete(path: Path) -> bool:
+        with open_run(path) as run:
+            return run.summary().complete
+
+    anyio.run(leave)
+    for number in (2, 3):
+        play(Function(), parts[number - 1], items=30, shard=Shard(number, of=3))
+    assert [is_complete(part) for part in parts] == [False, True, True]
+    out, first, outer = (tmp_path / f"{name}.run" for name in ("whole", "first", "outer"))
+    for order in ([0, 1, 2], [1, 0, 2], [1, 2, 0], [1, 2]):
+        merge(out, [parts[each] for each in order], replace=True)
+        assert not is_complete(out), order
+    merge(first, [parts[0], parts[1]])
+    merge(outer, [first, parts[2]])
+    assert not is_complete(outer)
+    play(Function(), Journal(outer), items=30)  # what was left runs in a session of its own
+    assert is_complete(outer)
+    play(Function(), parts[0], items=30, shard=Shard(1, of=3))
+    merge(out, parts, replace=True)
+    assert is_complete(out)
+
+
+def test_notes_of_that_name_by_somebody_else_say_nothing_of_a_merge(tmp_path: Path) -> None:
+    for number, parts in enumerate(([], [1], ["a"], [{"sessions": "1"}], {"sessions": 1}, 1)):
+        path = tmp_path / f"{number}.run"
+        play(Function(), Journal(path, notes={"parts": parts}), items=3)
+        with open_run(path) as run:
+            assert run.summary().complete, parts

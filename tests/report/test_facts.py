@@ -189,3 +189,20 @@ def test_a_share_is_never_none_or_all_of_what_is_not() -> None:
     assert [figures.money(each) for each in (0, 1234.5, 0.0123, 0.00000123)] == [
         "$0.00", "$1,234.50", "$0.0123", "less than $0.0001",
     ]  # fmt: skip
+
+
+def test_what_was_refused_for_its_key_is_a_failure_and_not_to_come() -> None:
+    whole = {"total": 10, "succeeded": 7, "failed": 0, "not_run": 0, "may_have_run": 0}
+    facts = facts_of(runs.summary(**whole, notes={"unrecorded": 3}), [], runs.measures(), [])
+    assert facts.status == "complete, with failures"
+    assert {count.name: count.number for count in facts.counts} == {
+        "succeeded": 7,
+        "failed": 0,
+        "refused: no key of their own": 3,
+    }
+    facts = facts_of(runs.summary(**whole, notes={}), [], runs.measures(), [])
+    assert facts.status == "complete"
+    assert {count.name: count.number for count in facts.counts}["not started"] == 3
+    parts = [{"shard": "1/2", "sessions": 1}, {"shard": "2/2", "sessions": 1, "complete": True}]
+    facts = facts_of(runs.summary(**whole, notes={"parts": parts}), [], runs.measures(), [])
+    assert facts.status == "stopped before the end"

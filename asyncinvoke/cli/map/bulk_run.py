@@ -43,6 +43,7 @@ from asyncinvoke.cli.map.source import (
 from asyncinvoke.cli.map.summary import NOTHING_READ
 from asyncinvoke.cli.options import invoke_options, opened_invoker
 from asyncinvoke.cli.running import Interrupt, run
+from asyncinvoke.cli.runs.parts import check_whole
 from asyncinvoke.inputs import Input, InputError, Item, read
 from asyncinvoke.runs import open_run
 
@@ -83,6 +84,8 @@ async def _run_once(bulk: Bulk, source: Input, interrupt: Interrupt) -> int:
 
 
 async def _run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interrupt) -> int:
+    if bulk.shard is None:
+        check_whole(path)
     noted = _notes(path)
     place, lines = _found(bulk, noted)
     limit = max(bulk.concurrency, MOST_IN_FLIGHT)

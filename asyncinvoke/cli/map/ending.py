@@ -1,8 +1,8 @@
 """How a recorded run ends: its exit status and its last words, from what the journal has of it."""
 
+from asyncinvoke._report.standing import pending_of, unrecorded_of
 from asyncinvoke.cli.errors import FAILED, IN_DOUBT, STOPPED
 from asyncinvoke.cli.map.progress import counted
-from asyncinvoke.cli.runs.view import pending_of
 from asyncinvoke.runs import RunSummary
 
 
@@ -65,3 +65,12 @@ def last_words(summary: RunSummary, *, verb: str, is_whole: bool) -> list[str]:
             f"look before you redrive: asyncinvoke runs export {summary.path} - --may-have-run"
         )
     return said
+
+
+def left_out(summary: RunSummary, output: str) -> list[str]:
+    """Return what is said of an output that was written from the journal, if it lacks lines."""
+    number = unrecorded_of(summary)
+    if not number:
+        return []
+    what = "1 outcome that is" if number == 1 else f"{number:,} outcomes that are"
+    return [f"{output}: without {what} not in the journal: keys are missing, or those of others"]

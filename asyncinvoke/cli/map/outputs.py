@@ -13,6 +13,7 @@ from asyncinvoke._outputs import files, parquet
 from asyncinvoke._outputs.files import Kind, OutputError, kind_of
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import FAILED, CommandError
+from asyncinvoke.cli.map.ending import left_out
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.runs import open_run
@@ -84,11 +85,13 @@ def run_with_output(bulk: Bulk, work: Callable[[Bulk], int]) -> int:
     status = work(replace(bulk, output=None, whole_output=absolute(target)))
     with open_run(bulk.journal) as run:
         summary = run.summary()
-        if not summary.sessions or summary.sessions[-1].status != "complete":
+        if not summary.complete:
             click.echo(f"{target} is written once the run is complete", err=True)
             return status
         again = f"asyncinvoke runs export {bulk.journal} {target} tries it again"
         _write(map(as_line, run.outcomes()), target, kind, if_not=again)
+        for line in left_out(summary, target):
+            click.echo(line, err=True)
     return status
 
 

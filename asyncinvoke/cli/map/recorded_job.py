@@ -9,6 +9,7 @@ import click
 
 from asyncinvoke import JournalError, MapRun, Outcome
 from asyncinvoke._report.prices import NOTE as LOGS
+from asyncinvoke._report.standing import TOTAL, UNRECORDED
 from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError
 from asyncinvoke.cli.map import ending, summary
 from asyncinvoke.cli.map.continued import ContinuedWriter, is_recorded
@@ -19,7 +20,6 @@ from asyncinvoke.cli.map.sampling import Reports
 from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.cli.running import Interrupt, beside
 from asyncinvoke.cli.runs.obeying import Obedience
-from asyncinvoke.cli.runs.view import TOTAL, UNRECORDED
 from asyncinvoke.cli.runs.wishes import wishes_path
 from asyncinvoke.cli.streams import Output
 from asyncinvoke.runs import open_run
@@ -107,7 +107,7 @@ class RecordedJob(MapJob):
             raise error  # nothing was sent, and there is nothing to tell
         with open_run(self._path) as recorded:
             whole = recorded.summary()
-        is_whole = bool(whole.sessions) and whole.sessions[-1].status == "complete"
+        is_whole = whole.complete
         if self._progress == "json":
             counts = summary.as_json(as_json(self._count()), self._tally, None)
             click.echo(json.dumps({**counts, "run": ending.as_json(whole)}), err=True)

@@ -4,20 +4,23 @@ import contextlib
 import json
 import os
 import stat
-from dataclasses import asdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
+from asyncinvoke._outputs.files import Kind, OutputError
 from asyncinvoke.cli import open_files, streams
-from asyncinvoke.cli.errors import STOPPED, WRONG_USAGE
-from asyncinvoke.cli.map import summary
-from asyncinvoke.cli.map.ending import exit_status, last_words
+from asyncinvoke.cli.errors import FAILED, STOPPED, WRONG_USAGE, CommandError
+from asyncinvoke.cli.map import ending, summary
+from asyncinvoke.cli.map.continued import NOTE, Place, check_output, is_stream
+from asyncinvoke.cli.map.ending import exit_status, last_words, left_out
 from asyncinvoke.cli.map.job import choose_display
 from asyncinvoke.cli.map.outcomes import as_line
-from asyncinvoke.cli.map.outputs import check_new_output, opened_output
+from asyncinvoke.cli.map.outputs import check_new_output, opened_output, write_lines
 from asyncinvoke.cli.map.progress import as_json
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
+from asyncinvoke.cli.map.source import LineNumbers
 from asyncinvoke.cli.processes.dividing import check, divided, worst
 from asyncinvoke.cli.processes.together import Together, say_which_failed
 from asyncinvoke.cli.running import Interrupt, run
@@ -32,7 +35,7 @@ def run_processes(bulk: Bulk, processes: int) -> int:
 
     async def main(interrupt: Interrupt) -> int:
         is_live = bulk.journal is None
-        check_new_output(bulk.output, force=bulk.force)
+        _check_output(bulk)
         shared = streams.STDOUT if bulk.output == "-" or (is_live and bulk.output is None) else None
         display = choose_display(bulk.progress, writes_to=shared)
         with contextlib.ExitStack() as stack:
@@ -62,16 +65,19 @@ async def _end(bulk: Bulk, journal: str, parts: list[str], together: Together) -
     if not parts:
         return worst(together.statuses.values())
     notes = {**shared_notes(parts), COMMAND: {**bulk.as_note(), "ordered": False}}
+    place = _place(bulk)
+    if place is not None and (place.is_known or _are_complete(parts, of=len(together.statuses))):
+        # Before the file is written. It says that the file is this run's, and nothing of how far
+        # it is: whoever runs more of it writes all of it again from the journal.
+        notes[NOTE] = Place(path=place.path).as_note(LineNumbers())
     merged = merge(journal, parts, replace=True, notes=notes)
-    is_whole = not merged.missing
-    for part in parts:
-        with open_run(part) as recorded:
-            sessions = recorded.summary().sessions
-        is_whole = is_whole and bool(sessions) and sessions[-1].status == "complete"
     with open_run(journal) as recorded:
         whole = recorded.summary()
+    is_whole = whole.complete
     if is_whole and bulk.output is not None:
         await _write(journal, bulk.output)
+        for line in left_out(whole, bulk.output):
+            click.echo(line, err=True)
     told = [line for line in said_of(merged)[1:] if merged.ran_twice]
     _summarise(
         bulk, together, whole, [*last_words(whole, verb=bulk.verb, is_whole=is_whole), *told]
@@ -79,7 +85,8 @@ async def _end(bulk: Bulk, journal: str, parts: list[str], together: Together) -
     if not is_whole and bulk.output is not None and bulk.output != "-":
         click.echo(f"{bulk.output} is written once the run is complete", err=True)
     is_stopped = STOPPED in together.statuses.values()
-    status = exit_status(whole, is_stopped=is_stopped)
+    failed = together.said.tally().failed
+    status = exit_status(whole, failed=failed, is_stopped=is_stopped)
     return status if is_whole else worst([status, *together.statuses.values()])
 
 
@@ -91,10 +98,51 @@ def _is_there(path: str) -> bool:
     return Path(path).is_file()
 
 
+def _place(bulk: Bulk) -> Place | None:
+    """Return what the journal says of the output; `None` if that is no file that can be continued."""
+    output = bulk.output
+    if bulk.journal is None or output is None or output == "-" or is_stream(output):
+        return None
+    note = None
+    if _is_there(bulk.journal) and Path(bulk.journal).stat().st_size:
+        with open_run(bulk.journal) as recorded:
+            note = recorded.summary().notes.get(NOTE)
+    return Place.from_note(note, str(Path(output).absolute()))
+
+
+def _check_output(bulk: Bulk) -> None:
+    place = _place(bulk)
+    if place is None or bulk.output is None:
+        check_new_output(bulk.output, force=bulk.force)
+    else:
+        check_output(bulk.output, place, force=bulk.force)
+
+
+def _are_complete(parts: list[str], *, of: int) -> bool:
+    for part in parts:
+        with open_run(part) as recorded:
+            if not recorded.summary().complete:
+                return False
+    return len(parts) == of
+
+
+def _replace(output: str, lines: Iterable[bytes]) -> None:
+    try:
+        write_lines(lines, str(Path(output).resolve()), Kind())
+    except OutputError as error:
+        raise CommandError(f"{error}: the same command tries it again", status=FAILED) from error
+
+
 async def _write(journal: str, output: str) -> None:
-    with opened_output(output) as writes, open_run(journal) as recorded:
-        for outcome in recorded.outcomes():
-            await writes.write(as_line(outcome))
+    """Write the outcomes: a file is replaced once all are in the one beside it."""
+    with open_run(journal) as recorded:
+        lines = map(as_line, recorded.outcomes())
+        if output != "-" and not is_stream(output):
+            _replace(output, lines)
+            return
+        with opened_output(output) as writes:
+            for line in lines:
+                await writes.write(line)
 
 
 def _summarise(bulk: Bulk, together: Together, whole: RunSummary | None, last: list[str]) -> None:
@@ -102,7 +150,7 @@ def _summarise(bulk: Bulk, together: Together, whole: RunSummary | None, last: l
     if bulk.progress == "json":
         said = summary.as_json(as_json(counts), tally, None)
         if whole is not None:
-            said["run"] = asdict(whole)
+            said["run"] = ending.as_json(whole)
         click.echo(json.dumps(said), err=True)
     elif bulk.progress != "none":
         lines = summary.as_text(counts, tally, None, verb=bulk.verb)

@@ -14,7 +14,7 @@ import anyio
 import click
 from anyio.abc import ByteReceiveStream, Process
 
-from asyncinvoke.cli.errors import STOPPED
+from asyncinvoke.cli.errors import STOPPED, WRONG_USAGE
 from asyncinvoke.cli.map.progress import Counts, Display, show_progress
 from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.processes.dividing import Said, message
@@ -126,8 +126,7 @@ class Together:
         if self.statuses[number] < 0 and not self._has_signalled:
             self._display.note(f"process {number} was ended by signal {-self.statuses[number]}")
         if self.statuses[number] == STOPPED and not self._has_signalled:
-            # What is too much for one is too much for all. Only once: a second signal would have
-            # them leave what is in flight.
+            # What is too much for one is too much for all.
             self._signal(signal.SIGINT)
 
     async def _write(self, stream: ByteReceiveStream) -> None:
@@ -171,7 +170,8 @@ class Together:
                 f"letting {in_flight:,} in flight end, {self._grace:g} s at most; "
                 "Ctrl-C again leaves them"
             )
-        self._signal(interrupt.signal or signal.SIGINT)
+        if not self._has_signalled:  # a second one would have them leave what is in flight
+            self._signal(interrupt.signal or signal.SIGINT)
 
     def _signal(self, number: int) -> None:
         self._has_signalled = True
@@ -201,6 +201,6 @@ def _first(error: Exception) -> Exception:
 
 def say_which_failed(statuses: dict[int, int]) -> None:
     """Say which processes could not begin, where others could."""
-    failed = [number for number, status in sorted(statuses.items()) if status == 2]
+    failed = [number for number, status in sorted(statuses.items()) if status == WRONG_USAGE]
     if failed and len(failed) < len(statuses):
         click.echo(f"process {', '.join(map(str, failed))} could not begin", err=True)

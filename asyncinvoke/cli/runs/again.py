@@ -14,6 +14,7 @@ from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
+from asyncinvoke.cli.runs.parts import check_whole
 from asyncinvoke.cli.streams import STDIN
 from asyncinvoke.runs import RecordedCause
 from asyncinvoke.runs import settle as record
@@ -76,6 +77,7 @@ def redrive(
         positions=item,
         may_have_run=may_have_run,
     )
+    check_whole(path)
     with opened_run(path) as run:
         summary, causes = run.summary(), run.causes()
         if summary.running:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke import InvocationError, Outcome
+from asyncinvoke._report.standing import total_of
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.outcomes import as_line
-from asyncinvoke.cli.runs.view import total_of
 from asyncinvoke.runs import RecordedItem, RecordedRun
 
 MANIFEST = "manifest.json"

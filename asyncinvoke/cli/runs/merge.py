@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
+from asyncinvoke._report.standing import TOTAL, UNRECORDED, unrecorded_of
 from asyncinvoke.cli.errors import IN_DOUBT, STOPPED
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.runs.group import opened_run, runs
-from asyncinvoke.cli.runs.view import TOTAL
 from asyncinvoke.runs import Merged
 from asyncinvoke.runs import merge as merge_runs
 
@@ -37,19 +37,24 @@ def merge(out: str, parts: tuple[str, ...], force: bool) -> int:
 def shared_notes(parts: Sequence[str]) -> dict[str, object]:
     """Return how the whole run would have been started, and how many items it has, where known."""
     totals: list[int | None] = []
+    unrecorded = 0
     command: dict[str, Any] | None = None
     for part in parts:
         with opened_run(part) as run:
-            notes = run.summary().notes
+            summary = run.summary()
+        notes = summary.notes
+        unrecorded += unrecorded_of(summary)
         total, noted = notes.get(TOTAL), notes.get(COMMAND)
         totals.append(total if isinstance(total, int) else None)
         if isinstance(noted, dict) and command is None:
-            command = {**noted, "shard": None, "output": None}
-    notes = {} if command is None else {COMMAND: command}
+            command = {**noted, "shard": None, "output": None, "whole_output": None}
+    shared: dict[str, object] = {} if command is None else {COMMAND: command}
+    if unrecorded:
+        shared[UNRECORDED] = unrecorded
     known = [total for total in totals if total is not None]
     if len(known) == len(totals):
-        notes[TOTAL] = sum(known)
-    return notes
+        shared[TOTAL] = sum(known)
+    return shared
 
 
 def said_of(merged: Merged) -> list[str]:

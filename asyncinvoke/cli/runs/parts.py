@@ -1,6 +1,7 @@
 """The parts of a run on several processes: found beside its journal, and looked at as one run."""
 
 import contextlib
+import glob
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -8,9 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from asyncinvoke import JournalError, Outcome
+from asyncinvoke._report.standing import TOTAL, UNRECORDED, total_of
+from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.runs.group import opened_run
 from asyncinvoke.cli.runs.obeying import ANSWER
-from asyncinvoke.cli.runs.view import TOTAL, UNRECORDED, total_of
 from asyncinvoke.runs import RecordedCause, RecordedItem, RecordedRun, RunSummary, Sample, open_run
 
 _COUNTS = (
@@ -76,6 +78,28 @@ def at_work(path: str) -> list[str]:
     ]
 
 
+def check_whole(path: str) -> None:
+    """Check that a run is not in the hands of its parts: running the whole would run items again.
+
+    Raises:
+        CommandError: A part is at work, and the message names who; or they are not merged yet.
+    """
+    for part in at_work(path):
+        with open_run(part) as run:
+            summary = run.summary()
+        if summary.running:
+            raise CommandError(
+                f"{path}: its part {part} is at work, in {summary.holder or 'another process'}: "
+                "it can be run as a whole once all --processes have ended"
+            )
+    parts = all_parts(path)
+    if parts and not (Path(path).exists() and Path(path).stat().st_size):
+        raise CommandError(
+            f"{path}: its --processes {len(parts)} were killed: continue it with as many, "
+            f"or merge {path}.*of{len(parts)} into it"
+        )
+
+
 def steered(path: str) -> list[str]:
     """Return the journals that are wished something of: the parts of a run, or the run itself.
 
@@ -102,16 +126,11 @@ def shared_out(number: int, among: int) -> list[int]:
 def found_parts(journal: Path) -> list[tuple[int, int]]:
     """Return the numbers of the journals of parts that lie beside that of a run."""
     found = []
-    for path in journal.parent.glob(f"{glob_escape(journal.name)}.*of*"):
+    for path in journal.parent.glob(f"{glob.escape(journal.name)}.*of*"):
         match = _PART.fullmatch(path.name.removeprefix(journal.name))
         if match is not None:
             found.append((int(match[1]), int(match[2])))
     return sorted(found)
-
-
-def glob_escape(name: str) -> str:
-    """Return a pattern that fits this name alone."""
-    return re.sub(r"([*?\[])", r"[\1]", name)
 
 
 def is_running(path: str) -> bool | None:

@@ -11,10 +11,13 @@ from typing import Any
 import click
 
 from asyncinvoke import Outcome
+from asyncinvoke._report.standing import pending_of, total_of
 from asyncinvoke.cli.errors import FAILED, CommandError
+from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.runs.group import run_argument, runs
+from asyncinvoke.cli.runs.obeying import ANSWER
 from asyncinvoke.cli.runs.parts import Looked, looked_at
-from asyncinvoke.cli.runs.view import item_lines, pending_of, summary_lines, total_of
+from asyncinvoke.cli.runs.view import item_lines, summary_lines
 from asyncinvoke.runs import RecordedItem
 
 LOOKS = 0.5
@@ -88,7 +91,7 @@ def watch(path: str) -> None:
 
 
 def _held_back(run: Looked) -> str | None:
-    answer = run.summary().notes.get("control")
+    answer = run.summary().notes.get(ANSWER)
     is_paused = isinstance(answer, dict) and answer.get("paused") is True
     from asyncinvoke.cli.map.progress import PAUSED
 
@@ -115,7 +118,7 @@ def _json_of(run: Looked) -> str:
     sample = run.latest_sample()
     said = asdict(summary)
     said["identity"].pop("client_context", None)  # the caller's own; it is shown nowhere
-    match said["notes"].get("command"):
+    match said["notes"].get(COMMAND):
         case {"shared": dict(shared)}:
             shared.pop("client_context", None)
     about: dict[str, Any] = {

@@ -4,18 +4,14 @@ import time
 from collections.abc import Mapping, Sequence
 
 from asyncinvoke import Outcome
+from asyncinvoke._report.standing import pending_of, total_of, unrecorded_of
 from asyncinvoke.cli.errors import one_line
 from asyncinvoke.cli.map.progress import counted
+from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.runs import RecordedCause, RecordedItem, RunSummary, Sample
 
 SHOWN = 20
 """How many causes are shown; --json has them all."""
-
-TOTAL = "total"
-"""The name of the note that says how many items the input has."""
-
-UNRECORDED = "unrecorded"
-"""The name of the note that says how many items have no name that the journal could keep."""
 
 _INDENT = "  "
 
@@ -45,7 +41,7 @@ def summary_lines(
         ("succeeded" if summary.invocation_type != "Event" else "accepted", summary.succeeded, ""),
         ("failed", summary.failed, ""),
         ("may have run", summary.may_have_run, f"runs export {summary.path} - --may-have-run"),
-        ("refused", _unrecorded(summary), "their keys are missing, or those of others"),
+        ("refused", unrecorded_of(summary), "their keys are missing, or those of others"),
         ("settled", summary.settled, "a person has found out that they ran"),
         ("under way", summary.in_flight if summary.running else 0, ""),
         ("not started", pending, "" if summary.running else "the same command continues"),
@@ -115,27 +111,6 @@ def item_lines(
     return lines
 
 
-def total_of(summary: RunSummary) -> int | None:
-    """Return how many items the input has, if that is known."""
-    noted = summary.notes.get(TOTAL)
-    return noted if summary.total is None and isinstance(noted, int) else summary.total
-
-
-def _unrecorded(summary: RunSummary) -> int:
-    noted = summary.notes.get(UNRECORDED)
-    return noted if isinstance(noted, int) else 0
-
-
-def pending_of(summary: RunSummary) -> int | None:
-    """Return how many items have not been started, if that is known."""
-    total = total_of(summary)
-    if total is None:
-        return None
-    in_flight = summary.in_flight if summary.running else 0
-    in_flight += _unrecorded(summary)
-    return max(total - summary.ended - in_flight, 0)
-
-
 _STATES = {
     "succeeded": "succeeded",
     "not_run": "failed, and surely did not run",
@@ -167,7 +142,7 @@ def _what(summary: RunSummary) -> str:
     function = summary.function_name
     if summary.qualifier is not None:
         function += f":{summary.qualifier}"
-    command = summary.notes.get("command")
+    command = summary.notes.get(COMMAND)
     source = command.get("source") if isinstance(command, Mapping) else None
     total = total_of(summary)
     items = "items" if total is None else counted(total, "item")
@@ -200,7 +175,7 @@ def _who(summary: RunSummary, now: float) -> str:
         return f"{sessions}; running for {_lasted(now - last.started)} in {who}"
     if last.ended is None:
         return f"{sessions}; the last did not end in order"
-    how = "complete" if last.status == "complete" else "stopped before the end"
+    how = "complete" if summary.complete else "stopped before the end"
     return f"{sessions}; {how} since {_moment(last.ended)}"
 
 

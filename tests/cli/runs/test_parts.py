@@ -1,6 +1,10 @@
 """The parts of a run on several processes, as one: added up, and what is wished of each."""
 
+import contextlib
+import gzip
 import json
+import shutil
+import sqlite3
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,11 +14,13 @@ import pytest
 
 from asyncinvoke import Invoker, Shard
 from asyncinvoke.cli.app import run
+from asyncinvoke.cli.map.outputs import run_with_output
 from asyncinvoke.cli.runs import parts as module
 from asyncinvoke.cli.runs.parts import Parts, all_parts, at_work, found_parts, shared_out, steered
 from asyncinvoke.cli.runs.wishes import read_wishes, wishes_path
 from asyncinvoke.runs import merge, open_run
 from asyncinvoke.testing import FakeLambda
+from tests.cli.test_processes import bulk
 
 
 def fail_some(event: int, context: object) -> int:
@@ -109,3 +115,36 @@ def test_while_they_are_at_work_one_command_shows_all(
     assert (said["succeeded"], said["ended"], said["not_started"]) == (54, 60, 0)
     assert run(["runs", "show", str(journal), "--item", "13"]) == 0
     assert "three" in capfd.readouterr().out
+
+
+def test_a_merged_run_has_no_output_of_one_of_its_parts(journal: Path, tmp_path: Path) -> None:
+    parts = [tmp_path / path.name for path in map(Path, all_parts(str(journal)))]
+    for part in parts:
+        shutil.copy(journal.with_name(part.name), part)
+        settings = bulk(output=f"{part}.jsonl", whole_output=f"{part}.gz", shard="1/3")
+        with contextlib.closing(sqlite3.connect(part)) as file, file:
+            said = json.dumps(settings.as_note())
+            file.execute("INSERT INTO run VALUES ('note:command', ?)", (said,))
+    assert run(["runs", "merge", str(tmp_path / "a.run"), *map(str, parts)]) == 0
+    with open_run(tmp_path / "a.run") as whole:
+        command = whole.summary().notes["command"]
+    assert isinstance(command, dict)
+    assert {command[name] for name in ("output", "whole_output", "shard")} == {None}
+
+
+def test_an_unfinished_run_that_was_merged_is_not_said_to_be_complete(
+    journal: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole, output = tmp_path / "whole.run", tmp_path / "out.jsonl.gz"
+    merge(whole, all_parts(str(journal))[1:])  # the last of these parts is complete
+    assert run(["runs", "show", str(whole)]) == 0
+    shown = capfd.readouterr().out
+    assert "stopped before the end" in shown
+    assert run_with_output(bulk(journal=str(whole), output=str(output)), lambda _: 3) == 3
+    assert not output.exists()
+    assert "is written once the run is complete" in capfd.readouterr().err
+    merge(whole, all_parts(str(journal)), replace=True)
+    assert run(["runs", "show", str(whole)]) == 0
+    assert "complete since" in capfd.readouterr().out
+    assert run_with_output(bulk(journal=str(whole), output=str(output)), lambda _: 0) == 0
+    assert len(gzip.decompress(output.read_bytes()).splitlines()) == 60

@@ -1,0 +1,30 @@
+"""How far a run is: its counts, and what the command line has noted of its input. Reads nothing."""
+
+from asyncinvoke._journal.values import RunSummary
+
+TOTAL = "total"
+"""The name of the note that says how many items the input has."""
+
+UNRECORDED = "unrecorded"
+"""The name of the note that says how many items have no name that the journal could keep."""
+
+
+def total_of(summary: RunSummary) -> int | None:
+    """Return how many items the input has, if that is known."""
+    noted = summary.notes.get(TOTAL)
+    return noted if summary.total is None and isinstance(noted, int) else summary.total
+
+
+def unrecorded_of(summary: RunSummary) -> int:
+    """Return how many items failed that the journal does not have: without a key, or with another's."""
+    noted = summary.notes.get(UNRECORDED)
+    return noted if isinstance(noted, int) else 0
+
+
+def pending_of(summary: RunSummary) -> int | None:
+    """Return how many items have not been started, if that is known."""
+    total = total_of(summary)
+    if total is None:
+        return None
+    in_flight = summary.in_flight if summary.running else 0
+    return max(total - summary.ended - in_flight - unrecorded_of(summary), 0)
