@@ -60,6 +60,9 @@ class NotingSession:
         # The request shows its headers, and so is no local of what waits.
         wires = self._wires
         self._url = request.url
+        refusal = None if wires is None else wires.refusal(self._progress)
+        if refusal is not None:
+            raise self._failed(refusal, self._url)
         trace = TRACE.get()
         if trace is not None:
             # After the signature, which leaves this header out, and in the place of whatever

@@ -175,17 +175,21 @@ class Connections:
 
         Exchanges under way, and those begun later, raise a `WireError` with the fault `CLOSED`.
         """
+        connections = list(self._connections)
+        self.end()
+        for connection in connections:
+            await connection.wait_closed()
+
+    def end(self) -> None:
+        """The same without waiting until nothing is left of them."""
         self._is_closed = True
         if self._call_off_sweep is not None:
             self._call_off_sweep()
         for scope in self._opening:
             scope.cancel()
-        connections = list(self._connections)
         self._idle.clear()
-        for connection in connections:
+        for connection in list(self._connections):
             connection.end(TransportFault.CLOSED, "the connections were closed")
-        for connection in connections:
-            await connection.wait_closed()
 
     def _take(self, progress: Progress) -> Connection | None:
         """Return the connection that was used last and is still good, or none."""
