@@ -190,11 +190,15 @@ class _Prepared:
         self.method: str = request.method
         self.url: str = request.url
         self.payload = bytes_of(request.body)
+        headers = list(request.headers.items())
         self._headers = {
             name: value.decode() if isinstance(value, bytes) else str(value)
-            for name, value in request.headers.items()
+            for name, value in headers
         }
-        self._lines = first_lines(self.method, self.url, _host_from_url(self.url), self._headers)
+        self._lines: str | None = None
+        if len(headers) == len(self._headers):  # else one is there twice, and the last were kept
+            host = _host_from_url(self.url)
+            self._lines = first_lines(self.method, self.url, host, self._headers)
 
     @property
     def is_fit(self) -> bool:
