@@ -160,16 +160,6 @@ class Connections:
                 raise
             return StreamedAnswer(*start, connection, self._give_back)
 
-    def close_idle(self, count: int) -> int:
-        """Close up to so many idle connections, and return how many: each gives a file back."""
-        closed = 0
-        while closed < count and self._idle:
-            connection = next(iter(self._idle))
-            del self._idle[connection]
-            connection.abort()
-            closed += 1
-        return closed
-
     async def aclose(self) -> None:
         """Close all connections and end what is under way, with its phase as it was.
 
@@ -227,9 +217,7 @@ class Connections:
             try:
                 raise failure  # out here it drags no context along
             finally:
-                del (
-                    failure
-                )  # or it and this frame would keep each other, and their callers' payload
+                del failure  # or it and this frame would keep each other, and a caller's payload
         if connection is None or self._is_closed:
             if connection is not None:
                 connection.abort()
