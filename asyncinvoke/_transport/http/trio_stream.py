@@ -190,7 +190,7 @@ class TlsStream(TrioStream):
         return b""
 
     def _decode(self) -> bytes:
-        pieces = []
+        pieces: list[bytes] = []
         while self._incoming.pending or self._tls.pending():
             try:
                 piece = self._tls.read(_RECORD)
