@@ -1,4 +1,4 @@
-"""One kind of request, with holes for what belongs to one call, and one that is filled in."""
+"""Requests as bytes: the lines of a head, and a kind of request with holes for what is one call's."""
 
 import os
 import re
