@@ -176,9 +176,12 @@ class FrameReader:
         self._size = 0
         self._needed = _PRELUDE
         self._headers_of_a_chunk = b""
+        self._has_ended = False
 
     def feed(self, data: bytes) -> list[bytes | StreamEnd | Failure]:
         """Add bytes; return what is complete now. After an end or a failure nothing is read."""
+        if self._has_ended:
+            return []
         if self._pieces:
             self._pieces.append(data)
             self._size += len(data)
@@ -190,8 +193,10 @@ class FrameReader:
         try:
             at = self._read_whole_frames(data, given)
         except _ChecksumError as error:
+            self._has_ended = True
             given.append(_damaged(TransportFault.CHECKSUM, str(error)))
         except Exception as error:  # noqa: BLE001  # a hostile frame may break the parser anywhere
+            self._has_ended = True
             given.append(_damaged(TransportFault.PROTOCOL, type(error).__name__))
         else:
             if at < len(data):
@@ -225,6 +230,9 @@ class FrameReader:
                 read = payload or None
             if read is not None:
                 given.append(read)
+                if not isinstance(read, bytes):
+                    self._has_ended = True
+                    return size
             at = end + 4
         self._needed = _PRELUDE
         return at

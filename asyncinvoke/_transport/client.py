@@ -72,9 +72,14 @@ class ClientTransport:
 
     async def aclose(self) -> None:
         """End: calls under way fail as closed, each with its true phase, and no more are sent."""
+        self.end()
         if self._wires is not None:
             await self._wires.aclose()
         await self._under_way.aclose()
+
+    def end(self) -> None:
+        """End all calls, without waiting until they have unwound."""
+        self._under_way.end()
 
     async def _send(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
@@ -215,13 +220,21 @@ class UnderWay:
         """Return a body whose pieces are waited for as a call is, if it does not do so itself."""
         return body if isinstance(body, OwnBody) else _WaitedBody(body, self, progress)
 
+    def end(self) -> None:
+        """End all calls, now and from now on.
+
+        That comes before the connections are closed, which takes its time: none that still waits for
+        something else may find its way to the peer meanwhile.
+        """
+        self._is_closed = True
+        for scope in self._scopes:
+            scope.cancel()
+
     async def aclose(self) -> None:
         """End all calls, now and from now on, and wait until they have unwound."""
-        self._is_closed = True
+        self.end()
         if self._scopes:
-            self._left = anyio.Event()
-            for scope in self._scopes:
-                scope.cancel()
+            self._left = self._left or anyio.Event()
             with anyio.move_on_after(_PATIENCE, shield=True):
                 await self._left.wait()
 

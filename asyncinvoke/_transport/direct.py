@@ -93,6 +93,8 @@ class DirectTransport:
 
     async def aclose(self) -> None:
         """End: calls under way fail as closed, each with its true phase, and no more are sent."""
+        self._under_way.end()
+        self._reference.end()
         await self._wires.aclose()
         await self._reference.aclose()
         await self._under_way.aclose()

@@ -2,8 +2,7 @@
 
 Neither tells by itself how far a request comes. aiohttp asks for the body once there is a connection,
 and httpx calls back as it goes; until the request is begun to be written nothing that could run has
-left. After that it counts as written. The session that is used is a copy of the client's, which is
-not touched.
+left. After that it counts as written.
 """
 
 import copy
@@ -24,7 +23,7 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._transport.answers import texts
 from asyncinvoke._transport.http.opening import note_socket
 from asyncinvoke._transport.stream import AiohttpBody, Body, body_of
-from asyncinvoke._transport.template import Outgoing
+from asyncinvoke._transport.template import Outgoing, origin_of
 
 # Below the 350 s after which AWS's NAT gateways and load balancers forget an idle connection.
 _IDLE = 60
@@ -104,6 +103,8 @@ class KeepaliveHttpxSession(HttpxSession):  # type: ignore[misc]
 
 def noted_send(http_session: Any, request: Any, progress: Progress) -> Awaitable[Any]:
     """Send a prepared request of botocore's once; no redirect is followed, no answer asked encoded.
+
+    It is sent through a copy of the session, which is not touched.
 
     Args:
         http_session: The session of an open client.
@@ -252,7 +253,7 @@ class AiohttpSender:
         return answer.status, texts(answer.headers), AiohttpBody(answer)
 
     async def _route(self, url: str) -> "_Route":
-        origin = "/".join(url.split("/", 3)[:3])
+        origin = origin_of(url)
         route = self._routes.get(origin)
         if route is None:
             proxies = self._http_session._proxy_config  # noqa: SLF001

@@ -60,6 +60,9 @@ class NotingSession:
         # The request shows its headers, and so is no local of what waits.
         wires = self._wires
         self._url = request.url
+        refusal = None if wires is None else wires.refusal(self._progress)
+        if refusal is not None:
+            raise self._failed(refusal, self._url)
         trace = TRACE.get()
         if trace is not None:
             # After the signature, which leaves this header out, and in the place of whatever
@@ -187,11 +190,15 @@ class _Prepared:
         self.method: str = request.method
         self.url: str = request.url
         self.payload = bytes_of(request.body)
+        headers = list(request.headers.items())
         self._headers = {
             name: value.decode() if isinstance(value, bytes) else str(value)
-            for name, value in request.headers.items()
+            for name, value in headers
         }
-        self._lines = first_lines(self.method, self.url, _host_from_url(self.url), self._headers)
+        self._lines: str | None = None
+        if len(headers) == len(self._headers):  # else one is there twice, and the last were kept
+            host = _host_from_url(self.url)
+            self._lines = first_lines(self.method, self.url, host, self._headers)
 
     @property
     def is_fit(self) -> bool:

@@ -102,7 +102,7 @@ async def _over_ours(wires: Wires, url: str, progress: Progress) -> Seen:
     opener = wires.opener(origin_of(url))
     try:
         connection = await opener(progress)
-    except (WireError, NotOursError, TimeoutError):
+    except (WireError, NotOursError):
         raise
     except Exception as error:  # noqa: BLE001  # as the pool of connections has it
         raise opening_error(error) from None

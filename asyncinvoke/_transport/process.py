@@ -20,7 +20,7 @@ def loop_teller() -> Callable[[], object]:
 
     It raises `RuntimeError` where none of the same kind is running.
     """
-    if anyio.get_cancelled_exc_class().__module__.startswith("asyncio"):
+    if on_asyncio():
         import asyncio
 
         return asyncio.get_running_loop
@@ -33,7 +33,7 @@ def is_cancelled() -> bool:
 
     On asyncio one may also come from another task that was waited for, and was cancelled.
     """
-    if not anyio.get_cancelled_exc_class().__module__.startswith("asyncio"):
+    if not on_asyncio():
         return True
     import asyncio
 
@@ -76,7 +76,7 @@ def open_files() -> tuple[int, int] | None:
 
 def loop_name() -> str:
     """Return which event loop is running: `asyncio`, `uvloop` or `trio`."""
-    if not anyio.get_cancelled_exc_class().__module__.startswith("asyncio"):
+    if not on_asyncio():
         return "trio"
     import asyncio
 

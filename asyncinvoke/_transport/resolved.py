@@ -1,7 +1,6 @@
 """What botocore makes of the machine's settings, each with the place that it comes from; no values of keys."""
 
 import os
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +11,12 @@ from botocore import exceptions as botocore_errors
 
 from asyncinvoke._transport.exceptions import described
 from asyncinvoke._transport.session import find_credentials
-from asyncinvoke._transport.set_up import check_configured_endpoint, credentials_flaw, tls_flaw
+from asyncinvoke._transport.set_up import (
+    bare_url,
+    check_configured_endpoint,
+    credentials_flaw,
+    tls_flaw,
+)
 from asyncinvoke.errors import ConfigurationError
 
 _METHODS = {
@@ -100,16 +104,16 @@ def endpoint(session: AioSession, given: str | None, resolved: str | None) -> Se
     except ConfigurationError as error:
         flaw = str(error)
     if given is not None:
-        return Setting(value=_bare(given), source="the arguments", flaw=flaw)
+        return Setting(value=bare_url(given), source="the arguments", flaw=flaw)
     for name in ("AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"):
         if os.environ.get(name):
-            return Setting(value=_bare(os.environ[name]), source=name, flaw=flaw)
+            return Setting(value=bare_url(os.environ[name]), source=name, flaw=flaw)
     if resolved is None:
         return Setting(value=None, source="not known")
     host = urlsplit(resolved).hostname or ""
     is_theirs = host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
     return Setting(
-        value=_bare(resolved),
+        value=bare_url(resolved),
         source="AWS, for the region" if is_theirs else _profile(session),
     )
 
@@ -128,7 +132,7 @@ def proxy(client: Any) -> Setting:
         source = variable or "the environment"
         if value is None and variable is not None:
             source = f"{variable} is set, but no_proxy lets this host out"
-    return Setting(value=None if value is None else _bare(value), source=source)
+    return Setting(value=None if value is None else bare_url(value), source=source)
 
 
 def ca_bundle(session: AioSession, config: Any) -> Setting:
@@ -164,8 +168,11 @@ async def credentials(session: AioSession) -> FoundCredentials:
     expires = getattr(found, "_expiry_time", None)
     try:
         frozen = await found.get_frozen_credentials()
-        is_temporary = frozen.token is not None
-        flaw = credentials_flaw(frozen, method)
+        if frozen is None:
+            flaw = "whatever gives them gave none"
+        else:
+            is_temporary = bool(frozen.token)
+            flaw = credentials_flaw(frozen, method)
         expires = getattr(found, "_expiry_time", None)
         del frozen
     except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: it may be anything
@@ -181,8 +188,3 @@ async def credentials(session: AioSession) -> FoundCredentials:
 def _profile(session: AioSession) -> str:
     name = getattr(session, "profile", None) or "default"
     return f"profile {name!r} in AWS's config files"
-
-
-def _bare(url: str) -> str:
-    """Return an URL without a user and a password."""
-    return re.sub(r"//[^/?#]*@", "//...@", url)

@@ -170,8 +170,11 @@ async def make_template(
 
 
 def _take_apart(request: Any, parameters: InvokeParameters, moment: Moment) -> Template:
-    seen = {name: _text(value) for name, value in request.headers.items()}
+    headers = list(request.headers.items())
+    seen = {name: _text(value) for name, value in headers}
     by_name = {name.lower(): value for name, value in seen.items()}
+    if len(by_name) < len(headers):
+        raise UnsuitableError("a header is there twice")
     spelled = {name.lower(): name for name in seen}
     authorization = by_name.get("authorization", "")
     try:

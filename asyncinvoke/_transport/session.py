@@ -1,4 +1,4 @@
-"""Opening an aiobotocore client for Lambda, set up so that the invoker owns the retries."""
+"""Opens clients and transports, and checks those of a caller: the invoker alone retries."""
 
 import contextlib
 import logging
@@ -31,6 +31,11 @@ from asyncinvoke._transport.set_up import (
     tls_flaw,
 )
 from asyncinvoke.errors import ConfigurationError
+
+_logger = logging.getLogger("asyncinvoke")
+
+TransportName: TypeAlias = Literal["direct", "client"]
+"""`direct` sends what aiobotocore would send, prepared once; `client` asks aiobotocore each time."""
 
 READ_TIMEOUT = 960.0
 """Longest silence of a connection, in seconds: more than Lambda's longest run of 900 s."""
@@ -221,12 +226,6 @@ def _http_session(config: Any) -> dict[str, Any]:
             "outside asyncio, aiobotocore needs httpx2: pip install 'asyncinvoke[trio]'"
         ) from error
     return {"http_session_cls": KeepaliveHttpxSession}
-
-
-_logger = logging.getLogger("asyncinvoke")
-
-TransportName: TypeAlias = Literal["direct", "client"]
-"""`direct` sends what aiobotocore would send, prepared once; `client` asks aiobotocore each time."""
 
 
 async def open_transport(client: Any, name: TransportName) -> ClosingTransport:

@@ -78,8 +78,12 @@ def check_endpoint(url: object, setting: str) -> None:
         raise ConfigurationError(f"{setting} must be a URL, not {type(url).__name__}")
     flaw = _endpoint_flaw(url)
     if flaw is not None:
-        shown = re.sub(r"//[^/?#]*@", "//...@", url)
-        raise ConfigurationError(f"{setting} {shown!r} {flaw}")
+        raise ConfigurationError(f"{setting} {bare_url(url)!r} {flaw}")
+
+
+def bare_url(url: str) -> str:
+    """Return an URL without a user and a password."""
+    return re.sub(r"//[^/?#]*@", "//...@", url)
 
 
 def check_configured_endpoint(endpoint_url: object) -> None:

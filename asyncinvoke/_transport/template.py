@@ -1,4 +1,4 @@
-"""One kind of request, with holes for what belongs to one call, and one that is filled in."""
+"""Requests as bytes: the lines of a head, and a kind of request with holes for what is one call's."""
 
 import os
 import re
@@ -163,6 +163,7 @@ def _trace() -> str:
     return quote(os.environ.get("_X_AMZN_TRACE_ID", ""), safe="-=;:+&[]{}\"',")
 
 
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LINE_ENDS = re.compile(r"[\r\n\x00]")
 _IN_AN_URL = re.compile(r"[!-~]+")
 
@@ -203,13 +204,22 @@ def first_lines(method: str, url: str, host: str, headers: Mapping[str, str]) ->
     """Return the lines of a head as aiohttp would write them, without the empty one at the end.
 
     Returns:
-        `None` where the URL or a header would make something else of them.
+        `None` where the URL or a header would make something else of them, or a header is there
+        twice.
     """
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    headers = {"Host": host, "Accept": "*/*", **headers, "Accept-Encoding": "identity"}
-    if not _IN_AN_URL.fullmatch(target) or any(map(_LINE_ENDS.search, headers.values())):
+    given = {name.lower(): (name, value) for name, value in headers.items()}
+    if len(given) < len(headers) or not all(map(_NAME.fullmatch, headers)):
+        return None
+    written = {
+        "host": ("Host", host),
+        "accept": ("Accept", "*/*"),
+        **given,
+        "accept-encoding": ("Accept-Encoding", "identity"),
+    }
+    if not _IN_AN_URL.fullmatch(target) or any(_LINE_ENDS.search(v) for _, v in written.values()):
         return None
     lines = [f"{method} {target} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines += [f"{name}: {value}" for name, value in written.values()]
     return "\r\n".join([*lines, ""])

@@ -60,9 +60,9 @@ _OF_HTTPX = (HttpxSession, KeepaliveHttpxSession)
 class Wires:
     """Finds the way to each origin, once.
 
-    Connections of ours serve where aiobotocore's own session is one whose inside is known, and
-    where nobody has put anything of theirs into aiohttp or httpx. Everything else goes through the session:
-    plain HTTP through a proxy, a class of the caller's, traced sessions.
+    Connections of ours serve where aiobotocore's own session is one whose inside is known, and where
+    nobody has put anything of theirs into aiohttp or httpx. Everything else goes through the
+    session: plain HTTP through a proxy, a class of the caller's, traced sessions.
 
     Args:
         http_session: The entered HTTP session of an open client.
@@ -72,6 +72,7 @@ class Wires:
         self._http_session = http_session
         self._calls = LibraryCalls(http_session)
         self._routes: dict[str, Connections | None] = {}
+        self._is_closed = False
         self.session: Sender = (
             AiohttpSender(http_session)
             if AiohttpSender.reachable(http_session)
@@ -110,6 +111,9 @@ class Wires:
                     self.not_ours(origin_of(request.url), error)
                 else:
                     return answer.status, answer.headers, answer.body
+            refusal = self.refusal(progress)
+            if refusal is not None:
+                return refusal
             status_code, headers, body = await self.session.open(request, progress)
             progress.phase = Phase.HEAD_READ
             progress.head = status_code, headers
@@ -132,6 +136,9 @@ class Wires:
                     self.not_ours(origin_of(request.url), error)
                 else:
                     return answer.status, answer.headers, OwnBody(answer)
+            refusal = self.refusal(progress)
+            if refusal is not None:
+                return refusal
             status_code, headers, body = await self.session.open(request, progress)
         except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
             return self.failure(error, request.url, progress)
@@ -166,10 +173,23 @@ class Wires:
         _logger.debug("requests to %s go through aiobotocore's HTTP session: %s", origin, why)
 
     async def aclose(self) -> None:
-        """Close the connections of ours and end what is under way on them."""
-        for connections in self._routes.values():
-            if connections is not None:
-                await connections.aclose()
+        """Close the connections of ours and end what is under way on them.
+
+        What is sent from now on, on whichever way, fails with the fault `CLOSED`.
+        """
+        self._is_closed = True
+        ours = [connections for connections in self._routes.values() if connections is not None]
+        for connections in ours:
+            connections.end()
+        for connections in ours:
+            await connections.aclose()
+
+    def refusal(self, progress: Progress) -> Failure | None:
+        """Return how a request fails that is not sent any more, once they are closed."""
+        if not self._is_closed:
+            return None
+        closed = TransportFault.CLOSED
+        return Failure(fault=closed, phase=progress.phase, message="the connections were closed")
 
     def _open(self, origin: str) -> Connections | None:
         try:
@@ -208,13 +228,16 @@ class Wires:
             read, write = timeout.sock_read, _WRITE_TIMEOUT
         else:
             read, write = timeout.read, timeout.write
-        return Connections(
+        connections = Connections(
             opener,
             most_body=MOST,
             read_timeout=math.inf if read is None else read,
             write_timeout=math.inf if write is None else write,
             most_idle=min(_MOST_IDLE, arguments.get("keepalive_timeout") or _MOST_IDLE),
         )
+        if self._is_closed:
+            connections.end()  # nobody would close them later
+        return connections
 
 
 class LibraryCalls:

@@ -137,3 +137,12 @@ def test_a_frame_that_comes_byte_by_byte_is_put_together_once() -> None:
         joined += len(reader._pieces) < held + 1
     assert given == [bytes(100_000)]
     assert joined == 2  # for its lengths, and when it was there
+
+
+def test_after_an_end_or_a_failure_nothing_is_read_however_it_comes() -> None:
+    end, more = event_stream.invoke_complete(), event_stream.payload_chunk(b"more")
+    broken = bytearray(more)
+    broken[-1] ^= 1
+    for last in (end, bytes(broken), b"\x00" * 12):
+        for cuts in ([], [len(last)], [len(last) + 5], [len(last), len(last) + len(more)]):
+            assert len(read(last + more + end, cuts)) == 1

@@ -8,13 +8,17 @@ from typing import Any
 
 import anyio
 import pytest
+from botocore.credentials import ReadOnlyCredentials
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply
 from asyncinvoke._request.parameters import checked
+from asyncinvoke._transport.http.errors import WireError
+from asyncinvoke._transport.session import open_transport
+from tests.transport.http.conftest import request
 from tests.transport.http.peers import OK, Peer, Script, Wire, answering
-from tests.transport.ways import every_way, open_way
+from tests.transport.ways import every_way, open_client, open_way
 
 pytestmark = pytest.mark.anyio
 
@@ -211,6 +215,60 @@ async def test_what_is_under_way_when_the_transport_closes_says_how_far_it_came(
             # And from now on nothing is sent.
             assert told(await send(transport))[1] < Phase.WRITTEN
         assert peer.connections == 1
+
+
+class Source:
+    """Credentials that come when a test says so."""
+
+    method = "test"
+
+    def __init__(self) -> None:
+        self.asked = anyio.Event()
+        self.come = anyio.Event()
+
+    async def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        self.asked.set()
+        await self.come.wait()
+        return ReadOnlyCredentials("AKID", "hidden", None)
+
+
+@every_way
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_a_call_that_waits_for_credentials_sends_nothing_once_the_transport_closes(
+    way: str, is_known: bool
+) -> None:
+    ended: list[Any] = []
+
+    async def call() -> None:
+        ended.append(await send(transport))
+
+    async def hold() -> None:
+        # To another origin, whose connection takes a while to close.
+        held = wires._connections(other_url)
+        wires._routes[other_url] = held
+        with pytest.raises(WireError):
+            await held.exchange(*request(), Progress())
+
+    with Peer(read_and_say_nothing) as other, Peer(answering(OK)) as peer:
+        other_url = f"http://127.0.0.1:{other.port}"
+        url = f"http://127.0.0.1:{peer.port}"
+        async with open_client(url, way) as client:
+            source = client._request_signer._credentials = Source()
+            transport: Any = await open_transport(client, "client" if way == "client" else "direct")
+            wires = transport._wires
+            if is_known:
+                wires._routes[url] = None  # as one that only the session reaches
+            async with anyio.create_task_group() as group:
+                group.start_soon(hold)
+                while not other.ended.is_set():
+                    await anyio.sleep(0.001)
+                group.start_soon(call)
+                await source.asked.wait()
+                source.come.set()
+                await transport.aclose()
+        assert told(ended[0])[0] is TransportFault.CLOSED
+        assert told(ended[0])[1] <= Phase.CONNECTING
+        assert peer.connections == 0
 
 
 @every_way

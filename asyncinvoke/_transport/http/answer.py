@@ -24,8 +24,8 @@ class Headers(Mapping[str, str]):
     """The headers of an answer by name in lower case; of a repeated one, the first.
 
     A call that succeeds asks for four of ten, so each is searched for when it is asked for, which
-    costs less than to take the head apart. Values are UTF-8; what is not is replaced, for as a
-    surrogate, which is how aiohttp keeps it, no terminal and no file would take it.
+    costs less than to take the head apart. Values are decoded as UTF-8, and what is not UTF-8 is
+    replaced: the surrogates that aiohttp keeps cannot be printed or written.
     """
 
     __slots__ = ("_head", "_lowered")

@@ -180,6 +180,9 @@ class ExchangeClock:
         """Begin with an exchange."""
         self._progress = progress
         self._limits = limits
+        self._unsent = None
+        if progress.phase is WRITTEN_IN_PART and self._timed is not None:
+            self._unsent = self._timed.unsent()
         self._heard = now = time.monotonic()
         due = now + limits.soonest
         if progress.deadline < due:

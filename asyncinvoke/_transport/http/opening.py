@@ -90,6 +90,8 @@ async def _connect(
     handler = connection.protocol
     transport = None if handler is None else handler.transport
     if handler is None or transport is None or transport.is_closing() or handler.should_close:
+        if transport is not None:
+            transport.abort()  # TLS's farewell would outlive the socket, which is closed next
         connection.close()
         raise WireError(
             TransportFault.CONNECT, Phase.CONNECTING, "the peer was gone, or spoke, too early"

@@ -160,32 +160,26 @@ class Connections:
                 raise
             return StreamedAnswer(*start, connection, self._give_back)
 
-    def close_idle(self, count: int) -> int:
-        """Close up to so many idle connections, and return how many: each gives a file back."""
-        closed = 0
-        while closed < count and self._idle:
-            connection = next(iter(self._idle))
-            del self._idle[connection]
-            connection.abort()
-            closed += 1
-        return closed
-
     async def aclose(self) -> None:
         """Close all connections and end what is under way, with its phase as it was.
 
         Exchanges under way, and those begun later, raise a `WireError` with the fault `CLOSED`.
         """
+        connections = list(self._connections)
+        self.end()
+        for connection in connections:
+            await connection.wait_closed()
+
+    def end(self) -> None:
+        """The same without waiting until nothing is left of them."""
         self._is_closed = True
         if self._call_off_sweep is not None:
             self._call_off_sweep()
         for scope in self._opening:
             scope.cancel()
-        connections = list(self._connections)
         self._idle.clear()
-        for connection in connections:
+        for connection in list(self._connections):
             connection.end(TransportFault.CLOSED, "the connections were closed")
-        for connection in connections:
-            await connection.wait_closed()
 
     def _take(self, progress: Progress) -> Connection | None:
         """Return the connection that was used last and is still good, or none."""
@@ -223,9 +217,7 @@ class Connections:
             try:
                 raise failure  # out here it drags no context along
             finally:
-                del (
-                    failure
-                )  # or it and this frame would keep each other, and their callers' payload
+                del failure  # or it and this frame would keep each other, and a caller's payload
         if connection is None or self._is_closed:
             if connection is not None:
                 connection.abort()

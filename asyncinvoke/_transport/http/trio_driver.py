@@ -169,11 +169,28 @@ class TrioConnection:
         if progress.phase is WRITTEN:
             await self._read_until(is_done)
         else:
+            await self._write_and_read(is_done)
+        self._is_awaited = False
+
+    async def _write_and_read(self, is_done: Callable[[AnswerReader], bool]) -> None:
+        """Write what is left, and read beside it.
+
+        The nursery is nobody's business: what ends it comes out as it would where the kernel has
+        taken the request at once, and not in a group.
+        """
+        cause: BaseException | None = None
+        try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)
                 await self._read_until(is_done)
                 nursery.cancel_scope.cancel()
-        self._is_awaited = False
+        except BaseExceptionGroup as group:
+            cause = _foremost(group)
+        if cause is not None:
+            try:
+                raise cause  # out here it drags no context along
+            finally:
+                del cause  # or it and this frame would keep each other alive
 
     async def _write(self) -> None:
         if await self._stream.write_rest():
@@ -234,6 +251,16 @@ class TrioConnection:
     ) -> None:
         self._error = ended(fault, self._progress.phase, message, cause)
         self._error.begun = self._reader.begun()
+
+
+def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the one error of a group that is told: an interrupt, a cancellation, or the first."""
+    _, interrupts = group.split((Exception, trio.Cancelled))
+    cancelled, _ = group.split(trio.Cancelled)
+    found: BaseException = interrupts or cancelled or group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
 
 
 def _is_whole(reader: AnswerReader) -> bool:

@@ -151,10 +151,13 @@ class TlsStream(TrioStream):
         self._incoming = incoming
         self._outgoing = outgoing
         self._has_ended = False
+        self._error: ssl.SSLError | None = None  # of a record behind one that was good
 
     def is_quiet(self) -> bool:
         """Look whether nothing has arrived, not with the last answer either."""
-        waits = self._has_ended or self._incoming.pending or self._tls.pending()
+        if self._has_ended or self._error is not None:
+            return False
+        waits = self._incoming.pending or self._tls.pending()
         return not waits and super().is_quiet()
 
     def encode(self, data: bytes | memoryview) -> bytes | memoryview:
@@ -167,6 +170,12 @@ class TlsStream(TrioStream):
 
         Raises one of `LOST`.
         """
+        if self._error is not None:
+            error, self._error = self._error, None
+            try:
+                raise error
+            finally:
+                del error  # or it and this frame would keep each other alive
         while not self._has_ended:
             data = self._decode()
             if data:
@@ -181,11 +190,16 @@ class TlsStream(TrioStream):
         return b""
 
     def _decode(self) -> bytes:
-        pieces = []
+        pieces: list[bytes] = []
         while self._incoming.pending or self._tls.pending():
             try:
                 piece = self._tls.read(_RECORD)
             except ssl.SSLWantReadError:
+                break
+            except ssl.SSLError as error:
+                if not pieces:
+                    raise
+                self._error = error.with_traceback(None)
                 break
             if not piece:
                 self._has_ended = True

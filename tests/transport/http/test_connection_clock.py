@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import anyio
 import anyio.lowlevel
@@ -9,6 +11,7 @@ import pytest
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
+from asyncinvoke._transport.http import connection as timed
 from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.http.pool import Connections
 from tests.transport.http.conftest import Clock, Way, request
@@ -95,6 +98,74 @@ async def test_an_answer_that_comes_slowly_is_no_silence(way: Way) -> None:
     async with way.connections(peer, read_timeout=10) as connections:
         answer = await connections.exchange(*request(), Progress())
         assert answer.body == b"hi"
+
+
+class Stalled:
+    """A connection of which so many bytes are not out, and stay so."""
+
+    def __init__(self, unsent: int) -> None:
+        self.left: int | None = unsent
+        self.rings: list[Callable[[], None]] = []
+        self.ended: list[TransportFault] = []
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
+        self.rings.append(callback)
+        return lambda: None
+
+    def unsent(self) -> int | None:
+        return self.left
+
+    def is_under_way(self) -> bool:
+        return True
+
+    def is_awaited(self) -> bool:
+        return True
+
+    def end(self, fault: TransportFault, message: str) -> None:
+        self.ended.append(fault)
+
+
+async def test_a_stall_ends_an_exchange_after_its_time_and_not_after_twice_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(timed, "time", SimpleNamespace(monotonic=lambda: now))
+    stalled = Stalled(5)
+    clock = timed.ExchangeClock(stalled)
+    progress = Progress()
+    progress.phase = Phase.WRITTEN_IN_PART
+    clock.begin(progress, timed.Limits(1, 960, 120))
+    now = 121.0
+    stalled.rings.pop()()
+    assert stalled.ended == [TransportFault.WRITE_TIMEOUT]
+
+
+async def test_what_an_older_exchange_left_unsent_says_nothing_of_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(timed, "time", SimpleNamespace(monotonic=lambda: now))
+    stalled = Stalled(5)
+    clock = timed.ExchangeClock(stalled)
+    progress = Progress()
+    progress.phase = Phase.WRITTEN_IN_PART
+    clock.begin(progress, timed.Limits(1, 960, 120))
+    now = 60.0
+    stalled.left = 3
+    stalled.rings[-1]()
+    assert not stalled.ended
+    now = 61.0
+    stalled.left = 7
+    clock.begin(progress, timed.Limits(1, 960, 120))
+    now = 150.0
+    stalled.left = 3  # as many as were left when it last rang, but fewer than at the beginning
+    stalled.rings[-1]()
+    now = 200.0
+    stalled.rings[-1]()
+    assert not stalled.ended
+    now = 271.0
+    stalled.rings[-1]()
+    assert stalled.ended == [TransportFault.WRITE_TIMEOUT]
 
 
 async def test_a_peer_that_takes_no_more_ends_an_exchange_that_was_not_sent(

@@ -1,5 +1,6 @@
 """Connections opened through aiohttp's connector: as configured, freed of it, and every failure named."""
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from aiobotocore.httpsession import AIOHTTPSession
 
@@ -20,6 +22,7 @@ from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import NotOursError, WireError
 from asyncinvoke._transport.http.opening import open_aiohttp
 from asyncinvoke._transport.http.pool import Connections
+from asyncinvoke._transport.http_sessions import keepalive_socket
 from tests.transport.http.conftest import LOOPS, request
 from tests.transport.http.peers import OK, Peer, Wire, answering
 
@@ -226,6 +229,52 @@ async def test_a_deadline_a_cancellation_and_a_closing_end_an_opening() -> None:
                 while peer.connections < 3:
                     await anyio.sleep(0.001)
                 await connections.aclose()
+
+
+def speak_first(wire: Wire, context: ssl.SSLContext) -> None:
+    """Shake hands, and send an answer to nothing in one piece with the last of that."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_side=True)
+    while True:
+        try:
+            tls.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            wire.send(outgoing.read())
+            incoming.write(wire.receive(1) + bytes(wire.received))
+            wire.received.clear()
+    tls.write(b"HTTP/1.1 400 early\r\n\r\n")
+    wire.send(outgoing.read())
+    wire.peer.released.wait(20)  # no end of this side closes what the client must close
+
+
+# uvloop tells of what has come when the connection is ours already.
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_peer_that_speaks_first_over_tls_is_refused_and_its_file_is_free_for_others(
+    certificate: Certificate,
+) -> None:
+    context = context_for(certificate)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # in which the server ends the handshake
+    with Peer(partial(speak_first, context=context)) as peer:
+        url = f"https://127.0.0.1:{peer.port}"
+        async with opened(url, connector_args={"socket_factory": keepalive_socket}) as connections:
+            for _ in range(4):
+                with pytest.raises(WireError, match="too early") as raised:
+                    await connections.exchange(*request(), Progress())
+                assert raised.value.fault is TransportFault.CONNECT
+                near, far = socket.socketpair()  # which gets the numbers that are free by now
+                near.setblocking(False)
+                reader, writer = await asyncio.open_connection(sock=near)
+                try:
+                    for _ in range(3):
+                        await anyio.lowlevel.checkpoint()
+                    far.sendall(b"!")
+                    with anyio.fail_after(60):
+                        assert await reader.read(1) == b"!"
+                finally:
+                    far.close()
+                    writer.close()
+                    await writer.wait_closed()
 
 
 async def test_proxies_are_asked_with_their_credentials(

@@ -152,21 +152,6 @@ async def test_an_old_connection_is_not_used_again(way: Way) -> None:
     assert peer.connections == 2
 
 
-async def test_idle_connections_give_their_files_back_the_longest_idle_first(way: Way) -> None:
-    peer = way.peer(answering(OK))
-    async with way.connections(peer) as connections:
-        async with anyio.create_task_group() as group:
-            for _ in range(4):
-                group.start_soon(connections.exchange, *request(), Progress())
-        idle = connections.idle
-        assert 1 <= idle <= 4
-        assert connections.close_idle(1) == 1
-        assert connections.idle == idle - 1
-        assert connections.close_idle(10) == idle - 1
-        assert connections.close_idle(10) == 0
-        await connections.exchange(*request(), Progress())
-
-
 async def test_a_connection_that_ends_between_the_look_and_the_write_is_replaced_silently(
     way: Way, anyio_backend: object
 ) -> None:
