@@ -10,12 +10,17 @@ from pathlib import Path
 import click
 
 from asyncinvoke.cli import open_files, streams
-from asyncinvoke.cli.errors import STOPPED, WRONG_USAGE
+from asyncinvoke.cli.errors import FAILED, STOPPED, WRONG_USAGE
 from asyncinvoke.cli.map import summary
 from asyncinvoke.cli.map.ending import exit_status, last_words
 from asyncinvoke.cli.map.job import choose_display
 from asyncinvoke.cli.map.outcomes import as_line
-from asyncinvoke.cli.map.outputs import check_new_output, opened_output
+from asyncinvoke.cli.map.output_checks import (
+    check_new_output,
+    check_not_the_input,
+    check_not_the_journal,
+)
+from asyncinvoke.cli.map.outputs import opened_output
 from asyncinvoke.cli.map.progress import as_json
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.processes.dividing import check, divided, worst
@@ -32,6 +37,9 @@ def run_processes(bulk: Bulk, processes: int) -> int:
 
     async def main(interrupt: Interrupt) -> int:
         is_live = bulk.journal is None
+        check_not_the_input(bulk.output, bulk.source)
+        for journal in (bulk.journal, *(part.journal for part in divided(bulk, processes))):
+            check_not_the_journal(bulk.output, journal)
         check_new_output(bulk.output, force=bulk.force)
         shared = streams.STDOUT if bulk.output == "-" or (is_live and bulk.output is None) else None
         display = choose_display(bulk.progress, writes_to=shared)
@@ -39,7 +47,8 @@ def run_processes(bulk: Bulk, processes: int) -> int:
             together = Together(
                 divided(bulk, processes),
                 display=display,
-                open_output=lambda: stack.enter_context(opened_output(bulk.output)),
+                # Its first lines are there: status 2 would say that nothing was sent.
+                open_output=lambda: stack.enter_context(opened_output(bulk.output, status=FAILED)),
                 shared=streams.STDOUT if shared is not None and _is_a_file(shared) else None,
             )
             await together.run(interrupt, grace=0.0 if is_live else bulk.grace)
@@ -92,7 +101,7 @@ def _is_there(path: str) -> bool:
 
 
 async def _write(journal: str, output: str) -> None:
-    with opened_output(output) as writes, open_run(journal) as recorded:
+    with opened_output(output, status=FAILED) as writes, open_run(journal) as recorded:
         for outcome in recorded.outcomes():
             await writes.write(as_line(outcome))
 
