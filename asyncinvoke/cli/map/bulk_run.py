@@ -23,7 +23,12 @@ from asyncinvoke.cli.map.continued import (
     open_output,
 )
 from asyncinvoke.cli.map.job import MapJob, choose_display
-from asyncinvoke.cli.map.outputs import check_new_output, opened_output
+from asyncinvoke.cli.map.output_checks import (
+    check_new_output,
+    check_not_the_input,
+    check_not_the_journal,
+)
+from asyncinvoke.cli.map.outputs import opened_output
 from asyncinvoke.cli.map.progress import Display
 from asyncinvoke.cli.map.recorded_job import RecordedJob
 from asyncinvoke.cli.map.sampling import Reports, Sampled
@@ -60,7 +65,8 @@ def run_bulk(bulk: Bulk) -> int:
             bulk.source, bulk.format, key=bulk.key, payload_template=bulk.payload_template
         )
         async with contextlib.aclosing(source):
-            _check_not_the_input(bulk)
+            check_not_the_input(bulk.output, bulk.source)
+            check_not_the_journal(bulk.output, bulk.journal)
             if bulk.journal is None:
                 return await _run_once(bulk, source, interrupt)
             return await _run_recorded(bulk, bulk.journal, source, interrupt)
@@ -269,12 +275,3 @@ async def _begin(source: Input, interrupt: Interrupt) -> bool:
 def _no_key(_: object) -> str:
     """Say that an item has no key: those of an input have keys of their own, where they have any."""
     raise InvalidRequestError("the item has no key")
-
-
-def _check_not_the_input(bulk: Bulk) -> None:
-    if bulk.output is None or bulk.output == "-":
-        return
-    with contextlib.suppress(OSError):
-        status = os.fstat(streams.STDIN) if bulk.source == "-" else os.stat(bulk.source)
-        if os.path.samestat(os.stat(bulk.output), status):
-            raise CommandError(f"output {bulk.output} is the input")

@@ -1,7 +1,6 @@
 """Outputs that are written once: as outcomes come, or whole when a run has ended."""
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -9,34 +8,25 @@ from pathlib import Path
 
 import click
 
+from asyncinvoke._inputs.files import name_of
 from asyncinvoke._outputs import files, parquet
 from asyncinvoke._outputs.files import Kind, OutputError, kind_of
 from asyncinvoke.cli import streams
-from asyncinvoke.cli.errors import FAILED, CommandError
+from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError
 from asyncinvoke.cli.map.ending import left_out
 from asyncinvoke.cli.map.outcomes import as_line
+from asyncinvoke.cli.map.output_checks import check_not_the_input, check_not_the_journal
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.runs import open_run
 
 
-def check_new_output(output: str | None, *, force: bool) -> None:
-    """Check that an output is new, before anything is sent.
-
-    Raises:
-        CommandError: It is there, and not to be replaced.
-    """
-    if output is None or output == "-":
-        return
-    try:
-        if Path(output).is_file() and not force:
-            raise CommandError(f"output {output} exists: --force replaces it")
-    except OSError as error:
-        raise CommandError(f"cannot write {output}: {error.strerror}") from error
-
-
 @contextlib.contextmanager
-def opened_output(output: str | None) -> Iterator[streams.Output]:
+def opened_output(output: str | None, *, status: int = WRONG_USAGE) -> Iterator[streams.Output]:
     """Open an output for as long as the block lasts; what is there is replaced.
+
+    Args:
+        output: What is opened; standard output if nothing is named.
+        status: The exit status if it cannot be; 2 says that nothing was sent.
 
     Raises:
         CommandError: It cannot be opened.
@@ -47,7 +37,9 @@ def opened_output(output: str | None) -> Iterator[streams.Output]:
     try:
         file = Path(output).open("wb", buffering=0)  # noqa: SIM115  # closed below
     except OSError as error:
-        raise CommandError(f"cannot write {output}: {error.strerror}") from error
+        raise CommandError(
+            f"cannot write {name_of(output)}: {error.strerror}", status=status
+        ) from error
     with file:
         yield streams.Output(file.fileno(), output, is_ours=True)
 
@@ -72,25 +64,27 @@ def run_with_output(bulk: Bulk, work: Callable[[Bulk], int]) -> int:
         CommandError: The output cannot be written.
     """
     target = bulk.whole_output or bulk.output
+    check_not_the_journal(target, bulk.journal)
     kind = Kind() if target in (None, "-") else kind_of(str(target))
     if target is None or not kind.is_whole:
         return work(bulk)
-    if _is_same_file(target, bulk.source):
-        raise CommandError(f"output {target} is the input")
+    check_not_the_input(target, bulk.source)
     if bulk.journal is None:
         check_whole(target, kind, force=bulk.force)
         return _gathered(bulk, target, kind, work)
     known = _is_of_run(bulk.journal, target)
     check_whole(target, kind, force=bulk.force or known)
     status = work(replace(bulk, output=None, whole_output=absolute(target)))
+    if not _is_begun(bulk.journal):
+        return status  # nothing was sent, and why has been said
     with open_run(bulk.journal) as run:
         summary = run.summary()
         if not summary.complete:
-            click.echo(f"{target} is written once the run is complete", err=True)
+            click.echo(f"{name_of(target)} is written once the run is complete", err=True)
             return status
-        again = f"asyncinvoke runs export {bulk.journal} {target} tries it again"
+        again = f"asyncinvoke runs export {bulk.journal} {name_of(target)} tries it again"
         _write(map(as_line, run.outcomes()), target, kind, if_not=again)
-        for line in left_out(summary, target):
+        for line in left_out(summary, name_of(target)):
             click.echo(line, err=True)
     return status
 
@@ -105,23 +99,25 @@ def _gathered(bulk: Bulk, target: str, kind: Kind, work: Callable[[Bulk], int]) 
     if kind.is_remote:
         # In a folder that nobody else reads.
         lines = Path(tempfile.mkdtemp(prefix="asyncinvoke-")) / f"outcomes{LINES}"
-    if lines.exists():
-        if not bulk.force:
-            raise CommandError(
-                f"{lines} has the outcomes of a run that was killed: move it away, or --force drops it"
-            )
-        lines.unlink()
+    check_not_the_input(str(lines), bulk.source)
+    before = _state(lines)
+    if before is not None and not lines.is_file():
+        raise CommandError(f"cannot write {lines}: it is not a regular file")
+    if before is not None and not bulk.force:
+        raise CommandError(
+            f"{lines} has the outcomes of a run that was killed: move it away, or --force drops it"
+        )
     with contextlib.ExitStack() as stack:
         if kind.is_remote:
             stack.callback(_remove_if_empty, lines.parent)
         # Also where the work raises: so far as it came, there are outcomes.
-        stack.callback(_write_gathered, lines, target, kind)
+        stack.callback(_write_gathered, lines, before, target, kind)
         return work(replace(bulk, output=str(lines)))
 
 
-def _write_gathered(lines: Path, target: str, kind: Kind) -> None:
-    if not lines.is_file():
-        return  # nothing was sent
+def _write_gathered(lines: Path, before: object, target: str, kind: Kind) -> None:
+    if not lines.is_file() or _state(lines) == before:
+        return  # nothing was sent: what is there is another run's, and may be the only copy
     with lines.open("rb") as file:
         _write(file, target, kind, if_not=f"the outcomes are in {lines}, a line for each")
     lines.unlink()
@@ -137,13 +133,16 @@ def _write(lines: Iterable[bytes], target: str, kind: Kind, *, if_not: str) -> N
         count = write_lines(lines, target, kind)
     except OutputError as error:
         raise CommandError(f"{error}: {if_not}", status=FAILED) from error
-    click.echo(f"{target}: {count:,} outcomes", err=True)
+    click.echo(f"{name_of(target)}: {count:,} outcomes", err=True)
 
 
-def _is_same_file(target: str, source: str) -> bool:
-    with contextlib.suppress(OSError, ValueError):
-        return os.path.samefile(target, source)
-    return False
+def _state(path: Path) -> tuple[int, ...] | None:
+    """Return what changes when a file is opened anew; `None` where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def check_whole(target: str, kind: Kind, *, force: bool) -> None:
@@ -192,9 +191,13 @@ def write_lines(lines: Iterable[bytes], target: str, kind: Kind) -> int:
 
 def _is_of_run(journal: str, target: str) -> bool:
     """Whether a journal says that an output is that of its run."""
-    path = Path(journal)
-    if not path.is_file() or not path.stat().st_size:
+    if not _is_begun(journal):
         return False
-    with open_run(path) as run:
+    with open_run(journal) as run:
         command = run.summary().notes.get(COMMAND)
     return isinstance(command, dict) and command.get("whole_output") == absolute(target)
+
+
+def _is_begun(journal: str) -> bool:
+    path = Path(journal)
+    return path.is_file() and path.stat().st_size > 0

@@ -17,7 +17,12 @@ from asyncinvoke.cli.map.continued import NOTE, Place, check_output, is_stream
 from asyncinvoke.cli.map.ending import exit_status, last_words, left_out
 from asyncinvoke.cli.map.job import choose_display
 from asyncinvoke.cli.map.outcomes import as_line
-from asyncinvoke.cli.map.outputs import check_new_output, opened_output, write_lines
+from asyncinvoke.cli.map.output_checks import (
+    check_new_output,
+    check_not_the_input,
+    check_not_the_journal,
+)
+from asyncinvoke.cli.map.outputs import opened_output, write_lines
 from asyncinvoke.cli.map.progress import as_json
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.map.source import LineNumbers
@@ -35,6 +40,9 @@ def run_processes(bulk: Bulk, processes: int) -> int:
 
     async def main(interrupt: Interrupt) -> int:
         is_live = bulk.journal is None
+        check_not_the_input(bulk.output, bulk.source)
+        for journal in (bulk.journal, *(part.journal for part in divided(bulk, processes))):
+            check_not_the_journal(bulk.output, journal)
         _check_output(bulk)
         shared = streams.STDOUT if bulk.output == "-" or (is_live and bulk.output is None) else None
         display = choose_display(bulk.progress, writes_to=shared)
@@ -42,7 +50,8 @@ def run_processes(bulk: Bulk, processes: int) -> int:
             together = Together(
                 divided(bulk, processes),
                 display=display,
-                open_output=lambda: stack.enter_context(opened_output(bulk.output)),
+                # Its first lines are there: status 2 would say that nothing was sent.
+                open_output=lambda: stack.enter_context(opened_output(bulk.output, status=FAILED)),
                 shared=streams.STDOUT if shared is not None and _is_a_file(shared) else None,
             )
             await together.run(interrupt, grace=0.0 if is_live else bulk.grace)
@@ -140,7 +149,7 @@ async def _write(journal: str, output: str) -> None:
         if output != "-" and not is_stream(output):
             _replace(output, lines)
             return
-        with opened_output(output) as writes:
+        with opened_output(output, status=FAILED) as writes:
             for line in lines:
                 await writes.write(line)
 

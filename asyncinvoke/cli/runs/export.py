@@ -6,9 +6,11 @@ from pathlib import Path
 import anyio
 import click
 
+from asyncinvoke._inputs.files import name_of
 from asyncinvoke._outputs.files import FormatName, kind_of
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.map.output_checks import check_not_the_journal
 from asyncinvoke.cli.map.outputs import check_whole, write_lines
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.runs.exporting import may_have_run_line, outcome_lines, split
@@ -56,11 +58,14 @@ def export(
     kind = kind_of(target, told)
     if told == "parquet" and (is_split or may_have_run or target == "-"):
         raise CommandError("--format parquet is of all outcomes, in one FILE")
+    check_not_the_journal(target, path)
     with opened_run(path) as run:
         if kind.is_whole and not is_split:
             check_whole(target, kind, force=force)
             lines = map(may_have_run_line, run.unknown()) if may_have_run else outcome_lines(run)
-            click.echo(f"{target}: {counted(write_lines(lines, target, kind), 'line')}", err=True)
+            click.echo(
+                f"{name_of(target)}: {counted(write_lines(lines, target, kind), 'line')}", err=True
+            )
             return
         if is_split:
             counts = split(run, Path(target))
@@ -78,7 +83,7 @@ def export(
         except FileExistsError:
             raise CommandError(f"output {target} exists: --force replaces it") from None
         except OSError as error:
-            raise CommandError(f"cannot write {target}: {error.strerror}") from error
+            raise CommandError(f"cannot write {name_of(target)}: {error.strerror}") from error
         click.echo(f"{target}: {counted(output.lines, 'line')}", err=True)
 
 

@@ -37,10 +37,13 @@ def report(path: str, output: str, force: bool, price_per_gb_s: float | None) ->
     The page holds no scripts and loads nothing. Needs matplotlib and jinja2:
     pip install 'asyncinvoke[report]'
     """
+    from asyncinvoke._inputs.files import name_of
     from asyncinvoke._report.facts import facts_of
     from asyncinvoke._report.page import check_installed, render
+    from asyncinvoke.cli.map.output_checks import check_not_the_journal
     from asyncinvoke.runs import measured as measure
 
+    check_not_the_journal(output, path)
     if output != "-" and Path(output).exists() and not force:
         raise CommandError(f"output {output} exists: --force replaces it")
     with opened_run(path) as run, ThreadPoolExecutor(max_workers=1) as pool:
@@ -61,7 +64,7 @@ def report(path: str, output: str, force: bool, price_per_gb_s: float | None) ->
         with Path(output).open("wb" if force else "xb") as file:
             file.write(page)
     except OSError as error:
-        raise CommandError(f"cannot write {output}: {error.strerror}") from error
+        raise CommandError(f"cannot write {name_of(output)}: {error.strerror}") from error
     click.echo(f"{output}: {len(page):,} bytes", err=True)
     return 0
 

@@ -1,0 +1,198 @@
+"""Outputs that would destroy what is read or recorded, or cannot be written: refused first."""
+
+import contextlib
+import gzip
+import os
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncinvoke import Invoker
+from asyncinvoke.cli import open_files
+from asyncinvoke.cli.app import run as command
+from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.map.outputs import run_with_output
+from asyncinvoke.cli.map.settings import Bulk
+from asyncinvoke.local import LocalLambda
+from asyncinvoke.testing import FakeLambda
+from tests.cli.processes import Run
+
+LINES = b'{"index": 0, "ok": true}\n'
+
+
+def bulk(output: str, source: str = "in.jsonl", **changes: Any) -> Bulk:
+    settings: dict[str, Any] = dict.fromkeys(each.name for each in fields(Bulk))
+    settings |= {"function_name": "f", "source": source, "output": output, **changes}
+    return Bulk(**settings)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+SAME = ("e.run", "./e.run", "link.run", "hard.run", "e.run-marks", "e.run-wal", "e.run-control")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with an input, whose commands run in this process, and send nothing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(open_files, "raise_open_files", lambda: None)
+    (tmp_path / "in.jsonl").write_text("1\n2\n")
+    (tmp_path / "folder").mkdir()
+    return tmp_path
+
+
+MAP = ("map", "echo", "in.jsonl", "--endpoint-url", "http://127.0.0.1:9", "-t", "2")
+
+
+@pytest.mark.parametrize("output", SAME)
+def test_no_command_writes_over_the_journal_that_it_reads(
+    output: str, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def record() -> None:
+        async with (
+            Invoker(transport=FakeLambda({"echo": lambda event, _: event})) as invoker,
+            invoker.map("echo", [1, 2], journal=here / "e.run") as outcomes,
+        ):
+            async for _ in outcomes:
+                pass
+
+    anyio.run(record)
+    Path("link.run").symlink_to("e.run")
+    os.link("e.run", "hard.run")
+    before = contents(here)
+    for words in (
+        (*MAP, "-j", "e.run", "-o", output, "--force"),
+        (*MAP, "-j", "e.run", "-o", output, "--force", "--processes", "2"),
+        ("runs", "export", "e.run", output, "--force"),
+        ("runs", "report", "e.run", "-o", output, "--force"),
+    ):
+        assert command(words) == 2
+        said = capfd.readouterr().err
+        assert said.startswith(f"asyncinvoke: error: output {output} is ")
+        assert " the journal" in said
+        assert said.count("\n") == 1
+        assert contents(here) == before
+
+
+@pytest.mark.parametrize(
+    ("output", "processes"),
+    [("new.run", "1"), ("./new.run", "2"), ("new.run-marks", "1"), ("new.run.1of2", "2")],
+)
+def test_nor_over_one_that_is_yet_to_be_made(
+    output: str, processes: str, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert command((*MAP, "-j", "new.run", "-o", output, "--processes", processes)) == 2
+    assert f"error: output {output} is " in capfd.readouterr().err
+    assert set(contents(here)) == {"in.jsonl"}
+
+
+UNWRITABLE = {
+    "no/out.jsonl": "its folder is not there",
+    "folder": "it is a folder",
+    "in.jsonl": "is the input",
+}
+
+
+@pytest.mark.parametrize("journal", [(), ("-j", "e.run")], ids=["live", "recorded"])
+@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize("output", UNWRITABLE)
+def test_what_cannot_be_written_is_said_before_anything_is_sent(
+    output: str,
+    processes: str,
+    journal: tuple[str, ...],
+    here: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    words = (*MAP, "-o", output, "--force", "--processes", processes, *journal)
+    assert command(words) == 2
+    said = capfd.readouterr().err
+    assert UNWRITABLE[output] in said
+    assert said.count("\n") == 1
+    assert contents(here) == {"in.jsonl": b"1\n2\n"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("journal", [(), ("-j", "e.run")], ids=["live", "recorded"])
+async def test_what_fails_to_be_written_after_that_is_no_wrong_usage(
+    journal: tuple[str, ...], endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("1\n2\n")
+    (tmp_path / "folder").mkdir()
+
+    async def remove_the_folder(event: Any, context: Any) -> Any:
+        if (tmp_path / "folder").exists():
+            (tmp_path / "folder").rmdir()
+
+    endpoint.function("removes", remove_the_folder)
+    ended = await run(
+        *("map", "removes", "in.jsonl", "-o", "folder/out.jsonl", "--processes", "2", *journal),
+        *("--endpoint-url", endpoint.url),
+    )
+    assert "cannot write folder/out.jsonl" in ended.err
+    assert ended.status == 1
+
+
+def refused(asked: Bulk) -> int:
+    raise CommandError("no such region")
+
+
+def is_interrupted(asked: Bulk) -> int:
+    return 130
+
+
+@pytest.mark.parametrize("work", [refused, is_interrupted])
+def test_the_only_copy_of_outcomes_outlives_a_call_that_sends_nothing(
+    work: Callable[[Bulk], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("out.gz.lines").write_bytes(LINES)
+    with contextlib.suppress(CommandError):
+        assert run_with_output(bulk("out.gz", force=True), work) == 130
+    assert contents(tmp_path) == {"out.gz.lines": LINES}
+
+
+def test_a_mistake_in_the_options_leaves_them(here: Path) -> None:
+    Path("out.gz.lines").write_bytes(LINES)
+    words = ("map", "bad name!!", "in.jsonl", "-o", "out.gz", "--force", "-u", "http://127.0.0.1:9")
+    assert command(words) == 2
+    assert contents(here) == {"in.jsonl": b"1\n2\n", "out.gz.lines": LINES}
+
+
+def test_the_lines_in_the_way_may_be_the_input_or_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("out.gz.lines").write_bytes(LINES)
+    with pytest.raises(CommandError, match=r"output out\.gz\.lines is the input") as caught:
+        run_with_output(bulk("out.gz", "./out.gz.lines", force=True), refused)
+    assert caught.value.status == 2
+    Path("b.gz.lines").mkdir()
+    with pytest.raises(CommandError, match=r"b\.gz\.lines: it is not a regular file") as caught:
+        run_with_output(bulk("b.gz", force=True), refused)
+    assert caught.value.status == 2
+    assert contents(tmp_path) == {"out.gz.lines": LINES}
+
+
+@pytest.mark.anyio
+async def test_a_run_that_begins_replaces_them(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("1\n")
+    (tmp_path / "out.gz.lines").write_bytes(LINES)
+    words = ("in.jsonl", "-o", "out.gz", "--force", "--endpoint-url", endpoint.url)
+    assert (await run("map", "echo", *words)).status == 0
+    assert set(contents(tmp_path)) == {"in.jsonl", "out.gz"}
+    assert b'{"got": 1}' in gzip.decompress((tmp_path / "out.gz").read_bytes())
+
+
+def test_what_ends_before_there_is_a_journal_keeps_its_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_with_output(bulk("out.gz", journal="new.run"), is_interrupted) == 130
