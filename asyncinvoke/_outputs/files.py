@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -57,6 +58,9 @@ class OutputError(Exception):
 PART = ".part"
 """What is behind the name of a file that is not whole yet."""
 
+_KEPT = 40
+"""How much of a name is kept in that of its part: names have at most 255 bytes."""
+
 
 class File(Protocol):
     """What bytes are written to."""
@@ -109,9 +113,11 @@ def written(
 
 @contextlib.contextmanager
 def _local(target: str) -> Iterator[File]:
-    part = f"{target}{PART}"
+    # A name that nobody has, beside the target, so that renaming it moves nothing.
+    path = Path(target)
+    part = path.with_name(f".{path.name[:_KEPT]}.{uuid.uuid4().hex}{PART}")
     try:
-        with Path(part).open("wb", buffering=1 << 20) as file:
+        with part.open("xb", buffering=1 << 20) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

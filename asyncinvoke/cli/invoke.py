@@ -1,13 +1,15 @@
 """`asyncinvoke invoke`: one invocation; its payload on stdout, all else on stderr."""
 
+import contextlib
+import functools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import click
 
-from asyncinvoke.cli.errors import CommandError, complain
+from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError, complain
 from asyncinvoke.cli.habits import AWS, Command, check_output, has_colours
 from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
 
@@ -80,6 +82,8 @@ def invoke(
     """
     from asyncinvoke import FunctionError
     from asyncinvoke.cli import open_files
+    from asyncinvoke.cli.map.continued import is_stream
+    from asyncinvoke.cli.map.output_checks import check_new_output
     from asyncinvoke.cli.map.outputs import opened_output
     from asyncinvoke.cli.payload import read_payload
     from asyncinvoke.cli.running import run
@@ -100,8 +104,21 @@ def invoke(
         options |= {"invocation_type": invocation_type, "log_type": log_type}
     open_files.raise_open_files()
 
+    check_new_output(output, force=True)
+    # What is in a file stays until there is something else to put there.
+    is_late = output is not None and output != "-" and not is_stream(output)
+
     async def main(interrupt: "Interrupt") -> int:
-        with opened_output(output) as writes, interrupt.block():
+        with contextlib.ExitStack() as stack, interrupt.block():
+
+            @functools.cache
+            def writes() -> "Output":
+                return stack.enter_context(
+                    opened_output(output, status=FAILED if is_late else WRONG_USAGE)
+                )
+
+            if not is_late:
+                writes()
             try:
                 async with opened_invoker(shared, limit=1) as invoker:
                     if stream:
@@ -110,10 +127,10 @@ def invoke(
                     response = await invoker.invoke(function_name, body, **options)
             except FunctionError as error:
                 _write_log(error.response)
-                await _write(error.response, writes, raw=raw)
+                await _write(error.response, writes(), raw=raw)
                 return complain(error)
             _write_log(response)
-            await _write(response, writes, raw=raw)
+            await _write(response, writes(), raw=raw)
             click.echo(_facts(response), err=True)
         if interrupt.signal is not None:
             click.echo("interrupted: the function may have run", err=True)
@@ -123,15 +140,20 @@ def invoke(
 
 
 async def _stream(
-    invoker: "Invoker", function_name: str, body: bytes | None, options: Any, writes: "Output"
+    invoker: "Invoker",
+    function_name: str,
+    body: bytes | None,
+    options: Any,
+    opened: "Callable[[], Output]",
 ) -> None:
     from asyncinvoke.cli.map.progress import counted
 
     size, chunks, is_ended = 0, 0, True
     async with invoker.stream(function_name, body, **options) as stream:
         async for chunk in stream:
-            await writes.write(chunk)
+            await opened().write(chunk)
             size, chunks, is_ended = size + len(chunk), chunks + 1, chunk.endswith(b"\n")
+    writes = opened()
     if not is_ended and os.isatty(writes.descriptor):
         await writes.write(b"\n")
     click.echo(f"{counted(size, 'byte')} in {counted(chunks, 'chunk')}", err=True)

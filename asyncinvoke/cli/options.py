@@ -153,12 +153,15 @@ def invoke_options(shared: SharedOptions) -> dict[str, Any]:
 def _client_context(text: str) -> dict[str, Any]:
     """Read it as JSON, from a file, or from base64 as AWS's own command line has it."""
     if text.startswith(("file://", "fileb://")):
-        path = Path(text.partition("://")[2]).expanduser()
+        path = Path(text.partition("://")[2])
         try:
+            path = path.expanduser()
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise CommandError(f"cannot read --client-context {path}: {reason}") from None
+        except (RuntimeError, ValueError) as error:  # ~nobody, or no name that a file can have
+            raise CommandError(f"cannot read --client-context {path}: {error}") from None
     for spelled in (text, _from_base64(text)):
         try:
             context = json.loads(spelled)

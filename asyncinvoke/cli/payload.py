@@ -7,7 +7,7 @@ from pathlib import Path
 from asyncinvoke._inputs import formats, json_text
 from asyncinvoke._inputs.lines import MOST
 from asyncinvoke.cli import streams
-from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.errors import CommandError, one_line
 from asyncinvoke.cli.habits import is_base64_of_json
 
 _FILES = ("file://", "fileb://", "@")
@@ -53,6 +53,8 @@ def _read(payload: str) -> tuple[str, bytes]:
                 return name, file.read(_MOST_READ)
     except OSError as error:
         raise CommandError(f"cannot read {name}: {error.strerror}") from error
+    except (RuntimeError, ValueError) as error:  # ~nobody, or no name that a file can have
+        raise CommandError(f"cannot read {name}: {one_line(str(error))}") from error
     return name, os.fsencode(payload)
 
 

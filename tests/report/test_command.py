@@ -81,7 +81,7 @@ def test_the_command_writes_one_page(recorded: Path, tmp_path: Path) -> None:
 WRONG = {
     "no journal": (["none.run", "-o", "x.html"], 2, "there is no such journal"),
     "no output": (["{run}"], 2, "Missing option"),
-    "an output that is there": (["{run}", "-o", "{run}"], 2, "--force replaces it"),
+    "an output that is the journal": (["{run}", "-o", "{run}"], 2, "is the journal"),
     "no such folder": (["{run}", "-o", "none/x.html"], 2, "cannot write none/x.html"),
     "no price": (["{run}", "-o", "x.html", "--price-per-gb-s", "-1"], 2, "--price-per-gb-s"),
 }

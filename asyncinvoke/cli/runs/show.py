@@ -5,12 +5,14 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 import click
 
 from asyncinvoke import Outcome
+from asyncinvoke._inputs.files import name_of
 from asyncinvoke._report.standing import pending_of, total_of
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.settings import COMMAND
@@ -119,8 +121,11 @@ def _json_of(run: Looked) -> str:
     said = asdict(summary)
     said["identity"].pop("client_context", None)  # the caller's own; it is shown nowhere
     match said["notes"].get(COMMAND):
-        case {"shared": dict(shared)}:
-            shared.pop("client_context", None)
+        case dict(command):
+            _name_all(command, ("source", "source_path", "output", "whole_output"))
+            if isinstance(shared := command.get("shared"), dict):
+                shared.pop("client_context", None)
+                _name_all(shared, ("endpoint_url",))
     about: dict[str, Any] = {
         **said,
         "ended": summary.ended,
@@ -129,6 +134,13 @@ def _json_of(run: Looked) -> str:
         "sample": None if sample is None else asdict(sample),
     }
     return json.dumps(about, indent=2)
+
+
+def _name_all(kept: dict[str, Any], names: Iterable[str]) -> None:
+    """Leave out of URLs what may be secret in them; the journal has it, to repeat the run."""
+    for name in names:
+        if isinstance(kept.get(name), str) and "://" in kept[name]:
+            kept[name] = name_of(kept[name])
 
 
 def _item(run: Looked, item: RecordedItem, outcome: Outcome[Any] | None, *, as_json: bool) -> str:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from asyncinvoke import Outcome
+from asyncinvoke._inputs.files import name_of
 from asyncinvoke._report.standing import pending_of, total_of, unrecorded_of
 from asyncinvoke.cli.errors import one_line
 from asyncinvoke.cli.map.progress import counted
@@ -146,16 +147,17 @@ def _what(summary: RunSummary) -> str:
     source = command.get("source") if isinstance(command, Mapping) else None
     total = total_of(summary)
     items = "items" if total is None else counted(total, "item")
-    if isinstance(source, str) and "://" not in source:
-        source = source.rpartition("/")[2]
+    if isinstance(source, str):
+        source = name_of(source) if "://" in source else source.rpartition("/")[2]
     parts = [f"{function}, {items}" + (f" of {source}" if source else "")]
     if summary.invocation_type != "RequestResponse":
         parts.append(summary.invocation_type)
     if summary.keyed:
         parts.append("by key")
     options = summary.sessions[-1].options if summary.sessions else {}
-    if isinstance(command, Mapping):
-        options = {**options, **command}
+    shared = command.get("shared") if isinstance(command, Mapping) else None
+    if isinstance(shared, Mapping):
+        options = {**options, **shared}
     parts.append("idempotent" if options.get("idempotent") else "not idempotent")
     if len(summary.versions) > 1 or "$LATEST" not in summary.versions:
         versions = [f"{name} ({number:,})" for name, number in summary.versions.items()]
