@@ -11,8 +11,9 @@ from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.outcome import copied
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.response import Response
+from asyncinvoke._model.text import in_one_line
 from asyncinvoke._request.request import InvocationType
-from asyncinvoke._retries.raising import shorten
+from asyncinvoke._retries.raising import LONGEST_MESSAGE
 from asyncinvoke.errors import FunctionError, GaveUp, InvocationError
 
 BAD_ANSWER = "BadBatchAnswer"
@@ -95,7 +96,7 @@ def _failed(
 ) -> FunctionError:
     target = call.parameters.target
     return FunctionError(
-        shorten(error_message or ""),
+        in_one_line(error_message or "", LONGEST_MESSAGE),
         function_error=response.function_error or FAILED,
         error_type=error_type,
         error_message=error_message,

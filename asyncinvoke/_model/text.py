@@ -25,6 +25,8 @@ def in_one_line(text: str, most: int) -> str:
         most: How many characters there may be; what is cut off shows as three dots behind them.
     """
     head = text[: 4 * most]
-    line = " ".join(legible(_CONTROLS.sub(" ", head)).split())
+    # As `legible`: inlined, which saves a call of every failure.
+    line = NO_CHARACTERS.sub("\N{REPLACEMENT CHARACTER}", _CONTROLS.sub(" ", head))
+    line = " ".join(line.split())
     is_whole = len(line) <= most and len(head) == len(text)
     return line if is_whole else f"{line[:most]}..."

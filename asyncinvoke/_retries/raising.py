@@ -18,7 +18,7 @@ from asyncinvoke.errors import (
     TransportError,
 )
 
-_LONGEST_MESSAGE = 300
+LONGEST_MESSAGE = 300
 """Longest text of an answer that a message quotes."""
 
 _LONGEST_OF_UNKNOWN = 100
@@ -68,7 +68,7 @@ def function_error_for(response: Response, verdict: Verdict, target: Target) -> 
     """Build the error for a function that ran and failed."""
     body = parse_error_body(response.payload)
     return FunctionError(
-        shorten(body.error_message or ""),
+        in_one_line(body.error_message or "", LONGEST_MESSAGE),
         function_error=response.function_error or "",
         error_type=body.error_type,
         error_message=body.error_message,
@@ -89,10 +89,5 @@ def _message(failure: Failure) -> str:
         return _IN_OUR_WORDS[failure.code]
     is_known = failure.code is None or failure.code in CODES.keys() - _MAY_QUOTE
     if is_known or len(text) <= _LONGEST_OF_UNKNOWN:
-        return shorten(text)
+        return in_one_line(text, LONGEST_MESSAGE)
     return ""
-
-
-def shorten(text: str) -> str:
-    """Return a text in one line, and of a length that fits into a message."""
-    return in_one_line(text, _LONGEST_MESSAGE)
