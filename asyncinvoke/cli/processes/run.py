@@ -137,7 +137,9 @@ def _are_complete(parts: list[str], *, of: int) -> bool:
 
 def _replace(output: str, lines: Iterable[bytes]) -> None:
     try:
-        write_lines(lines, str(Path(output).resolve()), Kind())
+        # Of a link, the file behind it is replaced.
+        target = str(Path(output).resolve()) if Path(output).is_symlink() else output
+        write_lines(lines, target, Kind())
     except OutputError as error:
         raise CommandError(f"{error}: the same command tries it again", status=FAILED) from error
 
