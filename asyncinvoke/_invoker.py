@@ -297,7 +297,10 @@ class Invoker:
                 `JournalMismatchError`, it belongs to another call or input; nothing was sent. An
                 input that can be read only once is compared while it is iterated, which then raises.
         """
-        return self._caller.map(function_name, payloads, options)
+        try:
+            return self._caller.map(function_name, payloads, options)
+        finally:
+            del payloads, options
 
     @overload
     def function(
@@ -515,7 +518,10 @@ class Function(Generic[In, Out]):
     ) -> AbstractAsyncContextManager[MapRun[Out]]:
         """Invoke the function once for each payload; see `Invoker.map`."""
         merged: MapOptions = {**self._defaults, **options}
-        return self._caller.map(self._function_name, payloads, merged)
+        try:
+            return self._caller.map(self._function_name, payloads, merged)
+        finally:
+            del payloads, options, merged
 
     def __repr__(self) -> str:
         return f"<Function {self._function_name} of {self._invoker!r}>"

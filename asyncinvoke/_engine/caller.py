@@ -182,6 +182,17 @@ class Caller:
         self, function_name: str, payloads: object, options: MapOptions
     ) -> AbstractAsyncContextManager[MapRun[Any]]:
         """Return a map over payloads, to be entered."""
+        try:
+            return self._mapped(function_name, payloads, options)
+        except AsyncInvokeError as error:
+            # As in `stream`: the frames further in hold what was refused.
+            raise error.with_traceback(None) from error.__cause__
+        finally:
+            del payloads, options
+
+    def _mapped(
+        self, function_name: str, payloads: object, options: MapOptions
+    ) -> AbstractAsyncContextManager[MapRun[Any]]:
         opened = self._running()
         refuse_unknown(options, MapOptions)
         shared: dict[str, Any] = dict(options)

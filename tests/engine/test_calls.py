@@ -1,6 +1,7 @@
 """Options that are checked and remembered: unknown ones, ones that are `None`, ones of another method."""
 
 import traceback
+from functools import partial
 from typing import Any
 
 import pytest
@@ -121,6 +122,33 @@ async def test_no_frame_of_ours_shows_what_was_refused(
         with pytest.raises(InvalidRequestError) as raised:
             await method(*([] if is_handle else ["echo"]), payload, **options)
     # The first frame is this test's own, which may know it.
+    ours = list(traceback.walk_tb(raised.value.__traceback__))[1:]
+    assert SECRET not in repr([frame.f_locals for frame, _ in ours])
+    assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize("is_handle", [False, True], ids=["invoker", "handle"])
+@pytest.mark.parametrize(
+    ("payloads", "options"),
+    [
+        ({"one": SECRET}, {}),
+        ([SECRET], {"tiemout": 3, "client_context": {"a": SECRET}}),
+        ([SECRET], {"timeout": -1, "client_context": {"a": SECRET}}),
+        ([SECRET], {"tolerate": -1, "client_context": {"a": SECRET}}),
+        ([SECRET], {"batch": 0, "client_context": {"a": SECRET}}),
+        ([SECRET], {"concurrency": 0, "client_context": {"a": SECRET}}),
+    ],
+    ids=["a payload", "unknown", "timeout", "tolerate", "batch", "concurrency"],
+)
+async def test_no_frame_of_ours_shows_what_a_map_was_refused_for(
+    payloads: object, options: dict[str, Any], is_handle: bool
+) -> None:
+    async with Invoker(transport=FakeLambda({"echo": lambda event, _: event})) as invoker:
+        handle: Any = invoker.function("echo")
+        method: Any = handle.map if is_handle else partial(invoker.map, "echo")
+        with pytest.raises(InvalidRequestError) as raised:
+            async with method(payloads, **options):
+                pass
     ours = list(traceback.walk_tb(raised.value.__traceback__))[1:]
     assert SECRET not in repr([frame.f_locals for frame, _ in ours])
     assert SECRET not in str(raised.value)
