@@ -121,9 +121,21 @@ class Calls:
         except TypeError:  # an option of a wrong type, which cannot be hashed: checking says so
             return self.check(function_name, options)
         if call is None:
-            call = self.check(function_name, options)
+            call = self._made(function_name, options)
             self._checked.put(key, call)
         return call
+
+    def _made(self, function_name: str, options: Mapping[str, Any]) -> Call:
+        """Return a new call. What the tenants of a function share is checked for the first of them."""
+        tenant_id = options.get("tenant_id")
+        if tenant_id is None:
+            return self.check(function_name, options)
+        shared = {name: value for name, value in options.items() if name != "tenant_id"}
+        call = self.get(function_name, shared)
+        parameters = call.parameters.for_tenant(tenant_id)
+        key, budget = call.key._replace(tenant_id=tenant_id), call.policy.budget
+        balance = None if budget is None else self._balances.of(budget, key)
+        return replace(call, parameters=parameters, key=key, balance=balance)
 
     def _with_its_own(self, function_name: str, options: Mapping[str, Any]) -> Call:
         shared = dict(options)
@@ -218,11 +230,11 @@ def item_options(
     function_name: str, options: InvokeOptions, item: Request
 ) -> tuple[str, InvokeOptions]:
     """Return the function and the options of one item of a map that has some of its own."""
-    own = {name: getattr(item, name) for name in InvokeOptions.__optional_keys__ & _OF_A_REQUEST}
-    merged: dict[str, Any] = {
-        **options,
-        **{name: value for name, value in own.items() if value is not None},
-    }
+    merged: dict[str, Any] = dict(options)
+    for name in _OF_A_REQUEST:
+        value = getattr(item, name)
+        if value is not None:
+            merged[name] = value
     if item.function_name is not None and item.qualifier is None:
         # Another function does not take over the qualifier of the map's; the same one does.
         named = Target.parse(item.function_name)
@@ -236,7 +248,8 @@ def item_options(
     return name, cast("InvokeOptions", merged)
 
 
-_OF_A_REQUEST = frozenset(Request.__dataclass_fields__)
+_OF_A_REQUEST = tuple(InvokeOptions.__optional_keys__ & frozenset(Request.__dataclass_fields__))
+"""The options of an invocation that an item of a map may have of its own."""
 
 
 def refuse_unknown(options: Mapping[str, Any], known: Any) -> None:
