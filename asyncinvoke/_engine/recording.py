@@ -14,6 +14,7 @@ from asyncinvoke._model.delivery import Delivery, Phase, Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Attempt, Reply
 from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._request.payload import max_payload
 from asyncinvoke._retries.classify import classify
 from asyncinvoke._transport.base import Transport
 from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
@@ -236,6 +237,8 @@ class RecordedWork:
         self._recorder = recorder
         self._waits = work.engine.waits
         self._name = work.name if recorder.keyed else None
+        self._shared = work.call.parameters
+        self._most = max_payload(self._shared.invocation_type)
 
     def transport(self, prepared: Sequence[Prepared]) -> MarkingTransport:
         """Return what sends these items, and marks them."""
@@ -260,6 +263,9 @@ class RecordedWork:
 
     def write(self, item: object) -> tuple[InvokeParameters, bytes, str | None]:
         """Write an item down as it is sent, with its key; raises whatever is wrong with it."""
+        if type(item) is bytes and self._name is None and len(item) <= self._most:
+            # As below, in half the time: millions of them are written down when a run goes on.
+            return self._shared, item, None
         call, body = self._work.prepare(item)
         return call.parameters, body, None if self._name is None else self._name(item)
 
