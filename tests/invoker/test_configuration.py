@@ -1,5 +1,7 @@
 """An invoker that cannot be built, or used, like this says so in one line."""
 
+import copy
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -334,6 +336,21 @@ async def test_an_invoker_that_is_not_open_cannot_be_used() -> None:
     assert repr(invoker).startswith("<Invoker closed")
     with pytest.raises(ConfigurationError, match="the invoker is not open"):
         await invoker.invoke("resize")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy, pickle.dumps])
+async def test_an_invoker_and_its_handles_are_neither_copied_nor_pickled(make: Any) -> None:
+    invoker = Invoker(session=SESSION, endpoint_url=NOWHERE)
+    handle = invoker.function("resize")
+    for each in (invoker, handle, [handle]):
+        if make is copy.copy and isinstance(each, list):
+            continue
+        with pytest.raises(ConfigurationError, match="neither copied nor pickled"):
+            make(each)
+    async with invoker:
+        with pytest.raises(ConfigurationError, match="neither copied nor pickled"):
+            make(invoker)
 
 
 @pytest.mark.anyio
