@@ -3,8 +3,7 @@
 import contextlib
 import functools
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import click
@@ -26,6 +25,10 @@ Examples:
   asyncinvoke invoke report -q live -t 5m -o report.json < /dev/null
   asyncinvoke invoke chat '{"say": "hello"}' --stream
 """
+
+
+_CLOSES_WITHIN = 10.0
+"""Seconds for an invoker to close after a signal; it takes hundredths of one."""
 
 
 class _Invoke(Command):
@@ -109,7 +112,7 @@ def invoke(
     is_late = output is not None and output != "-" and not is_stream(output)
 
     async def main(interrupt: "Interrupt") -> int:
-        with contextlib.ExitStack() as stack, interrupt.block():
+        with contextlib.ExitStack() as stack:
 
             @functools.cache
             def writes() -> "Output":
@@ -117,26 +120,70 @@ def invoke(
                     opened_output(output, status=FAILED if is_late else WRONG_USAGE)
                 )
 
-            if not is_late:
-                writes()
-            try:
-                async with opened_invoker(shared, limit=1) as invoker:
+            async def work(invoker: "Invoker") -> int:
+                try:
                     if stream:
                         await _stream(invoker, function_name, body, options, writes)
                         return 0
                     response = await invoker.invoke(function_name, body, **options)
-            except FunctionError as error:
-                _write_log(error.response)
-                await _write(error.response, writes(), raw=raw)
-                return complain(error)
-            _write_log(response)
-            await _write(response, writes(), raw=raw)
-            click.echo(_facts(response), err=True)
-        if interrupt.signal is not None:
-            click.echo("interrupted: the function may have run", err=True)
-        return 0
+                except FunctionError as error:
+                    _write_log(error.response)
+                    await _write(error.response, writes(), raw=raw)
+                    return complain(error)
+                _write_log(response)
+                await _write(response, writes(), raw=raw)
+                click.echo(_facts(response), err=True)
+                return 0
+
+            if not is_late:
+                writes()
+            return await _interruptible(shared, work, interrupt)
 
     return run(main)
+
+
+async def _interruptible(
+    shared: SharedOptions, work: "Callable[[Invoker], Awaitable[int]]", interrupt: "Interrupt"
+) -> int:
+    """Do the work with an invoker; a signal ends it, and says whether the function may have run.
+
+    The invoker is what knows how far a request came, and it tells as it closes: so a signal closes
+    it under the call. Cancelling the call would leave us guessing.
+    """
+    import anyio
+
+    from asyncinvoke import InvocationError
+    from asyncinvoke.cli.running import beside
+
+    closing = anyio.Event()
+    async with contextlib.AsyncExitStack() as stack:
+        with interrupt.block():
+            invoker = await stack.enter_async_context(opened_invoker(shared, limit=1))
+        if interrupt.signal is not None:
+            click.echo("interrupted: nothing was sent", err=True)
+            return 0
+
+        async def close() -> None:
+            await closing.wait()
+            await stack.aclose()
+            interrupt.leave()  # where it is not the call that goes on, but what its answer is written to
+
+        status, known = 0, True
+        with interrupt.block(drain=closing.set, grace=_CLOSES_WITHIN):
+            async with beside(close):
+                known = False
+                try:
+                    status = await work(invoker)
+                    known = True
+                except InvocationError as error:
+                    if not closing.is_set():
+                        raise
+                    if not error.delivery.may_have_run:
+                        known = True
+                        click.echo("interrupted: the function has not run", err=True)
+        if not known:
+            click.echo("interrupted: the function may have run", err=True)
+        return status
 
 
 async def _stream(
@@ -176,6 +223,7 @@ async def _write(response: "Response", writes: "Output", *, raw: bool) -> None:
 
 def _for_a_terminal(payload: bytes) -> bytes:
     from asyncinvoke._inputs import json_text
+    from asyncinvoke.cli.pretty import pretty
 
     try:
         json_text.check_json(payload)
@@ -200,48 +248,3 @@ def _facts(response: "Response") -> str:
     if response.billed_duration is not None:
         facts.append(f"billed {response.billed_duration * 1000:,.0f} ms")
     return ", ".join(facts)
-
-
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
-
-_INDENT = "  "
-
-
-def pretty(text: str, *, colours: bool) -> str:
-    """Return JSON over several lines.
-
-    Only the white space between its parts changes, so that no number loses a digit.
-
-    Args:
-        text: JSON, which was checked.
-        colours: Whether to add the codes of a terminal.
-    """
-    parts = _TOKEN.findall(text)
-    written: list[str] = []
-    depth = 0
-    for number, part in enumerate(parts):
-        following = parts[number + 1] if number + 1 < len(parts) else ""
-        before = parts[number - 1] if number else ""
-        if part in ("}", "]"):
-            depth -= 1
-            if before not in ("{", "["):
-                written.append("\n" + _INDENT * depth)
-        shown = _coloured(part, is_key=following == ":") if colours else part
-        written.append(shown)
-        if part in ("{", "["):
-            depth += 1
-            if following not in ("}", "]"):
-                written.append("\n" + _INDENT * depth)
-        elif part == ",":
-            written.append("\n" + _INDENT * depth)
-        elif part == ":":
-            written.append(" ")
-    return "".join(written)
-
-
-def _coloured(part: str, *, is_key: bool) -> str:
-    if part.startswith('"'):
-        return click.style(part, fg="blue", bold=True) if is_key else click.style(part, fg="green")
-    if part in ("null", "true", "false"):
-        return click.style(part, fg="magenta")
-    return click.style(part, fg="cyan") if part not in "{}[],:" else part

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.abc
 import pytest
 
 from asyncinvoke.local import LocalLambda
@@ -153,6 +154,28 @@ async def test_an_interrupt_says_that_the_function_may_have_run(endpoint: LocalL
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
         assert await Lines(process.stderr).all() == "interrupted: the function may have run\n"
+
+
+async def test_an_interrupt_says_that_the_function_has_not_run_while_it_connects() -> None:
+    # A server that accepts and never shakes hands: nothing of the request can have left.
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        came = anyio.Event()
+
+        async def keep(stream: anyio.abc.SocketStream) -> None:
+            async with stream:
+                came.set()
+                await anyio.sleep_forever()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(listener.serve, keep)
+            async with started("invoke", "echo", "-u", f"https://127.0.0.1:{port}") as process:
+                await came.wait()
+                process.send_signal(signal.SIGINT)
+                assert await process.wait() == 130
+                said = await Lines(process.stderr).all()
+                assert said == "interrupted: the function has not run\n"
+            group.cancel_scope.cancel()
 
 
 class Recorder(BaseHTTPRequestHandler):
