@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from asyncinvoke.cli.errors import FAILED
-from asyncinvoke.cli.options import Duration, use_profile
+from asyncinvoke.cli.options import use_profile
+from asyncinvoke.cli.values import Duration
 
 if TYPE_CHECKING:
     from asyncinvoke import Diagnosis

@@ -4,7 +4,6 @@ import base64
 import contextlib
 import json
 import os
-import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
@@ -12,43 +11,15 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 import click
 
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.values import Duration
 
 if TYPE_CHECKING:
     from asyncinvoke import Invoker
-
-DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|m|min|h)?")
-_UNITS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PROFILE_VARIABLES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
 _KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-
-
-if TYPE_CHECKING:
-    _Time = click.ParamType[float]
-else:
-    _Time = click.ParamType  # which takes no parameter in click 8.1
-
-
-class Duration(_Time):
-    """A time: seconds, or a number with a unit, such as 500ms, 30s, 5m or 1h."""
-
-    name = "duration"
-
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> float:
-        """Return it in seconds."""
-        if isinstance(value, int | float):
-            return float(value)
-        found = DURATION.fullmatch(value.strip())
-        if found is None or not float(found[1]):
-            self.fail(f"{value!r} is no time: write 30, 1.5s, 500ms, 5m or 1h", param, ctx)
-        return float(found[1]) * _UNITS[found[2]]
 
 
 class SharedOptions(TypedDict):

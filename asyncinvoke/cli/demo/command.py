@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from asyncinvoke.cli.errors import FAILED, CommandError
+from asyncinvoke.cli.values import WholeNumber
 
 if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 @click.option(
     "-c",
     "--concurrency",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     default=64,
     show_default=True,
     metavar="N",
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--account-concurrency",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     default=12,
     show_default=True,
     metavar="N",
     help="How many executions the endpoint allows at once; beyond it, it throttles.",
 )
-@click.option("--head", type=click.IntRange(min=1), metavar="N", help="Only the first N modules.")
+@click.option("--head", type=WholeNumber(1), metavar="N", help="Only the first N modules.")
 def demo(concurrency: int, account_concurrency: int, head: int | None) -> int:
     """Fan real work out over a throttled function, on this machine.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.values import Duration, WholeNumber
 
 if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
@@ -30,7 +31,7 @@ Examples:
     metavar="FILE",
     help="A TOML file with these settings, and a table [functions.NAME] for each function.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), help="9001 by default; 0: any free.")
+@click.option("--port", type=WholeNumber(0, 65535), help="9001 by default; 0: any free.")
 @click.option(
     "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen."
 )
@@ -52,7 +53,7 @@ Examples:
 )
 @click.option(
     "--account-concurrency",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     default=50,
     show_default=True,
     metavar="N",
@@ -66,13 +67,13 @@ Examples:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True, max=900),
-    metavar="SECONDS",
-    help="How long an execution may take: 3 by default.",
+    type=Duration(maximum=900),
+    metavar="TIME",
+    help="How long an execution may take: 30, 500ms, 5m. [default: 3]",
 )
 @click.option(
     "--memory-size",
-    type=click.IntRange(128, 10240),
+    type=WholeNumber(128, 10240),
     metavar="MB",
     help="Memory of a function: 128 by default. One that uses more is killed.",
 )

@@ -12,7 +12,8 @@ from asyncinvoke.cli.habits import AWS, Command, check_output
 from asyncinvoke.cli.map.sampling import check_sampling, share_option
 from asyncinvoke.cli.map.settings import tolerance_option
 from asyncinvoke.cli.map.source import check_sharing, sharing_options
-from asyncinvoke.cli.options import Duration, SharedOptions, shared_options
+from asyncinvoke.cli.options import SharedOptions, shared_options
+from asyncinvoke.cli.values import Duration, Number, WholeNumber
 
 CONCURRENCY = 100
 """How many lines are worked on at once by default."""
@@ -53,7 +54,7 @@ class _Map(Command):
 @click.option(
     "-c",
     "--concurrency",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     default=CONCURRENCY,
     show_default=True,
     metavar="N",
@@ -100,17 +101,17 @@ class _Map(Command):
     "report tells the cost.",
 )
 @click.option(
-    "--head", type=click.IntRange(min=1), metavar="N", help="Only the first N lines. [default: all]"
+    "--head", type=WholeNumber(1), metavar="N", help="Only the first N lines. [default: all]"
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(0, above=True),
     metavar="N",
     help="Begin at most N lines a second; retries are not counted. [default: no limit]",
 )
 @click.option(
     "--retries",
-    type=click.IntRange(min=0),
+    type=WholeNumber(0),
     metavar="N",
     help="How often a line is tried again after a failure other than a throttle. Throttled lines, and "
     "lines that surely were not sent, are retried in any case. [default: 4]",
@@ -155,7 +156,7 @@ class _Map(Command):
 )
 @click.option(
     "--processes",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     default=1,
     metavar="N",
     help="Run in N processes of this machine, each with a part of INPUT; --concurrency, --rate and "
