@@ -157,11 +157,18 @@ async def _interruptible(
 
     closing = anyio.Event()
     async with contextlib.AsyncExitStack() as stack:
-        with interrupt.block():
+        timeout = shared["timeout"]
+        with interrupt.block(), anyio.move_on_after(timeout) as patience:
             invoker = await stack.enter_async_context(opened_invoker(shared, limit=1))
         if interrupt.signal is not None:
             click.echo("interrupted: nothing was sent", err=True)
             return 0
+
+        if patience.cancelled_caught:
+            raise CommandError(
+                f"timeout of {timeout:g} s passed while credentials were waited for: nothing was sent",
+                status=FAILED,
+            )
 
         async def close() -> None:
             await closing.wait()

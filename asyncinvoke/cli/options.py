@@ -22,6 +22,10 @@ _PROFILE_VARIABLES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
 _KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
+_QUIET = 5.0
+"""Seconds until it is said what a command waits for."""
+
+
 class SharedOptions(TypedDict):
     """What `shared_options` passes to a command."""
 
@@ -90,18 +94,27 @@ async def opened_invoker(shared: SharedOptions, **settings: Any) -> AsyncIterato
         CommandError: The machine does not have what the AWS configuration names.
     """
     from asyncinvoke import Invoker
+    from asyncinvoke.cli.running import beside
 
     use_profile(shared["profile"])
     invoker = Invoker(region_name=shared["region"], endpoint_url=shared["endpoint_url"], **settings)
     async with contextlib.AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(invoker)
+            async with beside(_say_that_it_waits):
+                await stack.enter_async_context(invoker)
         except OSError as error:
             where = f" {error.filename}" if isinstance(error.filename, str) else ""
             raise CommandError(
                 f"cannot use the AWS configuration: {error.strerror or error}{where}"
             ) from error
         yield invoker
+
+
+async def _say_that_it_waits() -> None:
+    import anyio  # only now, as `--help` should be quick
+
+    await anyio.sleep(_QUIET)
+    click.echo("waiting for AWS credentials (asyncinvoke doctor says where from)", err=True)
 
 
 def invoke_options(shared: SharedOptions) -> dict[str, Any]:

@@ -178,6 +178,21 @@ async def test_an_interrupt_says_that_the_function_has_not_run_while_it_connects
             group.cancel_scope.cancel()
 
 
+async def test_credentials_that_never_come_are_waited_for_no_longer_than_the_timeout(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("[profile slow]\ncredential_process = sleep 10\n")
+    ended = await run(
+        *("invoke", "echo", "-p", "slow", "-r", "us-east-1", "-t", "0.2"),
+        AWS_CONFIG_FILE=os.fspath(tmp_path / "config"),
+    )
+    assert ended.status == 1
+    assert ended.err == (
+        "asyncinvoke: error: timeout of 0.2 s passed while credentials were waited for: "
+        "nothing was sent\n"
+    )
+
+
 class Recorder(BaseHTTPRequestHandler):
     """Answers like Lambda and keeps what it was sent: a server that shares no code with ours."""
 
