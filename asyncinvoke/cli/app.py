@@ -29,16 +29,17 @@ COMMANDS = {
 }
 """Each command's place and the line that the list of commands has for it."""
 
-EPILOG = """\b
-Exit status:
-  0    all well
-  1    some invocations failed
-  2    wrong usage or configuration, a journal of something else or in use; nothing was sent
-  3    stopped before the end: more failed than is tolerated, or by `runs stop`
-  4    ended, and some that failed may have run
-  130  interrupted by Ctrl-C (143: by SIGTERM)
-  141  the reader of the output went away
-"""
+STATUSES = {
+    "0": "all well",
+    "1": "some invocations failed, or their results could not be written",
+    "2": "wrong usage or configuration, a journal of something else or in use; nothing was sent",
+    "3": "stopped before the end: more failed than is tolerated, every call was refused, or by "
+    "`runs stop`",
+    "4": "ended, and some that failed may have run",
+    "130": "interrupted by Ctrl-C (143: by SIGTERM)",
+    "141": "the reader of the output went away",
+}
+"""What each exit status says."""
 
 
 @contextlib.contextmanager
@@ -81,11 +82,14 @@ class _Commands(Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Exit status"):
+            formatter.write_dl(list(STATUSES.items()))
+
 
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=EPILOG,
 )
 @click.version_option(package_name="asyncinvoke", message="%(prog)s %(version)s")
 def app() -> None:

@@ -25,7 +25,7 @@ _COLOURS = {"ok": "green", "note": "yellow", "wrong": "red", "skipped": "bright_
 Examples:
   asyncinvoke doctor
   asyncinvoke doctor resize --profile production
-  asyncinvoke doctor resize --json | jq '.checks[] | select(.status == "wrong")'
+  asyncinvoke doctor --json | jq '.checks[] | select(.status == "wrong")'
 """,
 )
 @click.argument("function_name", metavar="[FUNCTION]", required=False)
@@ -36,7 +36,7 @@ Examples:
     type=Duration(),
     default=10.0,
     metavar="TIME",
-    help="How long the credentials, the connection and each dry run may take: 30, 500ms. [default: 10]",
+    help="How long the credentials, the connection and each dry run may take: 30, 500ms.  [default: 10]",
 )
 @click.option("-r", "--region", metavar="REGION", help="The AWS region.")
 @click.option("-p", "--profile", metavar="NAME", help="The profile in AWS's config files.")

@@ -45,7 +45,7 @@ class _Invoke(Command):
     "--payload",
     metavar="JSON|file://PATH|-",
     help="What the function gets, instead of PAYLOAD: the text itself, a file (file://, fileb:// or "
-    "@), or standard input. [default: none]",
+    "@), or standard input.  [default: none]",
 )
 @click.option(
     "--invocation-type",
@@ -63,7 +63,7 @@ class _Invoke(Command):
 )
 @click.option("-s", "--stream", is_flag=True, help="Write the answer as the function writes it.")
 @click.option(
-    "-o", "--output", metavar="FILE|-", help="Write the answer there. [default: standard output]"
+    "-o", "--output", metavar="FILE|-", help="Write the answer there.  [default: standard output]"
 )
 @click.option("--raw", is_flag=True, help="Write the answer unchanged, on a terminal too.")
 @shared_options

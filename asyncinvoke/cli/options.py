@@ -56,7 +56,7 @@ def shared_options(command: F) -> F:
             "--timeout",
             type=Duration(),
             metavar="TIME",
-            help="Total time of an invocation, waits and retries included: 30, 500ms, 5m, 1h. "
+            help="Total time of an invocation, waits and retries included: 30, 500ms, 5m, 1h.  "
             "[default: no limit]",
         ),
         click.option(

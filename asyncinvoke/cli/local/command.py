@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 EXAMPLES = """\b
 Examples:
   asyncinvoke local handlers.py:resize
-  asyncinvoke local handlers.py:resize --reserved resize=10 --timeout 30 --env-file .env
+  asyncinvoke local handlers.py:resize --reserved resize=10 --timeout 30
   asyncinvoke local --config endpoint.toml --set resize:memory=256
-  asyncinvoke local handlers.py:charge --fault throttle,function=charge,count=2
+  asyncinvoke local handlers.py:charge --fault throttle,count=2
 """
 
 
@@ -31,9 +31,18 @@ Examples:
     metavar="FILE",
     help="A TOML file with these settings, and a table [functions.NAME] for each function.",
 )
-@click.option("--port", type=WholeNumber(0, 65535), help="9001 by default; 0: any free.")
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen."
+    "--port",
+    type=WholeNumber(0, 65535),
+    metavar="PORT",
+    help="The port to listen on; 0 is any that is free.  [default: 9001]",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="The address to listen on.",
 )
 @click.option(
     "--allow-remote",
@@ -69,13 +78,13 @@ Examples:
     "--timeout",
     type=Duration(maximum=900),
     metavar="TIME",
-    help="How long an execution may take: 30, 500ms, 5m. [default: 3]",
+    help="How long an execution may take: 30, 500ms, 5m.  [default: 3]",
 )
 @click.option(
     "--memory-size",
     type=WholeNumber(128, 10240),
     metavar="MB",
-    help="Memory of a function: 128 by default. One that uses more is killed.",
+    help="Memory of a function; one that uses more is killed.  [default: 128]",
 )
 @click.option(
     "--env",
@@ -100,10 +109,16 @@ Examples:
 @click.option(
     "--event-retry-delay",
     metavar="SECONDS[,SECONDS]",
-    help="When an Event that failed runs again: 60,120 by default.",
+    help="When an Event that failed runs again.  [default: 60,120]",
 )
-@click.option("--region", help="The region that it says it is in: us-east-1 by default.")
-@click.option("--account-id", help="The account that it says it is, twelve digits.")
+@click.option(
+    "--region", metavar="REGION", help="The region that it says it is in.  [default: us-east-1]"
+)
+@click.option(
+    "--account-id",
+    metavar="DIGITS",
+    help="The account that it says it is, twelve digits.  [default: 123456789012]",
+)
 @click.option(
     "--fault",
     multiple=True,

@@ -22,10 +22,10 @@ CONCURRENCY = 100
 EXAMPLES = """\b
 Examples:
   asyncinvoke map resize photos.jsonl -o outcomes.jsonl
-  asyncinvoke map resize photos.jsonl --journal photos.run -o outcomes.jsonl --tolerate 2%
+  asyncinvoke map resize photos.jsonl -j photos.run -o outcomes.jsonl
   asyncinvoke map resize photos.jsonl --head 100 --dry-run
-  asyncinvoke map resize photos.jsonl --head 100 -o first.jsonl
-  jq -c '.photos[]' album.json | asyncinvoke map resize - -c 200 > outcomes.jsonl
+  asyncinvoke map resize photos.jsonl --head 100 --tolerate 2% -o first.jsonl
+  jq -c '.photos[]' album.json | asyncinvoke map resize - > outcomes.jsonl
   jq -c 'select(.ok | not)' outcomes.jsonl
 """
 
@@ -72,20 +72,20 @@ class _Map(Command):
     callback=tolerance_option,
     metavar="N|P%",
     help="Stop once more than N lines have failed, or more than P percent of those that have ended; "
-    "a share counts from 100 lines on. [default: no limit]",
+    "a share counts from 100 lines on.  [default: no limit]",
 )
 @click.option(
     "--from",
     "from_",
     metavar="FORMAT",
     help="The format of INPUT: jsonl, json (one array), csv, tsv, each also with .gz or .zst added, "
-    "parquet, listing or inventory. [default: by the end of its name, else jsonl]",
+    "parquet, listing or inventory.  [default: by the end of its name, else jsonl]",
 )
 @click.option("--key", metavar="POINTER", help="The key of a row, as a JSON pointer such as /id.")
 @click.option(
     "--payload-template",
     metavar="JSON",
-    help='What is sent for a row, such as \'{"photo": "{/key}"}\'; "{}" is the whole row. '
+    help='What is sent for a row, such as \'{"photo": "{/key}"}\'; "{}" is the whole row.  '
     "[default: the row]",
 )
 @click.option(
@@ -101,20 +101,20 @@ class _Map(Command):
     "report tells the cost.",
 )
 @click.option(
-    "--head", type=WholeNumber(1), metavar="N", help="Only the first N lines. [default: all]"
+    "--head", type=WholeNumber(1), metavar="N", help="Only the first N lines.  [default: all]"
 )
 @click.option(
     "--rate",
     type=Number(0, above=True),
     metavar="N",
-    help="Begin at most N lines a second; retries are not counted. [default: no limit]",
+    help="Begin at most N lines a second; retries are not counted.  [default: no limit]",
 )
 @click.option(
     "--retries",
     type=WholeNumber(0),
     metavar="N",
     help="How often a line is tried again after a failure other than a throttle. Throttled lines, and "
-    "lines that surely were not sent, are retried in any case. [default: 4]",
+    "lines that surely were not sent, are retried in any case.  [default: 4]",
 )
 @click.option(
     "--retry-function-errors",
@@ -134,7 +134,7 @@ class _Map(Command):
     type=Duration(),
     default=30.0,
     metavar="TIME",
-    help="With --journal: how long calls in flight may take to end after Ctrl-C. [default: 30]",
+    help="With --journal: how long calls in flight may take to end after Ctrl-C.  [default: 30]",
 )
 @click.option(
     "-o",
@@ -142,7 +142,7 @@ class _Map(Command):
     type=click.Path(allow_dash=True),
     metavar="FILE|-",
     help="Write outcomes there; with --journal each once, continued with the run. What ends in .gz, "
-    ".zst or .parquet, or is a URL such as s3://bucket/key, is written when the run ends. "
+    ".zst or .parquet, or is a URL such as s3://bucket/key, is written when the run ends.  "
     "[default: -, standard output; with --journal none, they are in the journal]",
 )
 @click.option("--force", is_flag=True, help="Replace an output FILE that exists.")
@@ -160,7 +160,7 @@ class _Map(Command):
     default=1,
     metavar="N",
     help="Run in N processes of this machine, each with a part of INPUT; --concurrency, --rate and "
-    "Ctrl-C apply to all of them together. With --journal, FILE is written when the run ends. "
+    "Ctrl-C apply to all of them together. With --journal, FILE is written when the run ends.  "
     "[default: 1]",
 )
 @sharing_options

@@ -103,7 +103,7 @@ def sharing_options(command: F) -> F:
         click.option(
             "--shape",
             type=click.Choice(SHAPES),
-            help="The form of a batch, and of the function's answer to it. [default: list]",
+            help="The form of a batch, and of the function's answer to it.  [default: list]",
         ),
         click.option(
             "--shard",

@@ -42,7 +42,7 @@ from asyncinvoke.runs import settle as record
     "--batch",
     type=WholeNumber(1),
     metavar="N",
-    help="So many lines in one invocation: 1 finds the one that fails its batch. [as before]",
+    help="So many lines in one invocation: 1 finds the one that fails its batch.  [as before]",
 )
 @click.option(
     "--progress", type=click.Choice(["auto", "bar", "json", "none"]), default="auto", hidden=True

@@ -30,7 +30,7 @@ from asyncinvoke.cli.values import Number
     "--price-per-gb-s",
     type=Number(0),
     metavar="DOLLARS",
-    help="What a GB-second costs you. [default: x86 in us-east-1]",
+    help="What a GB-second costs you.  [default: x86 in us-east-1]",
 )
 def report(path: str, output: str, force: bool, price_per_gb_s: float | None) -> int:
     """Write one HTML file about RUN: what ran, what failed and why, how long it took, how it went.
