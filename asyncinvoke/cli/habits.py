@@ -10,7 +10,8 @@ import click
 from asyncinvoke.cli.errors import CommandError
 
 AWS: dict[str, str] = {
-    "--query": "pipe the output into jq",
+    "--query": "pipe the answer into jq, which is what the function returns and nothing around it; "
+    "--log-type Tail shows the log, and map writes the facts of a call as JSON",
     "--cli-binary-format": "payloads are taken as they are: leave it out",
     "--cli-input-json": "write FUNCTION, the payload and the options one by one",
     "--cli-read-timeout": "it waits as long as a function can run; --timeout 5m for less",
@@ -67,11 +68,13 @@ class Group(click.Group):
 
 
 def check_output(output: str | None) -> None:
-    """Refuse a name that AWS's command line takes for a format.
+    """Refuse a name that AWS's command line takes for a format, and none at all.
 
     Raises:
-        CommandError: It is one.
+        CommandError: It is such a one.
     """
+    if output == "":
+        raise CommandError("--output is empty: it takes the name of a file, or -")
     if output in _FORMATS:
         raise CommandError(
             f"--output {output}: it takes a file here, and the output is always JSON; "

@@ -11,6 +11,8 @@ import click
 from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError, complain
 from asyncinvoke.cli.habits import AWS, Command, check_output, has_colours
 from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
+from asyncinvoke.cli.streams import STDERR
+from asyncinvoke.cli.terminal import harmless
 
 if TYPE_CHECKING:
     from asyncinvoke import Invoker, Response
@@ -26,6 +28,9 @@ Examples:
   asyncinvoke invoke chat '{"say": "hello"}' --stream
 """
 
+
+_OPENS_WITHIN = 2.0
+"""Seconds beyond the timeout that credentials may take: for imports, and botocore's own files."""
 
 _CLOSES_WITHIN = 10.0
 """Seconds for an invoker to close after a signal; it takes hundredths of one."""
@@ -158,7 +163,8 @@ async def _interruptible(
     closing = anyio.Event()
     async with contextlib.AsyncExitStack() as stack:
         timeout = shared["timeout"]
-        with interrupt.block(), anyio.move_on_after(timeout) as patience:
+        patience_for = None if timeout is None else timeout + _OPENS_WITHIN
+        with interrupt.block(), anyio.move_on_after(patience_for) as patience:
             invoker = await stack.enter_async_context(opened_invoker(shared, limit=1))
         if interrupt.signal is not None:
             click.echo("interrupted: nothing was sent", err=True)
@@ -166,7 +172,8 @@ async def _interruptible(
 
         if patience.cancelled_caught:
             raise CommandError(
-                f"timeout of {timeout:g} s passed while credentials were waited for: nothing was sent",
+                f"timeout of {timeout:g} s passed while credentials were waited for: "
+                "nothing was sent",
                 status=FAILED,
             )
 
@@ -215,8 +222,11 @@ async def _stream(
 
 def _write_log(response: "Response") -> None:
     log = response.log_result
-    if log:
-        click.echo(log, err=True, nl=not log.endswith("\n"))
+    if not log:
+        return
+    if os.isatty(STDERR):
+        log = "\n".join(map(harmless, log.split("\n")))
+    click.echo(log, err=True, nl=not log.endswith("\n"))
 
 
 async def _write(response: "Response", writes: "Output", *, raw: bool) -> None:

@@ -30,6 +30,8 @@ def read_payload(payload: str) -> bytes:
     if said is not None:
         raise CommandError(said)
     data = data.removeprefix(codecs.BOM_UTF8)
+    if not data.strip():
+        raise CommandError(f"{name}: it is empty, which is not JSON: to send none, leave it out")
     if len(data) > MOST:
         raise CommandError(f"{name}: Lambda takes at most {MOST:,} bytes")
     try:

@@ -1,5 +1,6 @@
 """JSON for a reader at a terminal: indented, in colours, every digit as it came."""
 
+import json
 import re
 
 import click
@@ -12,13 +13,14 @@ _INDENT = "  "
 def pretty(text: str, *, colours: bool) -> str:
     """Return JSON over several lines.
 
-    Only the white space between its parts changes, so that no number loses a digit.
+    Only the white space between its parts changes, so that no number loses a digit; and what is in
+    its strings and cannot be seen, such as the codes of a terminal, is written as JSON's escape.
 
     Args:
         text: JSON, which was checked.
         colours: Whether to add the codes of a terminal.
     """
-    parts = _TOKEN.findall(text)
+    parts = _TOKEN.findall(text if text.isprintable() else _visible(text))
     written: list[str] = []
     depth = 0
     for number, part in enumerate(parts):
@@ -39,6 +41,10 @@ def pretty(text: str, *, colours: bool) -> str:
         elif part == ":":
             written.append(" ")
     return "".join(written)
+
+
+def _visible(text: str) -> str:
+    return "".join(c if c.isprintable() or c in "\t\r\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def _coloured(part: str, *, is_key: bool) -> str:
