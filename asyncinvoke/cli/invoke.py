@@ -13,6 +13,7 @@ from asyncinvoke.cli.habits import AWS, Command, check_output, has_colours
 from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
 from asyncinvoke.cli.streams import STDERR
 from asyncinvoke.cli.terminal import harmless
+from asyncinvoke.cli.values import FileName
 
 if TYPE_CHECKING:
     from asyncinvoke import Invoker, Response
@@ -68,7 +69,11 @@ class _Invoke(Command):
 )
 @click.option("-s", "--stream", is_flag=True, help="Write the answer as the function writes it.")
 @click.option(
-    "-o", "--output", metavar="FILE|-", help="Write the answer there.  [default: standard output]"
+    "-o",
+    "--output",
+    type=FileName(),
+    metavar="FILE|-",
+    help="Write the answer there.  [default: standard output]",
 )
 @click.option("--raw", is_flag=True, help="Write the answer unchanged, on a terminal too.")
 @shared_options

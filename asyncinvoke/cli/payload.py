@@ -44,7 +44,7 @@ def read_payload(payload: str) -> bytes:
 def _read(payload: str) -> tuple[str, bytes]:
     name = "payload"
     try:
-        if payload == "-":
+        if payload in ("-", "@-"):  # curl writes the second
             name = "payload from standard input"
             with open(streams.STDIN, "rb", closefd=False) as stdin:  # sys.stdin may be None
                 return name, stdin.read(_MOST_READ)

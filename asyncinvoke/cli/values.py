@@ -1,16 +1,18 @@
-"""What options take: whole numbers, numbers and times, each refused in words that say what to write."""
+"""What options take: numbers and times, refused in words that say what to write, and names of files."""
 
 import math
 import re
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     _Whole = click.ParamType[int]
     _Real = click.ParamType[float]
+    _Text = click.ParamType[str]
 else:
-    _Whole = _Real = click.ParamType  # which takes no parameter in click 8.1
+    _Whole = _Real = _Text = click.ParamType  # which takes no parameter in click 8.1
 
 _DIGITS = re.compile(r"[+-]?[0-9]{1,18}")
 """Of a whole number: more of them than any count has, and no more than other programs can hold."""
@@ -106,3 +108,22 @@ class Duration(_Real):
         if self._maximum is not None and seconds > self._maximum:
             self.fail(f"{value!r} is more than {self._maximum:g} seconds", param, ctx)
         return seconds
+
+
+class FileName(_Text):
+    """The name of a file, which a shell completes.
+
+    Whether there is such a file, and what may be done with it, is for whoever opens it to say:
+    `click.Path` would ask of an output that it can be read.
+    """
+
+    name = "file"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Let the shell complete it."""
+        return [CompletionItem(incomplete, type="file")]

@@ -60,6 +60,7 @@ async def test_the_version_is_the_installed_one(run: Run) -> None:
             "payload: it is empty, which is not JSON: to send none, leave it",
         ),
         (["invoke", "echo", "-"], "payload from standard input: it is empty"),
+        (["invoke", "echo", "@-"], "payload from standard input: it is empty"),
         (["invoke", "echo", "-o", ""], "--output is empty"),
         (["map", "echo", "-", "-o", ""], "--output is empty"),
         (["local", "--env", "1X=2"], "--env: variable '1X' must be of letters, digits and _"),
@@ -152,4 +153,7 @@ def test_commands_options_and_files_are_completed() -> None:
 
     assert completed([], "do") == [("plain", "doctor")]
     assert ("plain", "--output") in completed(["map"], "--o")
-    assert completed(["map", "resize"], "pho") == [("file", "pho")]
+    for words in (["map", "resize"], ["map", "resize", "-", "-o"], ["map", "resize", "-", "-j"]):
+        assert completed(words, "pho") == [("file", "pho")]
+    for words in (["invoke", "resize", "-o"], ["local"], ["local", "--config"]):
+        assert completed(words, "pho") == [("file", "pho")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from asyncinvoke.cli.errors import CommandError
-from asyncinvoke.cli.values import Duration, WholeNumber
+from asyncinvoke.cli.values import Duration, FileName, WholeNumber
 
 if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
@@ -25,9 +25,10 @@ Examples:
 
 
 @click.command(short_help="Serve functions on this machine to any AWS SDK.", epilog=EXAMPLES)
-@click.argument("functions", metavar="[NAME=]FILE_OR_MODULE:FUNCTION...", nargs=-1)
+@click.argument("functions", metavar="[NAME=]FILE_OR_MODULE:FUNCTION...", nargs=-1, type=FileName())
 @click.option(
     "--config",
+    type=FileName(),
     metavar="FILE",
     help="A TOML file with these settings, and a table [functions.NAME] for each function.",
 )
@@ -94,6 +95,7 @@ Examples:
 )
 @click.option(
     "--env-file",
+    type=FileName(),
     multiple=True,
     metavar="FILE",
     help="A file of lines K=V; for several, give it again.",
@@ -127,7 +129,10 @@ Examples:
     "stall, with function=, count=, probability=, seed=, after-run. For several, give it again.",
 )
 @click.option(
-    "--s3", metavar="DIR_OR_URL", help="Where code is found that functions are created from in S3."
+    "--s3",
+    type=FileName(),
+    metavar="DIR_OR_URL",
+    help="Where code is found that functions are created from in S3.",
 )
 @click.option(
     "--sandbox",

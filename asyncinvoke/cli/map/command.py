@@ -13,7 +13,7 @@ from asyncinvoke.cli.map.sampling import check_sampling, share_option
 from asyncinvoke.cli.map.settings import tolerance_option
 from asyncinvoke.cli.map.source import check_sharing, sharing_options
 from asyncinvoke.cli.options import SharedOptions, shared_options
-from asyncinvoke.cli.values import Duration, Number, WholeNumber
+from asyncinvoke.cli.values import Duration, FileName, Number, WholeNumber
 
 CONCURRENCY = 100
 """How many lines are worked on at once by default."""
@@ -50,7 +50,7 @@ class _Map(Command):
     "map", cls=_Map, short_help="Invoke a function for each line of a file.", epilog=EXAMPLES
 )
 @click.argument("function_name", metavar="FUNCTION")
-@click.argument("source", metavar="INPUT", type=click.Path(allow_dash=True))
+@click.argument("source", metavar="INPUT", type=FileName())
 @click.option(
     "-c",
     "--concurrency",
@@ -124,7 +124,7 @@ class _Map(Command):
 @click.option(
     "-j",
     "--journal",
-    type=click.Path(readable=False),
+    type=FileName(),
     metavar="RUN",
     help="Record the run in this file: the same command continues it, through crashes too, and "
     "nothing that may have run is run again. See asyncinvoke runs.",
@@ -139,7 +139,7 @@ class _Map(Command):
 @click.option(
     "-o",
     "--output",
-    type=click.Path(allow_dash=True),
+    type=FileName(),
     metavar="FILE|-",
     help="Write outcomes there; with --journal each once, continued with the run. What ends in .gz, "
     ".zst or .parquet, or is a URL such as s3://bucket/key, is written when the run ends.  "
