@@ -130,16 +130,18 @@ def invoke(
                     opened_output(output, status=FAILED if is_late else WRONG_USAGE)
                 )
 
-            async def work(invoker: "Invoker") -> int:
+            async def work(invoker: "Invoker", progress: _Progress) -> int:
                 try:
                     if stream:
                         await _stream(invoker, function_name, body, options, writes)
                         return 0
                     response = await invoker.invoke(function_name, body, **options)
                 except FunctionError as error:
+                    progress.is_answered = True
                     _write_log(error.response)
                     await _write(error.response, writes(), raw=raw)
                     return complain(error)
+                progress.is_answered = True
                 _write_log(response)
                 await _write(response, writes(), raw=raw)
                 click.echo(_facts(response), err=True)
@@ -152,8 +154,16 @@ def invoke(
     return run(main)
 
 
+class _Progress:
+    """How far an invocation has come."""
+
+    is_answered: bool = False
+
+
 async def _interruptible(
-    shared: SharedOptions, work: "Callable[[Invoker], Awaitable[int]]", interrupt: "Interrupt"
+    shared: SharedOptions,
+    work: "Callable[[Invoker, _Progress], Awaitable[int]]",
+    interrupt: "Interrupt",
 ) -> int:
     """Do the work with an invoker; a signal ends it, and says whether the function may have run.
 
@@ -188,11 +198,12 @@ async def _interruptible(
             interrupt.leave()  # where it is not the call that goes on, but what its answer is written to
 
         status, known = 0, True
+        progress = _Progress()
         with interrupt.block(drain=closing.set, grace=_CLOSES_WITHIN):
             async with beside(close):
                 known = False
                 try:
-                    status = await work(invoker)
+                    status = await work(invoker, progress)
                     known = True
                 except InvocationError as error:
                     if not closing.is_set():
@@ -201,7 +212,10 @@ async def _interruptible(
                         known = True
                         click.echo("interrupted: the function has not run", err=True)
         if not known:
-            click.echo("interrupted: the function may have run", err=True)
+            ran = "may have run"
+            if progress.is_answered:
+                ran = "has run, and its answer was not written whole"
+            click.echo(f"interrupted: the function {ran}", err=True)
         return status
 
 

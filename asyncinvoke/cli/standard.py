@@ -2,8 +2,9 @@
 
 import io
 import os
+import select
 import sys
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from asyncinvoke.cli.errors import FAILED, CommandError
 
@@ -14,7 +15,16 @@ class ReaderGoneError(Exception):
     """The reader of standard output went away; click would take a `BrokenPipeError` for its own."""
 
 
-class _Output(io.FileIO):
+class _Patient(io.FileIO):
+    """Waits where others would not: another program may have made what we share with it non-blocking."""
+
+    def write(self, data: Any, /) -> int:
+        while (written := cast("int | None", super().write(data))) is None:
+            select.select([], [self], [])
+        return written
+
+
+class _Output(_Patient):
     """Standard output, which says what it is where it cannot be written."""
 
     _is_told = False
@@ -33,7 +43,7 @@ class _Output(io.FileIO):
             ) from error
 
 
-class _Error(io.FileIO):
+class _Error(_Patient):
     """Standard error, of which nobody has to take notice.
 
     What goes there is said in passing: that its reader went away, or that the disk of its log is full,

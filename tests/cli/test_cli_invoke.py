@@ -156,6 +156,20 @@ async def test_an_interrupt_says_that_the_function_may_have_run(endpoint: LocalL
         assert await Lines(process.stderr).all() == "interrupted: the function may have run\n"
 
 
+async def test_an_interrupt_says_that_the_answer_was_not_written_whole(
+    endpoint: LocalLambda,
+) -> None:
+    endpoint.function("much", lambda event, context: "x" * 1_000_000)
+    async with started("invoke", "much", "--endpoint-url", endpoint.url) as process:
+        # More than a pipe takes, and nobody reads on.
+        assert process.stdout is not None
+        await process.stdout.receive(1)
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+        said = await Lines(process.stderr).all()
+        assert said == "interrupted: the function has run, and its answer was not written whole\n"
+
+
 async def test_an_interrupt_says_that_the_function_has_not_run_while_it_connects() -> None:
     # A server that accepts and never shakes hands: nothing of the request can have left.
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:

@@ -86,3 +86,27 @@ def test_only_a_fault_of_ours_is_shown_whole_under_dev_mode() -> None:
         assert ended.returncode == 2
         assert ended.stderr.startswith("asyncinvoke: error: ")
         assert ended.stderr.count("\n") == 1
+
+
+def test_an_output_that_does_not_block_is_waited_for() -> None:
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    # Full but for a little: the rest has to wait for the reader.
+    while True:
+        try:
+            os.write(writes, b"-" * 1000)
+        except BlockingIOError:
+            break
+    with (
+        subprocess.Popen(
+            [*COMMAND, "map", "--help"], stdout=writes, stderr=subprocess.PIPE
+        ) as process,
+        os.fdopen(reads, "rb") as reader,
+    ):
+        os.close(writes)
+        text = reader.read()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0
+    assert text.lstrip(b"-").startswith(b"Usage: ")
+    assert text.endswith(b"outcomes.jsonl\n")
