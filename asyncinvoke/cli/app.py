@@ -91,7 +91,9 @@ class _Commands(Group):
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="asyncinvoke", message="%(prog)s %(version)s")
+@click.version_option(
+    None, "-V", "--version", package_name="asyncinvoke", message="%(prog)s %(version)s"
+)
 def app() -> None:
     """Invoke AWS Lambda functions: one, or as many as a file has lines.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from asyncinvoke.cli.errors import FAILED
+from asyncinvoke.cli.habits import Command
 from asyncinvoke.cli.options import use_profile
 from asyncinvoke.cli.values import Duration
 
@@ -20,6 +21,7 @@ _COLOURS = {"ok": "green", "note": "yellow", "wrong": "red", "skipped": "bright_
 
 
 @click.command(
+    cls=Command,
     short_help="Find out why invocations do not work.",
     epilog="""\b
 Examples:

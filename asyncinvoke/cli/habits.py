@@ -96,9 +96,17 @@ def has_colours() -> bool:
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+_WORDS = {
+    "aws": "asyncinvoke invoke FUNCTION",
+    "lambda": "asyncinvoke invoke FUNCTION",
+    "help": "--help",
+    "version": "--version",
+}
+
+
 def _meant(word: str, known: Iterable[str]) -> str:
-    if word in ("aws", "lambda"):
-        return ". Did you mean 'asyncinvoke invoke FUNCTION'?"
+    if word in _WORDS:
+        return f". Did you mean {_WORDS[word]!r}?"
     import difflib  # only now, as `--help` should be quick
 
     near = difflib.get_close_matches(word, known, n=1)

@@ -3,20 +3,21 @@
 import contextlib
 import functools
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import click
 
 from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError, complain
 from asyncinvoke.cli.habits import AWS, Command, check_output, has_colours
-from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
+from asyncinvoke.cli.options import SharedOptions, invoke_options, shared_options
 from asyncinvoke.cli.streams import STDERR
 from asyncinvoke.cli.terminal import harmless
 from asyncinvoke.cli.values import FileName
 
 if TYPE_CHECKING:
     from asyncinvoke import Invoker, Response
+    from asyncinvoke.cli.interruptible import Progress
     from asyncinvoke.cli.running import Interrupt
     from asyncinvoke.cli.streams import Output
 
@@ -28,13 +29,6 @@ Examples:
   asyncinvoke invoke report -q live -t 5m -o report.json < /dev/null
   asyncinvoke invoke chat '{"say": "hello"}' --stream
 """
-
-
-_OPENS_WITHIN = 2.0
-"""Seconds beyond the timeout that credentials may take: for imports, and botocore's own files."""
-
-_CLOSES_WITHIN = 10.0
-"""Seconds for an invoker to close after a signal; it takes hundredths of one."""
 
 
 class _Invoke(Command):
@@ -67,6 +61,11 @@ class _Invoke(Command):
     show_default=True,
     help="Tail writes the end of the log to standard error.",
 )
+@click.option(
+    "--durable-execution-name",
+    metavar="NAME",
+    help="Names a durable execution, which makes repeating it safe.",
+)
 @click.option("-s", "--stream", is_flag=True, help="Write the answer as the function writes it.")
 @click.option(
     "-o",
@@ -83,6 +82,7 @@ def invoke(
     payload: str | None,
     invocation_type: str,
     log_type: str,
+    durable_execution_name: str | None,
     stream: bool,
     output: str | None,
     raw: bool,
@@ -95,6 +95,7 @@ def invoke(
     """
     from asyncinvoke import FunctionError
     from asyncinvoke.cli import open_files
+    from asyncinvoke.cli.interruptible import interruptible
     from asyncinvoke.cli.map.continued import is_stream
     from asyncinvoke.cli.map.output_checks import check_new_output
     from asyncinvoke.cli.map.outputs import opened_output
@@ -112,9 +113,15 @@ def invoke(
             raise CommandError(
                 f"--stream and --invocation-type {invocation_type} exclude each other"
             )
+        if durable_execution_name is not None:
+            raise CommandError("--stream and --durable-execution-name exclude each other")
         options["log_type"] = log_type
     else:
-        options |= {"invocation_type": invocation_type, "log_type": log_type}
+        options |= {
+            "invocation_type": invocation_type,
+            "log_type": log_type,
+            "durable_execution_name": durable_execution_name,
+        }
     open_files.raise_open_files()
 
     check_new_output(output, force=True)
@@ -130,7 +137,7 @@ def invoke(
                     opened_output(output, status=FAILED if is_late else WRONG_USAGE)
                 )
 
-            async def work(invoker: "Invoker", progress: _Progress) -> int:
+            async def work(invoker: "Invoker", progress: "Progress") -> int:
                 try:
                     if stream:
                         await _stream(invoker, function_name, body, options, writes)
@@ -149,74 +156,9 @@ def invoke(
 
             if not is_late:
                 writes()
-            return await _interruptible(shared, work, interrupt)
+            return await interruptible(shared, work, interrupt)
 
     return run(main)
-
-
-class _Progress:
-    """How far an invocation has come."""
-
-    is_answered: bool = False
-
-
-async def _interruptible(
-    shared: SharedOptions,
-    work: "Callable[[Invoker, _Progress], Awaitable[int]]",
-    interrupt: "Interrupt",
-) -> int:
-    """Do the work with an invoker; a signal ends it, and says whether the function may have run.
-
-    The invoker is what knows how far a request came, and it tells as it closes: so a signal closes
-    it under the call. Cancelling the call would leave us guessing.
-    """
-    import anyio
-
-    from asyncinvoke import InvocationError
-    from asyncinvoke.cli.running import beside
-
-    closing = anyio.Event()
-    async with contextlib.AsyncExitStack() as stack:
-        timeout = shared["timeout"]
-        patience_for = None if timeout is None else timeout + _OPENS_WITHIN
-        with interrupt.block(), anyio.move_on_after(patience_for) as patience:
-            invoker = await stack.enter_async_context(opened_invoker(shared, limit=1))
-        if interrupt.signal is not None:
-            click.echo("interrupted: nothing was sent", err=True)
-            return 0
-
-        if patience.cancelled_caught:
-            raise CommandError(
-                f"timeout of {timeout:g} s passed while credentials were waited for: "
-                "nothing was sent",
-                status=FAILED,
-            )
-
-        async def close() -> None:
-            await closing.wait()
-            await stack.aclose()
-            interrupt.leave()  # where it is not the call that goes on, but what its answer is written to
-
-        status, known = 0, True
-        progress = _Progress()
-        with interrupt.block(drain=closing.set, grace=_CLOSES_WITHIN):
-            async with beside(close):
-                known = False
-                try:
-                    status = await work(invoker, progress)
-                    known = True
-                except InvocationError as error:
-                    if not closing.is_set():
-                        raise
-                    if not error.delivery.may_have_run:
-                        known = True
-                        click.echo("interrupted: the function has not run", err=True)
-        if not known:
-            ran = "may have run"
-            if progress.is_answered:
-                ran = "has run, and its answer was not written whole"
-            click.echo(f"interrupted: the function {ran}", err=True)
-        return status
 
 
 async def _stream(
@@ -279,6 +221,8 @@ def _facts(response: "Response") -> str:
         facts.append(f"version {response.executed_version}")
     facts.append(f"request id {response.request_id}")
     facts.append(counted(len(attempts), "attempt"))
+    if response.durable_execution_arn is not None:
+        facts.append(f"durable execution {response.durable_execution_arn}")
     if attempts:
         facts.append(f"{response.elapsed * 1000:,.0f} ms")
     if response.billed_duration is not None:

@@ -249,6 +249,8 @@ async def test_every_option_reaches_the_wire_and_the_payload_is_sent_as_it_is(
             "live",
             "--tenant-id",
             "blue",
+            "--durable-execution-name",
+            "order-7",
         ),
         *(
             "--client-context",
@@ -266,6 +268,7 @@ async def test_every_option_reaches_the_wire_and_the_payload_is_sent_as_it_is(
     assert body == b'{ "n":1.50 }'
     assert headers["x-amz-log-type"] == "Tail"
     assert headers["x-amz-tenant-id"] == "blue"
+    assert headers["x-amz-durable-execution-name"] == "order-7"
     assert json.loads(base64.b64decode(headers["x-amz-client-context"])) == {"custom": {"a": 1}}
     assert "/eu-west-3/lambda/" in headers["authorization"]
 

@@ -31,7 +31,8 @@ async def test_the_help_of_a_command_shows_every_option(command: str, run: Run) 
 async def test_the_version_is_the_installed_one(run: Run) -> None:
     from importlib.metadata import version
 
-    assert (await run("--version")).out == f"asyncinvoke {version('asyncinvoke')}\n"
+    for word in ("--version", "-V"):
+        assert (await run(word)).out == f"asyncinvoke {version('asyncinvoke')}\n"
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,8 @@ async def test_the_version_is_the_installed_one(run: Run) -> None:
         (["invoke", "echo", "[1]", "--payload", "[1]"], "the payload is given twice"),
         (["invoke", "echo", "large.json"], "--payload file://large.json sends it"),
         (["invoke", "echo", "--stream", "--invocation-type", "Event"], "exclude each other"),
+        (["invoke", "f", "--stream", "--durable-execution-name", "x"], "exclude each other"),
+        (["invoke", "echo", "--durable-execution-name", "a b"], "durable_execution_name 'a b'"),
         (["invoke", "--function-name", "echo"], "the function is the first word"),
         (["invoke", "echo", "--query", "x"], "jq"),
         (["invoke", "echo", "--client-context", "file://missing"], "cannot read --client-context"),

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 import click
 
 from asyncinvoke.cli.errors import FAILED, CommandError
+from asyncinvoke.cli.habits import Command
 from asyncinvoke.cli.values import WholeNumber
 
 if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
 
 
-@click.command(short_help="See it work, without an AWS account.")
+@click.command(cls=Command, short_help="See it work, without an AWS account.")
 @click.option(
     "-c",
     "--concurrency",
