@@ -38,7 +38,7 @@ _PIECE = 1 << 16
     "--format",
     "told",
     type=click.Choice(["jsonl", "parquet"]),
-    help="Of a FILE. [default: what its name ends in, else jsonl; .gz and .zst are compressed]",
+    help="Of a FILE.  [default: what its name ends in, else jsonl; .gz and .zst are compressed]",
 )
 @click.option("--force", is_flag=True, help="Replace a FILE that exists.")
 def export(
