@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from asyncinvoke._inputs.formats import InputError
@@ -146,7 +147,7 @@ class Delimited:
         else separates.
         """
         if wrong is None:
-            repeated = [name for name in fields if fields.count(name) > 1]
+            repeated = [name for name, count in Counter(fields).items() if count > 1]
             numbers = [name for name in fields if _NUMBER.fullmatch(name.strip())]
             if any(not name.strip() for name in fields):
                 wrong = (
