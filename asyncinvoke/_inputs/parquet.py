@@ -98,15 +98,22 @@ class Parquet:
 
         try:
             batch = next(self._batches, None)
-            for number in self._intervals if batch is not None else ():
-                said = [each and interval(each) for each in batch.column(number).to_pylist()]
-                batch = batch.set_column(number, self._names[number], pa.array(said, pa.string()))
-            rows = None if batch is None else rows_of(batch, self._names)
+            rows = None if batch is None else rows_of(self._spelled(batch), self._names)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{self._name} is damaged: {_first(error)}") from None
         if rows is None:
             return None
         return [(None, b"", _UNSAYABLE) if row is None else (None, row, None) for row in rows]
+
+    def _spelled(self, batch: Any) -> Any:
+        """Return a batch whose intervals are texts."""
+        import pyarrow as pa
+
+        for number in self._intervals:
+            values = batch.column(number).to_pylist()
+            texts = pa.array([each and interval(each) for each in values], pa.string())
+            batch = batch.set_column(number, self._names[number], texts)
+        return batch
 
     def _close(self) -> None:
         self._batches = iter(())
