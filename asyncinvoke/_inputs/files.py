@@ -214,6 +214,8 @@ def name_of(source: str) -> str:
         return "standard input"
     if "://" not in source:
         return source
+    if "::" in source:  # one in another, as in zip://a.csv::https://host/a.zip
+        return "::".join(name_of(each) for each in source.split("::"))
     try:
         parts = urlsplit(source)
         host = parts.netloc.rpartition("@")[2]
