@@ -81,10 +81,10 @@ live: $(VENV)/.dev  ## hold a real account against the recorded answers: make li
 peers: $(VENV)/.dev  ## install the independent clients and servers that the tests use
 	$(BIN)/python -m tests.independent.peers
 
-bench: $(VENV)/.dev  ## run the benchmarks; tables and plots go to benchmarks/results
-	$(BIN)/python $(INSTALL) --constraint constraints.txt --group bench
+bench: $(VENV)/.dev  ## measure every figure of the pages, for an hour or more (ARGS=--list names them)
+	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[dask]' --group bench
 	$(BIN)/python -m benchmarks.peers --python $(PYTHON312)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: .env-docs/.done  ## build the documentation as a site, into build/site
 	.env-docs/bin/python docs/site.py
