@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Self, TypeAlias, Unpack, overload
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock, default_clock
 from asyncinvoke._engine.caller import Caller, Opened
@@ -383,6 +383,13 @@ class Invoker:
             f"{self._limiter.waiting} waiting, {self._tally.attempts} attempts>"
         )
 
+    def __reduce__(self) -> NoReturn:
+        # A copy would say that it is not open: its parts ask this one.
+        raise ConfigurationError(
+            "an invoker can be neither copied nor pickled, for it belongs to one event loop: "
+            "make another where it is needed, with `Invoker(...)`"
+        )
+
     def _check_client(self) -> None:
         given = [name for name, value in self._opening.items() if value is not None]
         if not isinstance(self._transport, str) and (self._client is not None or given):
@@ -523,6 +530,9 @@ class Function(Generic[In, Out]):
             return self._caller.map(self._function_name, payloads, merged)
         finally:
             del payloads, options, merged
+
+    def __reduce__(self) -> NoReturn:
+        self._invoker.__reduce__()
 
     def __repr__(self) -> str:
         return f"<Function {self._function_name} of {self._invoker!r}>"
