@@ -33,7 +33,7 @@ def main() -> int:
         print(listed())
         return 0
     chosen = [known[name] for name in options.names] or list(COLLECTED)
-    _say(f"{len(chosen)} results; {expected(chosen)}")
+    _say(f"{len(chosen)} result{'s' * (len(chosen) > 1)}; {expected(chosen)}")
     stamp = Stamp.now(stale.ROOT)
     if stamp.changed:
         _say("code is changed and not committed: the results will say so")
@@ -86,7 +86,7 @@ def expected(chosen: list[Collected]) -> str:
     times = [took(each.name) for each in chosen]
     known = [each for each in times if each is not None]
     if not known:
-        return "how long they take was not recorded yet: count on more than an hour for all"
+        return "how long that takes was not recorded yet (all of them: more than an hour)"
     unknown = len(times) - len(known)
     rest = f", and {unknown} more of which that is not known" if unknown else ""
     return f"last time {sum(known):,} s{rest}"
