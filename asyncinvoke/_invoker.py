@@ -72,7 +72,8 @@ class Invoker:
         limit: How many attempts may be in flight at once: an `AdaptiveLimit` that follows what
             Lambda throttles, a number n for `AdaptiveLimit(maximum=n)`, or a `FixedLimit`. With a
             `client` of a smaller connection pool, at most the size of that pool.
-        retry: What is repeated, and how, unless a call says otherwise.
+        retry: What is repeated, and how, unless a call says otherwise; by default
+            `RetryPolicy.standard()`, and `RetryPolicy.batch()` in `map`.
         timeout: Total time for each execution, in seconds, waits and retries included; by default
             unlimited.
         idempotent: Whether running a function twice does no harm, unless a call says otherwise.

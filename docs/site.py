@@ -73,7 +73,7 @@ def write_pages() -> None:
     shutil.rmtree(PAGES, ignore_errors=True)
     PAGES.mkdir(parents=True)
     for path in sorted(DOCS.rglob("*")):
-        if path.suffix in (".md", ".js", ".svg", ".png"):
+        if path.suffix in (".md", ".js", ".css", ".svg", ".png"):
             _put(path, PAGES / path.relative_to(DOCS))
     for name, place in ELSEWHERE.items():
         if name != "README.md":
