@@ -1,4 +1,4 @@
-"""`Shard`: which items of an input are those of one machine of several."""
+"""`Shard`: which items of an input belong to one of several machines."""
 
 import hashlib
 import re

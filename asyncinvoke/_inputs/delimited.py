@@ -1,4 +1,4 @@
-"""CSV and TSV from blocks: a header row, then a JSON object of strings for each record."""
+"""CSV and TSV: a header row, then one JSON object of strings per record."""
 
 import codecs
 import contextlib

@@ -1,4 +1,4 @@
-"""The rows of a Parquet file as JSON; with `_inputs/columns.py` the one that knows pyarrow."""
+"""The rows of a Parquet file as JSON; the only file besides `_inputs/columns.py` that knows pyarrow."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

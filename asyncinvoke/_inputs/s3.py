@@ -1,4 +1,4 @@
-"""The objects in S3 as items: those under a prefix, page by page, and those of an S3 Inventory."""
+"""S3 objects as items: those under a prefix, page by page, or those listed in an S3 Inventory."""
 
 import contextlib
 import json

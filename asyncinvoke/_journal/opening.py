@@ -1,4 +1,4 @@
-"""Opens journals, to read or to write them, and says in one sentence why one cannot be used."""
+"""Opens journals for reading or writing, and explains in one sentence why one cannot be used."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Recording what a person has found out about an item that may have run."""
+"""Recording what a person found out about an item that may have run."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""An HTTP session for one request of aiobotocore's, which notes how far it came and what came back."""
+"""An HTTP session for one request of aiobotocore's, which records its progress and its answer."""
 
 from collections.abc import Awaitable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The request that aiobotocore would send, shown and not sent, and taken apart into a template.
+"""The request that aiobotocore would send, captured unsent and split into a template.
 
 aiobotocore's own code builds and signs it, and nobody else's: its function is called as aiobotocore
 has defined it, whoever stands before it now, on something that is a client but for the step that

@@ -1,4 +1,4 @@
-"""What is wrong for good with the set-up of a client, each fault named by its setting or path."""
+"""Permanent errors in a client's configuration, each named by its setting or path."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""How `asyncinvoke local` sets each function: from options for all, options for one, and a file.
+"""Settings of each function in `asyncinvoke local`: from global options, per-function options, a file.
 
 What is said of one function counts before what is said of all, and the command line before the file.
 """

@@ -1,4 +1,4 @@
-"""One run of `asyncinvoke map`: outcomes to their writer, progress, and an honest last word."""
+"""One run of `asyncinvoke map`: outcomes to the output, progress, and the closing message."""
 
 import json
 import os

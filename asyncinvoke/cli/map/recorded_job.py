@@ -1,4 +1,4 @@
-"""One session of a run that is recorded: continued, steered, drained, and written each line once."""
+"""One session of a recorded run: continued, controlled, drained, with each line written once."""
 
 import json
 from functools import partial

@@ -1,4 +1,4 @@
-"""REPORT lines of some items: asked for, read, and added up for what the run has cost."""
+"""REPORT lines of sampled items: requested, parsed, and added up to estimate the cost of a run."""
 
 import contextlib
 import re

@@ -1,4 +1,4 @@
-"""The settings of a bulk run, as the command line gives them and as its journal keeps them."""
+"""The settings of a bulk run, as given on the command line and as kept in its journal."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Obeys what people wish of a run while it runs: looks twice a second, and answers in the journal."""
+"""Applies control requests to a running run: checks twice a second, and replies in the journal."""
 
 import os
 from collections.abc import Callable

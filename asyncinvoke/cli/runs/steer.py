@@ -1,4 +1,4 @@
-"""`asyncinvoke runs set`, `pause`, `unpause` and `stop`: what is wished of a run, and its answer."""
+"""`asyncinvoke runs set`, `pause`, `unpause` and `stop`: sends a control request, and shows the reply."""
 
 import time
 from collections.abc import Callable, Mapping

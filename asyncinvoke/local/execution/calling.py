@@ -1,4 +1,4 @@
-"""How handlers that are callables are called: sync ones in threads, and what they yield, piece by piece."""
+"""Calls handlers that are Python callables: sync ones in threads, generators piece by piece."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Who reaches the endpoint: where it may listen, and who may not ask.
+"""Access control of the endpoint: where it may listen, and which requests it refuses.
 
 It listens on loopback, and elsewhere only if that is allowed. A web page may not ask, which any site
 that a developer visits can be. It can send a POST with a body of its choice to a server on loopback,
