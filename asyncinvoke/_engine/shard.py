@@ -49,7 +49,7 @@ class Shard:
             raise InvalidRequestError(f"shard {self}: {_FROM_ZERO}")
         if not 1 <= self.number <= self.of:
             raise InvalidRequestError(
-                f"shard {self}: there is none of that number, only 1/{self.of} to {self.of}/{self.of}"
+                f"shard {self}: no such shard, only 1/{self.of} to {self.of}/{self.of}"
             )
 
     @classmethod

@@ -155,7 +155,7 @@ class Delimited:
             elif numbers:
                 wrong = f"{numbers[0].strip()[:20]} is a number"
             elif repeated:
-                wrong = f"{repeated[0][:40]!r} is there twice"
+                wrong = f"{repeated[0][:40]!r} occurs twice"
             elif fields[0].lstrip().startswith(("{", "[")):
                 wrong = "it looks like JSON"
             elif len(fields) == 1 and (other := _other_delimiter(fields[0])) is not None:

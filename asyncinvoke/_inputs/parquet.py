@@ -39,7 +39,7 @@ class Parquet:
         names = file.schema_arrow.names
         repeated = [each for each in names if names.count(each) > 1]
         if repeated:
-            raise InputError(f"{name}: the column {repeated[0][:40]!r} is there twice")
+            raise InputError(f"{name}: the column {repeated[0][:40]!r} occurs twice")
         if not names:
             raise InputError(f"{name} has no columns")
         self._names = names
@@ -51,7 +51,7 @@ class Parquet:
 
         Raises:
             ConfigurationError: pyarrow is not installed.
-            InputError: It cannot be read, or is no Parquet file.
+            InputError: It cannot be read, or is not a Parquet file.
         """
         name = files.name_of(source)
         try:
@@ -65,7 +65,9 @@ class Parquet:
             return cls(pyarrow.parquet.ParquetFile(file, pre_buffer=False), file, name)
         except (pyarrow.ArrowException, OSError, ValueError) as error:
             file.close()
-            raise InputError(f"{name} is no Parquet file, or is damaged: {_first(error)}") from None
+            raise InputError(
+                f"{name} is not a Parquet file, or is damaged: {_first(error)}"
+            ) from None
         except BaseException:
             file.close()
             raise

@@ -98,7 +98,7 @@ def _settle(
         if total is not None and isinstance(value, int) and not is_keyed and value >= total:
             raise JournalError(f"{shown}: the input has {total:,} items")
         raise JournalError(
-            f"{shown} surely did not run: nothing is recorded of it, and whoever continues the run "
+            f"{shown} surely did not run: nothing is recorded of it, and the next session of the run "
             "sends it if it is in the input"
         )
     row, state, cause, attempts, throttled = item

@@ -196,7 +196,7 @@ class _Prepared:
             for name, value in headers
         }
         self._lines: str | None = None
-        if len(headers) == len(self._headers):  # else one is there twice, and the last were kept
+        if len(headers) == len(self._headers):  # else one occurs twice, and the last were kept
             host = _host_from_url(self.url)
             self._lines = first_lines(self.method, self.url, host, self._headers)
 

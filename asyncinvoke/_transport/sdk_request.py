@@ -174,7 +174,7 @@ def _take_apart(request: Any, parameters: InvokeParameters, moment: Moment) -> T
     seen = {name: _text(value) for name, value in headers}
     by_name = {name.lower(): value for name, value in seen.items()}
     if len(by_name) < len(headers):
-        raise UnsuitableError("a header is there twice")
+        raise UnsuitableError("a header occurs twice")
     spelled = {name.lower(): name for name in seen}
     authorization = by_name.get("authorization", "")
     try:

@@ -88,7 +88,7 @@ def refusal_of(
     for host in (*hosts, authority):
         if host is not None and not _is_taken(host, allowed_hosts):
             return (
-                "its Host is no address and no name of this machine; names of your own: "
+                "its Host is neither an address nor a name of this machine; names of your own: "
                 "allowed_hosts (--allowed-host)"
             )
     if any(site.strip().lower() not in _OWN_SITES for site in sites):
