@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterable, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Generic, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
 from asyncinvoke._engine.caller import Caller
 from asyncinvoke._engine.calls import stream_options
@@ -95,6 +95,9 @@ class Function(Generic[In, Out]):
             return self._caller.map(self._function_name, payloads, merged)
         finally:
             del payloads, options, merged
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return self._owner.__reduce__()  # which refuses
 
     def __repr__(self) -> str:
         return f"<Function {self._function_name} of {self._owner!r}>"

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, Unpack, overload
+from typing import Any, Literal, NoReturn, Self, TypeAlias, Unpack, overload
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock, default_clock
 from asyncinvoke._engine.caller import Caller, Opened
@@ -370,6 +370,13 @@ class Invoker:
         return (
             f"<Invoker {state}, {self._limiter.in_flight}/{self._limiter.limit} in flight, "
             f"{self._limiter.waiting} waiting, {self._tally.attempts} attempts>"
+        )
+
+    def __reduce__(self) -> NoReturn:
+        # A copy would say that it is not open: its parts ask this one.
+        raise ConfigurationError(
+            "an invoker can be neither copied nor pickled, for it belongs to one event loop: "
+            "make another where it is needed, with `Invoker(...)`"
         )
 
     def _check_client(self) -> None:

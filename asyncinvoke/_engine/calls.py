@@ -1,7 +1,7 @@
 """From options to a `Call`: checked once, and remembered by what was given."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -118,7 +118,7 @@ class Calls:
             key = (function_name, *[(k, v, v.__class__) for k, v in options.items()])
         try:
             call = self._checked.young.get(key) or self._checked.get(key)
-        except TypeError:  # an option of a wrong type, which cannot be hashed: checking says so
+        except Exception:  # noqa: BLE001  # an option of a wrong type, which cannot be hashed or compared: checking says so
             return self.check(function_name, options)
         if call is None:
             call = self._made(function_name, options)
@@ -204,6 +204,14 @@ def check_timeout(timeout: float | None) -> float:
     return seconds
 
 
+def is_one_of(value: object, words: Container[object]) -> bool:
+    """Return whether a value is one of some words, or one of them is `None` and it is, too.
+
+    What is no text is not compared: the way to is its own, and an array's gives no answer.
+    """
+    return (value is None or isinstance(value, str)) and value in words
+
+
 _STREAM_HAS_NO = {
     "invocation_type": (None, InvocationType.REQUEST_RESPONSE),
     "durable_execution_name": (None,),
@@ -219,7 +227,7 @@ def stream_options(options: InvokeOptions) -> StreamOptions:
     given: dict[str, Any] = dict(options)
     for name, allowed in _STREAM_HAS_NO.items():
         value = given.pop(name, None)
-        if value not in allowed:
+        if not is_one_of(value, allowed):
             raise InvalidRequestError(
                 f"{name} {show_value(value)} does not go with a response stream"
             )

@@ -130,11 +130,12 @@ def check_flag(option: str, value: object) -> bool:
 
 
 def _member(enum: type[_EnumT], option: str, value: str) -> _EnumT:
-    try:
-        return enum(value)
-    except ValueError:
-        names = ", ".join(enum)
-        raise InvalidRequestError(f"{option} {show_value(value)} is not one of {names}") from None
+    # What is no text is not looked up: the way to compare is its own, and an array's gives no answer.
+    for member in enum if isinstance(value, str) else ():
+        if member == value:
+            return member
+    names = ", ".join(enum)
+    raise InvalidRequestError(f"{option} {show_value(value)} is not one of {names}")
 
 
 def _matching(pattern: re.Pattern[str], option: str, value: str | None, rule: str) -> str | None:

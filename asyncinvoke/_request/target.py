@@ -140,8 +140,9 @@ def show_value(value: object) -> str:
         return f"(of type {type(value).__name__})"
     try:
         text = repr(value)
-    except ValueError:  # an integer of thousands of digits
-        return "(an integer of very many digits)"
+    except Exception:  # noqa: BLE001  # a class of the caller's own, or an integer of thousands of digits
+        is_integer = type(value) is int
+        return f"({'an integer of very many digits' if is_integer else f'of type {type(value).__name__}'})"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:60]}...{text[-17:]}"
 
 

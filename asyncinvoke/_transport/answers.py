@@ -175,7 +175,9 @@ class FrameReader:
         self._pieces: list[bytes] = []
         self._size = 0
         self._needed = _PRELUDE
-        self._headers_of_a_chunk = b""
+        self._headers_of_a_chunk: bytes | None = (
+            None  # none seen; a frame may have no headers at all
+        )
         self._has_ended = False
 
     def feed(self, data: bytes) -> list[bytes | StreamEnd | Failure]:

@@ -11,11 +11,11 @@ from botocore import exceptions as botocore_errors
 
 from asyncinvoke._transport.exceptions import described
 from asyncinvoke._transport.session import find_credentials
-from asyncinvoke._transport.set_up import (
+from asyncinvoke._transport.set_up import credentials_flaw, tls_flaw
+from asyncinvoke._transport.set_up_urls import (
     bare_url,
     check_configured_endpoint,
-    credentials_flaw,
-    tls_flaw,
+    endpoints_are_ignored,
 )
 from asyncinvoke.errors import ConfigurationError
 
@@ -98,15 +98,18 @@ def endpoint(session: AioSession, given: str | None, resolved: str | None) -> Se
         given: The one that was given to the call.
         resolved: The one that botocore has made of all it knows, where it could.
     """
-    flaw = None
+    flaw, ignored = None, False
     try:
-        check_configured_endpoint(given)
+        ignored = endpoints_are_ignored(session, None)
+        check_configured_endpoint(given, ignored=ignored)
+    except botocore_errors.BotoCoreError as error:
+        flaw = described(error)
     except ConfigurationError as error:
         flaw = str(error)
     if given is not None:
         return Setting(value=bare_url(given), source="the arguments", flaw=flaw)
     for name in ("AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"):
-        if os.environ.get(name):
+        if os.environ.get(name) and not ignored:
             return Setting(value=bare_url(os.environ[name]), source=name, flaw=flaw)
     if resolved is None:
         return Setting(value=None, source="not known")

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any, Literal, TypeAlias
+from urllib.request import getproxies
 
 from aiobotocore.config import AioConfig
 from aiobotocore.httpxsession import is_httpx_session_cls
@@ -26,9 +27,14 @@ from asyncinvoke._transport.process import on_asyncio
 from asyncinvoke._transport.set_up import (
     check_client,
     check_config,
-    check_configured_endpoint,
     check_region,
+    key_log_flaw,
     tls_flaw,
+)
+from asyncinvoke._transport.set_up_urls import (
+    check_configured_endpoint,
+    check_proxies,
+    endpoints_are_ignored,
 )
 from asyncinvoke.errors import ConfigurationError
 
@@ -59,7 +65,7 @@ async def open_client(
     check_region(region_name)
     if config is not None:
         check_config(config)
-    check_configured_endpoint(endpoint_url)
+    check_configured_endpoint(endpoint_url, ignored=True)
     session = as_session(session)
     # What the session has for all its clients counts, but not as much as what is given.
     usual = session.get_default_client_config()
@@ -68,6 +74,8 @@ async def open_client(
     merged = _merge(config, max_pool_connections)
     async with contextlib.AsyncExitStack() as stack:
         try:
+            if endpoint_url is None:
+                check_configured_endpoint(None, ignored=endpoints_are_ignored(session, merged))
             if merged.signature_version is not UNSIGNED:
                 await find_credentials(session)
             opening = session.create_client(
@@ -115,16 +123,21 @@ async def find_credentials(session: AioSession) -> Any:
     try:
         found = await session.get_credentials()
     except FileNotFoundError as error:
+        if flaw := key_log_flaw(error):
+            raise ConfigurationError(flaw) from shown(error)
         raise ConfigurationError(f"credential_process: there is no {error.filename!r}") from shown(
             error
         )
     except PermissionError as error:
+        if flaw := key_log_flaw(error):
+            raise ConfigurationError(flaw) from shown(error)
         raise ConfigurationError(
             f"credential_process: {error.filename!r} cannot be run"
         ) from shown(error)
     except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: it may be anything
         # A process may have printed keys that are no JSON, and an error quotes what it is about.
-        raise ConfigurationError(f"credentials: {described(error)}") from shown(error)
+        flaw = key_log_flaw(error) or f"credentials: {described(error)}"
+        raise ConfigurationError(flaw) from shown(error)
     if found is None:
         raise ConfigurationError(
             "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
@@ -151,10 +164,17 @@ async def open_connector(client: Any) -> None:
             client_cert=client.meta.config.client_cert,
             proxies_config=client.meta.config.proxies_config,
         )
-        raise ConfigurationError(flaw or described(error)) from shown(error)
+        raise ConfigurationError(flaw or key_log_flaw(error) or described(error)) from shown(error)
 
 
 def _what_is_wrong(error: Exception, session: AioSession, config: AioConfig) -> str:
+    if (flaw := key_log_flaw(error)) is not None:
+        return flaw
+    if not isinstance(error, OSError):
+        try:
+            check_proxies(getproxies() if config.proxies is None else config.proxies)
+        except ConfigurationError as flawed:
+            return str(flawed)
     if isinstance(error, ValueError) and not isinstance(error, OSError):
         return " ".join(str(error).split())
     flaw = tls_flaw(

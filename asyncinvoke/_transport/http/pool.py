@@ -224,6 +224,12 @@ class Connections:
             raise self._refusal(Phase.CONNECTING)
         connection.on_end = self._forget
         self._connections.add(connection)
+        # A peer that is full accepts, and hangs up: what is written then reaches nobody, but the
+        # kernel takes it. Under TLS there is always something to read, since tickets follow.
+        if connection.tls() is None and not connection.is_quiet():
+            connection.abort()
+            message = "the peer was gone, or spoke, too early"
+            raise WireError(TransportFault.CONNECT, Phase.CONNECTING, message)
         return connection
 
     def _refusal(self, phase: Phase) -> WireError:
