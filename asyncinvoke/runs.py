@@ -1,4 +1,4 @@
-"""Reading recorded runs, and recording what people found out about them."""
+"""Reading recorded runs, and settling items that may have run."""
 
 from asyncinvoke._journal.measuring import Latencies, Measures, Step, measured
 from asyncinvoke._journal.merged import Merged

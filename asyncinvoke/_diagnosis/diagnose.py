@@ -1,4 +1,4 @@
-"""`diagnose`: looks at everything between this process and a function, and says what is wrong."""
+"""`diagnose`: examines everything between this process and a function, and reports what is wrong."""
 
 import os
 import time

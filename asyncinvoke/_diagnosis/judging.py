@@ -1,4 +1,4 @@
-"""What each fact means, and what to do about it: functions of values, one for each check."""
+"""What each fact means, and what to do about it: pure functions, one per check."""
 
 import difflib
 import re

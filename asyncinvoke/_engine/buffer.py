@@ -1,4 +1,4 @@
-"""What lies between the input of a map and its consumer: how far is read, which outcome is next.
+"""The buffer between the input of a map and its consumer: how far to read, which outcome is next.
 
 `BatchBuffer` is that of a map in batches.
 """

@@ -1,4 +1,4 @@
-"""The way of items through a map, from the reader to the consumer; and how a map ends.
+"""The path of items through a map, from the reader to the consumer; and how a map ends.
 
 `recorded_map.py` has that of a map with a journal, which leads through the recorder twice.
 """

@@ -1,4 +1,4 @@
-"""The way of items through a map with a journal: nothing is sent, or handed out, that is not recorded."""
+"""The path of items through a recorded map: nothing is sent or handed out before it is recorded."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a map asks of whatever records it, and the work of a map that is recorded."""
+"""What a map requires of a recorder, and the work of a map that is recorded."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace

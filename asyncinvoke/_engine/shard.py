@@ -1,4 +1,4 @@
-"""`Shard`: which items of an input are those of one machine of several."""
+"""`Shard`: which items of an input belong to one of several machines."""
 
 import hashlib
 import re
@@ -50,7 +50,7 @@ class Shard:
             raise InvalidRequestError(f"shard {self}: {_FROM_ZERO}")
         if not 1 <= self.number <= self.of:
             raise InvalidRequestError(
-                f"shard {self}: there is none of that number, only 1/{self.of} to {self.of}/{self.of}"
+                f"shard {self}: no such shard, only 1/{self.of} to {self.of}/{self.of}"
             )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""When a map stops because too much fails: a decision on values, made outcome by outcome.
+"""When a map stops because too many items fail: a decision on values, made for each outcome.
 
 `Causes` counts what failed for what, `Refusals` sees that every call is refused, `Tolerance` says how
 much may fail, and `Failures` judges by all three.

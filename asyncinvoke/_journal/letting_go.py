@@ -1,4 +1,4 @@
-"""Letting go what a commit has covered: items to the workers, outcomes to the consumer."""
+"""Releases what a commit has covered: items to the workers, outcomes to the consumer."""
 
 from collections.abc import Callable
 from dataclasses import replace

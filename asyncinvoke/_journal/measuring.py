@@ -1,4 +1,4 @@
-"""What a report needs of all items at once: grouped by the database, never read one by one."""
+"""Aggregates over all items for a report, computed by the database."""
 
 import os
 import sqlite3

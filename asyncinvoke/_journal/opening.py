@@ -1,4 +1,4 @@
-"""Opens journals, to read or to write them, and says in one sentence why one cannot be used."""
+"""Opens journals for reading or writing, and explains in one sentence why one cannot be used."""
 
 import errno
 import os
@@ -76,7 +76,7 @@ def check_path(path: Path, *, may_be_missing: bool = False) -> None:
             return
         raise JournalError(f"{path}: there is no such journal") from None
     except NotADirectoryError:
-        raise JournalError(f"{path}: {path.parent} is no folder") from None
+        raise JournalError(f"{path}: {path.parent} is not a folder") from None
     except OSError as error:
         raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Recording what a person has found out about an item that may have run."""
+"""Recording what a person found out about an item that may have run."""
 
 import contextlib
 import json
@@ -98,7 +98,7 @@ def _settle(
         if total is not None and isinstance(value, int) and not is_keyed and value >= total:
             raise JournalError(f"{shown}: the input has {total:,} items")
         raise JournalError(
-            f"{shown} surely did not run: nothing is recorded of it, and whoever continues the run "
+            f"{shown} surely did not run: nothing is recorded of it, and the next session of the run "
             "sends it if it is in the input"
         )
     row, state, cause, attempts, throttled = item

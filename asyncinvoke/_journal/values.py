@@ -1,4 +1,4 @@
-"""What is read of a run: frozen values that pickle and, by `dataclasses.asdict`, turn to JSON."""
+"""What a recorded run reads as: frozen values that pickle and convert to JSON by `dataclasses.asdict`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

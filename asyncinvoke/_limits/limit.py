@@ -1,4 +1,4 @@
-"""How many attempts may be in flight at once: as a user says it, and as far as there are files."""
+"""The limit on attempts in flight: as configured, and as far as file descriptors allow."""
 
 import sys
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The words for failure: throttle reasons and scopes, kinds of failure, faults, what each throttle slows down."""
+"""The vocabulary of failure: throttle reasons and scopes, failure kinds, transport faults, limit hits."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum

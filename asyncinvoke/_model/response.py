@@ -1,4 +1,4 @@
-"""What Lambda answered: one attempt's reply, and the response of an execution with its attempts."""
+"""What Lambda answered: the reply to one attempt, and the response of an execution."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What counts as a number among options: whole ones that anything can hold, and others that are finite."""
+"""Numbers among options: whole ones within the range of other systems, and finite floats."""
 
 import sys
 from typing import TypeGuard

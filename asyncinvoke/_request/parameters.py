@@ -1,4 +1,4 @@
-"""Everything of a request but its payload, checked and ready to be sent."""
+"""Everything in a request except its payload, checked and ready to be sent."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Payloads and client contexts on their way out: JSON or the caller's codec, bytes and their sizes."""
+"""Encoding payloads and client contexts, with JSON or the caller's codec, and checking their sizes."""
 
 import base64
 import functools

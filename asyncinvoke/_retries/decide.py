@@ -1,4 +1,4 @@
-"""Whether a failed execution is tried again, and after how long."""
+"""Whether a failed execution is retried, and after how long."""
 
 import inspect
 import math

@@ -1,4 +1,4 @@
-"""Which failures are repeated, and how: a tenacity wait and stop for each kind of failure, and a budget."""
+"""Which failures are retried, and how: a tenacity wait and stop per kind of failure, and a budget."""
 
 import math
 from collections.abc import Callable, Hashable

@@ -1,4 +1,4 @@
-"""Those who listen: each is given every event, and none can change what is heard."""
+"""Calls the hooks: each gets every event, and none can affect a call."""
 
 import inspect
 import logging

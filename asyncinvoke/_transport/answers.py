@@ -1,4 +1,4 @@
-"""What an answer of Lambda's means: a reply or a failure by its status line, a stream by its frames.
+"""What an answer from Lambda means: a reply or a failure by its status line, a stream by its frames.
 
 Pure functions over a status, headers and a body, for every way an answer comes, the fake's included.
 The body says more where it can be read, and overrules nothing: a 429 that is a sentence, a number or

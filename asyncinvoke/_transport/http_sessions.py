@@ -1,4 +1,4 @@
-"""aiobotocore's two HTTP sessions, as an invoker sets them up, and a request sent through one.
+"""aiobotocore's two HTTP sessions, as an invoker configures them, and one request through either.
 
 Neither tells by itself how far a request comes. aiohttp asks for the body once there is a connection,
 and httpx calls back as it goes; until the request is begun to be written nothing that could run has

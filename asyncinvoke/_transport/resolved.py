@@ -1,4 +1,4 @@
-"""What botocore makes of the machine's settings, each with the place that it comes from; no values of keys."""
+"""The settings that botocore resolved, each with its source; never the values of keys."""
 
 import os
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Opens clients and transports, and checks those of a caller: the invoker alone retries."""
+"""Opens clients and transports, and checks a caller's client: only the invoker may retry."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What is wrong for good with the set-up of a client, each fault named by its setting or path."""
+"""Permanent errors in a client's configuration, each named by its setting or path."""
 
 import math
 import os
@@ -58,7 +58,7 @@ def _flaw(value: object, *, is_needed: bool) -> str | None:
     if not value:
         return "is missing" if is_needed else None
     if not isinstance(value, str):
-        return f"is no text, but {type(value).__name__}"
+        return f"is not a string, but {type(value).__name__}"
     for pattern, flaw in _FLAWS.items():
         if re.search(pattern, value):
             return f"has {flaw} in it"
@@ -124,7 +124,7 @@ def _header_flaw(value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        return f"is no text, but {type(value).__name__}"
+        return f"is not a string, but {type(value).__name__}"
     for pattern in (*_FLAWS, "[\ud800-\udfff]"):
         if pattern not in _FLAWS_OF_KEYS and re.search(pattern, value):
             return f"has {_FLAWS.get(pattern, 'a surrogate')} in it"

@@ -1,4 +1,4 @@
-"""`asyncinvoke doctor`: what is between this machine and a function, and what to do where it is wrong."""
+"""`asyncinvoke doctor`: checks everything between this machine and a function, and says what to fix."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""From an error to one clear line on stderr and an exit status."""
+"""From an error to one line on stderr and an exit status."""
 
 import contextlib
 import sys

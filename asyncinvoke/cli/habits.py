@@ -1,4 +1,4 @@
-"""The habits of other command lines: what to write here instead, and when to leave colours out."""
+"""Flags and conventions of other tools: what to use here instead, and when to disable colour."""
 
 import base64
 import os

@@ -1,4 +1,4 @@
-"""`asyncinvoke invoke`: one invocation; its payload on stdout, all else on stderr."""
+"""`asyncinvoke invoke`: one invocation; its payload on stdout, everything else on stderr."""
 
 import contextlib
 import functools

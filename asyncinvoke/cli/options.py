@@ -1,4 +1,4 @@
-"""The options that `invoke` and `map` share, and the invoker that they ask for."""
+"""The options that `invoke` and `map` share, and the invoker built from them."""
 
 import base64
 import contextlib

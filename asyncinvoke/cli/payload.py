@@ -1,4 +1,4 @@
-"""The payload of `invoke`, from wherever the words of its command line say."""
+"""The payload of `invoke`: from its argument, a file, or standard input."""
 
 import codecs
 import os

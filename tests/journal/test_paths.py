@@ -109,7 +109,7 @@ KINDS: list[tuple[Made, str]] = [
     (a_few_bytes, "it is not a journal"),
     (anothers_database, "it is not a journal"),
     (in_no_folder, "missing is not there"),
-    (in_a_file, "file is no folder"),
+    (in_a_file, "file is not a folder"),
     (of_a_long_name, "it cannot be opened: File name too long"),
     (of_no_name, "no file can have that name"),
     (that_may_not_be_read, "it may not be read: Permission denied"),

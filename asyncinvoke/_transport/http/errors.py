@@ -1,4 +1,4 @@
-"""How an exchange ends that has no answer, and how an opening ends that has no connection."""
+"""The errors of an exchange without an answer, and of a connection that could not be opened."""
 
 import ssl
 from collections.abc import Iterator

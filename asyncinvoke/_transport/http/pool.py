@@ -1,4 +1,4 @@
-"""The connections of one route: opened when none is idle, reused last in first out."""
+"""The connections of one route: opened when none is idle, reused last in, first out."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Reads one answer from bytes as they come: llhttp reads heads and chunks, lengths are counted."""
+"""Reads one answer incrementally: llhttp parses heads and chunks, body lengths are counted here."""
 
 from httptools import (
     HttpParserCallbackError,

@@ -59,7 +59,7 @@ Examples:
 @click.option(
     "--allow-unsigned",
     is_flag=True,
-    help="Answer requests that nobody signed, such as curl's. Others get AWS's 403.",
+    help="Answer unsigned requests, such as curl's. Others get AWS's 403.",
 )
 @click.option(
     "--account-concurrency",

@@ -1,4 +1,4 @@
-"""The lines of `asyncinvoke local`: what functions write, how each call was answered, how Events end."""
+"""The output of `asyncinvoke local`: function logs, one line per answered call, the end of Events."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""The endpoint of `asyncinvoke local`, made of its options and its file."""
+"""The endpoint of `asyncinvoke local`, built from its options and its configuration file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

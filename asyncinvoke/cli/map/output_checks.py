@@ -1,4 +1,4 @@
-"""What is checked of an output before anything is sent: new, writable, and not what is read."""
+"""Checks of an output before anything is sent: new, writable, and not the input."""
 
 import contextlib
 import os

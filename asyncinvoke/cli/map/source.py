@@ -1,4 +1,4 @@
-"""The input of a bulk run: its first items, so many a second, by the batch, a shard of it.
+"""The input of a bulk run: limited in number and rate, in batches, or one shard of it.
 
 Where the run is recorded, it is compared with what was read before, and knows its lines.
 """

@@ -1,4 +1,4 @@
-"""The last word of a run: what failed and where, how long requests took, and what is left.
+"""The summary of a run: what failed and where, how long requests took, and what is left.
 
 Knows no clock, and renders nothing itself.
 """

@@ -1,4 +1,4 @@
-"""`asyncinvoke runs redrive` and `runs settle`: what failed runs again, what is known is recorded."""
+"""`asyncinvoke runs redrive` and `runs settle`: run failed items again, record what is known of one."""
 
 import os
 import sys

@@ -32,7 +32,7 @@ _PIECE = 1 << 16
 @click.option(
     "--may-have-run",
     is_flag=True,
-    help="Only the items of which nobody knows: their positions, keys and request ids.",
+    help="Only the items that may have run: their positions, keys and request ids.",
 )
 @click.option(
     "--format",

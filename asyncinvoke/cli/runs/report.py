@@ -1,4 +1,4 @@
-"""`asyncinvoke runs report`: a run as a page to look at."""
+"""`asyncinvoke runs report`: a run as an HTML page."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor

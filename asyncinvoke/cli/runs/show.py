@@ -1,4 +1,4 @@
-"""`asyncinvoke runs show` and `runs watch`: how far a recorded run is, what failed, one item of it."""
+"""`asyncinvoke runs show` and `runs watch`: the progress of a run, its failures, one of its items."""
 
 import json
 import os

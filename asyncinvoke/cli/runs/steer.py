@@ -1,4 +1,4 @@
-"""`asyncinvoke runs set`, `pause`, `unpause` and `stop`: what is wished of a run, and its answer."""
+"""`asyncinvoke runs set`, `pause`, `unpause` and `stop`: sends a control request, and shows the reply."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -145,7 +145,7 @@ def _written(path: str, change: Callable[[Wishes], Wishes]) -> Wishes:
         try:
             before = read_wishes(control)
         except WishesError as error:
-            raise CommandError(f"{control}: {error}: remove it, and wish again") from None
+            raise CommandError(f"{control}: {error}: remove it and try again") from None
         wishes = change(replace(before, number=before.number + 1))
         write_wishes(control, wishes)
     except OSError as error:
@@ -165,6 +165,6 @@ def _await_answer(path: str, wishes: Wishes) -> None:
                 return
             time.sleep(LOOKS)
     raise CommandError(
-        f"{path}: the run has not answered for {PATIENCE:g} s; it may still do what is wished",
+        f"{path}: the run has not answered for {PATIENCE:g} s; it may still act on the request",
         status=FAILED,
     )

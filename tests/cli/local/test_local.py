@@ -258,7 +258,7 @@ async def test_it_runs_what_a_changed_file_says_and_is_quiet_on_demand(handlers:
         (["handlers.py:resize", "--event-retry-delay", "soon"], "event-retry-delay 'soon'"),
         (["handlers.py:resize", "--env-file", "missing"], "cannot read missing"),
         (["handlers.py:resize", "--config", "missing"], "cannot read missing"),
-        (["handlers.py:resize", "--config", "broken.py"], "broken.py is no TOML"),
+        (["handlers.py:resize", "--config", "broken.py"], "broken.py is not valid TOML"),
         (["handlers.py:resize", "--account-id", "7"], "account_id='7' must be twelve digits"),
         (["handlers.py:resize", "--fault", "boom"], "the kinds are throttle, error"),
         (["handlers.py:resize", "--fault", "reset,count=x"], "'count=x' must hold a number"),
