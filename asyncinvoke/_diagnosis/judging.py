@@ -283,6 +283,11 @@ def _advice(error: Exception) -> str:
         return _CODES[code]
     if isinstance(error, ThrottledError | NotReadyError):
         return "it is there, and the request was let in; try again later"
+    if code == TransportFault.STATUS or (code is None and isinstance(error, RejectedError)):
+        return (
+            "what answers there is not Lambda, but a proxy, a gateway or a login page: look at the "
+            "endpoint and the proxy above"
+        )
     if isinstance(error, FunctionError | RejectedError):
         return "correct what the message names"
     if isinstance(error, InvocationError):
@@ -326,6 +331,8 @@ _REACH = "see whether it can be reached from here: curl -v URL"
 
 _NO_TLS = "what answers there does not speak TLS: is it http://, and not https://?"
 
+_NO_HTTP = "what listens there gives no answer of HTTP: is it the right port? is it https://, and not http://?"
+
 _NO_WAY = {
     TransportFault.CONNECT: "is the host right, and does it listen there? For a local endpoint, start "
     "`asyncinvoke local`; else look at DNS, VPN, security groups and the VPC endpoint",
@@ -336,6 +343,8 @@ _NO_WAY = {
     TransportFault.PROXY: "the proxy refuses or is gone: look at its URL, user and password, or put "
     "the host into no_proxy",
     TransportFault.FILES: "this process has no file left: `ulimit -n`",
+    TransportFault.CONNECTION_LOST: _NO_HTTP,
+    TransportFault.PROTOCOL: _NO_HTTP,
     TransportFault.READ_TIMEOUT: "it is connected and nothing comes: is it an endpoint of Lambda's?",
 }
 

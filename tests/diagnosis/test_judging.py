@@ -69,6 +69,22 @@ TABLE = [
         "no region can be called that",
         "correct it in a test",
     ),
+    (
+        judging.connection(Failure(fault=TransportFault.PROTOCOL)),
+        "wrong",
+        "InvalidAnswer",
+        "is it https://",
+    ),
+    (
+        judging.dry_run(
+            "resize",
+            [],
+            RejectedError("403", function_name="resize", delivery=Delivery.REJECTED, code=None),
+        ),
+        "wrong",
+        "403",
+        "not Lambda, but a proxy",
+    ),
     (judging.credentials(Credentials(None), now=NOW), "wrong", "none were found", "give some"),
     (
         judging.credentials(Credentials(None, flaw="ProfileNotFound: x"), now=NOW),
