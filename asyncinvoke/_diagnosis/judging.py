@@ -134,7 +134,9 @@ def credentials(found: Credentials, *, now: datetime) -> Check:
     if found.source is None:
         if found.flaw is None:
             return _check("credentials", WRONG, "none were found", _NEW_KEYS, facts)
-        return _check("credentials", WRONG, found.flaw, _OTHER_KEYS, facts)
+        is_silent = found.flaw.startswith(("nothing within", "CredentialRetrievalError"))
+        advice = _NO_GIVER if is_silent else _OTHER_KEYS
+        return _check("credentials", WRONG, found.flaw, advice, facts)
     said = f"{kind}, from {found.source}"
     left = None if found.expires is None else (found.expires - now).total_seconds()
     if left is not None and left <= 0:
@@ -323,6 +325,10 @@ _NEW_KEYS = (
 _OTHER_KEYS = (
     "correct it in AWS's config file, or choose another profile: AWS_PROFILE, --profile "
     "(`aws configure list-profiles` has their names)"
+)
+_NO_GIVER = (
+    "look at what is to give them: a credential_process, the role of the container or the instance, "
+    "AWS_PROFILE"
 )
 _SET_AGAIN = "set them again, as they were given"
 _RENEW = "renew them: `aws sso login`, `aws sts assume-role`, or whatever has given them"

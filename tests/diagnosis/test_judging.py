@@ -93,6 +93,12 @@ TABLE = [
         "choose another profile",
     ),
     (
+        judging.credentials(Credentials(None, flaw="nothing within 2 s: x"), now=NOW),
+        "wrong",
+        "nothing within 2 s",
+        "what is to give them",
+    ),
+    (
         judging.credentials(Credentials(is_temporary=False, flaw="a line break"), now=NOW),
         "wrong",
         "a line break",
