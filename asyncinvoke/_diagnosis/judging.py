@@ -134,7 +134,9 @@ def credentials(found: Credentials, *, now: datetime) -> Check:
     if found.source is None:
         if found.flaw is None:
             return _check("credentials", WRONG, "none were found", _NEW_KEYS, facts)
-        return _check("credentials", WRONG, found.flaw, _OTHER_KEYS, facts)
+        is_silent = found.flaw.startswith(("nothing within", "CredentialRetrievalError"))
+        advice = _NO_GIVER if is_silent else _OTHER_KEYS
+        return _check("credentials", WRONG, found.flaw, advice, facts)
     said = f"{kind}, from {found.source}"
     left = None if found.expires is None else (found.expires - now).total_seconds()
     if left is not None and left <= 0:
@@ -283,6 +285,11 @@ def _advice(error: Exception) -> str:
         return _CODES[code]
     if isinstance(error, ThrottledError | NotReadyError):
         return "it is there, and the request was let in; try again later"
+    if code == TransportFault.STATUS or (code is None and isinstance(error, RejectedError)):
+        return (
+            "what answers there is not Lambda, but a proxy, a gateway or a login page: look at the "
+            "endpoint and the proxy above"
+        )
     if isinstance(error, FunctionError | RejectedError):
         return "correct what the message names"
     if isinstance(error, InvocationError):
@@ -319,12 +326,18 @@ _OTHER_KEYS = (
     "correct it in AWS's config file, or choose another profile: AWS_PROFILE, --profile "
     "(`aws configure list-profiles` has their names)"
 )
+_NO_GIVER = (
+    "look at what is to give them: a credential_process, the role of the container or the instance, "
+    "AWS_PROFILE"
+)
 _SET_AGAIN = "set them again, as they were given"
 _RENEW = "renew them: `aws sso login`, `aws sts assume-role`, or whatever has given them"
 _BUNDLE = "point it to a readable file of PEM certificates, or unset it"
 _REACH = "see whether it can be reached from here: curl -v URL"
 
 _NO_TLS = "what answers there does not speak TLS: is it http://, and not https://?"
+
+_NO_HTTP = "what listens there gives no answer of HTTP: is it the right port? is it https://, and not http://?"
 
 _NO_WAY = {
     TransportFault.CONNECT: "is the host right, and does it listen there? For a local endpoint, start "
@@ -336,6 +349,8 @@ _NO_WAY = {
     TransportFault.PROXY: "the proxy refuses or is gone: look at its URL, user and password, or put "
     "the host into no_proxy",
     TransportFault.FILES: "this process has no file left: `ulimit -n`",
+    TransportFault.CONNECTION_LOST: _NO_HTTP,
+    TransportFault.PROTOCOL: _NO_HTTP,
     TransportFault.READ_TIMEOUT: "it is connected and nothing comes: is it an endpoint of Lambda's?",
 }
 

@@ -177,14 +177,13 @@ def open_file(source: str, options: Mapping[str, Any]) -> Any:
         if "://" in source:
             system, path = file_system(source, options)
             return system.open(path, "rb", block_size=4 * BLOCK)
-        file = None if _is_pipe(source) else Path(source).open("rb")
+        if _is_pipe(source):
+            raise InputError(f"cannot read {name}: it is a pipe, and must be a file")  # noqa: TRY301
+        return Path(source).open("rb")
     except AsyncInvokeError:
         raise
     except Exception as error:  # noqa: BLE001  # each file system has its own
         raise cannot_read(name, error) from None
-    if file is None:
-        raise InputError(f"cannot read {name}: it is a pipe, and must be a file")
-    return file
 
 
 def file_system(source: str, options: Mapping[str, Any]) -> tuple[Any, str]:

@@ -195,7 +195,8 @@ async def _credentials(session: AioSession) -> FoundCredentials:
         expires = getattr(found, "_expiry_time", None)
         del frozen
     except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: it may be anything
-        flaw, is_temporary = f"they cannot be renewed: {described(error)}", expires is not None
+        # Keys that are simply there cannot fail to come.
+        flaw, is_temporary = f"they cannot be renewed: {described(error)}", True
     return FoundCredentials(
         source=source,
         is_temporary=is_temporary,

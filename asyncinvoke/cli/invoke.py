@@ -219,7 +219,10 @@ def _facts(response: "Response") -> str:
     facts = [str(response.status_code)]
     if response.executed_version is not None:
         facts.append(f"version {response.executed_version}")
-    facts.append(f"request id {response.request_id}")
+    if response.request_id is None:
+        facts.append("no request id, which Lambda always gives")
+    else:
+        facts.append(f"request id {response.request_id}")
     facts.append(counted(len(attempts), "attempt"))
     if response.durable_execution_arn is not None:
         facts.append(f"durable execution {response.durable_execution_arn}")

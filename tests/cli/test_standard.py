@@ -1,4 +1,4 @@
-"""Standard streams that are full, closed, or that nobody reads: which of them decides how a command ends."""
+"""Standard streams that are full, closed or unread, and too few files: how a command ends then."""
 
 import os
 import subprocess
@@ -110,3 +110,12 @@ def test_an_output_that_does_not_block_is_waited_for() -> None:
         assert process.wait(60) == 0
     assert text.lstrip(b"-").startswith(b"Usage: ")
     assert text.endswith(b"outcomes.jsonl\n")
+
+
+@pytest.mark.parametrize("words", ["doctor", "invoke echo", "map echo -"])
+def test_too_few_files_for_an_event_loop_are_one_line(words: str) -> None:
+    ended = shell(f"ulimit -n 10; asyncinvoke {words}")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        "asyncinvoke: error: this process may open 10 files, which are too few: ulimit -n 1024\n"
+    )
