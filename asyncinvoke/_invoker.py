@@ -287,7 +287,9 @@ class Invoker:
             payloads: Any iterable or async iterable, an endless one too. It is read lazily, at most
                 `concurrency` and 16 items ahead of the outcomes that were taken, or `concurrency`
                 and two batches. An item is a payload, or a `Request` that overrides options for
-                itself. An async generator is closed with the block.
+                itself. It is encoded when its turn comes, some items after it was read, so that a
+                generator has to yield a new object for each. An async generator is closed with the
+                block.
             **options: How to run the map, and how to invoke each item, each by its name as listed
                 below.
 
