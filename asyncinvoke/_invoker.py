@@ -590,7 +590,9 @@ def _recorder(
 def _checked_transport(transport: _AnyTransport) -> _AnyTransport:
     if isinstance(transport, str):
         if transport not in ("direct", "client"):
-            raise ConfigurationError(f"transport {transport!r} must be 'direct' or 'client'")
+            raise ConfigurationError(
+                f"transport {show_value(transport)} must be 'direct' or 'client'"
+            )
     elif not all(callable(getattr(transport, name, None)) for name in ("send", "open")):
         raise ConfigurationError(
             f"transport must be 'direct', 'client' or an object with `send` and `open`, "
