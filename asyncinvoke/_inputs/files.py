@@ -176,8 +176,10 @@ def open_file(source: str, options: Mapping[str, Any]) -> Any:
     try:
         if "://" in source:
             system, path = file_system(source, options)
-            return system.open(path, "rb", block_size=4 * BLOCK)
-        file = None if _is_pipe(source) else Path(source).open("rb")
+            file = system.open(path, "rb", block_size=4 * BLOCK)
+        else:
+            path = Path(source)
+            file = None if _is_pipe(source) else path.open("rb")
     except AsyncInvokeError:
         raise
     except Exception as error:  # noqa: BLE001  # each file system has its own
