@@ -2,10 +2,11 @@
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Protocol, TypeAlias
 
-from asyncinvoke._batches.reading import as_json, elements, kind_of, read
+from asyncinvoke._batches.reading import as_json, elements, kind_of, members, read
 from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError, Shape
 from asyncinvoke._request.payload import encode_json
 
@@ -108,8 +109,9 @@ class ItemsFormat(_Joined):
             raise MisfitError('the answer is not an object with a list "results"')
         results: dict[str, Result] = {}
         known = {item.id for item in items}
-        for entry in entries:
-            name, result = _entry(entry)
+        texts = elements(members(answer)["results"])
+        for entry, text in zip(entries, texts, strict=True):
+            name, result = _entry(entry, text)
             check_known(name, known)
             if name in results:
                 raise MisfitError(f"the answer has two results for item {name}")
@@ -122,14 +124,14 @@ _LEFT_OUT = ItemFailed(
 )
 
 
-def _entry(entry: Any) -> tuple[Any, Result]:
+def _entry(entry: Any, text: bytes) -> tuple[Any, Result]:
     if not isinstance(entry, dict) or "id" not in entry:
         raise MisfitError('one of the results is not an object with an "id"')
     name, error = entry["id"], entry.get("error")
     if error is None:
         if "result" not in entry:
             raise MisfitError('one of the results has neither a "result" nor an "error"')
-        return name, as_json(entry["result"])
+        return name, members(text)["result"]  # no digit of it changed
     if entry.get("result") is not None:
         raise MisfitError('one of the results has both a "result" and an "error"')
     if isinstance(error, str):
@@ -158,6 +160,14 @@ def check_known(name: Any, known: set[str]) -> None:
         raise MisfitError(f"the answer names an item {shown}, which is not in the batch")
 
 
+def _of_own(result: Any) -> Result:
+    if not isinstance(result, ItemFailed):
+        return as_json(result)
+    if not all(isinstance(each, str | None) for each in (result.error_type, result.error_message)):
+        raise TypeError
+    return result
+
+
 class OwnFormat:
     """A shape of the user's. How large its batches are shows only once they are packed."""
 
@@ -184,10 +194,11 @@ class OwnFormat:
         """
         said = read(answer)
         try:
-            results = list(_plain(self._shape.unpack(said, items)))
-            read_results = [
-                each if isinstance(each, ItemFailed) else as_json(each) for each in results
-            ]
+            results = _plain(self._shape.unpack(said, items))
+            if isinstance(results, str | bytes | Mapping | AbstractSet):
+                # One could iterate over them all the same: the keys of a dict, letters of a string.
+                raise TypeError  # noqa: TRY301  # as if it had raised that
+            read_results = [_of_own(each) for each in results]
         except Exception as error:  # noqa: BLE001  # code of the user's; its text may quote the answer
             why = f"the shape cannot read the answer: {type(error).__name__}"
         else:

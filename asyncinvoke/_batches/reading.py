@@ -6,7 +6,9 @@ from typing import Any
 
 from asyncinvoke._batches.shape import MisfitError
 
-_decode = json.JSONDecoder().raw_decode
+# Where a value ends is all that is asked; Python's integers have a limit that JSON's lack.
+_decode = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
+_MOST_DIGITS = 4_000
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 _NOT_JSON = "the answer is not JSON"
@@ -18,10 +20,22 @@ def read(answer: bytes) -> Any:
     Raises:
         MisfitError: It is not JSON.
     """
+    if not answer:
+        return None
     try:
-        return json.loads(answer) if answer else None
+        text = answer.decode()
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:  # too many digits for an integer
+            return json.loads(text, parse_int=_as_number)
     except (ValueError, RecursionError):
         raise MisfitError(_NOT_JSON) from None
+
+
+def _as_number(digits: str) -> float:
+    return int(digits) if len(digits) < _MOST_DIGITS else float(digits)
 
 
 def elements(answer: bytes) -> list[bytes]:
@@ -45,6 +59,32 @@ def elements(answer: bytes) -> list[bytes]:
         raise
     except (ValueError, RecursionError):
         raise MisfitError(_NOT_JSON) from None
+
+
+def members(text: bytes) -> dict[str, bytes]:
+    """Return the members of what is known to be a JSON object, each as its own text.
+
+    Raises:
+        MisfitError: It is nested too deeply.
+    """
+    try:
+        return _members(text.decode())
+    except RecursionError:
+        raise MisfitError(_NOT_JSON) from None
+
+
+def _members(said: str) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    at = _after_space(said, _after_space(said, 0) + 1)
+    while not said.startswith("}", at):
+        name, at = _decode(said, at)
+        begin = _after_space(said, _after_space(said, at) + 1)
+        _, end = _decode(said, begin)
+        found[name] = said[begin:end].encode()
+        at = _after_space(said, end)
+        if said.startswith(",", at):
+            at = _after_space(said, at + 1)
+    return found
 
 
 def _cut(text: str, at: int) -> list[bytes]:

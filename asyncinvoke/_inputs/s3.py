@@ -221,7 +221,7 @@ class Inventory:
             yield as_row(
                 row["bucket"],
                 unquote_plus(key) if is_csv else key,
-                int(size) if size.isdigit() else None,
+                int(size) if size.isdecimal() and len(size) < 20 else None,
                 row.get("etag") or None,
                 row.get("versionid") or None,
             )

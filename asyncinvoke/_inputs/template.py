@@ -70,7 +70,7 @@ def _is_index(token: str) -> bool:
     return is_number and (len(token) == 1 or not token.startswith("0"))
 
 
-_HOLE = re.compile(r"\{\{|\{(|/[^{}]*)\}|\{")
+_HOLE = re.compile(r"\{\{|\}\}|\{(|/[^{}]*)\}|\{")
 
 
 class Hole:
@@ -113,8 +113,8 @@ class Template:
     """A payload that is made of each row: JSON, in whose strings `{/pointer}` are holes.
 
     A string that is nothing but a hole becomes the value that the pointer leads to, of whatever
-    type; `"{}"` is the whole row. A hole within a longer string takes texts and numbers. `{{` is a
-    brace. So a template is JSON before and after it is filled in, whatever the rows hold.
+    type; `"{}"` is the whole row. A hole within a longer string takes texts and numbers. `{{` and
+    `}}` are braces. So a template is JSON before and after it is filled in, whatever the rows hold.
 
     Args:
         text: The template.
@@ -184,8 +184,8 @@ def _of_text(text: str, *, is_name: bool) -> Iterator[Part]:
     for match in _HOLE.finditer(text):
         yield dump_json(text[end : match.start()])[1:-1]
         end = match.end()
-        if match[0] == "{{":
-            yield "{"
+        if match[0] in ("{{", "}}"):
+            yield match[0][0]
         elif match[1] is not None:
             yield Hole(Pointer(match[1]), is_part=True)
         else:

@@ -240,3 +240,42 @@ def test_a_batch_that_breaks_a_rule_is_one_clear_error(make: Any, says: str) -> 
         make()
     assert says in str(raised.value)
     assert not isinstance(raised.value, ConfigurationError)
+
+
+NUMBERS = ["9" * 5000, "1e400", "-0.0", "1.10", "0.10000000000000000555"]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_no_digit_of_a_result_changes(number: str) -> None:
+    results = f'[{number}, {{"n": [{number}]}}]'
+    said = [number.encode(), f'{{"n": [{number}]}}'.encode()]
+    gathered = items(0, 1)
+    assert format_of(Batch(2)).unpack(results.encode(), gathered) == said
+    answer = (
+        f'{{"results": [ {{"result" : {number}, "id": "7" }},\n'
+        f'{{"id":"8", "n": {number}, "result":{{"n": [{number}]}}}} ], "n": {number}}}'
+    )
+    assert format_of(Batch(2, shape="items")).unpack(answer.encode(), gathered) == said
+    answer = f'{{"batchItemFailures": [], "n": {number}}}'
+    assert format_of(Batch(2, shape="sqs")).unpack(answer.encode(), gathered) == [b"null"] * 2
+
+
+WRONG_RESULTS = {
+    "a dict": {"7": 1, "8": 2},
+    "a text": "ab",
+    "bytes": b"ab",
+    "a set": {1, 2},
+    "a failure without words": [ItemFailed(error_type=5), 1],  # type: ignore[arg-type]  # on purpose
+}
+
+
+@pytest.mark.parametrize("results", WRONG_RESULTS.values(), ids=WRONG_RESULTS)
+def test_what_is_no_list_of_results_is_refused_though_it_is_as_long(results: Any) -> None:
+    with pytest.raises(MisfitError, match="the shape cannot read the answer: TypeError"):
+        unpacked(Own(lambda _answer, _items: results), {})
+
+
+@pytest.mark.parametrize("shape", ["list", "items", "sqs"])
+def test_an_answer_with_a_mark_of_its_encoding_is_no_json(shape: Any) -> None:
+    with pytest.raises(MisfitError, match="the answer is not JSON"):
+        unpacked(shape, b"\xef\xbb\xbf[]")
