@@ -16,6 +16,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from aiobotocore.httpsession import AIOHTTPSession
+from aiohttp.abc import AbstractResolver
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
@@ -343,3 +344,37 @@ async def test_the_connector_keeps_no_slot_and_no_transport(secure: Peer) -> Non
             assert await answer.read() == b"hi"
         assert connections.open >= 2
         await connections.aclose()
+
+
+class SlowNames(AbstractResolver):
+    """Finds this machine by any name, once it is told to."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.asked = 0
+
+    async def resolve(self, host: str, port: int = 0, family: int = 0) -> Any:
+        self.asked += 1
+        await self.go_on.wait()
+        found = {"hostname": host, "host": "127.0.0.1", "port": port}
+        return [{**found, "family": socket.AF_INET, "proto": 0, "flags": 0}]
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_deadline_that_passes_while_a_name_is_looked_up_leaves_that_to_the_next(
+    plain: Peer,
+) -> None:
+    names = SlowNames()
+    url = f"http://slow.test:{plain.port}"
+    async with opened(url, connector_args={"resolver": names}) as connections:
+        for _ in range(3):
+            with pytest.raises(WireError) as raised:
+                await connections.exchange(*request(), Progress(time.monotonic() + 0.05))
+            assert raised.value.fault is TransportFault.INTERRUPTED
+            assert raised.value.phase in (Phase.NOT_BEGUN, Phase.CONNECTING)
+            assert connections.open == 0
+        names.go_on.set()
+        assert (await connections.exchange(*request(), Progress())).status == 200
+    assert names.asked <= 1
