@@ -104,7 +104,7 @@ class Duration(_Real):
         found = _TIME.fullmatch(value.strip())
         seconds = 0.0 if found is None else float(found[1]) * _UNITS[found[2]]
         if not (seconds and math.isfinite(seconds)):
-            self.fail(f"{value!r} is no time: write 30, 1.5s, 500ms, 5m or 1h", param, ctx)
+            self.fail(f"{value!r} is not a duration: write 30, 1.5s, 500ms, 5m or 1h", param, ctx)
         if self._maximum is not None and seconds > self._maximum:
             self.fail(f"{value!r} is more than {self._maximum:g} seconds", param, ctx)
         return seconds

@@ -43,8 +43,8 @@ async def test_the_version_is_the_installed_one(run: Run) -> None:
         (["invoke", "echo", "--bogus"], "No such option"),
         (["invoke", "echo", "--invocation-type", "event"], "--invocation-type"),
         (["invoke", "echo", "--timeout", "0"], "--timeout"),
-        (["invoke", "echo", "--timeout", "nan"], "'nan' is no time: write 30, 1.5s"),
-        (["invoke", "echo", "-t", "5d"], "'5d' is no time"),
+        (["invoke", "echo", "--timeout", "nan"], "'nan' is not a duration: write 30, 1.5s"),
+        (["invoke", "echo", "-t", "5d"], "'5d' is not a duration"),
         (["invoke", "echo", "[1]", "--payload", "[1]"], "the payload is given twice"),
         (["invoke", "echo", "large.json"], "--payload file://large.json sends it"),
         (["invoke", "echo", "--stream", "--invocation-type", "Event"], "exclude each other"),
@@ -83,7 +83,7 @@ async def test_the_version_is_the_installed_one(run: Run) -> None:
         (["map", "echo", "-", "--tolerate", "2.5"], "'2.5' is neither a number such as 100"),
         (["map", "echo", "-", "--tolerate", "101%"], "'101%' is neither a number such as 100"),
         (["demo", "--head", "0"], "--head"),
-        (["doctor", "-t", "0"], "'0' is no time: write 30, 1.5s, 500ms, 5m or 1h"),
+        (["doctor", "-t", "0"], "'0' is not a duration: write 30, 1.5s, 500ms, 5m or 1h"),
     ],
 )
 async def test_wrong_usage_is_one_clear_line(

@@ -65,8 +65,8 @@ def test_a_number_is_read(kind: "click.ParamType[Any]", text: str, value: float)
         (Number(0, above=True), "0", "'0' must be a number, above 0"),
         (Number(0), "-1", "'-1' must be a number, 0 or more"),
         (Duration(900), "16m", "'16m' is more than 900 seconds"),
-        (Duration(), "9" * 400, "is no time: write 30, 1.5s, 500ms, 5m or 1h"),
-        (Duration(), "0", "'0' is no time: write 30, 1.5s, 500ms, 5m or 1h"),
+        (Duration(), "9" * 400, "is not a duration: write 30, 1.5s, 500ms, 5m or 1h"),
+        (Duration(), "0", "'0' is not a duration: write 30, 1.5s, 500ms, 5m or 1h"),
     ],
 )
 def test_a_number_out_of_range_says_the_range(

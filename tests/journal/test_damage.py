@@ -32,6 +32,15 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "_set_up", unsynced)
 
 
+def error_of(call: Callable[[], Any]) -> str:
+    """Return what the error of a journal says that a call raises; nothing where it raises none."""
+    try:
+        call()
+    except JournalError as error:
+        return str(error)
+    return ""
+
+
 def continued(path: Path, **options: Any) -> None:
     journal = Journal(path, redrive=Redrive.FAILED)
     anyio.run(lambda: World().map(journal, ITEMS, **options))
@@ -119,6 +128,7 @@ def test_a_text_that_is_none_is_damage_and_is_not_quoted(
         )
         connection.commit()
     for call in (lambda: read(path), lambda: measured(path), lambda: continued(path, **options)):
+<<<<<<< HEAD
         said = "it is damaged"
         try:
             call()
@@ -126,6 +136,11 @@ def test_a_text_that_is_none_is_damage_and_is_not_quoted(
             said = str(error)
         assert "it is damaged" in said
         assert "SECRET" not in said
+=======
+        said = error_of(call)
+        assert "SECRET" not in said
+        assert said == "" or "it is damaged" in said
+>>>>>>> a-journal
     for words in (("show", str(path)), ("export", str(path), "-"), ("redrive", str(path))):
         command(["runs", *words])
         assert "Could not decode" not in capfd.readouterr().err

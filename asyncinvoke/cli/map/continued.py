@@ -223,7 +223,35 @@ class ContinuedWriter:
             if self._ordered:
                 self._following = outcome.index + 1
 
+    def check_in_place(self) -> None:
+        """Check, once all is written, that the file is still where it was.
+
+        Raises:
+            CommandError: It was removed or moved meanwhile, and another may be in its place.
+        """
+        try:
+            is_there = os.path.samestat(os.stat(self._place.path), os.fstat(self._descriptor))
+        except OSError:
+            is_there = False
+        if not is_there:
+            raise CommandError(
+                f"output {self._place.path} was removed or moved while it was written: once nothing "
+                "of that name is there, the same command writes all of it again",
+                status=FAILED,
+            )
+
+    @property
+    def _descriptor(self) -> int:
+        return self._output.descriptor
+
     async def _write(self, outcome: Outcome) -> None:
+        # Written behind its end, as of one that was emptied, a file has a hole there of zeros.
+        if os.fstat(self._descriptor).st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR):
+            raise CommandError(
+                f"output {self._place.path} was cut off by another program while it was written: "
+                "remove it, and the same command writes all of it again",
+                status=FAILED,
+            )
         await self._output.write(as_line(outcome, self._lines.get(outcome.index)))
 
     def _say(self) -> None:
@@ -231,7 +259,7 @@ class ContinuedWriter:
             NOTE,
             Place(
                 path=self._place.path,
-                offset=os.lseek(self._output.descriptor, 0, os.SEEK_CUR),
+                offset=os.lseek(self._descriptor, 0, os.SEEK_CUR),
                 ends=self._ends,
                 following=self._following,
                 unnamed=self._unnamed,

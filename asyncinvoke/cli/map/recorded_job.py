@@ -96,17 +96,31 @@ class RecordedJob(MapJob):
                     is_over = True
             if not is_over:
                 await self._take_what_is_there(run)
+            if self._file is not None:
+                self._file.check_in_place()
         except JournalError as error:
-            # Status 2 would say that nothing was sent.
-            status = FAILED if self._invoker.statistics().attempts else WRONG_USAGE
-            raise CommandError(str(error), status=status) from error
+            raise self._as_ended(error) from error
+
+    def _as_ended(self, error: JournalError) -> CommandError:
+        """Return what a journal that cannot be used ends the command with, by what was sent."""
+        # Status 2 would say that nothing was sent.
+        status = FAILED if self._invoker.statistics().attempts else WRONG_USAGE
+        return CommandError(str(error), status=status)
 
     def end(self, error: Exception | None) -> int:
         """Say what came of it, once the journal is closed; give the exit status."""
+        if isinstance(error, JournalError):  # of its last commit
+            error = self._as_ended(error)
         if isinstance(error, CommandError) and error.status == WRONG_USAGE:
             raise error  # nothing was sent, and there is nothing to tell
-        with open_run(self._path) as recorded:
-            whole = recorded.summary()
+        try:
+            with open_run(self._path) as recorded:
+                whole = recorded.summary()
+        except JournalError as gone:
+            if self._progress not in ("json", "none"):
+                said = summary.as_text(self._count(), self._tally, None, verb=self._verb)
+                click.echo("\n".join(said), err=True)
+            raise error or self._as_ended(gone) from gone
         is_whole = whole.complete
         if self._progress == "json":
             counts = summary.as_json(as_json(self._count()), self._tally, None)

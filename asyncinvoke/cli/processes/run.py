@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from asyncinvoke import JournalError
 from asyncinvoke._outputs.files import Kind, OutputError
 from asyncinvoke.cli import open_files, streams
 from asyncinvoke.cli.errors import FAILED, STOPPED, WRONG_USAGE, CommandError
@@ -62,9 +63,16 @@ def run_processes(bulk: Bulk, processes: int) -> int:
             _summarise(bulk, together, None, [])
             return worst(together.statuses.values())
         journals = [part.journal for part in divided(bulk, processes) if part.journal is not None]
-        return await _end(
-            bulk, bulk.journal, [each for each in journals if _is_there(each)], together
-        )
+        parts = [each for each in journals if _is_there(each)]
+        try:
+            return await _end(bulk, bulk.journal, parts, together)
+        except JournalError as error:
+            # Status 2 would say that nothing was sent.
+            raise CommandError(
+                f"{error}: the same command, or runs merge {bulk.journal} {' '.join(parts)}, "
+                "tries it again",
+                status=FAILED,
+            ) from error
 
     return run(main)
 

@@ -173,6 +173,44 @@ async def test_what_fails_to_be_written_after_that_is_no_wrong_usage(
     assert ended.status == 1
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("journal is moved", "e.run: it was deleted while the run was under way"),
+        ("output is moved", "out.jsonl was removed or moved while it was written"),
+        ("output is emptied", "out.jsonl was cut off by another program while it was written"),
+    ],
+)
+async def test_a_file_that_somebody_takes_away_meanwhile_is_told_and_is_no_wrong_usage(
+    what: str, says: str, endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("".join(f"{number}\n" for number in range(30)))
+    output = tmp_path / "out.jsonl"
+
+    async def take_away(event: Any, context: Any) -> Any:
+        if event != 20:
+            return
+        with anyio.fail_after(60):
+            while not output.stat().st_size:
+                await anyio.sleep(0.01)
+        if what == "journal is moved":
+            (tmp_path / "e.run").rename(tmp_path / "moved")
+        elif what == "output is moved":
+            output.rename(tmp_path / "moved")
+        else:
+            output.write_bytes(b"")
+
+    endpoint.function("takes", take_away, timeout=70)
+    words = ("map", "takes", "in.jsonl", "-o", "out.jsonl", "-j", "e.run", "-c", "1")
+    ended = await run(*words, "--endpoint-url", endpoint.url)
+    assert says in ended.err
+    assert "outcomes in " in ended.err  # and what came of it
+    assert ended.status == 1
+    if what == "output is emptied":
+        assert output.read_bytes() == b""  # no hole
+
+
 def refused(asked: Bulk) -> int:
     raise CommandError("no such region")
 
