@@ -173,19 +173,17 @@ def open_file(source: str, options: Mapping[str, Any]) -> Any:
         InputError: It cannot be opened.
     """
     name = name_of(source)
-    file: Any = None
     try:
         if "://" in source:
             system, path = file_system(source, options)
-            file = system.open(path, "rb", block_size=4 * BLOCK)
-        else:
-            here = Path(source)
-            if not _is_pipe(source):
-                file = here.open("rb")
+            return system.open(path, "rb", block_size=4 * BLOCK)
+        if not _is_pipe(source):
+            return Path(source).open("rb")
     except AsyncInvokeError:
         raise
     except Exception as error:  # noqa: BLE001  # each file system has its own
         raise cannot_read(name, error) from None
+    raise InputError(f"cannot read {name}: it is a pipe, and must be a file")
 
 
 def file_system(source: str, options: Mapping[str, Any]) -> tuple[Any, str]:
