@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 from asyncinvoke.local import checks
 from asyncinvoke.local.functions.configuration import FunctionConfig
 from asyncinvoke.local.functions.versions import Versions
-from asyncinvoke.local.management import describe
+from asyncinvoke.local.management import describe, shapes
 from asyncinvoke.local.protocol import names, refusals
 from asyncinvoke.local.protocol.names import LATEST
 
@@ -32,7 +32,7 @@ class Members:
         """Read a body.
 
         Raises:
-            Refusal: It is not a JSON object.
+            Refusal: It is not a JSON object, or a member is not what the service's model says.
         """
         try:
             values = json.loads(body or b"{}")
@@ -40,6 +40,7 @@ class Members:
             values = None
         if not isinstance(values, dict):
             raise refusals.unreadable("the body is not a JSON object")
+        shapes.check(values)
         return cls(values)
 
     def text(self, name: str) -> str | None:
