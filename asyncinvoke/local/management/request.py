@@ -193,11 +193,16 @@ def no_such_version(arn: str, qualifier: str | None) -> refusals.Refusal:
 PAGE = 50
 """Items of one answer (AWS's documentation of `ListFunctions`)."""
 
-_MOST = 10_000
+MOST_ITEMS = 10_000
+"""Largest `MaxItems` of most operations; others take no more than a page holds."""
 
 
 def page(
-    name: str, items: Iterable[tuple[str, dict[str, Any]]], query: Mapping[str, str]
+    name: str,
+    items: Iterable[tuple[str, dict[str, Any]]],
+    query: Mapping[str, str],
+    *,
+    limit: int = MOST_ITEMS,
 ) -> dict[str, Any]:
     """Return the page that a request asks for, and where the next one begins.
 
@@ -208,13 +213,14 @@ def page(
         name: What the answer calls the list.
         items: All items, each with the key that it is sorted by.
         query: The query, with `Marker` and `MaxItems`.
+        limit: The largest `MaxItems` that the operation takes.
 
     Raises:
         Refusal: `MaxItems` is out of range.
     """
     marker, asked = query.get("Marker"), query.get("MaxItems", str(PAGE))
     most = int(asked) if asked.isdecimal() and len(asked) < 10 else 0
-    violations = names.out_of_range(most, "maxItems", 1, _MOST)
+    violations = names.out_of_range(most, "maxItems", 1, limit)
     if violations:
         raise refusals.violated(violations)
     later = sorted((item for item in items if not marker or item[0] > marker), key=lambda i: i[0])

@@ -2,10 +2,12 @@
 
 import base64
 import io
+import itertools
 import json
 import zipfile
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import botocore.session
 import pytest
@@ -101,7 +103,7 @@ def breaking(shape: Any) -> Iterator[Any]:
 def placed(body: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
     whole: dict[str, Any] = json.loads(json.dumps(body))
     at: Any = whole
-    for key, following in zip(path, path[1:], strict=False):
+    for key, following in itertools.pairwise(path):
         at[key] = [None] if following == 0 else at.get(key) or {}
         at = at[key]
     at[path[-1]] = value
@@ -175,3 +177,52 @@ async def test_what_cannot_be_honoured_is_refused_and_not_dropped(
         "InvalidParameterValueException",
     )
     assert next(iter(member)) in reply.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (FUNCTIONS, "Functions"),
+        (f"{FUNCTIONS}/f0/versions", "Versions"),
+        (f"{FUNCTIONS}/f0/aliases", "Aliases"),
+        ("/2018-10-31/layers", "Layers"),
+        ("/2018-10-31/layers/l0/versions", "LayerVersions"),
+        ("/2019-09-25/functions/f0/event-invoke-config/list", "FunctionEventInvokeConfigs"),
+    ],
+)
+async def test_every_list_comes_in_the_pages_that_are_asked_for(
+    request_to: Any, path: str, name: str
+) -> None:
+    content = json.dumps({"Content": {"ZipFile": package()}})
+    events = "/2019-09-25/functions/f0/event-invoke-config"
+    async with LocalLambda(settling_time=0.0, allow_unsigned=True) as local:
+        for number in range(3):
+            created = json.dumps({**CREATE, "FunctionName": f"f{number}"})
+            await request_to(local.url, FUNCTIONS, created)
+            alias = json.dumps({"Name": f"a{number}", "FunctionVersion": "$LATEST"})
+            await request_to(local.url, f"{FUNCTIONS}/f0/aliases", alias)
+            await request_to(local.url, f"/2018-10-31/layers/l{number}/versions", content)
+            await request_to(local.url, "/2018-10-31/layers/l0/versions", content)
+            await request_to(
+                local.url,
+                f"{events}?Qualifier=a{number}",
+                '{"MaximumRetryAttempts": 1}',
+                method="PUT",
+            )
+            changed = json.dumps({"Description": str(number)})
+            await request_to(local.url, f"{FUNCTIONS}/f0/configuration", changed, method="PUT")
+            await request_to(local.url, f"{FUNCTIONS}/f0/versions", "{}")
+        whole = (await request_to(local.url, path, method="GET")).json()[name]
+        found, marker = [], ""
+        for _ in whole:
+            page = await request_to(
+                local.url, f"{path}?MaxItems=1&Marker={quote(marker)}", method="GET"
+            )
+            found += page.json()[name]
+            marker = page.json().get("NextMarker", "")
+        refused = await request_to(local.url, f"{path}?MaxItems=0", method="GET")
+
+    assert len(whole) >= 3
+    assert found == whole
+    assert marker == ""
+    assert refused.status == 400
