@@ -79,7 +79,7 @@ class LayersApi:
     def get(self, name: str, number: str) -> dict[str, Any]:
         """`GetLayerVersion`."""
         name = name.removeprefix(self._prefix)
-        version = self._layers.get(name, {}).get(int(number) if number.isdecimal() else 0)
+        version = self._layers.get(name, {}).get(_number(number))
         if version is None:
             raise refusals.nothing_there()
         return self._with_content(name, version)
@@ -87,7 +87,7 @@ class LayersApi:
     def delete(self, name: str, number: str) -> None:
         """`DeleteLayerVersion`; one that is not there is no error, as in AWS."""
         versions = self._layers.get(name.removeprefix(self._prefix), {})
-        versions.pop(int(number) if number.isdecimal() else 0, None)
+        versions.pop(_number(number), None)
 
     def list_versions(self, name: str, query: Mapping[str, str]) -> dict[str, Any]:
         """`ListLayerVersions`, the newest first."""
@@ -122,7 +122,7 @@ class LayersApi:
         told, folders = [], []
         for arn in arns:
             name, _, number = arn.removeprefix(self._prefix).rpartition(":")
-            version = self._layers.get(name, {}).get(int(number) if number.isdecimal() else 0)
+            version = self._layers.get(name, {}).get(_number(number))
             if version is None:
                 raise refusals.invalid(f"Layer version {arn} does not exist.")
             told.append({"Arn": arn, "CodeSize": version.package.size})
@@ -162,6 +162,11 @@ class LayersApi:
         content = {"CodeSize": package.size, "CodeSha256": package.sha256}
         described = self._described(name, version)
         return {"LayerArn": self._prefix + name, "Content": content, **described}
+
+
+def _number(text: str) -> int:
+    """Return the number of a version; 0, which none has, for what cannot be one."""
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
 
 
 def check_arns(value: object) -> list[str]:

@@ -226,3 +226,16 @@ async def test_every_list_comes_in_the_pages_that_are_asked_for(
     assert found == whole
     assert marker == ""
     assert refused.status == 400
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 20, "%C2%B2", "-1", "one"])
+async def test_a_number_of_a_layer_that_cannot_be_one_is_that_of_none(
+    request_to: Any, number: str
+) -> None:
+    path = f"/2018-10-31/layers/l/versions/{number}"
+    async with LocalLambda(allow_unsigned=True) as local:
+        told = await request_to(local.url, path, method="GET")
+        deleted = await request_to(local.url, path, method="DELETE")
+
+    assert told.headers["x-amzn-errortype"] == "ResourceNotFoundException"
+    assert (told.status, deleted.status) == (404, 204)
