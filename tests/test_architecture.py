@@ -78,6 +78,7 @@ DECIDES = [
     "asyncinvoke.local.management.request",
     "asyncinvoke.local.management.attached_api",
     "asyncinvoke.local.management.settings",
+    "asyncinvoke.local.management.shapes",
     "asyncinvoke.local.numbers",
     "asyncinvoke.local.protocol",
 ]

@@ -42,9 +42,14 @@ def add_tags(versions: Versions, tags: dict[str, str]) -> None:
         Refusal: There would be too many.
     """
     both = versions.tags | tags
-    if len(both) > MOST_TAGS:
-        raise refusals.invalid("Number of tags exceeds resource tag limit.")
+    check_tags(both)
     versions.tags = both
+
+
+def check_tags(tags: dict[str, str]) -> None:
+    """Refuse more tags than a function may have."""
+    if len(tags) > MOST_TAGS:
+        raise refusals.invalid("Number of tags exceeds resource tag limit.")
 
 
 def _of_function(function: NamedFunction) -> Versions:

@@ -11,7 +11,7 @@ from asyncinvoke.local.functions.configuration import Deployment, FunctionConfig
 from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.functions.versions import Versions
 from asyncinvoke.local.management import describe
-from asyncinvoke.local.management.attached_api import add_tags
+from asyncinvoke.local.management.attached_api import add_tags, check_tags
 from asyncinvoke.local.management.code import CodeStore, Package, source_in
 from asyncinvoke.local.management.functions_api import described
 from asyncinvoke.local.management.layers_api import LayersApi, check_arns
@@ -84,6 +84,7 @@ class Deploying:
             )
         settings, layers = self._with_layers(Settings().changed(members, name=name), members, ())
         tags = members.texts("Tags") or {}
+        check_tags(tags)  # before there is anything: what is refused leaves nothing behind
         async with self._code.unpacked(
             await self._packages.content(members.members("Code"), _CODE)
         ) as package:
@@ -113,7 +114,9 @@ class Deploying:
             latest = versions.latest
             assert isinstance(latest.handler, Source)  # noqa: S101  # it was before
             source = source_in(package.directory, latest.handler.handler, latest.handler.layers)
-            config = self._configure(latest.name, source, Settings.of(latest), package, latest)
+            asked = Members({"Architectures": members.any("Architectures")})
+            settings = Settings.of(latest).changed(asked, name=latest.name)
+            config = self._configure(latest.name, source, settings, package, latest)
             if members.flag("DryRun"):
                 return described(config, versions)
             until = self._update(config)

@@ -3,13 +3,14 @@
 import dataclasses
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from asyncinvoke.local.functions.event_config import AGE_RANGE, MAX_RETRY_ATTEMPTS
 from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.functions.versions import EventSettings
 from asyncinvoke.local.management.code import UNZIPPED_LIMIT, ZIPPED_LIMIT
-from asyncinvoke.local.management.request import Members, NamedFunction
+from asyncinvoke.local.management.request import PAGE, Members, NamedFunction, page
 from asyncinvoke.local.protocol import names, refusals
 from asyncinvoke.local.protocol.names import LATEST
 
@@ -121,10 +122,11 @@ def delete_event_config(function: NamedFunction) -> None:
     del function.versions.event_settings[_named(function)]
 
 
-def list_event_configs(function: NamedFunction) -> dict[str, Any]:
+def list_event_configs(function: NamedFunction, query: Mapping[str, str]) -> dict[str, Any]:
     """`ListFunctionEventInvokeConfigs`."""
-    found = sorted(function.versions.event_settings.items())
-    return {"FunctionEventInvokeConfigs": [_described(arn, settings) for arn, settings in found]}
+    settings = function.versions.event_settings
+    found = ((arn, _described(arn, has)) for arn, has in settings.items())
+    return page("FunctionEventInvokeConfigs", found, query, limit=PAGE)
 
 
 def _set(

@@ -9,7 +9,7 @@ from typing import Any
 
 from asyncinvoke.local.management.code import CodeStore, Package
 from asyncinvoke.local.management.packages import Packages
-from asyncinvoke.local.management.request import Members
+from asyncinvoke.local.management.request import PAGE, Members, page
 from asyncinvoke.local.protocol import names, refusals
 
 MOST_LAYERS = 5
@@ -30,6 +30,8 @@ _ARN_RULE = (
     "Member must have length greater than or equal to 1, Member must satisfy regular expression "
     f"pattern: {ARN_PATTERN}, Member must not be null]"
 )
+
+_LARGEST = 10**10 - 1  # so that the newest version is the first by its key
 
 _KEPT = ("CompatibleRuntimes", "CompatibleArchitectures", "LicenseInfo")
 
@@ -77,7 +79,7 @@ class LayersApi:
     def get(self, name: str, number: str) -> dict[str, Any]:
         """`GetLayerVersion`."""
         name = name.removeprefix(self._prefix)
-        version = self._layers.get(name, {}).get(int(number) if number.isdecimal() else 0)
+        version = self._layers.get(name, {}).get(_number(number))
         if version is None:
             raise refusals.nothing_there()
         return self._with_content(name, version)
@@ -85,14 +87,16 @@ class LayersApi:
     def delete(self, name: str, number: str) -> None:
         """`DeleteLayerVersion`; one that is not there is no error, as in AWS."""
         versions = self._layers.get(name.removeprefix(self._prefix), {})
-        versions.pop(int(number) if number.isdecimal() else 0, None)
+        versions.pop(_number(number), None)
 
-    def list_versions(self, name: str) -> dict[str, Any]:
+    def list_versions(self, name: str, query: Mapping[str, str]) -> dict[str, Any]:
         """`ListLayerVersions`, the newest first."""
         name = name.removeprefix(self._prefix)
-        versions = self._layers.get(name, {})
-        found = [self._described(name, versions[number]) for number in sorted(versions)[::-1]]
-        return {"LayerVersions": found}
+        found = (
+            (f"{_LARGEST - number:010d}", self._described(name, version))
+            for number, version in self._layers.get(name, {}).items()
+        )
+        return page("LayerVersions", found, query, limit=PAGE)
 
     def resolve(self, arns: Sequence[str]) -> tuple[list[dict[str, Any]], tuple[Path, ...]]:
         """Return what is told of the layers of a function, and where they are.
@@ -118,7 +122,7 @@ class LayersApi:
         told, folders = [], []
         for arn in arns:
             name, _, number = arn.removeprefix(self._prefix).rpartition(":")
-            version = self._layers.get(name, {}).get(int(number) if number.isdecimal() else 0)
+            version = self._layers.get(name, {}).get(_number(number))
             if version is None:
                 raise refusals.invalid(f"Layer version {arn} does not exist.")
             told.append({"Arn": arn, "CodeSize": version.package.size})
@@ -130,16 +134,19 @@ class LayersApi:
         if query.get("find") == "LayerVersion":
             name, _, number = query.get("Arn", "").removeprefix(self._prefix).rpartition(":")
             return self.get(name, number)
-        found = [
-            {
-                "LayerName": name,
-                "LayerArn": self._prefix + name,
-                "LatestMatchingVersion": self._described(name, versions[max(versions)]),
-            }
-            for name, versions in sorted(self._layers.items())
+        found = (
+            (
+                name,
+                {
+                    "LayerName": name,
+                    "LayerArn": self._prefix + name,
+                    "LatestMatchingVersion": self._described(name, versions[max(versions)]),
+                },
+            )
+            for name, versions in self._layers.items()
             if versions
-        ]
-        return {"Layers": found}
+        )
+        return page("Layers", found, query, limit=PAGE)
 
     def directories(self) -> set[Path]:
         """Return the directories of all layers."""
@@ -155,6 +162,11 @@ class LayersApi:
         content = {"CodeSize": package.size, "CodeSha256": package.sha256}
         described = self._described(name, version)
         return {"LayerArn": self._prefix + name, "Content": content, **described}
+
+
+def _number(text: str) -> int:
+    """Return the number of a version; 0, which none has, for what cannot be one."""
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
 
 
 def check_arns(value: object) -> list[str]:

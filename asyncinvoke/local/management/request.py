@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 from asyncinvoke.local import checks
 from asyncinvoke.local.functions.configuration import FunctionConfig
 from asyncinvoke.local.functions.versions import Versions
-from asyncinvoke.local.management import describe
+from asyncinvoke.local.management import describe, shapes
 from asyncinvoke.local.protocol import names, refusals
 from asyncinvoke.local.protocol.names import LATEST
 
@@ -32,7 +32,7 @@ class Members:
         """Read a body.
 
         Raises:
-            Refusal: It is not a JSON object.
+            Refusal: It is not a JSON object, or a member is not what the service's model says.
         """
         try:
             values = json.loads(body or b"{}")
@@ -40,6 +40,7 @@ class Members:
             values = None
         if not isinstance(values, dict):
             raise refusals.unreadable("the body is not a JSON object")
+        shapes.check(values)
         return cls(values)
 
     def text(self, name: str) -> str | None:
@@ -192,11 +193,16 @@ def no_such_version(arn: str, qualifier: str | None) -> refusals.Refusal:
 PAGE = 50
 """Items of one answer (AWS's documentation of `ListFunctions`)."""
 
-_MOST = 10_000
+MOST_ITEMS = 10_000
+"""Largest `MaxItems` of most operations; others take no more than a page holds."""
 
 
 def page(
-    name: str, items: Iterable[tuple[str, dict[str, Any]]], query: Mapping[str, str]
+    name: str,
+    items: Iterable[tuple[str, dict[str, Any]]],
+    query: Mapping[str, str],
+    *,
+    limit: int = MOST_ITEMS,
 ) -> dict[str, Any]:
     """Return the page that a request asks for, and where the next one begins.
 
@@ -207,13 +213,14 @@ def page(
         name: What the answer calls the list.
         items: All items, each with the key that it is sorted by.
         query: The query, with `Marker` and `MaxItems`.
+        limit: The largest `MaxItems` that the operation takes.
 
     Raises:
         Refusal: `MaxItems` is out of range.
     """
     marker, asked = query.get("Marker"), query.get("MaxItems", str(PAGE))
     most = int(asked) if asked.isdecimal() and len(asked) < 10 else 0
-    violations = names.out_of_range(most, "maxItems", 1, _MOST)
+    violations = names.out_of_range(most, "maxItems", 1, limit)
     if violations:
         raise refusals.violated(violations)
     later = sorted((item for item in items if not marker or item[0] > marker), key=lambda i: i[0])

@@ -155,7 +155,7 @@ _TABLE: list[tuple[str, str, int, Operation]] = [
     ),
     ("GET", _EVENTS, 200, lambda _api, _asked, at: get_event_config(at)),
     ("DELETE", _EVENTS, 204, lambda _api, _asked, at: delete_event_config(at)),
-    ("GET", f"{_EVENTS}/list", 200, lambda _api, _asked, at: list_event_configs(at)),
+    ("GET", f"{_EVENTS}/list", 200, lambda _, asked, at: list_event_configs(at, asked.query)),
     # tags and permissions
     ("GET", _TAGS, 200, lambda _api, _asked, at: list_tags(at)),
     ("POST", _TAGS, 204, lambda _, asked, at: tag(at, asked.members)),
@@ -178,7 +178,7 @@ _TABLE: list[tuple[str, str, int, Operation]] = [
     # layers
     ("POST", _LAYER, 201, lambda api, asked, name: api.layers.publish(name, asked.members)),
     ("GET", f"{LAYERS}/?", 200, lambda api, asked: api.layers.list(asked.query)),
-    ("GET", _LAYER, 200, lambda api, _, name: api.layers.list_versions(name)),
+    ("GET", _LAYER, 200, lambda api, asked, name: api.layers.list_versions(name, asked.query)),
     ("GET", f"{_LAYER}/([^/]+)", 200, lambda api, _, name, number: api.layers.get(name, number)),
     (
         "DELETE",

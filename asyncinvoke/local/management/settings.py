@@ -92,6 +92,15 @@ _NOT_CONFIGURED = (
 # Told back as they were asked for. What is done about them is in docs/endpoint.md.
 _TOLD = ("DeadLetterConfig", "FileSystemConfigs", "KMSKeyArn", "VpcConfig")
 
+# What they ask for would change how a function runs, or whether its code is taken.
+_NOT_HERE = (
+    "CapacityProviderConfig",
+    "CodeSigningConfigArn",
+    "DurableConfig",
+    "ImageConfig",
+    "TenancyConfig",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -135,6 +144,9 @@ class Settings:
         Raises:
             Refusal: A value is out of range, or not supported.
         """
+        for member in _NOT_HERE:
+            if asked.any(member):
+                raise refusals.invalid(f"{member}: this endpoint has nothing that does it.")
         timeout, memory_size = asked.integer("Timeout"), asked.integer("MemorySize")
         role = asked.text("Role")
         violations = []
@@ -203,8 +215,6 @@ def _told(asked: Members, has: Mapping[str, Any], name: str) -> tuple[dict[str, 
         value = asked.any(member)
         if value is not None:
             told[member] = value
-        if not isinstance(told.get(member, {}), (dict, list, str)):
-            raise refusals.unreadable(f"{member}: it must be what the service's model says")
     if asked.any("Environment") is not None:
         told["Environment"] = {"Variables": {}}  # what it holds is told from where it is used
     # Asked for as empty, these are taken away.

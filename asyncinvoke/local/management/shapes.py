@@ -1,0 +1,202 @@
+"""What members of a request may be, as the service's model has it.
+
+Those that are kept and told back, since an SDK could not read an answer that repeats what is wrong with
+them, and those that are read once something was done. No I/O, no clock.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from asyncinvoke.local.protocol import names, refusals
+
+
+class Shape(Protocol):
+    """What a member may be."""
+
+    def violations(self, value: Any, name: str, member: str) -> Iterator[str]:
+        """Give the text of each constraint that a value violates.
+
+        Args:
+            value: The value, not null.
+            name: The member, as it is in the request.
+            member: The path of it, as the service spells it in what it says.
+
+        Raises:
+            Refusal: It is of another type.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A text: its least and its largest length in characters, its pattern, its allowed values."""
+
+    least: int = 0
+    """Fewest characters."""
+    most: int = 10_000
+    """Most characters."""
+    pattern: str | None = None
+    """What it must match as a whole; in what is refused it is quoted."""
+    choices: tuple[str, ...] = ()
+    """Its allowed values; empty for any."""
+
+    def violations(self, value: Any, name: str, member: str) -> Iterator[str]:
+        """Give the text of each constraint that a value violates."""
+        _check_type(value, str, name, "a text")
+        _check_whole(value, name)
+        if self.choices:
+            yield from names.not_one_of(value, member, self.choices)
+        if self.pattern is not None and re.fullmatch(self.pattern, value) is None:
+            yield from names.broken(value, member, self.pattern)
+        yield from _too_long(len(value), value, member, self.least, self.most)
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """True or false."""
+
+    def violations(self, value: Any, name: str, member: str) -> Iterator[str]:  # noqa: ARG002  # the contract
+        """Give nothing: either will do."""
+        _check_type(value, bool, name, "true or false")
+        yield from ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class List:
+    """A list of values of one shape."""
+
+    of: Shape
+    """What each of them is."""
+    most: int
+    """How many there may be."""
+
+    def violations(self, value: Any, name: str, member: str) -> Iterator[str]:
+        """Give the text of each constraint that a value violates."""
+        _check_type(value, list, name, "a list")
+        for number, item in enumerate(value, 1):
+            if item is None:
+                raise refusals.unreadable(f"{name}: it must not hold null")
+            yield from self.of.violations(item, name, f"{member}.{number}.member")
+        yield from _too_long(len(value), value, member, 0, self.most)
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """An object with members of its own; what it has beside them nothing here reads."""
+
+    members: Mapping[str, Shape]
+    """Its members, by name."""
+
+    def violations(self, value: Any, name: str, member: str) -> Iterator[str]:
+        """Give the text of each constraint that a value violates."""
+        _check_type(value, dict, name, "an object")
+        for inner, shape in self.members.items():
+            if value.get(inner) is not None:
+                yield from shape.violations(value[inner], inner, f"{member}.{_spelled(inner)}")
+
+
+_ARN_OR_NONE = Text(pattern=r"(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()")
+_BUCKET = Text(least=3, most=63, pattern=r"[0-9A-Za-z\.\-_]*(?<!\.)")
+_OBJECT = Text(least=1, most=1024)
+
+_ARN = (
+    r"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:"
+    r"(\d{12})?:(.*)"
+)
+
+MEMBERS: Mapping[str, Shape] = {
+    "Action": Text(pattern="(lambda:[*]|lambda:[a-zA-Z]+|[*])"),
+    "Code": Structure({"S3Bucket": _BUCKET, "S3Key": _OBJECT, "S3ObjectVersion": _OBJECT}),
+    "CompatibleArchitectures": List(of=Text(choices=("x86_64", "arm64")), most=2),
+    "CompatibleRuntimes": List(of=Text(), most=15),
+    "Content": Structure({"S3Bucket": _BUCKET, "S3Key": _OBJECT, "S3ObjectVersion": _OBJECT}),
+    "DeadLetterConfig": Structure({"TargetArn": _ARN_OR_NONE}),
+    "Description": Text(most=256),
+    "DryRun": Flag(),
+    "EventSourceToken": Text(most=256, pattern=r"[a-zA-Z0-9._\-]+"),
+    "FileSystemConfigs": List(
+        of=Structure(
+            {
+                "Arn": Text(most=256),
+                "LocalMountPath": Text(most=160, pattern="/mnt/[a-zA-Z0-9-_.]+"),
+            }
+        ),
+        most=1,
+    ),
+    "FunctionUrlAuthType": Text(choices=("NONE", "AWS_IAM")),
+    "FunctionVersion": Text(least=1, most=1024, pattern=r"(\$LATEST(\.PUBLISHED)?|[0-9]+)"),
+    "Handler": Text(most=128, pattern=r"[^\s]+"),
+    "InvokedViaFunctionUrl": Flag(),
+    "KMSKeyArn": _ARN_OR_NONE,
+    "LicenseInfo": Text(most=512),
+    "LoggingConfig": Structure(
+        {
+            "ApplicationLogLevel": Text(
+                choices=("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
+            ),
+            "SystemLogLevel": Text(choices=("DEBUG", "INFO", "WARN")),
+            "LogGroup": Text(least=1, most=512, pattern=r"[\.\-_/#A-Za-z0-9]+"),
+        }
+    ),
+    "Principal": Text(most=2048, pattern=r"[^\s]+"),
+    "PrincipalOrgID": Text(least=12, most=34, pattern="o-[a-z0-9]{10,32}"),
+    "Publish": Flag(),
+    "S3Bucket": _BUCKET,
+    "S3Key": _OBJECT,
+    "S3ObjectVersion": _OBJECT,
+    "SourceAccount": Text(most=12, pattern=r"\d{12}"),
+    "SourceArn": Text(pattern=_ARN),
+    "StatementId": Text(least=1, most=100, pattern="([a-zA-Z0-9-_]+)"),
+    "VpcConfig": Structure(
+        {
+            "SubnetIds": List(of=Text(most=1024, pattern="subnet-[0-9a-z]*"), most=16),
+            "SecurityGroupIds": List(of=Text(most=1024, pattern="sg-[0-9a-zA-Z]*"), most=5),
+            "Ipv6AllowedForDualStack": Flag(),
+        }
+    ),
+}
+"""Members of any operation, by name; those of one name have one shape in the model."""
+
+
+def check(values: Mapping[str, Any]) -> None:
+    """Refuse the members of a request that are not what the model says.
+
+    Raises:
+        Refusal: One is of another type, or violates a constraint.
+    """
+    found = [
+        text
+        for name, shape in MEMBERS.items()
+        if values.get(name) is not None
+        for text in shape.violations(values[name], name, _spelled(name))
+    ]
+    if found:
+        raise refusals.violated(found)
+
+
+def _spelled(name: str) -> str:
+    return name[0].lower() + name[1:]
+
+
+def _check_type(value: Any, kind: type, name: str, what: str) -> None:
+    if type(value) is not kind:  # `isinstance` would take true for a number
+        raise refusals.unreadable(f"{name}: it must be {what}")
+
+
+def _check_whole(value: str, name: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise refusals.unreadable(f"{name}: it must be a text of whole characters") from error
+
+
+def _too_long(length: int, value: Any, member: str, least: int, most: int) -> Iterator[str]:
+    shown = f"[{', '.join(map(str, value))}]" if isinstance(value, list) else value
+    if length > most:
+        rule = f"Member must have length less than or equal to {most}"
+        yield from names.breaks(shown, member, rule)
+    if length < least:
+        rule = f"Member must have length greater than or equal to {least}"
+        yield from names.breaks(shown, member, rule)

@@ -1,0 +1,241 @@
+"""What is set is held to the service's model, and what is told is read by it: botocore is the judge."""
+
+import base64
+import io
+import itertools
+import json
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import botocore.session
+import pytest
+from botocore.model import Shape
+
+from asyncinvoke.local import LocalLambda
+
+pytestmark = pytest.mark.anyio
+
+MODEL = botocore.session.get_session().get_service_model("lambda")
+FUNCTIONS = "/2015-03-31/functions"
+TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "blob": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "double": (int, float),
+    "list": (list,),
+    "structure": (dict,),
+    "map": (dict,),
+}
+VALUES: tuple[Any, ...] = (7, 1.5, True, "x", [1], [None], {"a": 1})
+# Read by nothing here: they would only choose between things of which there is one.
+UNREAD = {
+    "ImageUri",
+    "PublishTo",
+    "S3FilesConfig",
+    "S3ObjectStorageMode",
+    "SourceKMSKeyArn",
+}
+
+
+def package() -> str:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("app.py", "def f(event, context):\n    return event\n")
+    return base64.b64encode(data.getvalue()).decode()
+
+
+CREATE: dict[str, Any] = {
+    "FunctionName": "other",
+    "Role": "arn:aws:iam::123456789012:role/r",
+    "Runtime": "python3.13",
+    "Handler": "app.f",
+    "Code": {"ZipFile": package()},
+}
+PERMISSION = {"StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "1" * 12}
+REQUESTS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "CreateFunction": ("POST", FUNCTIONS, CREATE),
+    "UpdateFunctionConfiguration": ("PUT", f"{FUNCTIONS}/f/configuration", {}),
+    "UpdateFunctionCode": ("PUT", f"{FUNCTIONS}/f/code", {"ZipFile": package()}),
+    "PublishVersion": ("POST", f"{FUNCTIONS}/f/versions", {}),
+    "CreateAlias": ("POST", f"{FUNCTIONS}/f/aliases", {"Name": "n", "FunctionVersion": "$LATEST"}),
+    "AddPermission": ("POST", f"{FUNCTIONS}/f/policy", PERMISSION),
+    "PublishLayerVersion": (
+        "POST",
+        "/2018-10-31/layers/l/versions",
+        {"Content": {"ZipFile": package()}},
+    ),
+}
+
+
+def members_of(shape: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Shape]]:
+    for name, member in shape.members.items():
+        if member.serialization.get("location") or name in UNREAD:
+            continue
+        yield (*path, name), member
+        if member.type_name == "list":
+            yield (*path, name, 0), member.member
+        if member.type_name == "structure" and len(path) < 2:
+            yield from members_of(member, (*path, name))
+
+
+def is_of(value: Any, shape: Shape) -> bool:
+    return type(value) in TYPES[shape.type_name]
+
+
+def breaking(shape: Any) -> Iterator[Any]:
+    """Give a value for each constraint that the model has of texts."""
+    if shape.type_name != "string":
+        return
+    most = shape.metadata.get("max", 10_000)
+    if most < 10_000:
+        yield "a" * (most + 1)
+    if shape.metadata.get("min"):
+        yield ""
+    if shape.metadata.get("pattern", ".*") != ".*":
+        yield "not \N{SNOWMAN} this"
+    if shape.enum and shape.name != "Runtime":  # a layer may be for one that came later
+        yield "NOT_ONE"
+
+
+def placed(body: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    whole: dict[str, Any] = json.loads(json.dumps(body))
+    at: Any = whole
+    for key, following in itertools.pairwise(path):
+        at[key] = [None] if following == 0 else at.get(key) or {}
+        at = at[key]
+    at[path[-1]] = value
+    return whole
+
+
+@pytest.mark.parametrize("operation", REQUESTS)
+async def test_what_breaks_the_model_is_refused_by_every_operation_and_is_no_fault_of_ours(
+    request_to: Any, operation: str
+) -> None:
+    method, path, body = REQUESTS[operation]
+    wrong = []
+    # `$LATEST` is settled at once: what is accepted by mistake must not hide what comes after.
+    async with LocalLambda(settling_time=0.0, allow_unsigned=True) as local:
+        created = {**CREATE, "FunctionName": "f"}
+        await request_to(local.url, FUNCTIONS, json.dumps(created))
+        tried = 0
+        for where, shape in members_of(MODEL.operation_model(operation).input_shape):
+            values = [value for value in VALUES if not is_of(value, shape)]
+            if where[-1] in ("ZipFile", "CodeSha256", "RevisionId"):
+                values = values[:1]
+            for value in (*values, *breaking(shape)):
+                asked = json.dumps(placed(body, where, value))
+                reply = await request_to(local.url, path, asked, method=method)
+                tried += 1
+                if reply.status != 400:
+                    wrong.append((where, value, reply.status))
+
+    assert wrong == []
+    assert tried >= 5
+
+
+async def test_a_function_that_is_refused_for_its_tags_is_not_there(request_to: Any) -> None:
+    tags = {f"k{number}": "v" for number in range(51)}
+    async with LocalLambda(settling_time=0.0, allow_unsigned=True) as local:
+        reply = await request_to(local.url, FUNCTIONS, json.dumps({**CREATE, "Tags": tags}))
+        found = await request_to(local.url, FUNCTIONS, method="GET")
+
+    assert reply.status == 400
+    assert found.json() == {"Functions": []}
+
+
+async def test_the_architecture_of_new_code_is_told_back(request_to: Any) -> None:
+    async with LocalLambda(settling_time=0.0, allow_unsigned=True) as local:
+        await request_to(local.url, FUNCTIONS, json.dumps({**CREATE, "FunctionName": "f"}))
+        code = {"ZipFile": package(), "Architectures": ["arm64"]}
+        reply = await request_to(local.url, f"{FUNCTIONS}/f/code", json.dumps(code), method="PUT")
+        told = await request_to(local.url, f"{FUNCTIONS}/f/configuration", method="GET")
+
+    assert reply.status == 200
+    assert told.json()["Architectures"] == ["arm64"]
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"ImageConfig": {"Command": ["a"]}},
+        {"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}},
+        {"DurableConfig": {"ExecutionTimeout": 60}},
+        {"CodeSigningConfigArn": "arn:aws:lambda:us-east-1:123456789012:code-signing-config:csc-1"},
+    ],
+)
+async def test_what_cannot_be_honoured_is_refused_and_not_dropped(
+    request_to: Any, member: dict[str, Any]
+) -> None:
+    async with LocalLambda(settling_time=0.0, allow_unsigned=True) as local:
+        reply = await request_to(local.url, FUNCTIONS, json.dumps({**CREATE, **member}))
+
+    assert (reply.status, reply.headers["x-amzn-errortype"]) == (
+        400,
+        "InvalidParameterValueException",
+    )
+    assert next(iter(member)) in reply.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (FUNCTIONS, "Functions"),
+        (f"{FUNCTIONS}/f0/versions", "Versions"),
+        (f"{FUNCTIONS}/f0/aliases", "Aliases"),
+        ("/2018-10-31/layers", "Layers"),
+        ("/2018-10-31/layers/l0/versions", "LayerVersions"),
+        ("/2019-09-25/functions/f0/event-invoke-config/list", "FunctionEventInvokeConfigs"),
+    ],
+)
+async def test_every_list_comes_in_the_pages_that_are_asked_for(
+    request_to: Any, path: str, name: str
+) -> None:
+    content = json.dumps({"Content": {"ZipFile": package()}})
+    events = "/2019-09-25/functions/f0/event-invoke-config"
+    async with LocalLambda(settling_time=0.0, allow_unsigned=True) as local:
+        for number in range(3):
+            created = json.dumps({**CREATE, "FunctionName": f"f{number}"})
+            await request_to(local.url, FUNCTIONS, created)
+            alias = json.dumps({"Name": f"a{number}", "FunctionVersion": "$LATEST"})
+            await request_to(local.url, f"{FUNCTIONS}/f0/aliases", alias)
+            await request_to(local.url, f"/2018-10-31/layers/l{number}/versions", content)
+            await request_to(local.url, "/2018-10-31/layers/l0/versions", content)
+            await request_to(
+                local.url,
+                f"{events}?Qualifier=a{number}",
+                '{"MaximumRetryAttempts": 1}',
+                method="PUT",
+            )
+            changed = json.dumps({"Description": str(number)})
+            await request_to(local.url, f"{FUNCTIONS}/f0/configuration", changed, method="PUT")
+            await request_to(local.url, f"{FUNCTIONS}/f0/versions", "{}")
+        whole = (await request_to(local.url, path, method="GET")).json()[name]
+        found, marker = [], ""
+        for _ in whole:
+            page = await request_to(
+                local.url, f"{path}?MaxItems=1&Marker={quote(marker)}", method="GET"
+            )
+            found += page.json()[name]
+            marker = page.json().get("NextMarker", "")
+        refused = await request_to(local.url, f"{path}?MaxItems=0", method="GET")
+
+    assert len(whole) >= 3
+    assert found == whole
+    assert marker == ""
+    assert refused.status == 400
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 20, "%C2%B2", "-1", "one"])
+async def test_a_number_of_a_layer_that_cannot_be_one_is_that_of_none(
+    request_to: Any, number: str
+) -> None:
+    path = f"/2018-10-31/layers/l/versions/{number}"
+    async with LocalLambda(allow_unsigned=True) as local:
+        told = await request_to(local.url, path, method="GET")
+        deleted = await request_to(local.url, path, method="DELETE")
+
+    assert told.headers["x-amzn-errortype"] == "ResourceNotFoundException"
+    assert (told.status, deleted.status) == (404, 204)
