@@ -39,7 +39,7 @@ class Parquet:
         names = file.schema_arrow.names
         repeated = [each for each in names if names.count(each) > 1]
         if repeated:
-            raise InputError(f"{name}: the column {repeated[0][:40]!r} occurs twice")
+            raise InputError(f"{name}: the column {repeated[0][:40]!r} is there twice")
         if not names:
             raise InputError(f"{name} has no columns")
         self._names = names

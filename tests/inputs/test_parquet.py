@@ -180,7 +180,7 @@ async def test_damage_within_is_named(tmp_path: Path) -> None:
 async def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "in.parquet"
     pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
-    with pytest.raises(InputError, match="the column 'a' occurs twice"):
+    with pytest.raises(InputError, match="the column 'a' is there twice"):
         await read(path).begin()
 
 
