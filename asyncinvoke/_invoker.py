@@ -62,7 +62,8 @@ class Invoker:
         limit: How many attempts may be in flight at once: an `AdaptiveLimit` that follows what
             Lambda throttles, a number n for `AdaptiveLimit(maximum=n)`, or a `FixedLimit`. With a
             `client` of a smaller connection pool, at most the size of that pool.
-        retry: What is repeated, and how, unless a call says otherwise.
+        retry: What is repeated, and how, unless a call says otherwise; by default
+            `RetryPolicy.standard()`, and `RetryPolicy.batch()` in `map`.
         timeout: Total time for each execution, in seconds, waits and retries included; by default
             unlimited.
         idempotent: Whether running a function twice does no harm, unless a call says otherwise.
@@ -277,7 +278,9 @@ class Invoker:
             payloads: Any iterable or async iterable, an endless one too. It is read lazily, at most
                 `concurrency` and 16 items ahead of the outcomes that were taken, or `concurrency`
                 and two batches. An item is a payload, or a `Request` that overrides options for
-                itself. An async generator is closed with the block.
+                itself. It is encoded when its turn comes, some items after it was read, so that a
+                generator has to yield a new object for each. An async generator is closed with the
+                block.
             **options: How to run the map, and how to invoke each item, each by its name as listed
                 below.
 
@@ -486,7 +489,9 @@ def _recorder(
 def _checked_transport(transport: _AnyTransport) -> _AnyTransport:
     if isinstance(transport, str):
         if transport not in ("direct", "client"):
-            raise ConfigurationError(f"transport {transport!r} must be 'direct' or 'client'")
+            raise ConfigurationError(
+                f"transport {show_value(transport)} must be 'direct' or 'client'"
+            )
     elif not all(callable(getattr(transport, name, None)) for name in ("send", "open")):
         raise ConfigurationError(
             f"transport must be 'direct', 'client' or an object with `send` and `open`, "

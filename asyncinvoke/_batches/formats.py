@@ -1,5 +1,6 @@
 """The built-in batch shapes: how each encodes items, and how it reads the answer."""
 
+import inspect
 import json
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias
@@ -171,7 +172,8 @@ class OwnFormat:
 
     def pack(self, items: Sequence[BatchItem], pieces: Sequence[bytes]) -> bytes:  # noqa: ARG002  # the shape takes items
         """Return what the shape makes of the items; raises what it raises."""
-        packed = self._shape.pack(items, self._common)
+        # A tuple: what a shape sorts, or takes items out of, is not what is still to be unpacked.
+        packed = _plain(self._shape.pack(tuple(items), self._common))
         return packed if isinstance(packed, bytes) else encode_json(packed)
 
     def unpack(self, answer: bytes, items: Sequence[BatchItem]) -> Sequence[Result]:
@@ -182,7 +184,7 @@ class OwnFormat:
         """
         said = read(answer)
         try:
-            results = list(self._shape.unpack(said, items))
+            results = list(_plain(self._shape.unpack(said, items)))
             read_results = [
                 each if isinstance(each, ItemFailed) else as_json(each) for each in results
             ]
@@ -193,3 +195,15 @@ class OwnFormat:
                 return read_results
             why = f"the shape gave {len(read_results)} results for {len(items)} items"
         raise MisfitError(why)
+
+
+def _plain(said: Any) -> Any:
+    """Return what a shape said, if it said something.
+
+    Raises:
+        TypeError: It gave a coroutine, as a lambda around an `async def` does.
+    """
+    if inspect.iscoroutine(said):
+        said.close()  # or Python would complain that nobody awaited it
+        raise TypeError("a shape is called, not awaited")
+    return said

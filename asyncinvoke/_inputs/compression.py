@@ -13,6 +13,9 @@ _SLICE = 4_096
 """How many bytes zstd is given at once: what comes out has no limit but that of the format."""
 
 
+_MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
+
+
 class Decompressor(Protocol):
     """What turns blocks into longer ones."""
 
@@ -62,7 +65,9 @@ class Frames:
         try:
             piece, rest = self._decompress(block)
         except Exception as error:  # noqa: BLE001  # each library has its own
-            said = "damaged" if self._any else f"not compressed with {self._kind}"
+            # A small input is one piece, so that it may be whatever is wrong with the last of it.
+            is_kind = self._any or block.startswith(_MAGIC[self._kind])
+            said = "damaged" if is_kind else f"not compressed with {self._kind}"
             raise InputError(f"{self._name} is {said}: {_short(error)}") from None
         self._any = True
         if self._inner.eof:

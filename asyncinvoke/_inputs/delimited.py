@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from asyncinvoke._inputs.formats import InputError
@@ -37,8 +38,11 @@ class Delimited:
 
     # The csv module pulls lines, and blocks are pushed; so it reads whole lines, and if they run
     # out within a record, that record's lines are kept, and read again together with what comes
-    # next, once that has another quote: nothing else could end it. It has one limit for the length
-    # of a field, of the whole process, which is raised while it reads and put back after.
+    # next, once that has a line with an odd number of quotes: a quote within quotes is two, and so
+    # nothing else ends it, but for quotes in fields that do not begin with one; for their sake it
+    # is read again at twice its length in any case. So a long record takes time that grows with its
+    # length and no faster, and none is kept back that has ended. The module has one limit for the
+    # length of a field, of the whole process, which is raised while it reads and put back after.
 
     def __init__(
         self, name: str, kind: str, *, delimiter: str, header: list[str] | None = None
@@ -50,6 +54,8 @@ class Delimited:
         self._is_first = True
         self._rest = b""
         self._open: list[str] = []
+        self._open_size = 0
+        self._wanted_size = 0
         self._line = 1
 
     def feed(self, block: bytes) -> Iterator[Row]:
@@ -89,14 +95,22 @@ class Delimited:
         # What is not UTF-8 shows as half a surrogate pair, and is the fault of its own row.
         text = whole.decode(errors="surrogateescape")
         lines = list(io.StringIO(text, newline=""))
-        if self._open and '"' not in text and not is_last:
+        self._open_size += len(text)
+        if self._open and not is_last and not self._may_have_ended(lines):
             self._open += lines
         else:
             lines = self._open + lines
             self._open = []
             yield from self._rows(lines, is_last=is_last)
-        if sum(map(len, self._open)) > LONGEST:
+            self._open_size = sum(map(len, self._open))
+            self._wanted_size = 2 * self._open_size
+        if self._open_size > LONGEST:
             raise self._too_long()
+
+    def _may_have_ended(self, lines: list[str]) -> bool:
+        """Whether what is kept may be a whole record, with these lines behind it."""
+        is_closed = any(line.count('"') % 2 for line in lines)
+        return is_closed or self._open_size >= self._wanted_size
 
     def _rows(self, lines: list[str], *, is_last: bool) -> list[Row]:
         source = iter(lines) if is_last else _endless(lines)
@@ -146,9 +160,11 @@ class Delimited:
         else separates.
         """
         if wrong is None:
-            repeated = [name for name in fields if fields.count(name) > 1]
+            repeated = [name for name, count in Counter(fields).items() if count > 1]
             numbers = [name for name in fields if _NUMBER.fullmatch(name.strip())]
-            if any(not name.strip() for name in fields):
+            if fields[0] == "sep=":
+                wrong = "it is Excel's word on what separates fields: take this line away"
+            elif any(not name.strip() for name in fields):
                 wrong = (
                     "one of the names is empty (pandas writes its index so: to_csv(index=False))"
                 )

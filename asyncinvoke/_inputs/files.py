@@ -147,14 +147,22 @@ def open_descriptor(source: str) -> Descriptor:
     """
     if source == "-":
         return Descriptor(STDIN, name_of(source), is_ours=False)
+    flags = os.O_RDONLY | os.O_CLOEXEC
     try:
-        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        if _is_pipe(source):
+            # Or opening it would wait for who writes it, and nothing could end that.
+            flags |= os.O_NONBLOCK
+        descriptor = os.open(source, flags)
     except (OSError, ValueError) as error:
         raise cannot_read(source, error) from None
     if stat.S_ISDIR(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise InputError(f"cannot read {source}: it is a directory")
     return Descriptor(descriptor, source, is_ours=True)
+
+
+def _is_pipe(source: str) -> bool:
+    return stat.S_ISFIFO(os.stat(source).st_mode)
 
 
 def open_file(source: str, options: Mapping[str, Any]) -> Any:
@@ -169,6 +177,8 @@ def open_file(source: str, options: Mapping[str, Any]) -> Any:
         if "://" in source:
             system, path = file_system(source, options)
             return system.open(path, "rb", block_size=4 * BLOCK)
+        if _is_pipe(source):
+            raise InputError(f"cannot read {name}: it is a pipe, and must be a file")  # noqa: TRY301
         return Path(source).open("rb")
     except AsyncInvokeError:
         raise
@@ -214,6 +224,8 @@ def name_of(source: str) -> str:
         return "standard input"
     if "://" not in source:
         return source
+    if "::" in source:  # one in another, as in zip://a.csv::https://host/a.zip
+        return "::".join(name_of(each) for each in source.split("::"))
     try:
         parts = urlsplit(source)
         host = parts.netloc.rpartition("@")[2]

@@ -1,12 +1,13 @@
 """The rows of a Parquet file as JSON; the only file besides `_inputs/columns.py` that knows pyarrow."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from anyio import to_thread
 
 from asyncinvoke._inputs import files
-from asyncinvoke._inputs.columns import rows_of
+from asyncinvoke._inputs.columns import interval, rows_of
 from asyncinvoke._inputs.formats import InputError, missing
 from asyncinvoke._inputs.lines import Row
 
@@ -16,7 +17,9 @@ MOST_ROWS = 16_384
 AT_ONCE = 8_388_608
 """About how many bytes are decoded at once."""
 
-_UNSAYABLE = "it holds what JSON cannot hold: an infinity, or text that is not UTF-8"
+_UNSAYABLE = (
+    "it holds what JSON cannot hold: an infinity, text that is not UTF-8, or a date too far away"
+)
 
 
 class Parquet:
@@ -37,12 +40,13 @@ class Parquet:
         self._name = name
         self.total: int | None = file.metadata.num_rows
         names = file.schema_arrow.names
-        repeated = [each for each in names if names.count(each) > 1]
-        if repeated:
-            raise InputError(f"{name}: the column {repeated[0][:40]!r} is there twice")
+        repeated = next((each for each, count in Counter(names).items() if count > 1), None)
+        if repeated is not None:
+            raise InputError(f"{name}: the column {repeated[:40]!r} occurs twice")
         if not names:
             raise InputError(f"{name} has no columns")
         self._names = names
+        self._intervals = _intervals(file.schema, names)
         self._batches = file.iter_batches(batch_size=self._batch_size(), use_threads=False)
 
     @classmethod
@@ -96,17 +100,34 @@ class Parquet:
 
         try:
             batch = next(self._batches, None)
-            rows = None if batch is None else rows_of(batch, self._names)
+            rows = None if batch is None else rows_of(self._spelled(batch), self._names)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{self._name} is damaged: {_first(error)}") from None
         if rows is None:
             return None
         return [(None, b"", _UNSAYABLE) if row is None else (None, row, None) for row in rows]
 
+    def _spelled(self, batch: Any) -> Any:
+        """Return a batch whose intervals are texts."""
+        import pyarrow as pa
+
+        for number in self._intervals:
+            values = batch.column(number).to_pylist()
+            texts = pa.array([each and interval(each) for each in values], pa.string())
+            batch = batch.set_column(number, self._names[number], texts)
+        return batch
+
     def _close(self) -> None:
         self._batches = iter(())
         self._file.close()
         self._source.close()
+
+
+def _intervals(schema: Any, names: list[str]) -> list[int]:
+    """Return which columns are intervals, as DuckDB writes them: to Arrow they are but bytes."""
+    leaves = map(schema.column, range(len(schema)))
+    found = {leaf.path for leaf in leaves if leaf.converted_type == "INTERVAL"}
+    return [number for number, name in enumerate(names) if name in found]
 
 
 def _first(error: Exception) -> str:

@@ -17,7 +17,7 @@ _NICE = (1, 2, 5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latencies:
-    """So many items took about so long, waits and retries included."""
+    """How many items took about how long, waits and retries included."""
 
     seconds: float
     """The shortest of them, to three digits."""

@@ -28,8 +28,8 @@ def settle(
 ) -> None:
     """Record whether an item that may have run did run.
 
-    One that ran is not run again, and no longer in doubt. One that did not run is as if it had not
-    been started: whoever continues the run sends it. What was recorded stays as an earlier take.
+    One that ran is not run again, and no longer in doubt. One that did not run counts as not
+    started, and is sent when the run is continued. What was recorded stays as an earlier take.
 
     Args:
         path: The journal; no process may be at work on it.

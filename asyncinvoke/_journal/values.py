@@ -106,7 +106,7 @@ class RunSummary:
     """The processes that worked on it, in order."""
 
     notes: Mapping[str, object]
-    """What whoever ran it has noted, such as where its output ends."""
+    """Notes of the program that ran it, such as where its output ends."""
 
     @property
     def ended(self) -> int:

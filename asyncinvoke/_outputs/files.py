@@ -51,6 +51,16 @@ def kind_of(target: str, told: FormatName | None = None) -> Kind:
     )
 
 
+_OF_THIS_MACHINE = ("file://", "local://")
+_READ_ONLY = ("http://", "https://")
+
+
+def local_name(target: str) -> str:
+    """Return the path that a URL of this machine's files means; of anything else, the same."""
+    prefix = next((each for each in _OF_THIS_MACHINE if target.lower().startswith(each)), "")
+    return target[len(prefix) :]
+
+
 class OutputError(Exception):
     """An output cannot be written; what was there before is still there."""
 
@@ -79,6 +89,8 @@ def check(target: str, options: Mapping[str, Any], compression: Compression | No
     if compression is not None:
         _compressor(compression)
     if "://" in target:
+        if target.lower().startswith(_READ_ONLY):
+            raise OutputError(f"cannot write {name_of(target)}: such a URL can only be read")
         _system(target, options)
         return
     folder = Path(target).absolute().parent
@@ -131,15 +143,46 @@ def _local(target: str) -> Iterator[File]:
 @contextlib.contextmanager
 def _remote(target: str, options: Mapping[str, Any]) -> Iterator[File]:
     system, path = _system(target, options)
+    raised_within: BaseException | None = None
     try:
         with system.transaction, system.open(path, "wb") as file:
-            yield file
+            try:
+                yield _Remote(file, target)
+            except BaseException as error:
+                raised_within = error
+                raise
     except (AsyncInvokeError, OutputError, OSError):
         raise
     except Exception as error:
-        if type(error).__module__.split(".")[0] in ("botocore", "aiobotocore", "aiohttp"):
-            raise OutputError(f"cannot write {name_of(target)}: {type(error).__name__}") from None
-        raise
+        if error is raised_within:  # by whoever writes, and no word of the file system's
+            raise
+        raise _cannot_write(target, error) from None
+
+
+class _Remote:
+    """A file elsewhere; each file system has errors of its own, which become one of ours."""
+
+    def __init__(self, file: Any, target: str) -> None:
+        self._file = file
+        self._target = target
+
+    def write(self, data: bytes, /) -> None:
+        try:
+            self._file.write(data)
+        except (AsyncInvokeError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001  # as above
+            raise _cannot_write(self._target, error) from None
+
+    # What pyarrow asks for besides. It would open a file that has a path by itself.
+    closed = False
+
+    def flush(self) -> None:
+        """Do nothing: the file is flushed when it is closed."""
+
+
+def _cannot_write(target: str, error: Exception) -> OutputError:
+    return OutputError(f"cannot write {name_of(target)}: {why_of(error)}")
 
 
 def _system(target: str, options: Mapping[str, Any]) -> tuple[Any, str]:

@@ -73,4 +73,9 @@ def _row(line: bytes) -> dict[str, Any]:
     if found:
         row["payload"] = payload.rstrip().removesuffix(b"}").decode("utf-8", "replace")
     row.setdefault("take", 1)
+    for name in _TEXTS:
+        text = row.get(name)
+        if text is not None and not text.isascii():
+            # Half a surrogate pair, which JSON can hold and Parquet cannot, is shown as its escape.
+            row[name] = text.encode("utf-8", "backslashreplace").decode()
     return row

@@ -115,7 +115,8 @@ class Backoff:
     the first of them, `outcome` holds the error.
 
     Raises:
-        ConfigurationError: `wait`, `stop` or `when` is not a plain function.
+        ConfigurationError: `wait`, `stop` or `when` is not a plain function, or `holds_back` is
+            neither `True` nor `False`.
     """
 
     wait: Wait
@@ -139,8 +140,12 @@ class Backoff:
                 continue
             if not callable(strategy) or is_awaited(strategy):
                 raise ConfigurationError(
-                    f"Backoff({name}={strategy!r}) must be a plain callable, not awaited"
+                    f"Backoff({name}={show_value(strategy)}) must be a plain callable, not awaited"
                 )
+        if not isinstance(self.holds_back, bool):
+            raise ConfigurationError(
+                f"Backoff(holds_back={show_value(self.holds_back)}) must be True or False"
+            )
 
 
 LONGEST_OUTAGE = 300.0

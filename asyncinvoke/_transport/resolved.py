@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
 from aiobotocore.session import AioSession
 from botocore import exceptions as botocore_errors
 
 from asyncinvoke._transport.exceptions import described
-from asyncinvoke._transport.session import find_credentials
+from asyncinvoke._transport.session import NO_CREDENTIALS, find_credentials
 from asyncinvoke._transport.set_up import credentials_flaw, tls_flaw
 from asyncinvoke._transport.set_up_urls import (
     bare_url,
@@ -67,6 +68,9 @@ class FoundCredentials:
 
     flaw: str | None = None
     """Why they cannot be used."""
+
+    have_come: bool = True
+    """Whether whatever gives them has answered."""
 
 
 def region(session: AioSession, given: str | None) -> Setting:
@@ -154,15 +158,27 @@ def ca_bundle(session: AioSession, config: Any) -> Setting:
     return Setting(value=value, source=source, flaw=flaw)
 
 
-async def credentials(session: AioSession) -> FoundCredentials:
+async def credentials(session: AioSession, *, timeout: float) -> FoundCredentials:
     """Find credentials, have them renewed where they are of that kind, and tell of them.
 
     What goes wrong is a value. Nothing of what they are is kept.
+
+    Args:
+        session: Where botocore's settings are.
+        timeout: How long they may take, in seconds: a process or a service may never answer.
     """
+    with anyio.move_on_after(timeout):
+        return await _credentials(session)
+    flaw = f"nothing within {timeout:g} s: what is to give them does not answer"
+    return FoundCredentials(source=None, flaw=flaw, have_come=False)
+
+
+async def _credentials(session: AioSession) -> FoundCredentials:
     try:
         found = await find_credentials(session)
     except ConfigurationError as error:
-        return FoundCredentials(source=None, flaw=str(error).removeprefix("credentials: "))
+        said = str(error).removeprefix("credentials: ")
+        return FoundCredentials(source=None, flaw=None if said == NO_CREDENTIALS else said)
     method = getattr(found, "method", None)
     source = _METHODS.get(str(method), str(method))
     if method in _NAMED_BY_A_PROFILE:
@@ -179,7 +195,8 @@ async def credentials(session: AioSession) -> FoundCredentials:
         expires = getattr(found, "_expiry_time", None)
         del frozen
     except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: it may be anything
-        flaw, is_temporary = f"they cannot be renewed: {described(error)}", expires is not None
+        # Keys that are simply there cannot fail to come.
+        flaw, is_temporary = f"they cannot be renewed: {described(error)}", True
     return FoundCredentials(
         source=source,
         is_temporary=is_temporary,

@@ -1,8 +1,10 @@
 """Opens clients and transports, and checks a caller's client: only the invoker may retry."""
 
 import contextlib
+import json
 import logging
 import os
+import shlex
 from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any, Literal, TypeAlias
@@ -114,6 +116,12 @@ def as_session(given: Any) -> AioSession:
     return given
 
 
+NO_CREDENTIALS = (
+    "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+    "AWS_PROFILE, or any other source that botocore reads"
+)
+
+
 async def find_credentials(session: AioSession) -> Any:
     """Return the credentials that a session finds, which are not asked for their values.
 
@@ -125,25 +133,32 @@ async def find_credentials(session: AioSession) -> Any:
     except FileNotFoundError as error:
         if flaw := key_log_flaw(error):
             raise ConfigurationError(flaw) from shown(error)
-        raise ConfigurationError(f"credential_process: there is no {error.filename!r}") from shown(
-            error
-        )
+        name = error.filename or _process_of(session)
+        raise ConfigurationError(f"credential_process: there is no {name!r}") from shown(error)
     except PermissionError as error:
         if flaw := key_log_flaw(error):
             raise ConfigurationError(flaw) from shown(error)
-        raise ConfigurationError(
-            f"credential_process: {error.filename!r} cannot be run"
-        ) from shown(error)
+        name = error.filename or _process_of(session)
+        raise ConfigurationError(f"credential_process: {name!r} cannot be run") from shown(error)
     except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: it may be anything
+        name = _process_of(session)
+        if name and isinstance(error, json.JSONDecodeError):
+            raise ConfigurationError(
+                f"credential_process: {name!r} printed what is not JSON"
+            ) from shown(error)
         # A process may have printed keys that are no JSON, and an error quotes what it is about.
         flaw = key_log_flaw(error) or f"credentials: {described(error)}"
         raise ConfigurationError(flaw) from shown(error)
     if found is None:
-        raise ConfigurationError(
-            "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-            "AWS_PROFILE, or any other source that botocore reads"
-        )
+        raise ConfigurationError(NO_CREDENTIALS)
     return found
+
+
+def _process_of(session: AioSession) -> str | None:
+    """Return the program of a profile's credential_process, without its arguments: they may be secret."""
+    with contextlib.suppress(botocore_errors.BotoCoreError, ValueError, IndexError):
+        return shlex.split(session.get_scoped_config().get("credential_process", ""))[0]
+    return None
 
 
 async def open_connector(client: Any) -> None:

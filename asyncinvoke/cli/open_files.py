@@ -3,8 +3,13 @@
 import contextlib
 import os
 
+from asyncinvoke.cli.errors import CommandError
+
 _KEPT = 16
 """How many are left for all but connections: the event loop, name resolution, files of settings."""
+
+_FEWEST = 16
+"""How few will do for a single invocation."""
 
 _MOST_ON_MACOS = 10_240
 
@@ -33,6 +38,19 @@ def openable() -> int | None:
     except OSError:
         taken = _KEPT
     return max(soft - taken - _KEPT, 1)
+
+
+def check_open_files() -> None:
+    """Check that there is a file for each that a command cannot do without: its event loop has some.
+
+    Raises:
+        CommandError: There are too few, and the loop would break in the middle of its beginning.
+    """
+    import resource
+
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft != resource.RLIM_INFINITY and soft < _FEWEST:
+        raise CommandError(f"this process may open {soft} files, which are too few: ulimit -n 1024")
 
 
 def warning(concurrency: int, connections: int) -> str:

@@ -1,6 +1,7 @@
 """Runs a command's async part: on uvloop where installed, until it ends or a signal arrives."""
 
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import anyio
 
 from asyncinvoke.cli.errors import BROKEN_PIPE
+from asyncinvoke.cli.open_files import check_open_files
 from asyncinvoke.cli.streams import STDOUT
 
 Main = Callable[["Interrupt"], Awaitable[int]]
@@ -78,7 +80,15 @@ class Interrupt:
 
 
 def run(main: Main) -> int:
-    """Run to the end; give the exit status, 128 and the number of the signal if one ended it."""
+    """Run to the end; give the exit status, 128 and the number of the signal if one ended it.
+
+    Raises:
+        CommandError: There are too few files for an event loop.
+    """
+    for library in ("aiobotocore", "botocore"):
+        # What they warn of comes to us as errors, and is told once.
+        logging.getLogger(library).addHandler(logging.NullHandler())
+    check_open_files()
     uvloop = find_spec("uvloop") is not None
     try:
         return anyio.run(_run, main, backend_options={"use_uvloop": uvloop})

@@ -1,5 +1,6 @@
 """A map in batches: one outcome for each item, however batches close, fail and end."""
 
+import gc
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -402,6 +403,46 @@ async def test_a_shape_that_cannot_pack_fails_its_items_and_nothing_is_sent() ->
     ended = await outcomes_of(function, range(3), Batch(2, shape=Broken(KeyError("secret"))))
     assert [str(each.error) for each in ended] == ["the shape cannot pack the batch: KeyError"] * 3
     assert function.sent == []
+
+
+class Given:
+    """A shape made of two functions."""
+
+    def __init__(self, pack: Any, unpack: Any) -> None:
+        self.pack, self.unpack = pack, unpack
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("method", ["clear", "pop", "reverse", "sort"])
+async def test_a_shape_cannot_take_items_out_of_a_batch(method: str) -> None:
+    def pack(items: Any, _: object) -> Any:
+        getattr(items, method)()
+        return [item.json() for item in items]
+
+    function = Function()
+    shape = Given(pack, lambda answer, _: answer)
+    ended = await outcomes_of(function, range(3), Batch(2, shape=shape))
+    said = "the shape cannot pack the batch: AttributeError"
+    assert [str(each.error) for each in ended] == [said] * 3
+    assert function.sent == []
+
+
+async def later(*given: object) -> object:
+    return given[0]
+
+
+@pytest.mark.anyio
+async def test_a_shape_that_would_have_to_be_awaited_fails_its_items_and_drops_no_coroutine() -> (
+    None
+):
+    function = Function()
+    packs = Given(lambda *given: later(*given), lambda answer, _: answer)
+    unpacks = Given(lambda items, _: [item.json() for item in items], lambda *given: later(*given))
+    for shape, said in ((packs, "cannot pack the batch"), (unpacks, "cannot read the answer")):
+        ended = await outcomes_of(function, range(3), Batch(2, shape=shape))
+        assert [f"the shape {said}: TypeError" in str(each.error) for each in ended] == [True] * 3
+    gc.collect()  # where Python would say that nobody awaited it, an error here
+    assert len(function.sent) == 2
 
 
 @pytest.mark.anyio

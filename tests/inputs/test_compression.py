@@ -73,6 +73,13 @@ def test_damage_is_named(kind: str) -> None:
         unpacked(of_kind("in"), [bytes(packed)])
 
 
+def test_a_small_one_that_is_damaged_is_not_said_to_be_none() -> None:
+    packed = bytearray(gzip.compress(b"some text\n"))
+    packed[-6] ^= 0xFF
+    with pytest.raises(InputError, match="in is damaged: incorrect data check"):
+        unpacked(Gzip("in"), [bytes(packed)])
+
+
 def test_what_is_packed_a_thousandfold_comes_piece_by_piece() -> None:
     packed = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = packed.compress(bytes(64 * AT_ONCE)) + packed.flush()

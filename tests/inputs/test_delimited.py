@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from asyncinvoke._inputs import delimited
 from asyncinvoke._inputs.delimited import Delimited
+from asyncinvoke._inputs.lines import Row
 from asyncinvoke.inputs import InputError
 
 from .cutting import parsed, pieces_of
@@ -103,6 +104,31 @@ def test_a_quote_that_is_not_closed_for_long_ends_the_input(
     assert sum(map(len, lines._open)) < 300_000
 
 
+def test_a_long_record_is_read_a_few_times_whatever_is_in_its_quotes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines, read = reader(), list[int]()
+    rows = lines._rows
+
+    def counted(given: list[str], *, is_last: bool) -> list[Row]:
+        read.append(len(given))
+        return rows(given, is_last=is_last)
+
+    monkeypatch.setattr(lines, "_rows", counted)
+    said = b'""x""\n' * 200_000
+    ((line, row, wrong), _) = parsed(lines, [b'a,b\n1,"', said, b'"\n2,3\n'])
+    assert (line, json.loads(row)["b"], wrong) == (2, said.decode().replace('""', '"'), None)
+    # Piece by piece, each time from its begin, was 10 times its length; a minute for 15 MB.
+    assert sum(read) < 3 * 200_000
+
+
+def test_a_record_is_given_with_the_block_that_ends_it() -> None:
+    lines = reader()
+    assert not list(lines.feed(b'a,b\n1,"' + b"x" * 70_000 + b"\n"))
+    assert not list(lines.feed(b'y""\n'))
+    assert [line for line, _, _ in lines.feed(b'z"\n')] == [2]
+
+
 def test_fields_may_be_long_and_the_limit_of_the_csv_module_stays_as_it_was() -> None:
     before = csv.field_size_limit()
     ((_, row, wrong),) = parsed(reader(), [b"a,b\n1,", b"x" * 1_000_000, b"\n"])
@@ -119,6 +145,7 @@ NO_HEADER = {
     "tabs": (b"id\tn\n1\t2\n", "separated by tabs: --from tsv"),
     "bars": (b"id|n\n1|2\n", "separated by bars"),
     "the first line of a spreadsheet": (b"sep=;\nid;n\n", "separated by semicolons"),
+    "the first line of a spreadsheet, with commas": (b"sep=,\nid,n\n", "take this line away"),
     "JSON": (b'{"id": 1}\n', "it looks like JSON"),
     "too long a quote": (b'"id,n\n', "a quote is not closed by the end of the input"),
     "not UTF-8": (b"id,\xff\n", "not UTF-8"),
@@ -151,3 +178,23 @@ def test_line_ends_of_old_do_not_make_it_hold_everything() -> None:
     rows = list(lines.feed(b"a,b\r" + piece))
     assert len(rows) > 3_000
     assert len([*rows, *lines.feed(piece), *lines.finish()]) == 20_000
+
+
+def test_many_columns_are_looked_at_once_each() -> None:
+    # To look for each among all of them took six seconds of twenty thousand.
+    fields: list[str] = [_Counted(f"column {number}") for number in range(500)]
+    _Counted.compared = 0
+    assert reader()._checked_header(1, fields, None) == fields
+    assert _Counted.compared < 10 * len(fields)
+
+
+class _Counted(str):
+    """A text that counts how often it is compared."""
+
+    __slots__ = ()
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        _Counted.compared += 1
+        return str.__eq__(self, other)

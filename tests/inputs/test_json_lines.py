@@ -205,3 +205,33 @@ async def test_a_pipe_that_nobody_writes_into_can_be_left() -> None:
     finally:
         os.close(reader)
         os.close(writer)
+
+
+async def test_a_pipe_with_a_name_that_nobody_has_opened_can_be_left_and_is_waited_for(
+    tmp_path: Path,
+) -> None:
+    os.mkfifo(path := tmp_path / "in.jsonl")
+    source = read(path)
+    async with anyio.create_task_group() as group:
+        group.start_soon(source.begin)
+        # Opening it would stop the event loop, and this would never be reached.
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+
+    async def write() -> None:
+        writer = os.open(path, os.O_WRONLY)
+        os.write(writer, LINES.encode())
+        os.close(writer)
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            group.start_soon(source.begin)
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(write)
+        assert [json.loads(item.payload) async for item in source] == ITEMS
+
+
+async def test_parquet_in_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(path := tmp_path / "in.parquet")
+    with pytest.raises(InputError, match="it is a pipe, and must be a file"):
+        await read(path).begin()

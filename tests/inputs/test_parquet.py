@@ -4,6 +4,8 @@ import base64
 import datetime as dt
 import json
 import math
+import re
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,13 @@ VALUES: dict[str, tuple[Any, list[Any], list[Any]]] = {
     ),
     "maps of numbers": (pa.map_(pa.int64(), pa.binary()), [[(1, b"a")]], [{"1": "YQ=="}]),
     "durations": (pa.duration("ms"), [dt.timedelta(seconds=1.5)], [1.5]),
+    "durations of pandas": (
+        pa.duration("ns"),
+        [pa.scalar(1, pa.duration("ns")), None],
+        [1e-9, None],
+    ),
+    "maps with a key twice": (pa.map_(pa.string(), pa.int8()), [[("a", 1), ("a", 2)]], [{"a": 2}]),
+    "lists of one length": (pa.list_(pa.int8(), 2), [[1, 2], None], [[1, 2], None]),
     "nothing": (pa.null(), [None], [None]),
 }
 
@@ -150,6 +159,57 @@ async def test_what_json_cannot_hold_is_the_fault_of_its_row(tmp_path: Path) -> 
             _ = item.payload
 
 
+HOLDERS: dict[str, Callable[[Any], tuple[Any, Callable[[Any], Any]]]] = {
+    "a map's values": lambda kind: (pa.map_(pa.string(), kind), lambda each: [("k", each)]),
+    "a map's keys": lambda kind: (pa.map_(kind, pa.int8()), lambda each: [(each, 1)]),
+    "a list": lambda kind: (pa.list_(kind), lambda each: [each]),
+    "a list of one length": lambda kind: (pa.list_(kind, 1), lambda each: [each]),
+    "a struct": lambda kind: (pa.struct([("k", kind)]), lambda each: {"k": each}),
+    "a map in a list": lambda kind: (pa.list_(pa.map_(pa.string(), kind)), lambda x: [[("k", x)]]),
+}
+TIMES = [
+    *(pa.timestamp(unit) for unit in ("s", "ms", "us", "ns")),
+    pa.timestamp("ns", "Europe/Berlin"),
+    pa.date32(),
+    pa.time64("ns"),
+    *(pa.duration(unit) for unit in ("s", "ns")),
+]
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+@pytest.mark.parametrize("kind", TIMES, ids=str)
+def test_a_time_is_told_to_its_last_digit_or_not_at_all_whatever_holds_it(
+    kind: pa.DataType, holder: str
+) -> None:
+    most = 2**31 - 1 if pa.types.is_date(kind) else 86_399_999_999_999
+    most = most if pa.types.is_date(kind) or pa.types.is_time(kind) else 2**63 - 1
+    numbers = [0, 1, 20_000, most]  # the last is DuckDB's `infinity`, and Postgres's
+    raw = pa.array(numbers, pa.int32() if pa.types.is_date(kind) else pa.int64())
+    alone = columns.texts_of(raw.cast(kind)).to_pylist()
+    assert all(text is None or re.fullmatch(r'"[-+]?[\dT:.Z-]+"|-?[\d.]+', text) for text in alone)
+    outer, put = HOLDERS[holder](kind)
+    inner, _ = HOLDERS[holder](raw.type)
+    held = columns.texts_of(pa.array([put(each) for each in numbers], inner).cast(outer))
+    for text, told in zip(alone, held.to_pylist(), strict=True):
+        assert (told is None) == (text is None)
+        assert text is None or text.strip('"') in told
+
+
+INTERVALS = base64.b64decode(
+    "UEFSMRUAFZIBFVIsFQgVABUGFQYAACi1L/0gSQUBAMAhAAAAQQ0ADgAAAAIAAACsAQAAAAAAAAACAEwlRwRGFQIZLD"
+    "UAGA1kdWNrZGJfc2NoZW1hFQIAFQ4VGBUCGAFpJSoAFggZHBkcJgAcFQ4ZFQAZGAFpFQwWCBa2ARZ2JghJHBUAFQAV"
+    "AgAAABa2ARYIJggWdgAZHBgcZHVja2RiLmludGVydmFsX2Jsb29tX2ZpbHRlchgNbm9ybWFsaXplZC12MQAYKER1Y2"
+    "tEQiB2ZXJzaW9uIHYyLjAuMSAoYnVpbGQgOGQ3ODExNGU5MCkZHBwAAAC2AAAAUEFSMQ=="
+)
+
+
+async def test_intervals_of_duckdb_are_durations_of_iso_8601(tmp_path: Path) -> None:
+    path = tmp_path / "in.parquet"
+    path.write_bytes(INTERVALS)  # by DuckDB 1.x: interval '14 month 2 days 3.5 seconds', null, ...
+    told = [row["i"] for row in await values(read(path))]
+    assert told == ["P14M2DT3.5S", None, "PT0S", "P1D"]
+
+
 async def test_the_total_is_known_and_row_groups_are_read_in_their_order(tmp_path: Path) -> None:
     path = write(tmp_path / "in.parquet", {"n": list(range(50_000))}, row_group_size=7_000)
     source = read(path, key="/n")
@@ -180,7 +240,7 @@ async def test_damage_within_is_named(tmp_path: Path) -> None:
 async def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "in.parquet"
     pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
-    with pytest.raises(InputError, match="the column 'a' is there twice"):
+    with pytest.raises(InputError, match="the column 'a' occurs twice"):
         await read(path).begin()
 
 

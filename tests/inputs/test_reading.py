@@ -16,6 +16,7 @@ import pytest
 import zstandard
 
 from asyncinvoke import InvalidRequestError, Invoker
+from asyncinvoke._inputs.files import name_of
 from asyncinvoke._inputs.formats import Format, format_of
 from asyncinvoke.inputs import InputError, read
 from asyncinvoke.testing import FakeLambda
@@ -148,6 +149,12 @@ async def test_no_message_shows_what_is_secret_in_a_url_or_its_options() -> None
         await source.begin()
     assert "hunter2" not in f"{caught.value} {source!r} {caught.value!r}"
     assert str(caught.value).startswith("cannot read https://127.0.0.1:1/in.csv: ")
+
+
+@pytest.mark.parametrize("inner", ["https://user:hunter2@127.0.0.1:1/x?Signature=hunter2"])
+@pytest.mark.parametrize("outer", ["simplecache::", "zip://in.csv::", "gzip://a::simplecache::"])
+def test_a_url_in_a_url_is_named_without_what_is_secret_too(outer: str, inner: str) -> None:
+    assert name_of(outer + inner) == f"{outer}https://127.0.0.1:1/x"
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

@@ -154,9 +154,9 @@ async def test_a_key_that_no_header_can_carry_is_named_and_not_shown(
 @pytest.mark.parametrize(
     ("process", "said"),
     [
-        ("/no/such/process", "credential_process: there is no '/no/such/process'"),
-        ("/", "credential_process: '/' cannot be run"),
-        ("echo hidden", "credentials: JSONDecodeError"),
+        ("/no/such/process hidden", "credential_process: there is no '/no/such/process'"),
+        ("/ hidden", "credential_process: '/' cannot be run"),
+        ("echo hidden", "credential_process: 'echo' printed what is not JSON"),
         ("false", "Error when retrieving credentials from custom-process"),
     ],
 )
@@ -173,6 +173,7 @@ async def test_a_process_that_gives_no_credentials_is_named(
         async with Invoker(endpoint_url=NOWHERE):
             pass
     assert said in str(raised.value)
+    assert "hidden" not in str(raised.value)
     assert "hidden" not in repr(raised.value.__cause__) + repr(vars(raised.value.__cause__))
 
 

@@ -1,11 +1,12 @@
 """Options that no method takes: refused by name and rule before anything is sent, whatever they do."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
 
 import pytest
+from tenacity import stop_never, wait_fixed
 
-from asyncinvoke import InvalidRequestError, Invoker
+from asyncinvoke import Backoff, ConfigurationError, InvalidRequestError, Invoker
 from asyncinvoke.testing import FakeLambda
 
 pytestmark = pytest.mark.anyio
@@ -48,6 +49,16 @@ EVENT = (*COMMON, "durable_execution_name")
 STREAM = (*COMMON, "log_type", "raise_on_function_error")
 INVOKE = (*STREAM, "durable_execution_name", "invocation_type")
 MAP = (*INVOKE, "concurrency", "ordered", "key", "tolerate", "batch", "shard")
+OF_AN_INVOKER = (
+    "limit",
+    "retry",
+    "timeout",
+    "idempotent",
+    "transport",
+    "encode",
+    "decode",
+    "clock",
+)
 METHODS = [
     *(("invoke", each) for each in INVOKE),
     *(("send_event", each) for each in (*EVENT, "invocation_type")),
@@ -96,3 +107,34 @@ async def test_whether_a_map_is_ordered_is_true_or_false_and_nothing_else(
     async with Invoker(transport=fake) as invoker:
         with pytest.raises(InvalidRequestError, match=r"ordered .* must be True or False"):
             invoker.map("resize", [{}], ordered=ordered)
+
+
+def made_with(option: str) -> Callable[[Any], object]:
+    return lambda value: Invoker(**{option: value})
+
+
+CONSTRUCTORS: dict[str, Callable[[Any], object]] = {
+    **{name: made_with(name) for name in OF_AN_INVOKER},
+    "Backoff\\(wait=": lambda value: Backoff(wait=value, stop=stop_never),
+    "Backoff\\(stop=": lambda value: Backoff(wait=wait_fixed(1), stop=value),
+    "Backoff\\(when=": lambda value: Backoff(wait=wait_fixed(1), stop=stop_never, when=value),
+    "Backoff\\(holds_back=": lambda value: Backoff(
+        wait=wait_fixed(1), stop=stop_never, holds_back=value
+    ),
+}
+
+
+@pytest.mark.parametrize("value", [*HOSTILE, -(10**5000)], ids=[*NAMES, "huge"])
+@pytest.mark.parametrize("name", CONSTRUCTORS)
+async def test_what_an_invoker_or_a_backoff_cannot_be_made_of_is_refused_by_its_name(
+    name: str, value: Any
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name}") as caught:
+        CONSTRUCTORS[name](value)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("value", ["false", "", 0, 1, None])
+async def test_whether_a_backoff_holds_back_is_true_or_false_and_nothing_else(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"holds_back=.*\) must be True or False"):
+        Backoff(wait=wait_fixed(1), stop=stop_never, holds_back=value)

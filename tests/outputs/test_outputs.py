@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import anyio
 import fsspec
+import fsspec.implementations.memory
 import pyarrow.parquet as pq
 import pytest
 import zstandard
@@ -19,6 +21,7 @@ from asyncinvoke import Invoker, Journal
 from asyncinvoke._outputs import files, parquet
 from asyncinvoke._outputs.files import Kind, OutputError, kind_of
 from asyncinvoke.cli.app import run
+from asyncinvoke.cli.map.outputs import write_lines
 from asyncinvoke.testing import FakeLambda
 
 KINDS = {
@@ -170,6 +173,9 @@ WRONG = {
         "cannot write pipe.gz: it is not a regular file",
     ),
     "Parquet to a pipe": (["-", "--format", "parquet"], "--format parquet is of all outcomes"),
+    "there already, as a URL": (["file://{here}/there.gz"], "there.gz exists: --force replaces"),
+    "the journal, as a URL": (["local://{journal}"], "is the journal"),
+    "a URL that is only read": (["http://127.0.0.1:1/o.gz"], "such a URL can only be read"),
     "an unknown URL": (["nix://x/out.gz"], "fsspec knows no nix://"),
 }
 
@@ -187,6 +193,7 @@ def test_what_cannot_be_written_is_said_in_one_line(
     (tmp_path / "there.gz").touch()
     (tmp_path / "folder.gz").mkdir()
     os.mkfifo(tmp_path / "pipe.gz")
+    arguments = [each.format(here=tmp_path, journal=journal) for each in arguments]
     assert run(["runs", "export", str(journal), *arguments]) == 2
     error = capfd.readouterr().err
     assert said in error
@@ -219,3 +226,51 @@ def test_an_error_of_a_target_shows_nothing_secret() -> None:
     with pytest.raises(OutputError) as caught, files.written("file:///proc/x/y?hunter2", {}, None):
         pass
     assert "hunter2" not in str(caught.value)
+
+
+class _Awkward(fsspec.implementations.memory.MemoryFileSystem):  # type: ignore[misc]  # it has no types
+    """A file system whose files raise what only it knows, when they are opened, written or closed."""
+
+    protocol = "awkward"
+    cachable = False
+
+    def _open(self, path: str, mode: str = "rb", **_options: Any) -> Any:
+        if path.endswith("opened"):
+            raise LookupError("sekret")
+        file = MagicMock(closed=False)  # it says that it has a path, too, as files of fsspec do
+        file.__enter__.return_value = file
+        file.__exit__.side_effect = LookupError("sekret") if path.endswith("closed") else None
+        file.write.side_effect = LookupError("sekret") if path.endswith("written") else None
+        return file
+
+
+@pytest.mark.parametrize("when", ["opened", "written", "closed"])
+@pytest.mark.parametrize("kind", [Kind(), Kind(format="parquet"), Kind(compression="gz")], ids=str)
+def test_whatever_a_file_system_raises_is_an_error_of_ours(when: str, kind: Kind) -> None:
+    fsspec.register_implementation("awkward", _Awkward, clobber=True)
+    with pytest.raises(OutputError, match=r"^cannot write awkward://x/.*: LookupError$"):
+        write_lines([b'{"index": 0, "ok": true}\n'], f"awkward://x/{when}", kind)
+
+
+def test_what_is_wrong_with_the_writer_is_not_said_of_the_file_system() -> None:
+    with pytest.raises(LookupError), files.written("memory://outputs/none", {}, None):
+        raise LookupError
+
+
+def test_keys_that_are_no_text_of_unicode_are_written_to_parquet(tmp_path: Path) -> None:
+    path = tmp_path / "out.parquet"
+    line = {"index": 0, "ok": True, "key": "\ud800", "payload": "\udfff"}
+    assert write_lines([json.dumps(line).encode() + b"\n"], str(path), Kind(format="parquet")) == 1
+    (row,) = pq.read_table(path).to_pylist()
+    assert (row["key"], row["payload"]) == ("\\ud800", '"\\udfff"')
+
+
+def test_an_output_that_is_a_url_of_the_input_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text("{}\n")
+    arguments = ["--endpoint-url", "http://127.0.0.1:1", "--region", "us-east-1", "--force"]
+    assert run(["map", "f", str(path), *arguments, "--output", f"file://{path}"]) == 2
+    assert "is the input" in capfd.readouterr().err
+    assert path.read_text() == "{}\n"

@@ -157,6 +157,17 @@ def read_env_file(path: Path) -> dict[str, str]:
     return found
 
 
+def check_variables(where: str, env: Iterable[str]) -> None:
+    """Check the names of environment variables.
+
+    Raises:
+        CommandError: Lambda would not take one.
+    """
+    for name in env:
+        if _VARIABLE.fullmatch(name) is None:
+            raise CommandError(f"{where}: variable {name!r} must be of letters, digits and _")
+
+
 def retry_delays(text: object) -> tuple[float, float]:
     """Read the delays of a failed Event: one number for both, or two with a comma.
 
@@ -181,7 +192,8 @@ def _of_table(where: str, said: Mapping[str, Any], folder: Path) -> FunctionSett
     table = said.get("env", {})
     if not isinstance(table, dict):
         raise CommandError(f"{where}: env must be a table of texts")
-    env |= {str(key): _text(where, f"env.{key}", value) for key, value in table.items()}
+    env |= {key: _text(where, f"env.{key}", value) for key, value in table.items()}
+    check_variables(where, env)
     delays = said.get("event-retry-delay")
     return FunctionSettings(
         timeout=_number(where, "timeout", said, float),

@@ -10,7 +10,7 @@ import click
 
 from asyncinvoke._inputs.files import name_of
 from asyncinvoke._outputs import files, parquet
-from asyncinvoke._outputs.files import Kind, OutputError, kind_of
+from asyncinvoke._outputs.files import Kind, OutputError, kind_of, local_name
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError
 from asyncinvoke.cli.map.ending import left_out
@@ -64,6 +64,9 @@ def run_with_output(bulk: Bulk, work: Callable[[Bulk], int]) -> int:
         CommandError: The output cannot be written.
     """
     target = bulk.whole_output or bulk.output
+    if target is not None and target != local_name(target):
+        target = local_name(target)
+        bulk = replace(bulk, output=target, whole_output=None)
     check_not_the_journal(target, bulk.journal)
     kind = Kind() if target in (None, "-") else kind_of(str(target))
     if target is None or not kind.is_whole:

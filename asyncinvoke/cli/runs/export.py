@@ -7,7 +7,7 @@ import anyio
 import click
 
 from asyncinvoke._inputs.files import name_of
-from asyncinvoke._outputs.files import FormatName, kind_of
+from asyncinvoke._outputs.files import FormatName, kind_of, local_name
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.output_checks import check_not_the_journal
@@ -38,7 +38,7 @@ _PIECE = 1 << 16
     "--format",
     "told",
     type=click.Choice(["jsonl", "parquet"]),
-    help="Of a FILE. [default: what its name ends in, else jsonl; .gz and .zst are compressed]",
+    help="Of a FILE.  [default: what its name ends in, else jsonl; .gz and .zst are compressed]",
 )
 @click.option("--force", is_flag=True, help="Replace a FILE that exists.")
 def export(
@@ -55,6 +55,7 @@ def export(
     """
     if is_split and (may_have_run or force or target == "-"):
         raise CommandError("--split writes to a new folder, and all there is")
+    target = local_name(target)
     kind = kind_of(target, told)
     if told == "parquet" and (is_split or may_have_run or target == "-"):
         raise CommandError("--format parquet is of all outcomes, in one FILE")

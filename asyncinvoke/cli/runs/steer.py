@@ -20,6 +20,7 @@ from asyncinvoke.cli.runs.wishes import (
     wishes_path,
     write_wishes,
 )
+from asyncinvoke.cli.values import WholeNumber
 
 PATIENCE = 10.0
 """Seconds to wait for the answer of a run that is under way."""
@@ -31,7 +32,7 @@ LOOKS = 0.1
 @run_argument
 @click.option(
     "--concurrency",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     metavar="N",
     help="Items worked on at once; at most 1,000 of them are in flight, unless it was started with more.",
 )

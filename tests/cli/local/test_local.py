@@ -244,7 +244,7 @@ async def test_it_runs_what_a_changed_file_says_and_is_quiet_on_demand(handlers:
         (["handlers.py:resize", "--reserved", "resize"], "--reserved 'resize' must be NAME=N"),
         (["handlers.py:resize", "--env", "=x"], "--env '=x' must be K=V"),
         (["handlers.py:resize", "--env", "AWS_REGION=x"], "AWS_REGION is set by Lambda itself"),
-        (["handlers.py:resize", "--set", "resize:env.=1"], "environment variable '' must have"),
+        (["handlers.py:resize", "--set", "resize:env.=1"], "variable '' must be of letters"),
         (["handlers.py:resize", "--region", "zz"], "region_name='zz' must be one such as"),
         (["handlers.py:resize", "--s3", "http://"], "s3='http://' must name a host"),
         (["handlers.py:resize", "--port", "65536"], "--port"),
