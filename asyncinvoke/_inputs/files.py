@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -63,7 +63,7 @@ class Descriptor:
     async def read(self) -> bytes:
         """Return what is there, or wait for it; nothing at the end."""
         try:
-            if self.status is None and await _is_ready(self._descriptor):
+            if self.status is None and await is_ready(anyio.wait_readable, self._descriptor):
                 return os.read(self._descriptor, BLOCK)
             return await to_thread.run_sync(os.read, self._descriptor, BLOCK)
         except OSError as error:
@@ -258,10 +258,10 @@ def why_of(error: Exception) -> str:
     return type(error).__name__
 
 
-async def _is_ready(descriptor: int) -> bool:
-    """Wait for a terminal, pipe or socket; a file or device that never makes wait is not one."""
+async def is_ready(wait: Callable[[int], Awaitable[None]], descriptor: int) -> bool:
+    """Wait until a terminal, pipe or socket is ready; `False` for what cannot be waited for."""
     try:
-        await anyio.wait_readable(descriptor)
+        await wait(descriptor)
     except PermissionError:
         return False
     return True

@@ -174,16 +174,12 @@ def _status(summary: RunSummary) -> str:
     return "complete, with failures" if has_failed else "complete"
 
 
-def _named(source: str) -> str:
-    return name_of(source) if "://" in source else source
-
-
 def _about(summary: RunSummary) -> dict[str, str]:
     command = summary.notes.get("command")
     command = command if isinstance(command, Mapping) else {}
     options: dict[str, object] = dict(summary.sessions[-1].options) if summary.sessions else {}
     total = total_of(summary)
-    about = {"Input": _named(str(command["source"]))} if command.get("source") else {}
+    about = {"Input": name_of(str(command["source"]))} if command.get("source") else {}
     if total is not None:
         about["Items"] = f"{total:,}"
     about["Known by"] = "their keys" if summary.keyed else "their positions"

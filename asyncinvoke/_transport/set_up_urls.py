@@ -106,7 +106,7 @@ def _url_flaw(url: object) -> str | None:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        return f"is no URL: {error}"
+        return f"is not a URL: {error}"
     if parts.scheme not in ("http", "https"):
         return "must begin with http:// or https://"
     if not parts.hostname:

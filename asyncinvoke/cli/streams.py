@@ -7,11 +7,11 @@ import contextlib
 import os
 import select
 import stat
-from collections.abc import Awaitable, Callable
 
 import anyio
 from anyio import to_thread
 
+from asyncinvoke._inputs.files import is_ready
 from asyncinvoke.cli.errors import FAILED, CommandError
 
 CHUNK = 262_144
@@ -22,7 +22,7 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 
 async def read(descriptor: int) -> bytes:
     """Read what is there, or wait for it; nothing at the end."""
-    if await _is_ready(anyio.wait_readable, descriptor):
+    if await is_ready(anyio.wait_readable, descriptor):
         return os.read(descriptor, CHUNK)
     return await to_thread.run_sync(os.read, descriptor, CHUNK)
 
@@ -60,7 +60,7 @@ class Output:
         try:
             while self._pending:
                 piece = len(self._pending)
-                if await _is_ready(anyio.wait_writable, self.descriptor):
+                if await is_ready(anyio.wait_writable, self.descriptor):
                     # A pipe that is ready takes this much; more might block.
                     piece = select.PIPE_BUF
                 self._took(os.write(self.descriptor, self._pending[:piece]))
@@ -89,12 +89,3 @@ class Output:
 def standard_output() -> Output:
     """Return standard output."""
     return Output(STDOUT, "standard output")
-
-
-async def _is_ready(wait: Callable[[int], Awaitable[None]], descriptor: int) -> bool:
-    """Wait for a terminal, pipe or socket; a file or device that never makes wait is not one."""
-    try:
-        await wait(descriptor)
-    except PermissionError:
-        return False
-    return True

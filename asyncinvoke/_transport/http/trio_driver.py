@@ -185,7 +185,7 @@ class TrioConnection:
                 await self._read_until(is_done)
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
-            cause = _foremost(group)
+            cause = _main_error(group)
         if cause is not None:
             try:
                 raise cause  # out here it drags no context along
@@ -253,8 +253,8 @@ class TrioConnection:
         self._error.begun = self._reader.begun()
 
 
-def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the one error of a group that is told: an interrupt, a cancellation, or the first."""
+def _main_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the one error to report for a group: an interrupt, a cancellation, or the first."""
     _, interrupts = group.split((Exception, trio.Cancelled))
     cancelled, _ = group.split(trio.Cancelled)
     found: BaseException = interrupts or cancelled or group
