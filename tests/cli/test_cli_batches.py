@@ -60,7 +60,7 @@ async def test_what_the_function_names_as_failed_has_failed(
     ("options", "says"),
     [
         (("--shape", "sqs"), "--shape says how a --batch looks"),
-        (("--batch", "0"), "0 is not in the range x>=1"),
+        (("--batch", "0"), "'0' must be a whole number, 1 or more"),
         (("--batch", "5", "--shape", "lists"), "'lists' is not one of"),
     ],
 )

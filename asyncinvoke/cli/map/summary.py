@@ -170,7 +170,7 @@ def as_text(
         + counted(counts.throttles, "throttled attempt")
     ]
     if (latency := tally.latencies.as_text()) is not None:
-        said.append(f"  latency {latency}")
+        said[0] += f", {latency}"
     groups = tally.groups()
     for group in groups[:SHOWN]:
         code = f" {group.code}" if group.code else ""
