@@ -60,7 +60,8 @@ class Retries:
         state.outcome_timestamp = now
         hint = min(verdict.retry_after or 0.0, self._policy.max_retry_after)
         # `max(hint, nan)` is the hint; `max(nan, hint)` would be NaN.
-        delay = max(float(hint), _seconds(backoff.wait(state)))
+        wait = backoff.wait(state)
+        delay = max(float(hint), wait if type(wait) is float else _seconds(wait))
         state.upcoming_sleep = delay
         try:
             if _plain("stop", backoff.stop(state)) or delay == math.inf:
