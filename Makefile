@@ -81,10 +81,10 @@ live: $(VENV)/.dev  ## hold a real account against the recorded answers: make li
 peers: $(VENV)/.dev  ## install the independent clients and servers that the tests use
 	$(BIN)/python -m tests.independent.peers
 
-bench: $(VENV)/.dev  ## run the benchmarks; tables and plots go to benchmarks/results
-	$(BIN)/python $(INSTALL) --constraint constraints.txt --group bench
+bench: $(VENV)/.dev  ## measure every figure of the pages, for an hour or more (ARGS=--list names them)
+	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[dask]' --group bench
 	$(BIN)/python -m benchmarks.peers --python $(PYTHON312)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: .env-docs/.done  ## build the documentation as a site, into build/site
 	.env-docs/bin/python docs/site.py
@@ -97,11 +97,11 @@ dist: .env-dist/.done  ## build wheel and sdist into dist, and check what is in 
 extras: dist  ## install the wheel with each extra alone, and use it
 	.env-dist/bin/python tests/smoke/extras.py dist/*.whl
 
-sbom: .env-dist/.done  ## write what the package is made of to dist/sbom.cdx.json (CycloneDX)
+sbom: .env-dist/.done  ## write the SBOM to dist/sbom.cdx.json (CycloneDX)
 	mkdir -p dist
 	.env-dist/bin/uv export --quiet --frozen --no-dev --all-extras --format cyclonedx1.5 --output-file dist/sbom.cdx.json
 
-lock: .env-dist/.done  ## resolve anew: uv.lock, and constraints.txt from it
+lock: .env-dist/.done  ## resolve again: uv.lock, and constraints.txt from it
 	.env-dist/bin/uv lock --upgrade
 	.env-dist/bin/python .ci/constraints.py
 

@@ -1,4 +1,4 @@
-"""Time and sleep, as the engine is given them."""
+"""Time and sleep, as passed to the engine."""
 
 import threading
 import time as machine

@@ -1,4 +1,4 @@
-"""Invoker and Function: the face, and the one place that wires the parts together."""
+"""`Invoker`: what users call, and the one place that wires the parts together."""
 
 import json
 import logging
@@ -6,11 +6,11 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, Unpack, overload
+from typing import Any, Literal, NoReturn, Self, TypeAlias, Unpack, overload
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock, default_clock
 from asyncinvoke._engine.caller import Caller, Opened
-from asyncinvoke._engine.calls import Calls, Defaults, check_timeout, stream_options
+from asyncinvoke._engine.calls import Calls, Defaults, check_timeout
 from asyncinvoke._engine.events import Hook
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.journal import Journal
@@ -25,35 +25,25 @@ from asyncinvoke._engine.options import (
 from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._engine.waits import Waits, guarded
+from asyncinvoke._function import Function, In, unwrapped
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._model.response import Decode, Out, Response, decode_json
 from asyncinvoke._request.parameters import InvokeParameters, check_flag
 from asyncinvoke._request.payload import Encode, check_plain, encode_json
-from asyncinvoke._request.request import InvocationType, Request
+from asyncinvoke._request.request import InvocationType
 from asyncinvoke._request.target import show_value
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke._statistics import InvokerStatistics, Tally
 from asyncinvoke._telemetry.hooks import checked_hooks
 from asyncinvoke._transport.base import LambdaClient, WholeTransport
 from asyncinvoke._transport.process import loop_teller, open_files
-from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, InvalidRequestError
+from asyncinvoke.errors import ConfigurationError, InvalidRequestError
 
 # A program that has not set up logging sees nothing of ours on standard error.
 logging.getLogger("asyncinvoke").addHandler(logging.NullHandler())
 
 _AnyTransport: TypeAlias = Literal["direct", "client"] | WholeTransport
-
-if TYPE_CHECKING:
-    from typing_extensions import TypeVar
-
-    In = TypeVar("In", default=object)
-else:
-    from typing import TypeVar
-
-    In = TypeVar("In")
-
-_Ended = TypeVar("_Ended")
 
 
 class Invoker:
@@ -72,7 +62,8 @@ class Invoker:
         limit: How many attempts may be in flight at once: an `AdaptiveLimit` that follows what
             Lambda throttles, a number n for `AdaptiveLimit(maximum=n)`, or a `FixedLimit`. With a
             `client` of a smaller connection pool, at most the size of that pool.
-        retry: What is repeated, and how, unless a call says otherwise.
+        retry: What is repeated, and how, unless a call says otherwise; by default
+            `RetryPolicy.standard()`, and `RetryPolicy.batch()` in `map`.
         timeout: Total time for each execution, in seconds, waits and retries included; by default
             unlimited.
         idempotent: Whether running a function twice does no harm, unless a call says otherwise.
@@ -202,7 +193,7 @@ class Invoker:
         execution = self._caller.execution(function_name, payload, options)
         del payload, options  # so that no traceback shows them
         __tracebackhide__ = True  # pytest then shows the caller's line
-        return _unwrapped(await execution)
+        return unwrapped(await execution)
 
     @documented(EventOptions)
     async def send_event(
@@ -221,7 +212,7 @@ class Invoker:
         execution = self._caller.typed(InvocationType.EVENT, function_name, payload, options)
         del payload, options
         __tracebackhide__ = True  # pytest then shows the caller's line
-        return _unwrapped(await execution)
+        return unwrapped(await execution)
 
     @documented(EventOptions)
     async def dry_run(
@@ -240,7 +231,7 @@ class Invoker:
         execution = self._caller.typed(InvocationType.DRY_RUN, function_name, payload, options)
         del payload, options
         __tracebackhide__ = True  # pytest then shows the caller's line
-        return _unwrapped(await execution)
+        return unwrapped(await execution)
 
     @documented(StreamOptions)
     def stream(
@@ -305,7 +296,7 @@ class Invoker:
     @overload
     def function(
         self, function_name: str, **defaults: Unpack[InvokeOptions]
-    ) -> "Function[object, Any]": ...
+    ) -> Function[object, Any]: ...
     @overload
     def function(
         self,
@@ -313,7 +304,7 @@ class Invoker:
         *,
         encode: Callable[[In], bytes],
         **defaults: Unpack[InvokeOptions],
-    ) -> "Function[In, Any]": ...
+    ) -> Function[In, Any]: ...
     @overload
     def function(
         self,
@@ -321,7 +312,7 @@ class Invoker:
         *,
         decode: Callable[[bytes], Out],
         **defaults: Unpack[InvokeOptions],
-    ) -> "Function[object, Out]": ...
+    ) -> Function[object, Out]: ...
     @overload
     def function(
         self,
@@ -330,7 +321,7 @@ class Invoker:
         encode: Callable[[In], bytes],
         decode: Callable[[bytes], Out],
         **defaults: Unpack[InvokeOptions],
-    ) -> "Function[In, Out]": ...
+    ) -> Function[In, Out]: ...
     @documented(InvokeOptions)
     def function(
         self,
@@ -339,7 +330,7 @@ class Invoker:
         encode: Encode | None = None,
         decode: Decode | None = None,
         **defaults: Unpack[InvokeOptions],
-    ) -> "Function[Any, Any]":
+    ) -> Function[Any, Any]:
         """Bind a function, its codecs and default options to a handle.
 
         Args:
@@ -380,6 +371,13 @@ class Invoker:
         return (
             f"<Invoker {state}, {self._limiter.in_flight}/{self._limiter.limit} in flight, "
             f"{self._limiter.waiting} waiting, {self._tally.attempts} attempts>"
+        )
+
+    def __reduce__(self) -> NoReturn:
+        # A copy would say that it is not open: its parts ask this one.
+        raise ConfigurationError(
+            "an invoker can be neither copied nor pickled, for it belongs to one event loop: "
+            "make another where it is needed, with `Invoker(...)`"
         )
 
     def _check_client(self) -> None:
@@ -448,95 +446,6 @@ class Invoker:
             pass
         waits.check_loop()
         return opened
-
-
-class Function(Generic[In, Out]):
-    """One function with its codecs and default options; made by `Invoker.function`.
-
-    Options given to a call replace the defaults.
-    """
-
-    def __init__(
-        self, invoker: Invoker, caller: Caller, function_name: str, defaults: InvokeOptions
-    ) -> None:
-        self._invoker = invoker
-        self._caller = caller
-        self._function_name = function_name
-        self._defaults = defaults
-
-    async def __call__(
-        self, payload: In | None = None, **options: Unpack[InvokeOptions]
-    ) -> Response[Out]:
-        """Invoke the function; see `Invoker.invoke`."""
-        merged: InvokeOptions = {**self._defaults, **options}
-        execution = self._caller.execution(self._function_name, payload, merged)
-        del payload, options, merged
-        __tracebackhide__ = True  # pytest then shows the caller's line
-        return _unwrapped(await execution)
-
-    async def send_event(
-        self, payload: In | None = None, **options: Unpack[EventOptions]
-    ) -> Response[Out]:
-        """Put an event into the function's queue; see `Invoker.send_event`."""
-        execution = self._caller.typed(
-            InvocationType.EVENT, self._function_name, payload, options, self._defaults
-        )
-        del payload, options
-        __tracebackhide__ = True  # pytest then shows the caller's line
-        return _unwrapped(await execution)
-
-    async def dry_run(
-        self, payload: In | None = None, **options: Unpack[EventOptions]
-    ) -> Response[Out]:
-        """Check the arguments and the permission; see `Invoker.dry_run`."""
-        execution = self._caller.typed(
-            InvocationType.DRY_RUN, self._function_name, payload, options, self._defaults
-        )
-        del payload, options
-        __tracebackhide__ = True  # pytest then shows the caller's line
-        return _unwrapped(await execution)
-
-    def stream(
-        self, payload: In | None = None, **options: Unpack[StreamOptions]
-    ) -> AbstractAsyncContextManager[ResponseStream]:
-        """Invoke the function and take its answer as it comes; see `Invoker.stream`.
-
-        Raises:
-            InvalidRequestError: Also where a default of this handle has no meaning for a stream: an
-                `invocation_type` other than RequestResponse, or a `durable_execution_name`.
-        """
-        merged: StreamOptions = {**stream_options(self._defaults), **options}
-        try:
-            return self._caller.stream(self._function_name, payload, merged)
-        finally:
-            del payload, options, merged
-
-    def map(
-        self,
-        payloads: Iterable[In | Request] | AsyncIterable[In | Request],
-        **options: Unpack[MapOptions],
-    ) -> AbstractAsyncContextManager[MapRun[Out]]:
-        """Invoke the function once for each payload; see `Invoker.map`."""
-        merged: MapOptions = {**self._defaults, **options}
-        try:
-            return self._caller.map(self._function_name, payloads, merged)
-        finally:
-            del payloads, options, merged
-
-    def __repr__(self) -> str:
-        return f"<Function {self._function_name} of {self._invoker!r}>"
-
-
-def _unwrapped(ended: _Ended | AsyncInvokeError) -> _Ended:
-    """Return the response of an execution, or raise its error."""
-    if not isinstance(ended, AsyncInvokeError):
-        return ended
-    __tracebackhide__ = True
-    try:
-        raise ended
-    finally:
-        # Or the error, its traceback and this frame would keep each other alive.
-        del ended
 
 
 def _recorder(

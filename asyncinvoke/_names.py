@@ -19,7 +19,8 @@ from asyncinvoke._engine.outcome import MapStatistics, Outcome
 from asyncinvoke._engine.shard import Shard
 from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._engine.tolerance import Tolerance
-from asyncinvoke._invoker import Function, Invoker
+from asyncinvoke._function import Function
+from asyncinvoke._invoker import Invoker
 from asyncinvoke._limits.events import LimitChanged
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit
 from asyncinvoke._model.delivery import Delivery

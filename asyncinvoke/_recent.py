@@ -1,4 +1,4 @@
-"""A bounded memory of what was used of late."""
+"""A bounded cache of recently used values."""
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar

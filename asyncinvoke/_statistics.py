@@ -1,4 +1,4 @@
-"""Counters of what an invoker has done, and the snapshot made of them."""
+"""Counters of what an invoker did, and the snapshot made from them."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The errors, each named for what a caller can do about it.
+"""The exceptions, each named for what a caller can do about it.
 
 AsyncInvokeError
 |- ConfigurationError (ValueError)     the invoker cannot be built, or used, like this

@@ -1,4 +1,4 @@
-"""The types that users annotate with: of what `Invoker` takes, and of what its methods are given."""
+"""The types for annotations: parameters of `Invoker`, and arguments of its callbacks."""
 
 from asyncinvoke._batches.shape import BatchItem, Shape, ShapeName
 from asyncinvoke._clock import Clock

@@ -1,82 +1,100 @@
-"""Runs benchmarks one after the other and writes tables and plots into `results/`.
+"""Measures everything that the pages show on one commit, and writes it into `results/` and the pages.
 
-`python -m benchmarks` runs those that take less than some minutes; `python -m benchmarks NAME...` runs
-these, of which `names`, `failures`, `throttled`, `ceilings`, `cut_everywhere`, `inputs`, `sequences`,
-`journal`, `kills`, `processes` and `dask_workers` are never run unless named.
+`python -m benchmarks` measures all that `--list` names, one after the other; `python -m benchmarks NAME...`
+these alone. One that fails does not stop the others. Each result ends with its day, commit and duration.
+Afterwards the tables of the pages are made from the results, and what is older than its code is named.
 """
 
+import argparse
 import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import (
-    ceilings,
-    cut_everywhere,
-    dask_workers,
-    failures,
-    fanout,
-    inputs,
-    journal,
-    kills,
-    memory,
-    names,
-    overhead,
-    payload_size,
-    processes,
-    sequences,
-    served,
-    startup,
-    streams,
-    telemetry,
-    throttled,
-)
-
-RESULTS = Path(__file__).with_name("results")
-BENCHMARKS = (
-    overhead.BENCHMARK,
-    fanout.BENCHMARK,
-    memory.BENCHMARK,
-    payload_size.BENCHMARK,
-    startup.BENCHMARK,
-    served.BENCHMARK,
-    streams.BENCHMARK,
-    telemetry.BENCHMARK,
-)
-SLOW = (
-    names.BENCHMARK,
-    failures.BENCHMARK,
-    throttled.BENCHMARK,
-    ceilings.BENCHMARK,
-    cut_everywhere.BENCHMARK,
-    inputs.BENCHMARK,
-    sequences.BENCHMARK,
-    journal.BENCHMARK,
-    kills.BENCHMARK,
-    processes.BENCHMARK,
-    dask_workers.BENCHMARK,
-)
+from benchmarks import shown, stale
+from benchmarks.collection import BY_NAME, COLLECTED, RESULTS, Collected, took
+from benchmarks.stamp import Stamp
 
 
-def main() -> None:
-    named = {benchmark.name: benchmark for benchmark in (*BENCHMARKS, *SLOW)}
-    for name in sys.argv[1:]:
-        if name not in named:
-            sys.exit(f"no benchmark is called {name!r}: there are {', '.join(named)}")
-    RESULTS.mkdir(exist_ok=True)
-    for benchmark in [named[name] for name in sys.argv[1:]] or BENCHMARKS:
-        print(f"{benchmark.name} ...", file=sys.stderr)
+def main() -> int:
+    """Measure; give the exit status."""
+    known = {each.name: each for each in (*COLLECTED, *BY_NAME)}
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=(__doc__ or "").split("\n\n")[0]
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="these results alone")
+    parser.add_argument("--list", action="store_true", help="name all, with how long each took")
+    options = parser.parse_args()
+    for name in options.names:
+        if name not in known:
+            parser.error(f"no result is called {name!r}: there are {', '.join(known)}")
+    if options.list:
+        print(listed())
+        return 0
+    chosen = [known[name] for name in options.names] or list(COLLECTED)
+    _say(f"{len(chosen)} result{'s' * (len(chosen) > 1)}; {expected(chosen)}")
+    stamp = Stamp.now(stale.ROOT)
+    if stamp.changed:
+        _say("code is changed and not committed: the results will say so")
+    failed = measure_all(chosen, RESULTS, stamp)
+    if shown.write():
+        _say("the tables of the pages are made from the results: look at `git diff`")
+    print(stale.report())
+    for name, why in failed.items():
+        _say(f"{name} failed: {why}")
+    return 1 if failed else 0
+
+
+def measure_all(chosen: Sequence[Collected], folder: Path, stamp: Stamp) -> dict[str, str]:
+    """Measure into a folder, and return what failed and why."""
+    failed = {}
+    folder.mkdir(exist_ok=True)
+    began = time.monotonic()
+    for number, each in enumerate(chosen, 1):
+        _say(f"{number}/{len(chosen)} {each.name}: {each.command}")
+        start = time.monotonic()
         try:
-            found = benchmark.measure(benchmark.options([]))
-        except RuntimeError as error:
-            sys.exit(f"{benchmark.name}: {error}")
-        title, _, explanation = benchmark.description.strip().partition("\n\n")
-        parts = [f"# {title.rstrip('.')}", f"`python -m benchmarks.{benchmark.name}`", explanation]
-        parts.append(benchmark.show(found))
-        if benchmark.plot is not None:
-            benchmark.plot(found, RESULTS / f"{benchmark.name}.svg")
-            parts.append(f"![{title}]({benchmark.name}.svg)")
-        (RESULTS / f"{benchmark.name}.md").write_text("\n\n".join(parts) + "\n")
-        print(f"{benchmark.show(found)}\n")
+            text = each.measure(folder)
+        except Exception as error:  # noqa: BLE001  # one that fails must not cost what the others take
+            failed[each.name] = f"{type(error).__name__}: {error}"
+            _say(f"  failed: {failed[each.name]}")
+            continue
+        seconds = round(time.monotonic() - start)
+        line = replace(stamp, seconds=seconds).line()
+        (folder / f"{each.name}.md").write_text(f"{text}\n\n{line}\n")
+        print(f"{text.partition('`' + each.command + '`')[2].strip()}\n", flush=True)
+        _say(f"  {seconds:,} s")
+    _say(f"all of it: {round(time.monotonic() - began):,} s")
+    return failed
+
+
+def listed() -> str:
+    """Return a line for each result: how long it took, its command, and the pages that show it."""
+    lines = []
+    for each in (*COLLECTED, *BY_NAME):
+        seconds = took(each.name)
+        duration = "" if seconds is None else f"{seconds:,} s"
+        pages = ", ".join(page for page, names in stale.SHOWN.items() if each.name in names)
+        only = " (only if named)" if each in BY_NAME else ""
+        lines.append(f"{each.name:<16}{duration:>8}  {each.command}{only}  {pages}".rstrip())
+    return "\n".join(lines)
+
+
+def expected(chosen: list[Collected]) -> str:
+    """Say how long it took last time, as far as that is known."""
+    times = [took(each.name) for each in chosen]
+    known = [each for each in times if each is not None]
+    if not known:
+        return "how long that takes was not recorded yet (all of them: more than an hour)"
+    unknown = len(times) - len(known)
+    rest = f", and {unknown} more of which that is not known" if unknown else ""
+    return f"last time {sum(known):,} s{rest}"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

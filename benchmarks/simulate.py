@@ -1,20 +1,20 @@
-"""Many clients on one limit, played with the real limit arithmetic (`tests/limits/simulation.py`).
+"""Many clients on one limit, played with the real limit arithmetic in simulated time.
 
-python -m benchmarks.simulate            # small, under a minute
-python -m benchmarks.simulate --full     # 1,000 clients on a limit of 10,000, ten minutes
-python -m benchmarks.simulate --plots    # draws into results/, under a minute
-
-What is modelled, and what is not, is said there.
+What is modelled, and what is not, is said in `tests/limits/simulation.py`. Seconds are round trips.
+*Fair after* says when the 30 s after the last change had been fair. Without `--full` there are a tenth as
+many clients and places, which takes under a minute in place of ten.
 """
 
-import argparse
+import platform
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmarks import plots
-from tests.limits.simulation import FAIRNESS, WINDOW, Sample, Scenario, Simulation
-
-RESULTS = Path(__file__).parent / "results"
+from benchmarks.command import Benchmark
+from benchmarks.tables import table
+from tests.limits.simulation import FAIRNESS, Sample, Scenario, Simulation
 
 UTILISATION, SHARE = 0.95, 0.03
 """The goals beside fairness: at least, at most."""
@@ -54,11 +54,11 @@ def scenarios(*, full: bool) -> Iterator[Scenario]:
     )
 
 
-def draw() -> None:
-    """Draw how a newcomer gets its part, and how a limit that moves is followed."""
+def plot(_found: dict[str, Any], path: Path) -> None:
+    """Draw how a newcomer gets its part, and how a limit that moves is followed, beside a path."""
     newcomer = _ended(Scenario(name="newcomer", clients=2, limit=50, seconds=300.0, joins=60.0))
     plots.over_time(
-        RESULTS / "simulate_newcomer.svg",
+        path.with_name("simulate_newcomer.svg"),
         {
             "first": [(each.when, each.in_flight[0]) for each in newcomer],
             "newcomer": [(each.when, each.in_flight[1]) for each in newcomer],
@@ -76,7 +76,7 @@ def draw() -> None:
         )
     )
     plots.over_time(
-        RESULTS / "simulate_moving.svg",
+        path.with_name("simulate_moving.svg"),
         {
             "limit": [(each.when, each.limit) for each in moving],
             "running": [(each.when, each.running) for each in moving],
@@ -94,35 +94,56 @@ def _ended(scenario: Scenario) -> list[Sample]:
     return simulation.samples
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--full", action="store_true", help="1,000 clients on a limit of 10,000")
-    parser.add_argument("--plots", action="store_true", help="draw into results/, and no more")
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    if options.plots:
-        draw()
-        return
-    print("goals: utilisation >= 0.95, fairness >= 0.90, throttled share <= 0.030; seconds are")
-    print(f"round trips. Fair after: when {WINDOW} s after the last change had been fair.\n")
-    print(f"{'':30}{'utilisation':>12}{'fairness':>10}{'throttled':>11}{'fair after':>12}")
+def measure(options: Namespace) -> dict[str, Any]:
+    """Play every scenario."""
+    rows = []
     for scenario in scenarios(full=options.full):
         simulation = Simulation(scenario, options.seed)
         simulation.run()
-        used, fair, share = (
-            simulation.utilisation(),
-            simulation.fairness(),
-            simulation.share(),
+        rows.append(
+            {
+                "name": scenario.name,
+                "used": simulation.utilisation(),
+                "fair": simulation.fairness(),
+                "share": simulation.share(),
+                "converged": simulation.converged(),
+            }
         )
-        converged = simulation.converged()
-        met = used >= UTILISATION and fair >= FAIRNESS and share <= SHARE
-        shown = "-" if converged is None else f"{converged:.0f} s"
-        print(
-            f"{scenario.name:30}{used:12.3f}{fair:10.3f}{share:11.4f}{shown:>12}"
-            f"{'' if met else '   short of the goals'}",
-            flush=True,
-        )
+    return {"seed": options.seed, "rows": rows}
 
+
+def show(found: dict[str, Any]) -> str:
+    """Return the table, and the goals."""
+    rows = []
+    short = []
+    for row in found["rows"]:
+        converged = "-" if row["converged"] is None else f"{row['converged']:.0f} s"
+        figures = (f"{row['used']:.3f}", f"{row['fair']:.3f}", f"{row['share']:.4f}", converged)
+        rows.append((row["name"], *figures))
+        if row["used"] < UTILISATION or row["fair"] < FAIRNESS or row["share"] > SHARE:
+            short.append(row["name"])
+    headings = ("clients", "utilisation", "fairness", "throttled", "fair after")
+    missed = f" Short of them: {'; '.join(short)}." if short else ""
+    return (
+        f"{table(headings, rows)}\n\nGoals: utilisation at least {UTILISATION}, fairness at least "
+        f"{FAIRNESS}, throttled share at most {SHARE}.{missed} Seed {found['seed']}, "
+        f"Python {platform.python_version()}."
+    )
+
+
+def _add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--full", action="store_true", help="1,000 clients on a limit of 10,000")
+
+
+BENCHMARK = Benchmark(
+    name="simulate",
+    description=__doc__ or "",
+    numbers={"seed": (1, "of the random numbers")},
+    measure=measure,
+    show=show,
+    plot=plot,
+    add_options=_add_options,
+)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

@@ -7,7 +7,7 @@ The tables of `retries.md` come from the tables that decide, and the list of fil
 import ast
 import sys
 from collections.abc import Callable
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 from asyncinvoke._model.failure import LIMIT_OF_REASON, ThrottleReason
@@ -17,6 +17,9 @@ DOCS = Path(__file__).parent
 CORE = DOCS.parent / "asyncinvoke"
 BEGIN = "<!-- table: python docs/render.py -->\n"
 END = "<!-- end of table -->\n"
+
+ROOMS = ("_*", "cli", "testing")
+"""Whose files the page on the architecture lists; the endpoint, `local`, has floors of its own."""
 
 REPEATED = {
     ("throttled", "rejected"): "yes",
@@ -52,9 +55,10 @@ def table() -> str:
 
 
 def files() -> str:
-    """Return the rooms and files of the core as Markdown, each with its one job."""
+    """Return the rooms and files of the package but for `local`, each with its one job."""
     lines = ["| file | its one job |", "|---|---|"]
-    for folder in [CORE, *sorted(path.parent for path in CORE.glob("_*/**/__init__.py"))]:
+    inner = [sorted(path.parent for path in CORE.glob(f"{room}/**/__init__.py")) for room in ROOMS]
+    for folder in [CORE, *chain.from_iterable(inner)]:
         room = folder.relative_to(CORE.parent).as_posix()
         lines.append(f"| **`{room}`** | **{_job(folder / '__init__.py')}** |")
         modules = [path for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"]

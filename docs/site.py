@@ -20,8 +20,7 @@ from urllib.parse import unquote, urlsplit
 import click
 
 import asyncinvoke
-from asyncinvoke.cli.app import COMMANDS, app
-from asyncinvoke.cli.app import EPILOG as STATUSES
+from asyncinvoke.cli.app import COMMANDS, STATUSES, app
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -74,7 +73,7 @@ def write_pages() -> None:
     shutil.rmtree(PAGES, ignore_errors=True)
     PAGES.mkdir(parents=True)
     for path in sorted(DOCS.rglob("*")):
-        if path.suffix in (".md", ".js", ".svg", ".png"):
+        if path.suffix in (".md", ".js", ".css", ".svg", ".png"):
             _put(path, PAGES / path.relative_to(DOCS))
     for name, place in ELSEWHERE.items():
         if name != "README.md":
@@ -282,11 +281,14 @@ def _commands() -> str:
         assert command is not None
         parts += _command(command, click.Context(command, parent=context, info_name=name))
         parts += _members(command, click.Context(command, parent=context, info_name=name))
-    rows = re.findall(r"^  (\d+) +(.+)$", STATUSES, re.MULTILINE)
     parts += [
         "## Exit statuses",
         "\n".join(
-            ["| status | meaning |", "|--:|---|", *(f"| {n} | {text} |" for n, text in rows)]
+            [
+                "| status | meaning |",
+                "|--:|---|",
+                *(f"| {n} | {text} |" for n, text in STATUSES.items()),
+            ]
         ),
     ]
     return "\n\n".join(parts) + "\n"

@@ -17,7 +17,7 @@ FLOORS = [
     ("_retries", "_limits", "_transport", "_telemetry", "_batches", "_inputs", "_outputs"),
     ("_engine",),
     ("_journal",),
-    ("_invoker", "_diagnosis", "_otel", "_report"),
+    ("_invoker", "_function", "_diagnosis", "_otel", "_report"),
     ("__init__", "_names", "inputs", "otel", "runs", "typing"),
     ("_dask",),
     ("local", "testing", "cli", "dask", "__main__"),
@@ -130,7 +130,7 @@ FOREIGN = {
     "rich": {"cli"},
     "tenacity": {"_retries"},
     "trio": {"_transport"},
-    "typing_extensions": {"_model", "_engine", "_invoker"},  # seen by type checkers alone
+    "typing_extensions": {"_model", "_engine", "_function"},  # seen by type checkers alone
     "uvloop": {"cli"},
     "yarl": {"_transport"},
     "zstandard": {"_inputs", "_outputs"},

@@ -11,15 +11,20 @@ from typing import Any
 
 import pytest
 
+from benchmarks import __main__ as bench
 from benchmarks import (
     canned_answers,
+    collection,
     compare,
     failures,
+    inputs,
     matrix,
     memory,
     names,
     overhead,
+    shown,
     stale,
+    stamp,
     telemetry,
 )
 from benchmarks.contestants import credentials_session
@@ -292,10 +297,105 @@ def test_a_figure_is_old_once_the_code_that_it_measures_has_changed(tmp_path: Pa
     assert [each.changes for each in stale.ages(tmp_path)] == [0, 0]
 
 
+def test_a_result_that_says_its_commit_is_as_old_as_that(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    commit(tmp_path, "asyncinvoke/local/server.py")
+    measured = stamp.Stamp.now(tmp_path)
+    commit(tmp_path, "asyncinvoke/local/server.py")
+    path = tmp_path / "benchmarks" / "results" / "served.md"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"a table\n\n{measured.line()}\n")
+    commit(tmp_path, "benchmarks/results/other.txt")
+    (served,) = stale.ages(tmp_path)
+    assert (served.changes, served.measured) == (1, measured.day)
+    assert served.old
+    path.write_text(replace(measured, commit="0123456789", changed=False).line())
+    assert "is not in this history" in stale.show(stale.ages(tmp_path))
+    path.write_text(replace(stamp.Stamp.now(tmp_path), changed=True).line())
+    assert "not committed" in stale.show(stale.ages(tmp_path))
+
+
+def test_code_that_is_not_committed_is_said_and_results_are_no_code(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    commit(tmp_path, "asyncinvoke/local/server.py")
+    commit(tmp_path, "benchmarks/results/served.md")
+    (tmp_path / "benchmarks" / "results" / "served.md").write_text("another")
+    assert not stamp.Stamp.now(tmp_path).changed
+    (tmp_path / "asyncinvoke" / "local" / "server.py").write_text("another")
+    assert stamp.Stamp.now(tmp_path).changed
+
+
+@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize("seconds", [None, 7, 12345])
+def test_the_last_line_of_a_result_is_read_as_it_was_written(
+    changed: bool, seconds: int | None
+) -> None:
+    written = stamp.Stamp(
+        day="6 November 2026", commit="0123abcde", changed=changed, seconds=seconds
+    )
+    assert stamp.Stamp.of(f"a table\n\n{written.line()}\n") == written
+    assert stamp.Stamp.of("a table\n") is None
+
+
+def test_a_benchmark_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    def fail(_: object) -> dict[str, Any]:
+        raise ValueError("no endpoint")
+
+    bad = collection.Collected(benchmark=replace(memory.BENCHMARK, measure=fail), name="bad")
+    good = collection.Collected(
+        benchmark=replace(memory.BENCHMARK, measure=lambda _: found_by("memory")), name="good"
+    )
+    measured = stamp.Stamp(day="6 November 2026", commit="0123abcde")
+    failed = bench.measure_all([bad, good], tmp_path, measured)
+    assert failed == {"bad": "ValueError: no endpoint"}
+    assert [path.name for path in tmp_path.iterdir()] == ["good.md"]
+    text = (tmp_path / "good.md").read_text()
+    assert "`python -m benchmarks.memory`" in text
+    found = stamp.Stamp.of(text)
+    assert found is not None
+    assert replace(found, seconds=None) == measured
+
+
 def test_what_it_knows_of_is_there() -> None:
     for place in {place for places in stale.MEASURED.values() for place in places}:
         assert (stale.ROOT / place).exists(), place
-    results = {path.stem for path in (stale.ROOT / "benchmarks" / "results").iterdir()}
-    for page, shown in stale.SHOWN.items():
-        assert (stale.ROOT / page).is_file()
-        assert set(shown) <= results
+    collected = {each.name: each for each in collection.COLLECTED}
+    assert set(stale.MEASURED) <= set(collected)
+    for page, results in stale.SHOWN.items():
+        text = (stale.ROOT / page).read_text()
+        for name in results:
+            # Beside a figure stands the command that measures it, or a link to the result.
+            command = collected[name].command
+            assert command in " ".join(text.split()) or f"results/{name}.md)" in text, (page, name)
+
+
+def test_the_tables_of_the_pages_are_those_of_the_results() -> None:
+    for page, blocks in shown.BLOCKS.items():
+        assert set(blocks) <= set(stale.SHOWN[page])
+        assert shown.rendered(stale.ROOT, page) == (stale.ROOT / page).read_text(), (
+            "run `python -m benchmarks.shown`"
+        )
+
+
+def test_a_page_takes_its_figures_and_their_date_from_the_result(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    place = "before\n<!-- figures: inputs -->\nold\n<!-- end of figures -->\nafter\n"
+    (tmp_path / "docs" / "inputs.md").write_text(place)
+    assert shown.rendered(tmp_path, "docs/inputs.md") == place
+    measured = stamp.Stamp(day="6 November 2026", commit="0123abcde")
+    found = found_by("inputs")
+    text = f"{inputs.show(found)}\n\n{measured.line()}\n"
+    (tmp_path / "benchmarks" / "results" / "inputs.md").write_text(text)
+    page = shown.rendered(tmp_path, "docs/inputs.md")
+    assert page.startswith("before\n")
+    assert page.endswith("\nafter\n")
+    assert "old" not in page
+    assert "| in.parquet" in page
+    assert f"6 November 2026, {found['machine']}." in page
+
+
+def test_every_result_is_listed_with_its_command() -> None:
+    listed = bench.listed()
+    for each in (*collection.COLLECTED, *collection.BY_NAME):
+        assert f"{each.command}" in listed

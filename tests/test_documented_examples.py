@@ -21,7 +21,7 @@ from asyncinvoke.local import LocalLambda
 
 DOCS = Path(__file__).parent.parent / "docs"
 
-OF_OTHERS = {"architecture", "endpoint", "limits", "retries", "testing"}
+OF_OTHERS = {"architecture", "endpoint", "limits", "testing"}
 """Pages whose examples have tests of their own."""
 
 MINE = [
@@ -36,7 +36,7 @@ MINE = [
     "migration",
     "output",
 ]
-MINE += ["services", "tutorial"]
+MINE += ["retries", "services", "tutorial"]
 
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 SHELL = re.compile(r"^ *```sh\n(.*?)^ *```", re.DOTALL | re.MULTILINE)

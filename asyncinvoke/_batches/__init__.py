@@ -1,1 +1,1 @@
-"""Several items in one invocation: when a batch closes, its payload, and what its answer says of each."""
+"""Several items in one invocation: when a batch is complete, its payload, and the result of each item."""

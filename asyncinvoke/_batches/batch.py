@@ -11,6 +11,7 @@ from asyncinvoke._batches.formats import (
 )
 from asyncinvoke._batches.shape import Shape, ShapeName
 from asyncinvoke._batches.sqs import SqsFormat
+from asyncinvoke._request.numbers import is_whole, whole
 from asyncinvoke._request.payload import MAX_SYNC_PAYLOAD, check_plain, encode_json, why_not_json
 from asyncinvoke._request.target import show_value
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError
@@ -53,9 +54,9 @@ class Batch:
         for name, number in (("items", self.items), ("bytes", self.bytes)):
             if number is None and name == "bytes":
                 continue
-            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            if not is_whole(number, 1):
                 raise InvalidRequestError(
-                    f"batch {name} {show_value(number)} must be a whole number from 1"
+                    f"batch {name} {show_value(number)} must be {whole(number, 1)}"
                 )
         if self.bytes is not None and self.bytes > MAX_SYNC_PAYLOAD:
             raise InvalidRequestError(

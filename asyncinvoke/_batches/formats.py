@@ -1,4 +1,4 @@
-"""The shapes that are there: what each makes of items, and what it reads in an answer."""
+"""The built-in batch shapes: how each encodes items, and how it reads the answer."""
 
 import json
 from collections.abc import Mapping, Sequence

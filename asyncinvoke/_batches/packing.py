@@ -1,4 +1,4 @@
-"""When a batch is closed, and what is sent for it: decisions on counts and sizes."""
+"""When a batch is complete, and the payload that is sent for it: decisions on counts and sizes."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Reads what a function returned for a batch: JSON, cut into the texts of its elements."""
+"""Reads what a function returned for a batch: a JSON array, split into the texts of its elements."""
 
 import json
 import re

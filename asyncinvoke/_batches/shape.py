@@ -1,4 +1,4 @@
-"""The words for batches: an item as a shape sees it, an item that failed, and `Shape` itself."""
+"""The types of batches: an item as a shape sees it, a failed item, and `Shape` itself."""
 
 import json
 from collections.abc import Sequence

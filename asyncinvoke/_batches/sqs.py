@@ -1,4 +1,4 @@
-"""The shape of an SQS event: records that existing functions know, and AWS's rules for what failed."""
+"""The shape of an SQS event: the records that SQS sends, and AWS's rules for partial failures."""
 
 import hashlib
 from collections.abc import Sequence

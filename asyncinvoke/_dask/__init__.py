@@ -1,1 +1,1 @@
-"""A map on a Dask cluster: a shard is a task, a worker has one invoker, and a directory remembers."""
+"""A map on a Dask cluster: one task per shard, one invoker per worker, state in a directory."""

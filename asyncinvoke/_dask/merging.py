@@ -1,4 +1,4 @@
-"""Merges the journals of the shards of a run while others of them still run, in a thread of its own."""
+"""Merges the journals of finished shards while other shards still run, in a separate thread."""
 
 import queue
 import threading

@@ -1,4 +1,4 @@
-"""What every worker is told of a run: a plan as it begins, and by a small file what is wished since."""
+"""What workers know of a run: a plan when it starts, and a small file with later control settings."""
 
 import json
 import os

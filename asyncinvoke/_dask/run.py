@@ -1,4 +1,4 @@
-"""`DaskRun`: a map on a cluster, as whoever started it sees and steers it."""
+"""`DaskRun`: a map on a cluster, as seen and controlled by the process that started it."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What runs on a worker: its shards, on one invoker that it keeps, in a thread with its own loop."""
+"""What runs on a worker: its shards, on one long-lived invoker, in a thread with its own event loop."""
 
 import contextlib
 import os

@@ -1,1 +1,1 @@
-"""What people ask for in every report of a fault: found out, judged, and with what to do."""
+"""Diagnosing a setup: the facts a bug report needs, what they mean, and what to do about them."""

@@ -1,4 +1,4 @@
-"""What a diagnosis says: one check for each subject, with what to do where it is wrong."""
+"""The result of a diagnosis: one check per subject, with advice where something is wrong."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

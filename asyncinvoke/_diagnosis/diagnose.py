@@ -1,4 +1,4 @@
-"""`diagnose`: looks at everything between this process and a function, and says what is wrong."""
+"""`diagnose`: examines everything between this process and a function, and reports what is wrong."""
 
 import os
 import time
@@ -44,7 +44,7 @@ async def diagnose(
         region_name: As for `Invoker`.
         endpoint_url: As for `Invoker`.
         config: As for `Invoker`.
-        timeout: How long the connection, and each dry run, may take, in seconds.
+        timeout: How long the credentials, the connection and each dry run may take, in seconds.
 
     Raises:
         InvalidRequestError: The function's name breaks one of Lambda's rules.
@@ -64,22 +64,23 @@ async def diagnose(
     is_by_region = resolved.endpoint(session, endpoint_url, None).value is None
     known = await resolved.regions(session) if is_by_region else ()
     checks.append(judging.region(region, aws_region=os.environ.get("AWS_REGION"), known=known))
-    found = await resolved.credentials(session)
+    found = await resolved.credentials(session, timeout=timeout)
     checks.append(judging.credentials(found, now=datetime.now(UTC)))
     certificates = judging.ca_bundle(resolved.ca_bundle(session, config))
     async with AsyncExitStack() as stack:
         client, refused = None, ""
         try:
-            client = await stack.enter_async_context(
-                open_client(
-                    session=session,
-                    region_name=region_name,
-                    endpoint_url=endpoint_url,
-                    config=config,
-                    max_pool_connections=2,
+            if found.have_come:  # opening it would wait for them once more
+                client = await stack.enter_async_context(
+                    open_client(
+                        session=session,
+                        region_name=region_name,
+                        endpoint_url=endpoint_url,
+                        config=config,
+                        max_pool_connections=2,
+                    )
                 )
-            )
-            pool_size(client)
+                pool_size(client)
         except ConfigurationError as error:
             client, refused = None, str(error)
         resolved_url = None if client is None else client.meta.endpoint_url
@@ -89,9 +90,10 @@ async def diagnose(
             checks += [judging.skipped("proxy", "there is no client"), certificates]
             checks += _without_client(checks, refused)
             return Diagnosis(checks=tuple(checks))
-        checks += [judging.proxy(resolved.proxy(client)), certificates]
+        proxy = resolved.proxy(client)
+        checks += [judging.proxy(proxy), certificates]
         seen = await probe.probe(client, timeout=timeout)
-        checks.append(judging.connection(seen))
+        checks.append(judging.connection(seen, has_proxy=proxy.value is not None))
         if isinstance(seen, Failure):
             checks.append(judging.skipped("clock", "the endpoint did not answer"))
         else:

@@ -1,6 +1,7 @@
-"""What each fact means, and what to do about it: functions of values, one for each check."""
+"""What each fact means, and what to do about it: pure functions, one per check."""
 
 import difflib
+import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
@@ -35,6 +36,10 @@ KEPT_FILES = 16
 
 SOON = 300.0
 """Seconds before the end of credentials from which on it is worth a word."""
+
+
+_REGION = re.compile(r"(?![0-9]+$)(?!-)[a-zA-Z0-9-]{1,63}(?<!-)")
+"""What botocore takes for a region: it becomes a part of a host's name."""
 
 
 def versions(found: Mapping[str, str | None]) -> Check:
@@ -104,6 +109,9 @@ def region(setting: Setting, *, aws_region: str | None, known: Collection[str] =
             advice = f"AWS_REGION is set, which botocore does not read: export AWS_DEFAULT_REGION={aws_region}"
         return _check("region", WRONG, setting.flaw or "none is known", advice, facts)
     said = f"{setting.value}, from {setting.source}"
+    if _REGION.fullmatch(setting.value) is None:
+        said += "; no region can be called that"
+        return _check("region", WRONG, said, f"correct it in {setting.source}", facts)
     if aws_region and aws_region != setting.value:
         advice = "botocore does not read AWS_REGION: if that one is meant, set AWS_DEFAULT_REGION"
         return _check("region", NOTE, f"{said}; AWS_REGION says {aws_region}", advice, facts)
@@ -124,14 +132,17 @@ def credentials(found: Credentials, *, now: datetime) -> Check:
         "expires": None if found.expires is None else found.expires.isoformat(),
     }
     if found.source is None:
-        return _check("credentials", WRONG, found.flaw or "none were found", _NEW_KEYS, facts)
+        if found.flaw is None:
+            return _check("credentials", WRONG, "none were found", _NEW_KEYS, facts)
+        return _check("credentials", WRONG, found.flaw, _OTHER_KEYS, facts)
     said = f"{kind}, from {found.source}"
     left = None if found.expires is None else (found.expires - now).total_seconds()
     if left is not None and left <= 0:
         said += f"; they expired {_span(-left)} ago"
         return _check("credentials", WRONG, said, _RENEW, facts)
     if found.flaw is not None:
-        return _check("credentials", WRONG, f"{said}; {found.flaw}", _RENEW, facts)
+        advice = _RENEW if found.is_temporary else _SET_AGAIN
+        return _check("credentials", WRONG, f"{said}; {found.flaw}", advice, facts)
     if left is None:
         return _check("credentials", OK, said, None, facts)
     said += f"; they end in {_span(left)}"
@@ -169,11 +180,20 @@ def ca_bundle(setting: Setting) -> Check:
     return _check("certificates", OK, said, None, facts)
 
 
-def connection(seen: Answered | Failure) -> Check:
-    """Say whether the endpoint answers, and over what."""
+def connection(seen: Answered | Failure, *, has_proxy: bool = False) -> Check:
+    """Say whether the endpoint answers, and over what.
+
+    Args:
+        seen: What it has answered, or why there is no answer.
+        has_proxy: Whether there is a proxy on the way.
+    """
     if isinstance(seen, Failure):
         said = f"{seen.fault}: {seen.message}" if seen.message else str(seen.fault)
         advice = _NO_WAY.get(seen.fault or TransportFault.UNEXPECTED, _REACH)
+        if has_proxy and seen.fault in (TransportFault.CONNECT, TransportFault.CONNECT_TIMEOUT):
+            advice = _NO_WAY[TransportFault.PROXY]
+        elif seen.fault is TransportFault.TLS and "WRONG_VERSION_NUMBER" in (seen.message or ""):
+            advice = _NO_TLS
         return _check("connection", WRONG, said, advice, {"fault": str(seen.fault)})
     facts = {
         "status": seen.status,
@@ -295,9 +315,16 @@ _NEW_KEYS = (
     "give some: AWS_PROFILE or --profile, `aws sso login`, `aws configure`, or a role; against a "
     "local endpoint any will do: AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local"
 )
+_OTHER_KEYS = (
+    "correct it in AWS's config file, or choose another profile: AWS_PROFILE, --profile "
+    "(`aws configure list-profiles` has their names)"
+)
+_SET_AGAIN = "set them again, as they were given"
 _RENEW = "renew them: `aws sso login`, `aws sts assume-role`, or whatever has given them"
 _BUNDLE = "point it to a readable file of PEM certificates, or unset it"
 _REACH = "see whether it can be reached from here: curl -v URL"
+
+_NO_TLS = "what answers there does not speak TLS: is it http://, and not https://?"
 
 _NO_WAY = {
     TransportFault.CONNECT: "is the host right, and does it listen there? For a local endpoint, start "

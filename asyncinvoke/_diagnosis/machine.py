@@ -1,4 +1,4 @@
-"""What this process is: versions, the Python that runs it, the event loop and the open files."""
+"""Facts about this process: versions, the Python interpreter, the event loop and open files."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The facts that are judged, as much of them as is needed: what the transport's room finds out."""
+"""Protocols for the facts being judged, which `_transport` collects."""
 
 from datetime import datetime
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""From the end of a batch to that of each of its items: a decision on values."""
+"""From the result of a batch to the result of each of its items: a decision on values."""
 
 import json
 from collections.abc import Sequence

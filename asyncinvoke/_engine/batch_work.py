@@ -1,4 +1,4 @@
-"""The work of a map in batches: items prepared, a batch executed, and made into their outcomes."""
+"""The work of a map in batches: items prepared, a batch executed, and outcomes made from it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Between the input of a map and its workers: items are gathered into batches, and those closed."""
+"""Between the input of a map and its workers: groups items into batches, and completes those."""
 
 from collections import deque
 from collections.abc import Callable, Sequence

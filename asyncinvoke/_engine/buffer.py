@@ -1,4 +1,4 @@
-"""What lies between the input of a map and its consumer: how far is read, which outcome is next.
+"""The buffer between the input of a map and its consumer: how far to read, which outcome is next.
 
 `BatchBuffer` is that of a map in batches.
 """
@@ -7,6 +7,7 @@ from collections import deque
 from typing import Any
 
 from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._request.numbers import is_whole, whole
 from asyncinvoke._request.target import show_value
 from asyncinvoke.errors import InvalidRequestError
 
@@ -77,9 +78,9 @@ class Buffer:
         Raises:
             InvalidRequestError: It is not a whole number from 1.
         """
-        if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
+        if not is_whole(concurrency, 1):
             raise InvalidRequestError(
-                f"concurrency {show_value(concurrency)} must be a whole number from 1"
+                f"concurrency {show_value(concurrency)} must be {whole(concurrency, 1)}"
             )
         spare = min(READ_AHEAD, concurrency // SPARE) if self.ahead is None else self.ahead
         self.concurrency: int = concurrency

@@ -9,7 +9,7 @@ import anyio
 from asyncinvoke._batches.batch import checked_batch, shape_name
 from asyncinvoke._engine.batch_work import BatchWork
 from asyncinvoke._engine.batcher import Batcher
-from asyncinvoke._engine.calls import Calls, refuse_unknown
+from asyncinvoke._engine.calls import Calls, is_one_of, refuse_unknown
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._engine.journal import Journal, read_journal
@@ -21,7 +21,7 @@ from asyncinvoke._engine.shard import Pick, checked_shard
 from asyncinvoke._engine.stream import ResponseStream, open_stream
 from asyncinvoke._engine.tolerance import checked_tolerance
 from asyncinvoke._model.response import Decode, Response
-from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._request.parameters import InvokeParameters, check_flag
 from asyncinvoke._request.payload import Encode, encode_payload
 from asyncinvoke._request.request import InvocationType
 from asyncinvoke._request.target import show_value
@@ -149,7 +149,7 @@ class Caller:
             if "invocation_type" not in options:
                 # A handle that says how it invokes by default may send events all the same.
                 allowed.append(InvocationType.REQUEST_RESPONSE)
-            if asked not in allowed:
+            if not is_one_of(asked, allowed):
                 raise InvalidRequestError(
                     f"invocation_type {show_value(asked)} does not go with {invocation_type}"
                 )
@@ -197,7 +197,8 @@ class Caller:
         refuse_unknown(options, MapOptions)
         shared: dict[str, Any] = dict(options)
         concurrency = shared.pop("concurrency", None)
-        ordered, key = shared.pop("ordered", False), shared.pop("key", None)
+        ordered = check_flag("ordered", shared.pop("ordered", False))
+        key = shared.pop("key", None)
         batch = checked_batch(shared.pop("batch", None))
         shard = checked_shard(shared.pop("shard", None))
         journal = shared.pop("journal", None)

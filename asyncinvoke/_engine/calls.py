@@ -1,7 +1,7 @@
 """From options to a `Call`: checked once, and remembered by what was given."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -118,12 +118,24 @@ class Calls:
             key = (function_name, *[(k, v, v.__class__) for k, v in options.items()])
         try:
             call = self._checked.young.get(key) or self._checked.get(key)
-        except TypeError:  # an option of a wrong type, which cannot be hashed: checking says so
+        except Exception:  # noqa: BLE001  # an option of a wrong type, which cannot be hashed or compared: checking says so
             return self.check(function_name, options)
         if call is None:
-            call = self.check(function_name, options)
+            call = self._made(function_name, options)
             self._checked.put(key, call)
         return call
+
+    def _made(self, function_name: str, options: Mapping[str, Any]) -> Call:
+        """Return a new call. What the tenants of a function share is checked for the first of them."""
+        tenant_id = options.get("tenant_id")
+        if tenant_id is None:
+            return self.check(function_name, options)
+        shared = {name: value for name, value in options.items() if name != "tenant_id"}
+        call = self.get(function_name, shared)
+        parameters = call.parameters.for_tenant(tenant_id)
+        key, budget = call.key._replace(tenant_id=tenant_id), call.policy.budget
+        balance = None if budget is None else self._balances.of(budget, key)
+        return replace(call, parameters=parameters, key=key, balance=balance)
 
     def _with_its_own(self, function_name: str, options: Mapping[str, Any]) -> Call:
         shared = dict(options)
@@ -192,6 +204,14 @@ def check_timeout(timeout: float | None) -> float:
     return seconds
 
 
+def is_one_of(value: object, words: Container[object]) -> bool:
+    """Return whether a value is one of some words, or one of them is `None` and it is, too.
+
+    What is no text is not compared: the way to is its own, and an array's gives no answer.
+    """
+    return (value is None or isinstance(value, str)) and value in words
+
+
 _STREAM_HAS_NO = {
     "invocation_type": (None, InvocationType.REQUEST_RESPONSE),
     "durable_execution_name": (None,),
@@ -207,7 +227,7 @@ def stream_options(options: InvokeOptions) -> StreamOptions:
     given: dict[str, Any] = dict(options)
     for name, allowed in _STREAM_HAS_NO.items():
         value = given.pop(name, None)
-        if value not in allowed:
+        if not is_one_of(value, allowed):
             raise InvalidRequestError(
                 f"{name} {show_value(value)} does not go with a response stream"
             )
@@ -218,11 +238,11 @@ def item_options(
     function_name: str, options: InvokeOptions, item: Request
 ) -> tuple[str, InvokeOptions]:
     """Return the function and the options of one item of a map that has some of its own."""
-    own = {name: getattr(item, name) for name in InvokeOptions.__optional_keys__ & _OF_A_REQUEST}
-    merged: dict[str, Any] = {
-        **options,
-        **{name: value for name, value in own.items() if value is not None},
-    }
+    merged: dict[str, Any] = dict(options)
+    for name in _OF_A_REQUEST:
+        value = getattr(item, name)
+        if value is not None:
+            merged[name] = value
     if item.function_name is not None and item.qualifier is None:
         # Another function does not take over the qualifier of the map's; the same one does.
         named = Target.parse(item.function_name)
@@ -236,7 +256,8 @@ def item_options(
     return name, cast("InvokeOptions", merged)
 
 
-_OF_A_REQUEST = frozenset(Request.__dataclass_fields__)
+_OF_A_REQUEST = tuple(InvokeOptions.__optional_keys__ & frozenset(Request.__dataclass_fields__))
+"""The options of an invocation that an item of a map may have of its own."""
 
 
 def refuse_unknown(options: Mapping[str, Any], known: Any) -> None:

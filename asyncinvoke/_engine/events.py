@@ -1,4 +1,4 @@
-"""The events that hooks are given: of an execution, its attempts, a run, and a limit that moves."""
+"""The events that hooks receive: of an execution, its attempts, a run, and a limit that changes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The work of a map: one item of its input executed, and made into its outcome."""
+"""The work of a map: executes one item of the input and makes its outcome."""
 
 import inspect
 from collections.abc import Callable, Coroutine

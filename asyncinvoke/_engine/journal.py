@@ -1,4 +1,4 @@
-"""What a caller says of the journal of a map: where it is, what is kept, and what is run again."""
+"""`Journal`: where a map is recorded, what is kept, and which items run again."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`MapRun`: a map under way as its consumer sees it: outcomes as they come, counts, and how it is steered."""
+"""`MapRun`: a running map as its consumer sees it: outcomes, counts, and controls."""
 
 from collections.abc import Callable
 from typing import Generic, Self, TypeAlias

@@ -1,4 +1,4 @@
-"""`async with invoker.map(...)`: entering starts a run, leaving ends it, and hooks are told of both."""
+"""`async with invoker.map(...)`: entering starts a run, leaving ends it, and hooks hear of both."""
 
 import logging
 import math

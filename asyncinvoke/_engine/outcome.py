@@ -1,4 +1,4 @@
-"""How the items of a map ended: the outcome of one, and the counts of all."""
+"""The outcome of one item of a map, and the counts of all."""
 
 import copy
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The way of items through a map, from the reader to the consumer; and how a map ends.
+"""The path of items through a map, from the reader to the consumer; and how a map ends.
 
 `recorded_map.py` has that of a map with a journal, which leads through the recorder twice.
 """
@@ -207,7 +207,8 @@ class Pipeline:
     def _finished(self, index: int, outcome: Outcome[Any]) -> None:
         self.tally.add(outcome)
         self._judged(outcome)
-        self._put(index, outcome)
+        self.buffer.put(index, outcome)
+        self._moved()
 
     def _judged(self, outcome: Outcome[Any]) -> None:
         """End the map if this outcome is one too many."""
@@ -232,7 +233,8 @@ class Pipeline:
 
     def _moved(self) -> None:
         """Wake the reader if there is room, and the consumer if there is something for it."""
-        self._gathered()
+        if self._batcher is not None:
+            self._gathered()
         buffer = self.buffer
         if self.source.is_waiting and buffer.should_read_on():
             self.source.wake()

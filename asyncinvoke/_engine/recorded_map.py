@@ -1,6 +1,6 @@
-"""The way of items through a map with a journal: nothing is sent, or handed out, that is not recorded."""
+"""The path of items through a recorded map: nothing is sent or handed out before it is recorded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from anyio.abc import TaskGroup
@@ -73,7 +73,7 @@ class RecordedPipeline(Pipeline):
         await self._recorder.open(payloads, self._prepare)
         self._recorder.connect(
             Ends(
-                work=lambda prepared: self._begin(prepared.index, prepared),
+                work=self._work_on,
                 hand_out=self._let_go,
                 found=self._found,
                 made=self._made,
@@ -146,8 +146,15 @@ class RecordedPipeline(Pipeline):
 
     # What the recorder calls.
 
-    def _let_go(self, index: int, outcome: Outcome[Any]) -> None:
-        self.buffer.let_go(index, outcome)
+    def _work_on(self, prepared: Prepared) -> None:
+        if self._batcher is None:
+            self.workers.add(prepared.index, prepared)
+        else:
+            self._begin(prepared.index, prepared)
+
+    def _let_go(self, outcomes: Iterable[tuple[int, Outcome[Any]]]) -> None:
+        for index, outcome in outcomes:
+            self.buffer.let_go(index, outcome)
         self._moved()
 
     def _found(self, index: int, outcome: Outcome[Any] | None) -> None:

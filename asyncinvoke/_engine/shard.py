@@ -1,4 +1,4 @@
-"""`Shard`: which items of an input are those of one machine of several."""
+"""`Shard`: which items of an input belong to one of several machines."""
 
 import hashlib
 import re
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Self
 
+from asyncinvoke._request.numbers import MOST, is_whole
 from asyncinvoke._request.target import show_value
 from asyncinvoke.errors import InvalidRequestError
 
@@ -39,9 +40,9 @@ class Shard:
 
     def __post_init__(self) -> None:
         for name, number in (("number", self.number), ("of", self.of)):
-            if not isinstance(number, int) or isinstance(number, bool):
+            if not is_whole(number, -MOST):
                 raise InvalidRequestError(
-                    f"shard {name} {show_value(number)} must be a whole number"
+                    f"shard {name} {show_value(number)} must be a whole number, at most {MOST}"
                 )
         if self.of < 1:
             raise InvalidRequestError(f"shard of {self.of}: there must be one at least")
@@ -49,7 +50,7 @@ class Shard:
             raise InvalidRequestError(f"shard {self}: {_FROM_ZERO}")
         if not 1 <= self.number <= self.of:
             raise InvalidRequestError(
-                f"shard {self}: there is none of that number, only 1/{self.of} to {self.of}/{self.of}"
+                f"shard {self}: no such shard, only 1/{self.of} to {self.of}/{self.of}"
             )
 
     @classmethod

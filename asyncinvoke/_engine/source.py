@@ -1,4 +1,4 @@
-"""The input of a map, and the one task that reads it: sync or async, lazy, endless if need be."""
+"""The input of a map, and the one task that reads it: sync or async, lazily, possibly endless."""
 
 import inspect
 import logging

@@ -1,4 +1,4 @@
-"""`ResponseStream`: what a function writes, as the caller takes it, entered as a block that executes the call."""
+"""`ResponseStream`: a function's streamed answer, and the block that executes the call."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

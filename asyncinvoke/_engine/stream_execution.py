@@ -1,4 +1,4 @@
-"""The execution behind a stream: one attempt whose answer is taken chunk by chunk, and its end."""
+"""The execution behind a stream: one attempt whose answer is read chunk by chunk, and its end."""
 
 from collections.abc import Callable
 from dataclasses import replace

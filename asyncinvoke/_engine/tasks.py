@@ -1,4 +1,4 @@
-"""The tasks of a map: how each is woken, how it knows that it is cancelled, and those that work."""
+"""The tasks of a map: how each is woken, how it notices cancellation, and the workers."""
 
 import contextvars
 import math

@@ -1,4 +1,4 @@
-"""When a map stops because too much fails: a decision on values, made outcome by outcome.
+"""When a map stops because too many items fail: a decision on values, made for each outcome.
 
 `Causes` counts what failed for what, `Refusals` sees that every call is refused, `Tolerance` says how
 much may fail, and `Failures` judges by all three.
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._model.failure import Cause
 from asyncinvoke._model.text import in_one_line
+from asyncinvoke._request.numbers import is_whole, whole
 from asyncinvoke._request.target import Target, show_value
 from asyncinvoke.errors import (
     AsyncInvokeError,
@@ -210,17 +211,17 @@ class Tolerance:
     def __post_init__(self) -> None:
         if self.count is None and self.share is None:
             raise InvalidRequestError("a Tolerance needs a count or a share")
-        if self.count is not None and not _is_whole(self.count, 0):
+        if self.count is not None and not is_whole(self.count, 0):
             raise InvalidRequestError(
-                f"count {show_value(self.count)} must be a whole number from 0"
+                f"count {show_value(self.count)} must be {whole(self.count, 0)}"
             )
         if self.share is not None and not _is_share(self.share):
             raise InvalidRequestError(
                 f"share {show_value(self.share)} must be a number from 0 to 1: 0.02 is 2 %"
             )
-        if not _is_whole(self.after, 1):
+        if not is_whole(self.after, 1):
             raise InvalidRequestError(
-                f"after {show_value(self.after)} must be a whole number from 1"
+                f"after {show_value(self.after)} must be {whole(self.after, 1)}"
             )
 
     def is_exceeded(self, failed: int, ended: int) -> bool:
@@ -244,11 +245,10 @@ def checked_tolerance(tolerate: object) -> Tolerance | None:
     """
     if tolerate is None or isinstance(tolerate, Tolerance):
         return tolerate
-    if _is_whole(tolerate, 0):
-        assert isinstance(tolerate, int)  # noqa: S101  # what `_is_whole` says
+    if is_whole(tolerate, 0):
         return Tolerance(tolerate)
     raise InvalidRequestError(
-        f"tolerate {show_value(tolerate)} must be a whole number from 0 or a Tolerance, "
+        f"tolerate {show_value(tolerate)} must be {whole(tolerate, 0)} or a Tolerance, "
         "such as Tolerance(share=0.02)"
     )
 
@@ -329,10 +329,6 @@ def invoker_was_left() -> ConfigurationError:
         "the invoker's block was left while this map ran, so it reads no further: "
         "leave the map's block first"
     )
-
-
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _is_share(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""What waits inside an invoker: how its end reaches that, and how the brake of a map holds it back."""
+"""What waits inside an invoker: how closing interrupts it, and how pausing a map holds it back."""
 
 import time
 from collections.abc import Callable

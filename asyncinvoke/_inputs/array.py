@@ -1,4 +1,4 @@
-"""The elements of one JSON array, from blocks, each as its own bytes."""
+"""The elements of one JSON array, read from blocks, each as its original bytes."""
 
 import codecs
 import json

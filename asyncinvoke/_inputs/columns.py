@@ -1,4 +1,4 @@
-"""The columns of Parquet as JSON texts: whole columns at once where that can be, else value by value."""
+"""Parquet columns as JSON texts: a whole column at once where possible, otherwise value by value."""
 
 import base64
 import datetime as dt

@@ -1,4 +1,4 @@
-"""Decompression as blocks come: gzip by the standard library, zstd by `zstandard`; never too much at once."""
+"""Decompression block by block, in bounded pieces: gzip (standard library) and zstd (`zstandard`)."""
 
 import zlib
 from collections.abc import Iterator

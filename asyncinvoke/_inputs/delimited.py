@@ -1,4 +1,4 @@
-"""CSV and TSV from blocks: a header row, then a JSON object of strings for each record."""
+"""CSV and TSV: a header row, then one JSON object of strings per record."""
 
 import codecs
 import contextlib
@@ -171,7 +171,7 @@ class Delimited:
             elif numbers:
                 wrong = f"{numbers[0].strip()[:20]} is a number"
             elif repeated:
-                wrong = f"{repeated[0][:40]!r} is there twice"
+                wrong = f"{repeated[0][:40]!r} occurs twice"
             elif fields[0].lstrip().startswith(("{", "[")):
                 wrong = "it looks like JSON"
             elif len(fields) == 1 and (other := _other_delimiter(fields[0])) is not None:

@@ -1,4 +1,4 @@
-"""Opens what is read, and reads it in blocks that never hold up the event loop."""
+"""Opens inputs, and reads them in blocks without blocking the event loop."""
 
 import errno
 import os

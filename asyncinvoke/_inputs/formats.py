@@ -1,4 +1,4 @@
-"""Which format an input has: as told, by the end of its name, and as its first bytes show. Reads nothing."""
+"""The format of an input: as given, by its file name, or by its first bytes. Does no I/O."""
 
 import codecs
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""An item of an input: where it stands, what it is called, and the bytes that are sent for it."""
+"""An item of an input: its position, its key, and the bytes that are sent for it."""
 
 from typing import TYPE_CHECKING, Any, TypeVar
 

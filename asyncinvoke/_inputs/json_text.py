@@ -1,4 +1,4 @@
-"""JSON as it travels: checked to be JSON, and sent as its own bytes, no digit of it changed."""
+"""JSON as text: validated, and passed on byte for byte, so that no digit changes."""
 
 import json
 from typing import Any, NoReturn

@@ -1,4 +1,4 @@
-"""Cuts bytes into lines; of a line that is too long it holds nothing but its size."""
+"""Splits bytes into lines; of a line that is too long only the size is kept."""
 
 import codecs
 from collections.abc import Iterator

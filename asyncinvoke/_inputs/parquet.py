@@ -1,4 +1,4 @@
-"""The rows of a Parquet file as JSON; with `_inputs/columns.py` the one that knows pyarrow."""
+"""The rows of a Parquet file as JSON; the only file besides `_inputs/columns.py` that knows pyarrow."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -42,7 +42,7 @@ class Parquet:
         names = file.schema_arrow.names
         repeated = next((each for each, count in Counter(names).items() if count > 1), None)
         if repeated is not None:
-            raise InputError(f"{name}: the column {repeated[:40]!r} is there twice")
+            raise InputError(f"{name}: the column {repeated[:40]!r} occurs twice")
         if not names:
             raise InputError(f"{name} has no columns")
         self._names = names
@@ -55,7 +55,7 @@ class Parquet:
 
         Raises:
             ConfigurationError: pyarrow is not installed.
-            InputError: It cannot be read, or is no Parquet file.
+            InputError: It cannot be read, or is not a Parquet file.
         """
         name = files.name_of(source)
         try:
@@ -69,7 +69,9 @@ class Parquet:
             return cls(pyarrow.parquet.ParquetFile(file, pre_buffer=False), file, name)
         except (pyarrow.ArrowException, OSError, ValueError) as error:
             file.close()
-            raise InputError(f"{name} is no Parquet file, or is damaged: {_first(error)}") from None
+            raise InputError(
+                f"{name} is not a Parquet file, or is damaged: {_first(error)}"
+            ) from None
         except BaseException:
             file.close()
             raise

@@ -1,4 +1,4 @@
-"""Reading an input: opened, looked at before its first item, and read as items are asked for."""
+"""Reading an input: opened, checked before its first item, and read on demand."""
 
 import contextlib
 import itertools

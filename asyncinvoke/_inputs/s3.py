@@ -1,4 +1,4 @@
-"""The objects in S3 as items: those under a prefix, page by page, and those of an S3 Inventory."""
+"""S3 objects as items: those under a prefix, page by page, or those listed in an S3 Inventory."""
 
 import contextlib
 import json
@@ -166,7 +166,7 @@ class Inventory:
             paths = [f"s3://{bucket}/{entry['key']}" for entry in manifest["files"]]
             kind, schema = str(manifest["fileFormat"]), str(manifest["fileSchema"])
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise InputError(f"{name} is no manifest of an S3 Inventory") from None
+            raise InputError(f"{name} is not an S3 Inventory manifest") from None
         if kind not in ("CSV", "Parquet"):
             raise InputError(f"{name} is an inventory in {kind[:20]}; CSV and Parquet are read")
         columns = [_plain(column) for column in schema.split(",")] if kind == "CSV" else None

@@ -36,13 +36,13 @@ class Pointer:
             )
         if text and not text.startswith("/"):
             raise InvalidRequestError(
-                f"{text!r} is no JSON pointer: one begins with a slash, as in {'/' + text!r}"
+                f"{text!r} is not a JSON pointer: it must begin with a slash, as in {'/' + text!r}"
             )
         tokens = text.split("/")[1:]
         for token in tokens:
             if "~" in token.replace("~0", "").replace("~1", ""):
                 raise InvalidRequestError(
-                    f"{text!r} is no JSON pointer: a tilde is written ~0, and a slash ~1"
+                    f"{text!r} is not a JSON pointer: a tilde is written ~0, and a slash ~1"
                 )
         self.text: str = text
         self._tokens = [token.replace("~1", "/").replace("~0", "~") for token in tokens]
@@ -190,7 +190,7 @@ def _of_text(text: str, *, is_name: bool) -> Iterator[Part]:
             yield Hole(Pointer(match[1]), is_part=True)
         else:
             raise InvalidRequestError(
-                f"{text[match.start() :][:20]!r} in the payload template is no hole: "
+                f"{text[match.start() :][:20]!r} in the payload template is not a placeholder: "
                 "a hole is {/name}, or {} for the whole row, and a brace is written {{"
             )
     yield dump_json(text[end:])[1:-1]

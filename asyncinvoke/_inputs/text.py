@@ -1,4 +1,4 @@
-"""Rows of an input that is text: looked at before anything is given, then read block by block."""
+"""Rows of a text input: its beginning is checked first, then it is read block by block."""
 
 import itertools
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What goes between the recorder and the store: what one commit is to record, and what was found."""
+"""The values passed between recorder and store: what a commit records, and what was found."""
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple

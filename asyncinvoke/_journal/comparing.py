@@ -1,4 +1,4 @@
-"""The comparison of an input that can be read twice with what is recorded, before anything is sent."""
+"""Compares a re-readable input with the recorded one, before anything is sent."""
 
 import contextlib
 import inspect

@@ -1,4 +1,4 @@
-"""Continuing a run: its input compared with what is recorded, and its beginning skipped."""
+"""Continuing a run: the input is compared with the recorded one, and its finished beginning skipped."""
 
 import contextlib
 import sqlite3

@@ -1,4 +1,4 @@
-"""Damage to a journal: what SQLite cannot read, or what no version of this library has written."""
+"""Damage to a journal: what SQLite cannot read, or what no version of this library wrote."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""What becomes of an item that was read, by what is recorded of it: decided on values."""
+"""What to do with an item that was read, given its record: a decision on values."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""What machine this is, since when it runs, and what kind of disk a path is on."""
+"""Identifies this machine and its boot, and the kind of disk that a path is on."""
 
 import contextlib
 import os

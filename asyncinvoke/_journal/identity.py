@@ -1,4 +1,4 @@
-"""What an item is known by, and in what two runs differ: decided on values."""
+"""The identity of an item, and the differences between two runs: decisions on values."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A journal that is made of others: their rows with new numbers, and one row for each item."""
+"""A journal joined from others: renumbered rows, and one row per item."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Letting go what a commit has covered: items to the workers, outcomes to the consumer."""
+"""Releases what a commit has covered: items to the workers, outcomes to the consumer."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,13 +34,14 @@ class LettingGo:
 
     def ended(self, ended: list[tuple[Prepared, Outcome[Any]]]) -> None:
         """Hand out the outcomes of items that were sent."""
-        seen, hand_out = self._seen, self._ends.hand_out
-        for prepared, outcome in ended:
+        seen = self._seen
+        for prepared, _ in ended:
             del self.open[prepared.index]
             if seen is not None and prepared.key is not None:
                 seen.add(prepared.row)
                 seen.open.pop(prepared.key, None)
-            hand_out(prepared.index, outcome)
+        if ended:
+            self._ends.hand_out((prepared.index, outcome) for prepared, outcome in ended)
 
     def decided(self, decided: Decided, again: list[Prepared]) -> None:
         """Tell the map what becomes of items that were read.

@@ -1,4 +1,4 @@
-"""What a report needs of all items at once: grouped by the database, never read one by one."""
+"""Aggregates over all items for a report, computed by the database."""
 
 import os
 import sqlite3
@@ -17,7 +17,7 @@ _NICE = (1, 2, 5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latencies:
-    """So many items took about so long, waits and retries included."""
+    """How many items took about how long, waits and retries included."""
 
     seconds: float
     """The shortest of them, to three digits."""

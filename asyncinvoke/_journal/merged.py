@@ -1,4 +1,4 @@
-"""What two journals say of one item, and which of them stands: decided on values."""
+"""Which of two records of the same item is kept when journals are merged: a decision on values."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -50,7 +50,7 @@ def merge(
     """
     paths = [Path(each) for each in journals]
     if not paths:
-        raise JournalError("there is nothing to merge: name one journal at least")
+        raise JournalError("nothing to merge: name at least one journal")
     _check_paths(Path(out), paths, replace=replace)
     with Merging(out) as merging:
         merging.add(paths)
@@ -113,7 +113,7 @@ class Merging:
         """
         joined = self._joined
         if joined is None:
-            raise JournalError("there is nothing to merge: name one journal at least")
+            raise JournalError("nothing to merge: name at least one journal")
         missing = missing_shards(part.shard for part in self._parts)
         with self._explained():
             items = joined.finish(_about(self._parts, missing, notes or {}))
@@ -153,7 +153,7 @@ class Merging:
 def _check_paths(target: Path, paths: list[Path], *, replace: bool) -> None:
     check_path(target, may_be_missing=True)
     if target.exists() and not replace:
-        raise JournalError(f"{target}: it is there already")
+        raise JournalError(f"{target}: it already exists")
     seen: dict[tuple[int, int], Path] = {}
     for path in paths:
         check_path(path)

@@ -1,4 +1,4 @@
-"""What is numbered in a journal, as it is numbered in one that several are copied into."""
+"""Numbered rows of a journal, and their numbers in one that several are merged into."""
 
 import sqlite3
 from typing import Any

@@ -1,4 +1,4 @@
-"""Opens journals, to read or to write them, and says in one sentence why one cannot be used."""
+"""Opens journals for reading or writing, and explains in one sentence why one cannot be used."""
 
 import errno
 import os
@@ -36,13 +36,16 @@ _WHY = {
 }
 
 
+_NO_TEXT = "Could not decode to UTF-8"
+
 FAILED = (sqlite3.Error, UnicodeDecodeError)
 """What a statement may raise: SQLite may also say of a damaged file what is no text."""
 
 
 def explained(path: Path, error: Exception) -> JournalError:
     """Return the error for what SQLite says of a journal."""
-    if isinstance(error, UnicodeDecodeError):
+    # A text that is none is said by Python, and it quotes the text: what a function returned.
+    if isinstance(error, UnicodeDecodeError) or str(error).startswith(_NO_TEXT):
         return JournalError(f"{path}: {_WHY['SQLITE_CORRUPT']}")
     name = getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"
     family = "_".join(name.split("_")[:2])
@@ -69,10 +72,11 @@ def check_path(path: Path, *, may_be_missing: bool = False) -> None:
         if not path.absolute().parent.is_dir():
             raise JournalError(f"{path}: the folder {path.parent} is not there") from None
         if may_be_missing:
+            _check_name(path)
             return
         raise JournalError(f"{path}: there is no such journal") from None
     except NotADirectoryError:
-        raise JournalError(f"{path}: {path.parent} is no folder") from None
+        raise JournalError(f"{path}: {path.parent} is not a folder") from None
     except OSError as error:
         raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
     except ValueError:
@@ -83,6 +87,38 @@ def check_path(path: Path, *, may_be_missing: bool = False) -> None:
     ids = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
     if not os.access(path, os.R_OK, **ids):
         raise JournalError(f"{path}: it may not be read: {os.strerror(errno.EACCES)}")
+
+
+def _check_name(path: Path) -> None:
+    """Check that the files beside a journal can have their names: SQLite would blame the folder."""
+    try:
+        Path(f"{path}{_LONGEST}").exists()
+    except OSError as error:
+        raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
+
+
+_LONGEST = "-journal"
+"""What is behind its name in that of a file that SQLite makes for a moment."""
+
+
+def is_journal(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is a journal, as far as its header says; never raises.
+
+    Not of a journal that this process has open: to close the file takes away SQLite's locks on it.
+    """
+    try:
+        if not os.path.isfile(path):
+            return False  # a pipe would be waited for
+        with open(path, "rb") as file:
+            header = file.read(_HEADER)
+    except (OSError, ValueError):
+        return False
+    return header.startswith(b"SQLite format 3\0") and header[68:72] == _OURS
+
+
+_HEADER = 100
+_OURS = APPLICATION_ID.to_bytes(4, "big")
+"""What SQLite writes there of `PRAGMA application_id`."""
 
 
 def resolved(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Reading a recorded run: sync, without an event loop, and without touching it."""
+"""Reading a recorded run: synchronous, without an event loop, and read-only."""
 
 import json
 import os

@@ -72,6 +72,10 @@ class JournalRecorder:
         clock: Tells the time.
     """
 
+    _ends: Ends
+    _letting_go: LettingGo
+    # The two are there once it is connected, until it is closed.
+
     def __init__(
         self,
         journal: Journal,
@@ -99,7 +103,7 @@ class JournalRecorder:
             monotonic=clock.monotonic,
             seen=self._seen,
         )
-        self._connected: tuple[Ends, LettingGo] | None = None
+        self._is_connected = False
         self._reads: deque[Prepared] = deque()
         self._ended: list[tuple[Prepared, Outcome[Any]]] = []
         self._notes: dict[str, object] = {}
@@ -158,8 +162,9 @@ class JournalRecorder:
 
     def connect(self, ends: Ends) -> None:
         """Say what to call from now on."""
-        letting_go = LettingGo(ends, self._journal, self._seen, time=self._clock.time)
-        self._connected = ends, letting_go
+        self._ends = ends
+        self._letting_go = LettingGo(ends, self._journal, self._seen, time=self._clock.time)
+        self._is_connected = True
         ends.look_ahead(2 * self._group)
 
     def read(self, prepared: Prepared) -> None:
@@ -171,7 +176,8 @@ class JournalRecorder:
             self._ends.work(prepared)  # it has no name, and has failed for that
         else:
             self._reads.append(prepared)
-            self._call()
+            if self._wanted is not None:
+                self._call()
 
     def all_read(self, count: int) -> AsyncInvokeError | None:
         """Hear that the input has ended by itself; return what is wrong with that, if anything."""
@@ -189,10 +195,11 @@ class JournalRecorder:
         else:
             self._failures += 1
         if self._failed is not None or prepared is None:
-            self._ends.hand_out(index, outcome)
+            self._ends.hand_out([(index, outcome)])
             return
         self._ended.append((prepared, outcome))
-        self._call()
+        if self._wanted is not None:
+            self._call()
 
     def note(self, name: str, value: object) -> None:
         """Keep a note with the next commit, or once the input is known to be that of the run."""
@@ -200,7 +207,8 @@ class JournalRecorder:
             self._held[name] = value
             return
         self._notes[name] = value
-        self._call()
+        if self._wanted is not None:
+            self._call()
 
     def mark(self, prepared: Prepared) -> None:
         """Note that the item's first request is sent now."""
@@ -227,7 +235,10 @@ class JournalRecorder:
         """Record what has ended and what was left, and close; return what went wrong, if it did."""
         with anyio.CancelScope(shield=True):
             failed: JournalError | None = await self._in_thread(self._finish)
-        self._connected = None  # the map and its recorder would keep each other alive
+        if self._is_connected:
+            # The map and its recorder would keep each other alive.
+            self._is_connected = False
+            del self._ends, self._letting_go
         return failed
 
     # The one task that writes.
@@ -249,10 +260,9 @@ class JournalRecorder:
         self._is_pausing, self._wanted = False, None
 
     def _call(self) -> None:
-        """Call the writer, if it waits for anything to do, or for something urgent."""
-        wanted = self._wanted
-        if wanted is not None and (not self._is_pausing or self._is_urgent()):
-            wanted.set()
+        """Call the writer, who waits: for anything to do, or for something urgent."""
+        if self._wanted is not None and (not self._is_pausing or self._is_urgent()):
+            self._wanted.set()
 
     def _has_work(self) -> bool:
         return bool(self._reads or self._ended or self._letting_go.again or self._notes)
@@ -370,8 +380,7 @@ class JournalRecorder:
         """Start nothing more; what has ended, and what will, is handed out unrecorded."""
         self._failed = error
         ended, self._ended = self._ended, []
-        for prepared, outcome in ended:
-            self._ends.hand_out(prepared.index, outcome)
+        self._ends.hand_out((prepared.index, outcome) for prepared, outcome in ended)
         self._drop()
         self._ends.failed(error)
 
@@ -389,7 +398,7 @@ class JournalRecorder:
         if self._failed is not None:
             store.abandon()
             return None  # it was told
-        under_way = dict(self._letting_go.open) if self._connected is not None else {}
+        under_way = dict(self._letting_go.open) if self._is_connected else {}
         for prepared, _ in self._ended:
             under_way.pop(prepared.index, None)
         # Nobody waits for what is open now. What was sent may have run; the rest surely did not.
@@ -397,7 +406,7 @@ class JournalRecorder:
         left = [each for each in under_way.values() if not each.is_sent]
         now = self._clock.time()
         ended = [*self._ended, *((each, left_outcome(each, now)) for each in sent)]
-        waiting = self._reads or (self._connected is not None and self._letting_go.again)
+        waiting = self._reads or (self._is_connected and self._letting_go.again)
         is_complete = self._is_all_read and not (sent or left or waiting)
         notes = self._notes
         if self._held is not None and is_complete:
@@ -413,16 +422,6 @@ class JournalRecorder:
         except JournalError as error:
             return error
         return None
-
-    @property
-    def _ends(self) -> Ends:
-        assert self._connected is not None  # noqa: S101  # `connect` was called
-        return self._connected[0]
-
-    @property
-    def _letting_go(self) -> LettingGo:
-        assert self._connected is not None  # noqa: S101  # `connect` was called
-        return self._connected[1]
 
     async def _in_thread(self, function: Callable[..., Any], *values: object) -> Any:
         return await anyio.to_thread.run_sync(function, *values, limiter=self._thread)

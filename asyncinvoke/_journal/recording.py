@@ -1,4 +1,4 @@
-"""Writes what a batch has: intents, ends, takes that are replaced, and the counts of all of it."""
+"""Writes the records of a batch: intents, results, replaced takes, and the counts of all of them."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Outcomes to rows and back: words as numbers, ids as bytes, and nothing that is not needed."""
+"""Outcomes to rows and back, in a compact form: words as numbers, ids as bytes."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Beginning a session: whether this is the journal of this map, and what the last one has left."""
+"""Starting a session: whether the journal belongs to this map, and what the last session left."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Recording what a person has found out about an item that may have run."""
+"""Recording what a person found out about an item that may have run."""
 
 import contextlib
 import json
@@ -28,8 +28,8 @@ def settle(
 ) -> None:
     """Record whether an item that may have run did run.
 
-    One that ran is not run again, and no longer in doubt. One that did not run is as if it had not
-    been started: whoever continues the run sends it. What was recorded stays as an earlier take.
+    One that ran is not run again, and no longer in doubt. One that did not run counts as not
+    started, and is sent when the run is continued. What was recorded stays as an earlier take.
 
     Args:
         path: The journal; no process may be at work on it.
@@ -98,7 +98,7 @@ def _settle(
         if total is not None and isinstance(value, int) and not is_keyed and value >= total:
             raise JournalError(f"{shown}: the input has {total:,} items")
         raise JournalError(
-            f"{shown} surely did not run: nothing is recorded of it, and whoever continues the run "
+            f"{shown} surely did not run: nothing is recorded of it, and the next session of the run "
             "sends it if it is in the input"
         )
     row, state, cause, attempts, throttled = item

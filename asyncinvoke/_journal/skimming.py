@@ -1,4 +1,4 @@
-"""Skimming: the beginning of an input that has ended whole is compared in pieces, and not item by item.
+"""Skimming: the finished beginning of an input is compared in blocks instead of item by item.
 
 Of a run that is continued nearly all items have ended, and lie in one row. To read, name, prepare and
 look up each of them would take a minute for ten million; a piece of some thousands is prepared, its

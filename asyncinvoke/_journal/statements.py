@@ -1,4 +1,4 @@
-"""Statements on the writing connection: a transaction is all or nothing, and rows go many at once."""
+"""Statements on the writing connection: atomic transactions, and many rows per statement."""
 
 import contextlib
 import sqlite3

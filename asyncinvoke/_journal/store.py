@@ -1,4 +1,4 @@
-"""A journal that is open to be written: sessions, what is looked up, and commits."""
+"""A journal open for writing: sessions, lookups, and commits."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What is read of a run: frozen values that pickle and, by `dataclasses.asdict`, turn to JSON."""
+"""What a recorded run reads as: frozen values that pickle and convert to JSON by `dataclasses.asdict`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,7 +106,7 @@ class RunSummary:
     """The processes that worked on it, in order."""
 
     notes: Mapping[str, object]
-    """What whoever ran it has noted, such as where its output ends."""
+    """Notes of the program that ran it, such as where its output ends."""
 
     @property
     def ended(self) -> int:

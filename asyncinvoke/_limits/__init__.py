@@ -1,1 +1,1 @@
-"""Finding limits, and handing out permits."""
+"""Finding limits, and granting permits."""

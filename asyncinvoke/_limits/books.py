@@ -1,4 +1,4 @@
-"""The books: what is claimed, what is in flight, and whether one more may be."""
+"""The limiter's bookkeeping: what is reserved, what is in flight, and whether one more may start."""
 
 import math
 from collections.abc import Callable

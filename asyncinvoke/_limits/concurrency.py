@@ -1,4 +1,4 @@
-"""How many attempts to keep in flight: the arithmetic that finds a ceiling and stays under it.
+"""How many attempts to keep in flight: the algorithm that finds a ceiling and stays under it.
 
 `Ceilings` judges each throttle: the ceiling is the same as before, has fallen, has risen, or is
 shared with others; `ConcurrencyLimit` moves as that says. No clock and no I/O: what became of an

@@ -1,4 +1,4 @@
-"""The dispatcher: who waits for a permit, and who gets what is given back."""
+"""The dispatcher: who waits for a permit, and who gets the next free one."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What is reported of limits: events for hooks, lines for the log, never one for each call."""
+"""What is reported about limits: events for hooks and log lines, never one per call."""
 
 import logging
 from collections import deque

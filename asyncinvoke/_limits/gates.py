@@ -1,4 +1,4 @@
-"""A gate: what limits one scope, be it a function, an account, this caller or this process.
+"""A gate: the limits of one scope, which is a function, an account, this caller or this process.
 
 No clock and no I/O: what became of attempts goes in, with the time, and limits move.
 """

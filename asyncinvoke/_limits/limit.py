@@ -1,9 +1,10 @@
-"""How many attempts may be in flight at once: as a user says it, and as far as there are files."""
+"""The limit on attempts in flight: as configured, and as far as file descriptors allow."""
 
 import sys
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from asyncinvoke._request.numbers import is_whole, whole
 from asyncinvoke._request.target import show_value
 from asyncinvoke.errors import ConfigurationError
 
@@ -101,6 +102,6 @@ def read_limit(limit: int | Limit) -> Limit:
 
 
 def _check(option: str, value: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f"{option} {show_value(value)} must be a whole number from 1")
+    if not is_whole(value, 1):
+        raise ConfigurationError(f"{option} {show_value(value)} must be {whole(value, 1)}")
     return value

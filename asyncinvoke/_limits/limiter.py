@@ -1,4 +1,4 @@
-"""The limiter: hands out permits under the limits of functions, accounts, caller and process.
+"""The limiter: grants permits under the limits of functions, accounts, caller and process.
 
 A permit is the right to one attempt, as a block that ends it; each end teaches the limits something.
 """

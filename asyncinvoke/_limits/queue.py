@@ -1,4 +1,4 @@
-"""Who waits, and whose turn it is: functions take turns, and first come, first served within one.
+"""The queue for permits: functions take turns; within a function it is first come, first served.
 
 No clock and no I/O: it is told what is blocked, and says who is next.
 """

@@ -1,4 +1,4 @@
-"""How many attempts to start each second, and how long to pause where even one is refused."""
+"""How many attempts to start per second, and how long to pause when even one is refused."""
 
 import math
 from collections.abc import Callable

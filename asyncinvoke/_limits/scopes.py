@@ -1,4 +1,4 @@
-"""The scopes that are known, by name: each with its gate, and which of them are forgotten.
+"""The known scopes by name, each with its gate, and which of them can be forgotten.
 
 What callers name has no end: tenants, qualifiers, accounts. A gate is kept while something is in
 flight through it or waits at it. Once idle it goes to the end of a shelf, and when the shelf is

@@ -1,4 +1,4 @@
-"""The timekeeper: one of those who wait sleeps for all of them.
+"""The timekeeper: one of the waiting tasks sleeps on behalf of all.
 
 Gates open by time: a pause ends, a rate has a token, a limit that nobody refuses may grow. Waiters
 have deadlines. Somebody has to be awake for it. A background task would need a task group of ours,

@@ -1,1 +1,1 @@
-"""What comes back, and the words for failure."""
+"""What comes back, and the vocabulary of failure."""

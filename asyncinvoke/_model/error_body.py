@@ -1,4 +1,4 @@
-"""What the body of a function error says, in every runtime's dialect."""
+"""Parses the body of a function error, in the dialect of each Lambda runtime."""
 
 import json
 import re

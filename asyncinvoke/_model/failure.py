@@ -1,4 +1,4 @@
-"""The words for failure: throttle reasons and scopes, kinds of failure, faults, what each throttle slows down."""
+"""The vocabulary of failure: throttle reasons and scopes, failure kinds, transport faults, limit hits."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -203,7 +203,7 @@ class LimitHit:
     """Which of its limits."""
 
     reserved: bool | None = None
-    """Whether the reason tells that the function has concurrency of its own (`True`), or has none
+    """Whether the reason shows that the function has concurrency of its own (`True`), or has none
     (`False`)."""
 
     pause: float = 0.0
@@ -256,7 +256,7 @@ class Cause:
 
     @property
     def what(self) -> str:
-        """The error and what tells it from others of its class, such as `FunctionError ValueError`."""
+        """The error and what distinguishes it within its class, such as `FunctionError ValueError`."""
         return " ".join(part for part in (self.error, self.error_type or self.code) if part)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What Lambda answered: one attempt's reply, and the response of an execution with its attempts."""
+"""What Lambda answered: the reply to one attempt, and the response of an execution."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ else:
 
 _T = TypeVar("_T")
 
-_BILLED = re.compile(r"^REPORT RequestId: .*\bBilled Duration: (\d+) ms", re.MULTILINE)
+_BILLED = re.compile(r"^REPORT RequestId: .*\bBilled Duration: ([0-9]{1,15}) ms", re.MULTILINE)
 """A line that Lambda writes to the end of a function's log."""
 
 
@@ -179,8 +179,9 @@ class Response(Generic[Out]):
     @property
     def billed_duration(self) -> float | None:
         """What Lambda bills, in seconds, as the end of the log says; `None` without `log_type="Tail"`."""
-        said = _BILLED.search(self.log_result or "")
-        return int(said[1]) / 1000 if said else None
+        # The last one is Lambda's: a function may have written such a line before.
+        said = _BILLED.findall(self.log_result or "")
+        return int(said[-1]) / 1000 if said else None
 
     def json(self) -> Out:
         """Decode the payload.

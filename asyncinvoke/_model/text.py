@@ -1,4 +1,4 @@
-"""Texts that somebody else has made up, made fit to be shown and kept.
+"""Makes text from untrusted sources safe to show and to store.
 
 Anything may be in a text of a function, or of whoever answers in its place: half a character, an
 escape sequence, six megabytes.

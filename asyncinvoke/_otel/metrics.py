@@ -1,4 +1,4 @@
-"""Metrics: histograms made from events, and counters and gauges read from statistics."""
+"""Metrics: histograms recorded from events, counters and gauges observed from statistics."""
 
 import re
 import threading

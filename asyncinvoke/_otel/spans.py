@@ -1,4 +1,4 @@
-"""Spans made from the events of executions, and the trace that reaches the function."""
+"""Spans made from the events of executions, and the trace header sent to the function."""
 
 from collections import deque
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""Writing outputs whole: compressed, as Parquet, to a bucket; there at once or not at all."""
+"""Writing outputs atomically: compressed, as Parquet, or to a bucket."""

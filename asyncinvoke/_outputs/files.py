@@ -1,4 +1,4 @@
-"""Outputs that are there at once or not at all: here by renaming, elsewhere by uploading."""
+"""Atomic outputs: renamed into place on a local disk, uploaded elsewhere."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Outcomes as Parquet: a row for each, in columns that are always the same; knows pyarrow."""
+"""Outcomes as Parquet: one row each, with fixed columns; knows pyarrow."""
 
 import json
 from collections.abc import Iterable

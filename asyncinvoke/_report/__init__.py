@@ -1,1 +1,1 @@
-"""A run as a page that people look at: one HTML file, with nothing to load and nothing to run."""
+"""A run as a report: one self-contained HTML file without scripts."""

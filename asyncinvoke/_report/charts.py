@@ -1,4 +1,4 @@
-"""The report's charts as SVG whose colours and letters are the page's; the one file that knows matplotlib."""
+"""The report's charts as SVG in the colours and fonts of the page; the one file that knows matplotlib."""
 
 import io
 import itertools

@@ -1,4 +1,4 @@
-"""How a run went, second by second, with the time between its sessions left out."""
+"""The course of a run, second by second, without the time between its sessions."""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What a report says, as values: made of what was read of a run. Draws nothing and reads nothing."""
+"""The contents of a report as values, made from a recorded run. Draws nothing and does no I/O."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence

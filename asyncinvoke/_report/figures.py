@@ -1,4 +1,4 @@
-"""Figures as people read them: percentiles and bars of what is counted, and numbers in words."""
+"""Figures for people: percentiles, histogram bars, and formatted numbers."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""What a run has cost, estimated from billed durations that were sampled; with a dated price table."""
+"""The estimated cost of a run, from sampled billed durations and a dated price table."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How far a run is: its counts, and what the command line has noted of its input. Reads nothing."""
+"""The progress of a run: its counts, and what the command line noted of its input. Does no I/O."""
 
 from asyncinvoke._journal.values import RunSummary
 

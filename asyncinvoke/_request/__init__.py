@@ -1,1 +1,1 @@
-"""What goes out: checked, and spelled as AWS spells it."""
+"""What is sent: checked, and named as AWS names it."""

@@ -1,4 +1,4 @@
-"""Everything of a request but its payload, checked and ready to be sent."""
+"""Everything in a request except its payload, checked and ready to be sent."""
 
 import re
 from collections.abc import Mapping
@@ -50,6 +50,14 @@ class InvokeParameters:
             or self.durable_execution_name is not None
         )
 
+    def for_tenant(self, tenant_id: str) -> "InvokeParameters":
+        """Return these parameters for a tenant.
+
+        Raises:
+            InvalidRequestError: The tenant breaks a rule.
+        """
+        return replace(self, tenant_id=_tenant_id(tenant_id))
+
     def for_one_call(
         self, *, client_context: Mapping[str, object] | None, durable_execution_name: str | None
     ) -> "InvokeParameters":
@@ -87,13 +95,17 @@ def checked(
         invocation_type=_member(InvocationType, "invocation_type", invocation_type),
         log_type=_member(LogType, "log_type", log_type),
         client_context=None if client_context is None else encode_client_context(client_context),
-        tenant_id=_matching(
-            _TENANT_ID,
-            "tenant_id",
-            tenant_id,
-            "1 to 256 letters, digits, spaces or any of . _ : / = + - @, with no space at its ends",
-        ),
+        tenant_id=_tenant_id(tenant_id),
         durable_execution_name=_durable_execution_name(durable_execution_name),
+    )
+
+
+def _tenant_id(tenant_id: str | None) -> str | None:
+    return _matching(
+        _TENANT_ID,
+        "tenant_id",
+        tenant_id,
+        "1 to 256 letters, digits, spaces or any of . _ : / = + - @, with no space at its ends",
     )
 
 
@@ -118,11 +130,12 @@ def check_flag(option: str, value: object) -> bool:
 
 
 def _member(enum: type[_EnumT], option: str, value: str) -> _EnumT:
-    try:
-        return enum(value)
-    except ValueError:
-        names = ", ".join(enum)
-        raise InvalidRequestError(f"{option} {show_value(value)} is not one of {names}") from None
+    # What is no text is not looked up: the way to compare is its own, and an array's gives no answer.
+    for member in enum if isinstance(value, str) else ():
+        if member == value:
+            return member
+    names = ", ".join(enum)
+    raise InvalidRequestError(f"{option} {show_value(value)} is not one of {names}")
 
 
 def _matching(pattern: re.Pattern[str], option: str, value: str | None, rule: str) -> str | None:

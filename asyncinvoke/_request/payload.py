@@ -1,4 +1,4 @@
-"""Payloads and client contexts on their way out: JSON or the caller's codec, bytes and their sizes."""
+"""Encoding payloads and client contexts, with JSON or the caller's codec, and checking their sizes."""
 
 import base64
 import functools
@@ -61,6 +61,11 @@ MAX_CLIENT_CONTEXT = 3_583
 _RAW = (bytes, bytearray, memoryview)
 
 
+def max_payload(invocation_type: InvocationType) -> int:
+    """Return the size of the largest payload, in bytes."""
+    return MAX_EVENT_PAYLOAD if invocation_type is InvocationType.EVENT else MAX_SYNC_PAYLOAD
+
+
 def encode_payload(payload: object, *, encode: Encode, invocation_type: InvocationType) -> bytes:
     """Return the bytes to send for a payload.
 
@@ -103,7 +108,7 @@ def encode_payload(payload: object, *, encode: Encode, invocation_type: Invocati
         kind = type(body).__name__
         del body
         raise InvalidRequestError(f"payload cannot be encoded: encode returned {kind}, not bytes")
-    limit = MAX_EVENT_PAYLOAD if invocation_type is InvocationType.EVENT else MAX_SYNC_PAYLOAD
+    limit = max_payload(invocation_type)
     size = len(body)
     if size > limit:
         del body

@@ -1,4 +1,4 @@
-"""What the caller asks for: invocation types, log types, and a request of its own in a map."""
+"""`Request`, one item of a map with its own options; invocation types and log types."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

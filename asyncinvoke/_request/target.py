@@ -71,33 +71,36 @@ class Target:
             raise InvalidRequestError(
                 f"function_name must be a string, not {type(function_name).__name__}"
             )
-        shown = show_value(function_name)
         if not 1 <= len(function_name) <= MAX_FUNCTION_NAME:
             raise InvalidRequestError(
-                f"function_name {shown} has {len(function_name)} characters; "
+                f"function_name {show_value(function_name)} has {len(function_name)} characters; "
                 f"Lambda takes 1 to {MAX_FUNCTION_NAME}"
             )
         match = _FULL_ARN.fullmatch(function_name) or _SHORT.fullmatch(function_name)
         if match is None:
             raise InvalidRequestError(
-                f"function_name {shown} is not a name, name:qualifier, function ARN or partial ARN"
+                f"function_name {show_value(function_name)} is not a name, name:qualifier, "
+                "function ARN or partial ARN"
             )
         parts = match.groupdict()
         if len(parts["name"]) > MAX_BARE_NAME:
             raise InvalidRequestError(
-                f"function_name {shown} has a name of {len(parts['name'])} characters; "
+                f"function_name {show_value(function_name)} has a name of "
+                f"{len(parts['name'])} characters; "
                 f"Lambda takes at most {MAX_BARE_NAME}"
             )
         if len(parts["qualifier"] or "") > MAX_QUALIFIER:
             raise InvalidRequestError(
-                f"function_name {shown} has a qualifier of {len(parts['qualifier'])} characters; "
+                f"function_name {show_value(function_name)} has a qualifier of "
+                f"{len(parts['qualifier'])} characters; "
                 f"Lambda takes at most {MAX_QUALIFIER}"
             )
         if qualifier is not None:
             _check_qualifier(qualifier)
             if parts["qualifier"] not in (None, qualifier):
                 raise InvalidRequestError(
-                    f"qualifier {show_value(qualifier)} differs from the one in function_name {shown}"
+                    f"qualifier {show_value(qualifier)} differs from the one in function_name "
+                    f"{show_value(function_name)}"
                 )
             parts["qualifier"] = qualifier
         return cls(**parts)
@@ -137,8 +140,9 @@ def show_value(value: object) -> str:
         return f"(of type {type(value).__name__})"
     try:
         text = repr(value)
-    except ValueError:  # an integer of thousands of digits
-        return "(an integer of very many digits)"
+    except Exception:  # noqa: BLE001  # a class of the caller's own, or an integer of thousands of digits
+        is_integer = type(value) is int
+        return f"({'an integer of very many digits' if is_integer else f'of type {type(value).__name__}'})"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:60]}...{text[-17:]}"
 
 

@@ -1,1 +1,1 @@
-"""What a failure means, whether it is tried again, and the error that a caller sees."""
+"""What a failure means, whether to retry, and the error that is raised."""

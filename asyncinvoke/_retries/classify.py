@@ -69,9 +69,11 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?", re.IGNORECASE)
 
 
 def _number(value: str | None) -> float | None:
-    if value is None or not _NUMBER.fullmatch(value.strip()):
+    # What stands around it: that of a header. Python takes more away, and `float` not the same.
+    text = "" if value is None else value.strip(" \t")
+    if not _NUMBER.fullmatch(text):
         return None
-    number = float(value)
+    number = float(text)
     return number if math.isfinite(number) else None
 
 

@@ -1,7 +1,8 @@
-"""Whether a failed execution is tried again, and after how long."""
+"""Whether a failed execution is retried, and after how long."""
 
 import inspect
 import math
+from typing import SupportsFloat
 
 from tenacity import AsyncRetrying, Future, RetryCallState
 
@@ -59,7 +60,7 @@ class Retries:
         state.outcome_timestamp = now
         hint = min(verdict.retry_after or 0.0, self._policy.max_retry_after)
         # `max(hint, nan)` is the hint; `max(nan, hint)` would be NaN.
-        delay = max(float(hint), float(backoff.wait(state)))
+        delay = max(float(hint), _seconds(backoff.wait(state)))
         state.upcoming_sleep = delay
         try:
             if _plain("stop", backoff.stop(state)) or delay == math.inf:
@@ -99,3 +100,20 @@ def _plain(name: str, said: object) -> object:
             f"Backoff({name}=...) gave a {type(said).__name__}: it is called, not awaited"
         )
     return said
+
+
+def _seconds(said: object) -> float:
+    """Return the wait that a strategy said.
+
+    Raises:
+        ConfigurationError: It is no number.
+    """
+    said = _plain("wait", said)
+    if not isinstance(said, SupportsFloat):
+        raise ConfigurationError(
+            f"Backoff(wait=...) gave a {type(said).__name__}: it must give a number of seconds"
+        )
+    try:
+        return float(said)
+    except OverflowError:  # an integer beyond every float
+        return math.inf

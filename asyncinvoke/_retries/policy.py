@@ -1,4 +1,4 @@
-"""Which failures are repeated, and how: a tenacity wait and stop for each kind of failure, and a budget."""
+"""Which failures are retried, and how: a tenacity wait and stop per kind of failure, and a budget."""
 
 import math
 from collections.abc import Callable, Hashable
@@ -16,6 +16,7 @@ from tenacity import (
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import FailureKind
 from asyncinvoke._recent import Recent
+from asyncinvoke._request.numbers import is_finite
 from asyncinvoke._request.payload import is_awaited
 from asyncinvoke._request.target import show_value
 from asyncinvoke._retries.classify import Verdict
@@ -51,9 +52,9 @@ class RetryBudget:
     def __post_init__(self) -> None:
         for name, least in (("ratio", 0), ("per_second", 0), ("burst", 1)):
             value = getattr(self, name)
-            if not (isinstance(value, int | float) and least <= value < math.inf):
+            if not (is_finite(value) and value >= least):
                 raise ConfigurationError(
-                    f"{name} {show_value(value)} must be a number from {least}"
+                    f"{name} {show_value(value)} must be a number from {least}, and finite"
                 )
 
 
@@ -202,9 +203,10 @@ class RetryPolicy:
                 f"budget={show_value(self.budget)} must be a RetryBudget or None"
             )
         longest = self.max_retry_after
-        if not (isinstance(longest, int | float) and 0 < longest < math.inf):
+        if not (is_finite(longest) and longest > 0):
             raise ConfigurationError(
-                f"max_retry_after={show_value(longest)} must be a positive number of seconds"
+                f"max_retry_after={show_value(longest)} must be a positive number of seconds, "
+                "and finite"
             )
 
     def backoff(self, verdict: Verdict) -> Backoff | None:

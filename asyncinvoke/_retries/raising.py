@@ -1,4 +1,4 @@
-"""From a failed attempt and its verdict to the error that a caller sees."""
+"""From a failed attempt and its verdict to the error that is raised."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""What is told of calls: hooks and their events, attributes and lines of the log, the trace header."""
+"""Reporting on calls: hooks and their events, attributes and log lines, the trace header."""

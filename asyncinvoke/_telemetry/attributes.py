@@ -1,4 +1,4 @@
-"""What is said of calls, in lines of the log and in spans alike: attributes, and those lines.
+"""The attributes of a call, shared by log records and spans, and the log lines themselves.
 
 The names are OpenTelemetry's where it has one (semantic conventions 1.44), and else begin with
 `asyncinvoke.`. Nothing here shows a payload, a credential, a tenant or a client context.

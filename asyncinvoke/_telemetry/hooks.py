@@ -1,5 +1,6 @@
-"""Those who listen: each is given every event, and none can change what is heard."""
+"""Calls the hooks: each gets every event, and none can affect a call."""
 
+import inspect
 import logging
 import traceback
 from collections.abc import Callable, Iterable
@@ -84,14 +85,16 @@ class Hooks:
     def _tell_all(self, event: object) -> None:
         for hook in self._hooks:
             try:
-                hook(event)
+                if (said := hook(event)) is not None:
+                    self._check_plain(hook, said)
             except Exception as error:  # noqa: BLE001  # somebody else's code
                 self._log(hook, error)
 
     def _teller(self, hook: Callable[[Any], object]) -> Callable[[object], None]:
         def tell(event: object) -> None:
             try:
-                hook(event)
+                if (said := hook(event)) is not None:
+                    self._check_plain(hook, said)
             except Exception as error:  # noqa: BLE001  # somebody else's code
                 self._log(hook, error)
 
@@ -105,19 +108,37 @@ class Hooks:
                 except Exception as error:  # noqa: BLE001  # it stands on somebody else's code
                     self._log(hook, error)
 
+    def _check_plain(self, hook: object, said: object) -> None:
+        """Say of a hook that what it gives would have to be awaited: a lambda around an `async def`."""
+        if not inspect.isawaitable(said):
+            return
+        if inspect.iscoroutine(said):
+            said.close()  # or Python would complain that nobody awaited it
+        if id(hook) not in self._logged:
+            self._logged.add(id(hook))
+            _logger.error(
+                "a hook gave a %s: %s; it is called, not awaited, and must be a plain function; "
+                "it will not be said again",
+                type(said).__name__,
+                _name(hook),
+            )
+
     def _log(self, hook: object, error: Exception) -> None:
         if id(hook) in self._logged:
             return
         self._logged.add(id(hook))
         *_, last = traceback.extract_tb(error.__traceback__)
-        name = getattr(hook, "__qualname__", None) or type(hook).__qualname__
         _logger.error(
             "a hook raised: %s, %s at %s:%s; it will not be said again",
-            name,
+            _name(hook),
             type(error).__name__,
             last.filename,
             last.lineno,
         )
+
+
+def _name(hook: object) -> str:
+    return getattr(hook, "__qualname__", None) or type(hook).__qualname__
 
 
 def checked_hooks(hooks: Iterable[Callable[[Any], object]]) -> Hooks:

@@ -1,4 +1,4 @@
-"""The trace that a call belongs to, as a context variable whose values are checked when set."""
+"""The trace header of a call, as a context variable whose values are validated when set."""
 
 import re
 from contextvars import ContextVar, Token

@@ -1,4 +1,4 @@
-"""What an answer of Lambda's means: a reply or a failure by its status line, a stream by its frames.
+"""What an answer from Lambda means: a reply or a failure by its status line, a stream by its frames.
 
 Pure functions over a status, headers and a body, for every way an answer comes, the fake's included.
 The body says more where it can be read, and overrules nothing: a 429 that is a sentence, a number or
@@ -175,7 +175,9 @@ class FrameReader:
         self._pieces: list[bytes] = []
         self._size = 0
         self._needed = _PRELUDE
-        self._headers_of_a_chunk = b""
+        self._headers_of_a_chunk: bytes | None = (
+            None  # none seen; a frame may have no headers at all
+        )
         self._has_ended = False
 
     def feed(self, data: bytes) -> list[bytes | StreamEnd | Failure]:

@@ -1,4 +1,4 @@
-"""What the engine asks of a transport: exactly one attempt on the wire."""
+"""What the engine requires of a transport: exactly one attempt on the wire."""
 
 from collections.abc import Callable
 from typing import Any, Protocol

@@ -1,4 +1,4 @@
-"""The reference transport: aiobotocore's own operations, with nothing hidden and nothing repeated.
+"""The reference transport: aiobotocore's own operations, unmodified and without its retries.
 
 Each call is made on a copy of the client whose HTTP session is one of ours, in front of the client's.
 It notes when sending begins, so that what fails before that was surely not sent; it keeps the answer

@@ -1,4 +1,4 @@
-"""Credentials as a step of their own: asked for once a second, and whatever goes wrong is a value."""
+"""Credentials, resolved as a separate step: at most once a second, with errors as values."""
 
 import math
 import time

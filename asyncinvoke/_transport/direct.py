@@ -1,4 +1,4 @@
-"""The direct transport: the bytes that aiobotocore would send, prepared once and signed anew.
+"""The direct transport: the bytes that aiobotocore would send, prepared once and signed per call.
 
 It steps aside, to the reference transport, while somebody wraps or listens to the client's calls,
 and for a client whose signature is not Version 4.

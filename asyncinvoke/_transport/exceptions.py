@@ -1,4 +1,4 @@
-"""From what an exchange has raised to a `Failure`, and what of it may be shown.
+"""From an exception raised by an exchange to a `Failure`, and how much of it may be shown.
 
 Connections of ours know how far they came. The exceptions of foreign libraries have to be read:
 aiobotocore's own names do not tell whether a request was sent: on aiohttp, a reset after delivery

@@ -1,4 +1,4 @@
-"""aiobotocore's two HTTP sessions, as an invoker sets them up, and a request sent through one.
+"""aiobotocore's two HTTP sessions, as an invoker configures them, and one request through either.
 
 Neither tells by itself how far a request comes. aiohttp asks for the body once there is a connection,
 and httpx calls back as it goes; until the request is begun to be written nothing that could run has
@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import anyio
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.httpxsession import HttpxSession
 from aiohttp.abc import AbstractStreamWriter
@@ -98,7 +99,40 @@ class KeepaliveHttpxSession(HttpxSession):  # type: ignore[misc]
             pool: Any = getattr(transport, "_pool", None)
             if pool is not None and hasattr(pool, "_socket_options"):
                 pool._socket_options = keepalive_options()  # noqa: SLF001
+            if pool is not None:
+                close_unfinished_tunnels(pool)
         return client
+
+
+def close_unfinished_tunnels(pool: Any) -> None:
+    """Have a proxy's pool of httpcore close each tunnel whose request ends before it is there.
+
+    By itself it keeps one whose TLS was cancelled, timed out or failed, as one that is in use: its
+    socket, and its place in the pool. After as many as the pool may have nothing is sent any more.
+    """
+    create = getattr(pool, "create_connection", None)
+    if create is None:
+        return
+
+    def create_closing(origin: Any) -> Any:
+        connection = create(origin)
+        handle = connection.handle_async_request
+
+        async def handle_or_close(request: Any) -> Any:
+            del connection.handle_async_request  # the first request makes the tunnel
+            try:
+                return await handle(request)
+            except BaseException:
+                if not connection._connected:  # noqa: SLF001
+                    with anyio.CancelScope(shield=True):
+                        await connection.aclose()
+                raise
+
+        if getattr(connection, "_connected", None) is False:  # only a tunnel has that
+            connection.handle_async_request = handle_or_close
+        return connection
+
+    pool.create_connection = create_closing
 
 
 def noted_send(http_session: Any, request: Any, progress: Progress) -> Awaitable[Any]:

@@ -1,4 +1,4 @@
-"""Who wraps or listens to the SDK's Invoke: looked up in its classes and its emitter, each call.
+"""Detects wrappers and hooks on the SDK's Invoke, in its classes and its event emitter, on each call.
 
 Tracers and tests put themselves between a caller and aiobotocore: they wrap methods, on a class or
 on one object, or register event handlers; and they come and go while a program runs. Whoever sends

@@ -1,4 +1,4 @@
-"""An HTTP session for one request of aiobotocore's, which notes how far it came and what came back."""
+"""An HTTP session for one request of aiobotocore's, which records its progress and its answer."""
 
 from collections.abc import Awaitable, Mapping
 from typing import Any
@@ -196,7 +196,7 @@ class _Prepared:
             for name, value in headers
         }
         self._lines: str | None = None
-        if len(headers) == len(self._headers):  # else one is there twice, and the last were kept
+        if len(headers) == len(self._headers):  # else one occurs twice, and the last were kept
             host = _host_from_url(self.url)
             self._lines = first_lines(self.method, self.url, host, self._headers)
 

@@ -1,4 +1,4 @@
-"""One unsigned request on the way that invocations take, and what is seen of that way."""
+"""One unsigned request along the route that invocations take, and what it shows of that route."""
 
 import math
 import ssl

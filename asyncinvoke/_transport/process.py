@@ -1,4 +1,4 @@
-"""What process this is: its event loop, whether its task is cancelled, and how many files it may open."""
+"""Facts about this process: its event loop, whether its task is cancelled, how many files it may open."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What botocore makes of the machine's settings, each with the place that it comes from; no values of keys."""
+"""The settings that botocore resolved, each with its source; never the values of keys."""
 
 import os
 from dataclasses import dataclass
@@ -6,16 +6,17 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
 from aiobotocore.session import AioSession
 from botocore import exceptions as botocore_errors
 
 from asyncinvoke._transport.exceptions import described
-from asyncinvoke._transport.session import find_credentials
-from asyncinvoke._transport.set_up import (
+from asyncinvoke._transport.session import NO_CREDENTIALS, find_credentials
+from asyncinvoke._transport.set_up import credentials_flaw, tls_flaw
+from asyncinvoke._transport.set_up_urls import (
     bare_url,
     check_configured_endpoint,
-    credentials_flaw,
-    tls_flaw,
+    endpoints_are_ignored,
 )
 from asyncinvoke.errors import ConfigurationError
 
@@ -68,6 +69,9 @@ class FoundCredentials:
     flaw: str | None = None
     """Why they cannot be used."""
 
+    have_come: bool = True
+    """Whether whatever gives them has answered."""
+
 
 def region(session: AioSession, given: str | None) -> Setting:
     """Return the region, as botocore finds it."""
@@ -98,15 +102,18 @@ def endpoint(session: AioSession, given: str | None, resolved: str | None) -> Se
         given: The one that was given to the call.
         resolved: The one that botocore has made of all it knows, where it could.
     """
-    flaw = None
+    flaw, ignored = None, False
     try:
-        check_configured_endpoint(given)
+        ignored = endpoints_are_ignored(session, None)
+        check_configured_endpoint(given, ignored=ignored)
+    except botocore_errors.BotoCoreError as error:
+        flaw = described(error)
     except ConfigurationError as error:
         flaw = str(error)
     if given is not None:
         return Setting(value=bare_url(given), source="the arguments", flaw=flaw)
     for name in ("AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"):
-        if os.environ.get(name):
+        if os.environ.get(name) and not ignored:
             return Setting(value=bare_url(os.environ[name]), source=name, flaw=flaw)
     if resolved is None:
         return Setting(value=None, source="not known")
@@ -151,15 +158,27 @@ def ca_bundle(session: AioSession, config: Any) -> Setting:
     return Setting(value=value, source=source, flaw=flaw)
 
 
-async def credentials(session: AioSession) -> FoundCredentials:
+async def credentials(session: AioSession, *, timeout: float) -> FoundCredentials:
     """Find credentials, have them renewed where they are of that kind, and tell of them.
 
     What goes wrong is a value. Nothing of what they are is kept.
+
+    Args:
+        session: Where botocore's settings are.
+        timeout: How long they may take, in seconds: a process or a service may never answer.
     """
+    with anyio.move_on_after(timeout):
+        return await _credentials(session)
+    flaw = f"nothing within {timeout:g} s: what is to give them does not answer"
+    return FoundCredentials(source=None, flaw=flaw, have_come=False)
+
+
+async def _credentials(session: AioSession) -> FoundCredentials:
     try:
         found = await find_credentials(session)
     except ConfigurationError as error:
-        return FoundCredentials(source=None, flaw=str(error).removeprefix("credentials: "))
+        said = str(error).removeprefix("credentials: ")
+        return FoundCredentials(source=None, flaw=None if said == NO_CREDENTIALS else said)
     method = getattr(found, "method", None)
     source = _METHODS.get(str(method), str(method))
     if method in _NAMED_BY_A_PROFILE:

@@ -1,4 +1,4 @@
-"""The request that aiobotocore would send, shown and not sent, and taken apart into a template.
+"""The request that aiobotocore would send, captured unsent and split into a template.
 
 aiobotocore's own code builds and signs it, and nobody else's: its function is called as aiobotocore
 has defined it, whoever stands before it now, on something that is a client but for the step that
@@ -174,7 +174,7 @@ def _take_apart(request: Any, parameters: InvokeParameters, moment: Moment) -> T
     seen = {name: _text(value) for name, value in headers}
     by_name = {name.lower(): value for name, value in seen.items()}
     if len(by_name) < len(headers):
-        raise UnsuitableError("a header is there twice")
+        raise UnsuitableError("a header occurs twice")
     spelled = {name.lower(): name for name in seen}
     authorization = by_name.get("authorization", "")
     try:

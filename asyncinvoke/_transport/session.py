@@ -1,11 +1,14 @@
-"""Opens clients and transports, and checks those of a caller: the invoker alone retries."""
+"""Opens clients and transports, and checks a caller's client: only the invoker may retry."""
 
 import contextlib
+import json
 import logging
 import os
+import shlex
 from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any, Literal, TypeAlias
+from urllib.request import getproxies
 
 from aiobotocore.config import AioConfig
 from aiobotocore.httpxsession import is_httpx_session_cls
@@ -26,9 +29,14 @@ from asyncinvoke._transport.process import on_asyncio
 from asyncinvoke._transport.set_up import (
     check_client,
     check_config,
-    check_configured_endpoint,
     check_region,
+    key_log_flaw,
     tls_flaw,
+)
+from asyncinvoke._transport.set_up_urls import (
+    check_configured_endpoint,
+    check_proxies,
+    endpoints_are_ignored,
 )
 from asyncinvoke.errors import ConfigurationError
 
@@ -59,7 +67,7 @@ async def open_client(
     check_region(region_name)
     if config is not None:
         check_config(config)
-    check_configured_endpoint(endpoint_url)
+    check_configured_endpoint(endpoint_url, ignored=True)
     session = as_session(session)
     # What the session has for all its clients counts, but not as much as what is given.
     usual = session.get_default_client_config()
@@ -68,6 +76,8 @@ async def open_client(
     merged = _merge(config, max_pool_connections)
     async with contextlib.AsyncExitStack() as stack:
         try:
+            if endpoint_url is None:
+                check_configured_endpoint(None, ignored=endpoints_are_ignored(session, merged))
             if merged.signature_version is not UNSIGNED:
                 await find_credentials(session)
             opening = session.create_client(
@@ -106,6 +116,12 @@ def as_session(given: Any) -> AioSession:
     return given
 
 
+NO_CREDENTIALS = (
+    "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+    "AWS_PROFILE, or any other source that botocore reads"
+)
+
+
 async def find_credentials(session: AioSession) -> Any:
     """Return the credentials that a session finds, which are not asked for their values.
 
@@ -115,22 +131,34 @@ async def find_credentials(session: AioSession) -> Any:
     try:
         found = await session.get_credentials()
     except FileNotFoundError as error:
-        raise ConfigurationError(f"credential_process: there is no {error.filename!r}") from shown(
-            error
-        )
+        if flaw := key_log_flaw(error):
+            raise ConfigurationError(flaw) from shown(error)
+        name = error.filename or _process_of(session)
+        raise ConfigurationError(f"credential_process: there is no {name!r}") from shown(error)
     except PermissionError as error:
-        raise ConfigurationError(
-            f"credential_process: {error.filename!r} cannot be run"
-        ) from shown(error)
+        if flaw := key_log_flaw(error):
+            raise ConfigurationError(flaw) from shown(error)
+        name = error.filename or _process_of(session)
+        raise ConfigurationError(f"credential_process: {name!r} cannot be run") from shown(error)
     except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: it may be anything
+        name = _process_of(session)
+        if name and isinstance(error, json.JSONDecodeError):
+            raise ConfigurationError(
+                f"credential_process: {name!r} printed what is not JSON"
+            ) from shown(error)
         # A process may have printed keys that are no JSON, and an error quotes what it is about.
-        raise ConfigurationError(f"credentials: {described(error)}") from shown(error)
+        flaw = key_log_flaw(error) or f"credentials: {described(error)}"
+        raise ConfigurationError(flaw) from shown(error)
     if found is None:
-        raise ConfigurationError(
-            "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-            "AWS_PROFILE, or any other source that botocore reads"
-        )
+        raise ConfigurationError(NO_CREDENTIALS)
     return found
+
+
+def _process_of(session: AioSession) -> str | None:
+    """Return the program of a profile's credential_process, without its arguments: they may be secret."""
+    with contextlib.suppress(botocore_errors.BotoCoreError, ValueError, IndexError):
+        return shlex.split(session.get_scoped_config().get("credential_process", ""))[0]
+    return None
 
 
 async def open_connector(client: Any) -> None:
@@ -151,10 +179,17 @@ async def open_connector(client: Any) -> None:
             client_cert=client.meta.config.client_cert,
             proxies_config=client.meta.config.proxies_config,
         )
-        raise ConfigurationError(flaw or described(error)) from shown(error)
+        raise ConfigurationError(flaw or key_log_flaw(error) or described(error)) from shown(error)
 
 
 def _what_is_wrong(error: Exception, session: AioSession, config: AioConfig) -> str:
+    if (flaw := key_log_flaw(error)) is not None:
+        return flaw
+    if not isinstance(error, OSError):
+        try:
+            check_proxies(getproxies() if config.proxies is None else config.proxies)
+        except ConfigurationError as flawed:
+            return str(flawed)
     if isinstance(error, ValueError) and not isinstance(error, OSError):
         return " ".join(str(error).split())
     flaw = tls_flaw(

@@ -1,10 +1,10 @@
-"""What is wrong for good with the set-up of a client, each fault named by its setting or path."""
+"""Permanent errors in a client's configuration, each named by its setting or path."""
 
 import math
 import os
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from botocore.auth import AUTH_TYPE_MAPS
 from botocore.config import Config
 
 from asyncinvoke._request.target import show_value
+from asyncinvoke._transport.set_up_urls import check_endpoint, check_proxies, check_proxy
 from asyncinvoke._transport.sigv4 import FrozenCredentials
 from asyncinvoke.errors import ConfigurationError
 
@@ -57,67 +58,11 @@ def _flaw(value: object, *, is_needed: bool) -> str | None:
     if not value:
         return "is missing" if is_needed else None
     if not isinstance(value, str):
-        return f"is no text, but {type(value).__name__}"
+        return f"is not a string, but {type(value).__name__}"
     for pattern, flaw in _FLAWS.items():
         if re.search(pattern, value):
             return f"has {flaw} in it"
     return None
-
-
-def check_endpoint(url: object, setting: str) -> None:
-    """Check the URL of an endpoint.
-
-    Args:
-        url: The URL.
-        setting: Where it comes from.
-
-    Raises:
-        ConfigurationError: No request could be sent to it.
-    """
-    if not isinstance(url, str):
-        raise ConfigurationError(f"{setting} must be a URL, not {type(url).__name__}")
-    flaw = _endpoint_flaw(url)
-    if flaw is not None:
-        raise ConfigurationError(f"{setting} {bare_url(url)!r} {flaw}")
-
-
-def bare_url(url: str) -> str:
-    """Return an URL without a user and a password."""
-    return re.sub(r"//[^/?#]*@", "//...@", url)
-
-
-def check_configured_endpoint(endpoint_url: object) -> None:
-    """Check the URL of the endpoint that botocore is going to find.
-
-    Args:
-        endpoint_url: The one that was given, if any; otherwise the environment is looked at.
-
-    Raises:
-        ConfigurationError: No request could be sent to it.
-    """
-    if endpoint_url is not None:
-        return check_endpoint(endpoint_url, "endpoint_url")
-    for name in ("AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"):
-        if os.environ.get(name):
-            return check_endpoint(os.environ[name], name)
-    return None
-
-
-def _endpoint_flaw(url: str) -> str | None:
-    if " " in url:
-        return "has a space in it; in a URL that is %20"
-    if re.search(r"[\x00-\x1f\x7f]", url):
-        return "has a control character in it"
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        return f"is no URL: {error}"
-    if parts.scheme not in ("http", "https"):
-        return "must begin with http:// or https://"
-    if not parts.hostname:
-        return "names no host"
-    return "has port 0" if port == 0 else None
 
 
 def check_region(region_name: object) -> None:
@@ -156,27 +101,38 @@ def check_config(config: object) -> None:
         flaw = _header_flaw(getattr(config, name))
         if flaw is not None:
             raise ConfigurationError(f"{name} {flaw}")
-    if not isinstance(config.client_cert, str | tuple | list | None):
-        kind = type(config.client_cert).__name__
-        raise ConfigurationError(f"client_cert must be a path or two, not {kind}")
-    proxies = config.proxies
-    if proxies is not None and not isinstance(proxies, Mapping):
-        raise ConfigurationError(f"proxies must be a dict, not {type(proxies).__name__}")
-    for scheme, url in (proxies or {}).items():
-        # Without a scheme it is one of HTTP, says botocore.
-        if isinstance(url, str) and url:
-            check_endpoint(url if "://" in url else f"http://{url}", f"proxy for {scheme}")
+    _check_client_cert(config.client_cert)
+    check_proxies(config.proxies)
+
+
+def _check_client_cert(given: object) -> None:
+    # aiobotocore looks at these two kinds, and shows no certificate for any other.
+    kind = type(given).__name__
+    if isinstance(given, tuple):
+        if len(given) == 2 and all(isinstance(path, str) for path in given):
+            return
+        kind = f"a tuple of {len(given)}"
+    elif isinstance(given, str | None):
+        return
+    raise ConfigurationError(
+        "client_cert must be a path, or a tuple of two, that of the certificate and that of its key, "
+        f"not {kind}"
+    )
 
 
 def _header_flaw(value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        return f"is no text, but {type(value).__name__}"
+        return f"is not a string, but {type(value).__name__}"
     for pattern in (*_FLAWS, "[\ud800-\udfff]"):
         if pattern not in _FLAWS_OF_KEYS and re.search(pattern, value):
             return f"has {_FLAWS.get(pattern, 'a surrogate')} in it"
     return None
+
+
+_LAMBDAS = ("v4", "s3v4")
+"""The signature versions of botocore's with which Lambda can be called: one signs a little more."""
 
 
 def check_client(client: Any) -> None:
@@ -190,12 +146,16 @@ def check_client(client: Any) -> None:
         check_config(config)
     if hasattr(client.meta, "endpoint_url"):  # a stand-in of the caller's may have none
         check_endpoint(client.meta.endpoint_url, "endpoint_url")
+        _check_proxy_to(client)
     signer: Any = getattr(client, "_request_signer", None)
     version = getattr(signer, "_signature_version", UNSIGNED)
     if version is UNSIGNED:
         return
     if version not in AUTH_TYPE_MAPS:
         raise ConfigurationError(f"signature_version {version!r} is unknown; Lambda takes 'v4'")
+    # One that somebody has added to botocore's may be Lambda's.
+    if version not in _LAMBDAS and AUTH_TYPE_MAPS[version].__module__.startswith("botocore."):
+        raise ConfigurationError(f"signature_version {version!r} is not Lambda's; it takes 'v4'")
     credentials = signer._credentials  # noqa: SLF001
     if credentials is None:
         raise ConfigurationError("client has no credentials, and is not an unsigned one")
@@ -204,6 +164,26 @@ def check_client(client: Any) -> None:
         flaw = credentials_flaw(credentials, getattr(credentials, "method", None))
         if flaw is not None:
             raise ConfigurationError(flaw)
+
+
+def _check_proxy_to(client: Any) -> None:
+    """Check the proxy on the way to a client's endpoint, which mostly is the environment's."""
+    session: Any = getattr(getattr(client, "_endpoint", None), "http_session", None)
+    proxies = getattr(getattr(session, "_proxy_config", None), "_proxies", None) or {}
+    scheme = urlsplit(client.meta.endpoint_url).scheme
+    if proxies.get(scheme):
+        check_proxy(proxies[scheme], scheme)
+
+
+def key_log_flaw(error: BaseException) -> str | None:
+    """Return what is wrong with the file of TLS's keys, if an error came of that.
+
+    Python opens it for each TLS context, that of whatever fetches credentials included.
+    """
+    path = os.environ.get("SSLKEYLOGFILE")
+    if path and isinstance(error, OSError) and error.filename == path:
+        return f"SSLKEYLOGFILE {path!r} cannot be written: {error.strerror}"
+    return None
 
 
 def tls_flaw(*, verify: object, client_cert: object, proxies_config: object) -> str | None:

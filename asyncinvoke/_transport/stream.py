@@ -1,4 +1,4 @@
-"""The answer as it comes: its body, by whichever HTTP library, and `OpenStream` over one.
+"""A streamed answer: its body through either HTTP library, and `OpenStream` over it.
 
 A body is given as it was sent: nothing is decoded.
 """

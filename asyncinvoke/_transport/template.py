@@ -1,4 +1,4 @@
-"""Requests as bytes: the lines of a head, and a kind of request with holes for what is one call's."""
+"""Requests as bytes: the lines of a head, and a template with holes for the values of one call."""
 
 import os
 import re

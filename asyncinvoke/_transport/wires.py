@@ -1,4 +1,4 @@
-"""The ways over the wire that one client has: connections of ours, or else aiobotocore's session."""
+"""The routes of one client: connections of our own, or else aiobotocore's session."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""The `asyncinvoke` command; works with the extra `cli`, and without it says so."""
+"""The `asyncinvoke` command; without the extra `cli` it says how to install it."""
 
 import sys
 from importlib.util import find_spec

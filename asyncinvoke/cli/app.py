@@ -4,16 +4,17 @@ A command is imported when it is asked for, and imports what it needs when it ru
 `--help` is quick.
 """
 
-import io
+import contextlib
 import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
-from asyncinvoke.cli.errors import INTERRUPTED, WRONG_USAGE, CommandError, complain
+from asyncinvoke.cli.errors import BROKEN_PIPE, INTERRUPTED, WRONG_USAGE, complain
 from asyncinvoke.cli.habits import Group, has_colours
+from asyncinvoke.cli.standard import ReaderGoneError, prepare_standard_streams
 
 COMMANDS = {
     "demo": ("asyncinvoke.cli.demo.command:demo", "See it work, without an AWS account."),
@@ -28,18 +29,26 @@ COMMANDS = {
 }
 """Each command's place and the line that the list of commands has for it."""
 
-_STDOUT = 1
+STATUSES = {
+    "0": "all well",
+    "1": "some invocations failed, or their results could not be written",
+    "2": "wrong usage or configuration, a journal of something else or in use; nothing was sent",
+    "3": "stopped before the end: more failed than is tolerated, every call was refused, or by "
+    "`runs stop`",
+    "4": "ended, and some that failed may have run",
+    "130": "interrupted by Ctrl-C (143: by SIGTERM)",
+    "141": "the reader of the output went away",
+}
+"""What each exit status says."""
 
-EPILOG = """\b
-Exit status:
-  0    all well
-  1    some invocations failed
-  2    wrong usage or configuration, a journal of something else or in use; nothing was sent
-  3    stopped before the end: more failed than is tolerated, or by `runs stop`
-  4    ended, and some that failed may have run
-  130  interrupted by Ctrl-C (143: by SIGTERM)
-  141  the reader of the output went away
-"""
+
+@contextlib.contextmanager
+def _heard() -> Iterator[None]:
+    """Let click see no broken pipe: it would end with a status of its own."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ReaderGoneError from error
 
 
 class _Commands(Group):
@@ -55,17 +64,36 @@ class _Commands(Group):
         command: click.Command = getattr(import_module(module), name)
         return command
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        with _heard():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _heard():
+            return super().invoke(ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Exit status"):
+            formatter.write_dl(list(STATUSES.items()))
 
 
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=EPILOG,
 )
-@click.version_option(package_name="asyncinvoke", message="%(prog)s %(version)s")
+@click.version_option(
+    None, "-V", "--version", package_name="asyncinvoke", message="%(prog)s %(version)s"
+)
 def app() -> None:
     """Invoke AWS Lambda functions: one, or as many as a file has lines.
 
@@ -82,7 +110,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after the program's name; by default `sys.argv`'s.
     """
     try:
-        _prepare_streams()
+        prepare_standard_streams()
         status = app.main(
             arguments,
             prog_name="asyncinvoke",
@@ -91,27 +119,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         )
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
+    except ReaderGoneError:
+        # Or the interpreter would complain when it flushes the stream at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return BROKEN_PIPE
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return WRONG_USAGE
-    except Exception as error:
-        if sys.flags.dev_mode:
-            raise
+    except Exception as error:  # noqa: BLE001  # whatever it is, it becomes one line
         return complain(error)
     return status if isinstance(status, int) else 0
-
-
-def _prepare_streams() -> None:
-    """Let no socket become stdin or stderr where those are closed; without stdout refuse."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            if descriptor == _STDOUT:
-                raise CommandError("standard output is closed") from None
-            # Reading what is closed fails, which an empty input would hide.
-            os.open(os.devnull, os.O_WRONLY)
-    # An old locale must not end a command that has only a word to say.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")

@@ -1,4 +1,4 @@
-"""`asyncinvoke doctor`: what is between this machine and a function, and what to do where it is wrong."""
+"""`asyncinvoke doctor`: checks everything between this machine and a function, and says what to fix."""
 
 import json
 import shutil
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from asyncinvoke.cli.errors import FAILED
-from asyncinvoke.cli.options import Duration, use_profile
+from asyncinvoke.cli.habits import Command
+from asyncinvoke.cli.options import use_profile
+from asyncinvoke.cli.values import Duration
 
 if TYPE_CHECKING:
     from asyncinvoke import Diagnosis
@@ -19,12 +21,13 @@ _COLOURS = {"ok": "green", "note": "yellow", "wrong": "red", "skipped": "bright_
 
 
 @click.command(
+    cls=Command,
     short_help="Find out why invocations do not work.",
     epilog="""\b
 Examples:
   asyncinvoke doctor
   asyncinvoke doctor resize --profile production
-  asyncinvoke doctor resize --json | jq '.checks[] | select(.status == "wrong")'
+  asyncinvoke doctor --json | jq '.checks[] | select(.status == "wrong")'
 """,
 )
 @click.argument("function_name", metavar="[FUNCTION]", required=False)
@@ -35,7 +38,7 @@ Examples:
     type=Duration(),
     default=10.0,
     metavar="TIME",
-    help="How long the connection, and each dry run, may take: 30, 500ms. [default: 10]",
+    help="How long the credentials, the connection and each dry run may take: 30, 500ms.  [default: 10]",
 )
 @click.option("-r", "--region", metavar="REGION", help="The AWS region.")
 @click.option("-p", "--profile", metavar="NAME", help="The profile in AWS's config files.")

@@ -1,6 +1,7 @@
-"""From an error to one clear line on stderr and an exit status."""
+"""From an error to one line on stderr and an exit status."""
 
 import contextlib
+import sys
 
 import click
 
@@ -34,8 +35,20 @@ class CommandError(Exception):
 
 
 def complain(error: Exception) -> int:
-    """Write the line for an error; give the exit status."""
-    message, status = _described(error)
+    """Write the line for an error; give the exit status.
+
+    An error that none of our own stands for is a fault of ours, which `python -X dev` shows whole.
+    """
+    described = _described(error)
+    if described is None:
+        if sys.flags.dev_mode:
+            raise error
+        name = type(error).__name__
+        described = (
+            f"internal: {name}: {error} (python -X dev -m asyncinvoke ... shows where)",
+            FAILED,
+        )
+    message, status = described
     with contextlib.suppress(OSError):  # nobody may be reading any more
         click.echo(f"asyncinvoke: error: {one_line(message)}", err=True)
     return status
@@ -47,7 +60,7 @@ def one_line(text: str, *, longest: int = _LONGEST) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
-def _described(error: Exception) -> tuple[str, int]:
+def _described(error: Exception) -> tuple[str, int] | None:
     # Imported only now, so that `--help` and wrong usage are quick.
     from asyncinvoke import (
         ConfigurationError,
@@ -76,7 +89,4 @@ def _described(error: Exception) -> tuple[str, int]:
             where = f"{error.filename}: " if isinstance(error.filename, str) else ""
             return where + error.strerror, FAILED
         case _:
-            return (
-                f"internal: {type(error).__name__}: {error} "
-                "(python -X dev -m asyncinvoke ... shows where)"
-            ), FAILED
+            return None

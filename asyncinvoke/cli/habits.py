@@ -1,4 +1,4 @@
-"""The habits of other command lines: what to write here instead, and when to leave colours out."""
+"""Flags and conventions of other tools: what to use here instead, and when to disable colour."""
 
 import base64
 import os
@@ -10,7 +10,8 @@ import click
 from asyncinvoke.cli.errors import CommandError
 
 AWS: dict[str, str] = {
-    "--query": "pipe the output into jq",
+    "--query": "pipe the answer into jq, which is what the function returns and nothing around it; "
+    "--log-type Tail shows the log, and map writes the facts of a call as JSON",
     "--cli-binary-format": "payloads are taken as they are: leave it out",
     "--cli-input-json": "write FUNCTION, the payload and the options one by one",
     "--cli-read-timeout": "it waits as long as a function can run; --timeout 5m for less",
@@ -67,11 +68,13 @@ class Group(click.Group):
 
 
 def check_output(output: str | None) -> None:
-    """Refuse a name that AWS's command line takes for a format.
+    """Refuse a name that AWS's command line takes for a format, and none at all.
 
     Raises:
-        CommandError: It is one.
+        CommandError: It is such a one.
     """
+    if output == "":
+        raise CommandError("--output is empty: it takes the name of a file, or -")
     if output in _FORMATS:
         raise CommandError(
             f"--output {output}: it takes a file here, and the output is always JSON; "
@@ -93,9 +96,17 @@ def has_colours() -> bool:
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+_WORDS = {
+    "aws": "asyncinvoke invoke FUNCTION",
+    "lambda": "asyncinvoke invoke FUNCTION",
+    "help": "--help",
+    "version": "--version",
+}
+
+
 def _meant(word: str, known: Iterable[str]) -> str:
-    if word in ("aws", "lambda"):
-        return ". Did you mean 'asyncinvoke invoke FUNCTION'?"
+    if word in _WORDS:
+        return f". Did you mean {_WORDS[word]!r}?"
     import difflib  # only now, as `--help` should be quick
 
     near = difflib.get_close_matches(word, known, n=1)

@@ -1,9 +1,8 @@
-"""`asyncinvoke invoke`: one invocation; its payload on stdout, all else on stderr."""
+"""`asyncinvoke invoke`: one invocation; its payload on stdout, everything else on stderr."""
 
 import contextlib
 import functools
 import os
-import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -11,10 +10,14 @@ import click
 
 from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError, complain
 from asyncinvoke.cli.habits import AWS, Command, check_output, has_colours
-from asyncinvoke.cli.options import SharedOptions, invoke_options, opened_invoker, shared_options
+from asyncinvoke.cli.options import SharedOptions, invoke_options, shared_options
+from asyncinvoke.cli.streams import STDERR
+from asyncinvoke.cli.terminal import harmless
+from asyncinvoke.cli.values import FileName
 
 if TYPE_CHECKING:
     from asyncinvoke import Invoker, Response
+    from asyncinvoke.cli.interruptible import Progress
     from asyncinvoke.cli.running import Interrupt
     from asyncinvoke.cli.streams import Output
 
@@ -42,7 +45,7 @@ class _Invoke(Command):
     "--payload",
     metavar="JSON|file://PATH|-",
     help="What the function gets, instead of PAYLOAD: the text itself, a file (file://, fileb:// or "
-    "@), or standard input. [default: none]",
+    "@), or standard input.  [default: none]",
 )
 @click.option(
     "--invocation-type",
@@ -58,9 +61,18 @@ class _Invoke(Command):
     show_default=True,
     help="Tail writes the end of the log to standard error.",
 )
+@click.option(
+    "--durable-execution-name",
+    metavar="NAME",
+    help="Names a durable execution, which makes repeating it safe.",
+)
 @click.option("-s", "--stream", is_flag=True, help="Write the answer as the function writes it.")
 @click.option(
-    "-o", "--output", metavar="FILE|-", help="Write the answer there. [default: standard output]"
+    "-o",
+    "--output",
+    type=FileName(),
+    metavar="FILE|-",
+    help="Write the answer there.  [default: standard output]",
 )
 @click.option("--raw", is_flag=True, help="Write the answer unchanged, on a terminal too.")
 @shared_options
@@ -70,6 +82,7 @@ def invoke(
     payload: str | None,
     invocation_type: str,
     log_type: str,
+    durable_execution_name: str | None,
     stream: bool,
     output: str | None,
     raw: bool,
@@ -82,6 +95,7 @@ def invoke(
     """
     from asyncinvoke import FunctionError
     from asyncinvoke.cli import open_files
+    from asyncinvoke.cli.interruptible import interruptible
     from asyncinvoke.cli.map.continued import is_stream
     from asyncinvoke.cli.map.output_checks import check_new_output
     from asyncinvoke.cli.map.outputs import opened_output
@@ -99,9 +113,15 @@ def invoke(
             raise CommandError(
                 f"--stream and --invocation-type {invocation_type} exclude each other"
             )
+        if durable_execution_name is not None:
+            raise CommandError("--stream and --durable-execution-name exclude each other")
         options["log_type"] = log_type
     else:
-        options |= {"invocation_type": invocation_type, "log_type": log_type}
+        options |= {
+            "invocation_type": invocation_type,
+            "log_type": log_type,
+            "durable_execution_name": durable_execution_name,
+        }
     open_files.raise_open_files()
 
     check_new_output(output, force=True)
@@ -109,7 +129,7 @@ def invoke(
     is_late = output is not None and output != "-" and not is_stream(output)
 
     async def main(interrupt: "Interrupt") -> int:
-        with contextlib.ExitStack() as stack, interrupt.block():
+        with contextlib.ExitStack() as stack:
 
             @functools.cache
             def writes() -> "Output":
@@ -117,24 +137,26 @@ def invoke(
                     opened_output(output, status=FAILED if is_late else WRONG_USAGE)
                 )
 
-            if not is_late:
-                writes()
-            try:
-                async with opened_invoker(shared, limit=1) as invoker:
+            async def work(invoker: "Invoker", progress: "Progress") -> int:
+                try:
                     if stream:
                         await _stream(invoker, function_name, body, options, writes)
                         return 0
                     response = await invoker.invoke(function_name, body, **options)
-            except FunctionError as error:
-                _write_log(error.response)
-                await _write(error.response, writes(), raw=raw)
-                return complain(error)
-            _write_log(response)
-            await _write(response, writes(), raw=raw)
-            click.echo(_facts(response), err=True)
-        if interrupt.signal is not None:
-            click.echo("interrupted: the function may have run", err=True)
-        return 0
+                except FunctionError as error:
+                    progress.is_answered = True
+                    _write_log(error.response)
+                    await _write(error.response, writes(), raw=raw)
+                    return complain(error)
+                progress.is_answered = True
+                _write_log(response)
+                await _write(response, writes(), raw=raw)
+                click.echo(_facts(response), err=True)
+                return 0
+
+            if not is_late:
+                writes()
+            return await interruptible(shared, work, interrupt)
 
     return run(main)
 
@@ -161,8 +183,11 @@ async def _stream(
 
 def _write_log(response: "Response") -> None:
     log = response.log_result
-    if log:
-        click.echo(log, err=True, nl=not log.endswith("\n"))
+    if not log:
+        return
+    if os.isatty(STDERR):
+        log = "\n".join(map(harmless, log.split("\n")))
+    click.echo(log, err=True, nl=not log.endswith("\n"))
 
 
 async def _write(response: "Response", writes: "Output", *, raw: bool) -> None:
@@ -176,6 +201,7 @@ async def _write(response: "Response", writes: "Output", *, raw: bool) -> None:
 
 def _for_a_terminal(payload: bytes) -> bytes:
     from asyncinvoke._inputs import json_text
+    from asyncinvoke.cli.pretty import pretty
 
     try:
         json_text.check_json(payload)
@@ -195,53 +221,10 @@ def _facts(response: "Response") -> str:
         facts.append(f"version {response.executed_version}")
     facts.append(f"request id {response.request_id}")
     facts.append(counted(len(attempts), "attempt"))
+    if response.durable_execution_arn is not None:
+        facts.append(f"durable execution {response.durable_execution_arn}")
     if attempts:
         facts.append(f"{response.elapsed * 1000:,.0f} ms")
     if response.billed_duration is not None:
         facts.append(f"billed {response.billed_duration * 1000:,.0f} ms")
     return ", ".join(facts)
-
-
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
-
-_INDENT = "  "
-
-
-def pretty(text: str, *, colours: bool) -> str:
-    """Return JSON over several lines.
-
-    Only the white space between its parts changes, so that no number loses a digit.
-
-    Args:
-        text: JSON, which was checked.
-        colours: Whether to add the codes of a terminal.
-    """
-    parts = _TOKEN.findall(text)
-    written: list[str] = []
-    depth = 0
-    for number, part in enumerate(parts):
-        following = parts[number + 1] if number + 1 < len(parts) else ""
-        before = parts[number - 1] if number else ""
-        if part in ("}", "]"):
-            depth -= 1
-            if before not in ("{", "["):
-                written.append("\n" + _INDENT * depth)
-        shown = _coloured(part, is_key=following == ":") if colours else part
-        written.append(shown)
-        if part in ("{", "["):
-            depth += 1
-            if following not in ("}", "]"):
-                written.append("\n" + _INDENT * depth)
-        elif part == ",":
-            written.append("\n" + _INDENT * depth)
-        elif part == ":":
-            written.append(" ")
-    return "".join(written)
-
-
-def _coloured(part: str, *, is_key: bool) -> str:
-    if part.startswith('"'):
-        return click.style(part, fg="blue", bold=True) if is_key else click.style(part, fg="green")
-    if part in ("null", "true", "false"):
-        return click.style(part, fg="magenta")
-    return click.style(part, fg="cyan") if part not in "{}[],:" else part

@@ -1,4 +1,4 @@
-"""How many files this process may open: raised as far as it may be, and what is left of it."""
+"""The limit on open files: raised as far as allowed, and how many are left."""
 
 import contextlib
 import os

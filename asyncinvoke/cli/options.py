@@ -1,10 +1,9 @@
-"""The options that `invoke` and `map` share, and the invoker that they ask for."""
+"""The options that `invoke` and `map` share, and the invoker built from them."""
 
 import base64
 import contextlib
 import json
 import os
-import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
@@ -12,12 +11,10 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 import click
 
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.values import Duration
 
 if TYPE_CHECKING:
     from asyncinvoke import Invoker
-
-DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|m|min|h)?")
-_UNITS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,30 +22,8 @@ _PROFILE_VARIABLES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
 _KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
-if TYPE_CHECKING:
-    _Time = click.ParamType[float]
-else:
-    _Time = click.ParamType  # which takes no parameter in click 8.1
-
-
-class Duration(_Time):
-    """A time: seconds, or a number with a unit, such as 500ms, 30s, 5m or 1h."""
-
-    name = "duration"
-
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> float:
-        """Return it in seconds."""
-        if isinstance(value, int | float):
-            return float(value)
-        found = DURATION.fullmatch(value.strip())
-        if found is None or not float(found[1]):
-            self.fail(f"{value!r} is no time: write 30, 1.5s, 500ms, 5m or 1h", param, ctx)
-        return float(found[1]) * _UNITS[found[2]]
+_QUIET = 5.0
+"""Seconds until it is said what a command waits for."""
 
 
 class SharedOptions(TypedDict):
@@ -81,7 +56,7 @@ def shared_options(command: F) -> F:
             "--timeout",
             type=Duration(),
             metavar="TIME",
-            help="Total time of an invocation, waits and retries included: 30, 500ms, 5m, 1h. "
+            help="Total time of an invocation, waits and retries included: 30, 500ms, 5m, 1h.  "
             "[default: no limit]",
         ),
         click.option(
@@ -119,18 +94,27 @@ async def opened_invoker(shared: SharedOptions, **settings: Any) -> AsyncIterato
         CommandError: The machine does not have what the AWS configuration names.
     """
     from asyncinvoke import Invoker
+    from asyncinvoke.cli.running import beside
 
     use_profile(shared["profile"])
     invoker = Invoker(region_name=shared["region"], endpoint_url=shared["endpoint_url"], **settings)
     async with contextlib.AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(invoker)
+            async with beside(_say_that_it_waits):
+                await stack.enter_async_context(invoker)
         except OSError as error:
             where = f" {error.filename}" if isinstance(error.filename, str) else ""
             raise CommandError(
                 f"cannot use the AWS configuration: {error.strerror or error}{where}"
             ) from error
         yield invoker
+
+
+async def _say_that_it_waits() -> None:
+    import anyio  # only now, as `--help` should be quick
+
+    await anyio.sleep(_QUIET)
+    click.echo("waiting for AWS credentials (asyncinvoke doctor says where from)", err=True)
 
 
 def invoke_options(shared: SharedOptions) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The payload of `invoke`, from wherever the words of its command line say."""
+"""The payload of `invoke`: from its argument, a file, or standard input."""
 
 import codecs
 import os
@@ -30,6 +30,8 @@ def read_payload(payload: str) -> bytes:
     if said is not None:
         raise CommandError(said)
     data = data.removeprefix(codecs.BOM_UTF8)
+    if not data.strip():
+        raise CommandError(f"{name}: it is empty, which is not JSON: to send none, leave it out")
     if len(data) > MOST:
         raise CommandError(f"{name}: Lambda takes at most {MOST:,} bytes")
     try:
@@ -42,7 +44,7 @@ def read_payload(payload: str) -> bytes:
 def _read(payload: str) -> tuple[str, bytes]:
     name = "payload"
     try:
-        if payload == "-":
+        if payload in ("-", "@-"):  # curl writes the second
             name = "payload from standard input"
             with open(streams.STDIN, "rb", closefd=False) as stdin:  # sys.stdin may be None
                 return name, stdin.read(_MOST_READ)

@@ -1,6 +1,7 @@
 """Runs a command's async part: on uvloop where installed, until it ends or a signal arrives."""
 
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -79,6 +80,9 @@ class Interrupt:
 
 def run(main: Main) -> int:
     """Run to the end; give the exit status, 128 and the number of the signal if one ended it."""
+    for library in ("aiobotocore", "botocore"):
+        # What they warn of comes to us as errors, and is told once.
+        logging.getLogger(library).addHandler(logging.NullHandler())
     uvloop = find_spec("uvloop") is not None
     try:
         return anyio.run(_run, main, backend_options={"use_uvloop": uvloop})

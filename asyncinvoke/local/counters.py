@@ -1,4 +1,4 @@
-"""What the endpoint counts: live, for each function and in total, and frozen for `statistics()`."""
+"""The endpoint's counters: live, per function and in total, and frozen for `statistics()`."""
 
 from collections import Counter
 from collections.abc import Mapping

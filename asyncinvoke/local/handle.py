@@ -1,4 +1,4 @@
-"""`LocalFunction`: the handle on a registered function that users hold."""
+"""`LocalFunction`: the handle on a registered function."""
 
 from asyncinvoke.local.functions.registry import FunctionRegistry
 from asyncinvoke.local.functions.versions import Versions

@@ -1,4 +1,4 @@
-"""The check of whole numbers that users set."""
+"""The validation of whole numbers set by users."""
 
 
 def whole_number(option: str, value: int, *, least: int = 0, most: int | None = None) -> int:

@@ -1,4 +1,4 @@
-"""`LocalLambda`: the endpoint as users hold it. Wires the parts together; decides nothing."""
+"""`LocalLambda`: the endpoint's public class. Wires the parts together; decides nothing."""
 
 import functools
 from collections.abc import Callable, Collection, Mapping

@@ -1,4 +1,4 @@
-"""What stays the same while an endpoint runs, checked."""
+"""The endpoint's settings that do not change while it runs, validated."""
 
 from dataclasses import dataclass
 from pathlib import Path

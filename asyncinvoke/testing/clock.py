@@ -1,4 +1,4 @@
-"""A clock whose sleep takes no time, so that tests keep their retries but not their waits."""
+"""A clock whose sleep takes no time, so that tests keep their retries without the waits."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What the fixtures of the pytest plugin do; apart from them, so that pytest starts without it."""
+"""The implementation of the pytest fixtures; separate, so that pytest starts without importing it."""
 
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping

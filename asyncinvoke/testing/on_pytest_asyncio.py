@@ -1,4 +1,4 @@
-"""The fixtures that pytest-asyncio runs: one for each loop that a test of it can run in.
+"""The fixtures for pytest-asyncio: one for each loop scope of a test.
 
 Imported at pytest's start where pytest-asyncio is in use, so it imports nothing else of this package.
 """

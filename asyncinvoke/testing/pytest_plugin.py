@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures that are there once asyncinvoke is installed, and cost nothing unused.
+"""The pytest plugin: fixtures available once asyncinvoke is installed, at no cost while unused.
 
 pytest imports this module at each of its starts, so it imports nothing else then. The packages
 above it import their names when they are first used, for the same reason.

@@ -1,4 +1,4 @@
-"""An aiobotocore session with credentials of its own that reads no AWS setting of the machine."""
+"""An aiobotocore session with fixed credentials that ignores the machine's AWS settings."""
 
 import os
 from typing import Any

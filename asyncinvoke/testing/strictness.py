@@ -1,4 +1,4 @@
-"""What a test may have left out: faults that were never met, functions that nobody called, and so on."""
+"""Strict mode: fails tests that leave injected faults unused or functions uncalled."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A mode for a whole process that keeps every attempt and skips the waits between them."""
+"""A process-wide mode that keeps every attempt and skips the waits between them."""
 
 from contextlib import AbstractContextManager
 from types import TracebackType

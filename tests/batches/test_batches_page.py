@@ -82,5 +82,5 @@ def test_the_numbers_and_names_of_the_page_are_those_of_the_code() -> None:
     assert tuple(rows) == SHAPES
     text = " ".join(PAGE.split())
     assert f"nothing for {PAUSE * 1000:g} ms" in text
-    assert (AHEAD, "`concurrency` and two batches are read" in text) == (2, True)
+    assert (AHEAD, "`concurrency` + 2 batches are read" in text) == (2, True)
     assert (MOST_OPEN, "Up to eight such batches" in text) == (8, True)

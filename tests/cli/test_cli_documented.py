@@ -1,9 +1,11 @@
 """What the README and its page say of the command line, held against the command line."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import pytest
 
 from asyncinvoke.cli.app import app
 
@@ -16,6 +18,25 @@ def commands() -> dict[str, click.Command]:
     context = click.Context(app)
     found = {name: app.get_command(context, name) for name in app.list_commands(context)}
     return {name: command for name, command in found.items() if command is not None}
+
+
+def all_commands(command: click.Command) -> Iterator[click.Command]:
+    yield command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from all_commands(found)
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_no_help_is_wider_than_the_terminal_and_defaults_stand_apart(width: int) -> None:
+    for command in all_commands(app):
+        context = click.Context(command, info_name="asyncinvoke runs", terminal_width=width)
+        for line in command.get_help(context).splitlines():
+            assert len(line) <= width, line
+            assert not re.search(r"[^ ] \[default", line), line
 
 
 def test_every_command_is_in_the_readme_and_on_its_page() -> None:

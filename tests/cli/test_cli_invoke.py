@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.abc
 import pytest
 
 from asyncinvoke.local import LocalLambda
@@ -155,6 +156,57 @@ async def test_an_interrupt_says_that_the_function_may_have_run(endpoint: LocalL
         assert await Lines(process.stderr).all() == "interrupted: the function may have run\n"
 
 
+async def test_an_interrupt_says_that_the_answer_was_not_written_whole(
+    endpoint: LocalLambda,
+) -> None:
+    endpoint.function("much", lambda event, context: "x" * 1_000_000)
+    async with started("invoke", "much", "--endpoint-url", endpoint.url) as process:
+        # More than a pipe takes, and nobody reads on.
+        assert process.stdout is not None
+        await process.stdout.receive(1)
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+        said = await Lines(process.stderr).all()
+        assert said == "interrupted: the function has run, and its answer was not written whole\n"
+
+
+async def test_an_interrupt_says_that_the_function_has_not_run_while_it_connects() -> None:
+    # A server that accepts and never shakes hands: nothing of the request can have left.
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        came = anyio.Event()
+
+        async def keep(stream: anyio.abc.SocketStream) -> None:
+            async with stream:
+                came.set()
+                await anyio.sleep_forever()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(listener.serve, keep)
+            async with started("invoke", "echo", "-u", f"https://127.0.0.1:{port}") as process:
+                await came.wait()
+                process.send_signal(signal.SIGINT)
+                assert await process.wait() == 130
+                said = await Lines(process.stderr).all()
+                assert said == "interrupted: the function has not run\n"
+            group.cancel_scope.cancel()
+
+
+async def test_credentials_that_never_come_are_waited_for_no_longer_than_the_timeout(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("[profile slow]\ncredential_process = sleep 10\n")
+    ended = await run(
+        *("invoke", "echo", "-p", "slow", "-r", "us-east-1", "-t", "0.2"),
+        AWS_CONFIG_FILE=os.fspath(tmp_path / "config"),
+    )
+    assert ended.status == 1
+    assert ended.err == (
+        "asyncinvoke: error: timeout of 0.2 s passed while credentials were waited for: "
+        "nothing was sent\n"
+    )
+
+
 class Recorder(BaseHTTPRequestHandler):
     """Answers like Lambda and keeps what it was sent: a server that shares no code with ours."""
 
@@ -197,6 +249,8 @@ async def test_every_option_reaches_the_wire_and_the_payload_is_sent_as_it_is(
             "live",
             "--tenant-id",
             "blue",
+            "--durable-execution-name",
+            "order-7",
         ),
         *(
             "--client-context",
@@ -214,6 +268,7 @@ async def test_every_option_reaches_the_wire_and_the_payload_is_sent_as_it_is(
     assert body == b'{ "n":1.50 }'
     assert headers["x-amz-log-type"] == "Tail"
     assert headers["x-amz-tenant-id"] == "blue"
+    assert headers["x-amz-durable-execution-name"] == "order-7"
     assert json.loads(base64.b64decode(headers["x-amz-client-context"])) == {"custom": {"a": 1}}
     assert "/eu-west-3/lambda/" in headers["authorization"]
 

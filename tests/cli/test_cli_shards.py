@@ -70,7 +70,7 @@ async def test_an_ordered_shard_without_a_journal_is_written_in_order(
     ("shard", "says"),
     [
         ("0/10", "shards are numbered from 1, as in 1/10 to 10/10"),
-        ("11/10", "there is none of that number"),
+        ("11/10", "no such shard"),
         ("3", "must be a number of how many, such as 3/10"),
     ],
 )
@@ -97,7 +97,7 @@ async def test_what_a_merge_finds_is_said_and_what_it_cannot_take_is_one_line(
     assert (ended.status, ended.err) == (3, "all.run: 6 items of 2 runs\nmissing: shard 3/3\n")
     ended = await run("runs", "merge", "all.run", "a.run", "b.run", "c.run")
     assert (ended.status, len(ended.err.splitlines())) == (2, 1)
-    assert "all.run: it is there already" in ended.err
+    assert "all.run: it already exists" in ended.err
     ended = await run("runs", "merge", "--force", "all.run", "a.run", "b.run", "c.run")
     assert ended.status == 4
     assert "3 items ran twice, or may have, in two of the runs: 0, 3, 6" in ended.err

@@ -31,7 +31,8 @@ async def test_the_help_of_a_command_shows_every_option(command: str, run: Run) 
 async def test_the_version_is_the_installed_one(run: Run) -> None:
     from importlib.metadata import version
 
-    assert (await run("--version")).out == f"asyncinvoke {version('asyncinvoke')}\n"
+    for word in ("--version", "-V"):
+        assert (await run(word)).out == f"asyncinvoke {version('asyncinvoke')}\n"
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,8 @@ async def test_the_version_is_the_installed_one(run: Run) -> None:
         (["invoke", "echo", "[1]", "--payload", "[1]"], "the payload is given twice"),
         (["invoke", "echo", "large.json"], "--payload file://large.json sends it"),
         (["invoke", "echo", "--stream", "--invocation-type", "Event"], "exclude each other"),
+        (["invoke", "f", "--stream", "--durable-execution-name", "x"], "exclude each other"),
+        (["invoke", "echo", "--durable-execution-name", "a b"], "durable_execution_name 'a b'"),
         (["invoke", "--function-name", "echo"], "the function is the first word"),
         (["invoke", "echo", "--query", "x"], "jq"),
         (["invoke", "echo", "--client-context", "file://missing"], "cannot read --client-context"),
@@ -55,6 +58,16 @@ async def test_the_version_is_the_installed_one(run: Run) -> None:
         (["map", "echo", "-", "--head", "0"], "--head"),
         (["map", "echo", "-", "--retries", "-1"], "--retries"),
         (["invoke", "no spaces"], "no spaces"),
+        (
+            ["invoke", "echo", " "],
+            "payload: it is empty, which is not JSON: to send none, leave it",
+        ),
+        (["invoke", "echo", "-"], "payload from standard input: it is empty"),
+        (["invoke", "echo", "@-"], "payload from standard input: it is empty"),
+        (["invoke", "echo", "-o", ""], "--output is empty"),
+        (["map", "echo", "-", "-o", ""], "--output is empty"),
+        (["local", "--env", "1X=2"], "--env: variable '1X' must be of letters, digits and _"),
+        (["local", "--set", "f:env.A B=2"], "--set f: variable 'A B' must be of letters"),
         (["invoke", "echo", "--client-context", "[1]"], "--client-context must be a JSON object"),
         (["invoke", "echo", "--payload", '{"a": secret}'], "payload: not JSON"),
         (["invoke", "echo", "--payload", '{"a": NaN}'], "NaN is not a JSON number"),
@@ -67,8 +80,8 @@ async def test_the_version_is_the_installed_one(run: Run) -> None:
         (["map", "echo", "."], "cannot read ."),
         (["map", "echo", "-", "--concurrency", "0"], "--concurrency"),
         (["map", "echo", "-", "--output", "missing/out.jsonl"], "cannot write missing/out.jsonl"),
-        (["map", "echo", "-", "--tolerate", "2.5"], "'2.5' is no number such as 100"),
-        (["map", "echo", "-", "--tolerate", "101%"], "'101%' is no number such as 100"),
+        (["map", "echo", "-", "--tolerate", "2.5"], "'2.5' is neither a number such as 100"),
+        (["map", "echo", "-", "--tolerate", "101%"], "'101%' is neither a number such as 100"),
         (["demo", "--head", "0"], "--head"),
         (["doctor", "-t", "0"], "'0' is no time: write 30, 1.5s, 500ms, 5m or 1h"),
     ],
@@ -143,4 +156,7 @@ def test_commands_options_and_files_are_completed() -> None:
 
     assert completed([], "do") == [("plain", "doctor")]
     assert ("plain", "--output") in completed(["map"], "--o")
-    assert completed(["map", "resize"], "pho") == [("file", "pho")]
+    for words in (["map", "resize"], ["map", "resize", "-", "-o"], ["map", "resize", "-", "-j"]):
+        assert completed(words, "pho") == [("file", "pho")]
+    for words in (["invoke", "resize", "-o"], ["local"], ["local", "--config"]):
+        assert completed(words, "pho") == [("file", "pho")]

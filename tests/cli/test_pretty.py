@@ -6,7 +6,8 @@ from click import unstyle
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke.cli.invoke import pretty
+from asyncinvoke.cli.pretty import pretty
+from asyncinvoke.cli.terminal import harmless
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -25,3 +26,17 @@ def test_no_number_loses_a_digit_and_no_name_is_dropped() -> None:
     said = pretty(text, colours=False)
     assert said == '{\n  "a": 1.00000000000000000001,\n  "a": 1e400,\n  "b": -0.0\n}'
     assert "\x1b[" in pretty(text, colours=True)
+
+
+@given(JSON)
+def test_nothing_in_it_can_steer_a_terminal(value: object) -> None:
+    shown = pretty(json.dumps(value, ensure_ascii=False), colours=False)
+    assert all(c.isprintable() or c == "\n" for c in shown)
+    assert json.loads(shown) == value
+
+
+def test_a_log_keeps_its_colours_and_steers_nothing_else() -> None:
+    assert harmless("a\tb \x1b[31mred\x1b[0m") == "a\tb \x1b[31mred\x1b[0m"
+    assert harmless("\x1b]0;title\x07 \x1b[2J \x9b \u202e\r") == (
+        r"\x1b]0;title\x07 \x1b[2J \x9b \u202e"
+    )

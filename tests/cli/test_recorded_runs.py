@@ -222,8 +222,8 @@ async def test_a_run_is_steered_from_another_terminal(
         function.let_go(7)
         words = await said(process)
         assert await process.wait() == 3
-    assert "concurrency 7, as wished\ntolerated: 3%, as wished\n" in words
-    assert "letting 7 in flight end, as wished" in words
+    assert "concurrency 7, as requested\ntolerated: 3%, as requested\n" in words
+    assert "letting 7 in flight end, as requested" in words
     assert summary().ended == len(function.seen) == 14
     assert capfd.readouterr().out.splitlines() == [
         "concurrency 7, tolerated: 3%",

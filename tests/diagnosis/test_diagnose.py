@@ -5,7 +5,9 @@ import socket
 from email.utils import formatdate
 from pathlib import Path
 
+import anyio
 import pytest
+from aiobotocore.session import AioSession
 
 import asyncinvoke
 from asyncinvoke.local import LocalLambda, error
@@ -80,6 +82,22 @@ async def test_no_region_and_no_credentials_are_both_told(monkeypatch: pytest.Mo
     assert wrong(diagnosis) == ["region", "credentials"]
     assert "export AWS_DEFAULT_REGION=eu-west-1" in str(diagnosis["region"].advice)
     assert diagnosis["dry run"].status == "skipped"
+
+
+async def test_credentials_that_never_come_are_told_within_the_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def hang(session: object) -> None:
+        await anyio.sleep_forever()
+
+    # Whoever waits for them a second time waits for ever, too.
+    monkeypatch.setattr(AioSession, "get_credentials", hang)
+    with anyio.fail_after(60):
+        diagnosis = await asyncinvoke.diagnose(endpoint_url="http://127.0.0.1:1", timeout=0.1)
+    assert wrong(diagnosis) == ["credentials"]
+    assert diagnosis["credentials"].found.startswith("nothing within 0.1 s")
+    assert diagnosis["connection"].status == "skipped"
+    assert [check.name for check in diagnosis.checks] == SUBJECTS
 
 
 async def test_a_region_that_is_misspelt_is_told_where_it_decides_the_endpoint(

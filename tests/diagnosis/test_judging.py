@@ -64,6 +64,39 @@ TABLE = [
     ),
     (judging.region(Setting("eu-west-1"), aws_region=None, known=["eu-west-1"]), "ok", "", ""),
     (
+        judging.region(Setting("eu west"), aws_region=None),
+        "wrong",
+        "no region can be called that",
+        "correct it in a test",
+    ),
+    (judging.credentials(Credentials(None), now=NOW), "wrong", "none were found", "give some"),
+    (
+        judging.credentials(Credentials(None, flaw="ProfileNotFound: x"), now=NOW),
+        "wrong",
+        "ProfileNotFound",
+        "choose another profile",
+    ),
+    (
+        judging.credentials(Credentials(is_temporary=False, flaw="a line break"), now=NOW),
+        "wrong",
+        "a line break",
+        "set them again",
+    ),
+    (
+        judging.connection(
+            Failure(fault=TransportFault.TLS, message="SSLError: [SSL: WRONG_VERSION_NUMBER] wrong")
+        ),
+        "wrong",
+        "WRONG_VERSION_NUMBER",
+        "is it http://",
+    ),
+    (
+        judging.connection(Failure(fault=TransportFault.CONNECT_TIMEOUT), has_proxy=True),
+        "wrong",
+        "ConnectTimeout",
+        "the proxy",
+    ),
+    (
         judging.region(Setting("nowhere"), aws_region=None, known=["x"]),
         "note",
         "no such",

@@ -152,3 +152,28 @@ async def test_no_frame_of_ours_shows_what_a_map_was_refused_for(
     ours = list(traceback.walk_tb(raised.value.__traceback__))[1:]
     assert SECRET not in repr([frame.f_locals for frame, _ in ours])
     assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"qualifier": "live", "timeout": 3},
+        {"invocation_type": "Event", "idempotent": True},
+        {"retry": RetryPolicy(budget=RetryBudget()), "log_type": "Tail"},
+        {"client_context": {"n": 1}, "raise_on_function_error": False},
+    ],
+    ids=str,
+)
+def test_the_call_of_a_tenant_is_that_which_checking_all_of_it_makes(
+    options: dict[str, Any],
+) -> None:
+    known = calls()
+    for tenant_id in ("blue", "green", "blue"):
+        own = {**options, "tenant_id": tenant_id}
+        assert known.get("f", own) == known.check("f", own)
+        assert known.get("f", own).counts is known.get("f", options).counts
+    assert known.get("f", options).parameters.tenant_id is None
+    for refused in (" a", "", 7, "a\n"):
+        with pytest.raises(InvalidRequestError, match="tenant_id"):
+            known.get("f", {**options, "tenant_id": refused})

@@ -42,9 +42,9 @@ def test_a_shard_is_read_from_text_and_written_as_it(text: str) -> None:
 WRONG: list[tuple[Any, str]] = [
     (lambda: Shard.parse("0/10"), "shard 0/10: shards are numbered from 1"),
     (lambda: Shard.parse("0/10"), "$((JOB_COMPLETION_INDEX + 1))/10"),
-    (lambda: Shard.parse("11/10"), "shard 11/10: there is none of that number, only 1/10 to 10/10"),
+    (lambda: Shard.parse("11/10"), "shard 11/10: no such shard, only 1/10 to 10/10"),
     (lambda: Shard(1, of=0), "shard of 0: there must be one at least"),
-    (lambda: Shard(-1, of=3), "there is none of that number"),
+    (lambda: Shard(-1, of=3), "no such shard"),
     (lambda: Shard.parse("3"), "shard '3' must be a number of how many, such as 3/10"),
     (lambda: Shard.parse("/10"), "must be a number of how many"),
     (lambda: Shard.parse("a/b"), "must be a number of how many"),

@@ -67,7 +67,7 @@ def test_a_pointer_leads_where_the_rfc_says(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["id", "#/id", "/a~2", "/~", " /id"])
 def test_what_is_no_pointer_is_refused(text: str) -> None:
-    with pytest.raises(InvalidRequestError, match="is no JSON pointer"):
+    with pytest.raises(InvalidRequestError, match="is not a JSON pointer"):
         Pointer(text)
 
 
@@ -139,11 +139,11 @@ def test_whatever_a_row_holds_what_comes_of_a_template_is_json(row: dict[str, ob
 NO_TEMPLATES = {
     "not JSON": ('{"a": {row}}', "it must be JSON itself"),
     "no quotes": ("{/id}", 'a hole stands in quotes, as in "{/id}"'),
-    "no slash": ('{"a": "{id}"}', "'{id}' in the payload template is no hole"),
-    "not closed": ('"a{/id"', "in the payload template is no hole"),
+    "no slash": ('{"a": "{id}"}', "'{id}' in the payload template is not a placeholder"),
+    "not closed": ('"a{/id"', "in the payload template is not a placeholder"),
     "no hole": ('{"a": 1}', "has no hole"),
     "only a brace": ('"{{"', "has no hole"),
-    "no pointer": ('"{/a~3}"', "is no JSON pointer"),
+    "no pointer": ('"{/a~3}"', "is not a JSON pointer"),
 }
 
 

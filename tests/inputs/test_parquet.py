@@ -224,7 +224,7 @@ async def test_the_total_is_known_and_row_groups_are_read_in_their_order(tmp_pat
 async def test_a_file_that_is_cut_is_refused(size: int, tmp_path: Path) -> None:
     path = write(tmp_path / "in.parquet", {"n": list(range(1000))})
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(InputError, match="is no Parquet file, or is damaged"):
+    with pytest.raises(InputError, match="is not a Parquet file, or is damaged"):
         await read(path).begin()
 
 
@@ -240,7 +240,7 @@ async def test_damage_within_is_named(tmp_path: Path) -> None:
 async def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "in.parquet"
     pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
-    with pytest.raises(InputError, match="the column 'a' is there twice"):
+    with pytest.raises(InputError, match="the column 'a' occurs twice"):
         await read(path).begin()
 
 

@@ -64,7 +64,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": ({"source": ""}, "source must be a path"),
     "bytes": ({"source": b"in"}, "source must be a path"),
     "None": ({"source": None}, "source must be a path"),
-    "a key": ({"source": "in", "key": "id"}, "'id' is no JSON pointer"),
+    "a key": ({"source": "in", "key": "id"}, "'id' is not a JSON pointer"),
     "a template": ({"source": "in", "payload_template": "{}"}, "has no hole"),
 }
 

@@ -178,7 +178,7 @@ def test_an_object_is_written_whole_or_not_at_all(found: dict[str, Any]) -> None
 SAID = {
     "not there": "cannot read s3://data/none.jsonl: No such file or directory",
     "no bucket": "cannot read s3://none/2026/: No such file or directory",
-    "no manifest": "s3://data/in.jsonl is no manifest of an S3 Inventory",
+    "no manifest": "s3://data/in.jsonl is not an S3 Inventory manifest",
     "in orc": "s3://data/orc/manifest.json is an inventory in ORC; CSV and Parquet are read",
     "not gzip": "s3://data/bad.csv.gz is not compressed with gzip: incorrect header check",
 }

@@ -1,5 +1,7 @@
 """An invoker that cannot be built, or used, like this says so in one line."""
 
+import copy
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,9 @@ async def test_a_profile_that_does_not_exist_is_named(monkeypatch: pytest.Monkey
         ("http://127.0.0.1:http", "is no URL: Port could not be cast"),
         ("http://127.0.0.1:0", "has port 0"),
         ("http://[::1", "is no URL: Invalid IPv6 URL"),
+        ("http://lambda..example", "names a host that there cannot be"),
+        ("http://0177.1", "names a host that there cannot be"),
+        ("http://lambda.example/\u00fc", "has a character that is not ASCII"),
     ],
 )
 @pytest.mark.anyio
@@ -149,9 +154,9 @@ async def test_a_key_that_no_header_can_carry_is_named_and_not_shown(
 @pytest.mark.parametrize(
     ("process", "said"),
     [
-        ("/no/such/process", "credential_process: there is no '/no/such/process'"),
-        ("/", "credential_process: '/' cannot be run"),
-        ("echo hidden", "credentials: JSONDecodeError"),
+        ("/no/such/process hidden", "credential_process: there is no '/no/such/process'"),
+        ("/ hidden", "credential_process: '/' cannot be run"),
+        ("echo hidden", "credential_process: 'echo' printed what is not JSON"),
         ("false", "Error when retrieving credentials from custom-process"),
     ],
 )
@@ -168,6 +173,7 @@ async def test_a_process_that_gives_no_credentials_is_named(
         async with Invoker(endpoint_url=NOWHERE):
             pass
     assert said in str(raised.value)
+    assert "hidden" not in str(raised.value)
     assert "hidden" not in repr(raised.value.__cause__) + repr(vars(raised.value.__cause__))
 
 
@@ -291,7 +297,21 @@ SETTINGS: list[tuple[dict[str, Any], str]] = [
     ({"proxies": {"https": "socks5://proxy"}}, "proxy for https 'socks5://proxy' must begin with"),
     ({"proxies": {"https": "http://a:secret@proxy:99999"}}, "proxy for https 'http://...@proxy"),
     ({"proxies": {"http": "http://proxy\n"}}, "proxy for http .* has a control character"),
-    ({"client_cert": 5}, "client_cert must be a path or two, not int"),
+    ({"proxies": {"https": "http://u:secret%E2%82%AC@proxy"}}, "header of a proxy cannot carry"),
+    ({"proxies": {"https": "//a..b:3128"}}, "proxy for https 'http://a..b:3128' names a host that"),
+    *(
+        ({"client_cert": given}, f"client_cert must be a path, or a tuple of two, .*{said}$")
+        for given, said in (
+            (5, "not int"),
+            (["a", "b"], "not list"),
+            (("a",), "not a tuple of 1"),
+            (("a", None), "not a tuple of 2"),
+        )
+    ),
+    *(
+        ({"signature_version": version}, f"signature_version '{version}' is not Lambda's")
+        for version in ("v2", "v3", "s3", "v4-query", "bearer")
+    ),
 ]
 
 
@@ -303,6 +323,60 @@ async def test_a_setting_with_which_every_call_would_fail_is_named_on_opening(
     refused = await refusal(session=SESSION, endpoint_url=NOWHERE, config=AioConfig(**setting))
     assert re.search(said, refused), refused
     assert "secret" not in refused
+
+
+PROXIES = [
+    ("socks5://proxy:1080", "must begin with http:// or https://"),
+    ("ftp://proxy", "must begin with http:// or https://"),
+    ("proxy:99999", "is no URL: Port out of range"),
+    ("http://proxy:http", "is no URL: Port could not be cast"),
+    ("http://[::1", "is no URL: Invalid IPv6 URL"),
+    ("http://", "names no host"),
+    ("http://0177.1:80", "names a host that there cannot be"),
+    ("http://me:secret%E2%82%AC@proxy", "that the header of a proxy cannot carry"),
+    ("http://proxy\r\nX: y", "has a space in it"),
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("url", "said"), PROXIES)
+async def test_a_proxy_of_the_environment_that_is_none_is_named_on_opening_unless_it_is_not_used(
+    url: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", url)
+    refused = await refusal(session=SESSION, endpoint_url="https://lambda.example")
+    assert refused.startswith("proxy for https ")
+    assert said in refused
+    assert "secret" not in refused
+    monkeypatch.setenv("no_proxy", "lambda.example")
+    async with Invoker(session=SESSION, endpoint_url="https://lambda.example"):
+        pass
+
+
+@pytest.mark.anyio
+async def test_an_endpoint_of_the_environment_that_is_to_be_ignored_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "junk")
+    assert "AWS_ENDPOINT_URL 'junk'" in await refusal(session=SESSION)
+    async with Invoker(session=SESSION, config=AioConfig(ignore_configured_endpoint_urls=True)):
+        pass
+    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+    async with Invoker(session=SESSION):
+        pass
+
+
+@pytest.mark.anyio
+async def test_the_file_of_tls_keys_is_named_where_it_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for path, flaw in (
+        (tmp_path / "missing" / "keys", "No such file or directory"),
+        (tmp_path, "Is a directory"),
+    ):
+        monkeypatch.setenv("SSLKEYLOGFILE", str(path))
+        said = await refusal(session=AioSession(), endpoint_url="https://lambda.example")
+        assert said == f"SSLKEYLOGFILE '{path}' cannot be written: {flaw}"
 
 
 @pytest.mark.anyio
@@ -334,6 +408,21 @@ async def test_an_invoker_that_is_not_open_cannot_be_used() -> None:
     assert repr(invoker).startswith("<Invoker closed")
     with pytest.raises(ConfigurationError, match="the invoker is not open"):
         await invoker.invoke("resize")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy, pickle.dumps])
+async def test_an_invoker_and_its_handles_are_neither_copied_nor_pickled(make: Any) -> None:
+    invoker = Invoker(session=SESSION, endpoint_url=NOWHERE)
+    handle = invoker.function("resize")
+    for each in (invoker, handle, [handle]):
+        if make is copy.copy and isinstance(each, list):
+            continue
+        with pytest.raises(ConfigurationError, match="neither copied nor pickled"):
+            make(each)
+    async with invoker:
+        with pytest.raises(ConfigurationError, match="neither copied nor pickled"):
+            make(invoker)
 
 
 @pytest.mark.anyio

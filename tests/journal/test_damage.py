@@ -95,6 +95,41 @@ def test_a_wrong_byte_anywhere_is_one_error_or_no_harm(made: tuple[Path, dict[st
 
 
 @pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("result", "facts"),
+        ("cause", "example"),
+        ("cause", "error"),
+        ("item", "key"),
+        ("run", "value"),
+        ("version", "name"),
+        ("session", "host"),
+        ("session", "boot"),
+        ("sample", "throttles"),
+    ],
+)
+def test_a_text_that_is_none_is_damage_and_is_not_quoted(
+    table: str, column: str, made: tuple[Path, dict[str, Any]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, options = made
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            f"UPDATE {table} SET {column} = CAST(x'534543524554ff' AS TEXT)"
+            f" WHERE {column} = (SELECT MAX({column}) FROM {table})"
+        )
+        connection.commit()
+    for call in (lambda: read(path), lambda: measured(path), lambda: continued(path, **options)):
+        try:
+            call()
+        except JournalError as error:
+            assert "it is damaged" in str(error)
+            assert "SECRET" not in str(error)
+    for words in (("show", str(path)), ("export", str(path), "-"), ("redrive", str(path))):
+        command(["runs", *words])
+        assert "Could not decode" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("statement", "said"),
     [
         (

@@ -221,7 +221,7 @@ def test_what_cannot_be_merged_is_one_clear_error(tmp_path: Path) -> None:
         (out, [first, first], "it is given twice"),
         (tmp_path, [first], "it is a folder"),
         (tmp_path / "no" / "whole.run", [first], "is not there"),
-        (first, [first], "it is there already"),
+        (first, [first], "it already exists"),
     ]
     for target, parts, says in wrong:
         with pytest.raises(JournalError, match=says):
@@ -233,7 +233,7 @@ def test_what_cannot_be_merged_is_one_clear_error(tmp_path: Path) -> None:
         merge(tmp_path / "pipe", [first], replace=True)
     assert (tmp_path / "pipe").is_fifo()
     merge(out, [first])
-    with pytest.raises(JournalError, match="it is there already"):
+    with pytest.raises(JournalError, match="it already exists"):
         merge(out, [first])
     assert merge(out, [first], replace=True).items == 3
 

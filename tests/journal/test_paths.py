@@ -109,7 +109,7 @@ KINDS: list[tuple[Made, str]] = [
     (a_few_bytes, "it is not a journal"),
     (anothers_database, "it is not a journal"),
     (in_no_folder, "missing is not there"),
-    (in_a_file, "file is no folder"),
+    (in_a_file, "file is not a folder"),
     (of_a_long_name, "it cannot be opened: File name too long"),
     (of_no_name, "no file can have that name"),
     (that_may_not_be_read, "it may not be read: Permission denied"),
@@ -196,6 +196,20 @@ def test_an_empty_file_is_filled_and_says_until_then_that_it_is_empty(tmp_path: 
     with pytest.raises(JournalError, match="it is empty: nothing was recorded"):
         open_run(path)
     assert len(anyio.run(World().map, path, range(3))) == 3
+
+
+@pytest.mark.parametrize("length", range(246, 256))
+def test_a_name_may_be_as_long_as_those_of_the_files_beside_it_allow(
+    length: int, tmp_path: Path
+) -> None:
+    path, world = tmp_path / ("x" * length), World()
+    if length + len("-journal") <= 255:
+        assert len(anyio.run(world.map, path, range(3))) == 3
+        return
+    with pytest.raises(JournalError, match="it cannot be opened: File name too long"):
+        anyio.run(world.map, path, range(3))
+    assert world.sent == []
+    assert look(tmp_path) == {}
 
 
 def test_what_is_no_path_is_refused_as_an_option() -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from asyncinvoke import ConfigurationError
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, read_limit
+from asyncinvoke._limits.limiter import Limiter
+from asyncinvoke._request.numbers import MOST
 
 
 def test_a_number_is_the_most_of_an_adaptive_limit() -> None:
@@ -35,3 +37,20 @@ def test_a_limit_that_makes_no_sense_is_refused_by_name(
     with pytest.raises(ConfigurationError) as raised:
         AdaptiveLimit(**options)
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("digits", [30, 400, 5000])
+def test_a_number_beyond_all_connections_is_refused_by_name(digits: int) -> None:
+    huge = 10**digits
+    with pytest.raises(ConfigurationError, match=r"^limit .* to \d"):
+        FixedLimit(huge)
+    with pytest.raises(ConfigurationError, match=r"^limit .* to \d"):
+        read_limit(huge)
+    for name in ("initial", "minimum", "maximum"):
+        with pytest.raises(ConfigurationError, match=rf"^{name} .* to \d"):
+            AdaptiveLimit(**{name: huge})
+
+
+def test_the_largest_number_is_a_limit() -> None:
+    for limit in (FixedLimit(MOST), AdaptiveLimit(initial=MOST, minimum=MOST, maximum=MOST)):
+        assert Limiter(limit).limit == MOST

@@ -233,6 +233,7 @@ def test_a_hostile_answer_is_always_judged(**failure: Any) -> None:
         ("\N{FULLWIDTH DIGIT THREE}", "\N{ARABIC-INDIC DIGIT THREE}", None),
         (" 3 ", None, 3.0),
         ("0x3", "+3", None),
+        *((f"3{each}", f"{each}3", None) for each in "\x1c\x1d\x1e\x1f\x85\xa0\u2003"),
         ("Wed, 99 Foo 2023 99:99:99 GMT", None, None),
     ],
 )

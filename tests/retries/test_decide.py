@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -313,15 +314,30 @@ class Later:
         yield
 
 
-@pytest.mark.parametrize("name", ["when", "stop"])
+@pytest.mark.parametrize("name", ["when", "stop", "wait"])
 def test_a_strategy_that_gives_a_coroutine_is_not_taken_for_yes(name: str) -> None:
     policy = every(backoff(**{name: lambda given: yes(given)}))
     with pytest.raises(ConfigurationError, match=rf"Backoff\({name}=...\) gave a coroutine"):
         retries(policy).decide(verdict(), ERROR, now=STARTED)
 
 
-@pytest.mark.parametrize("name", ["when", "stop"])
+@pytest.mark.parametrize("name", ["when", "stop", "wait"])
 def test_nor_is_one_that_gives_anything_else_to_await(name: str) -> None:
     policy = every(backoff(**{name: lambda _: Later()}))
     with pytest.raises(ConfigurationError, match=rf"Backoff\({name}=...\) gave a Later"):
         list(decisions(retries(policy), verdict()))
+
+
+@pytest.mark.parametrize("said", [None, "soon", [1], timedelta(seconds=1)])
+def test_a_wait_is_a_number_of_seconds(said: Any) -> None:
+    policy = every(backoff(lambda _: said))
+    with pytest.raises(
+        ConfigurationError, match=rf"Backoff\(wait=...\) gave a {type(said).__name__}: .* seconds"
+    ):
+        list(decisions(retries(policy), verdict()))
+
+
+def test_a_wait_beyond_every_float_is_without_an_end() -> None:
+    assert list(decisions(retries(every(backoff(lambda _: 10**400))), verdict())) == [
+        GaveUp.ATTEMPTS
+    ]

@@ -1,6 +1,7 @@
 """Hooks hear of every execution, attempt and run, whichever way it is made and however it ends."""
 
 import dataclasses
+import gc
 import json
 import logging
 import pickle
@@ -362,6 +363,20 @@ async def test_a_hook_that_raises_is_logged_once_and_changes_nothing(
     assert [record.levelname for record in said] == ["ERROR"] * 2
     assert "broken, BrokenError at " in said[0].message
     assert "attacked-payload" not in caplog.text
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_a_hook_whose_answer_would_have_to_be_awaited_is_named_once(
+    fake: FakeLambda, heard: Heard, caplog: pytest.LogCaptureFixture, others: int
+) -> None:
+    hooks: list[Callable[[Event], object]] = [lambda event: waiting(event), *[heard] * others]
+    async with opened(fake, *hooks) as invoker:
+        assert (await invoker.invoke("echo", 1)).json() == 1
+        assert (await invoker.invoke("echo", 1)).json() == 1
+    gc.collect()  # where Python would say of a coroutine that nobody awaited it, an error here
+    (said,) = [record for record in caplog.records if "a hook gave a coroutine" in record.message]
+    assert said.levelname == "ERROR"
+    assert "<lambda>" in said.message
 
 
 class Odd(BaseException):

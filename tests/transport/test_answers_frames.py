@@ -128,6 +128,23 @@ def test_frames_are_read_as_botocore_reads_them_whatever_bytes_are_wrong(
     assert any(isinstance(piece, Failure) and piece.fault for piece in ours) == broke
 
 
+CHUNK = {":message-type": "event", ":event-type": "PayloadChunk"}
+# What frames may have for headers, the strangest of them none; only CHUNK makes a chunk.
+kinds = st.sampled_from([CHUNK, {}, {":event-type": "PayloadChunk"}, {":message-type": "event"}])
+
+
+@given(st.lists(st.tuples(kinds, st.binary(min_size=1, max_size=9)), max_size=6))
+def test_only_a_frame_that_says_to_be_a_chunk_is_one_whatever_came_before_it(
+    frames: list[tuple[dict[str, str], bytes]],
+) -> None:
+    given_out = read(b"".join(event_stream.frame(*frame) for frame in frames), [])
+    chunks = [piece for piece in given_out if isinstance(piece, bytes)]
+    said = [payload for headers, payload in frames if headers is CHUNK]
+    assert chunks == said[: len(chunks)]
+    # The others are damage, which ends the reading, or events that nobody knows.
+    assert chunks == said or any(isinstance(piece, Failure) for piece in given_out)
+
+
 def test_a_frame_that_comes_byte_by_byte_is_put_together_once() -> None:
     reader, frame = FrameReader(), event_stream.payload_chunk(bytes(100_000))
     joined = 0

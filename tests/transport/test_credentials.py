@@ -401,7 +401,11 @@ ODD = {
     "nothing": (None, "CredentialsUnavailable", "gave none"),
     "keys that are None": (frozen(None, None), "SetUpInvalid", "access key id is missing"),
     "an empty secret": (frozen("AKID", ""), "SetUpInvalid", "secret access key is missing"),
-    "bytes": (frozen(b"AKID", b"secret"), "SetUpInvalid", "access key id is no text, but bytes"),
+    "bytes": (
+        frozen(b"AKID", b"secret"),
+        "SetUpInvalid",
+        "access key id is not a string, but bytes",
+    ),
     "something else": ("AKID:secret", "CredentialsUnavailable", "AttributeError"),
     "KeyError": (KeyError("secret"), "CredentialsUnavailable", "KeyError"),
     "a group": (ExceptionGroup("secret", [OSError(5, "x")]), "CredentialsUnavailable", "Group"),

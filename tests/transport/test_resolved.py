@@ -26,7 +26,7 @@ class Found:
 async def told_of(given: Any) -> Any:
     session = AioSession()
     session._credentials = Found(given)
-    return await credentials(session)
+    return await credentials(session, timeout=60)
 
 
 async def test_an_empty_token_is_none() -> None:

@@ -1,4 +1,4 @@
-"""An answer: which heads are taken, how long the body is, and the headers by name.
+"""An answer: which heads are accepted, how long the body is, and the headers by name.
 
 llhttp, as httptools sets it up, refuses by itself: a Content-Length that is no number, repeated or
 beside a Transfer-Encoding, folded lines, line ends other than CR LF, spaces before a colon, bytes

@@ -1,4 +1,4 @@
-"""What lies between a connection and its asyncio transport: the request out, a streamed body in."""
+"""Between a connection and its asyncio transport: writing the request, reading a streamed body."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the pool asks of a connection, on whichever event loop, and the clock that ends an exchange."""
+"""What the pool requires of a connection on any event loop, and the timer that ends an exchange."""
 
 import math
 import select

@@ -1,4 +1,4 @@
-"""How an exchange ends that has no answer, and how an opening ends that has no connection."""
+"""The errors of an exchange without an answer, and of a connection that could not be opened."""
 
 import ssl
 from collections.abc import Iterator
@@ -11,6 +11,17 @@ from asyncinvoke._transport.http.answer import Answer
 from asyncinvoke._transport.process import is_for_want_of_a_file
 
 _LOST = (TransportFault.CONNECTION_LOST, TransportFault.TRUNCATED)
+
+_OF_OUR_CERTIFICATE = (
+    "_ALERT_BAD_CERTIFICATE",
+    "_ALERT_CERTIFICATE_EXPIRED",
+    "_ALERT_CERTIFICATE_REQUIRED",
+    "_ALERT_CERTIFICATE_REVOKED",
+    "_ALERT_CERTIFICATE_UNKNOWN",
+    "_ALERT_UNKNOWN_CA",
+    "_ALERT_UNSUPPORTED_CERTIFICATE",
+)
+"""How OpenSSL ends the names of alerts by which a server refuses a client's certificate."""
 
 
 class WireError(Exception):
@@ -47,6 +58,10 @@ def ended(
 ) -> WireError:
     """Return the error of an exchange that ended so.
 
+    With TLS 1.3 a client may write before it is known whether the peer takes its certificate, and
+    learns of that where it expects the answer. It is still the handshake that failed: the peer takes
+    no byte of a request before it has that behind it (RFC 8446, 4.4.2.4 and 5).
+
     Args:
         fault: Why. A connection that was lost before the kernel had the whole request is
             `CUT_SHORT`, whatever had been read.
@@ -54,12 +69,20 @@ def ended(
         message: What happened, in words that quote nothing.
         cause: What the system said, if it did.
     """
-    if phase is Phase.WRITTEN_IN_PART and fault in _LOST:
+    if _is_of_our_certificate(cause) and Phase.CONNECTED <= phase <= Phase.WRITTEN:
+        fault, phase = TransportFault.TLS, Phase.CONNECTING
+        message = f"the peer does not take our client certificate, or the lack of one: {cause}"
+    elif phase is Phase.WRITTEN_IN_PART and fault in _LOST:
         fault = TransportFault.CUT_SHORT
         message = f"{message}, before the whole request was sent"
     error = WireError(fault, phase, message)
     error.__cause__ = bare(cause)
     return error
+
+
+def _is_of_our_certificate(cause: BaseException | None) -> bool:
+    reason = getattr(cause, "reason", None) if isinstance(cause, ssl.SSLError) else None
+    return isinstance(reason, str) and reason.endswith(_OF_OUR_CERTIFICATE)
 
 
 def bare(error: BaseException | None) -> OSError | None:

@@ -195,11 +195,13 @@ def open_anyio(
         raise NotOursError("through a proxy")
     try:
         from asyncinvoke._transport.http.trio_driver import TrioConnection
+        from asyncinvoke._transport.http.trio_names import Name
         from asyncinvoke._transport.http.trio_stream import TlsStream, TrioStream
     except ImportError as missing:
         raise NotOursError(str(missing)) from None
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    name = Name(host, port)
     options = list(socket_options)
     context = None
     if parts.scheme == "https":
@@ -207,7 +209,7 @@ def open_anyio(
 
     async def open_one(_: Progress) -> Connection:
         with anyio.fail_after(connect_timeout):
-            stream = await anyio.connect_tcp(host, port)
+            stream = await name.connect()
             connected = stream.extra(SocketAttribute.raw_socket)
             try:
                 for option in options:
@@ -228,7 +230,8 @@ async def _shake_hands(
     stream: SocketStream, context: ssl.SSLContext, host: str
 ) -> tuple[ssl.SSLObject, ssl.MemoryBIO, ssl.MemoryBIO]:
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, outgoing, server_hostname=host)
+    # The dot that makes a name absolute is for the resolver; certificates are without it.
+    tls = context.wrap_bio(incoming, outgoing, server_hostname=host.rstrip("."))
     is_done = False
     while not is_done:
         try:

@@ -1,4 +1,4 @@
-"""The connections of one route: opened when none is idle, reused last in first out."""
+"""The connections of one route: opened when none is idle, reused last in, first out."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -224,6 +224,12 @@ class Connections:
             raise self._refusal(Phase.CONNECTING)
         connection.on_end = self._forget
         self._connections.add(connection)
+        # A peer that is full accepts, and hangs up: what is written then reaches nobody, but the
+        # kernel takes it. Under TLS there is always something to read, since tickets follow.
+        if connection.tls() is None and not connection.is_quiet():
+            connection.abort()
+            message = "the peer was gone, or spoke, too early"
+            raise WireError(TransportFault.CONNECT, Phase.CONNECTING, message)
         return connection
 
     def _refusal(self, phase: Phase) -> WireError:

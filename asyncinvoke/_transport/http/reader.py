@@ -1,4 +1,4 @@
-"""Reads one answer from bytes as they come: llhttp reads heads and chunks, lengths are counted."""
+"""Reads one answer incrementally: llhttp parses heads and chunks, body lengths are counted here."""
 
 from httptools import (
     HttpParserCallbackError,
@@ -25,6 +25,8 @@ from asyncinvoke._transport.http.answer import (
 
 _END = b"\r\n\r\n"
 _SHORT = 16_384
+_FRAME = 32
+"""Bytes around a chunk: two line ends, and a size of up to 16 digits, with some zeros before it."""
 _SPENT = HttpResponseParser(object())
 
 
@@ -69,6 +71,7 @@ class AnswerReader:
     _parser = _SPENT
     _interim = 0
     _size = 0
+    _framing = 0
 
     def __init__(self, most_body: float) -> None:
         """Begin.
@@ -254,9 +257,17 @@ class AnswerReader:
             self._feed_chunks(data)
         else:
             self.pieces.append(data)
-        self._size += sum(map(len, self.pieces[before:]))
+        pieces = len(self.pieces) - before
+        come = sum(map(len, self.pieces[before:]))
+        self._size += come
         if self._size > self._most_body:
             raise too_long("body", self._most_body)
+        # Extensions of chunks and trailers are in no chunk, and have a limit of their own; what
+        # a chunk needs for itself does not count.
+        more = len(data) - come - _FRAME * pieces
+        self._framing = max(0, self._framing + more)
+        if self._framing > MOST_HEAD and not self.complete:
+            raise too_long("framing", MOST_HEAD)
 
     def _feed_chunks(self, data: bytes) -> None:
         # An end is the last of these bytes, or there is something behind it. llhttp takes that for

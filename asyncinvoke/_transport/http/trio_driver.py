@@ -1,4 +1,4 @@
-"""A connection on trio, in the tasks of whoever uses it."""
+"""A connection on trio, run in the tasks of its callers."""
 
 import math
 import ssl

@@ -1,4 +1,4 @@
-"""What lies under a connection on trio, a socket or TLS over it: written to, read and looked at."""
+"""The byte stream under a connection on trio: a socket, or TLS over one."""
 
 import socket
 import ssl

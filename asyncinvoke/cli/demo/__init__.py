@@ -1,1 +1,1 @@
-"""`asyncinvoke demo`: real input through real throttling, on this machine alone."""
+"""`asyncinvoke demo`: real input under real throttling, entirely on this machine."""

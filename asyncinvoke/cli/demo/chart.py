@@ -1,4 +1,4 @@
-"""The demo's picture: what was in flight and what was throttled, over the time of the run."""
+"""The demo's chart: calls in flight and throttles over time."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

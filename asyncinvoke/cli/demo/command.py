@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 import click
 
 from asyncinvoke.cli.errors import FAILED, CommandError
+from asyncinvoke.cli.habits import Command
+from asyncinvoke.cli.values import WholeNumber
 
 if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
 
 
-@click.command(short_help="See it work, without an AWS account.")
+@click.command(cls=Command, short_help="See it work, without an AWS account.")
 @click.option(
     "-c",
     "--concurrency",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     default=64,
     show_default=True,
     metavar="N",
@@ -23,13 +25,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--account-concurrency",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     default=12,
     show_default=True,
     metavar="N",
     help="How many executions the endpoint allows at once; beyond it, it throttles.",
 )
-@click.option("--head", type=click.IntRange(min=1), metavar="N", help="Only the first N modules.")
+@click.option("--head", type=WholeNumber(1), metavar="N", help="Only the first N modules.")
 def demo(concurrency: int, account_concurrency: int, head: int | None) -> int:
     """Fan real work out over a throttled function, on this machine.
 

@@ -1,4 +1,4 @@
-"""The demo's run: serves the function, fans out over it, and gives what came of it."""
+"""The demo's run: serves the function, fans out over it, and returns the results."""
 
 import json
 import tempfile

@@ -1,4 +1,4 @@
-"""The demo's bulk run: a process of its own that is killed in the middle, and the same one again."""
+"""The demo's bulk run: a process that is killed midway, and the same command again."""
 
 import sys
 import tempfile

@@ -1,4 +1,4 @@
-"""The demo's input, the modules of the running Python, and its check: their measures without Lambda."""
+"""The demo's input, the modules of the running Python, and the expected results, computed locally."""
 
 import os
 import sysconfig

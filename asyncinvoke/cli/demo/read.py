@@ -1,4 +1,4 @@
-"""The demo's second function: streams one file of the library, and the block that takes it."""
+"""The demo's second function: streams one file of the library, and the block that reads it."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the demo says, before and after; at most 80 columns."""
+"""The text of the demo, before and after the run; at most 80 columns."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""The demo from its first line to its verdict."""
+"""The demo from start to finish."""
 
 import contextlib
 from collections.abc import Callable, Iterator

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.values import Duration, FileName, WholeNumber
 
 if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
@@ -17,22 +18,32 @@ if TYPE_CHECKING:
 EXAMPLES = """\b
 Examples:
   asyncinvoke local handlers.py:resize
-  asyncinvoke local handlers.py:resize --reserved resize=10 --timeout 30 --env-file .env
+  asyncinvoke local handlers.py:resize --reserved resize=10 --timeout 30
   asyncinvoke local --config endpoint.toml --set resize:memory=256
-  asyncinvoke local handlers.py:charge --fault throttle,function=charge,count=2
+  asyncinvoke local handlers.py:charge --fault throttle,count=2
 """
 
 
 @click.command(short_help="Serve functions on this machine to any AWS SDK.", epilog=EXAMPLES)
-@click.argument("functions", metavar="[NAME=]FILE_OR_MODULE:FUNCTION...", nargs=-1)
+@click.argument("functions", metavar="[NAME=]FILE_OR_MODULE:FUNCTION...", nargs=-1, type=FileName())
 @click.option(
     "--config",
+    type=FileName(),
     metavar="FILE",
     help="A TOML file with these settings, and a table [functions.NAME] for each function.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), help="9001 by default; 0: any free.")
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen."
+    "--port",
+    type=WholeNumber(0, 65535),
+    metavar="PORT",
+    help="The port to listen on; 0 is any that is free.  [default: 9001]",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="The address to listen on.",
 )
 @click.option(
     "--allow-remote",
@@ -48,11 +59,11 @@ Examples:
 @click.option(
     "--allow-unsigned",
     is_flag=True,
-    help="Answer requests that nobody signed, such as curl's. Others get AWS's 403.",
+    help="Answer unsigned requests, such as curl's. Others get AWS's 403.",
 )
 @click.option(
     "--account-concurrency",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     default=50,
     show_default=True,
     metavar="N",
@@ -66,15 +77,15 @@ Examples:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True, max=900),
-    metavar="SECONDS",
-    help="How long an execution may take: 3 by default.",
+    type=Duration(maximum=900),
+    metavar="TIME",
+    help="How long an execution may take: 30, 500ms, 5m.  [default: 3]",
 )
 @click.option(
     "--memory-size",
-    type=click.IntRange(128, 10240),
+    type=WholeNumber(128, 10240),
     metavar="MB",
-    help="Memory of a function: 128 by default. One that uses more is killed.",
+    help="Memory of a function; one that uses more is killed.  [default: 128]",
 )
 @click.option(
     "--env",
@@ -84,6 +95,7 @@ Examples:
 )
 @click.option(
     "--env-file",
+    type=FileName(),
     multiple=True,
     metavar="FILE",
     help="A file of lines K=V; for several, give it again.",
@@ -99,10 +111,16 @@ Examples:
 @click.option(
     "--event-retry-delay",
     metavar="SECONDS[,SECONDS]",
-    help="When an Event that failed runs again: 60,120 by default.",
+    help="When an Event that failed runs again.  [default: 60,120]",
 )
-@click.option("--region", help="The region that it says it is in: us-east-1 by default.")
-@click.option("--account-id", help="The account that it says it is, twelve digits.")
+@click.option(
+    "--region", metavar="REGION", help="The region that it says it is in.  [default: us-east-1]"
+)
+@click.option(
+    "--account-id",
+    metavar="DIGITS",
+    help="The account that it says it is, twelve digits.  [default: 123456789012]",
+)
 @click.option(
     "--fault",
     multiple=True,
@@ -111,7 +129,10 @@ Examples:
     "stall, with function=, count=, probability=, seed=, after-run. For several, give it again.",
 )
 @click.option(
-    "--s3", metavar="DIR_OR_URL", help="Where code is found that functions are created from in S3."
+    "--s3",
+    type=FileName(),
+    metavar="DIR_OR_URL",
+    help="Where code is found that functions are created from in S3.",
 )
 @click.option(
     "--sandbox",

@@ -1,9 +1,8 @@
-"""The lines of `asyncinvoke local`: what functions write, how each call was answered, how Events end."""
+"""The output of `asyncinvoke local`: function logs, one line per answered call, the end of Events."""
 
 import contextlib
 import functools
 import json
-import re
 import sys
 import time
 import zlib
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from asyncinvoke.cli.habits import has_colours
+from asyncinvoke.cli.terminal import harmless
 
 if TYPE_CHECKING:
     from asyncinvoke.local import AnsweredInvocation, EventProgress, LogLine
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
 _COLORS = ("cyan", "magenta", "blue", "yellow", "green")
 _LONGEST_REASON = 300
-
-# Whoever can reach the port chooses names and payloads: nothing of it may steer the terminal, but
-# the colours of a handler's own output.
-_COLOR_CODE = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
 def print_invocation(answered: "AnsweredInvocation") -> None:
@@ -49,7 +45,7 @@ def print_invocation(answered: "AnsweredInvocation") -> None:
 
 def print_log(line: "LogLine") -> None:
     """Print a line of a function's log."""
-    _print(line.time, line.function_name, f"| {_harmless(line.text)}")
+    _print(line.time, line.function_name, f"| {harmless(line.text)}")
 
 
 def print_event(progress: "EventProgress") -> None:
@@ -127,17 +123,5 @@ def _reason_in(payload: bytes) -> str:
 
 
 def _cut(text: str) -> str:
-    line = _harmless(" ".join(text.split()))
+    line = harmless(" ".join(text.split()))
     return line if len(line) <= _LONGEST_REASON else f"{line[: _LONGEST_REASON - 1]}…"
-
-
-def _harmless(text: str) -> str:
-    if text.isprintable():
-        return text
-    parts = _COLOR_CODE.split(text.rstrip("\r"))
-    return "".join(
-        part
-        if number % 2
-        else "".join(c if c.isprintable() or c in "\t\xa0" else ascii(c)[1:-1] for c in part)
-        for number, part in enumerate(parts)
-    )

@@ -1,4 +1,4 @@
-"""The endpoint of `asyncinvoke local`, made of its options and its file."""
+"""The endpoint of `asyncinvoke local`, built from its options and its configuration file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +44,7 @@ def made(
     from asyncinvoke.cli.local.handlers import check_handler, check_runtime
     from asyncinvoke.cli.local.settings import (
         FunctionSettings,
+        check_variables,
         of_options,
         read_env_file,
         read_file,
@@ -62,12 +63,14 @@ def made(
     variables: dict[str, str] = {}
     for path in env_file:
         variables |= read_env_file(Path(path))
+    given = named.pairs("--env", env)
+    check_variables("--env", given)
     delays = None if event_retry_delay is None else retry_delays(event_retry_delay)
     for_all = FunctionSettings(
         timeout=timeout,
         memory=memory_size,
         retry_delays=delays,
-        env=variables | named.pairs("--env", env),
+        env=variables | given,
     )
     for_one = of_options(set_)
     for name in [*for_one, *said.for_one]:

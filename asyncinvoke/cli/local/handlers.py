@@ -1,4 +1,4 @@
-"""Checks that a handler is where a user says, and that it can run.
+"""Checks that a handler exists and can run.
 
 Where reading the source does not show it, Python is asked, in a process of its own.
 """

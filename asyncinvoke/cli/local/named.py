@@ -1,4 +1,4 @@
-"""The functions that `asyncinvoke local` is told to serve, and the options that name one of them."""
+"""The functions that `asyncinvoke local` serves, and the options that name one of them."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How `asyncinvoke local` sets each function: from options for all, options for one, and a file.
+"""Settings of each function in `asyncinvoke local`: from global options, per-function options, a file.
 
 What is said of one function counts before what is said of all, and the command line before the file.
 """
@@ -77,7 +77,7 @@ def read_file(path: str | None) -> ServeFile:
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path} is no TOML: {error}") from error
+        raise CommandError(f"{path} is not valid TOML: {error}") from error
     _known(path, said, _IN_FILE)
     functions = said.get("functions", {})
     if not isinstance(functions, dict) or not all(isinstance(v, dict) for v in functions.values()):
@@ -138,7 +138,7 @@ def read_env_file(path: Path) -> dict[str, str]:
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise CommandError(f"{path} is no text in UTF-8") from error
+        raise CommandError(f"{path} is not UTF-8 text") from error
     found = {}
     for number, line in enumerate(lines, 1):
         text = line.strip().removeprefix("export ").strip()
@@ -155,6 +155,17 @@ def read_env_file(path: Path) -> dict[str, str]:
             value = value[1:-1]
         found[name] = value
     return found
+
+
+def check_variables(where: str, env: Iterable[str]) -> None:
+    """Check the names of environment variables.
+
+    Raises:
+        CommandError: Lambda would not take one.
+    """
+    for name in env:
+        if _VARIABLE.fullmatch(name) is None:
+            raise CommandError(f"{where}: variable {name!r} must be of letters, digits and _")
 
 
 def retry_delays(text: object) -> tuple[float, float]:
@@ -181,7 +192,8 @@ def _of_table(where: str, said: Mapping[str, Any], folder: Path) -> FunctionSett
     table = said.get("env", {})
     if not isinstance(table, dict):
         raise CommandError(f"{where}: env must be a table of texts")
-    env |= {str(key): _text(where, f"env.{key}", value) for key, value in table.items()}
+    env |= {key: _text(where, f"env.{key}", value) for key, value in table.items()}
+    check_variables(where, env)
     delays = said.get("event-retry-delay")
     return FunctionSettings(
         timeout=_number(where, "timeout", said, float),
@@ -215,5 +227,5 @@ def _known(where: str, said: Iterable[str], known: set[str]) -> None:
     for name in said:
         if name not in known:
             raise CommandError(
-                f"{where}: {name!r} is no setting; there are {', '.join(sorted(known))}"
+                f"{where}: {name!r} is not a setting; use one of {', '.join(sorted(known))}"
             )

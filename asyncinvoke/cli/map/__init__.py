@@ -1,1 +1,1 @@
-"""`asyncinvoke map`: a bulk run from its options to its last word."""
+"""`asyncinvoke map`: a bulk run from its options to its summary."""

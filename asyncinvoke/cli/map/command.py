@@ -12,7 +12,8 @@ from asyncinvoke.cli.habits import AWS, Command, check_output
 from asyncinvoke.cli.map.sampling import check_sampling, share_option
 from asyncinvoke.cli.map.settings import tolerance_option
 from asyncinvoke.cli.map.source import check_sharing, sharing_options
-from asyncinvoke.cli.options import Duration, SharedOptions, shared_options
+from asyncinvoke.cli.options import SharedOptions, shared_options
+from asyncinvoke.cli.values import Duration, FileName, Number, WholeNumber
 
 CONCURRENCY = 100
 """How many lines are worked on at once by default."""
@@ -21,10 +22,10 @@ CONCURRENCY = 100
 EXAMPLES = """\b
 Examples:
   asyncinvoke map resize photos.jsonl -o outcomes.jsonl
-  asyncinvoke map resize photos.jsonl --journal photos.run -o outcomes.jsonl --tolerate 2%
+  asyncinvoke map resize photos.jsonl -j photos.run -o outcomes.jsonl
   asyncinvoke map resize photos.jsonl --head 100 --dry-run
-  asyncinvoke map resize photos.jsonl --head 100 -o first.jsonl
-  jq -c '.photos[]' album.json | asyncinvoke map resize - -c 200 > outcomes.jsonl
+  asyncinvoke map resize photos.jsonl --head 100 --tolerate 2% -o first.jsonl
+  jq -c '.photos[]' album.json | asyncinvoke map resize - > outcomes.jsonl
   jq -c 'select(.ok | not)' outcomes.jsonl
 """
 
@@ -49,11 +50,11 @@ class _Map(Command):
     "map", cls=_Map, short_help="Invoke a function for each line of a file.", epilog=EXAMPLES
 )
 @click.argument("function_name", metavar="FUNCTION")
-@click.argument("source", metavar="INPUT", type=click.Path(allow_dash=True))
+@click.argument("source", metavar="INPUT", type=FileName())
 @click.option(
     "-c",
     "--concurrency",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     default=CONCURRENCY,
     show_default=True,
     metavar="N",
@@ -71,20 +72,20 @@ class _Map(Command):
     callback=tolerance_option,
     metavar="N|P%",
     help="Stop once more than N lines have failed, or more than P percent of those that have ended; "
-    "a share counts from 100 lines on. [default: no limit]",
+    "a share counts from 100 lines on.  [default: no limit]",
 )
 @click.option(
     "--from",
     "from_",
     metavar="FORMAT",
     help="The format of INPUT: jsonl, json (one array), csv, tsv, each also with .gz or .zst added, "
-    "parquet, listing or inventory. [default: by the end of its name, else jsonl]",
+    "parquet, listing or inventory.  [default: by the end of its name, else jsonl]",
 )
 @click.option("--key", metavar="POINTER", help="The key of a row, as a JSON pointer such as /id.")
 @click.option(
     "--payload-template",
     metavar="JSON",
-    help='What is sent for a row, such as \'{"photo": "{/key}"}\'; "{}" is the whole row. '
+    help='What is sent for a row, such as \'{"photo": "{/key}"}\'; "{}" is the whole row.  '
     "[default: the row]",
 )
 @click.option(
@@ -100,20 +101,20 @@ class _Map(Command):
     "report tells the cost.",
 )
 @click.option(
-    "--head", type=click.IntRange(min=1), metavar="N", help="Only the first N lines. [default: all]"
+    "--head", type=WholeNumber(1), metavar="N", help="Only the first N lines.  [default: all]"
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(0, above=True),
     metavar="N",
-    help="Begin at most N lines a second; retries are not counted. [default: no limit]",
+    help="Begin at most N lines a second; retries are not counted.  [default: no limit]",
 )
 @click.option(
     "--retries",
-    type=click.IntRange(min=0),
+    type=WholeNumber(0),
     metavar="N",
     help="How often a line is tried again after a failure other than a throttle. Throttled lines, and "
-    "lines that surely were not sent, are retried in any case. [default: 4]",
+    "lines that surely were not sent, are retried in any case.  [default: 4]",
 )
 @click.option(
     "--retry-function-errors",
@@ -123,7 +124,7 @@ class _Map(Command):
 @click.option(
     "-j",
     "--journal",
-    type=click.Path(readable=False),
+    type=FileName(),
     metavar="RUN",
     help="Record the run in this file: the same command continues it, through crashes too, and "
     "nothing that may have run is run again. See asyncinvoke runs.",
@@ -133,15 +134,15 @@ class _Map(Command):
     type=Duration(),
     default=30.0,
     metavar="TIME",
-    help="With --journal: how long calls in flight may take to end after Ctrl-C. [default: 30]",
+    help="With --journal: how long calls in flight may take to end after Ctrl-C.  [default: 30]",
 )
 @click.option(
     "-o",
     "--output",
-    type=click.Path(allow_dash=True),
+    type=FileName(),
     metavar="FILE|-",
     help="Write outcomes there; with --journal each once, continued with the run. What ends in .gz, "
-    ".zst or .parquet, or is a URL such as s3://bucket/key, is written when the run ends. "
+    ".zst or .parquet, or is a URL such as s3://bucket/key, is written when the run ends.  "
     "[default: -, standard output; with --journal none, they are in the journal]",
 )
 @click.option("--force", is_flag=True, help="Replace an output FILE that exists.")
@@ -155,11 +156,11 @@ class _Map(Command):
 )
 @click.option(
     "--processes",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     default=1,
     metavar="N",
     help="Run in N processes of this machine, each with a part of INPUT; --concurrency, --rate and "
-    "Ctrl-C apply to all of them together. With --journal, FILE is written when the run ends. "
+    "Ctrl-C apply to all of them together. With --journal, FILE is written when the run ends.  "
     "[default: 1]",
 )
 @sharing_options

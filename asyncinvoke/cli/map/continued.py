@@ -1,4 +1,4 @@
-"""The output file of a recorded run: continued where the journal says, each line in it once."""
+"""The output file of a recorded run: continued where the journal says, with each line in it once."""
 
 import os
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""How a recorded run ends: its exit status and its last words, from what the journal has of it."""
+"""How a recorded run ends: its exit status and its closing message, from the journal."""
 
 from asyncinvoke._report.standing import pending_of, unrecorded_of
 from asyncinvoke.cli.errors import FAILED, IN_DOUBT, STOPPED

@@ -1,4 +1,4 @@
-"""One run of `asyncinvoke map`: outcomes to their writer, progress, and an honest last word."""
+"""One run of `asyncinvoke map`: outcomes to the output, progress, and the closing message."""
 
 import json
 import os
@@ -188,7 +188,9 @@ class MapJob:
                 await self._add(await anext(run))
             await self._writer.finish()
         if limited.cancelled_caught:
-            click.echo("nobody reads the output: the last outcomes are not written", err=True)
+            click.echo(
+                "the reader of the output is gone: the last outcomes are not written", err=True
+            )
 
     def _left(self, run: MapRun) -> summary.Left:
         statistics = run.statistics()

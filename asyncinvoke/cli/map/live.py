@@ -1,4 +1,4 @@
-"""Progress on a terminal: a few live lines, drawn by rich; and consoles of a width that is known."""
+"""Progress on a terminal: a few live lines, drawn by rich; and consoles of known width."""
 
 import re
 import sys

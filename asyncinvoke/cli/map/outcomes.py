@@ -1,4 +1,4 @@
-"""Outcomes as lines of JSON, and in which order they are written."""
+"""Outcomes as lines of JSON, and the order in which they are written."""
 
 import base64
 import json

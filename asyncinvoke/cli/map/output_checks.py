@@ -1,12 +1,14 @@
-"""What is checked of an output before anything is sent: new, writable, and not what is read."""
+"""Checks of an output before anything is sent: new, writable, and not the input."""
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from asyncinvoke._inputs.files import name_of
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.runs import is_journal
 
 
 def check_new_output(output: str | None, *, force: bool) -> None:
@@ -51,20 +53,46 @@ _OF_A_JOURNAL = ("", "-wal", "-shm", "-marks", "-control")
 
 
 def check_not_the_journal(output: str | None, journal: str | None) -> None:
-    """Check that an output is no file of a journal, be it there yet or not.
+    """Check that an output is no file of this journal, be it there yet or not, nor of any other.
 
     Raises:
-        CommandError: It is; writing it would destroy the run.
+        CommandError: It is; writing it would destroy a run.
     """
-    if output is None or output == "-" or journal is None:
+    if output is None:
+        return
+    if output == "-":
+        _check_standard_output(journal)
         return
     path = Path(output.removeprefix("file://"))
     with contextlib.suppress(OSError, ValueError, RuntimeError):  # said when they are opened
-        # SQLite names the files beside the real file, whatever link led to it; -control is ours.
-        for name in (journal, str(Path(journal).resolve())):
+        for file, said in _files_of(journal):
+            is_there = file.exists() and path.exists()
+            if path.resolve() == file.resolve() or (is_there and path.samefile(file)):
+                raise CommandError(f"output {output} {said}")
+        # A run on several processes, or shards, have journals beside it that --force would replace.
+        for name in (str(path), str(path.resolve())):
             for end in _OF_A_JOURNAL:
-                file = Path(name + end)
-                is_there = file.exists() and path.exists()
-                if path.resolve() == file.resolve() or (is_there and path.samefile(file)):
-                    said = "is the journal" if not end else f"is a file of the journal {journal}"
+                other = name.removesuffix(end)
+                if name.endswith(end) and is_journal(other):
+                    said = "is a journal" if not end else f"is a file of the journal {other}"
                     raise CommandError(f"output {output} {said}")
+
+
+def _check_standard_output(journal: str | None) -> None:
+    """Check that the shell has not led standard output to a file of the journal."""
+    with contextlib.suppress(OSError, ValueError, RuntimeError):
+        status = os.fstat(streams.STDOUT)
+        for file, said in _files_of(journal):
+            if file.exists() and os.path.samestat(file.stat(), status):
+                raise CommandError(f"standard output {said}")
+
+
+def _files_of(journal: str | None) -> Iterator[tuple[Path, str]]:
+    """Give the files of a journal, and what is said of an output that is one of them."""
+    if journal is None:
+        return
+    # SQLite names the files beside the real file, whatever link led to it; -control is ours.
+    for name in (journal, str(Path(journal).resolve())):
+        for end in _OF_A_JOURNAL:
+            said = "is the journal" if not end else f"is a file of the journal {journal}"
+            yield Path(name + end), said

@@ -1,4 +1,4 @@
-"""Outputs that are written once: as outcomes come, or whole when a run has ended."""
+"""Outputs of a run: written as outcomes arrive, or as a whole at the end."""
 
 import contextlib
 import tempfile

@@ -1,4 +1,4 @@
-"""How fast a run goes, and what holds it back: decided from what was seen. Knows no clock."""
+"""The pace of a run and its bottleneck: decided from counts. Knows no clock."""
 
 from collections import Counter, deque
 from dataclasses import dataclass

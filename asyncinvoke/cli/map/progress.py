@@ -1,4 +1,4 @@
-"""How far a run is: counts, their wording, and the loop that shows them. Renders nothing itself."""
+"""The progress of a run: counts, their wording, and the loop that shows them. Renders nothing itself."""
 
 import json
 from collections.abc import Callable

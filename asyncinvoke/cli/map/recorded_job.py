@@ -1,4 +1,4 @@
-"""One session of a run that is recorded: continued, steered, drained, and written each line once."""
+"""One session of a recorded run: continued, controlled, drained, with each line written once."""
 
 import json
 from functools import partial
@@ -156,11 +156,11 @@ class RecordedJob(MapJob):
         self._is_ended_by_wish = True
         run.stop()
         if now:
-            self._display.note("leaves what is in flight, as wished")
+            self._display.note("leaves what is in flight, as requested")
             interrupt.leave()
         else:
             in_flight = self._invoker.statistics().in_flight
-            self._display.note(f"letting {in_flight:,} in flight end, as wished")
+            self._display.note(f"letting {in_flight:,} in flight end, as requested")
 
     async def _keep_total(self, run: MapRun) -> None:
         await self._find_total()

@@ -1,4 +1,4 @@
-"""REPORT lines of some items: asked for, read, and added up for what the run has cost."""
+"""REPORT lines of sampled items: requested, parsed, and added up to estimate the cost of a run."""
 
 import contextlib
 import re
@@ -104,7 +104,9 @@ def check_sampling(*, journal: str | None, batch: int | None, has_log: bool) -> 
     if batch is not None:
         raise CommandError("--sample-logs and --batch exclude each other")
     if not has_log:
-        raise CommandError("--sample-logs goes with neither --event nor --dry-run: there is no log")
+        raise CommandError(
+            "--sample-logs cannot be combined with --event or --dry-run: they return no log"
+        )
 
 
 def share_option(

@@ -1,4 +1,4 @@
-"""The settings of a bulk run, as the command line gives them and as its journal keeps them."""
+"""The settings of a bulk run, as given on the command line and as kept in its journal."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -161,7 +161,7 @@ def parse_tolerance(text: str) -> Tolerance | None:
             return Tolerance(int(text))
     except InvalidRequestError:
         pass
-    raise ValueError(f"{text!r} is no number such as 100, no share such as 2%, and not none")
+    raise ValueError(f"{text!r} is neither a number such as 100, a share such as 2%, nor none")
 
 
 def shown_tolerance(tolerance: Tolerance | None) -> str:

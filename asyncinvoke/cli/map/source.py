@@ -1,4 +1,4 @@
-"""The input of a bulk run: its first items, so many a second, by the batch, a shard of it.
+"""The input of a bulk run: limited in number and rate, in batches, or one shard of it.
 
 Where the run is recorded, it is compared with what was read before, and knows its lines.
 """
@@ -14,6 +14,7 @@ import anyio
 import click
 
 from asyncinvoke import Batch, InvalidRequestError, Shard
+from asyncinvoke.cli.values import WholeNumber
 from asyncinvoke.inputs import Item
 
 
@@ -94,7 +95,7 @@ def sharing_options(command: F) -> F:
     options = (
         click.option(
             "--batch",
-            type=click.IntRange(min=1),
+            type=WholeNumber(1),
             metavar="N",
             help="Send N lines in one invocation. Each line still gets its own outcome; "
             "--concurrency counts batches.",
@@ -102,7 +103,7 @@ def sharing_options(command: F) -> F:
         click.option(
             "--shape",
             type=click.Choice(SHAPES),
-            help="The form of a batch, and of the function's answer to it. [default: list]",
+            help="The form of a batch, and of the function's answer to it.  [default: list]",
         ),
         click.option(
             "--shard",

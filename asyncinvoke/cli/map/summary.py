@@ -1,4 +1,4 @@
-"""The last word of a run: what failed and where, how long requests took, and what is left.
+"""The summary of a run: what failed and where, how long requests took, and what is left.
 
 Knows no clock, and renders nothing itself.
 """
@@ -170,7 +170,7 @@ def as_text(
         + counted(counts.throttles, "throttled attempt")
     ]
     if (latency := tally.latencies.as_text()) is not None:
-        said[0] += f", {latency}"
+        said.append(f"  latency {latency}")
     groups = tally.groups()
     for group in groups[:SHOWN]:
         code = f" {group.code}" if group.code else ""

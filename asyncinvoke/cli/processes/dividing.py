@@ -1,4 +1,4 @@
-"""One bulk run divided among processes: the settings of each, and the status of all."""
+"""One bulk run divided among processes: the settings of each, and the combined status."""
 
 import json
 from collections.abc import Iterable, Mapping

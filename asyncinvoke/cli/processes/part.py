@@ -1,4 +1,4 @@
-"""One of the processes of a run: its settings come on standard input, as a line of JSON."""
+"""One process of a divided run: it reads its settings from standard input, as a line of JSON."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Runs the processes of a run: starts, signals and hears them, and ends them all."""
+"""Runs the processes of a divided run: starts, signals and monitors them, and ends them all."""
 
 import contextlib
 import json

@@ -1,1 +1,1 @@
-"""`asyncinvoke runs`: recorded runs looked at, steered, repeated and exported."""
+"""`asyncinvoke runs`: inspecting, controlling, repeating and exporting recorded runs."""

@@ -1,4 +1,4 @@
-"""`asyncinvoke runs redrive` and `runs settle`: what failed runs again, what is known is recorded."""
+"""`asyncinvoke runs redrive` and `runs settle`: run failed items again, record what is known of one."""
 
 import os
 import sys
@@ -16,32 +16,33 @@ from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
 from asyncinvoke.cli.runs.parts import check_whole
 from asyncinvoke.cli.streams import STDIN
+from asyncinvoke.cli.values import WholeNumber
 from asyncinvoke.runs import RecordedCause
 from asyncinvoke.runs import settle as record
 
 
 @runs.command(short_help="Run again what failed.")
 @run_argument
-@click.option("--cause", type=int, multiple=True, metavar="N", help="Those of this cause.")
+@click.option(
+    "--cause", type=WholeNumber(1), multiple=True, metavar="N", help="Those of this cause."
+)
 @click.option("--error", multiple=True, metavar="CLASS", help="Such as FunctionError.")
 @click.option("--error-type", multiple=True, metavar="TYPE", help="The function's own name for it.")
 @click.option("--code", multiple=True, metavar="CODE", help="AWS's, or the transport's.")
 @click.option("--key", multiple=True, metavar="KEY", help="The item with this key.")
-@click.option(
-    "--item", type=click.IntRange(min=0), multiple=True, metavar="N", help="The item there."
-)
+@click.option("--item", type=WholeNumber(0), multiple=True, metavar="N", help="The item there.")
 @click.option(
     "--may-have-run",
     is_flag=True,
     help="What may have run, in place of what surely did not or said that it failed. Asks first.",
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("-c", "--concurrency", type=click.IntRange(min=1), metavar="N", help="[as before]")
+@click.option("-c", "--concurrency", type=WholeNumber(1), metavar="N", help="[as before]")
 @click.option(
     "--batch",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     metavar="N",
-    help="So many lines in one invocation: 1 finds the one that fails its batch. [as before]",
+    help="So many lines in one invocation: 1 finds the one that fails its batch.  [as before]",
 )
 @click.option(
     "--progress", type=click.Choice(["auto", "bar", "json", "none"]), default="auto", hidden=True
@@ -121,7 +122,7 @@ def redrive(
 @runs.command(short_help="Record what you have found out about an item.")
 @run_argument
 @click.option("--key", metavar="KEY", help="The item with this key.")
-@click.option("--item", type=click.IntRange(min=0), metavar="N", help="The item there.")
+@click.option("--item", type=WholeNumber(0), metavar="N", help="The item there.")
 @click.option("--ran/--did-not-run", "ran", default=None, help="What you have found out.")
 def settle(path: str, key: str | None, item: int | None, ran: bool | None) -> None:
     """Record of an item of RUN that may have run whether it did.

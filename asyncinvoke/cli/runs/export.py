@@ -32,13 +32,13 @@ _PIECE = 1 << 16
 @click.option(
     "--may-have-run",
     is_flag=True,
-    help="Only the items of which nobody knows: their positions, keys and request ids.",
+    help="Only the items that may have run: their positions, keys and request ids.",
 )
 @click.option(
     "--format",
     "told",
     type=click.Choice(["jsonl", "parquet"]),
-    help="Of a FILE. [default: what its name ends in, else jsonl; .gz and .zst are compressed]",
+    help="Of a FILE.  [default: what its name ends in, else jsonl; .gz and .zst are compressed]",
 )
 @click.option("--force", is_flag=True, help="Replace a FILE that exists.")
 def export(

@@ -1,4 +1,4 @@
-"""Exports a recorded run: its outcomes as lines of JSON, all in one file or apart by how they ended."""
+"""Exports a recorded run: its outcomes as lines of JSON, in one file or split by result."""
 
 import contextlib
 import hashlib

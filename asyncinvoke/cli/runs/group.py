@@ -1,4 +1,4 @@
-"""The group `runs`, and what its commands have in common: the run that they name."""
+"""The group `runs`, and what its commands share: the argument that names a run."""
 
 import contextlib
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""`asyncinvoke runs merge`: the journals of shards become that of one run."""
+"""`asyncinvoke runs merge`: merges the journals of shards into one run."""
 
 from collections.abc import Sequence
 from typing import Any

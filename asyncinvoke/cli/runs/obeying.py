@@ -1,4 +1,4 @@
-"""Obeys what people wish of a run while it runs: looks twice a second, and answers in the journal."""
+"""Applies control requests to a running run: checks twice a second, and replies in the journal."""
 
 import os
 from collections.abc import Callable
@@ -74,16 +74,16 @@ class Obedience:
         run, before, self._obeyed = self._run, self._obeyed, wishes
         if wishes.concurrency is not None and wishes.concurrency != before.concurrency:
             run.set_concurrency(wishes.concurrency)
-            self._say(f"concurrency {wishes.concurrency:,}, as wished")
+            self._say(f"concurrency {wishes.concurrency:,}, as requested")
         if wishes.tolerate is not None and wishes.tolerate != before.tolerate:
             run.set_tolerance(parse_tolerance(wishes.tolerate))
-            self._say(f"tolerated: {wishes.tolerate}, as wished")
+            self._say(f"tolerated: {wishes.tolerate}, as requested")
         if wishes.paused and not before.paused:
             run.pause()
-            self._say("paused, as wished: nothing starts until `asyncinvoke runs unpause`")
+            self._say("paused, as requested: nothing starts until `asyncinvoke runs unpause`")
         elif before.paused and not wishes.paused:
             run.resume()
-            self._say("goes on, as wished")
+            self._say("goes on, as requested")
         self._answer(wishes)
         if wishes.stop is not None and wishes.stop_session == self._session:
             self._stop(wishes.stop == "now")

@@ -1,4 +1,4 @@
-"""The parts of a run on several processes: found beside its journal, and looked at as one run."""
+"""The parts of a run on several processes: found beside its journal, and read as one run."""
 
 import contextlib
 import glob

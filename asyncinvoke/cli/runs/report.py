@@ -1,4 +1,4 @@
-"""`asyncinvoke runs report`: a run as a page to look at."""
+"""`asyncinvoke runs report`: a run as an HTML page."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +12,7 @@ from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.running import Interrupt
 from asyncinvoke.cli.running import run as run_async
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
+from asyncinvoke.cli.values import Number
 
 
 @runs.command(short_help="A page about a run, to look at and to pass on.")
@@ -27,9 +28,9 @@ from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
 @click.option("--force", is_flag=True, help="Replace a FILE that exists.")
 @click.option(
     "--price-per-gb-s",
-    type=click.FloatRange(min=0),
+    type=Number(0),
     metavar="DOLLARS",
-    help="What a GB-second costs you. [default: x86 in us-east-1]",
+    help="What a GB-second costs you.  [default: x86 in us-east-1]",
 )
 def report(path: str, output: str, force: bool, price_per_gb_s: float | None) -> int:
     """Write one HTML file about RUN: what ran, what failed and why, how long it took, how it went.

@@ -1,4 +1,4 @@
-"""`asyncinvoke runs show` and `runs watch`: how far a recorded run is, what failed, one item of it."""
+"""`asyncinvoke runs show` and `runs watch`: the progress of a run, its failures, one of its items."""
 
 import json
 import os
@@ -20,6 +20,7 @@ from asyncinvoke.cli.runs.group import run_argument, runs
 from asyncinvoke.cli.runs.obeying import ANSWER
 from asyncinvoke.cli.runs.parts import Looked, looked_at
 from asyncinvoke.cli.runs.view import item_lines, summary_lines
+from asyncinvoke.cli.values import WholeNumber
 from asyncinvoke.runs import RecordedItem
 
 LOOKS = 0.5
@@ -28,7 +29,7 @@ LOOKS = 0.5
 
 @runs.command(short_help="How far a run is, and what failed.")
 @run_argument
-@click.option("--item", type=click.IntRange(min=0), metavar="N", help="One item, by its position.")
+@click.option("--item", type=WholeNumber(0), metavar="N", help="One item, by its position.")
 @click.option("--key", metavar="KEY", help="One item, by its key.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, whole.")
 @click.option("--check", is_flag=True, help="Look at every page and count of the file first.")

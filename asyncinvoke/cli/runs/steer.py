@@ -1,4 +1,4 @@
-"""`asyncinvoke runs set`, `pause`, `unpause` and `stop`: what is wished of a run, and its answer."""
+"""`asyncinvoke runs set`, `pause`, `unpause` and `stop`: sends a control request, and shows the reply."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +20,7 @@ from asyncinvoke.cli.runs.wishes import (
     wishes_path,
     write_wishes,
 )
+from asyncinvoke.cli.values import WholeNumber
 
 PATIENCE = 10.0
 """Seconds to wait for the answer of a run that is under way."""
@@ -31,7 +32,7 @@ LOOKS = 0.1
 @run_argument
 @click.option(
     "--concurrency",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     metavar="N",
     help="Items worked on at once; at most 1,000 of them are in flight, unless it was started with more.",
 )
@@ -144,7 +145,7 @@ def _written(path: str, change: Callable[[Wishes], Wishes]) -> Wishes:
         try:
             before = read_wishes(control)
         except WishesError as error:
-            raise CommandError(f"{control}: {error}: remove it, and wish again") from None
+            raise CommandError(f"{control}: {error}: remove it and try again") from None
         wishes = change(replace(before, number=before.number + 1))
         write_wishes(control, wishes)
     except OSError as error:
@@ -164,6 +165,6 @@ def _await_answer(path: str, wishes: Wishes) -> None:
                 return
             time.sleep(LOOKS)
     raise CommandError(
-        f"{path}: the run has not answered for {PATIENCE:g} s; it may still do what is wished",
+        f"{path}: the run has not answered for {PATIENCE:g} s; it may still act on the request",
         status=FAILED,
     )

@@ -1,4 +1,4 @@
-"""How a recorded run is shown to people: lines of text from what was read of it. Reads nothing."""
+"""The text that shows a recorded run to people, made from what was read of it. Does no I/O."""
 
 import time
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What people wish of a run that is recorded: a small file beside its journal, replaced as a whole.
+"""Control requests to a recorded run: a small file beside its journal, replaced as a whole.
 
 It works before, during and between the sessions of a run, because it is no message: whoever runs
 the run looks at it twice a second, and answers in the journal. The journal itself has one writer.

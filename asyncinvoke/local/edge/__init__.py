@@ -1,1 +1,1 @@
-"""Between HTTP and the service: requests are read, answers written, faults played, listeners told."""
+"""Between HTTP and the service: reads requests, writes answers, plays faults, notifies listeners."""

@@ -1,4 +1,4 @@
-"""Stands before the edge while faults are set: finds what a request meets, and plays it on its connection."""
+"""Stands before the edge while faults are set: matches requests to faults, and plays them."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""HTTP to and from the service's own values: paths, headers, bodies, and the lack of a signature."""
+"""Translates between HTTP and the service's values: paths, headers, bodies, missing signatures."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""The answer of `InvokeWithResponseStream`: frames while the handler runs, and one that ends them."""
+"""The answer of `InvokeWithResponseStream`: frames while the handler runs, then a final one."""
 
 import contextlib
 

@@ -1,1 +1,1 @@
-"""The queue of Events, and where they end."""
+"""The queue of Events, and their destinations."""

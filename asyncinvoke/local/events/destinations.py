@@ -1,4 +1,4 @@
-"""The records that leave the Event queue, as recorded from AWS, and how they are delivered."""
+"""The records sent to destinations, as recorded from AWS, and their delivery."""
 
 import inspect
 import json

@@ -1,4 +1,4 @@
-"""The Event queue: runs what was accepted, again after failures, and says where it ended.
+"""The Event queue: runs accepted Events, retries failures, and reports how each ended.
 
 Lives on the endpoint's loop. An Event that waits is a timer and no task, so that a long queue
 costs little.

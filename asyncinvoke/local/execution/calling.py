@@ -1,4 +1,4 @@
-"""How handlers that are callables are called: sync ones in threads, and what they yield, piece by piece."""
+"""Calls handlers that are Python callables: sync ones in threads, generators piece by piece."""
 
 import asyncio
 import contextlib
@@ -60,7 +60,7 @@ STREAM_LIMIT = 209_715_200
 """Largest answer that is streamed, in bytes (AWS's quota of 200 MB)."""
 
 # GUESS: not recorded from AWS (docs/endpoint.md)
-UNWRITABLE = "Object of type {} is no bytes and no str"
+UNWRITABLE = "Object of type {} is neither bytes nor str"
 
 LAST_WORDS = 1.0
 """Seconds that a handler which is closed early has for its `finally`."""

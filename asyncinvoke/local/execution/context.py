@@ -1,4 +1,4 @@
-"""The context that handlers in this process are given, with the names of AWS's runtime."""
+"""The context passed to handlers in this process, with the names of AWS's runtime."""
 
 import time
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The endpoint's side of the process that clears up after it, clearing up while it lives, and folders."""
+"""The endpoint's side of the cleanup process, cleanup while the endpoint lives, and folders."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""One execution: what a handler is given, what comes back and is answered, and who runs it."""
+"""One execution: the handler's input, its result and answer, and the protocol of runners."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol

@@ -1,4 +1,4 @@
-"""The lines that the platform writes around an execution, and the tail that `LogType` asks for."""
+"""The platform's log lines around an execution, and the tail that `LogType` asks for."""
 
 import math
 import secrets

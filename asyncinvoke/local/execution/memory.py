@@ -1,4 +1,4 @@
-"""Memory: what a process has used, by the operating system's count, and its end at the limit."""
+"""Memory: how much a process used, by the operating system's count, and its end at the limit."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The end of a pipe that a worker process writes its output to."""
+"""The pipe that carries a worker process's output."""
 
 import asyncio
 import os

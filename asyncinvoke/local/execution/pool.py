@@ -1,4 +1,4 @@
-"""The worker processes of one version: warm ones first, new ones when there is none or its code changed."""
+"""The worker processes of one version: warm ones first, new ones when none is free or the code changed."""
 
 import ast
 from collections import defaultdict

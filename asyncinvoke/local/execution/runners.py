@@ -1,4 +1,4 @@
-"""Who runs each version of each function: made when it is first invoked, retired when it changes."""
+"""The runners of each version of each function: created on first use, retired on change."""
 
 import inspect
 import time

@@ -1,4 +1,4 @@
-"""Starts and ends a worker process: AWS's runtime with its variables, its directory and what it has around it."""
+"""Starts and ends a worker process: AWS's runtime with its variables, directories and surroundings."""
 
 import contextlib
 import os

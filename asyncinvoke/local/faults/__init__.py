@@ -1,1 +1,1 @@
-"""Faults on demand: which request meets one, and what then happens on the wire."""
+"""Injected faults: which request meets one, and what then happens on the wire."""

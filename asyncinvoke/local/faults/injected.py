@@ -1,4 +1,4 @@
-"""Which request meets which fault: by function, by count and by chance."""
+"""Which request meets which fault: by function, by count and by probability."""
 
 import random
 import threading

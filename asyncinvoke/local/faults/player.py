@@ -1,4 +1,4 @@
-"""Plays a fault, whatever the wire: answers that the service never gave, connections that break.
+"""Plays a fault on any wire: answers the service never gave, connections that break.
 
 The endpoint, the fake and the endpoint of the tests each bring a wire of their own.
 """

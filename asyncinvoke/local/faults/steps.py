@@ -1,4 +1,4 @@
-"""What can happen to a request in place of the service: answers, errors, faults on the wire."""
+"""What can replace the service's answer: responses, errors, faults on the wire."""
 
 import json
 import math

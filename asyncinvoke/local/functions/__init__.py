@@ -1,1 +1,1 @@
-"""Functions as they are registered: configuration, versions and aliases."""
+"""Registered functions: configuration, versions and aliases."""

@@ -1,4 +1,4 @@
-"""A registered function: its configuration, and the check of what users register."""
+"""A registered function: its configuration, and the validation of what users register."""
 
 import dataclasses
 import importlib.util

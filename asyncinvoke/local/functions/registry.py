@@ -1,4 +1,4 @@
-"""Every function that is known, and what may be changed about it, from any thread."""
+"""The registry of functions, and its changes from any thread."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping

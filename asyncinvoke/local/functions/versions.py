@@ -1,4 +1,4 @@
-"""The versions and aliases of one function, what a qualifier means, and whether it can run yet."""
+"""The versions and aliases of one function, qualifier resolution, and readiness."""
 
 import dataclasses
 import re

@@ -1,4 +1,4 @@
-"""Who reaches the endpoint: where it may listen, and who may not ask.
+"""Access control of the endpoint: where it may listen, and which requests it refuses.
 
 It listens on loopback, and elsewhere only if that is allowed. A web page may not ask, which any site
 that a developer visits can be. It can send a POST with a body of its choice to a server on loopback,
@@ -88,7 +88,7 @@ def refusal_of(
     for host in (*hosts, authority):
         if host is not None and not _is_taken(host, allowed_hosts):
             return (
-                "its Host is no address and no name of this machine; names of your own: "
+                "its Host is neither an address nor a name of this machine; names of your own: "
                 "allowed_hosts (--allowed-host)"
             )
     if any(site.strip().lower() not in _OWN_SITES for site in sites):

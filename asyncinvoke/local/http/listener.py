@@ -1,4 +1,4 @@
-"""An aiohttp server that is a block: on leaving it nothing of it is left."""
+"""An aiohttp server as a block: nothing of it remains after leaving."""
 
 import asyncio
 import logging

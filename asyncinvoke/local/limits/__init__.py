@@ -1,1 +1,1 @@
-"""What may run now, and what is throttled, for which reason."""
+"""Admission: what may run now, and what is throttled, for which reason."""

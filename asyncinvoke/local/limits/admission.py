@@ -1,4 +1,4 @@
-"""Limits: who may start now, and why not.
+"""Limits: what may start now, and the reason if not.
 
 No I/O, no clock: the time is passed in. The account's concurrency minus everything reserved is
 one pool that all unreserved functions share; a function with reserved concurrency has a pool of its

@@ -1,4 +1,4 @@
-"""Rates: how fast requests may come, and how fast a function may grow.
+"""Rates: how fast requests may arrive, and how fast a function may scale up.
 
 No I/O, no clock: the time is passed in. Each rate is a bucket of tokens that refills steadily.
 """

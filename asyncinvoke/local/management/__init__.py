@@ -1,1 +1,1 @@
-"""The operations that set functions up, as far as SDK code needs them before it invokes."""
+"""The management operations that SDK code needs to set up functions before it invokes them."""

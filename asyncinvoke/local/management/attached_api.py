@@ -1,4 +1,4 @@
-"""Tags and permissions: kept and told. They change nothing about how a function runs."""
+"""Tags and permissions: stored and returned, without effect on how a function runs."""
 
 import json
 from collections.abc import Sequence

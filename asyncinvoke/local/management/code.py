@@ -1,4 +1,4 @@
-"""The code of functions that were created from a zip: unpacked, kept while in use, then deleted."""
+"""The code of functions created from a zip: unpacked, kept while in use, then deleted."""
 
 import base64
 import binascii

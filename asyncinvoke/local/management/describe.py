@@ -1,4 +1,4 @@
-"""What the service tells about a function: pure, from its configuration to JSON's values."""
+"""Descriptions of functions: pure, from a configuration to JSON values."""
 
 from typing import Any
 

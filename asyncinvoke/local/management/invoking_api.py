@@ -1,4 +1,4 @@
-"""How a function is invoked: its reserved concurrency, its Events, and what the account has."""
+"""Settings for invoking: reserved concurrency, Event configuration, account limits."""
 
 import dataclasses
 import re

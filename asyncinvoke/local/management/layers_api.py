@@ -1,4 +1,4 @@
-"""Layers: published, told, deleted, and found for the functions that name them."""
+"""Layers: published, listed, deleted, and resolved for the functions that use them."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""Where a package comes from that a request names: the request itself, or S3.
+"""Where a deployment package comes from: the request itself, or S3.
 
 S3 is a folder, or an S3 endpoint on this machine.
 """

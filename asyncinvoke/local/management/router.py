@@ -1,4 +1,4 @@
-"""Which operation a request is for, and its answer."""
+"""Routes a request to its operation, and returns the answer."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""The operations of the endpoint beside Invoke: by method and path, with the status of a good answer.
+"""The operations of the endpoint beside Invoke: by method and path, with the success status.
 
 What the service has and this endpoint does not is answered as the service does where none is set: a tool
 that asks before it acts goes on; one that sets something is told.

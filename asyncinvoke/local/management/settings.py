@@ -1,4 +1,4 @@
-"""What a request may set of a function: runtimes, the defaults, what it has, and what is asked."""
+"""The settings a request may make on a function: runtimes, defaults, current and requested values."""
 
 import json
 import re

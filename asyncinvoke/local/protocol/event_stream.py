@@ -1,4 +1,4 @@
-"""Frames of `application/vnd.amazon.eventstream`, as a response stream is made of them.
+"""Frames of `application/vnd.amazon.eventstream`, which make up a response stream.
 
 Each is: its length, the length of its headers and the CRC-32 of those two, the headers, the
 payload, and the CRC-32 of all before. No I/O, no clock. The client decodes with the SDK's parser.

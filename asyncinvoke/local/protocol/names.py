@@ -1,4 +1,4 @@
-"""Function names and qualifiers, read as the service reads them, and its words for what is wrong.
+"""Function names and qualifiers, parsed as the service parses them, and its error messages.
 
 No I/O, no clock. Written apart from `asyncinvoke._request.target` on purpose: the two ends of
 the wire must be able to disagree.

@@ -1,4 +1,4 @@
-"""One Invoke request, taken off HTTP and not yet checked, and what the service says of bad JSON in it."""
+"""One Invoke request, read from HTTP and not yet checked, and the service's messages for invalid JSON."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""Every request that the service refuses: status, error code and text, as recorded from AWS.
+"""Every refusal of the service: status, error code and text, as recorded from AWS.
 
 No I/O, no clock. The casing of keys (`message`, `Message`) differs by error on purpose: the
 service's model spells it so, and SDKs read it so.

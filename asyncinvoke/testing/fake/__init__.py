@@ -1,1 +1,1 @@
-"""A Lambda without sockets: a transport that runs handlers and plays faults."""
+"""Lambda without sockets: a transport that runs handlers and plays injected faults."""

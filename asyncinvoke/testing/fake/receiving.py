@@ -1,4 +1,4 @@
-"""Reads what came back of an attempt at the fake, whole or as it comes, and notes how far it came."""
+"""Reads the answer of an attempt at the fake, whole or streamed, and records its progress."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing

@@ -1,4 +1,4 @@
-"""What a fault does to the wire of the fake: recorded first, and then read as a transport would."""
+"""The effect of an injected fault on the fake's wire: recorded first, then read as a transport would."""
 
 import math
 from collections.abc import AsyncGenerator

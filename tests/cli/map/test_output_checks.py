@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from asyncinvoke import Invoker
-from asyncinvoke.cli import open_files
+from asyncinvoke.cli import open_files, streams
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.outputs import run_with_output
@@ -47,6 +47,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+async def record(path: Path) -> None:
+    async with (
+        Invoker(transport=FakeLambda({"echo": lambda event, _: event})) as invoker,
+        invoker.map("echo", [1, 2], journal=path) as outcomes,
+    ):
+        async for _ in outcomes:
+            pass
+
+
 MAP = ("map", "echo", "in.jsonl", "--endpoint-url", "http://127.0.0.1:9", "-t", "2")
 
 
@@ -54,15 +63,7 @@ MAP = ("map", "echo", "in.jsonl", "--endpoint-url", "http://127.0.0.1:9", "-t", 
 def test_no_command_writes_over_the_journal_that_it_reads(
     output: str, here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    async def record() -> None:
-        async with (
-            Invoker(transport=FakeLambda({"echo": lambda event, _: event})) as invoker,
-            invoker.map("echo", [1, 2], journal=here / "e.run") as outcomes,
-        ):
-            async for _ in outcomes:
-                pass
-
-    anyio.run(record)
+    anyio.run(record, here / "e.run")
     Path("link.run").symlink_to("e.run")
     os.link("e.run", "hard.run")
     before = contents(here)
@@ -78,6 +79,40 @@ def test_no_command_writes_over_the_journal_that_it_reads(
         assert " the journal" in said
         assert said.count("\n") == 1
         assert contents(here) == before
+
+
+@pytest.mark.parametrize("output", ["other.run", "link.run", "other.run-marks", "other.run-wal"])
+def test_nor_over_the_journal_of_another_run(
+    output: str, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Such as one of the processes of the same run: s.run has s.run.1of2 beside it.
+    for path in ("e.run", "other.run"):
+        anyio.run(record, here / path)
+    Path("link.run").symlink_to("other.run")
+    before = contents(here)
+    for words in (
+        (*MAP, "-j", "e.run", "-o", output, "--force"),
+        (*MAP, "-o", output, "--force"),
+        ("runs", "export", "e.run", output, "--force"),
+        ("runs", "report", "e.run", "-o", output, "--force"),
+    ):
+        assert command(words) == 2
+        said = capfd.readouterr().err
+        assert said.startswith(f"asyncinvoke: error: output {output} is a ")
+        assert said.count("\n") == 1
+        assert contents(here) == before
+
+
+@pytest.mark.parametrize("to", ["new.run", "new.run-marks", "new.run-wal"])
+def test_nor_where_the_shell_has_led_standard_output(
+    to: str, here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for words in ((*MAP, "-j", "new.run", "-o", "-"), ("runs", "export", "new.run", "-")):
+        with Path(to).open("wb") as output:
+            monkeypatch.setattr(streams, "STDOUT", output.fileno())
+            assert command(words) == 2
+        assert "error: standard output is " in capfd.readouterr().err
+        assert contents(here) == {"in.jsonl": b"1\n2\n", to: b""}
 
 
 @pytest.mark.parametrize(

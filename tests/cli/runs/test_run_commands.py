@@ -95,7 +95,7 @@ async def test_to_watch_a_run_that_has_ended_is_to_see_how_it_ended(
         (["watch", "missing.run"], "there is no such journal"),
         (["set", "o.run"], "nothing to set"),
         (["set", "o.run", "--concurrency", "0"], "--concurrency"),
-        (["set", "o.run", "--tolerate", "2.5"], "'2.5' is no number such as 100"),
+        (["set", "o.run", "--tolerate", "2.5"], "'2.5' is neither a number such as 100"),
         (["stop", "o.run"], "it is not running"),
         (["settle", "o.run", "--ran"], "which one?"),
         (["settle", "o.run", "--item", "1"], "did it?"),

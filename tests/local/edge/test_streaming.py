@@ -83,7 +83,7 @@ FAILURES = {
     "is_late": ("Sandbox.Timedout", "Task timed out after 0.20 seconds"),
     "yields_a_number": (
         "Runtime.MarshalError",
-        "Unable to marshal response: Object of type int is no bytes and no str",
+        "Unable to marshal response: Object of type int is neither bytes nor str",
     ),
 }
 

@@ -1,5 +1,6 @@
 """An exchange: the answer is given whole, each phase is noted, and each end is told apart."""
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -12,8 +13,9 @@ from anyio import to_thread
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import WireError
+from tests.doubles.waiting import until
 from tests.transport.http.conftest import Noted, Way, request
-from tests.transport.http.peers import OK, Wire, answering
+from tests.transport.http.peers import OK, Peer, Wire, answering
 
 pytestmark = pytest.mark.anyio
 LARGE = b"x" * 6_000_000
@@ -307,3 +309,43 @@ async def test_an_answer_that_ends_early_or_is_none_is_told_apart(
         assert raised.value.phase is phase
         assert progress.phase is phase
         assert connections.idle == 0
+
+
+@pytest.mark.parametrize("scheme", ["tls"], indirect=True)
+async def test_a_peer_that_wants_a_certificate_of_ours_has_taken_nothing_and_says_why(
+    way: Way, certificate: tuple[Path, Path]
+) -> None:
+    wanting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    wanting.load_cert_chain(*certificate)
+    wanting.load_verify_locations(certificate[0])
+    wanting.verify_mode = ssl.CERT_REQUIRED
+
+    def script(wire: Wire) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = wanting.wrap_bio(incoming, outgoing, server_side=True)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            incoming.write(wire.socket.recv(65_536))
+            tls.do_handshake()
+        wire.send(outgoing.read())
+        # The client believes the handshake to be over, and writes; only then its end is looked at.
+        assert wire.peer.released.wait(60)
+        incoming.write(wire.socket.recv(65_536))
+        with pytest.raises(ssl.SSLError, match="peer did not return a certificate"):
+            tls.do_handshake()
+        wire.send(outgoing.read())
+        wire.wait_end()
+
+    with Peer(script) as peer:
+        async with way.connections(peer) as connections, anyio.create_task_group() as tasks:
+            progress = Progress()
+
+            async def release() -> None:
+                await until(lambda: progress.phase is Phase.WRITTEN)
+                peer.released.set()
+
+            tasks.start_soon(release)
+            with pytest.raises(WireError, match="client certificate") as raised:
+                await connections.exchange(*request(), progress)
+            assert raised.value.fault is TransportFault.TLS
+            assert raised.value.phase is Phase.CONNECTING
+            assert isinstance(raised.value.__cause__, ssl.SSLError)

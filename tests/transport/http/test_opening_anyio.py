@@ -3,10 +3,12 @@
 import errno
 import socket
 import ssl
+import threading
 import time
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 import trio
 from aiobotocore.httpxsession import HttpxSession
@@ -213,3 +215,81 @@ async def test_no_task_of_ours_outlives_the_connections() -> None:
         await connections.aclose()
         await anyio.wait_all_tasks_blocked()
         assert tasks() == before
+
+
+class Slow:
+    """A resolver of names that hangs until it is told to go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go_on = threading.Event()
+        self.asked: list[object] = []
+        self._real = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", self._find)
+
+    def _find(self, host: Any, port: Any, family: int = 0, *rest: int) -> Any:
+        if host not in ("slow.test", b"slow.test"):
+            return self._real(host, port, family, *rest)
+        if len(rest) > 2 and rest[2] & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        self.asked.append(host)
+        assert self.go_on.wait(60)
+        return self._real("127.0.0.1", port, family, *rest)
+
+
+async def test_a_name_that_takes_forever_takes_no_thread_from_others_and_is_asked_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = Slow(monkeypatch)
+    with Peer(answering(OK)) as peer:
+        connections = Connections(open_anyio(f"http://slow.test:{peer.port}"), most_body=1000)
+        statuses: list[int] = []
+
+        async def exchange() -> None:
+            statuses.append((await connections.exchange(*request(), Progress())).status)
+
+        try:
+            async with anyio.create_task_group() as group:
+                for _ in range(60):  # more than trio has threads
+                    group.start_soon(exchange)
+                await anyio.wait_all_tasks_blocked()
+                group.cancel_scope.cancel()
+            with anyio.fail_after(60):
+                assert await anyio.to_thread.run_sync(lambda: 1) == 1
+            async with anyio.create_task_group() as group:
+                for _ in range(3):
+                    group.start_soon(exchange)
+                await anyio.wait_all_tasks_blocked()
+                slow.go_on.set()
+        finally:
+            slow.go_on.set()
+            await connections.aclose()
+    assert statuses == [200, 200, 200]
+    assert len(slow.asked) == 1
+
+
+async def test_whoever_waits_for_a_name_that_is_not_found_is_told_and_may_ask_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+
+    def find(host: object, *_: object) -> Any:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", find)
+    for _ in range(2):
+        assert await outcome("http://away.test") is TransportFault.CONNECT
+    assert asked == ["away.test", "away.test"]
+
+
+async def test_a_dot_at_the_end_of_a_name_is_no_part_of_its_certificate(
+    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda _, *rest, **named: real("127.0.0.1", *rest, **named)
+    )
+    trusting = ssl.create_default_context(cafile=certificate[0])
+    with Peer(answering(OK), tls=context_for(certificate)) as peer:
+        url = f"https://localhost.:{peer.port}"
+        assert await outcome(url, ssl_context=trusting) == 200

@@ -184,6 +184,20 @@ def test_a_body_is_read_up_to_its_limit_and_no_further() -> None:
         AnswerReader(10).feed(OK + b"Content-Length: 11\r\n\r\n")
 
 
+@pytest.mark.parametrize("step", [1000, 1 << 30])
+def test_what_is_around_chunks_is_read_up_to_a_limit_and_no_further(step: int) -> None:
+    def pieces(data: bytes) -> list[bytes]:
+        return [data[at : at + step] for at in range(0, len(data), step)]
+
+    # Not the chunks' own: an answer may come byte by byte, and many together.
+    tiny = b"1\r\nx\r\n" * 100_000 + b"0\r\n\r\n"
+    assert len(read(CHUNKED, *pieces(tiny), most_body=math.inf)[0].body) == 100_000
+    for endless in (b"1;" + b"x" * 100_000, b"1\r\nx\r\n0\r\n" + b"X: y\r\n" * 20_000):
+        for most_body in (1000, math.inf):
+            with pytest.raises(AnswerError, match="framing is longer"):
+                read(CHUNKED, *pieces(endless), most_body=most_body)
+
+
 KEEPING = {
     OK + b"Content-Length: 0\r\n\r\n": True,
     OK + b"Content-Length: 0\r\nConnection: close\r\n\r\n": False,

@@ -16,6 +16,7 @@ from anyio import to_thread
 
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import TransportFault
+from asyncinvoke._transport.http.connection import Connection
 from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.http.pool import Connections
 from tests.transport.http.conftest import Noted, Way, request
@@ -196,6 +197,36 @@ async def test_a_new_connection_that_ends_at_once_is_not_replaced_in_silence(way
             await connections.exchange(*request(), Progress())
         assert raised.value.fault is TransportFault.CONNECTION_LOST
         assert raised.value.phase is Phase.WRITTEN
+    assert peer.connections == 1
+
+
+@pytest.mark.parametrize("scheme", ["plain"], indirect=True)
+@pytest.mark.parametrize(
+    "said", [b"", b"HTTP/1.1 408 Request Timeout\r\n\r\n"], ids=["gone", "spoke"]
+)
+async def test_nothing_is_written_to_a_peer_that_is_gone_or_spoke_once_it_is_reached(
+    way: Way, said: bytes
+) -> None:
+    def script(wire: Wire) -> None:
+        wire.peer.ended.set()
+        wire.send(said)
+
+    peer = way.peer(script)
+    async with way.connections(peer) as connections:
+        opener = connections._open
+
+        async def open_slowly(progress: Progress) -> Connection:
+            connection = await opener(progress)
+            # No turn of the event loop passes between its end and its first use.
+            assert peer.ended.wait(60)
+            peer.wait_closed()
+            return connection
+
+        connections._open = open_slowly
+        with pytest.raises(WireError) as raised:
+            await connections.exchange(*request(), Progress())
+        assert raised.value.fault is TransportFault.CONNECT
+        assert raised.value.phase is Phase.CONNECTING
     assert peer.connections == 1
 
 

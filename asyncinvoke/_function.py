@@ -1,0 +1,115 @@
+"""`Function`: one function of an invoker, with its codecs and default options bound."""
+
+from collections.abc import AsyncIterable, Iterable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
+
+from asyncinvoke._engine.caller import Caller
+from asyncinvoke._engine.calls import stream_options
+from asyncinvoke._engine.map import MapRun
+from asyncinvoke._engine.options import EventOptions, InvokeOptions, MapOptions, StreamOptions
+from asyncinvoke._engine.stream import ResponseStream
+from asyncinvoke._model.response import Out, Response
+from asyncinvoke._request.request import InvocationType, Request
+from asyncinvoke.errors import AsyncInvokeError
+
+if TYPE_CHECKING:
+    import typing_extensions
+
+    In = typing_extensions.TypeVar("In", default=object)
+else:
+    In = TypeVar("In")
+
+_Ended = TypeVar("_Ended")
+
+
+class Function(Generic[In, Out]):
+    """One function with its codecs and default options; made by `Invoker.function`.
+
+    Options given to a call replace the defaults.
+    """
+
+    def __init__(
+        self, owner: object, caller: Caller, function_name: str, defaults: InvokeOptions
+    ) -> None:
+        self._owner = owner
+        self._caller = caller
+        self._function_name = function_name
+        self._defaults = defaults
+
+    async def __call__(
+        self, payload: In | None = None, **options: Unpack[InvokeOptions]
+    ) -> Response[Out]:
+        """Invoke the function; see `Invoker.invoke`."""
+        merged: InvokeOptions = {**self._defaults, **options}
+        execution = self._caller.execution(self._function_name, payload, merged)
+        del payload, options, merged
+        __tracebackhide__ = True  # pytest then shows the caller's line
+        return unwrapped(await execution)
+
+    async def send_event(
+        self, payload: In | None = None, **options: Unpack[EventOptions]
+    ) -> Response[Out]:
+        """Put an event into the function's queue; see `Invoker.send_event`."""
+        execution = self._caller.typed(
+            InvocationType.EVENT, self._function_name, payload, options, self._defaults
+        )
+        del payload, options
+        __tracebackhide__ = True  # pytest then shows the caller's line
+        return unwrapped(await execution)
+
+    async def dry_run(
+        self, payload: In | None = None, **options: Unpack[EventOptions]
+    ) -> Response[Out]:
+        """Check the arguments and the permission; see `Invoker.dry_run`."""
+        execution = self._caller.typed(
+            InvocationType.DRY_RUN, self._function_name, payload, options, self._defaults
+        )
+        del payload, options
+        __tracebackhide__ = True  # pytest then shows the caller's line
+        return unwrapped(await execution)
+
+    def stream(
+        self, payload: In | None = None, **options: Unpack[StreamOptions]
+    ) -> AbstractAsyncContextManager[ResponseStream]:
+        """Invoke the function and take its answer as it comes; see `Invoker.stream`.
+
+        Raises:
+            InvalidRequestError: Also where a default of this handle has no meaning for a stream: an
+                `invocation_type` other than RequestResponse, or a `durable_execution_name`.
+        """
+        merged: StreamOptions = {**stream_options(self._defaults), **options}
+        try:
+            return self._caller.stream(self._function_name, payload, merged)
+        finally:
+            del payload, options, merged
+
+    def map(
+        self,
+        payloads: Iterable[In | Request] | AsyncIterable[In | Request],
+        **options: Unpack[MapOptions],
+    ) -> AbstractAsyncContextManager[MapRun[Out]]:
+        """Invoke the function once for each payload; see `Invoker.map`."""
+        merged: MapOptions = {**self._defaults, **options}
+        try:
+            return self._caller.map(self._function_name, payloads, merged)
+        finally:
+            del payloads, options, merged
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return self._owner.__reduce__()  # which refuses
+
+    def __repr__(self) -> str:
+        return f"<Function {self._function_name} of {self._owner!r}>"
+
+
+def unwrapped(ended: _Ended | AsyncInvokeError) -> _Ended:
+    """Return the response of an execution, or raise its error."""
+    if not isinstance(ended, AsyncInvokeError):
+        return ended
+    __tracebackhide__ = True
+    try:
+        raise ended
+    finally:
+        # Or the error, its traceback and this frame would keep each other alive.
+        del ended

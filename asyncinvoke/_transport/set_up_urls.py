@@ -1,0 +1,127 @@
+"""What is wrong for good with the URLs of a set-up, those of endpoints and of proxies."""
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from asyncinvoke.errors import ConfigurationError
+
+
+def bare_url(url: str) -> str:
+    """Return an URL without a user and a password."""
+    return re.sub(r"//[^/?#]*@", "//...@", url)
+
+
+def check_endpoint(url: object, setting: str) -> None:
+    """Check the URL of an endpoint.
+
+    Args:
+        url: The URL.
+        setting: Where it comes from.
+
+    Raises:
+        ConfigurationError: No request could be sent to it.
+    """
+    flaw = _url_flaw(url)
+    if flaw is None and isinstance(url, str) and not url.isascii():
+        flaw = "has a character that is not ASCII; in a path that is written as %C3%BC, for one"
+    _refuse(url, setting, flaw)
+
+
+def check_configured_endpoint(endpoint_url: object, *, ignored: bool = False) -> None:
+    """Check the URL of the endpoint that botocore is going to find.
+
+    Args:
+        endpoint_url: The one that was given, if any; otherwise the environment is looked at.
+        ignored: Whether botocore is told to look at none but that.
+
+    Raises:
+        ConfigurationError: No request could be sent to it.
+    """
+    if endpoint_url is not None:
+        return check_endpoint(endpoint_url, "endpoint_url")
+    for name in ("AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"):
+        if os.environ.get(name) and not ignored:
+            return check_endpoint(os.environ[name], name)
+    return None
+
+
+def endpoints_are_ignored(session: Any, config: Any) -> bool:
+    """Whether botocore is told not to look for the URL of an endpoint in files and environment."""
+    said = getattr(config, "ignore_configured_endpoint_urls", None)
+    if said is None:
+        said = session.get_config_variable("ignore_configured_endpoint_urls")
+    return bool(said)
+
+
+def check_proxies(proxies: object) -> None:
+    """Check the URLs of proxies, by the scheme of what goes through them.
+
+    Raises:
+        ConfigurationError: One cannot be asked for anything; its user and password are not shown.
+    """
+    if proxies is not None and not isinstance(proxies, Mapping):
+        raise ConfigurationError(f"proxies must be a dict, not {type(proxies).__name__}")
+    for scheme in ("http", "https"):
+        url = (proxies or {}).get(scheme)
+        if isinstance(url, str) and url:
+            check_proxy(url, scheme)
+
+
+def check_proxy(url: str, scheme: str) -> None:
+    """Check the URL of one proxy.
+
+    Raises:
+        ConfigurationError: It cannot be asked for anything.
+    """
+    # Without a scheme it is one of HTTP, says botocore.
+    whole = f"http:{url}" if url.startswith("//") else url if "://" in url else f"http://{url}"
+    flaw = _url_flaw(whole)
+    if flaw is None:
+        parts = urlsplit(whole)
+        said = unquote(f"{parts.username or ''}{parts.password or ''}")
+        if any(ord(character) > 0xFF for character in said):
+            flaw = "has a user or a password that the header of a proxy cannot carry (Latin-1)"
+    _refuse(whole, f"proxy for {scheme}", flaw)
+
+
+def _refuse(url: object, setting: str, flaw: str | None) -> None:
+    if not isinstance(url, str):
+        raise ConfigurationError(f"{setting} must be a URL, not {type(url).__name__}")
+    if flaw is not None:
+        raise ConfigurationError(f"{setting} {bare_url(url)!r} {flaw}")
+
+
+def _url_flaw(url: object) -> str | None:
+    if not isinstance(url, str):
+        return None  # which is told by its type
+    if " " in url:
+        return "has a space in it; in a URL that is %20"
+    if re.search(r"[\x00-\x1f\x7f]", url):
+        return "has a control character in it"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        return f"is no URL: {error}"
+    if parts.scheme not in ("http", "https"):
+        return "must begin with http:// or https://"
+    if not parts.hostname:
+        return "names no host"
+    if port == 0:
+        return "has port 0"
+    return _host_flaw(parts.hostname)
+
+
+def _host_flaw(host: str) -> str | None:
+    try:
+        if re.fullmatch(r"[0-9.]+", host):
+            ipaddress.IPv4Address(host)
+        elif ":" not in host:
+            host.encode("idna")
+    except ValueError:  # UnicodeError is one
+        return "names a host that there cannot be"
+    return None

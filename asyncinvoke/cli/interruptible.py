@@ -1,0 +1,79 @@
+"""One invocation that a signal may end, which then says whether the function has run."""
+
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import anyio
+import click
+
+from asyncinvoke import InvocationError, Invoker
+from asyncinvoke.cli.errors import FAILED, CommandError
+from asyncinvoke.cli.options import SharedOptions, opened_invoker
+from asyncinvoke.cli.running import Interrupt, beside
+
+_OPENS_WITHIN = 2.0
+"""Seconds beyond the timeout that credentials may take: for imports, and botocore's own files."""
+
+_CLOSES_WITHIN = 10.0
+"""Seconds for an invoker to close after a signal; it takes hundredths of one."""
+
+
+class Progress:
+    """How far an invocation has come."""
+
+    is_answered: bool = False
+    """Whether its answer is there, and only has to be written."""
+
+
+async def interruptible(
+    shared: SharedOptions,
+    work: Callable[[Invoker, Progress], Awaitable[int]],
+    interrupt: Interrupt,
+) -> int:
+    """Do the work with an invoker; a signal ends it, and says whether the function may have run.
+
+    The invoker is what knows how far a request came, and it tells as it closes: so a signal closes
+    it under the call. Cancelling the call would leave us guessing.
+    """
+    closing = anyio.Event()
+    async with contextlib.AsyncExitStack() as stack:
+        timeout = shared["timeout"]
+        patience_for = None if timeout is None else timeout + _OPENS_WITHIN
+        with interrupt.block(), anyio.move_on_after(patience_for) as patience:
+            invoker = await stack.enter_async_context(opened_invoker(shared, limit=1))
+        if interrupt.signal is not None:
+            click.echo("interrupted: nothing was sent", err=True)
+            return 0
+        if patience.cancelled_caught:
+            raise CommandError(
+                f"timeout of {timeout:g} s passed while credentials were waited for: "
+                "nothing was sent",
+                status=FAILED,
+            )
+
+        async def close() -> None:
+            await closing.wait()
+            await stack.aclose()
+            # What goes on now is no call, but what its answer is written to.
+            interrupt.leave()
+
+        status, known = 0, True
+        progress = Progress()
+        with interrupt.block(drain=closing.set, grace=_CLOSES_WITHIN):
+            async with beside(close):
+                known = False
+                try:
+                    status = await work(invoker, progress)
+                    known = True
+                except InvocationError as error:
+                    if not closing.is_set():
+                        raise
+                    if not error.delivery.may_have_run:
+                        known = True
+                        click.echo("interrupted: the function has not run", err=True)
+        if not known:
+            ran = "may have run"
+            if progress.is_answered:
+                ran = "has run, and its answer was not written whole"
+            click.echo(f"interrupted: the function {ran}", err=True)
+        return status

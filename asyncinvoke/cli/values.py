@@ -1,0 +1,129 @@
+"""What options take: numbers and times, refused in words that say what to write, and names of files."""
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    _Whole = click.ParamType[int]
+    _Real = click.ParamType[float]
+    _Text = click.ParamType[str]
+else:
+    _Whole = _Real = _Text = click.ParamType  # which takes no parameter in click 8.1
+
+_DIGITS = re.compile(r"[+-]?[0-9]{1,18}")
+"""Of a whole number: more of them than any count has, and no more than other programs can hold."""
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+
+_TIME = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ms|s|m|min|h)?")
+_UNITS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+class WholeNumber(_Whole):
+    """A whole number in a range, in plain digits.
+
+    Args:
+        minimum: The least that is taken.
+        maximum: The most; `None` for no end.
+    """
+
+    name = "number"
+
+    def __init__(self, minimum: int, maximum: int | None = None) -> None:
+        self._minimum = minimum
+        self._maximum = maximum
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return it."""
+        if isinstance(value, int):
+            return value
+        text = value.strip()
+        number = int(text) if _DIGITS.fullmatch(text) else None
+        most = math.inf if self._maximum is None else self._maximum
+        if number is None or not self._minimum <= number <= most:
+            range_ = (
+                f"{self._minimum} or more"
+                if self._maximum is None
+                else f"{self._minimum} to {self._maximum}"
+            )
+            self.fail(f"{value!r} must be a whole number, {range_}", param, ctx)
+        return number
+
+
+class Number(_Real):
+    """A number, which is finite.
+
+    Args:
+        minimum: The least that is taken.
+        above: Whether it must be above that.
+    """
+
+    name = "number"
+
+    def __init__(self, minimum: float, *, above: bool = False) -> None:
+        self._minimum = minimum
+        self._above = above
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return it."""
+        if isinstance(value, int | float):
+            return float(value)
+        text = value.strip()
+        number = float(text) if _NUMBER.fullmatch(text) else math.nan
+        is_enough = number > self._minimum if self._above else number >= self._minimum
+        if not (is_enough and math.isfinite(number)):
+            least = f"above {self._minimum:g}" if self._above else f"{self._minimum:g} or more"
+            self.fail(f"{value!r} must be a number, {least}", param, ctx)
+        return number
+
+
+class Duration(_Real):
+    """A time: seconds, or a number with a unit, such as 500ms, 30s, 5m or 1h.
+
+    Args:
+        maximum: The longest that is taken, in seconds; `None` for no end.
+    """
+
+    name = "duration"
+
+    def __init__(self, maximum: float | None = None) -> None:
+        self._maximum = maximum
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return it in seconds."""
+        if isinstance(value, int | float):
+            return float(value)
+        found = _TIME.fullmatch(value.strip())
+        seconds = 0.0 if found is None else float(found[1]) * _UNITS[found[2]]
+        if not (seconds and math.isfinite(seconds)):
+            self.fail(f"{value!r} is no time: write 30, 1.5s, 500ms, 5m or 1h", param, ctx)
+        if self._maximum is not None and seconds > self._maximum:
+            self.fail(f"{value!r} is more than {self._maximum:g} seconds", param, ctx)
+        return seconds
+
+
+class FileName(_Text):
+    """The name of a file, which a shell completes.
+
+    Whether there is such a file, and what may be done with it, is for whoever opens it to say:
+    `click.Path` would ask of an output that it can be read.
+    """
+
+    name = "file"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Let the shell complete it."""
+        return [CompletionItem(incomplete, type="file")]

@@ -1,0 +1,112 @@
+"""Standard streams that are full, closed, or that nobody reads: which of them decides how a command ends."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from asyncinvoke.local import LocalLambda
+
+from .processes import COMMAND
+
+pytestmark = pytest.mark.anyio
+
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+
+SAYS_MUCH = ["--help", "--version", "doctor"]
+
+
+def shell(line: str) -> "subprocess.CompletedProcess[str]":
+    command = line.replace("asyncinvoke", f"{sys.executable} -m asyncinvoke")
+    return subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60
+    )
+
+
+@needs_full
+@pytest.mark.parametrize("words", SAYS_MUCH)
+def test_an_output_that_is_full_is_one_line_that_says_which(words: str) -> None:
+    ended = shell(f"asyncinvoke {words} > /dev/full")
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "asyncinvoke: error: cannot write standard output: No space left on device\n"
+    )
+
+
+@pytest.mark.parametrize("words", SAYS_MUCH)
+def test_an_output_that_nobody_reads_is_status_141_and_silent(words: str) -> None:
+    # The reader is gone before the command begins.
+    reads, writes = os.pipe()
+    os.close(reads)
+    try:
+        ended = subprocess.run(
+            [*COMMAND, words], stdout=writes, stderr=subprocess.PIPE, check=False, timeout=60
+        )
+    finally:
+        os.close(writes)
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("kind", ["full", "closed", "unread"])
+async def test_an_error_stream_that_cannot_be_written_changes_nothing(
+    kind: str, endpoint: LocalLambda, tmp_path: Path
+) -> None:
+    # A run must not end in its middle because the disk of its log is full.
+    (tmp_path / "in.jsonl").write_text("{}\n" * 50)
+    words = f"map echo in.jsonl --progress json -o out.jsonl -u {endpoint.url}"
+    if kind == "full" and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    command = f"exec {sys.executable} -m asyncinvoke {words}"
+    reads, writes = os.pipe()
+    os.close(reads)
+    try:
+        ended = await anyio.run_process(
+            ["sh", "-c", command + {"full": " 2>/dev/full", "closed": " 2>&-"}.get(kind, "")],
+            stderr=writes,
+            check=False,
+            cwd=tmp_path,
+        )
+    finally:
+        os.close(writes)
+    assert ended.returncode == 0
+    assert (tmp_path / "out.jsonl").read_bytes().count(b"\n") == 50
+
+
+def test_only_a_fault_of_ours_is_shown_whole_under_dev_mode() -> None:
+    for words in (["bogus"], ["map", "echo", "-", "--event", "--dry-run"]):
+        ended = subprocess.run(
+            [sys.executable, "-X", "dev", "-m", "asyncinvoke", *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert ended.returncode == 2
+        assert ended.stderr.startswith("asyncinvoke: error: ")
+        assert ended.stderr.count("\n") == 1
+
+
+def test_an_output_that_does_not_block_is_waited_for() -> None:
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    # Full but for a little: the rest has to wait for the reader.
+    while True:
+        try:
+            os.write(writes, b"-" * 1000)
+        except BlockingIOError:
+            break
+    with (
+        subprocess.Popen(
+            [*COMMAND, "map", "--help"], stdout=writes, stderr=subprocess.PIPE
+        ) as process,
+        os.fdopen(reads, "rb") as reader,
+    ):
+        os.close(writes)
+        text = reader.read()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0
+    assert text.lstrip(b"-").startswith(b"Usage: ")
+    assert text.endswith(b"outcomes.jsonl\n")

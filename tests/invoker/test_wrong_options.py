@@ -1,0 +1,98 @@
+"""Options that no method takes: refused by name and rule before anything is sent, whatever they do."""
+
+from collections.abc import AsyncIterator
+from typing import Any, NoReturn
+
+import pytest
+
+from asyncinvoke import InvalidRequestError, Invoker
+from asyncinvoke.testing import FakeLambda
+
+pytestmark = pytest.mark.anyio
+
+
+class Raises:
+    """A value whose own ways to be compared, hashed and shown all raise."""
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise RuntimeError("it does not like to be looked at")
+
+    __eq__ = __ne__ = __hash__ = __repr__ = __bool__ = _refuse
+
+
+class Array:
+    """Compares as an array does: with an array, which is neither true nor false, and has no hash."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, _: object) -> Any:
+        return self
+
+    def __bool__(self) -> NoReturn:
+        raise ValueError("the truth value of an array is ambiguous")
+
+
+class Text(str):
+    """A text whose `repr` raises, as a broken proxy's does."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> NoReturn:
+        raise RuntimeError("it does not like to be shown")
+
+
+HOSTILE = [Raises(), Text("no \n option"), Array()]
+NAMES = ["raises", "text", "array"]
+COMMON = ("qualifier", "tenant_id", "timeout", "idempotent", "retry", "client_context")
+EVENT = (*COMMON, "durable_execution_name")
+STREAM = (*COMMON, "log_type", "raise_on_function_error")
+INVOKE = (*STREAM, "durable_execution_name", "invocation_type")
+MAP = (*INVOKE, "concurrency", "ordered", "key", "tolerate", "batch", "shard")
+METHODS = [
+    *(("invoke", each) for each in INVOKE),
+    *(("send_event", each) for each in (*EVENT, "invocation_type")),
+    *(("dry_run", each) for each in (*EVENT, "invocation_type")),
+    *(("stream", each) for each in STREAM),
+    *(("map", each) for each in MAP),
+    *(("function", each) for each in INVOKE),
+]
+
+
+async def use(invoker: Invoker, method: str, options: dict[str, Any]) -> None:
+    if method == "function":
+        invoker.function("resize", **options)
+    elif method in ("stream", "map"):
+        async with getattr(invoker, method)("resize", [{}], **options) as entered:
+            assert [each async for each in entered]
+    else:
+        await getattr(invoker, method)("resize", {}, **options)
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeLambda]:
+    fake = FakeLambda()
+    fake.function("resize", lambda event, _context: event)
+    yield fake
+    assert not fake.requests
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=NAMES)
+async def test_an_option_that_cannot_be_looked_at_is_refused_by_its_name(
+    fake: FakeLambda, value: Any
+) -> None:
+    async with Invoker(transport=fake) as invoker:
+        for method, option in METHODS:
+            with pytest.raises(InvalidRequestError) as caught:
+                await use(invoker, method, {option: value})
+            assert str(caught.value).startswith(option), (method, option)
+        with pytest.raises(InvalidRequestError, match="function_name"):
+            await invoker.invoke(value, {})
+
+
+@pytest.mark.parametrize("ordered", ["false", "", 0, 1, None, Raises(), Array()])
+async def test_whether_a_map_is_ordered_is_true_or_false_and_nothing_else(
+    fake: FakeLambda, ordered: Any
+) -> None:
+    async with Invoker(transport=fake) as invoker:
+        with pytest.raises(InvalidRequestError, match=r"ordered .* must be True or False"):
+            invoker.map("resize", [{}], ordered=ordered)
