@@ -108,9 +108,9 @@ def encode_payload(payload: object, *, encode: Encode, invocation_type: Invocati
         kind = type(body).__name__
         del body
         raise InvalidRequestError(f"payload cannot be encoded: encode returned {kind}, not bytes")
-    limit = max_payload(invocation_type)
     size = len(body)
-    if size > limit:
+    # Nearly all are below both limits, which saves a call.
+    if size > MAX_EVENT_PAYLOAD and size > (limit := max_payload(invocation_type)):
         del body
         raise InvalidRequestError(
             f"payload of {size} bytes is too large: {invocation_type} takes at most {limit} bytes"

@@ -34,9 +34,7 @@ async def test_a_head_of_a_long_input_is_dry_run_and_nothing_runs(
     ended = await run("map", "count", "in.jsonl", "--head", "7", "--dry-run", "-u", endpoint.url)
     assert ended.status == 0
     assert [o["status_code"] for o in outcomes(ended.out)] == [204] * 7
-    assert re.search(
-        r"7 valid, 0 failed, .* p50 [\d,]+ ms, p95 [\d,]+ ms, p99 ", ended.err
-    )
+    assert re.search(r"7 valid, 0 failed, .* p50 [\d,]+ ms, p95 [\d,]+ ms, p99 ", ended.err)
     assert "unfinished" not in ended.err
     assert (ran, endpoint.statistics().invocations) == (0, 7)
 
