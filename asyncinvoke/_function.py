@@ -4,14 +4,13 @@ from collections.abc import AsyncIterable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
-from asyncinvoke._engine.caller import Caller
+from asyncinvoke._engine.caller import Caller, unwrapped
 from asyncinvoke._engine.calls import stream_options
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.options import EventOptions, InvokeOptions, MapOptions, StreamOptions
 from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._model.response import Out, Response
 from asyncinvoke._request.request import InvocationType, Request
-from asyncinvoke.errors import AsyncInvokeError
 
 if TYPE_CHECKING:
     import typing_extensions
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     In = typing_extensions.TypeVar("In", default=object)
 else:
     In = TypeVar("In")
-
-_Ended = TypeVar("_Ended")
 
 
 class Function(Generic[In, Out]):
@@ -101,15 +98,3 @@ class Function(Generic[In, Out]):
 
     def __repr__(self) -> str:
         return f"<Function {self._function_name} of {self._owner!r}>"
-
-
-def unwrapped(ended: _Ended | AsyncInvokeError) -> _Ended:
-    """Return the response of an execution, or raise its error."""
-    if not isinstance(ended, AsyncInvokeError):
-        return ended
-    __tracebackhide__ = True
-    try:
-        raise ended
-    finally:
-        # Or the error, its traceback and this frame would keep each other alive.
-        del ended

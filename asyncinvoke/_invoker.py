@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeAlias, Unpack, overload
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock, default_clock
-from asyncinvoke._engine.caller import Caller, Opened
+from asyncinvoke._engine.caller import Caller, Opened, unwrapped
 from asyncinvoke._engine.calls import Calls, Defaults, check_timeout
 from asyncinvoke._engine.events import Hook
 from asyncinvoke._engine.execution import Engine
@@ -25,7 +25,7 @@ from asyncinvoke._engine.options import (
 from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._engine.waits import Waits, guarded
-from asyncinvoke._function import Function, In, unwrapped
+from asyncinvoke._function import Function, In
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._model.response import Decode, Out, Response, decode_json

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import anyio
 
@@ -253,3 +253,18 @@ class Caller:
 
 async def _refused(error: AsyncInvokeError) -> AsyncInvokeError:
     return error
+
+
+_Ended = TypeVar("_Ended")
+
+
+def unwrapped(ended: _Ended | AsyncInvokeError) -> _Ended:
+    """Return the response of an execution, or raise its error."""
+    if not isinstance(ended, AsyncInvokeError):
+        return ended
+    __tracebackhide__ = True
+    try:
+        raise ended
+    finally:
+        # Or the error, its traceback and this frame would keep each other alive.
+        del ended
