@@ -21,9 +21,9 @@ else:
 
 
 class Function(Generic[In, Out]):
-    """One function with its codecs and default options; made by `Invoker.function`.
+    """One function with its codecs and default options; created by `Invoker.function`.
 
-    Options given to a call replace the defaults.
+    Options passed to a call override the defaults.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Function(Generic[In, Out]):
     async def send_event(
         self, payload: In | None = None, **options: Unpack[EventOptions]
     ) -> Response[Out]:
-        """Put an event into the function's queue; see `Invoker.send_event`."""
+        """Queue an event for the function; see `Invoker.send_event`."""
         execution = self._caller.typed(
             InvocationType.EVENT, self._function_name, payload, options, self._defaults
         )
@@ -58,7 +58,7 @@ class Function(Generic[In, Out]):
     async def dry_run(
         self, payload: In | None = None, **options: Unpack[EventOptions]
     ) -> Response[Out]:
-        """Check the arguments and the permission; see `Invoker.dry_run`."""
+        """Validate the arguments and the permissions; see `Invoker.dry_run`."""
         execution = self._caller.typed(
             InvocationType.DRY_RUN, self._function_name, payload, options, self._defaults
         )
@@ -69,11 +69,11 @@ class Function(Generic[In, Out]):
     def stream(
         self, payload: In | None = None, **options: Unpack[StreamOptions]
     ) -> AbstractAsyncContextManager[ResponseStream]:
-        """Invoke the function and take its answer as it comes; see `Invoker.stream`.
+        """Invoke the function and stream its response; see `Invoker.stream`.
 
         Raises:
-            InvalidRequestError: Also where a default of this handle has no meaning for a stream: an
-                `invocation_type` other than RequestResponse, or a `durable_execution_name`.
+            InvalidRequestError: Also raised if a default of this handle does not apply to a stream:
+                an `invocation_type` other than RequestResponse, or a `durable_execution_name`.
         """
         merged: StreamOptions = {**stream_options(self._defaults), **options}
         try:
