@@ -1,9 +1,9 @@
 """The addresses of one name on trio: looked up once for all who wait, and tried in turn.
 
 A DNS lookup needs a thread, which cannot be cancelled. `trio.to_thread` has 40 threads for the
-whole program, so while a resolver hangs, 40 abandoned lookups would block all other users of the pool:
-file I/O, and lookups of names that could be resolved. So each name has at most one lookup thread at
-a time, outside that pool.
+whole program, so while a resolver hangs, 40 abandoned lookups would block all other users of the
+pool: file I/O, and lookups of names that could be resolved. So each name has at most one lookup
+thread at a time, outside that pool.
 """
 
 import contextlib
@@ -100,7 +100,7 @@ def _is_address(host: str) -> bool:
 
 
 def _in_turn(found: _Found) -> list[str]:
-    """Return the addresses, families interleaved, as one family may be unreachable."""
+    """Return the addresses, first one of each family, as a whole family may be unreachable."""
     first: dict[object, str] = {}
     others: list[str] = []
     for family, _, _, _, (address, _, *scope) in found:
