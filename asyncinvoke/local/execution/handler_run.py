@@ -8,6 +8,7 @@ import asyncio
 import inspect
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -15,7 +16,14 @@ from contextlib import aclosing
 from typing import Any
 
 from asyncinvoke.local.execution import calling, function_errors, logs, memory
-from asyncinvoke.local.execution.calling import STREAM_LIMIT, Calls, TooLargeError, UnwritableError
+from asyncinvoke.local.execution.calling import (
+    STREAM_LIMIT,
+    Calls,
+    RaisedError,
+    TooLargeError,
+    UnwritableError,
+    carrying,
+)
 from asyncinvoke.local.execution.context import LambdaContext
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.functions.configuration import FunctionConfig, Handler
@@ -147,7 +155,10 @@ class HandlerRun:
             answer = self._handler(event, context)
         else:
             answer = await self._calls.run(self._handler, event, context)
-        return await answer if inspect.isawaitable(answer) else answer
+        if not inspect.isawaitable(answer):
+            return answer
+        with carrying():
+            return await answer
 
     def _return(self, answer: Any) -> None:
         if isinstance(answer, bytes):
@@ -161,16 +172,32 @@ class HandlerRun:
             self._fail(function_errors.response_too_large())
 
     def _fail_by(self, error: BaseException) -> None:
+        request_id = self._invocation.request_id
         match error:
+            case RaisedError():
+                self._fail_by(error.error)
             case UnwritableError():
                 self._fail_to_marshal(error)
             case TooLargeError():
                 self._fail(STREAM_TOO_LARGE)
             case SystemExit():
-                self._fail(function_errors.left(self._invocation.request_id, error))
+                self._fail(function_errors.left(request_id, error))
+            case KeyboardInterrupt():
+                self._fail(function_errors.exited(request_id, -signal.SIGINT))
+            case Exception() | asyncio.CancelledError():
+                self._fail_with_trace(error)
             case _:
-                trace = function_errors.stack_trace(error.__traceback__, own_files=_OWN_FILES)
-                self._fail_with(type(error).__name__, str(error), trace)
+                self._fail(function_errors.exited(request_id, 1))
+
+    def _fail_with_trace(self, error: BaseException) -> None:
+        trace = function_errors.stack_trace(error.__traceback__, own_files=_OWN_FILES)
+        try:
+            with carrying():
+                error_type, message = type(error).__name__, str(error)
+        except Exception:  # noqa: BLE001  # its own code: AWS's runtime ends by it as well
+            self._fail(function_errors.exited(self._invocation.request_id, 1))
+        else:
+            self._fail_with(error_type, message, trace)
 
     def _fail_to_marshal(self, error: Exception) -> None:
         self._fail_with("Runtime.MarshalError", f"Unable to marshal response: {error}", [])
