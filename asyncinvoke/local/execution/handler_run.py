@@ -165,8 +165,11 @@ class HandlerRun:
             self._payload, self._content_type = answer, "application/unknown"
         else:
             try:
-                self._payload = marshal(answer)
-            except (TypeError, ValueError, RecursionError) as error:
+                with carrying():  # what it holds may have code of its own
+                    self._payload = marshal(answer)
+            except (RaisedError, SystemExit) as error:
+                self._fail_by(error)
+            except Exception as error:  # noqa: BLE001  # as AWS's runtime
                 self._fail_to_marshal(error)
         if len(self._payload) > function_errors.RESPONSE_LIMIT:
             self._fail(function_errors.response_too_large())
@@ -191,16 +194,19 @@ class HandlerRun:
 
     def _fail_with_trace(self, error: BaseException) -> None:
         trace = function_errors.stack_trace(error.__traceback__, own_files=_OWN_FILES)
-        try:
-            with carrying():
-                error_type, message = type(error).__name__, str(error)
-        except Exception:  # noqa: BLE001  # its own code: AWS's runtime ends by it as well
+        words = _words_of(error)
+        if words is None:
             self._fail(function_errors.exited(self._invocation.request_id, 1))
         else:
-            self._fail_with(error_type, message, trace)
+            self._fail_with(*words, trace)
 
     def _fail_to_marshal(self, error: Exception) -> None:
-        self._fail_with("Runtime.MarshalError", f"Unable to marshal response: {error}", [])
+        words = _words_of(error)
+        if words is None:
+            self._fail(function_errors.exited(self._invocation.request_id, 1))
+        else:
+            message = f"Unable to marshal response: {words[1]}"
+            self._fail_with("Runtime.MarshalError", message, [])
 
     def _fail_with(self, error_type: str, message: str, trace: list[str]) -> None:
         request_id = self._invocation.request_id
@@ -221,6 +227,15 @@ class HandlerRun:
             status=self._status,
         )
         return logs.tail(logs.start(request_id, self._config.version) + self._line + closing)
+
+
+def _words_of(error: BaseException) -> tuple[str, str] | None:
+    """Return an error's type and text; None if its own code raises, by which AWS's runtime ends."""
+    try:
+        with carrying():
+            return type(error).__name__, str(error)
+    except Exception:  # noqa: BLE001  # see above
+        return None
 
 
 def _is_being_cancelled() -> bool:

@@ -201,11 +201,21 @@ def midway_on_the_loop(error: BaseException) -> Any:
     return lambda event, context: generating(error)
 
 
+def in_its_answer(error: BaseException) -> Any:
+    class Answer(dict[str, int]):
+        def items(self) -> Any:
+            raise error
+
+    return lambda event, context: Answer(a=1)
+
+
 STATUS_1 = "Runtime exited with error: exit status 1"
 
 
 @pytest.mark.parametrize(
-    "raising", [in_a_thread, on_the_loop, midway, midway_on_the_loop], ids=lambda way: way.__name__
+    "raising",
+    [in_a_thread, on_the_loop, midway, midway_on_the_loop, in_its_answer],
+    ids=lambda way: way.__name__,
 )
 @pytest.mark.parametrize(
     ("error", "words"),
@@ -222,7 +232,7 @@ STATUS_1 = "Runtime exited with error: exit status 1"
 async def test_whatever_ends_a_process_ends_one_call_and_not_the_endpoint(
     local: LocalLambda, invoke: Any, raising: Any, error: BaseException, words: str
 ) -> None:
-    if isinstance(error, KeyboardInterrupt) and "loop" in raising.__name__:
+    if isinstance(error, KeyboardInterrupt) and raising not in (in_a_thread, midway):
         return  # in the main thread it is Ctrl-C
     local.function("f", raising(error))
     for _ in range(2):
@@ -236,6 +246,15 @@ def test_an_exit_has_the_status_that_python_ends_with(code: Any) -> None:
     program = f"import sys; sys.stderr = None; sys.exit({code!r})"
     status = subprocess.run([sys.executable, "-I", "-S", "-c", program], check=False).returncode
     assert function_errors.left("id", SystemExit(code)) == function_errors.exited("id", status)
+
+
+async def test_an_answer_whose_own_code_fails_cannot_be_marshalled(
+    local: LocalLambda, invoke: Any
+) -> None:
+    local.function("f", in_its_answer(LookupError("not thére")))
+    body = (await invoke("f")).json()
+    assert body["errorType"] == "Runtime.MarshalError"
+    assert body["errorMessage"] == "Unable to marshal response: not thére"
 
 
 async def test_the_largest_answer_passes(local: LocalLambda, invoke: Any) -> None:
