@@ -6,7 +6,6 @@ It starts no task, knows no time limit, and runs on any event loop: `InProcess` 
 
 import asyncio
 import inspect
-import json
 import os
 import signal
 import sys
@@ -26,27 +25,8 @@ from asyncinvoke.local.execution.calling import (
 )
 from asyncinvoke.local.execution.context import LambdaContext
 from asyncinvoke.local.execution.invocation import Invocation, Result
+from asyncinvoke.local.execution.marshalling import marshal, marshal_error
 from asyncinvoke.local.functions.configuration import FunctionConfig, Handler
-
-# AWS's runtime escapes non-ASCII characters up to Python 3.11 and no longer from 3.12 on.
-_ENSURE_ASCII = sys.version_info < (3, 12)
-
-
-def marshal(answer: Any) -> bytes:
-    """Encode what a handler returned.
-
-    Raises:
-        TypeError: It holds what JSON cannot.
-        ValueError: It contains itself, or its text has a lone surrogate.
-        RecursionError: It is nested too deeply.
-    """
-    return json.dumps(answer, ensure_ascii=_ENSURE_ASCII).encode()
-
-
-def marshal_error(body: dict[str, Any]) -> bytes:
-    """Encode an error; a lone surrogate in its text is replaced."""
-    return json.dumps(body, ensure_ascii=_ENSURE_ASCII).encode(errors="replace")
-
 
 # GUESS: not recorded from AWS (docs/endpoint.md)
 STREAM_TOO_LARGE = function_errors.response_too_large(STREAM_LIMIT)  # as for a whole answer
