@@ -36,7 +36,7 @@ STATUSES = {
     "3": "stopped before the end: more failed than is tolerated, every call was refused, or by "
     "`runs stop`",
     "4": "ended, and some that failed may have run",
-    "130": "interrupted by Ctrl-C (143: by SIGTERM)",
+    "130": "interrupted by Ctrl-C (143: by SIGTERM, 129: by SIGHUP)",
     "141": "the reader of the output went away",
 }
 """What each exit status says."""

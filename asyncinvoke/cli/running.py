@@ -24,8 +24,11 @@ Task = Callable[[], Coroutine[Any, Any, None]]
 class Interrupt:
     """What signals do to a command: they cancel it, or a block of it, which may be drained first.
 
-    At the first SIGINT or SIGTERM a block that can be drained is, and has its time for it; the next
-    one cancels the block, or did so at once; and one more cancels whatever is left.
+    At the first SIGINT, SIGTERM or SIGHUP a block that can be drained is, and has its time for it;
+    the next one cancels the block, or did so at once; and one more cancels whatever is left.
+
+    A SIGHUP that is not the first signal does nothing: when a terminal is closed, the system sends
+    one, and the shell another. Where SIGHUP is ignored already, as `nohup` has it, it stays so.
     """
 
     def __init__(self) -> None:
@@ -63,9 +66,14 @@ class Interrupt:
 
     async def watch(self) -> None:
         """Wait for signals."""
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        heard = [signal.SIGINT, signal.SIGTERM]
+        if not is_hangup_ignored():
+            heard.append(signal.SIGHUP)
+        with anyio.open_signal_receiver(*heard) as signals:
             async for number in signals:
                 is_first = self.signal is None
+                if number == signal.SIGHUP and not is_first:
+                    continue
                 self.signal = self.signal or number
                 drain, self._drain = self._drain, None
                 if is_first and drain is not None:
@@ -77,6 +85,11 @@ class Interrupt:
                     self._scope.cancel()
                 else:
                     self.everything.cancel()
+
+
+def is_hangup_ignored() -> bool:
+    """Return whether the end of the terminal is to change nothing, as `nohup` has it."""
+    return signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def run(main: Main) -> int:
