@@ -59,6 +59,7 @@ class Input:
         self._descriptor: files.Descriptor | None = None
         self._total: int | None = None
         self._status: os.stat_result | None = None
+        self._is_empty = False
 
     @property
     def name(self) -> str:
@@ -80,6 +81,11 @@ class Input:
         """What the system says of it, if it has begun and is a file of this machine."""
         return self._status
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has begun and has no items."""
+        return self._is_empty
+
     async def begin(self) -> None:
         """Open it, and look whether it is what it says it is, which iterating does by itself.
 
@@ -99,6 +105,7 @@ class Input:
                 if first is not None:
                     self._ahead = itertools.chain([first], rows)
                     break
+            self._is_empty = rows is None
         except BaseException:
             await self.aclose()
             raise

@@ -64,6 +64,20 @@ class Interrupt:
         if self._scope is not self.everything:
             self._scope.cancel()
 
+    def let_end(self, drain: Callable[[], None]) -> None:
+        """Drain the block, as the first signal does, unless it is being drained; the next leaves it.
+
+        Args:
+            drain: Lets what is under way end, in place of what the block was given.
+        """
+        if self._drain is not None:
+            self._drain_by(drain)
+
+    def _drain_by(self, drain: Callable[[], None]) -> None:
+        self._drain, self._is_draining = None, True
+        drain()
+        self._scope.deadline = anyio.current_time() + self._grace
+
     async def watch(self) -> None:
         """Wait for signals."""
         heard = [signal.SIGINT, signal.SIGTERM]
@@ -75,11 +89,8 @@ class Interrupt:
                 if number == signal.SIGHUP and not is_first:
                     continue
                 self.signal = self.signal or number
-                drain, self._drain = self._drain, None
-                if is_first and drain is not None:
-                    drain()
-                    self._is_draining = True
-                    self._scope.deadline = anyio.current_time() + self._grace
+                if is_first and self._drain is not None:
+                    self._drain_by(self._drain)
                 elif is_first or self._is_draining:
                     self._is_draining = False
                     self._scope.cancel()

@@ -118,9 +118,11 @@ async def test_a_run_under_nohup_goes_on(held: tuple[Held, list[str]], tmp_path:
     function, words = held
     command = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *COMMAND, *words]
     async with await anyio.open_process(command) as process:
-        await function.holds(4)
-        process.send_signal(signal.SIGHUP)
-        function.go.set()
+        try:
+            await function.holds(4)
+            process.send_signal(signal.SIGHUP)
+        finally:
+            function.go.set()
         with anyio.fail_after(60):
             assert await process.wait() == 0
     assert (summary(tmp_path).succeeded, len(function.seen)) == (40, 40)
