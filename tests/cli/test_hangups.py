@@ -61,7 +61,7 @@ def summary(folder: Path) -> RunSummary:
 
 @pytest.mark.parametrize(
     ("is_controlling", "options"),
-    [(True, ["-o", "out.jsonl"]), (True, ["-o", "-"]), (False, ["-o", "-"])],
+    [(True, ["-o", "out.jsonl"]), (False, ["-o", "-"])],
 )
 async def test_a_run_whose_terminal_is_closed_lets_what_is_in_flight_end(
     is_controlling: bool, options: list[str], held: tuple[Held, list[str]], tmp_path: Path
