@@ -120,6 +120,11 @@ def run(main: Main) -> int:
         # Or the interpreter would complain when it flushes the stream at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
         return BROKEN_PIPE
+    except BaseExceptionGroup as errors:
+        # Of a second Ctrl-C that comes before signals are watched, or after.
+        if errors.subgroup(KeyboardInterrupt) is None:
+            raise
+        raise KeyboardInterrupt from None
 
 
 async def _run(main: Main) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
+from asyncinvoke.cli import running
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import RunSummary, open_run
 
@@ -126,3 +127,11 @@ async def test_a_run_under_nohup_goes_on(held: tuple[Held, list[str]], tmp_path:
         with anyio.fail_after(60):
             assert await process.wait() == 0
     assert (summary(tmp_path).succeeded, len(function.seen)) == (40, 40)
+
+
+def test_a_ctrl_c_that_comes_in_a_group_of_errors_is_one_all_the_same() -> None:
+    async def main(interrupt: running.Interrupt) -> int:
+        raise BaseExceptionGroup("", [KeyboardInterrupt()])
+
+    with pytest.raises(KeyboardInterrupt):
+        running.run(main)
