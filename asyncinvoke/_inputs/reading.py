@@ -59,6 +59,7 @@ class Input:
         self._descriptor: files.Descriptor | None = None
         self._total: int | None = None
         self._status: os.stat_result | None = None
+        self._is_empty = False
 
     @property
     def name(self) -> str:
@@ -80,6 +81,11 @@ class Input:
         """The `os.stat_result` of the input, if it has been opened and is a local file."""
         return self._status
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has begun and has no items."""
+        return self._is_empty
+
     async def begin(self) -> None:
         """Open it and check its format. Iterating does this by itself.
 
@@ -99,6 +105,7 @@ class Input:
                 if first is not None:
                     self._ahead = itertools.chain([first], rows)
                     break
+            self._is_empty = rows is None
         except BaseException:
             await self.aclose()
             raise

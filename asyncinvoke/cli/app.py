@@ -37,7 +37,7 @@ STATUSES = {
     "3": "stopped early: the failure tolerance was exceeded, every call was refused, or `runs stop` "
     "was used",
     "4": "finished, but some of the failed items may have run",
-    "130": "interrupted by Ctrl-C (143: by SIGTERM)",
+    "130": "interrupted by Ctrl-C (143: by SIGTERM, 129: by SIGHUP)",
     "141": "the reader of standard output closed it",
 }
 """What each exit status means."""

@@ -24,8 +24,11 @@ Task = Callable[[], Coroutine[Any, Any, None]]
 class Interrupt:
     """What signals do to a command: they cancel it, or a block of it, which may be drained first.
 
-    At the first SIGINT or SIGTERM a block that can be drained is, and has its time for it; the next
-    one cancels the block, or did so at once; and one more cancels whatever is left.
+    At the first SIGINT, SIGTERM or SIGHUP a block that can be drained is, and has its time for it;
+    the next one cancels the block, or did so at once; and one more cancels whatever is left.
+
+    A SIGHUP that is not the first signal does nothing: when a terminal is closed, the system sends
+    one, and the shell another. Where SIGHUP is ignored already, as `nohup` has it, it stays so.
     """
 
     def __init__(self) -> None:
@@ -61,22 +64,43 @@ class Interrupt:
         if self._scope is not self.everything:
             self._scope.cancel()
 
+    def let_end(self, drain: Callable[[], None]) -> None:
+        """Drain the block, as the first signal does, unless it is being drained; the next leaves it.
+
+        Args:
+            drain: Lets what is under way end, in place of what the block was given.
+        """
+        if self._drain is not None:
+            self._drain_by(drain)
+
+    def _drain_by(self, drain: Callable[[], None]) -> None:
+        self._drain, self._is_draining = None, True
+        drain()
+        self._scope.deadline = anyio.current_time() + self._grace
+
     async def watch(self) -> None:
         """Wait for signals."""
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        heard = [signal.SIGINT, signal.SIGTERM]
+        if not is_hangup_ignored():
+            heard.append(signal.SIGHUP)
+        with anyio.open_signal_receiver(*heard) as signals:
             async for number in signals:
                 is_first = self.signal is None
+                if number == signal.SIGHUP and not is_first:
+                    continue
                 self.signal = self.signal or number
-                drain, self._drain = self._drain, None
-                if is_first and drain is not None:
-                    drain()
-                    self._is_draining = True
-                    self._scope.deadline = anyio.current_time() + self._grace
+                if is_first and self._drain is not None:
+                    self._drain_by(self._drain)
                 elif is_first or self._is_draining:
                     self._is_draining = False
                     self._scope.cancel()
                 else:
                     self.everything.cancel()
+
+
+def is_hangup_ignored() -> bool:
+    """Return whether the end of the terminal is to change nothing, as `nohup` has it."""
+    return signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def run(main: Main) -> int:
@@ -96,6 +120,11 @@ def run(main: Main) -> int:
         # Or the interpreter would complain when it flushes the stream at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
         return BROKEN_PIPE
+    except BaseExceptionGroup as errors:
+        # Of a second Ctrl-C that comes before signals are watched, or after.
+        if errors.subgroup(KeyboardInterrupt) is None:
+            raise
+        raise KeyboardInterrupt from None
 
 
 async def _run(main: Main) -> int:

@@ -4,8 +4,10 @@ Both can be cancelled, which a thread that waits for a terminal or a pipe could 
 """
 
 import contextlib
+import errno
 import os
 import select
+import signal
 import stat
 
 import anyio
@@ -44,6 +46,7 @@ class Output:
         self.descriptor = descriptor
         self._name = name
         self._is_ours = is_ours
+        self._is_terminal = os.isatty(descriptor)  # of one that is closed, the system denies it
         self._pending = bytearray()
         self._half = 0
         self.lines: int = 0
@@ -51,10 +54,13 @@ class Output:
     async def write(self, data: bytes) -> None:
         """Write all of it.
 
+        What goes to a terminal that is closed is dropped, for the run is about to be drained: the
+        system sends SIGHUP, or sent it to others only, so that we send it to ourselves.
+
         Raises:
             BrokenPipeError: The reader went away.
-            CommandError: It cannot be written, as to a full disk. In a file of our own no half line
-                is left at the end.
+            CommandError: It cannot be written, as to a full disk, or to a closed terminal where
+                SIGHUP is ignored. In a file of our own no half line is left at the end.
         """
         self._pending += data
         try:
@@ -68,6 +74,10 @@ class Output:
             raise
         except OSError as error:
             self._pending.clear()
+            is_hangup = self._is_terminal and error.errno == errno.EIO
+            if is_hangup and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+                os.kill(os.getpid(), signal.SIGHUP)
+                return
             self._cut_half_a_line()
             raise CommandError(
                 f"cannot write {self._name}: {error.strerror}", status=FAILED

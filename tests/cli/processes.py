@@ -26,11 +26,15 @@ Run = Callable[..., Awaitable[Ended]]
 
 @contextlib.asynccontextmanager
 async def started(
-    *arguments: str, stderr: int = PIPE, cwd: Path | None = None
+    *arguments: str, stdout: int = PIPE, stderr: int = PIPE, cwd: Path | None = None
 ) -> AsyncIterator[Process]:
     """A command under way; killed if the block leaves it running."""
     process = await anyio.open_process(
-        [*COMMAND, *arguments], stderr=stderr, cwd=cwd, env={**os.environ, "COLUMNS": "80"}
+        [*COMMAND, *arguments],
+        stdout=stdout,
+        stderr=stderr,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "80"},
     )
     async with process:
         try:

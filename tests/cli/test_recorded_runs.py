@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +18,7 @@ from anyio.abc import Process
 
 from asyncinvoke import Invoker, JournalError
 from asyncinvoke.cli.app import run as command
+from asyncinvoke.cli.runs import steer
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import RunSummary, open_run
 
@@ -269,3 +271,67 @@ async def test_another_input_is_refused_in_one_line_and_nothing_is_sent(
     assert (piped.status, piped.out, piped.err) == (2, "", ended.err)
     assert summary() == before
     assert function.seen.total() == 5
+
+
+@pytest.mark.parametrize("output", ["out.jsonl", "-"])
+async def test_a_run_that_cannot_write_its_output_records_what_is_in_flight(
+    output: str, orders: tuple[Orders, str], folder: Path
+) -> None:
+    function, url = orders
+    write_orders(40)
+    words = ["map", "charge", "in.jsonl", "-j", "o.run", "-o", output, "--endpoint-url", url]
+    ours, theirs = os.pipe()
+    async with started(*words, "--concurrency", "4", stdout=theirs) as process:
+        os.close(theirs)
+        function.let_go(2)
+        await until(lambda: has_recorded(2) and len(function.waiting) == 4)
+        os.close(ours)
+        if output != "-":
+            await until(lambda: len(Path(output).read_bytes().splitlines()) == 2)
+            Path(output).write_bytes(b"")
+        function.let_go(1)
+        lines = Lines(process.stderr)
+        while not (await lines.next()).startswith("the output cannot be written: waiting "):
+            pass
+        function.open()
+        words_said = await lines.all()
+        assert await process.wait() == (141 if output == "-" else 1)
+    assert ("was cut off by another program" in words_said) == (output != "-")
+    assert (summary().may_have_run, summary().ended) == (0, len(function.seen))
+    Path("out.jsonl").unlink(missing_ok=True)
+    async with mapping(url, "--concurrency", "4") as process:
+        await said(process)
+        assert await process.wait() == 0
+    assert len(written()) == 40
+
+
+async def test_a_run_that_compares_standard_input_obeys_and_whoever_asks_is_told_so(
+    orders: tuple[Orders, str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    function, url = orders
+    function.open()
+    lines = [b'{"n": %d}\n' % n for n in range(3)]
+    words = ["map", "charge", "-", "-j", "o.run", "--endpoint-url", url]
+    async with started(*words) as process:
+        assert process.stdin is not None
+        await process.stdin.send(b"".join(lines))
+        await process.stdin.aclose()
+        assert await process.wait() == 0
+    monkeypatch.setattr(steer, "PATIENCE", 0.3)
+    async with started(*words) as process:
+        assert process.stdin is not None
+        stderr = Lines(process.stderr)
+        await process.stdin.send(lines[0])  # the rest comes late
+        await until(lambda: summary().running and len(summary().sessions) == 2)
+        assert await runs("pause", "o.run") == 0
+        while not (await stderr.next()).startswith("paused, as requested"):
+            pass
+        assert capfd.readouterr().out == f"paused: o.run {steer.COMPARES}\n"
+        assert steer.has_begun(summary())
+        assert await runs("stop", "o.run") == 0
+        assert await process.wait() == 3
+    assert not steer.has_begun(summary())
+    assert (summary().ended, len(function.seen)) == (3, 3)

@@ -84,6 +84,8 @@ async def _run_once(bulk: Bulk, source: Input, interrupt: Interrupt) -> int:
         if not await _begin(source, interrupt):
             job.nothing_was_read()
             return 0
+        if source.is_empty:
+            display.note(no_items(source))
         with opened_output(bulk.output) as writes:
             async with block as map_run:
                 return await job.work(map_run, writes, interrupt)
@@ -137,6 +139,8 @@ async def _run_recorded(bulk: Bulk, path: str, source: Input, interrupt: Interru
             if not is_begun:
                 raise
             error = raised
+        if source.is_empty and error is None:
+            display.note(no_items(source))
         return job.end(error)
 
 
@@ -270,6 +274,12 @@ async def _begin(source: Input, interrupt: Interrupt) -> bool:
         except InputError as error:
             raise CommandError(str(error)) from error
     return interrupt.signal is None
+
+
+def no_items(source: Input) -> str:
+    """Return what is said of an input without items: it may be the wrong file, or prefix."""
+    what = "objects" if source.format in ("listing", "inventory") else "items"
+    return f"{source.name} has no {what}"
 
 
 def _no_key(_: object) -> str:

@@ -1,6 +1,7 @@
 """One session of a recorded run: continued, controlled, drained, with each line written once."""
 
 import json
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -49,6 +50,7 @@ class RecordedJob(MapJob):
         self._reports: Reports | None = None
         self._stream: Output | None = None
         self._is_ended_by_wish = False
+        self._unwritten: Exception | None = None
 
     def continues(self, earlier: int) -> None:
         """Learn how many items earlier sessions have ended."""
@@ -88,14 +90,17 @@ class RecordedJob(MapJob):
             async with beside(*tasks):
                 with interrupt.block(drain=partial(self._drain, run), grace=self._grace):
                     if self._file is not None:
-                        await self._file.catch_up()
+                        await self._try_to_write(self._file.catch_up, run, interrupt)
                     async for outcome in run:
-                        await self._take(run, outcome)
-                    if self._file is not None and not run.statistics().stopped:
+                        await self._take(run, outcome, interrupt)
+                    is_whole = self._unwritten is None and not run.statistics().stopped
+                    if self._file is not None and is_whole:
                         await self._file.finish()
                     is_over = True
             if not is_over:
-                await self._take_what_is_there(run)
+                await self._take_what_is_there(run, interrupt)
+            if self._unwritten is not None:
+                raise self._unwritten
             if self._file is not None:
                 self._file.check_in_place()
         except JournalError as error:
@@ -140,7 +145,7 @@ class RecordedJob(MapJob):
     def _keep_line(self, position: int, line: int) -> None:
         self._numbers.add(position, line)
 
-    async def _take(self, run: MapRun, outcome: Outcome) -> None:
+    async def _take(self, run: MapRun, outcome: Outcome, interrupt: Interrupt) -> None:
         if self._reports is not None and self._reports.add(outcome):
             run.note(LOGS, self._reports.as_note())
         line = self._numbers.get(outcome.index)
@@ -149,21 +154,38 @@ class RecordedJob(MapJob):
             self._unrecorded += 1
             run.note(UNRECORDED, self._unrecorded)
         if self._file is not None:
-            await self._file.add(outcome, is_stopped=run.statistics().stopped)
+            add = partial(self._file.add, outcome, is_stopped=run.statistics().stopped)
+            await self._try_to_write(add, run, interrupt)
         elif self._stream is not None:
-            await self._stream.write(as_line(outcome, line))
+            write = partial(self._stream.write, as_line(outcome, line))
+            await self._try_to_write(write, run, interrupt)
 
-    async def _take_what_is_there(self, run: MapRun) -> None:
+    async def _try_to_write(
+        self, write: Callable[[], Awaitable[object]], run: MapRun, interrupt: Interrupt
+    ) -> None:
+        """Write, unless that has failed before; the first failure lets what is in flight end.
+
+        Left at once, it would be in doubt, though its outcomes are to be had, and recorded.
+        """
+        if self._unwritten is not None:
+            return
+        try:
+            await write()
+        except (CommandError, BrokenPipeError) as error:
+            self._unwritten = error
+            interrupt.let_end(partial(self._drain, run, "the output cannot be written: ", ""))
+
+    async def _take_what_is_there(self, run: MapRun, interrupt: Interrupt) -> None:
         with anyio.move_on_after(LAST_WRITES):
             while run.statistics().buffered:
-                await self._take(run, await anext(run))
+                await self._take(run, await anext(run), interrupt)
 
-    def _drain(self, run: MapRun) -> None:
+    def _drain(self, run: MapRun, why: str = "", again: str = " again") -> None:
         run.stop()
         in_flight = self._invoker.statistics().in_flight
         self._display.note(
-            f"waiting up to {self._grace:g} s for {in_flight:,} in flight; "
-            "Ctrl-C again abandons them"
+            f"{why}waiting up to {self._grace:g} s for {in_flight:,} in flight; "
+            f"Ctrl-C{again} abandons them"
         )
 
     def _stop(self, run: MapRun, interrupt: Interrupt, now: bool) -> None:

@@ -21,11 +21,15 @@ from asyncinvoke.cli.runs.wishes import (
     write_wishes,
 )
 from asyncinvoke.cli.values import WholeNumber
+from asyncinvoke.runs import RunSummary
 
 PATIENCE = 10.0
 """Seconds to wait for the reply of a running run."""
 
 LOOKS = 0.1
+
+COMPARES = "compares its input with what is recorded, and obeys after that at the latest"
+"""What a run is about that does not answer."""
 
 
 @runs.command("set", short_help="Change the concurrency or tolerance of a run.")
@@ -102,10 +106,8 @@ def stop(path: str, now: bool) -> None:
     wished = [(each, _told_to_stop(each, how)) for each in paths]
     if not any(wishes for _, wishes in wished):
         raise CommandError(f"{path}: it is not running")
-    for each, wishes in wished:
-        if wishes is not None:
-            _await_answer(each, wishes)
-    click.echo("stopping now" if now else "stopping when calls in flight have finished")
+    said = "stopping now" if now else "stopping when calls in flight have finished"
+    _await_answers({each: wishes for each, wishes in wished if wishes is not None}, said)
 
 
 def _told_to_stop(path: str, how: str) -> Wishes | None:
@@ -114,7 +116,8 @@ def _told_to_stop(path: str, how: str) -> Wishes | None:
         summary = run.summary()
     if not summary.running:
         return None
-    session = summary.sessions[-1].number
+    # One that compares its input has no number yet, and will have the next.
+    session = max((each.number for each in summary.sessions), default=0) + (not has_begun(summary))
     return _written(path, lambda wishes: replace(wishes, stop=how, stop_session=session))
 
 
@@ -139,9 +142,7 @@ def _wish_of_each(changes: Mapping[str, Callable[[Wishes], Wishes]], said: str) 
     if not running:
         click.echo(f"{said}, from its next session: it is not running")
         return
-    for path in running:
-        _await_answer(path, wished[path])
-    click.echo(said)
+    _await_answers({path: wished[path] for path in running}, said)
 
 
 def _written(path: str, change: Callable[[Wishes], Wishes]) -> Wishes:
@@ -158,18 +159,40 @@ def _written(path: str, change: Callable[[Wishes], Wishes]) -> Wishes:
     return wishes
 
 
-def _await_answer(path: str, wishes: Wishes) -> None:
-    """Wait until the run has applied the request, or has ended."""
+def _await_answers(wished: Mapping[str, Wishes], said: str) -> None:
+    """Wait for the answers, and say what the runs do, or that they will."""
+    comparing = [path for path, wishes in wished.items() if not _await_answer(path, wishes)]
+    click.echo(said if not comparing else f"{said}: {', '.join(comparing)} {COMPARES}")
+
+
+def _await_answer(path: str, wishes: Wishes) -> bool:
+    """Wait until the run has obeyed, or has ended meanwhile.
+
+    Returns:
+        Whether it has. A run that compares its input has recorded nothing, and so no answer.
+    """
     until = time.monotonic() + PATIENCE
     with opened_run(path) as run:
         while time.monotonic() < until:
-            answer = run.summary().notes.get(ANSWER)
+            summary = run.summary()
+            answer = summary.notes.get(ANSWER)
             if isinstance(answer, dict) and answer.get("number") == wishes.number:
-                return
-            if not run.summary().running:
-                return
+                return True
+            if not summary.running:
+                return True
             time.sleep(LOOKS)
+        sample = run.latest_sample()
+        summary = run.summary()
+    if not has_begun(summary) or sample is None or sample.session != summary.sessions[-1].number:
+        return False
     raise CommandError(
         f"{path}: no reply from the run within {PATIENCE:g} s; it may still apply the request",
         status=FAILED,
     )
+
+
+def has_begun(summary: RunSummary) -> bool:
+    """Return whether the process at work has begun its session: it compares its input before."""
+    last = summary.sessions[-1] if summary.sessions else None
+    holder = summary.holder or ""
+    return last is not None and last.ended is None and f"process {last.pid} " in f"{holder} "
