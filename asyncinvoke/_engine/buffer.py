@@ -15,21 +15,22 @@ READ_AHEAD = 16
 """How many items are read, beyond the concurrency, ahead of the consumer."""
 
 SPARE = 8
-"""For so many workers, one item is read before one of them is free for it; `READ_AHEAD` at most.
-Waking the reader for each item costs as much as all the rest of the hand-over."""
+"""One item is read ahead per this many workers, up to `READ_AHEAD`. Waking the reader for every
+item would cost as much as the rest of the hand-over."""
 
 
 class Buffer:
-    """Counts what was read, is unfinished and was taken; holds the outcomes that wait to be taken.
+    """Counts items read, unfinished and consumed, and holds the outcomes not yet consumed.
 
-    Two bounds hold for reading. Of what is unfinished there is as much as can be worked on, and a
-    little more; of what the consumer has not taken there is `READ_AHEAD` more than that, finished
-    or not. A reader that waits is woken once most of what it read ahead is used up.
+    Reading is bounded in two ways. The number of unfinished items is at most the concurrency plus a
+    small margin. The number of items not yet consumed, finished or not, is at most the concurrency
+    plus `READ_AHEAD`. A waiting reader is woken once most of what it read ahead has been used.
 
-    The members are there to be counted on directly: a call for each would cost more than they do.
+    The counters are public attributes, updated directly: a method call for each would cost more
+    than the update itself.
 
     Args:
-        ordered: Whether outcomes come in the order of the input, or as they end.
+        ordered: Whether outcomes are yielded in input order, or as they complete.
     """
 
     __slots__ = (
@@ -56,17 +57,17 @@ class Buffer:
         self.unfinished: int = 0
         """Items that were read and have no outcome yet."""
         self.held: int = 0
-        """Outcomes that are there, and wait to be recorded."""
+        """Outcomes waiting to be recorded."""
         self.ahead: int | None = None
-        """How many items are read ahead of the workers, if not `READ_AHEAD` at most."""
+        """How many items are read ahead of the workers, if not the default."""
         self.taken: int = 0
         """Outcomes that the consumer has taken."""
         self.ready: deque[Any] = deque()
-        """Outcomes that it may take."""
+        """Outcomes available to the consumer."""
         self.is_cut: bool = False
-        """Whether it gives no outcomes any more."""
+        """Whether outcomes are discarded."""
         self.is_held: bool = False
-        """Whether nothing is to be read for now."""
+        """Whether reading is paused."""
         self._ordered = ordered
         self._due: deque[int] = deque()
         self._early: dict[int, Outcome[Any] | None] = {}

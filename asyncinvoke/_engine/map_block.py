@@ -31,20 +31,20 @@ _logger = logging.getLogger("asyncinvoke")
 
 
 SAMPLE_EVERY = 1.0
-"""How many seconds lie between two samples of a run, at least."""
+"""The minimum interval between two samples of a run, in seconds."""
 
 
 class ToldRun:
-    """Tells hooks of one run: when its block is entered, while outcomes come, when it has ended.
+    """Emits the events of one run: its start, samples while outcomes arrive, and its end.
 
-    It has no task and no timer of its own: a sample is told with an outcome, so a run of which
-    nothing ends has no samples.
+    It has neither a task nor a timer: a sample is emitted when an outcome arrives, so there are no
+    samples while nothing completes.
 
     Args:
-        hooks: Those who listen.
+        hooks: The hooks to call.
         function_name: The map's function.
-        ordered: Whether its outcomes come in the order of the input.
-        clock: Tells the time.
+        ordered: Whether outcomes are yielded in input order.
+        clock: The source of time.
     """
 
     def __init__(self, hooks: Hooks, function_name: str, *, ordered: bool, clock: Clock) -> None:
@@ -57,7 +57,7 @@ class ToldRun:
         self._run: tuple[RunStarted, MapRun[Any]] | None = None
 
     def started(self, run: MapRun[Any]) -> None:
-        """Tell that its block was entered."""
+        """Emit `RunStarted`."""
         started = RunStarted(
             function_name=self._function_name,
             concurrency=run.statistics().concurrency,
@@ -69,20 +69,20 @@ class ToldRun:
         self._hooks.tell(started)
 
     def judging(self, judge: Judge | None) -> Judge:
-        """Return a judge that judges as that one does, and tells a sample when one is due."""
+        """Return a wrapper of a judge that also emits a sample when one is due."""
         return _LookingJudge(self, judge)
 
     def look(self) -> None:
-        """Tell a sample, if one is due."""
+        """Emit a sample, if one is due."""
         now = self._clock.monotonic()
         if now >= self._next:
             self._next = now + SAMPLE_EVERY
             self._tell(RunSample, now)
 
     def ended(self) -> None:
-        """Tell that it has ended."""
+        """Emit `RunEnded`."""
         self._tell(RunEnded, self._clock.monotonic())
-        self._run = None  # nothing is told of it any more, whoever still looks at its outcomes
+        self._run = None  # no further events, even if outcomes are still being consumed
 
     def _tell(self, event: type[RunSample | RunEnded], now: float) -> None:
         if self._run is not None:
@@ -95,7 +95,7 @@ class ToldRun:
 def told_of_run(
     hooks: Hooks | None, function_name: str, *, ordered: bool, clock: Clock
 ) -> ToldRun | None:
-    """Return what tells the hooks of a run, if there are any."""
+    """Return what emits the events of a run, if there are hooks."""
     return None if hooks is None else ToldRun(hooks, function_name, ordered=ordered, clock=clock)
 
 
@@ -121,7 +121,7 @@ class _LookingJudge:
 
 
 class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
-    """What `Invoker.map` returns: a block, to be entered once, that gives a `MapRun`."""
+    """The async context manager returned by `Invoker.map`; entered once, it yields a `MapRun`."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
                 self._told.started(self._run)
             self._pipeline.start(self._reading, self._working)
         except BaseException as error:
-            # Who cannot enter leaves nothing entered: a hook may raise what is no `Exception`.
+            # If entering fails, leave everything: a hook may raise a `BaseException`.
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
         return self._run
@@ -164,12 +164,12 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Cancel the work, close the input, and let the block's own error through as it is.
+        """Cancel the work, close the input, and propagate the block's own error unchanged.
 
-        Neither group hears of that error, or it would come out in an exception group. The workers
-        are cancelled; the reader has its time to clean up, which the caller's cancellation cuts
-        short. If the block failed by itself, neither that cancellation nor what the clean-up raises
-        takes the place of its error.
+        The error is not passed to either task group, which would wrap it in an exception group. The
+        workers are cancelled. The reader gets time to clean up, unless the caller is cancelled. If
+        the block itself raised, neither a cancellation nor an error of the clean-up replaces that
+        error.
         """
         self._pipeline.leave()
         cancelled = anyio.get_cancelled_exc_class()
@@ -193,10 +193,10 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
             try:
                 raise left
             finally:
-                del left  # or the error and this frame would keep each other alive
+                del left  # avoids a reference cycle between the error and this frame
 
     async def _end_tasks(self) -> None:
-        # By hand: an `AsyncExitStack` rewires the contexts of two cancellations into a circle.
+        # Not an `AsyncExitStack`, which links the contexts of two cancellations into a cycle.
         assert self._working is not None and self._reading is not None  # noqa: S101, PT018
         try:
             await self._working.__aexit__(None, None, None)
@@ -211,11 +211,11 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
                         self._told.ended()
 
     def _say(self, left: BaseException | None) -> None:
-        """Log an error that something else goes before; not its text, which may quote a payload."""
+        """Log an error that another one supersedes, without its message, which may quote a payload."""
         if left is not None:
             _logger.warning("the input of a map failed in its clean-up: %s", type(left).__name__)
 
-    if not TYPE_CHECKING:  # or type checkers would take these for something to use
+    if not TYPE_CHECKING:  # hidden from type checkers, which should report misuse
 
         def _misused(self, *_: object) -> NoReturn:
             raise ConfigurationError(
@@ -227,9 +227,9 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
 
 
 def _interrupt_in(ended: BaseExceptionGroup) -> BaseException | None:
-    """Return what a task of ours was interrupted by, which is no news of a group; else `None`.
+    """Return the interrupt inside an exception group, to be raised without the group, if any.
 
-    `KeyboardInterrupt` is raised in whichever task runs when it comes, on trio.
+    On trio `KeyboardInterrupt` is raised in whichever task is running.
     """
     _, interrupts = ended.split((Exception, anyio.get_cancelled_exc_class()))
     found: BaseException | None = interrupts
@@ -255,26 +255,27 @@ def open_run(
     recorded: RecordedWork | None = None,
     check_loop: Callable[[], None] | None = None,
 ) -> MapBlock[Any]:
-    """Check the input and give the block that runs it.
+    """Validate the input and return the block that runs the map.
 
     Args:
         payloads: The input.
-        work: Turns an item into its outcome. What it raises ends the run.
-        concurrency: How many items are worked on at once.
-        ordered: Whether outcomes come in the order of the input.
-        judge: Sees every outcome; what it returns ends the run.
-        brake: What the work looks at before each attempt, to pause and to stop.
-        describe: Says what keeps the work back, for `MapStatistics.waiting_for`.
-        clock: Tells how long reading holds the event loop.
-        told: Tells hooks of the run, if there are any.
-        batcher: Gathers items into batches, and works on those in the place of `work`.
-        pick: Says which items are worked on; by default all.
-        recorder: Records the run, if it is to be recorded.
-        recorded: Prepares the items of a run that is.
-        check_loop: Raises what is told to who iterates in another event loop.
+        work: Processes an item and returns its outcome. An exception it raises ends the run.
+        concurrency: The maximum number of items processed concurrently.
+        ordered: Whether outcomes are yielded in input order.
+        judge: Inspects every outcome; an error it returns ends the run.
+        brake: Checked by the work before each attempt, to pause and to stop.
+        describe: Describes what limits the work, for `MapStatistics.waiting_for`.
+        clock: Measures how long reading blocks the event loop.
+        told: Emits the events of the run, if there are hooks.
+        batcher: Groups items into batches, and processes those instead of `work`.
+        pick: Selects the items to process; by default all.
+        recorder: Records the run, if it has a journal.
+        recorded: Prepares the items of a recorded run.
+        check_loop: Raises if the run is iterated in another event loop.
 
     Raises:
-        InvalidRequestError: The input cannot be iterated, or the concurrency is no number from 1.
+        InvalidRequestError: The input is not iterable, or the concurrency is not a whole number of
+            at least 1.
     """
     judge = judge if told is None else told.judging(judge)
     shared: dict[str, Any] = {
@@ -293,7 +294,7 @@ def open_run(
     )
     run: MapRun[Any] = MapRun(
         pipeline,
-        # How many of them are of a shard is known once all are read.
+        # The number of items in a shard is known only once all have been read.
         total=length_of(payloads) if pick is None else None,
         judge=judge,
         brake=brake,

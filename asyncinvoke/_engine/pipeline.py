@@ -21,8 +21,8 @@ from asyncinvoke._engine.waits import Brake, NotStartedError
 from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, ToleranceExceededError
 
 LAST_WORD = 1.0
-"""How long an end waits for an input that was interrupted and does not come back, in seconds. It
-may have an item in its hands."""
+"""How long the end of a run waits for an interrupted input to return, in seconds. The input may be
+about to yield an item."""
 
 _logger = logging.getLogger("asyncinvoke")
 
@@ -32,27 +32,27 @@ class Pipeline:
 
     Args:
         payloads: The input.
-        work: Turns an item into its outcome. What it raises ends the run.
-        concurrency: How many items are worked on at once.
-        ordered: Whether outcomes come in the order of the input.
-        judge: Sees every outcome; what it returns ends the run.
-        brake: What the work looks at before each attempt.
-        clock: Tells how long reading holds the event loop.
-        batcher: Gathers items into batches, and works on those in the place of `work`.
-        pick: Says which items are worked on; by default all.
-        skim: Is given a sync input first, and gives back what it has left of it.
+        work: Processes an item and returns its outcome. An exception it raises ends the run.
+        concurrency: The maximum number of items processed concurrently.
+        ordered: Whether outcomes are yielded in input order.
+        judge: Inspects every outcome; an error it returns ends the run.
+        brake: Checked by the work before each attempt.
+        clock: Measures how long reading blocks the event loop.
+        batcher: Groups items into batches, and processes those instead of `work`.
+        pick: Selects the items to process; by default all.
+        skim: Called first with a synchronous input; returns the rest of it.
     """
 
-    # One path for every end. `_end` and `stop` only tell the source to stop. The reader then says
-    # that reading has ended, as it does when the input has no more; and a run is over once reading
-    # has ended and no item that was read is unfinished. Consumers look for that, and for nothing
-    # else, whenever they find no outcome and whenever they are rung for. So the order is always:
-    # the cause, the end of reading, the last outcome, the end that the consumer sees. An input that
-    # was interrupted and does not come back cannot hold that up for longer than `LAST_WORD`.
+    # Every run ends on the same path. `_end` and `stop` only ask the source to stop. The reader
+    # then reports that reading has ended, as it does when the input is exhausted, and a run is over
+    # once reading has ended and no item is unfinished. This is the only condition that consumers
+    # check, whenever there is no outcome and whenever they are woken. So the order is always: the
+    # cause, the end of reading, the last outcome, the end seen by the consumer. An interrupted
+    # input that does not return cannot delay this for longer than `LAST_WORD`.
     #
-    # A caller who is cancelled is no end. Workers may meet the cancellation before the consumer
-    # does, and their items stay unfinished; so the run cannot look complete meanwhile. But one who
-    # iterates shielded never meets it, and must be told.
+    # The cancellation of the caller is not an end. Workers may be cancelled before the consumer is,
+    # and their items stay unfinished, so the run cannot look complete in the meantime. But a
+    # consumer in a shielded scope is never cancelled, and must be notified.
 
     def __init__(
         self,
@@ -119,20 +119,20 @@ class Pipeline:
     # What the block calls.
 
     async def open(self) -> None:
-        """Get ready, before anything is read."""
+        """Prepare the run, before anything is read."""
 
     async def close(self) -> None:
-        """Put everything away, once all tasks have ended; shielded."""
+        """Clean up, once all tasks have ended; shielded."""
 
     def start(self, reading: TaskGroup, working: TaskGroup) -> None:
-        """Read in one group, and work in the other."""
+        """Start reading in one group, and working in the other."""
         self.workers.start(working)
         if self._batcher is not None:
             working.start_soon(self._batcher.watch)
         reading.start_soon(self.source.read)
 
     def leave(self) -> None:
-        """Give no outcomes any more, and end whatever is under way."""
+        """Yield no more outcomes, and cancel all work in progress."""
         self._is_complete = self.is_over and not self.buffer.ready and self._error is None
         self.is_left = True
         self.buffer.cut()
@@ -143,9 +143,9 @@ class Pipeline:
         self._news.ring()
 
     def forget(self) -> BaseException | None:
-        """Return what has not been raised and must not be lost; once all tasks have ended."""
-        # Nor is it kept, or the run, the error, its traceback and the caller's frame, which has the
-        # run, would keep each other alive.
+        """Return and drop an error that must still be raised, once all tasks have ended."""
+        # Keeping it would create a reference cycle of the run, the error, its traceback and the
+        # caller's frame, which refers to the run.
         error, self._error = self._error, None
         of_clean_up, self.source.clean_up_error = self.source.clean_up_error, None
         if error is not None and not isinstance(error, Exception) and not self._is_told:
@@ -156,7 +156,7 @@ class Pipeline:
 
     def _take(self, item: object) -> None:
         if self.is_left or self.source.has_ended:
-            # It was waited for; but the end has been told, and nobody is there to work on it.
+            # The end was already reported while the item was awaited, and there are no workers.
             _logger.warning("the input of a map gave an item after its end, which is dropped")
             return
         index = self._position
@@ -167,11 +167,11 @@ class Pipeline:
         self._accept(index, item)
 
     def _accept(self, index: int, item: object) -> None:
-        """Take an item that was read."""
+        """Accept an item that was read."""
         self._begin(index, item)
 
     def _begin(self, index: int, item: object) -> None:
-        """Let an item be worked on."""
+        """Start processing an item."""
         if self._batcher is None:
             self.workers.add(index, item)
             return
@@ -181,7 +181,7 @@ class Pipeline:
             self.source.wake()
 
     def _gathered(self) -> None:
-        """Close the last batches, once there is nothing that could still go into them."""
+        """Close the last batches, once no more items can be added to them."""
         if self._batcher is not None and self.source.has_ended:
             self._batcher.close_if_last()
 
@@ -194,11 +194,11 @@ class Pipeline:
         self._news.ring()
 
     def _all_read(self) -> BaseException | None:
-        """Return what is wrong with an input that has ended by itself, if anything."""
+        """Return what is wrong with an exhausted input, if anything."""
         return None
 
     def _cancelled(self) -> None:
-        """Note that the block is cancelled: a worker or the reader was, and its item has no end."""
+        """Record that the block is cancelled: a worker or the reader was, and its item is lost."""
         self.is_cancelled = True
         self._news.ring()
 
@@ -211,7 +211,7 @@ class Pipeline:
         self._moved()
 
     def _judged(self, outcome: Outcome[Any]) -> None:
-        """End the map if this outcome is one too many."""
+        """End the map if the judge decides so."""
         reason = None if self._judge is None else self._judge(outcome)
         if reason is not None and not self._is_no_news(reason):
             self._end(reason)
@@ -224,7 +224,7 @@ class Pipeline:
         self._put(index, None)
 
     def _is_no_news(self, reason: AsyncInvokeError) -> bool:
-        """Whether it only says that no more can be sent, where there is no more to send."""
+        """Whether the error only says that no more can be sent, and there is no more to send."""
         return isinstance(reason, ConfigurationError) and self.source.has_ended
 
     def _put(self, index: int, outcome: Outcome[Any] | None) -> None:
@@ -232,7 +232,7 @@ class Pipeline:
         self._moved()
 
     def _moved(self) -> None:
-        """Wake the reader if there is room, and the consumer if there is something for it."""
+        """Wake the reader if there is room, and the consumer if there is an outcome or an end."""
         if self._batcher is not None:
             self._gathered()
         buffer = self.buffer
@@ -259,7 +259,7 @@ class Pipeline:
     # What the consumer calls.
 
     def stop(self) -> None:
-        """Read and start nothing more; what is in flight still gets its outcome."""
+        """Stop reading and starting items; calls in flight still get their outcome."""
         self.is_stopped = True
         if self._brake is not None:
             self._brake.stop()
@@ -268,12 +268,12 @@ class Pipeline:
 
     @property
     def is_over(self) -> bool:
-        """Whether reading has ended, and no item that was read is unfinished."""
+        """Whether reading has ended and no item is unfinished."""
         buffer = self.buffer
         return self.source.has_ended and not buffer.unfinished and not buffer.held
 
     def raise_if_over(self) -> None:
-        """Raise how the map has ended, if it has and nothing is left to be taken."""
+        """Raise the way the map ended, if it has ended and all outcomes were consumed."""
         if self.is_left:
             if self._is_complete:
                 raise StopAsyncIteration
@@ -293,7 +293,7 @@ class Pipeline:
             )
 
     async def hear(self) -> None:
-        """Wait for news: an outcome, or an end."""
+        """Wait for an outcome, or for the end of the run."""
         news = self._news.listen()
         if self.buffer.unfinished or self.buffer.held or not self.source.is_stopping:
             await news.wait()

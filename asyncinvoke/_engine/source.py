@@ -23,42 +23,42 @@ from asyncinvoke._engine.tasks import Bell, current_task, is_abandoned, is_cance
 from asyncinvoke.errors import InvalidRequestError
 
 CLEAN_UP_TIME = 5.0
-"""How long an async generator may take to clean up when it is closed, in seconds. Most have a file
-or a connection to close; the caller, who wants to leave, waits for it."""
+"""The time limit for the clean-up of an async generator, in seconds. Most have a file or a
+connection to close, and the caller waits for it when leaving the block."""
 
 LONGEST_HOLD = 0.01
-"""How long reading may hold the event loop without a pause, in seconds."""
+"""How long reading may block the event loop before it yields, in seconds."""
 
 LOOP_SHARE = 0.1
-"""How long the pause is, as a share of the time that reading held the loop."""
+"""How long it yields, as a share of the time for which it blocked the loop."""
 
 _logger = logging.getLogger("asyncinvoke")
 
 
 Skim: TypeAlias = Callable[[Iterator[object]], Awaitable[Iterator[object]]]
-"""Reads the beginning of an input in a way of its own, and returns the rest."""
+"""Consumes the beginning of an input, and returns the rest."""
 
 
 class Source:
     """Reads the input of a map, in one task from its first item to its clean-up.
 
-    An async generator may hold cancel scopes and task groups across its `yield`, and the outcomes
-    of another map are read within its block. All of these belong to the task that entered them,
-    and are nested in the order in which they were entered. Hence:
+    An async generator may hold cancel scopes and task groups across its `yield`; the outcomes of
+    another map, for example, are read inside its block. Scopes belong to the task that entered them
+    and must be exited in reverse order. Hence:
 
-    - One task iterates and closes the input; nobody else ever touches it.
-    - Our scope is entered before the first item and left after the clean-up. A scope for each item,
-      or for the clean-up alone, would be left while scopes of the generator's are open in it. So it
-      is this one that is cancelled to interrupt a wait for the input, and that gets a deadline once
+    - A single task iterates over the input and closes it; no other task ever touches it.
+    - Our scope is entered before the first item and exited after the clean-up. A scope per item, or
+      one for the clean-up only, would be exited while scopes of the generator are still open inside
+      it. So this one scope is cancelled to interrupt a wait for the input, and gets a deadline when
       the clean-up begins.
-    - While the reader waits for room it stands within the generator's scopes. Those may be
-      cancelled, by a timeout of the generator's own; the generator is to notice that when it goes
-      on, not the reader. So a cancellation does not end that wait, but goes on to the next one,
-      which is the generator's. `wake` and `stop` do end it; and a caller who is cancelled leaves
-      the block, which calls `stop`.
+    - While the reader waits for room it is inside the generator's scopes. These may be cancelled,
+      for example by a timeout in the generator. The generator should see that cancellation when it
+      resumes, not the reader. So a cancellation does not end this wait but is delivered at the next
+      one, in the generator. `wake` and `stop` do end it; a cancelled caller leaves the block, which
+      calls `stop`.
 
     An async generator that is interrupted, or whose caller is cancelled, cleans up under
-    cancellation, as any code does; one that stands at its `yield` has `CLEAN_UP_TIME` for it.
+    cancellation, like any code; one suspended at its `yield` has `CLEAN_UP_TIME` to do so.
     """
 
     def __init__(
@@ -72,19 +72,19 @@ class Source:
         clock: Clock,
         skim: Skim | None = None,
     ) -> None:
-        """Take what the caller gave as payloads; nothing is read yet.
+        """Validate the input, without reading it.
 
         Args:
             payloads: The input.
-            wanted: Says whether an item may be read now; `wake` is called when that has changed.
-            give: Takes the next item.
-            ended: Hears that reading has ended, and of the input's own error if that is why.
-            cancelled: Hears that the reader was cancelled from without.
-            clock: Tells how long reading holds the event loop.
-            skim: Is given a sync input first, and gives back what it has left of it.
+            wanted: Returns whether an item may be read now; `wake` is called when this changes.
+            give: Called with each item.
+            ended: Called when reading has ended, with the input's error if there was one.
+            cancelled: Called when the reader was cancelled from outside.
+            clock: Measures how long reading blocks the event loop.
+            skim: Called first with a synchronous input; returns the rest of it.
 
         Raises:
-            InvalidRequestError: It cannot be iterated, or is itself one payload.
+            InvalidRequestError: The input is not iterable, or is itself a single payload.
         """
         self._payloads: AsyncIterable[object] | Iterable[object] | None = checked(payloads)
         self._wanted = wanted
@@ -98,18 +98,18 @@ class Source:
         self._room = Bell()
         self._stopped = Bell()
         self.is_waiting: bool = False
-        """Whether the reader waits to be woken."""
+        """Whether the reader is waiting to be woken."""
         self.is_silent: bool = False
-        """Whether the reader waits for the input."""
+        """Whether the reader is waiting for the input."""
         self.is_stopping: bool = False
-        """Whether nothing more is to be read."""
+        """Whether reading should stop."""
         self.has_ended: bool = False
-        """Whether nothing more will be."""
+        """Whether reading has ended."""
         self.clean_up_error: BaseException | None = None
-        """What the input raised when it was interrupted or closed."""
+        """The exception raised by the input when it was interrupted or closed."""
 
     async def read(self) -> None:
-        """Hand items over until there are no more or it is stopped; then close the input."""
+        """Read items until the input is exhausted or reading is stopped; then close the input."""
         try:
             await self._read()
         except GeneratorExit:  # the event loop is gone; there is nobody to tell
@@ -120,12 +120,12 @@ class Source:
         self._end(None)
 
     def wake(self) -> None:
-        """Go on reading, if the reader waits for room."""
+        """Continue reading, if the reader is waiting for room."""
         self.is_waiting = False
         self._room.ring()
 
     def stop(self) -> None:
-        """Read nothing more, and interrupt the wait for an item: there may never be another."""
+        """Stop reading, and interrupt the wait for an item, which might never arrive."""
         self.is_stopping = True
         if self.is_silent and self._scope is not None:
             self._scope.cancel()
@@ -133,7 +133,7 @@ class Source:
         self._stopped.ring()
 
     def give_up(self) -> None:
-        """Take reading for ended, though the input has not come back."""
+        """Treat reading as ended, although the input has not returned."""
         self.has_ended = True
 
     async def _read(self) -> None:
@@ -180,11 +180,11 @@ class Source:
             del item
 
     async def _read_sync(self, items: Iterator[object]) -> None:
-        """Read without awaiting; but give the loop its share.
+        """Read without awaiting, but yield to the event loop regularly.
 
-        Input that is slow, a query or a file for each item, holds the loop, and with it the answers
-        to what is under way: their timeouts pass while they lie unread in the socket. Each item is
-        handed over before the pause, which is when its request gets written.
+        A slow input, such as a query or a file per item, blocks the loop, and timeouts expire while
+        responses lie unread in their sockets. Each item is handed over before the pause, during
+        which its request is written.
         """
         wanted, give, monotonic = self._wanted, self._give, self._clock.monotonic
         since = monotonic()
@@ -205,7 +205,7 @@ class Source:
                 since = monotonic()
 
     async def _wait(self) -> None:
-        """Wait for `wake` or `stop`, and for nothing else."""
+        """Wait for `wake` or `stop`, regardless of cancellation."""
         rung = self._room.listen()
         self.is_waiting = True
         try:
@@ -221,7 +221,7 @@ class Source:
     async def _close(self, items: AsyncGenerator[object, Any]) -> None:
         """Close an async generator; any other input is left to its owner.
 
-        Unlike a generator, an async one cannot clean up after itself when it is dropped.
+        Unlike a generator, an async generator cannot clean up when it is garbage-collected.
         """
         assert self._scope is not None  # noqa: S101  # this runs within it
         was_cancelled = self._scope.cancel_called
@@ -240,7 +240,7 @@ class Source:
                 )
 
     def _fail(self, error: BaseException) -> None:
-        """Tell of an error of the input; what it raises when it is interrupted is clean-up."""
+        """Report an error of the input; errors after an interruption count as clean-up errors."""
         if self.is_stopping:
             self.clean_up_error = error
             self._end(None)
@@ -254,9 +254,9 @@ class Source:
 
 
 def _without_our_exit(error: BaseException) -> BaseException | None:
-    """Return an error of a clean-up without the `GeneratorExit` that began it, if anything is left.
+    """Return the error of a clean-up without the `GeneratorExit` that started it, if any remains.
 
-    A task group around a `yield` takes that for an error of its block, and raises it in a group.
+    A task group around a `yield` treats it as an error of its block, and raises it in a group.
     """
     if isinstance(error, BaseExceptionGroup):
         return error.split(GeneratorExit)[1]
@@ -264,10 +264,10 @@ def _without_our_exit(error: BaseException) -> BaseException | None:
 
 
 def checked(payloads: object) -> AsyncIterable[object] | Iterable[object]:
-    """Return what the caller gave as payloads, if it is many.
+    """Validate the input of a map.
 
     Raises:
-        InvalidRequestError: It cannot be iterated, or is itself one payload.
+        InvalidRequestError: The input is not iterable, or is itself a single payload.
     """
     if isinstance(payloads, str | bytes | bytearray | memoryview | Mapping | UserString):
         raise InvalidRequestError(
@@ -281,14 +281,14 @@ def checked(payloads: object) -> AsyncIterable[object] | Iterable[object]:
 
 
 def length_of(payloads: object) -> int | None:
-    """Return how many payloads there are, if they say so before they are read.
+    """Return the number of payloads, if it is known before reading them.
 
-    What has a `__len__` need not have a length: a progress bar around a generator and a loader of a
-    stream raise, and a range may be longer than Python can say.
+    An object with `__len__` need not have a length: a progress bar around a generator or a loader
+    of a stream may raise, and a range may be too long for `len`.
     """
     if not isinstance(payloads, Sized):
         return None
     try:
         return len(payloads)
-    except Exception:  # noqa: BLE001  # somebody else's code, of which nothing more is needed
+    except Exception:  # noqa: BLE001  # foreign code may raise anything; the length is optional
         return None

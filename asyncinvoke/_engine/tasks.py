@@ -12,50 +12,50 @@ from anyio.abc import TaskGroup
 from asyncinvoke._engine.outcome import Outcome
 
 Work: TypeAlias = Callable[[int, object], Awaitable[Outcome[Any]]]
-"""Turns an item of the input, with its index, into its outcome."""
+"""Processes an item of the input, with its index, and returns its outcome."""
 
 T = TypeVar("T")
 
 Broke: TypeAlias = Callable[[int, BaseException], None]
-"""Hears that an item has no outcome: what works on it raised."""
+"""Called when an item has no outcome because processing it raised."""
 
 
 class Bell:
-    """Wakes all who listen at that moment; to hear it again they listen again."""
+    """Wakes all current listeners, once; they have to listen again for the next ring."""
 
     __slots__ = ("_make", "heard")
 
     def __init__(self) -> None:
         self.heard: anyio.Event | None = None
-        """What is listened to; `None` where nobody does, so that ringing costs next to nothing."""
+        """The event listened to; `None` without listeners, which makes ringing almost free."""
         self._make: type[anyio.Event] | None = None
 
     def listen(self) -> anyio.Event:
-        """Return the event that is set when the bell rings next."""
+        """Return the event that is set at the next ring."""
         if self.heard is None:
             if self._make is None:
-                # Finding the class for this event loop costs three times as much as an event.
+                # Looking up the class for this event loop takes three times as long as an event.
                 self._make = type(anyio.Event())
             self.heard = self._make()
         return self.heard
 
     def ring(self) -> None:
-        """Wake those who listen."""
+        """Wake the listeners."""
         heard, self.heard = self.heard, None
         if heard is not None:
             heard.set()
 
 
 def is_cancellation(error: BaseException) -> bool:
-    """Return whether this is the current task being cancelled, and so has to be raised again.
+    """Return whether the current task is being cancelled, so that the error must be re-raised.
 
-    Code of the caller's can raise a `CancelledError` though nobody cancels the task that it runs
-    in: by waiting for another task that was cancelled. Taken for a cancellation, it would end a
-    reader or a worker without a word, and the run would hang or look complete. What tells them
-    apart is whether a scope around the task is cancelled.
+    User code can raise a `CancelledError` although its task is not being cancelled, by awaiting
+    another task that was cancelled. Mistaken for a cancellation, it would silently end a reader or
+    a worker, and the run would hang or look complete. The difference is whether a scope around the
+    task is cancelled.
     """
     if isinstance(error, GeneratorExit):
-        return False  # of the caller's; see `is_abandoned`
+        return False  # raised by user code; see `is_abandoned`
     cancelled = anyio.get_cancelled_exc_class()
     if isinstance(error, BaseExceptionGroup):
         is_one = error.split(cancelled)[1] is None
@@ -65,34 +65,34 @@ def is_cancellation(error: BaseException) -> bool:
 
 
 def current_task() -> int | None:
-    """Return what the running task is known by; `None` where none is."""
+    """Return the ID of the running task; `None` if there is none."""
     try:
         return anyio.get_current_task().id
-    except RuntimeError:  # anyio's error for no event loop is one, too
+    except RuntimeError:  # also the base of anyio's error for no event loop
         return None
 
 
 def is_abandoned(error: BaseException, task: int | None) -> bool:
-    """Return whether the event loop is gone, and Python closes what is left of a task of it.
+    """Return whether the event loop is gone and Python is closing the remains of its task.
 
-    Nothing can be awaited any more then, and there is nobody to tell. The same exception may be
-    raised by code of the caller's, in the task itself: that is an error like any other.
+    Nothing can be awaited or reported then. User code may raise the same exception in the task
+    itself, where it is an error like any other.
 
     Args:
-        error: What came out of a wait.
-        task: What `current_task` said when the task began.
+        error: The exception raised while waiting.
+        task: The result of `current_task` when the task began.
     """
     return isinstance(error, GeneratorExit) and current_task() != task
 
 
 class Workers(Generic[T]):
-    """Works on the items that it is given, on no more than `concurrency` at once.
+    """Processes items, at most `concurrency` of them concurrently.
 
-    A worker takes the next item without waiting for as long as there is one, for waking a task
-    costs more than all else here. A worker that takes an item calls the next one, if there is more
-    to do; so a thousand of them are not made, or woken, for an input of three items, or for items
-    that are done before the second worker comes. `_is_calling` holds from the call until the worker
-    is there: one call at a time.
+    A worker takes items without waiting as long as there are any, since waking a task is the most
+    expensive step here. A worker that takes an item calls the next worker if there are more items.
+    So no thousand workers are started or woken for an input of three items, or for items that are
+    done before the second worker starts. `_is_calling` is set from the call until the worker runs,
+    so there is one call at a time.
     """
 
     def __init__(
@@ -117,36 +117,36 @@ class Workers(Generic[T]):
         self._event: type[anyio.Event] = anyio.Event
 
     def start(self, group: TaskGroup) -> None:
-        """Hire into this group from now on."""
+        """Start workers in this group from now on."""
         self._group = group
-        # Workers see the context variables of the block, whoever it is that calls them first: the
-        # reader's are those of a generator of the caller's.
+        # Workers see the context variables of the block, no matter which task starts them: the
+        # reader's belong to the caller's generator.
         self._context = contextvars.copy_context()
         self._event = type(anyio.Event())  # as `Bell` does
 
     def add(self, index: int, item: object) -> None:
-        """Work on an item as soon as may be."""
+        """Process an item as soon as possible."""
         self._items.append((index, item))
         if not self._is_calling:
             self._call()
 
     def set_concurrency(self, concurrency: int) -> None:
-        """Work on so many at once, as soon as those above it are done."""
+        """Change the concurrency; surplus workers finish their current items first."""
         self._concurrency = concurrency
         self._call()
 
     def is_hungry(self) -> bool:
-        """Return whether a worker could start on an item, and there is none."""
+        """Return whether a worker is available and there is no item for it."""
         return not self._items and self._busy < self._concurrency
 
     def drop(self) -> list[int]:
-        """Forget what nobody works on yet; return which items that was."""
+        """Drop the items that no worker has taken; return their indexes."""
         dropped = [index for index, _ in self._items]
         self._items.clear()
         return dropped
 
     def leave(self) -> None:
-        """Cancel what is under way, and forget what is not."""
+        """Cancel the items in progress, and drop the others."""
         self._items.clear()
         if self._group is not None:
             self._group.cancel_scope.cancel()
@@ -182,7 +182,7 @@ class Workers(Generic[T]):
                         if is_abandoned(error, task) or is_cancellation(error):
                             raise
                         if error.__traceback__ is not None:
-                            # Without this frame, which goes on, and will hold other payloads.
+                            # Drop this frame, which lives on and will hold other payloads.
                             error.__traceback__ = error.__traceback__.tb_next
                         self._busy -= 1
                         self._broke(index, error)
@@ -191,11 +191,11 @@ class Workers(Generic[T]):
                         done(index, outcome)
                 if self._busy + len(self._idle) >= self._concurrency:
                     return
-                item = outcome = None  # who waits holds on to no payload
+                item = outcome = None  # an idle worker must not keep a payload alive
                 called = self._event()
                 self._idle.append(called)
                 await called.wait()
-        except GeneratorExit:  # the event loop is gone; there is nobody to tell
+        except GeneratorExit:  # the event loop is gone; nothing can be reported
             raise
         except BaseException:
             self._cancelled()

@@ -115,11 +115,11 @@ class Books:
         return True
 
     def grant(self, claim: Claim, now: float | None) -> None:
-        """Count a claim as in flight; its gates are open. Without timed gates `now` can be omitted."""
+        """Count a claim whose gates are open as in flight; `now` is needed only for timed gates."""
         gate, caller = claim.gate, self.scopes.caller
         account = gate.account
         if not gate.in_flight:
-            # An idle function gets no responses that would roll its meter, so the first attempt does.
+            # An idle function gets no responses to roll its meter, so the first attempt does.
             now = self.now() if now is None else now
             if now >= gate.meter.ends_at:
                 gate.meter.roll(now, last=self.number)

@@ -17,7 +17,7 @@ _logger = logging.getLogger("asyncinvoke")
 
 
 class Gate:
-    """The limits of one scope: attempts in flight, a pause and, once a throttle reports one, a rate.
+    """The limits of one scope: attempts in flight, a pause and, once throttled by rate, a rate.
 
     Args:
         scope: The kind of scope.

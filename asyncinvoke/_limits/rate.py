@@ -163,7 +163,7 @@ FIRST = 0.05
 """The first pause, in seconds."""
 
 LONGEST = 5.0
-"""The longest pause, in seconds: the interval at which a function without concurrency is probed."""
+"""The longest pause, in seconds: how often a function without concurrency is probed."""
 
 
 class Pause:
@@ -195,7 +195,7 @@ class Pause:
         self.until = now
 
     def repeat(self, *, now: float) -> None:
-        """Pause again for the same length as the last time, randomized between half and all of it."""
+        """Pause again for the same length as last time, randomized between half and all of it."""
         self.until = now + self.seconds * (1 + self._random()) / 2
 
     def end(self) -> None:

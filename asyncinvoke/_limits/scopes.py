@@ -72,7 +72,7 @@ class AccountGate(Gate):
 
 
 class FunctionGate(Gate):
-    """A function; its attempts also count against its account, unless it has reserved concurrency."""
+    """A function; its attempts count against its account, unless its concurrency is reserved."""
 
     __slots__ = ("account", "reserved", "waiting")
 
