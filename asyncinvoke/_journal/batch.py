@@ -13,19 +13,19 @@ COMPLETE = "complete"
 
 @dataclass(slots=True)
 class Batch:
-    """What one commit is to record."""
+    """The records of one commit."""
 
     reads: list[Prepared] = field(default_factory=list)
-    """Items of which nothing is recorded: they get their rows, and their intents."""
+    """Items not recorded yet: they get rows and intents."""
 
     again: list[Prepared] = field(default_factory=list)
-    """Items that have their rows, and are to be run as another take: they get new intents."""
+    """Items that have rows and will run as another take: they get new intents."""
 
     ended: list[tuple[Prepared, Outcome[Any]]] = field(default_factory=list)
     """Items that have ended."""
 
     left: list[Prepared] = field(default_factory=list)
-    """Items that end without an outcome, and surely did not run."""
+    """Items that end without an outcome, and certainly did not run."""
 
     notes: dict[str, object] = field(default_factory=dict)
     """What is noted, by name."""
@@ -37,11 +37,11 @@ class Batch:
     """How the session ends, and how many items the input has, if that is known."""
 
     is_refused: bool = False
-    """Whether the input has turned out to be another one."""
+    """Whether the input has turned out to be a different one."""
 
     @property
     def proves(self) -> bool:
-        """Whether anything is recorded of the input, which so is taken as that of the run."""
+        """Whether anything of the input is recorded, which accepts it as that of the run."""
         is_whole = self.ending is not None and self.ending[0] == COMPLETE
         return is_whole or bool(self.reads or self.again or self.ended or self.notes)
 
@@ -61,7 +61,7 @@ class Found(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """An item that was under way when a process died, and may have run."""
+    """An item that was in progress when a process died, and may have run."""
 
     row: int
     digest: bytes | None

@@ -21,7 +21,7 @@ from asyncinvoke._journal.schema import (
 )
 
 _AT_ONCE = 8
-"""So many journals are attached at once; SQLite takes ten."""
+"""The number of journals attached at once; SQLite's limit is ten."""
 
 _LOST = ("TransportError", "ProcessLost", None, "unknown", "delivery_unknown")
 """The cause of an item that may have run when its process died, as a run that is continued records
@@ -34,9 +34,9 @@ _MET = "CREATE TEMP TABLE met (idx INTEGER PRIMARY KEY, there INTEGER);\n"
 class Joined:
     """Copies one journal after the other into a new file.
 
-    Nobody else has the file, and it counts for nothing before it is whole; so nothing is journaled
-    and nothing synced before the end. Positions are the rows of a run without keys. With keys, rows
-    are numbers without a meaning, and those of each part are moved behind those of the one before.
+    No other process uses the file, and it is discarded unless complete, so SQLite's own journal and
+    syncing are off until the end. Without keys, rows are positions. With keys, row numbers have no
+    meaning, and those of each part are moved behind those of the previous one.
 
     An item that is there already is not copied by the statement that copies all others. Such items
     are few, and each is decided about by itself.

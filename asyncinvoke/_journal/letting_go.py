@@ -11,7 +11,7 @@ from asyncinvoke._journal.deciding import Decided, Seen
 
 
 class LettingGo:
-    """Tells the map what is recorded; on its event loop, and without waiting.
+    """Reports to the map what is recorded; on its event loop, and without blocking.
 
     Args:
         ends: What is called of the map.
@@ -28,12 +28,12 @@ class LettingGo:
         self._seen = seen
         self._time = time
         self.open: dict[int, Prepared] = {}
-        """Items that have their intents and no outcome, by index."""
+        """Items with an intent and without an outcome, by index."""
         self.again: list[Prepared] = []
-        """Items that are to be run as another take, and have no intents yet."""
+        """Items to run as another take that have no intent yet."""
 
     def ended(self, ended: list[tuple[Prepared, Outcome[Any]]]) -> None:
-        """Hand out the outcomes of items that were sent."""
+        """Release the outcomes of items that were sent."""
         seen = self._seen
         for prepared, _ in ended:
             del self.open[prepared.index]
@@ -44,7 +44,7 @@ class LettingGo:
             self._ends.hand_out((prepared.index, outcome) for prepared, outcome in ended)
 
     def decided(self, decided: Decided, again: list[Prepared]) -> None:
-        """Tell the map what becomes of items that were read.
+        """Report the decisions about items that were read to the map.
 
         Args:
             decided: What was decided about them.

@@ -23,7 +23,7 @@ from asyncinvoke.errors import JournalError
 
 
 class Store:
-    """A journal that is open to be written, by this process alone.
+    """A journal opened for writing, exclusively by this process.
 
     Its methods block, and are called from one thread at a time; those for marks from any.
 
@@ -68,7 +68,7 @@ class Store:
         return self._begun.lost
 
     def open(self, identity: Mapping[str, object]) -> None:
-        """Open or make the journal, and check whether it is that of this map; `begin` comes next.
+        """Open or create the journal, and check that it belongs to this map; call `begin` next.
 
         Raises:
             JournalError: It cannot be used. Nothing is left open.
@@ -128,7 +128,7 @@ class Store:
         return self._begun.is_proven
 
     def retract(self) -> None:
-        """Take back a session that has recorded nothing, as well as that can be done, and close."""
+        """Undo a session that has recorded nothing, as far as possible, and close."""
         self._has_begun, session = False, self._session
         if self._statements is not None and session is not None and session.number:
             with contextlib.suppress(*FAILED), self._statements.transaction():
@@ -136,7 +136,7 @@ class Store:
         self.abandon()
 
     def abandon(self) -> None:
-        """Close all that is open, whatever state it is in."""
+        """Close everything that is open, in any state."""
         statements, self._statements = self._statements, None
         marks, self._marks = self._marks, None
         try:
@@ -247,7 +247,7 @@ class Store:
     # Committing.
 
     def commit(self, batch: Batch) -> None:
-        """Record a batch, all of it or nothing.
+        """Record a batch in one transaction.
 
         Raises:
             JournalError: It cannot be recorded.
@@ -300,7 +300,7 @@ class Store:
             self.abandon()
 
     def _leave_out_recorded(self, batch: Batch) -> None:
-        """Leave out what is recorded already: an interrupt may come between a commit and its news."""
+        """Skip what is already recorded: an interrupt may come between a commit and its report."""
         try:
             takes = dict(
                 self._sql.named(
@@ -317,7 +317,7 @@ class Store:
         ]
 
     def _place(self, reads: list[Prepared]) -> None:
-        """Give new items their rows."""
+        """Assign rows to new items."""
         takes = self._begun.takes
         for prepared in reads:
             # The row of a key that is new is free, and is its position wherever that is free, too.
@@ -346,7 +346,7 @@ def _has_content(path: Path) -> bool:
 
 
 def _sync_folder(path: Path) -> None:
-    """Make sure that a file which was made is found after a power cut."""
+    """Sync the folder, so that a new file survives a power failure."""
     with contextlib.suppress(OSError):
         folder = os.open(path, os.O_RDONLY)
         try:

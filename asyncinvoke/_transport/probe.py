@@ -28,23 +28,23 @@ from asyncinvoke._transport.wires import Wires
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What came of the request."""
+    """The answer to the request."""
 
     status: int
     """The answer's status; any will do."""
 
     clock: float | None
-    """Seconds that the service's clock is ahead of this one, to about a second; `None` without a
-    `Date`."""
+    """How far the service's clock is ahead of this one, in seconds, accurate to about a second;
+    `None` without a `Date` header."""
 
     elapsed: float
-    """Seconds that all of it took, opening the connection included."""
+    """The total time including opening the connection, in seconds."""
 
     tls: str | None
     """The version of TLS and the cipher; `None` where there is none, or it cannot be seen."""
 
     issuer: str | None
-    """Who has signed the service's certificate."""
+    """The issuer of the service's certificate."""
 
     session: str | None
     """Why not connections of ours but aiobotocore's session was used; `None` if ours were."""

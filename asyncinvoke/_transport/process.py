@@ -42,10 +42,10 @@ def is_cancelled() -> bool:
 
 
 def is_for_want_of_a_file(error: OSError) -> bool:
-    """Return whether an error of the system came of there being no file left for this process.
+    """Return whether an `OSError` was caused by running out of file descriptors.
 
-    A resolver of names that can open neither its files nor a socket does not say so: it knows no such
-    name, or is busy. So it is tried whether there is a file now.
+    A DNS resolver that can open neither its files nor a socket does not report that, but an unknown
+    name or a temporary failure. So this tries whether a file can be opened now.
     """
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return True

@@ -55,7 +55,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundCredentials:
-    """What may be told of credentials, which is everything but what they are."""
+    """Facts about credentials, without their values."""
 
     source: str | None
     """Where they come from; `None` where there are none."""
@@ -159,9 +159,9 @@ def ca_bundle(session: AioSession, config: Any) -> Setting:
 
 
 async def credentials(session: AioSession, *, timeout: float) -> FoundCredentials:
-    """Find credentials, have them renewed where they are of that kind, and tell of them.
+    """Find credentials, refresh them if they are refreshable, and describe them.
 
-    What goes wrong is a value. Nothing of what they are is kept.
+    Errors are returned as values. The credentials themselves are not kept.
 
     Args:
         session: Where botocore's settings are.
