@@ -296,7 +296,7 @@ async def test_a_run_that_cannot_write_its_output_records_what_is_in_flight(
         function.open()
         words_said = await lines.all()
         assert await process.wait() == (141 if output == "-" else 1)
-    assert ("was cut off by another program" in words_said) == (output != "-")
+    assert ("was truncated by another program" in words_said) == (output != "-")
     assert (summary().may_have_run, summary().ended) == (0, len(function.seen))
     Path("out.jsonl").unlink(missing_ok=True)
     async with mapping(url, "--concurrency", "4") as process:
