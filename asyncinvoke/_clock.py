@@ -10,42 +10,42 @@ import anyio
 
 
 class Clock(Protocol):
-    """Where time comes from; tests pass one whose sleep takes no time."""
+    """The source of time; tests pass one whose sleep returns immediately."""
 
     def time(self) -> float:
-        """Return the seconds since the epoch, for people and for HTTP dates."""
+        """Return the seconds since the epoch, for timestamps and HTTP dates."""
         ...
 
     def monotonic(self) -> float:
-        """Return seconds that never go back, for durations and deadlines."""
+        """Return monotonic seconds, for durations and deadlines."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; may be cancelled."""
+        """Sleep; can be cancelled."""
         ...
 
 
 class SystemClock:
-    """The clock of the machine and the sleep of the event loop."""
+    """The system clock and the event loop's sleep."""
 
-    # The functions themselves: each invocation asks for the time five times.
+    # Bound directly, without wrappers: each invocation reads the time five times.
     time = staticmethod(machine.time)
     monotonic = staticmethod(machine.monotonic)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; may be cancelled."""
+        """Sleep; can be cancelled."""
         await anyio.sleep(seconds)
 
 
 SYSTEM_CLOCK = SystemClock()
-"""The real thing."""
+"""The shared system clock."""
 
 _replacements: dict[object, Callable[[], Clock]] = {}
 _replacing = threading.Lock()
 
 
 def default_clock() -> Clock:
-    """Return a clock to an invoker that is opened and has none of its own."""
+    """Return the clock for an invoker that is opened without one of its own."""
     with _replacing:
         make = next(reversed(_replacements.values()), None)
     return SYSTEM_CLOCK if make is None else make()
@@ -53,9 +53,9 @@ def default_clock() -> Clock:
 
 @contextmanager
 def clocks_from(make: Callable[[], Clock]) -> Iterator[None]:
-    """Let invokers that are opened meanwhile, anywhere in the process, have clocks from `make`.
+    """Use clocks from `make` for all invokers opened in the process while the block is active.
 
-    Blocks may end in any order, as those of several threads do: the one begun last decides.
+    Blocks may end in any order, as with several threads; the most recently entered one wins.
     """
     block = object()
     with _replacing:

@@ -4,14 +4,13 @@ from collections.abc import AsyncIterable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
-from asyncinvoke._engine.caller import Caller
+from asyncinvoke._engine.caller import Caller, unwrapped
 from asyncinvoke._engine.calls import stream_options
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.options import EventOptions, InvokeOptions, MapOptions, StreamOptions
 from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._model.response import Out, Response
 from asyncinvoke._request.request import InvocationType, Request
-from asyncinvoke.errors import AsyncInvokeError
 
 if TYPE_CHECKING:
     import typing_extensions
@@ -20,13 +19,11 @@ if TYPE_CHECKING:
 else:
     In = TypeVar("In")
 
-_Ended = TypeVar("_Ended")
-
 
 class Function(Generic[In, Out]):
-    """One function with its codecs and default options; made by `Invoker.function`.
+    """One function with its codecs and default options; created by `Invoker.function`.
 
-    Options given to a call replace the defaults.
+    Options passed to a call override the defaults.
     """
 
     def __init__(
@@ -50,7 +47,7 @@ class Function(Generic[In, Out]):
     async def send_event(
         self, payload: In | None = None, **options: Unpack[EventOptions]
     ) -> Response[Out]:
-        """Put an event into the function's queue; see `Invoker.send_event`."""
+        """Queue an event for the function; see `Invoker.send_event`."""
         execution = self._caller.typed(
             InvocationType.EVENT, self._function_name, payload, options, self._defaults
         )
@@ -61,7 +58,7 @@ class Function(Generic[In, Out]):
     async def dry_run(
         self, payload: In | None = None, **options: Unpack[EventOptions]
     ) -> Response[Out]:
-        """Check the arguments and the permission; see `Invoker.dry_run`."""
+        """Validate the arguments and the permissions; see `Invoker.dry_run`."""
         execution = self._caller.typed(
             InvocationType.DRY_RUN, self._function_name, payload, options, self._defaults
         )
@@ -72,11 +69,11 @@ class Function(Generic[In, Out]):
     def stream(
         self, payload: In | None = None, **options: Unpack[StreamOptions]
     ) -> AbstractAsyncContextManager[ResponseStream]:
-        """Invoke the function and take its answer as it comes; see `Invoker.stream`.
+        """Invoke the function and stream its response; see `Invoker.stream`.
 
         Raises:
-            InvalidRequestError: Also where a default of this handle has no meaning for a stream: an
-                `invocation_type` other than RequestResponse, or a `durable_execution_name`.
+            InvalidRequestError: Also raised if a default of this handle does not apply to a stream:
+                an `invocation_type` other than RequestResponse, or a `durable_execution_name`.
         """
         merged: StreamOptions = {**stream_options(self._defaults), **options}
         try:
@@ -101,15 +98,3 @@ class Function(Generic[In, Out]):
 
     def __repr__(self) -> str:
         return f"<Function {self._function_name} of {self._owner!r}>"
-
-
-def unwrapped(ended: _Ended | AsyncInvokeError) -> _Ended:
-    """Return the response of an execution, or raise its error."""
-    if not isinstance(ended, AsyncInvokeError):
-        return ended
-    __tracebackhide__ = True
-    try:
-        raise ended
-    finally:
-        # Or the error, its traceback and this frame would keep each other alive.
-        del ended

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeAlias, Unpack, overload
 
 from asyncinvoke._clock import SYSTEM_CLOCK, Clock, default_clock
-from asyncinvoke._engine.caller import Caller, Opened
+from asyncinvoke._engine.caller import Caller, Opened, unwrapped
 from asyncinvoke._engine.calls import Calls, Defaults, check_timeout
 from asyncinvoke._engine.events import Hook
 from asyncinvoke._engine.execution import Engine
@@ -25,7 +25,7 @@ from asyncinvoke._engine.options import (
 from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.stream import ResponseStream
 from asyncinvoke._engine.waits import Waits, guarded
-from asyncinvoke._function import Function, In, unwrapped
+from asyncinvoke._function import Function, In
 from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, read_limit
 from asyncinvoke._limits.limiter import Limiter
 from asyncinvoke._model.response import Decode, Out, Response, decode_json
@@ -40,7 +40,7 @@ from asyncinvoke._transport.base import LambdaClient, WholeTransport
 from asyncinvoke._transport.process import loop_teller, open_files
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError
 
-# A program that has not set up logging sees nothing of ours on standard error.
+# Without this, a program that has not configured logging would see our records on standard error.
 logging.getLogger("asyncinvoke").addHandler(logging.NullHandler())
 
 _AnyTransport: TypeAlias = Literal["direct", "client"] | WholeTransport
@@ -50,39 +50,39 @@ class Invoker:
     """Invokes AWS Lambda functions; an async context manager.
 
     Args:
-        client: An open aiobotocore client for `lambda`. It is used as it is and not closed. Its own
-            retries must be off: `AioConfig(retries={"total_max_attempts": 1})`. Without one, the
-            invoker opens a client, with region, credentials, profile, endpoint, proxies and TLS
-            resolved as botocore resolves them.
-        session: The aiobotocore session to open the client from; by default a new one.
-        region_name: The region; by default what botocore finds.
-        endpoint_url: Another endpoint than AWS's, such as that of a `LocalLambda`.
-        config: An `AioConfig` for the client. Its retries must be off or not set; its connection
-            pool is made as large as `limit`; its read timeout is 960 s unless it says otherwise.
-        limit: How many attempts may be in flight at once: an `AdaptiveLimit` that follows what
-            Lambda throttles, a number n for `AdaptiveLimit(maximum=n)`, or a `FixedLimit`. With a
-            `client` of a smaller connection pool, at most the size of that pool.
-        retry: What is repeated, and how, unless a call says otherwise; by default
-            `RetryPolicy.standard()`, and `RetryPolicy.batch()` in `map`.
-        timeout: Total time for each execution, in seconds, waits and retries included; by default
-            unlimited.
-        idempotent: Whether running a function twice does no harm, unless a call says otherwise.
-        transport: `direct` sends what aiobotocore would send, prepared once for each function and
-            signed for each call, at a fraction of the cost; it steps aside where somebody has
-            wrapped, patched or hooked the SDK's call. `client` calls aiobotocore's own `invoke`
-            each time. Or an object that makes the attempts itself, such as
-            `asyncinvoke.testing.FakeLambda`: no client is opened then, and no region and no
-            credentials are needed.
-        encode: Turns a payload into bytes; by default compact JSON.
-        decode: What `Response.json()` uses; by default JSON.
-        hooks: Plain functions that are given each event as it happens, such as `ExecutionEnded` or
+        client: An open aiobotocore client for `lambda`. The invoker uses it as is and never closes
+            it. Its own retries must be disabled: `AioConfig(retries={"total_max_attempts": 1})`.
+            By default the invoker opens a client itself; region, credentials, profile, endpoint,
+            proxies and TLS are resolved by botocore.
+        session: The aiobotocore session to create the client from; by default a new one.
+        region_name: The region; by default whatever botocore resolves.
+        endpoint_url: A custom endpoint, such as that of a `LocalLambda`.
+        config: An `AioConfig` for the client. Its retries must be disabled or unset; its connection
+            pool is sized to `limit`; its read timeout defaults to 960 s.
+        limit: The maximum number of attempts in flight: an `AdaptiveLimit`, which adapts to
+            Lambda's throttling, a number n for `AdaptiveLimit(maximum=n)`, or a `FixedLimit`. If
+            the connection pool of `client` is smaller, the size of that pool applies.
+        retry: The default retry policy; `RetryPolicy.standard()` if omitted, and
+            `RetryPolicy.batch()` for `map`.
+        timeout: The default total timeout of an execution, in seconds, including waits and retries;
+            unlimited if omitted.
+        idempotent: Whether calls are idempotent by default: running the function twice is harmless.
+        transport: `direct` sends the same requests as aiobotocore, prepared once per function and
+            signed per call, at a fraction of the cost; it falls back to the SDK if the SDK's call
+            was wrapped, patched or hooked. `client` calls aiobotocore's own `invoke` every time.
+            Alternatively, an object that performs the attempts itself, such as
+            `asyncinvoke.testing.FakeLambda`; no client is opened then, and neither a region nor
+            credentials are required.
+        encode: Converts a payload to bytes; by default compact JSON.
+        decode: Converts a payload for `Response.json()`; by default JSON.
+        hooks: Plain functions called with each event as it happens, such as `ExecutionEnded` or
             `LimitChanged`; or `asyncinvoke.otel.OpenTelemetry()`.
-        clock: Where time and sleep come from; by default the machine, or inside a block of
-            `asyncinvoke.testing.no_waits` a clock without waits.
+        clock: The source of time and sleep; by default the system clock, or, inside
+            `asyncinvoke.testing.no_waits`, a clock that does not wait.
 
     Raises:
-        ConfigurationError: The invoker cannot be built like this; on entering it, no region or no
-            credentials were found.
+        ConfigurationError: The configuration is invalid; or, when entering the block, no region or
+            no credentials were found.
     """
 
     def __init__(
@@ -159,12 +159,12 @@ class Invoker:
             await opened.close()
 
     async def drain(self) -> None:
-        """Wait until no call is under way, those that begin meanwhile included.
+        """Wait until no call is in progress, including calls that start while waiting.
 
-        For a service that is about to stop: once it takes no more work, `await invoker.drain()`
-        before its block ends lets what it has begun come to an end. Put `anyio.move_on_after`
-        around it for a limit in time; whatever the end of the block finds under way fails with a
-        `TransportError` whose `code` is `InvokerClosed`.
+        Use it for a graceful shutdown: once the service accepts no more work,
+        `await invoker.drain()` before leaving the block lets pending calls complete. Wrap it in
+        `anyio.move_on_after` for a time limit. Calls still in progress when the block is left fail
+        with a `TransportError` whose `code` is `InvokerClosed`.
 
         Raises:
             ConfigurationError: The invoker is not open, or was opened in another event loop.
@@ -179,19 +179,19 @@ class Invoker:
 
         Args:
             function_name: A name, `name:alias`, an ARN or a partial ARN, with or without qualifier.
-            payload: `None` for none (the function gets `{}`), bytes that are sent as they are, or
-                anything JSON can hold; at most 6,291,456 bytes, for Event 1,048,576.
-            **options: How to invoke it, each by its name as listed below.
+            payload: `None` for no payload (the function receives `{}`), bytes, which are sent as
+                is, or any JSON-serializable value. At most 6,291,456 bytes; 1,048,576 for Event.
+            **options: Options of the invocation, listed below.
 
         Raises:
-            InvalidRequestError: A value breaks one of Lambda's rules; nothing was sent.
+            InvalidRequestError: A value violates one of Lambda's rules; nothing was sent.
             InvocationError: The execution failed: `ThrottledError`, `FunctionError`,
                 `NotReadyError`, `RejectedError`, `ServiceError`, `TransportError` or
                 `DeadlineExceededError`.
             ConfigurationError: The invoker is not open, or was opened in another event loop.
         """
         execution = self._caller.execution(function_name, payload, options)
-        del payload, options  # so that no traceback shows them
+        del payload, options  # keeps them out of tracebacks
         __tracebackhide__ = True  # pytest then shows the caller's line
         return unwrapped(await execution)
 
@@ -199,15 +199,16 @@ class Invoker:
     async def send_event(
         self, function_name: str, payload: object = None, **options: Unpack[EventOptions]
     ) -> Response[Any]:
-        """Put an event into the function's queue: `invoke` with `invocation_type="Event"`.
+        """Queue an event for the function: `invoke` with `invocation_type="Event"`.
 
         Args:
             function_name: As for `invoke`.
             payload: As for `invoke`, at most 1,048,576 bytes.
-            **options: How to invoke it, each by its name as listed below.
+            **options: Options of the invocation, listed below.
 
         Returns:
-            A response with status 202: accepted, which does not mean that it will succeed.
+            A response with status 202: Lambda accepted the event, which does not imply that the
+            function will succeed.
         """
         execution = self._caller.typed(InvocationType.EVENT, function_name, payload, options)
         del payload, options
@@ -218,12 +219,12 @@ class Invoker:
     async def dry_run(
         self, function_name: str, payload: object = None, **options: Unpack[EventOptions]
     ) -> Response[Any]:
-        """Check the arguments and the permission without running: `invocation_type="DryRun"`.
+        """Validate arguments and permissions without running: `invocation_type="DryRun"`.
 
         Args:
             function_name: As for `invoke`.
             payload: As for `invoke`.
-            **options: How to invoke it, each by its name as listed below.
+            **options: Options of the invocation, listed below.
 
         Returns:
             A response with status 204.
@@ -237,27 +238,27 @@ class Invoker:
     def stream(
         self, function_name: str, payload: object = None, **options: Unpack[StreamOptions]
     ) -> AbstractAsyncContextManager[ResponseStream]:
-        """Invoke a function and take its answer as it comes (`InvokeWithResponseStream`).
+        """Invoke a function and stream its response (`InvokeWithResponseStream`).
 
         Use it as `async with invoker.stream(...) as stream: async for chunk in stream: ...`.
-        Entering the block waits for the first chunk, and attempts are repeated until then and no
-        further. The permit is held until the stream has ended or the block is left; leaving it
-        early closes the connection, which does not stop the function. A `timeout` is the total time
-        until the last chunk: it interrupts a wait for a chunk, not what the block does with one.
+        Entering the block waits for the first chunk; attempts are retried only until then. The
+        permit is held until the stream ends or the block is left. Leaving the block early closes
+        the connection, which does not stop the function. `timeout` is the total time until the last
+        chunk: it interrupts waiting for a chunk, but not the code that processes one.
 
         Args:
             function_name: As for `invoke`.
             payload: As for `invoke`.
-            **options: How to invoke it, each by its name as listed below.
+            **options: Options of the invocation, listed below.
 
         Raises:
-            InvalidRequestError: A value breaks one of Lambda's rules; nothing was sent.
-            InvocationError: On entering the block, as for `invoke`.
+            InvalidRequestError: A value violates one of Lambda's rules; nothing was sent.
+            InvocationError: Raised when entering the block, as for `invoke`.
         """
         try:
             return self._caller.stream(function_name, payload, options)
         finally:
-            del payload, options  # so that no traceback shows them
+            del payload, options  # keeps them out of tracebacks
 
     @documented(MapOptions)
     def map(
@@ -269,26 +270,25 @@ class Invoker:
         """Invoke a function once for each payload.
 
         Use it as `async with invoker.map(...) as run: async for outcome in run: ...`. Every item
-        that is started gets exactly one `Outcome`, whatever is wrong with it; one without an
-        outcome was not sent. Iterating raises only what ends the run early: see `MapRun`. Leaving
-        the block early cancels what is in flight.
+        that is started produces exactly one `Outcome`, however it fails; an item without an outcome
+        was never sent. Iterating raises only what ends the run early; see `MapRun`. Leaving the
+        block early cancels the calls in flight.
 
         Args:
             function_name: As for `invoke`.
-            payloads: Any iterable or async iterable, an endless one too. It is read lazily, at most
-                `concurrency` and 16 items ahead of the outcomes that were taken, or `concurrency`
-                and two batches. An item is a payload, or a `Request` that overrides options for
-                itself. It is encoded when its turn comes, some items after it was read, so that a
-                generator has to yield a new object for each. An async generator is closed with the
-                block.
-            **options: How to run the map, and how to invoke each item, each by its name as listed
-                below.
+            payloads: Any iterable or async iterable, including an infinite one. It is read lazily:
+                at most `concurrency` plus 16 items ahead of the outcomes consumed, or, with
+                `batch`, `concurrency` plus two batches. An item is a payload, or a `Request` that
+                overrides options for that item. Items are encoded some time after they are read, so
+                a generator must yield a new object each time. An async generator is closed when the
+                block is left.
+            **options: Options of the map and of each invocation, listed below.
 
         Raises:
-            InvalidRequestError: An option breaks a rule; nothing was sent.
-            JournalError: On entering the block: the `journal` cannot be used, or, as a
-                `JournalMismatchError`, it belongs to another call or input; nothing was sent. An
-                input that can be read only once is compared while it is iterated, which then raises.
+            InvalidRequestError: An option is invalid; nothing was sent.
+            JournalError: Raised when entering the block if the `journal` is unusable, or, as
+                `JournalMismatchError`, if it belongs to another call or input; nothing was sent.
+                An input that can be read only once is compared during iteration, which then raises.
         """
         try:
             return self._caller.map(function_name, payloads, options)
@@ -337,14 +337,14 @@ class Invoker:
 
         Args:
             function_name: As for `invoke`.
-            encode: Turns a payload into bytes, such as `TypeAdapter(Photo).dump_json`; by default
-                the invoker's. It types what the handle takes.
-            decode: Turns a payload that came back into a value, such as
-                `Thumb.model_validate_json`; by default the invoker's. It types what `json()` gives.
-            **defaults: Options for each call, each by its name as listed below.
+            encode: Converts a payload to bytes, such as `TypeAdapter(Photo).dump_json`; by default
+                the invoker's. It determines the payload type of the handle.
+            decode: Converts a returned payload to a value, such as `Thumb.model_validate_json`; by
+                default the invoker's. It determines the return type of `json()`.
+            **defaults: Default options of each call, listed below.
 
         Raises:
-            InvalidRequestError: An option breaks a rule.
+            InvalidRequestError: An option is invalid.
         """
         for name, codec in (("encode", encode), ("decode", decode)):
             if codec is not None:
@@ -354,7 +354,7 @@ class Invoker:
         return Function(self, caller, function_name, defaults)
 
     def statistics(self) -> InvokerStatistics:
-        """Return a snapshot: what is in flight, what waits, and the counts so far."""
+        """Return a snapshot: attempts in flight, waiting executions, and counters."""
         return InvokerStatistics(
             limit=self._limiter.limit,
             in_flight=self._limiter.in_flight,
@@ -376,7 +376,7 @@ class Invoker:
         )
 
     def __reduce__(self) -> NoReturn:
-        # A copy would say that it is not open: its parts ask this one.
+        # A copy would report that it is not open: its parts refer to the original.
         raise ConfigurationError(
             "an invoker can be neither copied nor pickled, for it belongs to one event loop: "
             "make another where it is needed, with `Invoker(...)`"
@@ -393,13 +393,14 @@ class Invoker:
             raise ConfigurationError(f"{given[0]} has no effect on a client that is given")
         from asyncinvoke._transport.session import pool_size
 
-        # More in flight than connections would let signatures grow old in the pool's queue.
+        # With more attempts than connections, requests would wait in the pool's queue while their
+        # signatures expire.
         self._new_limiter = partial(self._new_limiter, connections=pool_size(self._client))
         self._limiter = self._new_limiter()
 
     async def _open(self) -> Opened:
         clock = default_clock() if self._own_clock is None else self._own_clock
-        # A new one: what a closed one knows is old, and its times mean nothing on another clock.
+        # Always a new limiter: a previous one holds stale state and times of another clock.
         self._limiter = self._new_limiter(clock=clock, files=open_files())
         waits = Waits(loop_teller())
         async with AsyncExitStack() as stack:
@@ -421,10 +422,10 @@ class Invoker:
             )
 
     async def _open_transport(self, stack: AsyncExitStack) -> tuple[WholeTransport, str | None]:
-        """Return the transport, and the region that it sends to, if that is known."""
+        """Return the transport, and the region it sends to, if known."""
         if not isinstance(self._transport, str):
             return self._transport, None
-        # aiobotocore takes a third of a second to import, so only those who invoke wait for it.
+        # Importing aiobotocore takes a third of a second, so it is deferred until it is needed.
         from asyncinvoke._transport.session import open_client, open_transport
 
         client: Any = self._client
@@ -441,7 +442,7 @@ class Invoker:
             raise ConfigurationError("the invoker is not open: use `async with Invoker(...)`")
         waits = opened.engine.waits
         try:
-            # As `check_loop`: inlined, which saves a call.
+            # `check_loop`, inlined to save a call.
             if waits.this_loop is not None and waits.this_loop() is waits.home:
                 return opened
         except RuntimeError:
@@ -458,13 +459,13 @@ def _recorder(
     keyed: bool,
     engine: Engine,
 ) -> Recorder:
-    # Those who keep no journal do not wait for SQLite to be imported.
+    # Deferred: runs without a journal do not pay for importing SQLite.
     from asyncinvoke._journal.recorder import JournalRecorder
 
     def sample() -> tuple[object, ...]:
         limiter, tally = engine.limiter, engine.tally
         throttles = {reason.value: count for reason, count in tally.throttles.items()}
-        # The tightest of the limits in use is the one that the run feels.
+        # The tightest limit in use is the one that constrains the run.
         scopes = limiter.statistics()
         limit = min((scope.limit for scope in scopes), default=limiter.limit)
         rates = [scope.rate for scope in scopes if scope.rate is not None]

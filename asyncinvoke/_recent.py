@@ -8,11 +8,11 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """Keeps the values used last: at least `most` of them, at most twice as many.
+    """Keep the most recently used values: at least `most` of them, at most twice as many.
 
-    Two generations, as in a collector of garbage: what is found in the old one moves to the young
-    one, and once the young one is full the old one is dropped as a whole. So nothing is ever sorted
-    or counted, and whoever uses a few more names than fit loses those few, not all.
+    It has two generations, like a garbage collector: a hit in the old generation moves the value to
+    the young one, and once the young generation is full, the old one is dropped as a whole. Nothing
+    is sorted or counted, and using slightly more keys than fit evicts only a few of them.
     """
 
     __slots__ = ("_most", "_old", "young")
@@ -20,14 +20,14 @@ class Recent(Generic[K, V]):
     def __init__(self, most: int) -> None:
         self._most = most
         self.young: dict[K, V] = {}
-        """The young generation: who asks at each call looks here first, which saves a call."""
+        """The young generation; hot paths look here first, which saves a method call."""
         self._old: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
-        """Return the value of a key, if it is remembered.
+        """Return the cached value of a key, if any.
 
         Raises:
-            TypeError: The key cannot be hashed.
+            TypeError: The key is not hashable.
         """
         value = self.young.get(key)
         if value is None and self._old:
@@ -37,7 +37,7 @@ class Recent(Generic[K, V]):
         return value
 
     def put(self, key: K, value: V) -> None:
-        """Remember the value of a key."""
+        """Cache the value of a key."""
         if len(self.young) >= self._most:
             self._old = self.young
             self.young = {}

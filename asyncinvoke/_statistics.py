@@ -19,129 +19,130 @@ from asyncinvoke.errors import (
 )
 
 MOST_FUNCTIONS = 4096
-"""How many functions are counted by name; what is called beyond them is counted together."""
+"""How many functions are counted by name; any further functions share one counter."""
 
 
 class ExecutionOutcome(StrEnum):
-    """How an execution has ended, in a word for counters."""
+    """How an execution ended, for counters."""
 
     SUCCEEDED = "succeeded"
-    """There was a response, and the function has not failed."""
+    """There was a response, and the function did not fail."""
 
     FUNCTION = "function"
-    """The function ran and failed, whether that was raised or is a response."""
+    """The function ran and failed, whether this was raised or returned as a response."""
 
     THROTTLED = "throttled"
-    """A limit was reached to the end."""
+    """Still throttled on the last attempt."""
 
     NOT_READY = "not_ready"
-    """The function could not run yet, to the end."""
+    """The function was still not ready on the last attempt."""
 
     REJECTED = "rejected"
-    """It was refused for good."""
+    """The request was permanently rejected."""
 
     SERVICE = "service"
     """Lambda itself failed."""
 
     TRANSPORT = "transport"
-    """There was no usable answer, or the invoker was closed."""
+    """There was no usable response, or the invoker was closed."""
 
     DEADLINE = "deadline"
-    """The timeout passed."""
+    """The timeout expired."""
 
     CANCELLED = "cancelled"
-    """It has no result: it was cancelled, its stream was left early, or code of the caller's own,
+    """There is no result: the execution was cancelled, its stream was left early, or user code,
     such as a retry policy, raised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionStatistics:
-    """What has become of the executions of one function since the invoker was made."""
+    """The executions of one function since the invoker was created."""
 
     function: str
-    """Which, with account and qualifier where they were given, but without the tenant; empty for
-    all those together that were called when 4,096 others had been."""
+    """The function, with account and qualifier if given, but without the tenant. Empty for the
+    combined entry of all functions beyond the first 4,096."""
 
     executions: Mapping[ExecutionOutcome, int]
-    """Executions that have ended, by outcome; an outcome that there was none of is left out."""
+    """Completed executions by outcome; outcomes that did not occur are omitted."""
 
     latency_count: int
-    """Executions that have ended with a response or an error."""
+    """Executions that ended with a response or an error."""
 
     latency_sum: float
-    """How long they took together, waits and retries included, in seconds."""
+    """Their total duration, including waits and retries, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeStatistics:
-    """A moment of what a throttle may apply to."""
+    """A snapshot of one throttling scope."""
 
     scope: ThrottleScope
     """A function, an account, this caller, or this process."""
 
     key: str
-    """Which function (with qualifier and tenant) or account; empty for the caller, the process, and
-    the account that the credentials belong to."""
+    """The function (with qualifier and tenant) or account; empty for the caller, the process, and
+    the account of the credentials."""
 
     limit: int
-    """How many attempts may be in flight."""
+    """The maximum number of attempts in flight."""
 
     rate: float | None
-    """How many may start each second; `None` until a throttle has named such a limit."""
+    """The maximum number of attempts started per second; `None` until a throttle reports such a
+    limit."""
 
     pause: float
-    """About how many seconds lie between attempts while not even one is admitted; 0 otherwise."""
+    """The approximate interval between attempts, in seconds, while every attempt is refused;
+    otherwise 0."""
 
     in_flight: int
-    """Attempts on the wire. A function that is known to have concurrency of its own is not counted
-    in its account."""
+    """Attempts in flight. Functions known to have reserved concurrency do not count towards their
+    account."""
 
     waiting: int
-    """Executions that wait for a permit."""
+    """Executions waiting for a permit."""
 
     throttles: int
-    """Attempts that were throttled for a reason that names this scope; of the process, attempts that
-    found no file for a connection."""
+    """Attempts throttled for a reason that applies to this scope; for the process, attempts for
+    which no file descriptor was available."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvokerStatistics:
-    """A moment of an invoker, with its counts since it was opened."""
+    """A snapshot of an invoker, with its counters since it was opened."""
 
     limit: int
-    """How many attempts may be in flight."""
+    """The maximum number of attempts in flight."""
 
     in_flight: int
-    """Attempts that are on the wire."""
+    """Attempts in flight."""
 
     waiting: int
-    """Executions that wait for a permit; those in backoff hold none and are not counted."""
+    """Executions waiting for a permit; those in backoff are not included."""
 
     calls: int
-    """Calls that were started."""
+    """Calls started."""
 
     attempts: int
-    """Attempts that were started."""
+    """Attempts started."""
 
     retries: int
-    """Those of them that were not the first of their execution."""
+    """Attempts that were not the first of their execution."""
 
     throttles: Mapping[ThrottleReason, int]
-    """Attempts that were throttled, by reason."""
+    """Throttled attempts, by reason."""
 
     scopes: tuple[ScopeStatistics, ...]
-    """The present limits: of this caller and its process, of the accounts, and of the functions in
-    use."""
+    """The current limits of the caller, the process, the accounts, and the functions in use."""
 
     executions: Mapping[ExecutionOutcome, int] = field(default_factory=dict)
-    """Executions that have ended, by outcome; those under way are `calls` less their sum."""
+    """Completed executions by outcome. `calls` minus their sum is the number in progress."""
 
     functions: tuple[FunctionStatistics, ...] = ()
-    """The same by function, with latencies."""
+    """The same per function, with latencies."""
 
 
 class FunctionTally:
-    """Counts the executions of one function; added to by the engine."""
+    """Counts the executions of one function; updated by the engine."""
 
     __slots__ = ("function", "latency", "others", "succeeded")
 
@@ -152,7 +153,7 @@ class FunctionTally:
         self.others: Counter[ExecutionOutcome] = Counter()
 
     def ended(self, result: Response[Any] | InvocationError | None, elapsed: float = 0.0) -> None:
-        """Count an execution that has ended; without a result it was cancelled."""
+        """Count a completed execution; a result of `None` means that it was cancelled."""
         outcome = outcome_of(result)
         if result is not None:
             self.latency += elapsed
@@ -163,7 +164,7 @@ class FunctionTally:
 
     @property
     def executions(self) -> dict[ExecutionOutcome, int]:
-        """Those that have ended, by outcome."""
+        """Completed executions, by outcome."""
         counted = {ExecutionOutcome.SUCCEEDED: self.succeeded, **self.others}
         return {outcome: count for outcome, count in counted.items() if count}
 
@@ -180,7 +181,7 @@ class FunctionTally:
 
 
 def outcome_of(result: Response[Any] | InvocationError | None) -> ExecutionOutcome:
-    """Return the word for how an execution has ended; for `None` that is cancelled."""
+    """Return the outcome of an execution; `None` means cancelled."""
     if result is None:
         return ExecutionOutcome.CANCELLED
     if isinstance(result, Response):
@@ -201,7 +202,7 @@ _WORDS = (
 
 
 class Tally:
-    """Counts attempts and executions; added to by the engine, read by `Invoker.statistics()`."""
+    """Counts attempts and executions; updated by the engine, read by `Invoker.statistics()`."""
 
     __slots__ = ("_functions", "attempts", "calls", "retries", "throttles")
 
@@ -213,7 +214,7 @@ class Tally:
         self._functions: dict[str, FunctionTally] = {}
 
     def of_function(self, function: str) -> FunctionTally:
-        """Return what counts the executions of a function."""
+        """Return the counters of a function."""
         found = self._functions.get(function)
         if found is None:
             if len(self._functions) >= MOST_FUNCTIONS:
@@ -222,12 +223,12 @@ class Tally:
         return found
 
     def functions(self) -> tuple[FunctionStatistics, ...]:
-        """Return a snapshot for each function of which an execution has ended."""
+        """Return a snapshot of each function that has a completed execution."""
         each = (tally.statistics() for tally in list(self._functions.values()))
         return tuple(found for found in each if found.executions)
 
     def executions(self) -> dict[ExecutionOutcome, int]:
-        """Return how many executions have ended in all, by outcome."""
+        """Return the total number of completed executions, by outcome."""
         counted: Counter[ExecutionOutcome] = Counter()
         for tally in list(self._functions.values()):
             counted.update(tally.executions)

@@ -27,28 +27,28 @@ def map(  # noqa: A001  # the word for it
 ) -> DaskRun:
     """Invoke a function once for each item of an input, on the workers of a cluster.
 
-    The same call again, with the same directory, continues the run. A worker that dies has its
-    shards continued by others; what it may have run is named in the journal, and not run again
-    unless the map is `idempotent`.
+    Calling this again with the same directory continues the run. If a worker dies, other workers
+    continue its shards. Items that may have been running on it are recorded in the journal as
+    `may_have_run`, and are not run again unless the map is `idempotent`.
 
     Args:
-        client: Of a cluster with workers, on which asyncinvoke is installed.
+        client: A client of a cluster that has workers, with asyncinvoke installed on them.
         function_name: As for `Invoker.map`.
-        source: A path or a URL for `asyncinvoke.inputs.read`, something that can be iterated again
-            and again, or a function that returns the input; each worker reads all of it.
-        directory: Where the journals are kept: on a disk that all workers share and that outlives
-            each of them, and no network file system.
-        shards: How many shards there are; by default three for each worker.
-        invoker: What the invoker of each worker is made with, such as `{"region_name": ...}`.
-        **options: Those of `Invoker.map` but `journal` and `shard`. `concurrency` is that of all
-            workers together; a `tolerate` is that of each shard.
+        source: A path or URL for `asyncinvoke.inputs.read`, an iterable that can be iterated more
+            than once, or a function that returns the input. Each worker reads all of it.
+        directory: The directory for the journals. It must be on a disk that all workers share and
+            that outlives each of them, and must not be on a network file system.
+        shards: The number of shards; by default three per worker.
+        invoker: Arguments for the `Invoker` of each worker, such as `{"region_name": ...}`.
+        **options: The options of `Invoker.map` except `journal` and `shard`. `concurrency` applies
+            to all workers together, `tolerate` to each shard.
 
     Returns:
-        The run, under way.
+        The run, which has been started.
 
     Raises:
         ConfigurationError: distributed is not installed, the cluster has no workers, or a worker
-            does not see the directory.
+            cannot see the directory.
     """
     if find_spec("distributed") is None:
         raise ConfigurationError(

@@ -1,19 +1,19 @@
 """The exceptions, each named for what a caller can do about it.
 
 AsyncInvokeError
-|- ConfigurationError (ValueError)     the invoker cannot be built, or used, like this
-|- InvalidRequestError (ValueError)    nothing was sent: a value breaks one of Lambda's rules
+|- ConfigurationError (ValueError)     the invoker is misconfigured or misused
+|- InvalidRequestError (ValueError)    nothing was sent: a value violates one of Lambda's rules
 |- JournalError                        the journal of a run is unusable
 |  `- JournalMismatchError (ValueError)   it belongs to another input or function: .differences
-|- ToleranceExceededError              more failed than was tolerated, or all for one reason
+|- ToleranceExceededError              too many items failed, or every call was refused
 `- InvocationError                     one execution failed
    |- ThrottledError                   a limit was reached: .reason and .scope say which
    |- FunctionError                    the function ran and failed: .error_type, .error_message
    |- NotReadyError                    the function cannot run yet
-   |- RejectedError                    refused for good: not found, access denied, ...
+   |- RejectedError                    permanently rejected: not found, access denied, ...
    |- ServiceError                     Lambda itself failed
-   |- TransportError                   no usable answer
-   `- DeadlineExceededError (TimeoutError)   the total timeout passed
+   |- TransportError                   no usable response
+   `- DeadlineExceededError (TimeoutError)   the total timeout expired
 """
 
 from enum import StrEnum
@@ -26,19 +26,19 @@ from asyncinvoke._model.text import in_one_line
 
 
 class GaveUp(StrEnum):
-    """Why an execution was not tried again."""
+    """Why an execution was not retried."""
 
     NOT_RETRYABLE = "not_retryable"
-    """Trying again would not help, or the policy has no backoff for this kind of failure."""
+    """A retry would not help, or the policy has no backoff for this kind of failure."""
 
     ATTEMPTS = "attempts"
-    """The policy's stop strategy said so."""
+    """The policy's stop strategy ended the retries."""
 
     DEADLINE = "deadline"
-    """The next wait would have crossed the deadline, or the deadline passed."""
+    """The next wait would have exceeded the deadline, or the deadline passed."""
 
     BUDGET = "budget"
-    """The function's retry budget is used up."""
+    """The function's retry budget is exhausted."""
 
     DELIVERY_UNKNOWN = "delivery_unknown"
     """The function may have run, and the call is not idempotent."""
@@ -47,14 +47,14 @@ class GaveUp(StrEnum):
     """The invoker's block was left."""
 
     STOPPED = "stopped"
-    """The map was stopped before it could be tried again."""
+    """The map was stopped before the next attempt."""
 
 
 class AsyncInvokeError(Exception):
-    """Base of every error that this library raises."""
+    """Base class of every error raised by this library."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions pickle by calling the class with `args`; ours take keywords.
+        # Exceptions unpickle by calling the class with `args`, but ours take keyword arguments.
         return _restore, (type(self), self.args, self.__dict__)
 
     @classmethod
@@ -72,19 +72,20 @@ def _restore(
 
 
 class ConfigurationError(AsyncInvokeError, ValueError):
-    """The invoker cannot be built, or used, like this; the message says what to change."""
+    """The invoker is misconfigured or misused; the message says what to change."""
 
 
 class InvalidRequestError(AsyncInvokeError, ValueError):
-    """Nothing was sent, since a value breaks one of Lambda's rules; the message names both."""
+    """A value violates one of Lambda's rules, and nothing was sent; the message names both."""
 
 
 class JournalError(AsyncInvokeError):
-    """The journal of a run is unusable; the message names the file and says why.
+    """The journal of a run is unusable; the message names the file and the reason.
 
-    If entering the block of a map raises it, nothing was sent. If iterating raises it, the journal
-    could no longer be written: calls in flight have ended and their outcomes were handed out, and
-    those that could not be recorded count as ones that may have run when the run is continued.
+    If it is raised when entering the block of a map, nothing was sent. If it is raised while
+    iterating, the journal could no longer be written: the calls in flight have completed and their
+    outcomes were delivered. Outcomes that could not be recorded are treated as "may have run" when
+    the run is resumed.
     """
 
 
@@ -92,8 +93,8 @@ class JournalMismatchError(JournalError, ValueError):
     """The journal belongs to another input, function or option.
 
     Attributes:
-        differences: Each of them in words, such as `item 17 is not what it was`; of very many
-            items the first ones, and how many more there are.
+        differences: A description of each difference, such as `item 17 is not what it was`; if
+            there are very many, the first ones and the number of the others.
     """
 
     def __init__(self, message: str, *, differences: tuple[str, ...] = ()) -> None:
@@ -102,15 +103,15 @@ class JournalMismatchError(JournalError, ValueError):
 
 
 class ToleranceExceededError(AsyncInvokeError):
-    """A map was stopped: more failed than was tolerated, or every call was refused for one reason.
+    """A map was stopped because too many items failed or all calls were refused for one reason.
 
-    The text names the causes. Items without an outcome were not sent, and can be run once the cause
-    is corrected.
+    The message names the causes. Items without an outcome were not sent and can be run once the
+    cause is fixed.
 
     Attributes:
-        failed: How many items had failed when it was decided.
-        ended: How many had ended, the failed ones included.
-        causes: What they failed for, the most frequent first, each with an example.
+        failed: The number of failed items when the map was stopped.
+        ended: The number of completed items at that time, including the failed ones.
+        causes: The causes of the failures, most frequent first, each with an example.
     """
 
     def __init__(
@@ -123,22 +124,22 @@ class ToleranceExceededError(AsyncInvokeError):
 
 
 class InvocationError(AsyncInvokeError):
-    """One execution failed. `str()` says why, how often it was tried, and why not again.
+    """One execution failed. `str()` gives the reason, the number of attempts, and why it gave up.
 
     Attributes:
-        message: What went wrong, in the service's or the transport's words.
-        function_name: The function, as it was sent.
+        message: The error message of the service or the transport.
+        function_name: The function, as sent.
         qualifier: The version or alias, if one was given.
-        request_id: AWS's id of the last request, if there was an answer.
-        status_code: The HTTP status of the last answer, if there was one.
-        code: AWS's error code, such as `TooManyRequestsException`, or a transport fault, such as
+        request_id: The AWS request ID of the last attempt, if there was a response.
+        status_code: The HTTP status of the last response, if there was one.
+        code: The AWS error code, such as `TooManyRequestsException`, or a transport fault, such as
             `ReadTimeout`.
-        delivery: The furthest that any attempt got: whether the function may have run.
-        retry_after: How long the service asked to wait, in seconds, if it did.
-        attempts: Every try, the last one included; of more than 64 the first and the last 32. The
-            number of the last is how many there were.
-        elapsed: How long the execution took, waits included, in seconds.
-        gave_up: Why it was not tried again; `None` while an attempt may still follow.
+        delivery: The furthest state any attempt reached: whether the function may have run.
+        retry_after: The delay the service asked for, in seconds, if it did.
+        attempts: All attempts, including the last; if there were more than 64, only the first and
+            the last 32. The `number` of the last is the total.
+        elapsed: How long the execution took, including waits, in seconds.
+        gave_up: Why it was not retried; `None` while another attempt may follow.
     """
 
     def __init__(
@@ -177,7 +178,7 @@ class InvocationError(AsyncInvokeError):
         elapsed: float,
         gave_up: GaveUp,
     ) -> Self:
-        """Add what only the end of the execution knows."""
+        """Fill in what is known only when the execution ends."""
         self.attempts = attempts
         self.delivery = delivery
         self.elapsed = elapsed
@@ -222,8 +223,8 @@ class ThrottledError(InvocationError):
     """A limit was reached, and the function did not run.
 
     Attributes:
-        reason: Lambda's word for the limit; `ThrottleReason.UNKNOWN` if it gave none.
-        scope: What the limit applies to, and so what has to slow down.
+        reason: The reason given by Lambda; `ThrottleReason.UNKNOWN` if it gave none.
+        scope: What the limit applies to, and therefore what has to slow down.
     """
 
     def __init__(
@@ -242,16 +243,16 @@ class FunctionError(InvocationError):
     """The function ran and failed.
 
     Attributes:
-        function_error: Lambda's word for it, `Unhandled` today.
-        error_type: The exception's name, or the platform's, such as `Sandbox.Timedout`; `None`
-            if the function did not say.
-        error_message: The exception's text; `None` if the function did not say.
-        stack_trace: One entry for each frame: as the runtime wrote it, or `path:line name` where it
-            wrote parts, as Go does.
-        by_platform: Whether the platform ended the function or could not start it: it ran too long,
-            its process exited or was killed, it used up its memory, its answer was too large.
-            `False` where the function's own code raised, or cannot be loaded.
-        response: The whole answer, payload and log tail included.
+        function_error: The value reported by Lambda, currently `Unhandled`.
+        error_type: The exception's name, or the platform's error type, such as `Sandbox.Timedout`;
+            `None` if not reported.
+        error_message: The exception's message; `None` if not reported.
+        stack_trace: One entry per frame, as formatted by the runtime, or `path:line name` if the
+            runtime reports structured frames, as Go does.
+        by_platform: Whether the platform terminated the function or could not start it: it timed
+            out, its process exited or was killed, it ran out of memory, or its response was too
+            large. `False` if the function's own code raised or could not be loaded.
+        response: The complete response, including payload and log tail.
     """
 
     def __init__(
@@ -283,16 +284,16 @@ class NotReadyError(InvocationError):
 
 
 class RejectedError(InvocationError):
-    """The request was refused for good; the same request will be refused again."""
+    """The request was permanently rejected; sending it again will not help."""
 
 
 class ServiceError(InvocationError):
-    """Lambda itself failed; after a 5xx the function may have run."""
+    """Lambda itself failed; after a 5xx response the function may have run."""
 
 
 class TransportError(InvocationError):
-    """There was no usable answer; `code` and `delivery` tell how far the request got."""
+    """There was no usable response; `code` and `delivery` say how far the request got."""
 
 
 class DeadlineExceededError(InvocationError, TimeoutError):
-    """The total timeout passed while waiting for a permit, an answer or a backoff."""
+    """The total timeout expired while waiting for a permit, a response or a backoff."""

@@ -15,26 +15,27 @@ if TYPE_CHECKING:
 __all__ = ["OpenTelemetry"]
 
 LOOK_EVERY = 1.0
-"""How many seconds lie between two looks for an SDK, while there is none."""
+"""The interval between checks for an SDK, while there is none, in seconds."""
 
 
 class OpenTelemetry(Instrument):
-    """A hook that makes spans and metrics of what an invoker does.
+    """A hook that produces spans and metrics for an invoker.
 
-    One object may be a hook of several invokers, whose metrics are then added up. It needs
-    `opentelemetry-api` (`pip install 'asyncinvoke[otel]'`), and uses whatever SDK the program has
-    set up. Without an SDK it does next to nothing.
+    One instance can be shared by several invokers; their metrics are then summed. It requires
+    `opentelemetry-api` (`pip install 'asyncinvoke[otel]'`) and uses the SDK configured by the
+    program. Without an SDK its overhead is negligible.
 
-    Spans: one for each execution, of kind CLIENT, named `Lambda.Invoke` (of a stream
-    `Lambda.InvokeWithResponseStream`), current while the call runs; and below it one for each
-    attempt, if there was more than one. Its trace reaches the function as `X-Amzn-Trace-Id`.
+    It creates one span per execution, of kind CLIENT, named `Lambda.Invoke` (or
+    `Lambda.InvokeWithResponseStream` for streams), which is current during the call, and a child
+    span per attempt if there was more than one. The trace is propagated to the function as
+    `X-Amzn-Trace-Id`.
 
-    While a call runs, instrumentations of botocore, aiobotocore and HTTP clients are suppressed, so
-    that nothing is counted twice.
+    During a call, instrumentations of botocore, aiobotocore and HTTP clients are suppressed to
+    avoid duplicates.
 
     Args:
-        tracer_provider: Where spans go; by default the global one.
-        meter_provider: Where metrics go; by default the global one.
+        tracer_provider: The tracer provider; by default the global one.
+        meter_provider: The meter provider; by default the global one.
 
     Raises:
         ConfigurationError: `opentelemetry-api` is not installed.
@@ -59,14 +60,14 @@ class OpenTelemetry(Instrument):
         self._look_at = 0.0
 
     def __call__(self, event: object) -> None:
-        """Take an event; an invoker does that."""
+        """Handle an event; called by the invoker."""
         take = self._spans.takes.get(type(event))
         if take is not None:
             take(event)
 
     @property
     def listens(self) -> bool:
-        """Whether the program has set up an SDK; looked at once a second until it has."""
+        """Whether the program has configured an SDK; checked once per second until it has."""
         if not self._is_set_up:
             now = monotonic()
             if now >= self._look_at:
@@ -75,16 +76,16 @@ class OpenTelemetry(Instrument):
         return self._is_set_up
 
     def opened(self, statistics: Callable[[], InvokerStatistics]) -> None:
-        """Observe an invoker from now on; an invoker does that."""
+        """Start observing an invoker; called by the invoker."""
         self._look_at = 0.0
         self._metrics.opened(statistics)
 
     def closed(self, statistics: Callable[[], InvokerStatistics]) -> None:
-        """Observe an invoker no more; an invoker does that."""
+        """Stop observing an invoker; called by the invoker."""
         self._metrics.closed(statistics)
 
     def handed_over(self, execution: object) -> None:
-        """Let the caller's own code have its own context back; an invoker does that."""
+        """Restore the context of the caller's own code; called by the invoker."""
         self._spans.handed_over(execution)
 
     def __repr__(self) -> str:

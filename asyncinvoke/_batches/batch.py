@@ -17,38 +17,38 @@ from asyncinvoke._request.target import show_value
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError
 
 SHAPES = ("list", "items", "sqs", "stepfunctions")
-"""The shapes that are there, by name."""
+"""The names of the built-in shapes."""
 
 _WITH_COMMON = ("items", "stepfunctions")
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Several items in one invocation, which is one permit, one attempt and one decision to retry.
+    """Sends several items in one invocation, with a single permit, attempt and retry decision.
 
-    A batch closes at `items`, at `bytes`, or when the input pauses for 50 ms.
+    A batch is sent when it reaches `items` or `bytes`, or when the input pauses for 50 ms.
 
     Raises:
-        InvalidRequestError: A value breaks a rule; the message names both.
+        InvalidRequestError: A value is invalid; the message names the value and the rule.
     """
 
     items: int
-    """How many items at most."""
+    """The maximum number of items."""
 
     _: KW_ONLY
 
     bytes: int | None = None
-    """How many bytes of payload at most; by default what Lambda takes, 6,291,456 (1,048,576 for
-    events). An item that is larger by itself travels alone."""
+    """The maximum payload size in bytes; by default Lambda's limit, 6,291,456 (1,048,576 for
+    events). An item that exceeds it on its own is sent alone."""
 
     shape: ShapeName | Shape = "list"
-    """What the function gets and returns: `list`, `items`, `sqs`, `stepfunctions`, or an object
-    with `pack` and `unpack`."""
+    """The format that the function receives and returns: `list`, `items`, `sqs`, `stepfunctions`,
+    or an object with `pack` and `unpack`."""
 
     common: object = field(default=None, repr=False)
-    """What every batch carries besides its items: `common` of the shape `items`, `BatchInput` of
-    `stepfunctions`, the second argument of a `pack` of your own. The other two have no place for
-    it."""
+    """A value sent with every batch: as `common` in the shape `items`, as `BatchInput` in
+    `stepfunctions`, and as the second argument of a custom `pack`. The shapes `list` and `sqs` do
+    not support it."""
 
     def __post_init__(self) -> None:
         for name, number in (("items", self.items), ("bytes", self.bytes)):
@@ -104,10 +104,10 @@ class Batch:
 
 
 def checked_batch(batch: object) -> Batch | None:
-    """Return what was given as `batch`; a number is that of its items.
+    """Validate the `batch` option; a number is the number of items.
 
     Raises:
-        InvalidRequestError: It is neither.
+        InvalidRequestError: It is neither a number nor a `Batch`.
     """
     if batch is None or isinstance(batch, Batch):
         return batch
@@ -132,5 +132,5 @@ def format_of(batch: Batch) -> Format:
 
 
 def shape_name(batch: Batch) -> str:
-    """Return what a batch's shape is called, where runs are compared: another one is another run."""
+    """Return the name of a batch's shape; runs with different shapes are different runs."""
     return batch.shape if isinstance(batch.shape, str) else type(batch.shape).__qualname__

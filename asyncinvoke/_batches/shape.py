@@ -8,69 +8,70 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchItem:
-    """One item of a batch: what a shape packs, and what it unpacks an answer for."""
+    """One item of a batch, as passed to `Shape.pack` and `Shape.unpack`."""
 
     index: int
     """The position of the item in the input, from 0."""
 
     key: str | None = None
-    """What the map's `key`, or the item's own, calls it."""
+    """The key of the item, from the map's `key` or the item's own."""
 
     payload: bytes = field(repr=False)
-    """The item as JSON; `{}` for one without a payload, as the function would see it alone."""
+    """The item as JSON; `{}` for an item without a payload, as if it were sent alone."""
 
     @property
     def id(self) -> str:
-        """What the item is called inside its batch: its position as text, so never twice."""
+        """The unique ID of the item within its batch: its position as a string."""
         return str(self.index)
 
     def json(self) -> Any:
-        """Return the payload decoded."""
+        """Return the decoded payload."""
         return json.loads(self.payload)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemFailed:
-    """What a shape returns in place of a result, where the function says that an item failed."""
+    """Returned by a shape instead of a result when the function reports that an item failed."""
 
     error_type: str | None = None
-    """The exception's name, or another word for what went wrong."""
+    """The exception's name, or another error type."""
 
     error_message: str | None = field(default=None, repr=False)
-    """What the function says about it."""
+    """The error message reported by the function."""
 
 
 class Shape(Protocol):
-    """How items become one payload, and one answer becomes their results. Both are plain functions.
+    """Packs items into one payload, and unpacks one response into their results.
 
-    Called with the items of one batch, in the order of the input. What `pack` raises fails all of
-    them, and nothing was sent; what `unpack` raises fails all of them, and the function has run.
+    Both methods are plain functions, called with the items of one batch in input order. If `pack`
+    raises, all items fail and nothing is sent. If `unpack` raises, all items fail although the
+    function ran.
     """
 
     def pack(self, items: Sequence[BatchItem], common: Any) -> Any:
-        """Return the payload of a batch: bytes that are JSON, or anything that JSON can hold.
+        """Return the payload of a batch: JSON bytes, or any JSON-serializable value.
 
         Args:
-            items: The items of the batch, one at least.
-            common: What the `Batch` has for all of them.
+            items: The items of the batch, at least one.
+            common: `Batch.common`.
         """
         ...
 
     def unpack(self, answer: Any, items: Sequence[BatchItem]) -> Sequence[Any]:
-        """Return what the answer says of each item, in the order of `items` and as many.
+        """Return one result per item, in the order of `items`.
 
-        A result is anything that JSON can hold; of an item that failed, an `ItemFailed`.
+        A result is any JSON-serializable value, or an `ItemFailed` for an item that failed.
 
         Args:
-            answer: What the function returned, decoded from JSON.
-            items: As they were packed.
+            answer: The function's response, decoded from JSON.
+            items: The items, as they were packed.
         """
         ...
 
 
 ShapeName: TypeAlias = Literal["list", "items", "sqs", "stepfunctions"]
-"""The shapes that are there."""
+"""The names of the built-in shapes."""
 
 
 class MisfitError(ValueError):
-    """An answer does not fit its shape; the text says how, and quotes nothing of it."""
+    """A response does not match its shape; the message says how, without quoting the response."""

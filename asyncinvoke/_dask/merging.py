@@ -9,12 +9,12 @@ from asyncinvoke.errors import JournalError
 from asyncinvoke.runs import Merged
 
 AT_ONCE = 8
-"""So many journals are merged at once, as the merge takes them: one by one each of them would write
-every page of the journal that is made anew, because the items of shards lie between each other."""
+"""The number of journals merged at once. The items of shards interleave, so merging one journal at
+a time would rewrite every page of the merged journal each time."""
 
 
 class Merger:
-    """Merges what has ended, until it is finished or abandoned.
+    """Merges the journals of shards as they end, until it is finished or abandoned.
 
     Args:
         plan: The run.
@@ -29,11 +29,11 @@ class Merger:
         self._thread.start()
 
     def ended(self, number: int) -> None:
-        """Take the journal of a shard that has ended."""
+        """Add the journal of a shard that has ended."""
         self._words.put(number)
 
     def finish(self) -> Merged:
-        """Merge what is left, also of shards that failed; return what was merged.
+        """Merge the remaining journals, including those of failed shards; return the result.
 
         Raises:
             JournalError: A journal cannot be used.
@@ -46,7 +46,7 @@ class Merger:
         return self._merged
 
     def abandon(self) -> None:
-        """Leave it, if it is not finished: nothing is made."""
+        """Abandon the merge if it is not finished; no merged journal is created."""
         self._words.put(False)
         self._thread.join()
         if self._merged is None and self._error is None:

@@ -8,103 +8,103 @@ from pathlib import Path
 from typing import Any
 
 SHARDS_PER_WORKER = 3
-"""How many shards there are for each worker: a late one does not hold the run up for long, and each
-has an input of its own to read."""
+"""The number of shards per worker: enough that a slow shard does not delay the run for long, few
+enough that reading the whole input for each shard stays cheap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What every worker is told of a run."""
+    """The description of a run that is sent to every worker."""
 
     id: str
-    """What names it among the runs that a worker works on."""
+    """The ID of the run, unique among the runs of a worker."""
 
     function_name: str
-    """The function."""
+    """The name of the function."""
 
     source: Any = field(repr=False)
-    """The input: a path or a URL, something to iterate, or a function that returns it."""
+    """The input: a path or URL, an iterable, or a function that returns it."""
 
     directory: str
-    """Where the journals lie, as every worker sees it."""
+    """The directory of the journals, as every worker sees it."""
 
     shards: int
-    """How many shards there are."""
+    """The number of shards."""
 
     workers: int
-    """How many workers begin with one."""
+    """The number of workers that start with a shard."""
 
     concurrency: int | None
-    """How many items of a shard are worked on at once."""
+    """The number of items of a shard in progress at once."""
 
     invoker: Mapping[str, Any] = field(repr=False)
-    """What invokers are made with."""
+    """The arguments of each worker's invoker."""
 
     options: Mapping[str, Any] = field(repr=False)
     """The options of the map."""
 
     def journal(self, number: int) -> Path:
-        """Return the journal of a shard."""
+        """Return the path of a shard's journal."""
         return Path(self.directory) / f"{number}of{self.shards}.run"
 
     @property
     def merged(self) -> Path:
-        """The journal of all of them."""
+        """The path of the merged journal."""
         return Path(self.directory) / "merged.run"
 
     @property
     def control(self) -> Path:
-        """The file that says what is wished of all shards."""
+        """The path of the file with the settings that all shards follow."""
         return Path(self.directory) / "control.json"
 
     @property
     def token(self) -> Path:
-        """The file that a worker sees, if the directory is one that is shared.
+        """The path of a file that a worker can see only if the directory is shared.
 
-        It has a byte for each worker that is about to begin.
+        It has one byte for each worker that is ready to start.
         """
         return Path(self.directory) / f".{self.id}"
 
 
 def shards_for(workers: int, shards: int | None) -> int:
-    """Return how many shards a run has."""
+    """Return the number of shards of a run."""
     return max(workers, 1) * SHARDS_PER_WORKER if shards is None else shards
 
 
 def share(concurrency: int | None, *, shards: int, slots: int) -> int | None:
-    """Return how many items of one shard are worked on at once.
+    """Return the concurrency of one shard.
 
     Args:
-        concurrency: How many are, of all shards that run at the same time.
-        shards: How many shards there are.
-        slots: How many can run at the same time.
+        concurrency: The total concurrency of all shards that run at the same time.
+        shards: The number of shards.
+        slots: The number of shards that can run at the same time.
     """
     return None if concurrency is None else max(concurrency // max(min(shards, slots), 1), 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """What is wished of each shard."""
+    """The settings that each shard should follow."""
 
     concurrency: int | None = None
-    """How many of its items are to be worked on at once; `None` as it began."""
+    """The concurrency of the shard; `None` to keep its initial value."""
 
     paused: bool = False
-    """Whether nothing is to start."""
+    """Whether new items should wait."""
 
     stopped: bool = False
-    """Whether nothing is to start any more."""
+    """Whether the shard should end without starting new items."""
 
 
 def write_control(path: Path, control: Control) -> None:
-    """Replace the file: whoever reads it meanwhile sees the old one or the new one."""
+    """Replace the file atomically: a concurrent reader sees either the old or the new one."""
     made = path.with_name(f".{path.name}.{os.getpid()}")
     made.write_text(json.dumps(asdict(control)))
     made.replace(path)
 
 
 def read_control(path: Path) -> Control | None:
-    """Return what the file says; `None` where there is none, or none that can be read."""
+    """Return the contents of the file; `None` if it is missing or unreadable."""
     try:
         return Control(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):

@@ -20,33 +20,33 @@ from asyncinvoke.runs import Merged, open_run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaskProgress:
-    """How far a run on a cluster is."""
+    """The progress of a run on a cluster."""
 
     shards: int
-    """How many shards it has."""
+    """The number of shards."""
 
     ended: int
-    """How many of them have ended."""
+    """The number of shards that have ended."""
 
     succeeded: int
     """Items that have succeeded."""
 
     failed: int
-    """Items that have failed, and either ran or surely did not."""
+    """Items that have failed and are known to have run or not."""
 
     may_have_run: int
-    """Items of which nobody knows whether they ran: a worker died while they were under way."""
+    """Items that may or may not have run, such as those in progress when a worker died."""
 
 
 class DaskRun:
-    """A map under way on a cluster; a context manager, whose end waits for nothing.
+    """A map in progress on a cluster; a context manager that does not wait for the map on exit.
 
-    What it does is recorded in its directory, so that `map` with the same arguments continues it,
-    whoever died: a worker, the scheduler or this process.
+    The run is recorded in its directory, so `map` with the same arguments continues it after the
+    death of a worker, the scheduler or this process.
     """
 
-    # Each ended shard is a word to one thread, which merges as many journals at once as the merge
-    # can take, while the others run. So what is left at the end does not grow with the shards.
+    # One thread is notified of each shard that ends, and merges their journals in batches while the
+    # other shards run, so the work left at the end does not grow with the number of shards.
 
     def __init__(self, client: Any, plan: Plan, slots: int) -> None:
         self._client = client
@@ -61,7 +61,7 @@ class DaskRun:
                 number,
                 key=f"asyncinvoke-{plan.id}-{number}",
                 pure=False,
-                # One that fails has its reason, and the same call goes on with it.
+                # No retry by Dask: a shard fails for a reason; calling `map` again continues it.
                 retries=0,
             )
             for number in range(1, plan.shards + 1)
@@ -72,11 +72,11 @@ class DaskRun:
 
     @property
     def path(self) -> Path:
-        """The journal that all shards are merged into once they have ended."""
+        """The path of the journal into which all shards are merged when they have ended."""
         return self._plan.merged
 
     def progress(self) -> DaskProgress:
-        """Return how far it is, from the journals."""
+        """Return the progress of the run, read from the journals."""
         succeeded = failed = may_have_run = 0
         for number in range(1, self._plan.shards + 1):
             with contextlib.suppress(JournalError), open_run(self._plan.journal(number)) as run:
@@ -93,10 +93,10 @@ class DaskRun:
         )
 
     def set_concurrency(self, concurrency: int) -> None:
-        """Change how many items are worked on at once, by all workers together.
+        """Change the number of items in progress at once, over all workers together.
 
         Raises:
-            InvalidRequestError: It is not a whole number from 1.
+            InvalidRequestError: `concurrency` is not a positive integer.
         """
         if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
             raise InvalidRequestError(f"concurrency {concurrency!r} must be a whole number from 1")
@@ -104,15 +104,15 @@ class DaskRun:
         self._wish(replace(self._control, concurrency=each))
 
     def pause(self) -> None:
-        """Start nothing until `resume`; what is in flight ends."""
+        """Start no new items until `resume`; items in flight are finished."""
         self._wish(replace(self._control, paused=True))
 
     def resume(self) -> None:
-        """Go on after a pause."""
+        """Resume after a pause."""
         self._wish(replace(self._control, paused=False))
 
     def stop(self) -> None:
-        """Start nothing more; what is in flight ends, and `result` returns soon."""
+        """Start no more items; items in flight are finished, then `result` returns."""
         self._wish(replace(self._control, stopped=True))
 
     def result(self) -> Merged:
@@ -120,8 +120,8 @@ class DaskRun:
 
         Raises:
             JournalError: A journal cannot be used.
-            AsyncInvokeError: What ended a shard early, once the others have ended and all that was
-                recorded is merged.
+            AsyncInvokeError: A shard ended early. This is raised once the other shards have ended
+                and everything recorded is merged.
         """
         errors = [future.exception() for future in self._futures]
         self._close_homes()
@@ -132,7 +132,7 @@ class DaskRun:
         return merged
 
     def close(self) -> None:
-        """Stop what is under way, and let go what the workers keep."""
+        """Stop the run, and release the resources it holds on the workers."""
         if not all(future.done() for future in self._futures):
             self.stop()
             for future in self._futures:

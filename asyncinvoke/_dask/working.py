@@ -21,20 +21,20 @@ from asyncinvoke.inputs import read
 from asyncinvoke.runs import open_run
 
 LOOK_EVERY = 0.5
-"""How often a shard looks at what is wished, in seconds."""
+"""How often a shard polls the control file, in seconds."""
 
 TOGETHER = 5.0
-"""Seconds that the first shard of a worker waits for those of the others, at most."""
+"""The maximum time that a worker's first shard waits for the other workers, in seconds."""
 
 _LOOK_FOR_OTHERS = 0.02
 
 
 class Home:
-    """Where the shards of one run are at home on a worker: an event loop, and an invoker on it.
+    """The event loop and invoker that all shards of one run share on a worker.
 
-    The worker's own loop answers the scheduler and must not be held up. A limiter that has found the
-    limit serves the next shard too, where a new one would begin to look for it. The thread ends with
-    its process, which waits for nothing of it.
+    The worker's own event loop answers the scheduler and must not be blocked. Sharing the invoker
+    keeps the limit that its limiter has learned; a new one would start learning again. The loop
+    runs in a daemon thread, so the worker process does not wait for it on exit.
     """
 
     def __init__(self, invoker: Mapping[str, Any]) -> None:
@@ -51,7 +51,7 @@ class Home:
     def call(
         self, function: Callable[[Invoker, Plan, int], Awaitable[Any]], plan: Plan, number: int
     ) -> Any:
-        """Run an async function on the loop, and wait for it."""
+        """Run an async function on the event loop and wait for its result."""
         self.wait()
         if self._error is not None:
             raise self._error
@@ -60,10 +60,10 @@ class Home:
         return self._portal.call(partial(function, self._invoker, plan, number))
 
     def arrive(self, plan: Plan) -> None:
-        """Wait, once, until a shard of every worker is about to begin.
+        """Wait, once, until every worker is ready to start a shard.
 
-        Who comes a second later finds the limit taken, and it takes a while until those who share
-        one have found their halves. Each worker adds a byte to a file that all of them see.
+        A worker that starts a second late finds the capacity taken, and it takes a while until the
+        limiters share it fairly. Each worker appends a byte to a file that all of them see.
         """
         with self._arriving:
             if self._has_arrived:
@@ -78,11 +78,11 @@ class Home:
                     time.sleep(_LOOK_FOR_OTHERS)
 
     def wait(self) -> None:
-        """Wait until it is ready, or will never be."""
+        """Wait until it is ready or has failed."""
         self._is_ready.wait()
 
     def close(self) -> None:
-        """End the invoker and the loop."""
+        """Close the invoker and stop the event loop."""
         self._is_ready.wait()
         if self._portal is not None:
             self._portal.call(self._portal.stop)
@@ -108,7 +108,7 @@ _making = threading.Lock()
 
 
 async def prepare(run_id: str, token: str, invoker: Mapping[str, Any]) -> bool:
-    """Make ready for the shards of a run; return whether this worker sees its directory."""
+    """Prepare for the shards of a run; return whether this worker can see its directory."""
     if not await to_thread.run_sync(os.path.exists, token):
         return False
     await to_thread.run_sync(_home(run_id, invoker).wait)
@@ -116,7 +116,7 @@ async def prepare(run_id: str, token: str, invoker: Mapping[str, Any]) -> bool:
 
 
 def run_shard(plan: Plan, number: int) -> dict[str, Any]:
-    """Run a shard, or what is left of it; return how it stands. Called in a thread of a worker."""
+    """Run or continue a shard; return its counts. Called in a thread of a worker."""
     home = _home(plan.id, plan.invoker)
     home.arrive(plan)
     home.call(_shard, plan, number)
@@ -139,7 +139,7 @@ def _home(run_id: str, invoker: Mapping[str, Any]) -> Home:
 
 
 def close_home(run_id: str) -> None:
-    """Close what a worker keeps for a run."""
+    """Release the resources that a worker holds for a run."""
     with _making:
         home = _homes.pop(run_id, None)
     if home is not None:

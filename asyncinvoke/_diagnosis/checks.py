@@ -6,58 +6,58 @@ from enum import StrEnum
 
 
 class CheckStatus(StrEnum):
-    """How a check came out."""
+    """The result of a check."""
 
     OK = "ok"
-    """As it should be."""
+    """No problem was found."""
 
     NOTE = "note"
-    """It works, and there is something to know."""
+    """It works, but there is something worth knowing."""
 
     WRONG = "wrong"
-    """It keeps invocations from working, or most of them."""
+    """A problem that makes all or most invocations fail."""
 
     SKIPPED = "skipped"
-    """Not looked at, because something before it is wrong, or nothing was asked."""
+    """Not checked, because an earlier check failed or it was not requested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One subject of a diagnosis. It holds no key, no token and no payload."""
+    """One check of a diagnosis. It contains no key, token or payload."""
 
     name: str
-    """The subject, such as `region`."""
+    """The name of the check, such as `region`."""
 
     status: CheckStatus
-    """How it came out."""
+    """The result."""
 
     found: str
-    """What was found, and where it comes from, in a line."""
+    """What was found and where it comes from, in one line."""
 
     advice: str | None = None
-    """What to do about it; `None` where there is nothing to do."""
+    """What to do about it; `None` if there is nothing to do."""
 
     facts: Mapping[str, object] = field(default_factory=dict)
-    """The same for programs: names and plain values."""
+    """The same in machine-readable form: names and plain values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """What `diagnose` has found, from the machine up to the function."""
+    """The result of `diagnose`, from the machine up to the function."""
 
     checks: tuple[Check, ...]
-    """One for each subject, in the order in which one needs the other."""
+    """The checks, each after those that it depends on."""
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether no check has the status `wrong`."""
         return all(check.status is not CheckStatus.WRONG for check in self.checks)
 
     def __getitem__(self, name: str) -> Check:
         """Return the check of that name.
 
         Raises:
-            KeyError: There is none.
+            KeyError: There is no such check.
         """
         for check in self.checks:
             if check.name == name:
@@ -65,7 +65,7 @@ class Diagnosis:
         raise KeyError(name)
 
     def as_dict(self) -> dict[str, object]:
-        """Return all of it as plain values, ready for `json.dumps`."""
+        """Return the diagnosis as plain values, ready for `json.dumps`."""
         return {
             "ok": self.ok,
             "checks": [
@@ -81,7 +81,7 @@ class Diagnosis:
         }
 
     def __str__(self) -> str:
-        """Return one line for each check, and one more for each advice."""
+        """Return one line per check, and one more for each piece of advice."""
         lines = []
         for check in self.checks:
             lines.append(f"{check.status.value:<8}{check.name}: {check.found}")

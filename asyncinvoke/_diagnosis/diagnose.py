@@ -30,27 +30,27 @@ async def diagnose(
     config: object | None = None,
     timeout: float = 10.0,
 ) -> Diagnosis:
-    """Look at everything between this process and a function, and say what is wrong.
+    """Check everything between this process and a function, and report what is wrong.
 
-    Versions, Python and event loop; open files; region, credentials, endpoint, proxy and
-    certificates, each with where it comes from; whether the endpoint answers, what TLS has agreed
-    upon, and what its clock says; which transport is taken; and three dry runs of the function, which
-    run nothing. No key, token or payload is in the result. It sends one unsigned `GET /`, and
-    otherwise what resolving credentials sends.
+    The checks cover versions, Python and the event loop; open files; region, credentials, endpoint,
+    proxy and certificates, each with its source; whether the endpoint answers, the negotiated TLS
+    version and the service's clock; the transport in use; and three dry runs of the function, which
+    do not run it. The result contains no key, token or payload. Besides the dry runs, this sends
+    one unsigned `GET /`, and whatever resolving credentials sends.
 
     Args:
-        function_name: The function, as for `Invoker.invoke`; without one there is no dry run.
+        function_name: The function, as for `Invoker.invoke`; `None` to skip the dry runs.
         session: As for `Invoker`.
         region_name: As for `Invoker`.
         endpoint_url: As for `Invoker`.
         config: As for `Invoker`.
-        timeout: How long the credentials, the connection and each dry run may take, in seconds.
+        timeout: The timeout for credentials, the connection, and each dry run, in seconds.
 
     Raises:
-        InvalidRequestError: The function's name breaks one of Lambda's rules.
-        ConfigurationError: `session` is none of aiobotocore's.
+        InvalidRequestError: The function name is not valid for Lambda.
+        ConfigurationError: `session` is not an aiobotocore session.
     """
-    # What cannot be known without a name is known for any name.
+    # The transport can be determined with any function name.
     parameters = checked(function_name or "asyncinvoke", invocation_type="DryRun")
     checks = _of_the_process()
 
@@ -60,7 +60,7 @@ async def diagnose(
 
     session = as_session(session)
     region = resolved.region(session, region_name)
-    # Where an endpoint is set, the region only has to be the one that signatures name.
+    # With a custom endpoint, the region is only used in signatures.
     is_by_region = resolved.endpoint(session, endpoint_url, None).value is None
     known = await resolved.regions(session) if is_by_region else ()
     checks.append(judging.region(region, aws_region=os.environ.get("AWS_REGION"), known=known))
@@ -70,7 +70,7 @@ async def diagnose(
     async with AsyncExitStack() as stack:
         client, refused = None, ""
         try:
-            if found.have_come:  # opening it would wait for them once more
+            if found.have_come:  # opening a client would wait for them again
                 client = await stack.enter_async_context(
                     open_client(
                         session=session,
@@ -123,7 +123,7 @@ def _of_the_process() -> list[Check]:
 
 
 def _without_client(checks: list[Check], refused: str) -> list[Check]:
-    """Return the checks that a client is needed for."""
+    """Return the checks that need a client, as failed or skipped."""
     said = any(check.status is CheckStatus.WRONG for check in checks)
     first = (
         judging.skipped("connection", "there is no client: see above")

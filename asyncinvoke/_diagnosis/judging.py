@@ -20,30 +20,30 @@ from asyncinvoke.errors import (
 OK, NOTE, WRONG, SKIPPED = CheckStatus
 
 CLOCK_NOTE = 30.0
-"""Seconds that clocks may differ without a word."""
+"""The clock skew tolerated without a note, in seconds."""
 
 CLOCK_WRONG = 240.0
-"""Seconds from which on signatures are about to be refused: AWS takes no more than 300."""
+"""The clock skew that is close to failing, in seconds: AWS rejects signatures 300 s off."""
 
 FEW_FILES = 100
-"""With fewer connections than this, an ordinary `map` cannot do its work."""
+"""The minimum number of connections that an ordinary `map` needs."""
 
 MANY_FILES = 1000
-"""The attempts that an invoker has in flight at most, unless it is told otherwise."""
+"""The default maximum number of attempts that an invoker has in flight."""
 
 KEPT_FILES = 16
-"""How many are left for all but connections."""
+"""The number of files reserved for everything but connections."""
 
 SOON = 300.0
-"""Seconds before the end of credentials from which on it is worth a word."""
+"""How long before the expiry of credentials a note is given, in seconds."""
 
 
 _REGION = re.compile(r"(?![0-9]+$)(?!-)[a-zA-Z0-9-]{1,63}(?<!-)")
-"""What botocore takes for a region: it becomes a part of a host's name."""
+"""What botocore accepts as a region: it becomes part of a host name."""
 
 
 def versions(found: Mapping[str, str | None]) -> Check:
-    """Say which libraries take part."""
+    """Report the versions of the libraries in use."""
     missing = [name for name in CORE if found.get(name) is None]
     said = ", ".join(f"{name} {found[name]}" for name in CORE if found.get(name) is not None)
     extras = [f"{name} {found[name]}" for name in OPTIONAL if found.get(name) is not None]
@@ -61,7 +61,7 @@ def versions(found: Mapping[str, str | None]) -> Check:
 
 
 def python(found: Mapping[str, str]) -> Check:
-    """Say what Python it is."""
+    """Report the Python interpreter."""
     said = (
         f"{found['implementation']} {found['version']} on {found['platform']} "
         f"({found['machine']}), {found['openssl']}"
@@ -70,12 +70,12 @@ def python(found: Mapping[str, str]) -> Check:
 
 
 def event_loop(name: str) -> Check:
-    """Say which event loop is running."""
+    """Report the running event loop."""
     return _check("event loop", OK, name, None, {"name": name})
 
 
 def open_files(files: Files) -> Check:
-    """Say how many connections this process can have."""
+    """Judge how many connections this process can open."""
     facts = {"soft": files.soft, "hard": files.hard, "open": files.open}
     if files.soft is None:
         return _check("open files", OK, "no limit that is known", None, facts)
@@ -95,12 +95,12 @@ def open_files(files: Files) -> Check:
 
 
 def region(setting: Setting, *, aws_region: str | None, known: Collection[str] = ()) -> Check:
-    """Say which region is taken.
+    """Judge the region in use.
 
     Args:
-        setting: What botocore finds.
-        aws_region: What `AWS_REGION` says, which Lambda and other SDKs read and botocore does not.
-        known: The regions that botocore knows; none if the region decides nothing.
+        setting: The region found by botocore.
+        aws_region: The value of `AWS_REGION`, which other SDKs read and botocore does not.
+        known: The regions that botocore knows; empty if the region does not matter.
     """
     facts = {"value": setting.value, "source": setting.source}
     if setting.value is None:
@@ -124,7 +124,7 @@ def region(setting: Setting, *, aws_region: str | None, known: Collection[str] =
 
 
 def credentials(found: Credentials, *, now: datetime) -> Check:
-    """Say where credentials come from, of which kind they are, and when they end."""
+    """Judge the credentials by source, kind and expiry."""
     kind = "temporary" if found.is_temporary else "long-term"
     facts = {
         "source": found.source,
@@ -154,7 +154,7 @@ def credentials(found: Credentials, *, now: datetime) -> Check:
 
 
 def endpoint(setting: Setting) -> Check:
-    """Say where requests go."""
+    """Judge the endpoint URL."""
     facts = {"url": setting.value, "source": setting.source}
     said = f"{setting.value}, from {setting.source}"
     if setting.flaw is not None:
@@ -165,7 +165,7 @@ def endpoint(setting: Setting) -> Check:
 
 
 def proxy(setting: Setting) -> Check:
-    """Say which proxy is on the way."""
+    """Report the proxy in use."""
     facts = {"url": setting.value, "source": setting.source}
     if setting.value is None:
         none = "none" if setting.source == "the environment" else f"none ({setting.source})"
@@ -174,7 +174,7 @@ def proxy(setting: Setting) -> Check:
 
 
 def ca_bundle(setting: Setting) -> Check:
-    """Say which certificates are trusted."""
+    """Judge the CA bundle in use."""
     facts = {"path": setting.value, "source": setting.source}
     if setting.flaw is not None:
         return _check("certificates", WRONG, setting.flaw, _BUNDLE, facts)
@@ -183,11 +183,11 @@ def ca_bundle(setting: Setting) -> Check:
 
 
 def connection(seen: Answered | Failure, *, has_proxy: bool = False) -> Check:
-    """Say whether the endpoint answers, and over what.
+    """Judge whether the endpoint answers, and report the connection.
 
     Args:
-        seen: What it has answered, or why there is no answer.
-        has_proxy: Whether there is a proxy on the way.
+        seen: The answer, or why there is none.
+        has_proxy: Whether a proxy is in use.
     """
     if isinstance(seen, Failure):
         said = f"{seen.fault}: {seen.message}" if seen.message else str(seen.fault)
@@ -212,10 +212,11 @@ def connection(seen: Answered | Failure, *, has_proxy: bool = False) -> Check:
 
 
 def clock(ahead: float | None) -> Check:
-    """Say how far this machine's clock is from the service's.
+    """Judge the skew between this machine's clock and the service's.
 
     Args:
-        ahead: Seconds that the service's clock is ahead, to about a second; `None` if it said none.
+        ahead: How far the service's clock is ahead in seconds, accurate to about a second; `None`
+            if unknown.
     """
     facts = {"service_ahead_seconds": None if ahead is None else round(ahead, 1)}
     if ahead is None:
@@ -228,12 +229,12 @@ def clock(ahead: float | None) -> Check:
 
 
 def transport(why: str | None, session: str | None, *, is_seen: bool = True) -> Check:
-    """Say which way invocations take.
+    """Report the transport that invocations use.
 
     Args:
-        why: Why not the direct transport; `None` if it is taken.
-        session: Why not connections of ours; `None` if they are used.
-        is_seen: Whether that is known, which takes an answer.
+        why: Why the direct transport is not used; `None` if it is.
+        session: Why our own connections are not used; `None` if they are.
+        is_seen: Whether `session` is known, which requires an answer from the endpoint.
     """
     facts = {"name": "direct" if why is None else "client", "why": why, "session": session}
     if why is not None:
@@ -247,12 +248,12 @@ def transport(why: str | None, session: str | None, *, is_seen: bool = True) -> 
 
 
 def dry_run(function_name: str, seconds: list[float], error: Exception | None) -> Check:
-    """Say whether the function may be invoked, and how long it takes to be told.
+    """Judge whether the caller may invoke the function, and report the dry runs' latency.
 
     Args:
-        function_name: The function.
-        seconds: How long each dry run took, the first with all that it has to set up.
-        error: What the last came to, if it failed.
+        function_name: The name of the function.
+        seconds: The duration of each dry run; the first includes all setup.
+        error: The error of the last dry run, if it failed.
     """
     facts: dict[str, object] = {
         "function": function_name,
@@ -270,12 +271,12 @@ def dry_run(function_name: str, seconds: list[float], error: Exception | None) -
 
 
 def skipped(name: str, why: str) -> Check:
-    """Say that a check was not made."""
+    """Return a check that was skipped."""
     return _skipped(name, why)
 
 
 def not_opened(message: str) -> Check:
-    """Say that no client could be opened, though nothing that was looked at is wrong."""
+    """Report that no client could be opened although all earlier checks passed."""
     return _check("connection", WRONG, message, "correct what the message names", {})
 
 

@@ -13,25 +13,25 @@ OPTIONAL = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """How many files this process may open."""
+    """The open files of this process and their limits."""
 
     soft: int | None
-    """The limit that holds; `None` for no end, or none known."""
+    """The soft limit; `None` if unlimited or unknown."""
 
     hard: int | None
-    """How far it can be raised; `None` for no end, or none known."""
+    """The hard limit; `None` if unlimited or unknown."""
 
     open: int
-    """How many are open now."""
+    """The number of files open now."""
 
 
 def versions() -> dict[str, str | None]:
-    """Return the version of each library that takes part; `None` for one that is not installed."""
+    """Return the version of each library in use; `None` for one that is not installed."""
     return {name: _version(name) for name in (*CORE, *OPTIONAL)}
 
 
 def python() -> dict[str, str]:
-    """Return what runs this process."""
+    """Return facts about the Python interpreter."""
     import platform
     import ssl
 
@@ -46,7 +46,7 @@ def python() -> dict[str, str]:
 
 
 def _version(name: str) -> str | None:
-    # Imported here, as it takes longer than the rest of the library's public names.
+    # Imported here, as it is slower than importing all public names of this library.
     from importlib import metadata
 
     try:

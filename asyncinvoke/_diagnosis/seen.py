@@ -9,26 +9,26 @@ class Setting(Protocol):
 
     @property
     def value(self) -> str | None:
-        """What it is."""
+        """The value."""
         ...
 
     @property
     def source(self) -> str:
-        """Who says so."""
+        """Where the value comes from."""
         ...
 
     @property
     def flaw(self) -> str | None:
-        """What is wrong with it."""
+        """What is wrong with it, if anything."""
         ...
 
 
 class Credentials(Protocol):
-    """What may be told of credentials."""
+    """Facts about credentials that are not secret."""
 
     @property
     def source(self) -> str | None:
-        """Where they come from; `None` where there are none."""
+        """Where they come from; `None` if there are none."""
         ...
 
     @property
@@ -38,39 +38,39 @@ class Credentials(Protocol):
 
     @property
     def expires(self) -> datetime | None:
-        """When they end, where that is known."""
+        """When they expire, if known."""
         ...
 
     @property
     def flaw(self) -> str | None:
-        """Why they cannot be used."""
+        """Why they cannot be used, if so."""
         ...
 
 
 class Answered(Protocol):
-    """What came of one request."""
+    """The result of one request to the endpoint."""
 
     @property
     def status(self) -> int:
-        """The answer's status."""
+        """The HTTP status."""
         ...
 
     @property
     def elapsed(self) -> float:
-        """Seconds that it took."""
+        """How long the request took, in seconds."""
         ...
 
     @property
     def tls(self) -> str | None:
-        """What TLS has agreed upon."""
+        """The negotiated TLS version and cipher."""
         ...
 
     @property
     def issuer(self) -> str | None:
-        """Who has signed the certificate."""
+        """The issuer of the server's certificate."""
         ...
 
     @property
     def session(self) -> str | None:
-        """Why connections of ours were not used; `None` if they were."""
+        """Why our own connections were not used; `None` if they were."""
         ...

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import anyio
 
@@ -30,11 +30,11 @@ from asyncinvoke._transport.base import ClosingTransport
 from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
 
 LAST_WORDS = 5.0
-"""For how many seconds, at most, the end of an invoker waits for the calls that it has ended."""
+"""The maximum time to wait for interrupted calls when an invoker is closed, in seconds."""
 
 
 class Record(Protocol):
-    """Makes what records a map; what it gives is not open yet."""
+    """Creates the recorder of a map, not yet opened."""
 
     def __call__(
         self,
@@ -50,7 +50,7 @@ class Record(Protocol):
 
 
 class Opened:
-    """What an invoker has while its block runs."""
+    """The resources of an open invoker."""
 
     __slots__ = ("_stack", "engine", "transport")
 
@@ -66,9 +66,9 @@ class Opened:
         self._stack = stack
 
     async def close(self) -> None:
-        """End whatever is under way, wait until it has, and close what was opened.
+        """Interrupt all calls in progress, wait for them to end, and close all resources.
 
-        Shielded from cancellation, which must not leave a connection behind, and bounded.
+        It is shielded from cancellation, so that no connection leaks, and bounded in time.
         """
         self.engine.waits.close()
         self.engine.limiter.close()
@@ -82,13 +82,13 @@ class Opened:
 
 
 class Caller:
-    """Prepares the calls of an invoker, or of a function of it with codecs of its own.
+    """Prepares the calls of an invoker, or of a function handle with its own codecs.
 
     Args:
-        running: Returns what the invoker has open, or raises `ConfigurationError`.
-        calls: Checks options.
-        encode: Turns a payload into bytes.
-        record: Makes the recorder of a map with a journal.
+        running: Returns the open invoker's resources, or raises `ConfigurationError`.
+        calls: Validates options.
+        encode: Converts a payload to bytes.
+        record: Creates the recorder of a map with a journal.
     """
 
     def __init__(
@@ -100,24 +100,24 @@ class Caller:
         self._encode = encode
 
     def with_codecs(self, encode: Encode | None, decode: Decode | None) -> "Caller":
-        """Return a caller whose payloads are written and read by other codecs."""
+        """Return a caller with other codecs."""
         calls = self._calls if decode is None else self._calls.with_decode(decode)
         return Caller(
             self._running, calls, self._encode if encode is None else encode, self._record
         )
 
     def check(self, function_name: str, options: Mapping[str, Any]) -> None:
-        """Check a function's name and options.
+        """Validate a function name and options.
 
         Raises:
-            InvalidRequestError: One of them breaks a rule.
+            InvalidRequestError: One of them is invalid.
         """
         self._calls.check(function_name, options)
 
     def execution(
         self, function_name: str, payload: object, options: Mapping[str, Any]
     ) -> Coroutine[Any, Any, Response[Any] | AsyncInvokeError]:
-        """Return the execution of a call. What refuses it is returned as well, not raised."""
+        """Return the execution of a call. If the call is invalid, the error is returned as well."""
         try:
             opened = self._running()
             call = self._calls.get(function_name, options)
@@ -125,7 +125,7 @@ class Caller:
                 payload, encode=self._encode, invocation_type=call.parameters.invocation_type
             )
         except AsyncInvokeError as error:
-            # Its traceback leads to the payload; its message does not.
+            # The traceback refers to the payload; the message does not.
             return _refused(error.with_traceback(None))
         return opened.engine.execute(opened.transport, call, body)
 
@@ -137,7 +137,7 @@ class Caller:
         options: EventOptions,
         defaults: InvokeOptions | None = None,
     ) -> Coroutine[Any, Any, Response[Any] | AsyncInvokeError]:
-        """Return the execution of an event or a dry run, with those defaults that it has."""
+        """Return the execution of an event or a dry run, with the defaults that apply to it."""
         known = EventOptions.__optional_keys__
         given: dict[str, Any] = {**(defaults or {}), **options}
         asked = given.pop("invocation_type", None)
@@ -147,7 +147,7 @@ class Caller:
             )
             allowed: list[object] = [None, invocation_type]
             if "invocation_type" not in options:
-                # A handle that says how it invokes by default may send events all the same.
+                # A handle with a default invocation type may still send events.
                 allowed.append(InvocationType.REQUEST_RESPONSE)
             if not is_one_of(asked, allowed):
                 raise InvalidRequestError(
@@ -163,7 +163,7 @@ class Caller:
     def stream(
         self, function_name: str, payload: object, options: StreamOptions
     ) -> AbstractAsyncContextManager[ResponseStream]:
-        """Return the stream of a call, to be entered."""
+        """Return the stream of a call, as a context manager."""
         try:
             opened = self._running()
             refuse_unknown(options, StreamOptions)
@@ -172,7 +172,7 @@ class Caller:
                 payload, encode=self._encode, invocation_type=call.parameters.invocation_type
             )
         except AsyncInvokeError as error:
-            # The frames further in hold the payload and the options; the message does not.
+            # Inner frames hold the payload and the options; the message does not.
             raise error.with_traceback(None) from error.__cause__
         finally:
             del payload, options
@@ -181,11 +181,11 @@ class Caller:
     def map(
         self, function_name: str, payloads: object, options: MapOptions
     ) -> AbstractAsyncContextManager[MapRun[Any]]:
-        """Return a map over payloads, to be entered."""
+        """Return a map over payloads, as a context manager."""
         try:
             return self._mapped(function_name, payloads, options)
         except AsyncInvokeError as error:
-            # As in `stream`: the frames further in hold what was refused.
+            # As in `stream`: inner frames hold the invalid values.
             raise error.with_traceback(None) from error.__cause__
         finally:
             del payloads, options
@@ -253,3 +253,18 @@ class Caller:
 
 async def _refused(error: AsyncInvokeError) -> AsyncInvokeError:
     return error
+
+
+_Ended = TypeVar("_Ended")
+
+
+def unwrapped(ended: _Ended | AsyncInvokeError) -> _Ended:
+    """Return the response of an execution, or raise its error."""
+    if not isinstance(ended, AsyncInvokeError):
+        return ended
+    __tracebackhide__ = True
+    try:
+        raise ended
+    finally:
+        # Otherwise the error, its traceback and this frame would form a reference cycle.
+        del ended

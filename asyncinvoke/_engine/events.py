@@ -14,23 +14,23 @@ from asyncinvoke.errors import InvocationError
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ExecutionStarted:
-    """An execution begins. It is equal to itself alone, and so names the execution to a hook."""
+    """An execution is starting. Compared by identity, so it can serve as the execution's key."""
 
     target: Target
     """The function, with its qualifier."""
 
     region: str | None
-    """The region of the function, if it is known."""
+    """The region of the function, if known."""
 
     invocation_type: InvocationType
-    """How Lambda is to run it."""
+    """The invocation type."""
 
     streams: bool
-    """Whether its answer is taken as it comes, by `Invoker.stream`."""
+    """Whether the response is streamed, by `Invoker.stream`."""
 
     @property
     def function_name(self) -> str:
-        """The function as it is sent: a name, or an ARN without its qualifier."""
+        """The function as sent: a name, or an ARN without its qualifier."""
         return self.target.function_name
 
     @property
@@ -48,83 +48,83 @@ class ExecutionStarted:
 class AttemptStarted:
     """An attempt is about to be sent.
 
-    Where there is no file for its connection while others have theirs, that was no attempt, and the
-    same number is told again.
+    If no file descriptor is available for its connection while other attempts are in flight, it
+    does not count as an attempt, and the event is emitted again with the same number.
     """
 
     execution: ExecutionStarted
-    """Its execution."""
+    """The execution it belongs to."""
 
     number: int
-    """Which try of its execution this is, from 1."""
+    """The number of the attempt within its execution, from 1."""
 
     waited: float
-    """How long it has waited for its permit, in seconds."""
+    """How long it waited for a permit, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AttemptEnded:
-    """An attempt has ended; not told of one that was cancelled."""
+    """An attempt has ended. Not emitted for cancelled attempts."""
 
     execution: ExecutionStarted
-    """Its execution."""
+    """The execution it belongs to."""
 
     attempt: Attempt
-    """How it fared; `delay` is the backoff that follows, if another one does."""
+    """The result of the attempt; `delay` is the backoff before the next one, if there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ExecutionEnded:
-    """An execution has ended, in whatever way; told exactly once for each that has started."""
+    """An execution has ended. Emitted exactly once for each execution that started."""
 
     execution: ExecutionStarted
     """The execution."""
 
     result: Response[Any] | InvocationError | None
-    """Its response or its error. `None` if it was cancelled, if the block of its stream was left
-    early, or if code of the caller's own, such as a retry policy, raised."""
+    """The response or the error. `None` if the execution was cancelled, if the block of its stream
+    was left early, or if user code, such as a retry policy, raised."""
 
     elapsed: float
-    """How long it took, waits included, in seconds."""
+    """How long it took, including waits, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunStarted:
-    """The block of a map was entered. It is equal to itself alone, and so names the run."""
+    """The block of a map was entered. Compared by identity, so it can serve as the run's key."""
 
     function_name: str
-    """The map's function, as the caller has written it."""
+    """The map's function, as given by the caller."""
 
     concurrency: int
-    """How many items are worked on at once, to begin with."""
+    """The initial concurrency."""
 
     ordered: bool
-    """Whether outcomes come in the order of the input."""
+    """Whether outcomes are yielded in input order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunSample:
-    """How far a run is; told with an outcome, at most once a second."""
+    """The progress of a run; emitted when an outcome arrives, at most once per second."""
 
     run: RunStarted
     """The run."""
 
     statistics: MapStatistics
-    """Its counts."""
+    """Its current statistics."""
 
     elapsed: float
-    """How long it has taken so far, in seconds."""
+    """The time since the run started, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunEnded:
-    """The block of a map was left, and nothing of it is under way any more."""
+    """The block of a map was left and all its tasks have finished."""
 
     run: RunStarted
     """The run."""
 
     statistics: MapStatistics
-    """Its counts at the end."""
+    """Its final statistics."""
 
     elapsed: float
     """How long it took, in seconds."""
@@ -140,15 +140,15 @@ Event: TypeAlias = (
     | RunSample
     | RunEnded
 )
-"""What a hook is given."""
+"""Any event that a hook receives."""
 
 Hook: TypeAlias = Callable[[Event], object]
-"""A plain function that is given each event, in the task in which it happens; it must be quick."""
+"""A plain function called with each event, in the task in which it occurs; it must be fast."""
 
 
-# A frozen dataclass sets each of its fields through `object.__setattr__`. Four events are told of each
-# call, so each of them is filled as an object of a class with the same slots that is not frozen, and
-# becomes one of its own class, frozen as any other, as the last thing: at a third of the cost.
+# A frozen dataclass sets each field through `object.__setattr__`. There are four events per call,
+# so each is created as an instance of an unfrozen class with the same slots, whose `__class__` is
+# then changed to the frozen one. This takes a third of the time.
 
 
 class _ExecutionStarted:
@@ -194,16 +194,16 @@ class _ExecutionEnded:
 execution_started = cast(
     "Callable[[Target, str | None, InvocationType, bool], ExecutionStarted]", _ExecutionStarted
 )
-"""Takes the target, the region, the invocation type, and whether it streams."""
+"""Arguments: the target, the region, the invocation type, and whether it streams."""
 
 attempt_started = cast("Callable[[ExecutionStarted, int, float], AttemptStarted]", _AttemptStarted)
-"""Takes the execution, the number and the wait for the permit."""
+"""Arguments: the execution, the attempt number, and the time spent waiting for the permit."""
 
 attempt_ended = cast("Callable[[ExecutionStarted, Attempt], AttemptEnded]", _AttemptEnded)
-"""Takes the execution and the attempt."""
+"""Arguments: the execution and the attempt."""
 
 execution_ended = cast(
     "Callable[[ExecutionStarted, Response[Any] | InvocationError | None, float], ExecutionEnded]",
     _ExecutionEnded,
 )
-"""Takes the execution, its result and how long it took."""
+"""Arguments: the execution, its result, and the elapsed time."""

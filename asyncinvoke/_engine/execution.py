@@ -1,8 +1,9 @@
 """One execution: permit, attempt, verdict, wait, and again, until there is a response or an error.
 
-A call that succeeds at once, as nearly all do, stays in one coroutine, `Engine.execute`, and makes
-nothing but its permit, its progress and its response. The history, the classification and tenacity
-come with the first failure. What that is worth stands in `docs/architecture.md`.
+A call that succeeds on the first attempt, as nearly all do, stays in one coroutine,
+`Engine.execute`, and creates only its permit, its progress and its response. History,
+classification and tenacity come into play with the first failure. `docs/architecture.md` shows what
+this saves.
 """
 
 import math
@@ -37,31 +38,31 @@ from asyncinvoke.errors import InvocationError
 _Ended = TypeVar("_Ended", bound=Response[Any] | InvocationError)
 
 Telling: TypeAlias = tuple[Callable[[object], None] | None, Any]
-"""What tells hooks of one execution, and the event that it began with."""
+"""The function that emits the events of one execution, and the execution's start event."""
 
 _NOBODY: Telling = (None, None)
 
 
 def forget_frames(error: BaseException) -> None:
-    """Let a cancellation, or an interrupt, keep no frames from further in.
+    """Drop the traceback of a cancellation or an interrupt.
 
-    It may be what the caller's own `TimeoutError` was raised from, as `asyncio.timeout` does. Nobody
-    needs to see then where we waited; but the frames there, the SDK's too, hold payload and keys.
+    The caller's own `TimeoutError` may be raised from it, as `asyncio.timeout` does. Where we were
+    waiting is irrelevant then, but the frames there, including the SDK's, hold payloads and keys.
     """
     if not isinstance(error, Exception):
         error.__traceback__ = None
 
 
 class Engine:
-    """Executes calls, and holds what the executions of an invoker share.
+    """Executes calls, and holds the state shared by all executions of an invoker.
 
     Args:
-        limiter: Gives the permits.
-        clock: Tells the time, and sleeps.
-        tally: Counts.
-        waits: Ends whatever waits when the invoker is closed.
-        hooks: Those who listen, if anybody does.
-        region: The region of functions whose name does not say it, if it is known.
+        limiter: Grants permits.
+        clock: The source of time and sleep.
+        tally: The counters.
+        waits: Interrupts all waits when the invoker is closed.
+        hooks: The hooks, if any.
+        region: The region of functions whose name does not include one, if known.
     """
 
     def __init__(
@@ -87,22 +88,22 @@ class Engine:
     async def execute(
         self, transport: Transport, call: Call, payload: bytes, brake: Brake | None = None
     ) -> Response[Any] | InvocationError:
-        """Execute a call; an error is returned, not raised. Only cancellation is raised.
+        """Execute a call. Errors are returned, not raised; only cancellation is raised.
 
         Raises:
-            NotStartedError: The brake was on for good, and the function surely did not run.
+            NotStartedError: The map was stopped, and the function certainly did not run.
         """
         clock, tally = self.clock, self.tally
         began = clock.monotonic()
         deadline = began + call.timeout
         history: History | None = None
         result: Response[Any] | InvocationError | None = None
-        # What tells hooks of it, and what it is told as; there if anybody listens.
+        # Emits the events of this execution, and its start event; set only if a hook listens.
         tell: Callable[[object], None] | None = None
         told: Any = None
         if self.hooks is not None:
             tell, told = self.tell_of(call)
-        # As `begin`, `progress` and `over`, which streams call: inlined, which saves three calls.
+        # `begin`, `progress` and `over`, which streams call, are inlined here to save three calls.
         tally.calls += 1
         self._active += 1
         if call.balance is not None:
@@ -114,7 +115,7 @@ class Engine:
                 if brake is not None and brake.is_on:
                     paused = clock.monotonic()
                     await self._hold(brake, deadline if history is not None else math.inf)
-                    if history is None:  # a pause is no part of its time; a wait for a permit is
+                    if history is None:  # the timeout excludes pauses, but not waits for permits
                         held = clock.monotonic() - paused
                         began += held
                         deadline += held
@@ -188,7 +189,7 @@ class Engine:
             result = self.ended(call, history.without_permit(refused, now=now), now - began)
             return result
         except BaseException as error:
-            payload = b""  # whoever shows this frame shows no payload
+            payload = b""  # keeps the payload out of tracebacks
             forget_frames(error)
             raise
         finally:
@@ -202,7 +203,7 @@ class Engine:
                 tell(execution_ended(told, result, elapsed))
 
     def tell_of(self, call: Call, *, streams: bool = False) -> Telling:
-        """Return what tells hooks of an execution, and what it is told as; if anybody listens."""
+        """Return what emits an execution's events, and its start event, if any hook listens."""
         hooks = self.hooks
         if hooks is None or not hooks.listen:
             return _NOBODY
@@ -214,52 +215,53 @@ class Engine:
 
     @staticmethod
     def ended(call: Call, result: _Ended, elapsed: float) -> _Ended:
-        """Count, and log, an execution that has ended with a failure on the way; return it."""
+        """Count and log an execution that had at least one failed attempt; return its result."""
         call.counts.ended(result, elapsed)
         log_given_up(call.parameters.target, result)
         return result
 
     def begin(self, call: Call) -> None:
-        """Count an execution that begins."""
+        """Count an execution that starts."""
         self.tally.calls += 1
         self._active += 1
         if call.balance is not None:
             call.balance.earn()
 
     def over(self) -> None:
-        """Count an execution that is over."""
+        """Count an execution that has ended."""
         self._active -= 1
         if self._idle is not None and not self._active:
             self._idle.set()
 
     async def drained(self) -> None:
-        """Wait until no execution is under way."""
+        """Wait until no execution is in progress."""
         while self._active:
             if self._idle is None or self._idle.is_set():
                 self._idle = anyio.Event()
             await self._idle.wait()
 
     def progress(self, deadline: float) -> Progress:
-        """Return the progress of a new attempt; its deadline is in the time of the machine."""
+        """Return the progress of a new attempt; its deadline is on the system clock."""
         return Progress(self._in_real_time(deadline))
 
     def end(
         self, permit: Permit, answer: Reply | Failure, call: Call, *, is_retry: bool
     ) -> Verdict | None:
-        """End the permit of an attempt that failed.
+        """Release the permit of a failed attempt.
 
         Args:
-            permit: Its permit.
-            answer: What came of it.
-            call: What is executed.
-            is_retry: Whether it was not the first of its execution.
+            permit: The permit.
+            answer: The result of the attempt.
+            call: The call.
+            is_retry: Whether it was not the first attempt of its execution.
 
         Returns:
-            What the failure means; `None` if there was no file for a connection while other
-            attempts have theirs: that is no attempt, and the next permit waits for one of them.
+            The meaning of the failure. `None` if no file descriptor was available while other
+            attempts are in flight: this does not count as an attempt, and the next permit waits for
+            one of them to end.
         """
         if isinstance(answer, Reply):
-            # A function that failed was admitted all the same.
+            # A function that failed was nevertheless admitted.
             permit.admitted()
             return FUNCTION_FAILED
         if answer.fault is TransportFault.FILES and permit.out_of_files():
@@ -279,11 +281,11 @@ class Engine:
         return verdict
 
     async def back_off(self, seconds: float, deadline: float, brake: Brake | None = None) -> None:
-        """Wait before the next attempt, or until there will be none.
+        """Wait before the next attempt, or until it becomes clear that there will be none.
 
         Raises:
-            LimiterClosedError: The invoker was closed meanwhile.
-            PermitTimeoutError: A busy machine woke up after the deadline.
+            LimiterClosedError: The invoker was closed in the meantime.
+            PermitTimeoutError: The event loop woke up after the deadline.
         """
         is_over = False
         with Wait(self.waits, self._in_real_time(deadline)):
@@ -298,7 +300,7 @@ class Engine:
             raise PermitTimeoutError(None)
 
     async def _hold(self, brake: Brake, deadline: float) -> None:
-        """Wait while a map is paused; the end of the invoker ends that too."""
+        """Wait while a map is paused, or until the invoker is closed."""
         with Wait(self.waits, self._in_real_time(deadline)):
             await brake.wait()
         if self.waits.is_closed:

@@ -21,7 +21,7 @@ from asyncinvoke.errors import (
 )
 
 KEPT_ATTEMPTS = 32
-"""How many of the first attempts, and how many of the last, are kept of an execution with many."""
+"""How many of the first and of the last attempts of an execution are kept."""
 
 _CLOSED = "the invoker's block was left"
 
@@ -32,22 +32,22 @@ _WAITED_FOR = {
     Phase.CONNECTED: "the request to be written",
     Phase.WRITTEN_IN_PART: "the request to be written",
 }
-"""What a timeout interrupted, by how far the attempt had come; later it was the answer."""
+"""What a timeout interrupted, by phase; in later phases it was the response."""
 
 ENDS = {TransportFault.INTERRUPTED: GaveUp.DEADLINE, TransportFault.CLOSED: GaveUp.CLOSED}
-"""Faults that are no failure of anything, and end the execution whatever its policy says."""
+"""Faults that are not failures, and end the execution regardless of its policy."""
 
 
 class History:
-    """The attempts of one execution, and the decision after each that failed.
+    """The attempts of one execution, and the decision after each failure.
 
-    No clock and no I/O: whoever makes the attempts says when they began and how long they took. All
-    times but `started` are on one clock that never goes back.
+    It uses no clock and does no I/O: the caller passes the start time and duration of each attempt.
+    All times except `started` are on one monotonic clock.
 
     Args:
-        call: What is executed.
+        call: The call.
         began: When the execution began.
-        deadline: When it must have ended; `math.inf` for never.
+        deadline: The deadline of the execution; `math.inf` for none.
     """
 
     __slots__ = (
@@ -69,14 +69,14 @@ class History:
         self._first: list[Attempt] = []
         self._last: deque[Attempt] = deque(maxlen=KEPT_ATTEMPTS)
         self.number: int = 0
-        """How many attempts are over."""
+        """The number of completed attempts."""
         self._furthest = Delivery.NOT_SENT
         self._last_error: InvocationError | None = None
         self._retries: Retries | None = None
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """The attempts that are over; of very many, the first and the last."""
+        """The completed attempts; if there are very many, the first and the last ones."""
         omitted = self.number - len(self._first) - len(self._last)
         if not omitted:
             return (*self._first, *self._last)
@@ -85,12 +85,12 @@ class History:
 
     @property
     def last(self) -> Attempt:
-        """The attempt that was over last; there has to be one."""
+        """The most recent completed attempt; there must be one."""
         return self._last[-1] if self._last else self._first[-1]
 
     @property
     def surely_did_not_run(self) -> bool:
-        """Whether no attempt so far can have reached the function."""
+        """Whether it is certain that no attempt so far reached the function."""
         return self._furthest in (Delivery.NOT_SENT, Delivery.REJECTED)
 
     def responded(
@@ -117,19 +117,19 @@ class History:
         now: float,
         final: bool = False,
     ) -> float | Response[Any] | InvocationError:
-        """Keep an attempt that failed.
+        """Record a failed attempt.
 
         Args:
-            answer: What came of it; a reply is one with a function error.
-            verdict: What that means.
+            answer: The result of the attempt; a reply is one with a function error.
+            verdict: The meaning of the failure.
             started: When it began, in seconds since the epoch.
             elapsed: How long it took, in seconds.
-            waited: How long it had waited for its permit, in seconds.
-            now: The time.
-            final: Whether another attempt is out of the question: part of the answer was handed out.
+            waited: How long it waited for its permit, in seconds.
+            now: The current time.
+            final: Whether it must not be retried, since part of the response was already yielded.
 
         Returns:
-            How many seconds to wait before the next attempt, or how the execution has ended.
+            The number of seconds to wait before the next attempt, or the result of the execution.
         """
         error = self._error(answer, verdict)
         decision: float | GaveUp
@@ -165,7 +165,7 @@ class History:
     def without_permit(
         self, refused: PermitTimeoutError | LimiterClosedError, *, now: float
     ) -> InvocationError:
-        """Return the error for a timeout, or an end of the invoker, between two attempts."""
+        """Return the error for a timeout, or a closed invoker, between two attempts."""
         if isinstance(refused, LimiterClosedError):
             facts: dict[str, Any] = {
                 "code": TransportFault.CLOSED.value,
@@ -179,7 +179,7 @@ class History:
         return self._end(error, GaveUp.DEADLINE, now)
 
     def stopped(self, *, now: float) -> InvocationError:
-        """Return the error for an end of the map between two attempts: that of the last one."""
+        """Return the error for a map stopped between two attempts: that of the last attempt."""
         assert self._last_error is not None  # noqa: S101  # an attempt has failed, and may have run
         return self._end(self._last_error, GaveUp.STOPPED, now)
 
@@ -194,7 +194,7 @@ class History:
         try:
             return self._retries.decide(verdict, error, now=now)
         except Exception as broken:
-            # The caller's own policy raised; what it was asked about must not get lost.
+            # The caller's own policy raised; do not lose the error it was called for.
             broken.add_note(f"asyncinvoke: the retry policy raised this, asked about: {error}")
             raise
 
@@ -212,9 +212,9 @@ class History:
         return DeadlineExceededError(self._timed_out(waiting_for), **facts)
 
     def _end(self, error: InvocationError, gave_up: GaveUp, now: float) -> InvocationError:
-        # An error of our own, for a timeout or a closed invoker, tells of the failure before it. One
-        # that an answer was made of, and that ends here since its wait would be too long, has its
-        # own cause and its own hint.
+        # An error created here, for a timeout or a closed invoker, is chained to the failure before
+        # it. An error from a response, which ends the execution because its wait would be too long,
+        # keeps its own cause and `retry_after`.
         is_ours = isinstance(error, DeadlineExceededError) or gave_up is GaveUp.CLOSED
         if is_ours and self._last_error is not None:
             error.__cause__ = self._last_error

@@ -13,63 +13,63 @@ from asyncinvoke.errors import InvalidRequestError
 
 
 class Redrive(Flag):
-    """Which of the items that failed in an earlier session are run again; joined by `|`."""
+    """Which items that failed in an earlier session to run again; combine them with `|`."""
 
     NONE = 0
-    """None of them."""
+    """No items."""
 
     NOT_RUN = 1
-    """Those that surely did not run: throttled, rejected, not sent."""
+    """Items that certainly did not run: throttled, rejected or never sent."""
 
     FAILED = 3
-    """Those that surely did not run, and those that ran and said that they failed."""
+    """Items that certainly did not run, and items that ran and reported a failure."""
 
     MAY_HAVE_RUN = 4
-    """Those of which nobody knows whether they ran. Look before you do that."""
+    """Items that may or may not have run. Check first whether running them again is safe."""
 
 
 class Changed(StrEnum):
-    """What happens to an item, in a run with keys, that is not what it was."""
+    """What to do with an item whose payload changed since it was recorded, in a run with keys."""
 
     REFUSE = "refuse"
-    """`JournalMismatchError`."""
+    """Raise `JournalMismatchError`."""
 
     KEEP = "keep"
-    """What is recorded stands, and the item is not sent."""
+    """Keep the recorded outcome and do not send the item."""
 
     AGAIN = "again"
-    """It is run as it is now, as another take."""
+    """Run the item again with its new payload, as another take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The file that a map is recorded in, so that the same call continues it.
+    """The file that records a map, so that repeating the call resumes it.
 
     Raises:
-        InvalidRequestError: One of the values is of a wrong kind.
+        InvalidRequestError: A value has the wrong type.
     """
 
     path: str | os.PathLike[str]
-    """The file, on a local disk; made if it is not there. Beside it lie, while it is open, files
-    with `-wal`, `-shm` and `-marks` behind its name."""
+    """The file, on a local disk; created if it does not exist. While it is open, files with the
+    suffixes `-wal`, `-shm` and `-marks` exist next to it."""
 
     _: KW_ONLY
 
     results: bool = True
-    """Whether what functions return is kept, and what they say about their errors."""
+    """Whether to store the functions' results and error details."""
 
     replay: bool = True
-    """Whether the loop is also handed what earlier sessions have recorded, as outcomes that are
-    `replayed`; without results there is nothing to replay."""
+    """Whether to also yield the outcomes recorded by earlier sessions, with `replayed` set. Nothing
+    can be replayed without `results`."""
 
     redrive: Redrive | Callable[[Outcome[Any]], bool] = Redrive.NONE
-    """Which of the items that failed are run again. A function is asked about each of them."""
+    """Which failed items to run again; a function is called with each failed outcome."""
 
     changed: Changed = Changed.REFUSE
-    """What happens, in a run with keys, to an item that is not what it was."""
+    """What to do, in a run with keys, with an item whose payload has changed."""
 
     notes: Mapping[str, object] = field(default_factory=dict)
-    """What is kept with the run for whoever reads it, by name: anything that JSON can hold."""
+    """Notes to store with the run, by name: any JSON-serializable values."""
 
     def __post_init__(self) -> None:
         is_path = isinstance(self.path, str | os.PathLike)
@@ -91,10 +91,10 @@ class Journal:
 
 
 def check_note(name: object, note: object) -> None:
-    """Check what is to be kept as a note.
+    """Validate a note.
 
     Raises:
-        InvalidRequestError: Its name is no text, or JSON cannot hold it.
+        InvalidRequestError: Its name is not a string, or its value is not JSON-serializable.
     """
     if not isinstance(name, str):
         raise InvalidRequestError(f"a note's name must be a string, not {type(name).__name__}")
@@ -110,7 +110,7 @@ JournalOrPath: TypeAlias = Journal | str | os.PathLike[str]
 
 
 def read_journal(journal: JournalOrPath) -> Journal:
-    """Return what a caller gave as a journal.
+    """Return the journal for what the caller passed.
 
     Raises:
         InvalidRequestError: It is neither a `Journal` nor a path.

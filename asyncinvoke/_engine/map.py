@@ -15,32 +15,33 @@ from asyncinvoke._model.response import Out
 from asyncinvoke.errors import ConfigurationError
 
 Describe: TypeAlias = Callable[[], str | None]
-"""Says what keeps the work back, if anything does."""
+"""Describes what limits the work, if anything does."""
 
 
 class MapRun(Generic[Out]):
-    """The outcomes of a map, as an async iterator; given by `async with invoker.map(...)`.
+    """The outcomes of a map, as an async iterator; created by `async with invoker.map(...)`.
 
-    Iterating gives one `Outcome` for each item that was read, whether it succeeded or not. Several tasks may
-    share a run: each outcome goes to one of them.
+    Iterating yields one `Outcome` for each item read, whether it succeeded or failed. Several tasks
+    may iterate over the same run; each outcome goes to one of them.
 
-    Whatever ends a run ends it in the same way: nothing more is read, what was read gets its
-    outcome (after `stop`, and where too much has failed, what is in flight does; an item without an
-    outcome was not sent then), all outcomes are taken, and then iterating stops, or raises
+    A run always ends the same way: it reads no more input, the items already read get their
+    outcomes, all outcomes are yielded, and then iteration stops or raises. After `stop`, and when
+    the tolerance is exceeded, only the calls in flight get outcomes; an item without an outcome was
+    not sent. Iterating raises
 
-    - what the input raised, as itself;
-    - `ToleranceExceededError`, once more has failed than is tolerated, or after a hundred refusals
-      in a row for one reason;
-    - `JournalError`, if it can be recorded no longer, and `JournalMismatchError`, if its input turns
-      out not to be that of the run;
-    - `ConfigurationError`, if the invoker's block was left before the input had been read;
-    - what the caller's own retry policy, hook or transport raised, as itself; the item that it was
-      raised for has no outcome.
+    - the exception raised by the input, unchanged;
+    - `ToleranceExceededError`, if more items failed than tolerated, or after a hundred consecutive
+      refusals for one reason;
+    - `JournalError`, if the journal can no longer be written, and `JournalMismatchError`, if the
+      input turns out to differ from that of the recorded run;
+    - `ConfigurationError`, if the invoker's block was left before the input was exhausted;
+    - an exception raised by the caller's own retry policy, hook or transport, unchanged; the item
+      that caused it has no outcome.
 
-    If there are several, it is the first. Only what is no `Exception`, such as `KeyboardInterrupt`,
-    is raised at once. After its block a run raises `ConfigurationError`, unless everything was
-    taken within; and so it does once its block is cancelled,
-    also for a consumer that iterates in a shielded scope.
+    If there are several, the first is raised. Exceptions that are not an `Exception`, such as
+    `KeyboardInterrupt`, are raised immediately. After its block was left, a run raises
+    `ConfigurationError` unless all outcomes had been consumed. The same applies once its block is
+    cancelled, even for a consumer in a shielded scope.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class MapRun(Generic[Out]):
         return outcome
 
     def statistics(self) -> MapStatistics:
-        """Return a snapshot of how far the map is."""
+        """Return a snapshot of the map's progress."""
         tally, buffer = self._pipeline.tally, self._buffer
         return MapStatistics(
             concurrency=buffer.concurrency,
@@ -103,10 +104,10 @@ class MapRun(Generic[Out]):
         )
 
     def set_concurrency(self, concurrency: int) -> None:
-        """Change how many items are worked on at once, from now on.
+        """Change how many items are processed concurrently.
 
         Raises:
-            InvalidRequestError: It is not a whole number from 1.
+            InvalidRequestError: The value is not a whole number of at least 1.
         """
         self._buffer.size(concurrency)
         self._pipeline.workers.set_concurrency(concurrency)
@@ -114,30 +115,30 @@ class MapRun(Generic[Out]):
             self._source.wake()
 
     def set_tolerance(self, tolerate: int | Tolerance | None) -> None:
-        """Change how many items may fail, from the next outcome on; `None` tolerates everything.
+        """Change how many items may fail; `None` removes the limit.
 
-        What has failed so far counts.
+        It applies from the next outcome on and includes earlier failures.
 
         Raises:
-            InvalidRequestError: It is neither a whole number from 0 nor a `Tolerance`.
+            InvalidRequestError: It is neither a whole number of at least 0 nor a `Tolerance`.
         """
         tolerance = checked_tolerance(tolerate)
         if self._judge is not None:
             self._judge.tolerance = tolerance
 
     def pause(self) -> None:
-        """Start nothing more until `resume`; what is in flight ends, and its outcomes come.
+        """Start no more items until `resume`; calls in flight complete and yield their outcomes.
 
-        Nothing is read meanwhile, but for an item that is already waited for, and whoever waits for
-        a permit does not hold others up. Time that an item spends paused before its first attempt
-        is no part of its `timeout`.
+        No input is read while paused, except for an item already being awaited. Items waiting for a
+        permit leave the queue, so they do not block other calls. Time spent paused before an item's
+        first attempt does not count towards its `timeout`.
         """
         self._buffer.is_held = True
         if self._brake is not None:
             self._brake.pause()
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Continue after `pause`."""
         self._buffer.is_held = False
         if self._brake is not None:
             self._brake.resume()
@@ -145,24 +146,23 @@ class MapRun(Generic[Out]):
             self._source.wake()
 
     def stop(self) -> None:
-        """Read and start nothing more; what is in flight still gets its outcome.
+        """Stop reading and starting items; calls in flight still get their outcome.
 
-        An item without an outcome was not sent. One that was refused, and waits to be tried again,
-        counts as such. An async input that is waited for is interrupted. A run that is paused ends
-        as well.
+        An item without an outcome was not sent, or was refused and was waiting for a retry. An
+        async input that is being awaited is interrupted. A paused run ends as well.
         """
         self._pipeline.stop()
 
     def note(self, name: str, value: object) -> None:
-        """Keep a note in the journal, with what is recorded next; a value of a name replaces another.
+        """Store a note in the journal with the next commit, replacing any note of the same name.
 
         Args:
-            name: What it is called among the `notes` of the run's summary.
-            value: Anything that JSON can hold.
+            name: The name of the note in the `notes` of the run's summary.
+            value: Any JSON-serializable value.
 
         Raises:
             ConfigurationError: The map has no journal.
-            InvalidRequestError: JSON cannot hold it.
+            InvalidRequestError: The value is not JSON-serializable.
         """
         if self._recorder is None:
             raise ConfigurationError("only a map with a journal keeps notes")

@@ -20,45 +20,45 @@ from asyncinvoke._retries.policy import RetryPolicy
 
 
 class CommonOptions(TypedDict, total=False):
-    """The options that every kind of invocation has."""
+    """The options common to all kinds of invocation."""
 
     client_context: Mapping[str, object] | None
-    """What the function sees as `context.client_context`; at most 3,583 bytes once encoded."""
+    """The value of `context.client_context` in the function; at most 3,583 bytes when encoded."""
 
     qualifier: str | None
-    """A version, an alias or `$LATEST`; by default the one in the function's name, or `$LATEST`."""
+    """A version, an alias or `$LATEST`; by default the one in the function name, or `$LATEST`."""
 
     tenant_id: str | None
     """The tenant, for a function with tenant isolation."""
 
     timeout: float | None
-    """Total time in seconds, waits and retries included; by default the invoker's; `math.inf` for
-    no end."""
+    """The total timeout in seconds, including waits and retries; by default the invoker's.
+    `math.inf` disables it."""
 
     idempotent: bool | None
-    """Whether running it twice does no harm: only then is an attempt repeated after which the
-    function may have run. By default the invoker's."""
+    """Whether running the function twice is harmless. Only then is an attempt retried after which
+    the function may have run. By default the invoker's setting."""
 
     retry: RetryPolicy | None
-    """What is repeated, and how; by default the invoker's (for `map`: `RetryPolicy.batch()`)."""
+    """The retry policy; by default the invoker's (for `map`: `RetryPolicy.batch()`)."""
 
 
 class EventOptions(CommonOptions, total=False):
     """The options of `Invoker.send_event` and `Invoker.dry_run`."""
 
     durable_execution_name: str | None
-    """Names a durable execution, which makes repeating it safe."""
+    """The name of a durable execution, which makes retries safe."""
 
 
 class StreamOptions(CommonOptions, total=False):
     """The options of `Invoker.stream`."""
 
     log_type: LogTypeName
-    """`Tail` for the last 4,096 bytes of the log as `Response.log_result`; by default `None`."""
+    """`Tail` to get the last 4,096 bytes of the log in `Response.log_result`; by default `None`."""
 
     raise_on_function_error: bool
-    """Whether a function that failed is raised as `FunctionError` (the default), or is a response
-    with its `function_error` set."""
+    """Whether a function error is raised as `FunctionError` (the default) or returned as a response
+    with `function_error` set."""
 
 
 class InvokeOptions(StreamOptions, EventOptions, total=False):
@@ -69,43 +69,43 @@ class InvokeOptions(StreamOptions, EventOptions, total=False):
 
 
 class MapOptions(InvokeOptions, total=False):
-    """The options of `Invoker.map`: those of `Invoker.invoke` apply to each item."""
+    """The options of `Invoker.map`; those of `Invoker.invoke` apply to each item."""
 
     concurrency: int | None
-    """How many items are worked on at once, those in backoff included; by default the invoker's
-    limit."""
+    """The maximum number of items processed concurrently, including those in backoff; by default
+    the invoker's limit."""
 
     ordered: bool
-    """Whether outcomes come in the order of the input, or as they end (the default)."""
+    """Whether outcomes are yielded in input order, or as they complete (the default)."""
 
     key: Callable[[Any], str] | None
-    """Names an item: `Outcome.key` is what it returns for the payload."""
+    """Returns the key of an item, given its payload; the key is available as `Outcome.key`."""
 
     batch: int | Batch | None
-    """How many items travel in one invocation, as a list, or a `Batch`, which says more. The
-    concurrency is then that of batches; each item still has its outcome."""
+    """How many items to send in one invocation, as a list; or a `Batch` for more control. The
+    concurrency then counts batches; each item still has its own outcome."""
 
     shard: Shard | None
-    """The part of the input that is worked on here, where several machines or processes share it:
-    `Shard(3, of=10)` is the third of ten. By default all of it."""
+    """The part of the input to process, when several machines or processes share it:
+    `Shard(3, of=10)` is the third of ten. By default the entire input."""
 
     journal: JournalOrPath | None
-    """The file that the map is recorded in, or a `Journal`, which says more. The same call again
-    continues the run: what has ended is not sent again. By default nothing is recorded."""
+    """The file to record the map in, or a `Journal` for more control. Repeating the call resumes
+    the run: completed items are not sent again. By default nothing is recorded."""
 
     tolerate: int | Tolerance | None
     """How many items may fail before the map stops with `ToleranceExceededError`: a number, or
-    `Tolerance(share=0.02)`; by default any number."""
+    `Tolerance(share=0.02)`; by default unlimited."""
 
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def documented(options: Any) -> Callable[[F], F]:
-    """Add the options to the end of a method's docstring, as its keyword arguments.
+    """Append the options to a method's docstring, as its keyword arguments.
 
     Args:
-        options: The TypedDict whose keys the method takes.
+        options: The TypedDict whose keys the method accepts.
     """
 
     def add(method: F) -> F:
@@ -119,8 +119,8 @@ def documented(options: Any) -> Callable[[F], F]:
 
 
 def docstrings(options: Any) -> dict[str, str]:
-    """Return the docstring of each key of a TypedDict, those that it inherits included."""
-    # What a TypedDict was made from is not known at run time, only all its keys.
+    """Return the docstring of each key of a TypedDict, including inherited keys."""
+    # At run time a TypedDict knows all its keys, but not its base classes.
     module = import_module(options.__module__)
     described = {
         key: text
@@ -135,7 +135,7 @@ def docstrings(options: Any) -> dict[str, str]:
 def _of_module(name: str) -> dict[str, dict[str, str]]:
     try:
         tree = ast.parse(inspect.getsource(import_module(name)))
-    except OSError:  # run from bytecode alone
+    except OSError:  # only bytecode is installed
         return {}
     return {
         node.name: {

@@ -17,30 +17,30 @@ class Outcome(Generic[Out]):
     """The position of the item in the input, from 0."""
 
     key: str | None = None
-    """What the map's `key`, or the item's own, calls it."""
+    """The key of the item, from the map's `key` or the item's own."""
 
     response: Response[Out] | None = None
     """The response, if it succeeded."""
 
     error: AsyncInvokeError | None = None
-    """Why it failed, if it did: an `InvocationError`, or an `InvalidRequestError` if its payload
+    """The error, if it failed: an `InvocationError`, or an `InvalidRequestError` if its payload
     could not be sent."""
 
     attempts: tuple[Attempt, ...] = ()
-    """Every try; empty if nothing was sent."""
+    """All attempts; empty if nothing was sent."""
 
     started: float
     """When its execution began, in seconds since the epoch."""
 
     elapsed: float
-    """How long its execution took, waits included, in seconds."""
+    """How long its execution took, including waits, in seconds."""
 
     take: int = 1
-    """Which run of the item this was: a redrive of its journal makes the second; 0 where its key is
-    that of another item, and it was never run."""
+    """How many times the item has been run: 2 after a redrive, and so on; 0 if it was not run
+    because its key duplicates that of another item."""
 
     replayed: bool = False
-    """Whether an earlier session of the run has recorded it, and it was not run now."""
+    """Whether the outcome was recorded by an earlier session and replayed from the journal."""
 
     @property
     def ok(self) -> bool:
@@ -48,10 +48,10 @@ class Outcome(Generic[Out]):
         return self.error is None
 
     def unwrap(self) -> Response[Out]:
-        """Return the response, or raise the error: a copy of `error`, each time a new one."""
-        # What is raised gets a traceback, which holds the frames that it passes, which may hold
-        # this outcome. So `error` itself must have none, or the two would keep each other alive,
-        # and the payload of every failure with them.
+        """Return the response, or raise a new copy of `error`."""
+        # A raised exception gets a traceback, whose frames may refer to this outcome. Raising
+        # `error` itself would create a reference cycle that keeps the payload of every failure
+        # alive.
         if self.error is not None:
             raise copied(self.error)
         assert self.response is not None  # noqa: S101  # one of the two is always there
@@ -62,7 +62,7 @@ ErrorT = TypeVar("ErrorT", bound=AsyncInvokeError)
 
 
 def copied(error: ErrorT) -> ErrorT:
-    """Return an error of its own with the same content and the same cause."""
+    """Return a copy of an error with the same cause."""
     another = copy.copy(error)
     another.__cause__ = error.__cause__
     return another
@@ -84,7 +84,7 @@ if TYPE_CHECKING:
 
     @value
     class Failed(Outcome[Out]):
-        """An outcome that is not, as type checkers see it."""
+        """An outcome that is not `ok`, as type checkers see it."""
 
         response: None = None
         error: AsyncInvokeError
@@ -95,67 +95,68 @@ if TYPE_CHECKING:
             ...
 
 else:
-    # There is one class. What a run gives is called one of these two, so that `if outcome.ok` tells
-    # a type checker which of `response` and `error` is there.
+    # At run time there is one class. A run is annotated as yielding one of these two, so that
+    # `if outcome.ok` tells a type checker which of `response` and `error` is set.
     Succeeded = Failed = Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapStatistics:
-    """A moment of a map."""
+    """A snapshot of a map."""
 
     concurrency: int
-    """How many items may be worked on at once."""
+    """The maximum number of items processed concurrently."""
 
     total: int | None
-    """How many items the input has, if it has a length; `None` while that is not known."""
+    """The number of items in the input; `None` if unknown."""
 
     paused: bool
-    """Whether it is paused: nothing starts."""
+    """Whether the map is paused and starts nothing."""
 
     stopped: bool
-    """Whether nothing more is read or started; what is in flight may still end."""
+    """Whether the map was stopped: nothing more is read or started, but calls may still be in
+    flight."""
 
     read: int
-    """Items taken from the input."""
+    """Items read from the input."""
 
     working: int
-    """Items that were read and have no outcome yet: in flight, or waiting for a worker, a permit or
-    a backoff."""
+    """Items that were read and have no outcome yet: in flight, in backoff, or waiting for a worker
+    or a permit."""
 
     succeeded: int
     """Outcomes that are `ok`."""
 
     failed: int
-    """Outcomes that are not."""
+    """Outcomes that are not `ok`."""
 
     lost: int
-    """Items that may have run when a process that ran the map before died: they were not sent
-    again, and are not among the `failed`. Only with a journal, as the next two."""
+    """Items that may have run when an earlier process running this map died. They are not sent
+    again and are not included in `failed`. Only with a journal, like the next two."""
 
     recorded: int
-    """Items that were not sent, since an earlier session has recorded how they ended. They are not
-    among the `succeeded` and `failed`."""
+    """Items not sent because an earlier session recorded their outcome. They are not included in
+    `succeeded` and `failed`."""
 
     replayed: int
-    """Those of them whose outcomes were handed out."""
+    """Recorded items whose outcomes were replayed."""
 
     buffered: int
-    """Outcomes that the consumer has not taken yet."""
+    """Outcomes not yet consumed."""
 
     attempts: int
-    """Attempts of the items that have their outcome."""
+    """Attempts of the items that have an outcome."""
 
     throttled: int
-    """Those of them that were throttled."""
+    """Those of these attempts that were throttled."""
 
     waiting_for: str | None
-    """What holds the run back, in words: the consumer, the input, or a limit. `None` for nothing
-    but the work itself."""
+    """A description of the current bottleneck: the consumer, the input, or a limit. `None` if the
+    run is limited only by the calls themselves."""
 
 
 class MapTally:
-    """Counts outcomes; added to by a map, read by `MapRun.statistics()`."""
+    """Counts outcomes; updated by a map, read by `MapRun.statistics()`."""
 
     __slots__ = (
         "_last",
@@ -185,7 +186,7 @@ class MapTally:
         else:
             self.failed += 1
         if outcome.attempts is self._last:
-            return  # the items of a batch share theirs, and come one after the other
+            return  # the items of a batch share their attempts, and arrive consecutively
         self._last = outcome.attempts
         for attempt in outcome.attempts:
             self.attempts += 1

@@ -20,23 +20,23 @@ _FROM_ZERO = (
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One of several parts of an input, each run by a machine or a process of its own.
+    """One of several parts of an input, each processed by a different machine or process.
 
-    Whoever runs a part reads the whole input and takes its items: those whose position modulo `of`
-    is its own or, of items with a key, whose key's SHA-256 is. Positions stay those of the whole
-    input, so journals of parts can be merged. Every item is in exactly one part.
+    Each shard reads the entire input and selects its own items: by their position modulo `of` or,
+    for items with a key, by the SHA-256 of the key modulo `of`. Positions are those in the entire
+    input, so the journals of shards can be merged. Every item belongs to exactly one shard.
 
     Raises:
-        InvalidRequestError: A number breaks a rule; the message says which.
+        InvalidRequestError: A number is invalid; the message names the number and the rule.
     """
 
     number: int
-    """Which part, from 1."""
+    """The number of this shard, from 1."""
 
     _: KW_ONLY
 
     of: int
-    """How many parts there are."""
+    """The total number of shards."""
 
     def __post_init__(self) -> None:
         for name, number in (("number", self.number), ("of", self.of)):
@@ -55,10 +55,10 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the shard that a text such as `3/10` names, the third of ten.
+        """Parse a shard such as `3/10`, the third of ten.
 
         Raises:
-            InvalidRequestError: The text is no such thing.
+            InvalidRequestError: The text is not a valid shard.
         """
         found = _TEXT.fullmatch(text.strip()) if isinstance(text, str) else None
         if found is None:
@@ -68,10 +68,10 @@ class Shard:
         return cls(int(found[1]), of=int(found[2]))
 
     def has(self, position: int, key: str | None) -> bool:
-        """Return whether an item is one of this part.
+        """Return whether an item belongs to this shard.
 
         Args:
-            position: Its place in the whole input, from 0.
+            position: Its position in the entire input, from 0.
             key: Its key, if it has one.
         """
         if key is not None:
@@ -80,7 +80,7 @@ class Shard:
         return position % self.of == self.number - 1
 
     def count(self, items: int) -> int:
-        """Return how many items of an input without keys are of this part."""
+        """Return how many items of an input without keys belong to this shard."""
         return len(range(self.number - 1, items, self.of))
 
     def __str__(self) -> str:
@@ -88,10 +88,10 @@ class Shard:
 
 
 def checked_shard(shard: object) -> Shard | None:
-    """Return what was given as `shard`.
+    """Validate the `shard` option.
 
     Raises:
-        InvalidRequestError: It is no shard.
+        InvalidRequestError: It is not a `Shard`.
     """
     if shard is None or isinstance(shard, Shard):
         return shard
@@ -101,11 +101,11 @@ def checked_shard(shard: object) -> Shard | None:
 
 
 class Pick:
-    """Says which items of an input are worked on.
+    """Selects the items of an input that belong to a shard.
 
     Args:
-        shard: The part that is.
-        name: Returns the key of an item, if it has one, or raises what is wrong with it.
+        shard: The shard.
+        name: Returns the key of an item, if it has one; raises if the item is invalid.
     """
 
     def __init__(self, shard: Shard, name: Callable[[object], str | None]) -> None:
@@ -113,12 +113,13 @@ class Pick:
         self._name = name
 
     def __call__(self, position: int, item: object) -> bool:
-        """Return whether an item is worked on here.
+        """Return whether an item belongs to the shard.
 
-        One that cannot be named goes by its position: one of all machines makes it a failure.
+        An item whose key cannot be determined is assigned by position, so that exactly one shard
+        reports the failure.
         """
         try:
             key = self._name(item)
-        except Exception:  # noqa: BLE001  # an item may be wrong in any way, and its outcome says how
+        except Exception:  # noqa: BLE001  # user code may raise anything; the outcome reports it
             key = None
         return self._shard.has(position, key)

@@ -20,16 +20,17 @@ from asyncinvoke.errors import ConfigurationError, InvocationError
 
 
 class ResponseStream:
-    """What a function writes, as an async iterator of `bytes`; made by `Invoker.stream`.
+    """A function's streamed output, as an async iterator of `bytes`; created by `Invoker.stream`.
 
-    Chunks come as the function wrote them, and never empty. Nothing is read ahead: a function that
-    writes faster than chunks are taken has to wait. Taking one raises
+    Chunks are yielded as the function wrote them, and are never empty. Nothing is read ahead, so
+    backpressure reaches a function that writes faster than its chunks are consumed. Iterating
+    raises
 
-    - `FunctionError` if the function failed in between,
-    - `TransportError` if the stream broke off; its `code` is `TruncatedBody` for one that ended
-      without saying so, `ChecksumMismatch` for a damaged one, `ConnectionLost` and so on,
-    - another `InvocationError` if the service broke it off, or the timeout passed,
-    - `ConfigurationError` while another task waits for one,
+    - `FunctionError` if the function failed while streaming,
+    - `TransportError` if the stream was interrupted; its `code` is `TruncatedBody` if it ended
+      without an end marker, `ChecksumMismatch` if it was corrupted, `ConnectionLost`, and so on,
+    - another `InvocationError` if the service aborted the stream, or the timeout expired,
+    - `ConfigurationError` if another task is waiting for a chunk,
     - `anyio.ClosedResourceError` once the block was left or a wait for a chunk was cancelled.
     """
 
@@ -48,31 +49,31 @@ class ResponseStream:
 
     @property
     def executed_version(self) -> str | None:
-        """The version that runs."""
+        """The version that is running."""
         return self._head.executed_version
 
     @property
     def request_id(self) -> str | None:
-        """AWS's id of the request, which the function sees as `aws_request_id`."""
+        """The AWS request ID, available to the function as `aws_request_id`."""
         return self._head.request_id
 
     @property
     def content_type(self) -> str | None:
-        """The answer's `Content-Type`, which is that of the frames around the chunks."""
+        """The `Content-Type` of the response, which is that of the frames around the chunks."""
         return self._head.content_type if isinstance(self._head, StreamHead) else None
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """Every try that is over; the one that streams is the last of them once it has ended."""
+        """All completed attempts; the streaming one is added once it has ended."""
         return self._source.attempts if self._response is None else self._response.attempts
 
     @property
     def response(self) -> Response[Any] | None:
-        """The response of the execution; `None` until the stream has ended well.
+        """The response of the execution; `None` until the stream has ended successfully.
 
-        `log_result` is there if `log_type` was `Tail`. The payload is empty, for the chunks were
-        handed out; but where a function failed and the caller asked not to raise, `function_error`
-        is set and the payload is the error.
+        `log_result` is set if `log_type` was `Tail`. The payload is empty, since the chunks were
+        already yielded. If the function failed and `raise_on_function_error` is off,
+        `function_error` is set and the payload is the error.
         """
         return self._response
 
@@ -102,10 +103,10 @@ class ResponseStream:
             self._is_awaited = False
         if isinstance(received, bytes):
             return received
-        if self._is_closed:  # by whoever left the block meanwhile, and not by the service
+        if self._is_closed:  # the block was left in the meantime
             raise anyio.ClosedResourceError
         if isinstance(received, InvocationError):
-            # A copy is kept, since the one that is raised leads back here by its traceback.
+            # Keep a copy, since the raised one refers to this object through its traceback.
             self._error = copied(received)
             try:
                 raise received
@@ -128,10 +129,10 @@ class ResponseStream:
 async def open_stream(
     engine: Engine, transport: StreamingTransport, call: Call, payload: bytes
 ) -> AsyncIterator[ResponseStream]:
-    """Execute a call until its first chunk has come, and yield the stream.
+    """Execute a call until its first chunk arrives, and yield the stream.
 
-    The permit is held by this block, and given back as soon as the stream has ended: the loop is
-    that of `Engine.execute`, with the caller's own block in the place where a response is returned.
+    This block holds the permit and releases it as soon as the stream has ended. The loop is that of
+    `Engine.execute`, with the caller's block where that returns a response.
     """
     engine.waits.check_loop()
     clock = engine.clock
@@ -155,7 +156,7 @@ async def open_stream(
                     forget_frames(error)
                     raise
                 if failed is None:
-                    payload = b""  # whoever shows this frame, and it lasts, shows no payload
+                    payload = b""  # keeps the payload out of this long-lived frame
                     ending.hand_over()
                     stream = ResponseStream(execution)
                     try:
@@ -185,6 +186,6 @@ async def open_stream(
         try:
             raise ended
         finally:
-            # Or the error, its traceback and this frame would keep each other and the payload.
+            # Otherwise the error, its traceback and this frame form a cycle that holds the payload.
             del ended, payload, call
     yield ResponseStream(ended)

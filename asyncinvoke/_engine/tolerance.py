@@ -1,7 +1,7 @@
 """When a map stops because too many items fail: a decision on values, made for each outcome.
 
-`Causes` counts what failed for what, `Refusals` sees that every call is refused, `Tolerance` says how
-much may fail, and `Failures` judges by all three.
+`Causes` counts failures by cause, `Refusals` detects that every call is refused, `Tolerance`
+defines how many failures are acceptable, and `Failures` combines all three.
 """
 
 from dataclasses import dataclass, replace
@@ -23,22 +23,22 @@ from asyncinvoke.errors import (
 )
 
 MOST_CAUSES = 1000
-"""How many causes are told apart: functions may make the names of their errors up."""
+"""The maximum number of distinct causes: functions may generate the names of their errors."""
 
 LONGEST_NAME = 100
-"""How many characters of a code, or of a function's error type, are kept: anything may be in it."""
+"""The maximum length of a stored code or error type, in characters: both may contain anything."""
 
 LONGEST_EXAMPLE = 160
-"""How many characters of an example are kept, its dots included."""
+"""The maximum length of an example, in characters, including the ellipsis."""
 
 LONGEST_PART = 320
-"""How many characters of each part of the reason for an early end are shown."""
+"""The maximum length of each part of the message of an early stop, in characters."""
 
 OTHERS = "of other kinds"
 
 
 class Causes:
-    """The failures so far, by cause. An error is looked at and not kept."""
+    """Failures grouped by cause. The errors themselves are not kept."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str | None, str | None], int] = {}
@@ -58,15 +58,15 @@ class Causes:
         self._counts[key] = self._counts.get(key, 0) + 1
 
     def ranked(self) -> tuple[Cause, ...]:
-        """Return the causes, the most frequent first."""
+        """Return the causes, most frequent first."""
         counted = (replace(cause, count=self._counts[key]) for key, cause in self._first.items())
         return tuple(sorted(counted, key=lambda cause: -cause.count))
 
 
 def cause_key(error: AsyncInvokeError) -> tuple[str, str | None, str | None]:
-    """Return what failures of one cause have in common, as it may be shown and kept.
+    """Return the key that identifies a cause: error class, code and the function's error type.
 
-    That is the class, the code, and what a function calls its error.
+    Codes and error types are shortened so that they can be displayed and stored.
     """
     code = error.code if isinstance(error, InvocationError) else None
     error_type = error.error_type if isinstance(error, FunctionError) else None
@@ -78,13 +78,13 @@ def cause_key(error: AsyncInvokeError) -> tuple[str, str | None, str | None]:
 
 
 def example(error: AsyncInvokeError) -> str:
-    """Return what an error says, on one line that is not endless."""
+    """Return the message of an error, shortened to one line."""
     text = error.message if isinstance(error, InvocationError) else str(error)
     return in_one_line(text, LONGEST_EXAMPLE - len("..."))
 
 
 HOPELESS_AFTER = 100
-"""So many refusals in a row with the same code end a run."""
+"""The number of consecutive refusals with the same code that ends a run."""
 
 OF_THE_CALLER = frozenset(
     {
@@ -99,29 +99,29 @@ OF_THE_CALLER = frozenset(
         "UnrecognizedClientException",
     }
 )
-"""Codes that say nothing of a function: every other one is refused as well."""
+"""Codes that concern the caller, not a function: calls to any other function fail as well."""
 
 OF_THE_ITEM = frozenset({"DurableExecutionAlreadyStartedException"})
-"""Codes that say nothing of the next item: a run that is repeated gets one for each item that the
-last run got to."""
+"""Codes that concern a single item: a repeated run gets one for each item the last run started."""
 
 
 class Refusals:
-    """Counts refusals in a row, and says when there is no hope for the rest.
+    """Counts consecutive refusals, and detects when the remaining items cannot succeed.
 
-    A row is as many `RejectedError` with the same code as come without a success between. A
-    function that ran and failed was admitted, and ends the row too; a throttle, a lost connection
-    or an item that could not be sent says nothing either way.
+    A streak is a series of `RejectedError` with the same code and no success in between. A function
+    that ran and failed was admitted, and ends the streak as well. A throttle, a lost connection or
+    an item that could not be sent has no effect.
 
-    Items may go to functions of their own, and one that is missing must not end a run in which
-    others succeed. So a row does not count
+    Items can target different functions, and one missing function must not end a run in which
+    others succeed. Therefore a streak does not end the run
 
-    - while a function that is not part of it was the last to be admitted, if that was ever so: its
-      items may come further on;
-    - while an item of such a function is under way that was begun before the row. It has not
-      ended, but it was not refused. (Of items begun later there may always be some.)
+    - while the most recently admitted function is not part of it, as more of its items may follow;
+    - while an item of a function outside the streak is in progress that started before the streak:
+      it has not completed, but it was not refused either. (Items started later do not count, as
+      there may always be some.)
 
-    Unless the code is one of the caller's, such as an expired token, which all functions share.
+    This does not apply to codes that concern the caller, such as an expired token, which affect all
+    functions.
     """
 
     def __init__(self) -> None:
@@ -134,12 +134,12 @@ class Refusals:
         self._targets: set[Target] = set()
 
     def begin(self, index: int, target: Target) -> None:
-        """Note that an item is sent to a function."""
+        """Record that an item is being sent to a function."""
         self._under_way[index] = target
         self._began = index + 1
 
     def end(self, index: int, error: AsyncInvokeError | None) -> str | None:
-        """Note how an item ended; return why there is no hope for the rest, if that is so."""
+        """Record how an item ended; return why the run should end, if it should."""
         target = self._under_way.pop(index, None)
         if target is None:
             return None
@@ -153,7 +153,7 @@ class Refusals:
             self._code, self._count, self._first = error.code, 0, self._began
             self._targets.clear()
         self._count += 1
-        if len(self._targets) < MOST_CAUSES:  # one too many to remember counts as hope
+        if len(self._targets) < MOST_CAUSES:  # any further target counts as outside the streak
             self._targets.add(target)
         if target == self._admitted:
             self._admitted = None
@@ -163,7 +163,7 @@ class Refusals:
 
     @property
     def _has_hope(self) -> bool:
-        """Whether a function that is not part of the row may yet succeed."""
+        """Whether a function outside the streak may still succeed."""
         if self._code in OF_THE_CALLER:
             return False
         if self._admitted is not None and self._admitted not in self._targets:
@@ -185,28 +185,28 @@ def _hopeless(count: int, error: RejectedError) -> str:
 
 
 SHOWN = 5
-"""How many causes the text of the error names."""
+"""How many causes the error message lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How many failed items a map bears before it stops: a count, a share, or both.
+    """How many items may fail before a map stops: a count, a share, or both.
 
-    Only outcomes of this run count, each once: what was throttled, or tried several times, and has
-    succeeded in the end is no failure.
+    Only the outcomes of this run count, once each. An item that succeeds after throttles or retries
+    is not a failure.
 
     Raises:
-        InvalidRequestError: A value breaks a rule; the message names both.
+        InvalidRequestError: A value is invalid; the message names the value and the rule.
     """
 
     count: int | None = None
-    """So many may fail; one more stops the map. 0 stops it at the first."""
+    """The maximum number of failed items; one more stops the map. 0 stops at the first failure."""
 
     share: float | None = None
-    """So much of what has ended may have failed, from 0 to 1: 0.02 is 2 %."""
+    """The maximum share of completed items that may fail, from 0 to 1: 0.02 is 2 %."""
 
     after: int = 100
-    """The share counts once so many have ended."""
+    """The number of completed items from which the share applies."""
 
     def __post_init__(self) -> None:
         if self.count is None and self.share is None:
@@ -225,7 +225,12 @@ class Tolerance:
             )
 
     def is_exceeded(self, failed: int, ended: int) -> bool:
-        """Return whether that many failures, of so many that have ended, are too many."""
+        """Return whether there are too many failures.
+
+        Args:
+            failed: The number of failed items.
+            ended: The number of completed items.
+        """
         if self.count is not None and failed > self.count:
             return True
         return self.share is not None and ended >= self.after and failed > self.share * ended
@@ -238,10 +243,10 @@ class Tolerance:
 
 
 def checked_tolerance(tolerate: object) -> Tolerance | None:
-    """Return what `tolerate=` says: a whole number is a count, `None` bears everything.
+    """Validate the `tolerate` option: a whole number is a count, `None` means no limit.
 
     Raises:
-        InvalidRequestError: It is something else.
+        InvalidRequestError: It is anything else.
     """
     if tolerate is None or isinstance(tolerate, Tolerance):
         return tolerate
@@ -254,25 +259,25 @@ def checked_tolerance(tolerate: object) -> Tolerance | None:
 
 
 class Judge(Protocol):
-    """Sees every outcome of a map as it comes; the error that it returns ends the map."""
+    """Inspects each outcome of a map as it arrives; an error it returns ends the map."""
 
     tolerance: Tolerance | None
 
     def __call__(
         self, outcome: Outcome[Any], /
     ) -> ToleranceExceededError | ConfigurationError | None:
-        """Return the error to end the map with, if this outcome is one too many."""
+        """Return the error that ends the map, if this outcome does."""
         ...
 
 
 class Failures:
-    """Judges a map by its failures: too many of them, or a hundred refusals in a row.
+    """Ends a map after too many failures, or after a hundred consecutive refusals.
 
-    Both ends are the same end: the map stops softly, and raises what is returned here once all that
-    was in flight has its outcome.
+    In both cases the map stops gracefully, and raises the error returned here once all calls in
+    flight have their outcome.
 
     Args:
-        tolerance: What is borne; may be replaced at any time.
+        tolerance: The tolerance; may be replaced at any time.
     """
 
     def __init__(self, tolerance: Tolerance | None) -> None:
@@ -284,14 +289,14 @@ class Failures:
         self._is_late = False
 
     def begin(self, index: int, target: Target, *, is_late: bool) -> None:
-        """Note that an item is sent to a function, and whether the invoker was closed before."""
+        """Record that an item is being sent, and whether the invoker was already closed."""
         self._refusals.begin(index, target)
         self._is_late = is_late
 
     def __call__(
         self, outcome: Outcome[Any], /
     ) -> ToleranceExceededError | ConfigurationError | None:
-        """Count an outcome, and judge."""
+        """Count an outcome and decide."""
         if self._is_late:
             return invoker_was_left()
         error = outcome.error

@@ -17,11 +17,11 @@ from asyncinvoke.errors import ConfigurationError
 
 
 class Waits:
-    """The cancel scopes of whatever waits now, so that closing an invoker can end them all.
+    """The cancel scopes of all current waits, so that closing an invoker can interrupt them.
 
     Args:
-        this_loop: Tells the running event loop; all waits are in the one that is running now.
-            Without it nobody checks that.
+        this_loop: Returns the running event loop; all waits must be in the current one. If omitted,
+            this is not checked.
     """
 
     __slots__ = ("home", "is_closed", "scopes", "this_loop")
@@ -29,23 +29,23 @@ class Waits:
     def __init__(self, this_loop: Callable[[], object] | None = None) -> None:
         self.is_closed: bool = False
         self.this_loop: Callable[[], object] | None = this_loop
-        """Tells the running event loop."""
+        """Returns the running event loop."""
         self.home: object = None if this_loop is None else this_loop()
-        """The one of the invoker."""
+        """The event loop of the invoker."""
         self.scopes: set[anyio.CancelScope] = set()
-        """Those of whatever waits now; kept by each `Wait`."""
+        """The scopes of the current waits; maintained by `Wait`."""
 
     def check_loop(self) -> None:
         """Check that the caller is in the event loop of the invoker.
 
         Raises:
-            ConfigurationError: It is in another, or in none: there it could wait for ever.
+            ConfigurationError: It is in another event loop, or in none, and could wait forever.
         """
         if self.this_loop is None:
             return
         try:
             is_home = self.this_loop() is self.home
-        except RuntimeError:  # no loop, or one of another kind
+        except RuntimeError:  # no loop, or one of another library
             is_home = False
         if not is_home:
             raise ConfigurationError(
@@ -54,18 +54,18 @@ class Waits:
             )
 
     def close(self) -> None:
-        """End whatever waits, and whatever will."""
+        """Interrupt all current and future waits."""
         self.is_closed = True
         for scope in list(self.scopes):
             scope.cancel()
 
 
 class Wait:
-    """A block that a deadline, or the end of its invoker, ends without an error.
+    """A block that ends without an error at a deadline or when its invoker is closed.
 
     Args:
-        waits: Those of its invoker.
-        deadline: Until when, on `time.monotonic()`.
+        waits: The waits of the invoker.
+        deadline: The deadline, on `time.monotonic()`.
     """
 
     __slots__ = ("_scope", "_scopes")
@@ -91,9 +91,9 @@ class Wait:
 
 
 class GuardedTransport:
-    """Keeps the deadline and the end of the invoker for a transport that only knows cancellation.
+    """Enforces deadlines and closing for a transport that supports only cancellation.
 
-    A transport with `keeps_deadline` set does both by itself, for less.
+    A transport with `keeps_deadline` set does both itself, at a lower cost.
     """
 
     def __init__(self, transport: WholeTransport, waits: Waits) -> None:
@@ -103,7 +103,7 @@ class GuardedTransport:
     async def send(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Reply | Failure:
-        """Send once, until the deadline or the end."""
+        """Send one attempt, until the deadline or until the invoker is closed."""
         with Wait(self._waits, progress.deadline):
             return await self._transport.send(parameters, payload, progress)
         return self._interrupted(progress)
@@ -111,13 +111,13 @@ class GuardedTransport:
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Stream | Failure:
-        """Open a stream once, until the deadline or the end."""
+        """Open a stream, until the deadline or until the invoker is closed."""
         with Wait(self._waits, progress.deadline):
             return await self._transport.open(parameters, payload, progress)
         return self._interrupted(progress)
 
     async def aclose(self) -> None:
-        """Close the transport, if it can be."""
+        """Close the transport, if it supports that."""
         close = getattr(self._transport, "aclose", None)
         if close is not None:
             await close()
@@ -128,53 +128,53 @@ class GuardedTransport:
 
 
 def guarded(transport: WholeTransport, waits: Waits) -> ClosingTransport:
-    """Return a transport that keeps deadlines: itself, if it does."""
+    """Return a transport that enforces deadlines: the given one, if it does."""
     if getattr(transport, "keeps_deadline", False):
         return cast("ClosingTransport", transport)
     return GuardedTransport(transport, waits)
 
 
 class NotStartedError(Exception):
-    """An item was not sent, since its map was stopped before; it has no outcome."""
+    """An item was not sent, because its map was stopped first; it has no outcome."""
 
 
 class Brake:
-    """Holds back the attempts of one map, while it is paused or once it is stopped.
+    """Holds back the attempts of one map while it is paused or stopped.
 
-    An execution looks at `is_on` before it asks for a permit and again when it has one. One that
-    holds a permit gives it back unused, for a map that is paused must not keep others waiting; and
-    whoever waits for a permit when the brake goes on is woken, or a function that admits nothing
-    would hold up the end of its map for ever. Whoever waits to try again is woken at a stop only.
+    An execution checks `is_on` before it requests a permit and again when it has one. If it holds a
+    permit, it releases it unused, since a paused map must not block others. Executions waiting for
+    a permit are woken when the brake is applied; otherwise a function that admits nothing would
+    keep its map from ever ending. Executions in backoff are woken only by a stop.
 
     Args:
-        release: Wakes whoever waits for a permit in the name of this brake.
+        release: Wakes the executions that wait for a permit on behalf of this brake.
     """
 
     __slots__ = ("_held", "_release", "_scopes", "is_on", "is_stopped")
 
     def __init__(self, release: Callable[["Brake"], None]) -> None:
         self.is_on: bool = False
-        """Whether no attempt may begin."""
+        """Whether attempts are held back."""
         self.is_stopped: bool = False
-        """Whether none ever will."""
+        """Whether they are held back permanently."""
         self._release = release
         self._held: anyio.Event | None = None
         self._scopes: set[anyio.CancelScope] = set()
 
     def pause(self) -> None:
-        """Let no attempt begin until `resume`."""
+        """Hold back all attempts until `resume`."""
         if not self.is_on:
             self.is_on = True
             self._release(self)
 
     def resume(self) -> None:
-        """Let attempts begin again, unless it is stopped."""
+        """Allow attempts again, unless stopped."""
         if self.is_on and not self.is_stopped:
             self.is_on = False
             self._wake()
 
     def stop(self) -> None:
-        """Let no attempt begin any more."""
+        """Hold back all attempts permanently."""
         if self.is_stopped:
             return
         self.is_on = self.is_stopped = True
@@ -184,10 +184,10 @@ class Brake:
             scope.cancel()
 
     async def wait(self) -> None:
-        """Wait while it is on.
+        """Wait while attempts are held back.
 
         Raises:
-            NotStartedError: It is on for good.
+            NotStartedError: The map was stopped.
         """
         while self.is_on and not self.is_stopped:
             if self._held is None:
@@ -197,7 +197,7 @@ class Brake:
             raise NotStartedError
 
     async def sleep(self, clock: Clock, seconds: float) -> None:
-        """Sleep, but not beyond a stop."""
+        """Sleep, or return early when stopped."""
         with anyio.CancelScope() as scope:
             self._scopes.add(scope)
             try:

@@ -9,9 +9,9 @@ from asyncinvoke._inputs.lines import HELD
 from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, InvalidRequestError
 
 FormatName: TypeAlias = Literal["jsonl", "json", "csv", "tsv", "parquet", "listing", "inventory"]
-"""What an input can be: JSON lines, one JSON array, CSV, TSV, Parquet, the objects under a prefix in
-S3, or those in the manifest of an S3 Inventory. A `.gz` or `.zst` behind the first four says how it
-is compressed, as in `csv.gz`."""
+"""The formats: JSON lines, one JSON array, CSV, TSV, Parquet, the objects under an S3 prefix, or
+the objects in an S3 Inventory manifest. The first four also take a compression suffix, `.gz` or
+`.zst`, as in `csv.gz`."""
 
 Compression: TypeAlias = Literal["gz", "zst"]
 
@@ -32,23 +32,23 @@ _PACKED: tuple[str, ...] = ("jsonl", "json", "csv", "tsv")
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How an input is to be read."""
+    """The format in which an input is read."""
 
     name: FormatName
     compression: Compression | None = None
     is_told: bool = False
-    """Whether somebody said so, or else its name did."""
+    """Whether the caller specified it; otherwise it is derived from the name."""
 
 
 def format_of(source: str, told: str | None) -> Format:
-    """Return how a source is to be read.
+    """Return the format in which to read a source.
 
     Args:
         source: A path, a URL, or `-`.
-        told: What the caller says, if anything: a `FormatName`, with its compression or without.
+        told: The format given by the caller, if any: a `FormatName`, optionally with compression.
 
     Raises:
-        InvalidRequestError: The caller says something else.
+        InvalidRequestError: The given format is not supported.
     """
     if told is not None:
         return _as_told(source, told)
@@ -58,12 +58,12 @@ def format_of(source: str, told: str | None) -> Format:
     if lowered.startswith("s3://") and lowered.endswith("/manifest.json"):
         return Format("inventory")
     stem, compression = _unpacked(lowered)
-    # A `.json` of lines is common, too: which it is shows when it is read.
+    # JSON lines in a `.json` file are common too; which it is, is detected while reading.
     return Format(_SUFFIXES.get(stem.rpartition(".")[2], "jsonl"), compression)
 
 
 def is_prefix(source: str) -> bool:
-    """Whether a source is a prefix in S3, or a whole bucket, and no object."""
+    """Return whether a source is an S3 prefix or a whole bucket, not an object."""
     if not source.lower().startswith("s3://"):
         return False
     bucket, slash, key = source[5:].partition("/")
@@ -94,20 +94,20 @@ def _unpacked(name: str) -> tuple[str, Compression | None]:
 
 
 class InputError(AsyncInvokeError):
-    """An input cannot be opened or read, or is not what it says it is.
+    """An input cannot be opened or read, or does not have the expected format.
 
-    It is raised before the first item where it can be known then; else where reading came to it,
-    as of a file that breaks off. What is wrong with one row is the error of that item alone.
+    It is raised before the first item if possible, otherwise when reading reaches the problem, such
+    as the end of a truncated file. An error in a single row is an error of that item only.
     """
 
 
 def missing(what: str, package: str, extra: str) -> ConfigurationError:
-    """Return the error of something that an extra would read, which is not installed.
+    """Return the error for a format whose extra is not installed.
 
     Args:
-        what: What is asked for, such as "Parquet".
-        package: What is not installed.
-        extra: The extra that brings it.
+        what: The format, such as "Parquet".
+        package: The package that is not installed.
+        extra: The extra that installs it.
     """
     return ConfigurationError(
         f"reading {what} needs {package}, which is not installed: "
@@ -116,13 +116,13 @@ def missing(what: str, package: str, extra: str) -> ConfigurationError:
 
 
 NotLines: TypeAlias = Literal["array", "document"]
-"""One JSON array, or another JSON text over several lines."""
+"""One JSON array, or another JSON document over several lines."""
 
 HEAD = 8
-"""How many bytes of an input it takes to tell its kind."""
+"""The number of bytes needed to detect the kind of an input."""
 
-# Encodings first, then what files of other kinds begin with. Longer marks come before those that
-# they begin with.
+# Byte order marks first, then magic numbers of other kinds of files. A longer mark comes before any
+# shorter one that is its prefix.
 _KINDS = (
     (codecs.BOM_UTF32_LE, "UTF-32", "iconv -f UTF-32 -t UTF-8 makes it so"),
     (codecs.BOM_UTF32_BE, "UTF-32", "iconv -f UTF-32 -t UTF-8 makes it so"),
@@ -139,44 +139,44 @@ _KINDS = (
 
 
 def other_kind(head: bytes, name: str, expected: str = "JSON in UTF-8") -> str | None:
-    """Say what an input is whose first bytes cannot be text in UTF-8; `None` if they can.
+    """Describe an input whose first bytes cannot be UTF-8 text; return `None` if they can.
 
     Args:
-        head: Its first bytes, `HEAD` of them if there are so many.
-        name: What the input is called.
-        expected: What it should be.
+        head: The first `HEAD` bytes, or fewer if the input is shorter.
+        name: The name of the input in messages.
+        expected: A description of the expected format.
     """
     for mark, kind, cure in _KINDS:
         if head.startswith(mark):
             return f"{name} is {kind}, not {expected}{f': {cure}' if cure else ''}"
-    # Text has no NUL, but half of UTF-16's bytes are such. No more than a line may be there yet.
+    # Text has no NUL, but every other byte of UTF-16 is one. There may be only one line so far.
     if b"\x00" in head[:4].partition(b"\n")[0]:
         return f"{name} is binary, or UTF-16 without a mark, not {expected}"
     return None
 
 
 def not_lines(head: bytes, *, is_all: bool, is_json_file: bool) -> NotLines | None:
-    """Tell what an input is whose first lines show that it is not one JSON text a line.
+    """Detect from its first lines that an input is not JSON lines.
 
     Args:
-        head: What has been read of it.
-        is_all: Whether that is all of it.
-        is_json_file: Whether it is a file whose name ends in `.json`, all of which is there.
+        head: The bytes that have been read so far.
+        is_all: Whether that is the whole input.
+        is_json_file: Whether it is a complete file whose name ends in `.json`.
 
     Returns:
-        `None` where the first line is a JSON text of its own, or merely broken: that says nothing
-        of the lines that follow.
+        What it is instead, or `None` if the first line is JSON by itself, or is just malformed,
+        which says nothing about the lines after it.
 
     Raises:
-        NeedsMoreError: It cannot be told yet. No line is kept back that could be sent: a second one
-            is waited for only where the first is not JSON by itself, or where the input is a file.
+        NeedsMoreError: More bytes are needed. This never delays a line that could be sent: a second
+            line is needed only if the first is not JSON by itself, or if the input is a file.
     """
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     first, end, rest = text.partition(b"\n")
     if not end and not is_all:
         if len(text) <= HELD:
             raise NeedsMoreError
-        # No line that Lambda takes; but it may be an array that is to be read as one.
+        # The line is too long for Lambda, but it may be an array to be read as one.
         return "array" if text.startswith(b"[") else None
     first, rest = first.strip(), rest.lstrip()
     second, second_end, _ = rest.partition(b"\n")
@@ -186,7 +186,7 @@ def not_lines(head: bytes, *, is_all: bool, is_json_file: bool) -> NotLines | No
         is_only_one = not rest and (not end or is_json_file)
         return "array" if is_only_one else None
     if end and first in (b"[", b"{"):
-        return "array" if first == b"[" else "document"  # whatever is wrong with what follows
+        return "array" if first == b"[" else "document"  # even if what follows is malformed
     if is_json_file and first.startswith(b"["):
         return "array"  # with a mistake in it, or over several lines
     if not end or not is_cut(first):
@@ -200,11 +200,11 @@ def not_lines(head: bytes, *, is_all: bool, is_json_file: bool) -> NotLines | No
 
 
 class NeedsMoreError(Exception):
-    """More of the input has to be read before its kind can be told."""
+    """More of the input is needed to detect its kind."""
 
 
 def say_not_lines(kind: NotLines, name: str) -> str:
-    """Say what an input is that is not one JSON text a line."""
+    """Return the message for an input that is not JSON lines."""
     if kind == "document":
         return f"{name} is JSON over several lines, not a line each: jq -c . makes it so"
     return (
@@ -214,7 +214,7 @@ def say_not_lines(kind: NotLines, name: str) -> str:
 
 
 def is_json(text: bytes) -> bool:
-    """Whether text is JSON."""
+    """Return whether text is JSON."""
     try:
         check_json(text)
     except NotJsonError:
@@ -223,7 +223,7 @@ def is_json(text: bytes) -> bool:
 
 
 def is_cut(text: bytes) -> bool:
-    """Whether text is the beginning of a JSON array or object, and ends between its parts."""
+    """Return whether text is the beginning of a JSON array or object, cut between tokens."""
     if not text.startswith((b"{", b"[")):
         return False
     try:

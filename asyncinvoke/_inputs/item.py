@@ -12,12 +12,12 @@ ItemT = TypeVar("ItemT", bound="Item")
 
 
 class Making:
-    """How the items of an input are made of its rows; one for all of them.
+    """How items are created from rows; shared by all items of an input.
 
     Args:
-        key: Where in a row its key is, if it has one.
-        template: What the payload is made with, if it is not the row itself.
-        is_json: Whether rows are JSON because we have written them ourselves.
+        key: The pointer to the key in a row, if items have keys.
+        template: The template of the payload, if it is not the row itself.
+        is_json: Whether rows are known to be valid JSON, because we encoded them.
     """
 
     __slots__ = ("is_json", "key", "template")
@@ -29,26 +29,27 @@ class Making:
 
 
 class Item(Request):
-    """A row of an input, as `asyncinvoke.inputs.read` gives them; a map takes it as it is.
+    """A row of an input, as yielded by `asyncinvoke.inputs.read`; a map accepts it as a payload.
 
-    What is wrong with a row shows when its key or its payload is asked for, so that a map makes it
-    a failed outcome, sends nothing for it, and goes on.
+    An error in a row is raised when its key or payload is accessed, so a map turns it into a failed
+    outcome, sends nothing for it, and goes on.
     """
 
-    # Items are made a million a second, whoever uses them; checking, naming and filling in cost
-    # ten times as much. So these happen when they are asked for, which is once, by the worker that
-    # sends the item. `Request` is frozen by a `__setattr__` that raises and would cost as much as
-    # all the rest: this class is frozen for type checkers only, as the values of `_model` are.
+    # Items are created at about a million per second; checking the row, finding the key and filling
+    # in the template cost ten times as much. So these are done on access, which happens once, in
+    # the worker that sends the item. `Request` is frozen by a `__setattr__` that raises, which
+    # would cost as much as everything else: this class is frozen for type checkers only, like the
+    # values of `_model`.
 
     __slots__ = ("_data", "_key", "_making", "_wrong", "line", "position")
 
-    if not TYPE_CHECKING:  # they see a frozen `Request` that has none of these
+    if not TYPE_CHECKING:  # type checkers see a frozen `Request` without these
         __setattr__ = object.__setattr__
-        __delattr__ = object.__delattr__  # or each assignment would look for the parent's
+        __delattr__ = object.__delattr__  # else each assignment would look up the parent's
         __eq__ = object.__eq__
         __hash__ = object.__hash__
 
-        # What an item of an input never has. Class attributes cost nothing for each of them.
+        # Options that an item never has; as class attributes they cost nothing per item.
         function_name = None
         qualifier = None
         invocation_type = None
@@ -62,10 +63,10 @@ class Item(Request):
     has_options: bool = False
 
     position: int
-    """Its place among the items, from 0."""
+    """Its index among the items, from 0."""
 
     line: int | None
-    """The line of the input that it begins on, from 1; `None` where there are no lines."""
+    """The line on which the row begins, from 1; `None` if the format has no lines."""
 
     def __init__(
         self, position: int, line: int | None, data: bytes, wrong: str | None, making: Making
@@ -78,15 +79,15 @@ class Item(Request):
         self._key: str | None = None
 
     def as_one_of(self, kind: "type[ItemT]") -> "ItemT":
-        """Return the same item as one of a class derived from this."""
+        """Return this item as an instance of a subclass."""
         return kind(self.position, self.line, self._data, self._wrong, self._making)
 
     @property
     def payload(self) -> bytes:
-        """The bytes that are sent.
+        """The payload, in bytes.
 
         Raises:
-            InvalidRequestError: The row is wrong; the message names its line, and quotes nothing.
+            InvalidRequestError: The row is invalid; the message has its line, and quotes no data.
         """
         making, wrong = self._making, self._wrong
         if wrong is None:
@@ -95,7 +96,7 @@ class Item(Request):
             try:
                 if template is not None:
                     data = template.fill(parse_json(data))
-                elif not making.is_json and self._key is None:  # what has a key has been parsed
+                elif not making.is_json and self._key is None:  # with a key, it was already parsed
                     check_json(data)
             except (NotJsonError, InvalidRequestError) as error:
                 wrong = str(error)
@@ -110,10 +111,10 @@ class Item(Request):
 
     @property
     def key(self) -> str | None:
-        """What names it: the text or the number that the key's pointer leads to, if there is one.
+        """The key of the item: the string or number at the key's pointer, or `None` without one.
 
         Raises:
-            InvalidRequestError: There is a pointer, and it leads to nothing of that kind.
+            InvalidRequestError: The value at the pointer is missing, or not a string or number.
         """
         pointer = self._making.key
         if pointer is None or self._key is not None:
@@ -136,7 +137,7 @@ class Item(Request):
 
     @property
     def where(self) -> str:
-        """Where it stands, in words."""
+        """Its location in the input, for messages."""
         return f"item {self.position}" if self.line is None else f"line {self.line}"
 
     def __repr__(self) -> str:
@@ -150,5 +151,5 @@ class Item(Request):
 
 
 def too_many(size: int) -> str:
-    """Say that a payload is too large."""
+    """Return the message for a payload that is too large."""
     return f"{size:,} bytes are too many: Lambda takes at most {MAX_SYNC_PAYLOAD:,}"

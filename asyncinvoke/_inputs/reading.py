@@ -20,10 +20,10 @@ from asyncinvoke.errors import InvalidRequestError
 
 
 class Rows(Protocol):
-    """An input under way."""
+    """An opened input."""
 
     total: int | None
-    """How many rows there are, where that is known."""
+    """The number of rows, if known."""
 
     async def rows(self) -> Iterator[Row] | None:
         """Return the next rows, possibly none; `None` at the end."""
@@ -33,11 +33,11 @@ class Rows(Protocol):
 
 
 class Input:
-    """An input, as an async iterable of `Item`; given by `asyncinvoke.inputs.read`.
+    """An input, as an async iterable of `Item`; returned by `asyncinvoke.inputs.read`.
 
-    Iterating opens it, and closes it at the end. It may be iterated again, unless it is standard
-    input or a pipe. What it is not, or what cannot be read, is an `InputError` before its first
-    item wherever it can be known then; what is wrong with one row is the error of that item.
+    Iterating opens it, and closes it at the end. It can be iterated again, unless it is standard
+    input or a pipe. An unreadable input or a wrong format raises `InputError`, before the first
+    item if possible; an error in a single row is an error of that item.
     """
 
     def __init__(
@@ -63,22 +63,22 @@ class Input:
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """The name of the input in messages, without secrets."""
         return files.name_of(self._source)
 
     @property
     def format(self) -> FormatName:
-        """What it is read as."""
+        """The format in which it is read."""
         return self._format.name
 
     @property
     def total(self) -> int | None:
-        """How many items it has, if it has begun and says so by itself, as Parquet does."""
+        """The number of items, if it has been opened and its format stores it, as Parquet does."""
         return self._total
 
     @property
     def status(self) -> os.stat_result | None:
-        """What the system says of it, if it has begun and is a file of this machine."""
+        """The `os.stat_result` of the input, if it has been opened and is a local file."""
         return self._status
 
     @property
@@ -87,11 +87,11 @@ class Input:
         return self._is_empty
 
     async def begin(self) -> None:
-        """Open it, and look whether it is what it says it is, which iterating does by itself.
+        """Open it and check its format. Iterating does this by itself.
 
         Raises:
-            ConfigurationError: What reads it is not installed; the message has the pip command.
-            InputError: It cannot be read, or is something else.
+            ConfigurationError: A required package is missing; the message has the pip command.
+            InputError: It cannot be read, or does not have the expected format.
         """
         if self._opened is not None:
             return
@@ -111,7 +111,7 @@ class Input:
             raise
 
     async def aclose(self) -> None:
-        """Close it, if it has begun and is not to be iterated."""
+        """Close it, if it was opened by `begin` and will not be iterated."""
         opened, self._opened = self._opened, None
         self._ahead, self._descriptor = iter(()), None
         if opened is not None:
@@ -119,9 +119,9 @@ class Input:
                 await opened.close()
 
     async def count(self) -> int | None:
-        """Count its items without reading them all as such; `None` where that cannot be done.
+        """Count its items without parsing them; return `None` if that is not possible.
 
-        It can of Parquet, and of JSON lines that are a plain file of this machine.
+        It is possible for Parquet, and for JSON lines in an uncompressed local file.
 
         Raises:
             InputError: It cannot be read.
@@ -134,7 +134,7 @@ class Input:
         counter = LineCounter()
         file = files.open_descriptor(self._source)
         try:
-            # Block by block, or a run that ends early would wait for the count.
+            # Block by block, so that a run that ends early need not wait for the count.
             while block := await file.read():
                 counter.feed(block)
         finally:
@@ -148,11 +148,11 @@ class Input:
         return f"<Input {self.name}: {self.format}>"
 
     async def items(self) -> AsyncGenerator[Item, None]:
-        """Return what iterating gives, as an async generator, which can be closed."""
+        """Yield the items, as an async generator, which can be closed explicitly."""
         await self.begin()
         opened, ahead = self._opened, self._ahead
         self._opened, self._ahead, self._descriptor = None, iter(()), None
-        assert opened is not None  # noqa: S101  # it has begun
+        assert opened is not None  # noqa: S101  # it was opened
         making = Making(self._key, self._template, is_json=self.format != "jsonl")
         position = 0
         rows: Iterator[Row] | None = ahead
@@ -227,23 +227,24 @@ def read(
     key: str | None = None,
     payload_template: str | None = None,
 ) -> Input:
-    """Read an input, as what `Invoker.map` takes as payloads.
+    """Read an input whose items can be passed to `Invoker.map` as payloads.
 
     Args:
         source: A path, `-` for standard input, `s3://bucket/prefix/` for the objects under it, or
-            any URL that fsspec opens.
-        format: `jsonl`, `json` (one array), `csv`, `tsv`, each also with `.gz` or `.zst` behind it,
-            `parquet`, `listing` or `inventory`; by default what its name ends in, else JSON lines.
-        storage_options: What fsspec's file system is opened with.
-        key: A JSON pointer (RFC 6901) to what names an item, such as `/id`.
-        payload_template: JSON that becomes the payload of each item, its holes filled in:
+            any URL supported by fsspec.
+        format: `jsonl`, `json` (one array), `csv` or `tsv`, each optionally followed by `.gz` or
+            `.zst`; `parquet`, `listing` or `inventory`. By default it is derived from the suffix of
+            the source, and is JSON lines if there is none.
+        storage_options: Options for fsspec's file system.
+        key: A JSON pointer (RFC 6901) to the key of an item, such as `/id`.
+        payload_template: A JSON template for the payload of each item, with placeholders, as in
             `'{"bucket": "photos", "key": "{/key}"}'`; `"{}"` is the whole row.
 
     Returns:
-        An async iterable of `Item`, of which nothing is opened yet.
+        An async iterable of `Item`, not opened yet.
 
     Raises:
-        InvalidRequestError: One of the arguments breaks a rule; the message names both.
+        InvalidRequestError: An argument is invalid; the message names it and the rule.
     """
     named: object = None
     with contextlib.suppress(TypeError):

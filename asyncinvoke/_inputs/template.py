@@ -14,17 +14,17 @@ from asyncinvoke._inputs.json_text import (
 from asyncinvoke.errors import InvalidRequestError
 
 MISSING = object()
-"""What a pointer gives that leads nowhere."""
+"""The result of a pointer to a value that does not exist."""
 
 
 class Pointer:
-    """A JSON pointer, such as `/id` or `/order/lines/0`; the empty one is the whole value.
+    """A JSON pointer, such as `/id` or `/order/lines/0`; the empty pointer is the whole value.
 
     Args:
-        text: The pointer as RFC 6901 spells it: `~1` is a slash, `~0` a tilde.
+        text: The pointer in RFC 6901 syntax: `~1` is a slash, `~0` a tilde.
 
     Raises:
-        InvalidRequestError: It is none; the message says why.
+        InvalidRequestError: The text is not a JSON pointer; the message says why.
     """
 
     __slots__ = ("_tokens", "text")
@@ -48,7 +48,7 @@ class Pointer:
         self._tokens = [token.replace("~1", "/").replace("~0", "~") for token in tokens]
 
     def of(self, value: Any) -> Any:
-        """Return what it points to in a value that JSON holds, or `MISSING`."""
+        """Return the value it points to within a JSON value, or `MISSING`."""
         for token in self._tokens:
             if isinstance(value, dict):
                 value = value.get(token, MISSING)
@@ -65,7 +65,7 @@ class Pointer:
 
 
 def _is_index(token: str) -> bool:
-    # Not "01", and no digits but ASCII's (RFC 6901, section 4); longer ones than any list has, no.
+    # No leading zeros, ASCII digits only (RFC 6901, section 4), and not longer than any list index.
     is_number = token.isascii() and token.isdigit() and len(token) < 19
     return is_number and (len(token) == 1 or not token.startswith("0"))
 
@@ -74,11 +74,11 @@ _HOLE = re.compile(r"\{\{|\}\}|\{(|/[^{}]*)\}|\{")
 
 
 class Hole:
-    """A place in a template where a value of the row goes.
+    """A placeholder in a template, to be replaced by a value of the row.
 
     Args:
-        pointer: Which value.
-        is_part: Whether it stands within a longer string, and goes in as text.
+        pointer: The pointer to the value.
+        is_part: Whether it is part of a longer string, so that the value is inserted as text.
     """
 
     __slots__ = ("is_part", "pointer")
@@ -88,10 +88,10 @@ class Hole:
         self.is_part = is_part
 
     def fill(self, row: Any) -> str:
-        """Return the JSON text that goes here.
+        """Return the JSON text to insert.
 
         Raises:
-            InvalidRequestError: The row has no such value, or none that fits into a string.
+            InvalidRequestError: The row lacks the value, or it cannot be part of a string.
         """
         value = self.pointer.of(row)
         if value is MISSING:
@@ -110,24 +110,25 @@ Part: TypeAlias = str | Hole
 
 
 class Template:
-    """A payload that is made of each row: JSON, in whose strings `{/pointer}` are holes.
+    """A template for payloads: JSON with placeholders such as `{/pointer}` in its strings.
 
-    A string that is nothing but a hole becomes the value that the pointer leads to, of whatever
-    type; `"{}"` is the whole row. A hole within a longer string takes texts and numbers. `{{` and
-    `}}` are braces. So a template is JSON before and after it is filled in, whatever the rows hold.
+    A string that is only a placeholder is replaced by the value itself, of any type; `"{}"` is the
+    whole row. A placeholder within a longer string accepts strings and numbers. Literal braces are
+    written `{{` and `}}`. The template is valid JSON both before and after it is filled in,
+    whatever the rows contain.
 
     Args:
         text: The template.
 
     Raises:
-        InvalidRequestError: It is not JSON, has no hole, or has a brace that is none.
+        InvalidRequestError: It is not JSON, has no placeholder, or has a stray brace.
     """
 
     __slots__ = ("_parts",)
 
-    # Nobody can leave out quotes, or put in too many: the template itself must be JSON, and what
-    # goes into it is always encoded. A `{id}` without its slash would be sent as it stands to
-    # a million functions, so a brace that is no hole is refused.
+    # Quoting mistakes are impossible: the template itself must be JSON, and inserted values are
+    # always encoded. A `{id}` without its slash would be sent literally a million times, so a brace
+    # that is not part of a placeholder is rejected.
     def __init__(self, text: str) -> None:
         try:
             value = parse_json(text.encode("utf-8", "surrogatepass"))
@@ -144,10 +145,10 @@ class Template:
             )
 
     def fill(self, row: Any) -> bytes:
-        """Return the payload for a row, as `parse_json` gives it.
+        """Return the payload for a row, given as parsed by `parse_json`.
 
         Raises:
-            InvalidRequestError: The row lacks a value, or has one that does not fit.
+            InvalidRequestError: The row lacks a value, or a value has the wrong type.
         """
         filled = [part if isinstance(part, str) else part.fill(row) for part in self._parts]
         return encode_text("".join(filled))

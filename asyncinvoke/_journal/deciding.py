@@ -23,37 +23,37 @@ _DRIVEN = {
 
 @dataclass(slots=True)
 class Decided:
-    """What becomes of the items of a group."""
+    """The decisions about the items of a group."""
 
     fresh: list[Prepared] = field(default_factory=list)
-    """They run, as new."""
+    """New items, which run."""
 
     again: list[Prepared] = field(default_factory=list)
-    """They run as another take."""
+    """Items that run again, as another take."""
 
     repeated: list[Prepared] = field(default_factory=list)
-    """They may have run when a process died, and run again, since that does no harm."""
+    """Items that may have run when a process died, and run again because they are idempotent."""
 
     lost: list[tuple[Prepared, Outcome[Any]]] = field(default_factory=list)
-    """They may have run, and do not run again."""
+    """Items that may have run, and do not run again."""
 
     replayed: list[Found] = field(default_factory=list)
-    """They have ended, and their outcomes are handed out."""
+    """Items that have ended, and whose recorded outcomes are replayed."""
 
     asked: list[Found] = field(default_factory=list)
-    """They have failed, and the caller is asked whether they run again."""
+    """Items that have failed, and for which the caller decides whether they run again."""
 
     skipped: list[Prepared] = field(default_factory=list)
-    """They have ended."""
+    """Items that have ended, and are not replayed."""
 
     twice: list[tuple[Prepared, Outcome[Any]]] = field(default_factory=list)
-    """Their keys are those of other items."""
+    """Items with the key of another item."""
 
     differing: list[Prepared] = field(default_factory=list)
-    """They are not what they were."""
+    """Items that differ from what is recorded."""
 
     dropped: list[Prepared] = field(default_factory=list)
-    """They are not sent, and have no outcome, since others are not what they were."""
+    """Items that are not sent and have no outcome, because other items differ."""
 
     outcomes: list[tuple[Prepared, Outcome[Any]]] = field(default_factory=list)
     """What is recorded of those that are `replayed` or `asked` about."""

@@ -11,13 +11,13 @@ from asyncinvoke._journal.host import host_name
 from asyncinvoke.errors import JournalError
 
 HEADER = 64
-"""Bytes before the first mark: the run that the marks belong to, and who has them locked, or had."""
+"""Size of the header before the first mark, in bytes: the run's ID, and the last lock holder."""
 
 _HOLDER = 32
-"""Where the header says who has them locked: the process, and the beginning of its host's name."""
+"""Offset of the lock holder in the header: the process ID, and a prefix of its host name."""
 
 LOCK_PATIENCE = 0.2
-"""For how long a lock is tried, in seconds: readers hold it for a moment, to see whether it is free."""
+"""How long to retry locking, in seconds: readers hold the lock briefly to see if it is free."""
 
 _BYTES = [bytes([number]) for number in range(256)]
 
@@ -31,27 +31,27 @@ class LockedError(Exception):
 class Marks:
     """The file `RUN-marks`, held open and locked by the one process that writes the run.
 
-    A mark is the number of a session, so that none has to be taken away before an item is run
-    again: one of an older session says nothing. It is written to the file, not to a mapping of it,
-    where a full disk would be a SIGBUS. Nothing is synced: a mark survives the death of its process
-    and not that of the machine, and is not asked after that.
+    A mark is a session number, so no mark has to be cleared before an item runs again: marks of
+    older sessions are ignored. Marks are written with `write`, not through `mmap`, where a full
+    disk would cause a SIGBUS. Nothing is synced: a mark survives the death of the process but not a
+    crash of the machine, after which marks are not consulted.
 
-    The lock is one of the file's, and dies with its process: there is nothing to unlock by hand.
+    The lock is an OS file lock, released when the process dies; it never has to be removed by hand.
     """
 
     def __init__(self, descriptor: int, path: Path, *, is_new: bool) -> None:
         self._descriptor = descriptor
         self._path = path
         self.is_new = is_new
-        """Whether the file was not there before."""
+        """Whether the file was created by this process."""
 
     @classmethod
     def locked(cls, journal: Path) -> Self:
-        """Open the marks of a journal, and lock them.
+        """Open and lock the marks of a journal.
 
         Raises:
-            LockedError: Another process has them locked.
-            JournalError: They cannot be opened.
+            LockedError: Another process holds the lock.
+            JournalError: The file cannot be opened.
         """
         path = path_of(journal)
         is_new = not path.exists()
@@ -69,16 +69,16 @@ class Marks:
             os.close(descriptor)
             raise
         marks = cls(descriptor, path, is_new=is_new)
-        with contextlib.suppress(JournalError):  # a name is no need
+        with contextlib.suppress(JournalError):  # the holder's name is optional
             marks._write(_holder_of(os.getpid(), host_name()), _HOLDER)
         return marks
 
     def run_id(self) -> str | None:
-        """Return the run that they belong to; `None` if they are new."""
+        """Return the ID of the run that the marks belong to; `None` if they are new."""
         return _read_header(self._descriptor)
 
     def begin(self, run_id: str) -> None:
-        """Say which run they belong to.
+        """Record which run the marks belong to.
 
         Raises:
             JournalError: They cannot be written.
@@ -86,7 +86,7 @@ class Marks:
         self._write(run_id.encode().ljust(_HOLDER, b"\0")[:_HOLDER], 0)
 
     def clear(self) -> None:
-        """Forget all marks, and the run that they belong to.
+        """Clear all marks, and the run's ID.
 
         Raises:
             JournalError: They cannot be written.
@@ -110,11 +110,11 @@ class Marks:
         return _read(self._descriptor, 1, HEADER + row)[0:1].ljust(1, b"\0")[0]
 
     def remove(self) -> None:
-        """Remove the file, which no run has come to need."""
+        """Remove the file, because no run needs it."""
         self._path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Unlock and close them."""
+        """Release the lock and close the file."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -131,18 +131,18 @@ class Marks:
 def mark_of(session: int) -> int:
     """Return the mark of a session, 1 to 255.
 
-    One of 255 sessions before is taken for one of now, which errs on the careful side.
+    A mark from 255 sessions ago is mistaken for a current one, which errs on the safe side.
     """
     return (session - 1) % 255 + 1
 
 
 def path_of(journal: Path) -> Path:
-    """Return where the marks of a journal are."""
-    return Path(f"{journal.resolve()}-marks")  # a link has none of its own
+    """Return the path of a journal's marks."""
+    return Path(f"{journal.resolve()}-marks")  # marks belong to the file, not to a link
 
 
 class ReadMarks:
-    """The marks of a journal as others see them, who do not write it."""
+    """A read-only view of a journal's marks, for processes that do not write the run."""
 
     def __init__(self, journal: Path) -> None:
         self._descriptor = -1
@@ -150,7 +150,7 @@ class ReadMarks:
             self._descriptor = os.open(path_of(journal), os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
     def is_held(self) -> bool:
-        """Return whether a process is at work on the run."""
+        """Return whether a process holds the lock, and so is using the journal."""
         if self._descriptor < 0:
             return False
         if not _try_lock(self._descriptor, shared=True):
@@ -159,7 +159,7 @@ class ReadMarks:
         return False
 
     def holder(self) -> str | None:
-        """Return who has them locked, or had last, in words; `None` where nobody has said so."""
+        """Describe the current or last lock holder; return `None` if unknown."""
         pid, _, host = (
             _read(self._descriptor, HEADER - _HOLDER, _HOLDER)
             .rstrip(b"\0")
@@ -174,7 +174,7 @@ class ReadMarks:
         return f"process {pid} on {here if host and here.startswith(host) else host or here}"
 
     def belong_to(self, run_id: str) -> bool:
-        """Return whether these are the marks of this run."""
+        """Return whether the marks belong to this run."""
         return self._descriptor >= 0 and _read_header(self._descriptor) == run_id
 
     def get(self, row: int) -> int:

@@ -10,28 +10,28 @@ from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.opening import read_only
 
 STEPS = 120
-"""About how many steps of time there are."""
+"""The approximate number of time steps."""
 
 _NICE = (1, 2, 5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latencies:
-    """How many items took about how long, waits and retries included."""
+    """A group of items with about the same duration, waits and retries included."""
 
     seconds: float
-    """The shortest of them, to three digits."""
+    """Their shortest duration in seconds, to three digits."""
 
     longest: float
-    """The longest of them, in seconds."""
+    """Their longest duration, in seconds."""
 
     count: int
-    """How many."""
+    """The number of items."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What ended in one step of a session."""
+    """The items that ended in one time step of a session."""
 
     session: int
     """The session."""
@@ -48,36 +48,36 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measures:
-    """A run in figures."""
+    """The latencies and throughput of a run."""
 
     latencies: tuple[Latencies, ...]
-    """How long items took that were sent, the shortest first."""
+    """The durations of items that were sent, shortest first."""
 
     lasted: dict[int, float]
-    """How long each session had something to record, in seconds."""
+    """The duration of each session, up to its last record, in seconds."""
 
     step: float
-    """How long a step is, in seconds."""
+    """The length of a step, in seconds."""
 
     steps: tuple[Step, ...]
-    """What ended when."""
+    """The items that ended in each step."""
 
 
 def measured(path: str | os.PathLike[str]) -> Measures:
-    """Measure a recorded run; less than a second a million items.
+    """Measure a recorded run; takes less than a second per million items.
 
     Args:
-        path: The journal.
+        path: The path of the journal.
 
     Raises:
-        JournalError: It is not there, or is something else.
+        JournalError: The file does not exist or is not a journal.
     """
     path = Path(path)
     with closing(read_only(path)) as connection, damage_told(path):
         return _measured(connection)
 
 
-# Three digits of a time are as much as a page shows: at most 900 groups for each power of ten.
+# A report shows three digits of a duration, so there are at most 900 groups per power of ten.
 _POWERS = "".join(
     f"WHEN elapsed < {10 ** (power + 3)} THEN elapsed / {10**power} * {10**power} "
     for power in range(10)
@@ -95,7 +95,7 @@ ORDER BY id
 
 _LAST_END = "SELECT MAX(began * 1000 + elapsed) FROM item WHERE session = ?"
 
-# Session and step in one number: groups by one number take three quarters of the time.
+# Session and step are combined into one number: grouping by it takes a quarter less time.
 _MOST_STEPS = 1 << 24
 _STEPS = f"""
 SELECT session * {_MOST_STEPS} + (began * 1000 + elapsed) / :step AS number,
@@ -132,13 +132,13 @@ def _measured(connection: sqlite3.Connection) -> Measures:
 
 
 def _last_end(connection: sqlite3.Connection, session: int) -> float:
-    """Return when the last item of a session ended that neither ended nor was sampled."""
+    """Return when the last item ended, for a session without an end or a sample."""
     ((last,),) = connection.execute(_LAST_END, (session,)).fetchall()
     return float(last or 0)
 
 
 def step_of(seconds: float) -> float:
-    """Return how long steps are so that there are some hundred: 1, 2 or 5 times a power of ten."""
+    """Return a step length that gives about a hundred steps: 1, 2 or 5 times a power of ten."""
     wanted = max(seconds / STEPS, 0.001)
     power = 0.001
     while power * 10 <= wanted:

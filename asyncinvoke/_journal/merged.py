@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from asyncinvoke._journal.schema import State
 
 PARTS = "parts"
-"""The name of the note that says what a journal was merged from."""
+"""The name of the note that lists what a journal was merged from."""
 
 NAMED = 20
-"""How many items that ran twice are named."""
+"""The maximum number of items named as having run twice."""
 
 _RANK = {
     State.SUCCEEDED: 4,
@@ -19,66 +19,66 @@ _RANK = {
     State.MAY_HAVE_RUN: 1,
     State.NOT_RUN: 0,
 }
-"""What beats what: it has succeeded; it ran; it may have run; it surely did not."""
+"""The order of precedence: succeeded, ran, may have run, certainly did not run."""
 
 
 class Record(NamedTuple):
-    """How an item ended, as far as it matters here."""
+    """The part of an item's outcome that decides a merge."""
 
     state: int
     take: int
     began: float
-    """When, in seconds since the epoch."""
+    """When it began, in seconds since the epoch."""
     elapsed: int
     """How long it took, in microseconds."""
     request_id: Any
 
     @property
     def ended(self) -> float:
-        """When it ended."""
+        """When it ended, in seconds since the epoch."""
         return self.began + self.elapsed / 1e6
 
 
 def beats(new: Record, old: Record) -> bool:
-    """Return whether a record stands against another one of the same item.
+    """Return whether a record takes precedence over another record of the same item.
 
-    What ended well beats what failed, and what is known of a run beats what may be; of two that are
-    alike, the later one stands.
+    A success wins over a failure, and a known outcome over an unknown one; of two equal outcomes
+    the later one wins.
     """
     ranks = _RANK[State(new.state)], _RANK[State(old.state)]
     return ranks[0] > ranks[1] if ranks[0] != ranks[1] else new.ended > old.ended
 
 
 def ran_twice(one: Record, other: Record) -> bool:
-    """Return whether an item ran twice, or may have: neither of two records says it did not run."""
+    """Return whether an item ran, or may have run, according to both records."""
     return State.NOT_RUN not in (one.state, other.state)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """What journals were merged into."""
+    """The result of a merge."""
 
     path: str
-    """The file."""
+    """The path of the merged journal."""
 
     parts: int
-    """How many journals there were."""
+    """The number of journals that were merged."""
 
     items: int
-    """How many items have ended, in all."""
+    """The total number of items that have ended."""
 
     ran_twice: int
-    """Items that ended in two of them, and ran, or may have run, in both."""
+    """The number of items that ran, or may have run, in more than one journal."""
 
     twice: tuple[int | str, ...]
     """The first of those, by position or key."""
 
     missing: tuple[str, ...]
-    """Shards of which there was no journal, such as `3/10`."""
+    """Shards without a journal, such as `3/10`."""
 
 
 def missing_shards(shards: Iterable[str | None]) -> tuple[str, ...]:
-    """Return the shards that are not there; none where it cannot be told."""
+    """Return the missing shards; empty if that cannot be determined."""
     there = set(shards)
     if None in there or len({str(shard).partition("/")[2] for shard in there}) != 1:
         return ()
@@ -87,12 +87,12 @@ def missing_shards(shards: Iterable[str | None]) -> tuple[str, ...]:
 
 
 def comparable(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what must be the same of journals that are merged: all but the shard."""
+    """Return the settings that must match between merged journals: all but the shard."""
     return {name: each for name, each in identity.items() if name != "shard"}
 
 
 def common_notes(notes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the notes that are the same in all journals; others are of one process alone."""
+    """Return the notes that all journals share; other notes belong to a single process."""
     first, *others = notes
     return {
         name: each

@@ -29,24 +29,24 @@ def merge(
 ) -> Merged:
     """Merge the journals of shards, or of other parts of one run, into one.
 
-    Of an item that is in two of them, what has succeeded beats what has failed, what has ended
-    beats what may have run when its process died, and the later beats the earlier. The other one
-    is kept as an earlier take. The journal that is made can be read, redriven and continued
+    If an item is in several journals, a success takes precedence over a failure, an item that ended
+    over one that may have run when its process died, and a later record over an earlier one. The
+    other records are kept as earlier takes. The merged journal can be read, redriven and continued
     without a shard.
 
     Args:
-        out: The file to make.
-        journals: The files to merge, one at least; they stay as they are.
-        replace: Whether a file `out` that is there is replaced.
-        notes: Kept in the journal, with those that are the same in all that are merged.
+        out: The path of the merged journal.
+        journals: The journals to merge, at least one; they are not changed.
+        replace: Whether to replace `out` if it exists.
+        notes: Notes to store in the merged journal, beside those that all journals share.
 
     Returns:
         What was merged, which items ran twice, and which shards are missing.
 
     Raises:
-        JournalError: One of them cannot be used: it is not a journal, a process is at work on it,
-            it is given twice, or `out` is there.
-        JournalMismatchError: They are of different runs; `differences` has all of them.
+        JournalError: A journal cannot be used (it is not a journal, a process is using it, or it
+            is named twice), or `out` exists.
+        JournalMismatchError: The journals belong to different runs; see its `differences`.
     """
     paths = [Path(each) for each in journals]
     if not paths:
@@ -58,18 +58,18 @@ def merge(
 
 
 class Merging:
-    """A merge under way: journals are added, some at a time, and then it is finished.
+    """A merge in progress: add journals in batches, then call `finish`.
 
-    What is made lies beside the target until it is whole, so that nobody sees half of it; leaving
-    the block without `finish` leaves nothing. For one thread.
+    The merged journal is a temporary file beside the target until it is complete, so no reader sees
+    a partial one. Leaving the block without `finish` removes it. Not thread-safe.
 
     Args:
-        out: The file to make; one that is there is replaced.
+        out: The path of the merged journal; an existing file is replaced.
     """
 
     def __init__(self, out: str | os.PathLike[str]) -> None:
         self._target = Path(out)
-        # Not the link to it: what lies beside a journal has the name of the file.
+        # Links are resolved: the files beside a journal are named after the file itself.
         self._file = self._target.resolve()
         self._made = self._file.with_name(f".{self._file.name}.{uuid.uuid4().hex[:8]}")
         self._joined: Joined | None = None
@@ -89,11 +89,11 @@ class Merging:
         self._made.unlink(missing_ok=True)
 
     def add(self, paths: Sequence[Path]) -> None:
-        """Add journals: more than one at a time costs less, for their rows lie between each other.
+        """Add journals; adding several at once is cheaper, as the rows of shards interleave.
 
         Raises:
-            JournalError: One of them cannot be used.
-            JournalMismatchError: They are of different runs.
+            JournalError: A journal cannot be used.
+            JournalMismatchError: The journals belong to different runs.
         """
         with self._explained(), contextlib.ExitStack() as stack:
             runs = [stack.enter_context(RecordedRun(path)) for path in paths]
@@ -105,10 +105,10 @@ class Merging:
         self._parts += parts
 
     def finish(self, notes: Mapping[str, object] | None = None) -> Merged:
-        """Put what was made in the place of the target; return what was merged.
+        """Move the merged journal to the target path; return what was merged.
 
         Raises:
-            JournalError: Nothing was added, a process is at work on the target, or it cannot be
+            JournalError: Nothing was added, a process is using the target, or the target cannot be
                 written.
         """
         joined = self._joined
@@ -120,8 +120,8 @@ class Merging:
             joined.close()
             _sync(self._made)
             with _locked(self._target, self._file) as marks:
-                # What a process that was killed has left of the old file: SQLite would replay its
-                # log into the new one, without a word.
+                # A killed process may have left a WAL of the old file, which SQLite would silently
+                # replay into the new one.
                 for beside in ("-wal", "-shm"):
                     Path(f"{self._file}{beside}").unlink(missing_ok=True)
                 self._made.replace(self._file)
@@ -166,7 +166,7 @@ def _check_paths(target: Path, paths: list[Path], *, replace: bool) -> None:
 
 
 class _Part:
-    """One of the journals that are merged."""
+    """One of the journals to merge."""
 
     def __init__(self, path: Path, run: RecordedRun) -> None:
         self.path = path
@@ -194,7 +194,7 @@ def _check_identities(parts: list[_Part]) -> None:
 def _about(
     parts: list[_Part], missing: tuple[str, ...], more: Mapping[str, object]
 ) -> dict[str, Any]:
-    """Return what the journal that is made says of itself."""
+    """Return the metadata of the merged journal."""
     totals = [part.summary.total for part in parts]
     notes = common_notes([dict(part.summary.notes) for part in parts])
     notes[PARTS] = [
@@ -219,7 +219,7 @@ def _about(
 
 @contextlib.contextmanager
 def _locked(target: Path, file: Path) -> Iterator[Marks]:
-    """Keep everybody from a journal while another takes its place."""
+    """Lock a journal while it is replaced."""
     try:
         marks = Marks.locked(file)
     except LockedError:

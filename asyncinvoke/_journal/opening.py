@@ -10,7 +10,7 @@ from asyncinvoke._journal.schema import APPLICATION_ID, FORMAT
 from asyncinvoke.errors import JournalError
 
 BUSY_TIMEOUT = 10.0
-"""How long a commit waits, in seconds, for somebody else who has locked the file, such as a shell."""
+"""How long a commit waits for another program's lock, such as a SQLite shell's, in seconds."""
 
 _SIDES = ("-wal", "-shm")
 
@@ -21,7 +21,7 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-"""What is no file, though it has a name."""
+"""Kinds of paths that are not regular files."""
 
 _WHY = {
     "SQLITE_FULL": "the disk is full",
@@ -39,12 +39,12 @@ _WHY = {
 _NO_TEXT = "Could not decode to UTF-8"
 
 FAILED = (sqlite3.Error, UnicodeDecodeError)
-"""What a statement may raise: SQLite may also say of a damaged file what is no text."""
+"""What a statement may raise: the message for a damaged file may not be valid UTF-8."""
 
 
 def explained(path: Path, error: Exception) -> JournalError:
-    """Return the error for what SQLite says of a journal."""
-    # A text that is none is said by Python, and it quotes the text: what a function returned.
+    """Return the `JournalError` for an error of SQLite."""
+    # Python's error for invalid UTF-8 quotes the text, which may be what a function returned.
     if isinstance(error, UnicodeDecodeError) or str(error).startswith(_NO_TEXT):
         return JournalError(f"{path}: {_WHY['SQLITE_CORRUPT']}")
     name = getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"
@@ -53,14 +53,14 @@ def explained(path: Path, error: Exception) -> JournalError:
 
 
 def check_path(path: Path, *, may_be_missing: bool = False) -> None:
-    """Check that a journal can lie there, or does; SQLite would say too little, or wait at a pipe.
+    """Check that a path can be a journal: SQLite's errors say too little, and a pipe would block.
 
     Args:
-        path: The file.
-        may_be_missing: Whether it may be made.
+        path: The path of the journal.
+        may_be_missing: Whether the file may be missing, because it will be created.
 
     Raises:
-        JournalError: It cannot, with the reason.
+        JournalError: It cannot be a journal; the message has the reason.
     """
     try:
         mode = path.stat().st_mode
@@ -90,7 +90,7 @@ def check_path(path: Path, *, may_be_missing: bool = False) -> None:
 
 
 def _check_name(path: Path) -> None:
-    """Check that the files beside a journal can have their names: SQLite would blame the folder."""
+    """Check that the names of the files beside a journal fit: SQLite would blame the folder."""
     try:
         Path(f"{path}{_LONGEST}").exists()
     except OSError as error:
@@ -98,17 +98,18 @@ def _check_name(path: Path) -> None:
 
 
 _LONGEST = "-journal"
-"""What is behind its name in that of a file that SQLite makes for a moment."""
+"""The longest suffix that SQLite appends to the name for a temporary file."""
 
 
 def is_journal(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file is a journal, as far as its header says; never raises.
+    """Return whether a file is a journal, judging by its header; never raises.
 
-    Not of a journal that this process has open: to close the file takes away SQLite's locks on it.
+    Do not use it on a journal that this process has open: closing the file would release SQLite's
+    POSIX locks on it.
     """
     try:
         if not os.path.isfile(path):
-            return False  # a pipe would be waited for
+            return False  # opening a pipe would block
         with open(path, "rb") as file:
             header = file.read(_HEADER)
     except (OSError, ValueError):
@@ -118,11 +119,11 @@ def is_journal(path: str | os.PathLike[str]) -> bool:
 
 _HEADER = 100
 _OURS = APPLICATION_ID.to_bytes(4, "big")
-"""What SQLite writes there of `PRAGMA application_id`."""
+"""The `PRAGMA application_id` of a journal, as in the file header."""
 
 
 def resolved(path: Path) -> Path:
-    """Return where a path leads, or the path itself where it leads nowhere; never raises."""
+    """Return the resolved path, or the path itself if it cannot be resolved; never raises."""
     try:
         return path.resolve()
     except (OSError, RuntimeError, ValueError):
@@ -130,14 +131,14 @@ def resolved(path: Path) -> Path:
 
 
 def read_only(path: Path, *, may_be_empty: bool = False) -> sqlite3.Connection:
-    """Open a journal to read it: nothing that is done with it can change it.
+    """Open a journal read-only.
 
     Args:
-        path: The file.
-        may_be_empty: Whether a database without anything in it will do.
+        path: The path of the journal.
+        may_be_empty: Whether an empty database is accepted.
 
     Raises:
-        JournalError: There is no such file, or it cannot be read.
+        JournalError: The file does not exist or cannot be read.
     """
     check_path(path)
     real = path.resolve()
@@ -145,7 +146,7 @@ def read_only(path: Path, *, may_be_empty: bool = False) -> sqlite3.Connection:
     try:
         return _checked(path, uri, may_be_empty=may_be_empty)
     except JournalError as error:
-        # Where no `-shm` can be made beside it. Nobody can write there, and it stays as it is.
+        # The `-shm` file cannot be created, so nobody can write here and the file cannot change.
         if (
             not isinstance(error.__cause__, sqlite3.OperationalError)
             or _side(real, "-wal").exists()
@@ -169,14 +170,14 @@ def _side(path: Path, suffix: str) -> Path:
 
 
 def writing(path: Path) -> sqlite3.Connection:
-    """Open a journal to write it; a file that is empty or missing is left to be filled.
+    """Open a journal for writing; an empty or missing file is accepted, and not filled here.
 
     Raises:
-        JournalError: It cannot be opened, or is something else.
+        JournalError: The file cannot be opened or is not a journal.
     """
     try:
-        # Made by hand: SQLite gives the files beside it the mode of this one. One that is there is
-        # not opened so: to close it would take away the locks of other connections of this process.
+        # Created here for its mode, which SQLite copies to the files beside it. An existing file is
+        # not opened: closing it would release the locks of this process's other connections.
         if not path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
     except OSError as error:
@@ -196,15 +197,15 @@ def writing(path: Path) -> sqlite3.Connection:
 
 
 def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = False) -> None:
-    """Check that this is a journal, of a version that can be read here.
+    """Check that this is a journal in a format that this version can read.
 
     Args:
-        path: The file.
-        connection: The same, open.
-        may_be_empty: Whether a database without anything in it will do.
+        path: The path of the journal.
+        connection: An open connection to it.
+        may_be_empty: Whether an empty database is accepted.
 
     Raises:
-        JournalError: It is not.
+        JournalError: It is not a journal, or its format is not supported.
     """
     try:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
@@ -227,7 +228,7 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
 
 
 def remove_new(path: Path) -> None:
-    """Remove a journal that was made by this process, and that no session has come to begin in."""
+    """Remove a journal that this process created, if no session has begun in it."""
     for side in ("", *_SIDES):
         Path(f"{path}{side}").unlink(missing_ok=True)
 
@@ -243,8 +244,9 @@ def _connect(path: Path, uri: str) -> sqlite3.Connection:
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
-    # FULL: a commit is synced, so that no power cut forgets what the loop has seen. With commits of
-    # many records it runs as fast as NORMAL. `fullfsync` is for macOS, whose `fsync` is not enough.
+    # FULL syncs each commit, so a power failure loses nothing that the event loop has seen
+    # committed. With many records per commit it is as fast as NORMAL. `fullfsync` is for macOS,
+    # where `fsync` alone does not flush the drive's cache.
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",

@@ -27,11 +27,11 @@ from asyncinvoke._model.response import Decode, decode_json
 from asyncinvoke.errors import JournalError
 
 PAGE = 1000
-"""Rows that are read at once. Between two pages the run goes on: a long look at one state of it
-would keep SQLite's log of changes from being emptied."""
+"""Rows read at once. A single long read transaction would keep SQLite from checkpointing the WAL,
+so each page is a transaction of its own, and the run may commit between pages."""
 
 _AGAIN = "SELECT flight.idx, item.state FROM flight JOIN item ON item.idx = flight.idx"
-"""Items that have ended, and are under way again."""
+"""Items that have ended before and are in progress again."""
 
 _FIELDS = """SELECT item.idx, item.key, item.state, item.digest, item.cause, item.session,
     session.started + item.began / 1000.0, item.elapsed, item.request_id, item.attempts, item.take
@@ -39,10 +39,10 @@ FROM item JOIN session ON session.id = item.session"""
 
 
 class RecordedRun:
-    """A recorded run, open to be read; a context manager. Made by `open_run`.
+    """A recorded run, opened for reading by `open_run`; a context manager.
 
-    It may be under way meanwhile: each method sees what is committed when it reads, and none holds
-    up the process that writes.
+    The run may still be in progress. Each method sees what is committed at the time it reads, and
+    none blocks the process that writes.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, decode: Decode = decode_json) -> None:
@@ -53,7 +53,7 @@ class RecordedRun:
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The path of the journal."""
         return self._path
 
     def __enter__(self) -> Self:
@@ -79,7 +79,7 @@ class RecordedRun:
 
     @tells_damage
     def summary(self) -> RunSummary:
-        """Return what the run is and how far it is; instant at any size."""
+        """Return the identity and progress of the run, in constant time."""
         running = self._marks.is_held()
         about: dict[str, Any] = dict(self._all("SELECT name, value FROM run"))
         counts = dict(self._all("SELECT name, value FROM count"))
@@ -88,7 +88,7 @@ class RecordedRun:
         again = dict(self._all(_AGAIN))
         for idx, _, _, session in self._flights():
             if not running and session is None and idx in again:
-                continue  # what an earlier take has come to stands
+                continue  # the outcome of the earlier take still counts
             in_flight += 1
             doubtful += not running and session is not None
             if idx in again:
@@ -125,7 +125,7 @@ class RecordedRun:
 
     @tells_damage
     def causes(self) -> tuple[RecordedCause, ...]:
-        """Return why items failed, the most frequent first; instant at any size."""
+        """Return the causes of failures, most frequent first, in constant time."""
         rows = self._all(
             "SELECT id, error, code, error_type, delivery, gave_up, example, count FROM cause "
             "WHERE count ORDER BY count DESC, id"
@@ -141,15 +141,15 @@ class RecordedRun:
         cause: int | None = None,
         ended: tuple[int, int] | None = None,
     ) -> Iterator[Outcome[Any]]:
-        """Give what is recorded of the items that have ended, as outcomes that are `replayed`.
+        """Yield the recorded outcomes of items that have ended, in the order of the input.
 
-        They come in the order of the input.
+        Each outcome has `replayed` set.
 
         Args:
-            ok: Only those that succeeded, or only those that did not.
-            cause: Only those that failed for this cause, by its number.
-            ended: Only those that ended later than so many, and not later than so many, as
-                `ends` counts them.
+            ok: `True` for successes only, `False` for failures only.
+            cause: Only items that failed for the cause with this number.
+            ended: A pair `(after, until)` of values of `ends`: only items that ended after the
+                first and up to the second.
         """
         wanted = ["item.idx > ?"]
         if ok is not None:
@@ -170,10 +170,10 @@ class RecordedRun:
 
     @tells_damage
     def unknown(self) -> Iterator[RecordedItem]:
-        """Give the items of which nobody knows whether they ran: what to look for in the logs.
+        """Yield the items that may or may not have run, to be looked up in the function's logs.
 
-        Those first that were under way when the process died and that no session has met since;
-        while the run is under way there are none of these.
+        Items that were in progress when the process died, and that no later session has reached,
+        come first; while the run is in progress there are none of these.
         """
         if not self._marks.is_held():
             for idx, key, digest, session in list(self._flights()):
@@ -190,7 +190,7 @@ class RecordedRun:
 
     @tells_damage
     def item(self, *, position: int | None = None, key: str | None = None) -> RecordedItem | None:
-        """Return one item with its takes, or `None` if nothing of it is recorded.
+        """Return one item with its earlier takes, or `None` if it is not recorded.
 
         Args:
             position: Its index in the input.
@@ -238,7 +238,7 @@ class RecordedRun:
 
     @tells_damage
     def samples(self) -> Iterator[Sample]:
-        """Give how the run went, about one sample a second."""
+        """Yield the samples of the run, about one per second."""
         return self._samples(0)
 
     def _samples(self, last: int) -> Iterator[Sample]:
@@ -265,27 +265,26 @@ class RecordedRun:
 
     @tells_damage
     def latest_sample(self) -> Sample | None:
-        """Return the last sample, if there is one; instant at any size."""
+        """Return the last sample, or `None` if there is none, in constant time."""
         ((last,),) = self._all("SELECT COALESCE(MAX(rowid), 0) FROM sample")
         return next(self._samples(last - 1), None)
 
     @tells_damage
     def ends(self) -> int:
-        """Return how many ends were recorded, those of items that have run again since included."""
+        """Return how many times an item has ended, counting every take."""
         return int(self._all("SELECT value FROM count WHERE name = 'seq'")[0][0])
 
     @tells_damage
     def data_version(self) -> int:
-        """Return a number that changes when something is committed: cheap enough to ask often."""
+        """Return a number that changes with each commit; cheap enough to poll."""
         return int(self._all("PRAGMA data_version")[0][0])
 
     @tells_damage
     def check(self) -> tuple[str, ...]:
-        """Look at every page, index and count, and return what is wrong; nothing if all is well.
+        """Check every page, index and count; return the problems found, or an empty tuple.
 
-        It takes about a second for a million items. What stands in a page that is whole is not
-        known to be what was written: only that the digests are those of the input, which is looked
-        at whenever the run is continued.
+        This takes about a second per million items. It cannot detect changed values in an intact
+        page. Digests are compared with the input whenever the run is continued.
         """
         return faults(self._all)
 
@@ -307,7 +306,7 @@ class RecordedRun:
         )
 
     def _flights(self) -> Iterator[tuple[int, str | None, bytes | None, int | None]]:
-        """Give what is open: index, key, digest, and the session that may have sent it, if any."""
+        """Yield open items: index, key, digest, and the session that may have sent it, if any."""
         rows = self._all(
             "SELECT idx, key, digest, session, boot FROM flight "
             "JOIN session ON session.id = session ORDER BY idx"
@@ -323,7 +322,7 @@ class RecordedRun:
 
     @tells_damage
     def doubtful(self) -> Iterator[tuple[int, bytes | None, str | None, int, int]]:
-        """Give the items that may have run when a process died: row, digest, key, session, take."""
+        """Yield items that may have run when a process died: row, digest, key, session, take."""
         takes = dict(self._all("SELECT idx, take FROM flight"))
         for idx, key, digest, session in list(self._flights()):
             if session is not None and idx in takes:
@@ -353,14 +352,17 @@ class RecordedRun:
 
 
 def open_run(path: str | os.PathLike[str], *, decode: Decode = decode_json) -> RecordedRun:
-    """Open a recorded run to read it; a context manager.
+    """Open a recorded run for reading.
 
     Args:
-        path: The journal.
-        decode: What the `json()` of a recorded response uses.
+        path: The path of the journal.
+        decode: The JSON decoder used by the `json()` of recorded responses.
+
+    Returns:
+        The run, to be used as a context manager.
 
     Raises:
-        JournalError: There is no such file, it is no journal, or a newer version wrote it.
+        JournalError: The file does not exist, is not a journal, or was written by a newer version.
     """
     return RecordedRun(path, decode=decode)
 

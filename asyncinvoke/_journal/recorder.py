@@ -32,49 +32,49 @@ from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke.errors import AsyncInvokeError, JournalError
 
 PAUSE = 0.01
-"""How long after a commit the next one comes, in seconds, unless somebody waits for it. Without the
-pause, a commit of few records would follow the other, each as dear as one of many."""
+"""The pause between commits, in seconds, unless a task is waiting for one. Without it, there would
+be many commits of few records, each as expensive as a commit of many."""
 
 LEAST_GROUP = 16
-"""Intents are written in groups of so many at least."""
+"""The minimum number of intents in a group."""
 
 MOST_GROUP = 4096
-"""And of so many at most: what is only skipped comes in such groups."""
+"""The maximum number of intents in a group; items that are only skipped come in such groups."""
 
 MOST_BYTES = 8 << 20
-"""A group is complete once its payloads hold so many bytes."""
+"""The size at which a group is complete, in bytes of payload."""
 
 SAMPLE_EVERY = 1.0
 """How often the run is sampled, in seconds."""
 
 Sample = Callable[[], tuple[Any, ...]]
-"""Returns what is in flight, waiting, the limit, the rate, and the throttles by reason as JSON."""
+"""Returns the attempts in flight, waiters, limit, rate, and throttles by reason as JSON."""
 
 
 class JournalRecorder:
     """Records a map in a journal.
 
-    One task writes. It takes all that waits, and commits it in a worker thread; then what the
-    commit covered is let go: items to the workers, outcomes to the consumer. Then it pauses, until
-    `PAUSE` has passed since the commit or somebody waits: a worker for an item, or the consumer
-    while nothing else is under way.
+    A single task writes. It collects everything pending, and commits it in a worker thread. Then it
+    releases what the commit covered: items to the workers, outcomes to the consumer. Then it pauses
+    until `PAUSE` has passed since the commit, or until a task is waiting: a worker for an item, or
+    the consumer while nothing else is in progress.
 
-    Items are read ahead in groups, as many as were taken during the last commit, so that in a
-    steady state no worker waits for the disk: while the intents of one group are written, the
-    workers take from the one before.
+    Items are read ahead in groups, as many as were taken during the last commit, so in a steady
+    state no worker waits for the disk: while the intents of one group are written, the workers take
+    items from the previous one.
 
     Args:
-        journal: Where it is recorded, and what is run again.
-        identity: What must be the same for the run to be continued.
-        shared: Where items go that have no request of their own.
-        keyed: Whether items are known by keys.
-        sample: Samples the run, if it is to be sampled.
-        clock: Tells the time.
+        journal: The journal options: where to record, and which items to run again.
+        identity: The settings that must match for the run to be continued.
+        shared: The request parameters of items without a request of their own.
+        keyed: Whether items are identified by keys.
+        sample: Samples the run, if wanted.
+        clock: The source of time.
     """
 
     _ends: Ends
     _letting_go: LettingGo
-    # The two are there once it is connected, until it is closed.
+    # These two are set from `connect` to `close`.
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class JournalRecorder:
         self._reads: deque[Prepared] = deque()
         self._ended: list[tuple[Prepared, Outcome[Any]]] = []
         self._notes: dict[str, object] = {}
-        # What is noted while the input may be another one than that of the run.
+        # Notes held back until the input is known to be that of the run.
         self._held: dict[str, object] | None = None
         self._group = LEAST_GROUP
         self._wanted: anyio.Event | None = None
@@ -122,13 +122,13 @@ class JournalRecorder:
 
     @property
     def keyed(self) -> bool:
-        """Whether items are known by keys."""
+        """Whether items are identified by keys."""
         return self._keyed
 
-    # What the map calls.
+    # Called by the map.
 
     async def open(self, payloads: object, prepare: Prepare) -> None:
-        """Open the journal, and compare it with the input where that can be read twice."""
+        """Open the journal, and compare it with the input if that can be read twice."""
         store = self._store
         try:
             await self._in_thread(store.open, self._identity)
@@ -152,7 +152,7 @@ class JournalRecorder:
         skipped: Callable[[int], None],
         is_over: Callable[[], bool],
     ) -> Iterator[object]:
-        """Skip the beginning of an input, as far as all of it has ended."""
+        """Skip the leading items of the input that have all ended."""
 
         def skip(count: int) -> None:
             self._read += count
@@ -161,26 +161,26 @@ class JournalRecorder:
         return await self._continuing.skim(items, write, skipped=skip, is_over=is_over)
 
     def connect(self, ends: Ends) -> None:
-        """Say what to call from now on."""
+        """Set the callbacks to use from now on."""
         self._ends = ends
         self._letting_go = LettingGo(ends, self._journal, self._seen, time=self._clock.time)
         self._is_connected = True
         ends.look_ahead(2 * self._group)
 
     def read(self, prepared: Prepared) -> None:
-        """Take an item that was read; it is sent once its intent is recorded."""
+        """Accept an item that was read; it is sent once its intent is committed."""
         self._read += 1
         if self._failed is not None or self._is_refusing:
             self._ends.dropped(prepared.index)
         elif self._keyed and prepared.key is None:
-            self._ends.work(prepared)  # it has no name, and has failed for that
+            self._ends.work(prepared)  # it has no key, and has failed because of that
         else:
             self._reads.append(prepared)
             if self._wanted is not None:
                 self._call()
 
     def all_read(self, count: int) -> AsyncInvokeError | None:
-        """Hear that the input has ended by itself; return what is wrong with that, if anything."""
+        """Handle the end of the input; return the error if it ended too early."""
         if self._continuing.is_too_short(count):
             self._is_refusing = True
             return self._continuing.too_short(count)
@@ -188,7 +188,7 @@ class JournalRecorder:
         return None
 
     def ended(self, index: int, outcome: Outcome[Any]) -> None:
-        """Take the outcome of an item; it is handed out once it is recorded."""
+        """Accept the outcome of an item; it is released once it is committed."""
         prepared = self._letting_go.open.get(index)
         if outcome.error is None:
             self._succeeded += 1
@@ -202,7 +202,7 @@ class JournalRecorder:
             self._call()
 
     def note(self, name: str, value: object) -> None:
-        """Keep a note with the next commit, or once the input is known to be that of the run."""
+        """Store a note with the next commit, or once the input is known to be that of the run."""
         if self._held is not None:
             self._held[name] = value
             return
@@ -211,19 +211,19 @@ class JournalRecorder:
             self._call()
 
     def mark(self, prepared: Prepared) -> None:
-        """Note that the item's first request is sent now."""
+        """Mark the item: its first request is about to be sent."""
         prepared.is_sent = True
         if prepared.row >= 0:
             self._store.set_mark(prepared.row)
 
     def unmark(self, prepared: Prepared) -> None:
-        """Note that whatever was sent of the item surely did not run."""
+        """Unmark the item: whatever was sent for it certainly did not run."""
         prepared.is_sent = False
         if prepared.row >= 0:
             self._store.unset_mark(prepared.row)
 
     async def write(self) -> None:
-        """Record what comes, until it is cancelled or nothing can be recorded any more."""
+        """Write to the journal until cancelled, or until the journal cannot be written."""
         try:
             while self._failed is None:
                 await self._wait()
@@ -232,19 +232,19 @@ class JournalRecorder:
             self._give_up(error)
 
     async def close(self) -> AsyncInvokeError | None:
-        """Record what has ended and what was left, and close; return what went wrong, if it did."""
+        """Record what has ended or is still open, and close; return the error, if any."""
         with anyio.CancelScope(shield=True):
             failed: JournalError | None = await self._in_thread(self._finish)
         if self._is_connected:
-            # The map and its recorder would keep each other alive.
+            # Breaks the reference cycle between the map and its recorder.
             self._is_connected = False
             del self._ends, self._letting_go
         return failed
 
-    # The one task that writes.
+    # The writer task.
 
     async def _wait(self) -> None:
-        """Wait until there is something to record, and then for more of it, if nobody waits."""
+        """Wait until there is something to record, then pause for more unless a task is waiting."""
         if not self._has_work():
             self._wanted = anyio.Event()
             with anyio.move_on_after(SAMPLE_EVERY):
@@ -260,7 +260,7 @@ class JournalRecorder:
         self._is_pausing, self._wanted = False, None
 
     def _call(self) -> None:
-        """Call the writer, who waits: for anything to do, or for something urgent."""
+        """Wake the writer, which waits for any work or for urgent work."""
         if self._wanted is not None and (not self._is_pausing or self._is_urgent()):
             self._wanted.set()
 
@@ -291,7 +291,7 @@ class JournalRecorder:
             await self._in_thread(self._record, reads, batch, held, done)
         except BaseException:
             self._hold_again(held)
-            if not done:  # it was cancelled before it began, or could not be recorded
+            if not done:  # cancelled before it began, or the commit failed
                 self._reads.extendleft(reversed(reads))
                 letting_go.again = batch.again + letting_go.again
                 self._ended = batch.ended + self._ended
@@ -304,7 +304,7 @@ class JournalRecorder:
         self._look_ahead(len(reads), done[0], len(batch.ended), was_hungry=was_hungry)
 
     def _hold_again(self, held: dict[str, object] | None) -> None:
-        """Hold on to what was not noted yet, unless the input is proven by now."""
+        """Hold back notes that were not stored, unless the input is proven by now."""
         if held is None:
             return
         since, self._held = self._held or {}, None
@@ -328,7 +328,7 @@ class JournalRecorder:
         held: dict[str, object] | None,
         done: list[Decided],
     ) -> None:
-        """Decide about what was read, and commit all of it; in the worker thread."""
+        """Decide about the items read, and commit everything; runs in the worker thread."""
         decided, store = Decided(), self._store
         digest(reads, self._shared)
         try:
@@ -356,14 +356,14 @@ class JournalRecorder:
         letting_go.ended(batch.ended)
         letting_go.decided(decided, batch.again)
         if decided.differing:
-            # Nothing that was read ahead is what it seems, either.
+            # Items read ahead are from the wrong input too.
             self._is_refusing = True
             self._drop()
             names = [each.key or each.index for each in decided.differing]
             self._ends.failed(self._continuing.mismatch(changed_items(names)))
 
     def _look_ahead(self, reads: int, decided: Decided, ended: int, *, was_hungry: bool) -> None:
-        """Decide how far ahead is read: two groups of what is taken while one is written."""
+        """Set the read-ahead: two groups, each as large as what is taken during one commit."""
         if not reads:
             return
         group = max(LEAST_GROUP, ended)
@@ -374,10 +374,10 @@ class JournalRecorder:
             self._group = group
             self._ends.look_ahead(2 * group)
 
-    # When nothing can be recorded any more, and at the end.
+    # After a write error, and at the end.
 
     def _give_up(self, error: JournalError) -> None:
-        """Start nothing more; what has ended, and what will, is handed out unrecorded."""
+        """Start no more items; current and later outcomes are released unrecorded."""
         self._failed = error
         ended, self._ended = self._ended, []
         self._ends.hand_out((prepared.index, outcome) for prepared, outcome in ended)
@@ -385,7 +385,7 @@ class JournalRecorder:
         self._ends.failed(error)
 
     def _drop(self) -> None:
-        """Let nothing run that has no intent."""
+        """Drop items without a committed intent, so that they do not run."""
         dropped = [*self._reads, *self._letting_go.again]
         self._reads.clear()
         self._letting_go.again = []
@@ -393,15 +393,15 @@ class JournalRecorder:
             self._ends.dropped(prepared.index)
 
     def _finish(self) -> JournalError | None:
-        """Record what is left, and close; in the worker thread."""
+        """Record the rest, and close; runs in the worker thread."""
         store = self._store
         if self._failed is not None:
             store.abandon()
-            return None  # it was told
+            return None  # already reported
         under_way = dict(self._letting_go.open) if self._is_connected else {}
         for prepared, _ in self._ended:
             under_way.pop(prepared.index, None)
-        # Nobody waits for what is open now. What was sent may have run; the rest surely did not.
+        # Open items have no waiting task. Those sent may have run; the others certainly did not.
         sent = [each for each in under_way.values() if each.is_sent]
         left = [each for each in under_way.values() if not each.is_sent]
         now = self._clock.time()

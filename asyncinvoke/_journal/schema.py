@@ -20,19 +20,19 @@ class State(IntEnum):
     """How an item has ended, as the column `state` of the table `item` says it."""
 
     SUCCEEDED = 0
-    """It has its response."""
+    """It has a response."""
 
     NOT_RUN = 1
-    """It failed, and surely did not run."""
+    """It failed, and certainly did not run."""
 
     MAY_HAVE_RUN = 2
-    """It failed, or its process died, and nobody knows whether it ran."""
+    """It failed or its process died, and it may or may not have run."""
 
     FAILED = 3
-    """It ran, and said that it failed."""
+    """It ran, and the function reported an error."""
 
     SETTLED = 4
-    """It may have run, and a person has found out that it did."""
+    """It may have run, and was settled by hand as having run."""
 
 
 STATE_OF = {

@@ -66,22 +66,22 @@ def identity_of_file(path: Path) -> tuple[int, int]:
 
 
 class Session:
-    """One process's work on a run, as it begins: it looks, begins, and is proven or refused.
+    """The start of a session: it checks the journal, begins, and is then proven or refused.
 
-    A call that is refused must leave no trace: until the right one is made, people look at the
-    journal, and `runs redrive` reads its input by what is noted there. An input that can be read
-    twice is compared between the look and the beginning. One that can not, such as standard input,
-    is compared as it is read; until there is something to record the session is a row of its own
-    table and nothing else, so that others see who is at work, and it is taken back if the input
-    turns out to be another one. Where items have run by then, they stay, and the notes do not.
+    A refused session must leave no trace: people may inspect the journal, and `runs redrive` reads
+    its input according to the notes in it. An input that can be read twice is compared between
+    `look` and `begin`. One that cannot, such as standard input, is compared as it is read. Until
+    there is something to record, the session is only a row in its table, which shows that a process
+    is using the journal; the row is removed if the input turns out to be a different one. Items
+    that have run by then stay recorded, but the notes do not.
 
-    All but the look is done within transactions.
+    Everything except `look` runs within transactions.
 
     Args:
-        path: The journal, as it is shown.
-        sql: The same, open.
+        path: The path of the journal, as shown in messages.
+        sql: An open connection to it.
         marks: Its marks, locked.
-        keyed: Whether items are known by keys.
+        keyed: Whether items are identified by keys.
     """
 
     def __init__(self, path: Path, sql: Statements, marks: Marks, *, keyed: bool) -> None:
@@ -112,12 +112,12 @@ class Session:
         """Whether the input is known to be that of the run, as far as it was read."""
 
     def look(self, identity: Mapping[str, object]) -> None:
-        """Look whether this is the journal of this map, and what the last session has left.
+        """Check that this is the journal of this map, and find what the last session left open.
 
-        It changes nothing: whether the input is that of the run is not known yet.
+        This changes nothing, as it is not known yet whether the input is that of the run.
 
         Raises:
-            JournalError: It is another one, or a copy.
+            JournalError: It is the journal of a different run, or a copy.
         """
         about = self._about()
         self.is_first = about is None
@@ -135,7 +135,7 @@ class Session:
         self._identity = identity
 
     def begin(self) -> None:
-        """Begin, and make the journal if it is new; nothing else changes in it until `prove`.
+        """Begin the session, creating the journal if it is new; all else waits for `prove`.
 
         Raises:
             JournalError: The marks cannot be written.
@@ -159,7 +159,7 @@ class Session:
         )
 
     def prove(self, notes: Mapping[str, object]) -> None:
-        """Take the input as that of the run: keep what is noted of it, and clear up what was left."""
+        """Accept the input as that of the run: store its notes, and clean up old intents."""
         sql = self._sql
         self.is_proven = True
         self._before = dict(sql.all(_NOTES))
@@ -169,7 +169,7 @@ class Session:
         self._set_file()
 
     def refuse(self) -> None:
-        """Take it back, since the input is another one: the notes are those of the input before."""
+        """Undo the session, as the input is a different one."""
         sql = self._sql
         if not self.is_proven:
             sql.do("DELETE FROM session WHERE id = ?", self.number)
@@ -198,7 +198,7 @@ class Session:
         sql.insert("INSERT INTO count", [(name, 0) for name in (*COUNTS, "seq")])
 
     def _set_file(self) -> None:
-        """Say which file this is, so that a copy is known as one."""
+        """Record the identity of the file, so that a copy can be detected."""
         real = self._path.resolve()
         self._sql.set_about("file", json.dumps([str(real), *identity_of_file(real)]))
 
@@ -228,9 +228,9 @@ class Session:
             raise JournalError(without_marks(self._path))
 
     def _check_pages(self) -> None:
-        """Look at all pages where the last session did not end in order, as after a power cut.
+        """Check all pages if the last session did not end cleanly, as after a power failure.
 
-        It costs a tenth of what it takes to read the input again.
+        This takes a tenth of the time needed to read the input again.
         """
         last = self._sql.all("SELECT ended FROM session ORDER BY id DESC LIMIT 1")
         if last and last[0][0] is None:
@@ -239,7 +239,7 @@ class Session:
                 raise JournalError(f"{self._path}: it is damaged: {' '.join(said.split())}")
 
     def _find_lost(self) -> None:
-        """Find out what was under way when the last session died, and where this one goes on."""
+        """Find the items in progress when the last session died, and the first new row."""
         sql, marks, boot = self._sql, self._marks, boot_id()
         for row, digest, key, session, take, started, its_boot in sql.all(
             "SELECT idx, digest, key, session, take, started, boot FROM flight "

@@ -28,17 +28,17 @@ def settle(
 ) -> None:
     """Record whether an item that may have run did run.
 
-    One that ran is not run again, and no longer in doubt. One that did not run counts as not
-    started, and is sent when the run is continued. What was recorded stays as an earlier take.
+    An item that ran becomes `settled` and is not run again. An item that did not run counts as not
+    started, and is sent when the run is continued. The previous record is kept as an earlier take.
 
     Args:
-        path: The journal; no process may be at work on it.
-        ran: Whether it ran.
+        path: The path of the journal; no process may be using it.
+        ran: Whether the item ran.
         position: The item's index in the input.
         key: Its key, in a run with keys.
 
     Raises:
-        JournalError: The journal cannot be used, or the item is none that may have run.
+        JournalError: The journal cannot be used, or the item is not one that may have run.
     """
     journal = Path(path)
     read_only(journal).close()

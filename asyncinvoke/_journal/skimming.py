@@ -1,8 +1,8 @@
 """Skimming: the finished beginning of an input is compared in blocks instead of item by item.
 
-Of a run that is continued nearly all items have ended, and lie in one row. To read, name, prepare and
-look up each of them would take a minute for ten million; a piece of some thousands is prepared, its
-digests are put one behind the other, and SQLite compares all of them with one answer.
+In a continued run nearly all items have ended, and are stored contiguously. Preparing and looking
+up each of them would take a minute per ten million items. Instead, a few thousand items are
+prepared as one piece, their digests are concatenated, and one SQLite query compares them all.
 """
 
 import hashlib
@@ -17,44 +17,44 @@ from asyncinvoke._journal.schema import DIGEST
 from asyncinvoke._request.parameters import InvokeParameters
 
 MOST = 4096
-"""How many items a piece has, at most."""
+"""The maximum number of items of a piece."""
 
 MOST_BYTES = 8 << 20
-"""And how many bytes they may have."""
+"""The maximum size of a piece, in bytes of payload."""
 
 LONGEST_HOLD = 0.01
-"""How long reading a piece may hold the event loop, in seconds."""
+"""How long reading a piece may block the event loop, in seconds."""
 
 LOOK_EVERY = 16
-"""After how many items the clock is looked at: to look costs as much as a tenth of an item."""
+"""The number of items between clock checks: a check costs a tenth of an item."""
 
 Monotonic: TypeAlias = Callable[[], float]
 
 
 @dataclass(slots=True)
 class Piece:
-    """Items that follow each other."""
+    """Consecutive items of an input."""
 
     items: list[object] = field(default_factory=list)
-    """As they were read."""
+    """The items as read."""
 
     written: list[tuple[InvokeParameters, bytes, str | None]] = field(default_factory=list)
-    """As they are sent; fewer, where one cannot be."""
+    """The items as sent; fewer than `items` if one cannot be sent."""
 
     error: Exception | None = None
-    """What the input has raised behind them."""
+    """The error that the input raised after these items."""
 
     def before(self, items: Iterator[object]) -> Iterator[object]:
-        """Return the input again, as if the piece had not been read."""
+        """Return the input with the piece put back."""
         return chain(self.items, items if self.error is None else _raising(self.error))
 
     @property
     def is_whole(self) -> bool:
-        """Whether each of them can be sent."""
+        """Whether every item can be sent."""
         return self.error is None and len(self.items) == len(self.written)
 
     def names_and_digests(self, shared: InvokeParameters) -> bytes:
-        """Return the keys, if there are any, and the digests, one behind the other."""
+        """Return the keys, if any, and the digests, concatenated."""
         sha256 = hashlib.sha256
         digests = [
             sha256(body).digest()[:DIGEST]
@@ -69,7 +69,7 @@ class Piece:
 
 
 def next_piece(items: Iterator[object], write: Write, *, most: int, monotonic: Monotonic) -> Piece:
-    """Read a piece: at most so many items."""
+    """Read a piece of at most `most` items."""
     piece = Piece()
     read, written = piece.items.append, piece.written.append
     until, size = monotonic() + LONGEST_HOLD, 0
@@ -78,13 +78,13 @@ def next_piece(items: Iterator[object], write: Write, *, most: int, monotonic: M
             read(item)
             try:
                 pair = write(item)
-            except Exception:  # noqa: BLE001  # an item may be wrong in any way, and is told so later
+            except Exception:  # noqa: BLE001  # any error of an item is reported later
                 break
             written(pair)
             size += len(pair[1])
             if size >= MOST_BYTES or (not count % LOOK_EVERY and monotonic() >= until):
                 break
-    except Exception as error:  # noqa: BLE001  # the input's own, which comes after its items
+    except Exception as error:  # noqa: BLE001  # the input's own error, raised after its items
         piece.error = error
     return piece
 

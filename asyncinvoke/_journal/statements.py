@@ -14,24 +14,24 @@ NAMES = 500
 
 
 class Statements:
-    """A connection, as the writing side uses it.
+    """A connection, as used for writing.
 
-    SQLite runs without Python's lock, and each time that it comes back it has to wait for it, for as
-    long as five milliseconds while the event loop is busy: once a statement, and once a row that is
-    fetched. Hence rows are inserted many in a statement.
+    SQLite releases the GIL, and has to reacquire it once per statement and once per fetched row,
+    which may take up to 5 ms each time while the event loop is busy. So one statement inserts many
+    rows.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def close(self) -> None:
-        """Close the connection, which writes the log of changes into the file."""
+        """Close the connection, which checkpoints the WAL."""
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make what is done in the block one change, or none if it raises."""
+        """Run the block in a transaction, which is rolled back if the block raises."""
         self.do("BEGIN IMMEDIATE")
         try:
             yield

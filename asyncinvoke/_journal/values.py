@@ -21,40 +21,40 @@ class RecordedSession:
     """When it ended; `None` while it runs, and if its process died."""
 
     status: str | None
-    """`complete` if every item had its outcome, `left` if it was stopped before, `None` as above."""
+    """`complete` if every item had an outcome, `left` if it stopped early, else `None`."""
 
     host: str
-    """The machine."""
+    """The name of the host."""
 
     pid: int
-    """The process."""
+    """The process ID."""
 
     argv: tuple[str, ...]
-    """The program and its arguments, empty where that is not known."""
+    """The program and its arguments; empty if unknown."""
 
     options: Mapping[str, object]
-    """The options that may change from one session to the next, as this one had them."""
+    """The options of this session that may differ between sessions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """What a run is, and how far it is."""
+    """The identity and progress of a run."""
 
     path: str
-    """The file."""
+    """The path of the journal."""
 
     id: str
-    """Names the run, wherever its file lies."""
+    """The unique ID of the run, independent of the file's location."""
 
     running: bool
-    """Whether a process is at work on it now: that of the last session, or one that compares its
-    input with what is recorded before it begins one."""
+    """Whether a process is using the journal now: it runs the last session, or is checking its
+    input against the journal before starting a session."""
 
     holder: str | None = None
-    """Which process that is, in words, if one is."""
+    """A description of that process, if there is one."""
 
     function_name: str
-    """The function, as the map was given it."""
+    """The function name as passed to the map."""
 
     qualifier: str | None
     """The version or alias, if one was given."""
@@ -63,62 +63,62 @@ class RunSummary:
     """`RequestResponse`, `Event` or `DryRun`."""
 
     keyed: bool
-    """Whether its items are known by keys, or by their positions."""
+    """Whether items are identified by key; otherwise by position."""
 
     results: bool
-    """Whether it keeps what the function returns."""
+    """Whether the journal stores the function's responses."""
 
     identity: Mapping[str, object]
-    """All that must be the same for the run to be continued, by name."""
+    """The settings, by name, that must match for the run to be continued."""
 
     total: int | None
-    """How many items the input has, where that is known."""
+    """The number of items in the input, if known."""
 
     succeeded: int
     """Items with a response."""
 
     failed: int
-    """Items that failed, and of which it is known whether they ran: `not_run` and those that ran."""
+    """Items that failed and are known to have run or not; includes `not_run`."""
 
     not_run: int
-    """Those of `failed` that surely did not run."""
+    """Failed items that certainly did not run; included in `failed`."""
 
     may_have_run: int
-    """Items of which nobody knows whether they ran."""
+    """Items that may or may not have run."""
 
     settled: int
-    """Items of which a person has said that they ran."""
+    """Items that may have run and were settled by hand as having run."""
 
     in_flight: int
-    """Items under way, if the run is running; else those that its death left without a request:
-    they surely did not run, and run when it is continued."""
+    """Items in progress if the run is running. Otherwise, items that had not sent a request when
+    the process died: they certainly did not run, and will run when the run is continued."""
 
     attempts: int
-    """Attempts of the items that have ended."""
+    """Attempts made by items that have ended."""
 
     throttled: int
-    """Those of them that were throttled."""
+    """How many of `attempts` were throttled."""
 
     versions: Mapping[str, int]
-    """How many items each version of the function has answered."""
+    """The number of items answered by each version of the function."""
 
     sessions: tuple[RecordedSession, ...]
-    """The processes that worked on it, in order."""
+    """The sessions of the run, in order."""
 
     notes: Mapping[str, object]
-    """Notes of the program that ran it, such as where its output ends."""
+    """Notes stored by the program that ran it, such as the end offset of its output."""
 
     @property
     def ended(self) -> int:
-        """Items that are not run again unless they are redriven."""
+        """The number of items that have ended and run again only if redriven."""
         return self.succeeded + self.failed + self.may_have_run + self.settled
 
     @property
     def complete(self) -> bool:
-        """Whether the whole input was read, and nothing of it was left open.
+        """Whether the whole input was read and every item has ended.
 
-        A merged run is complete once each of its parts is and no shard is missing, until a session
-        of its own says more.
+        A merged run is complete if all its parts are complete and no shard is missing. Once it has
+        a session of its own, the status of that session decides.
         """
         if not self.sessions:
             return False
@@ -131,7 +131,7 @@ class RunSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedCause:
-    """Why items failed: all that failed for one reason."""
+    """A cause of failure, shared by all items that failed for the same reason."""
 
     number: int
     """Its number in this run."""
@@ -143,24 +143,24 @@ class RecordedCause:
     """AWS's error code or the transport's fault, if there is one."""
 
     error_type: str | None
-    """What the function calls its error, if the function failed."""
+    """The error type reported by the function, if the function failed."""
 
     delivery: str | None
-    """How far the requests got; `None` where none was made."""
+    """How far the requests got; `None` if no request was made."""
 
     gave_up: str | None
-    """Why they were not tried again."""
+    """Why the items were not retried further."""
 
     example: str | None
-    """What the first of them said."""
+    """The error message of the first such item."""
 
     count: int
-    """How many items it holds now; those that ended otherwise in a later take are not among them."""
+    """The number of items that have this cause now; items with a later outcome are not counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedTake:
-    """One take of an item that a later one has replaced."""
+    """An earlier take of an item, replaced by a later one."""
 
     number: int
     """From 1."""
@@ -184,7 +184,7 @@ class RecordedTake:
     """How long it took, in seconds."""
 
     request_id: str | None
-    """AWS's id of its last request."""
+    """The AWS request ID of its last request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +192,7 @@ class RecordedItem:
     """One item of a run, without its response."""
 
     position: int
-    """Its index in the input; in a run with keys, where it was when it was first seen."""
+    """Its index in the input; in a run with keys, the index at which it was first seen."""
 
     key: str | None
     """Its key, in a run with keys."""
@@ -201,68 +201,68 @@ class RecordedItem:
     """`succeeded`, `not_run`, `failed`, `may_have_run`, `settled`, or `in_flight`."""
 
     digest: str | None
-    """The first 12 bytes of the SHA-256 of what was sent, in hexadecimal; `None` where it could
-    not be."""
+    """The first 12 bytes of the payload's SHA-256, in hexadecimal; `None` if the payload could not
+    be encoded."""
 
     cause: int | None
     """The number of its cause, if it failed."""
 
     session: int
-    """The session that ran it last."""
+    """The number of the session that ran it last."""
 
     started: float | None
-    """When its execution began, in seconds since the epoch; `None` if that was not recorded."""
+    """When its execution began, in seconds since the epoch; `None` if not recorded."""
 
     elapsed: float | None
     """How long it took, in seconds."""
 
     request_id: str | None
-    """AWS's id of its last request: what to look for in the logs."""
+    """The AWS request ID of its last request, for finding it in the function's logs."""
 
     attempts: int
-    """How many attempts its last take made; 0 where that was not recorded."""
+    """The number of attempts of its last take; 0 if not recorded."""
 
     take: int
-    """How often it was run."""
+    """The number of its current take, from 1."""
 
     earlier: tuple[RecordedTake, ...] = ()
-    """The takes before; only where one item was asked for."""
+    """Its earlier takes; only set by `RecordedRun.item`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A second of a run."""
+    """The state of a run at one point in time, taken about once a second."""
 
     session: int
     """The session."""
 
     at: float
-    """When, in seconds since the epoch."""
+    """When it was taken, in seconds since the epoch."""
 
     succeeded: int
-    """Items that had succeeded, in this session."""
+    """Items that had succeeded in this session."""
 
     failed: int
-    """Items that had failed, in this session."""
+    """Items that had failed in this session."""
 
     in_flight: int
-    """Attempts on the wire, of the whole invoker."""
+    """Attempts in flight in the whole invoker."""
 
     waiting: int
-    """Executions that waited for a permit."""
+    """Executions waiting for a permit."""
 
     limit: int
-    """How many attempts might be in flight."""
+    """The concurrency limit: the most attempts that may be in flight."""
 
     rate: float | None
-    """How many attempts might start each second, if that was limited."""
+    """The rate limit in attempts per second; `None` if there was none."""
 
     throttles: Mapping[str, int]
-    """Attempts that were throttled since the invoker was opened, by reason."""
+    """Throttled attempts since the invoker was opened, by reason."""
 
 
 def _sessions_of(parts: list[object]) -> int | None:
-    """Return how many sessions the parts of a merged run have; `None` if somebody else noted them."""
+    """Return the number of sessions in the parts of a merged run; `None` if the notes lack it."""
     counts = [part.get("sessions") if isinstance(part, dict) else None for part in parts]
     known = [count for count in counts if isinstance(count, int)]
     return sum(known) if len(known) == len(parts) else None

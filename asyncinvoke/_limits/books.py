@@ -8,7 +8,7 @@ from asyncinvoke._limits.scopes import FunctionGate, FunctionKey, Scopes
 
 
 class Claim:
-    """What is asked for, waited for and held: one attempt more in flight."""
+    """A request for one more attempt in flight: requested, waited for, and held."""
 
     __slots__ = (
         "ahead",
@@ -23,31 +23,31 @@ class Claim:
     )
 
     gate: FunctionGate
-    """What it counts against; there once it was asked for."""
+    """The gate it counts against; set once it was requested."""
     number: int
-    """Which permit it is, counted from 1; there once it is granted, as the next two are."""
+    """The number of the permit, from 1; set once it is granted, like the next two."""
     ahead: int
-    """What was in flight of the function then."""
+    """The function's attempts in flight at that time."""
     ahead_in_account: int
-    """What was in flight of the account then."""
+    """The account's attempts in flight at that time."""
 
     key: FunctionKey
     """The function."""
     deadline: float
-    """Until when it is waited for."""
+    """The deadline for waiting."""
     owner: object
-    """In whose name it is asked for, if that matters: who may withdraw it."""
+    """The owner, if any, which may withdraw it."""
     is_held: bool
-    """Whether it is granted, and has not ended."""
+    """Whether it was granted and not yet released."""
     waited: float
-    """How many seconds it took to get; 0 if it was free."""
+    """How long it waited, in seconds; 0 if it was available."""
 
 
 class PermitTimeoutError(Exception):
-    """No permit could be had before the deadline; the engine makes the caller's error of it.
+    """No permit was available before the deadline; the engine converts it to the caller's error.
 
     Args:
-        limited: What held permits back, in a sentence, if anything did.
+        limited: A description of what delayed permits, if anything did.
     """
 
     def __init__(self, limited: str | None) -> None:
@@ -56,15 +56,15 @@ class PermitTimeoutError(Exception):
 
 
 class LimiterClosedError(Exception):
-    """There are no permits any more: the limiter was closed."""
+    """The limiter was closed and grants no more permits."""
 
 
 class Books:
-    """Counts what is in flight against each gate.
+    """Counts the attempts in flight for each gate.
 
     Args:
         scopes: The gates.
-        now: Tells the time.
+        now: Returns the current time.
     """
 
     def __init__(self, scopes: Scopes, *, now: Callable[[], float]) -> None:
@@ -73,20 +73,21 @@ class Books:
         self.in_flight: int = 0
         self.waiting = 0
         self.number: int = 0
-        """That of the last permit that was granted."""
+        """The number of the last permit granted."""
         self.room: int = scopes.maximum
-        """What is in flight has to stay below it."""
+        """The upper bound for attempts in flight."""
         self.is_timed: bool = False
-        """Whether a pause or a rate can delay every permit, whoever asks."""
+        """Whether a pause or a rate can delay all permits."""
         self.is_short: bool = False
-        """Whether there are fewer files than permits."""
+        """Whether there are fewer file descriptors than permits."""
         self.is_closed = False
 
     def take(self, claim: Claim) -> bool:
-        """Grant a claim if that is free, and all who asked for the same before have theirs.
+        """Grant a claim if a permit is available and no earlier waiter is entitled to it.
 
-        Everything that may go when something opens goes at once. So whoever finds a permit free, and
-        finds that time has no say in it, takes it from nobody and need not look at those who wait.
+        Whenever a gate opens, all permits that can be granted are granted immediately. So if a
+        permit is available and does not depend on time, no waiter is entitled to it, and the queue
+        need not be checked.
         """
         gate = self.scopes.functions.get(claim.key)
         if gate is None:
@@ -103,7 +104,7 @@ class Books:
         now = None
         if self.is_timed or gate.is_timed or account.is_timed:
             now = self.now()
-            # Time may have let those go who wait; they go first.
+            # Waiters may have become eligible with time; they go first.
             if self.waiting or self.refresh(gate, now) > now:
                 return False
         if claim.deadline != math.inf and claim.deadline <= self.now():
@@ -114,11 +115,11 @@ class Books:
         return True
 
     def grant(self, claim: Claim, now: float | None) -> None:
-        """Count a claim as in flight, whose gates are open; `now` may be left out if none is timed."""
+        """Count a claim as in flight; its gates are open. Without timed gates `now` can be omitted."""
         gate, caller = claim.gate, self.scopes.caller
         account = gate.account
         if not gate.in_flight:
-            # An idle function rolls no meter as it gets answers, so the first attempt does.
+            # An idle function gets no responses that would roll its meter, so the first attempt does.
             now = self.now() if now is None else now
             if now >= gate.meter.ends_at:
                 gate.meter.roll(now, last=self.number)
@@ -140,12 +141,12 @@ class Books:
             if caller.rate is not None:
                 caller.rate.take()
             if caller.pause.seconds:
-                # While nothing answers, one at a time is let through to see whether that is over; the
-                # next does not wait for its end, which may be long in coming.
+                # While the endpoint is unreachable, one attempt at a time is sent as a probe. The
+                # next one does not wait for it to end, which may take long.
                 caller.pause.repeat(now=now)
 
     def release(self, claim: Claim) -> None:
-        """Count a claim no more. A function with nothing in flight, and nobody waiting, is idle."""
+        """Uncount a claim. A function with nothing in flight and no waiters becomes idle."""
         gate = claim.gate
         claim.is_held = False
         self.in_flight -= 1
@@ -156,20 +157,20 @@ class Books:
             self.scopes.shelve(gate)
 
     def uncount(self, claim: Claim) -> None:
-        """Forget that a claim was granted: its attempt was not sent."""
+        """Undo the grant of a claim whose attempt was not sent."""
         for gate in (claim.gate, self.scopes.caller):
             gate.meter.take_back(claim.number)
             if gate.rate is not None:
                 gate.rate.give_back()
 
     def refresh(self, gate: FunctionGate, now: float) -> float:
-        """Let time pass, and return before when nothing of a function starts, whatever ends."""
+        """Advance the time, and return the earliest time at which the function can start anything."""
         scopes = self.scopes
         opens = max(gate.refill(now), scopes.caller.refill(now), scopes.process.refill(now))
         return opens if gate.reserved else max(opens, gate.account.refill(now))
 
     def shared_moved(self) -> None:
-        """Learn that what limits everything has moved: the maximum, the caller or the process."""
+        """Update the overall limits after the maximum, the caller or the process has changed."""
         scopes = self.scopes
         files = scopes.process.concurrency.limit
         self.is_short = files < scopes.maximum
@@ -177,7 +178,7 @@ class Books:
         self.is_timed = scopes.caller.is_timed or scopes.process.is_timed
 
     def describe(self, key: FunctionKey) -> str | None:
-        """Say in a sentence what holds a function's permits back now: what opens last, if any."""
+        """Describe what currently delays a function's permits: the gate that opens last, if any."""
         now, scopes = self.now(), self.scopes
         gate = scopes.functions.get(key)
         gates: list[tuple[Gate, int]] = [(scopes.caller, 0)]
@@ -187,7 +188,7 @@ class Books:
             if not gate.reserved:
                 gates.append((gate.account, gate.account.in_flight))
             gates.append((gate, gate.in_flight))
-        # What the caller has set comes before a guess of ours, and after what a throttle has told.
+        # The caller's setting takes precedence over our guesses, and throttles over both.
         held = [(now, False, f"the limit is {scopes.maximum}")] * (self.in_flight >= scopes.maximum)
         for each, in_flight in gates:
             said = each.describe(now, in_flight)

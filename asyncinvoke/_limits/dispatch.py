@@ -12,15 +12,15 @@ from asyncinvoke._limits.timekeeper import TICK, Timekeeper, Waiter
 
 
 class Dispatcher:
-    """Lets whoever waits go as soon as that is possible.
+    """Grants permits to waiters as soon as possible.
 
-    Whenever something opens, `_dispatch` lets everything go that may. So nobody is waiting who could
-    have gone, unless time alone has let them; that is the timekeeper's to find out.
+    Whenever a gate opens, `_dispatch` grants everything it can. So no waiter is left that could
+    proceed, except through the passage of time alone, which the timekeeper watches.
 
     Args:
-        books: What is in flight.
-        clock: Where time comes from.
-        news: What there is to tell of limits that moved.
+        books: The bookkeeping of attempts in flight.
+        clock: The source of time.
+        news: The queue of limit events.
     """
 
     def __init__(self, books: Books, *, clock: Clock, news: News) -> None:
@@ -30,11 +30,11 @@ class Dispatcher:
         self._timekeeper = Timekeeper(clock, self._act)
 
     async def wait(self, claim: Claim) -> None:
-        """Wait for a claim to be granted that is not free.
+        """Wait until a claim is granted.
 
         Raises:
-            PermitTimeoutError: The deadline passes, or it is known that nothing opens before it.
-            LimiterClosedError: There are no permits any more.
+            PermitTimeoutError: The deadline passes, or cannot be met.
+            LimiterClosedError: The limiter was closed.
         """
         began = self.books.now()
         self._check_hope(claim, began)
@@ -59,7 +59,7 @@ class Dispatcher:
             raise PermitTimeoutError(waiter.limited)
 
     def given_back(self, gate: FunctionGate) -> None:
-        """Let those go who can, now that a function has given one back; somebody waits."""
+        """Grant what is possible after a permit of a function was released; there are waiters."""
         now = self.books.now()
         line = self._queue.line_of(gate)
         if line is not None and line.lane is None:
@@ -69,20 +69,20 @@ class Dispatcher:
         self._timekeeper.appoint()
 
     def change_lanes(self, gate: FunctionGate) -> None:
-        """Let those wait elsewhere whose function counts against its account now, or no longer."""
+        """Move the line of a function that starts or stops counting against its account."""
         line = self._queue.line_of(gate)
         if line is not None and line.lane is not None:
             self._queue.line_up(line)
 
     def close(self) -> None:
-        """Grant nothing any more, and wake up whoever waits."""
+        """Stop granting permits, and wake all waiters."""
         self.books.is_closed = True
         self.books.shared_moved()
         for waiter in list(self._timekeeper.waiters):
             self._give_up(waiter)
 
     def withdraw(self, owner: object) -> None:
-        """Wake up those who wait in the name of an owner, with nothing."""
+        """Wake the waiters of an owner without granting them a permit."""
         for waiter in [each for each in self._timekeeper.waiters if each.claim.owner is owner]:
             waiter.is_withdrawn = True
             self._give_up(waiter)
@@ -122,8 +122,8 @@ class Dispatcher:
             self.books.scopes.shelve(gate)
 
     def _place(self, line: Line[Waiter], now: float) -> None:
-        """Let a line wait for its turn or, if its function is blocked, for that to end."""
-        # While nobody can go, whoever comes has a turn, in the order in which they come.
+        """Queue a line for its turn or, if its function is blocked, set it aside."""
+        # While the overall limit is reached, new lines are queued in order of arrival.
         is_full = self.books.in_flight >= self.books.room
         opens = now if is_full else line.gate.refresh(now)
         if opens <= now:
@@ -133,7 +133,7 @@ class Dispatcher:
             self._alarm(line.gate, opens, now)
 
     def _unblock(self, account: AccountGate, now: float) -> None:
-        """Let the lines of a blocked account take turns again if it is open."""
+        """Unblock the lane of an account if the account is open."""
         if self._queue.is_blocked(account):
             opens = account.refresh(now)
             if opens <= now:
@@ -142,14 +142,14 @@ class Dispatcher:
                 self._alarm(account, opens, now)
 
     def _alarm(self, gate: Gate, opens: float, now: float) -> None:
-        """See to it that a blocked gate is looked at when time may have opened it."""
+        """Set an alarm for the time at which a blocked gate may open."""
         if opens < math.inf:
             self._timekeeper.set_alarm(gate, opens)
         elif gate.may_grow:
             self._timekeeper.set_alarm(gate, now + TICK)
 
     def _dispatch(self, now: float) -> None:
-        """Grant what can be granted, one to each function in turn."""
+        """Grant all permits that can be granted, one per function in turn."""
         books, queue = self.books, self._queue
         while books.in_flight < books.room:
             if books.is_timed and not self._lets_any_start(now):
@@ -181,7 +181,7 @@ class Dispatcher:
         return True
 
     def _act(self, now: float) -> int:
-        """Let everything happen that is due; return how many attempts are in flight."""
+        """Process everything that is due; return the number of attempts in flight."""
         for gate in self._timekeeper.due(now):
             self._look_at(gate, now)
         for waiter in self._timekeeper.expired(now):
@@ -193,14 +193,14 @@ class Dispatcher:
         return self.books.in_flight
 
     def _look_at(self, gate: Gate, now: float) -> None:
-        """Let a gate grow by time, and let those go who wait for it."""
+        """Let a gate grow with time, and release the waiters behind it."""
         if isinstance(gate, FunctionGate):
             line = self._queue.line_of(gate)
             if line is None or line.lane is not None:
                 return
             gate.tick(now, gate.in_flight)
             if not gate.reserved:
-                # It fills up together with its function, and would hold that back in its place.
+                # The account is as full as its function, and would become the bottleneck.
                 gate.account.tick(now, gate.account.in_flight)
                 self._unblock(gate.account, now)
             self._place(line, now)

@@ -9,48 +9,47 @@ from asyncinvoke._model.failure import LimitKind, ThrottleReason, ThrottleScope
 from asyncinvoke._telemetry.hooks import Hooks
 
 LOG_EVERY = 60.0
-"""How many seconds lie between two lines that say that a limit of the same scope was lowered."""
+"""The minimum interval between two log records about lowered limits of one scope, in seconds."""
 
 LOG_PAUSES_FROM = 1.0
-"""How long a pause has to be to be worth a line, in seconds."""
+"""The minimum length of a pause that is logged, in seconds."""
 
 _logger = logging.getLogger("asyncinvoke")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitChanged:
-    """A limit has moved."""
+    """A limit has changed."""
 
     scope: ThrottleScope
-    """Whose limit."""
+    """The scope of the limit."""
 
     key: str
-    """Which function (with qualifier and tenant), or account; empty for this caller and this
-    process."""
+    """The function (with qualifier and tenant) or account; empty for the caller and the process."""
 
     quantity: LimitKind
-    """Attempts in flight, or attempts started each second."""
+    """What is limited: attempts in flight, or attempts started per second."""
 
     before: float | None
-    """What it was; `None` for no limit."""
+    """The previous limit; `None` if there was none."""
 
     after: float
-    """What it is."""
+    """The new limit."""
 
     reason: ThrottleReason | None
-    """The throttle that lowered it; `None` where it rose, for want of any, and where the scope is
-    this process, whose files ran out without Lambda's doing."""
+    """The throttle that lowered it. `None` if the limit rose, or if the scope is the process, which
+    ran out of file descriptors."""
 
 
 class News:
-    """Keeps what there is to tell until the books are in order, and then tells it.
+    """Queues events and log records until the limiter's state is consistent, then delivers them.
 
-    A hook is somebody else's code: it may raise, `KeyboardInterrupt` too, and it may ask the limiter
-    for its statistics. So it is never called while counters are being changed. Whoever changes them
-    adds to the news, and calls `deliver` last.
+    Hooks are foreign code: they may raise, even `KeyboardInterrupt`, and may read the limiter's
+    statistics. So they are never called while counters are being updated. Code that changes the
+    counters queues its events here, and calls `deliver` at the end.
 
     Args:
-        hooks: Those who listen.
+        hooks: The hooks to call.
     """
 
     __slots__ = ("_hooks", "is_heard", "pending")
@@ -58,7 +57,7 @@ class News:
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
         self.is_heard: bool = bool(hooks)
-        """Whether there is anybody to tell that a limit has moved; lines go to the log all the same."""
+        """Whether there are hooks for limit changes; log records are written in any case."""
         self.pending: deque[LimitChanged | tuple[int, str, Mapping[str, object]]] = deque()
 
     def changed(
@@ -71,7 +70,7 @@ class News:
         after: float,
         reason: ThrottleReason | None,
     ) -> None:
-        """Add that a limit has moved, if it has."""
+        """Queue a `LimitChanged` event, if the limit has changed."""
         if before != after:
             self.pending.append(
                 LimitChanged(
@@ -85,11 +84,11 @@ class News:
             )
 
     def log(self, level: int, line: str, extra: Mapping[str, object]) -> None:
-        """Add a line for the log, with what it says as attributes."""
+        """Queue a log record with attributes."""
         self.pending.append((level, line, extra))
 
     def deliver(self) -> None:
-        """Tell what there is to tell; of what a hook raises only a `BaseException` comes out."""
+        """Deliver everything queued; of what hooks raise, only a `BaseException` propagates."""
         while self.pending:
             news = self.pending.popleft()
             if isinstance(news, tuple):

@@ -1,6 +1,6 @@
 """A gate: the limits of one scope, which is a function, an account, this caller or this process.
 
-No clock and no I/O: what became of attempts goes in, with the time, and limits move.
+It uses no clock and does no I/O: the results of attempts go in, with the time, and limits change.
 """
 
 import logging
@@ -17,15 +17,15 @@ _logger = logging.getLogger("asyncinvoke")
 
 
 class Gate:
-    """One scope with what limits it: attempts in flight, a pause and, once told of one, a rate.
+    """The limits of one scope: attempts in flight, a pause and, once a throttle reports one, a rate.
 
     Args:
-        scope: What it is.
-        key: Which one; shown as `str` shows it.
+        scope: The kind of scope.
+        key: Which one; shown using `str`.
         concurrency: Its limit on attempts in flight.
-        now: The time.
-        random: Gives numbers from 0 to 1.
-        news: Where to say that a limit has moved.
+        now: The current time.
+        random: Returns numbers from 0 to 1.
+        news: The queue for limit changes.
     """
 
     __slots__ = (
@@ -70,8 +70,8 @@ class Gate:
         self.is_timed: bool = False
         """Whether a pause or a rate can delay the next permit."""
         self.alarm_at: float = math.inf
-        """When the timekeeper looks at it."""
-        # Throttles of permits up to these numbers belong to a burst that was answered already.
+        """When the timekeeper checks it."""
+        # Throttles of permits up to these numbers belong to a burst that was already handled.
         self._concurrency_cut = 0
         self._rate_cut = 0
         self._pause_cut = 0
@@ -83,24 +83,24 @@ class Gate:
 
     @property
     def may_grow(self) -> bool:
-        """Whether its limit on attempts in flight may rise by itself."""
+        """Whether its limit on attempts in flight may rise with time alone."""
         return self.concurrency.limit < self.concurrency.maximum and not self.pause.seconds
 
     def refill(self, now: float) -> float:
-        """Let time pass for its rate, and return the time before which nothing may pass."""
+        """Advance the time for its rate, and return the earliest time at which it opens."""
         if self.rate is None:
             return self.pause.until
         self.rate.refill(now)
         return max(self.pause.until, self.rate.opens_at)
 
     def refresh(self, now: float) -> float:
-        """Let time pass, and return when it opens: infinite if something has to end first."""
+        """Advance the time, and return when it opens: infinite if an attempt has to end first."""
         if self.in_flight >= self.concurrency.limit:
             return math.inf
         return self.refill(now) if self.is_timed else 0.0
 
     def admitted(self, now: float) -> None:
-        """Learn that an attempt was admitted; it still counts as in flight."""
+        """Record that an attempt was admitted; it still counts as in flight."""
         if self.pause.seconds:
             self.pause.succeeded(now=now)
             self._pause_moved()
@@ -111,7 +111,7 @@ class Gate:
                 self._rose(before)
 
     def tick(self, now: float, in_flight: int) -> None:
-        """Learn that time has passed and nothing was refused."""
+        """Record that time has passed without a refusal."""
         if self.may_grow:
             before = self.concurrency.limit
             self.concurrency.tick(now=now, in_flight=in_flight)
@@ -121,15 +121,15 @@ class Gate:
     def throttled(
         self, reason: ThrottleReason, *, number: int, last: int, ahead: int, now: float
     ) -> None:
-        """Lower what an attempt was throttled for, unless that was done already.
+        """Lower the limit that an attempt was throttled by, unless this burst already did.
 
         Args:
-            reason: Why.
-            number: That of the attempt's permit.
-            last: That of the last permit that was handed out: all throttles of permits up to it
-                belong to the same burst as this one, and lower nothing more.
-            ahead: The attempts that were in flight here when it was sent, itself not included.
-            now: The time.
+            reason: The reason.
+            number: The number of the attempt's permit.
+            last: The number of the last permit granted: throttles of permits up to it belong to the
+                same burst as this one, and have no further effect.
+            ahead: The attempts in flight here when it was sent, excluding itself.
+            now: The current time.
         """
         self._reason = reason
         if LIMIT_OF_REASON[reason].quantity is LimitKind.RATE:
@@ -141,13 +141,13 @@ class Gate:
             self._lower_concurrency(reason, ahead, now)
 
     def unreachable(self, *, number: int, last: int, now: float) -> None:
-        """Learn that nothing can be sent at all; the numbers are those of `throttled`."""
+        """Record that nothing can be sent; the numbers are as in `throttled`."""
         if number > self._pause_cut:
             self._pause_cut = last
             self.refused(now)
 
     def out_of_files(self, *, others: int, now: float) -> None:
-        """Learn that there are files for so many attempts and no more; if for none, pause."""
+        """Record that there are file descriptors only for the other attempts; pause if none."""
         self.throttles += 1
         before = self.concurrency.limit
         if not others:
@@ -156,7 +156,7 @@ class Gate:
         self._lowered(LimitKind.CONCURRENCY, before, self.concurrency.limit, None, now)
 
     def refused(self, now: float, *, at_least: float = FIRST) -> None:
-        """Pause: even the least was refused."""
+        """Pause: even the minimum was refused."""
         self.pause.refused(now=now, at_least=at_least)
         self._pause_moved()
         if self.pause.seconds >= LOG_PAUSES_FROM and not self._said_that_it_pauses:
@@ -165,17 +165,17 @@ class Gate:
             self._news.log(logging.WARNING, f"{self} pauses: {self._cause}", extra)
 
     def reached(self) -> None:
-        """End the pause: whatever was out of reach has answered."""
+        """End the pause: the endpoint has responded."""
         self.pause.end()
         self._pause_moved()
 
     @property
     def was_told(self) -> bool:
-        """Whether its limits are more than a first guess: a throttle, or a failure, told of them."""
+        """Whether its limits are based on a throttle or a failure, rather than an initial guess."""
         return self._reason is not None or self.is_timed or self.scope is ThrottleScope.PROCESS
 
     def describe(self, now: float, in_flight: int) -> tuple[float, str] | None:
-        """Return until when, and with what words, it holds permits back now, if it does."""
+        """Return until when it delays permits, and a description; `None` if it does not."""
         limit = self.concurrency.limit
         because = "" if self._reason is None else f" ({self._reason})"
         if self.pause.until > now:

@@ -9,20 +9,20 @@ from asyncinvoke._request.target import show_value
 from asyncinvoke.errors import ConfigurationError
 
 INITIAL = 20
-"""Where an adaptive limit starts by default: it has to be small beside the smallest
-account (10 on a new one, 1,000 by default) and large enough to get anywhere soon."""
+"""The default initial value of an adaptive limit: small enough for most accounts (10 for a new
+one, 1,000 by default), and large enough to ramp up quickly."""
 
 
 @dataclass(frozen=True, slots=True)
 class FixedLimit:
-    """At most `n` attempts in flight, whatever happens.
+    """At most `n` attempts in flight, regardless of throttling.
 
     Raises:
-        ConfigurationError: `n` is not a whole number from 1.
+        ConfigurationError: `n` is not a whole number of at least 1.
     """
 
     n: int
-    """The number of attempts."""
+    """The maximum number of attempts in flight."""
 
     def __post_init__(self) -> None:
         _check("limit", self.n)
@@ -30,25 +30,26 @@ class FixedLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdaptiveLimit:
-    """A limit that follows what Lambda throttles, for each function and for the account.
+    """A limit that adapts to Lambda's throttling, per function and per account.
 
-    It starts small, doubles for each round of answers until the first throttle, and from then on
-    stays just under what Lambda takes.
+    It starts small, doubles with each round of responses until the first throttle, and then stays
+    just below what Lambda accepts.
 
     Raises:
-        ConfigurationError: A value is not a whole number from 1, or they are not in order.
+        ConfigurationError: A value is not a whole number of at least 1, or the values are not in
+            ascending order.
     """
 
     initial: int | None = None
-    """How many attempts to start with; by default 20, or `maximum` if that is less."""
+    """The initial limit; by default 20, or `maximum` if that is smaller."""
 
     minimum: int = 1
-    """How many to keep in flight whatever is throttled; if even these are refused, with pauses of
-    up to 5 s."""
+    """The lower bound of the limit, regardless of throttling. If even this many attempts are
+    refused, they are sent with pauses of up to 5 s."""
 
     maximum: int = 1000
-    """How many may be in flight in all, those of all functions together. It is also the number of
-    connections."""
+    """The maximum number of attempts in flight, for all functions together. It is also the maximum
+    number of connections."""
 
     def __post_init__(self) -> None:
         _check("minimum", self.minimum)
@@ -63,26 +64,26 @@ class AdaptiveLimit:
 
     @property
     def start(self) -> int:
-        """What it starts with: `initial`, or the default for the other two."""
+        """The effective initial limit: `initial`, or the default within the other two bounds."""
         if self.initial is not None:
             return self.initial
         return min(max(INITIAL, self.minimum), self.maximum)
 
 
 Limit: TypeAlias = FixedLimit | AdaptiveLimit
-"""What the limiter is built from."""
+"""The configuration of a limiter."""
 
 
 def files_limit(soft: int, open_now: int) -> int:
-    """Return how many connections a process may open: one file each, with some left for the rest.
+    """Return how many connections a process may open, at one file descriptor each.
 
-    An eighth is left, at least 16 and at most 64, for names being looked up, logs, and whatever else
-    the process opens.
+    An eighth of the descriptors, at least 16 and at most 64, is reserved for DNS lookups, logs, and
+    whatever else the process opens.
 
     Args:
-        soft: How many files it may have open, as `resource.getrlimit(RLIMIT_NOFILE)` says; negative
-            for no limit.
-        open_now: How many it has open.
+        soft: The soft limit on open files, from `resource.getrlimit(RLIMIT_NOFILE)`; negative for
+            no limit.
+        open_now: How many files are open now.
     """
     if soft < 0:
         return sys.maxsize
@@ -91,10 +92,10 @@ def files_limit(soft: int, open_now: int) -> int:
 
 
 def read_limit(limit: int | Limit) -> Limit:
-    """Read what an invoker is given: a number n means `AdaptiveLimit(maximum=n)`.
+    """Validate an invoker's `limit`; a number n means `AdaptiveLimit(maximum=n)`.
 
     Raises:
-        ConfigurationError: It is neither a limit nor a whole number from 1.
+        ConfigurationError: It is neither a limit nor a whole number of at least 1.
     """
     if isinstance(limit, FixedLimit | AdaptiveLimit):
         return limit

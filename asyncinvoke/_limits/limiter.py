@@ -1,6 +1,6 @@
 """The limiter: grants permits under the limits of functions, accounts, caller and process.
 
-A permit is the right to one attempt, as a block that ends it; each end teaches the limits something.
+A permit allows one attempt; it is a block, and the way it ends is feedback for the limits.
 """
 
 import logging
@@ -21,16 +21,16 @@ from asyncinvoke._telemetry.hooks import Hooks
 
 
 class Permit(Claim):
-    """The right to one attempt: a block, entered once, that says how the attempt fared.
+    """The permission for one attempt: a block, entered once, that takes the attempt's result.
 
         async with limiter.permit(key, deadline=deadline) as permit:
             ...
             permit.admitted()
 
-    It is held from entering until it is ended, by one of the methods or by leaving the block,
-    whichever comes first; what comes later does nothing. Entering raises `PermitTimeoutError` or
-    `LimiterClosedError`, and if it is cancelled, nothing is held; nor is it where the owner has
-    withdrawn what it waits for.
+    It is held from entering the block until it is released, by one of the methods or by leaving the
+    block, whichever comes first; later calls have no effect. Entering raises `PermitTimeoutError`
+    or `LimiterClosedError`. If entering is cancelled, or the owner withdraws its requests, no
+    permit is held.
     """
 
     __slots__ = ("_dispatcher",)
@@ -60,25 +60,25 @@ class Permit(Claim):
             self._give_back()
 
     def unused(self) -> None:
-        """End it: no attempt was made of it."""
+        """Release it: no attempt was made."""
         if self.is_held:
             self._dispatcher.books.uncount(self)
             self._give_back()
 
     def ignored(self) -> None:
-        """End it: how the attempt fared says nothing about limits. Leaving the block means this."""
+        """Release it: the result says nothing about limits. The default when leaving the block."""
         if self.is_held:
             self._give_back()
 
     def admitted(self) -> None:
-        """End it: the attempt was admitted, whether the function then failed or not."""
+        """Release it: the attempt was admitted, whether or not the function failed."""
         if not self.is_held:
             return
         dispatcher, gate = self._dispatcher, self.gate
         books = dispatcher.books
         try:
             now = books.now()
-            # Where a limit is not filled and was not, an answer changes nothing.
+            # If a limit is not reached and was not before, a response changes nothing.
             limit = gate.concurrency
             if gate.in_flight >= limit.limit or limit.is_in_use or gate.is_timed:
                 gate.admitted(now)
@@ -95,7 +95,7 @@ class Permit(Claim):
             if books.is_timed or books.is_short:
                 self._answered(now)
         finally:
-            # As `_give_back`: inlined, which saves a call.
+            # `_give_back`, inlined to save a call.
             books.release(self)
             if books.waiting:
                 dispatcher.given_back(gate)
@@ -103,7 +103,7 @@ class Permit(Claim):
             dispatcher.news.deliver()
 
     def throttled(self, reason: ThrottleReason) -> None:
-        """End it: the attempt was refused, for a reason that names a limit."""
+        """Release it: the attempt was throttled, for a reason that identifies the limit."""
         if not self.is_held:
             return
         dispatcher, gate = self._dispatcher, self.gate
@@ -114,7 +114,7 @@ class Permit(Claim):
             gate.meter.take_back(self.number)
             books.scopes.caller.meter.take_back(self.number)
             slowed.throttles += 1
-            # A fixed limit stays, whatever happens.
+            # A fixed limit never changes.
             if books.scopes.adaptive is not None:
                 number, last = self.number, books.number
                 slowed.throttled(reason, number=number, last=last, ahead=ahead, now=now)
@@ -129,10 +129,10 @@ class Permit(Claim):
             dispatcher.news.deliver()
 
     def unreachable(self) -> None:
-        """End it: the attempt was surely not sent, and no other would be, for nothing answers.
+        """Release it: the attempt was not sent, because the endpoint is unreachable.
 
-        Everything pauses, for 0.05 s at first and 5 s at most. After each pause a single attempt is
-        let through, until one is answered; that ends it for all.
+        All attempts pause, for 0.05 s at first and 5 s at most. After each pause a single attempt
+        is sent as a probe; the first response ends the pause for all.
         """
         if not self.is_held:
             return
@@ -149,14 +149,14 @@ class Permit(Claim):
             dispatcher.news.deliver()
 
     def out_of_files(self) -> bool:
-        """End it: the attempt was not sent, since this process has no file for a connection.
+        """Release it: the attempt was not sent, because no file descriptor was available.
 
-        From now on at most as many attempts are in flight as are now, without this one.
+        The limit is lowered to the number of other attempts currently in flight.
 
         Returns:
-            Whether there are others, so that one that ends frees a file: ask for another permit, and
-            it comes when that is so. If there are none, whatever has the files is not ours, and
-            everything pauses, as for a throttle of the very last attempt.
+            Whether there are other attempts in flight. If so, one of them frees a descriptor when
+            it ends: request another permit, which is granted then. If not, the descriptors are
+            used elsewhere, and all attempts pause as if even a single one had been throttled.
         """
         dispatcher = self._dispatcher
         books = dispatcher.books
@@ -174,14 +174,14 @@ class Permit(Claim):
         return others > 0
 
     def _give_back(self) -> None:
-        """Let go of it, and let those go on who can now."""
+        """Release it, and grant permits to waiters that can proceed now."""
         dispatcher = self._dispatcher
         dispatcher.books.release(self)
         if dispatcher.books.waiting:
             dispatcher.given_back(self.gate)
 
     def _slowed(self, scope: ThrottleScope) -> tuple[Gate, int]:
-        """Return whose limit was hit, and what was in flight there before."""
+        """Return the gate whose limit was hit, and how many attempts were in flight there."""
         if scope is ThrottleScope.ACCOUNT:
             return self.gate.account, self.ahead_in_account
         if scope is ThrottleScope.CALLER:
@@ -189,7 +189,7 @@ class Permit(Claim):
         return self.gate, self.ahead
 
     def _answered(self, now: float) -> None:
-        """Learn that the endpoint can be reached, and that there was a file for it."""
+        """Record that the endpoint is reachable, and that a file descriptor was available."""
         books = self._dispatcher.books
         caller, process = books.scopes.caller, books.scopes.process
         if caller.pause.seconds:
@@ -197,7 +197,7 @@ class Permit(Claim):
         if process.pause.seconds:
             process.admitted(now)
         else:
-            # By time and not by answers: fast functions do not make files come back faster.
+            # By time, not by responses: fast functions do not free descriptors any faster.
             process.tick(now, books.in_flight)
         books.shared_moved()
 
@@ -206,19 +206,19 @@ _logger = logging.getLogger("asyncinvoke")
 
 
 class Limiter:
-    """Hands out permits, each held against its function, its account and the whole.
+    """Grants permits, each counted against its function, its account and the overall limit.
 
-    Within a function they are handed out in the order in which they are asked for. Functions take
-    turns, and one that is at its own limit lets the others pass. A permit that is free is taken
-    without a switch of tasks.
+    Permits of one function are granted in the order of the requests. Functions take turns, and one
+    that is at its own limit does not block the others. An available permit is granted without a
+    task switch.
 
     Args:
-        limit: How many attempts may be in flight.
-        clock: Where time comes from.
-        hooks: Those who listen to limits that move.
-        files: How many files this process may have open, and how many it has, which bounds its
-            connections whatever the limit is; `None` if that is not known.
-        connections: How many the caller's own client has, which bounds them too.
+        limit: The limit on attempts in flight.
+        clock: The source of time.
+        hooks: The hooks for limit changes.
+        files: The maximum number of open files of this process and the current number, which bound
+            its connections; `None` if unknown.
+        connections: The pool size of the caller's own client, an additional bound.
     """
 
     def __init__(
@@ -248,39 +248,39 @@ class Limiter:
 
     @property
     def limit(self) -> int:
-        """The most permits that are ever held at once."""
+        """The maximum number of permits held at once."""
         return self._books.scopes.maximum
 
     @property
     def in_flight(self) -> int:
-        """How many permits are held."""
+        """The number of permits held."""
         return self._books.in_flight
 
     @property
     def waiting(self) -> int:
-        """How many wait for a permit."""
+        """The number of requests waiting for a permit."""
         return self._books.waiting
 
     def permit(
         self, key: FunctionKey, *, deadline: float = math.inf, owner: object = None
     ) -> Permit:
-        """Return a permit for a function, to be entered.
+        """Return a permit for a function, as a context manager.
 
         Args:
             key: The function.
-            deadline: Until when to wait for it, on the limiter's clock.
-            owner: In whose name it is asked for.
+            deadline: When to stop waiting for it, on the limiter's clock.
+            owner: The owner on whose behalf it is requested.
         """
         return Permit(self._dispatcher, key, deadline, owner)
 
     def withdraw(self, owner: object) -> None:
-        """Let nobody wait in this owner's name any longer: they enter with a permit not held."""
+        """Withdraw an owner's waiting requests: they return without holding a permit."""
         self._dispatcher.withdraw(owner)
 
     def describe(self, key: FunctionKey) -> str | None:
-        """Say in a sentence what holds a function's permits back now, if anything does.
+        """Describe what currently delays a function's permits, if anything does.
 
-        Of several things it is the one that will open last.
+        If there are several reasons, it is the one that will last longest.
         """
         return self._books.describe(key)
 
@@ -289,9 +289,9 @@ class Limiter:
         return self._books.scopes.statistics(in_flight=self.in_flight, waiting=self.waiting)
 
     def close(self) -> None:
-        """Hand out no permit any more; whoever waits, or enters, gets `LimiterClosedError`.
+        """Grant no more permits; current and future requests raise `LimiterClosedError`.
 
-        Permits that are held end as ever.
+        Permits that are held are released as usual.
         """
         self._dispatcher.close()
 

@@ -1,6 +1,6 @@
 """The queue for permits: functions take turns; within a function it is first come, first served.
 
-No clock and no I/O: it is told what is blocked, and says who is next.
+It uses no clock and does no I/O: its caller says what is blocked, and it returns who is next.
 """
 
 import heapq
@@ -13,11 +13,11 @@ from asyncinvoke._limits.scopes import AccountGate, FunctionGate
 W = TypeVar("W")
 
 SPARE = 16
-"""How many entries of lanes that are empty are not worth clearing away."""
+"""How many entries of empty lanes are tolerated before they are removed."""
 
 
 class Line(Generic[W]):
-    """Those who wait for one function; there while there is anybody."""
+    """The waiters of one function; exists while there are any."""
 
     __slots__ = ("gate", "lane", "ticket", "waiters")
 
@@ -25,17 +25,17 @@ class Line(Generic[W]):
         self.gate = gate
         self.waiters: OrderedDict[W, None] = OrderedDict()
         self.lane: Lane[W] | None = None
-        """Where it waits for its turn; `None` while it is aside."""
+        """The lane in which it waits for its turn; `None` while it is set aside."""
         self.ticket = 0
 
     @property
     def first(self) -> W:
-        """Who has waited for longest."""
+        """The waiter that has waited longest."""
         return next(iter(self.waiters))
 
 
 class Lane(Generic[W]):
-    """The lines of one account that want a turn; those of functions with a reserve have their own."""
+    """The active lines of one account; functions with reserved concurrency share another lane."""
 
     __slots__ = ("account", "is_blocked", "is_listed", "lines")
 
@@ -47,22 +47,22 @@ class Lane(Generic[W]):
 
 
 class Queue(Generic[W]):
-    """All who wait.
+    """All waiters.
 
-    The cost of a grant must not depend on how many functions wait, and not on why they do. A turn is
-    a ticket, numbered as it is drawn, and the lowest number is next. Three things keep whoever
-    cannot go from being looked at again and again:
+    The cost of a grant must depend neither on how many functions are waiting nor on why. A turn is
+    a ticket with an increasing number, and the lowest number is next. Three mechanisms avoid
+    checking blocked waiters repeatedly:
 
-    - A line whose own function is blocked is set *aside*. It draws a new ticket when that function
-      gets a permit back, or when its time has come, and not before.
-    - A line behind an account waits in the *lane* of that account, in the order of tickets. Where the
-      account is blocked, the lane is, with all its lines, at the price of one.
-    - Open lanes are in a heap, each with a ticket that is at most that of its first line, for first
-      lines leave, and later ones have higher numbers. So the lane on top is looked at: if its ticket
-      is out of date, it goes back with the right one, and otherwise its first line is next.
+    - A line whose own function is blocked is set *aside*. It gets a new ticket only when a permit
+      of that function is released, or when a pause or rate allows it.
+    - A line that counts against an account waits in the *lane* of that account, in ticket order. If
+      the account is blocked, the lane is blocked as a whole, at the cost of a single line.
+    - Open lanes are kept in a heap, each with a ticket no greater than that of its first line,
+      since first lines leave and later lines have higher numbers. If the ticket of the top lane is
+      stale, the lane is pushed back with the current one; otherwise its first line is next.
 
-    Each step costs O(log lanes), and an account has one lane. Waiters and lines leave from anywhere
-    in O(1), as those who give up do; nothing stays behind.
+    Each step is O(log lanes), with one lane per account. Waiters and lines can leave from any
+    position in O(1), without leaving anything behind.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Queue(Generic[W]):
         self._tickets = count(1)
 
     def join(self, gate: FunctionGate, waiter: W) -> Line[W] | None:
-        """Add a waiter; return its line if that is new, and so has no place yet."""
+        """Add a waiter; return its line if it is new and still has to be placed."""
         line = self._lines.get(gate)
         is_new = line is None
         if line is None:
@@ -82,7 +82,7 @@ class Queue(Generic[W]):
         return line if is_new else None
 
     def leave(self, gate: FunctionGate, waiter: W) -> None:
-        """Remove a waiter, and its line if that is empty now."""
+        """Remove a waiter, and its line if it is now empty."""
         line = self._lines[gate]
         del line.waiters[waiter]
         gate.waiting -= 1
@@ -91,11 +91,11 @@ class Queue(Generic[W]):
             del self._lines[gate]
 
     def line_of(self, gate: FunctionGate) -> Line[W] | None:
-        """Return the line of a function, if anybody waits for it."""
+        """Return the line of a function, if it has waiters."""
         return self._lines.get(gate)
 
     def line_up(self, line: Line[W]) -> None:
-        """Draw a new ticket for a line, behind all others."""
+        """Give a line a new ticket, behind all others."""
         account = None if line.gate.reserved else line.gate.account
         lane = self._lanes.get(account)
         if lane is None:
@@ -111,7 +111,7 @@ class Queue(Generic[W]):
             self._list(lane)
 
     def set_aside(self, line: Line[W]) -> None:
-        """Take a line out of the order of turns."""
+        """Remove a line from its lane."""
         lane = line.lane
         if lane is not None:
             line.lane = None
@@ -120,22 +120,22 @@ class Queue(Generic[W]):
                 del self._lanes[lane.account]
 
     def block(self, account: AccountGate) -> None:
-        """Let the lines of an account wait together."""
+        """Block the lane of an account."""
         self._lanes[account].is_blocked = True
 
     def is_blocked(self, account: AccountGate) -> bool:
-        """Whether lines wait for an account that is blocked."""
+        """Return whether the lane of an account is blocked."""
         lane = self._lanes.get(account)
         return lane is not None and lane.is_blocked
 
     def unblock(self, account: AccountGate) -> None:
-        """Let the lines of an account take turns again, with the tickets that they have."""
+        """Unblock the lane of an account; its lines keep their tickets."""
         lane = self._lanes[account]
         lane.is_blocked = False
         self._list(lane)
 
     def next_line(self) -> Line[W] | None:
-        """Return the line whose turn it is."""
+        """Return the line that is next."""
         turns = self._turns
         while turns:
             ticket, lane = turns[0]
@@ -153,7 +153,7 @@ class Queue(Generic[W]):
         if lane.is_listed:
             return
         if len(self._turns) > 2 * len(self._lanes) + SPARE:
-            # Lanes that have become empty since: nothing else takes them out while nobody is next.
+            # Remove lanes that have become empty; nothing else does while no line is next.
             self._turns[:] = [each for each in self._turns if each[1].lines]
             heapq.heapify(self._turns)
         lane.is_listed = True

@@ -7,16 +7,16 @@ CUT = 0.1
 """How far to go below the rate that was accepted."""
 
 RECOVERY = 1.5
-"""Seconds of use until the rate is back at what was accepted."""
+"""Seconds of use until the rate is back at the accepted rate."""
 
 PROBE = 0.01
-"""How fast it rises beyond, as a part of itself for each second."""
+"""How fast it rises beyond that, as a fraction of itself per second."""
 
 PROBE_GROWTH = 1.0
-"""In how many seconds that speed grows by a factor of e."""
+"""The number of seconds in which that speed grows by a factor of e."""
 
 SLOWEST = 0.2
-"""The lowest rate, in attempts per second: one in 5 s, for a caller that is refused everything."""
+"""The lowest rate, in attempts per second: one in 5 s, for a caller whose attempts all fail."""
 
 BURST = 0.02
 """How many seconds' worth of attempts may start at once."""
@@ -25,20 +25,20 @@ WINDOW = 0.5
 """Seconds over which the accepted rate is measured, if that is `ENOUGH` attempts."""
 
 ENOUGH = 10
-"""How many attempts it takes to tell a rate."""
+"""The minimum number of attempts for measuring a rate."""
 
 IDLE = 5.0
-"""Seconds after which the window ends all the same, and counts as idle."""
+"""Seconds after which the window ends regardless, and counts as idle."""
 
 
 class RateMeter:
-    """Counts what was accepted, so that the first throttle finds a rate to start from.
+    """Counts accepted attempts, so that the first throttle has a rate to start from.
 
-    An attempt counts as accepted from its start on, for it may take minutes to end, and no more once
-    it is throttled. By then the window in which it started may be over. To take it from the one that
-    has begun since would leave less than nothing there, and a rate made of that is absurd. So a
-    window is remembered by the number of its first permit, the one before it too, and what is
-    refused is taken from where it was counted, or, if that is longer ago, from nowhere.
+    An attempt counts as accepted from its start, since it may take minutes to end, until it is
+    throttled. By then the window in which it started may be over. Subtracting it from the current
+    window could make the count negative and the rate meaningless. So the current and the previous
+    window are identified by the number of their first permit, and a refused attempt is subtracted
+    from the window in which it was counted, or from none if that was longer ago.
     """
 
     __slots__ = (
@@ -64,13 +64,13 @@ class RateMeter:
         """Start a new window if this one is over.
 
         Args:
-            now: Seconds on any clock that never goes back; before `ends_at` nothing happens.
-            last: The number of the last permit that was handed out.
+            now: Seconds on any monotonic clock; before `ends_at` nothing happens.
+            last: The number of the last permit granted.
         """
         elapsed = now - self._began
         if elapsed < WINDOW or (self.accepted < ENOUGH and elapsed < IDLE):
             return
-        # What an idle caller did long ago says nothing of what it may do now.
+        # What an idle caller did long ago says nothing about what it may do now.
         self._previous_seconds = elapsed if elapsed < IDLE else 0.0
         self._previous, self.accepted = self.accepted, 0
         self._previous_first, self._first = self._first, last + 1
@@ -78,10 +78,10 @@ class RateMeter:
         self.ends_at = now + WINDOW
 
     def take_back(self, number: int) -> None:
-        """Count an attempt no more: it was refused, or not sent.
+        """Uncount an attempt that was refused or not sent.
 
         Args:
-            number: That of its permit.
+            number: The number of its permit.
         """
         if number >= self._first:
             self.accepted -= 1
@@ -89,22 +89,22 @@ class RateMeter:
             self._previous -= 1
 
     def rate(self, now: float) -> float:
-        """Return what was accepted each second of late."""
+        """Return the recently accepted rate, in attempts per second."""
         elapsed = now - self._began
         if not self._previous or not self._previous_seconds:
             return self.accepted / max(elapsed, WINDOW / 5)
-        # A part of a window counts for that part.
+        # A partial window counts proportionally.
         part = min(elapsed / WINDOW, self.accepted / ENOUGH, 1.0)
         previous = self._previous / self._previous_seconds
         return part * self.accepted / max(elapsed, 1e-9) + (1 - part) * previous
 
 
 class RateLimit:
-    """A limit on attempts started each second; made at the first throttle of that kind.
+    """A limit on attempts started per second; created at the first throttle of that kind.
 
     Args:
-        now: Seconds on any clock that never goes back.
-        accepted: What was accepted each second so far.
+        now: Seconds on any monotonic clock.
+        accepted: The rate accepted so far, in attempts per second.
     """
 
     __slots__ = ("_accepted", "_floor", "_stamp", "_tokens", "_used", "rate")
@@ -116,11 +116,11 @@ class RateLimit:
         self.throttled(now=now, accepted=accepted)
 
     def throttled(self, *, now: float, accepted: float) -> None:
-        """Learn that an attempt was refused. Call it once for a burst.
+        """Record that an attempt was refused. Call it once per burst.
 
         Args:
-            now: The time.
-            accepted: What was accepted each second of late.
+            now: The current time.
+            accepted: The recently accepted rate, in attempts per second.
         """
         self._accepted = max(min(accepted, self.rate), SLOWEST)
         self._floor = max(self._accepted * (1 - CUT), SLOWEST)
@@ -131,7 +131,7 @@ class RateLimit:
 
     @property
     def opens_at(self) -> float:
-        """When the next attempt may start, as of the last refill: not later than that for at once."""
+        """When the next attempt may start, as of the last refill; a past time means immediately."""
         return self._stamp if self._tokens >= 1 else self._stamp + (1 - self._tokens) / self.rate
 
     def take(self) -> None:
@@ -143,11 +143,11 @@ class RateLimit:
         self._tokens += 1
 
     def refill(self, now: float) -> None:
-        """Let time pass; the rate grows by the time that it was in use."""
+        """Advance the time; the rate grows with the time it was in use."""
         elapsed = max(now - self._stamp, 0.0)
         self._stamp = now
         room = max(1.0, self.rate * BURST)
-        # Once the bucket is full, time goes by unused.
+        # Once the bucket is full, further time does not count as use.
         self._used += min(elapsed, max(room - self._tokens, 0.0) / self.rate)
         self._tokens = min(self._tokens + elapsed * self.rate, room)
         self.rate = max(self._floor, self._curve(self._used - RECOVERY))
@@ -163,17 +163,17 @@ FIRST = 0.05
 """The first pause, in seconds."""
 
 LONGEST = 5.0
-"""The longest, in seconds: the pace at which a function without any concurrency is asked."""
+"""The longest pause, in seconds: the interval at which a function without concurrency is probed."""
 
 
 class Pause:
-    """A pause that doubles with each refusal, and all but ends with a success.
+    """A pause that doubles with each refusal, and shrinks with each success.
 
-    After a success the next attempt starts at once, since the place that the last one had is free.
-    The pause itself is quartered only, so that a further refusal soon finds its way back to it.
+    After a success the next attempt starts immediately, since the slot of the last one is free. The
+    pause itself is only divided by four, so that it recovers quickly after another refusal.
 
     Args:
-        random: Gives numbers from 0 to 1, so that many clients do not come back together.
+        random: Returns numbers from 0 to 1, so that clients do not return simultaneously.
     """
 
     __slots__ = ("_random", "seconds", "until")
@@ -184,18 +184,18 @@ class Pause:
         self.until: float = 0.0
 
     def refused(self, *, now: float, at_least: float = FIRST) -> None:
-        """Learn that an attempt was refused."""
+        """Record that an attempt was refused."""
         self.seconds = min(max(2 * self.seconds, FIRST, at_least), LONGEST)
         self.repeat(now=now)
 
     def succeeded(self, *, now: float) -> None:
-        """Learn that an attempt was admitted."""
+        """Record that an attempt was admitted."""
         seconds = self.seconds / 4
         self.seconds = seconds if seconds >= FIRST else 0.0
         self.until = now
 
     def repeat(self, *, now: float) -> None:
-        """Pause once more for as long as the last time, at random between half of it and all."""
+        """Pause again for the same length as the last time, randomized between half and all of it."""
         self.until = now + self.seconds * (1 + self._random()) / 2
 
     def end(self) -> None:

@@ -1,12 +1,11 @@
 """The known scopes by name, each with its gate, and which of them can be forgotten.
 
-What callers name has no end: tenants, qualifiers, accounts. A gate is kept while something is in
-flight through it or waits at it. Once idle it goes to the end of a shelf, and when the shelf is
-full, what has lain there for longest is forgotten. Gates that were never throttled have a shelf of
-their own, a small one, since a new gate knows all but as much as they do; so no number of them can
-push out what was learnt from throttles. Each step is a move in an `OrderedDict`: it takes the same
-time whatever the number of gates. (A plain dict would not do. What is deleted at its front leaves
-holes there, which each look at the first entry passes again.)
+The set of names is unbounded: tenants, qualifiers, accounts. A gate is kept while it has attempts
+in flight or waiters. Once idle it moves to the end of an LRU cache, whose oldest entry is evicted
+when it is full. Gates that were never throttled have their own, smaller cache, since a new gate
+knows nearly as much as they do; so they cannot evict what was learned from throttles. Each step is
+an `OrderedDict` operation in constant time. (A plain dict would not do: deletions at its front
+leave holes, which every lookup of the first entry has to skip.)
 """
 
 import random
@@ -24,10 +23,10 @@ from asyncinvoke._statistics import ScopeStatistics
 
 
 class FunctionKey(NamedTuple):
-    """What has limits of its own: a function with its qualifier and tenant."""
+    """The unit that has its own limits: a function with its qualifier and tenant."""
 
     account_id: str | None
-    """The account that its ARN names; `None` for that of the credentials."""
+    """The account in the ARN; `None` for the account of the credentials."""
 
     name: str
     """The function's name."""
@@ -45,13 +44,13 @@ class FunctionKey(NamedTuple):
 
 
 def function_key(parameters: InvokeParameters) -> FunctionKey:
-    """Return the key of what a request is addressed to."""
+    """Return the key of the function a request is addressed to."""
     target = parameters.target
     return FunctionKey(target.account_id, target.name, target.qualifier, parameters.tenant_id)
 
 
 class AccountGate(Gate):
-    """An account, and how many of its functions are known."""
+    """An account, and how many of its functions are tracked."""
 
     __slots__ = ("functions",)
 
@@ -73,7 +72,7 @@ class AccountGate(Gate):
 
 
 class FunctionGate(Gate):
-    """A function; what is in flight here counts against its account too, unless it has a reserve."""
+    """A function; its attempts also count against its account, unless it has reserved concurrency."""
 
     __slots__ = ("account", "reserved", "waiting")
 
@@ -95,34 +94,34 @@ class FunctionGate(Gate):
         self.account: AccountGate = account
         self.reserved: bool = False
         self.waiting: int = 0
-        """How many wait for a permit; kept by the queue."""
+        """The number of waiters; maintained by the queue."""
 
     def set_reserved(self, reserved: bool) -> None:
-        """Count what is in flight here against the account no longer, or again; it was not so before."""
+        """Stop, or resume, counting the attempts in flight here against the account."""
         self.reserved = reserved
         self.account.in_flight += -self.in_flight if reserved else self.in_flight
 
 
 KEPT_UNTHROTTLED = 1024
-"""How many idle functions are remembered that were never throttled."""
+"""How many idle functions are cached that were never throttled."""
 
 KEPT_THROTTLED = 4096
-"""How many idle functions are remembered that were; the same number of idle accounts."""
+"""How many idle functions are cached that were throttled, and how many idle accounts."""
 
 
 class Scopes:
     """The gates of this caller, this process, the accounts and the functions.
 
     Args:
-        limit: What each is limited to at first.
-        maximum: The most that may be in flight in all.
-        now: The time.
-        news: Where gates say that a limit has moved.
+        limit: The initial limit of each gate.
+        maximum: The maximum number of attempts in flight overall.
+        now: The current time.
+        news: The queue for limit changes.
     """
 
     def __init__(self, limit: Limit, *, maximum: int, now: float, news: News) -> None:
         self.adaptive: AdaptiveLimit | None = limit if isinstance(limit, AdaptiveLimit) else None
-        """What follows throttles; `None` for a fixed limit, which does not."""
+        """The adaptive limit; `None` if the limit is fixed."""
         self._random = random.Random().random  # noqa: S311  # spreads clients, guards nothing
         self._news = news
         self._fresh: OrderedDict[FunctionGate, None] = OrderedDict()
@@ -135,7 +134,7 @@ class Scopes:
         self.process: Gate = self._shared(ThrottleScope.PROCESS, now)
 
     def open(self, key: FunctionKey, *, now: float) -> FunctionGate:
-        """Make a function known, idle as yet."""
+        """Start tracking a function, which is initially idle."""
         account = self._account(key.account_id, now)
         gate = FunctionGate(
             key,
@@ -151,11 +150,11 @@ class Scopes:
         return gate
 
     def take(self, gate: FunctionGate) -> None:
-        """Take a function from its shelf: it is idle no more."""
+        """Remove a function from the cache of idle ones."""
         del (self._throttled if gate in self._throttled else self._fresh)[gate]
 
     def shelve(self, gate: FunctionGate) -> None:
-        """Put a function on its shelf, idle, and forget another if the shelf is full."""
+        """Add a function to the cache of idle ones, and evict another if the cache is full."""
         shelf, kept = self._fresh, KEPT_UNTHROTTLED
         if gate.throttles:
             shelf, kept = self._throttled, KEPT_THROTTLED
@@ -164,10 +163,10 @@ class Scopes:
             self._forget(shelf.popitem(last=False)[0])
 
     def statistics(self, *, in_flight: int, waiting: int) -> tuple[ScopeStatistics, ...]:
-        """Return a snapshot of every scope, given what is in flight and waits in all.
+        """Return a snapshot of every scope, given the totals in flight and waiting.
 
-        Another thread may ask, as exporters of metrics do: so what may grow meanwhile is copied at
-        once, in one step of the interpreter's.
+        It may be called from another thread, as metrics exporters do. So collections that may
+        change concurrently are copied first, in a single interpreter operation.
         """
         accounts, functions = list(self._accounts.values()), list(self.functions.values())
         waits: Counter[AccountGate] = Counter()
@@ -226,7 +225,7 @@ class Scopes:
         )
 
     def _all_of_it(self) -> ConcurrencyLimit:
-        # Even a fixed limit gives way to the files that there are.
+        # Even a fixed limit is bounded by the available file descriptors.
         return ConcurrencyLimit(initial=self.maximum, minimum=1, maximum=self.maximum)
 
     def _concurrency(self) -> ConcurrencyLimit:

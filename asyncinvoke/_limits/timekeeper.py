@@ -1,19 +1,19 @@
 """The timekeeper: one of the waiting tasks sleeps on behalf of all.
 
-Gates open by time: a pause ends, a rate has a token, a limit that nobody refuses may grow. Waiters
-have deadlines. Somebody has to be awake for it. A background task would need a task group of ours,
-which outlives the calls that it serves, and raises where nobody catches. A timer for each waiter
-costs a timer for each waiter: thousands that go off at once when a pause ends, for one token.
+Gates open with time: a pause ends, a rate has a token, an unthrottled limit may grow. Waiters have
+deadlines. Some task has to wake up for these. A background task would need its own task group,
+which would outlive the calls it serves, and could raise where nothing catches. One timer per waiter
+would mean thousands of timers firing at once when a pause ends, for a single token.
 
-So the times are kept in two heaps, and one waiter, the keeper, sleeps until the first of them. It
-then lets everything happen that is due, whoever it concerns, and sleeps on. When it gets its permit,
-gives up or is cancelled, whoever has come last takes over, for it will be there for longest. There
-is a keeper only while somebody waits and something depends on time, so nothing ticks in an idle
-process, and no task is there that is not a caller's. All others wait for an event.
+Instead, the times are kept in two heaps, and one waiter, the keeper, sleeps until the first of
+them. It then processes everything that is due, for all waiters, and goes back to sleep. When it
+gets its permit, gives up or is cancelled, the newest waiter takes over, since it will wait longest.
+A keeper exists only while there are waiters and something depends on time. So an idle process has
+no timers, and there are no tasks other than the callers'. All other waiters wait for an event.
 
-The keeper sleeps by the clock that it was given, in a cancel scope of its own: to wake it is to
-cancel that. While attempts are in flight it sleeps for a tick at most if all that it waits for is a
-deadline: an answer may come first, and the clock of a test, which jumps, would run away from it.
+The keeper sleeps on the given clock, in its own cancel scope; it is woken by cancelling that scope.
+While attempts are in flight and only deadlines are pending, it sleeps for at most one tick: a
+response may arrive first, and a test clock, which jumps, would otherwise run ahead of it.
 """
 
 import heapq
@@ -29,17 +29,17 @@ from asyncinvoke._limits.books import Claim
 from asyncinvoke._limits.gates import Gate
 
 TICK = 0.05
-"""How often limits may grow by time alone while somebody waits, in seconds."""
+"""The interval at which limits may grow by time alone while there are waiters, in seconds."""
 
 NEAR = 0.001
-"""How much earlier than it is set an alarm has to be to be set anew, in seconds."""
+"""How much earlier a new time must be for an alarm to be rescheduled, in seconds."""
 
 SPARE = 64
-"""How many deadlines of those who wait no longer are not worth clearing away."""
+"""How many stale deadlines are tolerated before they are removed."""
 
 
 class Waiter:
-    """One who waits for a permit, until `end`."""
+    """A waiter for a permit, until `end`."""
 
     __slots__ = ("_alarm", "_event", "claim", "is_waiting", "is_withdrawn", "limited")
 
@@ -47,19 +47,19 @@ class Waiter:
         self.claim = claim
         self.is_waiting = True
         self.is_withdrawn = False
-        """Whether its owner wants it no longer."""
+        """Whether its owner has withdrawn it."""
         self.limited: str | None = None
-        """What held permits back when its deadline passed."""
+        """What delayed permits when its deadline passed."""
         self._event: anyio.Event | None = None
         self._alarm: anyio.CancelScope | None = None
 
     def end(self) -> None:
-        """Wait no longer."""
+        """Stop waiting."""
         self.is_waiting = False
         self.wake()
 
     def wake(self) -> None:
-        """Let the task that waits look around."""
+        """Wake the waiting task."""
         if self._alarm is not None:
             self._alarm.cancel()
         elif self._event is not None:
@@ -71,7 +71,7 @@ class Waiter:
         await self._event.wait()
 
     async def sleep(self, clock: Clock, seconds: float) -> None:
-        """Wait until woken, at most so long."""
+        """Wait until woken, with a time limit."""
         with anyio.CancelScope() as alarm:
             self._alarm = alarm
             try:
@@ -81,27 +81,27 @@ class Waiter:
 
 
 class Timekeeper:
-    """Lets those who wait wake up, and things happen in time.
+    """Wakes waiters and processes timed events.
 
     Args:
-        clock: Where time comes from.
-        act: Lets everything happen that is due at a time; returns how many attempts are in flight.
+        clock: The source of time.
+        act: Processes everything that is due at a time; returns the number of attempts in flight.
     """
 
     def __init__(self, clock: Clock, act: Callable[[float], int]) -> None:
         self._clock = clock
         self._act = act
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
-        """Those who wait, the last to have come at the end."""
+        """The waiters, in order of arrival."""
         self._keeper: Waiter | None = None
-        # When the keeper wakes up; while it is awake there is no need to wake it.
+        # When the keeper wakes up; while it is awake it need not be woken.
         self._wakes_at = -math.inf
         self._alarms: list[tuple[float, int, Gate]] = []
         self._deadlines: list[tuple[float, int, Waiter]] = []
         self._order = count()
 
     def join(self, waiter: Waiter) -> None:
-        """Add one who waits."""
+        """Add a waiter."""
         self.waiters[waiter] = None
         deadline = waiter.claim.deadline
         if deadline < math.inf:
@@ -111,29 +111,29 @@ class Timekeeper:
             heapq.heappush(self._deadlines, (deadline, next(self._order), waiter))
 
     def end(self, waiter: Waiter) -> None:
-        """Remove one, who has what it waited for, or gives up."""
+        """Remove a waiter that was granted its permit, or gave up."""
         del self.waiters[waiter]
         waiter.end()
 
     def set_alarm(self, gate: Gate, at: float) -> None:
-        """See to it that a gate is looked at in time; once, if that is asked for several times."""
-        # A rate rises as it is used, so each look finds its next token a little earlier.
+        """Schedule a check of a gate; repeated requests for one gate result in a single check."""
+        # A rate rises as it is used, so each check finds its next token slightly earlier.
         if at < gate.alarm_at - NEAR:
             gate.alarm_at = at
             heapq.heappush(self._alarms, (at, next(self._order), gate))
 
     def due(self, now: float) -> Iterator[Gate]:
-        """Return the gates whose time has come, each once."""
+        """Return the gates that are due, each once."""
         alarms = self._alarms
         while alarms and alarms[0][0] <= now:
             at, _, gate = heapq.heappop(alarms)
-            # An alarm that was set for earlier since has replaced this one.
+            # This alarm was replaced by an earlier one.
             if gate.alarm_at == at:
                 gate.alarm_at = math.inf
                 yield gate
 
     def expired(self, now: float) -> Iterator[Waiter]:
-        """Return those who wait although their deadline has passed."""
+        """Return the waiters whose deadline has passed."""
         deadlines = self._deadlines
         while deadlines and deadlines[0][0] <= now:
             waiter = heapq.heappop(deadlines)[2]
@@ -141,7 +141,7 @@ class Timekeeper:
                 yield waiter
 
     async def wait(self, waiter: Waiter) -> None:
-        """Wait until `end`, and keep the time meanwhile if nobody else does."""
+        """Wait until `end`, and act as the keeper if there is none."""
         self.appoint()
         while waiter.is_waiting:
             if self._keeper is waiter:
@@ -150,13 +150,13 @@ class Timekeeper:
                 await waiter.doze()
 
     def relieve(self, waiter: Waiter) -> None:
-        """Let somebody else keep the time, if this one did, who does not wait any more."""
+        """Hand the keeper's role to another waiter, if this one had it and no longer waits."""
         if self._keeper is waiter:
             self._keeper, self._wakes_at = None, -math.inf
             self.appoint()
 
     def appoint(self) -> None:
-        """See to it that somebody who waits wakes up in time, if anything depends on time."""
+        """Ensure that some waiter is the keeper, if anything depends on time."""
         if self._keeper is not None:
             if self._next_time() < self._wakes_at:
                 self._keeper.wake()

@@ -6,13 +6,13 @@ from enum import IntEnum, StrEnum
 
 
 class Delivery(StrEnum):
-    """What is known of one attempt, or of a whole execution, in rising order of consequence."""
+    """How far an attempt, or an entire execution, got; in ascending order."""
 
     NOT_SENT = "not_sent"
-    """The request never left: no connection, no credentials, no permit."""
+    """The request was never sent: no connection, no credentials, or no permit."""
 
     REJECTED = "rejected"
-    """Lambda answered that it did not run the function."""
+    """Lambda responded that it did not run the function."""
 
     UNKNOWN = "unknown"
     """The request may have arrived and the function may have run."""
@@ -22,54 +22,58 @@ class Delivery(StrEnum):
 
     @property
     def may_have_run(self) -> bool:
-        """Whether the function may have run, in part or in full."""
+        """Whether the function may have run, partially or completely."""
         return self in (Delivery.UNKNOWN, Delivery.EXECUTED)
 
     @classmethod
     def of_all(cls, deliveries: Iterable["Delivery | None"]) -> "Delivery":
-        """Return the delivery of a failed execution: the furthest that any of its attempts got."""
+        """Return the delivery of a failed execution: the furthest that any of its attempts got.
+
+        Args:
+            deliveries: Those of the attempts; `None` is ignored.
+        """
         return max(filter(None, deliveries), key=list(cls).index, default=cls.NOT_SENT)
 
 
 class Phase(IntEnum):
-    """How far one attempt has come, in the order in which it gets there."""
+    """The progress of one attempt, in chronological order."""
 
     NOT_BEGUN = 0
-    """Nothing was done yet."""
+    """Nothing has happened yet."""
 
     CREDENTIALS = 1
     """Credentials are being fetched, or the request is being built and signed."""
 
     CONNECTING = 2
-    """A connection is being opened: names resolved, TCP, the proxy, TLS."""
+    """A connection is being opened: DNS, TCP, proxy, TLS."""
 
     CONNECTED = 3
-    """There is a connection, and no byte of the request was handed to the kernel."""
+    """The connection is open, and no byte of the request has been passed to the kernel."""
 
     WRITTEN_IN_PART = 4
-    """A part of the request was handed to the kernel. A part cannot run: the signature covers the
-    whole body."""
+    """Part of the request was passed to the kernel. A partial request cannot run, since the
+    signature covers the entire body."""
 
     WRITTEN = 5
-    """The whole request was handed to the kernel, or may have been."""
+    """The entire request was passed to the kernel, or may have been."""
 
     HEAD_READ = 6
-    """The status line and the headers of the answer were read."""
+    """The status line and headers of the response were read."""
 
     BODY_READ = 7
-    """The whole answer was read."""
+    """The entire response was read."""
 
     @property
     def delivery(self) -> Delivery:
-        """What an attempt that ends here, without an answer that says more, may have done."""
+        """The delivery of an attempt that ends in this phase without a conclusive response."""
         return Delivery.UNKNOWN if self >= Phase.WRITTEN else Delivery.NOT_SENT
 
 
 class Progress:
-    """How far an attempt has come, noted by the transport as it goes and read by whoever ends it.
+    """The progress of an attempt, updated by the transport and read when the attempt ends.
 
     Args:
-        deadline: When the attempt must have ended, on `time.monotonic()`; `math.inf` for never.
+        deadline: The deadline of the attempt, on `time.monotonic()`; `math.inf` for none.
     """
 
     __slots__ = ("deadline", "head", "phase")
@@ -78,8 +82,8 @@ class Progress:
         self.deadline: float = deadline
         self.phase: Phase = Phase.NOT_BEGUN
         self.head: tuple[int, Mapping[str, str]] | None = None
-        """Status and headers of an answer whose body has not come whole: whoever ends the attempt
-        then may know from these that the function did not run."""
+        """Status and headers of a response whose body is incomplete. They may prove that the
+        function did not run."""
 
     def __repr__(self) -> str:
         return f"<Progress {self.phase.name}>"

@@ -8,33 +8,33 @@ from asyncinvoke._model.delivery import Phase
 
 
 class ThrottleReason(StrEnum):
-    """The `Reason` of a `TooManyRequestsException`, as Lambda's service model spells it.
+    """The `Reason` of a `TooManyRequestsException`, as defined by Lambda's service model.
 
     Source: the enum `ThrottleReason` of botocore's `lambda/2015-03-31` model.
     """
 
     CONCURRENT_INVOCATION_LIMIT_EXCEEDED = "ConcurrentInvocationLimitExceeded"
-    """The account's concurrency in this region is used up."""
+    """The account's concurrency in this region is exhausted."""
 
     FUNCTION_INVOCATION_RATE_LIMIT_EXCEEDED = "FunctionInvocationRateLimitExceeded"
-    """The function gets more requests per second than ten times its concurrency."""
+    """The function receives more requests per second than ten times its concurrency."""
 
     RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED = (
         "ReservedFunctionConcurrentInvocationLimitExceeded"
     )
-    """The function's reserved concurrency is used up, or is zero."""
+    """The function's reserved concurrency is exhausted, or is zero."""
 
     RESERVED_FUNCTION_INVOCATION_RATE_LIMIT_EXCEEDED = "ReservedFunctionInvocationRateLimitExceeded"
-    """The function gets more requests per second than ten times its reserved concurrency."""
+    """The function receives more requests per second than ten times its reserved concurrency."""
 
     CALLER_RATE_LIMIT_EXCEEDED = "CallerRateLimitExceeded"
-    """This caller sends more requests per second than the Lambda API takes."""
+    """This caller sends more requests per second than the Lambda API accepts."""
 
     CONCURRENT_SNAPSHOT_CREATE_LIMIT_EXCEEDED = "ConcurrentSnapshotCreateLimitExceeded"
-    """Too many SnapStart snapshots are being made at once."""
+    """Too many SnapStart snapshots are being created concurrently."""
 
     UNKNOWN = "Unknown"
-    """The answer named no reason, or one that this version does not know."""
+    """The response gave no reason, or one unknown to this version."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self:  # noqa: ARG003
@@ -42,23 +42,23 @@ class ThrottleReason(StrEnum):
 
 
 class ThrottleScope(StrEnum):
-    """What a throttle applies to, and so what has to slow down."""
+    """What a throttle applies to, and therefore what has to slow down."""
 
     FUNCTION = "function"
-    """The one function that was called."""
+    """The function that was called."""
 
     ACCOUNT = "account"
-    """All functions of the account in this region that share its unreserved concurrency."""
+    """All functions in the account and region that share its unreserved concurrency."""
 
     CALLER = "caller"
-    """Everything that this caller sends."""
+    """All requests of this caller."""
 
     PROCESS = "process"
-    """Everything that this process sends: its own limit, open files, and not one of Lambda's."""
+    """All requests of this process; the limit is its number of open files, not one of Lambda's."""
 
 
 class FailureKind(StrEnum):
-    """What went wrong with an attempt; each kind has its own error type and its own backoff."""
+    """The kind of failure of an attempt; each kind has its own error type and backoff."""
 
     THROTTLED = "throttled"
     """A limit was reached: too many concurrent executions or too many requests."""
@@ -73,98 +73,98 @@ class FailureKind(StrEnum):
     """Lambda itself failed."""
 
     TRANSPORT = "transport"
-    """There was no usable answer."""
+    """There was no usable response."""
 
     REJECTED = "rejected"
-    """The request was refused for good."""
+    """The request was permanently rejected."""
 
 
 class TransportFault(StrEnum):
-    """Why there was no usable answer; given as the `code` of a transport failure."""
+    """Why there was no usable response; the `code` of a transport failure."""
 
     NOT_BUILT = "RequestNotBuilt"
     """The SDK's own validation refused to build the request."""
 
     CREDENTIALS = "CredentialsUnavailable"
-    """The credentials could not be had now: whatever gives them answered an error, or nothing."""
+    """Credentials are temporarily unavailable: their provider returned an error, or nothing."""
 
     SET_UP = "SetUpInvalid"
-    """The credentials, or another setting, cannot be used as they are; trying again changes nothing."""
+    """The credentials or another setting are unusable; retrying does not help."""
 
     CONNECT = "ConnectFailed"
-    """No connection was made: refused, unreachable or no such host."""
+    """The connection failed: refused, unreachable or unknown host."""
 
     CONNECT_TIMEOUT = "ConnectTimeout"
-    """No connection was made in time."""
+    """The connection was not established in time."""
 
     TLS = "TLSFailed"
     """The TLS handshake failed."""
 
     PROXY = "ProxyFailed"
-    """The proxy could not be reached or refused."""
+    """The proxy was unreachable or refused the connection."""
 
     FILES = "TooManyOpenFiles"
-    """This process, or the machine, has no file left for another connection (EMFILE, ENFILE)."""
+    """No file descriptor was available for the connection (EMFILE, ENFILE)."""
 
     POOL_TIMEOUT = "PoolTimeout"
-    """No connection of the pool became free in time."""
+    """No connection in the pool became available in time."""
 
     WRITE_TIMEOUT = "WriteTimeout"
     """The request could not be written in time; part of it may have arrived."""
 
     READ_TIMEOUT = "ReadTimeout"
-    """No answer, or no more of it, came in time."""
+    """The response, or the rest of it, did not arrive in time."""
 
     CONNECTION_LOST = "ConnectionLost"
-    """The connection ended before an answer came."""
+    """The connection was closed before a response arrived."""
 
     CUT_SHORT = "RequestCutShort"
-    """The connection ended before the whole request was handed to the kernel."""
+    """The connection was closed before the entire request was passed to the kernel."""
 
     TRUNCATED = "TruncatedBody"
-    """The answer's body, or a response stream, ended early."""
+    """The response body, or a response stream, ended early."""
 
     PROTOCOL = "InvalidAnswer"
-    """What came back is not HTTP, or not an answer that can be read."""
+    """The response is not HTTP, or cannot be parsed."""
 
     STATUS = "UnexpectedStatus"
-    """The answer is neither an error nor the one status that means success."""
+    """The status is neither an error nor the expected success status."""
 
     CHECKSUM = "ChecksumMismatch"
-    """A frame of a response stream was damaged on its way."""
+    """A frame of a response stream was corrupted in transit."""
 
     CLOSED = "InvokerClosed"
-    """The invoker's block was left while the attempt was under way."""
+    """The invoker's block was left during the attempt."""
 
     PROCESS_LOST = "ProcessLost"
-    """The process that ran a map with a journal died while the item was under way."""
+    """The process running a map with a journal died while the item was in progress."""
 
     INTERRUPTED = "Interrupted"
-    """The total timeout passed while the attempt was under way."""
+    """The total timeout expired during the attempt."""
 
     UNEXPECTED = "UnexpectedError"
-    """Something else failed below us; the cause says what."""
+    """An unexpected error in a lower layer; see the cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """An answer that is an error, or the lack of an answer."""
+    """An error response, or the lack of a response."""
 
     status_code: int | None = None
-    """The HTTP status, if there was an answer."""
+    """The HTTP status, if there was a response."""
 
     code: str | None = None
-    """AWS's error code, such as `TooManyRequestsException`, or the bare status, such as `503`."""
+    """The AWS error code, such as `TooManyRequestsException`, or the bare status, such as `503`."""
 
     fault: TransportFault | None = None
-    """Why there was no usable answer; `None` if there was one."""
+    """Why there was no usable response; `None` if there was one."""
 
     phase: Phase = Phase.WRITTEN
-    """How far the attempt had come when there was no usable answer; where nobody noted it, as far as
-    it may have come."""
+    """The phase the attempt had reached if there was no usable response; if it is unknown, the
+    furthest phase it may have reached."""
 
     message: str = ""
-    """The text that came with it; never matched upon where a code will do."""
+    """The error message; not used for decisions if there is a code."""
 
     reason: str | None = None
     """The `Reason` of a throttle, as sent."""
@@ -176,20 +176,20 @@ class Failure:
     """The `x-amz-retry-after` header, as sent: milliseconds."""
 
     request_id: str | None = None
-    """AWS's id of the request."""
+    """The AWS request ID."""
 
     cause: Exception | None = field(default=None, repr=False, compare=False)
-    """The foreign exception behind it, kept for the cause chain."""
+    """The underlying exception, kept for the cause chain."""
 
 
 class LimitKind(StrEnum):
-    """What is limited."""
+    """The quantity that is limited."""
 
     CONCURRENCY = "concurrency"
     """Attempts in flight."""
 
     RATE = "rate"
-    """Attempts started each second."""
+    """Attempts started per second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,17 +197,17 @@ class LimitHit:
     """What a throttle slows down."""
 
     scope: ThrottleScope
-    """Whose limit was hit."""
+    """The scope whose limit was hit."""
 
     quantity: LimitKind
-    """Which of its limits."""
+    """Which of its limits was hit."""
 
     reserved: bool | None = None
-    """Whether the reason shows that the function has concurrency of its own (`True`), or has none
+    """Whether the reason implies that the function has reserved concurrency (`True`) or has none
     (`False`)."""
 
     pause: float = 0.0
-    """The shortest pause of that scope after the throttle, in seconds."""
+    """The minimum pause of the scope after the throttle, in seconds."""
 
 
 LIMIT_OF_REASON = {
@@ -226,37 +226,37 @@ LIMIT_OF_REASON = {
     ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED: LimitHit(
         scope=ThrottleScope.CALLER, quantity=LimitKind.RATE
     ),
-    # A snapshot takes seconds to make: asking again sooner cannot help.
+    # A snapshot takes seconds to create, so retrying sooner cannot help.
     ThrottleReason.CONCURRENT_SNAPSHOT_CREATE_LIMIT_EXCEEDED: LimitHit(
         scope=ThrottleScope.FUNCTION, quantity=LimitKind.CONCURRENCY, pause=1.0
     ),
     ThrottleReason.UNKNOWN: LimitHit(scope=ThrottleScope.FUNCTION, quantity=LimitKind.CONCURRENCY),
 }
-"""Every reason of Lambda's service model, and what it slows down."""
+"""Every reason in Lambda's service model, and what it slows down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """Failures that have one cause: the same error, with the same code and type."""
+    """Failures with the same cause: the same error class, code and error type."""
 
     error: str
-    """The name of the error's class, such as `FunctionError`."""
+    """The name of the error class, such as `FunctionError`."""
 
     code: str | None = None
-    """AWS's code or the transport fault, if there is one, such as `AccessDeniedException`."""
+    """The AWS error code or transport fault, if any, such as `AccessDeniedException`."""
 
     error_type: str | None = None
-    """What the function calls its error, if it is one of a function's, such as `ValueError`."""
+    """The error type reported by the function, for function errors, such as `ValueError`."""
 
     count: int
-    """How many failed for it."""
+    """The number of failures."""
 
     example: str
-    """What one of them says, on one line and not endless."""
+    """The message of one of them, shortened to one line."""
 
     @property
     def what(self) -> str:
-        """The error and what distinguishes it within its class, such as `FunctionError ValueError`."""
+        """The error class with its error type or code, such as `FunctionError ValueError`."""
         return " ".join(part for part in (self.error, self.error_type or self.code) if part)
 
     def __str__(self) -> str:

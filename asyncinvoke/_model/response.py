@@ -23,18 +23,18 @@ else:
 _T = TypeVar("_T")
 
 _BILLED = re.compile(r"^REPORT RequestId: .*\bBilled Duration: ([0-9]{1,15}) ms", re.MULTILINE)
-"""A line that Lambda writes to the end of a function's log."""
+"""A line that Lambda appends to a function's log."""
 
 
 Decode: TypeAlias = Callable[[bytes], Any]
-"""Turns the bytes that came back into what `Response.json()` returns."""
+"""Converts the returned bytes to the value of `Response.json()`."""
 
 
 def decode_json(payload: bytes) -> Any:
-    """Decode JSON; an empty payload, as of an Event invocation, is `None`.
+    """Decode JSON; an empty payload, such as that of an Event invocation, is `None`.
 
     Raises:
-        ValueError: It is not JSON, or nested too deeply to be read.
+        ValueError: It is not JSON, or nested too deeply.
     """
     try:
         return json.loads(payload) if payload else None
@@ -43,7 +43,7 @@ def decode_json(payload: bytes) -> Any:
 
 
 def decode_log_result(log_result: str | None) -> str | None:
-    """Decode the base64 log tail; its first character may be cut in half, and is replaced."""
+    """Decode the base64 log tail; a truncated first character is replaced."""
     if log_result is None:
         return None
     try:
@@ -54,22 +54,22 @@ def decode_log_result(log_result: str | None) -> str | None:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def value(cls: type[_T]) -> type[_T]:
-    """Make a slotted dataclass that type checkers hold frozen.
+    """Create a slotted dataclass that is frozen for type checkers only.
 
-    One that is frozen at run time too takes seven times as long to make, since each field is then
-    set through `object.__setattr__` (nine fields: 960 ns against 131 to 364). Every invocation makes
-    three of these values, so here the type checker is trusted to keep them unchanged. Use it for
-    nothing else.
+    A dataclass that is frozen at run time takes several times as long to create, since each field
+    is set through `object.__setattr__` (nine fields: 960 ns instead of 131 to 364). Every
+    invocation creates three of these values, so immutability is left to the type checker here. Do
+    not use it for anything else.
     """
     return dataclass(slots=True, kw_only=True, unsafe_hash=True)(cls)
 
 
 @value
 class Attempt:
-    """One try: when, how long, and how it ended. Never holds the payload."""
+    """One attempt: when it started, how long it took, and how it ended. Never holds the payload."""
 
     number: int
-    """Which try of its execution this is, from 1; that of the last is how many there were."""
+    """The number of the attempt within its execution, from 1; that of the last is the total."""
 
     waited: float = 0.0
     """How long it waited for a permit, in seconds."""
@@ -78,54 +78,54 @@ class Attempt:
     """When it began, in seconds since the epoch."""
 
     elapsed: float
-    """How long it took, in seconds, without the wait for a permit."""
+    """How long it took, in seconds, excluding the wait for a permit."""
 
     kind: FailureKind | None = None
-    """What went wrong; `None` if it succeeded."""
+    """The kind of failure; `None` if it succeeded."""
 
     delivery: Delivery | None = None
     """How far the request got, if it failed; `None` if it succeeded."""
 
     status_code: int | None = None
-    """The HTTP status, if there was an answer."""
+    """The HTTP status, if there was a response."""
 
     code: str | None = None
-    """AWS's error code, or a transport fault such as `ReadTimeout`; `None` if it succeeded."""
+    """The AWS error code, or a transport fault such as `ReadTimeout`; `None` if it succeeded."""
 
     reason: ThrottleReason | None = None
     """Why it was throttled, if it was."""
 
     request_id: str | None = None
-    """AWS's id of the request, if there was an answer."""
+    """The AWS request ID, if there was a response."""
 
     delay: float | None = None
-    """The backoff before the next try, in seconds; `None` if there was no next try."""
+    """The backoff before the next attempt, in seconds; `None` if this was the last."""
 
     omitted: int = 0
-    """How many tries before this one are not kept: of very many, the first and the last are."""
+    """The number of attempts omitted before this one; long histories keep the first and last."""
 
 
 @value
 class Reply:
-    """The answer to one attempt that reached the function, as the transport read it."""
+    """The response to one attempt that reached the function, as read by the transport."""
 
     status_code: int
     """200, 202 for Event, 204 for DryRun."""
 
     payload: bytes = field(repr=False)
-    """The answer's body."""
+    """The response body."""
 
     executed_version: str | None = None
     """The version that ran; absent for Event and DryRun."""
 
     function_error: str | None = None
-    """`Unhandled` or another word if the function failed."""
+    """`Unhandled` or another value if the function failed."""
 
     log_result: str | None = field(default=None, repr=False)
-    """The end of the log, decoded."""
+    """The log tail, decoded."""
 
     request_id: str | None = None
-    """AWS's id of the request, which the function sees as `aws_request_id`."""
+    """The AWS request ID, available to the function as `aws_request_id`."""
 
     durable_execution_arn: str | None = None
     """The ARN of the durable execution, if there is one."""
@@ -133,7 +133,7 @@ class Reply:
 
 @value
 class Response(Generic[Out]):
-    """The result of an execution. Neither payload nor log shows in its `repr`."""
+    """The result of an execution. Its `repr` shows neither the payload nor the log."""
 
     status_code: int
     """200; 202 for Event: accepted, not yet run; 204 for DryRun."""
@@ -145,41 +145,41 @@ class Response(Generic[Out]):
     """The version that ran; absent for Event and DryRun."""
 
     function_error: str | None = None
-    """`Unhandled` or another word if the function failed and the caller asked not to raise."""
+    """`Unhandled` or another value, if the function failed and `raise_on_function_error` is off."""
 
     log_result: str | None = field(default=None, repr=False)
     """The last 4,096 bytes of the log as text, if `log_type` was `Tail`."""
 
     request_id: str | None = None
-    """AWS's id of the last request, which the function saw as `aws_request_id`."""
+    """The AWS request ID of the last attempt, available to the function as `aws_request_id`."""
 
     durable_execution_arn: str | None = None
     """The ARN of the durable execution, if there is one."""
 
     attempts: tuple[Attempt, ...] = ()
-    """Every try, the last one included."""
+    """All attempts, including the last."""
 
     decode: Decode = field(default=decode_json, repr=False, compare=False)
-    """The codec that `json()` uses."""
+    """The codec used by `json()`."""
 
     @property
     def elapsed(self) -> float:
-        """How long the execution took, in seconds, waits and retries included."""
+        """How long the execution took, in seconds, including waits and retries."""
         if not self.attempts:
             return 0.0
         first, last = self.attempts[0], self.attempts[-1]
-        # Both are times of day, and somebody may set the clock between two attempts.
+        # Both are wall-clock times, and the clock may be adjusted between two attempts.
         return max(last.started - first.started, 0.0) + first.waited + last.elapsed
 
     @property
     def text(self) -> str:
-        """The payload as UTF-8, with a replacement character for what is not."""
+        """The payload decoded as UTF-8; invalid bytes are replaced."""
         return self.payload.decode(errors="replace")
 
     @property
     def billed_duration(self) -> float | None:
-        """What Lambda bills, in seconds, as the end of the log says; `None` without `log_type="Tail"`."""
-        # The last one is Lambda's: a function may have written such a line before.
+        """The billed duration in seconds, from the log; `None` without `log_type="Tail"`."""
+        # The last match is Lambda's: the function itself may have logged such a line earlier.
         said = _BILLED.findall(self.log_result or "")
         return int(said[-1]) / 1000 if said else None
 
@@ -187,23 +187,23 @@ class Response(Generic[Out]):
         """Decode the payload.
 
         Returns:
-            What the payload holds; `None` for an empty one, as of Event and DryRun. What a function
-            error says is read as JSON, whatever the codec.
+            The decoded payload; `None` if it is empty, as for Event and DryRun. The payload of a
+            function error is always decoded as JSON, regardless of the codec.
 
         Raises:
-            ValueError: The payload is not JSON, or nested too deeply to be read (or what the
-                invoker's own `decode` raises).
+            ValueError: The payload is not JSON, or nested too deeply. A custom `decode` may raise
+                other exceptions.
         """
         decoded: Out = (
             self.decode(self.payload)
             if self.payload and self.function_error is None
-            # No codec of the caller's own is for an empty payload, or for the error of a function.
+            # A custom codec handles neither empty payloads nor function errors.
             else decode_json(self.payload)
         )
         return decoded
 
     def __reduce__(self) -> tuple[Callable[..., "Response[Any]"], tuple[dict[str, object]]]:
-        # A caller's own codec may be a lambda, and errors that hold a response must pickle.
+        # A custom codec may be a lambda, but errors that hold a response must be picklable.
         state = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "decode"}
         return _restore, (state,)
 
@@ -214,36 +214,36 @@ def _restore(state: dict[str, Any]) -> Response[Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamHead:
-    """The answer that a stream follows."""
+    """The head of a streamed response."""
 
     status_code: int
     """The HTTP status."""
 
     executed_version: str | None = None
-    """The version that runs."""
+    """The version that is running."""
 
     request_id: str | None = None
-    """AWS's id of the request, which the function sees as `aws_request_id`."""
+    """The AWS request ID, available to the function as `aws_request_id`."""
 
     content_type: str | None = None
-    """The `Content-Type` of the answer, which is that of the frames."""
+    """The `Content-Type` of the response, which is that of the frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamEnd:
-    """`InvokeComplete`: the function has returned, or failed."""
+    """`InvokeComplete`: the function returned or failed."""
 
     error_code: str | None = None
-    """`Unhandled` or another word if the function failed."""
+    """`Unhandled` or another value if the function failed."""
 
     error_details: str | None = field(default=None, repr=False)
-    """What it said about that."""
+    """The details of the error."""
 
     log_result: str | None = field(default=None, repr=False)
-    """The end of the log, decoded."""
+    """The log tail, decoded."""
 
     def reply(self, head: StreamHead) -> Reply:
-        """Return what an answer without a stream would have said."""
+        """Return the equivalent reply of an invocation without streaming."""
         return Reply(
             status_code=head.status_code,
             payload=self._payload(),
@@ -254,7 +254,7 @@ class StreamEnd:
         )
 
     def _payload(self) -> bytes:
-        """Return the body of the function error: the details, where they are one."""
+        """Return the body of the function error: the details, if they are a valid one."""
         if self.error_code is None:
             return b""
         details = self.error_details or ""

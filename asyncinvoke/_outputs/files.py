@@ -39,7 +39,7 @@ def kind_of(target: str, told: FormatName | None = None) -> Kind:
 
     Args:
         target: A path or a URL.
-        told: The format, if somebody said so.
+        told: The format given by the caller, if any.
     """
     lowered = target.lower()
     compression = next((each for end, each in _COMPRESSIONS.items() if lowered.endswith(end)), None)
@@ -62,7 +62,7 @@ def local_name(target: str) -> str:
 
 
 class OutputError(Exception):
-    """An output cannot be written; what was there before is still there."""
+    """An output cannot be written; an existing file is left unchanged."""
 
 
 PART = ".part"

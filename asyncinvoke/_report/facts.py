@@ -67,7 +67,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a report says."""
+    """The contents of a report."""
 
     path: str
     function: str

@@ -7,20 +7,20 @@ from typing import Literal, TypeAlias
 
 
 class InvocationType(StrEnum):
-    """How Lambda runs the function, as `X-Amz-Invocation-Type` spells it."""
+    """How Lambda runs the function; the value of `X-Amz-Invocation-Type`."""
 
     REQUEST_RESPONSE = "RequestResponse"
-    """Run it now and answer with its result (200)."""
+    """Run the function and return its result (200)."""
 
     EVENT = "Event"
-    """Put it in the queue (202); Lambda runs it later, and again if it fails."""
+    """Queue the event (202); Lambda runs the function later, and retries it if it fails."""
 
     DRY_RUN = "DryRun"
-    """Only check the arguments and the caller's permission (204)."""
+    """Only validate the arguments and the caller's permissions (204)."""
 
 
 class LogType(StrEnum):
-    """Whether the answer carries the end of the log, as `X-Amz-Log-Type` spells it."""
+    """Whether the response includes the log tail; the value of `X-Amz-Log-Type`."""
 
     NONE = "None"
     """No log."""
@@ -30,25 +30,25 @@ class LogType(StrEnum):
 
 
 InvocationTypeName: TypeAlias = InvocationType | Literal["RequestResponse", "Event", "DryRun"]
-"""An invocation type, or its name as AWS spells it."""
+"""An invocation type, or its name."""
 
 LogTypeName: TypeAlias = LogType | Literal["None", "Tail"]
-"""A log type, or its name as AWS spells it."""
+"""A log type, or its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One item of a `map` with options of its own; what is `None` is as the map says."""
+    """One item of a `map` with its own options; `None` means the map's option."""
 
     payload: object = field(default=None, repr=False)
-    """`None`, bytes, or anything that the codec takes."""
+    """`None`, bytes, or any value that the codec accepts."""
 
     key: str | None = None
-    """Names the item in its outcome; by default what the map's `key` gives."""
+    """The key of the item in its outcome; by default the result of the map's `key`."""
 
     function_name: str | None = None
-    """Another function than the map's, in any form that `invoke` takes. The map's own, in whatever
-    spelling, keeps the map's qualifier unless it is given one."""
+    """A function to use instead of the map's, in any form that `invoke` accepts. If it denotes the
+    map's function, the map's qualifier applies unless one is given."""
 
     qualifier: str | None = None
     """A version, an alias or `$LATEST`."""
@@ -60,23 +60,23 @@ class Request:
     """`None` or `Tail`."""
 
     client_context: Mapping[str, object] | None = field(default=None, repr=False)
-    """Passed to the function as `context.client_context`; at most 3,583 bytes once encoded."""
+    """The value of `context.client_context` in the function; at most 3,583 bytes when encoded."""
 
     tenant_id: str | None = None
     """The tenant, for a function with tenant isolation."""
 
     durable_execution_name: str | None = None
-    """Names a durable execution, which makes repeating it safe."""
+    """The name of a durable execution, which makes retries safe."""
 
     timeout: float | None = None
-    """Total time for this item, in seconds."""
+    """The total timeout for this item, in seconds."""
 
     idempotent: bool | None = None
-    """Whether running it twice does no harm."""
+    """Whether running the function twice is harmless."""
 
     @property
     def has_options(self) -> bool:
-        """Whether it has any options of its own, so that it is sent in another way than others."""
+        """Whether it overrides any option of the map."""
         return any(getattr(self, name) is not None for name in _OPTIONS)
 
 

@@ -1,8 +1,7 @@
 """What a failed attempt means: its kind, whether the function may have run, what is throttled.
 
-Everything is decided by the tables below: by the HTTP status where it says enough, then by the error
-code; or, if there was no answer, by how far the request had come. What the service asks to wait is
-read here as well.
+The tables below decide: by HTTP status if that is conclusive, then by error code; or, if there was
+no response, by how far the request got. The delay requested by the service is parsed here as well.
 """
 
 import math
@@ -24,7 +23,7 @@ from asyncinvoke._model.failure import (
 def parse_retry_after(
     retry_after: str | None, amz_retry_after: str | None, *, now: float
 ) -> float | None:
-    """Read both headers; the longer wait counts, and junk is ignored.
+    """Parse both headers; the longer delay wins, and invalid values are ignored.
 
     Args:
         retry_after: `Retry-After`: seconds, fractions allowed, or an HTTP date.
@@ -32,7 +31,7 @@ def parse_retry_after(
         now: Seconds since the epoch, for a date.
 
     Returns:
-        Seconds to wait, at least 0, or `None` if neither header says anything.
+        Seconds to wait, at least 0; `None` if neither header is valid.
     """
     if retry_after is None and amz_retry_after is None:
         return None
@@ -52,19 +51,19 @@ def _seconds(value: str | None, now: float) -> float | None:
     number = _number(value)
     if number is not None or value is None:
         return number
-    # A date is rare, and its parser takes a tenth of the time that all of asyncinvoke does to import.
+    # Dates are rare, and importing their parser takes a tenth as long as importing asyncinvoke.
     from email.utils import parsedate_to_datetime
 
     try:
         date = parsedate_to_datetime(value)
-        # An HTTP date is in Greenwich time, also in the old forms that do not say so.
+        # An HTTP date is in GMT, even in the obsolete formats without a time zone.
         date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
         return max(0.0, date.timestamp() - now)
     except (ValueError, OverflowError, TypeError):
         return None
 
 
-# Python reads more as a number than a header may mean by one: `1_000`, digits of other scripts.
+# Python accepts more as a number than a header allows: `1_000`, digits of other scripts.
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?", re.IGNORECASE)
 
 
@@ -82,7 +81,7 @@ class Verdict:
     """What a failed attempt means."""
 
     kind: FailureKind
-    """What went wrong."""
+    """The kind of failure."""
 
     delivery: Delivery
     """Whether the function may have run."""
@@ -103,10 +102,10 @@ REJECTED = (FailureKind.REJECTED, Delivery.REJECTED)
 SERVICE = (FailureKind.SERVICE, Delivery.UNKNOWN)
 
 FUNCTION_FAILED = Verdict(kind=FailureKind.FUNCTION, delivery=Delivery.EXECUTED)
-"""What an answer means that carries a function error."""
+"""The meaning of a response with a function error."""
 
 CODES = {
-    # Throttles. The second group is what AWS's front ends and SDKs know as throttling.
+    # Throttles. The second group is what AWS's front ends and SDKs treat as throttling.
     "TooManyRequestsException": THROTTLED,
     "EC2ThrottledException": THROTTLED,
     "LimitExceededException": THROTTLED,
@@ -117,7 +116,7 @@ CODES = {
     "Throttling": THROTTLED,
     "ThrottledException": THROTTLED,
     "ThrottlingException": THROTTLED,
-    # The function is getting ready: refused before it ran, and worth another try.
+    # The function is getting ready: refused before it ran, and worth a retry.
     "CodeArtifactUserPendingException": NOT_READY,
     "EC2UnexpectedException": NOT_READY,
     "EFSMountConnectivityException": NOT_READY,
@@ -138,7 +137,7 @@ CODES = {
     "ServiceException": SERVICE,
     "ServiceUnavailable": SERVICE,
     "ServiceUnavailableException": SERVICE,
-    # Refused for good, some of them with a 5xx status that only looks transient.
+    # Permanently rejected, some of them with a 5xx status that only looks transient.
     "AccessDeniedException": REJECTED,
     "CodeArtifactUserDeletedException": REJECTED,
     "CodeArtifactUserFailedException": REJECTED,
@@ -178,29 +177,29 @@ CODES = {
     # Reading or writing the file system failed, which can happen in the middle of a run.
     "EFSIOException": (FailureKind.REJECTED, Delivery.UNKNOWN),
 }
-"""What each error code means. All that the service model gives for Invoke, and those that are
-seen without being modelled."""
+"""The meaning of each error code: all codes that the service model lists for Invoke, and unlisted
+ones that occur in practice."""
 
 STATUSES = {
     408: SERVICE,
     429: THROTTLED,
 }
-"""What these statuses mean: 429 always, 408 where the code says nothing. Other 4xx, and redirects:
-refused, unless the code says more. Anything else: Lambda, or something before it, failed, and the
-function may have run."""
+"""The meaning of these statuses: 429 always, 408 if the code is not conclusive. Other 4xx statuses
+and redirects mean rejected, unless the code says otherwise. Anything else means that Lambda, or
+something in front of it, failed, and the function may have run."""
 
 NEVER_SENT = (TransportFault.NOT_BUILT, TransportFault.SET_UP)
-"""Faults of the request itself, or of the set-up: another try would fail in the same way."""
+"""Faults of the request itself or of the configuration: a retry would fail in the same way."""
 
-# The one answer whose code alone does not tell: a function in this state stays in it.
+# The one response whose code is not conclusive: a function in this state stays in it.
 _FAILED_STATE = "state: Failed"
 
 
 def classify(failure: Failure, *, now: float) -> Verdict:
-    """Judge a failed attempt.
+    """Classify a failed attempt.
 
     Args:
-        failure: What the transport saw.
+        failure: The failure reported by the transport.
         now: Seconds since the epoch, to read a `Retry-After` that is a date.
     """
     kind, delivery = _look_up(failure)
@@ -232,5 +231,5 @@ def _look_up(failure: Failure) -> tuple[FailureKind, Delivery]:
     refused = 300 <= status < 500 and status not in STATUSES
     by_status = STATUSES.get(status, REJECTED if refused else SERVICE)
     by_code = CODES.get(failure.code or "", by_status)
-    # Whatever a body says: a refusal that the status line announces did not run.
+    # Regardless of the body: if the status line says refused, the function did not run.
     return REJECTED if refused and by_code is SERVICE else by_code

@@ -14,11 +14,11 @@ from asyncinvoke.errors import ConfigurationError, GaveUp, InvocationError
 
 
 class Retries:
-    """The retry decisions of one execution; made when its first attempt has failed.
+    """The retry decisions of one execution; created when its first attempt has failed.
 
-    Holds one fresh tenacity state for each kind of failure (and one for what was not sent, if that
-    has a backoff of its own), since throttles must not use up the attempts of anything else. Never
-    sleeps and never reads a clock.
+    It holds a separate tenacity state for each kind of failure (and one for requests not sent, if
+    the policy has a backoff for those), since throttles must not use up the attempts of other
+    kinds. It never sleeps and never reads a clock.
     """
 
     def __init__(
@@ -34,8 +34,8 @@ class Retries:
         Args:
             policy: The backoff of each kind.
             repeatable: Whether running the function twice is harmless.
-            deadline: When it must have ended, on the clock that `decide` is given; `math.inf` for never.
-            balance: What the function has left of its retry budget, if it has one.
+            deadline: The deadline, on the clock used for `decide`; `math.inf` for none.
+            balance: The function's balance of its retry budget, if it has one.
         """
         self._policy = policy
         self._repeatable = repeatable
@@ -44,10 +44,10 @@ class Retries:
         self._states: dict[tuple[FailureKind, bool], RetryCallState] = {}
 
     def decide(self, verdict: Verdict, error: InvocationError, *, now: float) -> float | GaveUp:
-        """Judge one more failure.
+        """Decide about one more failure.
 
         Returns:
-            How many seconds to wait before the next attempt, or why there is none.
+            The number of seconds to wait before the next attempt, or why there is none.
         """
         backoff = self._policy.backoff(verdict)
         if backoff is None or not (backoff.when is None or _plain("when", backoff.when(error))):
@@ -72,7 +72,7 @@ class Retries:
             if self._balance is not None and not self._balance.spend(now=now):
                 return GaveUp.BUDGET
         finally:
-            # The error's traceback will lead to whoever holds this state: a circle.
+            # The error's traceback will refer to the owner of this state: a reference cycle.
             state.outcome = None
         state.idle_for += delay
         state.attempt_number += 1
@@ -89,14 +89,14 @@ class Retries:
 
 
 def _plain(name: str, said: object) -> object:
-    """Return what a strategy said, if it said something: a coroutine would count as true for ever.
+    """Validate the result of a strategy: a coroutine, for example, would always count as true.
 
     Raises:
-        ConfigurationError: It is one, as of a lambda that calls an `async def`.
+        ConfigurationError: It is a coroutine, as from a lambda that calls an `async def`.
     """
     if inspect.isawaitable(said):
         if inspect.iscoroutine(said):
-            said.close()  # or Python would complain that nobody awaited it
+            said.close()  # avoids the warning about a coroutine that was never awaited
         raise ConfigurationError(
             f"Backoff({name}=...) gave a {type(said).__name__}: it is called, not awaited"
         )
@@ -104,10 +104,10 @@ def _plain(name: str, said: object) -> object:
 
 
 def _seconds(said: object) -> float:
-    """Return the wait that a strategy said.
+    """Return the wait computed by a strategy.
 
     Raises:
-        ConfigurationError: It is no number.
+        ConfigurationError: It is not a number.
     """
     said = _plain("wait", said)
     if not isinstance(said, SupportsFloat):
@@ -116,5 +116,5 @@ def _seconds(said: object) -> float:
         )
     try:
         return float(said)
-    except OverflowError:  # an integer beyond every float
+    except OverflowError:  # an integer too large for a float
         return math.inf

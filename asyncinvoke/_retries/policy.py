@@ -23,31 +23,31 @@ from asyncinvoke._retries.classify import Verdict
 from asyncinvoke.errors import ConfigurationError, InvocationError
 
 MOST_BALANCES = 4096
-"""How many functions have their balance remembered, at least.
+"""The minimum number of functions whose balance is cached.
 
-One that is forgotten starts with a full balance.
+A function that is evicted starts again with a full balance.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryBudget:
-    """Retries as a share of executions, with a floor; kept apart for each function.
+    """Limits retries to a share of executions, with a floor; tracked separately per function.
 
-    Every execution earns `ratio` of a retry, every second earns `per_second` of one, and at most
-    `burst` are saved up. A retry that is not covered is not made.
+    Every execution earns `ratio` retries and every second earns `per_second` retries, up to a
+    balance of `burst`. A retry that exceeds the balance is not made.
 
     Raises:
         ConfigurationError: A number is negative, not finite, or `burst` is below 1.
     """
 
     ratio: float = 0.2
-    """Retries earned by each execution."""
+    """Retries earned per execution."""
 
     per_second: float = 1.0
-    """Retries earned each second, so that little traffic can retry too."""
+    """Retries earned per second, so that low traffic can retry too."""
 
     burst: float = 100.0
-    """The most retries that can be saved up; there are as many at the start."""
+    """The maximum balance, which is also the initial one."""
 
     def __post_init__(self) -> None:
         for name, least in (("ratio", 0), ("per_second", 0), ("burst", 1)):
@@ -59,7 +59,7 @@ class RetryBudget:
 
 
 class Balance:
-    """What one function has left of a budget; time is passed in."""
+    """The remaining budget of one function; the time is passed in."""
 
     __slots__ = ("_budget", "_retries", "_settled")
 
@@ -74,7 +74,7 @@ class Balance:
 
     def spend(self, *, now: float) -> bool:
         """Pay for a retry, or return `False` if it is not covered."""
-        # Before anything was spent it is full, so that it does not matter when it began.
+        # Until something is spent the balance is full, so the start time does not matter.
         earned = max(0.0, now - self._settled) * self._budget.per_second
         self._retries = min(self._budget.burst, self._retries + earned)
         self._settled = now
@@ -85,13 +85,13 @@ class Balance:
 
 
 class Balances:
-    """The balances of the functions that were called of late, each for its budget and key."""
+    """The balances of recently called functions, by budget and key."""
 
     def __init__(self) -> None:
         self._balances: Recent[tuple[RetryBudget, Hashable], Balance] = Recent(MOST_BALANCES)
 
     def of(self, budget: RetryBudget, key: Hashable) -> Balance:
-        """Return what a function has left of a budget."""
+        """Return a function's balance of a budget."""
         balance = self._balances.get((budget, key))
         if balance is None:
             balance = Balance(budget)
@@ -108,11 +108,11 @@ Stop: TypeAlias = Callable[[RetryCallState], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """How failures of one kind are repeated.
+    """How failures of one kind are retried.
 
-    The strategies see only the failures of their own kind: `attempt_number` counts those, so that
+    The strategies see only failures of this kind: `attempt_number` counts them, so
     `stop_after_attempt(3)` allows three failures of this kind. `seconds_since_start` counts from
-    the first of them, `outcome` holds the error.
+    the first of them, and `outcome` holds the error.
 
     Raises:
         ConfigurationError: `wait`, `stop` or `when` is not a plain function, or `holds_back` is
@@ -120,18 +120,18 @@ class Backoff:
     """
 
     wait: Wait
-    """How long to wait before the next attempt, in seconds; any tenacity wait, composed with `+`."""
+    """The delay before the next attempt, in seconds: any tenacity wait; combine them with `+`."""
 
     stop: Stop
-    """When to give up; any tenacity stop, composed with `|` and `&`."""
+    """When to give up: any tenacity stop; combine them with `|` and `&`."""
 
     when: Callable[[InvocationError], bool] | None = None
-    """Which errors of this kind to repeat; by default all. For function errors, such as
+    """Which errors of this kind to retry; by default all. Useful for function errors:
     `lambda error: isinstance(error, FunctionError) and error.error_type == "Busy"`."""
 
     holds_back: bool = False
-    """Whether everything else of the invoker waits too while failures of this kind go on, with one
-    attempt now and then to see whether they still do. For outages: see `not_sent`."""
+    """Whether failures of this kind pause all calls of the invoker, with an occasional probe to
+    check for recovery. Intended for outages; see `RetryPolicy.not_sent`."""
 
     def __post_init__(self) -> None:
         for name in ("wait", "stop", "when"):
@@ -149,21 +149,21 @@ class Backoff:
 
 
 LONGEST_OUTAGE = 300.0
-"""For how many seconds `RetryPolicy.batch()` goes on trying what cannot be sent."""
+"""How long `RetryPolicy.batch()` keeps retrying requests that cannot be sent, in seconds."""
 
 
 def _jitter(initial: float, longest: float) -> Wait:
-    """Wait at random between 0 and a bound that starts at `initial` and doubles, in seconds."""
+    """Return a random wait between 0 and a bound that starts at `initial` seconds and doubles."""
     return wait_random_exponential(multiplier=initial, max=longest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """A backoff for each kind of failure, or `None` for never.
+    """A backoff for each kind of failure, or `None` to never retry it.
 
-    Whatever the policy says, a failure whose delivery is `UNKNOWN` is repeated only if the call is
-    idempotent, names a durable execution, or is a dry run. A `FunctionError`, whose function surely
-    ran, is repeated only by `function=`.
+    Regardless of the policy, a failure whose delivery is `UNKNOWN` is retried only if the call is
+    idempotent, names a durable execution, or is a dry run. A `FunctionError`, where the function
+    did run, is retried only if `function` is set.
 
     Raises:
         ConfigurationError: `max_retry_after` is not a positive number of seconds.
@@ -182,21 +182,22 @@ class RetryPolicy:
     """For `TransportError`."""
 
     not_sent: Backoff | None = None
-    """For a `TransportError` of what surely did not reach Lambda (`Delivery.NOT_SENT`): no
-    credentials just now, connection refused, no such host; by default as `transport`."""
+    """For a `TransportError` where the request certainly did not reach Lambda
+    (`Delivery.NOT_SENT`): credentials temporarily unavailable, connection refused, unknown host.
+    By default the same as `transport`."""
 
     function: Backoff | None = None
-    """For `FunctionError`. The function has run: set this only if running it again is right."""
+    """For `FunctionError`. The function ran: set this only if it is safe to run it again."""
 
     rejected: Backoff | None = None
-    """For `RejectedError`; of use only where the refusal will pass, as for a function or a
-    permission that was just made."""
+    """For `RejectedError`; useful only if the rejection is temporary, such as for a function or a
+    permission that was just created."""
 
     budget: RetryBudget | None = None
-    """How many retries of all kinds a function may cost; `None` for any number."""
+    """The retry budget per function, for all kinds of failure; `None` for no limit."""
 
     max_retry_after: float = 60.0
-    """The longest wait that the service may ask for, in seconds; a longer one is cut to this."""
+    """The upper bound for a delay requested by the service, in seconds."""
 
     def __post_init__(self) -> None:
         for name in (*FailureKind, "not_sent"):
@@ -227,14 +228,14 @@ class RetryPolicy:
 
     @classmethod
     def never(cls) -> Self:
-        """Every execution is one attempt."""
+        """Return a policy without retries: every execution is a single attempt."""
         return cls()
 
     @classmethod
     def standard(cls) -> Self:
-        """For services: three attempts for each kind of failure, with short waits and a budget.
+        """Return the policy for services: three attempts per kind of failure, and a budget.
 
-        A caller finds out quickly.
+        It fails fast, with short waits.
         """
         return cls(
             throttled=Backoff(wait=_jitter(1, 5), stop=stop_after_attempt(3)),
@@ -246,12 +247,13 @@ class RetryPolicy:
 
     @classmethod
     def batch(cls) -> Self:
-        """For bulk runs: throttles are waited out for ever, outages for five minutes.
+        """Return the policy for bulk runs: wait out throttles forever, outages for five minutes.
 
-        A throttled item gives back its permit and waits for up to 5 s at a time, for as long as
-        the run lives or until its own `timeout`. What surely did not reach Lambda is tried again
-        for five minutes, with everything else held back meanwhile. All else has five attempts (ten
-        where the function is not ready), with random waits of at most 0.2, 0.4, 0.8 and 1.6 s.
+        A throttled item releases its permit and waits for up to 5 s at a time, until the run ends
+        or its own `timeout` expires. Requests that certainly did not reach Lambda are retried for
+        five minutes, during which all other calls are held back. All other failures get five
+        attempts (ten if the function is not ready), with random waits of at most 0.2, 0.4, 0.8 and
+        1.6 s.
         """
         return cls(
             throttled=Backoff(wait=_jitter(0.05, 5), stop=stop_never),

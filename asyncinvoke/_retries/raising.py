@@ -19,12 +19,12 @@ from asyncinvoke.errors import (
 )
 
 LONGEST_MESSAGE = 300
-"""Longest text of an answer that a message quotes."""
+"""The maximum length of response text quoted in a message."""
 
 _LONGEST_OF_UNKNOWN = 100
-"""Longest text of a code that nobody knows: too short to quote a request, with the token in it."""
+"""The maximum length of text quoted for unknown codes: too short to include a request's token."""
 
-# What is said in place of Lambda's own text, which quotes the payload, or the headers.
+# Replaces Lambda's own text, which quotes the payload or the headers.
 _IN_OUR_WORDS = {
     "InvalidRequestContentException": "the payload is not JSON that Lambda can parse",
     "InvalidSignatureException": "the signature is not that of the secret key at this time",
@@ -32,7 +32,7 @@ _IN_OUR_WORDS = {
 }
 
 _MAY_QUOTE = {"MissingAuthenticationTokenException", "UnrecognizedClientException"}
-"""Codes of AWS's front ends whose text is theirs to choose: shown if it is too short for a quote."""
+"""Codes of AWS's front ends, whose text is shown only if it is too short to quote a request."""
 
 _PLAIN: dict[FailureKind, type[InvocationError]] = {
     FailureKind.NOT_READY: NotReadyError,
@@ -43,7 +43,7 @@ _PLAIN: dict[FailureKind, type[InvocationError]] = {
 
 
 def error_for(failure: Failure, verdict: Verdict, target: Target) -> InvocationError:
-    """Build the error for an attempt that got an error, or no answer."""
+    """Build the error for an attempt that got an error response, or no response."""
     facts: dict[str, Any] = {
         "function_name": target.function_name,
         "qualifier": target.qualifier,

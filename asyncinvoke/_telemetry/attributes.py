@@ -38,17 +38,17 @@ _LONGEST_TYPE = 128
 
 
 def of_function(name: str, qualifier: str | None) -> dict[str, Any]:
-    """Return whom a call is for."""
+    """Return the attributes of the called function."""
     return there({NAME: name, QUALIFIER: qualifier})
 
 
 def of_reason(reason: ThrottleReason | None) -> dict[str, Any]:
-    """Return why a limit was lowered, if a throttle said so."""
+    """Return the reason a limit was lowered, if a throttle gave one."""
     return there({REASON: _word(reason)})
 
 
 def of_attempt(attempt: Attempt) -> dict[str, Any]:
-    """Return what is to be said of one attempt."""
+    """Return the attributes of an attempt."""
     return there(
         {
             ATTEMPT: attempt.number,
@@ -63,7 +63,7 @@ def of_attempt(attempt: Attempt) -> dict[str, Any]:
 
 
 def of_result(result: Response[Any] | InvocationError) -> dict[str, Any]:
-    """Return what is to be said of an execution that has ended."""
+    """Return the attributes of a completed execution."""
     attempts = result.attempts
     said = {
         ERROR: error_type(result),
@@ -79,11 +79,11 @@ def of_result(result: Response[Any] | InvocationError) -> dict[str, Any]:
 
 
 def error_type(result: Response[Any] | InvocationError) -> str | None:
-    """Return what went wrong in one word that takes few values; `None` if nothing did."""
+    """Return a low-cardinality error type; `None` if there was no error."""
     if isinstance(result, Response):
         return result.function_error
     if isinstance(result, FunctionError):
-        # What the function says of itself may be anything; it should be the name of an exception.
+        # The function can report anything here; it should be the name of an exception.
         return (result.error_type or result.function_error)[:_LONGEST_TYPE]
     return result.code or type(result).__name__
 
@@ -93,12 +93,12 @@ def _word(value: object) -> str | None:
 
 
 def there(values: dict[str, Any]) -> dict[str, Any]:
-    """Return those of them that have a value."""
+    """Return the attributes that have a value."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def log_retry(target: Target, attempt: Attempt) -> None:
-    """Say that an attempt failed and there will be another; for DEBUG."""
+    """Log that an attempt failed and will be retried, at level DEBUG."""
     if _logger.isEnabledFor(logging.DEBUG):
         why = attempt.code or attempt.kind
         because = "" if attempt.reason is None else f" ({attempt.reason})"
@@ -117,7 +117,7 @@ def log_retry(target: Target, attempt: Attempt) -> None:
 
 
 def log_given_up(target: Target, ended: Response[Any] | InvocationError) -> None:
-    """Say that an execution was given up; for DEBUG."""
+    """Log that an execution was given up, at level DEBUG."""
     if isinstance(ended, InvocationError) and _logger.isEnabledFor(logging.DEBUG):
         said = of_result(ended)
         _logger.debug(

@@ -14,35 +14,35 @@ _logger = logging.getLogger("asyncinvoke")
 
 
 class Instrument:
-    """A hook of ours that is told more than events: when an invoker comes and goes.
+    """A hook that is also notified of the life cycle of invokers and streams.
 
-    It is a base, not a protocol, so that no object of a caller's is taken for one by its names.
+    It is a base class, not a protocol, so that no user object matches it by accident.
     """
 
     def __call__(self, event: object) -> object:
-        """Take an event, as any hook does."""
+        """Handle an event, like any hook."""
 
     @property
     def listens(self) -> bool:
-        """Whether anything becomes of what it is told now."""
+        """Whether events currently have any effect."""
         return True
 
     def opened(self, statistics: Callable[[], InvokerStatistics]) -> None:
-        """An invoker is open; its statistics may be asked for until it is closed."""
+        """Handle an invoker that opens; `statistics` can be called until it is closed."""
 
     def closed(self, statistics: Callable[[], InvokerStatistics]) -> None:
-        """That invoker is closed; this is the last time that it may be asked."""
+        """Handle an invoker that has closed; this is the last chance to call `statistics`."""
 
     def handed_over(self, execution: object) -> None:
-        """A stream is open: from now on the caller's own code runs in its block."""
+        """Handle a stream that opens: from now on the caller's own code runs in its block."""
 
 
 class Hooks:
-    """Tells events to hooks, in the order of the hooks.
+    """Calls the hooks with each event, in order.
 
-    What a hook raises goes no further. It is logged once for each hook: by the exception's type and
-    place, not by its text, which may quote the payload of a response that the hook has seen. What is
-    no `Exception`, such as `KeyboardInterrupt`, goes through.
+    An exception raised by a hook does not propagate. It is logged once per hook, with its type and
+    location but not its message, which may quote the payload of a response. An exception that is
+    not an `Exception`, such as `KeyboardInterrupt`, does propagate.
 
     Args:
         hooks: Plain functions of one argument.
@@ -51,13 +51,13 @@ class Hooks:
     __slots__ = ("_always", "_hooks", "_logged", "tell")
 
     tell: Callable[[object], None]
-    """Gives an event to each hook."""
+    """Calls each hook with an event."""
 
     def __init__(self, hooks: Iterable[Callable[[Any], object]] = ()) -> None:
         self._hooks = tuple(hooks)
         self._always = any(not isinstance(hook, Instrument) for hook in self._hooks)
         self._logged: set[int] = set()
-        # Told four times for each call, so one hook, as there is mostly, is called without a loop.
+        # With four events per call, a single hook, the usual case, is called without a loop.
         self.tell = self._tell_all if len(self._hooks) != 1 else self._teller(self._hooks[0])
 
     def __bool__(self) -> bool:
@@ -65,21 +65,21 @@ class Hooks:
 
     @property
     def listen(self) -> bool:
-        """Whether anybody is there to be told of an execution that begins now."""
+        """Whether any hook wants the events of an execution that starts now."""
         if self._always:
             return True
         return any(hook.listens for hook in self._hooks if isinstance(hook, Instrument))
 
     def opened(self, statistics: Callable[[], InvokerStatistics]) -> None:
-        """Tell the instruments of an invoker that opens."""
+        """Notify the instruments of an invoker that opens."""
         self._instruments(lambda each: each.opened(statistics))
 
     def closed(self, statistics: Callable[[], InvokerStatistics]) -> None:
-        """Tell the instruments of an invoker that has closed."""
+        """Notify the instruments of an invoker that has closed."""
         self._instruments(lambda each: each.closed(statistics))
 
     def handed_over(self, execution: object) -> None:
-        """Tell the instruments that a stream's block begins."""
+        """Notify the instruments that a stream's block begins."""
         self._instruments(lambda each: each.handed_over(execution))
 
     def _tell_all(self, event: object) -> None:
@@ -105,15 +105,15 @@ class Hooks:
             if isinstance(hook, Instrument):
                 try:
                     tell(hook)
-                except Exception as error:  # noqa: BLE001  # it stands on somebody else's code
+                except Exception as error:  # noqa: BLE001  # it relies on foreign code
                     self._log(hook, error)
 
     def _check_plain(self, hook: object, said: object) -> None:
-        """Say of a hook that what it gives would have to be awaited: a lambda around an `async def`."""
+        """Log an error if a hook returned an awaitable, such as a lambda around an `async def`."""
         if not inspect.isawaitable(said):
             return
         if inspect.iscoroutine(said):
-            said.close()  # or Python would complain that nobody awaited it
+            said.close()  # avoids the warning about a coroutine that was never awaited
         if id(hook) not in self._logged:
             self._logged.add(id(hook))
             _logger.error(
@@ -142,10 +142,10 @@ def _name(hook: object) -> str:
 
 
 def checked_hooks(hooks: Iterable[Callable[[Any], object]]) -> Hooks:
-    """Return hooks that can be called.
+    """Validate the hooks.
 
     Raises:
-        ConfigurationError: There is no list of them, or one is no plain function.
+        ConfigurationError: They are not a list, or one of them is not a plain function.
     """
     if not isinstance(hooks, Iterable):
         raise ConfigurationError(

@@ -6,10 +6,10 @@ from contextvars import ContextVar, Token
 from asyncinvoke.errors import InvalidRequestError
 
 LONGEST = 1024
-"""Longest value, in characters; X-Ray's own have about 100."""
+"""The maximum length of a value, in characters; X-Ray's own have about 100."""
 
 TRACE: ContextVar[str | None] = ContextVar("asyncinvoke.trace_header", default=None)
-"""What transports read, once for each attempt."""
+"""The variable that transports read, once per attempt."""
 
 _VISIBLE = re.compile(r"[!-~]+")
 
@@ -17,31 +17,31 @@ _VISIBLE = re.compile(r"[!-~]+")
 class TraceHeader:
     """A context variable: each attempt sends its value as the header `X-Amzn-Trace-Id`.
 
-    `get`, `set` and `reset` are those of `contextvars.ContextVar`, and it is inherited by tasks in
-    the same way. AWS reads the header: it becomes the trace of the function's run, which X-Ray, ADOT
-    and Powertools find as `_X_AMZN_TRACE_ID`. A value looks like
+    `get`, `set` and `reset` work like those of `contextvars.ContextVar`, and tasks inherit the
+    value in the same way. AWS uses the header as the trace of the function's invocation, which
+    X-Ray, ADOT and Powertools read from `_X_AMZN_TRACE_ID`. A value looks like
     `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`. The signature does
-    not cover it. Without a value, a call made inside of a Lambda function passes on the trace of
-    that function's run, as the SDK does.
+    not cover the header. If no value is set, a call made inside a Lambda function propagates the
+    trace of that function, as the SDK does.
     """
 
     __slots__ = ()
 
     def get(self) -> str | None:
-        """Return the value in this context; `None` if there is none."""
+        """Return the value in this context; `None` if it is not set."""
         return TRACE.get()
 
     def set(self, value: str | None) -> Token[str | None]:
         """Set the value in this context.
 
         Args:
-            value: What to send; 1 to 1,024 visible ASCII characters. `None` for nothing.
+            value: The header value, 1 to 1,024 visible ASCII characters; `None` to send none.
 
         Returns:
-            What `reset` takes.
+            A token for `reset`.
 
         Raises:
-            InvalidRequestError: It could not be sent as it is.
+            InvalidRequestError: The value is not a valid header.
         """
         if value is not None:
             if not isinstance(value, str):
@@ -56,10 +56,10 @@ class TraceHeader:
         return TRACE.set(value)
 
     def reset(self, token: Token[str | None]) -> None:
-        """Give it back the value that it had before a `set`.
+        """Restore the value from before a `set`.
 
         Raises:
-            ValueError: The token is another variable's, or another context's.
+            ValueError: The token belongs to another variable or context.
         """
         TRACE.reset(token)
 
@@ -68,4 +68,4 @@ class TraceHeader:
 
 
 trace_header: TraceHeader = TraceHeader()
-"""The one that there is."""
+"""The only instance."""

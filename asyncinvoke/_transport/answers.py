@@ -32,9 +32,9 @@ _REDIRECTS = (301, 302, 307, 308)
 
 
 def decides(status_code: int) -> bool:
-    """Whether an answer says all by its status line, so that it counts whatever becomes of its body.
+    """Return whether the status line alone determines the result, whatever the body is.
 
-    A body that is cut off, damaged, or longer than any of Lambda's is one that adds nothing.
+    A body that is truncated, damaged, or longer than any of Lambda's is then ignored.
     """
     return status_code >= _FIRST_ERROR or status_code in _REDIRECTS
 
@@ -160,15 +160,15 @@ _LONGEST_FRAME = 25_165_824 + 131_072 + 16
 
 
 class FrameReader:
-    """Turns the bytes of a body, however they are cut, into what the function wrote.
+    """Decodes an event stream, received in pieces of any size, into what the function wrote.
 
-    A frame is two lengths, their checksum, headers, a payload, and a checksum of all that. botocore
-    reads the headers; it would read the frames too, but copies what it holds for each of them and
-    takes the headers apart anew, though those of all chunks are the same bytes. A property test
-    holds this to botocore's `EventStreamBuffer`.
+    A frame consists of two lengths, their checksum, headers, a payload, and a checksum of it all.
+    botocore parses the headers. It could parse the frames too, but it copies its buffer for each
+    frame and parses the headers every time, although all chunks have identical headers. A property
+    test compares this class with botocore's `EventStreamBuffer`.
 
-    Frames are read where they have arrived. What is copied is the payloads, which are handed out,
-    and a frame that is not there as a whole: it is put together when the last piece of it is.
+    Frames are parsed in place. Only payloads, which are returned, and incomplete frames are copied;
+    a frame is joined when its last piece arrives.
     """
 
     def __init__(self) -> None:

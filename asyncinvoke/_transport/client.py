@@ -1,11 +1,11 @@
 """The reference transport: aiobotocore's own operations, unmodified and without its retries.
 
-Each call is made on a copy of the client whose HTTP session is one of ours, in front of the client's.
-It notes when sending begins, so that what fails before that was surely not sent; it keeps the answer
-as it came, so that a body which breaks the SDK's parser does not overrule the status line; and it
-follows no redirect, which would deliver the payload twice. The caller's own objects are untouched,
-and whoever has wrapped or listens to them still does. Since foreign libraries do the waiting, their
-calls are ended from here, by `UnderWay`.
+Each call is made on a copy of the client, whose HTTP session is wrapped by ours. The wrapper notes
+when sending begins, so a call that fails before that was certainly not sent. It keeps the raw
+answer, so a body that breaks the SDK's parser does not override the status line. And it follows no
+redirects, which would deliver the payload twice. The caller's objects are not changed, and their
+wrappers and event handlers still apply. As the waiting happens in third-party libraries, `UnderWay`
+cancels their calls from here.
 """
 
 import copy
@@ -145,8 +145,8 @@ class ClientTransport:
         client: Any = self._client
         endpoint: Any = getattr(client, "_endpoint", None)
         if not isinstance(client, AioBaseClient) or _is_patched(client) or _is_patched(endpoint):
-            # A stand-in of the caller's own, or a method put on one object, which is bound to it:
-            # nobody knows when that sends.
+            # A stand-in by the caller, or a method patched on the instance and so bound to it:
+            # when that sends is unknown.
             progress.phase = Phase.WRITTEN
             return client, NotingSession(None, None, progress, whole=whole)
         client = copy.copy(client)
@@ -181,10 +181,10 @@ _PATIENCE = 5.0
 
 
 class UnderWay:
-    """Ends calls at their deadline, and all of them when it is closed, each with its true phase.
+    """Ends calls at their deadline, and all calls on close, each with its true phase.
 
-    Connections of ours keep a deadline and a close by themselves, for nothing. Whatever else a call
-    waits for (credentials, the SDK, another's HTTP library) is waited for in here.
+    Our own connections enforce deadlines and closing at no extra cost. Everything else that a call
+    waits for (credentials, the SDK, a third-party HTTP library) is awaited in here.
     """
 
     def __init__(self) -> None:
@@ -223,8 +223,8 @@ class UnderWay:
     def end(self) -> None:
         """End all calls, now and from now on.
 
-        That comes before the connections are closed, which takes its time: none that still waits for
-        something else may find its way to the peer meanwhile.
+        This comes before closing the connections, which takes time: a call that is still waiting
+        for something else must not reach the peer in the meantime.
         """
         self._is_closed = True
         for scope in self._scopes:

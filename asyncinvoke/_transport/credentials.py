@@ -39,13 +39,12 @@ _OF_CREDENTIALS = (botocore_errors.BotoCoreError, botocore_errors.ClientError, O
 
 
 class KeptCredentials:
-    """The credentials of a client, as of this second.
+    """A cache of a client's credentials, valid for the current second.
 
-    To ask costs 12 us where they are of the kind that is renewed, so one call a second asks, or at
-    once where they have run out or were replaced. One call asks at a time, and what it gets is for
-    all that wait for it, a failure included: a thousand calls do not make a thousand requests of
-    STS. While a renewal is under way that need not have ended yet, as botocore has it, the others
-    use what there is.
+    Asking botocore costs 12 us for refreshable credentials, so only one call per second asks, or a
+    call that finds them expired or replaced. Only one call asks at a time, and all waiting calls
+    share its result, including a failure: a thousand calls do not cause a thousand requests to STS.
+    During an advisory refresh, as botocore calls it, the other calls use the current credentials.
 
     Args:
         signer: The client's request signer, which holds them.
@@ -88,7 +87,7 @@ class KeptCredentials:
             if (moment := self._still_good(source)) is not None:
                 return moment
             await asking.ended.wait()
-            # Without a result whoever asked was cancelled, and somebody else has to.
+            # Without a result, the asking call was cancelled, so another call has to ask.
             if asking.result is not None:
                 return asking.result
 
@@ -115,7 +114,7 @@ class KeptCredentials:
 
 
 class _Asking:
-    """One question that is under way."""
+    """A request for credentials in progress."""
 
     __slots__ = ("ended", "result", "source")
 

@@ -1,11 +1,11 @@
 """The direct transport: the bytes that aiobotocore would send, prepared once and signed per call.
 
-It steps aside, to the reference transport, while somebody wraps or listens to the client's calls,
-and for a client whose signature is not Version 4.
+It falls back to the reference transport while third-party code wraps or listens to the client's
+calls, and for a client that does not sign with Signature Version 4.
 
-A call that succeeds takes one of two ways. Where everything is at hand (the credentials of this
-second, the template, connections of ours) it is one coroutine with one wait in it, `send`. Whatever
-has to be waited for first is waited for in `_send`, under the call's deadline.
+There is a fast and a slow path. If everything is at hand (the credentials of this second, the
+template, our own connections), a call is one coroutine with a single wait, `send`. Anything that
+has to be awaited first is awaited in `_send`, under the call's deadline.
 """
 
 import logging
@@ -41,7 +41,7 @@ class DirectTransport:
     keeps_deadline = True
 
     def __init__(self, client: Any) -> None:
-        """Take hold of the client's parts.
+        """Look up the parts of the client that are used.
 
         Raises:
             AttributeError: A private name of aiobotocore that this relies on is missing.
@@ -61,7 +61,7 @@ class DirectTransport:
     ) -> Reply | Failure:
         """Send once and read the whole answer; a failure is a value."""
         moment = self._credentials.kept()
-        # Credentials that are kept exist, so that a warm call asks one of the two questions.
+        # Cached credentials imply that there are some, so a warm call needs only one of the checks.
         is_plain = moment is not None and self._interception.found() is None
         if not is_plain and self._steps_aside():
             return await self._reference.send(parameters, payload, progress)
@@ -208,10 +208,10 @@ _PARAMETERS = tuple(field.name for field in fields(InvokeParameters))
 
 
 def _kind(operation: str, parameters: InvokeParameters, has_token: bool) -> _Kind:
-    """Return what a template is for: of what is a hole in it, only whether it is there.
+    """Return the cache key of a template: for values that are holes, only whether they are set.
 
-    Made of all parameters there are, not of a list written here: one that such a list forgot would
-    be sent with the value of the first call.
+    It is built from all parameters, not from a list kept here: a parameter missing from such a list
+    would be sent with the value of the first call.
     """
     values = [(name, getattr(parameters, name)) for name in _PARAMETERS]
     return (

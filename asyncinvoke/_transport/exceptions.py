@@ -6,9 +6,9 @@ is an `EndpointConnectionError`; on httpx, a reset is a bare `HTTPClientError` a
 `ConnectTimeoutError`. So the exception inside is looked at first, by the names of its classes,
 which serves httpx2 and its predecessor without importing either.
 
-None of them is handed on: one of theirs keeps frames whose locals are keys, tokens and payloads,
-attributes such as the whole request, and a text that may quote the answer. What may be shown is on a
-list: the system's own errors, copied without their frames, and of everything else the type.
+None of these exceptions is passed on: their frames hold keys, tokens and payloads, their attributes
+may include the whole request, and their messages may quote the answer. Only an allowlist is shown:
+`OSError`s, copied without frames, and the type of everything else.
 """
 
 import re
@@ -201,7 +201,7 @@ _SAID_BY_BOTOCORE = (
 
 
 class ForeignError(Exception):
-    """Stands for an exception of a library below: its type is told, its text and frames are not."""
+    """Replaces an exception of a third-party library: it has its type, not its text or frames."""
 
 
 def shown(error: BaseException) -> Exception:
@@ -250,11 +250,11 @@ def out_of_files(error: BaseException) -> bool:
 
 
 def forget(error: BaseException) -> None:
-    """Let an exception, and all behind it, keep no frames.
+    """Remove the tracebacks of an exception and of its whole chain.
 
-    Foreign code keeps exceptions in circles (an event loop's list of attempts, the SDK's handlers of
-    retries). Their frames lead to ours, and so a failed call would keep its payload alive until the
-    garbage collector comes.
+    Third-party code keeps exceptions in reference cycles (an event loop's list of attempts, the
+    SDK's retry handlers). Their frames refer to ours, so a failed call would keep its payload alive
+    until the garbage collector runs.
     """
     for found in list(_chain(error)):
         found.__traceback__ = None

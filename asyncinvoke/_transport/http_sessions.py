@@ -68,9 +68,9 @@ class KeepaliveAiohttpSession(AIOHTTPSession):  # type: ignore[misc]
 
 
 class WithoutRedirects:
-    """An aiohttp session that takes a redirect for an answer.
+    """An aiohttp session that returns redirects as answers.
 
-    To follow it would deliver the payload twice, the second time to who knows whom.
+    Following one would deliver the payload twice, the second time to an unknown host.
     """
 
     def __init__(self, session: Any) -> None:
@@ -105,10 +105,11 @@ class KeepaliveHttpxSession(HttpxSession):  # type: ignore[misc]
 
 
 def close_unfinished_tunnels(pool: Any) -> None:
-    """Have a proxy's pool of httpcore close each tunnel whose request ends before it is there.
+    """Make httpcore's proxy pool close tunnels whose request ends before they are established.
 
-    By itself it keeps one whose TLS was cancelled, timed out or failed, as one that is in use: its
-    socket, and its place in the pool. After as many as the pool may have nothing is sent any more.
+    By default httpcore leaks a tunnel whose TLS handshake was cancelled, timed out or failed: its
+    socket and its slot in the pool stay in use. Once all slots have leaked, nothing is sent any
+    more.
     """
     create = getattr(pool, "create_connection", None)
     if create is None:

@@ -1,12 +1,12 @@
 """Detects wrappers and hooks on the SDK's Invoke, in its classes and its event emitter, on each call.
 
-Tracers and tests put themselves between a caller and aiobotocore: they wrap methods, on a class or
-on one object, or register event handlers; and they come and go while a program runs. Whoever sends
-without `client.invoke` has to ask here first.
+Tracers and tests intercept calls to aiobotocore: they wrap methods of a class or an instance, or
+register event handlers, and may do so at any time. Code that sends without `client.invoke` has to
+check here first.
 
-What counts as the SDK's own is a plain function whose namespace is a module of the SDK. Nothing
-less will do: botocore has `__wrapped__` on functions of its own, `isinstance` and `==` believe what
-wrapt's proxies say of themselves, and `functools.wraps` copies a function's name and its module's.
+Only a plain function whose globals are those of an SDK module counts as the SDK's own. Weaker
+checks fail: botocore itself has functions with `__wrapped__`, wrapt's proxies deceive `isinstance`
+and `==`, and `functools.wraps` copies a function's name and module.
 """
 
 from types import FunctionType, MethodType
@@ -63,16 +63,16 @@ _ADVICE = {
 
 
 class Interception:
-    """Whether somebody stands between a caller and the Invoke of one aiobotocore client.
+    """Detects third-party code that intercepts the Invoke calls of one aiobotocore client.
 
-    `found` is asked before every call, so what was looked at is remembered by identity: while the
-    classes have the same functions, the objects not one attribute more, and the emitter the same
-    handlers, the answer takes half a microsecond. Only "nobody" is remembered: while there is
-    somebody the call takes the long way anyway, and that they have left must not be overlooked.
+    `found` is called before every call, so its result is cached by identity: while the classes have
+    the same functions, the objects have no new attributes, and the emitter has the same handlers,
+    the check takes half a microsecond. Only a negative result is cached: an intercepted call is on
+    the slow path anyway, and the end of an interception must be noticed.
     """
 
     def __init__(self, client: Any) -> None:
-        """Take hold of the parts of an open client.
+        """Look up the parts of an open client.
 
         Raises:
             AttributeError: A private name of aiobotocore that this relies on is missing.
@@ -94,10 +94,10 @@ class Interception:
         self._listener_handlers: object = None
 
     def found(self) -> str | None:
-        """Return None while the call is the SDK's own, or else one line that names who is in it."""
-        # Spelled out, since a loop takes twice the time. The classes are asked, not the objects:
-        # that finds what any of their bases has, and makes no bound methods. The attributes of the
-        # objects are counted together, because nobody takes away one of the SDK's.
+        """Return `None` if the call is the SDK's own, else one line that names the interceptor."""
+        # Unrolled, since a loop takes twice as long. Methods are looked up on the classes, which
+        # covers all bases and creates no bound methods. The objects' attributes are counted in
+        # total, because the SDK's own attributes are never removed.
         client, endpoint, signer, session = self._classes
         on_client, on_endpoint, on_signer, on_session = self._attributes
         (
@@ -175,10 +175,10 @@ class Interception:
 
 
 def sdk_function(kind: type, name: str) -> FunctionType | None:
-    """Return the SDK's own function for a method, whoever stands before it.
+    """Return the SDK's own function for a method, even if it is wrapped or replaced.
 
-    It goes below what has `__wrapped__` (wrapt, `functools.wraps`). Below a plain replacement it
-    knows only what was there when this module was imported; None if it does not.
+    Wrappers are followed through `__wrapped__` (wrapt, `functools.wraps`). For a plain replacement,
+    the function present when this module was imported is returned, or `None` if unknown.
 
     Args:
         kind: The class of a client, an endpoint or a signer.

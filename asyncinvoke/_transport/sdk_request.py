@@ -1,14 +1,14 @@
 """The request that aiobotocore would send, captured unsent and split into a template.
 
-aiobotocore's own code builds and signs it, and nobody else's: its function is called as aiobotocore
-has defined it, whoever stands before it now, on something that is a client but for the step that
-sends. So a tracer sees no request that nobody asked for, and nothing of its own gets into it.
+The request is built and signed only by aiobotocore's own code: its original function is called,
+even if it is patched now, on a stand-in client that does everything but send. So a tracer neither
+sees this extra request nor adds anything to it.
 
-What belongs to one call becomes a hole: the time and the token, the hash and the length of the
-payload, the ids, and the values of three headers. What is left holds for every call of its kind. A
-template is only trusted if, filled with what it was taken from, it gives back the very signature that
-aiobotocore computed; so whatever a later aiobotocore does that this code does not know shows as a
-signature that differs, and such a client's requests go the long way.
+Whatever differs between calls becomes a hole: the time and the token, the payload's hash and
+length, the IDs, and the values of three headers. The rest is the same for every call of its kind. A
+template is only trusted if filling it with the original values reproduces the signature that
+aiobotocore computed. If a later aiobotocore does something that this code does not know, the signatures differ,
+and requests of such a client fall back to aiobotocore's own `invoke`.
 """
 
 import calendar
@@ -71,7 +71,7 @@ def arguments_of(operation: str, parameters: InvokeParameters, payload: bytes) -
 
 
 class NotShownError(Exception):
-    """aiobotocore has shown no request."""
+    """aiobotocore did not produce a request."""
 
 
 async def show_request(
@@ -83,10 +83,10 @@ async def show_request(
         client: An open client.
         operation: The name of the operation in the service model.
         arguments: Its arguments.
-        credentials: What it is signed with, whatever the client has got since.
+        credentials: The credentials to sign with, even if the client has newer ones.
 
     Raises:
-        NotShownError: There is none to be seen.
+        NotShownError: aiobotocore did not produce a request.
         Exception: Whatever aiobotocore raises where it cannot be built or signed.
     """
     call: Any = sdk_function(type(client), "_make_api_call")
@@ -155,7 +155,7 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 async def make_template(
     client: Any, operation: str, parameters: InvokeParameters, moment: Moment
 ) -> Template:
-    """Let aiobotocore build a request of some kind, and take it apart.
+    """Let aiobotocore build a request of some kind, and turn it into a template.
 
     Raises:
         UnsuitableError: A template would not send the same bytes.

@@ -192,13 +192,14 @@ def _what_is_wrong(error: Exception, session: AioSession, config: AioConfig) -> 
             return str(flawed)
     if isinstance(error, ValueError) and not isinstance(error, OSError):
         return " ".join(str(error).split())
-    flaw = tls_flaw(
-        verify=session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE"),
-        client_cert=config.client_cert,
-        proxies_config=config.proxies_config,
-    )
-    if flaw is not None and isinstance(error, OSError | botocore_errors.InvalidProxiesConfigError):
-        return flaw
+    if isinstance(error, OSError | botocore_errors.InvalidProxiesConfigError):
+        flaw = tls_flaw(
+            verify=session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE"),
+            client_cert=config.client_cert,
+            proxies_config=config.proxies_config,
+        )
+        if flaw is not None:
+            return flaw
     if isinstance(error, botocore_errors.BotoCoreError):
         return " ".join(str(error).split())
     wrong = described(error)

@@ -1,8 +1,8 @@
 """AWS Signature Version 4 for requests that differ only in a few values and in the payload.
 
-Three layers, by how long each holds: a `Signer` is one kind of request, a `Moment` is one second of
-one set of credentials, and what is left for each request is two hashes of what differs. All states
-of SHA-256 and of HMAC are kept up to the first byte that differs, and copied.
+Work is cached in layers, by lifetime: a `Signer` belongs to one kind of request, a `Moment` to one
+second of one set of credentials. Each request then needs only two hashes of what differs. SHA-256
+and HMAC states are cached up to the first byte that differs, and copied.
 """
 
 import hmac
@@ -68,7 +68,7 @@ class Moment:
         self.second = second
         self.timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
         self._keys: dict[tuple[str, str, str], bytes] = {}
-        # A number in a random UUID is as good at telling requests apart, at a tenth of the price.
+        # A counter within a random UUID is just as unique, at a tenth of the cost.
         self._begin = str(uuid.uuid4())[:24]
         self._numbers = itertools.count(int.from_bytes(os.urandom(5), "big"))
 
@@ -79,7 +79,7 @@ class Moment:
         return moment
 
     def new_id(self) -> str:
-        """Return a UUID that no other request has."""
+        """Return a unique UUID for a request."""
         return f"{self._begin}{next(self._numbers):012x}"
 
     def signing_key(self, region: str, service: str) -> bytes:

@@ -15,7 +15,7 @@ TRACE_ID = "X-Amzn-Trace-Id"
 
 
 class UnsuitableError(Exception):
-    """The client does something to its requests that a template cannot repeat."""
+    """The client changes its requests in a way that a template cannot reproduce."""
 
 
 class Template:
@@ -68,14 +68,14 @@ class Template:
         self._fixed = fixed
         self._moment: Moment | None = None
         self._begin = b""
-        # There, botocore passes on the trace of the moment. No trace is signed, whoever gives it:
-        # the header is on botocore's own list of those that a signature leaves out.
+        # In Lambda, botocore passes on the current trace ID. The header is never signed: botocore
+        # excludes it from signatures.
         self._in_lambda = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
     def head(self, moment: Moment, payload: bytes, parameters: InvokeParameters) -> bytes:
         """Return the head of a request that leaves now, as bytes; all of it but the payload."""
         if self._moment is not moment:
-            # What all requests of a second have in common is most of a head.
+            # Most of a head is the same for all requests of a second.
             self._begin = self._up_to_the_signature(moment)
             self._moment = moment
         values: list[str] = []

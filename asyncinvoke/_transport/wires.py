@@ -58,11 +58,11 @@ _OF_HTTPX = (HttpxSession, KeepaliveHttpxSession)
 
 
 class Wires:
-    """Finds the way to each origin, once.
+    """Chooses how to reach each origin, once per origin.
 
-    Connections of ours serve where aiobotocore's own session is one whose inside is known, and where
-    nobody has put anything of theirs into aiohttp or httpx. Everything else goes through the
-    session: plain HTTP through a proxy, a class of the caller's, traced sessions.
+    Our own connections are used if the internals of aiobotocore's session are known, and aiohttp or
+    httpx is not patched. Everything else goes through the session: plain HTTP through a proxy,
+    session classes of the caller, and traced sessions.
 
     Args:
         http_session: The entered HTTP session of an open client.
@@ -163,7 +163,7 @@ class Wires:
         if failure.phase is Phase.CONNECTING and failure.fault in _ON_THE_WAY:
             proxies = getattr(self._http_session, "_proxy_config", None)
             if proxies is not None and proxies.proxy_url_for(url) is not None:
-                # Whoever hung up before there was a tunnel is the proxy.
+                # A connection closed before the tunnel was established was closed by the proxy.
                 return replace(failure, fault=TransportFault.PROXY)
         return failure
 
@@ -241,12 +241,12 @@ class Wires:
 
 
 class LibraryCalls:
-    """Looks at the functions that a request of aiobotocore's session would pass through.
+    """Checks the library functions that a request of aiobotocore's session would pass through.
 
-    Tests put mocks and recorders there (aioresponses, vcrpy, a patch by hand), and tracers wrap them.
-    Whoever sends over connections of its own has to look before each request, or a test would send
-    for real. What is looked at is where a function comes from, not what was there when this module
-    was imported: that is at the first opening of an invoker, and a mock may be there before.
+    Tests patch them with mocks and recorders (aioresponses, vcrpy), and tracers wrap them. As our
+    own connections bypass them, they are checked before each request; otherwise a test would send
+    real requests. The check is where a function was defined, not what was there when this module
+    was imported, which is when the first invoker is opened: a mock may be installed before that.
 
     Args:
         http_session: The session.

@@ -14,7 +14,7 @@ def main() -> None:
         from asyncinvoke.cli.app import run
 
         status = run()
-    except KeyboardInterrupt:  # while everything is still being imported
+    except KeyboardInterrupt:  # during the imports
         status = 130
     sys.exit(status)
 

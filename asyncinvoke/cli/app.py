@@ -1,7 +1,7 @@
 """The command group, and the one place where errors become exit statuses.
 
-A command is imported when it is asked for, and imports what it needs when it runs, so that
-`--help` is quick.
+Commands are imported on demand, and import their own dependencies when they run, to keep `--help`
+fast.
 """
 
 import contextlib
@@ -17,34 +17,35 @@ from asyncinvoke.cli.habits import Group, has_colours
 from asyncinvoke.cli.standard import ReaderGoneError, prepare_standard_streams
 
 COMMANDS = {
-    "demo": ("asyncinvoke.cli.demo.command:demo", "See it work, without an AWS account."),
-    "doctor": ("asyncinvoke.cli.doctor:doctor", "Find out why invocations do not work."),
+    "demo": ("asyncinvoke.cli.demo.command:demo", "Run a demonstration; needs no AWS account."),
+    "doctor": ("asyncinvoke.cli.doctor:doctor", "Diagnose why invocations fail."),
     "invoke": ("asyncinvoke.cli.invoke:invoke", "Invoke a function once."),
     "local": (
         "asyncinvoke.cli.local.command:local",
-        "Serve functions on this machine to any AWS SDK.",
+        "Serve Lambda functions locally to any AWS SDK.",
     ),
     "map": ("asyncinvoke.cli.map.command:map_", "Invoke a function for each line of a file."),
-    "runs": ("asyncinvoke.cli.runs.commands:runs", "Look at recorded runs, steer and repeat them."),
+    "runs": ("asyncinvoke.cli.runs.commands:runs", "Inspect, control and redrive recorded runs."),
 }
-"""Each command's place and the line that the list of commands has for it."""
+"""The import path of each command, and its line in the list of commands."""
 
 STATUSES = {
-    "0": "all well",
+    "0": "success",
     "1": "some invocations failed, or their results could not be written",
-    "2": "wrong usage or configuration, a journal of something else or in use; nothing was sent",
-    "3": "stopped before the end: more failed than is tolerated, every call was refused, or by "
-    "`runs stop`",
-    "4": "ended, and some that failed may have run",
+    "2": "usage or configuration error, or a journal that is in use or of another run; nothing was "
+    "sent",
+    "3": "stopped early: the failure tolerance was exceeded, every call was refused, or `runs stop` "
+    "was used",
+    "4": "finished, but some of the failed items may have run",
     "130": "interrupted by Ctrl-C (143: by SIGTERM, 129: by SIGHUP)",
-    "141": "the reader of the output went away",
+    "141": "the reader of standard output closed it",
 }
-"""What each exit status says."""
+"""What each exit status means."""
 
 
 @contextlib.contextmanager
 def _heard() -> Iterator[None]:
-    """Let click see no broken pipe: it would end with a status of its own."""
+    """Hide broken pipes from click, which would exit with its own status."""
     try:
         yield
     except BrokenPipeError as error:
@@ -52,7 +53,7 @@ def _heard() -> Iterator[None]:
 
 
 class _Commands(Group):
-    """Imports a command when it is asked for; the list of them needs none."""
+    """Imports a command only when it is invoked; listing the commands imports none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         return sorted(COMMANDS)
@@ -95,19 +96,19 @@ class _Commands(Group):
     None, "-V", "--version", package_name="asyncinvoke", message="%(prog)s %(version)s"
 )
 def app() -> None:
-    """Invoke AWS Lambda functions: one, or as many as a file has lines.
+    """Invoke AWS Lambda functions, once or for each line of a file.
 
-    Try it without an AWS account: asyncinvoke demo
+    To try it without an AWS account: asyncinvoke demo
 
-    Something is wrong? asyncinvoke doctor
+    To diagnose problems: asyncinvoke doctor
     """
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; give its exit status. Whatever goes wrong is one line on stderr.
+    """Run a command line and return its exit status. Any error is one line on stderr.
 
     Args:
-        arguments: The words after the program's name; by default `sys.argv`'s.
+        arguments: The arguments after the program name; `sys.argv[1:]` by default.
     """
     try:
         prepare_standard_streams()
@@ -120,12 +121,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except ReaderGoneError:
-        # Or the interpreter would complain when it flushes the stream at its end.
+        # Otherwise the interpreter reports an error when it flushes the stream at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return BROKEN_PIPE
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return WRONG_USAGE
-    except Exception as error:  # noqa: BLE001  # whatever it is, it becomes one line
+    except Exception as error:  # noqa: BLE001  # every error becomes one line
         return complain(error)
     return status if isinstance(status, int) else 0

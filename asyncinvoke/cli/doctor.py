@@ -22,7 +22,7 @@ _COLOURS = {"ok": "green", "note": "yellow", "wrong": "red", "skipped": "bright_
 
 @click.command(
     cls=Command,
-    short_help="Find out why invocations do not work.",
+    short_help="Diagnose why invocations fail.",
     epilog="""\b
 Examples:
   asyncinvoke doctor
@@ -31,19 +31,20 @@ Examples:
 """,
 )
 @click.argument("function_name", metavar="[FUNCTION]", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object instead of lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option(
     "-t",
     "--timeout",
     type=Duration(),
     default=10.0,
     metavar="TIME",
-    help="How long the credentials, the connection and each dry run may take: 30, 500ms.  [default: 10]",
+    help="Time limit for each of credentials, connection and every dry run: 30, 500ms.  "
+    "[default: 10]",
 )
 @click.option("-r", "--region", metavar="REGION", help="The AWS region.")
 @click.option("-p", "--profile", metavar="NAME", help="The profile in AWS's config files.")
 @click.option(
-    "-u", "--endpoint-url", metavar="URL", help="Another endpoint, such as asyncinvoke local."
+    "-u", "--endpoint-url", metavar="URL", help="Use another endpoint, such as asyncinvoke local."
 )
 def doctor(
     function_name: str | None,
@@ -53,12 +54,13 @@ def doctor(
     profile: str | None,
     endpoint_url: str | None,
 ) -> int:
-    """Check everything between this machine and FUNCTION, a line each.
+    """Check everything between this machine and FUNCTION, one line per check.
 
-    Versions, Python and event loop; open files; region, credentials, endpoint, proxy and
-    certificates, each with where it is set; whether the endpoint answers, TLS and the clock; which
-    transport is used; and, with a FUNCTION, three dry runs of it, which run nothing. No key or token
-    is shown, so the output can go into a bug report as it is. Exits with 1 if something is wrong.
+    Checks versions, Python and the event loop; the open file limit; region, credentials, endpoint,
+    proxy and certificates, and where each is set; whether the endpoint responds, TLS and the clock;
+    and which transport is used. With FUNCTION, it also makes three dry runs, which do not execute
+    the function. Keys and tokens are never shown, so the output is safe to paste into a bug report.
+    Exits with 1 if a check fails.
     """
     from asyncinvoke import diagnose
     from asyncinvoke.cli.running import run
@@ -83,7 +85,7 @@ def _show(diagnosis: "Diagnosis") -> None:
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for check in diagnosis.checks:
-        # click leaves colours out where standard output is no terminal.
+        # click omits colours when standard output is not a terminal.
         status = click.style(f"{check.status.value:<8}", fg=_COLOURS[check.status.value])
         said = _wrapped(f"{check.name}: {one_line(check.found)}", width)
         click.echo(status + said)
@@ -95,7 +97,7 @@ def _show(diagnosis: "Diagnosis") -> None:
 
 
 def _wrapped(text: str, width: int | None) -> str:
-    """Break a line at the words for a terminal; for a file or a program it stays one line."""
+    """Wrap a line at word boundaries for a terminal; leave it as one line otherwise."""
     if width is None:
         return text
     lines = textwrap.wrap(text, max(width - 8, 20), break_long_words=False, break_on_hyphens=False)

@@ -12,16 +12,16 @@ WRONG_USAGE = 2
 """The command line or the configuration is wrong; nothing was sent."""
 
 STOPPED = 3
-"""A run was stopped before its end: more failed than is tolerated, or every call for one reason."""
+"""A run stopped early: the tolerance was exceeded, or every call failed for the same reason."""
 
 IN_DOUBT = 4
-"""A run has ended, and of some of its failures it is not known whether the function ran."""
+"""A run finished, but for some of its failures it is unknown whether the function ran."""
 
 INTERRUPTED = 130
-"""Ended by Ctrl-C, as shells say it: 128 and the signal's number."""
+"""Interrupted by Ctrl-C, by shell convention: 128 plus the signal number."""
 
 BROKEN_PIPE = 141
-"""The reader of the output went away, as shells say it."""
+"""The reader closed the output, by shell convention: 128 plus the number of SIGPIPE."""
 
 _LONGEST = 1000
 
@@ -35,9 +35,9 @@ class CommandError(Exception):
 
 
 def complain(error: Exception) -> int:
-    """Write the line for an error; give the exit status.
+    """Print one line for an error, and return the exit status.
 
-    An error that none of our own stands for is a fault of ours, which `python -X dev` shows whole.
+    An unexpected exception is a bug in this package; `python -X dev` shows its traceback.
     """
     described = _described(error)
     if described is None:
@@ -45,23 +45,23 @@ def complain(error: Exception) -> int:
             raise error
         name = type(error).__name__
         described = (
-            f"internal: {name}: {error} (python -X dev -m asyncinvoke ... shows where)",
+            f"internal: {name}: {error} (python -X dev -m asyncinvoke ... shows a traceback)",
             FAILED,
         )
     message, status = described
-    with contextlib.suppress(OSError):  # nobody may be reading any more
+    with contextlib.suppress(OSError):  # stderr may be closed
         click.echo(f"asyncinvoke: error: {one_line(message)}", err=True)
     return status
 
 
 def one_line(text: str, *, longest: int = _LONGEST) -> str:
-    """Make text that others wrote fit for a terminal: one line, no control codes, not endless."""
+    """Return untrusted text made safe for a terminal: one line, no control codes, truncated."""
     line = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def _described(error: Exception) -> tuple[str, int] | None:
-    # Imported only now, so that `--help` and wrong usage are quick.
+    # Imported late, to keep `--help` and usage errors fast.
     from asyncinvoke import (
         ConfigurationError,
         InvalidRequestError,

@@ -10,35 +10,35 @@ import click
 from asyncinvoke.cli.errors import CommandError
 
 AWS: dict[str, str] = {
-    "--query": "pipe the answer into jq, which is what the function returns and nothing around it; "
-    "--log-type Tail shows the log, and map writes the facts of a call as JSON",
-    "--cli-binary-format": "payloads are taken as they are: leave it out",
-    "--cli-input-json": "write FUNCTION, the payload and the options one by one",
-    "--cli-read-timeout": "it waits as long as a function can run; --timeout 5m for less",
-    "--cli-connect-timeout": "--timeout bounds everything, connecting included",
-    "--no-verify-ssl": "certificates are always checked: set AWS_CA_BUNDLE to trust one of yours",
+    "--query": "pipe the output into jq: it is the function's response and nothing else; "
+    "--log-type Tail shows the log, and map writes call metadata as JSON",
+    "--cli-binary-format": "not needed: payloads are sent unchanged",
+    "--cli-input-json": "pass FUNCTION, the payload and the options separately",
+    "--cli-read-timeout": "the default is as long as a function can run; use --timeout 5m for less",
+    "--cli-connect-timeout": "--timeout limits the total time, including connecting",
+    "--no-verify-ssl": "certificates are always verified: set AWS_CA_BUNDLE to trust your own",
     "--ca-bundle": "set AWS_CA_BUNDLE",
-    "--no-sign-request": "requests are always signed; a local endpoint takes any keys",
-    "--no-cli-pager": "there is no pager: leave it out",
-    "--color": "set NO_COLOR=1 to have none",
-    "--debug": "asyncinvoke doctor FUNCTION says what is wrong on the way to it",
+    "--no-sign-request": "requests are always signed; a local endpoint accepts any keys",
+    "--no-cli-pager": "not needed: there is no pager",
+    "--color": "set NO_COLOR=1 to disable colour",
+    "--debug": "use asyncinvoke doctor FUNCTION to diagnose problems",
 }
-"""Options of AWS's own command line that have no namesake here."""
+"""Options of the AWS CLI that have no direct equivalent here."""
 
 _FORMATS = frozenset({"json", "text", "table", "yaml", "yaml-stream", "off"})
 
 
 class Command(click.Command):
-    """A command that answers a habit with what to write instead."""
+    """A command that suggests the equivalent of an AWS CLI option."""
 
     INSTEAD: ClassVar[Mapping[str, str]] = AWS
-    """What to write in place of an option that there is not."""
+    """What to use in place of an option that does not exist here."""
 
     EXTRA: ClassVar[str | None] = None
-    """What is probably meant by a word too many."""
+    """What an unexpected extra argument probably meant."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the words; what cannot be read says what to write."""
+        """Parse the arguments; errors say what to write instead."""
         ctx.allow_extra_args = True
         try:
             rest = super().parse_args(ctx, args)
@@ -55,12 +55,12 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """Commands, of which the nearest is named where there is none of a name."""
+    """A group that suggests the closest command for an unknown name."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is asked for."""
+        """Return the requested command."""
         known = self.list_commands(ctx)
         if args and args[0] not in known and not args[0].startswith("-"):
             raise click.UsageError(f"No such command {args[0]!r}{_meant(args[0], known)}", ctx)
@@ -68,22 +68,22 @@ class Group(click.Group):
 
 
 def check_output(output: str | None) -> None:
-    """Refuse a name that AWS's command line takes for a format, and none at all.
+    """Reject an empty `--output`, and the format names that the AWS CLI accepts for it.
 
     Raises:
-        CommandError: It is such a one.
+        CommandError: The value is empty or a format name.
     """
     if output == "":
-        raise CommandError("--output is empty: it takes the name of a file, or -")
+        raise CommandError("--output is empty: it must be a file name, or -")
     if output in _FORMATS:
         raise CommandError(
-            f"--output {output}: it takes a file here, and the output is always JSON; "
-            f"./{output} is a file of that name"
+            f"--output {output}: --output takes a file name, and the output is always JSON; "
+            f"use ./{output} for a file of that name"
         )
 
 
 def is_base64_of_json(payload: bytes) -> bool:
-    """Return whether a payload was encoded as AWS's command line wants it by default."""
+    """Return whether a payload is base64-encoded JSON, the AWS CLI's default encoding."""
     try:
         decoded = base64.b64decode(payload, validate=True).strip()
     except ValueError:
@@ -92,7 +92,7 @@ def is_base64_of_json(payload: bytes) -> bool:
 
 
 def has_colours() -> bool:
-    """Return whether a terminal may be given colours: see https://no-color.org."""
+    """Return whether colour may be used on a terminal: see https://no-color.org."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -107,7 +107,7 @@ _WORDS = {
 def _meant(word: str, known: Iterable[str]) -> str:
     if word in _WORDS:
         return f". Did you mean {_WORDS[word]!r}?"
-    import difflib  # only now, as `--help` should be quick
+    import difflib  # imported late, to keep `--help` fast
 
     near = difflib.get_close_matches(word, known, n=1)
     return f". Did you mean {near[0]!r}?" if near else "."

@@ -12,17 +12,17 @@ from asyncinvoke.cli.options import SharedOptions, opened_invoker
 from asyncinvoke.cli.running import Interrupt, beside
 
 _OPENS_WITHIN = 2.0
-"""Seconds beyond the timeout that credentials may take: for imports, and botocore's own files."""
+"""Seconds beyond the timeout for credentials: covers imports, and botocore's data files."""
 
 _CLOSES_WITHIN = 10.0
-"""Seconds for an invoker to close after a signal; it takes hundredths of one."""
+"""Seconds for an invoker to close after a signal; it normally takes a few hundredths of one."""
 
 
 class Progress:
-    """How far an invocation has come."""
+    """The progress of an invocation."""
 
     is_answered: bool = False
-    """Whether its answer is there, and only has to be written."""
+    """Whether the response has arrived and only has to be written."""
 
 
 async def interruptible(
@@ -30,10 +30,10 @@ async def interruptible(
     work: Callable[[Invoker, Progress], Awaitable[int]],
     interrupt: Interrupt,
 ) -> int:
-    """Do the work with an invoker; a signal ends it, and says whether the function may have run.
+    """Do the work with an invoker; a signal ends it and reports whether the function may have run.
 
-    The invoker is what knows how far a request came, and it tells as it closes: so a signal closes
-    it under the call. Cancelling the call would leave us guessing.
+    Only the invoker knows how far a request got, and it reports that as it closes. A signal
+    therefore closes the invoker during the call; cancelling the call would lose this information.
     """
     closing = anyio.Event()
     async with contextlib.AsyncExitStack() as stack:
@@ -46,15 +46,14 @@ async def interruptible(
             return 0
         if patience.cancelled_caught:
             raise CommandError(
-                f"timeout of {timeout:g} s passed while credentials were waited for: "
-                "nothing was sent",
+                f"timeout of {timeout:g} s expired while waiting for credentials: nothing was sent",
                 status=FAILED,
             )
 
         async def close() -> None:
             await closing.wait()
             await stack.aclose()
-            # What goes on now is no call, but what its answer is written to.
+            # The call is over; only writing its response can still be in progress.
             interrupt.leave()
 
         status, known = 0, True
@@ -74,6 +73,6 @@ async def interruptible(
         if not known:
             ran = "may have run"
             if progress.is_answered:
-                ran = "has run, and its answer was not written whole"
+                ran = "has run, but its response was not completely written"
             click.echo(f"interrupted: the function {ran}", err=True)
         return status

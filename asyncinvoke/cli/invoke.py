@@ -33,7 +33,8 @@ Examples:
 
 class _Invoke(Command):
     INSTEAD: ClassVar[Mapping[str, str]] = AWS | {
-        "--function-name": "the function is the first word: asyncinvoke invoke FUNCTION [PAYLOAD]",
+        "--function-name": "pass the function as the first argument: asyncinvoke invoke FUNCTION "
+        "[PAYLOAD]",
     }
     EXTRA: ClassVar[str] = "-o FILE writes the answer to a file"
 
@@ -44,37 +45,37 @@ class _Invoke(Command):
 @click.option(
     "--payload",
     metavar="JSON|file://PATH|-",
-    help="What the function gets, instead of PAYLOAD: the text itself, a file (file://, fileb:// or "
-    "@), or standard input.  [default: none]",
+    help="The payload, instead of PAYLOAD: literal text, a file (file://, fileb:// or @), or - for "
+    "standard input.  [default: none]",
 )
 @click.option(
     "--invocation-type",
     type=click.Choice(["RequestResponse", "Event", "DryRun"]),
     default="RequestResponse",
     show_default=True,
-    help="How Lambda runs it.",
+    help="Wait for the result, queue the event, or only validate the request.",
 )
 @click.option(
     "--log-type",
     type=click.Choice(["None", "Tail"]),
     default="None",
     show_default=True,
-    help="Tail writes the end of the log to standard error.",
+    help="Tail prints the last 4 KB of the execution log to standard error.",
 )
 @click.option(
     "--durable-execution-name",
     metavar="NAME",
-    help="Names a durable execution, which makes repeating it safe.",
+    help="Name of the durable execution; makes the invocation safe to repeat.",
 )
-@click.option("-s", "--stream", is_flag=True, help="Write the answer as the function writes it.")
+@click.option("-s", "--stream", is_flag=True, help="Write the response as it is streamed.")
 @click.option(
     "-o",
     "--output",
     type=FileName(),
     metavar="FILE|-",
-    help="Write the answer there.  [default: standard output]",
+    help="Write the response to FILE.  [default: standard output]",
 )
-@click.option("--raw", is_flag=True, help="Write the answer unchanged, on a terminal too.")
+@click.option("--raw", is_flag=True, help="Do not format the response on a terminal.")
 @shared_options
 def invoke(
     function_name: str,
@@ -88,10 +89,10 @@ def invoke(
     raw: bool,
     **shared: Unpack[SharedOptions],
 ) -> int:
-    """Invoke FUNCTION, a name or an ARN, with PAYLOAD, and write what it returns.
+    """Invoke FUNCTION, a name or an ARN, with PAYLOAD, and write its response.
 
-    The answer goes to standard output, indented and in colours on a terminal. Everything else goes to
-    standard error.
+    The response goes to standard output, indented and coloured on a terminal. Everything else goes
+    to standard error.
     """
     from asyncinvoke import FunctionError
     from asyncinvoke.cli import open_files
@@ -125,7 +126,7 @@ def invoke(
     open_files.raise_open_files()
 
     check_new_output(output, force=True)
-    # What is in a file stays until there is something else to put there.
+    # Keep the content of an existing file until there is something to replace it with.
     is_late = output is not None and output != "-" and not is_stream(output)
 
     async def main(interrupt: "Interrupt") -> int:
@@ -212,7 +213,7 @@ def _for_a_terminal(payload: bytes) -> bytes:
 
 
 def _facts(response: "Response") -> str:
-    """Say what else is known of an invocation."""
+    """Return the metadata of an invocation as one line."""
     from asyncinvoke.cli.map.progress import counted
 
     attempts = response.attempts
@@ -220,7 +221,7 @@ def _facts(response: "Response") -> str:
     if response.executed_version is not None:
         facts.append(f"version {response.executed_version}")
     if response.request_id is None:
-        facts.append("no request id, which Lambda always gives")
+        facts.append("no request id (Lambda always sends one)")
     else:
         facts.append(f"request id {response.request_id}")
     facts.append(counted(len(attempts), "attempt"))

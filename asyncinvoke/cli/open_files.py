@@ -6,20 +6,20 @@ import os
 from asyncinvoke.cli.errors import CommandError
 
 _KEPT = 16
-"""How many are left for all but connections: the event loop, name resolution, files of settings."""
+"""Files reserved for everything but connections: event loop, name resolution, config files."""
 
 _FEWEST = 16
-"""How few will do for a single invocation."""
+"""The minimum for a single invocation."""
 
 _MOST_ON_MACOS = 10_240
 
 
 def raise_open_files() -> None:
-    """Raise the soft limit to the hard one. Connections are files, and shells give few of those."""
+    """Raise the soft limit to the hard one: each connection is a file, and the default is low."""
     import resource
 
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    # macOS says that there is no end, and takes no more than this.
+    # macOS reports no limit, but accepts no more than this.
     for wanted in (hard, _MOST_ON_MACOS):
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -27,7 +27,7 @@ def raise_open_files() -> None:
 
 
 def openable() -> int | None:
-    """Return how many connections this process can open, at least 1; `None` for no end."""
+    """Return how many connections this process can open, at least 1; `None` for no limit."""
     import resource
 
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -41,21 +41,21 @@ def openable() -> int | None:
 
 
 def check_open_files() -> None:
-    """Check that there is a file for each that a command cannot do without: its event loop has some.
+    """Check that the limit allows the files that every command needs, such as the event loop's.
 
     Raises:
-        CommandError: There are too few, and the loop would break in the middle of its beginning.
+        CommandError: The limit is too low, and the event loop would fail to start.
     """
     import resource
 
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if soft != resource.RLIM_INFINITY and soft < _FEWEST:
-        raise CommandError(f"this process may open {soft} files, which are too few: ulimit -n 1024")
+        raise CommandError(f"the limit of {soft} open files is too low: ulimit -n 1024")
 
 
 def warning(concurrency: int, connections: int) -> str:
-    """Say that more is asked for than can be opened."""
+    """Return the warning for a concurrency above the limit on open files."""
     return (
-        f"--concurrency {concurrency:,} is more than the files that this process may open: "
-        f"at most {connections:,} invocations are in flight at once (ulimit -n says how many files)"
+        f"--concurrency {concurrency:,} exceeds the limit on open files: "
+        f"at most {connections:,} invocations are in flight at once (ulimit -n shows the limit)"
     )

@@ -23,7 +23,7 @@ _KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOK
 
 
 _QUIET = 5.0
-"""Seconds until it is said what a command waits for."""
+"""Seconds until a message says what the command is waiting for."""
 
 
 class SharedOptions(TypedDict):
@@ -42,27 +42,29 @@ class SharedOptions(TypedDict):
 def shared_options(command: F) -> F:
     """Add the options of `SharedOptions` to a command."""
     options = (
-        click.option("-q", "--qualifier", metavar="VERSION|ALIAS", help="The version or alias."),
         click.option(
-            "--tenant-id", metavar="ID", help="The tenant, for functions with tenant isolation."
+            "-q", "--qualifier", metavar="VERSION|ALIAS", help="Version or alias to invoke."
+        ),
+        click.option(
+            "--tenant-id", metavar="ID", help="Tenant, for functions with tenant isolation."
         ),
         click.option(
             "--client-context",
             metavar="JSON|file://PATH",
-            help="An object that the function sees in its context; base64 works as well.",
+            help="Object passed to the function in its context; also accepted in base64.",
         ),
         click.option(
             "-t",
             "--timeout",
             type=Duration(),
             metavar="TIME",
-            help="Total time of an invocation, waits and retries included: 30, 500ms, 5m, 1h.  "
+            help="Total time limit of an invocation, including waits and retries: 30, 500ms, 5m, 1h.  "
             "[default: no limit]",
         ),
         click.option(
             "--idempotent",
             is_flag=True,
-            help="Running it twice does no harm: retry also what may have run.",
+            help="Declare the function safe to run twice: also retry calls that may have run.",
         ),
         click.option("-r", "--region", metavar="REGION", help="The AWS region."),
         click.option("-p", "--profile", metavar="NAME", help="The profile in AWS's config files."),
@@ -70,7 +72,7 @@ def shared_options(command: F) -> F:
             "-u",
             "--endpoint-url",
             metavar="URL",
-            help="Another endpoint, such as asyncinvoke local.",
+            help="Use another endpoint, such as asyncinvoke local.",
         ),
     )
     for option in reversed(options):
@@ -79,7 +81,7 @@ def shared_options(command: F) -> F:
 
 
 def use_profile(profile: str | None) -> None:
-    """Let a profile that is asked for beat keys in the environment, as in AWS's command line."""
+    """Give an explicit profile precedence over keys in the environment, as the AWS CLI does."""
     if profile is not None:
         os.environ.update(dict.fromkeys(_PROFILE_VARIABLES, profile))
         for name in _KEY_VARIABLES:
@@ -88,10 +90,10 @@ def use_profile(profile: str | None) -> None:
 
 @contextlib.asynccontextmanager
 async def opened_invoker(shared: SharedOptions, **settings: Any) -> AsyncIterator["Invoker"]:
-    """Open an invoker for as long as the block lasts; `settings` are passed on to it.
+    """Open an invoker for the duration of the block; `settings` are passed to `Invoker`.
 
     Raises:
-        CommandError: The machine does not have what the AWS configuration names.
+        CommandError: The AWS configuration names a file that cannot be read.
     """
     from asyncinvoke import Invoker
     from asyncinvoke.cli.running import beside
@@ -111,14 +113,14 @@ async def opened_invoker(shared: SharedOptions, **settings: Any) -> AsyncIterato
 
 
 async def _say_that_it_waits() -> None:
-    import anyio  # only now, as `--help` should be quick
+    import anyio  # imported late, to keep `--help` fast
 
     await anyio.sleep(_QUIET)
-    click.echo("waiting for AWS credentials (asyncinvoke doctor says where from)", err=True)
+    click.echo("waiting for AWS credentials (asyncinvoke doctor shows their source)", err=True)
 
 
 def invoke_options(shared: SharedOptions) -> dict[str, Any]:
-    """Return what is passed on to `Invoker.invoke` and `Invoker.map`.
+    """Return the keyword arguments for `Invoker.invoke` and `Invoker.map`.
 
     Raises:
         CommandError: The client context is not a JSON object.
@@ -135,7 +137,7 @@ def invoke_options(shared: SharedOptions) -> dict[str, Any]:
 
 
 def _client_context(text: str) -> dict[str, Any]:
-    """Read it as JSON, from a file, or from base64 as AWS's own command line has it."""
+    """Parse it as JSON, from a file, or from base64 as in the AWS CLI."""
     if text.startswith(("file://", "fileb://")):
         path = Path(text.partition("://")[2])
         try:
@@ -144,7 +146,7 @@ def _client_context(text: str) -> dict[str, Any]:
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise CommandError(f"cannot read --client-context {path}: {reason}") from None
-        except (RuntimeError, ValueError) as error:  # ~nobody, or no name that a file can have
+        except (RuntimeError, ValueError) as error:  # ~nobody, or an invalid file name
             raise CommandError(f"cannot read --client-context {path}: {error}") from None
     for spelled in (text, _from_base64(text)):
         try:
@@ -153,9 +155,7 @@ def _client_context(text: str) -> dict[str, Any]:
             continue
         if isinstance(context, dict):
             return context
-    raise CommandError(
-        "--client-context must be a JSON object, as it is, in a file:// or in base64"
-    )
+    raise CommandError("--client-context must be a JSON object: literal, in a file:// or in base64")
 
 
 def _from_base64(text: str) -> bytes:

@@ -11,7 +11,7 @@ from asyncinvoke.cli.errors import CommandError, one_line
 from asyncinvoke.cli.habits import is_base64_of_json
 
 _FILES = ("file://", "fileb://", "@")
-"""How a file is named: AWS's own command line has the first two, curl the third."""
+"""The prefixes of file names: the first two are from the AWS CLI, the third is from curl."""
 
 _MOST_READ = len(codecs.BOM_UTF8) + MOST + 1
 
@@ -31,9 +31,9 @@ def read_payload(payload: str) -> bytes:
         raise CommandError(said)
     data = data.removeprefix(codecs.BOM_UTF8)
     if not data.strip():
-        raise CommandError(f"{name}: it is empty, which is not JSON: to send none, leave it out")
+        raise CommandError(f"{name}: it is empty, which is not JSON: omit it to send no payload")
     if len(data) > MOST:
-        raise CommandError(f"{name}: Lambda takes at most {MOST:,} bytes")
+        raise CommandError(f"{name}: Lambda accepts at most {MOST:,} bytes")
     try:
         json_text.check_json(data)
     except json_text.NotJsonError as error:
@@ -55,21 +55,21 @@ def _read(payload: str) -> tuple[str, bytes]:
                 return name, file.read(_MOST_READ)
     except OSError as error:
         raise CommandError(f"cannot read {name}: {error.strerror}") from error
-    except (RuntimeError, ValueError) as error:  # ~nobody, or no name that a file can have
+    except (RuntimeError, ValueError) as error:  # ~nobody, or an invalid file name
         raise CommandError(f"cannot read {name}: {one_line(str(error))}") from error
     return name, os.fsencode(payload)
 
 
 def _hint(payload: str, data: bytes) -> str:
-    """Say what was meant, where the words look like something else than JSON."""
+    """Return a hint if the payload looks like something other than JSON."""
     if is_base64_of_json(data):
-        return " (it is the base64 of JSON: write the JSON itself)"
+        return " (it is base64-encoded JSON: pass the JSON itself)"
     try:
         is_file = len(payload) < 4096 and Path(payload).is_file()
     except (OSError, ValueError):
         is_file = False
     if is_file:
         return (
-            f" (there is a file of that name: --payload file://{payload} sends it, -o writes to it)"
+            f" (a file of that name exists: --payload file://{payload} sends it, -o writes to it)"
         )
     return ""

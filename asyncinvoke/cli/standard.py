@@ -12,11 +12,11 @@ _STDOUT, _STDERR = 1, 2
 
 
 class ReaderGoneError(Exception):
-    """The reader of standard output went away; click would take a `BrokenPipeError` for its own."""
+    """The reader closed standard output; click would handle a `BrokenPipeError` itself."""
 
 
 class _Patient(io.FileIO):
-    """Waits where others would not: another program may have made what we share with it non-blocking."""
+    """Waits until writable: another program may have made a shared descriptor non-blocking."""
 
     def write(self, data: Any, /) -> int:
         while (written := cast("int | None", super().write(data))) is None:
@@ -25,7 +25,7 @@ class _Patient(io.FileIO):
 
 
 class _Output(_Patient):
-    """Standard output, which says what it is where it cannot be written."""
+    """Standard output, whose errors say that it is standard output."""
 
     _is_told = False
 
@@ -44,7 +44,7 @@ class _Output(_Patient):
 
 
 class _Error(_Patient):
-    """Standard error, of which nobody has to take notice.
+    """Standard error, which nobody has to read.
 
     What goes there is said in passing: that its reader went away, or that the disk of its log is full,
     must neither end a run in its middle nor decide how the command ends.
@@ -71,7 +71,7 @@ def prepare_standard_streams() -> None:
                 raise CommandError("standard output is closed") from None
             # Reading what is closed fails, which an empty input would hide.
             os.open(os.devnull, os.O_WRONLY)
-    # Those that a program around us has put in their places are its own affair.
+    # Replacements made by a calling program are left alone.
     if sys.stdout is sys.__stdout__:
         sys.stdout = _text(_Output(_STDOUT, "wb", closefd=False), sys.stdout)
     if sys.stderr is sys.__stderr__:
@@ -82,7 +82,7 @@ def _text(raw: io.FileIO, before: TextIO | None) -> io.TextIOWrapper:
     if before is not None:
         before.flush()
     encoding = "utf-8" if before is None else before.encoding
-    # An old locale must not end a command that has only a word to say.
+    # An old locale must not make a command fail that only prints a message.
     return io.TextIOWrapper(
         io.BufferedWriter(raw), encoding=encoding, errors="replace", line_buffering=raw.isatty()
     )

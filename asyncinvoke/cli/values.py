@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     _Real = click.ParamType[float]
     _Text = click.ParamType[str]
 else:
-    _Whole = _Real = _Text = click.ParamType  # which takes no parameter in click 8.1
+    _Whole = _Real = _Text = click.ParamType  # not generic in click 8.1
 
 _DIGITS = re.compile(r"[+-]?[0-9]{1,18}")
-"""Of a whole number: more of them than any count has, and no more than other programs can hold."""
+"""A whole number of up to 18 digits, which fits into 64 bits."""
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 
@@ -24,11 +24,11 @@ _UNITS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 class WholeNumber(_Whole):
-    """A whole number in a range, in plain digits.
+    """A whole number in a range, in decimal digits.
 
     Args:
-        minimum: The least that is taken.
-        maximum: The most; `None` for no end.
+        minimum: The smallest value accepted.
+        maximum: The largest value accepted; `None` for no limit.
     """
 
     name = "number"
@@ -38,7 +38,7 @@ class WholeNumber(_Whole):
         self._maximum = maximum
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return it."""
+        """Return the number."""
         if isinstance(value, int):
             return value
         text = value.strip()
@@ -55,11 +55,11 @@ class WholeNumber(_Whole):
 
 
 class Number(_Real):
-    """A number, which is finite.
+    """A finite number.
 
     Args:
-        minimum: The least that is taken.
-        above: Whether it must be above that.
+        minimum: The lower bound.
+        above: Whether the bound itself is excluded.
     """
 
     name = "number"
@@ -71,7 +71,7 @@ class Number(_Real):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Return it."""
+        """Return the number."""
         if isinstance(value, int | float):
             return float(value)
         text = value.strip()
@@ -84,10 +84,10 @@ class Number(_Real):
 
 
 class Duration(_Real):
-    """A time: seconds, or a number with a unit, such as 500ms, 30s, 5m or 1h.
+    """A duration: seconds, or a number with a unit, such as 500ms, 30s, 5m or 1h.
 
     Args:
-        maximum: The longest that is taken, in seconds; `None` for no end.
+        maximum: The longest duration accepted, in seconds; `None` for no limit.
     """
 
     name = "duration"
@@ -98,7 +98,7 @@ class Duration(_Real):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Return it in seconds."""
+        """Return the duration in seconds."""
         if isinstance(value, int | float):
             return float(value)
         found = _TIME.fullmatch(value.strip())
@@ -111,10 +111,10 @@ class Duration(_Real):
 
 
 class FileName(_Text):
-    """The name of a file, which a shell completes.
+    """A file name, with shell completion.
 
-    Whether there is such a file, and what may be done with it, is for whoever opens it to say:
-    `click.Path` would ask of an output that it can be read.
+    Existence and permissions are checked when the file is opened: `click.Path` would require an
+    output file to be readable.
     """
 
     name = "file"
@@ -125,5 +125,5 @@ class FileName(_Text):
         param: click.Parameter,  # noqa: ARG002
         incomplete: str,
     ) -> list[CompletionItem]:
-        """Let the shell complete it."""
+        """Let the shell complete the name."""
         return [CompletionItem(incomplete, type="file")]

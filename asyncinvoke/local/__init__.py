@@ -1,8 +1,8 @@
 """An embedded Lambda endpoint that runs real handlers: for trying out and for tests.
 
-It speaks Lambda's wire protocol on loopback to any AWS SDK. It imports nothing of the client but
-the throttle reasons, so that the two ends of the wire can disagree in a test. The steps of faults
-(`Answer`, `Reset`, `throttle`, ...) serve `asyncinvoke.testing.FakeLambda` as well.
+It speaks Lambda's wire protocol on loopback to any AWS SDK. It imports nothing from the client
+except the throttle reasons, so that tests can detect disagreements between the two. The fault steps
+(`Answer`, `Reset`, `throttle`, ...) also work with `asyncinvoke.testing.FakeLambda`.
 """
 
 from asyncinvoke.local.counters import FunctionStatistics, LocalStatistics

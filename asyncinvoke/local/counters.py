@@ -11,37 +11,37 @@ from asyncinvoke._model.failure import ThrottleReason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionStatistics:
-    """What happened to one function since the endpoint was made."""
+    """The counters of one function since the endpoint was created."""
 
     invocations: int
-    """Invoke requests that arrived whole, whatever was answered, and those that met a fault: one
-    delivery each."""
+    """Invoke requests received completely, with any result, and those replaced by a fault. Each is
+    one delivery."""
     executions: int
-    """Handler runs that were started."""
+    """Executions started."""
     in_flight: int
-    """Handler runs that are going on now."""
+    """Executions running now."""
     peak_in_flight: int
-    """The most handler runs that went on at once."""
+    """The maximum number of concurrent executions."""
     throttles: Mapping[str, int]
-    """Requests that the endpoint throttled, by `Reason`; those that met a fault are in `faults`."""
+    """Requests throttled by the endpoint, by `Reason`; injected throttles count in `faults`."""
     function_errors: int
-    """Handler runs that ended in a function error, timeouts and dead processes included."""
+    """Executions that ended in a function error, including timeouts and crashed processes."""
     cold_starts: int
-    """Worker processes that were started. In-process handlers have none."""
+    """Worker processes started. In-process handlers have none."""
     faults: int
-    """Requests that met a fault of `LocalLambda.fault`."""
+    """Requests to which a fault of `LocalLambda.fault` was applied."""
     events_waiting: int
-    """Events in the queue now that wait for a permit or for their next run."""
+    """Queued Events waiting for concurrency or for their next run."""
     events_dropped: int
-    """Accepted Events that had not ended when the endpoint was closed."""
+    """Accepted Events that were unfinished when the endpoint closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalStatistics(FunctionStatistics):
-    """The same for all functions together, requests for unknown functions included."""
+    """The totals of all functions, including requests for unknown functions."""
 
     functions: Mapping[str, FunctionStatistics]
-    """The numbers of each registered function, by name."""
+    """The counters of each registered function, by name."""
 
 
 @dataclass(slots=True)
@@ -70,20 +70,20 @@ class Counters:
         self._functions: dict[str, _Live] = {}
 
     def register(self, name: str) -> None:
-        """Count for a function; one that was deleted and made again goes on with its numbers."""
+        """Add a function; one that is deleted and recreated keeps its counters."""
         self._functions.setdefault(name, _Live())
 
     def add(self, name: str, **changes: int) -> None:
-        """Change numbers of a function, and of all together.
+        """Change counters of a function, and of the total.
 
         Args:
             name: The function.
-            **changes: By how much each number changes, by its name in `FunctionStatistics`.
+            **changes: The change of each counter, by its name in `FunctionStatistics`.
         """
         for live in self._of(name):
             for number, change in changes.items():
                 setattr(live, number, getattr(live, number) + change)
-            if live.in_flight > live.peak_in_flight:  # as `max`, at a third of its price
+            if live.in_flight > live.peak_in_flight:  # three times faster than `max`
                 live.peak_in_flight = live.in_flight
 
     def throttled(self, name: str, reason: ThrottleReason) -> None:

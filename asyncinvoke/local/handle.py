@@ -5,9 +5,9 @@ from asyncinvoke.local.functions.versions import Versions
 
 
 class LocalFunction:
-    """A handle on a registered function; `LocalLambda.function` makes it.
+    """A handle to a registered function, returned by `LocalLambda.function`.
 
-    Everything may be changed while the endpoint runs, from any thread.
+    Everything can be changed while the endpoint is running, from any thread.
     """
 
     def __init__(self, versions: Versions, registry: FunctionRegistry) -> None:
@@ -16,7 +16,7 @@ class LocalFunction:
 
     @property
     def name(self) -> str:
-        """The name it was registered with."""
+        """The name of the function."""
         return self._versions.latest.name
 
     @property
@@ -26,12 +26,13 @@ class LocalFunction:
 
     @property
     def reserved_concurrency(self) -> int | None:
-        """Executions of its own that may run at once; None shares the account's with the others.
+        """Concurrent executions reserved for the function; None shares the account's.
 
-        0 throttles every call. What runs already goes on. All versions share it.
+        0 throttles every call. Running executions are not affected. All versions share it.
 
         Raises:
-            ValueError: On setting what is not a whole number, or more than the account has left.
+            ValueError: It is set to something other than a whole number, or to more than the account
+                has left.
         """
         return self._registry.reserved(self.name)
 
@@ -40,27 +41,27 @@ class LocalFunction:
         self._registry.reserve(self.name, limit)
 
     def publish_version(self) -> str:
-        """Publish `$LATEST` as a version with environments of its own; return its number, from "1".
+        """Publish `$LATEST` as a version with its own environments; return its number, from "1".
 
-        It shares the handler's code with `$LATEST`. Each call gives a new number, where AWS gives
-        the last one again if nothing was changed.
+        It shares the handler's code with `$LATEST`. Each call returns a new number, whereas AWS
+        returns the previous one if nothing has changed.
         """
         return self._versions.publish()
 
     def alias(self, name: str, version: str) -> None:
-        """Create an alias, or move it.
+        """Create or move an alias.
 
         Args:
             name: 1 to 128 letters, digits, hyphens or underscores, not digits only.
-            version: What `publish_version` returned, or `$LATEST`.
+            version: A version returned by `publish_version`, or `$LATEST`.
 
         Raises:
-            ValueError: The name breaks that rule, or there is no such version.
+            ValueError: The name is invalid, or the version does not exist.
         """
         self._versions.set_alias(name, version)
 
     def duplicate_events(self, count: int) -> None:
-        """Deliver each of the next `count` Events twice, with one request id, as AWS at times does.
+        """Deliver each of the next `count` Events twice with the same request id, as AWS may do.
 
         Raises:
             ValueError: `count` is not a whole number, 0 or more.

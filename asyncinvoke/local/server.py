@@ -30,56 +30,56 @@ from asyncinvoke.local.service_config import ServiceConfig
 class LocalLambda:
     """An embedded Lambda endpoint that runs real handlers.
 
-    It speaks the service's wire protocol to any AWS SDK; point the SDK's endpoint URL at `url`. It
-    listens on loopback; any other address needs both `host` and `allow_remote=True`. It takes
-    nothing from a web page, and only signed requests, whatever the signature. Enter it once, on asyncio or trio; it serves on asyncio's loop, on trio
-    from a thread. On leaving the block it stops accepting, cancels what runs, drops queued Events
-    and ends its worker processes.
+    It speaks Lambda's wire protocol to any AWS SDK; set the SDK's endpoint URL to `url`. It listens
+    on loopback; any other address needs both `host` and `allow_remote=True`. It rejects requests
+    from web pages and unsigned requests; signatures are not verified. Enter it once, on asyncio or
+    trio; on asyncio it serves on the running loop, on trio from a thread. On exit it stops
+    accepting connections, cancels running executions, drops queued Events and ends its worker
+    processes.
 
     Args:
-        account_concurrency: Executions that may run at once (AWS's default quota is 1,000).
-        port: The TCP port; 0 takes a free one.
+        account_concurrency: Maximum number of concurrent executions (AWS's default quota is 1,000).
+        port: The TCP port; 0 picks a free one.
         host: The IP address to listen on.
-        allow_remote: Whether that may be one that other machines reach. Whoever reaches it can run
-            what it serves, and whatever code they like.
-        allowed_hosts: Names by which other machines call this one, such as that of a container.
-            Without one a request must be for an address or for `localhost`, or it may come from a
-            web page whose owner leads a name of his own here.
-        allow_unsigned: Whether requests are answered that nobody signed, such as curl's. Others get
-            the service's 403.
-        region_name: The region it says it is in.
-        account_id: The account it says it is, twelve digits.
-        limit_request_rate: Whether a function takes only 10 requests per second for each unit of
-            its concurrency, as in AWS.
-        caller_rate: Requests per second that the endpoint takes from all callers; None for any
-            number. AWS's own number differs by account and operation.
-        scaling_rate: Environments that a function may gain in 10 s (1,000 in AWS); None for any
-            number.
-        event_time_scale: How many seconds one second of the Event queue takes: with 0.01 the second
-            run of a failing Event comes after 0.6 s instead of a minute.
+        allow_remote: Whether `host` may be reachable from other machines. They can then invoke the
+            functions and run any code.
+        allowed_hosts: Host names by which other machines address this one, such as that of a
+            container. Requests for any other name than an IP address or `localhost` are rejected,
+            as protection against DNS rebinding.
+        allow_unsigned: Whether to accept unsigned requests, such as curl's; otherwise they get the
+            service's 403.
+        region_name: The region to report.
+        account_id: The account id to report, twelve digits.
+        limit_request_rate: Whether to limit each function to 10 requests per second per unit of
+            concurrency, as AWS does.
+        caller_rate: Maximum requests per second from all callers together; None for no limit. In
+            AWS it depends on the account and operation.
+        scaling_rate: Maximum number of new environments per function in 10 s (1,000 in AWS); None
+            for no limit.
+        event_time_scale: Real seconds per second of the Event queue: with 0.01 a failed Event is
+            retried after 0.6 s instead of a minute.
         idle_timeout: Seconds after which an idle worker process is ended; None keeps it until the
-            block is left. AWS does not say how long it keeps one.
-        reload: Whether a change of a handler's file, or of what it imports from its folder, gives
-            later invocations new worker processes.
-        sandbox: Whether each worker process has a `/tmp` of its own and code that it cannot write
-            to, as in AWS (on Linux, where the system allows it; where not, the function's log says
-            so, and its invocations fail).
-        freeze: Whether worker processes are stopped between invocations, as in AWS, so that nothing
-            goes on in the background.
-        settling_time: Seconds for which a function that was created through the API is Pending, and
-            an update is InProgress. AWS takes longer, mostly a second or two.
-        s3: Where the code of functions is found that are created from S3: a folder that holds one
-            for each bucket, or the URL of an endpoint, such as moto's.
-        keep_requests: How many of the latest Invoke requests `requests` gives, with their payloads.
+            block exits. AWS does not document its value.
+        reload: Whether later invocations use new worker processes after a change to the handler's
+            file or to modules imported from its directory.
+        sandbox: Whether each worker process has its own `/tmp` and read-only code, as in AWS (Linux
+            only; if the system does not allow it, invocations fail and the log says why).
+        freeze: Whether to suspend worker processes between invocations, as AWS does, so that
+            nothing runs in the background.
+        settling_time: Seconds for which a function created through the API is Pending, and an
+            update is InProgress. In AWS it is usually a second or two.
+        s3: Source of the code of functions created from S3: a directory with one subdirectory per
+            bucket, or the URL of an endpoint, such as moto's.
+        keep_requests: The number of latest Invoke requests to keep in `requests`, with payloads.
         on_invocation: Called with an `AnsweredInvocation` for each Invoke request, on the endpoint's
             loop; must neither block nor raise.
-        on_log: Called in the same way with a `LogLine` for each line that worker processes write,
-            and that the platform writes around them.
-        on_event: Called in the same way with an `EventProgress` when a run of an Event has ended,
-            and when the Event has.
+        on_log: Called in the same way with a `LogLine` for each log line of a worker process or of
+            the platform.
+        on_event: Called in the same way with an `EventProgress` after each run of an Event, and
+            when the Event has ended.
 
     Raises:
-        ValueError: For a limit, rate, time, port, address, region or account id out of range.
+        ValueError: A limit, rate, time, port, address, region or account id is out of range.
     """
 
     def __init__(
@@ -138,22 +138,22 @@ class LocalLambda:
 
     @property
     def url(self) -> str:
-        """What to give an SDK as endpoint URL, `http://127.0.0.1:PORT`, once the block is entered."""
+        """The endpoint URL, such as `http://127.0.0.1:PORT`; available once the block is entered."""
         if not self._entered:
             raise RuntimeError("LocalLambda has no url before its block is entered")
         return access.url_of(self._host, self._port)
 
     @property
     def region_name(self) -> str:
-        """The region it says it is in."""
+        """The region that the endpoint reports."""
         return self._service.config.region_name
 
     @property
     def account_concurrency(self) -> int:
-        """Executions that may run at once; may be set while the endpoint runs.
+        """Maximum number of concurrent executions; can be changed while the endpoint is running.
 
         Raises:
-            ValueError: On setting it below what functions have reserved.
+            ValueError: It is set below the sum of the reserved concurrency.
         """
         return self._service.admission.account_concurrency
 
@@ -163,7 +163,7 @@ class LocalLambda:
 
     @property
     def limit_request_rate(self) -> bool:
-        """Whether request rates are limited; may be set while the endpoint runs."""
+        """Whether request rates are limited; can be changed while the endpoint is running."""
         return self._service.admission.rates.is_request_rate_limited
 
     @limit_request_rate.setter
@@ -172,10 +172,10 @@ class LocalLambda:
 
     @property
     def caller_rate(self) -> float | None:
-        """Requests per second that the endpoint takes; may be set while the endpoint runs.
+        """Maximum requests per second; can be changed while the endpoint is running.
 
         Raises:
-            ValueError: On setting what is not a number above 0, or None.
+            ValueError: It is set to something other than a number above 0, or None.
         """
         return self._service.admission.rates.caller_rate
 
@@ -185,10 +185,10 @@ class LocalLambda:
 
     @property
     def scaling_rate(self) -> int | None:
-        """Environments that a function may gain in 10 s; may be set while the endpoint runs.
+        """Maximum new environments per function in 10 s; can be changed while the endpoint is running.
 
         Raises:
-            ValueError: On setting what is not a whole number above 0, or None.
+            ValueError: It is set to something other than a whole number above 0, or None.
         """
         return self._service.admission.rates.scaling_rate
 
@@ -216,15 +216,16 @@ class LocalLambda:
                 endpoint's loop, sync in a thread. Or `"module:function"` or
                 `"path/to/file.py:function"`, which runs in AWS's own runtime in worker processes
                 (needs the extra `local`).
-            reserved_concurrency: Executions that it may run at once, set apart from the account's;
-                None shares the account's; 0 throttles every call.
-            timeout: Seconds for one execution, up to 900 (AWS's default is 3). An async handler is
-                cancelled, a worker process killed, a thread abandoned.
-            memory_size: MB of memory (AWS's default is 128). A worker process that uses more is
-                killed (on Linux); for a callable it is only what the context names.
+            reserved_concurrency: Concurrent executions reserved for the function; None shares the
+                account's; 0 throttles every call.
+            timeout: Time limit of one execution in seconds, up to 900 (AWS's default is 3). An async
+                handler is cancelled, a worker process killed, a thread abandoned.
+            memory_size: Memory in MB (AWS's default is 128). A worker process that uses more is
+                killed (on Linux); for a callable it only appears in the context.
             environment: Environment variables for worker processes.
-            events: How its Events are run again, and who hears how they ended.
-            directory: Where worker processes import the module from; default is the current one.
+            events: Retries and destinations of the function's Events.
+            directory: The directory from which worker processes import the module; by default the
+                current one.
 
         Raises:
             ValueError: A value is out of range, the name is taken, or there is no such file.
@@ -245,56 +246,56 @@ class LocalLambda:
         return LocalFunction(versions, self._service.registry)
 
     def fault(self, step: Step, **options: Unpack[FaultOptions]) -> InjectedFault:
-        """Let requests meet a fault, before the block is entered or inside it, from any thread.
+        """Inject a fault, before the block is entered or inside it, from any thread.
 
-        A request meets one fault at most: the first that applies, in the order in which they were
-        set. It counts as an invocation, and in `statistics().faults`.
+        At most one fault applies to a request: the first match, in the order in which they were
+        added. The request counts as an invocation, and in `statistics().faults`.
 
         Args:
-            step: What happens in place of the service's answer, such as `throttle()` or `Reset()`.
-            **options: Which requests meet it: all, without any.
+            step: The replacement for the service's response, such as `throttle()` or `Reset()`.
+            **options: The requests that it applies to; all by default.
 
-                - `function_name`: those for one function, by its bare name, whatever their
-                  qualifier; it need not be known.
-                - `count`: so many at most; without it all until the fault is removed.
-                - `probability` (1.0): a part of them, by chance.
-                - `seed` (0): of its random numbers, 0 or more: the same seed chooses the same
-                  requests, in the order in which they arrive.
-                - `after_run` (False): whether the request is served first, and the function runs,
-                  before its answer is lost to the step. `Truncated` then cuts the real answer. Of
-                  use with steps that break the connection and with answers from status 400.
+                - `function_name`: only requests for this function, by its bare name, with any
+                  qualifier; it need not be registered.
+                - `count`: at most this many requests; by default all, until the fault is removed.
+                - `probability` (1.0): the probability that it applies to a request.
+                - `seed` (0): the seed of the random numbers, 0 or more. The same seed selects the
+                  same requests, in order of arrival.
+                - `after_run` (False): whether the function runs first, and the step then replaces
+                  its response. `Truncated` then truncates the real response. For steps that break
+                  the connection, and for responses with a status from 400.
 
         Raises:
-            ValueError: A value is out of range, or `after_run` is of no use with the step.
+            ValueError: A value is out of range, or `after_run` does not apply to the step.
         """
         return self._service.faults.add(step, **options)
 
     @property
     def faults(self) -> tuple[InjectedFault, ...]:
-        """The faults that were set and are there yet: neither removed nor met `count` times."""
+        """The active faults: neither removed nor applied `count` times."""
         return self._service.faults.all
 
     @property
     def requests(self) -> tuple[ReceivedInvocation, ...]:
-        """The latest Invoke requests that arrived whole, oldest first; also after the block.
+        """The latest completely received Invoke requests, oldest first; also after the block.
 
         Raises:
             RuntimeError: None are kept, because `keep_requests` is 0.
         """
         if not self._service.config.keep_requests:
             raise RuntimeError("no requests are kept: use LocalLambda(keep_requests=1000)")
-        return tuple(self._service.received.copy())  # what copies it whole, whatever arrives
+        return tuple(self._service.received.copy())  # an atomic copy, even while requests arrive
 
     def statistics(self) -> LocalStatistics:
-        """Return a frozen snapshot of what has arrived and run so far; also after the block."""
+        """Return a frozen snapshot of the counters so far; also after the block."""
         return self._service.statistics()
 
     async def __aenter__(self) -> Self:
-        """Start to listen.
+        """Start listening.
 
         Raises:
             OSError: The port is in use.
-            RuntimeError: It was entered before.
+            RuntimeError: The endpoint was already entered.
         """
         if self._entered:
             raise RuntimeError("a LocalLambda can be entered once; make a new one")
@@ -312,7 +313,7 @@ class LocalLambda:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End everything that the endpoint started, and wait for it."""
+        """Stop everything that the endpoint started, and wait for it."""
         background = self._background
         if background is not None:
             with anyio.CancelScope(shield=True):

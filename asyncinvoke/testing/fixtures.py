@@ -21,7 +21,7 @@ _NO_RUNNER = (
 
 @contextmanager
 def serve(**options: Any) -> Iterator[LocalLambda]:
-    """Serve an endpoint from a thread, which serves a sync test as well."""
+    """Serve an endpoint from a thread, so that it also works for sync tests."""
     endpoint = LocalLambda(**{"settling_time": 0.01, "keep_requests": 100_000, **options})
     with (
         start_blocking_portal("asyncio", name="asyncinvoke-local-lambda") as portal,
@@ -31,10 +31,10 @@ def serve(**options: Any) -> Iterator[LocalLambda]:
 
 
 def change_environment(local: LocalLambda, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Replace the AWS settings of the environment; give the variables that were set."""
+    """Replace the AWS settings of the environment; return the variables that were set."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    # A proxy of the machine could not reach a server on loopback.
+    # A proxy could not reach a server on loopback.
     direct = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1"]))
     variables = {
         "AWS_ENDPOINT_URL_LAMBDA": local.url,
@@ -57,8 +57,8 @@ def change_environment(local: LocalLambda, monkeypatch: pytest.MonkeyPatch) -> d
 async def invoker_on(
     local: LocalLambda, session: object, options: Mapping[str, Any]
 ) -> AsyncIterator[Invoker]:
-    """Open an invoker on an endpoint, with nothing of the machine's own settings."""
-    # aiobotocore is heavy, and this module is also there for tests without an invoker.
+    """Open an invoker on an endpoint, ignoring the machine's settings."""
+    # aiobotocore is slow to import, and this module is also used without an invoker.
     from asyncinvoke.testing.session import direct_config
 
     defaults = {
@@ -73,7 +73,7 @@ async def invoker_on(
 
 
 def name_of_opened_invoker(request: pytest.FixtureRequest, *, with_pytest_asyncio: bool) -> str:
-    """Say which fixture opens an invoker in the event loop of a test."""
+    """Return the name of the fixture that opens an invoker in the event loop of a test."""
     marker = request.node.get_closest_marker("asyncio")
     if marker is not None and with_pytest_asyncio:
         by_default = request.config.getini("asyncio_default_test_loop_scope")

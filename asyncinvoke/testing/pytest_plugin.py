@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures available once asyncinvoke is installed, at no cost while unused.
 
-pytest imports this module at each of its starts, so it imports nothing else then. The packages
-above it import their names when they are first used, for the same reason.
+pytest imports this module at every start, so it imports nothing else then. For the same reason, the
+parent packages import their names on first use.
 """
 
 import importlib
@@ -22,27 +22,27 @@ _Opening: TypeAlias = "Callable[[], AbstractAsyncContextManager[Invoker]]"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Add the fixtures that only pytest-asyncio can run, where it is in use."""
+    """Register the fixtures for pytest-asyncio if it is in use."""
     if not config.pluginmanager.hasplugin("asyncio"):
         return
     try:
         config.getini("asyncio_default_test_loop_scope")
-    except ValueError:  # one before 0.26, which could not run them
+    except ValueError:  # versions before 0.26 cannot run them
         return
-    # `from asyncinvoke.testing import ...` would look for a name of the package first.
+    # `from asyncinvoke.testing import ...` would look up a lazy name of the package first.
     fixtures = importlib.import_module("asyncinvoke.testing.on_pytest_asyncio")
     config.pluginmanager.register(fixtures, _ON_PYTEST_ASYNCIO)
 
 
 @pytest.fixture
 def local_lambda_options() -> dict[str, Any]:
-    """Options of `local_lambda`; override it to give other ones, such as `account_concurrency`."""
+    """Options of `local_lambda`; override it to set options such as `account_concurrency`."""
     return {}
 
 
 @pytest.fixture
 def local_lambda_strictness() -> "Strictness | None":
-    """What of `local_lambda` fails a test at its end; override it to give a `Strictness`."""
+    """Checks of `local_lambda` at the end of a test; override it to return a `Strictness`."""
     return None
 
 
@@ -50,7 +50,7 @@ def local_lambda_strictness() -> "Strictness | None":
 def local_lambda(
     local_lambda_options: dict[str, Any], local_lambda_strictness: "Strictness | None"
 ) -> "Iterator[LocalLambda]":
-    """Serve a `LocalLambda` from a thread of its own, for sync and async tests alike."""
+    """Serve a `LocalLambda` from its own thread, for sync and async tests."""
     from asyncinvoke.testing.fixtures import serve
 
     with serve(**local_lambda_options) as local:
@@ -64,9 +64,9 @@ def local_lambda(
 def lambda_environment(
     local_lambda: "LocalLambda", monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:
-    """Point every AWS client that is made meanwhile, here or in a child process, at `local_lambda`.
+    """Point every AWS client created during the test, also in child processes, at `local_lambda`.
 
-    All `AWS_*` variables of the machine are away until the test ends. Gives those that were set.
+    All other `AWS_*` variables are removed until the test ends. Return the variables that were set.
     """
     from asyncinvoke.testing.fixtures import change_environment
 
@@ -75,7 +75,7 @@ def lambda_environment(
 
 @pytest.fixture
 def no_waits() -> "Iterator[NoWaits]":
-    """Skip the waits of every invoker that is opened meanwhile, and tell which they were."""
+    """Skip and record the waits of every invoker that is opened during the test."""
     from asyncinvoke.testing.waits import no_waits
 
     with no_waits() as waits:
@@ -84,16 +84,16 @@ def no_waits() -> "Iterator[NoWaits]":
 
 @pytest.fixture
 def invoker_options() -> dict[str, Any]:
-    """Options of `invoker`; override it to give other ones, such as `retry` or `limit`."""
+    """Options of `invoker`; override it to set options such as `retry` or `limit`."""
     return {}
 
 
 @pytest.fixture
 def invoker(request: pytest.FixtureRequest) -> "Invoker":
-    """Return an open `Invoker` on `local_lambda` that keeps its attempts and skips its waits.
+    """Return an open `Invoker` on `local_lambda` that makes real attempts but skips waits.
 
-    It reads no AWS settings of the machine. It is opened and closed by what runs the test: anyio's
-    plugin, on asyncio or trio, pytest-asyncio, in the loop of the test, or pytest-trio.
+    It ignores the machine's AWS settings. It is opened and closed in the event loop of the test, by
+    the plugin that runs it: anyio's on asyncio or trio, pytest-asyncio, or pytest-trio.
     """
     from asyncinvoke.testing.fixtures import name_of_opened_invoker
 

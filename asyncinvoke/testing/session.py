@@ -8,9 +8,9 @@ from aiobotocore.session import AioSession
 
 
 def sealed_session() -> Any:  # aiobotocore has no types that every checker can see
-    """Make a session for an endpoint that checks no signature.
+    """Return a session for an endpoint that verifies no signatures.
 
-    Neither `AWS_*` variables nor files reach the clients that are made of it.
+    Its clients ignore `AWS_*` variables and AWS configuration files.
     """
     defaults = {
         name: (None, None, default, convert)
@@ -24,6 +24,6 @@ def sealed_session() -> Any:  # aiobotocore has no types that every checker can 
 
 
 def direct_config(config: Any = None) -> Any:
-    """Make a configuration without proxies: those of the machine could not reach loopback."""
+    """Return a configuration without proxies, which could not reach loopback."""
     direct = AioConfig(proxies={})
     return direct if config is None else direct.merge(config)

@@ -11,39 +11,39 @@ from asyncinvoke.local.protocol.received import ReceivedInvocation
 
 
 class Endpoint(Protocol):
-    """What is looked at: a `LocalLambda` that keeps its requests, or a `FakeLambda`."""
+    """The endpoint to check: a `LocalLambda` with `keep_requests`, or a `FakeLambda`."""
 
     @property
     def faults(self) -> Sequence[InjectedFault]:
-        """The faults that were set and are there yet."""
+        """The active faults."""
         ...
 
     @property
     def requests(self) -> Sequence[ReceivedInvocation]:
-        """Every request so far that arrived whole."""
+        """All completely received requests so far."""
         ...
 
     def statistics(self) -> LocalStatistics:
-        """Return a frozen snapshot of what has arrived and run so far."""
+        """Return a frozen snapshot of the counters so far."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strictness:
-    """What fails a test at its end; everything by default, as with respx and pytest-httpx.
+    """The checks at the end of a test; all are on by default, as in respx and pytest-httpx.
 
-    Return one from the fixture `local_lambda_strictness`, or ask it yourself for its `violations`.
+    Return one from the fixture `local_lambda_strictness`, or call `violations` yourself.
     """
 
     unmet_faults: bool = True
-    """A fault that no request has met, or fewer than its `count`. One that was removed is none."""
+    """Fail on a fault applied to no request or to fewer than `count`. Removed faults are ignored."""
     unexpected_requests: bool = True
-    """A request for a function that was never registered."""
+    """Fail on a request for a function that was never registered."""
     unused_functions: bool = True
-    """A function that nobody invoked."""
+    """Fail on a function that was never invoked."""
 
     def violations(self, endpoint: Endpoint) -> list[str]:
-        """Return what was left out, a sentence each.
+        """Return a message for each violation.
 
         Args:
             endpoint: A `LocalLambda` with `keep_requests`, or a `FakeLambda`.
@@ -51,11 +51,7 @@ class Strictness:
         functions: Mapping[str, FunctionStatistics] = endpoint.statistics().functions
         found: list[str] = []
         if self.unmet_faults:
-            found += [
-                f"not met as often as it was to be: {fault!r}"
-                for fault in endpoint.faults
-                if fault.is_unmet
-            ]
+            found += [f"unused fault: {fault!r}" for fault in endpoint.faults if fault.is_unmet]
         if self.unexpected_requests:
             asked = {names.bare_name(r.function_name) or r.function_name for r in endpoint.requests}
             found += [

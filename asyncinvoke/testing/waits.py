@@ -9,7 +9,7 @@ from asyncinvoke.testing.clock import InstantClock
 
 
 class NoWaits:
-    """The block that `no_waits` gives."""
+    """The context manager returned by `no_waits`."""
 
     def __init__(self) -> None:
         self._clocks: list[InstantClock] = []
@@ -31,26 +31,26 @@ class NoWaits:
 
     @property
     def slept(self) -> list[float]:
-        """The waits so far of all invokers that were opened in the block, in seconds.
+        """The skipped waits of all invokers opened in the block, in seconds.
 
-        Those between attempts, and those of a limit that moves for its next permit.
+        These are the waits between attempts, and those of an adaptive limit for its next permit.
         """
         return [seconds for clock in list(self._clocks) for seconds in clock.slept]
 
     def _new_clock(self) -> InstantClock:
-        # One for each invoker: a wait of one must not bring the deadlines of another nearer.
+        # One clock per invoker: a wait of one must not advance the deadlines of another.
         clock = InstantClock()
         self._clocks.append(clock)
         return clock
 
 
 def no_waits() -> NoWaits:
-    """Skip the waits of every invoker that is opened in the block, wherever the code opens it.
+    """Skip the waits of every invoker that is opened in the block.
 
-    For code that makes its own invokers: `with no_waits(): ...`. It holds for the whole process,
-    other threads included; blocks may be nested and overlap. An invoker keeps its clock when the
-    block ends, one that was open before keeps its waits, and one that is given a clock uses that.
+    For code that opens its own invokers: `with no_waits(): ...`. It applies to the whole process,
+    including other threads; blocks can be nested and overlap. An invoker keeps its clock when the
+    block ends. Invokers opened before the block, or with an explicit clock, are not affected.
 
-    What is skipped are waits alone, as `InstantClock` says: attempts take the time that they take.
+    Only waits are skipped, as described in `InstantClock`; attempts take real time.
     """
     return NoWaits()

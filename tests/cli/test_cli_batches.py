@@ -59,7 +59,7 @@ async def test_what_the_function_names_as_failed_has_failed(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--shape", "sqs"), "--shape says how a --batch looks"),
+        (("--shape", "sqs"), "--shape needs --batch N"),
         (("--batch", "0"), "'0' must be a whole number, 1 or more"),
         (("--batch", "5", "--shape", "lists"), "'lists' is not one of"),
     ],

@@ -167,7 +167,10 @@ async def test_an_interrupt_says_that_the_answer_was_not_written_whole(
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
         said = await Lines(process.stderr).all()
-        assert said == "interrupted: the function has run, and its answer was not written whole\n"
+        assert (
+            said
+            == "interrupted: the function has run, but its response was not completely written\n"
+        )
 
 
 async def test_an_interrupt_says_that_the_function_has_not_run_while_it_connects() -> None:
@@ -202,7 +205,7 @@ async def test_credentials_that_never_come_are_waited_for_no_longer_than_the_tim
     )
     assert ended.status == 1
     assert ended.err == (
-        "asyncinvoke: error: timeout of 0.2 s passed while credentials were waited for: "
+        "asyncinvoke: error: timeout of 0.2 s expired while waiting for credentials: "
         "nothing was sent\n"
     )
 

@@ -142,6 +142,6 @@ async def test_more_concurrency_than_files_is_said_once_and_loses_nothing(
     )
     assert ended.returncode == 0
     warning, summary = ended.stderr.decode().splitlines()
-    assert warning.startswith("--concurrency 500 is more than the files that this process may open")
+    assert warning.startswith("--concurrency 500 exceeds the limit on open files")
     assert "300 succeeded, 0 failed" in summary
     assert endpoint.statistics().invocations == 300

@@ -68,10 +68,10 @@ def test_a_process_gets_its_settings_as_they_are() -> None:
     ("settings", "says"),
     [
         ({"source": "-"}, "a file, not standard input"),
-        ({"shard": "1/2"}, "it does not go with --shard"),
+        ({"shard": "1/2"}, "--processes and --shard exclude each other"),
         ({"ordered": True}, "--ordered needs a --journal"),
-        ({"ordered": True, "journal": "a.run", "key": "/id"}, "a journal by key has no positions"),
-        ({"concurrency": 2}, "it must be as much, at least"),
+        ({"ordered": True, "journal": "a.run", "key": "/id"}, "a keyed journal has no positions"),
+        ({"concurrency": 2}, "it must be at least 3"),
     ],
 )
 def test_what_cannot_be_divided_is_refused(settings: dict[str, Any], says: str) -> None:
@@ -159,7 +159,7 @@ async def test_what_has_no_key_of_its_own_has_failed_and_is_told(
         *("--output", output, "--endpoint-url", endpoint.url),
     )
     assert ended.status == 1, ended.err
-    says = f"{output}: without 2 outcomes that are not in the journal"
+    says = f"{output}: lacks 2 outcomes that are not in the journal"
     assert says in ended.err
     with open_run(tmp_path / "a.run") as recorded:
         summary = recorded.summary()
@@ -237,14 +237,14 @@ async def test_one_ctrl_c_drains_all_processes_and_the_same_command_continues(
             process.send_signal(signal.SIGINT)
             said = b""
             assert process.stderr is not None
-            while b"in flight end" not in said:
+            while b"in flight;" not in said:
                 said += await process.stderr.receive()
             let_go.set()
             async for chunk in process.stderr:
                 said += chunk
             assert await process.wait() == 130
-        assert said.count(b"in flight end, 30 s at most") == 1
-        assert b"unfinished: the same command continues" in said
+        assert said.count(b"waiting up to 30 s for") == 1
+        assert b"unfinished: the same command resumes it" in said
         with open_run(journal) as recorded:
             assert recorded.summary().may_have_run == 0
             assert recorded.summary().succeeded == len(seen) < 400
@@ -286,7 +286,7 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
         for whole in (("runs", "redrive", str(journal)), (*command[:3], *command[7:])):
             refused = await run(*whole)
             assert refused.status == 2, (whole, refused)
-            assert f"{journal}.1of2 is at work, in process " in refused.err
+            assert f"{journal}.1of2 is running in process " in refused.err
         assert len(seen) == 4
         process.kill()
         let_go.set()
@@ -298,7 +298,7 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
         assert (summary.succeeded, summary.may_have_run) == (2, 0)
     refused = await run(*command[:3], *command[7:])
     assert refused.status == 2
-    assert "its --processes 2 were killed: continue it with as many" in refused.err
+    assert "its --processes 2 were killed: resume it with the same number" in refused.err
     assert sorted(seen) == [0, 1, 2, 3]
 
 
@@ -333,7 +333,7 @@ async def test_ctrl_c_after_one_has_stopped_lets_the_others_end_what_is_in_fligh
             process.send_signal(signal.SIGINT)
             said = b""
             assert process.stderr is not None
-            while b"in flight end" not in said:
+            while b"in flight;" not in said:
                 said += await process.stderr.receive()
             await anyio.sleep(0.3)  # a second one would have had it leave by now
             let_go.set()

@@ -130,7 +130,7 @@ async def test_a_run_is_stopped_killed_continued_looked_at_settled_and_exported(
         await until(lambda: has_recorded(10) and len(function.waiting) == 4)
         process.send_signal(signal.SIGINT)
         line = await Lines(process.stderr).next()
-        assert line == "letting 4 in flight end, 30 s at most; Ctrl-C again leaves them"
+        assert line == "waiting up to 30 s for 4 in flight; Ctrl-C again abandons them"
         function.let_go(4)
         assert await process.wait() == 130
     assert summary().ended == len(written()) == 14
@@ -225,11 +225,11 @@ async def test_a_run_is_steered_from_another_terminal(
         words = await said(process)
         assert await process.wait() == 3
     assert "concurrency 7, as requested\ntolerated: 3%, as requested\n" in words
-    assert "letting 7 in flight end, as requested" in words
+    assert "waiting for 7 in flight, as requested" in words
     assert summary().ended == len(function.seen) == 14
     assert capfd.readouterr().out.splitlines() == [
         "concurrency 7, tolerated: 3%",
-        "stops once what is in flight has ended",
+        "stopping when calls in flight have finished",
     ]
     assert await runs("stop", "o.run") == 2  # it has stopped
     # What was wished holds for the next session, the stop does not; a second SIGTERM leaves.
@@ -237,7 +237,7 @@ async def test_a_run_is_steered_from_another_terminal(
         await until(lambda: len(function.waiting) == 7)
         process.send_signal(signal.SIGTERM)
         lines = Lines(process.stderr)
-        while not (await lines.next()).startswith("letting 7 in flight end"):
+        while not (await lines.next()).startswith("waiting up to 30 s for 7"):
             pass
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 143
@@ -291,12 +291,12 @@ async def test_a_run_that_cannot_write_its_output_records_what_is_in_flight(
             Path(output).write_bytes(b"")
         function.let_go(1)
         lines = Lines(process.stderr)
-        while not (await lines.next()).startswith("the output cannot be written: letting "):
+        while not (await lines.next()).startswith("the output cannot be written: waiting "):
             pass
         function.open()
         words_said = await lines.all()
         assert await process.wait() == (141 if output == "-" else 1)
-    assert ("was cut off by another program" in words_said) == (output != "-")
+    assert ("was truncated by another program" in words_said) == (output != "-")
     assert (summary().may_have_run, summary().ended) == (0, len(function.seen))
     Path("out.jsonl").unlink(missing_ok=True)
     async with mapping(url, "--concurrency", "4") as process:

@@ -117,5 +117,5 @@ def test_too_few_files_for_an_event_loop_are_one_line(words: str) -> None:
     ended = shell(f"ulimit -n 10; asyncinvoke {words}")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == (
-        "asyncinvoke: error: this process may open 10 files, which are too few: ulimit -n 1024\n"
+        "asyncinvoke: error: the limit of 10 open files is too low: ulimit -n 1024\n"
     )

@@ -165,7 +165,7 @@ def test_a_url_is_written_by_fsspec(journal: Path, lines: list[dict[str, Any]]) 
 
 
 WRONG = {
-    "no folder": (["none/out.gz"], "cannot write none/out.gz: its folder is not there"),
+    "no folder": (["none/out.gz"], "cannot write none/out.gz: its folder does not exist"),
     "there already": (["there.gz"], "output there.gz exists: --force replaces it"),
     "a folder": (["folder.gz", "--force"], "cannot write folder.gz: it is a folder"),
     "a pipe with a name": (

@@ -22,7 +22,7 @@ async def test_of_the_fake_everything_is_told_and_only_what_is_asked_for() -> No
         often.remove()
         fake.fault(throttle(), function_name="used", count=1)
         assert (await invoker.invoke("used:live", 1)).json() == 1
-    faults = [f"not met as often as it was to be: {unmet!r}"]
+    faults = [f"unused fault: {unmet!r}"]
     requests = ["a request for 'unknown', which was never registered"]
     functions = ["the function 'unused' was never invoked"]
     assert Strictness().violations(fake) == faults + requests + functions
@@ -37,7 +37,7 @@ async def test_a_fault_that_was_met_less_often_than_its_count_is_told() -> None:
     async with Invoker(transport=fake, clock=InstantClock(), retry=RetryPolicy()) as invoker:
         with pytest.raises(ThrottledError):
             await invoker.invoke("f", 1)
-    assert Strictness().violations(fake) == [f"not met as often as it was to be: {fault!r}"]
+    assert Strictness().violations(fake) == [f"unused fault: {fault!r}"]
 
 
 def test_an_endpoint_that_keeps_no_requests_says_so() -> None:
@@ -85,6 +85,6 @@ def test_never_met(local_lambda):
     done.stdout.fnmatch_lines(
         [
             "*local_lambda: a request for 'nobody', which was never registered; the function 'echo'*",
-            "*local_lambda: not met as often as it was to be: <InjectedFault Answer for all*",
+            "*local_lambda: unused fault: <InjectedFault Answer for all*",
         ]
     )

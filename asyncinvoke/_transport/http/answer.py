@@ -1,17 +1,17 @@
 """An answer: which heads are accepted, how long the body is, and the headers by name.
 
-llhttp, as httptools sets it up, refuses by itself: a Content-Length that is no number, repeated or
-beside a Transfer-Encoding, folded lines, line ends other than CR LF, spaces before a colon, bytes
-that no name or value may have, chunks with a bad size or end. The rest is left to its caller.
-Refused here, because two readers could take it for two different messages, or because nobody sends
-it who means well:
+llhttp, as configured by httptools, rejects by itself: a Content-Length that is not a number, is
+repeated, or comes with a Transfer-Encoding; folded lines; line endings other than CR LF; spaces
+before a colon; invalid bytes in names and values; malformed chunk sizes and chunk ends. The rest is
+left to the caller. Rejected here, because two parsers could disagree on the message (response
+smuggling) or because no well-behaved server sends it:
 
-- anything before the status line, and another protocol or version than HTTP/1.0 and HTTP/1.1
-  (llhttp takes RTSP, ICE, HTTP/0.9 and HTTP/2.0)
-- a Transfer-Encoding other than `chunked`, once (llhttp reads on until the connection closes), or
-  any with HTTP/1.0
+- anything before the status line, and any protocol or version other than HTTP/1.0 and HTTP/1.1
+  (llhttp accepts RTSP, ICE, HTTP/0.9 and HTTP/2.0)
+- a Transfer-Encoding other than a single `chunked` (llhttp reads until the connection closes), and
+  any Transfer-Encoding with HTTP/1.0
 - a NUL in the reason phrase, and a status below 100
-- 101, which nobody asked for
+- 101, as no upgrade is ever requested
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,20 +21,20 @@ from asyncinvoke._model.failure import TransportFault
 
 
 class Headers(Mapping[str, str]):
-    """The headers of an answer by name in lower case; of a repeated one, the first.
+    """The headers of an answer by lower-case name; of a repeated header, the first value.
 
-    A call that succeeds asks for four of ten, so each is searched for when it is asked for, which
-    costs less than to take the head apart. Values are decoded as UTF-8, and what is not UTF-8 is
-    replaced: the surrogates that aiohttp keeps cannot be printed or written.
+    A successful call reads four of about ten headers, so searching for each on access is cheaper
+    than parsing the whole head. Values are decoded as UTF-8 with invalid bytes replaced: surrogate
+    escapes, as aiohttp uses, cannot be printed or written.
     """
 
     __slots__ = ("_head", "_lowered")
 
     def __init__(self, head: bytes) -> None:
-        """Take a head that a parser has found good: each line ends with CR LF, and none is folded.
+        """Wrap a head that a parser has accepted: each line ends with CR LF, and none is folded.
 
         Args:
-            head: From the status line up to and with the empty line.
+            head: Everything from the status line through the empty line.
         """
         self._head = head
         self._lowered = head.lower()
@@ -46,7 +46,7 @@ class Headers(Mapping[str, str]):
         return value
 
     def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]  # values are str alone
-        """Return the value of a header, or `default`; the name is given in lower case."""
+        """Return the value of a header, or `default`; the name must be in lower case."""
         needle = _needle(name)
         at = self._lowered.find(needle)
         if at < 0:
@@ -63,7 +63,7 @@ class Headers(Mapping[str, str]):
         return sum(1 for _ in self)
 
     def __repr__(self) -> str:
-        # Values may be anything, and so are not shown.
+        # Values may be secret, so only names are shown.
         return f"<Headers {', '.join(self)}>"
 
 
@@ -73,7 +73,7 @@ def _needle(name: str) -> bytes:
 
 
 class Answer:
-    """A whole answer."""
+    """A complete answer."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -81,16 +81,16 @@ class Answer:
         self.status = status
         """The HTTP status."""
         self.headers = Headers(head)
-        """The headers by name in lower case."""
+        """The headers by lower-case name."""
         self.body = body
-        """The body, without its framing; no Content-Encoding is undone."""
+        """The body without transfer framing; Content-Encoding is not decoded."""
 
     def __repr__(self) -> str:
         return f"<Answer {self.status}, {len(self.body)} bytes>"
 
 
 class AnswerError(Exception):
-    """What arrived is no answer, too much of one, or not all of it."""
+    """The received bytes are not a valid answer, exceed a limit, or end too early."""
 
     def __init__(self, fault: TransportFault, message: str) -> None:
         super().__init__(fault, message)
@@ -102,22 +102,22 @@ class AnswerError(Exception):
 
 
 MOST_HEAD = 65_536
-"""Longest head that is read, in bytes."""
+"""The maximum size of a head, in bytes."""
 
 MOST_INTERIM = 32
-"""How many interim answers (1xx) may come before the answer."""
+"""The maximum number of interim answers (1xx) before the final one."""
 
 CHUNKED = -1
-"""The body comes in chunks."""
+"""The body is chunked."""
 
 UNTIL_CLOSE = -2
-"""The body ends with the connection."""
+"""The body ends when the connection closes."""
 
 INTERIM = -3
-"""There is no body, and another head follows: 1xx."""
+"""An interim answer (1xx): there is no body, and another head follows."""
 
 BODILESS = (204, 304)
-"""Answers that have no body, whatever their head says."""
+"""Statuses without a body, whatever the headers say."""
 
 SWITCHES = "it switches to another protocol"
 
@@ -127,14 +127,14 @@ _ENCODING = b"\r\ntransfer-encoding:"
 
 
 def body_length(status: int, lowered: bytes) -> int:
-    """Return how many bytes the body has, or `CHUNKED`, `UNTIL_CLOSE` or `INTERIM`.
+    """Return the length of the body in bytes, or `CHUNKED`, `UNTIL_CLOSE` or `INTERIM`.
 
     Args:
-        status: The status as llhttp has read it.
-        lowered: The head in lower case, which llhttp has found good.
+        status: The status as parsed by llhttp.
+        lowered: The head in lower case, already accepted by llhttp.
 
     Raises:
-        AnswerError: Such a head is not taken.
+        AnswerError: The head is rejected.
     """
     if not lowered.startswith(_STARTS):
         raise refused("it does not begin with HTTP/1.1 or HTTP/1.0")
@@ -170,10 +170,10 @@ def _value(lowered: bytes, start: int) -> bytes:
 
 
 def refused(why: str) -> AnswerError:
-    """Return the error for an answer that is not taken."""
+    """Return the error for an answer that is rejected."""
     return AnswerError(TransportFault.PROTOCOL, f"the answer cannot be read: {why}")
 
 
 def too_long(part: str, most: float) -> AnswerError:
-    """Return the error for an answer of which a part is longer than so many bytes."""
+    """Return the error for an answer with a part longer than its limit in bytes."""
     return refused(f"its {part} is longer than {most} bytes")

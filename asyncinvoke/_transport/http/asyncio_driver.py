@@ -31,9 +31,9 @@ from asyncinvoke._transport.http.reader import AnswerReader
 class AsyncioConnection(asyncio.Protocol):
     """Takes over an open transport and carries exchanges over it, one at a time.
 
-    An exchange is a future; who awaits it is woken by the callback that has read the last byte. The
-    connection stays with that exchange until its owner gives it to another, so a cancellation, which
-    may come after the answer did, can end no exchange but its own.
+    An exchange is a future that is resolved by the callback that reads the last byte. The
+    connection belongs to that exchange until its owner releases it, so a cancellation that arrives
+    after the answer cannot affect another exchange.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -48,19 +48,19 @@ class AsyncioConnection(asyncio.Protocol):
         self._clock = ExchangeClock(self)
         self._retired = False
         self._lost: asyncio.Future[None] = self._loop.create_future()
-        self._reader: AnswerReader | None = None  # while an exchange is under way
+        self._reader: AnswerReader | None = None  # during an exchange
         self._waiter: asyncio.Future[Any] | None = None
         self._incoming: Incoming | None = None
         transport.set_protocol(self)
 
     def tls(self) -> ssl.SSLObject | None:
-        """Return what TLS has agreed upon, if it is under this connection."""
+        """Return the TLS object of this connection; `None` for a plain connection."""
         found: ssl.SSLObject | None = self._transport.get_extra_info("ssl_object")
         return found
 
     def is_quiet(self) -> bool:
-        """Look whether it is alive, and nothing has arrived that nobody asked for."""
-        # Under TLS the socket is closed, and its number given to another, before this is told so.
+        """Return whether the connection is alive and no unsolicited data has arrived."""
+        # With TLS, the socket may be closed, and its descriptor reused, before we are notified.
         return not (self._retired or self._transport.is_closing() or self._is_readable())
 
     def exchange(
@@ -80,42 +80,42 @@ class AsyncioConnection(asyncio.Protocol):
         return self._begin(head, body, progress, limits)
 
     async def receive(self) -> list[bytes]:
-        """Return the pieces of a streamed answer's body that have arrived, or none at its end."""
-        assert self._incoming is not None  # noqa: S101  # what `begin_stream` has begun
+        """Return the pieces of a streamed body that have arrived; an empty list at its end."""
+        assert self._incoming is not None  # noqa: S101  # set by `begin_stream`
         self._clock.heard()
         return await self._incoming.receive()
 
     def end(self, fault: TransportFault, message: str) -> None:
-        """End what is under way with this fault, and the connection."""
+        """Fail the current exchange with this fault, and close the connection."""
         if self._reader is not None:
             self._fail(fault, message)
         self.abort()
 
     def abort(self) -> None:
-        """Close at once, without a word to the peer; safe to call again."""
+        """Close immediately, without close_notify; safe to call again."""
         if self._reader is not None:
             self._settle()
         self._retire()
         self._transport.abort()
 
     async def wait_closed(self) -> None:
-        """Wait, after `abort`, until nothing is left of it."""
+        """Wait, after `abort`, until the connection is closed."""
         await asyncio.wait([self._lost])
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
-        """Have something called on this event loop; return what calls it off."""
+        """Schedule a callback on this event loop; return a function that cancels it."""
         return self._loop.call_later(seconds, callback).cancel
 
     def unsent(self) -> int | None:
-        """Return how many bytes of a request wait in this process; `None` if none do."""
+        """Return how many bytes of the request are buffered in this process; `None` if none."""
         return self._writer.waiting if self._writer.phase is WRITTEN_IN_PART else None
 
     def is_under_way(self) -> bool:
-        """Whether an exchange has begun and not ended."""
+        """Return whether an exchange is in progress."""
         return self._reader is not None
 
     def is_awaited(self) -> bool:
-        """Whether somebody waits for what comes; else the silence is ours."""
+        """Return whether a caller is waiting for data; if not, silence is not the peer's fault."""
         return self._waiter is not None or (
             self._incoming is not None and self._incoming.is_awaited
         )
@@ -133,10 +133,10 @@ class AsyncioConnection(asyncio.Protocol):
             self._clock.begin(progress, limits)
         return waiter
 
-    # What the transport tells.
+    # Callbacks of the transport.
 
     def data_received(self, data: bytes) -> None:
-        """Read what has arrived; without an exchange, nobody has asked for it."""
+        """Feed data to the reader; outside an exchange it is unsolicited."""
         reader = self._reader
         if reader is None:
             self._retire()
@@ -150,7 +150,7 @@ class AsyncioConnection(asyncio.Protocol):
             self._take(reader)
 
     def eof_received(self) -> None:
-        """The peer sends no more: the end of an answer, or too early."""
+        """Handle the end of the peer's data: it ends the answer, or comes too early."""
         tls = self.tls()
         self._peer_ended(is_told=tls is None or said_farewell(tls))
 
@@ -166,9 +166,9 @@ class AsyncioConnection(asyncio.Protocol):
         self._retire()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone, and with it what was under way."""
+        """Handle the loss of the connection, which fails the current exchange."""
         if exc is None:
-            # Which is all that uvloop tells of an end without TLS's farewell.
+            # uvloop reports an end without close_notify only in this way.
             self._peer_ended(is_told=self.tls() is None)
         elif self._reader is not None:
             fault = TransportFault.CONNECTION_LOST
@@ -182,20 +182,20 @@ class AsyncioConnection(asyncio.Protocol):
             self.on_end(self)
 
     def pause_writing(self) -> None:
-        """Bytes wait in this process."""
+        """Note that bytes are buffered in this process."""
         self._writer.pause()
 
     def resume_writing(self) -> None:
-        """No bytes wait in this process."""
+        """Note that no bytes are buffered in this process."""
         self._writer.resume()
         if self._reader is not None:
             self._settle()
             self._clock.heard()
 
-    # The ends of an exchange.
+    # Ending an exchange.
 
     def _take(self, reader: AnswerReader) -> None:
-        """Hand on what the reader has."""
+        """Pass on what the reader has parsed."""
         progress = self._progress
         if progress.phase is WRITTEN_IN_PART:
             progress.phase = self._writer.phase
@@ -248,15 +248,16 @@ class AsyncioConnection(asyncio.Protocol):
             waiter.set_result(result)
 
     def _settle(self) -> None:
-        """Note where the kernel has got the whole request since somebody last looked."""
+        """Update the phase if the kernel has accepted the rest of the request meanwhile."""
         if self._progress.phase is WRITTEN_IN_PART:
             self._progress.phase = self._writer.phase
 
     def _retire(self) -> None:
-        """Be of no more use, and close.
+        """Mark the connection as unusable, and close it.
 
-        asyncio's TLS layer does not bear to be aborted from within some of its callbacks, so that is
-        done from the loop; but not while bytes of the request wait, which must not go out any more.
+        asyncio's TLS layer breaks if it is aborted from within some of its callbacks, so the abort
+        is scheduled on the loop. If bytes of the request are still buffered it happens at once,
+        because they must not be sent any more.
         """
         if self._retired:
             return

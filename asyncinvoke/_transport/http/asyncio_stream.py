@@ -11,20 +11,21 @@ from asyncinvoke._transport.http.reader import AnswerReader
 
 
 class RequestWriter:
-    """Writes one request after another.
+    """Writes one request after another, and tracks whether the kernel has accepted all of it.
 
-    A transport keeps what the kernel does not take at once, and empties that buffer before it tells
-    of its end. So the buffer's size says nothing afterwards; but the transport's own flow control
-    does. With limits that speak up at the first byte, `pause_writing` means that bytes wait in this
-    process and `resume_writing` that none do. Both are called from within `write` where it comes to
-    that, and when the connection dies the mark stays.
+    A transport buffers what the kernel does not accept at once, and clears that buffer before it
+    reports a lost connection, so the buffer size is useless afterwards. Flow control is not: with
+    watermarks that trigger at the first buffered byte, `pause_writing` means that bytes are
+    buffered in this process, and `resume_writing` that none are. Both may be called from within
+    `write`, and the last state is kept when the connection dies.
 
-    - asyncio and uvloop, plain: exact. After a first `write` that leaves the transport closing, the
-      kernel has nothing.
-    - asyncio, TLS: the mark tells of what is not encrypted yet. What is waits in the transport
-      beneath, whose mark is read from the TLS layer by a private name; exact where that is found.
-    - uvloop, TLS, and TLS within TLS: what is beneath cannot be seen. What the TLS layer has taken
-      counts as handed over, which is the safe side.
+    - asyncio and uvloop, plain TCP: exact. If the first `write` leaves the transport closing, the
+      kernel has accepted nothing.
+    - asyncio, TLS: flow control covers the plaintext that is not encrypted yet. Ciphertext is
+      buffered by the transport below, whose state is read from a private attribute of the TLS
+      layer; exact if that attribute exists.
+    - uvloop with TLS, and TLS in TLS: the transport below is not visible. What the TLS layer has
+      accepted counts as sent, which is the safe assumption.
     """
 
     __slots__ = (
@@ -40,7 +41,7 @@ class RequestWriter:
     )
 
     def __init__(self, transport: asyncio.Transport, is_readable: Callable[[], object]) -> None:
-        """Take over the flow control of a transport."""
+        """Take control of a transport's flow control."""
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._layer, self._carrier = _beneath(transport)
@@ -49,14 +50,14 @@ class RequestWriter:
         self._stopped = False
         self._rest: memoryview | None = None
         self.size = 0
-        """How many bytes the body of the last request has."""
-        # Under TLS, a limit of 0 pauses at 0 bytes and then resumes never.
+        """The size of the last request's body, in bytes."""
+        # With TLS, a watermark of 0 pauses at 0 bytes and then never resumes.
         transport.set_write_buffer_limits(1 if _is_tls(transport) else 0)
 
     def write(self, head: bytes, body: bytes) -> Phase:
-        """Write a request, a large body slice by slice, and return how far that came.
+        """Write a request, slicing a large body, and return the phase reached.
 
-        `CONNECTED` means that the kernel has nothing of it, and never will.
+        `CONNECTED` means that the kernel has accepted none of it and never will.
         """
         self.size = len(body)
         if self.size <= SLICE:
@@ -73,7 +74,7 @@ class RequestWriter:
 
     @property
     def phase(self) -> Phase:
-        """`WRITTEN` if the kernel has the whole request, else `WRITTEN_IN_PART`."""
+        """`WRITTEN` if the kernel has accepted the whole request, else `WRITTEN_IN_PART`."""
         if self._rest is not None or self._paused:
             return WRITTEN_IN_PART
         if self._layer is not None and self._layer._ssl_writing_paused:  # noqa: SLF001  # see above
@@ -82,26 +83,26 @@ class RequestWriter:
 
     @property
     def waiting(self) -> int:
-        """How many bytes wait in this process, for the comparison with another moment."""
+        """The number of bytes buffered in this process; compare it over time to see progress."""
         size = 0 if self._rest is None else len(self._rest)
         if self._carrier is not self._transport:
             size += self._carrier.get_write_buffer_size()
         return size + self._transport.get_write_buffer_size()
 
     def stop(self) -> None:
-        """Hand over no more, ever: the answer is there before the request was written."""
+        """Write no more of the request: its answer arrived before it was fully written."""
         self._stopped = True
 
     def pause(self) -> None:
-        """For `pause_writing`."""
+        """Handle `pause_writing`."""
         self._paused = True
 
     def resume(self) -> None:
-        """For `resume_writing`."""
+        """Handle `resume_writing`."""
         self._paused = False
         if self._rest is not None:
-            # From the loop: asyncio tells twice of the end of a transport that is written to within
-            # this call, if that fails, and the second time breaks.
+            # Scheduled on the loop: if a write within this callback fails, asyncio reports the end
+            # of the transport twice, and breaks the second time.
             self._loop.call_soon(self._continue)
 
     def _continue(self) -> None:
@@ -109,13 +110,13 @@ class RequestWriter:
             if self._transport.is_closing():
                 return
             if self._is_readable():
-                # An early answer is read before its sender, who may be gone, is written to again.
+                # Read an early answer before writing more: its sender may be gone.
                 self._loop.call_soon(self._continue)
                 return
             rest = self._rest
             self._transport.write(rest[:SLICE])
             if self._carrier.is_closing():
-                return  # nothing of this slice was taken, and what is left stays left
+                return  # none of this slice was accepted; the rest stays unsent
             self._rest = rest[SLICE:] if len(rest) > SLICE else None
 
 
@@ -124,7 +125,7 @@ def _is_tls(transport: Any) -> bool:
 
 
 def _beneath(transport: Any) -> tuple[Any, Any]:
-    """Return asyncio's TLS layer, if it is one and lies on TCP, and the transport that writes."""
+    """Return asyncio's TLS layer, if there is one directly on TCP, and the transport below."""
     layer = getattr(transport, "_ssl_protocol", None)
     inner = getattr(layer, "_transport", None)
     if inner is None or _is_tls(inner) or not hasattr(layer, "_ssl_writing_paused"):
@@ -134,11 +135,11 @@ def _beneath(transport: Any) -> tuple[Any, Any]:
 
 
 _MOST = 262_144
-"""From this many bytes on, none are read from the socket."""
+"""The high watermark: with this many bytes buffered, reading from the socket is paused."""
 
 
 class Incoming:
-    """Keeps the pieces that have arrived, and holds the socket back when they are too many."""
+    """Buffers the pieces that have arrived, and pauses reading (backpressure) if they pile up."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -151,11 +152,11 @@ class Incoming:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody waits for the next piece."""
+        """Whether a caller is waiting for the next piece."""
         return self._receiver is not None
 
     def take(self, reader: AnswerReader) -> None:
-        """Take what the reader has."""
+        """Take the pieces that the reader has parsed."""
         self._pieces += reader.pieces
         self._size += sum(map(len, reader.pieces))
         reader.pieces.clear()
@@ -166,12 +167,12 @@ class Incoming:
         self._wake()
 
     def fail(self, error: WireError) -> None:
-        """Have an error raised once everything before it was received."""
+        """Raise an error from `receive` after everything before it has been received."""
         self._error = error
         self._wake()
 
     async def receive(self) -> list[bytes]:
-        """Return the pieces that have arrived, or none at the end.
+        """Return the pieces that have arrived; an empty list at the end.
 
         Raises:
             WireError: The answer ended early.

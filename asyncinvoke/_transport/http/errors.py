@@ -21,13 +21,13 @@ _OF_OUR_CERTIFICATE = (
     "_ALERT_UNKNOWN_CA",
     "_ALERT_UNSUPPORTED_CERTIFICATE",
 )
-"""How OpenSSL ends the names of alerts by which a server refuses a client's certificate."""
+"""Suffixes of OpenSSL's names for alerts with which a server rejects a client certificate."""
 
 
 class WireError(Exception):
-    """An exchange ended without a whole answer.
+    """An exchange ended without a complete answer.
 
-    Its text, its cause and the frames of its traceback show no header, payload or credential.
+    Its message, its cause and its traceback's frames hold no header, payload or credential.
     """
 
     def __init__(self, fault: TransportFault, phase: Phase, message: str) -> None:
@@ -36,13 +36,13 @@ class WireError(Exception):
         self.phase = phase
         self.message = message
         self.begun: Answer | None = None
-        """The answer of which the head was read and not the whole body: without a body."""
+        """The answer without its body, if the head was read and the body was incomplete."""
 
     def __str__(self) -> str:
         return self.message
 
     def anew(self) -> "WireError":
-        """Return the same once more, to be raised: the first keeps no frames that would keep it."""
+        """Return a copy to raise, so that this instance collects no frames and forms no cycle."""
         error = WireError(self.fault, self.phase, self.message)
         error.__cause__ = self.__cause__
         error.begun = self.begun
@@ -50,24 +50,24 @@ class WireError(Exception):
 
 
 class NotOursError(Exception):
-    """This route is not for a connection of ours; whoever served it before still can."""
+    """Our own connections cannot serve this route; aiobotocore's HTTP session still can."""
 
 
 def ended(
     fault: TransportFault, phase: Phase, message: str, cause: BaseException | None = None
 ) -> WireError:
-    """Return the error of an exchange that ended so.
+    """Return the error for an exchange that ended early.
 
-    With TLS 1.3 a client may write before it is known whether the peer takes its certificate, and
-    learns of that where it expects the answer. It is still the handshake that failed: the peer takes
-    no byte of a request before it has that behind it (RFC 8446, 4.4.2.4 and 5).
+    With TLS 1.3 a client may write before it knows whether the peer accepts its certificate, and
+    learns of a rejection where it expects the answer. This still counts as a failed handshake: the
+    peer processes no byte of a request before the handshake is complete (RFC 8446, 4.4.2.4 and 5).
 
     Args:
-        fault: Why. A connection that was lost before the kernel had the whole request is
-            `CUT_SHORT`, whatever had been read.
-        phase: How far it came.
-        message: What happened, in words that quote nothing.
-        cause: What the system said, if it did.
+        fault: The reason. If the connection was lost before the kernel accepted the whole request,
+            it becomes `CUT_SHORT`, whatever had been read.
+        phase: The phase that the exchange reached.
+        message: A description that quotes no data.
+        cause: The operating system's error, if any.
     """
     if _is_of_our_certificate(cause) and Phase.CONNECTED <= phase <= Phase.WRITTEN:
         fault, phase = TransportFault.TLS, Phase.CONNECTING
@@ -86,7 +86,7 @@ def _is_of_our_certificate(cause: BaseException | None) -> bool:
 
 
 def bare(error: BaseException | None) -> OSError | None:
-    """Return an error of the system without frames and context, which may hold what was sent."""
+    """Return an `OSError` stripped of frames and context, which may hold request data."""
     if not isinstance(error, OSError):
         return None
     error.__cause__ = error.__context__ = None
@@ -99,7 +99,7 @@ _PROXY = ("ClientProxyConnectionError", "ClientHttpProxyError")
 
 
 def opening_error(error: BaseException) -> WireError:
-    """Return what is raised in place of an error of an opener's, without what it may show."""
+    """Return the error to raise in place of an opener's error, stripped of sensitive data."""
     fault = _fault(error)
     root = _root(error)
     if root is not None:
@@ -108,14 +108,14 @@ def opening_error(error: BaseException) -> WireError:
         text = refusal_of_proxy(error) or type(error).__name__
     failure = WireError(fault, Phase.CONNECTING, text)
     for one in list(_chain(error)):
-        # Those who raised it keep it in circles, and its frames lead to whoever called.
+        # The raising library may keep it in reference cycles, and its frames lead to our callers.
         one.__traceback__ = None
     failure.__cause__ = bare(root)
     return failure
 
 
 def refusal_of_proxy(error: BaseException) -> str | None:
-    """Return what a proxy answered in place of a tunnel: its status, for its words may be anything."""
+    """Return the status with which a proxy refused a tunnel; its text may hold anything."""
     status = None
     if type(error).__name__ == "ClientHttpProxyError":  # aiohttp's
         status = str(getattr(error, "status", ""))
@@ -125,11 +125,11 @@ def refusal_of_proxy(error: BaseException) -> str | None:
 
 
 def _fault(error: BaseException) -> TransportFault:
-    """Return why there is no connection."""
+    """Classify why a connection could not be opened."""
     chain = list(_chain(error))
     if any(isinstance(one, OSError) and is_for_want_of_a_file(one) for one in chain):
         return TransportFault.FILES
-    # By name, so that this needs no aiohttp. A proxy's end of the way, but not TLS through it.
+    # By name, to avoid importing aiohttp. Covers the proxy itself, but not TLS through it.
     if any(base.__name__ in _PROXY for base in type(error).__mro__):
         return TransportFault.PROXY
     if isinstance(error, TimeoutError) and error.errno is None:
@@ -144,7 +144,7 @@ def _fault(error: BaseException) -> TransportFault:
 
 
 def _root(error: BaseException) -> OSError | None:
-    """Return the system's error behind another's, which may show a proxy's credentials."""
+    """Return the `OSError` behind a library's error, which itself may show proxy credentials."""
     for one in _chain(error):
         if isinstance(one, OSError) and type(one).__module__ in ("builtins", "socket", "ssl"):
             return one
@@ -152,7 +152,7 @@ def _root(error: BaseException) -> OSError | None:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Go through an error, what it was raised from, and what is inside groups, each once."""
+    """Yield an error, its causes and contexts, and the members of groups, each once."""
     seen: set[int] = set()
     found: list[BaseException | None] = [error]
     while found:

@@ -23,19 +23,19 @@ from asyncinvoke._transport.http.errors import NotOursError, WireError
 
 
 def open_aiohttp(http_session: Any, url: str) -> Opener:
-    """Return what opens connections to the origin of `url`, the way this session would.
+    """Return an opener of connections to the origin of `url`, using a session's settings.
 
-    Proxies, TLS in all its settings, names, both families of addresses and the socket's options are
-    as configured, because aiohttp's connector does the opening.
+    aiohttp's connector opens the connections, so proxies, TLS settings, DNS, address families and
+    socket options are as configured.
 
     Args:
         http_session: An entered `AIOHTTPSession`.
-        url: An URL of the origin.
+        url: A URL of the origin.
 
     Raises:
-        NotOursError: The way there is not for us: plain HTTP through a proxy, which is no tunnel,
-            or a private name of aiobotocore's or aiohttp's is missing. While opening: the session
-            cannot be set up, or its connector is none of aiohttp's own.
+        NotOursError: The route cannot be served: it is plain HTTP through a proxy, which is not a
+            tunnel, or a private attribute of aiobotocore or aiohttp is missing. While opening: the
+            session cannot be set up, or its connector is not aiohttp's own.
     """
     try:
         proxies = http_session._proxy_config  # noqa: SLF001  # here and below: see `Raises`
@@ -61,14 +61,14 @@ def open_aiohttp(http_session: Any, url: str) -> Opener:
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise
-            # A bundle or certificate that cannot be read: whoever says so today still does.
+            # An unreadable CA bundle or certificate: aiobotocore itself will report it.
             raise NotOursError(f"the session cannot be set up: {type(error).__name__}") from None
-        # The session of ours that follows no redirects wraps aiohttp's.
+        # Our session that does not follow redirects wraps aiohttp's.
         connector = getattr(session, "unwrapped", session).connector
         if not isinstance(connector, TCPConnector):
             raise NotOursError(f"the connector is a {type(connector).__name__}")
-        # aiohttp bounds the connection to an address and TLS, but not the name, nor the proxy's
-        # answer; all of it together gets twice that time.
+        # aiohttp applies its timeout to connecting and TLS, but not to DNS or the proxy's answer.
+        # Everything together gets twice that time.
         most = timeout.sock_connect
         with anyio.fail_after(None if most is None else 2 * most), sockets_let_go():
             return await _connect(connector, request, timeout)
@@ -79,19 +79,19 @@ def open_aiohttp(http_session: Any, url: str) -> Opener:
 async def _connect(
     connector: TCPConnector, request: ClientRequest, timeout: ClientTimeout
 ) -> AsyncioConnection:
-    """Have a connection made, take its transport over, and free the connector's slot.
+    """Open a connection through aiohttp, take over its transport, and free the connector's slot.
 
-    Between `connect` and `set_protocol` nothing else runs, so no event is lost; what had arrived
-    before, and its end, show in aiohttp's handler. The handler is then told that its connection is
-    lost, after which it knows of no transport, and closing the connector's part of it closes
-    nothing but gives the slot back. From there on the transport has one owner, which is ours.
+    Nothing else runs between `connect` and `set_protocol`, so no event is lost; data or an EOF that
+    arrived earlier shows in aiohttp's handler. The handler is then told that its connection is lost
+    and drops the transport, so closing aiohttp's connection object only releases the slot. From
+    there on, our connection is the only owner of the transport.
     """
     connection = await connector.connect(request, [], timeout)
     handler = connection.protocol
     transport = None if handler is None else handler.transport
     if handler is None or transport is None or transport.is_closing() or handler.should_close:
         if transport is not None:
-            transport.abort()  # TLS's farewell would outlive the socket, which is closed next
+            transport.abort()  # a graceful TLS shutdown would outlive the socket, which is closed next
         connection.close()
         raise WireError(
             TransportFault.CONNECT, Phase.CONNECTING, "the peer was gone, or spoke, too early"
@@ -106,7 +106,7 @@ _sockets: ContextVar[list[socket.socket] | None] = ContextVar("_sockets", defaul
 
 
 def note_socket(made: socket.socket) -> None:
-    """Note a socket that was made for a connection under way."""
+    """Note a socket that was created for a connection being opened."""
     sockets = _sockets.get()
     if sockets is not None:
         sockets.append(made)
@@ -114,11 +114,12 @@ def note_socket(made: socket.socket) -> None:
 
 @contextmanager
 def sockets_let_go() -> Iterator[None]:
-    """Let the sockets of an opening that fails go, where the event loop has closed their files.
+    """Release the sockets of a connection that could not be opened.
 
-    uvloop closes the file of a connection that ends before TLS is there, but leaves it to the socket
-    that it was given. Once that is freed it would close its number again, which by then may be
-    another connection's. asyncio has forgotten a socket whose peer was gone before TLS began.
+    If a connection ends before TLS is established, uvloop closes the descriptor but leaves it in
+    the socket object that it was given. When that object is freed it would close the same descriptor
+    again, which may belong to another connection by then, so it is detached. asyncio leaks a socket
+    whose peer closed before TLS began, so it is closed.
     """
     sockets: list[socket.socket] = []
     token = _sockets.set(sockets)
@@ -139,16 +140,16 @@ def sockets_let_go() -> Iterator[None]:
 def open_httpx(
     http_session: Any, url: str, *, socket_options: Iterable[tuple[int, int, int]] = ()
 ) -> Opener:
-    """Return what opens connections to the origin of `url`, on trio, with this session's settings.
+    """Return an opener of connections to the origin of `url` on trio, using a session's settings.
 
     Args:
         http_session: An entered `HttpxSession`.
-        url: An URL of the origin.
-        socket_options: For `setsockopt`, such as those of TCP's keep-alive.
+        url: A URL of the origin.
+        socket_options: Arguments of `setsockopt`, such as those for TCP keep-alive.
 
     Raises:
-        NotOursError: The way there is through a proxy, trio is missing, or a private name of
-            aiobotocore's is.
+        NotOursError: The route goes through a proxy, trio is not installed, or a private attribute
+            of aiobotocore is missing.
     """
     try:
         proxy = http_session._proxy_config.proxy_url_for(url)  # noqa: SLF001  # see `Raises`
@@ -178,18 +179,18 @@ def open_anyio(
     socket_options: Iterable[tuple[int, int, int]] = (),
     proxy: str | None = None,
 ) -> Opener:
-    """Return what opens connections to the origin of `url`, on trio.
+    """Return an opener of connections to the origin of `url` on trio.
 
     Args:
-        url: An URL of the origin. Its name is resolved anew for each connection, and its addresses
-            are tried together as Happy Eyeballs does.
-        ssl_context: For TLS, if the URL asks for it; `None` for Python's default.
-        connect_timeout: How long it may take altogether, in seconds; `None` for any time.
-        socket_options: For `setsockopt`, such as those of TCP's keep-alive.
-        proxy: The proxy that is configured, if there is one.
+        url: A URL of the origin. Its host is resolved for each connection, and its addresses are
+            tried as in Happy Eyeballs.
+        ssl_context: The TLS context for an `https` URL; `None` for Python's default.
+        connect_timeout: The total timeout for opening a connection, in seconds; `None` for none.
+        socket_options: Arguments of `setsockopt`, such as those for TCP keep-alive.
+        proxy: The configured proxy, if any.
 
     Raises:
-        NotOursError: The way there is through a proxy, or trio is missing.
+        NotOursError: The route goes through a proxy, or trio is not installed.
     """
     if proxy is not None:
         raise NotOursError("through a proxy")
@@ -230,7 +231,7 @@ async def _shake_hands(
     stream: SocketStream, context: ssl.SSLContext, host: str
 ) -> tuple[ssl.SSLObject, ssl.MemoryBIO, ssl.MemoryBIO]:
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    # The dot that makes a name absolute is for the resolver; certificates are without it.
+    # The trailing dot of an absolute name is for the resolver only; certificates do not have it.
     tls = context.wrap_bio(incoming, outgoing, server_hostname=host.rstrip("."))
     is_done = False
     while not is_done:
@@ -240,7 +241,7 @@ async def _shake_hands(
         except ssl.SSLWantReadError:
             pass
         finally:
-            if outgoing.pending:  # also what is wrong with the peer's certificate
+            if outgoing.pending:  # including an alert about the peer's certificate
                 await stream.send(outgoing.read())
         if not is_done:
             incoming.write(await stream.receive())

@@ -13,9 +13,9 @@ from asyncinvoke._transport.http.errors import NotOursError, WireError, opening_
 
 
 class StreamedAnswer:
-    """The head of an answer, and its body as it comes.
+    """The head of an answer, and its body as it arrives.
 
-    What is not received is not read from the socket for long: a slow reader slows its sender.
+    Reading applies backpressure: a slow reader slows the sender down.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class StreamedAnswer:
         self.status = status
         """The HTTP status."""
         self.headers: Mapping[str, str] = headers
-        """The headers by name in lower case."""
+        """The headers by lower-case name."""
         self._connection: Connection | None = connection
         self._give_back = give_back
 
@@ -36,34 +36,35 @@ class StreamedAnswer:
         return f"<StreamedAnswer {self.status}>"
 
     async def receive(self) -> list[bytes]:
-        """Return the pieces of the body that have arrived, at least one, or none at its end.
+        """Return the pieces of the body that have arrived, at least one; an empty list at its end.
 
         Raises:
-            WireError: The answer ended early, or fell silent, or its time was up. What had arrived
-                before was returned before.
+            WireError: The answer ended early, timed out, or passed its deadline. Everything that
+                arrived before is returned before this is raised.
         """
         if self._connection is None:
             return []
         return await self._connection.receive()
 
     async def finish(self) -> None:
-        """After the end: give the connection back. Before it: close it."""
+        """Return the connection to the pool after the end of the body, else close it."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self._give_back(connection)
 
     async def aclose(self) -> None:
-        """Before the end: close the connection. Safe to call at any time."""
+        """Close the connection if the body has not ended. Safe to call at any time."""
         if self._connection is not None:
             self._connection.abort()
         await self.finish()
 
 
 class Connections:
-    """The connections of one route, that is of one origin and the way there.
+    """The connection pool of one route: an origin, and the proxy on the way to it, if any.
 
-    How many there may be is up to whoever calls: each exchange has one to itself. The connection
-    used last is used next, so that few stay warm and the others close.
+    The pool has no size limit of its own: each exchange gets a connection, and the caller limits
+    concurrency. The most recently used connection is reused first, so few stay warm and the others
+    time out.
     """
 
     def __init__(
@@ -76,21 +77,21 @@ class Connections:
         most_idle: float = 12.0,
         most_age: float = 300.0,
     ) -> None:
-        """Begin without a connection.
+        """Create an empty pool.
 
         Args:
             open: Opens a connection.
-            most_body: Longest body of a whole answer that is read, in bytes.
-            read_timeout: Longest silence after a request was written, in seconds.
-            write_timeout: Longest time without a byte of a request being taken, in seconds.
+            most_body: The maximum size of a body that is read as a whole, in bytes.
+            read_timeout: The maximum silence after a request was written, in seconds.
+            write_timeout: The maximum time without progress while a request is written, in seconds.
             most_idle: How long a connection may be idle before it is closed, in seconds.
-            most_age: How old a connection may be when it is used again, in seconds.
+            most_age: The maximum age of a connection when it is reused, in seconds.
         """
         self._open = open
         self._limits = Limits(most_body, read_timeout, write_timeout)
         self._most_idle = most_idle
         self._most_age = most_age
-        self._idle: dict[Connection, float] = {}  # since when; the longest idle first
+        self._idle: dict[Connection, float] = {}  # idle since; longest idle first
         self._connections: set[Connection] = set()
         self._opening: set[anyio.CancelScope] = set()
         self._call_off_sweep: Callable[[], None] | None = None
@@ -98,12 +99,12 @@ class Connections:
 
     @property
     def open(self) -> int:
-        """How many connections are open, idle ones included."""
+        """The number of open connections, including idle ones."""
         return len(self._connections)
 
     @property
     def idle(self) -> int:
-        """How many connections are open and wait for a use."""
+        """The number of idle connections."""
         return len(self._idle)
 
     def __repr__(self) -> str:
@@ -113,13 +114,13 @@ class Connections:
         """Send a request and read the whole answer.
 
         Args:
-            head: The request line and the headers, with the empty line.
-            body: As many bytes as the head says.
-            progress: Moved on as the exchange goes; its deadline is kept.
+            head: The request line and headers, including the empty line.
+            body: The body, with the length given in the head.
+            progress: Updated as the exchange proceeds; its deadline is enforced.
 
         Raises:
-            WireError: There is no answer; `phase` says how far the exchange came.
-            NotOursError: Connections of this route are not to be had here, and nothing was sent.
+            WireError: There is no complete answer; `phase` is the phase reached.
+            NotOursError: This route cannot be served by our connections; nothing was sent.
         """
         while True:
             connection = None
@@ -130,22 +131,22 @@ class Connections:
             except BaseException as error:
                 if self._drop(connection, error):
                     continue
-                head = body = b""  # whoever shows this frame shows no request
+                head = body = b""  # keeps the request out of this frame's locals
                 raise
             self._give_back(connection)
             return answer
 
     async def stream(self, head: bytes, body: bytes, progress: Progress) -> StreamedAnswer:
-        """Send a request and read the head of the answer; its body is read as it comes.
+        """Send a request and read the head of the answer; the body is read as it arrives.
 
         Args:
-            head: The request line and the headers, with the empty line.
-            body: As many bytes as the head says.
-            progress: Moved on as the exchange goes; its deadline holds for the whole answer.
+            head: The request line and headers, including the empty line.
+            body: The body, with the length given in the head.
+            progress: Updated as the exchange proceeds; its deadline covers the whole answer.
 
         Raises:
-            WireError: There is no answer; `phase` says how far the exchange came.
-            NotOursError: Connections of this route are not to be had here, and nothing was sent.
+            WireError: There is no answer; `phase` is the phase reached.
+            NotOursError: This route cannot be served by our connections; nothing was sent.
         """
         while True:
             connection = None
@@ -161,9 +162,10 @@ class Connections:
             return StreamedAnswer(*start, connection, self._give_back)
 
     async def aclose(self) -> None:
-        """Close all connections and end what is under way, with its phase as it was.
+        """Close all connections and fail the exchanges in progress.
 
-        Exchanges under way, and those begun later, raise a `WireError` with the fault `CLOSED`.
+        Exchanges in progress, and any begun later, raise a `WireError` with the fault `CLOSED` and
+        their true phase.
         """
         connections = list(self._connections)
         self.end()
@@ -171,7 +173,7 @@ class Connections:
             await connection.wait_closed()
 
     def end(self) -> None:
-        """The same without waiting until nothing is left of them."""
+        """Do the same as `aclose`, without waiting until the connections are closed."""
         self._is_closed = True
         if self._call_off_sweep is not None:
             self._call_off_sweep()
@@ -182,7 +184,7 @@ class Connections:
             connection.end(TransportFault.CLOSED, "the connections were closed")
 
     def _take(self, progress: Progress) -> Connection | None:
-        """Return the connection that was used last and is still good, or none."""
+        """Return the most recently used connection that is still usable, or `None`."""
         now = time.monotonic()
         if self._is_closed or now >= progress.deadline:
             raise self._refusal(progress.phase)
@@ -198,7 +200,7 @@ class Connections:
         return None
 
     async def _open_one(self, progress: Progress) -> Connection:
-        """Open a connection in the time there is, and not beyond the life of these connections."""
+        """Open a connection before the deadline, and before the pool is closed."""
         progress.phase = Phase.CONNECTING
         connection: Connection | None = None
         failure: WireError | None = None
@@ -209,23 +211,23 @@ class Connections:
                 connection = await self._open(progress)
             except (WireError, NotOursError):
                 raise
-            except Exception as error:  # noqa: BLE001  # whatever it is, it becomes one of ours
+            except Exception as error:  # noqa: BLE001  # converted to a WireError
                 failure = opening_error(error)
             finally:
                 self._opening.discard(scope)
         if failure is not None:
             try:
-                raise failure  # out here it drags no context along
+                raise failure  # raised outside `except`, so it has no context
             finally:
-                del failure  # or it and this frame would keep each other, and a caller's payload
+                del failure  # else it and this frame form a cycle that keeps the payload alive
         if connection is None or self._is_closed:
             if connection is not None:
                 connection.abort()
             raise self._refusal(Phase.CONNECTING)
         connection.on_end = self._forget
         self._connections.add(connection)
-        # A peer that is full accepts, and hangs up: what is written then reaches nobody, but the
-        # kernel takes it. Under TLS there is always something to read, since tickets follow.
+        # An overloaded peer may accept and close at once: the kernel would accept the request, but
+        # nobody would read it. With TLS there is always data to read, because of session tickets.
         if connection.tls() is None and not connection.is_quiet():
             connection.abort()
             message = "the peer was gone, or spoke, too early"
@@ -247,12 +249,12 @@ class Connections:
             self._call_off_sweep = connection.call_later(self._most_idle, self._sweep)
 
     def _drop(self, connection: Connection | None, error: BaseException) -> bool:
-        """Close a connection after an error, and return whether another may silently take over.
+        """Close a connection after an error; return whether to retry on another connection.
 
-        That is so where a connection ended between the look at it and the first write.
+        That is safe if the connection closed between the liveness check and the first write.
         """
         if isinstance(error, WireError) or not isinstance(error, Exception):
-            # Frames further in hold what was sent; of an error that nobody knows they are needed.
+            # Inner frames hold request data; those of an unexpected error are kept for debugging.
             error.__traceback__ = None
         if not isinstance(error, Exception):
             error.__context__ = None
@@ -271,7 +273,7 @@ class Connections:
         self._idle.pop(connection, None)
 
     def _sweep(self) -> None:
-        """Close what was idle for too long, and come back when the next one will have been."""
+        """Close connections that were idle too long; reschedule for the next one to expire."""
         self._call_off_sweep = None
         now = time.monotonic()
         while self._idle:

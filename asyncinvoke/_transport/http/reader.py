@@ -26,43 +26,43 @@ from asyncinvoke._transport.http.answer import (
 _END = b"\r\n\r\n"
 _SHORT = 16_384
 _FRAME = 32
-"""Bytes around a chunk: two line ends, and a size of up to 16 digits, with some zeros before it."""
+"""Bytes of framing per chunk: two line endings, and a size of up to 16 digits plus some zeros."""
 _SPENT = HttpResponseParser(object())
 
 
 class AnswerReader:
-    """Reads one answer, and knows exactly where it ends.
+    """Reads one answer, and detects exactly where it ends.
 
-    llhttp tells that a message has ended, but not at which byte, and skips empty lines before the
-    next one. So each head is cut at its empty line and given to a parser of its own, which holds
-    nothing over from another message; a body of known length is counted and never copied; and only
-    chunks are left to llhttp, with the last byte of what could be their end given by itself.
+    llhttp reports that a message has ended, but not at which byte, and skips empty lines before the
+    next message. So each head is cut at its empty line and parsed by a fresh parser, which carries
+    no state over from another message. A body of known length is counted and never copied. Only
+    chunked bodies are fed to llhttp, and the last byte of a possible end is fed separately.
 
-    Nearly every answer is short and arrives at once, though, and then half of that is saved: llhttp
-    gets it all, and it is taken if head and body together are exactly what arrived. Whatever else
-    it is (chunked, interim, cut, with something behind it) is read anew with the care above.
+    Nearly every answer is short and arrives in one piece, so there is a fast path: llhttp gets all
+    of it, and the result is used if head and body make up exactly the received bytes. Anything else
+    (chunked, interim, incomplete, or followed by more data) is parsed again on the careful path.
 
-    After an `AnswerError` a reader is of no more use, nor is its connection.
+    After an `AnswerError`, neither the reader nor its connection can be used again.
     """
 
-    # Defaults of the class, since for most answers they stay what they are.
+    # Class-level defaults, as most answers never change them.
     status = 0
-    """The status, once the head was read."""
+    """The status, once the head has been read."""
 
     keep_alive = False
-    """Whether the head lets the connection carry another exchange."""
+    """Whether the head allows keep-alive."""
 
     head_read = False
-    """Whether the head of the answer, not of an interim one, was read."""
+    """Whether the head of the final answer has been read, not just of an interim one."""
 
     complete = False
-    """Whether the whole answer was read."""
+    """Whether the whole answer has been read."""
 
     surplus = False
-    """Whether bytes came after the end of the answer."""
+    """Whether bytes arrived after the end of the answer."""
 
     head = b""
-    """The head, once it was read."""
+    """The head, once it has been read."""
 
     _length = 0
     _missing = 0
@@ -74,14 +74,14 @@ class AnswerReader:
     _framing = 0
 
     def __init__(self, most_body: float) -> None:
-        """Begin.
+        """Create a reader for one answer.
 
         Args:
-            most_body: Longest body that is read, in bytes; `math.inf` for any.
+            most_body: The maximum size of the body, in bytes; `math.inf` for no limit.
         """
         self._most_body = most_body
         self.pieces: list[bytes] = []
-        """What has arrived of the body and was not taken away."""
+        """The pieces of the body that have arrived and have not been consumed."""
 
     def answer(self) -> Answer:
         """Return the whole answer, once it is complete."""
@@ -90,14 +90,14 @@ class AnswerReader:
         return Answer(self.status, self.head, body)
 
     def begun(self) -> Answer | None:
-        """Return the answer without its body, if its head was read: what a broken exchange had."""
+        """Return the answer without its body, if its head was read; for failed exchanges."""
         return Answer(self.status, self.head, b"") if self.head_read else None
 
     def feed(self, data: bytes) -> bool:
-        """Take what has arrived, and return whether the answer is complete.
+        """Parse received bytes, and return whether the answer is complete.
 
         Raises:
-            AnswerError: It is not HTTP, not taken, or more than is wanted.
+            AnswerError: They are not valid HTTP, are rejected, or exceed a limit.
         """
         if self._is_fresh:
             self._is_fresh = False
@@ -110,7 +110,7 @@ class AnswerReader:
             if data:
                 self._feed_body(data)
         except AnswerError:
-            # llhttp has told of the end of a head alone, which was then not taken.
+            # llhttp reported the end of an answer without a body, whose head was then rejected.
             self.complete = False
             raise
         except HttpParserUpgrade:
@@ -119,19 +119,20 @@ class AnswerReader:
         except HttpParserError as error:
             self.complete = False
             _raise_interrupt(error)
-            # llhttp's words are its own, and quote nothing.
+            # llhttp's messages are constants that quote no data.
             raise refused(str(error)) from None
         return self.complete
 
     def feed_eof(self, *, is_told: bool = True) -> None:
-        """Take the end of the connection, which may be the end of the answer.
+        """Handle EOF, which may end the answer.
 
         Args:
-            is_told: Whether the peer has said it. Under TLS anybody on the way can end a connection
-                that was not said farewell to, so that such an end ends no body (RFC 9112, 9.8).
+            is_told: Whether the peer signalled the end itself. With TLS, an EOF without
+                close_notify may be a truncation attack, so it does not complete a body (RFC 9112,
+                9.8).
 
         Raises:
-            AnswerError: It ended before the answer did.
+            AnswerError: The connection ended before the answer did.
         """
         if not self.head_read:
             raise AnswerError(
@@ -143,26 +144,26 @@ class AnswerReader:
             raise AnswerError(TransportFault.TRUNCATED, "the connection ended in the answer's body")
 
     def close(self) -> None:
-        """Let go of the parser, which knows this reader, so that no circle is left behind."""
+        """Drop the parser, which refers to this reader, to break the reference cycle."""
         self._parser = _SPENT
 
     def on_headers_complete(self) -> None:
-        """For llhttp: the end of a head."""
+        """Handle the end of a head; called by llhttp."""
         if not self.complete:
             self.status = self._parser.get_status_code()
             self.keep_alive = self._parser.should_keep_alive()
 
     def on_body(self, piece: bytes) -> None:
-        """For llhttp: a piece of a chunk."""
+        """Handle a piece of a chunk; called by llhttp."""
         if not self.complete:
             self.pieces.append(piece)
 
     def on_message_complete(self) -> None:
-        """For llhttp: the end of the last chunk, or of a head alone."""
+        """Handle the end of the last chunk, or of a message without a body; called by llhttp."""
         self.complete = True
 
     def _feed_whole(self, data: bytes) -> bool:
-        """Read an answer of known length that is all there is, or leave no trace."""
+        """Read an answer of known length that is exactly `data`; otherwise change nothing."""
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -188,7 +189,7 @@ class AnswerReader:
         return False
 
     def _feed_head(self, data: bytes) -> bytes:
-        """Read heads up to that of the answer, and return what follows it."""
+        """Read heads up to that of the final answer, and return the bytes after it."""
         while data:
             if not self._begun:
                 end = data.find(_END) + 4
@@ -227,7 +228,7 @@ class AnswerReader:
         return b""
 
     def _keep(self, data: bytes) -> None:
-        """Keep a part of a head; llhttp sees it at once, since what is not HTTP may never end."""
+        """Buffer part of a head; llhttp parses it at once, as non-HTTP data may never end."""
         self._begun += data
         if len(self._begun) > MOST_HEAD:
             raise too_long("head", MOST_HEAD)
@@ -262,16 +263,16 @@ class AnswerReader:
         self._size += come
         if self._size > self._most_body:
             raise too_long("body", self._most_body)
-        # Extensions of chunks and trailers are in no chunk, and have a limit of their own; what
-        # a chunk needs for itself does not count.
+        # Chunk extensions and trailers are outside the chunk data and have a limit of their own;
+        # the necessary framing of chunks does not count.
         more = len(data) - come - _FRAME * pieces
         self._framing = max(0, self._framing + more)
         if self._framing > MOST_HEAD and not self.complete:
             raise too_long("framing", MOST_HEAD)
 
     def _feed_chunks(self, data: bytes) -> None:
-        # An end is the last of these bytes, or there is something behind it. llhttp takes that for
-        # another answer, which nothing is taken from.
+        # If the end of the answer is not the last of these bytes, there is surplus data. llhttp
+        # takes it for another answer, which is ignored.
         could_end = data.endswith(_END) or (data.endswith(b"\n") and len(data) < len(_END))
         try:
             self._parser.feed_data(memoryview(data)[:-1] if could_end else data)
@@ -287,10 +288,10 @@ class AnswerReader:
 
 
 def _raise_interrupt(error: Exception) -> None:
-    """Raise what is no mistake of an answer, but came while llhttp was calling one of our methods.
+    """Raise an interrupt that arrived while llhttp was calling one of our methods.
 
-    On trio, Ctrl-C is raised wherever the program is. Within a callback httptools puts an error of
-    its own in its place, and an answer that is merely read once more would swallow it.
+    On trio, `KeyboardInterrupt` can be raised anywhere. If raised within a callback, httptools
+    replaces it by an error of its own, and parsing the answer again would swallow it.
     """
     within = error.__context__
     if isinstance(error, HttpParserCallbackError) and not isinstance(within, Exception | None):

@@ -29,11 +29,11 @@ from asyncinvoke._transport.http.trio_stream import LOST, TrioStream
 class TrioConnection:
     """Carries exchanges over an open stream, one at a time.
 
-    Mostly the kernel takes a request without waiting, and there is one wait for the answer. What is
-    left of a large request is written by a task beside the one that reads, so that an early answer
-    is seen. Silence and deadlines are the clock's, as on asyncio: where time is up, or somebody else
-    ends the connection, the socket is closed under whoever waits, who then finds why. What has gone
-    wrong is noted, and raised where no frame holds the request.
+    Usually the kernel accepts a request without blocking, and the only wait is for the answer. The
+    rest of a large request is written by a task beside the reading one, so that an early answer is
+    noticed. Timeouts and deadlines are enforced by the clock, as on asyncio: when one passes, or
+    another task closes the connection, the socket is closed under the waiting task, which then
+    finds the reason. The error is stored, and raised where no frame holds the request.
     """
 
     def __init__(self, stream: TrioStream) -> None:
@@ -48,14 +48,14 @@ class TrioConnection:
         self._error: WireError | None = None
         self._progress = Progress()
         self._reader = AnswerReader(0)
-        self._reader.complete = True  # as no exchange has begun
+        self._reader.complete = True  # no exchange has begun
 
     def tls(self) -> ssl.SSLObject | None:
-        """Return what TLS has agreed upon, if it is under this connection."""
+        """Return the TLS object of this connection; `None` for a plain connection."""
         return self._stream.tls
 
     def is_quiet(self) -> bool:
-        """Look whether it is alive, and nothing has arrived that nobody asked for."""
+        """Return whether the connection is alive and no unsolicited data has arrived."""
         return not self._closed and self._stream.is_quiet()
 
     async def exchange(
@@ -81,7 +81,7 @@ class TrioConnection:
         return reader.status, Headers(reader.head)
 
     async def receive(self) -> list[bytes]:
-        """Return the pieces of a streamed answer's body that have arrived, or none at its end."""
+        """Return the pieces of a streamed body that have arrived; an empty list at its end."""
         reader = self._reader
         self._clock.heard()
         self._is_awaited = True
@@ -97,16 +97,16 @@ class TrioConnection:
         return []
 
     def end(self, fault: TransportFault, message: str) -> None:
-        """End what is under way with this fault, and the connection.
+        """Fail the current exchange with this fault, and close the connection.
 
-        Whoever waits wakes up to a closed socket, and finds this.
+        A waiting task is woken by the closed socket, and raises this fault.
         """
         if self._error is None and not self._reader.complete:
             self._fail(fault, message)
         self.abort()
 
     def abort(self) -> None:
-        """Close at once, without a word to the peer; safe to call again."""
+        """Close immediately, without close_notify; safe to call again."""
         if self._closed:
             return
         self._closed = True
@@ -118,12 +118,12 @@ class TrioConnection:
             self.on_end(self)
 
     async def wait_closed(self) -> None:
-        """Wait, after `abort`, until nothing is left of it: which is so already."""
+        """Return at once: after `abort` the connection is already closed."""
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
-        """Have something called on this event loop; return what calls it off.
+        """Schedule a callback on this event loop; return a function that cancels it.
 
-        No task of ours is there to wait in, and so trio's own nursery lends one.
+        There is no task of ours to wait in, so a system task of trio is used.
         """
         scope = trio.CancelScope()
 
@@ -136,15 +136,15 @@ class TrioConnection:
         return scope.cancel
 
     def unsent(self) -> int | None:
-        """Return what changes as bytes of a request go out; `None` if all are out."""
+        """Return a value that changes as bytes of a request are sent; `None` if all are sent."""
         return self._stream.taken if self._progress.phase is WRITTEN_IN_PART else None
 
     def is_under_way(self) -> bool:
-        """Whether an exchange has begun and not ended."""
+        """Return whether an exchange is in progress."""
         return not self._reader.complete
 
     def is_awaited(self) -> bool:
-        """Whether somebody waits for what comes; else the silence is ours."""
+        """Return whether a caller is waiting for data; if not, silence is not the peer's fault."""
         return self._is_awaited
 
     async def _carry(
@@ -155,7 +155,7 @@ class TrioConnection:
         limits: Limits,
         is_done: Callable[[AnswerReader], bool],
     ) -> None:
-        """Write a request, and read what is wanted of the answer."""
+        """Write a request, and read the answer as far as requested."""
         self.reusable = False
         self._error = None
         self._progress = progress
@@ -173,10 +173,10 @@ class TrioConnection:
         self._is_awaited = False
 
     async def _write_and_read(self, is_done: Callable[[AnswerReader], bool]) -> None:
-        """Write what is left, and read beside it.
+        """Write the rest of the request while reading.
 
-        The nursery is nobody's business: what ends it comes out as it would where the kernel has
-        taken the request at once, and not in a group.
+        The nursery is an implementation detail: its error is raised as is, not in a group, just as
+        if the kernel had accepted the request at once.
         """
         cause: BaseException | None = None
         try:
@@ -188,9 +188,9 @@ class TrioConnection:
             cause = _main_error(group)
         if cause is not None:
             try:
-                raise cause  # out here it drags no context along
+                raise cause  # raised outside `except`, so it has no context
             finally:
-                del cause  # or it and this frame would keep each other alive
+                del cause  # else it and this frame form a reference cycle
 
     async def _write(self) -> None:
         if await self._stream.write_rest():
@@ -224,7 +224,7 @@ class TrioConnection:
             self._note(reader)
 
     def _note(self, reader: AnswerReader) -> None:
-        """Note how far the exchange has come."""
+        """Update the phase of the exchange."""
         progress = self._progress
         is_written = progress.phase is not WRITTEN_IN_PART
         if reader.head_read and not is_written:

@@ -1,9 +1,9 @@
 """The addresses of one name on trio: looked up once for all who wait, and tried in turn.
 
-To look a name up takes a thread, which nobody can end. `trio.to_thread` and whatever is built on it
-has forty for the whole program, so that forty calls which have given up, while a resolver hangs,
-leave none for anybody: no file is read any more, and no name looked up that could be. So there is one
-thread for a name at a time, and none of those forty.
+A DNS lookup needs a thread, which cannot be cancelled. `trio.to_thread` has 40 threads for the
+whole program, so while a resolver hangs, 40 abandoned lookups would block all other users of the
+pool: file I/O, and lookups of names that could be resolved. So each name has at most one lookup
+thread at a time, outside that pool.
 """
 
 import contextlib
@@ -18,17 +18,17 @@ import trio
 from anyio.abc import SocketStream
 
 _Found: TypeAlias = Iterable[tuple[Any, ...]]
-"""What `getaddrinfo` gives."""
+"""The result of `getaddrinfo`."""
 
 _HEAD_START = 0.25
-"""Seconds that an address is tried alone before the next one is; Happy Eyeballs (RFC 8305)."""
+"""The delay before the next address is tried, in seconds; Happy Eyeballs (RFC 8305)."""
 
 
 class Name:
-    """A name and a port, connected to again and again.
+    """A host name and port to connect to repeatedly.
 
-    What a lookup finds is for those who wait for it, and is kept for nobody else: a name that has
-    moved is found by the next connection.
+    A lookup's result is shared by the tasks that wait for it, and is not cached, so the next
+    connection notices a DNS change.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -38,17 +38,17 @@ class Name:
         self._asking: _Asking | None = None
 
     async def connect(self) -> SocketStream:
-        """Connect to the first of its addresses that answers.
+        """Connect to the first address that accepts.
 
         Raises:
-            OSError: There is none, or none answers; what each came to is its cause.
+            OSError: The name has no address, or none accepts; the cause holds the error of each.
         """
         found = [self._host] if self._is_address else _in_turn(await self._look_up())
         return await _first(found, self._port)
 
     async def _look_up(self) -> _Found:
         question = self._host, self._port, 0, socket.SOCK_STREAM
-        resolver = trio.socket.set_custom_hostname_resolver(None)  # there is no other way to ask
+        resolver = trio.socket.set_custom_hostname_resolver(None)  # the only way to read it
         trio.socket.set_custom_hostname_resolver(resolver)
         if resolver is not None:
             return await trio.socket.getaddrinfo(*question)
@@ -61,7 +61,7 @@ class Name:
             self._asking = asking
         await asking.ended.wait()
         if isinstance(asking.result, Exception):
-            raise copy.copy(asking.result)  # each who waits has one of its own, with its own frames
+            raise copy.copy(asking.result)  # a copy with its own traceback for each waiting task
         return asking.result
 
     def _forget(self) -> None:
@@ -69,7 +69,7 @@ class Name:
 
 
 class _Asking:
-    """One lookup that is under way."""
+    """A lookup in progress."""
 
     def __init__(self, forget: Callable[[], None]) -> None:
         self.ended = trio.Event()
@@ -78,14 +78,14 @@ class _Asking:
         self._token = trio.lowlevel.current_trio_token()
 
     def deliver(self, found: Any) -> None:
-        """Hand on what the thread has found; called within it."""
-        with contextlib.suppress(trio.RunFinishedError):  # then nobody waits any more
+        """Pass the result to the event loop; called in the thread."""
+        with contextlib.suppress(trio.RunFinishedError):  # then no task is waiting any more
             self._token.run_sync_soon(self._end, found)
 
     def _end(self, found: Any) -> None:
         try:
             self.result = found.unwrap()
-        except Exception as error:  # noqa: BLE001  # whoever waits raises it
+        except Exception as error:  # noqa: BLE001  # raised by the waiting tasks
             self.result = error.with_traceback(None)
         self._forget()
         self.ended.set()
@@ -100,7 +100,7 @@ def _is_address(host: str) -> bool:
 
 
 def _in_turn(found: _Found) -> list[str]:
-    """Return the addresses, one of each family first: all of one may be out of reach."""
+    """Return the addresses, first one of each family, as a whole family may be unreachable."""
     first: dict[object, str] = {}
     others: list[str] = []
     for family, _, _, _, (address, _, *scope) in found:

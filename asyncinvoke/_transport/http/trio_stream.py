@@ -15,47 +15,47 @@ from asyncinvoke._transport.http.connection import (
 )
 
 LOST = (trio.ClosedResourceError, OSError)
-"""What is raised when the connection is gone; TLS's errors are the system's too."""
+"""The exceptions raised for a lost connection; TLS errors are `OSError`s too."""
 
 _PIECE = 65_536
 _LARGE_PIECE = 262_144
-"""How much is read at once: an answer is mostly short, and of a long one each wake-up has its price."""
+"""The read size: most answers are short, and for long ones each wake-up is costly."""
 
 _RECORD = 16_384
-"""The longest record of TLS, of which a read gives one."""
+"""The maximum size of a TLS record; each read returns one."""
 
 
 class TrioStream:
-    """Hands requests to the kernel byte by byte accounted for, and reads what has arrived.
+    """Writes requests with exact accounting of the bytes the kernel accepts, and reads data.
 
-    A request is written without waiting as far as the kernel takes it, which mostly is all of it;
-    what is left is kept here for `write_rest`. No `send` is awaited, and so none is cancelled.
+    A request is written without blocking as far as the kernel accepts it, which is usually all of
+    it; the rest is kept for `write_rest`. No `send` is awaited, so none can be cancelled.
     """
 
     def __init__(self, connected: socket.socket) -> None:
-        """Take over a connected socket that does not block."""
+        """Take over a connected non-blocking socket."""
         self._socket = connected
         self._is_readable = look_at(connected.fileno())
-        self._left = memoryview(b"")  # as the kernel gets it
-        self._rest = memoryview(b"")  # as it is
+        self._left = memoryview(b"")  # as sent to the kernel
+        self._rest = memoryview(b"")  # not yet encoded
         self._piece = _PIECE
         self.taken = 0
-        """How many bytes the kernel has taken so far."""
+        """The number of bytes the kernel has accepted so far."""
         self.size = 0
-        """How many bytes the body of the last request has."""
+        """The size of the last request's body, in bytes."""
         self.is_told = True
-        """Whether the peer's end, if it has come, is one that it has said."""
+        """Whether an EOF, if received, was signalled by the peer (with TLS, by close_notify)."""
         self.tls: ssl.SSLObject | None = None
-        """What TLS has agreed upon; `None` for a plain socket."""
+        """The TLS object; `None` for a plain socket."""
 
     def is_quiet(self) -> bool:
-        """Look whether nothing has arrived: no end, and nothing that nobody asked for."""
+        """Return whether nothing has arrived: no EOF and no unsolicited data."""
         return not self._is_readable()
 
     def write(self, head: bytes, body: bytes) -> Phase:
-        """Write a request as far as the kernel takes it at once, and return how far that is.
+        """Write a request as far as the kernel accepts it at once, and return the phase reached.
 
-        `CONNECTED` means that the kernel has nothing of it, and never will.
+        `CONNECTED` means that the kernel has accepted none of it and never will.
         """
         self.size = len(body)
         if self.size <= SLICE:
@@ -71,18 +71,18 @@ class TrioStream:
         if sent == len(left) and not self._rest:
             return WRITTEN
         self._left = left[sent:]
-        self._writing = trio.CancelScope()  # now, as it may be stopped before `write_rest` begins
+        self._writing = trio.CancelScope()  # created now, as `stop` may come before `write_rest`
         return WRITTEN_IN_PART
 
     async def write_rest(self) -> bool:
-        """Write what is left, and return whether the kernel has it all.
+        """Write the rest, and return whether the kernel has accepted all of it.
 
-        Where that fails, whoever reads finds out why.
+        If writing fails, the reading side finds the reason.
         """
         with self._writing:
             try:
                 while self._left or self._rest:
-                    await trio.lowlevel.checkpoint()  # who reads comes first: it may be answered
+                    await trio.lowlevel.checkpoint()  # let the reader run: there may be an answer
                     if not self._left:
                         self._left = memoryview(self.encode(self._rest[:SLICE]))
                         self._rest = self._rest[SLICE:]
@@ -104,11 +104,11 @@ class TrioStream:
         return sent
 
     def stop(self) -> None:
-        """Hand over no more of this request: its answer is there already."""
+        """Write no more of this request: its answer has already arrived."""
         self._writing.cancel()
 
     async def receive(self) -> bytes:
-        """Wait for what arrives next, and return it; nothing at the end.
+        """Wait for data and return it; empty at EOF.
 
         Raises one of `LOST`.
         """
@@ -122,20 +122,20 @@ class TrioStream:
             return data
 
     def close(self) -> None:
-        """Close the socket; whoever waits for it finds it lost."""
+        """Close the socket; waiting tasks see a lost connection."""
         trio.lowlevel.notify_closing(self._socket)
         self._socket.close()
 
     def encode(self, data: bytes | memoryview) -> bytes | memoryview:
-        """Return what the kernel gets for it."""
+        """Return the bytes to send for it."""
         return data
 
 
 class TlsStream(TrioStream):
-    """The same with TLS over it, by Python's `ssl` in memory.
+    """A `TrioStream` with TLS, using Python's `ssl` with memory BIOs.
 
-    anyio's TLS stream does the same for everybody, but awaits each write, wakes twice for each
-    answer, and cannot be looked at; that takes as long as all the rest of an exchange.
+    anyio's TLS stream is more general, but it awaits each write, wakes up twice per answer, and its
+    state cannot be inspected; it would take as long as the rest of an exchange together.
     """
 
     def __init__(
@@ -151,22 +151,22 @@ class TlsStream(TrioStream):
         self._incoming = incoming
         self._outgoing = outgoing
         self._has_ended = False
-        self._error: ssl.SSLError | None = None  # of a record behind one that was good
+        self._error: ssl.SSLError | None = None  # of a bad record after a good one
 
     def is_quiet(self) -> bool:
-        """Look whether nothing has arrived, not with the last answer either."""
+        """Return whether nothing has arrived, including with the last answer."""
         if self._has_ended or self._error is not None:
             return False
         waits = self._incoming.pending or self._tls.pending()
         return not waits and super().is_quiet()
 
     def encode(self, data: bytes | memoryview) -> bytes | memoryview:
-        """Return what the kernel gets for it: records, and whatever TLS wanted to say besides."""
+        """Return the bytes to send for it: TLS records, and any pending TLS messages."""
         self._tls.write(data)
         return self._outgoing.read()
 
     async def receive(self) -> bytes:
-        """Wait for what arrives next, and return it; nothing at the end, with farewell or without.
+        """Wait for data and return it; empty at EOF, with or without close_notify.
 
         Raises one of `LOST`.
         """
@@ -175,7 +175,7 @@ class TlsStream(TrioStream):
             try:
                 raise error
             finally:
-                del error  # or it and this frame would keep each other alive
+                del error  # else it and this frame form a reference cycle
         while not self._has_ended:
             data = self._decode()
             if data:

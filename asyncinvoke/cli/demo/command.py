@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from asyncinvoke.cli.running import Interrupt
 
 
-@click.command(cls=Command, short_help="See it work, without an AWS account.")
+@click.command(cls=Command, short_help="Run a demonstration; needs no AWS account.")
 @click.option(
     "-c",
     "--concurrency",
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     default=64,
     show_default=True,
     metavar="N",
-    help="How many invocations are worked on at once.",
+    help="Maximum number of concurrent invocations.",
 )
 @click.option(
     "--account-concurrency",
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     default=12,
     show_default=True,
     metavar="N",
-    help="How many executions the endpoint allows at once; beyond it, it throttles.",
+    help="Concurrent executions that the endpoint allows before it throttles.",
 )
-@click.option("--head", type=WholeNumber(1), metavar="N", help="Only the first N modules.")
+@click.option("--head", type=WholeNumber(1), metavar="N", help="Process only the first N modules.")
 def demo(concurrency: int, account_concurrency: int, head: int | None) -> int:
-    """Fan real work out over a throttled function, on this machine.
+    """Fan out real work over a throttled function on this machine.
 
-    Every module of this Python's standard library is one payload; the function parses it and
-    measures it, in AWS's own Lambda runtime where that is installed (Linux), else in this process.
-    More is requested at once than the endpoint allows, so that throttles have to be survived. In the
-    middle the run is killed, and the same command continues it. At the end the totals are computed
-    again without Lambda. Needs no AWS account and no network. Exits with 1 if a payload was lost or
-    run twice, or the totals differ.
+    Each module of the Python standard library is one payload, which the function parses and
+    measures: in the AWS Lambda runtime where it is installed (Linux), otherwise in this process.
+    The concurrency is above the endpoint's limit, so calls are throttled and retried. Halfway
+    through, the run is killed and the same command resumes it. Finally, the totals are recomputed
+    without Lambda. Needs no AWS account and no network. Exits with 1 if a payload was lost or run
+    twice, or if the totals differ.
     """
     _leave_aws_alone()
     from asyncinvoke.cli.demo.library import find_modules
@@ -61,7 +61,7 @@ def demo(concurrency: int, account_concurrency: int, head: int | None) -> int:
 
 
 def _leave_aws_alone() -> None:
-    """Let nothing of the user's AWS or proxy configuration take part."""
+    """Keep the user's AWS and proxy configuration out of the demonstration."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(

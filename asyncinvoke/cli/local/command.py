@@ -24,42 +24,42 @@ Examples:
 """
 
 
-@click.command(short_help="Serve functions on this machine to any AWS SDK.", epilog=EXAMPLES)
+@click.command(short_help="Serve Lambda functions locally to any AWS SDK.", epilog=EXAMPLES)
 @click.argument("functions", metavar="[NAME=]FILE_OR_MODULE:FUNCTION...", nargs=-1, type=FileName())
 @click.option(
     "--config",
     type=FileName(),
     metavar="FILE",
-    help="A TOML file with these settings, and a table [functions.NAME] for each function.",
+    help="Read settings from a TOML file, with a [functions.NAME] table per function.",
 )
 @click.option(
     "--port",
     type=WholeNumber(0, 65535),
     metavar="PORT",
-    help="The port to listen on; 0 is any that is free.  [default: 9001]",
+    help="Port to listen on; 0 picks a free one.  [default: 9001]",
 )
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
     metavar="ADDRESS",
-    help="The address to listen on.",
+    help="Address to listen on.",
 )
 @click.option(
     "--allow-remote",
     is_flag=True,
-    help="Let --host be an address that other machines reach: they can run any code here.",
+    help="Allow a --host that other machines can reach. They can then run any code on this one.",
 )
 @click.option(
     "--allowed-host",
     multiple=True,
     metavar="NAME",
-    help="A name by which other machines call this one; for several, give it again.",
+    help="Host name by which other machines address this one. Repeatable.",
 )
 @click.option(
     "--allow-unsigned",
     is_flag=True,
-    help="Answer unsigned requests, such as curl's. Others get AWS's 403.",
+    help="Accept unsigned requests, such as curl's; without it they get a 403, as from AWS.",
 )
 @click.option(
     "--account-concurrency",
@@ -67,94 +67,95 @@ Examples:
     default=50,
     show_default=True,
     metavar="N",
-    help="Executions at once; each is a process. Beyond it callers are throttled.",
+    help="Maximum number of concurrent executions, each in its own process; further calls are "
+    "throttled.",
 )
 @click.option(
     "--reserved",
     multiple=True,
     metavar="NAME=N",
-    help="Reserved concurrency of a function; for several, give it again.",
+    help="Reserved concurrency of a function. Repeatable.",
 )
 @click.option(
     "--timeout",
     type=Duration(maximum=900),
     metavar="TIME",
-    help="How long an execution may take: 30, 500ms, 5m.  [default: 3]",
+    help="Time limit of an execution: 30, 500ms, 5m.  [default: 3]",
 )
 @click.option(
     "--memory-size",
     type=WholeNumber(128, 10240),
     metavar="MB",
-    help="Memory of a function; one that uses more is killed.  [default: 128]",
+    help="Memory limit of a function; it is killed if it uses more.  [default: 128]",
 )
 @click.option(
     "--env",
     multiple=True,
     metavar="K=V",
-    help="An environment variable of the functions; for several, give it again.",
+    help="Set an environment variable for all functions. Repeatable.",
 )
 @click.option(
     "--env-file",
     type=FileName(),
     multiple=True,
     metavar="FILE",
-    help="A file of lines K=V; for several, give it again.",
+    help="Read environment variables from a file of K=V lines. Repeatable.",
 )
 @click.option(
     "--set",
     "set_",
     multiple=True,
     metavar="NAME:SETTING=VALUE",
-    help="Set one function: timeout, memory, reserved, event-retry-delay, env.K, env-file. Such as "
-    "resize:memory=256; for several, give it again.",
+    help="Configure one function, as in resize:memory=256. SETTING is timeout, memory, reserved, "
+    "event-retry-delay, env.K or env-file. Repeatable.",
 )
 @click.option(
     "--event-retry-delay",
     metavar="SECONDS[,SECONDS]",
-    help="When an Event that failed runs again.  [default: 60,120]",
+    help="Delays before a failed Event is retried.  [default: 60,120]",
 )
 @click.option(
-    "--region", metavar="REGION", help="The region that it says it is in.  [default: us-east-1]"
+    "--region", metavar="REGION", help="Region that the endpoint reports.  [default: us-east-1]"
 )
 @click.option(
     "--account-id",
     metavar="DIGITS",
-    help="The account that it says it is, twelve digits.  [default: 123456789012]",
+    help="Account id that the endpoint reports, twelve digits.  [default: 123456789012]",
 )
 @click.option(
     "--fault",
     multiple=True,
     metavar="KIND[,OPTION...]",
-    help="Let requests meet a fault: throttle, error, function-error, reset, close, truncated or "
-    "stall, with function=, count=, probability=, seed=, after-run. For several, give it again.",
+    help="Inject a fault: throttle, error, function-error, reset, close, truncated or stall. "
+    "Options: function=, count=, probability=, seed=, after-run. Repeatable.",
 )
 @click.option(
     "--s3",
     type=FileName(),
     metavar="DIR_OR_URL",
-    help="Where code is found that functions are created from in S3.",
+    help="Source of the code of functions created from S3: a directory or a URL.",
 )
 @click.option(
     "--sandbox",
     is_flag=True,
-    help="Give each process a /tmp of its own, and code that is read-only.",
+    help="Give each process its own /tmp and read-only code.",
 )
-@click.option("--freeze", is_flag=True, help="Stop processes between invocations, as AWS does.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing of invocations and functions.")
+@click.option("--freeze", is_flag=True, help="Suspend processes between invocations, as AWS does.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not print invocations or function output.")
 def local(**options: Any) -> int:
-    """Serve functions on this machine, to any AWS SDK, until Ctrl-C.
+    """Serve Lambda functions on this machine to any AWS SDK, until Ctrl-C.
 
-    It runs the code that it is given, in AWS's own Python runtime (awslambdaric); when a file
-    changes, or one that it imports from its folder, later invocations run the new code. Functions
-    can also be created while it runs, by any AWS SDK; without any here it starts empty.
+    The code runs in AWS's own Python runtime (awslambdaric). When a file or a module imported from
+    its directory changes, later invocations run the new code. Functions can also be created with
+    any AWS SDK while the endpoint is running; with no arguments it starts empty.
 
-    Any credentials will do: whoever can use this machine can invoke and create functions. No web
-    page can: what a browser sends for one is refused. It listens on loopback, and elsewhere only
-    with both --host and --allow-remote.
+    Any credentials are accepted: every user of this machine can invoke and create functions. Web
+    pages cannot: cross-site requests from browsers are rejected. The endpoint listens on loopback,
+    and on other addresses only with both --host and --allow-remote.
 
-    It prints what functions write as it comes, with the time and the name, and for each invocation
-    the request id, the answer's status, how long it took, and what went wrong; of Events how they
-    ended, and when they run again.
+    Function output is printed as it arrives, with time and function name. Each invocation is logged
+    with its request id, status, duration and error; each Event also with its outcome and its next
+    retry.
     """
     from asyncinvoke.cli.local import console
     from asyncinvoke.cli.local.endpoint import made

@@ -44,12 +44,12 @@ def print_invocation(answered: "AnsweredInvocation") -> None:
 
 
 def print_log(line: "LogLine") -> None:
-    """Print a line of a function's log."""
+    """Print one line of a function's log."""
     _print(line.time, line.function_name, f"| {harmless(line.text)}")
 
 
 def print_event(progress: "EventProgress") -> None:
-    """Print what has become of an Event."""
+    """Print the progress of an Event."""
     line = f"{progress.request_id} Event"
     if progress.runs:
         line += f", run {progress.runs}"
@@ -66,25 +66,25 @@ def print_event(progress: "EventProgress") -> None:
 
 
 def greeting(names: list[str], url: str, *, remote: bool, region: str) -> str:
-    """Return what is printed at the start: where it is, and how to call it."""
+    """Return the text printed at startup: the URL, and how to call it."""
     name = names[0] if names else "NAME"
-    what = f"Serving {', '.join(names)}" if names else "Serving no function yet"
+    what = f"Serving {', '.join(names)}" if names else "Serving no functions yet"
     callers = (
-        "WARNING: other machines reach it, and whoever does can run any code here."
+        "WARNING: other machines can reach it, and run any code on this one."
         if remote
-        else "It runs the code you gave it, for every caller on this machine."
+        else "Every user of this machine can invoke and create functions."
     )
     return f"""\
 {what} at {url}
-{callers} Ctrl-C ends it.
+{callers} Press Ctrl-C to stop.
 
-To call it, any credentials and region will do:
+Any credentials and region are accepted:
 
   export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={region}
   asyncinvoke invoke {name} --payload '{{}}' --endpoint-url {url}
   aws lambda invoke --function-name {name} --endpoint-url {url} answer.json
 
-or in Python, also to create functions:
+In Python, which can also create functions:
 
   boto3.client("lambda", endpoint_url="{url}").invoke(FunctionName="{name}")
 """
@@ -94,8 +94,8 @@ def _print(when: float, name: str, line: str, *, color: str | None = None) -> No
     body = line if color is None else click.style(line, fg=color)
     text = f"{_clock(int(when))}.{int(when % 1 * 1000):03} {_painted(name)} {body}\n"
     stream = sys.stderr
-    # Not by `click.echo`, which takes ten times as long: functions write lines by the thousand.
-    with contextlib.suppress(OSError, ValueError):  # nobody may be reading any more
+    # Not with `click.echo`, which is ten times slower: functions may write thousands of lines.
+    with contextlib.suppress(OSError, ValueError):  # stdout may be closed
         if not (has_colours() and stream.isatty()):
             text = click.unstyle(text)
         stream.write(text)

@@ -59,7 +59,7 @@ def made(
     }
     for name in reserves:
         if name not in handlers:
-            raise CommandError(f"--reserved {name}: no such function is served")
+            raise CommandError(f"--reserved {name}: no such function")
     variables: dict[str, str] = {}
     for path in env_file:
         variables |= read_env_file(Path(path))
@@ -75,7 +75,7 @@ def made(
     for_one = of_options(set_)
     for name in [*for_one, *said.for_one]:
         if name not in handlers:
-            raise CommandError(f"function {name} is set, and is not served")
+            raise CommandError(f"settings for {name}: no such function")
     for handler in handlers.values():
         check_handler(handler)
     if handlers:

@@ -29,11 +29,11 @@ def check_handler(handler: str) -> None:
     elif module.endswith(".py"):
         raise CommandError(f"cannot read {module}: no such file")
     elif not Path(module.replace(".", "/"), "__init__.py").is_file() and not _is_installed(module):
-        raise CommandError(f"there is no module {module!r} here")
+        raise CommandError(f"no module named {module!r}")
 
 
 def check_runtime() -> None:
-    """Check that AWS's own runtime is here, in which handlers in files run.
+    """Check that AWS's own runtime, which runs handlers from files, is available.
 
     Raises:
         CommandError: It is not installed, or not for this system.
@@ -71,16 +71,16 @@ sys.path.insert(0, sys.argv[1])
 try:
     module = importlib.import_module(sys.argv[2])
 except BaseException:
-    sys.exit(0)  # each invocation will tell what is wrong
+    sys.exit(0)  # each invocation will report the error
 sys.exit(0 if hasattr(module, sys.argv[3]) else 3)
 """
 
 _PATIENCE = 30.0
-"""Seconds for a module to be imported; it is taken for right then."""
+"""Seconds to wait for a module to be imported; after that it is assumed to be valid."""
 
 
 def _is_bound_when_imported(path: Path, function: str) -> bool:
-    """Return whether a module has a name that its source does not show: by `import *`, and so on."""
+    """Return whether a module defines a name indirectly, such as by `import *`."""
     command = [sys.executable, "-c", _ASK, str(path.parent.resolve()), path.stem, function]
     try:
         ended = subprocess.run(  # noqa: S603  # this interpreter, and the module that is to be served

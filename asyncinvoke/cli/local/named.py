@@ -17,7 +17,7 @@ _NAMED = re.compile(r"(?:(?P<name>[a-zA-Z0-9-_]+)=)?(?P<handler>.+)", re.DOTALL)
 
 
 def served(functions: tuple[str, ...]) -> dict[str, str]:
-    """Return handlers by name, of `NAME=HANDLER` or of `HANDLER`, called as its function is.
+    """Return handlers by name, from `NAME=HANDLER` or `HANDLER`, which uses the function's name.
 
     Raises:
         CommandError: Two have one name.
@@ -28,7 +28,7 @@ def served(functions: tuple[str, ...]) -> dict[str, str]:
         handler = match["handler"] if match else text
         name = match["name"] if match and match["name"] else handler.rpartition(":")[2]
         if name in handlers:
-            raise CommandError(f"two functions are called {name}: give one as NAME={handler}")
+            raise CommandError(f"two functions are named {name}: rename one with NAME={handler}")
         handlers[name] = handler
     return handlers
 
@@ -43,7 +43,7 @@ def handlers_in(handlers: Mapping[str, str], config: str | None) -> dict[str, st
 
 
 def first(*values: _T | None) -> _T:
-    """Return the first value that is given; the last, if none is."""
+    """Return the first value that is not None, or else the last."""
     given = (value for value in values if value is not None)
     return next(given, values[-1])  # type: ignore[return-value]  # the last is the default
 

@@ -14,7 +14,7 @@ from typing import Any
 from asyncinvoke.cli.errors import CommandError
 
 SETTINGS = ("timeout", "memory", "reserved", "event-retry-delay", "env.NAME", "env-file")
-"""What `--set NAME:SETTING=VALUE` knows; in a file these are the keys of a function."""
+"""The settings of `--set NAME:SETTING=VALUE`; in a file, the keys of a function."""
 
 _VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
@@ -23,7 +23,7 @@ _IN_FILE = {"region", "account-id", "port", "functions", *SETTINGS[:4], "env", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionSettings:
-    """How one function is set; None where nothing was said."""
+    """The settings of one function; None where not given."""
 
     timeout: float | None = None
     """Seconds that an execution may take."""
@@ -37,7 +37,7 @@ class FunctionSettings:
     """Environment variables."""
 
     def over(self, other: "FunctionSettings") -> "FunctionSettings":
-        """Return these settings, and another's where nothing is said."""
+        """Return these settings, with those of another where not given."""
         said = {
             name: value
             for name in ("timeout", "memory", "reserved", "retry_delays")
@@ -48,24 +48,24 @@ class FunctionSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeFile:
-    """What a settings file says."""
+    """The contents of a settings file."""
 
     region: str | None = None
-    """The region that the endpoint says it is in."""
+    """The region that the endpoint reports."""
     account_id: str | None = None
-    """The account that it says it is."""
+    """The account id that the endpoint reports."""
     port: int | None = None
     """The port."""
     for_all: FunctionSettings = FunctionSettings()
     """For every function."""
     handlers: Mapping[str, str] = field(default_factory=dict)
-    """The handler of each function that it names with one."""
+    """The handlers of the functions that have one in the file."""
     for_one: Mapping[str, FunctionSettings] = field(default_factory=dict)
     """For single functions."""
 
 
 def read_file(path: str | None) -> ServeFile:
-    """Read a settings file in TOML; nothing is said without one.
+    """Read a settings file in TOML; without one, return empty settings.
 
     Raises:
         CommandError: It cannot be read, or says what is not known.
@@ -147,11 +147,11 @@ def read_env_file(path: Path) -> dict[str, str]:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or _VARIABLE.fullmatch(name) is None:
             raise CommandError(
-                f"{path}, line {number}: must be NAME=VALUE, the name of letters, digits and _"
+                f"{path}, line {number}: must be NAME=VALUE; a name consists of letters, digits and _"
             )
         if value[:1] in ('"', "'"):
             if len(value) < 2 or value[-1] != value[0]:
-                raise CommandError(f"{path}, line {number}: a quote that is opened must be closed")
+                raise CommandError(f"{path}, line {number}: unclosed quote")
             value = value[1:-1]
         found[name] = value
     return found
@@ -165,7 +165,7 @@ def check_variables(where: str, env: Iterable[str]) -> None:
     """
     for name in env:
         if _VARIABLE.fullmatch(name) is None:
-            raise CommandError(f"{where}: variable {name!r} must be of letters, digits and _")
+            raise CommandError(f"{where}: variable {name!r} must consist of letters, digits and _")
 
 
 def retry_delays(text: object) -> tuple[float, float]:
@@ -181,7 +181,7 @@ def retry_delays(text: object) -> tuple[float, float]:
     except (ValueError, TypeError):
         first = second = -1.0
     if len(parts) > 2 or not (0 <= first < float("inf") and 0 <= second < float("inf")):
-        raise CommandError(f"event-retry-delay {text!r} must be seconds, or two of them: 60,120")
+        raise CommandError(f"event-retry-delay {text!r} must be seconds, or two numbers: 60,120")
     return first, second
 
 
@@ -191,7 +191,7 @@ def _of_table(where: str, said: Mapping[str, Any], folder: Path) -> FunctionSett
         env |= read_env_file(folder / _text(where, "env-file", said["env-file"]))
     table = said.get("env", {})
     if not isinstance(table, dict):
-        raise CommandError(f"{where}: env must be a table of texts")
+        raise CommandError(f"{where}: env must be a table of strings")
     env |= {key: _text(where, f"env.{key}", value) for key, value in table.items()}
     check_variables(where, env)
     delays = said.get("event-retry-delay")
@@ -219,7 +219,7 @@ def _number(where: str, name: str, said: Mapping[str, Any], kind: type) -> Any:
 
 def _text(where: str, name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise CommandError(f"{where}: {name}={value!r} must be a text")
+        raise CommandError(f"{where}: {name}={value!r} must be a string")
     return value
 
 

@@ -16,7 +16,7 @@ from asyncinvoke.cli.options import SharedOptions, shared_options
 from asyncinvoke.cli.values import Duration, FileName, Number, WholeNumber
 
 CONCURRENCY = 100
-"""How many lines are worked on at once by default."""
+"""The default number of lines in progress at once."""
 
 
 EXAMPLES = """\b
@@ -32,14 +32,14 @@ Examples:
 
 class _Map(Command):
     INSTEAD: ClassVar[Mapping[str, str]] = AWS | {
-        "--function-name": "the function is the first word: asyncinvoke map FUNCTION INPUT",
-        "--payload": "INPUT has the payloads, one a line; asyncinvoke invoke sends one",
-        "--invocation-type": "--event for Event, --dry-run for DryRun",
-        "--limit": "--head N takes the first N lines, --concurrency N works on N at once",
-        "--jobs": "--concurrency N works on N lines at once",
-        "--workers": "--concurrency N works on N lines at once",
-        "--resume": "with --journal RUN the same command continues the run",
-        "--max-failures": "--tolerate N, or a share such as --tolerate 2%",
+        "--function-name": "pass the function as the first argument: asyncinvoke map FUNCTION INPUT",
+        "--payload": "INPUT has the payloads, one per line; asyncinvoke invoke sends a single one",
+        "--invocation-type": "use --event for Event, --dry-run for DryRun",
+        "--limit": "use --head N for the first N lines, --concurrency N for N lines at once",
+        "--jobs": "use --concurrency N",
+        "--workers": "use --concurrency N",
+        "--resume": "with --journal RUN the same command resumes the run",
+        "--max-failures": "use --tolerate N, or a percentage such as --tolerate 2%",
     }
     EXTRA: ClassVar[str] = (
         "INPUT is one file, or -; cat joins several: cat *.jsonl | asyncinvoke map FUNCTION -"
@@ -58,109 +58,114 @@ class _Map(Command):
     default=CONCURRENCY,
     show_default=True,
     metavar="N",
-    help="How many lines are worked on at once.",
+    help="Number of lines in progress at once.",
 )
 @click.option(
     "--ordered",
     is_flag=True,
-    help="Write outcomes in the order of the input. One slow line then stops the run, once "
-    "--concurrency and 16 more lines are waiting for it.",
+    help="Write outcomes in input order. One slow line then holds up the run once --concurrency + 16 "
+    "lines are waiting for it.",
 )
-@click.option("--event", is_flag=True, help="Only queue them: 202 means accepted, not succeeded.")
+@click.option(
+    "--event", is_flag=True, help="Only queue the events: 202 means accepted, not succeeded."
+)
 @click.option(
     "--tolerate",
     callback=tolerance_option,
     metavar="N|P%",
-    help="Stop once more than N lines have failed, or more than P percent of those that have ended; "
-    "a share counts from 100 lines on.  [default: no limit]",
+    help="Stop when more than N lines, or P percent of the finished ones, have failed; a percentage "
+    "applies after 100 lines.  [default: no limit]",
 )
 @click.option(
     "--from",
     "from_",
     metavar="FORMAT",
-    help="The format of INPUT: jsonl, json (one array), csv, tsv, each also with .gz or .zst added, "
-    "parquet, listing or inventory.  [default: by the end of its name, else jsonl]",
+    help="Format of INPUT: jsonl, json (one array), csv, tsv, each optionally with .gz or .zst "
+    "appended, parquet, listing or inventory.  [default: by file extension, else jsonl]",
 )
-@click.option("--key", metavar="POINTER", help="The key of a row, as a JSON pointer such as /id.")
+@click.option("--key", metavar="POINTER", help="Key of each row, as a JSON pointer such as /id.")
 @click.option(
     "--payload-template",
     metavar="JSON",
-    help='What is sent for a row, such as \'{"photo": "{/key}"}\'; "{}" is the whole row.  '
+    help='Payload to send for each row, such as \'{"photo": "{/key}"}\'; "{}" is the whole row.  '
     "[default: the row]",
 )
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Have Lambda check each request and the permission; run nothing.",
+    help="Let Lambda validate each request and its permissions without running the function.",
 )
 @click.option(
     "--sample-logs",
     callback=share_option,
     metavar="P%",
-    help="With --journal: ask for the log of this share of the items, from which asyncinvoke runs "
-    "report tells the cost.",
+    help="With --journal: fetch the log of this percentage of items, from which asyncinvoke runs "
+    "report estimates the cost.",
 )
 @click.option(
-    "--head", type=WholeNumber(1), metavar="N", help="Only the first N lines.  [default: all]"
+    "--head",
+    type=WholeNumber(1),
+    metavar="N",
+    help="Process only the first N lines.  [default: all]",
 )
 @click.option(
     "--rate",
     type=Number(0, above=True),
     metavar="N",
-    help="Begin at most N lines a second; retries are not counted.  [default: no limit]",
+    help="Start at most N lines per second, not counting retries.  [default: no limit]",
 )
 @click.option(
     "--retries",
     type=WholeNumber(0),
     metavar="N",
-    help="How often a line is tried again after a failure other than a throttle. Throttled lines, and "
-    "lines that surely were not sent, are retried in any case.  [default: 4]",
+    help="Maximum retries of a line after a failure other than throttling. Lines that were throttled "
+    "or provably not sent are always retried.  [default: 4]",
 )
 @click.option(
     "--retry-function-errors",
     is_flag=True,
-    help="Also retry lines whose function raised an error, and so has run.",
+    help="Also retry lines whose function ran and raised an error.",
 )
 @click.option(
     "-j",
     "--journal",
     type=FileName(),
     metavar="RUN",
-    help="Record the run in this file: the same command continues it, through crashes too, and "
-    "nothing that may have run is run again. See asyncinvoke runs.",
+    help="Record the run in this file. The same command resumes it, even after a crash, and never "
+    "repeats items that may have run. See asyncinvoke runs.",
 )
 @click.option(
     "--grace",
     type=Duration(),
     default=30.0,
     metavar="TIME",
-    help="With --journal: how long calls in flight may take to end after Ctrl-C.  [default: 30]",
+    help="With --journal: time for calls in flight to finish after Ctrl-C.  [default: 30]",
 )
 @click.option(
     "-o",
     "--output",
     type=FileName(),
     metavar="FILE|-",
-    help="Write outcomes there; with --journal each once, continued with the run. What ends in .gz, "
-    ".zst or .parquet, or is a URL such as s3://bucket/key, is written when the run ends.  "
-    "[default: -, standard output; with --journal none, they are in the journal]",
+    help="Write outcomes to FILE; with --journal each exactly once, also when the run is resumed. A "
+    ".gz, .zst or .parquet file, or a URL such as s3://bucket/key, is written when the run ends.  "
+    "[default: -, standard output; with --journal none, as the journal has them]",
 )
-@click.option("--force", is_flag=True, help="Replace an output FILE that exists.")
+@click.option("--force", is_flag=True, help="Replace an existing output FILE.")
 @click.option(
     "--progress",
     type=click.Choice(["auto", "bar", "json", "none"]),
     default="auto",
     show_default=True,
-    help="On standard error. auto is a bar on a terminal, unless outcomes are written to it, and "
-    "otherwise a line a minute.",
+    help="Progress on standard error. auto is a bar on a terminal, unless outcomes are written to "
+    "it, and otherwise one line per minute.",
 )
 @click.option(
     "--processes",
     type=WholeNumber(1),
     default=1,
     metavar="N",
-    help="Run in N processes of this machine, each with a part of INPUT; --concurrency, --rate and "
-    "Ctrl-C apply to all of them together. With --journal, FILE is written when the run ends.  "
+    help="Run in N local processes, each with a part of INPUT; --concurrency, --rate and Ctrl-C apply "
+    "to all of them together. With --journal, FILE is written when the run ends.  "
     "[default: 1]",
 )
 @sharing_options
@@ -194,13 +199,13 @@ def map_(
 ) -> int:
     """Invoke FUNCTION for each row of INPUT: a file, s3://bucket/prefix/, or - for standard input.
 
-    INPUT is JSON lines, which are sent as they are, or another format: see --from. Each outcome
-    becomes one line of JSON with the line's number; a line that is not JSON, or too long, becomes a
-    failed outcome. An input that is in the wrong format as a whole is refused before anything is
-    sent. Empty lines are skipped. Throttled lines wait for as long as it takes, or until --timeout.
+    INPUT is JSON lines, which are sent unchanged, or another format (see --from). Each outcome is
+    written as one line of JSON with its line number. A line that is too long or not JSON yields a
+    failed outcome; an INPUT in the wrong format is rejected before anything is sent. Empty lines
+    are skipped. Throttled lines are retried indefinitely, or until --timeout.
 
-    With --journal the run is a file. Ctrl-C lets calls in flight end, a second one abandons them;
-    the same command continues the run, whatever ended it.
+    With --journal, the run is recorded in a file, and the same command resumes it after any
+    interruption. Ctrl-C lets calls in flight finish; a second one abandons them.
     """
     check_output(output)
     source = _named(source)

@@ -71,13 +71,13 @@ class Place:
 
 
 def is_stream(path: str) -> bool:
-    """Return whether a path leads to what cannot be continued: a pipe, a terminal, a device."""
+    """Return whether a path is a stream, which cannot be continued: a pipe, terminal or device."""
     file = Path(path)
     return file.exists() and not file.is_file() and not file.is_dir()
 
 
 def check_output(path: str, place: Place, *, force: bool) -> None:
-    """Check that a file can be continued, or begun, before anything is sent.
+    """Check that a file can be continued or created, before anything is sent.
 
     Raises:
         CommandError: It is not what the journal says, not ours to replace, or cannot be written.
@@ -87,25 +87,25 @@ def check_output(path: str, place: Place, *, force: bool) -> None:
     if file.is_dir():
         raise CommandError(f"cannot write {path}: it is a folder")
     if not file.absolute().parent.is_dir():
-        raise CommandError(f"cannot write {path}: its folder is not there")
+        raise CommandError(f"cannot write {path}: its folder does not exist")
     if not os.access(path if is_there else file.absolute().parent, os.W_OK):
-        raise CommandError(f"cannot write {path}: it is not allowed")
+        raise CommandError(f"cannot write {path}: permission denied")
     if not is_there:
-        return  # it is begun anew: the journal has all outcomes
+        return  # start a new file: the journal has all outcomes
     size = file.stat().st_size
     if place.offset and size < place.offset:
         raise CommandError(
-            f"output {path} has {size:,} bytes, and had {place.offset:,} when it was written last: "
-            "restore it, or remove it to have it written again"
+            f"output {path} has {size:,} bytes, but had {place.offset:,} when last written: "
+            "restore it, or remove it to have it rewritten"
         )
     if not place.is_known and size and not force:
         raise CommandError(
-            f"output {path} exists, and is not that of this run: --force replaces it"
+            f"output {path} exists, and does not belong to this run: --force replaces it"
         )
 
 
 def open_output(path: str, place: Place) -> tuple[Output, Place]:
-    """Open a file behind its last line that the journal knows of; what follows is cut off.
+    """Open a file after the last line recorded in the journal; the rest is truncated.
 
     Returns:
         The output, whose descriptor is the caller's to close, and the place that it is at.
@@ -115,7 +115,9 @@ def open_output(path: str, place: Place) -> tuple[Output, Place]:
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-        if os.fstat(descriptor).st_size < place.offset:  # it was removed meanwhile: all of it anew
+        if (
+            os.fstat(descriptor).st_size < place.offset
+        ):  # removed in the meantime: rewrite everything
             place = Place(path=place.path)
         os.ftruncate(descriptor, place.offset)
         os.lseek(descriptor, place.offset, os.SEEK_SET)
@@ -235,8 +237,8 @@ class ContinuedWriter:
             is_there = False
         if not is_there:
             raise CommandError(
-                f"output {self._place.path} was removed or moved while it was written: once nothing "
-                "of that name is there, the same command writes all of it again",
+                f"output {self._place.path} was removed or moved while it was written: if no file of "
+                "that name exists, the same command rewrites it",
                 status=FAILED,
             )
 
@@ -245,11 +247,11 @@ class ContinuedWriter:
         return self._output.descriptor
 
     async def _write(self, outcome: Outcome) -> None:
-        # Written behind its end, as of one that was emptied, a file has a hole there of zeros.
+        # Writing past the end of a truncated file leaves a hole of zeros.
         if os.fstat(self._descriptor).st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR):
             raise CommandError(
-                f"output {self._place.path} was cut off by another program while it was written: "
-                "remove it, and the same command writes all of it again",
+                f"output {self._place.path} was truncated by another program while it was written: "
+                "remove it, and the same command rewrites it",
                 status=FAILED,
             )
         await self._output.write(as_line(outcome, self._lines.get(outcome.index)))

@@ -25,7 +25,7 @@ def exit_status(summary: RunSummary, *, failed: int = 0, is_stopped: bool) -> in
 
 
 def as_json(summary: RunSummary) -> dict[str, object]:
-    """Return what the last line of `--progress json` says of a whole run."""
+    """Return the totals for the last line of `--progress json`."""
     return {
         "path": summary.path,
         "succeeded": summary.succeeded,
@@ -57,12 +57,12 @@ def last_words(summary: RunSummary, *, verb: str, is_whole: bool) -> list[str]:
     path = summary.path
     said = [f"{path}: {', '.join(parts)}, in {sessions} (asyncinvoke runs show {path})"]
     if not is_whole:
-        said.append("unfinished: the same command continues")
+        said.append("unfinished: the same command resumes it")
     if summary.failed:
-        said.append(f"what failed runs again: asyncinvoke runs redrive {summary.path}")
+        said.append(f"to run failed items again: asyncinvoke runs redrive {summary.path}")
     if summary.may_have_run:
         said.append(
-            f"look before you redrive: asyncinvoke runs export {summary.path} - --may-have-run"
+            f"check before you redrive: asyncinvoke runs export {summary.path} - --may-have-run"
         )
     return said
 
@@ -73,4 +73,4 @@ def left_out(summary: RunSummary, output: str) -> list[str]:
     if not number:
         return []
     what = "1 outcome that is" if number == 1 else f"{number:,} outcomes that are"
-    return [f"{output}: without {what} not in the journal: keys are missing, or those of others"]
+    return [f"{output}: lacks {what} not in the journal: their keys are missing or duplicate"]

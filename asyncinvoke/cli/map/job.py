@@ -41,17 +41,17 @@ from asyncinvoke.cli.streams import STDERR, Output
 from asyncinvoke.inputs import InputError, Item
 
 AHEAD = 16
-"""How many outcomes beyond the concurrency may wait for an earlier one."""
+"""The number of outcomes, beyond the concurrency, that may wait for an earlier one."""
 
 WITHOUT_TERMINAL = 60.0
-"""Seconds between two lines of progress where nobody looks at them as they come."""
+"""Seconds between two lines of progress when it is not shown on a terminal."""
 
 LAST_WRITES = 5.0
-"""Seconds that an interrupted run gives a slow reader to take what is done."""
+"""Seconds that an interrupted run waits for a slow reader to take finished outcomes."""
 
 
 class MapJob:
-    """Reads for a run, writes for it, and tells how far it is.
+    """Reads the input of a run, writes its outcomes, and reports its progress.
 
     Args:
         invoker: What the run runs on.
@@ -165,7 +165,7 @@ class MapJob:
         return FAILED if self._tally.failed else 0
 
     def nothing_was_read(self) -> None:
-        """Say that a signal came before the first line."""
+        """Report that a signal came before the first line."""
         self._summarise(summary.Left(without_outcome=0, may_have_run=0, last_line=0))
 
     async def _write_all(self, run: MapRun) -> None:
@@ -188,14 +188,12 @@ class MapJob:
                 await self._add(await anext(run))
             await self._writer.finish()
         if limited.cancelled_caught:
-            click.echo(
-                "the reader of the output is gone: the last outcomes are not written", err=True
-            )
+            click.echo("the reader closed the output: the last outcomes are not written", err=True)
 
     def _left(self, run: MapRun) -> summary.Left:
         statistics = run.statistics()
         without_outcome = self._read - statistics.succeeded - statistics.failed
-        # Only where it is safe is anything repeated that may have run.
+        # Anything that may have run is only repeated where that is safe.
         in_flight = self._invoker.statistics().in_flight * self._batch
         may_have_run = statistics.working if self._idempotent else in_flight
         return summary.Left(

@@ -27,15 +27,15 @@ def check_new_output(output: str | None, *, force: bool) -> None:
         if path.is_file() and not force:
             raise CommandError(f"output {named} exists: --force replaces it")
         if not folder.is_dir():
-            raise CommandError(f"cannot write {named}: its folder is not there")
+            raise CommandError(f"cannot write {named}: its folder does not exist")
         if not os.access(path if path.exists() else folder, os.W_OK):
-            raise CommandError(f"cannot write {named}: it is not allowed")
+            raise CommandError(f"cannot write {named}: permission denied")
     except OSError as error:
         raise CommandError(f"cannot write {named}: {error.strerror}") from error
 
 
 def check_not_the_input(output: str | None, source: str) -> None:
-    """Check that an output is not what is read.
+    """Check that an output is not the input.
 
     Raises:
         CommandError: It is.
@@ -49,11 +49,11 @@ def check_not_the_input(output: str | None, source: str) -> None:
 
 
 _OF_A_JOURNAL = ("", "-wal", "-shm", "-marks", "-control")
-"""What is behind the name of a journal in the names of the files that belong to it."""
+"""The suffixes of the files that belong to a journal."""
 
 
 def check_not_the_journal(output: str | None, journal: str | None) -> None:
-    """Check that an output is no file of this journal, be it there yet or not, nor of any other.
+    """Check that an output is not a file of this journal, existing or not, nor of any other.
 
     Raises:
         CommandError: It is; writing it would destroy a run.
@@ -79,7 +79,7 @@ def check_not_the_journal(output: str | None, journal: str | None) -> None:
 
 
 def _check_standard_output(journal: str | None) -> None:
-    """Check that the shell has not led standard output to a file of the journal."""
+    """Check that standard output is not redirected to a file of the journal."""
     with contextlib.suppress(OSError, ValueError, RuntimeError):
         status = os.fstat(streams.STDOUT)
         for file, said in _files_of(journal):
@@ -88,7 +88,7 @@ def _check_standard_output(journal: str | None) -> None:
 
 
 def _files_of(journal: str | None) -> Iterator[tuple[Path, str]]:
-    """Give the files of a journal, and what is said of an output that is one of them."""
+    """Yield the files of a journal, each with the error for an output that is that file."""
     if journal is None:
         return
     # SQLite names the files beside the real file, whatever link led to it; -control is ours.

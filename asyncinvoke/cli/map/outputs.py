@@ -22,7 +22,7 @@ from asyncinvoke.runs import open_run
 
 @contextlib.contextmanager
 def opened_output(output: str | None, *, status: int = WRONG_USAGE) -> Iterator[streams.Output]:
-    """Open an output for as long as the block lasts; what is there is replaced.
+    """Open an output for the duration of the block; an existing file is replaced.
 
     Args:
         output: What is opened; standard output if nothing is named.
@@ -83,9 +83,9 @@ def run_with_output(bulk: Bulk, work: Callable[[Bulk], int]) -> int:
     with open_run(bulk.journal) as run:
         summary = run.summary()
         if not summary.complete:
-            click.echo(f"{name_of(target)} is written once the run is complete", err=True)
+            click.echo(f"{name_of(target)} will be written when the run is complete", err=True)
             return status
-        again = f"asyncinvoke runs export {bulk.journal} {name_of(target)} tries it again"
+        again = f"asyncinvoke runs export {bulk.journal} {name_of(target)} retries it"
         _write(map(as_line, run.outcomes()), target, kind, if_not=again)
         for line in left_out(summary, name_of(target)):
             click.echo(line, err=True)
@@ -100,7 +100,7 @@ def _gathered(bulk: Bulk, target: str, kind: Kind, work: Callable[[Bulk], int]) 
     """
     lines = Path(f"{target}{LINES}")
     if kind.is_remote:
-        # In a folder that nobody else reads.
+        # In a private directory.
         lines = Path(tempfile.mkdtemp(prefix="asyncinvoke-")) / f"outcomes{LINES}"
     check_not_the_input(str(lines), bulk.source)
     before = _state(lines)
@@ -108,7 +108,7 @@ def _gathered(bulk: Bulk, target: str, kind: Kind, work: Callable[[Bulk], int]) 
         raise CommandError(f"cannot write {lines}: it is not a regular file")
     if before is not None and not bulk.force:
         raise CommandError(
-            f"{lines} has the outcomes of a run that was killed: move it away, or --force drops it"
+            f"{lines} has the outcomes of a killed run: move it away, or use --force to discard it"
         )
     with contextlib.ExitStack() as stack:
         if kind.is_remote:
@@ -122,7 +122,7 @@ def _write_gathered(lines: Path, before: object, target: str, kind: Kind) -> Non
     if not lines.is_file() or _state(lines) == before:
         return  # nothing was sent: what is there is another run's, and may be the only copy
     with lines.open("rb") as file:
-        _write(file, target, kind, if_not=f"the outcomes are in {lines}, a line for each")
+        _write(file, target, kind, if_not=f"the outcomes are in {lines}, one per line")
     lines.unlink()
 
 

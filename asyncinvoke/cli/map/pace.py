@@ -7,24 +7,24 @@ from asyncinvoke import InvokerStatistics, ThrottleReason
 from asyncinvoke.cli.map.progress import counted
 
 WINDOW = 5.0
-"""Seconds over which the present rate is measured."""
+"""Seconds over which the current rate is measured."""
 
 CHANGE = 0.25
-"""By which share the number that may be in flight has to move to begin a new pace. A limit that is
-being found moves a little all the time."""
+"""The relative change of the concurrency limit that starts a new pace. While it is being searched,
+the limit changes slightly all the time."""
 
 SETTLED = 2.0
-"""Seconds of a new pace until it is trusted."""
+"""Seconds until a new pace is trusted."""
 
 REMEMBERED = 2.0
-"""Seconds for which what held a run back is shown after it was seen last."""
+"""Seconds for which a bottleneck is shown after it was last seen."""
 
 OWN_LIMIT = "the limit is "
-"""How it is said that nothing holds a run back but the concurrency that was asked for."""
+"""The beginning of the text for a run that is only limited by its own concurrency."""
 
 
 class Pace:
-    """Outcomes per second: of late, and since what may be in flight has changed."""
+    """Outcomes per second: recently, and since the concurrency limit last changed."""
 
     def __init__(self) -> None:
         self._seen = deque([(0.0, 0)])
@@ -54,14 +54,14 @@ class Pace:
 
 
 class HeldBack:
-    """What holds a run back, for as long as it takes to read it."""
+    """The bottleneck of a run, kept long enough to be read."""
 
     def __init__(self) -> None:
         self._said: str | None = None
         self._at = 0.0
 
     def at(self, elapsed: float, waiting_for: str | None) -> str | None:
-        """Take note of what a run waits for now, if anything; return what to show."""
+        """Record what a run waits for now, if anything; return what to show."""
         if waiting_for is not None and not waiting_for.startswith(OWN_LIMIT):
             self._said, self._at = waiting_for, elapsed
         elif elapsed - self._at > REMEMBERED:
@@ -75,7 +75,7 @@ def _rate(since: tuple[float, int], elapsed: float, done: int) -> float:
 
 
 PATIENCE = 3.0
-"""Seconds without a sign of life until it is said."""
+"""Seconds without progress until a message is shown."""
 
 INTERVAL = 0.5
 """Seconds between two looks. Whatever is in flight at two of them was admitted."""
@@ -98,7 +98,7 @@ _MEANING = {
     ThrottleReason.CONCURRENT_SNAPSHOT_CREATE_LIMIT_EXCEEDED: (
         "too many SnapStart snapshots are being made"
     ),
-    ThrottleReason.UNKNOWN: "calls are throttled without a reason",
+    ThrottleReason.UNKNOWN: "calls are throttled, with no reason given",
 }
 
 
@@ -164,5 +164,5 @@ def _why(before: InvokerStatistics, now: InvokerStatistics) -> str:
         return f"{name} has a limit of {paused[-1].limit:,} and pauses"
     failed = now.attempts - before.attempts
     if failed > 0:
-        return f"{counted(failed, 'attempt')} had no answer that counts, and are repeated"
-    return "every line waits for its next attempt"
+        return f"{counted(failed, 'attempt')} failed and will be retried"
+    return "every line is waiting for its next attempt"

@@ -8,8 +8,8 @@ from typing import Protocol
 import anyio
 import click
 
-PAUSED = "paused: asyncinvoke runs unpause goes on"
-"""What holds back a run that is paused."""
+PAUSED = "paused: asyncinvoke runs unpause resumes it"
+"""The text for a run that is paused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,19 +32,19 @@ class Counts:
     """Attempts that were throttled so far."""
 
     total: int | None = None
-    """How many outcomes there will be; `None` while that is not known."""
+    """The expected number of outcomes; `None` while unknown."""
 
     earlier: int = 0
     """Those of the total that earlier sessions of the run have ended."""
 
     rate: float = 0.0
-    """Outcomes per second, of late."""
+    """Outcomes per second, recently."""
 
     pace: float = 0.0
-    """Outcomes per second to reckon with for what is left."""
+    """Outcomes per second expected for the rest."""
 
     held_back: str | None = None
-    """What holds the run back, in words, if anything does."""
+    """The bottleneck of the run as text, if there is one."""
 
     @property
     def done(self) -> int:
@@ -58,7 +58,7 @@ class Counts:
 
     @property
     def eta(self) -> float | None:
-        """Seconds until the end at the present pace; `None` while that cannot be told."""
+        """Seconds until the end at the current pace; `None` while unknown."""
         if self.total is None or not self.pace:
             return None
         return max(self.total - self.ended, 0) / self.pace
@@ -114,7 +114,7 @@ class JsonLines(Silent):
 
 
 class TextLines(Silent):
-    """A line of text on stderr now and then: progress where there is no terminal."""
+    """A line of text on stderr at intervals: progress without a terminal."""
 
     def __init__(self, interval: float = 5.0) -> None:
         self.interval: float = interval
@@ -160,7 +160,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def progressed(counts: Counts) -> list[str]:
-    """Return how far it is and how long it takes, in at most 60 columns together."""
+    """Return progress and time, in at most 60 columns together."""
     total = "" if counts.total is None else f"/{counts.total:,}"
     parts = [f"{counts.ended:,}{total}", f"{counts.rate:,.0f}/s", _clock(counts.elapsed)]
     if counts.eta is not None:
@@ -169,7 +169,7 @@ def progressed(counts: Counts) -> list[str]:
 
 
 def described(counts: Counts) -> list[str]:
-    """Return what else there is to know, in at most 60 columns together."""
+    """Return further details, in at most 60 columns together."""
     parts = [f"{counts.in_flight:,} in flight", f"{counts.throttles:,} throttled"]
     if counts.failed:
         parts.insert(0, f"{counts.failed:,} failed")

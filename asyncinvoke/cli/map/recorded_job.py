@@ -27,7 +27,7 @@ from asyncinvoke.runs import open_run
 
 
 class RecordedJob(MapJob):
-    """Works one session of a recorded run off.
+    """Runs one session of a recorded run.
 
     Args:
         path: The journal.
@@ -184,19 +184,19 @@ class RecordedJob(MapJob):
         run.stop()
         in_flight = self._invoker.statistics().in_flight
         self._display.note(
-            f"{why}letting {in_flight:,} in flight end, {self._grace:g} s at most; "
-            f"Ctrl-C{again} leaves them"
+            f"{why}waiting up to {self._grace:g} s for {in_flight:,} in flight; "
+            f"Ctrl-C{again} abandons them"
         )
 
     def _stop(self, run: MapRun, interrupt: Interrupt, now: bool) -> None:
         self._is_ended_by_wish = True
         run.stop()
         if now:
-            self._display.note("leaves what is in flight, as requested")
+            self._display.note("abandoning calls in flight, as requested")
             interrupt.leave()
         else:
             in_flight = self._invoker.statistics().in_flight
-            self._display.note(f"letting {in_flight:,} in flight end, as requested")
+            self._display.note(f"waiting for {in_flight:,} in flight, as requested")
 
     async def _keep_total(self, run: MapRun) -> None:
         await self._find_total()

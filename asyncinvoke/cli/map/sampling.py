@@ -100,7 +100,7 @@ def check_sampling(*, journal: str | None, batch: int | None, has_log: bool) -> 
         CommandError: There is no journal to note it in, or no log of one item alone.
     """
     if journal is None:
-        raise CommandError("--sample-logs needs --journal, which keeps what the logs said")
+        raise CommandError("--sample-logs needs --journal, where the log data is kept")
     if batch is not None:
         raise CommandError("--sample-logs and --batch exclude each other")
     if not has_log:
@@ -121,5 +121,5 @@ def share_option(
     except ValueError:
         share = -1.0
     if rest or not 0 < share <= 1:
-        raise click.BadParameter(f"{text!r} must be a share such as 1%, above 0 and at most 100%")
+        raise click.BadParameter(f"{text!r} must be a percentage such as 1%, above 0, at most 100%")
     return share

@@ -21,10 +21,10 @@ from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.options import SharedOptions
 
 COMMAND = "command"
-"""The name of the note that says how a run was started, so that it can be repeated."""
+"""The name of the note that records how a run was started, so that it can be repeated."""
 
 VERBS = {"RequestResponse": "succeeded", "Event": "accepted", "DryRun": "valid"}
-"""What items have done that did not fail."""
+"""The word for items that did not fail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Bulk:
     rate: float | None
     sample_logs: float | None = None
     whole_output: str | None = None
-    """What is written when the run has ended, in place of `output`."""
+    """The output written when the run has ended, in place of `output`."""
     concurrency: int
     ordered: bool
     invocation_type: str
@@ -60,11 +60,11 @@ class Bulk:
 
     @property
     def verb(self) -> str:
-        """What items have done that did not fail."""
+        """The word for items that did not fail."""
         return VERBS[self.invocation_type]
 
     def as_note(self) -> dict[str, object]:
-        """Return what it takes to repeat the run, as JSON can hold it."""
+        """Return the settings needed to repeat the run, as JSON values."""
         kept = {each.name: getattr(self, each.name) for each in fields(self)}
         for name in ("journal", "force", "progress", "redrive"):
             del kept[name]
@@ -77,10 +77,10 @@ class Bulk:
 
     @classmethod
     def from_note(cls, note: Mapping[str, Any], journal: str) -> "Bulk":
-        """Return the settings that a note has kept.
+        """Return the settings stored in a note.
 
         Raises:
-            CommandError: They are of another version.
+            CommandError: Another version wrote the note.
         """
         kept = {each.name: note[each.name] for each in fields(cls) if each.name in note}
         try:
@@ -90,21 +90,21 @@ class Bulk:
             return cls(**kept, journal=journal, force=False, progress="auto")
         except (KeyError, TypeError, ValueError) as error:
             raise CommandError(
-                f"{journal}: it does not say how it was started: repeat it with `asyncinvoke map`"
+                f"{journal}: it does not record how it was started: repeat it with `asyncinvoke map`"
             ) from error
 
 
 RETRIES = 4
-"""As many as `RetryPolicy.batch()` has."""
+"""The same number as in `RetryPolicy.batch()`."""
 
 
 def retry_policy(retries: int | None, *, function_errors: bool) -> RetryPolicy:
     """Return the policy of a bulk run.
 
     Args:
-        retries: How often a line is tried again after a failure that is no throttle; `None` for
-            the usual. What is throttled, or surely was not sent, waits in any case.
-        function_errors: Whether lines are tried again whose function raised an error.
+        retries: The maximum number of retries after a failure other than throttling; `None` for
+            the default. Lines that were throttled or provably not sent are always retried.
+        function_errors: Whether to retry lines whose function raised an error.
     """
     usual = RetryPolicy.batch()
     if retries is None and not function_errors:
@@ -126,7 +126,7 @@ def _up_to(retries: int, *, like: Backoff | None) -> Backoff:
 
 
 def _only_raised(backoff: Backoff | None) -> Backoff | None:
-    """Leave out what the platform has ended: it ran out of time or memory, and would again."""
+    """Exclude executions ended by the platform: they would run out of time or memory again."""
     if backoff is None:
         return None
     return replace(
@@ -138,7 +138,7 @@ def _only_raised(backoff: Backoff | None) -> Backoff | None:
 def tolerance_option(
     _ctx: click.Context, param: click.Parameter, value: str | None
 ) -> Tolerance | None:
-    """Return what an option says; the callback of those that take a tolerance."""
+    """Return the value of an option that takes a tolerance; a click callback."""
     try:
         return None if value is None else parse_tolerance(value)
     except ValueError as error:
@@ -146,10 +146,10 @@ def tolerance_option(
 
 
 def parse_tolerance(text: str) -> Tolerance | None:
-    """Return the tolerance that a text says.
+    """Return the tolerance that a text stands for.
 
     Raises:
-        ValueError: It says none; the message quotes it.
+        ValueError: The text is not a tolerance; the message quotes it.
     """
     if text == "none":
         return None

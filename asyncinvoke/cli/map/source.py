@@ -26,7 +26,7 @@ class Whole(Protocol):
         ...
 
     async def count(self) -> int | None:
-        """Return how many there are, if that can be told without reading them as such."""
+        """Return the number of items, if it is known without reading them."""
         ...
 
 
@@ -61,12 +61,12 @@ class Paced:
         self._sleep = sleep
 
     async def items(self) -> AsyncGenerator[Item, None]:
-        """Read items as they are asked for, and not before their time."""
+        """Read items on demand, and no faster than the rate allows."""
         taken, due = 0, self._now()
         async with contextlib.aclosing(self._source.items()) as items:
             async for item in items:
                 if self._rate is not None and (self._is_paced is None or self._is_paced(item)):
-                    # Each has its moment; an item that comes late starts a new count.
+                    # Each item has its scheduled time; a late item restarts the schedule.
                     due = max(due, self._now())
                     if due > self._now():
                         await self._sleep(due - self._now())
@@ -87,7 +87,7 @@ class Paced:
 F = TypeVar("F", bound=Callable[..., Any])
 
 SHAPES = ("list", "items", "sqs", "stepfunctions")
-"""The shapes that a command line can name."""
+"""The shapes available on the command line."""
 
 
 def sharing_options(command: F) -> F:
@@ -97,19 +97,19 @@ def sharing_options(command: F) -> F:
             "--batch",
             type=WholeNumber(1),
             metavar="N",
-            help="Send N lines in one invocation. Each line still gets its own outcome; "
+            help="Send N lines per invocation. Each line still gets its own outcome; "
             "--concurrency counts batches.",
         ),
         click.option(
             "--shape",
             type=click.Choice(SHAPES),
-            help="The form of a batch, and of the function's answer to it.  [default: list]",
+            help="Format of a batch and of the function's response to it.  [default: list]",
         ),
         click.option(
             "--shard",
             callback=_shard,
             metavar="K/N",
-            help="Work only on part K of N, from 1/N to N/N, such as one part on each machine.",
+            help="Process only part K of N, from 1/N to N/N, for example one part per machine.",
         ),
     )
     for option in reversed(options):
@@ -131,23 +131,23 @@ def check_sharing(*, batch: int | None, shape: str | None) -> None:
         click.UsageError: It has not.
     """
     if batch is None and shape is not None:
-        raise click.UsageError("--shape says how a --batch looks: say how many lines, too")
+        raise click.UsageError("--shape needs --batch N")
 
 
 def batch_of(items: int | None, shape: str | None) -> Batch | None:
-    """Return the batch that the options ask for."""
+    """Return the batch settings of the options."""
     if items is None:
         return None
     return Batch(items, shape=shape or "list")  # type: ignore[arg-type]  # one of `SHAPES`
 
 
 def shard_of(text: str | None) -> Shard | None:
-    """Return the shard that the options ask for."""
+    """Return the shard selected by the options."""
     return None if text is None else Shard.parse(text)
 
 
 def is_of(shard: Shard, item: "Item") -> bool:
-    """Return whether an item is one of a shard; one that cannot be named goes by its position."""
+    """Return whether an item belongs to a shard; an item without a key goes by its position."""
     try:
         key = item.key
     except ValueError:
@@ -156,7 +156,7 @@ def is_of(shard: Shard, item: "Item") -> bool:
 
 
 FILE = "file"
-"""The name of the note that says what the file of the input was like."""
+"""The name of the note that identifies the input file."""
 
 
 class Reading:
@@ -184,7 +184,7 @@ class Reading:
 
 
 def file_note(status: os.stat_result) -> dict[str, int]:
-    """Return what the journal keeps of an input's file: another size or time is another file."""
+    """Return what identifies an input file in the journal: its size and modification time."""
     return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
@@ -227,7 +227,7 @@ class LineNumbers:
         return None if place < 0 else position + self._distances[place]
 
     def as_note(self) -> dict[str, object]:
-        """Return it as what JSON can hold."""
+        """Return it as JSON values."""
         changes = zip(self._positions, self._distances, strict=True)
         return {"until": self._until, "changes": list(changes)}
 

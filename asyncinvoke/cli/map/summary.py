@@ -62,12 +62,12 @@ SHOWN = 5
 """How many groups of failures the summary shows."""
 
 _KEPT = 1000
-"""How many are told apart: functions may make their own names of errors up."""
+"""The maximum number of groups to distinguish: functions may invent error names."""
 
 _EXAMPLE = 160
 
 NOTHING_READ = "no line was read, and nothing was sent"
-"""What is unfinished where a signal came before the first line."""
+"""The message for a signal that came before the first line."""
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class Failures:
     """The name of the error, such as `FunctionError`."""
 
     code: str | None
-    """What tells them from others of that name: AWS's code, or the type of a function's error."""
+    """The AWS error code, or the error type of the function."""
 
     line: int | None
     """The line of the first one in the input."""
@@ -99,7 +99,7 @@ class Tally:
     def __init__(self) -> None:
         self.succeeded: int = 0
         self.in_doubt: int = 0
-        """Failed ones after which the function may have run without anybody knowing."""
+        """Failed outcomes whose function may have run."""
         self.failed: int = 0
         self.latencies: Latencies = Latencies()
         """Of the requests that succeeded, without what came before them."""

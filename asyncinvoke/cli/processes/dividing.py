@@ -26,22 +26,22 @@ def check(bulk: Bulk, processes: int) -> None:
     """
     if bulk.source == "-":
         raise CommandError(
-            "--processes needs an INPUT that each of them can read: a file, not standard input"
+            "--processes needs an INPUT that every process can read: a file, not standard input"
         )
     if bulk.shard is not None:
-        raise CommandError("--processes makes shards of its own: it does not go with --shard")
+        raise CommandError("--processes and --shard exclude each other")
     if bulk.ordered and bulk.journal is None:
         raise CommandError(
             "--ordered needs a --journal with --processes: the outcomes are written when it ends"
         )
     if bulk.ordered and bulk.key is not None:
         raise CommandError(
-            "--ordered does not go with --key and --processes: a journal by key has no positions"
+            "--ordered cannot be combined with --key and --processes: a keyed journal has no positions"
         )
     if bulk.concurrency < processes:
         raise CommandError(
-            f"--concurrency {bulk.concurrency} is that of all --processes {processes}: "
-            "it must be as much, at least"
+            f"--concurrency {bulk.concurrency} applies to all --processes {processes} together: "
+            f"it must be at least {processes}"
         )
     if bulk.journal is not None:
         _check_journals(Path(bulk.journal), processes)
@@ -52,7 +52,7 @@ def _check_journals(journal: Path, processes: int) -> None:
     if numbers - {processes}:
         raise CommandError(
             f"{journal}: it was run with --processes {min(numbers - {processes})}: "
-            "continue it with as many"
+            "resume it with the same number"
         )
     if not journal.exists() or not journal.stat().st_size:
         return
@@ -62,7 +62,7 @@ def _check_journals(journal: Path, processes: int) -> None:
     merged = sum(part["sessions"] for part in parts) if isinstance(parts, list) else -1
     if not numbers or merged != len(summary.sessions):
         raise CommandError(
-            f"{journal}: it was run as one, or redriven, since: continue it without --processes"
+            f"{journal}: it has since run as one process: resume it without --processes"
         )
 
 

@@ -70,7 +70,7 @@ def run_processes(bulk: Bulk, processes: int) -> int:
             # Status 2 would say that nothing was sent.
             raise CommandError(
                 f"{error}: the same command, or runs merge {bulk.journal} {' '.join(parts)}, "
-                "tries it again",
+                "retries it",
                 status=FAILED,
             ) from error
 
@@ -100,7 +100,7 @@ async def _end(bulk: Bulk, journal: str, parts: list[str], together: Together) -
         bulk, together, whole, [*last_words(whole, verb=bulk.verb, is_whole=is_whole), *told]
     )
     if not is_whole and bulk.output is not None and bulk.output != "-":
-        click.echo(f"{bulk.output} is written once the run is complete", err=True)
+        click.echo(f"{bulk.output} will be written when the run is complete", err=True)
     is_stopped = STOPPED in together.statuses.values()
     failed = together.said.tally().failed
     status = exit_status(whole, failed=failed, is_stopped=is_stopped)
@@ -149,7 +149,7 @@ def _replace(output: str, lines: Iterable[bytes]) -> None:
         target = str(Path(output).resolve()) if Path(output).is_symlink() else output
         write_lines(lines, target, Kind())
     except OutputError as error:
-        raise CommandError(f"{error}: the same command tries it again", status=FAILED) from error
+        raise CommandError(f"{error}: the same command retries it", status=FAILED) from error
 
 
 async def _write(journal: str, output: str) -> None:

@@ -23,10 +23,10 @@ from asyncinvoke.cli.running import Interrupt, beside
 from asyncinvoke.cli.streams import Output
 
 LAST_SECONDS = 10.0
-"""How long processes that are told to leave may take, before they are killed."""
+"""Seconds that processes have to exit after a signal, before they are killed."""
 
 GATHER = 0.01
-"""How long lines are gathered before they are written, in seconds."""
+"""Seconds for which lines are buffered before they are written."""
 
 _COMMAND = (sys.executable, "-m", "asyncinvoke.cli.processes.part")
 
@@ -124,9 +124,9 @@ class Together:
         self.statuses[number] = await process.wait()
         self.said.ended(number)
         if self.statuses[number] < 0 and not self._has_signalled:
-            self._display.note(f"process {number} was ended by signal {-self.statuses[number]}")
+            self._display.note(f"process {number} was killed by signal {-self.statuses[number]}")
         if self.statuses[number] == STOPPED and not self._has_signalled:
-            # What is too much for one is too much for all.
+            # If one process exceeds the tolerance, the run does.
             self._signal(signal.SIGINT)
 
     async def _write(self, stream: ByteReceiveStream) -> None:
@@ -167,8 +167,8 @@ class Together:
         if self._grace:
             in_flight = self.counts().in_flight
             self._display.note(
-                f"letting {in_flight:,} in flight end, {self._grace:g} s at most; "
-                "Ctrl-C again leaves them"
+                f"waiting up to {self._grace:g} s for {in_flight:,} in flight; "
+                "Ctrl-C again abandons them"
             )
         if not self._has_signalled:  # a second one would have them leave what is in flight
             self._signal(interrupt.signal or signal.SIGINT)
@@ -203,4 +203,4 @@ def say_which_failed(statuses: dict[int, int]) -> None:
     """Say which processes could not begin, where others could."""
     failed = [number for number, status in sorted(statuses.items()) if status == WRONG_USAGE]
     if failed and len(failed) < len(statuses):
-        click.echo(f"process {', '.join(map(str, failed))} could not begin", err=True)
+        click.echo(f"process {', '.join(map(str, failed))} could not start", err=True)

@@ -21,28 +21,60 @@ from asyncinvoke.runs import RecordedCause
 from asyncinvoke.runs import settle as record
 
 
-@runs.command(short_help="Run again what failed.")
+@runs.command(short_help="Run failed items again.")
 @run_argument
 @click.option(
-    "--cause", type=WholeNumber(1), multiple=True, metavar="N", help="Those of this cause."
+    "--cause",
+    type=WholeNumber(1),
+    multiple=True,
+    metavar="N",
+    help="Only items with this cause; `runs show` lists the causes.",
 )
-@click.option("--error", multiple=True, metavar="CLASS", help="Such as FunctionError.")
-@click.option("--error-type", multiple=True, metavar="TYPE", help="The function's own name for it.")
-@click.option("--code", multiple=True, metavar="CODE", help="AWS's, or the transport's.")
-@click.option("--key", multiple=True, metavar="KEY", help="The item with this key.")
-@click.option("--item", type=WholeNumber(0), multiple=True, metavar="N", help="The item there.")
+@click.option(
+    "--error",
+    multiple=True,
+    metavar="CLASS",
+    help="Only items with this exception class, such as FunctionError.",
+)
+@click.option(
+    "--error-type",
+    multiple=True,
+    metavar="TYPE",
+    help="Only items whose function reported this errorType.",
+)
+@click.option(
+    "--code",
+    multiple=True,
+    metavar="CODE",
+    help="Only items with this error code of AWS or of the transport.",
+)
+@click.option("--key", multiple=True, metavar="KEY", help="Only the item with this key.")
+@click.option(
+    "--item",
+    type=WholeNumber(0),
+    multiple=True,
+    metavar="N",
+    help="Only the item at this position, counting from 0.",
+)
 @click.option(
     "--may-have-run",
     is_flag=True,
-    help="What may have run, in place of what surely did not or said that it failed. Asks first.",
+    help="Run the items that may have run, instead of those that failed. Asks for confirmation.",
 )
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("-c", "--concurrency", type=WholeNumber(1), metavar="N", help="[as before]")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option(
+    "-c",
+    "--concurrency",
+    type=WholeNumber(1),
+    metavar="N",
+    help="Number of items in progress at once.  [default: as before]",
+)
 @click.option(
     "--batch",
     type=WholeNumber(1),
     metavar="N",
-    help="So many lines in one invocation: 1 finds the one that fails its batch.  [as before]",
+    help="Send N lines per invocation; 1 isolates the line that fails its batch.  "
+    "[default: as before]",
 )
 @click.option(
     "--progress", type=click.Choice(["auto", "bar", "json", "none"]), default="auto", hidden=True
@@ -61,10 +93,11 @@ def redrive(
     batch: int | None,
     progress: str,
 ) -> int:
-    """Run again what failed in RUN and surely did not run, or ran and said so.
+    """Run failed items of RUN again: those that did not run, or ran and reported an error.
 
-    Function, options, input and output are those of the run. What was not started yet is run, too.
-    An output gets a line for each new outcome behind those that it has; their "take" is 2 or more.
+    Filters of one kind are alternatives; filters of different kinds must all match. Function,
+    options, input and output are those of the run. Items that were not started yet run as well. New
+    outcomes are appended to the output, with a "take" of 2 or more.
     """
     from asyncinvoke.cli.map.bulk_run import run_bulk
     from asyncinvoke.cli.map.outputs import run_with_output
@@ -82,7 +115,7 @@ def redrive(
     with opened_run(path) as run:
         summary, causes = run.summary(), run.causes()
         if summary.running:
-            raise CommandError(f"{path}: it is running: it can be redriven once it has ended")
+            raise CommandError(f"{path}: it is running: redrive it when it has ended")
         note = summary.notes.get(COMMAND)
         if not isinstance(note, dict):
             raise CommandError(
@@ -97,15 +130,13 @@ def redrive(
         click.echo(f"{path}: nothing {'may have run' if may_have_run else 'failed'}", err=True)
         return 0
     if not chosen and not is_all:
-        raise CommandError(
-            f"{path}: nothing that failed is like that: asyncinvoke runs show {path}"
-        )
+        raise CommandError(f"{path}: no failed item matches: see asyncinvoke runs show {path}")
     if batch is not None and bulk.batch is None:
-        raise CommandError(f"{path}: its lines are sent one by one: --batch has no meaning for it")
+        raise CommandError(f"{path}: --batch does not apply: the run was not batched")
     _check_input(bulk, path)
     if may_have_run and not yes:
         _ask(path, number if is_all else sum(each.count for each in chosen))
-    is_simple = is_all and may_have_run  # and those of which the journal has no outcome yet
+    is_simple = is_all and may_have_run  # includes items without an outcome in the journal
     return run_with_output(
         replace(
             bulk,
@@ -119,20 +150,25 @@ def redrive(
     )
 
 
-@runs.command(short_help="Record what you have found out about an item.")
+@runs.command(short_help="Record whether an item ran.")
 @run_argument
 @click.option("--key", metavar="KEY", help="The item with this key.")
-@click.option("--item", type=WholeNumber(0), metavar="N", help="The item there.")
-@click.option("--ran/--did-not-run", "ran", default=None, help="What you have found out.")
+@click.option(
+    "--item",
+    type=WholeNumber(0),
+    metavar="N",
+    help="The item at this position, counting from 0.",
+)
+@click.option("--ran/--did-not-run", "ran", default=None, help="Whether the item ran.")
 def settle(path: str, key: str | None, item: int | None, ran: bool | None) -> None:
-    """Record of an item of RUN that may have run whether it did.
+    """Record whether an item of RUN that may have run did run.
 
-    One that ran counts as settled. One that did not runs when the run is continued.
+    An item that ran counts as settled. One that did not run is run when the run is resumed.
     """
     if (key is None) == (item is None):
-        raise CommandError("which one? give --key or --item")
+        raise CommandError("give either --key or --item")
     if ran is None:
-        raise CommandError("did it? give --ran or --did-not-run")
+        raise CommandError("give --ran or --did-not-run")
     record(path, ran=ran, position=item, key=key)
     named = f"item {item}" if key is None else f"key {key!r}"
     click.echo(f"{named}: it ran" if ran else f"{named}: it did not run; the same command runs it")
@@ -141,22 +177,22 @@ def settle(path: str, key: str | None, item: int | None, ran: bool | None) -> No
 def _check_input(bulk: Bulk, path: str) -> None:
     if bulk.source == "-":
         if os.isatty(STDIN):
-            raise CommandError(f"{path}: its input was standard input: pipe the same in again")
+            raise CommandError(f"{path}: its input was standard input: pipe in the same input")
     elif "://" not in bulk.source and not Path(bulk.source).exists():
-        raise CommandError(f"{path}: its input {bulk.source} is not there")
+        raise CommandError(f"{path}: its input {bulk.source} does not exist")
 
 
 def _ask(path: str, number: int) -> None:
     question = f"{path}: {counted(number, 'item')} may have run. Run them again?"
     if not sys.stdin.isatty():
-        raise CommandError(f"{question} Look first, and add --yes")
+        raise CommandError(f"{question} Check them first, then add --yes")
     if not click.confirm(question, err=True):
         raise CommandError("nothing was run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What `runs redrive` was told; within a kind any will do, and all kinds must agree."""
+    """The filters of `runs redrive`: one of each kind must match, and all kinds must match."""
 
     causes: tuple[int, ...] = ()
     errors: tuple[str, ...] = ()
@@ -165,31 +201,31 @@ class Choice:
     keys: tuple[str, ...] = ()
     positions: tuple[int, ...] = ()
     may_have_run: bool = False
-    """Whether it is what may have run that runs again; else what surely did not, or said so."""
+    """Whether to run the items that may have run, instead of those known to have failed."""
 
     def chosen(self, causes: Sequence[RecordedCause]) -> tuple[RecordedCause, ...]:
-        """Return those causes whose items run again, as far as causes tell.
+        """Return the causes that match, ignoring the filters by key and position.
 
         Raises:
-            CommandError: One was named that the run does not have, or that may have run.
+            CommandError: A cause number is unknown, or contradicts `may_have_run`.
         """
         known = {cause.number: cause for cause in causes}
         for number in self.causes:
             cause = known.get(number)
             if cause is None:
                 numbers = ", ".join(map(str, sorted(known))) or "none"
-                raise CommandError(f"--cause {number}: there is no such cause; there are {numbers}")
+                raise CommandError(f"--cause {number}: no such cause; the causes are {numbers}")
             if (cause.delivery == "unknown") != self.may_have_run:
                 raise CommandError(
-                    f"--cause {number}: its items may have run: look, and add --may-have-run"
+                    f"--cause {number}: its items may have run: check them, and add --may-have-run"
                     if cause.delivery == "unknown"
-                    else f"--cause {number}: its items surely did not run, or said that they "
-                    "failed: leave --may-have-run out"
+                    else f"--cause {number}: its items did not run, or reported an error: "
+                    "omit --may-have-run"
                 )
         return tuple(cause for cause in causes if self._has_cause(cause))
 
     def matches(self, causes: Sequence[RecordedCause]) -> Callable[[Outcome[Any]], bool]:
-        """Return what says of a recorded outcome whether its item runs again."""
+        """Return a predicate that selects the recorded outcomes whose items run again."""
         wanted = {_key(cause) for cause in self.chosen(causes)}
 
         def is_chosen(outcome: Outcome[Any]) -> bool:

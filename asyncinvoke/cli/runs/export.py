@@ -26,21 +26,22 @@ _PIECE = 1 << 16
     "--split",
     "is_split",
     is_flag=True,
-    help="To a new DIR: what succeeded, failed, may have run and is pending apart, and a manifest "
-    "with counts, sizes and checksums.",
+    help="Write a new DIR with one file each for succeeded, failed, may-have-run and pending items, "
+    "and a manifest with counts, sizes and checksums.",
 )
 @click.option(
     "--may-have-run",
     is_flag=True,
-    help="Only the items that may have run: their positions, keys and request ids.",
+    help="Export only the items that may have run: positions, keys and request ids.",
 )
 @click.option(
     "--format",
     "told",
     type=click.Choice(["jsonl", "parquet"]),
-    help="Of a FILE.  [default: what its name ends in, else jsonl; .gz and .zst are compressed]",
+    help="Format of FILE. A .gz or .zst file is compressed.  [default: by file extension, else "
+    "jsonl]",
 )
-@click.option("--force", is_flag=True, help="Replace a FILE that exists.")
+@click.option("--force", is_flag=True, help="Replace an existing FILE.")
 def export(
     path: str,
     target: str,
@@ -49,16 +50,21 @@ def export(
     told: FormatName | None,
     force: bool,
 ) -> None:
-    """Write what is recorded of RUN: its outcomes, in the order of the input, a line of JSON each.
+    """Write the recorded outcomes of RUN in input order, as one JSON line each.
 
-    A run that is under way is exported as far as it is.
+    A run in progress is exported in its current state.
     """
     if is_split and (may_have_run or force or target == "-"):
-        raise CommandError("--split writes to a new folder, and all there is")
+        raise CommandError(
+            "--split writes everything to a new folder: it cannot be combined with "
+            "--may-have-run, --force or -"
+        )
     target = local_name(target)
     kind = kind_of(target, told)
     if told == "parquet" and (is_split or may_have_run or target == "-"):
-        raise CommandError("--format parquet is of all outcomes, in one FILE")
+        raise CommandError(
+            "--format parquet needs a FILE: it cannot be combined with --split, --may-have-run or -"
+        )
     check_not_the_journal(target, path)
     with opened_run(path) as run:
         if kind.is_whole and not is_split:

@@ -16,7 +16,7 @@ from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.runs import RecordedItem, RecordedRun
 
 MANIFEST = "manifest.json"
-"""Written last: where it is, the export is whole."""
+"""Written last: if it exists, the export is complete."""
 
 NAMES = {
     "succeeded": "succeeded-0.jsonl",
@@ -28,7 +28,7 @@ NAMES = {
 
 
 class _Part:
-    """A file of an export, counted and summed as it is written."""
+    """A file of an export, whose lines are counted and hashed as they are written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -62,23 +62,23 @@ class _Part:
 
 
 def split(run: RecordedRun, folder: Path) -> dict[str, int]:
-    """Write what succeeded, failed, may have run and is pending, each to a file, and a manifest.
+    """Write one file each for succeeded, failed, may-have-run and pending items, and a manifest.
 
     Args:
         run: The run.
-        folder: Where; made if it is not there, and nothing in it yet.
+        folder: The target folder; created if missing, and must be empty.
 
     Returns:
-        How many lines each file has.
+        The number of lines of each file.
 
     Raises:
-        CommandError: The folder holds something, or cannot be written.
+        CommandError: The folder is not empty, or cannot be written.
     """
     summary = run.summary()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise CommandError(f"{folder} is not empty: export to a folder of its own")
+            raise CommandError(f"{folder} is not empty: export to a new folder")
         parts: dict[str, _Part] = {}
         try:
             for name, file in NAMES.items():
@@ -106,7 +106,7 @@ def split(run: RecordedRun, folder: Path) -> dict[str, int]:
 
 
 def may_have_run_line(item: RecordedItem) -> bytes:
-    """Return the line of an item of which nobody knows whether it ran: what to look for in logs."""
+    """Return the line for an item that may have run, with what identifies it in logs."""
     fields = asdict(item)
     for name in ("state", "cause", "earlier"):
         del fields[name]
@@ -115,12 +115,12 @@ def may_have_run_line(item: RecordedItem) -> bytes:
 
 
 def outcome_lines(run: RecordedRun) -> Iterator[bytes]:
-    """Give all recorded outcomes in the order of the input, each as a line of JSON."""
+    """Return all recorded outcomes in input order, each as a line of JSON."""
     return map(as_line, run.outcomes())
 
 
 def _write(run: RecordedRun, parts: dict[str, _Part], *, total: int | None, keyed: bool) -> None:
-    # The unknown ones that have no outcome stand beside those that have, in the order of the input.
+    # Items of unknown state without an outcome are listed after those with one.
     doubtful = {item.position for item in run.unknown()}
     written: set[int] = set()
     following = 0

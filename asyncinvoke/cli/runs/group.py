@@ -13,11 +13,11 @@ from asyncinvoke.runs import RecordedRun, open_run
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@click.group("runs", cls=Group, short_help="Look at recorded runs, steer and repeat them.")
+@click.group("runs", cls=Group, short_help="Inspect, control and redrive recorded runs.")
 def runs() -> None:
-    """Look at runs that `map --journal RUN` has recorded, steer them, and repeat what failed.
+    """Inspect, control and redrive runs recorded by `map --journal RUN`.
 
-    Looking disturbs nothing: it is possible while the run goes on, and at any size.
+    Inspecting a run of any size is safe at any time, even while it is in progress.
     """
 
 
@@ -28,12 +28,12 @@ def run_argument(command: F) -> F:
 
 @contextlib.contextmanager
 def opened_run(path: str) -> Iterator[RecordedRun]:
-    """Open a recorded run for as long as the block lasts.
+    """Open a recorded run for the duration of the block.
 
     Raises:
-        JournalError: It is not there, or is something else.
+        JournalError: The file does not exist, or is not a journal.
     """
     if not path:
-        raise CommandError("RUN must be the file of a recorded run")
+        raise CommandError("RUN must be the journal of a recorded run")
     with open_run(path) as run:
         yield run

@@ -14,19 +14,20 @@ from asyncinvoke.runs import Merged
 from asyncinvoke.runs import merge as merge_runs
 
 NAMED = 10
-"""How many items that ran twice are named."""
+"""The maximum number of items that ran twice to list."""
 
 
 @runs.command(short_help="Merge the journals of shards.")
 @click.argument("out", metavar="OUT", type=click.Path(readable=False))
 @click.argument("parts", metavar="RUN...", type=click.Path(readable=False), nargs=-1, required=True)
-@click.option("--force", is_flag=True, help="Replace OUT, if it exists.")
+@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 def merge(out: str, parts: tuple[str, ...], force: bool) -> int:
-    """Make one run, OUT, of the runs of its shards, which stay as they are.
+    """Merge the journals of shards into one run, OUT, without changing them.
 
-    OUT can be shown, exported, redriven and continued, without --shard. Of an item that is in two
-    of them, success beats failure, what ended beats what may have run, the later the earlier;
-    items that ran twice are named. Status 4 if there are any, 3 if shards are missing.
+    OUT can be shown, exported, redriven and resumed without --shard. If an item is in two runs,
+    success wins over failure, a known outcome over an unknown one, and a later one over an earlier
+    one. Items that ran twice are listed. The exit status is 4 if there are any, and 3 if shards are
+    missing.
     """
     merged = merge_runs(out, parts, replace=force, notes=shared_notes(parts))
     for line in said_of(merged):
@@ -35,7 +36,7 @@ def merge(out: str, parts: tuple[str, ...], force: bool) -> int:
 
 
 def shared_notes(parts: Sequence[str]) -> dict[str, object]:
-    """Return how the whole run would have been started, and how many items it has, where known."""
+    """Return the notes of the merged run: how to start it, and its number of items if known."""
     totals: list[int | None] = []
     unrecorded = 0
     command: dict[str, Any] | None = None
@@ -58,7 +59,7 @@ def shared_notes(parts: Sequence[str]) -> dict[str, object]:
 
 
 def said_of(merged: Merged) -> list[str]:
-    """Return what is said of a merge: one line, and one for each thing to look at."""
+    """Return the report of a merge: a summary line, and a line for each problem."""
     said = [f"{merged.path}: {merged.items:,} items of {counted(merged.parts, 'run')}"]
     if merged.ran_twice:
         named = ", ".join(map(repr, merged.twice[:NAMED]))

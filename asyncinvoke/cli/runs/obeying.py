@@ -13,21 +13,21 @@ from asyncinvoke.cli.map.settings import parse_tolerance
 from asyncinvoke.cli.runs.wishes import Wishes, WishesError, read_wishes
 
 INTERVAL = 0.5
-"""Seconds between two looks; a look is one `stat`."""
+"""Seconds between two checks; a check is one `stat`."""
 
 ANSWER = "control"
-"""The name of the note that answers."""
+"""The name of the note that holds the reply."""
 
 
 class Obedience:
-    """Does what is wished of one session of a run.
+    """Applies control requests to one session of a run.
 
     Args:
-        path: Where the wishes lie.
+        path: The control file.
         run: The session's map.
         session: Its number.
-        stop: Ends it: with `True` at once, else softly.
-        say: Tells the terminal.
+        stop: Stops the session: immediately if called with `True`, else after draining.
+        say: Prints a message.
     """
 
     def __init__(
@@ -48,17 +48,17 @@ class Obedience:
         self._obeyed = Wishes()
 
     async def watch(self) -> None:
-        """Look again and again, until cancelled."""
+        """Check for requests periodically, until cancelled."""
         while True:
             self.look()
             await anyio.sleep(INTERVAL)
 
     def look(self) -> None:
-        """Take a look, and do what is wished now."""
+        """Check for a new request once, and apply it."""
         try:
             status = os.stat(self._path)
         except OSError:
-            return  # nothing is wished, or nothing any more: what was obeyed stays
+            return  # no request, or it was removed: what was applied stays in effect
         seen = (status.st_mtime_ns, status.st_ino, status.st_size)
         if seen == self._seen:
             return
@@ -66,7 +66,7 @@ class Obedience:
         try:
             wishes = read_wishes(self._path)
         except (WishesError, OSError) as error:
-            self._say(f"{self._path}: {one_line(str(error))}; it is left aside")
+            self._say(f"{self._path}: {one_line(str(error))}; ignored")
             return
         self._obey(wishes)
 
@@ -83,7 +83,7 @@ class Obedience:
             self._say("paused, as requested: nothing starts until `asyncinvoke runs unpause`")
         elif before.paused and not wishes.paused:
             run.resume()
-            self._say("goes on, as requested")
+            self._say("resumed, as requested")
         self._answer(wishes)
         if wishes.stop is not None and wishes.stop_session == self._session:
             self._stop(wishes.stop == "now")

@@ -23,16 +23,16 @@ _PART = re.compile(r"\.([0-9]+)of([0-9]+)")
 
 
 class Looked(Protocol):
-    """What is looked at: a recorded run, or its parts."""
+    """A recorded run, or the parts of one."""
 
     def summary(self) -> RunSummary:
-        """Return how far it is."""
+        """Return the progress of the run."""
 
     def causes(self) -> Sequence[RecordedCause]:
-        """Return why items failed, the most frequent first."""
+        """Return the causes of failures, most frequent first."""
 
     def latest_sample(self) -> Sample | None:
-        """Return the last second of it."""
+        """Return the statistics of the last second."""
 
     def item(self, *, position: int | None = None, key: str | None = None) -> RecordedItem | None:
         """Return one item."""
@@ -43,17 +43,17 @@ class Looked(Protocol):
         """Return the outcome of one item."""
 
     def check(self) -> tuple[str, ...]:
-        """Look at every page and count of it; return what is damaged."""
+        """Verify every page and count of the file; return what is damaged."""
 
 
 @contextlib.contextmanager
 def looked_at(path: str) -> Iterator[Looked]:
-    """Open a run to look at it for as long as the block lasts; its parts, while they are at work.
+    """Open a run for the duration of the block, or its parts while they are running.
 
-    Once they have ended, they are merged into the journal of the run, which says more.
+    Once the parts have ended, they are merged into the journal of the run, which has more detail.
 
     Raises:
-        JournalError: It is not there, or is something else.
+        JournalError: The file does not exist, or is not a journal.
     """
     parts = at_work(path)
     with contextlib.ExitStack() as stack:
@@ -64,9 +64,9 @@ def looked_at(path: str) -> Iterator[Looked]:
 
 
 def at_work(path: str) -> list[str]:
-    """Return the journals of the parts of a run, if at least one of them is at work.
+    """Return the journals of the parts of a run, if at least one of them is running.
 
-    None is where the run itself is, as in a redrive, or has no parts.
+    Return none if the run itself is running, as in a redrive, or has no parts.
     """
     found = found_parts(Path(path)) if path else []
     running = [is_running(f"{path}.{number}of{of}") for number, of in found]
@@ -79,31 +79,32 @@ def at_work(path: str) -> list[str]:
 
 
 def check_whole(path: str) -> None:
-    """Check that a run is not in the hands of its parts: running the whole would run items again.
+    """Check that no parts of a run are running or unmerged: the whole would run items again.
 
     Raises:
-        CommandError: A part is at work, and the message names who; or they are not merged yet.
+        CommandError: A part is running, and the message names its process; or the parts are not
+            merged yet.
     """
     for part in at_work(path):
         with open_run(part) as run:
             summary = run.summary()
         if summary.running:
             raise CommandError(
-                f"{path}: its part {part} is at work, in {summary.holder or 'another process'}: "
-                "it can be run as a whole once all --processes have ended"
+                f"{path}: its part {part} is running in {summary.holder or 'another process'}: "
+                "wait until all --processes have ended"
             )
     parts = all_parts(path)
     if parts and not (Path(path).exists() and Path(path).stat().st_size):
         raise CommandError(
-            f"{path}: its --processes {len(parts)} were killed: continue it with as many, "
+            f"{path}: its --processes {len(parts)} were killed: resume it with the same number, "
             f"or merge {path}.*of{len(parts)} into it"
         )
 
 
 def steered(path: str) -> list[str]:
-    """Return the journals that are wished something of: the parts of a run, or the run itself.
+    """Return the journals that a control request applies to: the parts of a run, or the run.
 
-    Parts also while they are not at work, for they are what the same command continues.
+    Parts are returned even if they are not running, because the same command resumes them.
     """
     if not at_work(path) and is_running(path):
         return [path]
@@ -111,20 +112,20 @@ def steered(path: str) -> list[str]:
 
 
 def all_parts(path: str) -> list[str]:
-    """Return the journals of all parts of a run that has such, also of those that are not there yet."""
+    """Return the journals of all parts of a run, including those that do not exist yet."""
     found = found_parts(Path(path)) if path else []
     of = max((of for _, of in found), default=0)
     return [f"{path}.{number}of{of}" for number in range(1, of + 1)]
 
 
 def shared_out(number: int, among: int) -> list[int]:
-    """Return a number in shares, as even as can be."""
+    """Return a number divided into shares that are as even as possible."""
     each, more = divmod(number, among)
     return [each + (place < more) for place in range(among)]
 
 
 def found_parts(journal: Path) -> list[tuple[int, int]]:
-    """Return the numbers of the journals of parts that lie beside that of a run."""
+    """Return the numbers of the part journals in the directory of a run's journal."""
     found = []
     for path in journal.parent.glob(f"{glob.escape(journal.name)}.*of*"):
         match = _PART.fullmatch(path.name.removeprefix(journal.name))
@@ -134,7 +135,7 @@ def found_parts(journal: Path) -> list[tuple[int, int]]:
 
 
 def is_running(path: str) -> bool | None:
-    """Whether a process is at work on a journal; `None` if there is none, or it has just begun."""
+    """Return whether a process is running a journal; `None` if it cannot be opened yet."""
     try:
         with open_run(path) as run:
             return run.summary().running
@@ -143,7 +144,7 @@ def is_running(path: str) -> bool | None:
 
 
 class Parts:
-    """The parts of one run, added up.
+    """The parts of one run, combined.
 
     Args:
         path: The journal of the run.
@@ -155,7 +156,7 @@ class Parts:
         self._runs = runs
 
     def summary(self) -> RunSummary:
-        """Return how far all of them are."""
+        """Return the progress of all parts."""
         each = [run.summary() for run in self._runs]
         versions: dict[str, int] = {}
         for one in each:
@@ -175,7 +176,7 @@ class Parts:
         )
 
     def causes(self) -> list[RecordedCause]:
-        """Return why items failed, alike causes as one, the most frequent first."""
+        """Return the causes of failures, with equal causes combined, most frequent first."""
         found: dict[tuple[Any, ...], RecordedCause] = {}
         for cause in (cause for run in self._runs for cause in run.causes()):
             key = (cause.error, cause.code, cause.error_type, cause.delivery, cause.gave_up)
@@ -185,7 +186,7 @@ class Parts:
         return [replace(cause, number=number) for number, cause in enumerate(ordered, 1)]
 
     def latest_sample(self) -> Sample | None:
-        """Return the last second of those that are at work, added up."""
+        """Return the statistics of the last second, summed over the running parts."""
         samples = [
             sample
             for run in self._runs
@@ -202,7 +203,7 @@ class Parts:
         return replace(samples[0], throttles=throttles, **sums)
 
     def item(self, *, position: int | None = None, key: str | None = None) -> RecordedItem | None:
-        """Return one item, from whichever part has it."""
+        """Return one item, from the part that has it."""
         found = (run.item(position=position, key=key) for run in self._runs)
         return next((item for item in found if item is not None), None)
 
@@ -214,12 +215,12 @@ class Parts:
         return next((outcome for outcome in found if outcome is not None), None)
 
     def check(self) -> tuple[str, ...]:
-        """Return what is damaged of any part."""
+        """Return what is damaged in any part."""
         return tuple(found for run in self._runs for found in run.check())
 
 
 def _order(session: Any) -> tuple[bool, float]:
-    """Let the last be one that is at work."""
+    """Sort running sessions last."""
     return session.ended is None, session.started
 
 

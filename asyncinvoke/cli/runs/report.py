@@ -15,7 +15,7 @@ from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
 from asyncinvoke.cli.values import Number
 
 
-@runs.command(short_help="A page about a run, to look at and to pass on.")
+@runs.command(short_help="Write an HTML report about a run.")
 @run_argument
 @click.option(
     "-o",
@@ -23,19 +23,19 @@ from asyncinvoke.cli.values import Number
     type=click.Path(allow_dash=True),
     required=True,
     metavar="FILE|-",
-    help="The HTML file to write.",
+    help="HTML file to write.",
 )
-@click.option("--force", is_flag=True, help="Replace a FILE that exists.")
+@click.option("--force", is_flag=True, help="Replace an existing FILE.")
 @click.option(
     "--price-per-gb-s",
     type=Number(0),
     metavar="DOLLARS",
-    help="What a GB-second costs you.  [default: x86 in us-east-1]",
+    help="Your price of a GB-second.  [default: x86 in us-east-1]",
 )
 def report(path: str, output: str, force: bool, price_per_gb_s: float | None) -> int:
-    """Write one HTML file about RUN: what ran, what failed and why, how long it took, how it went.
+    """Write an HTML report about RUN: results, causes of failures, durations and progress.
 
-    The page holds no scripts and loads nothing. Needs matplotlib and jinja2:
+    The page is one file that contains no scripts and loads nothing. Needs matplotlib and jinja2:
     pip install 'asyncinvoke[report]'
     """
     from asyncinvoke._inputs.files import name_of
@@ -48,7 +48,7 @@ def report(path: str, output: str, force: bool, price_per_gb_s: float | None) ->
     if output != "-" and Path(output).exists() and not force:
         raise CommandError(f"output {output} exists: --force replaces it")
     with opened_run(path) as run, ThreadPoolExecutor(max_workers=1) as pool:
-        # The database counts while matplotlib is imported; neither needs the other's lock for long.
+        # Query the database while matplotlib is imported; neither holds the GIL for long.
         found = pool.submit(measure, path)
         check_installed()
         facts = facts_of(

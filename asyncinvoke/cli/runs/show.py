@@ -24,19 +24,21 @@ from asyncinvoke.cli.values import WholeNumber
 from asyncinvoke.runs import RecordedItem
 
 LOOKS = 0.5
-"""Seconds between two looks of `runs watch`."""
+"""Seconds between two updates of `runs watch`."""
 
 
-@runs.command(short_help="How far a run is, and what failed.")
+@runs.command(short_help="Show the progress and failures of a run.")
 @run_argument
-@click.option("--item", type=WholeNumber(0), metavar="N", help="One item, by its position.")
-@click.option("--key", metavar="KEY", help="One item, by its key.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, whole.")
-@click.option("--check", is_flag=True, help="Look at every page and count of the file first.")
+@click.option(
+    "--item", type=WholeNumber(0), metavar="N", help="Show only the item at this position."
+)
+@click.option("--key", metavar="KEY", help="Show only the item with this key.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--check", is_flag=True, help="Verify every page and count of the file first.")
 def show(path: str, item: int | None, key: str | None, as_json: bool, check: bool) -> None:
-    """Show how far RUN is, what failed and why, what may have run, and who is at work on it."""
+    """Show the progress of RUN, its failures and their causes, and the process running it."""
     if item is not None and key is not None:
-        raise CommandError("--item and --key name the same: give one of them")
+        raise CommandError("give either --item or --key, not both")
     with looked_at(path) as run:
         if check and (found := run.check()):
             raise CommandError(f"{path}: it is damaged: {'; '.join(found)}", status=FAILED)
@@ -46,16 +48,16 @@ def show(path: str, item: int | None, key: str | None, as_json: bool, check: boo
             recorded = run.item(position=item, key=key)
             if recorded is None:
                 named = f"key {key!r}" if item is None else f"item {item}"
-                raise CommandError(f"{path}: nothing is recorded of {named}")
+                raise CommandError(f"{path}: nothing is recorded for {named}")
             outcome = run.outcome(position=item, key=key)
             said = _item(run, recorded, outcome, as_json=as_json)
     click.echo(said)
 
 
-@runs.command(short_help="The progress of a run, in another terminal.")
+@runs.command(short_help="Follow the progress of a running run.")
 @run_argument
 def watch(path: str) -> None:
-    """Show the progress of RUN, which another process runs, until that ends."""
+    """Show the live progress of RUN, running in another process, until it ends."""
     from asyncinvoke.cli.map.live import Screen, bar_or_lines
     from asyncinvoke.cli.map.pace import Pace
     from asyncinvoke.cli.map.progress import Counts
@@ -120,7 +122,7 @@ def _json_of(run: Looked) -> str:
     summary = run.summary()
     sample = run.latest_sample()
     said = asdict(summary)
-    said["identity"].pop("client_context", None)  # the caller's own; it is shown nowhere
+    said["identity"].pop("client_context", None)  # private to the caller; never shown
     match said["notes"].get(COMMAND):
         case dict(command):
             _name_all(command, ("source", "source_path", "output", "whole_output"))
@@ -138,7 +140,7 @@ def _json_of(run: Looked) -> str:
 
 
 def _name_all(kept: dict[str, Any], names: Iterable[str]) -> None:
-    """Leave out of URLs what may be secret in them; the journal has it, to repeat the run."""
+    """Strip potential secrets from URLs; the journal keeps them, to repeat the run."""
     for name in names:
         if isinstance(kept.get(name), str) and "://" in kept[name]:
             kept[name] = name_of(kept[name])

@@ -24,7 +24,7 @@ from asyncinvoke.cli.values import WholeNumber
 from asyncinvoke.runs import RunSummary
 
 PATIENCE = 10.0
-"""Seconds to wait for the answer of a run that is under way."""
+"""Seconds to wait for the reply of a running run."""
 
 LOOKS = 0.1
 
@@ -32,19 +32,22 @@ COMPARES = "compares its input with what is recorded, and obeys after that at th
 """What a run is about that does not answer."""
 
 
-@runs.command("set", short_help="Change the concurrency or the tolerance of a run.")
+@runs.command("set", short_help="Change the concurrency or tolerance of a run.")
 @run_argument
 @click.option(
     "--concurrency",
     type=WholeNumber(1),
     metavar="N",
-    help="Items worked on at once; at most 1,000 of them are in flight, unless it was started with more.",
+    help="Number of items in progress at once; at most 1,000 are in flight, unless the run was "
+    "started with more.",
 )
 @click.option(
-    "--tolerate", metavar="N|P%|none", help="How much may fail; what has failed so far counts."
+    "--tolerate",
+    metavar="N|P%|none",
+    help="Number or percentage of items that may fail, including those that already have.",
 )
 def set_(path: str, concurrency: int | None, tolerate: str | None) -> None:
-    """Change how RUN runs, while it runs; or how its next session will."""
+    """Change the settings of RUN while it is running, or for its next session."""
     if concurrency is None and tolerate is None:
         raise CommandError("nothing to set: give --concurrency, --tolerate, or both")
     if tolerate is not None:
@@ -55,8 +58,8 @@ def set_(path: str, concurrency: int | None, tolerate: str | None) -> None:
     paths = steered(path)
     if concurrency is not None and concurrency < len(paths):
         raise CommandError(
-            f"--concurrency {concurrency} is that of all {len(paths)} processes: "
-            "it must be as much, at least"
+            f"--concurrency {concurrency} applies to all {len(paths)} processes together: "
+            f"it must be at least {len(paths)}"
         )
     shares = [None] * len(paths) if concurrency is None else shared_out(concurrency, len(paths))
     changes = {
@@ -74,39 +77,41 @@ def _changed(wishes: Wishes, *, concurrency: int | None, tolerate: str | None) -
     )
 
 
-@runs.command(short_help="Start nothing more, until unpause.")
+@runs.command(short_help="Start no more items until unpause.")
 @run_argument
 def pause(path: str) -> None:
-    """Let RUN start nothing more until `unpause`; what is in flight ends."""
+    """Start no more items of RUN until `unpause`; calls in flight finish."""
     _wish(path, lambda wishes: replace(wishes, paused=True), "paused")
 
 
-@runs.command(short_help="Go on after pause.")
+@runs.command(short_help="Resume a run after pause.")
 @run_argument
 def unpause(path: str) -> None:
-    """Let RUN go on after `pause`."""
-    _wish(path, lambda wishes: replace(wishes, paused=False), "goes on")
+    """Resume RUN after `pause`."""
+    _wish(path, lambda wishes: replace(wishes, paused=False), "resumed")
 
 
-@runs.command(short_help="Stop a run; the same command continues it.")
+@runs.command(short_help="Stop a run; the same command resumes it.")
 @run_argument
-@click.option("--now", is_flag=True, help="Leave what is in flight, recorded as what may have run.")
+@click.option(
+    "--now", is_flag=True, help="Abandon calls in flight; they are recorded as may have run."
+)
 def stop(path: str, now: bool) -> None:
-    """Stop RUN where it is under way: nothing starts, and what is in flight ends.
+    """Stop a running RUN: no more items start, and calls in flight finish.
 
-    Its process ends with exit status 3. The same command continues it.
+    Its process exits with status 3. The same command resumes it.
     """
     how = "now" if now else "drain"
     paths = at_work(path) or [path]
     wished = [(each, _told_to_stop(each, how)) for each in paths]
     if not any(wishes for _, wishes in wished):
         raise CommandError(f"{path}: it is not running")
-    said = "stops now" if now else "stops once what is in flight has ended"
+    said = "stopping now" if now else "stopping when calls in flight have finished"
     _await_answers({each: wishes for each, wishes in wished if wishes is not None}, said)
 
 
 def _told_to_stop(path: str, how: str) -> Wishes | None:
-    """Wish that a session ends; `None` where none is at work."""
+    """Request that the running session ends; return `None` if there is none."""
     with opened_run(path) as run:
         summary = run.summary()
     if not summary.running:
@@ -128,14 +133,14 @@ def _wish(path: str, change: Callable[[Wishes], Wishes], said: str) -> None:
 
 
 def _wish_of_each(changes: Mapping[str, Callable[[Wishes], Wishes]], said: str) -> None:
-    """Wish something of the parts of a run, or of the one journal that it has."""
+    """Send a request to the parts of a run, or to its single journal."""
     if len(changes) == 1:
         with opened_run(next(iter(changes))):
-            pass  # or it would be wished of what is no run
+            pass  # fails if it is not a run
     wished = {path: _written(path, change) for path, change in changes.items()}
     running = [path for path in wished if is_running(path)]
     if not running:
-        click.echo(f"{said}, from its next session on: it is not running")
+        click.echo(f"{said}, from its next session: it is not running")
         return
     _await_answers({path: wished[path] for path in running}, said)
 
@@ -181,7 +186,7 @@ def _await_answer(path: str, wishes: Wishes) -> bool:
     if not has_begun(summary) or sample is None or sample.session != summary.sessions[-1].number:
         return False
     raise CommandError(
-        f"{path}: the run has not answered for {PATIENCE:g} s; it may still act on the request",
+        f"{path}: no reply from the run within {PATIENCE:g} s; it may still apply the request",
         status=FAILED,
     )
 

@@ -1,4 +1,4 @@
-"""The text that shows a recorded run to people, made from what was read of it. Does no I/O."""
+"""The text that shows a recorded run, made from what was read of it. Does no I/O."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.runs import RecordedCause, RecordedItem, RunSummary, Sample
 
 SHOWN = 20
-"""How many causes are shown; --json has them all."""
+"""The maximum number of causes to show; --json has them all."""
 
 _INDENT = "  "
 
@@ -25,14 +25,14 @@ def summary_lines(
     now: float,
     width: int,
 ) -> list[str]:
-    """Return what `runs show` says of a run.
+    """Return the lines that `runs show` prints for a run.
 
     Args:
         summary: The run.
-        causes: Why items failed, the most frequent first.
-        sample: The last second of it, if it is running.
-        now: The time, in seconds since the epoch.
-        width: How many columns there are.
+        causes: The causes of failures, most frequent first.
+        sample: The statistics of the last second, if the run is running.
+        now: The current time, in seconds since the epoch.
+        width: The number of columns.
     """
     lines = [_what(summary), _who(summary, now)]
     if summary.running and sample is not None:
@@ -42,10 +42,10 @@ def summary_lines(
         ("succeeded" if summary.invocation_type != "Event" else "accepted", summary.succeeded, ""),
         ("failed", summary.failed, ""),
         ("may have run", summary.may_have_run, f"runs export {summary.path} - --may-have-run"),
-        ("refused", unrecorded_of(summary), "their keys are missing, or those of others"),
-        ("settled", summary.settled, "a person has found out that they ran"),
+        ("refused", unrecorded_of(summary), "their keys are missing or duplicate"),
+        ("settled", summary.settled, "recorded as run by `runs settle`"),
         ("under way", summary.in_flight if summary.running else 0, ""),
-        ("not started", pending, "" if summary.running else "the same command continues"),
+        ("not started", pending, "" if summary.running else "the same command resumes the run"),
     ]
     shown = [(name, number, hint) for name, number, hint in rows if _is_shown(name, number)]
     digits = max(len(_number(number)) for _, number, _ in shown)
@@ -67,7 +67,7 @@ def summary_lines(
 def cause_lines(
     causes: Sequence[RecordedCause], path: str, *, digits: int, hints: bool = True
 ) -> list[str]:
-    """Return a line for each cause, with its number, and how to run its items again."""
+    """Return a line for each cause, with its number and how to redrive its items."""
     lines = []
     for cause in causes[:SHOWN]:
         said = f"{_INDENT}{cause.count:>{digits},}  cause {cause.number}  {_named(cause)}"
@@ -86,7 +86,7 @@ def cause_lines(
 def item_lines(
     item: RecordedItem, outcome: Outcome | None, cause: RecordedCause | None
 ) -> list[str]:
-    """Return what `runs show --item` says of an item."""
+    """Return the lines that `runs show --item` prints for an item."""
     named = f"item {item.position:,}" + ("" if item.key is None else f", key {item.key!r}")
     lines = [f"{named}: {_STATES.get(item.state, item.state)}"]
     if item.started is not None:
@@ -172,11 +172,11 @@ def _who(summary: RunSummary, now: float) -> str:
     last = summary.sessions[-1]
     who = f"process {last.pid} on {last.host}"
     if summary.running and summary.holder not in (None, who):
-        return f"{sessions}; {summary.holder} looks whether its input is that of the run"
+        return f"{sessions}; {summary.holder} is comparing its input with that of the run"
     if summary.running:
         return f"{sessions}; running for {_lasted(now - last.started)} in {who}"
     if last.ended is None:
-        return f"{sessions}; the last did not end in order"
+        return f"{sessions}; the last one was killed"
     how = "complete" if summary.complete else "stopped before the end"
     return f"{sessions}; {how} since {_moment(last.ended)}"
 

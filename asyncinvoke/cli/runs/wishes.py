@@ -1,7 +1,8 @@
 """Control requests to a recorded run: a small file beside its journal, replaced as a whole.
 
-It works before, during and between the sessions of a run, because it is no message: whoever runs
-the run looks at it twice a second, and answers in the journal. The journal itself has one writer.
+It works before, during and between the sessions of a run, because it is state rather than a
+message: the process that runs the run checks the file twice a second, and replies in the journal.
+The journal itself has only one writer.
 """
 
 import contextlib
@@ -13,46 +14,46 @@ from pathlib import Path
 from asyncinvoke.cli.map.settings import parse_tolerance
 
 STOPS = ("drain", "now")
-"""How a session is stopped: what is in flight ends, or is left."""
+"""How a session is stopped: calls in flight finish, or are abandoned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What is wished of a run; `None` where nothing is."""
+    """The requested settings of a run; `None` where nothing is requested."""
 
     number: int = 0
-    """How often something was wished: a run answers with this number."""
+    """The number of requests made so far; the run replies with this number."""
 
     concurrency: int | None = None
-    """How many items are to be worked on at once."""
+    """The number of items in progress at once."""
 
     tolerate: str | None = None
-    """How much may fail, as `--tolerate` says it."""
+    """The tolerance for failures, in the syntax of `--tolerate`."""
 
     paused: bool = False
-    """Whether nothing is to start."""
+    """Whether no more items are to start."""
 
     stop: str | None = None
-    """How the session `stop_session` is to be stopped; one of `STOPS`."""
+    """How to stop the session `stop_session`; one of `STOPS`."""
 
     stop_session: int | None = None
-    """The session that it was said to; the next one is not stopped by it."""
+    """The session to stop; later sessions are not affected."""
 
 
 class WishesError(ValueError):
-    """The file does not hold wishes; the message says why."""
+    """The file does not hold a control request; the message says why."""
 
 
 def wishes_path(run: str | os.PathLike[str]) -> Path:
-    """Return where the wishes of a run lie."""
+    """Return the path of a run's control file."""
     return Path(f"{os.fspath(run)}-control")
 
 
 def parse_wishes(text: str) -> Wishes:
-    """Return the wishes that a text says.
+    """Parse a control request.
 
     Raises:
-        WishesError: It says none.
+        WishesError: The text is not a control request.
     """
     try:
         said = json.loads(text)
@@ -68,11 +69,11 @@ def parse_wishes(text: str) -> Wishes:
 
 
 def read_wishes(path: Path) -> Wishes:
-    """Return the wishes in a file, none if it is not there.
+    """Return the control request in a file; an empty one if the file does not exist.
 
     Raises:
-        WishesError: It holds something else.
-        OSError: It cannot be read.
+        WishesError: The file holds something else.
+        OSError: The file cannot be read.
     """
     try:
         text = path.read_text("utf-8")
@@ -84,10 +85,10 @@ def read_wishes(path: Path) -> Wishes:
 
 
 def write_wishes(path: Path, wishes: Wishes) -> None:
-    """Replace the wishes in a file, so that a reader finds all of the old ones or of the new.
+    """Replace the control request in a file atomically.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     said = {name: value for name, value in asdict(wishes).items() if value not in (None, False)}
     beside = path.with_name(f"{path.name}.{os.getpid()}")

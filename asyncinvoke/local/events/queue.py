@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 
 from asyncinvoke.local.counters import Counters
 from asyncinvoke.local.events import destinations
+from asyncinvoke.local.execution.calling import RaisedError, carrying
 from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.functions.event_config import Destination, EventConfig
 from asyncinvoke.local.limits.admission import Admission
@@ -210,8 +211,10 @@ class EventQueue:
         invocation: Invocation, destination: Destination, value: dict[str, Any]
     ) -> None:
         try:
-            await destinations.deliver(destination, value)
-        except Exception as error:  # noqa: BLE001  # what a destination raises must not end the endpoint
+            with carrying():
+                await destinations.deliver(destination, value)
+        except (Exception, SystemExit) as raised:  # noqa: BLE001  # what a destination raises must not end the endpoint
+            error = raised.error if isinstance(raised, RaisedError) else raised
             _logger.warning(
                 "a destination of %s failed: %s", invocation.function_name, type(error).__name__
             )

@@ -13,6 +13,50 @@ MAX_THREADS = 10_000
 """How many sync handlers can run at once. Threads are made when needed, so this costs nothing."""
 
 
+class RaisedError(Exception):
+    """Carries what a handler raised to where its answer is made.
+
+    As itself it would not get there: no future holds a `StopIteration`, a `KeyboardInterrupt` ends
+    the loop on whose task it is raised, and a `GeneratorExit` is taken for the end of a generator.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
+@contextlib.contextmanager
+def carrying() -> Iterator[None]:
+    """Hold a block that runs a handler's code.
+
+    Raises:
+        RaisedError: It raises what could not pass as itself.
+    """
+    try:
+        yield
+    except StopIteration as error:
+        raise RaisedError(error) from error
+    except (Exception, SystemExit):
+        raise
+    except BaseException as error:
+        if _is_from_outside(error):
+            raise
+        raise RaisedError(error) from error
+
+
+def _is_from_outside(error: BaseException) -> bool:
+    """Return whether it may be a cancellation or Ctrl-C, which only the main thread is told of."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(_is_from_outside(inner) for inner in error.exceptions)
+    if isinstance(error, KeyboardInterrupt):
+        return threading.current_thread() is threading.main_thread()
+    try:
+        cancelled = anyio.get_cancelled_exc_class()
+    except RuntimeError:  # no loop runs in this thread
+        return False
+    return isinstance(error, (asyncio.CancelledError, cancelled))
+
+
 class Calls(Protocol):
     """Calls sync functions."""
 
@@ -26,7 +70,8 @@ class InTask:
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function."""
-        return function(*args)
+        with carrying():
+            return function(*args)
 
 
 class Threads:
@@ -49,9 +94,8 @@ class Threads:
         thread = threading.get_ident()
         self._busy.add(thread)
         try:
-            return function(*args)
-        except StopIteration as error:  # which a future cannot hold: its awaiter would hang
-            raise RuntimeError("the handler raised StopIteration") from error
+            with carrying():
+                return function(*args)
         finally:
             self._busy.discard(thread)
 
@@ -140,7 +184,8 @@ class _OnLoop:
 
     async def next(self) -> Any:
         """Return the next item."""
-        return await anext(self._iterator, _END)
+        with carrying():
+            return await anext(self._iterator, _END)
 
     async def close(self) -> None:
         """Let it end early."""

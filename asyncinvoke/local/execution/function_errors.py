@@ -16,6 +16,9 @@ UNHANDLED = "Unhandled"
 RESPONSE_LIMIT = 6_291_556
 """Largest answer of a handler, in bytes (AWS's own error text)."""
 
+C_LONG_BITS = 64
+"""Bits of the number that Python makes of an exit status."""
+
 # GUESS: not recorded from AWS (docs/endpoint.md)
 OUT_OF_MEMORY_TYPE = "Runtime.ExitError"  # seen; of newer functions only the type is known
 OUT_OF_MEMORY = "signal: killed"
@@ -44,9 +47,11 @@ def exited(request_id: str, status: int) -> bytes:
 
 def left(request_id: str, error: SystemExit) -> bytes:
     """The handler called `sys.exit`."""
-    return exited(
-        request_id, error.code if isinstance(error.code, int) else int(error.code is not None)
-    )
+    code = error.code
+    if not isinstance(code, int):
+        return exited(request_id, int(code is not None))
+    # What remains of a number where processes end: a byte, and 255 for more than C has words for.
+    return exited(request_id, code & 0xFF if code.bit_length() < C_LONG_BITS else 0xFF)
 
 
 def out_of_memory(request_id: str) -> bytes:

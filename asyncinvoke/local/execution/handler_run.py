@@ -6,8 +6,8 @@ It starts no task, knows no time limit, and runs on any event loop: `InProcess` 
 
 import asyncio
 import inspect
-import json
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -15,30 +15,18 @@ from contextlib import aclosing
 from typing import Any
 
 from asyncinvoke.local.execution import calling, function_errors, logs, memory
-from asyncinvoke.local.execution.calling import STREAM_LIMIT, Calls, TooLargeError, UnwritableError
+from asyncinvoke.local.execution.calling import (
+    STREAM_LIMIT,
+    Calls,
+    RaisedError,
+    TooLargeError,
+    UnwritableError,
+    carrying,
+)
 from asyncinvoke.local.execution.context import LambdaContext
 from asyncinvoke.local.execution.invocation import Invocation, Result
+from asyncinvoke.local.execution.marshalling import marshal, marshal_error
 from asyncinvoke.local.functions.configuration import FunctionConfig, Handler
-
-# AWS's runtime escapes non-ASCII characters up to Python 3.11 and no longer from 3.12 on.
-_ENSURE_ASCII = sys.version_info < (3, 12)
-
-
-def marshal(answer: Any) -> bytes:
-    """Encode what a handler returned.
-
-    Raises:
-        TypeError: It holds what JSON cannot.
-        ValueError: It contains itself, or its text has a lone surrogate.
-        RecursionError: It is nested too deeply.
-    """
-    return json.dumps(answer, ensure_ascii=_ENSURE_ASCII).encode()
-
-
-def marshal_error(body: dict[str, Any]) -> bytes:
-    """Encode an error; a lone surrogate in its text is replaced."""
-    return json.dumps(body, ensure_ascii=_ENSURE_ASCII).encode(errors="replace")
-
 
 # GUESS: not recorded from AWS (docs/endpoint.md)
 STREAM_TOO_LARGE = function_errors.response_too_large(STREAM_LIMIT)  # as for a whole answer
@@ -147,33 +135,58 @@ class HandlerRun:
             answer = self._handler(event, context)
         else:
             answer = await self._calls.run(self._handler, event, context)
-        return await answer if inspect.isawaitable(answer) else answer
+        if not inspect.isawaitable(answer):
+            return answer
+        with carrying():
+            return await answer
 
     def _return(self, answer: Any) -> None:
         if isinstance(answer, bytes):
             self._payload, self._content_type = answer, "application/unknown"
         else:
             try:
-                self._payload = marshal(answer)
-            except (TypeError, ValueError, RecursionError) as error:
+                with carrying():  # what it holds may have code of its own
+                    self._payload = marshal(answer)
+            except (RaisedError, SystemExit) as error:
+                self._fail_by(error)
+            except Exception as error:  # noqa: BLE001  # as AWS's runtime
                 self._fail_to_marshal(error)
         if len(self._payload) > function_errors.RESPONSE_LIMIT:
             self._fail(function_errors.response_too_large())
 
     def _fail_by(self, error: BaseException) -> None:
+        request_id = self._invocation.request_id
         match error:
+            case RaisedError():
+                self._fail_by(error.error)
             case UnwritableError():
                 self._fail_to_marshal(error)
             case TooLargeError():
                 self._fail(STREAM_TOO_LARGE)
             case SystemExit():
-                self._fail(function_errors.left(self._invocation.request_id, error))
+                self._fail(function_errors.left(request_id, error))
+            case KeyboardInterrupt():
+                self._fail(function_errors.exited(request_id, -signal.SIGINT))
+            case Exception() | asyncio.CancelledError():
+                self._fail_with_trace(error)
             case _:
-                trace = function_errors.stack_trace(error.__traceback__, own_files=_OWN_FILES)
-                self._fail_with(type(error).__name__, str(error), trace)
+                self._fail(function_errors.exited(request_id, 1))
+
+    def _fail_with_trace(self, error: BaseException) -> None:
+        trace = function_errors.stack_trace(error.__traceback__, own_files=_OWN_FILES)
+        words = _words_of(error)
+        if words is None:
+            self._fail(function_errors.exited(self._invocation.request_id, 1))
+        else:
+            self._fail_with(*words, trace)
 
     def _fail_to_marshal(self, error: Exception) -> None:
-        self._fail_with("Runtime.MarshalError", f"Unable to marshal response: {error}", [])
+        words = _words_of(error)
+        if words is None:
+            self._fail(function_errors.exited(self._invocation.request_id, 1))
+        else:
+            message = f"Unable to marshal response: {words[1]}"
+            self._fail_with("Runtime.MarshalError", message, [])
 
     def _fail_with(self, error_type: str, message: str, trace: list[str]) -> None:
         request_id = self._invocation.request_id
@@ -194,6 +207,15 @@ class HandlerRun:
             status=self._status,
         )
         return logs.tail(logs.start(request_id, self._config.version) + self._line + closing)
+
+
+def _words_of(error: BaseException) -> tuple[str, str] | None:
+    """Return an error's type and text; None if its own code raises, by which AWS's runtime ends."""
+    try:
+        with carrying():
+            return type(error).__name__, str(error)
+    except Exception:  # noqa: BLE001  # see above
+        return None
 
 
 def _is_being_cancelled() -> bool:

@@ -14,25 +14,25 @@ _STEPS = get_args(Step)
 
 
 class FaultOptions(TypedDict, total=False):
-    """Which requests meet a fault; the options of `LocalLambda.fault` and `FakeLambda.fault`."""
+    """The requests that a fault applies to; options of `LocalLambda.fault` and `FakeLambda.fault`."""
 
     function_name: str | None
-    """The function whose requests meet it, by its bare name; None for all."""
+    """The bare name of the function it applies to; None for all functions."""
     count: int | None
-    """How many requests meet it at most; None for all until it is removed."""
+    """The maximum number of requests; None for all until it is removed."""
     probability: float
-    """With which probability a request meets it."""
+    """The probability that it applies to a request."""
     seed: int
-    """Of its random numbers, 0 or more."""
+    """The seed of its random numbers, 0 or more."""
     after_run: bool
-    """Whether the request is served first, and its answer lost to the step."""
+    """Whether the function runs first, and the step then replaces its response."""
 
 
 class InjectedFault:
-    """What happens to requests in place of the service; `LocalLambda.fault` makes it.
+    """A fault that replaces the service's response to some requests; made by `LocalLambda.fault`.
 
     Raises:
-        ValueError: A value is out of range, or of no use with the others.
+        ValueError: A value is out of range, or does not apply with the others.
     """
 
     def __init__(
@@ -58,34 +58,34 @@ class InjectedFault:
             raise ValueError(f"probability={probability!r} must be a number above 0 and at most 1")
         if after_run and not _can_follow_a_run(step):
             raise ValueError(
-                f"after_run=True is of no use with {step!r}: it takes no answer's place"
+                f"after_run=True does not apply to {step!r}: it does not replace a response"
             )
         self.step: Step = step
         self.after_run = after_run
         self._function_name = function_name
         self._left = count
         self._probability = probability
-        # It chooses requests and guards nothing.
+        # It only selects requests; security does not depend on it.
         self._random = random.Random(whole_number("seed", seed))  # noqa: S311  # no secret
         self._remove = remove
         self._played = 0
 
     @property
     def played(self) -> int:
-        """How many requests have met it."""
+        """The number of requests it was applied to."""
         return self._played
 
     @property
     def is_unmet(self) -> bool:
-        """Whether no request has met it, or fewer than its `count`."""
+        """Whether it was applied to no request, or to fewer than `count`."""
         return self._left > 0 if self._left is not None else not self._played
 
     def remove(self) -> None:
-        """Let no further request meet it."""
+        """Stop applying it."""
         self._remove(self)
 
     def take(self, name: str) -> bool:
-        """Take one request if it is to meet this fault; the last one that may removes it."""
+        """Return whether the fault applies to a request; it is removed after `count` requests."""
         if self._function_name not in (None, name):
             return False
         if self._probability < 1 and self._random.random() >= self._probability:
@@ -104,7 +104,7 @@ class InjectedFault:
 
 
 class Faults:
-    """The faults of one endpoint. Users change them from any thread; requests ask in turn."""
+    """The faults of one endpoint, which can be changed from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -112,38 +112,38 @@ class Faults:
 
     @property
     def are_set(self) -> bool:
-        """Whether there are any."""
+        """Whether there are any faults."""
         return bool(self._faults)
 
     @property
     def all(self) -> tuple[InjectedFault, ...]:
-        """Those that are there yet, in the order in which they were set."""
+        """The active faults, in the order in which they were added."""
         return self._faults
 
     def add(self, step: Step, **options: Unpack[FaultOptions]) -> InjectedFault:
-        """Add a fault, to be asked after those that are there."""
+        """Add a fault, which applies after the existing ones."""
         fault = InjectedFault(step, self.remove, **options)
         with self._lock:
             self._faults = (*self._faults, fault)
         return fault
 
     def remove(self, fault: InjectedFault) -> None:
-        """Let no further request meet a fault."""
+        """Stop applying a fault."""
         with self._lock:
             self._faults = tuple(each for each in self._faults if each is not fault)
 
     def take(self, function_name: str) -> InjectedFault | None:
-        """Return the fault that a request meets, the first that applies.
+        """Return the first fault that applies to a request.
 
         Args:
-            function_name: The name or ARN that the request gives.
+            function_name: The name or ARN in the request.
         """
         name = names.bare_name(function_name)
         return next((fault for fault in self._faults if fault.take(name)), None)
 
 
 def _is_bare(function_name: str) -> bool:
-    # An ARN or a qualifier would never be met: requests are compared by their bare name.
+    # An ARN or a qualifier would never match: requests are compared by bare name.
     return isinstance(function_name, str) and names.bare_name(function_name) == function_name != ""
 
 

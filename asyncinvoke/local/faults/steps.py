@@ -12,12 +12,12 @@ from asyncinvoke.local.protocol.answers import FUNCTION_ERROR, Answer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truncated:
-    """An answer whose body ends before its `Content-Length` says, by a FIN."""
+    """A response whose body is shorter than its `Content-Length`, ended by a FIN."""
 
     answer: Answer = field(default_factory=Answer)
-    """The answer that is cut."""
+    """The response to truncate."""
     sent: int = 1
-    """How many bytes of the body are sent."""
+    """The number of bytes of the body to send."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,27 +25,27 @@ class Reset:
     """The connection is reset (RST)."""
 
     read: bool = True
-    """Whether the whole request is read first, or only its first line."""
+    """Whether to read the whole request first, or only its first line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Close:
-    """The connection is closed (FIN) without an answer, once the request was read."""
+    """The connection is closed (FIN) without a response, after the request is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stall:
-    """Silence, then a reset; with `sent` set, in the middle of an answer."""
+    """Silence, then a reset; with `sent` set, in the middle of a response."""
 
     seconds: float = math.inf
-    """How long; by default until the client goes away or the endpoint closes."""
+    """The duration in seconds; by default until the client disconnects or the endpoint closes."""
     sent: bytes = field(default=b"", repr=False)
-    """What is sent before the silence, such as a status line or half of an answer."""
+    """The bytes sent before the silence, such as a status line or half of a response."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raw:
-    """Bytes in place of an HTTP answer, and then a FIN."""
+    """Arbitrary bytes instead of an HTTP response, then a FIN."""
 
     sent: bytes = field(default=b"\x16\x03\x01 this is not HTTP\r\n\r\n", repr=False)
     """The bytes."""
@@ -53,15 +53,15 @@ class Raw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Streamed:
-    """The head of a response stream, what follows it, and how that ends."""
+    """A response stream: its headers, its frames, and how it ends."""
 
     frames: tuple[bytes, ...] = field(default=(), repr=False)
-    """The pieces of the body; `stream` makes those that Lambda would send."""
+    """The frames of the body; `stream` makes those that Lambda would send."""
     ending: Literal["finished", "closed", "reset", "stalled"] = "finished"
-    """How the body ends: as it should, by a FIN or an RST instead of its last piece, or with
-    silence until the client goes away or the endpoint closes."""
+    """How the body ends: normally, by a FIN or an RST instead of its last chunk, or with silence
+    until the client disconnects or the endpoint closes."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Headers beside `Content-Type` and `x-amzn-RequestId`."""
+    """Headers in addition to `Content-Type` and `x-amzn-RequestId`."""
 
 
 Step: TypeAlias = Answer | Streamed | Truncated | Reset | Close | Stall | Raw
@@ -81,14 +81,14 @@ def error(
     headers: Mapping[str, str] | None = None,
     **members: str,
 ) -> Answer:
-    """Make the answer that Lambda gives for an error code.
+    """Return Lambda's response for an error code.
 
     Args:
         status_code: The HTTP status.
         code: AWS's error code, sent as `x-amzn-ErrorType`.
-        message: The text, sent as `Message`.
-        headers: Further headers.
-        **members: Further members of the body, such as `Reason`.
+        message: The error message, sent as `Message`.
+        headers: Additional headers.
+        **members: Additional members of the body, such as `Reason`.
     """
     return Answer(
         status_code=status_code,
@@ -103,10 +103,10 @@ def throttle(
     retry_after: str | None = None,
     amz_retry_after: str | None = None,
 ) -> Answer:
-    """Make Lambda's answer to a throttled request.
+    """Return Lambda's response to a throttled request.
 
     Args:
-        reason: The `Reason`, as AWS spells it; `None` leaves it out.
+        reason: The `Reason`, as AWS spells it; `None` omits it.
         retry_after: The `Retry-After` header: seconds or an HTTP date.
         amz_retry_after: The `x-amz-retry-after` header: milliseconds.
     """
@@ -124,7 +124,7 @@ def throttle(
 
 
 def function_error(error_type: str = "Exception", error_message: str = "") -> Answer:
-    """Make Lambda's answer for a function that raised."""
+    """Return Lambda's response for a function that raised an exception."""
     body = {"errorMessage": error_message, "errorType": error_type, "stackTrace": []}
     return Answer(
         payload=json.dumps(body).encode(),
@@ -138,12 +138,12 @@ def stream(
     error_details: str | None = None,
     log_result: str | None = None,
 ) -> Streamed:
-    """Make Lambda's answer for a function that writes chunks and then returns or fails.
+    """Return Lambda's response for a function that writes chunks and then returns or fails.
 
     Args:
-        *chunks: What it writes.
-        error_code: `Unhandled` or another word if it fails.
-        error_details: What it says about that.
+        *chunks: The chunks.
+        error_code: The error code if the function fails, such as `Unhandled`.
+        error_details: The details of the error.
         log_result: The end of the log, in base64.
     """
     complete = event_stream.invoke_complete(

@@ -9,38 +9,38 @@ from typing import Any, TypeAlias
 from asyncinvoke.local.numbers import whole_number
 
 Destination: TypeAlias = Callable[[dict[str, Any]], Any] | str | Path
-"""Who gets a record: a callable, sync or async, or a file that one JSON line is added to."""
+"""The recipient of a record: a sync or async callable, or a file to append a JSON line to."""
 
 MAX_RETRY_ATTEMPTS = 2
-"""Most further runs after a function error (AWS's quota, and its default)."""
+"""The maximum number of retries after a function error (AWS's quota and default)."""
 
 AGE_RANGE = (60, 21_600)
-"""Least and most maximum age of an Event, in seconds (AWS's quota; the most is its default)."""
+"""The allowed range of an Event's maximum age, in seconds (the upper bound is AWS's default)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventConfig:
-    """How a function's Events are run. Times are in AWS's seconds.
+    """Retries and destinations of a function's Events. Times are in seconds of AWS's queue.
 
-    `LocalLambda(event_time_scale=...)` shortens them all. A callable destination is called on the
-    endpoint's loop, so a sync one should not block; what it raises is logged.
+    `LocalLambda(event_time_scale=...)` scales them all. A callable destination is called on the
+    endpoint's loop, so a sync one should not block; its exceptions are logged.
 
     Raises:
         ValueError: A value is out of range, or a destination's directory does not exist.
     """
 
     maximum_retry_attempts: int = MAX_RETRY_ATTEMPTS
-    """Further runs after a function error, 0 to 2."""
+    """Retries after a function error, 0 to 2."""
     maximum_event_age: float = AGE_RANGE[1]
-    """Seconds after which an Event that has not succeeded is given up, 60 to 21,600."""
+    """Seconds after which an Event that has not succeeded is dropped, 60 to 21,600."""
     retry_delays: tuple[float, float] = (60.0, 120.0)
-    """Seconds before the second and the third run (AWS's documentation: about 1 and 2 minutes)."""
+    """Seconds before the first and the second retry (documented by AWS as about 1 and 2 minutes)."""
     on_success: Destination | None = None
-    """Who gets the record of each Event that succeeded."""
+    """The destination for records of Events that succeeded."""
     on_failure: Destination | None = None
-    """Who gets the record of each Event that was given up."""
+    """The destination for records of Events that were given up."""
     dead_letter: Destination | None = None
-    """Who gets the payload of each Event that was given up, as a message of an SQS queue."""
+    """The destination for payloads of Events that were given up, as SQS messages."""
 
     def __post_init__(self) -> None:
         """Check every value."""

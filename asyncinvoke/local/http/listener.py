@@ -66,7 +66,7 @@ _quiet.addFilter(lambda record: not record.exc_info or not _is_the_clients(recor
 
 
 def _is_the_clients(error: BaseException | None) -> bool:
-    return isinstance(error, HttpProcessingError)
+    return isinstance(error, (HttpProcessingError, web.RequestPayloadError))
 
 
 class _Request(web.BaseRequest):
@@ -127,6 +127,10 @@ async def listen(
             return _refused(reason)
         except (ConnectionError, ClientPayloadError):
             return web.Response(status=400)  # to a client that went away within its own request
+        except web.RequestPayloadError:
+            response = web.Response(status=400)  # to a body that is not encoded as its head says
+            response.force_close()
+            return response
         except TimeoutError:
             response = web.Response(status=408)
             response.force_close()

@@ -27,18 +27,18 @@ from asyncinvoke.testing.fake.recording import Recording
 
 
 class FakeLambda:
-    """Stands in for the wire: `Invoker(transport=FakeLambda({"resize": handler}))`.
+    """A transport without a network: `Invoker(transport=FakeLambda({"resize": handler}))`.
 
-    Everything above the wire is the real thing: checks, retries, limits, errors, streams. There is
-    no client, so no region and no credentials are needed, and nothing is sent. Handlers run in the
-    task that invokes them: a sync one blocks it, and no timeout ends one. An Event's handler has
-    run before the answer comes; what it raises is lost. Any qualifier will do. For limits,
-    timeouts, versions, worker processes and the Event queue use a `LocalLambda`, whose `function`,
-    `fault`, `requests` and `statistics` these are.
+    Everything above the transport is real: validation, retries, limits, errors and streams. No
+    region or credentials are needed, and nothing is sent. Handlers run in the task that invokes
+    them: a sync handler blocks it, and there are no timeouts. An Event's handler has finished when
+    the response arrives, and its exceptions are ignored. Any qualifier is accepted. For limits,
+    timeouts, versions, worker processes and the Event queue use `LocalLambda`, which has the same
+    `function`, `fault`, `requests` and `statistics`.
 
     Args:
-        functions: The handler of each function, as `function` takes it.
-        read_timeout: How long an attempt waits for a `Stall` to end, in seconds of real time.
+        functions: Handlers by function name; see `function`.
+        read_timeout: Real seconds for which an attempt waits during a `Stall`.
     """
 
     def __init__(
@@ -56,43 +56,43 @@ class FakeLambda:
         """Register a function, or replace its handler.
 
         Args:
-            name: Its bare name. A function that is not registered is not found.
-            handler: `handler(event, context)`, sync or async; it may yield.
+            name: The bare name. Invoking an unregistered function fails with not found.
+            handler: `handler(event, context)`, sync or async, optionally a generator.
 
         Raises:
-            ValueError: No function can have that name, or the handler is not a callable.
+            ValueError: The name is invalid, or the handler is not callable.
         """
         self._functions.register(name, handler)
         self._counters.register(name)
 
     def fault(self, step: Step, **options: Unpack[FaultOptions]) -> InjectedFault:
-        """Let requests meet a fault; see `LocalLambda.fault` for the options.
+        """Inject a fault; see `LocalLambda.fault` for the options.
 
-        The bytes of a `Raw` or `Stall` step are never read as an answer.
+        The bytes of a `Raw` or `Stall` step are never parsed as a response.
 
         Raises:
-            ValueError: A value is out of range, or `after_run` is of no use with the step.
+            ValueError: A value is out of range, or `after_run` does not apply to the step.
         """
         return self._faults.add(step, **options)
 
     @property
     def faults(self) -> tuple[InjectedFault, ...]:
-        """The faults that were set and are there yet: neither removed nor met `count` times."""
+        """The active faults: neither removed nor applied `count` times."""
         return self._faults.all
 
     @property
     def requests(self) -> tuple[ReceivedInvocation, ...]:
-        """Every request so far that arrived whole, oldest first."""
+        """All completely received requests so far, oldest first."""
         return tuple(self._received)
 
     def statistics(self) -> LocalStatistics:
-        """Return a frozen snapshot of what has arrived and run so far."""
+        """Return a frozen snapshot of the counters so far."""
         return self._counters.statistics()
 
     async def send(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Reply | Failure:
-        """Make one attempt whose answer is read as a whole."""
+        """Make one attempt with a buffered response."""
         request = await self._arrive(parameters, payload, progress, streams=False)
         head, body = await self._exchange(request)
         accepted = ACCEPTED[parameters.invocation_type]
@@ -101,7 +101,7 @@ class FakeLambda:
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Stream | Failure:
-        """Make one attempt whose answer is read as it comes."""
+        """Make one attempt with a streamed response."""
         request = await self._arrive(parameters, payload, progress, streams=True)
         return await open_stream(*await self._exchange(request), progress)
 
@@ -109,8 +109,8 @@ class FakeLambda:
         self, parameters: InvokeParameters, payload: bytes, progress: Progress, *, streams: bool
     ) -> ReceivedInvocation:
         await anyio.lowlevel.checkpoint()
-        # Whoever was cancelled until here has sent nothing. There is no wire, so that nothing is
-        # ever sent in part: from here on the request has arrived and counts as a delivery.
+        # A call cancelled before this point has sent nothing. Without a wire, nothing is ever sent
+        # partially: from here on, the request has arrived and counts as a delivery.
         progress.phase = Phase.WRITTEN
         self._counters.add(parameters.target.name, invocations=1)
         return ReceivedInvocation(
@@ -130,7 +130,7 @@ class FakeLambda:
     async def _exchange(
         self, request: ReceivedInvocation
     ) -> tuple[Answer | None, AsyncGenerator[bytes, None]]:
-        """Return the head of what comes back, None without one, and what follows it."""
+        """Return the head of the response, None if there is none, and its body."""
         fault = self._faults.take(request.function_name)
         if fault is None or is_read(fault.step):
             self._received.append(request)

@@ -128,7 +128,7 @@ def test_nor_over_one_that_is_yet_to_be_made(
 
 
 UNWRITABLE = {
-    "no/out.jsonl": "its folder is not there",
+    "no/out.jsonl": "its folder does not exist",
     "folder": "it is a folder",
     "in.jsonl": "is the input",
 }
@@ -179,7 +179,7 @@ async def test_what_fails_to_be_written_after_that_is_no_wrong_usage(
     [
         ("journal is moved", "e.run: it was deleted while the run was under way"),
         ("output is moved", "out.jsonl was removed or moved while it was written"),
-        ("output is emptied", "out.jsonl was cut off by another program while it was written"),
+        ("output is emptied", "out.jsonl was truncated by another program while it was written"),
     ],
 )
 async def test_a_file_that_somebody_takes_away_meanwhile_is_told_and_is_no_wrong_usage(

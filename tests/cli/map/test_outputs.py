@@ -134,7 +134,7 @@ def test_the_lines_of_a_run_that_was_killed_are_not_taken_for_those_of_another(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("out.gz.lines").write_bytes(b"before\n")
-    with pytest.raises(CommandError, match=r"out\.gz\.lines has the outcomes of a run that was"):
+    with pytest.raises(CommandError, match=r"out\.gz\.lines has the outcomes of a killed run"):
         run_with_output(bulk("out.gz"), works)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before\n"]
     assert run_with_output(bulk("out.gz", force=True), works) == 1

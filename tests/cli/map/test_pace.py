@@ -159,8 +159,8 @@ def test_every_reason_has_words(reason: ThrottleReason) -> None:
 
 def test_without_a_throttle_it_says_what_is_known() -> None:
     failing = [moment(n * INTERVAL, attempts=n) for n in range(20)]
-    assert said(failing)[0][1].endswith("6 attempts had no answer that counts, and are repeated")
+    assert said(failing)[0][1].endswith("6 attempts failed and will be retried")
     paused = [moment(n * INTERVAL, pause=5.0) for n in range(20)]
     assert said(paused)[0][1].endswith("function resize has a limit of 1 and pauses")
     idle = [moment(n * INTERVAL) for n in range(20)]
-    assert said(idle)[0][1].endswith("every line waits for its next attempt")
+    assert said(idle)[0][1].endswith("every line is waiting for its next attempt")

@@ -94,12 +94,12 @@ def test_a_number_is_shared_out_evenly() -> None:
 def test_a_wish_is_that_of_all_parts(journal: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["runs", "set", str(journal), "--concurrency", "10", "--tolerate", "5%"]) == 0
     assert run(["runs", "pause", str(journal)]) == 0
-    assert "from its next session on" in capfd.readouterr().out
+    assert "from its next session" in capfd.readouterr().out
     wished = [read_wishes(wishes_path(part)) for part in all_parts(str(journal))]
     assert [each.concurrency for each in wished] == [4, 3, 3]
     assert {(each.tolerate, each.paused) for each in wished} == {("5%", True)}
     assert run(["runs", "set", str(journal), "--concurrency", "2"]) == 2
-    assert "that of all 3 processes" in capfd.readouterr().err
+    assert "applies to all 3 processes" in capfd.readouterr().err
     assert run(["runs", "stop", str(journal)]) == 2
     assert capfd.readouterr().err.count("\n") == 1
 
@@ -142,7 +142,7 @@ def test_an_unfinished_run_that_was_merged_is_not_said_to_be_complete(
     assert "stopped before the end" in shown
     assert run_with_output(bulk(journal=str(whole), output=str(output)), lambda _: 3) == 3
     assert not output.exists()
-    assert "is written once the run is complete" in capfd.readouterr().err
+    assert "will be written when the run is complete" in capfd.readouterr().err
     merge(whole, all_parts(str(journal)), replace=True)
     assert run(["runs", "show", str(whole)]) == 0
     assert "complete since" in capfd.readouterr().out

@@ -89,19 +89,19 @@ async def test_to_watch_a_run_that_has_ended_is_to_see_how_it_ended(
     [
         (["show", "missing.run"], "missing.run: there is no such journal"),
         (["show", "."], "it is a folder"),
-        (["show", ""], "RUN must be the file"),
-        (["show", "o.run", "--item", "99"], "nothing is recorded of item 99"),
-        (["show", "o.run", "--item", "1", "--key", "a"], "give one of them"),
+        (["show", ""], "RUN must be the journal"),
+        (["show", "o.run", "--item", "99"], "nothing is recorded for item 99"),
+        (["show", "o.run", "--item", "1", "--key", "a"], "not both"),
         (["watch", "missing.run"], "there is no such journal"),
         (["set", "o.run"], "nothing to set"),
         (["set", "o.run", "--concurrency", "0"], "--concurrency"),
         (["set", "o.run", "--tolerate", "2.5"], "'2.5' is neither a number such as 100"),
         (["stop", "o.run"], "it is not running"),
-        (["settle", "o.run", "--ran"], "which one?"),
-        (["settle", "o.run", "--item", "1"], "did it?"),
+        (["settle", "o.run", "--ran"], "give either --key or --item"),
+        (["settle", "o.run", "--item", "1"], "give --ran or --did-not-run"),
         (["settle", "o.run", "--item", "1", "--ran"], "is none that may have run"),
         (["export", "o.run", "text.txt"], "exists: --force replaces it"),
-        (["export", "o.run", "-", "--split"], "--split writes to a new folder"),
+        (["export", "o.run", "-", "--split"], "--split writes everything to a new folder"),
         (["export", "o.run", ".", "--split"], "is not empty"),
         (["export", "o.run", "missing/out.jsonl"], "cannot write missing/out.jsonl"),
         (["redrive", "o.run"], "it was not started by `asyncinvoke map`"),
@@ -166,11 +166,11 @@ async def test_a_redrive_runs_what_was_chosen_and_nothing_else(
 async def test_what_may_have_run_is_chosen_only_where_that_was_said(recorded: Path) -> None:
     causes = read(lambda run: run.causes())
     doubtful = replace(causes[0], number=9, delivery="unknown")
-    with pytest.raises(CommandError, match="look, and add --may-have-run"):
+    with pytest.raises(CommandError, match="check them, and add --may-have-run"):
         Choice(causes=(9,)).chosen([*causes, doubtful])
-    with pytest.raises(CommandError, match="leave --may-have-run out"):
+    with pytest.raises(CommandError, match="omit --may-have-run"):
         Choice(causes=(1,), may_have_run=True).chosen(causes)
-    with pytest.raises(CommandError, match="no such cause; there are 1, 2"):
+    with pytest.raises(CommandError, match="no such cause; the causes are 1, 2"):
         Choice(causes=(3,)).chosen(causes)
     assert Choice(may_have_run=True).chosen([*causes, doubtful]) == (doubtful,)
 
@@ -201,9 +201,9 @@ async def test_the_last_words_say_what_to_do(recorded: Path) -> None:
             "o.run: 7 accepted, 3 failed, 2 may have run, 8 not started, in 1 session "
             "(asyncinvoke runs show o.run)"
         ),
-        "unfinished: the same command continues",
-        "what failed runs again: asyncinvoke runs redrive o.run",
-        "look before you redrive: asyncinvoke runs export o.run - --may-have-run",
+        "unfinished: the same command resumes it",
+        "to run failed items again: asyncinvoke runs redrive o.run",
+        "check before you redrive: asyncinvoke runs export o.run - --may-have-run",
     ]
 
 
@@ -215,7 +215,7 @@ async def test_a_run_is_shown_in_as_many_columns_as_there_are(width: int, record
     ]
     lines = summary_lines(summary, causes, sample=None, now=0.0, width=width)
     assert max(map(len, lines)) == width
-    assert "  not started   9,999,942   the same command continues" in lines
+    assert "  not started   9,999,942   the same command resumes the run" in lines
 
 
 @given(st.lists(st.booleans(), max_size=300))
@@ -247,8 +247,8 @@ def test_line_numbers_take_no_memory_however_many_empty_lines_there_are() -> Non
         (None, Place(path="", offset=9, ends=3, is_known=True), False, None),
         (9, Place(path="", offset=9, ends=3, is_known=True), False, None),
         (20, Place(path="", offset=9, ends=3, is_known=True), False, None),
-        (8, Place(path="", offset=9, ends=3, is_known=True), False, "has 8 bytes, and had 9 when"),
-        (8, Place(path=""), False, "is not that of this run: --force replaces it"),
+        (8, Place(path="", offset=9, ends=3, is_known=True), False, "has 8 bytes, but had 9 when"),
+        (8, Place(path=""), False, "does not belong to this run: --force replaces it"),
         (8, Place(path=""), True, None),
         (0, Place(path=""), False, None),
         (8, Place(path="", is_known=True), False, None),
@@ -291,7 +291,7 @@ async def test_who_compares_an_input_is_not_taken_for_who_ran_it_last(recorded: 
     ran = f"process {summary.sessions[-1].pid} on {summary.sessions[-1].host}"
     for holder, said in (
         (ran, f"1 session; running for 0 min 9 s in {ran}"),
-        ("process 5 on a", "1 session; process 5 on a looks whether its input is that of the run"),
+        ("process 5 on a", "1 session; process 5 on a is comparing its input with that of the run"),
     ):
         now = summary.sessions[-1].started + 9
         held = replace(summary, running=True, holder=holder)

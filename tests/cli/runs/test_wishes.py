@@ -134,7 +134,7 @@ def test_a_session_does_once_what_is_wished_of_it_and_answers(tmp_path: Path) ->
     said.clear()
     obedience.look()
     obedience.look()
-    assert said == [f"{path}: concurrency cannot be 'many'; it is left aside"]
+    assert said == [f"{path}: concurrency cannot be 'many'; ignored"]
     path.unlink()
     obedience.look()
     assert run.done == []

@@ -152,6 +152,25 @@ async def test_a_destination_that_fails_is_logged_without_the_payload(
     assert (await invoke("fail")).status == 200
 
 
+class Base(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [Base("x"), SystemExit(3), GeneratorExit()], ids=repr)
+async def test_whatever_a_destination_raises_does_not_end_the_endpoint(
+    local: LocalLambda, invoke: Any, caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
+    def refuse(record: Any) -> None:
+        raise error
+
+    local.function("f", Failing(0), events=EventConfig(on_success=refuse))
+    with caplog.at_level(logging.WARNING):
+        await invoke("f", b"1", Invocation_Type="Event")
+        await until(lambda: bool(caplog.messages))
+    assert caplog.messages == [f"a destination of f failed: {type(error).__name__}"]
+    assert (await invoke("f")).status == 200
+
+
 async def test_what_has_not_ended_when_the_endpoint_closes_is_dropped_and_counted(
     request_to: Any, gate: Any
 ) -> None:

@@ -4,15 +4,18 @@ import asyncio
 import base64
 import functools
 import json
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import anyio
 import pytest
 
 from asyncinvoke.local import LocalLambda
+from asyncinvoke.local.execution import function_errors
 from tests.doubles.handlers import until
 
 pytestmark = pytest.mark.anyio
@@ -140,8 +143,8 @@ async def stray(event: Any, context: Any) -> None:
         ),
         (
             lambda event, context: next(iter(())),
-            "RuntimeError",
-            "the handler raised StopIteration",
+            "StopIteration",
+            "",
         ),
         (stray, "CancelledError", "by the handler itself"),
     ],
@@ -156,6 +159,102 @@ async def test_what_else_a_handler_does_wrong_is_a_function_error(
     assert body["errorType"] == error_type
     assert body["errorMessage"] == message.format(id=reply.headers["x-amzn-requestid"])
     assert (await invoke("wrong")).status == 200
+
+
+class Base(BaseException):
+    pass
+
+
+class SilentError(Exception):
+    def __str__(self) -> str:
+        raise LookupError("no words")
+
+
+async def generating(error: BaseException) -> AsyncIterator[bytes]:
+    yield b"a"
+    raise error
+
+
+def in_a_thread(error: BaseException) -> Any:
+    def handler(event: Any, context: Any) -> None:
+        raise error
+
+    return handler
+
+
+def on_the_loop(error: BaseException) -> Any:
+    async def handler(event: Any, context: Any) -> None:
+        raise error
+
+    return handler
+
+
+def midway(error: BaseException) -> Any:
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        yield b"a"
+        raise error
+
+    return handler
+
+
+def midway_on_the_loop(error: BaseException) -> Any:
+    return lambda event, context: generating(error)
+
+
+def in_its_answer(error: BaseException) -> Any:
+    class Answer(dict[str, int]):
+        def items(self) -> Any:
+            raise error
+
+    return lambda event, context: Answer(a=1)
+
+
+STATUS_1 = "Runtime exited with error: exit status 1"
+
+
+@pytest.mark.parametrize(
+    "raising",
+    [in_a_thread, on_the_loop, midway, midway_on_the_loop, in_its_answer],
+    ids=lambda way: way.__name__,
+)
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (Base("b"), STATUS_1),
+        (GeneratorExit(), STATUS_1),
+        (BaseExceptionGroup("g", [Base()]), STATUS_1),
+        (SilentError(), STATUS_1),
+        (SystemExit("why"), STATUS_1),
+        (KeyboardInterrupt(), "Runtime exited with error: signal: interrupt"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_whatever_ends_a_process_ends_one_call_and_not_the_endpoint(
+    local: LocalLambda, invoke: Any, raising: Any, error: BaseException, words: str
+) -> None:
+    if isinstance(error, KeyboardInterrupt) and raising not in (in_a_thread, midway):
+        return  # in the main thread it is Ctrl-C
+    local.function("f", raising(error))
+    for _ in range(2):
+        reply = await invoke("f")
+        assert (reply.status, reply.json()["errorType"]) == (200, "Runtime.ExitError")
+        assert reply.json()["errorMessage"].endswith(words)
+
+
+@pytest.mark.parametrize("code", [None, 0, 1, 255, 256, 257, -1, -256, 2**63, True, "text", 1.5])
+def test_an_exit_has_the_status_that_python_ends_with(code: Any) -> None:
+    program = f"import sys; sys.stderr = None; sys.exit({code!r})"
+    status = subprocess.run([sys.executable, "-I", "-S", "-c", program], check=False).returncode
+    assert function_errors.left("id", SystemExit(code)) == function_errors.exited("id", status)
+
+
+async def test_an_answer_whose_own_code_fails_cannot_be_marshalled(
+    local: LocalLambda, invoke: Any
+) -> None:
+    local.function("f", in_its_answer(LookupError("not thére")))
+    body = (await invoke("f")).json()
+    assert body["errorType"] == "Runtime.MarshalError"
+    assert body["errorMessage"] == "Unable to marshal response: not thére"
 
 
 async def test_the_largest_answer_passes(local: LocalLambda, invoke: Any) -> None:

@@ -116,3 +116,15 @@ async def test_what_is_no_request_gets_a_400_and_prints_nothing(
         got = await to_thread.run_sync(received, port, sent)
     assert b" 400 " in got.splitlines()[0]
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"deflate"])
+async def test_a_body_that_is_not_encoded_as_its_head_says_gets_a_400_and_prints_nothing(
+    coding: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    sent = HEAD + b"Content-Encoding: " + coding + b"\r\nContent-Length: 4\r\n\r\nnope"
+    async with listen(answer, open_socket()) as port:
+        got = await to_thread.run_sync(received, port, sent)
+    assert b" 400 " in got.splitlines()[0]
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -1,0 +1,43 @@
+"""Answers as JSON, against the marshaller of AWS's own runtime."""
+
+import importlib
+import math
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from asyncinvoke.local.execution.marshalling import marshal
+
+to_json = importlib.import_module("awslambdaric.lambda_runtime_marshaller").to_json
+
+NUMBERS = ["1.50", "0", "-0", "1E+5", "1E-400", "12345678901234567890.123", "NaN", "-NaN", "sNaN"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *map(Decimal, NUMBERS),
+        Decimal("Infinity"),
+        {"Items": [{"n": Decimal(number), "text": f"{number}"} for number in NUMBERS], "Count": 9},
+        ["0", Decimal(1), '"0"', Decimal(2)],
+        (1, 1.5, None, True, 'a\\"\n', {1: 2, None: 3, 1.5: 4}),
+        [math.inf, math.nan],
+        10**400,
+        [b"inner", {"a": b"e"}, b'a"\n'],
+    ],
+    ids=repr,
+)
+def test_an_answer_is_encoded_as_the_runtime_encodes_it(answer: Any) -> None:
+    assert marshal(answer).decode() == to_json(answer)
+
+
+@pytest.mark.parametrize(
+    "answer", [{1, 2}, object, [1j], bytearray(b"1"), b"\xff", b"\xed\xa0\x80"], ids=repr
+)
+def test_what_the_runtime_refuses_is_refused_in_its_words(answer: Any) -> None:
+    with pytest.raises((TypeError, ValueError)) as of_the_runtime:
+        to_json([answer])
+    with pytest.raises((TypeError, ValueError)) as refused:
+        marshal([answer])
+    assert str(refused.value) == str(of_the_runtime.value)
