@@ -104,11 +104,7 @@ async def test_sighup_lets_what_is_in_flight_end_however_often_it_comes(
         await function.holds(4)
         process.send_signal(signal.SIGHUP)
         lines = Lines(process.stderr)
-<<<<<<< HEAD
-        while not (await lines.next()).startswith("waiting "):
-=======
         while not (await lines.next()).startswith("waiting up to "):
->>>>>>> w-runs
             pass
         process.send_signal(signal.SIGHUP)
         function.go.set()
