@@ -13,7 +13,7 @@ from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.tasks import Bell
 
 PAUSE = 0.05
-"""A batch is closed once the input has given nothing for so long, in seconds."""
+"""How long the input must pause for a batch to be closed, in seconds."""
 
 MOST_OPEN = 8
 """How many batches may be open at once: one for each combination of options that items have of
@@ -23,17 +23,16 @@ their own. For another one, the one opened first is closed."""
 class Batcher:
     """Gathers the items of one map into batches.
 
-    It stands where a map hands an item to its workers. The workers are given batches instead, and
-    what comes back from them goes to the map item by item, so that whatever else looks at items,
-    read or ended, sees each by itself.
+    It sits between a map and its workers. The workers receive batches instead of items, and their
+    results are passed to the map item by item, so the rest of the map deals with single items only.
 
-    A batch is closed when it is full, when the input pauses, and when it ends. `watch` sees the
-    pauses: it compares what was read before and after a sleep, so that an item costs no look at the
-    clock, and a pause is noticed after one sleep or two.
+    A batch is closed when it is full, when the input pauses, and when the input ends. `watch`
+    detects pauses: it compares the number of items read before and after a sleep. So items do not
+    require reading the clock, and a pause is detected after one or two sleeps.
 
     Args:
         work: Executes batches.
-        clock: Tells how long a pause is.
+        clock: Measures pauses.
     """
 
     def __init__(self, work: BatchWork, *, clock: Clock) -> None:

@@ -74,7 +74,7 @@ class Buffer:
         self.size(concurrency)
 
     def size(self, concurrency: int) -> None:
-        """Set the bounds for so many workers.
+        """Set the bounds for a concurrency.
 
         Raises:
             InvalidRequestError: It is not a whole number from 1.
@@ -93,7 +93,7 @@ class Buffer:
         )
 
     def has_room(self) -> bool:
-        """Return whether the consumer has made room for the outcome of another item."""
+        """Return whether there is room for the outcome of another item."""
         return self.read - self.taken - self.held < self._most_ahead
 
     def may_read(self) -> bool:
@@ -113,7 +113,7 @@ class Buffer:
         )
 
     def expect(self, index: int) -> None:
-        """Note that an item was read; positions that are left out are those of other shards."""
+        """Record that an item was read; skipped positions belong to other shards."""
         self.read += 1
         self.unfinished += 1
         if self._ordered:
@@ -121,26 +121,26 @@ class Buffer:
 
     @property
     def next_index(self) -> int | None:
-        """The item whose outcome is due next, if they are ordered."""
+        """The index of the next outcome to be yielded, if they are ordered."""
         return self._due[0] if self._due else None
 
     def put(self, index: int, outcome: Outcome[Any] | None) -> None:
-        """Take an item's outcome, or close its gap in the order if there is none."""
+        """Add an item's outcome; `None` if it has none, which closes its gap in the order."""
         self.unfinished -= 1
         self.hand_out(index, outcome)
 
     def hold(self) -> None:
-        """Note that an item has its outcome, which waits to be recorded."""
+        """Record that an item has an outcome that is waiting to be recorded."""
         self.unfinished -= 1
         self.held += 1
 
     def let_go(self, index: int, outcome: Outcome[Any] | None) -> None:
-        """Take an outcome that was held."""
+        """Release an outcome that was held."""
         self.held -= 1
         self.hand_out(index, outcome)
 
     def hand_out(self, index: int, outcome: Outcome[Any] | None) -> None:
-        """Give an outcome to the consumer, in its turn."""
+        """Make an outcome available to the consumer, in order if required."""
         if self.is_cut:
             return
         if not self._ordered:
@@ -155,7 +155,7 @@ class Buffer:
                 self.ready.append(first)
 
     def cut(self) -> None:
-        """Give no outcomes any more."""
+        """Discard all outcomes, present and future."""
         self.is_cut = True
         self.ready.clear()
         self._early.clear()
@@ -170,14 +170,14 @@ AHEAD = 2
 
 
 class BatchBuffer(Buffer):
-    """A buffer whose bounds are those of batches: outcomes are counted as ever, by the item.
+    """A buffer bounded by the number of batches; outcomes are still counted per item.
 
-    Closed batches that are unfinished are counted by themselves: a batch that is full of bytes may
-    have few items. A reader that waits for the consumer goes on once there is room for a whole
-    batch, or a slow consumer would make small ones.
+    Closed, unfinished batches are counted separately, since a batch that is full by size may have
+    few items. A reader waiting for the consumer resumes once there is room for an entire batch;
+    otherwise a slow consumer would cause small batches.
 
     Args:
-        items: How many items a batch has at most.
+        items: The maximum number of items in a batch.
     """
 
     __slots__ = ("_items", "_most_batches", "batches", "inside")
@@ -185,14 +185,14 @@ class BatchBuffer(Buffer):
     def __init__(self, concurrency: int, *, ordered: bool, items: int) -> None:
         self._items = items
         self.batches: int = 0
-        """Batches that are closed and have no outcomes yet."""
+        """Closed batches that have no outcomes yet."""
         self.inside: int = 0
-        """Items in batches, open ones too, that have no outcomes yet. What else is unfinished waits
-        to be recorded."""
+        """Items in batches, including open ones, that have no outcomes yet. Other unfinished items
+        are waiting to be recorded."""
         super().__init__(concurrency, ordered=ordered)
 
     def size(self, concurrency: int) -> None:
-        """Set the bounds for so many workers, each with a batch.
+        """Set the bounds for a number of concurrent batches.
 
         Raises:
             InvalidRequestError: It is not a whole number from 1.

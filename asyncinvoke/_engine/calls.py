@@ -17,42 +17,42 @@ from asyncinvoke._statistics import FunctionTally, Tally
 from asyncinvoke.errors import InvalidRequestError
 
 MOST_CALLS = 4096
-"""How many combinations of options are remembered as checked, at least."""
+"""The minimum number of validated option combinations that are cached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What stays the same for every payload of an invocation: where it goes, how it is treated."""
+    """The part of an invocation that does not depend on the payload: its target and its options."""
 
     parameters: InvokeParameters
     """The function and AWS's options."""
 
     key: FunctionKey
-    """What its permits are held against."""
+    """The key under which its permits are counted."""
 
     policy: RetryPolicy
-    """What is repeated, and how."""
+    """The retry policy."""
 
     decode: Decode
     """The codec of the response."""
 
     timeout: float = math.inf
-    """Total time for an execution, in seconds; `math.inf` for no end."""
+    """The total timeout of an execution, in seconds; `math.inf` for none."""
 
     repeatable: bool = False
-    """Whether an attempt that may have run may be repeated."""
+    """Whether an attempt that may have run may be retried."""
 
     raise_on_function_error: bool = True
-    """Whether a function that failed is an error, or a response."""
+    """Whether a function error is raised, or returned as a response."""
 
     balance: Balance | None = None
-    """What the function has left of the policy's retry budget, if it has one."""
+    """The function's balance of the policy's retry budget, if there is one."""
 
     counts: FunctionTally = field(default_factory=FunctionTally, repr=False, compare=False)
-    """What counts the executions of the function."""
+    """The counters of the function."""
 
     def response(self, reply: Reply, attempts: tuple[Attempt, ...]) -> Response[Any]:
-        """Return a reply as the caller sees it, with the attempts that it took."""
+        """Return the caller's response for a reply, with the attempts it took."""
         return Response(
             status_code=reply.status_code,
             payload=reply.payload,
@@ -68,7 +68,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What an invoker says where a call says nothing."""
+    """An invoker's defaults for options that a call does not set."""
 
     decode: Decode
     retry: RetryPolicy
@@ -77,13 +77,13 @@ class Defaults:
 
 
 class Calls:
-    """Turns options into calls, and remembers those that it has checked.
+    """Converts options to calls, and caches the validated ones.
 
-    A call is remembered by the options that were given, each with its type (`True` is no number of
-    seconds, though it equals 1), never by a list written here: an option that such a list forgot
-    would give the first call's value to all that follow. Two options are of one call only, the
-    client context and the name of a durable execution. They are left out of what is remembered and
-    put on top of it.
+    The cache key consists of all given options, each with its type (`True` is not a number of
+    seconds, although it equals 1). It is never built from a fixed list of options: an option
+    missing from such a list would apply the first call's value to all later ones. Two options
+    belong to a single call, the client context and the name of a durable execution. They are not
+    part of the cached call, and are added to it afterwards.
     """
 
     def __init__(
@@ -98,17 +98,17 @@ class Calls:
         self._balances = Balances() if balances is None else balances
 
     def with_decode(self, decode: Decode) -> "Calls":
-        """Return a memory of its own for calls whose responses are read by another codec.
+        """Return a separate cache for calls with another codec.
 
-        What is counted, and what is left of a retry budget, is the function's, whoever reads it.
+        Counters and retry budgets belong to the function, and are shared.
         """
         return Calls(replace(self._defaults, decode=decode), self._tally, self._balances)
 
     def get(self, function_name: str, options: Mapping[str, Any]) -> Call:
-        """Return the call for a function and the options that were given.
+        """Return the call for a function and its options.
 
         Raises:
-            InvalidRequestError: An option is unknown or breaks a rule; the message names both.
+            InvalidRequestError: An option is unknown or invalid; the message names it.
         """
         if not options:
             key: object = function_name
@@ -126,7 +126,7 @@ class Calls:
         return call
 
     def _made(self, function_name: str, options: Mapping[str, Any]) -> Call:
-        """Return a new call. What the tenants of a function share is checked for the first of them."""
+        """Return a new call; options shared by the tenants of a function are validated once."""
         tenant_id = options.get("tenant_id")
         if tenant_id is None:
             return self.check(function_name, options)
@@ -152,7 +152,7 @@ class Calls:
         )
 
     def check(self, function_name: str, options: Mapping[str, Any]) -> Call:
-        """Check options without remembering them; the same errors as `get`."""
+        """Validate options without caching; raises the same errors as `get`."""
         refuse_unknown(options, InvokeOptions)
         ours = {name: options.get(name) for name in ("timeout", "idempotent", "retry")}
         spelled = {name: value for name, value in options.items() if name not in _OURS}
@@ -181,11 +181,11 @@ class Calls:
 
 
 _OURS = frozenset({"timeout", "idempotent", "retry", "raise_on_function_error"})
-"""Those of an invocation's options that are not AWS's."""
+"""The options of an invocation that are specific to this library."""
 
 
 def check_timeout(timeout: float | None) -> float:
-    """Return it in seconds, `math.inf` for no end.
+    """Return the timeout in seconds; `math.inf` for none.
 
     Raises:
         InvalidRequestError: It is not a number above 0.
@@ -195,7 +195,7 @@ def check_timeout(timeout: float | None) -> float:
     is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
     try:
         seconds = float(timeout) if is_number else math.nan
-    except OverflowError:  # an integer beyond every float
+    except OverflowError:  # an integer too large for a float
         seconds = math.inf if timeout > 0 else math.nan
     if not seconds > 0:
         raise InvalidRequestError(
@@ -205,9 +205,9 @@ def check_timeout(timeout: float | None) -> float:
 
 
 def is_one_of(value: object, words: Container[object]) -> bool:
-    """Return whether a value is one of some words, or one of them is `None` and it is, too.
+    """Return whether a value is one of the given strings, or `None` if that is allowed.
 
-    What is no text is not compared: the way to is its own, and an array's gives no answer.
+    Values of other types are not compared: they may define equality differently, as arrays do.
     """
     return (value is None or isinstance(value, str)) and value in words
 
@@ -219,10 +219,10 @@ _STREAM_HAS_NO = {
 
 
 def stream_options(options: InvokeOptions) -> StreamOptions:
-    """Return those of an invocation's options that a stream has.
+    """Return the options of an invocation that apply to a stream.
 
     Raises:
-        InvalidRequestError: One of the others is set.
+        InvalidRequestError: An option is set that does not apply.
     """
     given: dict[str, Any] = dict(options)
     for name, allowed in _STREAM_HAS_NO.items():
@@ -237,34 +237,34 @@ def stream_options(options: InvokeOptions) -> StreamOptions:
 def item_options(
     function_name: str, options: InvokeOptions, item: Request
 ) -> tuple[str, InvokeOptions]:
-    """Return the function and the options of one item of a map that has some of its own."""
+    """Return the function and the options of a map item that overrides some of them."""
     merged: dict[str, Any] = dict(options)
     for name in _OF_A_REQUEST:
         value = getattr(item, name)
         if value is not None:
             merged[name] = value
     if item.function_name is not None and item.qualifier is None:
-        # Another function does not take over the qualifier of the map's; the same one does.
+        # The map's qualifier applies only if the item names the same function.
         named = Target.parse(item.function_name)
         mapped = Target.parse(function_name, options.get("qualifier"))
         keeps = named.qualifier is None and named.may_be(mapped)
         merged["qualifier"] = mapped.qualifier if keeps else None
     name = function_name if item.function_name is None else item.function_name
     if item.qualifier is not None and item.function_name is None:
-        # It replaces one that is written behind the map's function, too.
+        # It also replaces a qualifier in the map's function name.
         name = Target.parse(function_name).function_name
     return name, cast("InvokeOptions", merged)
 
 
 _OF_A_REQUEST = tuple(InvokeOptions.__optional_keys__ & frozenset(Request.__dataclass_fields__))
-"""The options of an invocation that an item of a map may have of its own."""
+"""The options of an invocation that a map item may override."""
 
 
 def refuse_unknown(options: Mapping[str, Any], known: Any) -> None:
-    """Refuse an option that is not one of a TypedDict.
+    """Reject options that are not keys of a TypedDict.
 
     Raises:
-        InvalidRequestError: There is one; the message names it.
+        InvalidRequestError: There is an unknown option; the message names it.
     """
     unknown = [name for name in options if name not in known.__optional_keys__]
     if unknown:

@@ -23,20 +23,20 @@ from asyncinvoke.errors import (
 
 
 class ItemWork:
-    """Executes the items of one map; whatever is wrong with an item is its outcome.
+    """Executes the items of one map; an invalid item results in a failed outcome.
 
     Args:
-        engine: Executes.
-        transport: Makes the attempts.
-        calls: Checks options.
+        engine: Executes the calls.
+        transport: Sends the attempts.
+        calls: Validates options.
         function_name: The map's function.
-        options: The options that the items share.
-        key: Names an item by its payload.
-        encode: Turns a payload into bytes.
-        tolerance: How many may fail; `None` for all.
+        options: The options shared by the items.
+        key: Returns the key of an item, given its payload.
+        encode: Converts a payload to bytes.
+        tolerance: How many items may fail; `None` for no limit.
 
     Raises:
-        InvalidRequestError: One of the options breaks a rule.
+        InvalidRequestError: An option is invalid.
     """
 
     def __init__(
@@ -52,25 +52,25 @@ class ItemWork:
         tolerance: Tolerance | None = None,
     ) -> None:
         self.engine = engine
-        """Executes."""
+        """Executes the calls."""
         self.transport = transport
-        """Makes the attempts."""
+        """Sends the attempts."""
         self._calls = calls
         self._function_name = function_name
         self._options = options
         self.call: Call = calls.get(function_name, options)
-        """What the items share."""
+        """The call shared by the items."""
         self._key = _checked_key(key)
         self._encode = encode
         self.judge: Failures = Failures(tolerance)
-        """Sees the outcomes, and says when there are too many failures."""
+        """Inspects the outcomes, and decides when there are too many failures."""
         self.brake: Brake = Brake(engine.limiter.withdraw)
-        """Holds attempts back while the map is paused, or once it is stopped."""
+        """Holds back attempts while the map is paused or stopped."""
 
     async def __call__(self, index: int, item: object) -> Outcome[Any]:
         """Execute an item.
 
-        Only cancellation is raised, errors of the caller's own policy, and `NotStartedError`.
+        It raises only cancellation, errors of the caller's own policy, and `NotStartedError`.
         """
         clock = self.engine.clock
         started, began = clock.time(), clock.monotonic()
@@ -83,7 +83,7 @@ class ItemWork:
             ended = refused(error)
         else:
             executing = self.execute(index, call, body, self.transport)
-            item = body = b""  # whoever shows this frame shows no payload
+            item = body = b""  # keeps the payload out of tracebacks
             ended = await executing
         return self.outcome(index, key, ended, started=started, began=began)
 
@@ -91,8 +91,8 @@ class ItemWork:
         self, index: int, call: Call, body: bytes, transport: Transport
     ) -> Coroutine[Any, Any, Response[Any] | InvocationError]:
         """Return the execution of an item."""
-        # What was under way when the invoker ended has its outcome; one that begins later shows that
-        # there is more to come, none of which can be sent.
+        # Items in progress when the invoker was closed have an outcome. An item that starts later
+        # shows that there is more input, none of which can be sent.
         self.judge.begin(index, call.parameters.target, is_late=self.engine.waits.is_closed)
         return self.engine.execute(transport, call, body, self.brake)
 
@@ -105,7 +105,7 @@ class ItemWork:
         started: float,
         began: float,
     ) -> Outcome[Any]:
-        """Return the outcome of an item that has ended now."""
+        """Return the outcome of an item that has just ended."""
         attempts: tuple[Attempt, ...] = ()
         response = failed = None
         if isinstance(ended, Response):
@@ -125,14 +125,14 @@ class ItemWork:
         )
 
     def describe(self) -> str | None:
-        """Say what keeps the permits of the map's function back, if anything does."""
+        """Describe what delays the permits of the map's function, if anything does."""
         return self.engine.limiter.describe(self.call.key)
 
     def name(self, item: object) -> str | None:
         """Return the key of an item, if it has one.
 
         Raises:
-            InvalidRequestError: It cannot be found, or is no string.
+            InvalidRequestError: It cannot be determined, or is not a string.
         """
         payload = item
         if isinstance(item, Request):
@@ -152,7 +152,7 @@ class ItemWork:
         return _checked_name(name)
 
     def prepare(self, item: object) -> tuple[Call, bytes]:
-        """Return where an item goes and what is sent; raises whatever is wrong with it."""
+        """Return the call and the encoded payload of an item; raises if the item is invalid."""
         call, payload = self.call, item
         if isinstance(item, Request):
             if item.has_options:
@@ -164,7 +164,7 @@ class ItemWork:
         )
 
     def writes_json(self, item: object) -> bool:
-        """Return whether what is sent for an item is JSON, since our own codec has written it."""
+        """Return whether the encoded item is known to be JSON, written by our own codec."""
         return self._encode is encode_json and not isinstance(item, _MAY_BE_ANYTHING)
 
 
@@ -184,22 +184,23 @@ def _checked_name(name: object) -> str:
     if isinstance(name, str):
         return name
     if inspect.iscoroutine(name):
-        name.close()  # or Python would complain that nobody awaited it
+        name.close()  # avoids the warning about a coroutine that was never awaited
     raise InvalidRequestError(f"key must be a string, not {type(name).__name__}")
 
 
 def refused(error: Exception) -> InvalidRequestError:
-    """Return the error of an item that could not be prepared; it holds nothing of the item."""
+    """Return the error for an item that could not be prepared; it does not quote the item."""
     if isinstance(error, InvalidRequestError):
         return error
     return InvalidRequestError(f"the item cannot be prepared: {type(error).__name__}")
 
 
 def without_frames(error: AsyncInvokeError) -> AsyncInvokeError:
-    """Return an error that keeps nothing alive but itself.
+    """Strip an error, and its causes, of their tracebacks.
 
-    It was not raised to anybody, so its traceback tells nothing; but the frames in it, and in those
-    of its causes, hold the payload. What encoding or naming an item raised may quote it, too.
+    The error was not raised to the caller, so its traceback is of no use, but its frames and those
+    of its causes hold the payload. An exception raised while encoding an item or determining its
+    key may also quote it, so such causes are dropped.
     """
     if isinstance(error, InvalidRequestError):
         error.__cause__ = error.__context__ = None

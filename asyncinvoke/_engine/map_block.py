@@ -211,7 +211,7 @@ class MapBlock(AbstractAsyncContextManager[MapRun[Out], None]):
                         self._told.ended()
 
     def _say(self, left: BaseException | None) -> None:
-        """Log an error that another one supersedes, without its message, which may quote a payload."""
+        """Log an error that another one supersedes, without its text, which may quote a payload."""
         if left is not None:
             _logger.warning("the input of a map failed in its clean-up: %s", type(left).__name__)
 

@@ -49,17 +49,17 @@ class Prepared:
         self.call: Call | None = call
         self.body: bytes = body
         self.error: InvalidRequestError | None = error
-        """Why it cannot be sent, if it cannot."""
+        """Why it cannot be sent, if so."""
         self.digest: bytes | None = None
-        """What is sent, in short; set by the recorder."""
+        """The digest of what is sent; set by the recorder."""
         self.row: int = -1
-        """Where the recorder keeps it; set by the recorder."""
+        """The row of the item in the journal; set by the recorder."""
         self.take: int = 1
         """Which run of the item this is."""
         self.lost: Attempt | None = None
-        """The attempt that a process which died has made before, if there was one."""
+        """The attempt made by an earlier process that died, if there was one."""
         self.is_sent: bool = False
-        """Whether the function may have run by now."""
+        """Whether the function may already have run."""
 
 
 Prepare: TypeAlias = Callable[[int, object], Prepared | None]
@@ -77,7 +77,7 @@ class Ends(NamedTuple):
     """The item's intent is recorded: it may be sent."""
 
     hand_out: Callable[[Iterable[tuple[int, Outcome[Any]]]], None]
-    """The outcomes that `ended` was told of, with their indexes, are recorded."""
+    """These outcomes, passed to `ended` before, have been recorded."""
 
     found: Callable[[int, Outcome[Any] | None], None]
     """An earlier session has recorded the item's end: replay this outcome, or nothing."""
@@ -89,24 +89,24 @@ class Ends(NamedTuple):
     """The item was read and will not be sent, and gets no outcome."""
 
     failed: Callable[[Exception], None]
-    """Nothing can be recorded any more, or the input is not that of the run."""
+    """Nothing more can be recorded, or the input differs from that of the run."""
 
     is_hungry: Callable[[], bool]
-    """Whether a worker waits for an item."""
+    """Whether a worker is waiting for an item."""
 
     is_idle: Callable[[], bool]
-    """Whether nothing else is under way, so that the next commit need not wait for more."""
+    """Whether nothing else is in progress, so that the next commit need not wait for more."""
 
     look_ahead: Callable[[int], None]
     """How many items may be read ahead of the workers."""
 
 
 class Recorder(Protocol):
-    """Records a map: nothing is sent, and no outcome handed out, before it has said so."""
+    """Records a map: nothing is sent, and no outcome is yielded, before it is recorded."""
 
     @property
     def keyed(self) -> bool:
-        """Whether items are known by keys."""
+        """Whether items are identified by keys."""
         ...
 
     async def open(self, payloads: object, prepare: Prepare) -> None:
@@ -118,7 +118,7 @@ class Recorder(Protocol):
         ...
 
     def connect(self, ends: Ends) -> None:
-        """Say what to call from now on."""
+        """Set the callbacks."""
         ...
 
     async def write(self) -> None:
@@ -147,27 +147,27 @@ class Recorder(Protocol):
         ...
 
     def read(self, prepared: Prepared) -> None:
-        """Take an item that was read."""
+        """Accept an item that was read."""
         ...
 
     def all_read(self, count: int) -> AsyncInvokeError | None:
-        """Hear that the input has ended by itself; return what is wrong with that, if anything."""
+        """Handle the end of the input; return what is wrong with it, if anything."""
         ...
 
     def ended(self, index: int, outcome: Outcome[Any]) -> None:
-        """Take the outcome of an item that was sent."""
+        """Accept the outcome of an item that was sent."""
         ...
 
     def note(self, name: str, value: object) -> None:
-        """Keep a note with the next commit."""
+        """Store a note with the next commit."""
         ...
 
     def mark(self, prepared: Prepared) -> None:
-        """Note that the item's first request is sent now."""
+        """Record that the item's first request is about to be sent."""
         ...
 
     def unmark(self, prepared: Prepared) -> None:
-        """Note that whatever was sent of the item surely did not run."""
+        """Record that the item certainly did not run so far."""
         ...
 
     async def close(self) -> AsyncInvokeError | None:
@@ -246,7 +246,7 @@ class RecordedWork:
 
     @property
     def is_late(self) -> bool:
-        """Whether the invoker has ended, so that what was not sent yet cannot be."""
+        """Whether the invoker was closed, so that nothing more can be sent."""
         return self._waits.is_closed
 
     def check_open(self) -> None:
@@ -288,7 +288,7 @@ class RecordedWork:
         if self._waits.is_closed:
             raise invoker_was_left()
         work, call, body = self._work, item.call, item.body
-        item.body = b""  # who waits to be recorded holds on to no payload
+        item.body = b""  # an item waiting to be recorded must not keep its payload alive
         clock = work.engine.clock
         started, began = clock.time(), clock.monotonic()
         if call is None:

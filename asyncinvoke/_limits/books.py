@@ -164,7 +164,7 @@ class Books:
                 gate.rate.give_back()
 
     def refresh(self, gate: FunctionGate, now: float) -> float:
-        """Advance the time, and return the earliest time at which the function can start anything."""
+        """Advance the time, and return the earliest time at which the function can start."""
         scopes = self.scopes
         opens = max(gate.refill(now), scopes.caller.refill(now), scopes.process.refill(now))
         return opens if gate.reserved else max(opens, gate.account.refill(now))

@@ -74,21 +74,21 @@ class Cut:
 
 
 class Ceilings:
-    """Compares each ceiling that is found with those before it.
+    """Compares each ceiling found with the previous ones.
 
-    A throttle says that the limit is full, and not whose it is. Two cases want opposite answers. A
-    client that is alone should go a hair below the ceiling and come straight back: whatever it
-    leaves free stays empty. One of many should give way by a fixed part and come back at the pace of
-    all, as TCP does, or whoever came first keeps what it has. Nothing in the answer tells them apart,
-    and a client that guessed would be either wasteful or greedy.
+    A throttle shows that the limit is reached, but not by whom. There are two cases with opposite
+    solutions. A sole client should go just below the ceiling and return immediately, since unused
+    capacity is wasted. One of several clients should back off by a fixed fraction and return at the
+    common pace, as in TCP; otherwise the first client keeps everything. The response does not
+    distinguish these cases, and a client that guesses is either wasteful or greedy.
 
-    What does tell is where the ceiling was the last time. Alone, it is found where it was, within an
-    attempt or two. Where others share the limit, what one has when it is full depends on what they
-    have, and moves from one throttle to the next. So a ceiling that moved means others, for some
-    throttles to come, since they do not leave because it stood still once. A ceiling that stays means
-    alone, or that a newcomer is kept out by somebody who always comes straight back; so now and then
-    a little room is left, and if somebody takes it, the ceiling moves. The ramp at the start goes
-    far beyond before it is told, so its first ceilings are not compared with anything.
+    The position of the previous ceiling does distinguish them. A sole client finds the ceiling at
+    the same place, within an attempt or two. If others share the limit, the share of one client
+    depends on theirs, and moves from throttle to throttle. So a ceiling that moved indicates other
+    clients, also for the next few throttles, since one unchanged ceiling does not mean that they
+    have left. A ceiling that stays indicates a sole client, or a newcomer kept out by a client that
+    always returns immediately. So some room is left occasionally, and if it is taken, the ceiling
+    moves. The initial ramp overshoots before the first throttle, so its ceilings are not compared.
     """
 
     __slots__ = ("_found", "_is_ramping", "_reference", "_shared")

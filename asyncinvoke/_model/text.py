@@ -1,7 +1,7 @@
 """Makes text from untrusted sources safe to show and to store.
 
-Anything may be in a text of a function, or of whoever answers in its place: half a character, an
-escape sequence, six megabytes.
+Text from a function, or from anything that responds in its place, may contain anything: truncated
+characters, escape sequences, six megabytes.
 """
 
 import re
@@ -13,19 +13,19 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def legible(text: str) -> str:
-    """Return a text that a file and a terminal take."""
+    """Return the text with characters replaced that files and terminals cannot encode."""
     return NO_CHARACTERS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def in_one_line(text: str, most: int) -> str:
-    """Return a text as a message shows it: legible, in one line, with no say over the terminal.
+    """Return the text for use in a message: encodable, on one line, without control characters.
 
     Args:
-        text: The text, of any length: only its beginning is looked at.
-        most: How many characters there may be; what is cut off shows as three dots behind them.
+        text: The text, of any length; only its beginning is examined.
+        most: The maximum number of characters; if the text is longer, an ellipsis follows them.
     """
     head = text[: 4 * most]
-    # As `legible`: inlined, which saves a call of every failure.
+    # `legible`, inlined to save a call for every failure.
     line = NO_CHARACTERS.sub("\N{REPLACEMENT CHARACTER}", _CONTROLS.sub(" ", head))
     line = " ".join(line.split())
     is_whole = len(line) <= most and len(head) == len(text)

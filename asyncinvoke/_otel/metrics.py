@@ -27,12 +27,12 @@ _MOST_LABELS = 1024
 
 
 class Metrics:
-    """Records durations as they come, and tells counts when they are collected.
+    """Records durations as they occur, and reports counters when they are collected.
 
-    A count is that of the invokers that are open and of those that were: it never goes back.
+    Counters include open and closed invokers, so they never decrease.
 
     Args:
-        provider: Where metrics go; by default the global one.
+        provider: The meter provider; by default the global one.
     """
 
     def __init__(self, provider: MeterProvider | None) -> None:
@@ -82,7 +82,7 @@ class Metrics:
         return not provider.__module__.startswith("opentelemetry.metrics.")
 
     def opened(self, statistics: Statistics) -> None:
-        """Observe an invoker, from the counts that it has now."""
+        """Start observing an invoker, relative to its current counts."""
         with self._lock:
             self._open[statistics] = _counted(statistics())
 
@@ -146,7 +146,7 @@ class Metrics:
             with self._lock:
                 for statistics in self._open:
                     for scope in statistics().scopes:
-                        # Tenants have no end, and are nobody's business.
+                        # Tenants are omitted: their number is unbounded, and they are private.
                         key = _TENANT.sub("", scope.key)
                         label = ((attributes.SCOPE, str(scope.scope)), (attributes.KEY, key))
                         levels[label] += getattr(scope, name)

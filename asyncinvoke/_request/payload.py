@@ -13,25 +13,25 @@ from asyncinvoke._request.request import InvocationType
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError
 
 Encode: TypeAlias = Callable[[Any], bytes]
-"""Turns what the caller passes as payload into the bytes that are sent."""
+"""Converts the caller's payload to the bytes that are sent."""
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
-# What json says of types, which names them; whatever else it or a payload's own methods say is not
-# repeated, since it may quote the payload.
+# Messages of json about types, which name only the type. Any other message, from json or from a
+# payload's own methods, is not repeated, since it may quote the payload.
 _NO_VALUE = re.compile(r"Object of type ([\w.]+) is not JSON serializable")
 _NO_KEY = re.compile(r"keys must be str, int, float, bool or None, not ([\w.]+)")
 
 
 def encode_json(value: Any) -> bytes:
-    """Encode a value as compact UTF-8 JSON; NaN and infinities are refused, as in JSON itself."""
-    # What UTF-8 cannot hold is half a surrogate pair, which only occurs within a string. This
-    # writes it as JSON's own escape, as json.dumps does.
+    """Encode a value as compact UTF-8 JSON; NaN and infinities, which JSON lacks, are rejected."""
+    # UTF-8 cannot encode lone surrogates, which occur only inside strings. They are written as JSON
+    # escapes, as json.dumps does.
     return _ENCODER.encode(value).encode("utf-8", "backslashreplace")
 
 
 def why_not_json(error: Exception) -> str:
-    """Say why `encode_json` has raised, without quoting anything of the value."""
+    """Return why `encode_json` raised, without quoting the value."""
     text = str(error)
     match error:
         case RecursionError():
@@ -70,21 +70,22 @@ def encode_payload(payload: object, *, encode: Encode, invocation_type: Invocati
     """Return the bytes to send for a payload.
 
     Args:
-        payload: `None` for no payload (the function gets `{}`), bytes that are sent as they are,
-            or anything that `encode` takes.
-        encode: The codec; by default `encode_json`. An `InvalidRequestError` that it raises comes
-            out as it is.
-        invocation_type: Decides which size limit applies.
+        payload: `None` for no payload (the function receives `{}`), bytes, which are sent as is,
+            or any value that `encode` accepts.
+        encode: The codec; by default `encode_json`. An `InvalidRequestError` that it raises is
+            propagated unchanged.
+        invocation_type: Determines the size limit.
 
     Raises:
         InvalidRequestError: The payload cannot be encoded or is too large. The message never
-            holds the payload.
+            contains the payload.
     """
     if payload is None:
         return b""
     body: object = None
-    # Before anything is raised, the payload goes: the frames of a traceback keep their variables.
-    # json's own error is not even the context, for its frames hold the payload, and it adds nothing.
+    # Delete the payload before raising, since the frames of a traceback keep their variables.
+    # json's own error is not even kept as the context: its frames hold the payload, and it adds
+    # nothing.
     why = ""
     try:
         body = bytes(payload) if isinstance(payload, _RAW) else encode(payload)
@@ -109,7 +110,7 @@ def encode_payload(payload: object, *, encode: Encode, invocation_type: Invocati
         del body
         raise InvalidRequestError(f"payload cannot be encoded: encode returned {kind}, not bytes")
     size = len(body)
-    # Nearly all are below both limits, which saves a call.
+    # Nearly all payloads are below both limits; checking this first saves a call.
     if size > MAX_EVENT_PAYLOAD and size > (limit := max_payload(invocation_type)):
         del body
         raise InvalidRequestError(
@@ -122,7 +123,8 @@ def encode_client_context(client_context: Mapping[str, object]) -> str:
     """Encode a client context as base64 of JSON, as Lambda expects it.
 
     Raises:
-        InvalidRequestError: It is no mapping, not JSON, or longer than 3,583 bytes once encoded.
+        InvalidRequestError: It is not a mapping, not JSON-serializable, or longer than 3,583 bytes
+            when encoded.
     """
     if not isinstance(client_context, Mapping):
         raise InvalidRequestError(
@@ -147,15 +149,15 @@ def encode_client_context(client_context: Mapping[str, object]) -> str:
 
 
 def check_plain(name: str, function: Callable[..., Any]) -> None:
-    """Check that what is called without being awaited is a plain function.
+    """Check that a callback, which is called without being awaited, is a plain function.
 
     Args:
-        name: What the option is called.
-        function: What the caller gave for it.
+        name: The name of the option.
+        function: The value of the option.
 
     Raises:
-        ConfigurationError: It cannot be called, or calling it would only make a coroutine, which
-            never runs.
+        ConfigurationError: It is not callable, or calling it would only create a coroutine, which
+            would never run.
     """
     if not callable(function):
         raise ConfigurationError(f"{name} must be a function, not {type(function).__name__}")
@@ -167,7 +169,7 @@ def check_plain(name: str, function: Callable[..., Any]) -> None:
 
 
 def is_awaited(function: object) -> bool:
-    """Return whether calling it only makes a coroutine or an async generator, as far as it shows."""
+    """Return whether calling it is known to only create a coroutine or an async generator."""
     while isinstance(function, functools.partial):
         function = function.func
     return any(
