@@ -111,9 +111,9 @@ async def test_faults_at_random_lose_nothing_of_an_idempotent_run(
         (Reset(), {"function_name": "echo:live"}, "function_name='echo:live' must be a bare name"),
         (Reset(), {"function_name": ARN}, "must be a bare name, such as 'echo'"),
         (Reset(), {"function_name": 7}, "function_name=7 must be a bare name"),
-        (Answer(), {"after_run": True}, "after_run=True is of no use"),
-        (stream(b"x"), {"after_run": True}, "after_run=True is of no use"),
-        (Reset(read=False), {"after_run": True}, "after_run=True is of no use"),
+        (Answer(), {"after_run": True}, "after_run=True does not apply"),
+        (stream(b"x"), {"after_run": True}, "after_run=True does not apply"),
+        (Reset(read=False), {"after_run": True}, "after_run=True does not apply"),
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused_by_name(
