@@ -95,6 +95,8 @@ class EventQueue:
         self._time_scale = time_scale
         self._on_progress = on_progress
         self._loop = asyncio.get_running_loop()
+        self._ready: asyncio.Queue[_Event] = asyncio.Queue()
+        tasks.start_soon(self._try_again)
         self._timers: dict[_Event, asyncio.TimerHandle | None] = {}
         self._is_open = True
 
@@ -176,14 +178,17 @@ class EventQueue:
             return
         self._counters.add(event.invocation.function_name, events_waiting=1)
         seconds = max(0.0, min(delay * self._time_scale, self._left(event)))
-        self._timers[event] = self._loop.call_later(seconds, self._due, event)
+        self._timers[event] = self._loop.call_later(seconds, self._ready.put_nowait, event)
         if event.runs or event.refusals:
             self._tell(event, None, seconds)
 
-    def _due(self, event: _Event) -> None:
-        self._timers[event] = None
-        self._counters.add(event.invocation.function_name, events_waiting=-1)
-        self._try(event)
+    async def _try_again(self) -> None:
+        # A timer's callback belongs to no task, and only within one can anyio start another.
+        while True:
+            event = await self._ready.get()
+            self._timers[event] = None
+            self._counters.add(event.invocation.function_name, events_waiting=-1)
+            self._try(event)
 
     def _left(self, event: _Event) -> float:
         limit = event.config.maximum_event_age * self._time_scale

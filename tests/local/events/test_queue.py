@@ -1,11 +1,13 @@
 """The Event queue: further runs, destinations and dead letters, over real HTTP."""
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from asyncinvoke.local import EventConfig, LocalLambda
@@ -150,6 +152,23 @@ async def test_a_destination_that_fails_is_logged_without_the_payload(
         await until(lambda: bool(caplog.messages))
     assert caplog.messages == ["a destination of fail failed: OSError"]
     assert (await invoke("fail")).status == 200
+
+
+def test_a_failed_event_runs_again_on_a_loop_that_anyio_did_not_start() -> None:
+    handler = Failing(1)
+
+    async def main() -> None:
+        async with (
+            LocalLambda(event_time_scale=0.001, allow_unsigned=True) as local,
+            aiohttp.ClientSession() as client,
+        ):
+            local.function("f", handler)
+            url = f"{local.url}/2015-03-31/functions/f/invocations"
+            async with client.post(url, headers={"X-Amz-Invocation-Type": "Event"}) as answer:
+                assert answer.status == 202
+            await until(lambda: len(handler.ids) == 2)
+
+    asyncio.run(main())
 
 
 class Base(BaseException):
