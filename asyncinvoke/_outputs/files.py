@@ -84,7 +84,7 @@ def check(target: str, options: Mapping[str, Any], compression: Compression | No
 
     Raises:
         ConfigurationError: What writes it is not installed; the message has the pip command.
-        OutputError: Its folder is not there, or is not ours.
+        OutputError: Its folder does not exist, or is not ours.
     """
     if compression is not None:
         _compressor(compression)
@@ -95,7 +95,7 @@ def check(target: str, options: Mapping[str, Any], compression: Compression | No
         return
     folder = Path(target).absolute().parent
     if not folder.is_dir():
-        raise OutputError(f"cannot write {target}: its folder is not there")
+        raise OutputError(f"cannot write {target}: its folder does not exist")
     if Path(target).is_dir():
         raise OutputError(f"cannot write {target}: it is a folder")
     if Path(target).exists() and not Path(target).is_file():

@@ -172,7 +172,7 @@ WRONG = {
         ["pipe.gz", "--force"],
         "cannot write pipe.gz: it is not a regular file",
     ),
-    "Parquet to a pipe": (["-", "--format", "parquet"], "--format parquet is of all outcomes"),
+    "Parquet to a pipe": (["-", "--format", "parquet"], "--format parquet needs a FILE"),
     "there already, as a URL": (["file://{here}/there.gz"], "there.gz exists: --force replaces"),
     "the journal, as a URL": (["local://{journal}"], "is the journal"),
     "a URL that is only read": (["http://127.0.0.1:1/o.gz"], "such a URL can only be read"),

@@ -97,7 +97,6 @@ _NOT_HERE = (
     "CapacityProviderConfig",
     "CodeSigningConfigArn",
     "DurableConfig",
-    "ImageConfig",
     "TenancyConfig",
 )
 

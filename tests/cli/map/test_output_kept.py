@@ -14,8 +14,8 @@ from asyncinvoke.cli.app import run as command
 from asyncinvoke.runs import measured, open_run
 from asyncinvoke.testing import FakeLambda
 
-URL = "https://u:pw@h.example/x.jsonl?X-Amz-Signature=abc"
-SECRET = ("u:pw", "Signature", "abc")
+URL = "https://u:pw@h.example/x.jsonl?X-Amz-Signature=not-a-secret"
+SECRET = ("u:pw", "Signature", "not-a-secret")
 SHOWN = "https://h.example/x.jsonl"
 
 

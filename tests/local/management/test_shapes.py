@@ -32,6 +32,7 @@ TYPES: dict[str, tuple[type, ...]] = {
 VALUES: tuple[Any, ...] = (7, 1.5, True, "x", [1], [None], {"a": 1})
 # Read by nothing here: they would only choose between things of which there is one.
 UNREAD = {
+    "ImageConfig",
     "ImageUri",
     "PublishTo",
     "S3FilesConfig",
@@ -160,7 +161,6 @@ async def test_the_architecture_of_new_code_is_told_back(request_to: Any) -> Non
 @pytest.mark.parametrize(
     "member",
     [
-        {"ImageConfig": {"Command": ["a"]}},
         {"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}},
         {"DurableConfig": {"ExecutionTimeout": 60}},
         {"CodeSigningConfigArn": "arn:aws:lambda:us-east-1:123456789012:code-signing-config:csc-1"},
