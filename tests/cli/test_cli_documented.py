@@ -1,13 +1,13 @@
 """What the README and its page say of the command line, held against the command line."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
 from asyncinvoke.cli.app import app
+from tests.cli.commands import all_commands
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -18,16 +18,6 @@ def commands() -> dict[str, click.Command]:
     context = click.Context(app)
     found = {name: app.get_command(context, name) for name in app.list_commands(context)}
     return {name: command for name, command in found.items() if command is not None}
-
-
-def all_commands(command: click.Command) -> Iterator[click.Command]:
-    yield command
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            found = command.get_command(context, name)
-            assert found is not None
-            yield from all_commands(found)
 
 
 @pytest.mark.parametrize("width", [80, 100])

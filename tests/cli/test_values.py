@@ -1,7 +1,6 @@
 """Numbers and times on the command line: which are taken, and what is said of the others."""
 
 import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from asyncinvoke.cli.app import app
 from asyncinvoke.cli.values import Duration, Number, WholeNumber
+from tests.cli.commands import all_commands
 
 NO_NUMBERS = [
     "",
@@ -84,19 +84,9 @@ def test_any_text_is_a_finite_number_or_is_refused(text: str) -> None:
             assert 0 <= kind.convert(text, None, None) < float("inf")
 
 
-def _commands(command: click.Command) -> Iterator[click.Command]:
-    yield command
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            found = command.get_command(context, name)
-            assert found is not None
-            yield from _commands(found)
-
-
 def test_no_option_takes_the_numbers_that_click_takes() -> None:
     # They let `nan` through every range, and say "0 is not in the range x>=1".
-    for command in _commands(app):
+    for command in all_commands(app):
         for parameter in command.params:
             assert not isinstance(parameter.type, IntParamType | FloatParamType), (
                 command.name,
