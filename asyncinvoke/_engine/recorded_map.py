@@ -147,10 +147,7 @@ class RecordedPipeline(Pipeline):
     # What the recorder calls.
 
     def _work_on(self, prepared: Prepared) -> None:
-        if self._batcher is None:
-            self.workers.add(prepared.index, prepared)
-        else:
-            self._begin(prepared.index, prepared)
+        self._begin(prepared.index, prepared)
 
     def _let_go(self, outcomes: Iterable[tuple[int, Outcome[Any]]]) -> None:
         for index, outcome in outcomes:

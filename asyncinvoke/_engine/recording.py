@@ -258,7 +258,7 @@ class RecordedWork:
         Raises:
             ConfigurationError: The invoker has ended.
         """
-        if self._waits.is_closed:
+        if self.is_late:
             raise invoker_was_left()
 
     def write(self, item: object) -> tuple[InvokeParameters, bytes, str | None]:
@@ -285,8 +285,7 @@ class RecordedWork:
     async def __call__(self, index: int, item: object) -> Outcome[Any]:
         """Execute an item that is prepared."""
         assert isinstance(item, Prepared)  # noqa: S101  # what `prepare` has made
-        if self._waits.is_closed:
-            raise invoker_was_left()
+        self.check_open()
         work, call, body = self._work, item.call, item.body
         item.body = b""  # an item waiting to be recorded must not keep its payload alive
         clock = work.engine.clock
@@ -294,11 +293,8 @@ class RecordedWork:
         if call is None:
             assert item.error is not None  # noqa: S101  # one of the two is there
             return work.outcome(index, item.key, item.error, started=started, began=began)
-        sends = MarkingTransport(work.transport, self._recorder, (item,))
-        executed = await work.execute(index, call, body, sends)
+        executed = await work.execute(index, call, body, self.transport((item,)))
         outcome = work.outcome(index, item.key, executed, started=started, began=began)
-        if item.take == 1 and item.lost is None:
-            return outcome
         return with_take(item, outcome)
 
 

@@ -19,8 +19,6 @@ _HOLDER = 32
 LOCK_PATIENCE = 0.2
 """How long to retry locking, in seconds: readers hold the lock briefly to see if it is free."""
 
-_BYTES = [bytes([number]) for number in range(256)]
-
 _NEW = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -103,7 +101,7 @@ class Marks:
         Raises:
             JournalError: It cannot be written.
         """
-        self._write(_BYTES[mark], HEADER + row)
+        self._write(mark.to_bytes(1, "big"), HEADER + row)
 
     def get(self, row: int) -> int:
         """Return the mark of a row; 0 for none."""
