@@ -14,6 +14,8 @@ from asyncinvoke._dask.merging import Merger
 from asyncinvoke._dask.plan import Control, Plan, shards_for, share, write_control
 from asyncinvoke._dask.working import close_home, prepare, run_shard
 from asyncinvoke._engine.shard import Shard
+from asyncinvoke._request.numbers import is_whole, whole
+from asyncinvoke._request.target import show_value
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError, JournalError
 from asyncinvoke.runs import Merged, open_run
 
@@ -98,8 +100,10 @@ class DaskRun:
         Raises:
             InvalidRequestError: `concurrency` is not a positive integer.
         """
-        if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
-            raise InvalidRequestError(f"concurrency {concurrency!r} must be a whole number from 1")
+        if not is_whole(concurrency, 1):
+            raise InvalidRequestError(
+                f"concurrency {show_value(concurrency)} must be {whole(concurrency, 1)}"
+            )
         each = share(concurrency, shards=self._plan.shards, slots=self._slots)
         self._wish(replace(self._control, concurrency=each))
 
