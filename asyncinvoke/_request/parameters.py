@@ -50,6 +50,10 @@ class InvokeParameters:
             or self.durable_execution_name is not None
         )
 
+    def for_target(self, target: Target) -> "InvokeParameters":
+        """Return these parameters for another function."""
+        return replace(self, target=target)
+
     def for_tenant(self, tenant_id: str) -> "InvokeParameters":
         """Return these parameters for a tenant.
 

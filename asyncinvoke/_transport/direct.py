@@ -23,6 +23,7 @@ from asyncinvoke._transport.client import ClientTransport, UnderWay
 from asyncinvoke._transport.credentials import KeptCredentials, failure_before_sending
 from asyncinvoke._transport.http.errors import NotOursError, WireError
 from asyncinvoke._transport.interception import Interception
+from asyncinvoke._transport.patterns import Patterns, family_of
 from asyncinvoke._transport.sdk_request import HOLES, INVOKE, STREAM, make_template
 from asyncinvoke._transport.sigv4 import Moment
 from asyncinvoke._transport.stream import OpenStream
@@ -54,6 +55,7 @@ class DirectTransport:
         self._interception = Interception(client)
         self._told: set[str] = set()
         self._templates: Recent[_Kind, Template | UnsuitableError] = Recent(_MOST_TEMPLATES)
+        self._patterns = Patterns(client)
         self._latest: dict[str, tuple[InvokeParameters, bool, Template]] = {}
 
     async def send(
@@ -172,7 +174,13 @@ class DirectTransport:
         latest = self._latest.get(operation)
         if latest is not None and latest[0] is parameters and latest[1] is has_token:
             return latest[2]
-        template = self._templates.get(_kind(operation, parameters, has_token))
+        kind = _kind(operation, parameters, has_token)
+        template = self._templates.get(kind)
+        if template is None:
+            family = _kind(operation, family_of(parameters), has_token)
+            template = self._patterns.template(family, parameters.target)
+            if template is not None:
+                self._templates.put(kind, template)
         if isinstance(template, Template):
             # Those of a map are one object, and to hash what they hold takes a microsecond.
             self._latest[operation] = parameters, has_token, template
@@ -186,16 +194,22 @@ class DirectTransport:
         kind = _kind(operation, parameters, moment.token is not None)
         if self._templates.get(kind) is not None:
             return None  # it was unsuitable before
+        family = _kind(operation, family_of(parameters), moment.token is not None)
         made: Template | UnsuitableError
+        has_pattern = False
         try:
             made = await make_template(self._client, operation, parameters, moment)
+            has_pattern = await self._patterns.learn(family, operation, parameters, moment)
         except UnsuitableError as unsuitable:
             _logger.debug("calls go through aiobotocore's own invoke: %s", unsuitable)
             made = unsuitable.with_traceback(None)
         except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
             return failure_before_sending(error)
         if self._steps_aside():
-            return None  # somebody came meanwhile; what is meant for one call may be in it now
+            # Somebody came meanwhile; what is meant for one call may be in both now.
+            if has_pattern:
+                self._patterns.forget(family)
+            return None
         self._templates.put(kind, made)
         return made if isinstance(made, Template) else None
 

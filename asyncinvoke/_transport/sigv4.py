@@ -10,7 +10,7 @@ import itertools
 import os
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -115,6 +115,20 @@ class Signer:
         self._service = service
         self._moment: Moment | None = None
         self._second: _Second
+
+    def with_canonical(self, change: Callable[[str], str]) -> "Signer":
+        """Return a signer whose canonical request is a changed one."""
+        return Signer(
+            canonical=change(self._canonical),
+            signed_headers=self._signed_headers,
+            region=self._region,
+            service=self._service,
+        )
+
+    @property
+    def signs(self) -> tuple[str, ...]:
+        """What its signatures depend on, apart from moment, payload and the values of holes."""
+        return (self._canonical, self._signed_headers, self._region, self._service)
 
     def prefix(self, moment: Moment) -> str:
         """Return the `Authorization` header up to the signature."""

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
@@ -72,6 +72,31 @@ class Template:
         # excludes it from signatures.
         self._in_lambda = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
+    def with_texts(
+        self, *, url: Callable[[str], str], canonical: Callable[[str], str]
+    ) -> "Template":
+        """Return a template that differs in the path and query of its URL.
+
+        Args:
+            url: Changes a text that contains the URL.
+            canonical: Changes the canonical request, in which it is encoded once more.
+        """
+        other = Template.__new__(Template)
+        for name in _KEPT:
+            setattr(other, name, getattr(self, name))
+        other.url = url(self.url)
+        other._fixed = url(self._fixed)  # noqa: SLF001
+        other._signer = self._signer.with_canonical(canonical)  # noqa: SLF001
+        other._moment = None  # noqa: SLF001
+        return other
+
+    def equals(self, other: "Template") -> bool:
+        """Say whether both make the same requests."""
+        return self._what_it_makes() == other._what_it_makes()  # noqa: SLF001
+
+    def _what_it_makes(self) -> tuple[object, ...]:
+        return (self.method, self.url, self._fixed, self._headers, self._holes, self._signer.signs)
+
     def head(self, moment: Moment, payload: bytes, parameters: InvokeParameters) -> bytes:
         """Return the head of a request that leaves now, as bytes; all of it but the payload."""
         if self._moment is not moment:
@@ -125,6 +150,9 @@ class Template:
         return (
             f"{self._fixed}{dated}{tokened}Authorization: {self._signer.prefix(moment)}"
         ).encode()
+
+
+_KEPT = tuple(set(Template.__slots__) - {"url", "_fixed", "_signer"})
 
 
 class Filled:
