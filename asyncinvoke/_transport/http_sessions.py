@@ -149,8 +149,11 @@ def noted_send(http_session: Any, request: Any, progress: Progress) -> Awaitable
     # Unsigned, and added by both backends; but httpx would ask for more, and undo it.
     request.headers["Accept-Encoding"] = "identity"
     if isinstance(http_session, AIOHTTPSession) and hasattr(http_session, "_get_session"):
-        progress.phase = Phase.CONNECTING
-        request.body = NotedPayload(bytes_of(request.body), progress)
+        content = bytes_of(request.body)
+        # When a stream is read is not noted, so it counts as written from the start.
+        progress.phase = Phase.WRITTEN if content is None else Phase.CONNECTING
+        if content is not None:
+            request.body = NotedPayload(content, progress)
         http_session = _with(http_session, WithoutRedirects)
     elif isinstance(http_session, HttpxSession) and hasattr(http_session, "_get_session"):
         progress.phase = Phase.CONNECTING
@@ -161,10 +164,16 @@ def noted_send(http_session: Any, request: Any, progress: Progress) -> Awaitable
     return sending
 
 
-def bytes_of(body: Any) -> bytes:
-    """Return the body of a prepared request; aiobotocore gets large payloads as files."""
-    content: bytes = body.getvalue() if isinstance(body, io.BytesIO) else body or b""
-    return content
+def bytes_of(body: Any) -> bytes | None:
+    """Return the body of a prepared request; `None` if it is a stream, as with a checksum behind it.
+
+    aiobotocore gets large payloads as files.
+    """
+    if isinstance(body, io.BytesIO):
+        return body.getvalue()
+    if body is None:
+        return b""
+    return bytes(body) if isinstance(body, bytes | bytearray) else None
 
 
 class NotedPayload(BytesPayload):
