@@ -8,7 +8,7 @@ left. After that it counts as written.
 import copy
 import io
 import socket
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,21 +47,41 @@ def keepalive_options() -> list[tuple[int, int, int]]:
 
 
 def keepalive_socket(address: Any) -> socket.socket:
-    """Make the socket for an address, as `getaddrinfo` gives it; aiohttp's socket factory."""
-    family, kind, protocol = address[:3]
-    connection = socket.socket(family, kind, protocol)
+    """Make a socket with TCP keep-alive for an address of `getaddrinfo`; aiohttp's socket factory."""
+    connection = plain_socket(address)
     for option in keepalive_options():
         connection.setsockopt(*option)
+    return connection
+
+
+def plain_socket(address: Any) -> socket.socket:
+    """Make a socket without TCP keep-alive; likewise."""
+    family, kind, protocol = address[:3]
+    connection = socket.socket(family, kind, protocol)
     note_socket(connection)
     return connection
 
 
-class KeepaliveAiohttpSession(AIOHTTPSession):  # type: ignore[misc]
-    """An `AIOHTTPSession` for an invoker's own client."""
+def _wants_keepalive(socket_options: Iterable[tuple[int, int, int]] | None) -> bool:
+    """Whether botocore's socket options, which the backends ignore, ask for TCP keep-alive."""
+    return socket_options is None or any(
+        option[:2] == (socket.SOL_SOCKET, socket.SO_KEEPALIVE) for option in socket_options
+    )
 
-    def __init__(self, *args: Any, connector_args: Any = None, **kwargs: Any) -> None:
-        defaults = {"socket_factory": keepalive_socket}
-        super().__init__(*args, connector_args={**defaults, **(connector_args or {})}, **kwargs)
+
+class KeepaliveAiohttpSession(AIOHTTPSession):  # type: ignore[misc]
+    """An `AIOHTTPSession` for an invoker's own client, with TCP keep-alive unless it is off."""
+
+    def __init__(
+        self, *args: Any, connector_args: Any = None, socket_options: Any = None, **kwargs: Any
+    ) -> None:
+        factory = keepalive_socket if _wants_keepalive(socket_options) else plain_socket
+        super().__init__(
+            *args,
+            connector_args={"socket_factory": factory, **(connector_args or {})},
+            socket_options=socket_options,
+            **kwargs,
+        )
 
     async def _get_session(self, proxy_url: str | None) -> "WithoutRedirects":
         return WithoutRedirects(await super()._get_session(proxy_url))
@@ -86,19 +106,28 @@ _WRITE_TIMEOUT = 120.0
 
 
 class KeepaliveHttpxSession(HttpxSession):  # type: ignore[misc]
-    """An `HttpxSession` for an invoker's own client."""
+    """An `HttpxSession` for an invoker's own client, with TCP keep-alive unless it is off."""
 
-    def __init__(self, *args: Any, connector_args: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, connector_args: Any = None, socket_options: Any = None, **kwargs: Any
+    ) -> None:
         # The invoker's permits keep the pool from overflowing, so waiting for it is no fault.
         defaults = {"write_timeout": _WRITE_TIMEOUT, "pool_timeout": None}
-        super().__init__(*args, connector_args={**defaults, **(connector_args or {})}, **kwargs)
+        super().__init__(
+            *args,
+            connector_args={**defaults, **(connector_args or {})},
+            socket_options=socket_options,
+            **kwargs,
+        )
+        self.keepalive = keepalive_options() if _wants_keepalive(socket_options) else []
+        """The socket options of its connections."""
 
     def _make_async_client(self) -> Any:
         client = super()._make_async_client()
         for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
             pool: Any = getattr(transport, "_pool", None)
             if pool is not None and hasattr(pool, "_socket_options"):
-                pool._socket_options = keepalive_options()  # noqa: SLF001
+                pool._socket_options = self.keepalive  # noqa: SLF001
             if pool is not None:
                 close_unfinished_tunnels(pool)
         return client
