@@ -226,11 +226,16 @@ class NotedPayload(BytesPayload):
 
 
 class _Traced:
-    """As much of an httpx client as aiobotocore uses, whose requests note when they are written."""
+    """As much of an httpx client as aiobotocore uses, whose requests note when they are written.
+
+    httpcore forgets a connection whose TLS handshake is cancelled, which would stay open until the
+    garbage collector runs. So it is closed here.
+    """
 
     def __init__(self, session: Any, progress: Progress) -> None:
         self._session = session
         self._progress = progress
+        self._stream: Any = None  # of a connection that is being opened
 
     def build_request(self, *, extensions: dict[str, Any], **options: Any) -> Any:
         """Build a request that calls back."""
@@ -244,10 +249,18 @@ class _Traced:
         return sending
 
     async def _trace(self, event: str, info: dict[str, Any]) -> None:
-        # A proxy is asked for a tunnel first, by a request of its own.
-        begins = event.endswith("send_request_headers.started")
-        if begins and info["request"].method != b"CONNECT":
-            self._progress.phase = Phase.WRITTEN
+        if event == "connection.connect_tcp.complete":
+            self._stream = info["return_value"]
+        elif event.endswith("start_tls.failed") and self._stream is not None:
+            stream, self._stream = self._stream, None
+            if not isinstance(info["exception"], Exception):  # else httpcore closes it
+                with anyio.CancelScope(shield=True):
+                    await stream.aclose()
+        elif event.endswith("send_request_headers.started"):
+            # A proxy is asked for a tunnel first, by a request of its own.
+            if info["request"].method != b"CONNECT":
+                self._stream = None
+                self._progress.phase = Phase.WRITTEN
 
 
 def _with(http_session: Any, wrap: Any) -> Any:
