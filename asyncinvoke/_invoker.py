@@ -57,11 +57,12 @@ class Invoker:
         session: The aiobotocore session to create the client from; by default a new one.
         region_name: The region; by default whatever botocore resolves.
         endpoint_url: A custom endpoint, such as that of a `LocalLambda`.
-        config: An `AioConfig` for the client. Its retries must be disabled or unset; its connection
-            pool is sized to `limit`; its read timeout defaults to 960 s.
+        config: An `AioConfig` for the client. Its retries must be disabled or unset; its read
+            timeout defaults to 960 s, and TCP keep-alive is on unless it is switched off there.
         limit: The maximum number of attempts in flight: an `AdaptiveLimit`, which adapts to
-            Lambda's throttling, a number n for `AdaptiveLimit(maximum=n)`, or a `FixedLimit`. If
-            the connection pool of `client` is smaller, the size of that pool applies.
+            Lambda's throttling, a number n for `AdaptiveLimit(maximum=n)`, or a `FixedLimit`. The
+            connection pool is as large. If that of `client` is smaller, or a
+            `max_pool_connections` set in `config`, the smaller number applies.
         retry: The default retry policy; `RetryPolicy.standard()` if omitted, and
             `RetryPolicy.batch()` for `map`.
         timeout: The default total timeout of an execution, in seconds, including waits and retries;
@@ -387,15 +388,17 @@ class Invoker:
         if not isinstance(self._transport, str) and (self._client is not None or given):
             unused = "client" if self._client is not None else given[0]
             raise ConfigurationError(f"{unused} has no effect on a transport that is given")
-        if self._client is None:
+        config = self._opening["config"]
+        if self._client is None and config is None:
             return
-        if given:
+        if self._client is not None and given:
             raise ConfigurationError(f"{given[0]} has no effect on a client that is given")
-        from asyncinvoke._transport.session import pool_size
+        from asyncinvoke._transport.session import asked_pool_size, pool_size
 
         # With more attempts than connections, requests would wait in the pool's queue while their
         # signatures expire.
-        self._new_limiter = partial(self._new_limiter, connections=pool_size(self._client))
+        size = asked_pool_size(config) if self._client is None else pool_size(self._client)
+        self._new_limiter = partial(self._new_limiter, connections=size)
         self._limiter = self._new_limiter()
 
     async def _open(self) -> Opened:

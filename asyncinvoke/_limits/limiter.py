@@ -218,7 +218,7 @@ class Limiter:
         hooks: The hooks for limit changes.
         files: The maximum number of open files of this process and the current number, which bound
             its connections; `None` if unknown.
-        connections: The pool size of the caller's own client, an additional bound.
+        connections: The pool size that the caller's client or config sets, an additional bound.
     """
 
     def __init__(

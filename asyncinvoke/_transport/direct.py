@@ -196,10 +196,9 @@ class DirectTransport:
             return None  # it was unsuitable before
         family = _kind(operation, family_of(parameters), moment.token is not None)
         made: Template | UnsuitableError
-        has_pattern = False
         try:
             made = await make_template(self._client, operation, parameters, moment)
-            has_pattern = await self._patterns.learn(family, operation, parameters, moment)
+            await self._patterns.learn(family, operation, parameters, moment)
         except UnsuitableError as unsuitable:
             _logger.debug("calls go through aiobotocore's own invoke: %s", unsuitable)
             made = unsuitable.with_traceback(None)
@@ -207,8 +206,7 @@ class DirectTransport:
             return failure_before_sending(error)
         if self._steps_aside():
             # Somebody came meanwhile; what is meant for one call may be in both now.
-            if has_pattern:
-                self._patterns.forget(family)
+            self._patterns.forget(family)
             return None
         self._templates.put(kind, made)
         return made if isinstance(made, Template) else None

@@ -8,7 +8,7 @@ left. After that it counts as written.
 import copy
 import io
 import socket
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,21 +47,41 @@ def keepalive_options() -> list[tuple[int, int, int]]:
 
 
 def keepalive_socket(address: Any) -> socket.socket:
-    """Make the socket for an address, as `getaddrinfo` gives it; aiohttp's socket factory."""
-    family, kind, protocol = address[:3]
-    connection = socket.socket(family, kind, protocol)
+    """Make a socket with TCP keep-alive for an address of `getaddrinfo`; aiohttp's socket factory."""
+    connection = plain_socket(address)
     for option in keepalive_options():
         connection.setsockopt(*option)
+    return connection
+
+
+def plain_socket(address: Any) -> socket.socket:
+    """Make a socket without TCP keep-alive; likewise."""
+    family, kind, protocol = address[:3]
+    connection = socket.socket(family, kind, protocol)
     note_socket(connection)
     return connection
 
 
-class KeepaliveAiohttpSession(AIOHTTPSession):  # type: ignore[misc]
-    """An `AIOHTTPSession` for an invoker's own client."""
+def _wants_keepalive(socket_options: Iterable[tuple[int, int, int]] | None) -> bool:
+    """Whether botocore's socket options, which the backends ignore, ask for TCP keep-alive."""
+    return socket_options is None or any(
+        option[:2] == (socket.SOL_SOCKET, socket.SO_KEEPALIVE) for option in socket_options
+    )
 
-    def __init__(self, *args: Any, connector_args: Any = None, **kwargs: Any) -> None:
-        defaults = {"socket_factory": keepalive_socket}
-        super().__init__(*args, connector_args={**defaults, **(connector_args or {})}, **kwargs)
+
+class KeepaliveAiohttpSession(AIOHTTPSession):  # type: ignore[misc]
+    """An `AIOHTTPSession` for an invoker's own client, with TCP keep-alive unless it is off."""
+
+    def __init__(
+        self, *args: Any, connector_args: Any = None, socket_options: Any = None, **kwargs: Any
+    ) -> None:
+        factory = keepalive_socket if _wants_keepalive(socket_options) else plain_socket
+        super().__init__(
+            *args,
+            connector_args={"socket_factory": factory, **(connector_args or {})},
+            socket_options=socket_options,
+            **kwargs,
+        )
 
     async def _get_session(self, proxy_url: str | None) -> "WithoutRedirects":
         return WithoutRedirects(await super()._get_session(proxy_url))
@@ -86,19 +106,28 @@ _WRITE_TIMEOUT = 120.0
 
 
 class KeepaliveHttpxSession(HttpxSession):  # type: ignore[misc]
-    """An `HttpxSession` for an invoker's own client."""
+    """An `HttpxSession` for an invoker's own client, with TCP keep-alive unless it is off."""
 
-    def __init__(self, *args: Any, connector_args: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, connector_args: Any = None, socket_options: Any = None, **kwargs: Any
+    ) -> None:
         # The invoker's permits keep the pool from overflowing, so waiting for it is no fault.
         defaults = {"write_timeout": _WRITE_TIMEOUT, "pool_timeout": None}
-        super().__init__(*args, connector_args={**defaults, **(connector_args or {})}, **kwargs)
+        super().__init__(
+            *args,
+            connector_args={**defaults, **(connector_args or {})},
+            socket_options=socket_options,
+            **kwargs,
+        )
+        self.keepalive = keepalive_options() if _wants_keepalive(socket_options) else []
+        """The socket options of its connections."""
 
     def _make_async_client(self) -> Any:
         client = super()._make_async_client()
         for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
             pool: Any = getattr(transport, "_pool", None)
             if pool is not None and hasattr(pool, "_socket_options"):
-                pool._socket_options = keepalive_options()  # noqa: SLF001
+                pool._socket_options = self.keepalive  # noqa: SLF001
             if pool is not None:
                 close_unfinished_tunnels(pool)
         return client
@@ -149,8 +178,11 @@ def noted_send(http_session: Any, request: Any, progress: Progress) -> Awaitable
     # Unsigned, and added by both backends; but httpx would ask for more, and undo it.
     request.headers["Accept-Encoding"] = "identity"
     if isinstance(http_session, AIOHTTPSession) and hasattr(http_session, "_get_session"):
-        progress.phase = Phase.CONNECTING
-        request.body = NotedPayload(bytes_of(request.body), progress)
+        content = bytes_of(request.body)
+        # When a stream is read is not noted, so it counts as written from the start.
+        progress.phase = Phase.WRITTEN if content is None else Phase.CONNECTING
+        if content is not None:
+            request.body = NotedPayload(content, progress)
         http_session = _with(http_session, WithoutRedirects)
     elif isinstance(http_session, HttpxSession) and hasattr(http_session, "_get_session"):
         progress.phase = Phase.CONNECTING
@@ -161,10 +193,16 @@ def noted_send(http_session: Any, request: Any, progress: Progress) -> Awaitable
     return sending
 
 
-def bytes_of(body: Any) -> bytes:
-    """Return the body of a prepared request; aiobotocore gets large payloads as files."""
-    content: bytes = body.getvalue() if isinstance(body, io.BytesIO) else body or b""
-    return content
+def bytes_of(body: Any) -> bytes | None:
+    """Return the body of a prepared request; `None` if it is a stream, as with a checksum behind it.
+
+    aiobotocore gets large payloads as files.
+    """
+    if isinstance(body, io.BytesIO):
+        return body.getvalue()
+    if body is None:
+        return b""
+    return bytes(body) if isinstance(body, bytes | bytearray) else None
 
 
 class NotedPayload(BytesPayload):
@@ -188,11 +226,16 @@ class NotedPayload(BytesPayload):
 
 
 class _Traced:
-    """As much of an httpx client as aiobotocore uses, whose requests note when they are written."""
+    """As much of an httpx client as aiobotocore uses, whose requests note when they are written.
+
+    httpcore forgets a connection whose TLS handshake is cancelled, which would stay open until the
+    garbage collector runs. So it is closed here.
+    """
 
     def __init__(self, session: Any, progress: Progress) -> None:
         self._session = session
         self._progress = progress
+        self._stream: Any = None  # of a connection that is being opened
 
     def build_request(self, *, extensions: dict[str, Any], **options: Any) -> Any:
         """Build a request that calls back."""
@@ -206,10 +249,18 @@ class _Traced:
         return sending
 
     async def _trace(self, event: str, info: dict[str, Any]) -> None:
-        # A proxy is asked for a tunnel first, by a request of its own.
-        begins = event.endswith("send_request_headers.started")
-        if begins and info["request"].method != b"CONNECT":
-            self._progress.phase = Phase.WRITTEN
+        if event == "connection.connect_tcp.complete":
+            self._stream = info["return_value"]
+        elif event.endswith("start_tls.failed") and self._stream is not None:
+            stream, self._stream = self._stream, None
+            if not isinstance(info["exception"], Exception):  # else httpcore closes it
+                with anyio.CancelScope(shield=True):
+                    await stream.aclose()
+        elif event.endswith("send_request_headers.started"):
+            # A proxy is asked for a tunnel first, by a request of its own.
+            if info["request"].method != b"CONNECT":
+                self._stream = None
+                self._progress.phase = Phase.WRITTEN
 
 
 def _with(http_session: Any, wrap: Any) -> Any:

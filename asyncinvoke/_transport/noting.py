@@ -189,14 +189,16 @@ class _Prepared:
     def __init__(self, request: Any) -> None:
         self.method: str = request.method
         self.url: str = request.url
-        self.payload = bytes_of(request.body)
+        content = bytes_of(request.body)
+        self.payload = content or b""
         headers = list(request.headers.items())
         self._headers = {
             name: value.decode() if isinstance(value, bytes) else str(value)
             for name, value in headers
         }
         self._lines: str | None = None
-        if len(headers) == len(self._headers):  # else one occurs twice, and the last were kept
+        # Of a header that occurs twice, only the last was kept.
+        if content is not None and len(headers) == len(self._headers):
             host = _host_from_url(self.url)
             self._lines = first_lines(self.method, self.url, host, self._headers)
 

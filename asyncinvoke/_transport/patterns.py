@@ -17,8 +17,8 @@ from asyncinvoke._transport.sdk_request import make_template
 from asyncinvoke._transport.sigv4 import Moment
 from asyncinvoke._transport.template import Template, UnsuitableError
 
-# Longer than any that Lambda takes, so that no caller's contains one.
-_NAME, _QUALIFIER = "function-" * 8, "qualifier-" * 13
+# Both are longer than any qualifier, so no qualifier contains one. An ARN may contain either.
+_NAME, _QUALIFIER = "function-" * 15, "qualifier-" * 13
 _PLAIN, _QUALIFIED = Target(name=_NAME), Target(name=_NAME, qualifier=_QUALIFIER)
 _ARN = "arn:aws:lambda:us-east-1:123456789012:function:Az09_.-"
 
@@ -47,7 +47,8 @@ class Pattern:
 
 
 def _replaced(text: str, name: str, qualifier: str) -> str:
-    return text.replace(_NAME, name).replace(_QUALIFIER, qualifier)
+    # In this order, as no text that was put in is searched.
+    return text.replace(_QUALIFIER, qualifier).replace(_NAME, name)
 
 
 async def make_pattern(
@@ -93,25 +94,22 @@ class Patterns:
 
     async def learn(
         self, family: Hashable, operation: str, parameters: InvokeParameters, moment: Moment
-    ) -> bool:
+    ) -> None:
         """Make a pattern, if this is another function of a family that has not been tried.
 
-        Returns:
-            Whether one was made. A caller that finds it made while somebody listened to the client
-            has to `forget` it.
+        If somebody listened to the client meanwhile, the caller has to `forget` it.
         """
         is_another = self._first.setdefault(family, parameters.target) != parameters.target
         if not is_another or family in self._known:
-            return False
+            return
         self._known[family] = None  # others that come meanwhile have their own templates made
         try:
             self._known[family] = await make_pattern(self._client, operation, parameters, moment)
         except Exception:  # noqa: BLE001  # it is about made-up names only: the caller's own template was made
-            return False
+            return
         except BaseException:
             self.forget(family)
             raise
-        return True
 
     def forget(self, family: Hashable) -> None:
         """Forget a pattern, so that it can be made again."""

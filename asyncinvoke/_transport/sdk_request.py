@@ -13,6 +13,7 @@ and requests of such a client fall back to aiobotocore's own `invoke`.
 
 import calendar
 import io
+import re
 import time
 from typing import Any
 
@@ -151,6 +152,12 @@ _OF_ONE_CALL = {
 _PAYLOAD = b'"a payload"'
 _STAMP = "%Y%m%dT%H%M%SZ"
 
+_OF_THE_PAYLOAD = re.compile(
+    r"content-encoding|content-md5|transfer-encoding|.*digest|"
+    r"x-amz-(checksum-.*|content-sha256|decoded-content-length|trailer)"
+)
+"""Headers that follow from the payload, if a service model asks for a checksum or compression."""
+
 
 async def make_template(
     client: Any, operation: str, parameters: InvokeParameters, moment: Moment
@@ -166,7 +173,11 @@ async def make_template(
         request = await show_request(client, operation, arguments, moment.credentials)
     except NotShownError as error:
         raise UnsuitableError(str(error)) from None
-    return _take_apart(request, parameters, moment)
+    try:
+        return _take_apart(request, parameters, moment)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        # A custom signer or service model may build requests of any shape.
+        raise UnsuitableError(f"its request cannot be read: {type(error).__name__}") from None
 
 
 def _take_apart(request: Any, parameters: InvokeParameters, moment: Moment) -> Template:
@@ -187,7 +198,7 @@ def _take_apart(request: Any, parameters: InvokeParameters, moment: Moment) -> T
     }
     if any(by_name.get(name) != getattr(parameters, source) for name, source in wanted.items()):
         raise UnsuitableError("an option is not in the header where it was expected")
-    if algorithm != ALGORITHM or "x-amz-content-sha256" in by_name:
+    if algorithm != ALGORITHM or any(map(_OF_THE_PAYLOAD.fullmatch, by_name)):
         raise UnsuitableError("the payload is signed in another way")
     signed_headers = signed.removeprefix("SignedHeaders=")
     canonical = _canonical(request, seen, signed_headers, moment, region, service)

@@ -16,6 +16,8 @@ from aiobotocore.session import AioSession
 from botocore import UNSIGNED
 from botocore import exceptions as botocore_errors
 
+from asyncinvoke._request.numbers import is_whole, whole
+from asyncinvoke._request.target import show_value
 from asyncinvoke._transport.base import ClosingTransport
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.direct import DirectTransport
@@ -229,6 +231,23 @@ def pool_size(client: Any) -> int:
         )
     check_client(client)
     return int(config.max_pool_connections)
+
+
+def asked_pool_size(config: object) -> int | None:
+    """Return the `max_pool_connections` that a config sets itself; `None` if it leaves the default.
+
+    Raises:
+        ConfigurationError: It is not a whole number of at least 1.
+    """
+    given = getattr(config, "_user_provided_options", {})  # the attribute itself has the default
+    size = given.get("max_pool_connections")
+    if size is None:
+        return None
+    if not is_whole(size, 1):
+        raise ConfigurationError(
+            f"max_pool_connections {show_value(size)} must be {whole(size, 1)}"
+        )
+    return int(size)
 
 
 def _merge(config: Any, max_pool_connections: int) -> AioConfig:

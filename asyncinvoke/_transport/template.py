@@ -95,7 +95,8 @@ class Template:
         return self._what_it_makes() == other._what_it_makes()  # noqa: SLF001
 
     def _what_it_makes(self) -> tuple[object, ...]:
-        return (self.method, self.url, self._fixed, self._headers, self._holes, self._signer.signs)
+        signs = self._signer.signs
+        return (self.method, self.url, self.origin, self._fixed, self._headers, self._holes, signs)
 
     def head(self, moment: Moment, payload: bytes, parameters: InvokeParameters) -> bytes:
         """Return the head of a request that leaves now, as bytes; all of it but the payload."""

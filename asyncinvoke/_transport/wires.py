@@ -26,7 +26,6 @@ from asyncinvoke._transport.http_sessions import (
     KeepaliveHttpxSession,
     Sender,
     SessionSender,
-    keepalive_options,
 )
 from asyncinvoke._transport.process import on_asyncio
 from asyncinvoke._transport.stream import MOST, Body, OwnBody, read_whole
@@ -215,8 +214,7 @@ class Wires:
         if type(session) in _OF_HTTPX:
             if on_asyncio():
                 raise NotOursError("httpx was chosen where there is aiohttp")
-            is_own = isinstance(session, KeepaliveHttpxSession)
-            options = keepalive_options() if is_own else ()
+            options = session.keepalive if isinstance(session, KeepaliveHttpxSession) else ()
             return open_httpx(session, origin, socket_options=options)
         raise NotOursError(f"the HTTP session is a {type(session).__name__}")
 

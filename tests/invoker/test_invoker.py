@@ -18,6 +18,7 @@ from tenacity import stop_never, wait_random
 
 from asyncinvoke import (
     Backoff,
+    ConfigurationError,
     DeadlineExceededError,
     Delivery,
     FixedLimit,
@@ -359,6 +360,27 @@ async def test_a_client_of_the_callers_own_is_used_and_not_closed(
         async with Invoker(client, limit=3, transport=transport) as invoker:
             assert invoker.statistics().limit == 3
             assert (await invoker.invoke("echo", 3)).json() == 3
+
+
+@pytest.mark.anyio
+async def test_a_pool_size_in_the_config_bounds_the_attempts_in_flight(
+    local: LocalLambda, transport: Any
+) -> None:
+    options: dict[str, Any] = {"endpoint_url": local.url, "transport": transport}
+    for size, limit, expected in ((7, 1000, 7), (7, 3, 3), (None, 30, 30)):
+        given = {} if size is None else {"max_pool_connections": size}
+        config = AioConfig(read_timeout=9, **given)
+        invoker = Invoker(config=config, limit=limit, **options)
+        assert invoker.statistics().limit == expected
+        async with invoker:
+            assert invoker.statistics().limit == expected
+            assert (await invoker.invoke("echo", 1)).json() == 1
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, "7", True])
+def test_a_pool_size_in_the_config_that_is_none_is_named(size: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"max_pool_connections .* must be a whole number"):
+        Invoker(config=AioConfig(max_pool_connections=size))
 
 
 @pytest.mark.anyio

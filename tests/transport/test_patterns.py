@@ -56,6 +56,11 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+def in_partition(text: str, qualifier: str | None = None) -> Target:
+    """Return a target whose ARN contains a text: a partition may have any length."""
+    return Target.parse(f"arn:aws{text}:lambda:eu-west-1:123456789012:function:f", qualifier)
+
+
 @pytest.mark.parametrize("place", PLACES)
 @settings(max_examples=8)
 @given(envelope=envelopes, target=targets)
@@ -65,6 +70,9 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @example(envelope=checked("f"), target=Target(name="function", qualifier="live"))
 @example(envelope=checked("f"), target=Target(name="function-" * 7, qualifier="function-" * 14))
 @example(envelope=checked("f"), target=Target(name="qualifier-" * 6, qualifier="qualifier-" * 12))
+@example(envelope=checked("f"), target=in_partition(patterns._QUALIFIER))
+@example(envelope=checked("f"), target=in_partition(patterns._QUALIFIER, "function-" * 14))
+@example(envelope=checked("f"), target=in_partition(patterns._NAME, "live"))
 @pytest.mark.parametrize("streams", [False, True], ids=["whole", "stream"])
 def test_what_a_pattern_makes_for_any_function_is_what_aiobotocore_would_send(
     place: str, streams: bool, envelope: InvokeParameters, target: Target
@@ -138,6 +146,32 @@ def test_whoever_calls_one_function_pays_for_no_pattern(built: list[str]) -> Non
 
     anyio.run(call)
     assert built == ["f"]
+
+
+def test_a_hundred_functions_that_are_called_at_once_are_each_sent_their_own_request(
+    built: list[str],
+) -> None:
+    urls: list[str] = []
+
+    class Recorders(Recorder):
+        async def exchange(self, request: Any, progress: Progress) -> Any:
+            urls.append(request.url)
+            await anyio.lowlevel.checkpoint()
+            return await super().exchange(request, progress)
+
+    async def call_all() -> None:
+        async with opened() as (_, transport, _), anyio.create_task_group() as tasks:
+            transport._wires = Recorders()
+            for number in range(300):
+                parameters = checked(f"f{number % 100}", qualifier=f"q{number // 100}")
+                tasks.start_soon(transport.send, parameters, b"1", Progress())
+
+    anyio.run(call_all)
+    host = "https://lambda.us-east-1.amazonaws.com/2015-03-31/functions"
+    assert sorted(urls) == sorted(
+        f"{host}/f{number % 100}/invocations?Qualifier=q{number // 100}" for number in range(300)
+    )
+    assert len(built) < 10
 
 
 def test_where_functions_differ_in_more_than_their_names_each_is_built_by_itself(

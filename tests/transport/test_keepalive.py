@@ -1,0 +1,46 @@
+"""TCP keep-alive is on for an invoker's own client, unless its configuration says that it is off."""
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiobotocore.config import AioConfig
+
+from asyncinvoke import Invoker
+from tests.doubles.fault_endpoint import FaultEndpoint
+
+pytestmark = pytest.mark.anyio
+
+
+@contextlib.asynccontextmanager
+async def made_sockets(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[int]]:
+    """The values that sockets of this process were given for `SO_KEEPALIVE`."""
+    found: list[int] = []
+    setsockopt = socket.socket.setsockopt
+
+    def note(made: socket.socket, level: int, option: int, *value: Any) -> None:
+        if (level, option) == (socket.SOL_SOCKET, socket.SO_KEEPALIVE):
+            found.append(value[0])
+        setsockopt(made, level, option, *value)
+
+    monkeypatch.setattr(socket.socket, "setsockopt", note)
+    yield found
+
+
+@pytest.mark.parametrize("transport", ["direct", "client"])
+@pytest.mark.parametrize(
+    ("given", "is_on"),
+    [({}, True), ({"tcp_keepalive": True}, True), ({"tcp_keepalive": False}, False)],
+    ids=["unset", "on", "off"],
+)
+async def test_keepalive_is_as_the_config_says(
+    given: dict[str, Any], is_on: bool, transport: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with FaultEndpoint() as endpoint, made_sockets(monkeypatch) as found:
+        async with Invoker(
+            endpoint_url=endpoint.url, config=AioConfig(**given), transport=transport
+        ) as invoker:
+            await invoker.invoke("f")
+        assert any(found) is is_on
