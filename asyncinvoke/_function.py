@@ -75,11 +75,12 @@ class Function(Generic[In, Out]):
             InvalidRequestError: Also raised if a default of this handle does not apply to a stream:
                 an `invocation_type` other than RequestResponse, or a `durable_execution_name`.
         """
-        merged: StreamOptions = {**stream_options(self._defaults), **options}
         try:
-            return self._caller.stream(self._function_name, payload, merged)
+            return self._caller.stream(
+                self._function_name, payload, {**stream_options(self._defaults), **options}
+            )
         finally:
-            del payload, options, merged
+            del payload, options
 
     def map(
         self,

@@ -351,8 +351,11 @@ class Invoker:
             if codec is not None:
                 check_plain(name, codec)
         caller = self._caller.with_codecs(encode, decode)
-        caller.check(function_name, defaults)
-        return Function(self, caller, function_name, defaults)
+        try:
+            caller.check(function_name, defaults)
+            return Function(self, caller, function_name, defaults)
+        finally:
+            del defaults  # keeps a client context out of tracebacks
 
     def statistics(self) -> InvokerStatistics:
         """Return a snapshot: attempts in flight, waiting executions, and counters."""

@@ -8,7 +8,8 @@ from asyncinvoke._batches.packing import Bounds, Filling, checked_json, pack, to
 from asyncinvoke._batches.shape import BatchItem
 from asyncinvoke._engine.batch_ends import ends_of
 from asyncinvoke._engine.calls import Call
-from asyncinvoke._engine.item import ItemWork, refused, without_frames
+from asyncinvoke._engine.frames import without_frames
+from asyncinvoke._engine.item import ItemWork, refused
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared, RecordedWork, with_take
 from asyncinvoke._model.response import Attempt, Response

@@ -11,6 +11,7 @@ from asyncinvoke._engine.batch_work import BatchWork
 from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.calls import Calls, is_one_of, refuse_unknown
 from asyncinvoke._engine.execution import Engine
+from asyncinvoke._engine.frames import hide_frames
 from asyncinvoke._engine.item import ItemWork
 from asyncinvoke._engine.journal import Journal, read_journal
 from asyncinvoke._engine.map import MapRun
@@ -112,21 +113,34 @@ class Caller:
         Raises:
             InvalidRequestError: One of them is invalid.
         """
-        self._calls.check(function_name, options)
+        try:
+            self._calls.check(function_name, options)
+        except BaseException as error:
+            hide_frames(error)
+            raise
+        finally:
+            del options
 
     def execution(
         self, function_name: str, payload: object, options: Mapping[str, Any]
     ) -> Coroutine[Any, Any, Response[Any] | AsyncInvokeError]:
-        """Return the execution of a call. If the call is invalid, the error is returned as well."""
+        """Return the execution of a call. If the call is invalid, it returns the error.
+
+        An interrupt of the caller's codec is raised by the execution as well, not here: whoever
+        calls this still holds the payload in its frame.
+        """
         try:
             opened = self._running()
             call = self._calls.get(function_name, options)
             body = encode_payload(
                 payload, encode=self._encode, invocation_type=call.parameters.invocation_type
             )
-        except AsyncInvokeError as error:
+        except BaseException as error:
             # The traceback refers to the payload; the message does not.
-            return _refused(error.with_traceback(None))
+            hide_frames(error)
+            if isinstance(error, Exception) and not isinstance(error, AsyncInvokeError):
+                raise
+            return _refused(error)
         return opened.engine.execute(opened.transport, call, body)
 
     def typed(
@@ -171,9 +185,10 @@ class Caller:
             body = encode_payload(
                 payload, encode=self._encode, invocation_type=call.parameters.invocation_type
             )
-        except AsyncInvokeError as error:
+        except BaseException as error:
             # Inner frames hold the payload and the options; the message does not.
-            raise error.with_traceback(None) from error.__cause__
+            hide_frames(error)
+            raise
         finally:
             del payload, options
         return open_stream(opened.engine, opened.transport, call, body)
@@ -184,9 +199,10 @@ class Caller:
         """Return a map over payloads, as a context manager."""
         try:
             return self._mapped(function_name, payloads, options)
-        except AsyncInvokeError as error:
+        except BaseException as error:
             # As in `stream`: inner frames hold the invalid values.
-            raise error.with_traceback(None) from error.__cause__
+            hide_frames(error)
+            raise
         finally:
             del payloads, options
 
@@ -251,8 +267,10 @@ class Caller:
         )
 
 
-async def _refused(error: AsyncInvokeError) -> AsyncInvokeError:
-    return error
+async def _refused(error: BaseException) -> AsyncInvokeError:
+    if isinstance(error, AsyncInvokeError):
+        return error
+    raise error
 
 
 _Ended = TypeVar("_Ended")

@@ -21,6 +21,7 @@ from asyncinvoke._engine.events import (
     execution_ended,
     execution_started,
 )
+from asyncinvoke._engine.frames import forget_frames
 from asyncinvoke._engine.history import ENDS, History
 from asyncinvoke._engine.waits import Brake, NotStartedError, Wait, Waits
 from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
@@ -41,16 +42,6 @@ Telling: TypeAlias = tuple[Callable[[object], None] | None, Any]
 """The function that emits the events of one execution, and the execution's start event."""
 
 _NOBODY: Telling = (None, None)
-
-
-def forget_frames(error: BaseException) -> None:
-    """Drop the traceback of a cancellation or an interrupt.
-
-    The caller's own `TimeoutError` may be raised from it, as `asyncio.timeout` does. Where we were
-    waiting is irrelevant then, but the frames there, including the SDK's, hold payloads and keys.
-    """
-    if not isinstance(error, Exception):
-        error.__traceback__ = None
 
 
 class Engine:
@@ -199,6 +190,7 @@ class Engine:
             if result is None:
                 call.counts.ended(None)
             if tell is not None:
+                payload = b""  # a hook may be interrupted
                 elapsed = clock.monotonic() - began
                 tell(execution_ended(told, result, elapsed))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from asyncinvoke._engine.calls import Call, Calls, item_options
 from asyncinvoke._engine.execution import Engine
+from asyncinvoke._engine.frames import without_frames
 from asyncinvoke._engine.options import InvokeOptions
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.tolerance import Failures, Tolerance
@@ -193,24 +194,3 @@ def refused(error: Exception) -> InvalidRequestError:
     if isinstance(error, InvalidRequestError):
         return error
     return InvalidRequestError(f"the item cannot be prepared: {type(error).__name__}")
-
-
-def without_frames(error: AsyncInvokeError) -> AsyncInvokeError:
-    """Strip an error, and its causes, of their tracebacks.
-
-    The error was not raised to the caller, so its traceback is of no use, but its frames and those
-    of its causes hold the payload. An exception raised while encoding an item or determining its
-    key may also quote it, so such causes are dropped.
-    """
-    if isinstance(error, InvalidRequestError):
-        error.__cause__ = error.__context__ = None
-    seen = set()
-    errors: list[BaseException | None] = [error]
-    while errors:
-        each = errors.pop()
-        if each is not None and id(each) not in seen:
-            seen.add(id(each))
-            each.__traceback__ = None
-            errors += (each.__cause__, each.__context__)
-            errors += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
-    return error

@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 from asyncinvoke._clock import Clock
 from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.buffer import Buffer
+from asyncinvoke._engine.frames import hide_frames
 from asyncinvoke._engine.outcome import MapTally, Outcome
 from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.source import Skim, Source
@@ -244,6 +245,7 @@ class Pipeline:
             self._news.ring()
 
     def _end(self, error: BaseException) -> None:
+        hide_frames(error)
         if isinstance(error, StopAsyncIteration):
             # Raised by a consumer's `__anext__`, it would look like the end of all outcomes.
             wrapped = RuntimeError("the input of a map, or its work, raised StopAsyncIteration")

@@ -7,6 +7,7 @@ from anyio.abc import TaskGroup
 
 from asyncinvoke._clock import Clock
 from asyncinvoke._engine.batcher import Batcher
+from asyncinvoke._engine.frames import hide_frames
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.pipeline import Pipeline
 from asyncinvoke._engine.recording import Ends, Prepared, RecordedWork, Recorder
@@ -70,7 +71,13 @@ class RecordedPipeline(Pipeline):
     async def open(self) -> None:
         """Open the journal, and look whether it is that of this map."""
         payloads, self._payloads = self._payloads, None
-        await self._recorder.open(payloads, self._prepare)
+        try:
+            await self._recorder.open(payloads, self._prepare)
+        except BaseException as error:
+            hide_frames(error)
+            raise
+        finally:
+            del payloads
         self._recorder.connect(
             Ends(
                 work=self._work_on,

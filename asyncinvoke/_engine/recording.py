@@ -205,8 +205,10 @@ class MarkingTransport:
             if not each.is_sent:
                 self._recorder.mark(each)
                 marked.append(each)
+        sending = self._transport.send(parameters, payload, progress)
+        payload = b""  # keeps it out of tracebacks
         try:
-            answer = await self._transport.send(parameters, payload, progress)
+            answer = await sending
         except anyio.get_cancelled_exc_class():
             # It comes where something is awaited, and there the phase is true. An interrupt may come
             # between the writing of a request and the note of it, and so is no reason to take away a
@@ -293,7 +295,9 @@ class RecordedWork:
         if call is None:
             assert item.error is not None  # noqa: S101  # one of the two is there
             return work.outcome(index, item.key, item.error, started=started, began=began)
-        executed = await work.execute(index, call, body, self.transport((item,)))
+        executing = work.execute(index, call, body, self.transport((item,)))
+        body = b""  # keeps the payload out of tracebacks
+        executed = await executing
         outcome = work.outcome(index, item.key, executed, started=started, began=began)
         return with_take(item, outcome)
 

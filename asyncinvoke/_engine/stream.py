@@ -8,7 +8,8 @@ import anyio
 
 from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.events import AttemptStarted
-from asyncinvoke._engine.execution import Engine, forget_frames
+from asyncinvoke._engine.execution import Engine
+from asyncinvoke._engine.frames import forget_frames, hide_frames
 from asyncinvoke._engine.history import History
 from asyncinvoke._engine.outcome import copied
 from asyncinvoke._engine.stream_execution import Ending, StreamExecution
@@ -176,8 +177,9 @@ async def open_stream(
     except (PermitTimeoutError, LimiterClosedError) as refused:
         ended = history.without_permit(refused, now=clock.monotonic())
         ending.come(ended)
-    except BaseException:
+    except BaseException as error:
         payload = b""
+        hide_frames(error)
         raise
     finally:
         engine.over()

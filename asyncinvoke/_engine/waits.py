@@ -104,16 +104,20 @@ class GuardedTransport:
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Reply | Failure:
         """Send one attempt, until the deadline or until the invoker is closed."""
+        sending = self._transport.send(parameters, payload, progress)
+        payload = b""  # keeps it out of tracebacks
         with Wait(self._waits, progress.deadline):
-            return await self._transport.send(parameters, payload, progress)
+            return await sending
         return self._interrupted(progress)
 
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Stream | Failure:
         """Open a stream, until the deadline or until the invoker is closed."""
+        opening = self._transport.open(parameters, payload, progress)
+        payload = b""
         with Wait(self._waits, progress.deadline):
-            return await self._transport.open(parameters, payload, progress)
+            return await opening
         return self._interrupted(progress)
 
     async def aclose(self) -> None:

@@ -34,12 +34,22 @@ def decode_json(payload: bytes) -> Any:
     """Decode JSON; an empty payload, such as that of an Event invocation, is `None`.
 
     Raises:
-        ValueError: It is not JSON, or nested too deeply.
+        ValueError: It is not JSON, or nested too deeply. Neither the error nor its traceback holds
+            the payload, so the `doc` of a `JSONDecodeError` is empty.
     """
     try:
         return json.loads(payload) if payload else None
+    except json.JSONDecodeError as error:
+        error.doc = ""
+        broken: BaseException = error
+    except UnicodeDecodeError as error:
+        broken = ValueError(str(error))  # its `object` is the payload
     except RecursionError:
-        raise ValueError("the payload is nested too deeply to be read") from None
+        broken = ValueError("the payload is nested too deeply to be read")
+    except BaseException as error:  # noqa: BLE001  # an interrupt: raised below, without json's frames
+        broken = error
+    del payload
+    raise broken.with_traceback(None) from None
 
 
 def decode_log_result(log_result: str | None) -> str | None:

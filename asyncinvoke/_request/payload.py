@@ -100,6 +100,12 @@ def encode_payload(payload: object, *, encode: Encode, invocation_type: Invocati
                 f"payload cannot be encoded: {type(error).__name__}"
             ) from error
         why = why_not_json(error)
+    except BaseException as error:
+        # An interrupt. The frames of a codec of the caller's own are the caller's; json's are not.
+        del payload
+        if encode is encode_json:
+            error.__traceback__ = None
+        raise
     del payload
     if why:
         raise InvalidRequestError(f"payload cannot be encoded: {why}")
@@ -135,6 +141,10 @@ def encode_client_context(client_context: Mapping[str, object]) -> str:
         encoded = base64.b64encode(encode_json(dict(client_context))).decode()
     except Exception as error:  # noqa: BLE001  # a caller's mapping may raise anything
         why = why_not_json(error)
+    except BaseException as error:
+        del client_context
+        error.__traceback__ = None
+        raise
     del client_context
     if why:
         raise InvalidRequestError(f"client_context cannot be encoded: {why}")
