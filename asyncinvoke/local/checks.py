@@ -1,8 +1,8 @@
 """The checks of an Invoke request: names, size, content, function and state, in AWS's order.
 
-No I/O, no clock. Each check raises the `Refusal` that is the answer; management asks for some of
-them too. Names are checked apart from `asyncinvoke._request` on purpose: the two ends of the wire
-must be able to disagree.
+No I/O, no clock. Each check raises the `Refusal` that becomes the response; management operations use
+some of them too. Names are deliberately not checked by `asyncinvoke._request`: client and server must
+be able to disagree.
 """
 
 import base64
@@ -34,20 +34,20 @@ def check_invocation(
     trace_id: str,
     chance: float = 1.0,
 ) -> Invocation:
-    """Return what a request asks to be run.
+    """Validate a request and return its invocation.
 
     Args:
         request: The request.
-        name: Its function name in parts; None if it breaks the pattern.
-        functions: Every function, by name.
-        now: Seconds of the monotonic clock.
+        name: The parsed function name; None if it does not match the pattern.
+        functions: All functions, by name.
+        now: The time in seconds of the monotonic clock.
         region_name: The endpoint's region.
         account_id: The endpoint's account.
-        trace_id: What the invocation is traced by.
-        chance: From 0.0 to 1.0, which decides for an alias that shares out its invocations.
+        trace_id: The trace id of the invocation.
+        chance: A random number from 0.0 to 1.0, which selects a version by an alias's weights.
 
     Raises:
-        Refusal: It is refused.
+        Refusal: The request is refused.
     """
     violations = enum_violations(request)
     name = check_name(request.function_name, name, request.qualifier, violations)
@@ -74,13 +74,13 @@ def check_name(
     """Return the function name of a request.
 
     Args:
-        text: The name, ARN or partial ARN, as it was given.
-        name: The same in parts; None if it breaks the pattern.
+        text: The name, ARN or partial ARN, as given.
+        name: The same, parsed; None if it does not match the pattern.
         qualifier: The `Qualifier` of the query.
-        violations: Constraints that the request violates elsewhere, for the same answer.
+        violations: Other constraints that the request violates, for the same response.
 
     Raises:
-        Refusal: It violates a constraint.
+        Refusal: The request violates a constraint.
     """
     found = [*names.violations(text, name, qualifier), *violations]
     if found or name is None:
@@ -89,10 +89,10 @@ def check_name(
 
 
 def one_qualifier(name: FunctionName, qualifier: str | None, *, region_name: str) -> str | None:
-    """Return the qualifier that a request gives, behind its name or beside it.
+    """Return the qualifier of a request, from the name or the query.
 
     Raises:
-        Refusal: It gives two that differ, or its name is one of another region.
+        Refusal: The two differ, or the ARN is of another region.
     """
     if name.region not in (None, region_name):
         raise refusals.wrong_region(str(name.region), region_name)
@@ -102,7 +102,7 @@ def one_qualifier(name: FunctionName, qualifier: str | None, *, region_name: str
 
 
 def enum_violations(request: ReceivedInvocation) -> list[str]:
-    """Return the constraints that the invocation type and the log type violate."""
+    """Return the violated constraints of the invocation type and the log type."""
     types = STREAMING_INVOCATION_TYPES if request.streams else INVOCATION_TYPES
     return [
         *names.not_one_of(request.invocation_type, "invocationType", types),
@@ -111,17 +111,21 @@ def enum_violations(request: ReceivedInvocation) -> list[str]:
 
 
 def check_size(request: ReceivedInvocation) -> None:
-    """Refuse a payload that is too large for its invocation type."""
+    """Check the size of the payload.
+
+    Raises:
+        Refusal: It exceeds the limit of the invocation type.
+    """
     is_event = request.invocation_type == "Event"
     if request.size > (refusals.EVENT_LIMIT if is_event else refusals.SYNC_LIMIT):
         raise refusals.too_large(request.size, event=is_event)
 
 
 def read_event(payload: bytes) -> Any:
-    """Return what a payload holds; none is an empty object.
+    """Parse a payload; an empty one is an empty object.
 
     Raises:
-        Refusal: It is not JSON, or nested too deeply.
+        Refusal: It is not valid JSON, or nested too deeply.
     """
     try:
         return _DECODER.decode(payload.decode()) if payload else {}
@@ -130,10 +134,10 @@ def read_event(payload: bytes) -> Any:
 
 
 def read_client_context(request: ReceivedInvocation) -> dict[str, Any] | None:
-    """Return what the client context holds; None without one.
+    """Parse the client context; return None if there is none.
 
     Raises:
-        Refusal: It is not a JSON object in base64.
+        Refusal: It is not a base64-encoded JSON object.
     """
     if request.encoded_client_context is None:
         return None
@@ -156,10 +160,10 @@ def find_version(
     account_id: str,
     chance: float = 1.0,
 ) -> tuple[Versions, FunctionConfig]:
-    """Return the function and the version that a request names.
+    """Return the function and the version that a request is for.
 
     Raises:
-        Refusal: There is none.
+        Refusal: The function or the version does not exist.
     """
     account = name.account or account_id
     versions = functions.get(name.name) if account == account_id else None
@@ -171,19 +175,26 @@ def find_version(
 
 
 def check_active(versions: Versions, config: FunctionConfig, *, now: float) -> None:
-    """Refuse what a version that is pending cannot do now.
+    """Check that a version is not pending.
 
     Args:
         versions: The function.
-        config: The version that is to be run or changed.
-        now: Seconds of the monotonic clock.
+        config: The version to run or to change.
+        now: The time in seconds of the monotonic clock.
+
+    Raises:
+        Refusal: It is pending.
     """
     if now < versions.pending_until(config.version):
         raise refusals.not_active("Pending")
 
 
 def check_changeable(versions: Versions, *, now: float) -> None:
-    """Refuse a change of a function that is pending, or being updated. It can be invoked then."""
+    """Check that a function may be changed.
+
+    Raises:
+        Refusal: It is pending or being updated; during an update it can still be invoked.
+    """
     check_active(versions, versions.latest, now=now)
     if now < versions.updates_until(LATEST):
         raise refusals.updating(versions.latest.arn)
@@ -198,7 +209,7 @@ def invocation_of(
     client_context: dict[str, Any] | None,
     trace_id: str,
 ) -> Invocation:
-    """Return the invocation of a request that passed every check."""
+    """Return the invocation of a request that has passed all checks."""
     is_event = request.invocation_type == "Event"
     return Invocation(
         request_id=request.request_id,

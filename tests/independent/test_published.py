@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 # In a folder of its own, which is all that the other pytest may import from.
 PLUGIN = Path(__file__).parent / "published" / "lambda_endpoint.py"
-PAGE = Path(__file__).parents[2] / "docs" / "endpoint.md"
+PAGE = Path(__file__).parents[2] / "docs" / "fidelity.md"
 
 # Where the published tests have their functions.
 REGIONS = ("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ap-southeast-1")

@@ -158,11 +158,11 @@ def local(**options: Any) -> int:
     retry.
     """
     from asyncinvoke.cli.local import console
-    from asyncinvoke.cli.local.endpoint import made
+    from asyncinvoke.cli.local.endpoint import make_endpoint
     from asyncinvoke.cli.running import run
     from asyncinvoke.local.http.access import is_remote
 
-    endpoint, names = made(**options)
+    endpoint, names = make_endpoint(**options)
 
     async def main(interrupt: "Interrupt") -> int:
         greeting = functools.partial(

@@ -94,7 +94,7 @@ def _print(when: float, name: str, line: str, *, color: str | None = None) -> No
     body = line if color is None else click.style(line, fg=color)
     text = f"{_clock(int(when))}.{int(when % 1 * 1000):03} {_painted(name)} {body}\n"
     stream = sys.stderr
-    # Not with `click.echo`, which is ten times slower: functions may write thousands of lines.
+    # `click.echo` is ten times slower, and functions may write thousands of lines.
     with contextlib.suppress(OSError, ValueError):  # stdout may be closed
         if not (has_colours() and stream.isatty()):
             text = click.unstyle(text)

@@ -1,6 +1,6 @@
 """Checks that a handler exists and can run.
 
-Where reading the source does not show it, Python is asked, in a process of its own.
+If the source does not show that a name is bound, the module is imported in a separate process.
 """
 
 import os
@@ -14,11 +14,11 @@ from asyncinvoke.cli.errors import CommandError
 
 
 def check_handler(handler: str) -> None:
-    """Check `file.py:function` or `module:function`, as seen from the current directory.
+    """Check `file.py:function` or `module:function`, relative to the current directory.
 
     Raises:
-        CommandError: There is no such file or module, it has a syntax error, or does not bind that
-            name.
+        CommandError: The file or module does not exist, has a syntax error, or does not define the
+            function.
     """
     module, separator, function = handler.rpartition(":")
     if not (separator and module and function.isidentifier()):
@@ -33,10 +33,10 @@ def check_handler(handler: str) -> None:
 
 
 def check_runtime() -> None:
-    """Check that AWS's own runtime, which runs handlers from files, is available.
+    """Check that AWS's own runtime (awslambdaric), which runs handlers from files, is installed.
 
     Raises:
-        CommandError: It is not installed, or not for this system.
+        CommandError: It is not installed, or not available for this system.
     """
     if find_spec("awslambdaric") is not None:
         return
@@ -65,7 +65,7 @@ def _check_binding(path: Path, function: str) -> None:
         raise CommandError(f"{path} has no function {function!r}")
 
 
-_ASK = """
+_PROBE = """
 import importlib, sys
 sys.path.insert(0, sys.argv[1])
 try:
@@ -75,21 +75,21 @@ except BaseException:
 sys.exit(0 if hasattr(module, sys.argv[3]) else 3)
 """
 
-_PATIENCE = 30.0
-"""Seconds to wait for a module to be imported; after that it is assumed to be valid."""
+_IMPORT_TIMEOUT = 30.0
+"""Seconds to wait for the import; after that the name is assumed to be bound."""
 
 
 def _is_bound_when_imported(path: Path, function: str) -> bool:
-    """Return whether a module defines a name indirectly, such as by `import *`."""
-    command = [sys.executable, "-c", _ASK, str(path.parent.resolve()), path.stem, function]
+    """Return whether importing a module binds a name, such as by `import *`."""
+    command = [sys.executable, "-c", _PROBE, str(path.parent.resolve()), path.stem, function]
     try:
-        ended = subprocess.run(  # noqa: S603  # this interpreter, and the module that is to be served
+        ended = subprocess.run(  # noqa: S603  # this interpreter, importing the module to serve
             command,
             check=False,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=_PATIENCE,
+            timeout=_IMPORT_TIMEOUT,
             env={k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
         )
     except subprocess.TimeoutExpired:
@@ -98,5 +98,5 @@ def _is_bound_when_imported(path: Path, function: str) -> bool:
 
 
 def _is_installed(module: str) -> bool:
-    # Looking for a submodule would import its parent, which is code.
+    # Only the top level: finding a submodule would import its parent.
     return find_spec(module.partition(".")[0]) is not None

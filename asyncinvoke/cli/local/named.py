@@ -20,7 +20,7 @@ def served(functions: tuple[str, ...]) -> dict[str, str]:
     """Return handlers by name, from `NAME=HANDLER` or `HANDLER`, which uses the function's name.
 
     Raises:
-        CommandError: Two have one name.
+        CommandError: Two functions have the same name.
     """
     handlers: dict[str, str] = {}
     for text in functions:
@@ -34,7 +34,7 @@ def served(functions: tuple[str, ...]) -> dict[str, str]:
 
 
 def handlers_in(handlers: Mapping[str, str], config: str | None) -> dict[str, str]:
-    """Return the handlers that a file names, as seen from the current directory."""
+    """Return the handlers in a configuration file, with paths relative to the current directory."""
     folder = Path(config or "").parent
     return {
         name: str(folder / handler) if handler.rpartition(":")[0].endswith(".py") else handler
@@ -49,10 +49,10 @@ def first(*values: _T | None) -> _T:
 
 
 def pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
-    """Return what an option says of each name.
+    """Parse the values of an option, each `K=V`, into a dict.
 
     Raises:
-        CommandError: A text is no `K=V`.
+        CommandError: A value has another form.
     """
     found = {}
     for text in texts:
@@ -66,10 +66,10 @@ def pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
 
 
 def whole_number(name: str, text: str) -> int:
-    """Return the reserved concurrency of a function.
+    """Parse the reserved concurrency of a function.
 
     Raises:
-        CommandError: It is no whole number.
+        CommandError: It is not a whole number.
     """
     if not (text.isascii() and text.isdigit()):
         raise CommandError(f"--reserved {name}={text} must be a whole number, 0 or more")
@@ -80,10 +80,10 @@ KINDS = ("throttle", "error", "function-error", "reset", "close", "truncated", "
 
 
 def inject(endpoint: "LocalLambda", text: str) -> None:
-    """Set a fault, written `KIND[,function=NAME][,count=N][,probability=P][,seed=N][,after-run]`.
+    """Inject a fault: `KIND[,function=NAME][,count=N][,probability=P][,seed=N][,after-run]`.
 
     Raises:
-        CommandError: It is not of that form.
+        CommandError: The text has another form, or a value is out of range.
     """
     kind, *words = text.split(",")
     options: dict[str, Any] = {}

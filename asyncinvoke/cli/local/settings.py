@@ -1,6 +1,6 @@
 """Settings of each function in `asyncinvoke local`: from global options, per-function options, a file.
 
-What is said of one function counts before what is said of all, and the command line before the file.
+Settings of one function override those of all, and the command line overrides the file.
 """
 
 import dataclasses
@@ -32,22 +32,22 @@ class FunctionSettings:
     reserved: int | None = None
     """Reserved concurrency."""
     retry_delays: tuple[float, float] | None = None
-    """Seconds before the second and the third run of an Event that failed."""
+    """Seconds before the first and the second retry of a failed Event."""
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Environment variables."""
 
     def over(self, other: "FunctionSettings") -> "FunctionSettings":
-        """Return these settings, with those of another where not given."""
-        said = {
+        """Return these settings, completed by those of `other`."""
+        given = {
             name: value
             for name in ("timeout", "memory", "reserved", "retry_delays")
             if (value := getattr(self, name)) is not None
         }
-        return dataclasses.replace(other, env={**other.env, **self.env}, **said)
+        return dataclasses.replace(other, env={**other.env, **self.env}, **given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServeFile:
+class SettingsFile:
     """The contents of a settings file."""
 
     region: str | None = None
@@ -57,59 +57,57 @@ class ServeFile:
     port: int | None = None
     """The port."""
     for_all: FunctionSettings = FunctionSettings()
-    """For every function."""
+    """The settings of all functions."""
     handlers: Mapping[str, str] = field(default_factory=dict)
-    """The handlers of the functions that have one in the file."""
+    """The handlers that the file gives, by function name."""
     for_one: Mapping[str, FunctionSettings] = field(default_factory=dict)
-    """For single functions."""
+    """The settings of single functions, by name."""
 
 
-def read_file(path: str | None) -> ServeFile:
+def read_file(path: str | None) -> SettingsFile:
     """Read a settings file in TOML; without one, return empty settings.
 
     Raises:
-        CommandError: It cannot be read, or says what is not known.
+        CommandError: It cannot be read, is not valid TOML, or has an unknown or invalid setting.
     """
     if path is None:
-        return ServeFile()
+        return SettingsFile()
     try:
-        said = tomllib.loads(Path(path).read_text("utf-8"))
+        table = tomllib.loads(Path(path).read_text("utf-8"))
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CommandError(f"{path} is not valid TOML: {error}") from error
-    _known(path, said, _IN_FILE)
-    functions = said.get("functions", {})
+    _check_known(path, table, _IN_FILE)
+    functions = table.get("functions", {})
     if not isinstance(functions, dict) or not all(isinstance(v, dict) for v in functions.values()):
         raise CommandError(f"{path}: functions must be tables, such as [functions.resize]")
     folder = Path(path).parent
     handlers, for_one = {}, {}
     for name, settings in functions.items():
         where = f"{path}, function {name}"
-        _known(where, settings, {"handler", *SETTINGS[:4], "env", "env-file"})
+        _check_known(where, settings, {"handler", *SETTINGS[:4], "env", "env-file"})
         if "handler" in settings:
             handlers[name] = _text(where, "handler", settings["handler"])
-        for_one[name] = _of_table(where, settings, folder)
-    port = said.get("port")
+        for_one[name] = _from_table(where, settings, folder)
+    port = table.get("port")
     if port is not None and not (type(port) is int and 0 <= port <= 65_535):
         raise CommandError(f"{path}: port={port!r} must be 0 to 65535")
-    return ServeFile(
-        region=None if "region" not in said else _text(path, "region", said["region"]),
-        account_id=None
-        if "account-id" not in said
-        else _text(path, "account-id", said["account-id"]),
+    return SettingsFile(
+        region=_optional_text(path, "region", table),
+        account_id=_optional_text(path, "account-id", table),
         port=port,
-        for_all=_of_table(path, said, folder),
+        for_all=_from_table(path, table, folder),
         handlers=handlers,
         for_one=for_one,
     )
 
 
-def of_options(texts: Sequence[str]) -> dict[str, FunctionSettings]:
-    """Read `NAME:SETTING=VALUE`, each as often as it was given.
+def parse_settings(texts: Sequence[str]) -> dict[str, FunctionSettings]:
+    """Parse the values of `--set`, each `NAME:SETTING=VALUE`, into settings by function name.
 
     Raises:
-        CommandError: One is not of that form, or out of range.
+        CommandError: A value has another form, or is out of range.
     """
     tables: dict[str, dict[str, Any]] = {}
     for text in texts:
@@ -124,14 +122,14 @@ def of_options(texts: Sequence[str]) -> dict[str, FunctionSettings]:
             table[setting] = value
         else:
             raise CommandError(f"--set {text!r}: the settings are {', '.join(SETTINGS)}")
-    return {name: _of_table(f"--set {name}", table, Path()) for name, table in tables.items()}
+    return {name: _from_table(f"--set {name}", table, Path()) for name, table in tables.items()}
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Read a file of lines `NAME=VALUE`, as shells and Docker read them.
+    """Read a file of `NAME=VALUE` lines, as shells and Docker do.
 
     Raises:
-        CommandError: It cannot be read, or a line is no such line.
+        CommandError: The file cannot be read, or a line has another form.
     """
     try:
         lines = path.read_text("utf-8-sig").splitlines()
@@ -161,7 +159,7 @@ def check_variables(where: str, env: Iterable[str]) -> None:
     """Check the names of environment variables.
 
     Raises:
-        CommandError: Lambda would not take one.
+        CommandError: A name is not valid in Lambda.
     """
     for name in env:
         if _VARIABLE.fullmatch(name) is None:
@@ -169,10 +167,10 @@ def check_variables(where: str, env: Iterable[str]) -> None:
 
 
 def retry_delays(text: object) -> tuple[float, float]:
-    """Read the delays of a failed Event: one number for both, or two with a comma.
+    """Parse the retry delays of Events: one number for both, or two separated by a comma.
 
     Raises:
-        CommandError: They are none.
+        CommandError: The value is neither.
     """
     parts = [text, text] if isinstance(text, int | float) else str(text).split(",")
     try:
@@ -185,36 +183,41 @@ def retry_delays(text: object) -> tuple[float, float]:
     return first, second
 
 
-def _of_table(where: str, said: Mapping[str, Any], folder: Path) -> FunctionSettings:
+def _from_table(where: str, values: Mapping[str, Any], folder: Path) -> FunctionSettings:
+    """Return the settings in a table; paths in it are relative to `folder`."""
     env: dict[str, str] = {}
-    if "env-file" in said:
-        env |= read_env_file(folder / _text(where, "env-file", said["env-file"]))
-    table = said.get("env", {})
+    if "env-file" in values:
+        env |= read_env_file(folder / _text(where, "env-file", values["env-file"]))
+    table = values.get("env", {})
     if not isinstance(table, dict):
         raise CommandError(f"{where}: env must be a table of strings")
     env |= {key: _text(where, f"env.{key}", value) for key, value in table.items()}
     check_variables(where, env)
-    delays = said.get("event-retry-delay")
+    delays = values.get("event-retry-delay")
     return FunctionSettings(
-        timeout=_number(where, "timeout", said, float),
-        memory=_number(where, "memory", said, int),
-        reserved=_number(where, "reserved", said, int),
+        timeout=_number(where, "timeout", values, float),
+        memory=_number(where, "memory", values, int),
+        reserved=_number(where, "reserved", values, int),
         retry_delays=None if delays is None else retry_delays(delays),
         env=env,
     )
 
 
-def _number(where: str, name: str, said: Mapping[str, Any], kind: type) -> Any:
-    value = said.get(name)
+def _number(where: str, name: str, values: Mapping[str, Any], kind: type) -> Any:
+    value = values.get(name)
     if value is None:
         return None
     try:
         if isinstance(value, bool) or (kind is int and isinstance(value, float)):
-            raise ValueError(name)  # noqa: TRY301  # one text for all that is no number
+            raise ValueError(name)  # noqa: TRY301  # reported as any other invalid number
         return kind(value)
     except (ValueError, TypeError):
         what = "a whole number" if kind is int else "a number of seconds"
         raise CommandError(f"{where}: {name}={value!r} must be {what}") from None
+
+
+def _optional_text(where: str, name: str, values: Mapping[str, Any]) -> str | None:
+    return _text(where, name, values[name]) if name in values else None
 
 
 def _text(where: str, name: str, value: object) -> str:
@@ -223,8 +226,8 @@ def _text(where: str, name: str, value: object) -> str:
     return value
 
 
-def _known(where: str, said: Iterable[str], known: set[str]) -> None:
-    for name in said:
+def _check_known(where: str, names: Iterable[str], known: set[str]) -> None:
+    for name in names:
         if name not in known:
             raise CommandError(
                 f"{where}: {name!r} is not a setting; use one of {', '.join(sorted(known))}"

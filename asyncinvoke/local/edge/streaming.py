@@ -7,7 +7,7 @@ from aiohttp import HttpVersion11, web
 from asyncinvoke.local.protocol import answers, event_stream
 from asyncinvoke.local.protocol.answers import Answer
 
-# GUESS: not recorded from AWS (docs/endpoint.md)
+# GUESS: not recorded from AWS (docs/fidelity.md)
 LARGEST_CHUNK = 1_048_576  # bytes of one piece that go into one PayloadChunk
 
 

@@ -10,7 +10,7 @@ from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.functions.event_config import Destination
 from asyncinvoke.local.protocol.names import LATEST
 
-# GUESS: not recorded from AWS (docs/endpoint.md)
+# GUESS: not recorded from AWS (docs/fidelity.md)
 NEVER_RAN_CODE = "429"
 NEVER_RAN_MESSAGE = "Rate Exceeded."
 

@@ -103,7 +103,7 @@ class Threads:
 STREAM_LIMIT = 209_715_200
 """Largest answer that is streamed, in bytes (AWS's quota of 200 MB)."""
 
-# GUESS: not recorded from AWS (docs/endpoint.md)
+# GUESS: not recorded from AWS (docs/fidelity.md)
 UNWRITABLE = "Object of type {} is neither bytes nor str"
 
 LAST_WORDS = 1.0

@@ -19,7 +19,7 @@ RESPONSE_LIMIT = 6_291_556
 C_LONG_BITS = 64
 """Bits of the number that Python makes of an exit status."""
 
-# GUESS: not recorded from AWS (docs/endpoint.md)
+# GUESS: not recorded from AWS (docs/fidelity.md)
 OUT_OF_MEMORY_TYPE = "Runtime.ExitError"  # seen; of newer functions only the type is known
 OUT_OF_MEMORY = "signal: killed"
 

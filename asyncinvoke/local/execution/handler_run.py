@@ -28,7 +28,7 @@ from asyncinvoke.local.execution.invocation import Invocation, Result
 from asyncinvoke.local.execution.marshalling import marshal, marshal_error
 from asyncinvoke.local.functions.configuration import FunctionConfig, Handler
 
-# GUESS: not recorded from AWS (docs/endpoint.md)
+# GUESS: not recorded from AWS (docs/fidelity.md)
 STREAM_TOO_LARGE = function_errors.response_too_large(STREAM_LIMIT)  # as for a whole answer
 
 _OWN_FILES = frozenset(

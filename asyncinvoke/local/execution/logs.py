@@ -14,7 +14,7 @@ TAIL_LIMIT = 4_096
 
 NO_BREAK_SPACE = "\u00a0"
 
-# GUESS: not recorded from AWS (docs/endpoint.md)
+# GUESS: not recorded from AWS (docs/fidelity.md)
 ERROR_STATUS = "Status: error\tError Type: {}"  # seen with its white space lost
 
 

@@ -16,7 +16,7 @@ from asyncinvoke.local.functions.event_config import EventConfig
 from asyncinvoke.local.protocol.names import LATEST
 
 RUNTIME = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-"""The runtime that a handler which was registered from Python is said to have: the one that runs."""
+"""The runtime reported for handlers registered from Python: that of this process."""
 
 SET_BY_LAMBDA = frozenset(
     {
@@ -35,10 +35,10 @@ SET_BY_LAMBDA = frozenset(
         "_HANDLER",
     }
 )
-"""Environment variables of worker processes that no function can set."""
+"""Environment variables of worker processes that a function cannot set."""
 
 EMPTY_SHA256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
-"""The hash of no code at all."""
+"""The hash of an empty package."""
 
 
 def _timestamp() -> str:
@@ -47,12 +47,12 @@ def _timestamp() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """How a function came here."""
+    """How a function was deployed, as management operations report it."""
 
     role: str
     """The ARN of its role."""
     runtime: str = RUNTIME
-    """The runtime that it asked for."""
+    """The requested runtime."""
     description: str = ""
     """Its description."""
     code_size: int = 0
@@ -60,16 +60,16 @@ class Deployment:
     code_sha256: str = EMPTY_SHA256
     """The hash of its package, in base64."""
     asked: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
-    """Settings that are told as they were asked for, by AWS's names, such as `Architectures`."""
+    """Settings that are returned as requested, by AWS's names, such as `Architectures`."""
     last_modified: str = field(default_factory=_timestamp, compare=False)
-    """When it was changed last."""
+    """The time of the last change."""
     revision_id: str = field(default_factory=lambda: str(uuid.uuid4()), compare=False)
-    """Changes whenever it is changed."""
+    """The revision until the last change is complete; new with each change."""
     settled_revision_id: str = field(default_factory=lambda: str(uuid.uuid4()), compare=False)
-    """The one that it has once the change is done."""
+    """The revision after that."""
 
     def renewed(self) -> "Deployment":
-        """Return the same with new revisions."""
+        """Return a copy with new revisions."""
         return dataclasses.replace(
             self, revision_id=str(uuid.uuid4()), settled_revision_id=str(uuid.uuid4())
         )
@@ -79,52 +79,52 @@ Handler = Callable[..., Any]
 """`handler(event, context)`, sync or async."""
 
 MAX_TIMEOUT = 900
-"""Longest run of a function, in seconds (AWS's quota)."""
+"""The maximum timeout of a function, in seconds (AWS's quota)."""
 
 MEMORY_RANGE = range(128, 10_241)
-"""Memory that a function may have, in MB (AWS's quota)."""
+"""The allowed memory of a function, in MB (AWS's quota)."""
 
 _NAME = re.compile(r"[a-zA-Z0-9-_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a worker process finds its handler."""
+    """The location of a handler for worker processes."""
 
     directory: Path
-    """The directory that the module is imported from, and that the process works in."""
+    """The directory that the module is imported from, and the working directory."""
     handler: str
-    """`module.function`, as AWS's runtime reads it."""
+    """`module.function`, as AWS's runtime expects it."""
     file: Path | None
     """The module's file; None if it is not in that directory."""
     layers: tuple[Path, ...] = ()
-    """Where its layers are, in their order."""
+    """The directories of its layers, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionConfig:
-    """What was registered, checked."""
+    """The validated configuration of one version of a function."""
 
     name: str
     """The bare function name."""
     arn: str
     """The unqualified ARN."""
     region_name: str
-    """The region that the endpoint says it is in."""
+    """The region that the endpoint reports."""
     version: str
     """`$LATEST`, or the number of a published version."""
     handler: Handler | Source
-    """A callable of this process, or where a worker process finds one."""
+    """A callable in this process, or the source for worker processes."""
     timeout: float
-    """Seconds that one execution may take."""
+    """The time limit of one execution, in seconds."""
     memory_size: int
     """Memory in MB."""
     environment: Mapping[str, str]
     """Environment variables of worker processes."""
     events: EventConfig
-    """How the Event queue treats its Events."""
+    """The retries and destinations of its Events."""
     deployment: Deployment
-    """What is told about it."""
+    """What management operations report about it."""
 
 
 def check(
@@ -140,11 +140,11 @@ def check(
     directory: str | Path | None = None,
     deployment: Deployment | None = None,
 ) -> FunctionConfig:
-    """Return the configuration of what a user registers; the defaults are AWS's.
+    """Validate a function and return its configuration; the defaults are AWS's.
 
     Raises:
-        ValueError: With the value and the rule, for anything wrong.
-        ModuleNotFoundError: The handler needs AWS's runtime and that is not installed.
+        ValueError: A value is invalid; the message names it and the rule.
+        ModuleNotFoundError: The handler needs AWS's runtime, which is not installed.
     """
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise ValueError(f"function name {name!r} must be 1 to 64 letters, digits, hyphens or _")
@@ -152,13 +152,7 @@ def check(
         raise ValueError(f"timeout={timeout!r} must be above 0 and at most {MAX_TIMEOUT} seconds")
     if memory_size not in MEMORY_RANGE:
         raise ValueError(f"memory_size={memory_size!r} must be 128 to 10240 MB")
-    for key, value in (environment or {}).items():
-        if not (isinstance(key, str) and isinstance(value, str)):
-            raise ValueError(f"environment variable {key!r} and its value must be text")  # noqa: TRY004
-        if not key or "=" in key or "\0" in key + value:
-            raise ValueError(f"environment variable {key!r} must have a name, and no NUL or =")
-        if key in SET_BY_LAMBDA:
-            raise ValueError(f"environment variable {key} is set by Lambda itself")
+    _check_environment(environment or {})
     if isinstance(handler, str):
         handler = _source(handler, Path(directory) if directory else Path.cwd())
     if isinstance(handler, Source):
@@ -177,6 +171,16 @@ def check(
     )
 
 
+def _check_environment(environment: Mapping[str, str]) -> None:
+    for key, value in environment.items():
+        if not (isinstance(key, str) and isinstance(value, str)):
+            raise ValueError(f"environment variable {key!r} and its value must be text")  # noqa: TRY004
+        if not key or "=" in key or "\0" in key + value:
+            raise ValueError(f"environment variable {key!r} must have a name, and no NUL or =")
+        if key in SET_BY_LAMBDA:
+            raise ValueError(f"environment variable {key} is set by Lambda itself")
+
+
 def _check_runtime(handler: str) -> None:
     if importlib.util.find_spec("awslambdaric") is None:
         raise ModuleNotFoundError(
@@ -186,6 +190,7 @@ def _check_runtime(handler: str) -> None:
 
 
 def _source(text: str, directory: Path) -> Source:
+    """Locate a handler written `module:function` or `path/to/file.py:function`."""
     module, separator, function = text.rpartition(":")
     if not (separator and module and function.isidentifier()):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""How the Event queue treats the Events of one function."""
+"""The retries and destinations of one function's Events."""
 
 import math
 from collections.abc import Callable

@@ -13,18 +13,18 @@ from asyncinvoke.local.numbers import whole_number
 
 
 class Running(Protocol):
-    """What runs functions while the endpoint serves."""
+    """The part that runs functions while the endpoint is serving."""
 
     def retire_outdated(self, now: float) -> None:
-        """Let what an update has replaced end with what it runs at a time."""
+        """Retire the environments of configurations that an update has replaced by `now`."""
         ...
 
     def retire(self, name: str, version: str | None = None) -> None:
-        """Let a version, or all of a function, end with what it runs now."""
+        """End the environments of a version, or of a whole function, after their current invocation."""
         ...
 
     def retired_directories(self) -> set[Path]:
-        """Return the directories of code that was retired and runs yet."""
+        """Return the code directories of retired environments that are still running."""
         ...
 
 
@@ -32,25 +32,25 @@ class FunctionRegistry:
     """The functions of one endpoint.
 
     Args:
-        admission: Where reserved concurrency is kept.
-        on_new: Called with the name of each function that is registered.
+        admission: The keeper of reserved concurrency.
+        on_new: Called with the name of each newly registered function.
     """
 
     def __init__(self, admission: Admission, *, on_new: Callable[[str], None]) -> None:
         self.running: Running | None = None
-        """What runs them, while the endpoint serves."""
+        """The part that runs them; None while the endpoint is not serving."""
         self._admission = admission
         self._on_new = on_new
         self._functions: dict[str, Versions] = {}
         self.functions: Mapping[str, Versions] = MappingProxyType(self._functions)
-        """Every function, by name."""
+        """All functions, by name."""
         self._duplicates: Counter[str] = Counter()
 
     def register(self, config: FunctionConfig, reserved_concurrency: int | None) -> Versions:
-        """Make a function known.
+        """Register a function.
 
         Raises:
-            ValueError: Its name is taken, or the account has not so much concurrency left.
+            ValueError: The name is taken, or the account has too little concurrency left.
         """
         if config.name in self._functions:
             raise ValueError(f"function {config.name!r} is registered already")
@@ -60,30 +60,30 @@ class FunctionRegistry:
         return self._functions[config.name]
 
     def update(self, config: FunctionConfig, until: float) -> None:
-        """Change `$LATEST`. What runs already goes on as it is.
+        """Replace the configuration of `$LATEST`; running executions are not affected.
 
         Args:
-            config: What it is to be.
-            until: When the change is done, in seconds of the monotonic clock.
+            config: The new configuration.
+            until: The time at which the update is complete, in seconds of the monotonic clock.
         """
         self._functions[config.name].update(config, until)
 
     def remove(self, name: str) -> None:
-        """Forget a function. What runs already goes on."""
+        """Remove a function; running executions finish."""
         del self._functions[name]
         self._admission.reserve(name, None)
         self._retire(name)
 
     def remove_version(self, name: str, number: str) -> None:
-        """Forget a version. What runs already goes on."""
+        """Remove a version; running executions finish."""
         self._functions[name].remove_version(number)
         self._retire(name, number)
 
     def directories(self, now: float) -> set[Path]:
-        """Return the directories of the code that can still run, or runs yet.
+        """Return the directories of all code that is running or can still be run.
 
         Args:
-            now: Seconds of the monotonic clock.
+            now: The time in seconds of the monotonic clock.
         """
         functions = list(self._functions.values())
         configs = [config for versions in functions for config in versions.published]
@@ -96,7 +96,7 @@ class FunctionRegistry:
         return found if self.running is None else found | self.running.retired_directories()
 
     def concurrency(self) -> tuple[int, int]:
-        """Return the account's concurrency, and what of it is not reserved."""
+        """Return the account's concurrency, and the unreserved part of it."""
         return self._admission.account_concurrency, self._admission.unreserved
 
     def reserved(self, name: str) -> int | None:
@@ -107,7 +107,7 @@ class FunctionRegistry:
         """Change a function's reserved concurrency.
 
         Raises:
-            ValueError: It is not a whole number, or more than the account has left.
+            ValueError: It is not a whole number, or exceeds what the account has left.
         """
         self._admission.reserve(name, limit)
 
@@ -120,7 +120,7 @@ class FunctionRegistry:
         self._duplicates[name] = whole_number("count", count)
 
     def take_deliveries(self, name: str) -> int:
-        """Return how often the next Event of a function is delivered; that one has taken them."""
+        """Return how many times to deliver the next Event of a function: 1, or 2 for a duplicate."""
         if not self._duplicates[name]:
             return 1
         self._duplicates[name] -= 1

@@ -17,34 +17,34 @@ _ALIAS = re.compile(r"(?![0-9]+$)[a-zA-Z0-9-_]{1,128}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alias:
-    """Where an alias points."""
+    """An alias: the version that it points to, and its weights."""
 
     version: str
     """The version."""
     description: str = ""
     """Its description."""
     weights: Mapping[str, float] = field(default_factory=dict)
-    """Other versions, each with the share of invocations that it gets, from 0.0 to 1.0."""
+    """The share of invocations of each other version, from 0.0 to 1.0."""
     revision_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    """Changes whenever it is changed."""
+    """New with each change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSettings:
-    """What was asked of the Event queue through the API; None where nothing was said."""
+    """The Event settings of a function that were set through the API; None where not set."""
 
     maximum_retry_attempts: int | None = None
-    """Further runs after a function error."""
+    """Retries after a function error."""
     maximum_event_age: int | None = None
-    """Seconds after which an Event is given up."""
+    """Seconds after which an Event is dropped."""
     destinations: Mapping[str, Any] = field(default_factory=dict)
-    """Who was asked to hear how it ended; told back, and not called."""
+    """The destinations; they are returned, but not called."""
     last_modified: float = 0.0
-    """When it was set, in seconds since the epoch."""
+    """The time of the last change, in seconds since the epoch."""
 
 
 class Versions:
-    """What was published of one function. Users change it from any thread; requests read it.
+    """The versions and aliases of one function. Any thread may change them.
 
     Args:
         latest: The configuration of `$LATEST`.
@@ -60,11 +60,11 @@ class Versions:
         self._pending_until: dict[str, float] = {}
         self._updating_until = 0.0
         self.tags: dict[str, str] = {}
-        """Its tags."""
+        """The tags of the function."""
         self.policies: dict[str, dict[str, dict[str, Any]]] = {}
-        """Statements about who may invoke it, by qualified ARN and id; nobody is held to them."""
+        """Policy statements, by qualifier and statement id; they are not enforced."""
         self.event_settings: dict[str, EventSettings] = {}
-        """What was asked of the Event queue, by qualified ARN."""
+        """Event settings made through the API, by qualified ARN."""
 
     @property
     def latest(self) -> FunctionConfig:
@@ -73,46 +73,46 @@ class Versions:
 
     @property
     def published(self) -> tuple[FunctionConfig, ...]:
-        """`$LATEST` and every version, in the order in which they were published."""
+        """`$LATEST` and all versions, in order of publication."""
         return tuple(self._configs.values())
 
     @property
     def aliases(self) -> Mapping[str, Alias]:
-        """Every alias, by name."""
+        """All aliases, by name."""
         return MappingProxyType(dict(self._aliases))
 
     def pending_until(self, version: str) -> float:
-        """Return when a version can run, in seconds of the monotonic clock: `Pending` until then."""
+        """Return the time until which a version is `Pending`, in seconds of the monotonic clock."""
         return self._pending_until.get(version, 0.0)
 
     def pend(self, version: str, until: float) -> None:
-        """Let a version be `Pending` until a time of the monotonic clock."""
+        """Make a version `Pending` until a time of the monotonic clock."""
         self._pending_until[version] = until
 
     def updates_until(self, version: str) -> float:
-        """Return when a version's update is done; only `$LATEST` has any."""
+        """Return the time at which a version's update is complete; only `$LATEST` can be updated."""
         return self._updating_until if version == LATEST else 0.0
 
     def is_settled(self, version: str, now: float) -> bool:
-        """Return whether a version is neither pending nor updated, at a time."""
+        """Return whether a version is neither pending nor being updated at a time."""
         return now >= max(self.pending_until(version), self.updates_until(version))
 
     def update(self, config: FunctionConfig, until: float = 0.0) -> None:
-        """Change `$LATEST`; what was published stays.
+        """Replace the configuration of `$LATEST`; published versions do not change.
 
         Args:
-            config: What it is to be.
-            until: When the change is done; the former one runs until then.
+            config: The new configuration.
+            until: The time at which the update is complete; the previous one runs until then.
         """
         self._before, self._updating_until = self.latest, until
         self._configs[LATEST] = config
 
     def in_force(self, qualifier: str | None, now: float) -> FunctionConfig | None:
-        """Return what a qualifier means for an invocation at a time; None if there is nothing.
+        """Return the configuration that an invocation runs at a time; None if there is none.
 
         Args:
             qualifier: A version, an alias, or None for `$LATEST`.
-            now: Seconds of the monotonic clock.
+            now: The time in seconds of the monotonic clock.
         """
         config = self.resolve(qualifier)
         if config is self.latest and self._before is not None and now < self._updating_until:
@@ -120,14 +120,14 @@ class Versions:
         return config
 
     def replaced(self, now: float) -> FunctionConfig | None:
-        """Return what `$LATEST` was before its update while that still runs; None without one."""
+        """Return the previous configuration of `$LATEST` during an update; None otherwise."""
         return self._before if now < self._updating_until else None
 
     def publish(self, description: str | None = None) -> str:
-        """Make a version of `$LATEST`; give its number.
+        """Publish `$LATEST` as a new version; return its number.
 
         Args:
-            description: What is said about the version; None says what `$LATEST` says.
+            description: The description of the version; None copies that of `$LATEST`.
         """
         self._published += 1
         number = str(self._published)
@@ -143,7 +143,7 @@ class Versions:
         return number
 
     def publish_changes(self, description: str | None = None) -> str:
-        """Make a version of `$LATEST` if it has changed since the last one; give its number."""
+        """Publish `$LATEST` if it has changed since the last version; return the version's number."""
         last = str(self._published)
         if last in self._configs and self._published_from == self.latest:
             return last
@@ -156,7 +156,11 @@ class Versions:
         description: str = "",
         weights: Mapping[str, float] | None = None,
     ) -> None:
-        """Point an alias at a version, and let others have a share of its invocations."""
+        """Create or move an alias.
+
+        Raises:
+            ValueError: The name is invalid, or the version does not exist.
+        """
         if not isinstance(name, str) or _ALIAS.fullmatch(name) is None:
             raise ValueError(
                 f"alias {name!r} must be 1 to 128 letters, digits, hyphens or _, and no number"
@@ -168,11 +172,11 @@ class Versions:
         )
 
     def remove_alias(self, name: str) -> None:
-        """Forget an alias; one that is not there is no error, as in AWS."""
+        """Remove an alias; an unknown one is not an error, as in AWS."""
         self._aliases.pop(name, None)
 
     def aliases_of(self, version: str) -> list[str]:
-        """Return the names of the aliases that point at a version."""
+        """Return the names of the aliases that point to a version or give it a share."""
         return sorted(
             name
             for name, alias in self.aliases.items()
@@ -180,20 +184,20 @@ class Versions:
         )
 
     def remove_version(self, number: str) -> None:
-        """Forget a published version; one that is not there is no error, as in AWS."""
+        """Remove a published version; an unknown one is not an error, as in AWS."""
         if number != LATEST:
             self._configs.pop(number, None)
 
     def events_of(self, arn: str) -> EventConfig:
-        """Return how the queue treats an Event.
+        """Return the Event configuration of an invocation.
 
         Args:
-            arn: The ARN as invoked, with its qualifier.
+            arn: The qualified ARN that was invoked.
         """
-        asked, config = self.event_settings.get(arn), self.latest.events
-        if asked is None:
+        settings, config = self.event_settings.get(arn), self.latest.events
+        if settings is None:
             return config
-        attempts, age = asked.maximum_retry_attempts, asked.maximum_event_age
+        attempts, age = settings.maximum_retry_attempts, settings.maximum_event_age
         return dataclasses.replace(
             config,
             maximum_retry_attempts=config.maximum_retry_attempts if attempts is None else attempts,
@@ -201,11 +205,11 @@ class Versions:
         )
 
     def resolve(self, qualifier: str | None, chance: float = 1.0) -> FunctionConfig | None:
-        """Return the configuration that a qualifier means; None if there is none.
+        """Return the configuration that a qualifier refers to; None if there is none.
 
         Args:
             qualifier: A version, an alias, or None for `$LATEST`.
-            chance: From 0.0 to 1.0: below the share of another version an alias means that one.
+            chance: A random number from 0.0 to 1.0, which selects a version by an alias's weights.
         """
         if qualifier is None:
             return self.latest

@@ -1,1 +1,1 @@
-"""HTTP on a socket: where the endpoint may listen, and the server that does."""
+"""HTTP: access control, and the server on a socket."""

@@ -1,15 +1,15 @@
-"""Access control of the endpoint: where it may listen, and which requests it refuses.
+"""Access control of the endpoint: the addresses it may listen on, and the requests it rejects.
 
-It listens on loopback, and elsewhere only if that is allowed. A web page may not ask, which any site
-that a developer visits can be. It can send a POST with a body of its choice to a server on loopback,
-without asking first, as long as it sets no header of its own. It cannot keep the browser from saying
-where it comes from:
+It listens on loopback, and elsewhere only if that is allowed. Web pages must not use it, and any site
+that a developer visits may try: a page can send a POST with any body to a server on loopback,
+without a preflight request, as long as it sets no custom header. It cannot prevent the browser from
+telling its origin:
 
-1. `Origin` comes with every POST, and `Sec-Fetch-Site` with every request of a newer browser. What
-   names another site is refused; the endpoint serves no page, so there is no site of its own that
-   anybody would miss.
-2. A page may come from a name that its owner has led to this machine meanwhile (DNS rebinding).
-   Then the two agree, but the name is in `Host`: only names that nobody else can own are taken.
+1. Every POST has an `Origin` header, and every request of a newer browser `Sec-Fetch-Site`. A
+   request that names another site is rejected; the endpoint serves no page, so it has no site of its
+   own.
+2. The page's own name may by now resolve to this machine (DNS rebinding). Then the headers agree,
+   but the name is in `Host`: only names that nobody else can own are accepted.
 
 No I/O, no clock.
 """
@@ -26,10 +26,10 @@ def check_host(host: str, *, allow_remote: bool) -> str:
 
     Args:
         host: An IP address, or `localhost`.
-        allow_remote: Whether it may be one that other machines reach.
+        allow_remote: Whether other machines may reach it.
 
     Raises:
-        ValueError: It is not an address, or other machines reach it and that is not allowed.
+        ValueError: It is not an address, or other machines can reach it and that is not allowed.
     """
     if is_remote(host) and not allow_remote:
         raise ValueError(
@@ -40,10 +40,10 @@ def check_host(host: str, *, allow_remote: bool) -> str:
 
 
 def is_remote(host: str) -> bool:
-    """Return whether other machines reach an address.
+    """Return whether other machines can reach an address.
 
     Raises:
-        ValueError: It is not an address.
+        ValueError: It is not an IP address or `localhost`.
     """
     if host == "localhost":
         return False
@@ -54,14 +54,14 @@ def is_remote(host: str) -> bool:
 
 
 def url_of(host: str, port: int) -> str:
-    """Return the URL by which this machine reaches an address."""
+    """Return the URL of an address and port, as seen from this machine."""
     address = ipaddress.ip_address(host)
     if address.is_unspecified:
         host = LOOPBACK if address.version == 4 else "::1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-_OWN_SITES = frozenset({"same-origin", "none"})  # `none` is what a user typed
+_OWN_SITES = frozenset({"same-origin", "none"})  # `none`: the user typed the URL
 
 
 def refusal_of(
@@ -73,20 +73,20 @@ def refusal_of(
     is_old: bool = False,
     allowed_hosts: frozenset[str] = frozenset(),
 ) -> str | None:
-    """Return why a request is refused; None if it is not.
+    """Return why a request is rejected; None if it is accepted.
 
     Args:
         hosts: Every `Host` header.
         origins: Every `Origin` header.
         sites: Every `Sec-Fetch-Site` header.
-        authority: The host and the port of a target that names them; it is held to the same rule.
-        is_old: Whether it is HTTP/1.0, which needs no `Host`, and which no browser speaks.
-        allowed_hosts: Names to take beside those of this machine, in lower case.
+        authority: The host and port of an absolute request target; the same rule applies to it.
+        is_old: Whether it is HTTP/1.0, which requires no `Host`, and which no browser uses.
+        allowed_hosts: Names to accept besides those of this machine, in lower case.
     """
     if len(hosts) > 1 or (not hosts and not is_old):
         return "it must say once for which Host it is"
     for host in (*hosts, authority):
-        if host is not None and not _is_taken(host, allowed_hosts):
+        if host is not None and not _is_accepted(host, allowed_hosts):
             return (
                 "its Host is neither an address nor a name of this machine; names of your own: "
                 "allowed_hosts (--allowed-host)"
@@ -102,10 +102,10 @@ def check_names(names: Collection[str]) -> frozenset[str]:
     """Return host names in lower case.
 
     Raises:
-        ValueError: One is no host name without a port, or they are one text.
+        ValueError: A name is not a host name without a port, or the argument is a single string.
     """
     if isinstance(names, str):
-        raise ValueError(f"allowed_hosts={names!r} must be a list of names")  # noqa: TRY004  # as for any wrong value
+        raise ValueError(f"allowed_hosts={names!r} must be a list of names")  # noqa: TRY004  # as for any invalid value
     for name in names:
         labels = name.split(".")
         if not all(label.replace("-", "").replace("_", "").isalnum() for label in labels):
@@ -117,8 +117,8 @@ def _own(hosts: Sequence[str]) -> set[str]:
     return {f"{scheme}://{host.strip().lower()}" for scheme in ("http", "https") for host in hosts}
 
 
-@lru_cache(maxsize=1024)  # each request asks, and mostly for the same
-def _is_taken(host: str, allowed_hosts: frozenset[str]) -> bool:
+@lru_cache(maxsize=1024)  # called for each request, mostly with the same host
+def _is_accepted(host: str, allowed_hosts: frozenset[str]) -> bool:
     name = _without_port(host.strip().lower())
     if name is None:
         return False
@@ -127,14 +127,14 @@ def _is_taken(host: str, allowed_hosts: frozenset[str]) -> bool:
     name = name.removesuffix(".")
     return (
         name == "localhost"
-        or name.endswith(".localhost")  # reserved: nobody can lead it elsewhere (RFC 6761)
+        or name.endswith(".localhost")  # reserved for loopback (RFC 6761)
         or name in allowed_hosts
         or _is_address(name)
     )
 
 
 def _without_port(host: str) -> str | None:
-    """Return a host without its port; None if what stands there is no port."""
+    """Return a host without its port; None if the port is invalid."""
     name, colon, port = host.rpartition(":")
     if not colon or host.endswith("]"):
         return host

@@ -1,4 +1,4 @@
-"""An aiohttp server as a block: nothing of it remains after leaving."""
+"""An aiohttp server as an async context manager, with limits on connections."""
 
 import asyncio
 import logging
@@ -19,22 +19,23 @@ from asyncinvoke.local.http.access import LOOPBACK
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a connection may take, so that slow, silent and many ones do no harm."""
+    """Limits on connections, which protect the endpoint from slow, silent and numerous clients."""
 
     header: int = 65_536
-    """Largest header line, in bytes."""
+    """Maximum size of a header line, in bytes."""
     silence: float = 60.0
-    """Seconds for which a connection may be idle, or take to send the head of a request, or stay
-    silent within a body."""
+    """Seconds for which a connection may be idle, send the head of a request, or be silent within a
+    body."""
     body: float = 600.0
-    """Seconds that a body may take."""
+    """Seconds for which a body may be sent."""
     lingering: float = 2.0
-    """Seconds for which the body of a refused request is dropped, so that its sender hears why."""
+    """Seconds for which the body of a rejected request is read and dropped, so that the client can
+    read the response."""
     connections: int = 10_000
-    """Connections at once, or fewer if the process may not open so many files."""
+    """Maximum number of concurrent connections; fewer if the open-file limit is lower."""
 
     def most_connections(self) -> int:
-        """Return how many connections are taken; some files are kept for other things."""
+        """Return the maximum number of connections under this process's open-file limit."""
         try:
             import resource
         except ImportError:  # Windows has no such limit
@@ -46,13 +47,13 @@ class Limits:
 
 
 FILES_KEPT = 100
-"""Files of this process that no connection gets."""
+"""Open files reserved for other purposes than connections."""
 
 BACKLOG = 4096
-"""Connections that may wait to be accepted; the operating system may allow fewer."""
+"""Maximum number of connections waiting to be accepted; the operating system may allow fewer."""
 
 SHUTDOWN_GRACE = 1.0
-"""Seconds for connections whose requests are done already to close."""
+"""Seconds to wait on shutdown for connections without running requests to close."""
 
 RequestHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -60,30 +61,29 @@ LIMITS = Limits()
 
 _logger = logging.getLogger(__name__)
 
-# What aiohttp has to say of a request that is no HTTP is a traceback, and its sender gets a 400.
+# aiohttp logs a traceback for requests that are not valid HTTP, which get a 400.
 _quiet = logging.getLogger(f"{__name__}.aiohttp")
-_quiet.addFilter(lambda record: not record.exc_info or not _is_the_clients(record.exc_info[1]))
+_quiet.addFilter(lambda record: not record.exc_info or not _is_client_error(record.exc_info[1]))
 
 
-def _is_the_clients(error: BaseException | None) -> bool:
+def _is_client_error(error: BaseException | None) -> bool:
     return isinstance(error, (HttpProcessingError, web.RequestPayloadError))
 
 
 class _Request(web.BaseRequest):
-    authority: str | None = (
-        None  # what the target says of a host, which is nothing in a request to a server
-    )
+    # The host and port of an absolute request target, which only requests to a proxy should have.
+    authority: str | None = None
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
-        # Lambda does not say what serves it, and aiohttp would.
+        # Lambda sends no Server header; aiohttp would.
         response.headers.popall("Server", None)
 
 
 def open_socket(port: int = 0, host: str = LOOPBACK) -> socket.socket:
-    """Bind a port; 0 takes a free one.
+    """Return a socket bound to a port; 0 picks a free one.
 
     Raises:
-        OSError: The port is in use, or this machine has no such address.
+        OSError: The port is in use, or the address is not one of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -91,6 +91,54 @@ def open_socket(port: int = 0, host: str = LOOPBACK) -> socket.socket:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise OSError(error.errno, f"cannot listen on {host} port {port}: {reason}") from None
+
+
+class _Requests:
+    """The requests of one listener: access control, errors of clients, cancellation at the end."""
+
+    def __init__(self, handler: RequestHandler, allowed_hosts: frozenset[str]) -> None:
+        self._handler = handler
+        self._allowed_hosts = allowed_hosts
+        self._loop = asyncio.get_running_loop()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._logged: set[str] = set()
+
+    def new_request(
+        self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any
+    ) -> _Request:
+        request = _Request(message, payload, protocol, writer, task, self._loop)
+        request.authority = message.url.raw_authority or None
+        return request
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._running.add(request.task)
+        try:
+            reason = _refusal_of(request, self._allowed_hosts)
+            if reason is None:
+                return await self._handler(request)
+            self._log_once(reason)
+            return _refused(reason)
+        except (ConnectionError, ClientPayloadError):
+            return web.Response(status=400)  # the client disconnected within its request
+        except web.RequestPayloadError:
+            return _closing(400)  # the body is not encoded as the headers say
+        except TimeoutError:
+            return _closing(408)
+        finally:
+            self._running.discard(request.task)
+
+    async def cancel(self) -> None:
+        tasks = tuple(self._running)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _log_once(self, reason: str) -> None:
+        # Only once: a client that sends many requests must not fill a terminal.
+        if reason not in self._logged:
+            self._logged.add(reason)
+            _logger.warning("refused a request: %s", reason)
 
 
 @asynccontextmanager
@@ -103,44 +151,12 @@ async def listen(
 ) -> AsyncIterator[int]:
     """Serve on a socket until the block is left, which cancels running requests; yield the port.
 
-    A request that a web page may have sent is refused before its body is read.
+    Requests that a web page may have sent are rejected before their body is read.
     """
-    running: set[asyncio.Task[Any]] = set()
-    told: set[str] = set()
-
-    loop = asyncio.get_running_loop()
-
-    def new_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> _Request:
-        request = _Request(message, payload, protocol, writer, task, loop)
-        request.authority = message.url.raw_authority or None
-        return request
-
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        running.add(request.task)
-        try:
-            reason = _refusal_of(request, allowed_hosts)
-            if reason is None:
-                return await handler(request)
-            if reason not in told:  # once: whoever sends many must not fill a terminal
-                told.add(reason)
-                _logger.warning("refused a request: %s", reason)
-            return _refused(reason)
-        except (ConnectionError, ClientPayloadError):
-            return web.Response(status=400)  # to a client that went away within its own request
-        except web.RequestPayloadError:
-            response = web.Response(status=400)  # to a body that is not encoded as its head says
-            response.force_close()
-            return response
-        except TimeoutError:
-            response = web.Response(status=408)
-            response.force_close()
-            return response
-        finally:
-            running.discard(request.task)
-
+    requests = _Requests(handler, allowed_hosts)
     server = web.Server(
-        handle,
-        request_factory=new_request,
+        requests.handle,
+        request_factory=requests.new_request,
         access_log=None,
         logger=_quiet,
         max_field_size=limits.header,
@@ -153,30 +169,26 @@ async def listen(
     def new_connection() -> asyncio.Protocol:
         return server() if len(server.connections) < most else _OneTooMany()
 
+    loop = asyncio.get_running_loop()
     listening = await loop.create_server(new_connection, sock=sock, backlog=BACKLOG)
     try:
         yield sock.getsockname()[1]
     finally:
         listening.close()
         server.pre_shutdown()
-        tasks = tuple(running)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await requests.cancel()
         await server.shutdown(SHUTDOWN_GRACE)
 
 
 async def read_body(
     request: web.BaseRequest, limit: int, *, limits: Limits = LIMITS
 ) -> tuple[bytes, int]:
-    """Read a body to its end; return at most its first `limit` bytes, and its whole size.
+    """Read a body to its end; return at most its first `limit` bytes, and its total size.
 
-    What exceeds the limit is read and dropped, so that the client hears the answer instead of a
-    broken connection.
+    The rest is read and dropped, so that the client receives a response instead of a reset.
 
     Raises:
-        TimeoutError: It takes too long.
+        TimeoutError: The body exceeds a time limit.
     """
     if not request.body_exists:
         return b"", 0
@@ -208,7 +220,7 @@ def _refusal_of(request: web.BaseRequest, allowed_hosts: frozenset[str]) -> str 
 
 
 def _refused(reason: str) -> web.Response:
-    """Return the answer to what a web page may have sent. AWS has none: its names are its own."""
+    """Return the response to a request that a web page may have sent; AWS has no equivalent."""
     response = web.json_response(
         {"Message": f"This endpoint does not take this request: {reason}."},
         status=403,
@@ -217,7 +229,14 @@ def _refused(reason: str) -> web.Response:
             "x-amzn-RequestId": str(uuid.uuid4()),
         },
     )
-    response.force_close()  # its body is not read
+    response.force_close()  # the body is not read
+    return response
+
+
+def _closing(status: int) -> web.Response:
+    """Return an empty response after which the connection is closed."""
+    response = web.Response(status=status)
+    response.force_close()
     return response
 
 

@@ -1,8 +1,8 @@
-"""Limits: what may start now, and the reason if not.
+"""Concurrency limits: whether an execution may start now, and the throttle reason if not.
 
 No I/O, no clock: the time is passed in. The account's concurrency minus everything reserved is
 one pool that all unreserved functions share; a function with reserved concurrency has a pool of its
-own. `rates` holds the limits that count time.
+own. Rate limits are in `rates`.
 """
 
 import threading
@@ -23,10 +23,10 @@ _RESERVED = (
 
 
 class Admission:
-    """Counts permits; never waits. Users set limits from any thread, hence the lock.
+    """Counts permits; never waits. Limits may be set from any thread, hence the lock.
 
     Args:
-        account_concurrency: Executions that may run at once in all functions together.
+        account_concurrency: The maximum number of concurrent executions of all functions.
     """
 
     def __init__(self, account_concurrency: int) -> None:
@@ -36,14 +36,14 @@ class Admission:
         self._unreserved_in_flight = 0
         self._lock = threading.Lock()
         self.rates: Rates = Rates()
-        """The limits that count time; each is off until it is set."""
+        """The rate limits; all are off by default."""
 
     @property
     def account_concurrency(self) -> int:
-        """Executions that may run at once. What runs already is never interrupted by lowering it.
+        """The maximum number of concurrent executions; lowering it interrupts nothing.
 
         Raises:
-            ValueError: On setting it below what functions have reserved.
+            ValueError: It is set below the sum of the reserved concurrency.
         """
         return self._account
 
@@ -55,18 +55,18 @@ class Admission:
 
     @property
     def unreserved(self) -> int:
-        """What of the account's concurrency no function has reserved."""
+        """The part of the account's concurrency that is not reserved."""
         return self._account - sum(self._reserved.values())
 
     def reserved(self, name: str) -> int | None:
-        """Return a function's reserved concurrency, None when it shares the account's."""
+        """Return a function's reserved concurrency; None if it shares the account's."""
         return self._reserved.get(name)
 
     def reserve(self, name: str, limit: int | None) -> None:
-        """Give a function a pool of its own, or with None put it back into the shared one.
+        """Set a function's reserved concurrency; None returns it to the shared pool.
 
         Raises:
-            ValueError: All reserves together would exceed the account's concurrency.
+            ValueError: The sum of all reserves would exceed the account's concurrency.
         """
         with self._lock:
             reserves = {key: value for key, value in self._reserved.items() if key != name}
@@ -79,7 +79,7 @@ class Admission:
             self._reserved = reserves
 
     def admit_caller(self, now: float) -> ThrottleReason | None:
-        """Return the reason why a request is not even looked at, None if it is."""
+        """Return the reason why the caller is throttled; None if it is not."""
         if self.rates.caller_rate is None:
             return None
         with self._lock:
@@ -87,10 +87,10 @@ class Admission:
         return None if taken else ThrottleReason.CALLER_RATE_LIMIT_EXCEEDED
 
     def admit(self, name: str, now: float) -> ThrottleReason | None:
-        """Take a permit, or return the reason why there is none.
+        """Acquire a permit and return None, or return the throttle reason.
 
-        AWS has not said in which order it looks at its limits, nor which reason a function gets that
-        would grow too fast; here the rate comes first, and growth gives the concurrency's reason.
+        AWS documents neither the order of its limits nor the reason for a function that scales too
+        fast. Here the request rate is checked first, and scaling has the reason of concurrency.
         """
         with self._lock:
             reserve = self._reserved.get(name)
@@ -109,7 +109,7 @@ class Admission:
             return None
 
     def release(self, name: str) -> None:
-        """Give back a permit that `admit` gave."""
+        """Release a permit acquired by `admit`."""
         with self._lock:
             if not self._in_flight[name]:
                 raise RuntimeError(f"{name} holds no permit")

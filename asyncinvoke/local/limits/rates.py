@@ -1,4 +1,4 @@
-"""Rates: how fast requests may arrive, and how fast a function may scale up.
+"""Rate limits: requests per second, and how fast a function may scale up.
 
 No I/O, no clock: the time is passed in. Each rate is a bucket of tokens that refills steadily.
 """
@@ -8,26 +8,26 @@ import math
 from asyncinvoke.local.numbers import whole_number
 
 REQUESTS_PER_CONCURRENCY = 10
-"""Requests per second that a function takes for each unit of its concurrency (AWS's quota)."""
+"""The maximum requests per second for each unit of a function's concurrency (AWS's quota)."""
 
 SCALING_INTERVAL = 10.0
-"""Seconds in which a function gains its scaling rate's environments (AWS's documentation)."""
+"""The seconds that the scaling rate refers to (AWS's documentation)."""
 
 
 class Bucket:
-    """Tokens that come back at a rate which may change; full at first."""
+    """A token bucket whose rate and capacity may change; full at first."""
 
     def __init__(self) -> None:
         self._tokens = math.inf
         self._updated = 0.0
 
     def take(self, now: float, *, rate: float, capacity: float) -> bool:
-        """Take a token if there is one.
+        """Take a token; return whether there was one.
 
         Args:
-            now: The time in seconds; never less than the last time.
-            rate: Tokens that come back per second.
-            capacity: The most tokens that it holds.
+            now: The time in seconds; never before that of the last call.
+            rate: Tokens added per second.
+            capacity: The maximum number of tokens.
         """
         tokens = min(capacity, self._tokens + (now - self._updated) * rate)
         self._updated = now
@@ -37,11 +37,11 @@ class Bucket:
 
 
 class Rates:
-    """The rates of one endpoint; each is off until it is set."""
+    """The rate limits of one endpoint; all are off by default."""
 
     def __init__(self) -> None:
         self.is_request_rate_limited = False
-        """Whether a function takes only ten requests per second for each unit of concurrency."""
+        """Whether functions are limited to ten requests per second per unit of concurrency."""
         self._caller_rate: float | None = None
         self._scaling_rate: int | None = None
         self._caller = Bucket()
@@ -51,7 +51,7 @@ class Rates:
 
     @property
     def caller_rate(self) -> float | None:
-        """Requests per second that the endpoint takes; None for any number."""
+        """The maximum requests per second of all callers; None for no limit."""
         return self._caller_rate
 
     @caller_rate.setter
@@ -62,7 +62,7 @@ class Rates:
 
     @property
     def scaling_rate(self) -> int | None:
-        """Environments that a function may gain in 10 s; None for any number."""
+        """The maximum number of new environments of a function in 10 s; None for no limit."""
         return self._scaling_rate
 
     @scaling_rate.setter
@@ -70,14 +70,14 @@ class Rates:
         self._scaling_rate = rate if rate is None else whole_number("scaling_rate", rate, least=1)
 
     def take_caller(self, now: float) -> bool:
-        """Take one more request at the endpoint; return whether it may be."""
+        """Count a request of any caller; return whether it is within the rate."""
         rate = self._caller_rate
         return rate is None or self._caller.take(now, rate=rate, capacity=max(1, rate))
 
     def take_request(self, name: str, concurrency: int, now: float) -> bool:
-        """Take one more request at a function; return whether it may be.
+        """Count a request for a function; return whether it is within the rate.
 
-        A concurrency of 0 is not a rate's business.
+        With a concurrency of 0, the concurrency limit throttles it.
         """
         if not self.is_request_rate_limited or not concurrency:
             return True
@@ -86,9 +86,9 @@ class Rates:
         return bucket.take(now, rate=rate, capacity=rate)
 
     def grow(self, name: str, executions: int, now: float) -> bool:
-        """Let a function run so many executions at once; return whether it may.
+        """Return whether a function may scale up to a number of concurrent executions.
 
-        Its environments are the most executions that it ever ran at once; one more is a gain.
+        Its environments are the maximum of executions so far, so one more is a new environment.
         """
         rate = self._scaling_rate
         if rate is None or executions <= self._environments.get(name, 0):

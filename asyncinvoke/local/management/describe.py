@@ -14,7 +14,7 @@ _UNASKED: dict[str, Any] = {
     "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
 }
 
-# GUESS: not recorded from AWS (docs/endpoint.md)
+# GUESS: not recorded from AWS (docs/fidelity.md)
 RUNTIME_VERSION = "0" * 64  # each is a hash that AWS makes
 
 

@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from asyncinvoke.local.functions.configuration import (
     MAX_TIMEOUT,
@@ -24,7 +24,7 @@ WITHOUT_SNAP_START = SUPPORTED[:3]
 RETIRED = ("python2.7", "python3.6", "python3.7", "python3.8")
 """Those that the service takes no longer."""
 
-# GUESS: not recorded from AWS (docs/endpoint.md)
+# GUESS: not recorded from AWS (docs/fidelity.md)
 RECOMMENDED = "python3.13"  # in place of a runtime that is no longer supported
 
 _OTHER_LANGUAGES = re.compile(r"(nodejs|java|dotnet|ruby|provided|go1\.x).*")
@@ -89,16 +89,16 @@ _NOT_CONFIGURED = (
     "you have provided "
 )
 
-# Told back as they were asked for. What is done about them is in docs/endpoint.md.
-_TOLD = ("DeadLetterConfig", "FileSystemConfigs", "KMSKeyArn", "VpcConfig")
+# Returned as requested.
+_AS_REQUESTED = ("DeadLetterConfig", "FileSystemConfigs", "KMSKeyArn", "VpcConfig")
 
-# What they ask for would change how a function runs, or whether its code is taken.
-_NOT_HERE = (
+REFUSED = (
     "CapacityProviderConfig",
     "CodeSigningConfigArn",
     "DurableConfig",
     "TenancyConfig",
 )
+"""Fields that would change how a function runs, or whether its code is accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ class Settings:
         Raises:
             Refusal: A value is out of range, or not supported.
         """
-        for member in _NOT_HERE:
+        for member in REFUSED:
             if asked.any(member):
                 raise refusals.invalid(f"{member}: this endpoint has nothing that does it.")
         timeout, memory_size = asked.integer("Timeout"), asked.integer("MemorySize")
@@ -156,7 +156,7 @@ class Settings:
         if memory_size is not None:
             least, most = MEMORY_RANGE[0], MEMORY_RANGE[-1]
             violations += names.out_of_range(memory_size, "memorySize", least, most)
-        told, more = _told(asked, self.asked, name)
+        told, more = _returned(asked, self.asked, name)
         if violations or more:
             raise refusals.violated([*violations, *more])
         runtime = asked.text("Runtime")
@@ -207,43 +207,79 @@ def _environment(asked: Members, has: Mapping[str, str]) -> Mapping[str, str]:
     return variables
 
 
-def _told(asked: Members, has: Mapping[str, Any], name: str) -> tuple[dict[str, Any], list[str]]:
-    """Return the settings that are told back, and what is wrong with them."""
-    told, wrong = dict(has), []
-    for member in _TOLD:
-        value = asked.any(member)
+def _returned(
+    requested: Members, current: Mapping[str, Any], name: str
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings that are returned as requested, and the constraints they violate."""
+    returned, violations = dict(current), []
+    for member in _AS_REQUESTED:
+        value = requested.any(member)
         if value is not None:
-            told[member] = value
-    if asked.any("Environment") is not None:
-        told["Environment"] = {"Variables": {}}  # what it holds is told from where it is used
-    # Asked for as empty, these are taken away.
+            returned[member] = value
+    if requested.any("Environment") is not None:
+        returned["Environment"] = {"Variables": {}}  # `describe` adds the variables in use
+    # An empty value removes these.
     for member, first in (("DeadLetterConfig", "TargetArn"), ("VpcConfig", "SubnetIds")):
-        if not told.get(member, {}).get(first):
-            told.pop(member, None)
-    architectures = asked.any("Architectures")
-    if architectures is not None:
-        told["Architectures"] = architectures
-        if architectures not in (["x86_64"], ["arm64"]):
-            shown = ", ".join(map(str, architectures)) if isinstance(architectures, list) else "?"
-            wrong += names.not_one_of(f"[{shown}]", "architectures", ("x86_64", "arm64"))
-    size = asked.members("EphemeralStorage").integer("Size")
-    if size is not None:
-        told["EphemeralStorage"] = {"Size": size}
-        wrong += names.out_of_range(size, "ephemeralStorage.size", 512, 10_240)
-    mode = asked.members("TracingConfig").text("Mode")
-    if mode is not None:
-        told["TracingConfig"] = {"Mode": mode}
-        wrong += names.not_one_of(mode, "tracingConfig.mode", ("Active", "PassThrough"))
-    apply_on = asked.members("SnapStart").text("ApplyOn")
-    if apply_on is not None:
-        told["SnapStart"] = {"ApplyOn": apply_on, "OptimizationStatus": "Off"}
-        wrong += names.not_one_of(apply_on, "snapStart.applyOn", ("PublishedVersions", "None"))
-    logging = asked.members("LoggingConfig")
+        if not returned.get(member, {}).get(first):
+            returned.pop(member, None)
+    for member, read in _CHECKED.items():
+        found = read(requested)
+        if found is not None:
+            returned[member], more = found
+            violations += more
+    logging = requested.members("LoggingConfig")
     if logging:
-        told["LoggingConfig"] = _logging(logging, name)
-        log_format = told["LoggingConfig"]["LogFormat"]
-        wrong += names.not_one_of(log_format, "loggingConfig.logFormat", ("JSON", "Text"))
-    return told, wrong
+        returned["LoggingConfig"] = _logging(logging, name)
+        log_format = returned["LoggingConfig"]["LogFormat"]
+        violations += names.not_one_of(log_format, "loggingConfig.logFormat", ("JSON", "Text"))
+    return returned, violations
+
+
+_Checked: TypeAlias = tuple[Any, list[str]] | None
+"""A setting as it is returned, and the constraints it violates; None if it is not requested."""
+
+
+def _architectures(requested: Members) -> _Checked:
+    value = requested.any("Architectures")
+    if value is None:
+        return None
+    if value in (["x86_64"], ["arm64"]):
+        return value, []
+    shown = ", ".join(map(str, value)) if isinstance(value, list) else "?"
+    return value, names.not_one_of(f"[{shown}]", "architectures", ("x86_64", "arm64"))
+
+
+def _ephemeral_storage(requested: Members) -> _Checked:
+    size = requested.members("EphemeralStorage").integer("Size")
+    if size is None:
+        return None
+    return {"Size": size}, names.out_of_range(size, "ephemeralStorage.size", 512, 10_240)
+
+
+def _tracing(requested: Members) -> _Checked:
+    mode = requested.members("TracingConfig").text("Mode")
+    if mode is None:
+        return None
+    return {"Mode": mode}, names.not_one_of(mode, "tracingConfig.mode", ("Active", "PassThrough"))
+
+
+def _snap_start(requested: Members) -> _Checked:
+    apply_on = requested.members("SnapStart").text("ApplyOn")
+    if apply_on is None:
+        return None
+    violations = names.not_one_of(apply_on, "snapStart.applyOn", ("PublishedVersions", "None"))
+    return {"ApplyOn": apply_on, "OptimizationStatus": "Off"}, violations
+
+
+_CHECKED: Mapping[str, Callable[[Members], _Checked]] = {
+    "Architectures": _architectures,
+    "EphemeralStorage": _ephemeral_storage,
+    "TracingConfig": _tracing,
+    "SnapStart": _snap_start,
+}
+
+WITHOUT_EFFECT = frozenset({"Role", "Runtime", *_AS_REQUESTED, *_CHECKED})
+"""Fields that are returned as requested but do not change how a function runs."""
 
 
 def _logging(asked: Members, name: str) -> dict[str, str]:

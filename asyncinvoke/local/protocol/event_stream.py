@@ -12,7 +12,7 @@ from collections.abc import Mapping
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
 """The `Content-Type` of an answer that is made of frames."""
 
-# GUESS: not recorded from AWS (docs/endpoint.md)
+# GUESS: not recorded from AWS (docs/fidelity.md)
 EXCEPTION_MESSAGE_KEY = "message"
 ERROR_CODE = "Unhandled"  # of an InvokeComplete whose details are the body of the error
 

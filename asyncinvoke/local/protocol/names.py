@@ -22,7 +22,7 @@ FUNCTION_NAME_PATTERN = NAME_PATTERN.replace(r"\.]+", "]+").replace(r"(\.PUBLISH
 QUALIFIER_PATTERN = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"
 """`NumericLatestPublishedOrAliasQualifier` of the same model."""
 
-# GUESS: not recorded from AWS (docs/endpoint.md)
+# GUESS: not recorded from AWS (docs/fidelity.md)
 ENUM_RULE = "Member must satisfy enum value set: [{}]"  # as other operations say it
 
 REGION = re.compile(r"(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d")

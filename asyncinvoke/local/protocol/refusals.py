@@ -14,7 +14,7 @@ SYNC_LIMIT = 6_291_456
 EVENT_LIMIT = 1_048_576
 """Largest Event payload, in bytes (AWS's own error text)."""
 
-# GUESS: not recorded from AWS (docs/endpoint.md)
+# GUESS: not recorded from AWS (docs/fidelity.md)
 TOO_LARGE_STATUS = 413
 TOO_LARGE_TYPE = "User"
 BAD_CLIENT_CONTEXT = "Client context must be a valid Base64-encoded JSON object."
