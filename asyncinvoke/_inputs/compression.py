@@ -14,6 +14,12 @@ _SLICE = 4_096
 
 
 _MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
+_SKIPPABLE = tuple(bytes([number]) + b"\x2a\x4d\x18" for number in range(0x50, 0x60))
+_BEGINNINGS = {"gzip": (_MAGIC["gzip"],), "zstd": (_MAGIC["zstd"], *_SKIPPABLE)}
+"""What a stream may begin with, one after another: zstd also has frames that hold no data."""
+
+_WINDOW = 2**27
+"""The largest window of zstd that is accepted, in bytes; that of the `zstd` command."""
 
 
 class Decompressor(Protocol):
@@ -56,6 +62,11 @@ class Frames:
                     block = block.lstrip(b"\0")
                     if not block:
                         return
+                    if not _may_begin(block, self._kind):
+                        raise InputError(
+                            f"{self._name} is damaged: something else follows the end of its "
+                            f"{self._kind} data"
+                        )
                 self._inner = self._begin()
             piece, block = self._some(block)
             if piece:
@@ -65,6 +76,11 @@ class Frames:
         try:
             piece, rest = self._decompress(block)
         except Exception as error:  # noqa: BLE001  # each library has its own
+            if "too much memory" in str(error):
+                raise InputError(
+                    f"{self._name} has a zstd window of more than {_WINDOW >> 20} MiB: "
+                    "zstd -dc --long=31 unpacks it"
+                ) from None
             # A small input is one piece, so that it may be whatever is wrong with the last of it.
             is_kind = self._any or block.startswith(_MAGIC[self._kind])
             said = "damaged" if is_kind else f"not compressed with {self._kind}"
@@ -120,10 +136,15 @@ class Zstd(Frames):
         self._library = zstandard
 
     def _begin(self) -> Any:
-        return self._library.ZstdDecompressor(max_window_size=2**27).decompressobj()
+        return self._library.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
 
     def _decompress(self, block: bytes) -> tuple[bytes, bytes]:
         return self._inner.decompress(block[:_SLICE]), block[_SLICE:]
+
+
+def _may_begin(block: bytes, kind: str) -> bool:
+    """Whether a block, which may be short, may be the beginning of a stream."""
+    return any(block[: len(each)] == each[: len(block)] for each in _BEGINNINGS[kind])
 
 
 def _short(error: Exception) -> str:

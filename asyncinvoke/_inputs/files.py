@@ -165,25 +165,39 @@ def _is_pipe(source: str) -> bool:
     return stat.S_ISFIFO(os.stat(source).st_mode)
 
 
-def open_file(source: str, options: Mapping[str, Any]) -> Any:
-    """Open a path or a URL as a binary file that can be sought in. It may take a while.
+def open_file(source: str, options: Mapping[str, Any], *, size: int | None = None) -> Any:
+    """Open a path or a URL as a seekable binary file. This blocks.
+
+    Args:
+        source: The path or URL.
+        options: The options of the file system.
+        size: The number of bytes that the file must have, if that is known.
 
     Raises:
-        ConfigurationError: What opens it is not installed.
-        InputError: It cannot be opened.
+        ConfigurationError: The package for this kind of URL is not installed.
+        InputError: It cannot be opened, or has another size.
     """
     name = name_of(source)
     try:
-        if "://" in source:
-            system, path = file_system(source, options)
-            return system.open(path, "rb", block_size=4 * BLOCK)
-        if not _is_pipe(source):
-            return Path(source).open("rb")
+        file = _opened(source, options)
     except AsyncInvokeError:
         raise
     except Exception as error:  # noqa: BLE001  # each file system has its own
         raise cannot_read(name, error) from None
-    raise InputError(f"cannot read {name}: it is a pipe, and must be a file")
+    found = getattr(file, "size", None)
+    if size is not None and isinstance(found, int) and found != size:
+        file.close()
+        raise InputError(f"{name} has {found:,} bytes, and should have {size:,}")
+    return file
+
+
+def _opened(source: str, options: Mapping[str, Any]) -> Any:
+    if "://" in source:
+        system, path = file_system(source, options)
+        return system.open(path, "rb", block_size=4 * BLOCK)
+    if not _is_pipe(source):
+        return Path(source).open("rb")
+    raise InputError(f"cannot read {source}: it is a pipe, and must be a file")
 
 
 def file_system(source: str, options: Mapping[str, Any]) -> tuple[Any, str]:
@@ -193,18 +207,26 @@ def file_system(source: str, options: Mapping[str, Any]) -> tuple[Any, str]:
         ConfigurationError: fsspec, or what it needs for this kind of URL, is not installed.
         InputError: There is no such kind of URL.
     """
-    scheme = source.partition("://")[0].lower()
+    scheme, _, rest = source.partition("://")
+    scheme = scheme.lower()
+    source = f"{scheme}://{rest}"
     name = name_of(source)
+    is_s3 = scheme == "s3"
+    if is_s3 and not rest.partition("/")[0]:
+        raise InputError(f"cannot read {name}: it names no bucket")
     try:
         import fsspec
     except ImportError:
-        if scheme == "s3":
+        if is_s3:
             raise missing("s3://", "s3fs", "s3") from None
         raise missing(f"{scheme}://", "fsspec", "inputs") from None
     try:
+        if is_s3 and "::" in rest:
+            # To fsspec that would be a URL in another one; in S3 it is part of a key.
+            return fsspec.filesystem(scheme, **options), rest
         system, path = fsspec.core.url_to_fs(source, **options)
     except ImportError as error:
-        if scheme == "s3":
+        if is_s3:
             raise missing("s3://", "s3fs", "s3") from None
         raise ConfigurationError(
             f"reading {scheme}:// needs a library that is not installed: {error}"
@@ -253,6 +275,8 @@ def why_of(error: Exception) -> str:
             return "Permission denied"
         case IsADirectoryError():
             return "it is a directory"
+        case OSError() if type(error).__name__ == "FileExpired":  # of s3fs
+            return "it was replaced while it was read"
         case OSError() if error.strerror and error.errno:
             return error.strerror
     return type(error).__name__

@@ -49,8 +49,13 @@ class Parquet:
         self._batches = file.iter_batches(batch_size=self._batch_size(), use_threads=False)
 
     @classmethod
-    def open(cls, source: str, options: Mapping[str, Any]) -> "Parquet":
-        """Open a path or a URL. It takes a while, in which nothing else happens in this thread.
+    def open(cls, source: str, options: Mapping[str, Any], *, size: int | None = None) -> "Parquet":
+        """Open a path or a URL. This blocks.
+
+        Args:
+            source: The path or URL.
+            options: The options of the file system.
+            size: The number of bytes that the file must have, if that is known.
 
         Raises:
             ConfigurationError: pyarrow is not installed.
@@ -63,7 +68,7 @@ class Parquet:
             raise missing("Parquet", "pyarrow", "parquet") from None
         if source == "-":
             raise InputError("Parquet cannot be read from standard input: its index is at its end")
-        file = files.open_file(source, options)
+        file = files.open_file(source, options, size=size)
         try:
             return cls(pyarrow.parquet.ParquetFile(file, pre_buffer=False), file, name)
         except (pyarrow.ArrowException, OSError, ValueError) as error:

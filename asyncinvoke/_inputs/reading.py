@@ -178,7 +178,7 @@ class Input:
 
                 return await to_thread.run_sync(Listing.open, source, options)
             case "inventory":
-                from asyncinvoke._inputs.s3 import Inventory
+                from asyncinvoke._inputs.inventory import Inventory
 
                 return await to_thread.run_sync(Inventory.open, source, options)
             case _:
