@@ -13,9 +13,8 @@ _SLICE = 4_096
 """How many bytes zstd is given at once: what comes out has no limit but that of the format."""
 
 
-_MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 _SKIPPABLE = tuple(bytes([number]) + b"\x2a\x4d\x18" for number in range(0x50, 0x60))
-_BEGINNINGS = {"gzip": (_MAGIC["gzip"],), "zstd": (_MAGIC["zstd"], *_SKIPPABLE)}
+_BEGINNINGS = {"gzip": (b"\x1f\x8b",), "zstd": (b"\x28\xb5\x2f\xfd", *_SKIPPABLE)}
 """What a stream may begin with, one after another: zstd also has frames that hold no data."""
 
 _WINDOW = 2**27
@@ -62,15 +61,20 @@ class Frames:
                     block = block.lstrip(b"\0")
                     if not block:
                         return
-                    if not _may_begin(block, self._kind):
-                        raise InputError(
-                            f"{self._name} is damaged: something else follows the end of its "
-                            f"{self._kind} data"
-                        )
+                self._check_beginning(block)
                 self._inner = self._begin()
             piece, block = self._some(block)
             if piece:
                 yield piece
+
+    def _check_beginning(self, block: bytes) -> None:
+        if any(block[: len(each)] == each[: len(block)] for each in _BEGINNINGS[self._kind]):
+            return
+        if self._any:
+            raise InputError(
+                f"{self._name} is damaged: something else follows the end of its {self._kind} data"
+            )
+        raise InputError(f"{self._name} is not compressed with {self._kind}")
 
     def _some(self, block: bytes) -> tuple[bytes, bytes]:
         try:
@@ -81,10 +85,7 @@ class Frames:
                     f"{self._name} has a zstd window of more than {_WINDOW >> 20} MiB: "
                     "zstd -dc --long=31 unpacks it"
                 ) from None
-            # A small input is one piece, so that it may be whatever is wrong with the last of it.
-            is_kind = self._any or block.startswith(_MAGIC[self._kind])
-            said = "damaged" if is_kind else f"not compressed with {self._kind}"
-            raise InputError(f"{self._name} is {said}: {_short(error)}") from None
+            raise InputError(f"{self._name} is damaged: {_short(error)}") from None
         self._any = True
         if self._inner.eof:
             rest = self._inner.unused_data + rest
@@ -140,11 +141,6 @@ class Zstd(Frames):
 
     def _decompress(self, block: bytes) -> tuple[bytes, bytes]:
         return self._inner.decompress(block[:_SLICE]), block[_SLICE:]
-
-
-def _may_begin(block: bytes, kind: str) -> bool:
-    """Whether a block, which may be short, may be the beginning of a stream."""
-    return any(block[: len(each)] == each[: len(block)] for each in _BEGINNINGS[kind])
 
 
 def _short(error: Exception) -> str:

@@ -52,7 +52,9 @@ def test_what_the_command_has_packed_is_read(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("data", [b"a,b\n1,2\n", b"\0" * 20], ids=["text", "zeros"])
+@pytest.mark.parametrize(
+    "data", [b"a,b\n1,2\n", b"\0" * 20, b"x"], ids=["text", "zeros", "one letter"]
+)
 def test_what_is_not_compressed_is_named(kind: str, data: bytes) -> None:
     with pytest.raises(InputError, match=f"in is not compressed with {kind}"):
         unpacked(KINDS[kind][0]("in"), [data])

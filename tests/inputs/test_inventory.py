@@ -27,6 +27,8 @@ def test_a_manifest_names_its_files(partition: str | None) -> None:
 
 
 NONE = "m is not an S3 Inventory manifest"
+NO_FILES: list[object] = [None, 5, "x", [5], [None], {"a": 1}, [{}], [[]]]
+NO_NAMES: list[object] = [None, 5, "", []]
 WRONG: list[tuple[object, str]] = [
     (b"", NONE),
     (b"\xff", NONE),
@@ -34,9 +36,9 @@ WRONG: list[tuple[object, str]] = [
     (None, NONE),
     ([], NONE),
     ({}, NONE),
-    *(({"files": files}, NONE) for files in (None, 5, "x", [5], [None], {"a": 1}, [{}], [[]])),
-    *(({"files": [{"key": key}]}, NONE) for key in (None, 5, "", ["x"])),
-    *(({"destinationBucket": bucket}, NONE) for bucket in (None, 5, "", [])),
+    *(({"files": files}, NONE) for files in NO_FILES),
+    *(({"files": [{"key": key}]}, NONE) for key in NO_NAMES),
+    *(({"destinationBucket": bucket}, NONE) for bucket in NO_NAMES),
     ({"fileFormat": None}, NONE),
     ({"fileFormat": "ORC"}, "m is an inventory in ORC; CSV and Parquet are read"),
     ({"fileSchema": 5}, NONE),
