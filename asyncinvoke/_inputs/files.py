@@ -3,8 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -12,8 +11,7 @@ import anyio
 from anyio import to_thread
 
 from asyncinvoke._inputs.compression import AT_ONCE, Decompressor
-from asyncinvoke._inputs.formats import InputError, missing
-from asyncinvoke.errors import AsyncInvokeError, ConfigurationError
+from asyncinvoke._inputs.formats import InputError
 
 BLOCK = 1_048_576
 """How many bytes are read at once, at most."""
@@ -149,7 +147,7 @@ def open_descriptor(source: str) -> Descriptor:
         return Descriptor(STDIN, name_of(source), is_ours=False)
     flags = os.O_RDONLY | os.O_CLOEXEC
     try:
-        if _is_pipe(source):
+        if is_pipe(source):
             # Or opening it would wait for who writes it, and nothing could end that.
             flags |= os.O_NONBLOCK
         descriptor = os.open(source, flags)
@@ -161,83 +159,9 @@ def open_descriptor(source: str) -> Descriptor:
     return Descriptor(descriptor, source, is_ours=True)
 
 
-def _is_pipe(source: str) -> bool:
+def is_pipe(source: str) -> bool:
+    """Whether a path is that of a named pipe."""
     return stat.S_ISFIFO(os.stat(source).st_mode)
-
-
-def open_file(source: str, options: Mapping[str, Any], *, size: int | None = None) -> Any:
-    """Open a path or a URL as a seekable binary file. This blocks.
-
-    Args:
-        source: The path or URL.
-        options: The options of the file system.
-        size: The number of bytes that the file must have, if that is known.
-
-    Raises:
-        ConfigurationError: The package for this kind of URL is not installed.
-        InputError: It cannot be opened, or has another size.
-    """
-    name = name_of(source)
-    try:
-        file = _opened(source, options)
-    except AsyncInvokeError:
-        raise
-    except Exception as error:  # noqa: BLE001  # each file system has its own
-        raise cannot_read(name, error) from None
-    found = getattr(file, "size", None)
-    if size is not None and isinstance(found, int) and found != size:
-        file.close()
-        raise InputError(f"{name} has {found:,} bytes, and should have {size:,}")
-    return file
-
-
-def _opened(source: str, options: Mapping[str, Any]) -> Any:
-    if "://" in source:
-        system, path = file_system(source, options)
-        return system.open(path, "rb", block_size=4 * BLOCK)
-    if not _is_pipe(source):
-        return Path(source).open("rb")
-    raise InputError(f"cannot read {source}: it is a pipe, and must be a file")
-
-
-def file_system(source: str, options: Mapping[str, Any]) -> tuple[Any, str]:
-    """Return fsspec's file system for a URL, and the path in it. It may take a while.
-
-    Raises:
-        ConfigurationError: fsspec, or what it needs for this kind of URL, is not installed.
-        InputError: There is no such kind of URL.
-    """
-    scheme, _, rest = source.partition("://")
-    scheme = scheme.lower()
-    source = f"{scheme}://{rest}"
-    name = name_of(source)
-    is_s3 = scheme == "s3"
-    if is_s3 and not rest.partition("/")[0]:
-        raise InputError(f"cannot read {name}: it names no bucket")
-    try:
-        import fsspec
-    except ImportError:
-        if is_s3:
-            raise missing("s3://", "s3fs", "s3") from None
-        raise missing(f"{scheme}://", "fsspec", "inputs") from None
-    try:
-        if is_s3 and "::" in rest:
-            # To fsspec that would be a URL in another one; in S3 it is part of a key.
-            return fsspec.filesystem(scheme, **options), rest
-        system, path = fsspec.core.url_to_fs(source, **options)
-    except ImportError as error:
-        if is_s3:
-            raise missing("s3://", "s3fs", "s3") from None
-        raise ConfigurationError(
-            f"reading {scheme}:// needs a library that is not installed: {error}"
-        ) from None
-    except ValueError as error:
-        if "protocol" in str(error).lower():
-            raise InputError(f"cannot read {name}: fsspec knows no {scheme}://") from None
-        raise cannot_read(name, error) from None
-    except Exception as error:  # noqa: BLE001  # each file system has its own
-        raise cannot_read(name, error) from None
-    return system, path
 
 
 def name_of(source: str) -> str:

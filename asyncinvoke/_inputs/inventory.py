@@ -16,6 +16,7 @@ from asyncinvoke._inputs import files
 from asyncinvoke._inputs.compression import Gzip
 from asyncinvoke._inputs.formats import Format, InputError
 from asyncinvoke._inputs.lines import Row
+from asyncinvoke._inputs.opening import open_file
 from asyncinvoke._inputs.parquet import Parquet
 from asyncinvoke._inputs.s3 import as_row
 from asyncinvoke._inputs.text import Text
@@ -154,7 +155,7 @@ class Inventory:
             InputError: The manifest cannot be read, or is not one.
         """
         name = files.name_of(source)
-        with contextlib.closing(files.open_file(source, options)) as file:
+        with contextlib.closing(open_file(source, options)) as file:
             try:
                 text = file.read(_LONGEST_MANIFEST)
             except Exception as error:  # noqa: BLE001  # each file system has its own
@@ -187,7 +188,7 @@ class Inventory:
         url = data_file.url
         if self._columns is None:
             return Parquet.open(url, self._options, size=data_file.size)
-        file = files.open_file(url, self._options, size=data_file.size)
+        file = open_file(url, self._options, size=data_file.size)
         blocks = Checked(files.Remote(file, url), url, data_file.md5)
         return Text(
             files.Unpacked(blocks, Gzip(url)),

@@ -9,6 +9,7 @@ from anyio import to_thread
 from asyncinvoke._inputs import files
 from asyncinvoke._inputs.formats import InputError, missing
 from asyncinvoke._inputs.lines import Row
+from asyncinvoke._inputs.opening import open_file
 
 MOST_ROWS = 16_384
 """Most rows that are decoded at once."""
@@ -68,7 +69,7 @@ class Parquet:
             raise missing("Parquet", "pyarrow", "parquet") from None
         if source == "-":
             raise InputError("Parquet cannot be read from standard input: its index is at its end")
-        file = files.open_file(source, options, size=size)
+        file = open_file(source, options, size=size)
         try:
             return cls(pyarrow.parquet.ParquetFile(file, pre_buffer=False), file, name)
         except (pyarrow.ArrowException, OSError, ValueError) as error:

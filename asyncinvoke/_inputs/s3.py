@@ -8,6 +8,7 @@ from anyio import to_thread
 
 from asyncinvoke._inputs import files
 from asyncinvoke._inputs.lines import Row
+from asyncinvoke._inputs.opening import file_system
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -64,7 +65,7 @@ class Listing:
         Raises:
             ConfigurationError: s3fs is not installed.
         """
-        system, _ = files.file_system(source, options)
+        system, _ = file_system(source, options)
         bucket, _, prefix = source[len("s3://") :].partition("/")
         return cls(
             system,
