@@ -1,5 +1,6 @@
 """`Batch`: how many items travel in one invocation, and in which shape."""
 
+import hashlib
 from dataclasses import KW_ONLY, dataclass, field
 
 from asyncinvoke._batches.formats import (
@@ -18,6 +19,9 @@ from asyncinvoke.errors import ConfigurationError, InvalidRequestError
 
 SHAPES = ("list", "items", "sqs", "stepfunctions")
 """The names of the built-in shapes."""
+
+_DIGITS = 16
+"""The number of hexadecimal digits of the digest of `common`."""
 
 _WITH_COMMON = ("items", "stepfunctions")
 
@@ -132,5 +136,16 @@ def format_of(batch: Batch) -> Format:
 
 
 def shape_name(batch: Batch) -> str:
-    """Return the name of a batch's shape; runs with different shapes are different runs."""
-    return batch.shape if isinstance(batch.shape, str) else type(batch.shape).__qualname__
+    """Return the name of a batch's shape, and a digest of `common`, for the identity of a run.
+
+    Runs whose names differ are different runs, because their functions receive something else. The
+    digest is there so that `common`, which may contain a token, is not recorded.
+    """
+    name = batch.shape if isinstance(batch.shape, str) else type(batch.shape).__qualname__
+    if batch.common is None:
+        return name
+    try:
+        encoded = encode_json(batch.common)
+    except Exception:  # noqa: BLE001  # a custom shape takes any value
+        return name
+    return f"{name}, common {hashlib.sha256(encoded).hexdigest()[:_DIGITS]}"

@@ -7,8 +7,8 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Protocol, TypeAlias
 
 from asyncinvoke._batches.reading import as_json, elements, kind_of, members, read
-from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError, Shape
-from asyncinvoke._request.payload import encode_json
+from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError, PackError, Shape
+from asyncinvoke._request.payload import encode_json, why_not_json
 
 Result: TypeAlias = bytes | ItemFailed
 """What an answer says of one item: its result as JSON, or that it failed."""
@@ -139,12 +139,15 @@ def _entry(entry: Any, text: bytes) -> tuple[Any, Result]:
     if not isinstance(error, dict):
         raise MisfitError(f"one of the errors is {kind_of(error)}, and not an object")
     return name, ItemFailed(
-        error_type=_text(error.get("type")), error_message=_text(error.get("message"))
+        error_type=_text(error, "type", "errorType"),
+        error_message=_text(error, "message", "errorMessage"),
     )
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+def _text(error: dict[str, Any], *names: str) -> str | None:
+    """Return the first text among members; functions write errors also as Lambda itself does."""
+    texts = (error.get(name) for name in names)
+    return next((text for text in texts if isinstance(text, str) and text), None)
 
 
 def check_known(name: Any, known: set[str]) -> None:
@@ -161,11 +164,24 @@ def check_known(name: Any, known: set[str]) -> None:
 
 
 def _of_own(result: Any) -> Result:
-    if not isinstance(result, ItemFailed):
+    """Return what a shape gave for an item as a result.
+
+    Raises:
+        MisfitError: It is neither JSON nor a proper `ItemFailed`.
+    """
+    if isinstance(result, ItemFailed):
+        for text in (result.error_type, result.error_message):
+            if not isinstance(text, str | None):
+                raise MisfitError(
+                    f"the shape gave an ItemFailed with a {type(text).__name__} in it"
+                )
+        return result
+    why = ""
+    try:
         return as_json(result)
-    if not all(isinstance(each, str | None) for each in (result.error_type, result.error_message)):
-        raise TypeError
-    return result
+    except Exception as error:  # noqa: BLE001  # an object of the user's may raise anything
+        why = why_not_json(error)
+    raise MisfitError(f"the shape gave a result that is not JSON: {why}")
 
 
 class OwnFormat:
@@ -181,10 +197,23 @@ class OwnFormat:
         return item.payload
 
     def pack(self, items: Sequence[BatchItem], pieces: Sequence[bytes]) -> bytes:  # noqa: ARG002  # the shape takes items
-        """Return what the shape makes of the items; raises what it raises."""
+        """Return what the shape makes of the items.
+
+        Raises:
+            PackError: That is no payload.
+            Exception: The shape raised it.
+        """
         # A tuple: what a shape sorts, or takes items out of, is not what is still to be unpacked.
         packed = _plain(self._shape.pack(tuple(items), self._common))
-        return packed if isinstance(packed, bytes) else encode_json(packed)
+        if isinstance(packed, bytes | bytearray | memoryview):
+            payload, why = bytes(packed), ""
+        else:
+            payload, why = _encoded(packed)
+        if packed is None or not (payload or why):
+            why = "it returned nothing"
+        if why:
+            raise PackError(why)
+        return payload
 
     def unpack(self, answer: bytes, items: Sequence[BatchItem]) -> Sequence[Result]:
         """Return what the shape reads in the answer.
@@ -199,6 +228,8 @@ class OwnFormat:
                 # One could iterate over them all the same: the keys of a dict, letters of a string.
                 raise TypeError  # noqa: TRY301  # as if it had raised that
             read_results = [_of_own(each) for each in results]
+        except MisfitError as misfit:
+            why = str(misfit)
         except Exception as error:  # noqa: BLE001  # code of the user's; its text may quote the answer
             why = f"the shape cannot read the answer: {type(error).__name__}"
         else:
@@ -206,6 +237,14 @@ class OwnFormat:
                 return read_results
             why = f"the shape gave {len(read_results)} results for {len(items)} items"
         raise MisfitError(why)
+
+
+def _encoded(packed: Any) -> tuple[bytes, str]:
+    """Return a value as JSON, or why JSON cannot represent it."""
+    try:
+        return encode_json(packed), ""
+    except Exception as error:  # noqa: BLE001  # an object of the user's may raise anything
+        return b"", why_not_json(error)
 
 
 def _plain(said: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from asyncinvoke._batches.batch import Batch
 from asyncinvoke._batches.formats import Format
-from asyncinvoke._batches.shape import BatchItem
+from asyncinvoke._batches.shape import BatchItem, PackError
 from asyncinvoke._request.payload import MAX_EVENT_PAYLOAD, MAX_SYNC_PAYLOAD
 from asyncinvoke._request.request import InvocationType
 from asyncinvoke.errors import InvalidRequestError
@@ -36,6 +36,24 @@ class Bounds:
         limit = MAX_EVENT_PAYLOAD if is_event else MAX_SYNC_PAYLOAD
         asked = limit if batch.bytes is None else batch.bytes
         return cls(items=batch.items, bytes=min(asked, limit), limit=limit)
+
+
+def check_common(batch: Batch, size: int, bounds: Bounds) -> None:
+    """Check that `common` leaves room for items.
+
+    Args:
+        batch: The settings of a map.
+        size: The number of bytes of a batch without items.
+        bounds: The limits of its batches.
+
+    Raises:
+        InvalidRequestError: It does not, so that every item would fail, or travel alone.
+    """
+    if batch.common is not None and size >= bounds.bytes:
+        raise InvalidRequestError(
+            f"batch common makes {size:,} bytes of a batch without items: a batch takes at most "
+            f"{bounds.bytes:,}"
+        )
 
 
 class Filling:
@@ -98,6 +116,8 @@ def pack(
     whole, why = b"", ""
     try:
         whole = batch_format.pack(items, pieces)
+    except PackError as error:
+        why = f"the shape cannot pack the batch: {error}"
     except Exception as error:  # noqa: BLE001  # a shape of the user's; its text may quote an item
         why = f"the shape cannot pack the batch: {type(error).__name__}"
     if not why and len(whole) > bounds.limit and len(items) == 1:

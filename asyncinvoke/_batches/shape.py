@@ -49,7 +49,7 @@ class Shape(Protocol):
     """
 
     def pack(self, items: Sequence[BatchItem], common: Any) -> Any:
-        """Return the payload of a batch: JSON bytes, or any JSON-serializable value.
+        """Return the payload of a batch: JSON as bytes, or any JSON-serializable value but `None`.
 
         Args:
             items: The items of the batch, at least one.
@@ -75,3 +75,7 @@ ShapeName: TypeAlias = Literal["list", "items", "sqs", "stepfunctions"]
 
 class MisfitError(ValueError):
     """A response does not match its shape; the message says how, without quoting the response."""
+
+
+class PackError(ValueError):
+    """A shape did not return a payload; the message says why, without quoting an item."""

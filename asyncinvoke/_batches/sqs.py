@@ -63,7 +63,7 @@ class SqsFormat:
         failed, known = set(), {item.id for item in items}
         for failure in failures:
             name = failure.get("itemIdentifier") if isinstance(failure, dict) else None
-            if not name:
+            if name is None or name == "":
                 raise MisfitError('one of the "batchItemFailures" has no "itemIdentifier"')
             check_known(name, known)
             failed.add(name)

@@ -4,7 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from asyncinvoke._batches.batch import Batch, format_of
-from asyncinvoke._batches.packing import Bounds, Filling, checked_json, pack, too_large
+from asyncinvoke._batches.packing import (
+    Bounds,
+    Filling,
+    check_common,
+    checked_json,
+    pack,
+    too_large,
+)
 from asyncinvoke._batches.shape import BatchItem
 from asyncinvoke._engine.batch_ends import ends_of
 from asyncinvoke._engine.calls import Call
@@ -57,6 +64,7 @@ class BatchWork:
         self._ends = sum(map(len, self._format.ends))
         self._bounds_are_for = items.call.parameters.invocation_type
         self._bounds = Bounds.of(batch, self._bounds_are_for)
+        check_common(batch, self._ends, self._bounds)
 
     def filling(self, call: Call) -> Filling:
         """Return an empty batch for a call."""

@@ -13,7 +13,12 @@ _SLICE = 4_096
 """How many bytes zstd is given at once: what comes out has no limit but that of the format."""
 
 
-_MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
+_SKIPPABLE = tuple(bytes([number]) + b"\x2a\x4d\x18" for number in range(0x50, 0x60))
+_BEGINNINGS = {"gzip": (b"\x1f\x8b",), "zstd": (b"\x28\xb5\x2f\xfd", *_SKIPPABLE)}
+"""What a stream may begin with, one after another: zstd also has frames that hold no data."""
+
+_WINDOW = 2**27
+"""The largest window of zstd that is accepted, in bytes; that of the `zstd` command."""
 
 
 class Decompressor(Protocol):
@@ -56,19 +61,31 @@ class Frames:
                     block = block.lstrip(b"\0")
                     if not block:
                         return
+                self._check_beginning(block)
                 self._inner = self._begin()
             piece, block = self._some(block)
             if piece:
                 yield piece
 
+    def _check_beginning(self, block: bytes) -> None:
+        if any(block[: len(each)] == each[: len(block)] for each in _BEGINNINGS[self._kind]):
+            return
+        if self._any:
+            raise InputError(
+                f"{self._name} is damaged: something else follows the end of its {self._kind} data"
+            )
+        raise InputError(f"{self._name} is not compressed with {self._kind}")
+
     def _some(self, block: bytes) -> tuple[bytes, bytes]:
         try:
             piece, rest = self._decompress(block)
         except Exception as error:  # noqa: BLE001  # each library has its own
-            # A small input is one piece, so that it may be whatever is wrong with the last of it.
-            is_kind = self._any or block.startswith(_MAGIC[self._kind])
-            said = "damaged" if is_kind else f"not compressed with {self._kind}"
-            raise InputError(f"{self._name} is {said}: {_short(error)}") from None
+            if "too much memory" in str(error):
+                raise InputError(
+                    f"{self._name} has a zstd window of more than {_WINDOW >> 20} MiB: "
+                    "zstd -dc --long=31 unpacks it"
+                ) from None
+            raise InputError(f"{self._name} is damaged: {_short(error)}") from None
         self._any = True
         if self._inner.eof:
             rest = self._inner.unused_data + rest
@@ -120,7 +137,7 @@ class Zstd(Frames):
         self._library = zstandard
 
     def _begin(self) -> Any:
-        return self._library.ZstdDecompressor(max_window_size=2**27).decompressobj()
+        return self._library.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
 
     def _decompress(self, block: bytes) -> tuple[bytes, bytes]:
         return self._inner.decompress(block[:_SLICE]), block[_SLICE:]

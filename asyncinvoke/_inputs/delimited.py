@@ -153,31 +153,7 @@ class Delimited:
             return line, b"", "not UTF-8"
 
     def _checked_header(self, line: int, fields: list[str], wrong: str | None) -> list[str]:
-        """Return the names of the columns.
-
-        A first record with a number in it is taken for data: a header is one line to add, and data
-        that was taken for one would give every item the wrong names. So would fields that something
-        else separates.
-        """
-        if wrong is None:
-            repeated = [name for name, count in Counter(fields).items() if count > 1]
-            numbers = [name for name in fields if _NUMBER.fullmatch(name.strip())]
-            if fields[0] == "sep=":
-                wrong = "it is Excel's word on what separates fields: take this line away"
-            elif any(not name.strip() for name in fields):
-                wrong = (
-                    "one of the names is empty (pandas writes its index so: to_csv(index=False))"
-                )
-            elif numbers:
-                wrong = f"{numbers[0].strip()[:20]} is a number"
-            elif repeated:
-                wrong = f"{repeated[0][:40]!r} occurs twice"
-            elif fields[0].lstrip().startswith(("{", "[")):
-                wrong = "it looks like JSON"
-            elif len(fields) == 1 and (other := _other_delimiter(fields[0])) is not None:
-                wrong = f"its names are separated by {other}"
-            elif any(not name.isprintable() for name in fields):
-                wrong = "a name has characters that cannot be printed, or is not UTF-8"
+        wrong = wrong or _why_not_header(fields)
         if wrong is not None:
             raise InputError(
                 f"{self._name}: line {line} must be a header of {self._kind}, "
@@ -190,6 +166,36 @@ class Delimited:
             f"{self._name}: the record that begins on line {self._line} does not end within "
             f"{LONGEST:,} bytes; perhaps a quote is not closed"
         )
+
+
+def _why_not_header(fields: list[str]) -> str | None:
+    """Return why a first record cannot be a header, or `None` if it can.
+
+    A record with a number in it is probably data. Adding a header is one line; but if data were
+    taken for a header, every item would have wrong names. The same goes for names that another
+    delimiter separates.
+    """
+    if fields[0] == "sep=":
+        return "it is Excel's word on what separates fields: take this line away"
+    if any(not name.strip() for name in fields):
+        return "one of the names is empty (pandas writes its index so: to_csv(index=False))"
+    number = next((name.strip() for name in fields if _NUMBER.fullmatch(name.strip())), None)
+    if number is not None:
+        return f"{number[:20]} is a number"
+    repeated = next((name for name, count in Counter(fields).items() if count > 1), None)
+    if repeated is not None:
+        return f"{repeated[:40]!r} occurs twice"
+    if fields[0].lstrip().startswith(("{", "[")):
+        return "it looks like JSON"
+    return _why_not_names(fields)
+
+
+def _why_not_names(fields: list[str]) -> str | None:
+    if len(fields) == 1 and (other := _other_delimiter(fields[0])) is not None:
+        return f"its names are separated by {other}"
+    if any(not name.isprintable() for name in fields):
+        return "a name has characters that cannot be printed, or is not UTF-8"
+    return None
 
 
 def _other_delimiter(name: str) -> str | None:

@@ -3,8 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -12,8 +11,7 @@ import anyio
 from anyio import to_thread
 
 from asyncinvoke._inputs.compression import AT_ONCE, Decompressor
-from asyncinvoke._inputs.formats import InputError, missing
-from asyncinvoke.errors import AsyncInvokeError, ConfigurationError
+from asyncinvoke._inputs.formats import InputError
 
 BLOCK = 1_048_576
 """How many bytes are read at once, at most."""
@@ -149,7 +147,7 @@ def open_descriptor(source: str) -> Descriptor:
         return Descriptor(STDIN, name_of(source), is_ours=False)
     flags = os.O_RDONLY | os.O_CLOEXEC
     try:
-        if _is_pipe(source):
+        if is_pipe(source):
             # Or opening it would wait for who writes it, and nothing could end that.
             flags |= os.O_NONBLOCK
         descriptor = os.open(source, flags)
@@ -161,61 +159,9 @@ def open_descriptor(source: str) -> Descriptor:
     return Descriptor(descriptor, source, is_ours=True)
 
 
-def _is_pipe(source: str) -> bool:
+def is_pipe(source: str) -> bool:
+    """Whether a path is that of a named pipe."""
     return stat.S_ISFIFO(os.stat(source).st_mode)
-
-
-def open_file(source: str, options: Mapping[str, Any]) -> Any:
-    """Open a path or a URL as a binary file that can be sought in. It may take a while.
-
-    Raises:
-        ConfigurationError: What opens it is not installed.
-        InputError: It cannot be opened.
-    """
-    name = name_of(source)
-    try:
-        if "://" in source:
-            system, path = file_system(source, options)
-            return system.open(path, "rb", block_size=4 * BLOCK)
-        if not _is_pipe(source):
-            return Path(source).open("rb")
-    except AsyncInvokeError:
-        raise
-    except Exception as error:  # noqa: BLE001  # each file system has its own
-        raise cannot_read(name, error) from None
-    raise InputError(f"cannot read {name}: it is a pipe, and must be a file")
-
-
-def file_system(source: str, options: Mapping[str, Any]) -> tuple[Any, str]:
-    """Return fsspec's file system for a URL, and the path in it. It may take a while.
-
-    Raises:
-        ConfigurationError: fsspec, or what it needs for this kind of URL, is not installed.
-        InputError: There is no such kind of URL.
-    """
-    scheme = source.partition("://")[0].lower()
-    name = name_of(source)
-    try:
-        import fsspec
-    except ImportError:
-        if scheme == "s3":
-            raise missing("s3://", "s3fs", "s3") from None
-        raise missing(f"{scheme}://", "fsspec", "inputs") from None
-    try:
-        system, path = fsspec.core.url_to_fs(source, **options)
-    except ImportError as error:
-        if scheme == "s3":
-            raise missing("s3://", "s3fs", "s3") from None
-        raise ConfigurationError(
-            f"reading {scheme}:// needs a library that is not installed: {error}"
-        ) from None
-    except ValueError as error:
-        if "protocol" in str(error).lower():
-            raise InputError(f"cannot read {name}: fsspec knows no {scheme}://") from None
-        raise cannot_read(name, error) from None
-    except Exception as error:  # noqa: BLE001  # each file system has its own
-        raise cannot_read(name, error) from None
-    return system, path
 
 
 def name_of(source: str) -> str:
@@ -253,6 +199,8 @@ def why_of(error: Exception) -> str:
             return "Permission denied"
         case IsADirectoryError():
             return "it is a directory"
+        case OSError() if type(error).__name__ == "FileExpired":  # of s3fs
+            return "it was replaced while it was read"
         case OSError() if error.strerror and error.errno:
             return error.strerror
     return type(error).__name__

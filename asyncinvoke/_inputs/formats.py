@@ -179,7 +179,6 @@ def not_lines(head: bytes, *, is_all: bool, is_json_file: bool) -> NotLines | No
         # The line is too long for Lambda, but it may be an array to be read as one.
         return "array" if text.startswith(b"[") else None
     first, rest = first.strip(), rest.lstrip()
-    second, second_end, _ = rest.partition(b"\n")
     if first.startswith(b"[") and (len(first) > HELD or is_json(first)):
         if is_json_file and end and not rest and not is_all:
             raise NeedsMoreError
@@ -191,7 +190,13 @@ def not_lines(head: bytes, *, is_all: bool, is_json_file: bool) -> NotLines | No
         return "array"  # with a mistake in it, or over several lines
     if not end or not is_cut(first):
         return None
-    if not (second_end or is_all) and len(rest) <= HELD:
+    return _with_second_line(first, rest, is_all=is_all)
+
+
+def _with_second_line(first: bytes, rest: bytes, *, is_all: bool) -> NotLines | None:
+    """Detect it from the second line, if the first is only the beginning of JSON."""
+    second, end, _ = rest.partition(b"\n")
+    if not (end or is_all) and len(rest) <= HELD:
         raise NeedsMoreError
     both = first + b"\n" + second.strip()
     if not second.strip() or not (is_cut(both) or is_json(both)):

@@ -1,4 +1,4 @@
-"""The rows of a Parquet file as JSON; the only file besides `_inputs/columns.py` that knows pyarrow."""
+"""The rows of a Parquet file as JSON, read in batches by pyarrow."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -7,9 +7,9 @@ from typing import Any
 from anyio import to_thread
 
 from asyncinvoke._inputs import files
-from asyncinvoke._inputs.columns import interval, rows_of
 from asyncinvoke._inputs.formats import InputError, missing
 from asyncinvoke._inputs.lines import Row
+from asyncinvoke._inputs.opening import open_file
 
 MOST_ROWS = 16_384
 """Most rows that are decoded at once."""
@@ -46,12 +46,17 @@ class Parquet:
         if not names:
             raise InputError(f"{name} has no columns")
         self._names = names
-        self._intervals = _intervals(file.schema, names)
+        self._with_intervals = _with_intervals(file.schema, file.schema_arrow)
         self._batches = file.iter_batches(batch_size=self._batch_size(), use_threads=False)
 
     @classmethod
-    def open(cls, source: str, options: Mapping[str, Any]) -> "Parquet":
-        """Open a path or a URL. It takes a while, in which nothing else happens in this thread.
+    def open(cls, source: str, options: Mapping[str, Any], *, size: int | None = None) -> "Parquet":
+        """Open a path or a URL. This blocks.
+
+        Args:
+            source: The path or URL.
+            options: The options of the file system.
+            size: The number of bytes that the file must have, if that is known.
 
         Raises:
             ConfigurationError: pyarrow is not installed.
@@ -64,7 +69,7 @@ class Parquet:
             raise missing("Parquet", "pyarrow", "parquet") from None
         if source == "-":
             raise InputError("Parquet cannot be read from standard input: its index is at its end")
-        file = files.open_file(source, options)
+        file = open_file(source, options, size=size)
         try:
             return cls(pyarrow.parquet.ParquetFile(file, pre_buffer=False), file, name)
         except (pyarrow.ArrowException, OSError, ValueError) as error:
@@ -98,24 +103,19 @@ class Parquet:
     def _next(self) -> list[Row] | None:
         import pyarrow as pa
 
+        from asyncinvoke._inputs.columns import rows_of
+
         try:
             batch = next(self._batches, None)
-            rows = None if batch is None else rows_of(self._spelled(batch), self._names)
+            if batch is None:
+                return None
+            for number, kind in self._with_intervals.items():
+                column = batch.column(number).cast(kind)
+                batch = batch.set_column(number, self._names[number], column)
+            rows = rows_of(batch, self._names)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{self._name} is damaged: {_first(error)}") from None
-        if rows is None:
-            return None
         return [(None, b"", _UNSAYABLE) if row is None else (None, row, None) for row in rows]
-
-    def _spelled(self, batch: Any) -> Any:
-        """Return a batch whose intervals are texts."""
-        import pyarrow as pa
-
-        for number in self._intervals:
-            values = batch.column(number).to_pylist()
-            texts = pa.array([each and interval(each) for each in values], pa.string())
-            batch = batch.set_column(number, self._names[number], texts)
-        return batch
 
     def _close(self) -> None:
         self._batches = iter(())
@@ -123,11 +123,25 @@ class Parquet:
         self._source.close()
 
 
-def _intervals(schema: Any, names: list[str]) -> list[int]:
-    """Return which columns are intervals, as DuckDB writes them: to Arrow they are but bytes."""
-    leaves = map(schema.column, range(len(schema)))
-    found = {leaf.path for leaf in leaves if leaf.converted_type == "INTERVAL"}
-    return [number for number, name in enumerate(names) if name in found]
+def _with_intervals(schema: Any, arrow_schema: Any) -> dict[int, Any]:
+    """Return the types of the columns that contain intervals, by the number of the column.
+
+    Args:
+        schema: The schema of the Parquet file.
+        arrow_schema: The same as Arrow reads it.
+    """
+    leaves = [schema.column(number).converted_type for number in range(len(schema))]
+    if "INTERVAL" not in leaves:
+        return {}
+    from asyncinvoke._inputs.intervals import with_intervals
+
+    are_intervals = iter([kind == "INTERVAL" for kind in leaves])
+    found = {}
+    for number, kind in enumerate(arrow_schema.types):
+        new = with_intervals(kind, are_intervals)
+        if new is not kind:
+            found[number] = new
+    return found
 
 
 def _first(error: Exception) -> str:

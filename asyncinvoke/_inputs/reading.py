@@ -14,6 +14,7 @@ from asyncinvoke._inputs.compression import Gzip, Zstd
 from asyncinvoke._inputs.formats import Format, FormatName, format_of, is_prefix
 from asyncinvoke._inputs.item import Item, Making
 from asyncinvoke._inputs.lines import LineCounter, Row
+from asyncinvoke._inputs.opening import open_file
 from asyncinvoke._inputs.template import Pointer, Template
 from asyncinvoke._inputs.text import Text
 from asyncinvoke.errors import InvalidRequestError
@@ -178,7 +179,7 @@ class Input:
 
                 return await to_thread.run_sync(Listing.open, source, options)
             case "inventory":
-                from asyncinvoke._inputs.s3 import Inventory
+                from asyncinvoke._inputs.inventory import Inventory
 
                 return await to_thread.run_sync(Inventory.open, source, options)
             case _:
@@ -195,7 +196,7 @@ class Input:
     async def _blocks(self) -> files.Blocks:
         blocks: files.Blocks
         if "://" in self._source:
-            file = await to_thread.run_sync(files.open_file, self._source, self._options)
+            file = await to_thread.run_sync(open_file, self._source, self._options)
             blocks = files.Remote(file, self.name)
         else:
             blocks = self._descriptor = files.open_descriptor(self._source)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
-from asyncinvoke._inputs.files import file_system, name_of, why_of
+from asyncinvoke._inputs.files import name_of, why_of
 from asyncinvoke._inputs.formats import InputError, missing
+from asyncinvoke._inputs.opening import file_system
 from asyncinvoke.errors import AsyncInvokeError
 
 FormatName: TypeAlias = Literal["jsonl", "parquet"]

@@ -527,3 +527,12 @@ async def test_an_item_that_is_an_event_travels_with_events_under_their_limit() 
     assert by_index[2].ok
     assert "too large" in str(by_index[3].error)
     assert [batch for _, batch in function.sent if batch[0] == "e"] == [["e"]]
+
+
+@pytest.mark.anyio
+async def test_a_common_value_that_is_too_large_is_refused_before_anything_is_read() -> None:
+    function, payloads = Function(), iter(range(3))
+    batch = Batch(9, bytes=1_000, shape="items", common="x" * 1_000)
+    with pytest.raises(InvalidRequestError, match="batch common makes 1,024 bytes"):
+        await outcomes_of(function, payloads, batch)
+    assert (function.sent, list(payloads)) == ([], [0, 1, 2])

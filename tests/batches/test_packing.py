@@ -1,7 +1,8 @@
 """When a batch is closed, and that what is sent for it is never more than Lambda takes."""
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from asyncinvoke import Batch, InvalidRequestError
 from asyncinvoke._batches.batch import format_of
 from asyncinvoke._batches.formats import Format
-from asyncinvoke._batches.packing import Bounds, Filling, checked_json, pack
+from asyncinvoke._batches.packing import Bounds, Filling, Packed, check_common, checked_json, pack
 from asyncinvoke._batches.shape import BatchItem
 from asyncinvoke._request.request import InvocationType
 
@@ -99,17 +100,80 @@ def test_the_bytes_of_a_batch_are_those_that_lambda_takes() -> None:
     assert Bounds.of(Batch(2, bytes=50), InvocationType.EVENT).bytes == 50
 
 
-class Broken(Bloated):
+class Own:
+    """A shape that is a function."""
+
+    def __init__(self, pack: Callable[[Sequence[BatchItem]], Any]) -> None:
+        self._pack = pack
+
     def pack(self, items: Sequence[BatchItem], common: Any) -> Any:
-        raise KeyError(items[0].json())
+        return self._pack(items)
+
+    def unpack(self, answer: Any, items: Sequence[BatchItem]) -> Sequence[Any]:
+        raise NotImplementedError
 
 
-def test_a_shape_that_cannot_pack_says_so_without_an_item() -> None:
-    made = format_of(Batch(2, shape=Broken(1)))
+def packed_by(shape: Own) -> list[Packed]:
     bounds = Bounds.of(Batch(2), InvocationType.REQUEST_RESPONSE)
-    (packed,) = pack(made, [item(0, 3), item(1, 3)], [b"", b""], bounds)
-    assert str(packed.error) == "the shape cannot pack the batch: KeyError"
+    return list(pack(format_of(Batch(2, shape=shape)), [item(0, 3), item(1, 3)], [b""] * 2, bounds))
+
+
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [
+        (lambda items: {}[items[0].json()], "KeyError"),
+        (lambda items: next(iter(items[:0])), "StopIteration"),
+        (lambda items: None, "it returned nothing"),  # as one that lacks its `return`
+        (lambda items: b"", "it returned nothing"),
+        (lambda items: {items[0].json()}, "it holds a value of type set, which JSON cannot hold"),
+        (lambda items: items, "it holds a value of type BatchItem, which JSON cannot hold"),
+        (lambda items: [math.inf], "it holds NaN or an infinity, which JSON cannot hold"),
+    ],
+)
+def test_a_shape_that_cannot_pack_says_why_without_an_item(shape: Any, says: str) -> None:
+    (packed,) = packed_by(Own(shape))
+    assert str(packed.error) == f"the shape cannot pack the batch: {says}"
     assert len(packed.items) == 2
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_a_shape_may_give_bytes_of_any_kind(kind: Any) -> None:
+    (packed,) = packed_by(Own(lambda items: kind(b"[1, 2]")))
+    assert (packed.error, packed.payload) == (None, b"[1, 2]")
+
+
+MOST, MOST_OF_EVENTS = 6_291_456, 1_048_576
+
+
+@pytest.mark.parametrize("shape", ["items", "stepfunctions"])
+@pytest.mark.parametrize(
+    ("size", "most", "kind"),
+    [
+        (1_000, 1_000, InvocationType.REQUEST_RESPONSE),
+        (MOST, None, InvocationType.REQUEST_RESPONSE),
+        (MOST_OF_EVENTS, None, InvocationType.EVENT),
+        (MOST_OF_EVENTS, MOST, InvocationType.EVENT),
+    ],
+)
+def test_a_common_value_that_leaves_no_room_for_items_is_refused(
+    shape: Any, size: int, most: int | None, kind: InvocationType
+) -> None:
+    for too_much in (0, 1):
+        around = sum(map(len, format_of(Batch(2, shape=shape, common="")).ends))
+        batch = Batch(2, bytes=most, shape=shape, common="x" * (size - around - 1 + too_much))
+        ends = sum(map(len, format_of(batch).ends))
+        bounds = Bounds.of(batch, kind)
+        if not too_much:
+            check_common(batch, ends, bounds)
+            continue
+        with pytest.raises(InvalidRequestError, match=f"{size:,} bytes of a batch without") as said:
+            check_common(batch, ends, bounds)
+        assert "xxx" not in str(said.value)
+
+
+def test_bytes_that_are_fewer_than_what_stands_around_items_send_each_alone() -> None:
+    batch = Batch(2, bytes=1)
+    check_common(batch, 2, Bounds.of(batch, InvocationType.REQUEST_RESPONSE))
 
 
 @pytest.mark.parametrize(

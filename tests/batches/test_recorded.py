@@ -133,6 +133,24 @@ async def test_another_shape_or_shard_is_another_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
+async def test_another_common_value_is_another_run_and_is_not_recorded(tmp_path: Path) -> None:
+    def answer(payload: Any) -> Any:
+        return {"results": [{"id": item["id"], "result": 1} for item in payload["items"]]}
+
+    function, journal = Function(answer), tmp_path / "a.run"
+    first = Batch(3, shape="items", common={"token": "hunter2"})
+    await run(function, range(3), journal, batch=first)
+    for common in ({"token": "other"}, "", None):
+        with pytest.raises(JournalMismatchError, match="batch is 'items") as raised:
+            await run(function, range(6), journal, batch=Batch(3, shape="items", common=common))
+        assert "hunter2" not in str(raised.value)
+    assert len(function.sent) == 1
+    await run(function, range(6), journal, batch=Batch(2, shape="items", common=first.common))
+    assert len(function.sent) == 3
+    assert all(b"hunter2" not in each.read_bytes() for each in tmp_path.iterdir())
+
+
+@pytest.mark.anyio
 async def test_items_that_cannot_travel_are_recorded_as_such(tmp_path: Path) -> None:
     function, journal = Function(), tmp_path / "a.run"
     payloads = [1, {2}, b"{no", b"x" * 6_291_457, 5]

@@ -121,6 +121,16 @@ FITTING = [
         [ItemFailed(error_type="Busy", error_message="later"), ItemFailed(error_message="no")],
     ),
     ("items", {"results": [{"id": "7", "error": {}}, {"id": "8", "result": 1}]}, [ItemFailed(), 1]),
+    (
+        "items",  # as Lambda itself writes an error
+        {
+            "results": [
+                {"id": "7", "error": {"errorType": "Busy", "errorMessage": "later"}},
+                {"id": "8", "error": {"type": 3, "errorType": "Odd", "message": ["no"]}},
+            ]
+        },
+        [ItemFailed(error_type="Busy", error_message="later"), ItemFailed(error_type="Odd")],
+    ),
 ]
 
 
@@ -156,6 +166,7 @@ MISFITS = [
     ("sqs", {"batchItemFailures": [{"itemIdentifier": None}]}, 'has no "itemIdentifier"'),
     ("sqs", {"batchItemFailures": [{"itemidentifier": "8"}]}, 'has no "itemIdentifier"'),
     ("sqs", {"batchItemFailures": [{"itemIdentifier": 8}]}, "by a number, and not by a string"),
+    ("sqs", {"batchItemFailures": [{"itemIdentifier": 0}]}, "by a number, and not by a string"),
     ("sqs", {"batchItemFailures": [{"itemIdentifier": "6"}]}, '"6", which is not in the batch'),
     ("items", [1, 2], 'not an object with a list "results"'),
     ("items", {"results": {}}, 'not an object with a list "results"'),
@@ -201,7 +212,11 @@ def test_a_shape_of_ones_own_packs_and_unpacks() -> None:
         (lambda answer, items: answer["secret"], "the shape cannot read the answer: KeyError"),
         (lambda answer, items: [1], "the shape gave 1 results for 2 items"),
         (lambda answer, items: None, "the shape cannot read the answer: TypeError"),
-        (lambda answer, items: [{1}, 2], "the shape cannot read the answer: TypeError"),
+        (lambda answer, items: [{1}, 2], "a result that is not JSON: it holds a value of type set"),
+        (lambda answer, items: [ItemFailed, 2], "not JSON: it holds a value of type type"),
+        (lambda answer, items: [KeyError("secret"), 2], "it holds a value of type KeyError"),
+        (lambda answer, items: [10**5000, 2], "it holds an integer of more than 4,300 digits"),
+        (lambda answer, items: [ItemFailed(error_type=5), 2], "an ItemFailed with a int in it"),  # type: ignore[arg-type]
     ],
 )
 def test_a_shape_of_ones_own_that_fails_says_so_without_the_answer(unpack: Any, says: str) -> None:
@@ -265,7 +280,6 @@ WRONG_RESULTS = {
     "a text": "ab",
     "bytes": b"ab",
     "a set": {1, 2},
-    "a failure without words": [ItemFailed(error_type=5), 1],  # type: ignore[arg-type]  # on purpose
 }
 
 

@@ -8,8 +8,10 @@ import sys
 from typing import Any
 
 import anyio
+import fsspec
+from anyio import to_thread
 
-from asyncinvoke import AsyncInvokeError
+from asyncinvoke import AsyncInvokeError, InvalidRequestError
 from asyncinvoke._outputs import files
 from asyncinvoke._outputs.files import OutputError
 from asyncinvoke.inputs import read
@@ -18,15 +20,35 @@ from asyncinvoke.inputs import read
 async def read_all(sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, arguments in sources.items():
+        rows: list[Any] = []
+        found[name] = {"total": None, "rows": rows}
         try:
             source = read(**arguments)
             await source.begin()
-            total = source.total
-            rows = [json.loads(item.payload) async for item in source]
-            found[name] = {"total": total, "rows": rows}
+            found[name]["total"] = source.total
+            async for item in source:
+                try:
+                    rows.append(json.loads(item.payload))
+                except InvalidRequestError as error:
+                    rows.append(str(error))
         except AsyncInvokeError as error:
-            found[name] = {"error": f"{type(error).__name__}: {error}"}
+            found[name]["error"] = f"{type(error).__name__}: {error}"
     return found
+
+
+async def read_what_changes(target: str) -> list[str]:
+    """Read an object that is replaced after its first item, and one that is removed."""
+    system, long = fsspec.filesystem("s3"), b'{"n": 1}\n' * 1_200_000
+    said = []
+    for change in (lambda: system.pipe_file(target, long + b"2"), lambda: system.rm_file(target)):
+        await to_thread.run_sync(system.pipe_file, target, long)
+        try:
+            async for item in read(target):
+                if item.position == 0:
+                    await to_thread.run_sync(change)
+        except AsyncInvokeError as error:
+            said.append(str(error))
+    return said
 
 
 async def write_and_read(target: str) -> list[Any]:
@@ -56,4 +78,5 @@ if __name__ == "__main__":
     sources = json.load(sys.stdin)
     on_asyncio = anyio.run(read_all, sources)
     on_asyncio["written"] = anyio.run(write_and_read, "s3://data/out.jsonl.gz")
+    on_asyncio["meanwhile"] = anyio.run(read_what_changes, "s3://data/long.jsonl")
     print(json.dumps({"asyncio": on_asyncio, "trio": anyio.run(read_all, sources, backend="trio")}))

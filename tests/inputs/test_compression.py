@@ -52,7 +52,9 @@ def test_what_the_command_has_packed_is_read(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("data", [b"a,b\n1,2\n", b"\0" * 20], ids=["text", "zeros"])
+@pytest.mark.parametrize(
+    "data", [b"a,b\n1,2\n", b"\0" * 20, b"x"], ids=["text", "zeros", "one letter"]
+)
 def test_what_is_not_compressed_is_named(kind: str, data: bytes) -> None:
     with pytest.raises(InputError, match=f"in is not compressed with {kind}"):
         unpacked(KINDS[kind][0]("in"), [data])
@@ -62,6 +64,37 @@ def test_what_is_not_compressed_is_named(kind: str, data: bytes) -> None:
 
 def test_zeros_behind_the_end_are_no_stream() -> None:
     assert unpacked(Gzip("in"), [gzip.compress(b"x") + bytes(512), bytes(512)]) == b"x"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("garbage", [b"garbage", b"\n", b"\0\0{", b"\x1e\x8b", b"\x28\xb5\x2f\xfc"])
+def test_something_else_behind_the_end_is_named_wherever_it_is_cut(
+    kind: str, garbage: bytes
+) -> None:
+    of_kind, compress = KINDS[kind]
+    packed = compress(b"x")
+    for pieces in ([packed + garbage], [packed, garbage], [packed + garbage[:1], garbage[1:]]):
+        with pytest.raises(InputError, match="in is damaged: "):
+            unpacked(of_kind("in"), pieces)
+
+
+@pytest.mark.parametrize("number", [0, 7, 15])
+def test_frames_of_zstd_that_hold_no_data_are_skipped(number: int) -> None:
+    skipped = bytes([0x50 + number]) + b"\x2a\x4d\x18\4\0\0\0data"
+    packed = skipped + zstandard.compress(b"x") + skipped + zstandard.compress(b"y") + skipped
+    assert unpacked(Zstd("in"), [packed]) == b"xy"
+    assert unpacked(Zstd("in"), [packed[at : at + 1] for at in range(len(packed))]) == b"xy"
+
+
+def test_a_frame_that_needs_too_much_memory_is_not_said_to_be_damaged() -> None:
+    a_raw_byte = b"\x09\0\0x"
+    for exponent, window in ((17, 2**27), (18, 2**28)):
+        frame = b"\x28\xb5\x2f\xfd\0" + bytes([exponent << 3]) + a_raw_byte
+        if window == 2**27:
+            assert unpacked(Zstd("in"), [frame]) == b"x"
+            continue
+        with pytest.raises(InputError, match="in has a zstd window of more than 128 MiB: zstd -dc"):
+            unpacked(Zstd("in"), [frame])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,8 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke import InvalidRequestError
-from asyncinvoke._inputs import columns
+from asyncinvoke._inputs import columns, scalars
 from asyncinvoke.inputs import Input, InputError, read
+
+from .duckdb_files import NESTED_INTERVALS
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +83,16 @@ VALUES: dict[str, tuple[Any, list[Any], list[Any]]] = {
     ),
     "maps with a key twice": (pa.map_(pa.string(), pa.int8()), [[("a", 1), ("a", 2)]], [{"a": 2}]),
     "lists of one length": (pa.list_(pa.int8(), 2), [[1, 2], None], [[1, 2], None]),
+    "views of lists": (
+        pa.list_view(pa.timestamp("ns")),
+        [[NANOSECONDS, None], None, []],
+        [["1970-01-01T00:00:00.000000001", None], None, []],
+    ),
+    "views of long lists": (
+        pa.large_list_view(pa.date32()),
+        [[dt.date(2026, 1, 2)], None],
+        [["2026-01-02"], None],
+    ),
     "nothing": (pa.null(), [None], [None]),
 }
 
@@ -124,7 +136,7 @@ def test_whole_columns_say_what_their_values_say_one_by_one(data: st.DataObject)
     column = column.slice(*data.draw(st.tuples(st.integers(0, 3), st.integers(0, 5))))
     at_once, one_by_one = (
         [None if text is None else json.loads(text) for text in texts.to_pylist()]
-        for texts in (columns.texts_of(column), columns.texts_one_by_one(pa, column))
+        for texts in (columns.texts_of(column), scalars.texts_one_by_one(column))
     )
     assert at_once == one_by_one
 
@@ -203,11 +215,44 @@ INTERVALS = base64.b64decode(
 )
 
 
+class Own(pa.ExtensionType):  # type: ignore[misc]  # pyarrow has no types for mypy
+    """A type of a user's own, as a schema in a file may name it."""
+
+    def __init__(self, kind: pa.DataType) -> None:
+        super().__init__(kind, "own")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b""
+
+
+@pytest.mark.parametrize("name", ["nanoseconds", "lists", "repeated texts", "bytes", "durations"])
+async def test_a_type_of_somebody_s_own_is_told_as_what_holds_its_values(name: str) -> None:
+    kind, given, expected = VALUES[name]
+    column = pa.ExtensionArray.from_storage(Own(kind), pa.array(given, kind))
+    assert list(map(json.loads, columns.texts_of(column).to_pylist())) == expected
+
+
 async def test_intervals_of_duckdb_are_durations_of_iso_8601(tmp_path: Path) -> None:
     path = tmp_path / "in.parquet"
     path.write_bytes(INTERVALS)  # by DuckDB 1.x: interval '14 month 2 days 3.5 seconds', null, ...
     told = [row["i"] for row in await values(read(path))]
     assert told == ["P14M2DT3.5S", None, "PT0S", "P1D"]
+
+
+async def test_intervals_within_other_types_are_told_as_those_of_a_column(tmp_path: Path) -> None:
+    path = tmp_path / "in.parquet"
+    path.write_bytes(NESTED_INTERVALS)
+    assert await values(read(path)) == [
+        {
+            "l": ["P14M2DT3.5S", None],
+            "s": {"a": "P1D", "b": 2},
+            "m": {"k": ["PT7200S"]},
+            "n": 1,
+            "e": None,
+            "i": "P1D",
+        },
+        {"l": None, "s": None, "m": None, "n": None, "e": [], "i": None},
+    ]
 
 
 async def test_the_total_is_known_and_row_groups_are_read_in_their_order(tmp_path: Path) -> None:

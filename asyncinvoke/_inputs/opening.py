@@ -1,0 +1,85 @@
+"""Opens paths and URLs as seekable files; URLs with the help of fsspec."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from asyncinvoke._inputs.files import BLOCK, cannot_read, is_pipe, name_of
+from asyncinvoke._inputs.formats import InputError, missing
+from asyncinvoke.errors import AsyncInvokeError, ConfigurationError
+
+
+def open_file(source: str, options: Mapping[str, Any], *, size: int | None = None) -> Any:
+    """Open a path or a URL as a seekable binary file. This blocks.
+
+    Args:
+        source: The path or URL.
+        options: The options of the file system.
+        size: The number of bytes that the file must have, if that is known.
+
+    Raises:
+        ConfigurationError: The package for this kind of URL is not installed.
+        InputError: It cannot be opened, or has another size.
+    """
+    name = name_of(source)
+    try:
+        file = _open(source, options)
+    except AsyncInvokeError:
+        raise
+    except Exception as error:  # noqa: BLE001  # each file system has its own
+        raise cannot_read(name, error) from None
+    found = getattr(file, "size", None)
+    if size is not None and isinstance(found, int) and found != size:
+        file.close()
+        raise InputError(f"{name} has {found:,} bytes, and should have {size:,}")
+    return file
+
+
+def _open(source: str, options: Mapping[str, Any]) -> Any:
+    if "://" in source:
+        system, path = file_system(source, options)
+        return system.open(path, "rb", block_size=4 * BLOCK)
+    if not is_pipe(source):
+        return Path(source).open("rb")
+    raise InputError(f"cannot read {source}: it is a pipe, and must be a file")
+
+
+def file_system(source: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    """Return fsspec's file system for a URL, and the path in it. This blocks.
+
+    Raises:
+        ConfigurationError: fsspec, or the package for this kind of URL, is not installed.
+        InputError: fsspec does not know this kind of URL, or an S3 URL names no bucket.
+    """
+    scheme, _, rest = source.partition("://")
+    scheme = scheme.lower()
+    name = name_of(source)
+    is_s3 = scheme == "s3"
+    if is_s3 and not rest.partition("/")[0]:
+        raise InputError(f"cannot read {name}: it names no bucket")
+    try:
+        import fsspec
+    except ImportError:
+        if is_s3:
+            raise missing("s3://", "s3fs", "s3") from None
+        raise missing(f"{scheme}://", "fsspec", "inputs") from None
+    try:
+        return _found(fsspec, scheme, rest, options)
+    except ImportError as error:
+        if is_s3:
+            raise missing("s3://", "s3fs", "s3") from None
+        raise ConfigurationError(
+            f"reading {scheme}:// needs a library that is not installed: {error}"
+        ) from None
+    except Exception as error:  # noqa: BLE001  # each file system has its own
+        if isinstance(error, ValueError) and "protocol" in str(error).lower():
+            raise InputError(f"cannot read {name}: fsspec knows no {scheme}://") from None
+        raise cannot_read(name, error) from None
+
+
+def _found(fsspec: Any, scheme: str, rest: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    if scheme == "s3" and "::" in rest:
+        # fsspec would take this for one URL within another; in S3 it is part of a key.
+        return fsspec.filesystem(scheme, **options), rest
+    system, path = fsspec.core.url_to_fs(f"{scheme}://{rest}", **options)
+    return system, path

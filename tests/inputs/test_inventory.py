@@ -1,0 +1,63 @@
+"""Manifests of an S3 Inventory: what is one, and what is none."""
+
+import json
+from typing import Any
+
+import pytest
+
+from asyncinvoke._inputs.inventory import DataFile, Manifest
+from asyncinvoke.inputs import InputError
+
+GOOD: dict[str, Any] = {
+    "destinationBucket": "arn:aws:s3:::lists",
+    "fileFormat": "CSV",
+    "fileSchema": "Bucket, Key, VersionId",
+    "files": [{"key": "a b.csv.gz", "size": 7, "MD5checksum": "A" * 32}, {"key": "b::c"}],
+}
+FILES = (DataFile("s3://lists/a b.csv.gz", 7, "a" * 32), DataFile("s3://lists/b::c", None, None))
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov", None])
+def test_a_manifest_names_its_files(partition: str | None) -> None:
+    bucket = "lists" if partition is None else f"arn:{partition}:s3:::lists"
+    text = json.dumps(GOOD | {"destinationBucket": bucket}).encode()
+    assert Manifest.parse(text, "m") == Manifest(FILES, ("bucket", "key", "versionid"))
+    text = json.dumps(GOOD | {"fileFormat": "Parquet", "fileSchema": "message x {}"}).encode()
+    assert Manifest.parse(text, "m") == Manifest(FILES, None)
+
+
+NONE = "m is not an S3 Inventory manifest"
+NO_FILES: list[object] = [None, 5, "x", [5], [None], {"a": 1}, [{}], [[]]]
+NO_NAMES: list[object] = [None, 5, "", []]
+WRONG: list[tuple[object, str]] = [
+    (b"", NONE),
+    (b"\xff", NONE),
+    (b"[" * 100_000, NONE),
+    (None, NONE),
+    ([], NONE),
+    ({}, NONE),
+    *(({"files": files}, NONE) for files in NO_FILES),
+    *(({"files": [{"key": key}]}, NONE) for key in NO_NAMES),
+    *(({"destinationBucket": bucket}, NONE) for bucket in NO_NAMES),
+    ({"fileFormat": None}, NONE),
+    ({"fileFormat": "ORC"}, "m is an inventory in ORC; CSV and Parquet are read"),
+    ({"fileSchema": 5}, NONE),
+    ({"fileSchema": "Bucket, Size"}, "m names no columns Bucket and Key in its fileSchema"),
+    ({"fileSchema": "Bucket, Key, key"}, "m names a column twice in its fileSchema"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "says"), WRONG, ids=lambda each: str(each)[:40])
+def test_what_is_no_manifest_is_one_error(wrong: object, says: str) -> None:
+    if isinstance(wrong, dict) and wrong:
+        wrong = GOOD | wrong
+    text = wrong if isinstance(wrong, bytes) else json.dumps(wrong).encode()
+    with pytest.raises(InputError) as raised:
+        Manifest.parse(text, "m")
+    assert str(raised.value) == says
+
+
+def test_what_a_manifest_says_oddly_of_a_file_is_not_compared() -> None:
+    odd = [{"key": "a", "size": size, "MD5checksum": md5} for size, md5 in (("7", "-"), (None, 5))]
+    manifest = Manifest.parse(json.dumps(GOOD | {"files": odd}).encode(), "m")
+    assert manifest.files == (DataFile("s3://lists/a", None, None),) * 2
