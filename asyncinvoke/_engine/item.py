@@ -1,7 +1,7 @@
 """The work of a map: executes one item of the input and makes its outcome."""
 
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from asyncinvoke._engine.calls import Call, Calls, item_options
@@ -151,6 +151,16 @@ class ItemWork:
                 f"key cannot name the payload: {type(error).__name__}"
             ) from error
         return _checked_name(name)
+
+    def names(self, payloads: Iterable[object]) -> list[str] | None:
+        """Return the keys of payloads, none of them a `Request`; `None` if one has no valid key."""
+        if self._key is None:
+            return None
+        try:
+            names = list(map(self._key, payloads))
+        except Exception:  # noqa: BLE001  # `name` raises it for the item
+            return None
+        return names if set(map(type, names)) <= {str} else None
 
     def prepare(self, item: object) -> tuple[Call, bytes]:
         """Return the call and the encoded payload of an item; raises if the item is invalid."""

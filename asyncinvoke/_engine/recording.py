@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 import anyio
 
@@ -66,8 +66,21 @@ Prepare: TypeAlias = Callable[[int, object], Prepared | None]
 """Names an item and writes it down as it is sent; `None` for one of another shard."""
 
 
-Write: TypeAlias = Callable[[object], tuple[InvokeParameters, bytes, str | None]]
-"""Writes an item down as it is sent, with its key in a run with keys; raises what is wrong with it."""
+class Written(NamedTuple):
+    """Consecutive items as they are sent, up to the first that cannot be sent."""
+
+    bodies: list[bytes]
+    """The encoded payloads."""
+
+    parameters: list[InvokeParameters]
+    """The parameters of the requests."""
+
+    names: list[str]
+    """The keys; empty in a run without keys."""
+
+
+Write: TypeAlias = Callable[[list[object]], Written]
+"""Encodes items as they are sent."""
 
 
 class Ends(NamedTuple):
@@ -238,7 +251,7 @@ class RecordedWork:
         self._work = work
         self._recorder = recorder
         self._waits = work.engine.waits
-        self._name = work.name if recorder.keyed else None
+        self._is_keyed = recorder.keyed
         self._shared = work.call.parameters
         self._most = max_payload(self._shared.invocation_type)
 
@@ -263,13 +276,26 @@ class RecordedWork:
         if self.is_late:
             raise invoker_was_left()
 
-    def write(self, item: object) -> tuple[InvokeParameters, bytes, str | None]:
-        """Write an item down as it is sent, with its key; raises whatever is wrong with it."""
-        if type(item) is bytes and self._name is None and len(item) <= self._most:
-            # As below, in half the time: millions of them are written down when a run goes on.
-            return self._shared, item, None
-        call, body = self._work.prepare(item)
-        return call.parameters, body, None if self._name is None else self._name(item)
+    def write(self, items: list[object]) -> Written:
+        """Encode items as they are sent, up to the first that cannot be sent."""
+        bodies = cast("list[bytes]", items) if set(map(type, items)) == {bytes} else None
+        if bodies is not None and max(map(len, bodies)) <= self._most:
+            # As below, in a third of the time: millions of items are encoded when a run continues.
+            names = self._work.names(bodies) if self._is_keyed else []
+            if names is not None:
+                return Written(bodies, [self._shared] * len(bodies), names)
+        written = Written([], [], [])
+        for item in items:
+            try:
+                call, body = self._work.prepare(item)
+                name = self._work.name(item) if self._is_keyed else None
+            except Exception:  # noqa: BLE001  # any error of an item is reported later
+                break
+            written.bodies.append(body)
+            written.parameters.append(call.parameters)
+            if self._is_keyed:
+                written.names.append(name or "")
+        return written
 
     def prepare(self, index: int, item: object) -> Prepared:
         """Name an item and write it down as it is sent, or say why it cannot be."""

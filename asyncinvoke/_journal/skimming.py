@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TypeAlias
 
-from asyncinvoke._engine.recording import Write
+from asyncinvoke._engine.recording import Write, Written
 from asyncinvoke._journal.identity import digest_of
 from asyncinvoke._journal.schema import DIGEST
 from asyncinvoke._request.parameters import InvokeParameters
@@ -25,8 +25,10 @@ MOST_BYTES = 8 << 20
 LONGEST_HOLD = 0.01
 """How long reading a piece may block the event loop, in seconds."""
 
-LOOK_EVERY = 16
-"""The number of items between clock checks: a check costs a tenth of an item."""
+BLOCK = 64
+"""The maximum number of items that are read between checks of the clock and the size. A call per
+block instead of per item halves the time. The first block is one item and each next one twice as
+large, so neither a slow input nor large items are noticed late."""
 
 Monotonic: TypeAlias = Callable[[], float]
 
@@ -38,7 +40,7 @@ class Piece:
     items: list[object] = field(default_factory=list)
     """The items as read."""
 
-    written: list[tuple[InvokeParameters, bytes, str | None]] = field(default_factory=list)
+    written: Written = field(default_factory=lambda: Written([], [], []))
     """The items as sent; fewer than `items` if one cannot be sent."""
 
     error: Exception | None = None
@@ -51,42 +53,60 @@ class Piece:
     @property
     def is_whole(self) -> bool:
         """Whether every item can be sent."""
-        return self.error is None and len(self.items) == len(self.written)
+        return self.error is None and len(self.items) == len(self.written.bodies)
 
     def names_and_digests(self, shared: InvokeParameters) -> bytes:
         """Return the keys, if any, and the digests, concatenated."""
         sha256 = hashlib.sha256
+        bodies, requests, names = self.written
         digests = [
             sha256(body).digest()[:DIGEST]
             if parameters is shared
             else digest_of(body, parameters, shared) or b""
-            for parameters, body, _ in self.written
+            for body, parameters in zip(bodies, requests, strict=True)
         ]
-        if self.written[0][2] is None:
+        if not names:
             return b"".join(digests)
-        names = [(name or "").encode() for _, _, name in self.written]
-        return b"".join(chain.from_iterable(zip(names, digests, strict=True)))
+        # A key with a lone surrogate is in no journal: its item failed without being recorded.
+        encoded = [name.encode("utf-8", "surrogatepass") for name in names]
+        return b"".join(chain.from_iterable(zip(encoded, digests, strict=True)))
+
+    def add(self, block: list[object], write: Write) -> int:
+        """Add items; return their size in bytes as sent."""
+        self.items += block
+        written = write(block)
+        self.written.bodies.extend(written.bodies)
+        self.written.parameters.extend(written.parameters)
+        self.written.names.extend(written.names)
+        return sum(map(len, written.bodies))
 
 
 def next_piece(items: Iterator[object], write: Write, *, most: int, monotonic: Monotonic) -> Piece:
     """Read a piece of at most `most` items."""
     piece = Piece()
-    read, written = piece.items.append, piece.written.append
-    until, size = monotonic() + LONGEST_HOLD, 0
-    try:
-        for count, item in enumerate(islice(items, min(most, MOST)), 1):
-            read(item)
-            try:
-                pair = write(item)
-            except Exception:  # noqa: BLE001  # any error of an item is reported later
-                break
-            written(pair)
-            size += len(pair[1])
-            if size >= MOST_BYTES or (not count % LOOK_EVERY and monotonic() >= until):
-                break
-    except Exception as error:  # noqa: BLE001  # the input's own error, raised after its items
-        piece.error = error
+    until, size, step = monotonic() + LONGEST_HOLD, 0, 1
+    most = min(most, MOST)
+    while len(piece.items) < most and size < MOST_BYTES and piece.is_whole:
+        block, piece.error = _next_block(items, min(step, most - len(piece.items)))
+        if not block:
+            break
+        size += piece.add(block, write)
+        if monotonic() >= until:
+            break
+        step = min(2 * step, BLOCK)
     return piece
+
+
+def _next_block(items: Iterator[object], most: int) -> tuple[list[object], Exception | None]:
+    """Return the next items, and the error that the input raised after them."""
+    block: list[object] = []
+    read = block.append
+    try:
+        for item in islice(items, most):
+            read(item)
+    except Exception as error:  # noqa: BLE001  # the input's own error, raised after its items
+        return block, error
+    return block, None
 
 
 def _raising(error: Exception) -> Iterator[object]:

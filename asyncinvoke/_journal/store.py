@@ -211,10 +211,12 @@ class Store:
             return False
         key = "key || " if self.keyed else ""
         digest = f"substr(digest, 1, {DIGEST})" if self._begun.has_longer_digests else "digest"
-        # One answer for all of them: Python's lock is asked for once.
+        # One row for all of them, so the GIL is acquired once. The range is read in the order of its
+        # rows; sorting it says the same and takes half as long again. In any other order the result
+        # would be that they differ, and each item would be looked up.
         ((there, state, found),) = self._sql.all(
-            f"SELECT COUNT(*), MAX(state), CAST(group_concat({key}{digest}, '') AS BLOB) FROM"
-            " (SELECT key, digest, state FROM item WHERE idx BETWEEN ? AND ? ORDER BY idx)",
+            f"SELECT COUNT(*), MAX(state), CAST(group_concat({key}{digest}, '') AS BLOB)"
+            " FROM item WHERE idx BETWEEN ? AND ?",
             first,
             first + count - 1,
         )
