@@ -132,7 +132,7 @@ class Joined:
         )
         # The earlier takes of items that were met are left out: their numbers are those of others.
         self._sql.do(
-            f"INSERT INTO earlier SELECT idx + {self._rows}, take, state,"
+            f"INSERT OR IGNORE INTO earlier SELECT idx + {self._rows}, take, state,"
             f" {self._numbers.of('cause')}, attempts, {self._numbers.of('session')}, began, elapsed,"
             " request_id FROM part.earlier WHERE idx NOT IN (SELECT idx FROM met)"
         )
@@ -144,7 +144,11 @@ class Joined:
         if doubtful:
             self._lose(doubtful, ours)
         if self._keyed:
-            ((self._rows,),) = self._sql.all("SELECT COALESCE(MAX(idx), -1) + 1 FROM item")
+            # An item that is not to have run has earlier takes alone.
+            self._rows = 1 + max(
+                self._sql.all(f"SELECT COALESCE(MAX(idx), -1) FROM {table}")[0][0]
+                for table in ("item", "earlier")
+            )
 
     # Items that are in two journals.
 
