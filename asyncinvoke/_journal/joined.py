@@ -1,7 +1,7 @@
 """A journal joined from others: renumbered rows, and one row per item."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +99,19 @@ class Joined:
             for name in names:
                 self._sql.do(f"DETACH {name}")
 
-    def finish(self, about: Mapping[str, Any]) -> int:
-        """Count what is there, and say what the run is; return how many items there are."""
+    def finish(self, about: Callable[[int], Mapping[str, Any]]) -> int:
+        """Count what is there, and say what the run is; return how many items there are.
+
+        Args:
+            about: Says what the run is, given how many items there are.
+        """
         if self._is_changed:
             self._count_again()
-        self._sql.many("INSERT INTO run VALUES (?, ?)", list(about.items()))
+        items = sum(self._sums[state.name.lower()] for state in State)
+        self._sql.many("INSERT INTO run VALUES (?, ?)", list(about(items).items()))
         counts = {**self._sums, "seq": self._numbers.seq}
         self._sql.many("INSERT INTO count VALUES (?, ?)", list(counts.items()))
-        return sum(self._sums[state.name.lower()] for state in State)
+        return items
 
     def _copy(self, doubtful: list[tuple[Any, ...]]) -> None:
         self._sql.do("DELETE FROM met")
