@@ -10,6 +10,7 @@ from asyncinvoke.cli.errors import IN_DOUBT, STOPPED
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.runs.group import opened_run, runs
+from asyncinvoke.cli.terminated import raised_signals
 from asyncinvoke.runs import Merged
 from asyncinvoke.runs import merge as merge_runs
 
@@ -29,7 +30,8 @@ def merge(out: str, parts: tuple[str, ...], force: bool) -> int:
     one. Items that ran twice are listed. The exit status is 4 if there are any, and 3 if shards are
     missing.
     """
-    merged = merge_runs(out, parts, replace=force, notes=shared_notes(parts))
+    with raised_signals():
+        merged = merge_runs(out, parts, replace=force, notes=shared_notes(parts))
     for line in said_of(merged):
         click.echo(line, err=True)
     return status_of(merged)
