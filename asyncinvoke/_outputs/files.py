@@ -127,7 +127,8 @@ def written(
 
 @contextlib.contextmanager
 def _local(target: str) -> Iterator[File]:
-    path = Path(target)
+    # Of a link, the file behind it is replaced.
+    path = Path(target).resolve() if Path(target).is_symlink() else Path(target)
     _remove_abandoned(path)
     part, opened = _new_part(path)
     try:
@@ -135,7 +136,7 @@ def _local(target: str) -> Iterator[File]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, target)  # names, as they were given
+        os.replace(part, path)  # names, as they were given
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(part)  # names, as they were given
