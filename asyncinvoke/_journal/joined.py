@@ -1,7 +1,7 @@
 """A journal joined from others: renumbered rows, and one row per item."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,14 +104,19 @@ class Joined:
             for name in names:
                 self._sql.do(f"DETACH {name}")
 
-    def finish(self, about: Mapping[str, Any]) -> int:
-        """Count what is there, and say what the run is; return how many items there are."""
+    def finish(self, about: Callable[[int], Mapping[str, Any]]) -> int:
+        """Count what is there, and say what the run is; return how many items there are.
+
+        Args:
+            about: Says what the run is, given how many items there are.
+        """
         if self._is_changed:
             self._count_again()
-        self._sql.many("INSERT INTO run VALUES (?, ?)", list(about.items()))
+        items = sum(self._sums[state.name.lower()] for state in State)
+        self._sql.many("INSERT INTO run VALUES (?, ?)", list(about(items).items()))
         counts = {**self._sums, "seq": self._numbers.seq}
         self._sql.many("INSERT INTO count VALUES (?, ?)", list(counts.items()))
-        return sum(self._sums[state.name.lower()] for state in State)
+        return items
 
     def _copy(self, doubtful: list[tuple[Any, ...]]) -> None:
         self._sql.do("DELETE FROM met")
@@ -137,7 +142,7 @@ class Joined:
         )
         # The earlier takes of items that were met are left out: their numbers are those of others.
         self._sql.do(
-            f"INSERT INTO earlier SELECT idx + {self._rows}, take, state,"
+            f"INSERT OR IGNORE INTO earlier SELECT idx + {self._rows}, take, state,"
             f" {self._numbers.of('cause')}, attempts, {self._numbers.of('session')}, began, elapsed,"
             " request_id FROM part.earlier WHERE idx NOT IN (SELECT idx FROM met)"
         )
@@ -149,7 +154,11 @@ class Joined:
         if doubtful:
             self._lose(doubtful, ours)
         if self._keyed:
-            ((self._rows,),) = self._sql.all("SELECT COALESCE(MAX(idx), -1) + 1 FROM item")
+            # An item that is not to have run has earlier takes alone.
+            self._rows = 1 + max(
+                self._sql.all(f"SELECT COALESCE(MAX(idx), -1) FROM {table}")[0][0]
+                for table in ("item", "earlier")
+            )
 
     # Items that are in two journals.
 

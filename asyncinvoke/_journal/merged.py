@@ -86,6 +86,35 @@ def missing_shards(shards: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(f"{number}/{of}" for number in range(1, of + 1) if f"{number}/{of}" not in there)
 
 
+def total_of_parts(
+    parts: Iterable[tuple[tuple[str, ...], int | None]], *, keyed: bool, shared: int = 0
+) -> int | None:
+    """Return how many items the inputs of merged journals have together; `None` if unknown.
+
+    Args:
+        parts: For each journal its shards, none if it has all of its input, and its total.
+        keyed: Whether items have keys. Without them, journals of a whole input have the same
+            positions; with them, they may be of different inputs.
+        shared: How many items are recorded in more than one of them.
+    """
+    parts = list(parts)
+    whole = [total for shards, total in parts if not shards]
+    if whole and not keyed:
+        return max((total for total in whole if total is not None), default=None)
+    by_shards: dict[tuple[str, ...], int | None] = {}
+    if not whole:
+        for shards, total in parts:
+            known = by_shards.get(shards)
+            by_shards[shards] = total if known is None else max(known, total or 0)
+        named = [shard for shards in by_shards for shard in shards]
+        if len(set(named)) != len(named):
+            return None
+        shared = 0
+    totals = list(by_shards.values()) or [total for _, total in parts]
+    known_ones = [total for total in totals if total is not None]
+    return sum(known_ones) - shared if len(known_ones) == len(totals) else None
+
+
 def comparable(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that must match between merged journals: all but the shard."""
     return {name: each for name, each in identity.items() if name != "shard"}

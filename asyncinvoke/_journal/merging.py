@@ -14,7 +14,14 @@ from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.identity import differences
 from asyncinvoke._journal.joined import Joined
 from asyncinvoke._journal.marks import LockedError, Marks
-from asyncinvoke._journal.merged import PARTS, Merged, common_notes, comparable, missing_shards
+from asyncinvoke._journal.merged import (
+    PARTS,
+    Merged,
+    common_notes,
+    comparable,
+    missing_shards,
+    total_of_parts,
+)
 from asyncinvoke._journal.opening import check_path
 from asyncinvoke._journal.reading import RecordedRun
 from asyncinvoke.errors import JournalError, JournalMismatchError
@@ -114,9 +121,13 @@ class Merging:
         joined = self._joined
         if joined is None:
             raise JournalError("nothing to merge: name at least one journal")
-        missing = missing_shards(part.shard for part in self._parts)
+        missing = missing_shards(
+            shard for part in self._parts for shard in part.summary.shards or (None,)
+        )
         with self._explained():
-            items = joined.finish(_about(self._parts, missing, notes or {}))
+            items = joined.finish(
+                lambda items: _about(self._parts, missing, notes or {}, items=items)
+            )
             joined.close()
             _sync(self._made)
             with _locked(self._target, self._file) as marks:
@@ -192,15 +203,15 @@ def _check_identities(parts: list[_Part]) -> None:
 
 
 def _about(
-    parts: list[_Part], missing: tuple[str, ...], more: Mapping[str, object]
+    parts: list[_Part], missing: tuple[str, ...], more: Mapping[str, object], *, items: int
 ) -> dict[str, Any]:
-    """Return the metadata of the merged journal."""
-    totals = [part.summary.total for part in parts]
+    """Return the metadata of the merged journal, which has so many items."""
     notes = common_notes([dict(part.summary.notes) for part in parts])
     notes[PARTS] = [
         {
             "path": str(part.path),
             "shard": part.shard,
+            "shards": list(part.summary.shards),
             "id": part.summary.id,
             "sessions": len(part.summary.sessions),
             "complete": part.summary.complete,
@@ -212,8 +223,13 @@ def _about(
         "created": time.time(),
         "identity": json.dumps(comparable(parts[0].identity)),
     }
-    if not missing and None not in totals:
-        about["total"] = sum(total or 0 for total in totals)
+    total = total_of_parts(
+        [(part.summary.shards, part.summary.total) for part in parts],
+        keyed=bool(parts[0].identity["key"]),
+        shared=sum(part.summary.ended for part in parts) - items,
+    )
+    if not missing and total is not None:
+        about["total"] = total
     return about | {f"note:{name}": json.dumps(each) for name, each in {**notes, **more}.items()}
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +31,7 @@ PAGE = 1000
 """Rows read at once. A single long read transaction would keep SQLite from checkpointing the WAL,
 so each page is a transaction of its own, and the run may commit between pages."""
 
-_AGAIN = "SELECT flight.idx, item.state FROM flight JOIN item ON item.idx = flight.idx"
+_AGAIN = "SELECT flight.idx, item.state, item.cause FROM flight JOIN item ON item.idx = flight.idx"
 """Items that have ended before and are in progress again."""
 
 _FIELDS = """SELECT item.idx, item.key, item.state, item.digest, item.cause, item.session,
@@ -85,14 +86,15 @@ class RecordedRun:
         counts = dict(self._all("SELECT name, value FROM count"))
         identity = json.loads(about["identity"])
         doubtful = in_flight = 0
-        again = dict(self._all(_AGAIN))
+        again = {idx for idx, _, _ in self._all(_AGAIN)}
+        superseded = self._superseded(running=running)
         for idx, _, _, session in self._flights():
-            if not running and session is None and idx in again:
-                continue  # the outcome of the earlier take still counts
+            if idx in again and idx not in superseded:
+                continue
             in_flight += 1
             doubtful += not running and session is not None
-            if idx in again:
-                counts[State(again[idx]).name.lower()] -= 1
+        for state, _ in superseded.values():
+            counts[State(state).name.lower()] -= 1
         not_run, failed = counts["not_run"], counts["failed"]
         return RunSummary(
             path=str(self._path),
@@ -125,13 +127,27 @@ class RecordedRun:
 
     @tells_damage
     def causes(self) -> tuple[RecordedCause, ...]:
-        """Return the causes of failures, most frequent first, in constant time."""
+        """Return the causes of failures, most frequent first, in constant time.
+
+        The cause of an earlier take does not count while the item is in progress again, or may have
+        run again.
+        """
+        replaced = Counter(
+            cause
+            for state, cause in self._superseded(running=self._marks.is_held()).values()
+            if state != State.SETTLED
+        )
         rows = self._all(
             "SELECT id, error, code, error_type, delivery, gave_up, example, count FROM cause "
-            "WHERE count ORDER BY count DESC, id"
+            "WHERE count"
         )
         names = ("number", "error", "code", "error_type", "delivery", "gave_up", "example", "count")
-        return tuple(RecordedCause(**dict(zip(names, row, strict=True))) for row in rows)
+        causes = [
+            RecordedCause(**dict(zip(names, (*row, count - replaced[row[0]]), strict=True)))
+            for *row, count in rows
+            if count > replaced[row[0]]
+        ]
+        return tuple(sorted(causes, key=lambda cause: (-cause.count, cause.number)))
 
     @tells_damage
     def outcomes(
@@ -179,7 +195,7 @@ class RecordedRun:
             for idx, key, digest, session in list(self._flights()):
                 if session is not None:
                     yield _in_flight(idx, key, digest, session, State.MAY_HAVE_RUN.name.lower())
-        again = {idx for idx, _ in self._all(_AGAIN)}
+        again = self._superseded(running=self._marks.is_held())
         last = -1
         query = f"{_FIELDS} WHERE item.idx > ? AND item.state = ? ORDER BY item.idx LIMIT {PAGE}"
         while rows := self._all(query, last, State.MAY_HAVE_RUN):
@@ -197,43 +213,52 @@ class RecordedRun:
             key: Its key, in a run with keys.
         """
         column, value = ("key", key) if key is not None else ("idx", position)
-        earlier: tuple[RecordedTake, ...] = ()
-        for row in self._all(f"{_FIELDS} WHERE item.{column} = ?", value):
-            earlier = tuple(
-                RecordedTake(
-                    number=take,
-                    state=State(state).name.lower(),
-                    cause=cause,
-                    attempts=attempts,
-                    session=session,
-                    started=started,
-                    elapsed=elapsed / 1e6,
-                    request_id=unpacked_id(request_id),
-                )
-                for take, state, cause, attempts, session, started, elapsed, request_id in self._all(
-                    "SELECT take, state, cause, attempts, session, session.started + began / 1000.0,"
-                    " elapsed, request_id FROM earlier JOIN session ON session.id = session"
-                    " WHERE idx = ? ORDER BY take",
-                    row[0],
-                )
-            )
-            return _item(row, earlier)
         held = self._marks.is_held()
+        superseded = self._superseded(running=held)
+        ended: RecordedItem | None = None
+        for row in self._all(f"{_FIELDS} WHERE item.{column} = ?", value):
+            ended = _item(row, self._earlier(row[0]))
+            if row[0] not in superseded:
+                return ended
         for idx, its_key, digest, session in self._flights():
             if value == (its_key if key is not None else idx):
                 doubtful = session is not None and not held
                 state = State.MAY_HAVE_RUN.name.lower() if doubtful else "in_flight"
-                return _in_flight(idx, its_key, digest, session or 0, state)
-        return None
+                earlier = self._earlier(idx) if ended is None else (*ended.earlier, _take_of(ended))
+                return _in_flight(idx, its_key, digest, session or 0, state, earlier)
+        return ended
+
+    def _earlier(self, row: int) -> tuple[RecordedTake, ...]:
+        return tuple(
+            RecordedTake(
+                number=take,
+                state=State(state).name.lower(),
+                cause=cause,
+                attempts=attempts,
+                session=session,
+                started=started,
+                elapsed=elapsed / 1e6,
+                request_id=unpacked_id(request_id),
+            )
+            for take, state, cause, attempts, session, started, elapsed, request_id in self._all(
+                "SELECT take, state, cause, attempts, session, session.started + began / 1000.0,"
+                " elapsed, request_id FROM earlier JOIN session ON session.id = session"
+                " WHERE idx = ? ORDER BY take",
+                row,
+            )
+        )
 
     @tells_damage
     def outcome(
         self, *, position: int | None = None, key: str | None = None
     ) -> Outcome[Any] | None:
-        """Return the recorded outcome of one item, or `None` if it has not ended."""
+        """Return the recorded outcome of one item, or `None` if its latest take has not ended."""
         column, value = ("key", key) if key is not None else ("idx", position)
+        superseded = self._superseded(running=self._marks.is_held())
         for row in self._all(f"{ITEM_ROWS} WHERE item.{column} = ?", value):
-            return self._outcome(ItemRow(*row), {})
+            fields = ItemRow(*row)
+            if fields.idx not in superseded:
+                return self._outcome(fields, {})
         return None
 
     @tells_damage
@@ -320,6 +345,21 @@ class RecordedRun:
             sent = not (trusted and its_boot == boot) or self._marks.get(idx) == mark_of(session)
             yield idx, key, digest, session if sent else None
 
+    def _superseded(self, *, running: bool) -> dict[int, tuple[int, int | None]]:
+        """Return the state and cause of recorded outcomes that no longer count, by index.
+
+        Their items are in progress again, or may have run again when a process died. The outcome of
+        an item whose next take certainly did not run still counts.
+        """
+        again = {idx: (state, cause) for idx, state, cause in self._all(_AGAIN)}
+        if not again:
+            return {}
+        return {
+            idx: again[idx]
+            for idx, _, _, session in self._flights()
+            if idx in again and (running or session is not None)
+        }
+
     @tells_damage
     def doubtful(self) -> Iterator[tuple[int, bytes | None, str | None, int, int]]:
         """Yield items that may have run when a process died: row, digest, key, session, take."""
@@ -385,8 +425,27 @@ def _item(row: Any, earlier: tuple[RecordedTake, ...] = ()) -> RecordedItem:
     )
 
 
+def _take_of(item: RecordedItem) -> RecordedTake:
+    """Return the current take of an item that has ended."""
+    return RecordedTake(
+        number=item.take,
+        state=item.state,
+        cause=item.cause,
+        attempts=item.attempts,
+        session=item.session,
+        started=item.started or 0.0,
+        elapsed=item.elapsed or 0.0,
+        request_id=item.request_id,
+    )
+
+
 def _in_flight(
-    idx: int, key: str | None, digest: bytes | None, session: int, state: str
+    idx: int,
+    key: str | None,
+    digest: bytes | None,
+    session: int,
+    state: str,
+    earlier: tuple[RecordedTake, ...] = (),
 ) -> RecordedItem:
     return RecordedItem(
         position=idx,
@@ -399,5 +458,6 @@ def _in_flight(
         elapsed=None,
         request_id=None,
         attempts=0,
-        take=1,
+        take=earlier[-1].number + 1 if earlier else 1,
+        earlier=earlier,
     )

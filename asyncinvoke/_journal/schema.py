@@ -8,6 +8,10 @@ FORMAT = 2
 """The number that the file carries as its `user_version`. A newer one is refused, and one that is
 older is read: format 1 has digests of 16 bytes, which begin with those of now."""
 
+ROW = "row:"
+"""The prefix of names in the table `run`, followed by the key of an item without an outcome whose
+earlier takes have the row that is the value."""
+
 DIGEST = 12
 """How many bytes of a digest are kept: two items are alike by chance once in 10^28, which no run is
 long enough for, and four bytes more would be a fifteenth of an item."""

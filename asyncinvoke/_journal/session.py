@@ -23,6 +23,7 @@ from asyncinvoke._journal.schema import (
     DIGEST,
     FORMAT,
     KEYED,
+    ROW,
     TABLES,
     VIEW,
 )
@@ -106,6 +107,8 @@ class Session:
         """Rows from here on are not recorded by any earlier session."""
         self.takes: dict[int, int] = {}
         """Takes of items that are to run again, since a person found out that they did not."""
+        self.rows: dict[str, int] = {}
+        """The rows of those items, by key, in a run with keys."""
         self.has_longer_digests = False
         """Whether an older version has begun it, whose digests were longer."""
         self.is_proven = False
@@ -252,13 +255,20 @@ class Session:
             name = key if self._keyed and key is not None else row
             self.lost[name] = Lost(row, cut(digest), key, session, started, take)
         ((last,),) = sql.all("SELECT COALESCE(MAX(idx), -1) FROM item")
-        self.known = 1 + max([last, *(lost.row for lost in self.lost.values())])
         self.takes = dict(
             sql.all(
                 "SELECT idx, MAX(take) FROM earlier WHERE idx NOT IN (SELECT idx FROM item)"
                 " GROUP BY idx"
             )
         )
+        of_others = self.takes if self._keyed else ()  # a new key must not get such a row
+        self.known = 1 + max([last, *(lost.row for lost in self.lost.values()), *of_others])
+        if of_others:
+            self.rows = {
+                name.removeprefix(ROW): row
+                for name, row in sql.all("SELECT name, value FROM run WHERE name LIKE ?", f"{ROW}%")
+                if row in of_others
+            }
 
 
 def has_ended_in_order(connection: sqlite3.Connection) -> bool:

@@ -12,7 +12,7 @@ from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.host import boot_id
 from asyncinvoke._journal.marks import LockedError, Marks, mark_of
 from asyncinvoke._journal.opening import explained, read_only, writing
-from asyncinvoke._journal.schema import State
+from asyncinvoke._journal.schema import ROW, State
 from asyncinvoke._journal.session import has_ended_in_order, without_marks
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import TransportFault
@@ -88,7 +88,7 @@ def _settle(
         _settle_flight(connection, flight, ran=ran)
         return
     item = connection.execute(
-        f"SELECT idx, state, cause, attempts, throttled FROM item WHERE {column} = ?", (value,)
+        f"SELECT idx, state, cause FROM item WHERE {column} = ?", (value,)
     ).fetchone()
     if item is None:
         about = dict(connection.execute("SELECT name, value FROM run").fetchall())
@@ -101,24 +101,17 @@ def _settle(
             f"{shown} surely did not run: nothing is recorded of it, and the next session of the run "
             "sends it if it is in the input"
         )
-    row, state, cause, attempts, throttled = item
+    row, state, cause = item
     if state != State.MAY_HAVE_RUN:
         raise JournalError(f"{shown} is none that may have run: it is {State(state).name.lower()}")
-    connection.execute(
-        "INSERT OR REPLACE INTO earlier SELECT idx, take, state, cause, attempts, session, began,"
-        " elapsed, request_id FROM item WHERE idx = ?",
-        (row,),
-    )
+    if not ran:
+        _withdraw(connection, row)
+        return
+    _copy_to_earlier(connection, row)
     connection.execute("UPDATE cause SET count = count - 1 WHERE id = ?", (cause,))
     _count(connection, "may_have_run", -1)
-    if ran:
-        connection.execute("UPDATE item SET state = ? WHERE idx = ?", (State.SETTLED, row))
-        _count(connection, "settled", 1)
-        return
-    for table in ("item", "result"):
-        connection.execute(f"DELETE FROM {table} WHERE idx = ?", (row,))
-    _count(connection, "attempts", -attempts)
-    _count(connection, "throttled", -throttled)
+    connection.execute("UPDATE item SET state = ? WHERE idx = ?", (State.SETTLED, row))
+    _count(connection, "settled", 1)
 
 
 def _may_have_run(connection: sqlite3.Connection, marks: Marks, flight: Any) -> bool:
@@ -132,9 +125,9 @@ def _may_have_run(connection: sqlite3.Connection, marks: Marks, flight: Any) -> 
 def _settle_flight(connection: sqlite3.Connection, flight: Any, *, ran: bool) -> None:
     row, digest, key, session, take, _ = flight
     connection.execute("DELETE FROM flight WHERE idx = ?", (row,))
+    _withdraw(connection, row)  # of a redrive that died, the take before it
     if not ran:
         return
-    connection.execute("DELETE FROM item WHERE idx = ?", (row,))
     connection.execute(
         "INSERT INTO item (idx, digest, key, state, cause, take, attempts, throttled, session,"
         " began, elapsed, seq) VALUES (?, ?, ?, ?, ?, ?, 1, 0, ?, 0, 0,"
@@ -147,6 +140,36 @@ def _settle_flight(connection: sqlite3.Connection, flight: Any, *, ran: bool) ->
     )
     for name in ("settled", "attempts", "seq"):
         _count(connection, name, 1)
+
+
+def _withdraw(connection: sqlite3.Connection, row: int) -> None:
+    """Move the recorded outcome of an item, if there is one, to its earlier takes."""
+    found = connection.execute(
+        "SELECT state, cause, version, attempts, throttled, key FROM item WHERE idx = ?", (row,)
+    ).fetchone()
+    if found is None:
+        return
+    state, cause, version, attempts, throttled, key = found
+    _copy_to_earlier(connection, row)
+    for table in ("item", "result"):
+        connection.execute(f"DELETE FROM {table} WHERE idx = ?", (row,))
+    _count(connection, State(state).name.lower(), -1)
+    _count(connection, "attempts", -attempts)
+    _count(connection, "throttled", -throttled)
+    if state != State.SETTLED:
+        connection.execute("UPDATE cause SET count = count - 1 WHERE id = ?", (cause,))
+    connection.execute("UPDATE version SET count = count - 1 WHERE id = ?", (version,))
+    if key is not None:
+        # The earlier takes have no key: this says which item they are those of.
+        connection.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (f"{ROW}{key}", row))
+
+
+def _copy_to_earlier(connection: sqlite3.Connection, row: int) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO earlier SELECT idx, take, state, cause, attempts, session, began,"
+        " elapsed, request_id FROM item WHERE idx = ?",
+        (row,),
+    )
 
 
 def _lost_cause(connection: sqlite3.Connection) -> int:

@@ -320,11 +320,13 @@ class Store:
 
     def _place(self, reads: list[Prepared]) -> None:
         """Assign rows to new items."""
-        takes = self._begun.takes
+        takes, rows = self._begun.takes, self._begun.rows
         for prepared in reads:
             # The row of a key that is new is free, and is its position wherever that is free, too.
             prepared.row = prepared.index
-            if self.keyed:
+            if self.keyed and prepared.key in rows:
+                prepared.row = rows[prepared.key]
+            elif self.keyed:
                 prepared.row = max(prepared.index, self._next_row)
                 self._next_row = prepared.row + 1
             if takes:

@@ -114,6 +114,21 @@ class RunSummary:
         return self.succeeded + self.failed + self.may_have_run + self.settled
 
     @property
+    def shards(self) -> tuple[str, ...]:
+        """The shards of the input that it has, such as `3/10`; empty if it has all of the input.
+
+        A run that was merged from shards has all of it once it has run without a shard.
+        """
+        shard = self.identity.get("shard")
+        if shard is not None:
+            return (str(shard),)
+        parts = self.notes.get(PARTS)
+        if not isinstance(parts, list) or _sessions_of(parts) != len(self.sessions):
+            return ()
+        shards = sorted({each for part in parts for each in _shards_of(part)})
+        return tuple(shards) if missing_shards(shards) else ()
+
+    @property
     def complete(self) -> bool:
         """Whether the whole input was read and every item has ended.
 
@@ -125,7 +140,8 @@ class RunSummary:
         parts = self.notes.get(PARTS)
         if isinstance(parts, list) and _sessions_of(parts) == len(self.sessions):
             is_complete = all(part.get("complete") is True for part in parts)
-            return is_complete and not missing_shards(part.get("shard") for part in parts)
+            shards = [each for part in parts for each in _shards_of(part) or (None,)]
+            return is_complete and not missing_shards(shards)
         return self.sessions[-1].status == COMPLETE
 
 
@@ -266,3 +282,12 @@ def _sessions_of(parts: list[object]) -> int | None:
     counts = [part.get("sessions") if isinstance(part, dict) else None for part in parts]
     known = [count for count in counts if isinstance(count, int)]
     return sum(known) if len(known) == len(parts) else None
+
+
+def _shards_of(part: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the shards that a merged journal had; empty if it had the whole input."""
+    shards = part.get("shards")
+    if isinstance(shards, list):
+        return tuple(map(str, shards))
+    shard = part.get("shard")
+    return () if shard is None else (str(shard),)

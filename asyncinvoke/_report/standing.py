@@ -1,5 +1,8 @@
 """The progress of a run: its counts, and what the command line noted of its input. Does no I/O."""
 
+from collections.abc import Sequence
+
+from asyncinvoke._journal.merged import total_of_parts
 from asyncinvoke._journal.values import RunSummary
 
 TOTAL = "total"
@@ -28,3 +31,13 @@ def pending_of(summary: RunSummary) -> int | None:
         return None
     in_flight = summary.in_flight if summary.running else 0
     return max(total - summary.ended - in_flight - unrecorded_of(summary), 0)
+
+
+def total_of_all(summaries: Sequence[RunSummary]) -> int | None:
+    """Return how many items the inputs of these runs have together, as far as that was noted."""
+    keyed = any(summary.keyed for summary in summaries)
+    if keyed and any(not summary.shards for summary in summaries):
+        return None  # their inputs may have keys in common
+    return total_of_parts(
+        [(summary.shards, total_of(summary)) for summary in summaries], keyed=keyed
+    )

@@ -15,6 +15,7 @@ import click
 from asyncinvoke.cli.errors import BROKEN_PIPE, INTERRUPTED, WRONG_USAGE, complain
 from asyncinvoke.cli.habits import Group, has_colours
 from asyncinvoke.cli.standard import ReaderGoneError, prepare_standard_streams
+from asyncinvoke.cli.terminated import TerminatedError
 
 COMMANDS = {
     "demo": ("asyncinvoke.cli.demo.command:demo", "Run a demonstration; needs no AWS account."),
@@ -118,6 +119,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
             standalone_mode=False,
             color=None if has_colours() else False,
         )
+    except TerminatedError as error:
+        return 128 + error.number
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except ReaderGoneError:

@@ -24,14 +24,13 @@ def crash(path: Path, *, sent: Iterable[int] = (), unsent: Iterable[int] = ()) -
             for mark, items in ((mark_of(session), sent), (0, unsent)):
                 for item in items:
                     digest = hashlib.sha256(json.dumps(item).encode()).digest()[:DIGEST]
-                    take = 1
-                    for (ended,) in connection.execute(
-                        "SELECT take FROM item WHERE idx = ?", (item,)
-                    ):
-                        take = ended + 1
+                    ended = connection.execute(
+                        "SELECT take + 1, key FROM item WHERE idx = ?", (item,)
+                    ).fetchone()
+                    take, key = ended or (1, None)
                     connection.execute(
-                        "INSERT INTO flight VALUES (?, ?, NULL, ?, ?)",
-                        (item, digest, session, take),
+                        "INSERT INTO flight VALUES (?, ?, ?, ?, ?)",
+                        (item, digest, key, session, take),
                     )
                     os.pwrite(descriptor, bytes([mark]), HEADER + item)
         finally:

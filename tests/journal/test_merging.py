@@ -20,8 +20,8 @@ from asyncinvoke import (
     RetryPolicy,
     Shard,
 )
-from asyncinvoke._journal.merged import missing_shards
-from asyncinvoke.runs import merge, open_run
+from asyncinvoke._journal.merged import missing_shards, total_of_parts
+from asyncinvoke.runs import merge, open_run, settle
 from tests.batches.maps import SOON, Function
 from tests.doubles.engine import FAILED, LOST, THROTTLED
 
@@ -339,3 +339,79 @@ def test_notes_of_that_name_by_somebody_else_say_nothing_of_a_merge(tmp_path: Pa
         play(Function(), Journal(path, notes={"parts": parts}), items=3)
         with open_run(path) as run:
             assert run.summary().complete, parts
+
+
+WHOLE: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("parts", "keyed", "shared", "total"),
+    [
+        ([(("1/2",), 5), (("2/2",), 4)], False, 0, 9),
+        ([(("1/2",), 5), (("2/2",), None)], False, 0, None),
+        ([(("1/2",), 5), (("1/2",), 5), (("2/2",), 4)], False, 5, 9),
+        ([(("1/2",), None), (("1/2",), 5), (("2/2",), 4)], False, 0, 9),
+        ([(("1/3", "2/3"), 6), (("3/3",), 3)], False, 0, 9),
+        ([(("1/3", "2/3"), 6), (("2/3",), 3)], False, 0, None),
+        ([(WHOLE, 9), (WHOLE, 9)], False, 9, 9),
+        ([(WHOLE, 9), (WHOLE, None)], False, 4, 9),
+        ([(WHOLE, 9), (("1/2",), 5)], False, 5, 9),
+        ([(WHOLE, None), (("1/2",), 5)], False, 5, None),
+        ([(WHOLE, 9), (WHOLE, 9)], True, 0, 18),
+        ([(WHOLE, 9), (WHOLE, 9)], True, 9, 9),
+        ([(WHOLE, 9), (WHOLE, None)], True, 0, None),
+        ([(("1/2",), 5), (("1/2",), 5), (("2/2",), 4)], True, 5, 9),
+    ],
+)
+def test_the_total_counts_each_item_once_however_the_journals_overlap(
+    parts: list[Any], keyed: bool, shared: int, total: int | None
+) -> None:
+    assert total_of_parts(parts, keyed=keyed, shared=shared) == total
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_runs_of_one_input_are_merged_to_a_run_of_that_input(tmp_path: Path, keyed: bool) -> None:
+    options: dict[str, Any] = {"key": str} if keyed else {}
+    one, two, out = (tmp_path / f"{name}.run" for name in ("one", "two", "out"))
+    play(Function(), one, items=30, **options)
+    play(Function(), two, items=30, **options)
+    merged = merge(out, [one, two])
+    assert (merged.items, merged.ran_twice) == (30, 30)
+    with open_run(out) as run:
+        summary = run.summary()
+        assert (summary.total, summary.ended, summary.complete) == (30, 30, True)
+        assert run.check() == ()
+
+
+def test_the_shards_of_merged_runs_are_known_when_they_are_merged_again(tmp_path: Path) -> None:
+    parts = [tmp_path / f"{number}.run" for number in (1, 2, 3)]
+    for number, part in enumerate(parts, 1):
+        play(Function(), part, items=30, shard=Shard(number, of=3))
+    first, second, whole = (tmp_path / f"{name}.run" for name in ("first", "second", "whole"))
+    merge(first, parts[:2])
+    with open_run(first) as run:
+        assert run.summary().shards == ("1/3", "2/3")
+    assert merge(second, [first, parts[1]]).missing == ("3/3",)
+    assert merge(whole, [second, parts[2]]).missing == ()
+    with open_run(whole) as run:
+        assert run.summary().shards == ()
+    play(Function(), first, items=30)
+    with open_run(first) as run:
+        assert (run.summary().shards, run.summary().total) == ((), 30)
+
+
+def test_a_merge_keeps_the_takes_of_items_that_were_settled_as_not_run(tmp_path: Path) -> None:
+    for keyed in (False, True):
+        options: dict[str, Any] = {"key": str} if keyed else {}
+        one, two, out = (tmp_path / f"{name}-{keyed}.run" for name in ("one", "two", "out"))
+        lost = Function(lambda payload: LOST if payload == 4 else payload)
+        for path in (one, two):
+            play(lost, path, items=5, **options)
+            settle(path, ran=False, **({"key": "4"} if keyed else {"position": 4}))
+        play(Function(), two, items=5, **options)
+        merge(out, [one, two])
+        with open_run(out) as run:
+            assert run.check() == ()
+            item = run.item(**({"key": "4"} if keyed else {"position": 4}))
+            assert item is not None
+            assert [take.state for take in item.earlier] == ["may_have_run"]

@@ -130,7 +130,10 @@ def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing_half(journal: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["out.parquet", "out.jsonl"])
+def test_a_full_disk_is_one_line_and_leaves_nothing_half(
+    journal: Path, tmp_path: Path, target: str
+) -> None:
     # A limit of the size of files stands for the disk, in a process of its own.
     program = (
         "import os, resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -146,14 +149,14 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half(journal: Path, tmp_path
         "finally: resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, "runs", "export", str(journal), "out.parquet"],
+        [sys.executable, "-c", program, "runs", "export", str(journal), target],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "asyncinvoke: error: cannot write out.parquet: File too large\n"
+    assert done.stderr == f"asyncinvoke: error: cannot write {target}: File too large\n"
     assert not list(tmp_path.iterdir())
 
 

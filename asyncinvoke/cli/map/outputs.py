@@ -17,6 +17,7 @@ from asyncinvoke.cli.map.ending import left_out
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.output_checks import check_not_the_input, check_not_the_journal
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
+from asyncinvoke.cli.terminated import raised_signals
 from asyncinvoke.runs import open_run
 
 
@@ -177,7 +178,7 @@ def write_lines(lines: Iterable[bytes], target: str, kind: Kind) -> int:
         ConfigurationError: What writes them is not installed.
         OutputError: They cannot be written; what was there before is still there.
     """
-    with files.written(target, {}, kind.compression) as file:
+    with raised_signals(), files.written(target, {}, kind.compression) as file:
         if kind.format == "parquet":
             return parquet.write(lines, file)
         count = 0

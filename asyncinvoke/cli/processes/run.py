@@ -145,9 +145,7 @@ def _are_complete(parts: list[str], *, of: int) -> bool:
 
 def _replace(output: str, lines: Iterable[bytes]) -> None:
     try:
-        # Of a link, the file behind it is replaced.
-        target = str(Path(output).resolve()) if Path(output).is_symlink() else output
-        write_lines(lines, target, Kind())
+        write_lines(lines, output, Kind())
     except OutputError as error:
         raise CommandError(f"{error}: the same command retries it", status=FAILED) from error
 

@@ -10,8 +10,9 @@ from asyncinvoke._inputs.files import name_of
 from asyncinvoke._outputs.files import FormatName, kind_of, local_name
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.map.continued import is_stream
 from asyncinvoke.cli.map.output_checks import check_not_the_journal
-from asyncinvoke.cli.map.outputs import check_whole, write_lines
+from asyncinvoke.cli.map.outputs import check_whole, opened_output, write_lines
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.runs.exporting import may_have_run_line, outcome_lines, split
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
@@ -67,7 +68,7 @@ def export(
         )
     check_not_the_journal(target, path)
     with opened_run(path) as run:
-        if kind.is_whole and not is_split:
+        if not is_split and target != "-" and (kind.is_whole or not is_stream(target)):
             check_whole(target, kind, force=force)
             lines = map(may_have_run_line, run.unknown()) if may_have_run else outcome_lines(run)
             click.echo(
@@ -83,14 +84,9 @@ def export(
         if target == "-":
             anyio.run(_write, lines, streams.standard_output())
             return
-        try:
-            with Path(target).open("wb" if force else "xb", buffering=0) as file:
-                output = streams.Output(file.fileno(), target, is_ours=True)
-                anyio.run(_write, lines, output)
-        except FileExistsError:
-            raise CommandError(f"output {target} exists: --force replaces it") from None
-        except OSError as error:
-            raise CommandError(f"cannot write {name_of(target)}: {error.strerror}") from error
+        # A pipe or a device.
+        with opened_output(target) as output:
+            anyio.run(_write, lines, output)
         click.echo(f"{target}: {counted(output.lines, 'line')}", err=True)
 
 

@@ -136,6 +136,8 @@ def _write(run: RecordedRun, parts: dict[str, _Part], *, total: int | None, keye
         pass_by(outcome.index)
         following = outcome.index + 1
         part = _part_of(outcome)
+        if outcome.index in doubtful and part != "may_have_run":
+            continue  # what it ended with before a redrive that may have run it again
         if part == "may_have_run":
             written.add(outcome.index)
         parts[part].write(as_line(outcome))

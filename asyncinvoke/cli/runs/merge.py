@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
-from asyncinvoke._report.standing import TOTAL, UNRECORDED, unrecorded_of
+from asyncinvoke._report.standing import TOTAL, UNRECORDED, total_of_all, unrecorded_of
 from asyncinvoke.cli.errors import IN_DOUBT, STOPPED
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.runs.group import opened_run, runs
+from asyncinvoke.cli.terminated import raised_signals
 from asyncinvoke.runs import Merged
 from asyncinvoke.runs import merge as merge_runs
 
@@ -29,7 +30,8 @@ def merge(out: str, parts: tuple[str, ...], force: bool) -> int:
     one. Items that ran twice are listed. The exit status is 4 if there are any, and 3 if shards are
     missing.
     """
-    merged = merge_runs(out, parts, replace=force, notes=shared_notes(parts))
+    with raised_signals():
+        merged = merge_runs(out, parts, replace=force, notes=shared_notes(parts))
     for line in said_of(merged):
         click.echo(line, err=True)
     return status_of(merged)
@@ -37,7 +39,7 @@ def merge(out: str, parts: tuple[str, ...], force: bool) -> int:
 
 def shared_notes(parts: Sequence[str]) -> dict[str, object]:
     """Return the notes of the merged run: how to start it, and its number of items if known."""
-    totals: list[int | None] = []
+    summaries = []
     unrecorded = 0
     command: dict[str, Any] | None = None
     for part in parts:
@@ -45,16 +47,16 @@ def shared_notes(parts: Sequence[str]) -> dict[str, object]:
             summary = run.summary()
         notes = summary.notes
         unrecorded += unrecorded_of(summary)
-        total, noted = notes.get(TOTAL), notes.get(COMMAND)
-        totals.append(total if isinstance(total, int) else None)
+        noted = notes.get(COMMAND)
+        summaries.append(summary)
         if isinstance(noted, dict) and command is None:
             command = {**noted, "shard": None, "output": None, "whole_output": None}
     shared: dict[str, object] = {} if command is None else {COMMAND: command}
     if unrecorded:
         shared[UNRECORDED] = unrecorded
-    known = [total for total in totals if total is not None]
-    if len(known) == len(totals):
-        shared[TOTAL] = sum(known)
+    total = total_of_all(summaries)
+    if total is not None:
+        shared[TOTAL] = total
     return shared
 
 

@@ -3,12 +3,10 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import click
 
 from asyncinvoke.cli import streams
-from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.running import Interrupt
 from asyncinvoke.cli.running import run as run_async
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
@@ -38,15 +36,18 @@ def report(path: str, output: str, force: bool, price_per_gb_s: float | None) ->
     The page is one file that contains no scripts and loads nothing. Needs matplotlib and jinja2:
     pip install 'asyncinvoke[report]'
     """
-    from asyncinvoke._inputs.files import name_of
+    from asyncinvoke._outputs.files import Kind
     from asyncinvoke._report.facts import facts_of
     from asyncinvoke._report.page import check_installed, render
+    from asyncinvoke.cli.map.continued import is_stream
     from asyncinvoke.cli.map.output_checks import check_not_the_journal
+    from asyncinvoke.cli.map.outputs import check_whole, opened_output, write_lines
     from asyncinvoke.runs import measured as measure
 
     check_not_the_journal(output, path)
-    if output != "-" and Path(output).exists() and not force:
-        raise CommandError(f"output {output} exists: --force replaces it")
+    is_special = output == "-" or is_stream(output)
+    if not is_special:
+        check_whole(output, Kind(), force=force)
     with opened_run(path) as run, ThreadPoolExecutor(max_workers=1) as pool:
         # Query the database while matplotlib is imported; neither holds the GIL for long.
         found = pool.submit(measure, path)
@@ -59,17 +60,14 @@ def report(path: str, output: str, force: bool, price_per_gb_s: float | None) ->
             price_per_gb_s=price_per_gb_s,
         )
     page = render(facts, made=time.time()).encode("utf-8", "backslashreplace")
-    if output == "-":
-        return run_async(partial(_write, page))
-    try:
-        with Path(output).open("wb" if force else "xb") as file:
-            file.write(page)
-    except OSError as error:
-        raise CommandError(f"cannot write {name_of(output)}: {error.strerror}") from error
+    if is_special:
+        with opened_output(output) as special:
+            return run_async(partial(_write, page, special))
+    write_lines([page], output, Kind())
     click.echo(f"{output}: {len(page):,} bytes", err=True)
     return 0
 
 
-async def _write(page: bytes, _: Interrupt) -> int:
-    await streams.standard_output().write(page)
+async def _write(page: bytes, output: streams.Output, _: Interrupt) -> int:
+    await output.write(page)
     return 0

@@ -21,6 +21,7 @@ from asyncinvoke.cli.runs.again import Choice
 from asyncinvoke.cli.runs.view import summary_lines
 from asyncinvoke.runs import RunSummary, open_run
 from asyncinvoke.testing import FakeLambda
+from tests.journal.crashes import crash
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +52,16 @@ async def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         async for _ in run:
             pass
     return tmp_path / "o.run"
+
+
+async def test_a_split_export_has_each_item_once_also_where_its_redrive_died(
+    recorded: Path,
+) -> None:
+    crash(recorded, sent=[4, 5], unsent=[7])
+    words = ["runs", "export", "o.run", "parts", "--split"]
+    assert await to_thread.run_sync(command, words) == 0
+    counts = json.loads(Path("parts/manifest.json").read_text())["counts"]
+    assert counts == {"succeeded": 6, "failed": 2, "may_have_run": 2, "pending": 0}
 
 
 def read(what: Callable[[Any], Any]) -> Any:

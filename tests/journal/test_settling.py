@@ -1,0 +1,124 @@
+"""A person settles items of every past: the counts stay right, and what did not run runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncinvoke import Journal, Redrive
+from asyncinvoke.runs import RecordedRun, open_run, settle
+from tests.journal.crashes import crash
+from tests.journal.worlds import World, streamed
+
+pytestmark = pytest.mark.anyio
+
+ITEMS = 6
+FAILED, REFUSED, LOST = 1, 2, 5
+
+
+@pytest.fixture(params=[False, True], ids=["by position", "by key"])
+def keys(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return {"key": str} if request.param else {}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "orders.run"
+
+
+@pytest.fixture
+async def redriven(path: Path, keys: dict[str, Any]) -> Path:
+    """A run whose redrive of three items died, when all of them may have run."""
+    world = World(failing=[FAILED], refused=[REFUSED], lost=[LOST])
+    await world.map(path, range(ITEMS), **keys)
+    crash(path, sent=[FAILED, REFUSED, LOST])
+    return path
+
+
+def agrees(recorded: RecordedRun) -> None:
+    """Check that all that can be asked of a run says the same."""
+    assert recorded.check() == ()
+    summary = recorded.summary()
+    unknown = list(recorded.unknown())
+    assert len(unknown) == summary.may_have_run
+    causes = recorded.causes()
+    known = sum(cause.count for cause in causes if cause.delivery != "unknown")
+    assert known == summary.failed
+    for position in range(ITEMS):
+        item = recorded.item(position=position)
+        assert (item is not None and item.state == "may_have_run") == (
+            position in {each.position for each in unknown}
+        )
+        takes = [] if item is None else [each.number for each in item.earlier]
+        assert takes == sorted(set(takes))
+
+
+async def test_an_item_whose_redrive_died_may_have_run_whatever_came_of_it_before(
+    redriven: Path,
+) -> None:
+    with open_run(redriven) as recorded:
+        agrees(recorded)
+        assert recorded.causes() == ()
+        for position, before in ((FAILED, "failed"), (REFUSED, "not_run"), (LOST, "may_have_run")):
+            item = recorded.item(position=position)
+            assert item is not None
+            assert (item.state, item.take) == ("may_have_run", 2)
+            assert [(take.number, take.state) for take in item.earlier] == [(1, before)]
+            assert recorded.outcome(position=position) is None
+
+
+async def test_an_item_whose_redrive_surely_did_not_begin_is_what_it_was(
+    path: Path, keys: dict[str, Any]
+) -> None:
+    world = World(failing=[FAILED], refused=[REFUSED], lost=[LOST])
+    await world.map(path, range(ITEMS), **keys)
+    crash(path, unsent=[FAILED, REFUSED, LOST])
+    with open_run(path) as recorded:
+        agrees(recorded)
+        assert (recorded.summary().failed, recorded.summary().may_have_run) == (2, 1)
+
+
+@pytest.mark.parametrize("position", [FAILED, REFUSED, LOST])
+@pytest.mark.parametrize("ran", [True, False])
+async def test_a_redrive_that_died_is_settled(
+    redriven: Path, keys: dict[str, Any], position: int, ran: bool
+) -> None:
+    named: Any = {"key": str(position)} if keys else {"position": position}
+    settle(redriven, ran=ran, **named)
+    with open_run(redriven) as recorded:
+        agrees(recorded)
+        summary = recorded.summary()
+        assert (summary.may_have_run, summary.settled) == (2, int(ran))
+    world = World()
+    outcomes = await world.map(redriven, range(ITEMS), **keys)
+    assert world.sent == ([] if ran else [position])
+    (settled,) = [each for each in outcomes if each.index == position]
+    assert settled.take == 2
+    with open_run(redriven) as recorded:
+        agrees(recorded)
+        assert recorded.summary().succeeded == 3 + (not ran)
+        item = recorded.item(position=position)
+        assert item is not None
+        assert [take.number for take in item.earlier] == [1]
+
+
+@pytest.mark.parametrize("redrive", [Redrive.NONE, Redrive.FAILED | Redrive.MAY_HAVE_RUN])
+async def test_what_was_settled_is_redriven_or_continued_with_its_own_takes(
+    path: Path, keys: dict[str, Any], redrive: Redrive
+) -> None:
+    await World(lost=[LOST]).map(path, range(ITEMS), **keys)
+    named: Any = {"key": str(LOST)} if keys else {"position": LOST}
+    settle(path, ran=False, **named)
+    # It was the last one, and the next one must not get its earlier take.
+    world = World()
+    items = [*range(LOST), LOST + 1, LOST] if keys else [*range(LOST + 2)]
+    outcomes = await world.map(Journal(path, redrive=redrive), streamed(items), **keys)
+    assert sorted(world.sent) == [LOST, LOST + 1]
+    takes = {outcome.index: outcome.take for outcome in outcomes if not outcome.replayed}
+    last = len(items) - 1
+    assert takes == ({last: 2, last - 1: 1} if keys else {last: 1, last - 1: 2})
+    with open_run(path) as recorded:
+        agrees(recorded)
+        item = recorded.item(**named)
+        assert item is not None
+        assert (item.take, [take.state for take in item.earlier]) == (2, ["may_have_run"])
