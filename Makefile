@@ -27,6 +27,8 @@ demo: $(VENV)/.demo  ## run the main job, offline
 	$(BIN)/asyncinvoke demo
 
 test: $(VENV)/.dev peers  ## run the whole test suite
+	@# For the processes that it starts, where the environment says that no bytecode is to be written.
+	$(BIN)/python -m compileall -q asyncinvoke
 	$(PYTEST) $(SUITE) $(ARGS)
 
 unit: $(VENV)/.dev  ## run the fast tests: decisions and values, no sockets

@@ -1,7 +1,7 @@
 """An endpoint in the test's own loop, and commands to run against it."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 
 from asyncinvoke.local import LocalLambda
 
-from .processes import COMMAND, Ended, Run
+from .processes import FORKER, Ended, Run, run_command
 
 
 @pytest.fixture
@@ -19,19 +19,19 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _forker() -> Iterator[None]:
+    yield
+    FORKER.close()
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    async def run_command(*arguments: str, stdin: bytes = b"", **environment: str) -> Ended:
-        ended = await anyio.run_process(
-            [*COMMAND, *arguments],
-            input=stdin,
-            check=False,
-            cwd=tmp_path,
-            env={**os.environ, "COLUMNS": "80", **environment},
-        )
-        return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+    async def run(*arguments: str, stdin: bytes = b"", **environment: str) -> Ended:
+        env = {**os.environ, "COLUMNS": "80", **environment}
+        return await run_command(*arguments, stdin=stdin, cwd=tmp_path, env=env)
 
-    return run_command
+    return run
 
 
 async def echo(event: Any, context: Any) -> Any:

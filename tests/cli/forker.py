@@ -1,0 +1,132 @@
+"""A process that forks commands on demand: everything is imported once, and a command costs a fork.
+
+Each byte on standard input, a socket, asks for one command, by five descriptors that come with it: what
+is asked (JSON of arguments, folder and environment), the three standard streams, and a pipe on which first
+the process id of the command is answered and then how it ended. A command runs what `python -m asyncinvoke`
+runs, and has a process, an environment, signals and an end of its own.
+"""
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import runpy
+import select
+import signal
+import socket
+import sys
+import threading
+import traceback
+from typing import Any, NoReturn
+
+import asyncinvoke
+
+LEFT_OUT = {"__main__", "dask", "part"}
+"""Modules that run when they are imported, or that no command needs."""
+
+AHEAD = ["aiobotocore.session", "aiohttp", "anyio._backends._asyncio", "rich.progress"]
+"""What commands import besides."""
+
+
+def serve() -> None:
+    """Fork a command for each request, until there are no more."""
+    import_everything()
+    gc.freeze()
+    requests = socket.socket(fileno=os.dup(0))
+    asks = requests.fileno()
+    woken, waker = os.pipe()
+    for descriptor in (woken, waker):
+        os.set_blocking(descriptor, False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(waker)
+    answers: dict[int, int] = {}
+    while True:
+        ready, _, _ = select.select([asks, woken], [], [])
+        if woken in ready:
+            os.read(woken, 4096)
+            tell_the_ends(answers)
+        if asks not in ready:
+            continue
+        byte, descriptors, _, _ = socket.recv_fds(requests, 1, 5)
+        if not byte:
+            return
+        asked, *standard, answer = descriptors
+        pid = os.fork()
+        if not pid:
+            become(json.loads(read(asked)), standard)
+        for descriptor in (asked, *standard):
+            os.close(descriptor)
+        answers[pid] = answer
+        tell(answer, pid)
+
+
+def import_everything() -> None:
+    names = [each.name for each in pkgutil.walk_packages(asyncinvoke.__path__, "asyncinvoke.")]
+    for name in [*AHEAD, *names]:
+        if LEFT_OUT.isdisjoint(name.split(".")):
+            with contextlib.suppress(ImportError):  # an extra that is not installed
+                importlib.import_module(name)
+
+
+def tell_the_ends(answers: dict[int, int]) -> None:
+    """Tell of each command that has ended how it did."""
+    while answers:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        answer = answers.pop(pid)
+        tell(answer, os.waitstatus_to_exitcode(status))
+        os.close(answer)
+
+
+def tell(answer: int, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):  # nobody waits for it any more
+        os.write(answer, b"%d\n" % number)
+
+
+def read(descriptor: int) -> bytes:
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read()
+
+
+def become(asked: dict[str, Any], standard: list[int]) -> NoReturn:
+    """Be what a new interpreter would be, run the command, and end."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, descriptor in enumerate(standard):
+        os.dup2(descriptor, number)
+    os.closerange(3, 256)
+    os.chdir(asked["cwd"])
+    os.environ.clear()
+    os.environ.update(asked["env"])
+    sys.argv = ["asyncinvoke", *asked["arguments"]]
+    status = 1
+    try:
+        runpy.run_module("asyncinvoke", run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    end(status)
+
+
+def end(status: int) -> NoReturn:
+    """Do what an interpreter does at its end, but for taking all modules apart, which takes long."""
+    threading._shutdown()  # type: ignore[attr-defined]  # it is not public, and nothing else does it
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except Exception:
+        traceback.print_exc()
+        status = 120
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    serve()
