@@ -257,7 +257,9 @@ class _Traced:
                 with anyio.CancelScope(shield=True):
                     await stream.aclose()
         # A proxy is asked for a tunnel first, by a request of its own.
-        elif event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+        elif (
+            event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT"
+        ):
             self._stream = None
             self._progress.phase = Phase.WRITTEN
 
