@@ -12,7 +12,6 @@ may include the whole request, and their messages may quote the answer. Only an 
 """
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from botocore import exceptions as botocore_errors
@@ -20,7 +19,13 @@ from botocore import exceptions as botocore_errors
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._transport.answers import decides, read_failure
-from asyncinvoke._transport.http.errors import WireError, refusal_of_proxy
+from asyncinvoke._transport.http.errors import (
+    WireError,
+    forget,
+    inner_error,
+    refusal_of_proxy,
+    system_errors,
+)
 from asyncinvoke._transport.process import is_for_want_of_a_file
 
 _BY_INNER_NAME = {
@@ -168,8 +173,6 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-_OF_THE_SYSTEM = ("builtins", "socket", "ssl")
-
 _QUOTED = {
     "AccessDenied",
     "AccessDeniedException",
@@ -206,7 +209,7 @@ class ForeignError(Exception):
 
 def shown(error: BaseException) -> Exception:
     """Return what may be shown of an exception, as an exception without frames."""
-    found = next(_system_errors(error), None)
+    found = next(system_errors(error), None)
     if found is None:
         cls = type(error)
         return ForeignError(f"{cls.__module__}.{cls.__qualname__}")
@@ -237,50 +240,9 @@ def described(error: BaseException) -> str:
     return f"{name}: {text}" if text else name
 
 
-def inner_error(error: BaseException) -> BaseException | None:
-    """Return the exception that one of botocore's was made from."""
-    kwargs = getattr(error, "kwargs", None)
-    inner = kwargs.get("error") if isinstance(kwargs, dict) else None
-    return inner if isinstance(inner, BaseException) else None
-
-
 def out_of_files(error: BaseException) -> bool:
     """Whether this process, or the machine, had no file left for what was tried."""
-    return any(map(is_for_want_of_a_file, _system_errors(error)))
-
-
-def forget(error: BaseException) -> None:
-    """Remove the tracebacks of an exception and of its whole chain.
-
-    Third-party code keeps exceptions in reference cycles (an event loop's list of attempts, the
-    SDK's retry handlers). Their frames refer to ours, so a failed call would keep its payload alive
-    until the garbage collector runs.
-    """
-    for found in list(_chain(error)):
-        found.__traceback__ = None
-
-
-def _system_errors(error: BaseException) -> Iterator[OSError]:
-    """Go through the system's own errors behind an exception, the nearest first."""
-    for found in _chain(error):
-        if isinstance(found, OSError) and type(found).__module__ in _OF_THE_SYSTEM:
-            yield found
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Go through an exception and all behind it, the nearest first, each once."""
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        found = waiting.pop(0)
-        if found is None or id(found) in seen:
-            continue
-        seen.add(id(found))
-        yield found
-        inner = getattr(found, "os_error", None)  # aiohttp's name for it
-        waiting += [inner_error(found), inner, found.__cause__, found.__context__]
-        if isinstance(found, BaseExceptionGroup):
-            waiting += found.exceptions
+    return any(map(is_for_want_of_a_file, system_errors(error)))
 
 
 def _answered(error: botocore_errors.ClientError) -> str:

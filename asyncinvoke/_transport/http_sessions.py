@@ -256,11 +256,11 @@ class _Traced:
             if not isinstance(info["exception"], Exception):  # else httpcore closes it
                 with anyio.CancelScope(shield=True):
                     await stream.aclose()
-        elif event.endswith("send_request_headers.started"):
-            # A proxy is asked for a tunnel first, by a request of its own.
-            if info["request"].method != b"CONNECT":
-                self._stream = None
-                self._progress.phase = Phase.WRITTEN
+        # A proxy is asked for a tunnel first, by a request of its own.
+        begins = event.endswith("send_request_headers.started")
+        if begins and info["request"].method != b"CONNECT":
+            self._stream = None
+            self._progress.phase = Phase.WRITTEN
 
 
 def _with(http_session: Any, wrap: Any) -> Any:
