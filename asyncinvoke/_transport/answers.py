@@ -18,6 +18,7 @@ from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply, StreamEnd, StreamHead, decode_log_result
 from asyncinvoke._model.text import NO_CHARACTERS, legible
 from asyncinvoke._request.request import InvocationType
+from asyncinvoke._transport.http.answer import Headers
 
 ACCEPTED = {
     InvocationType.REQUEST_RESPONSE: 200,
@@ -58,6 +59,9 @@ def read_answer(
     """
     if status_code != accepted:
         return read_failure(status_code, headers, body, accepted)
+    request_id = headers.get("x-amzn-requestid") or None
+    if isinstance(headers, Headers):
+        headers = headers.starting(b"x-amz-")
     log_result = headers.get("x-amz-log-result")
     return Reply(
         status_code=status_code,
@@ -65,7 +69,7 @@ def read_answer(
         executed_version=headers.get("x-amz-executed-version") or None,
         function_error=headers.get("x-amz-function-error") or None,
         log_result=None if log_result is None else decode_log_result(log_result),
-        request_id=headers.get("x-amzn-requestid") or None,
+        request_id=request_id,
         durable_execution_arn=headers.get("x-amz-durable-execution-arn") or None,
     )
 
