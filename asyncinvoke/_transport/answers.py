@@ -1,8 +1,8 @@
-"""What an answer from Lambda means: a reply or a failure by its status line, a stream by its frames.
+"""Parses Lambda's responses: a reply or a failure from the status line, a stream from its frames.
 
-Pure functions over a status, headers and a body, for every way an answer comes, the fake's included.
-The body says more where it can be read, and overrules nothing: a 429 that is a sentence, a number or
-no text at all is still a throttle.
+These are pure functions of a status, headers and a body, used by all transports and by the fake. The
+body adds details if it can be parsed, but never overrides the status: a 429 is a throttle, whether
+its body is a sentence, a number or not text at all.
 """
 
 import json
@@ -18,29 +18,30 @@ from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import Reply, StreamEnd, StreamHead, decode_log_result
 from asyncinvoke._model.text import NO_CHARACTERS, legible
 from asyncinvoke._request.request import InvocationType
+from asyncinvoke._transport.http.answer import Headers
 
 ACCEPTED = {
     InvocationType.REQUEST_RESPONSE: 200,
     InvocationType.EVENT: 202,
     InvocationType.DRY_RUN: 204,
 }
-"""The one status that means success, for each kind of invocation. A login page says 200, too."""
+"""The only status that means success, by invocation type. A login page has status 200 too."""
 
 _FIRST_ERROR = 400
 _REDIRECTS = (301, 302, 307, 308)
-"""Whoever answers so has not taken the request. It is not followed: that would deliver it twice."""
+"""The request was not accepted. Redirects are not followed, as that would deliver it twice."""
 
 
 def decides(status_code: int) -> bool:
-    """Return whether the status line alone determines the result, whatever the body is.
+    """Return whether the status alone determines the result.
 
-    A body that is truncated, damaged, or longer than any of Lambda's is then ignored.
+    A body that is truncated, damaged or too long is then ignored.
     """
     return status_code >= _FIRST_ERROR or status_code in _REDIRECTS
 
 
 _LONGEST_ERROR = 1_048_576
-"""Bytes of a body beyond which it is not looked into for an error; Lambda's have some hundred."""
+"""The maximum size of a body that is parsed as an error, in bytes; Lambda's have some hundred."""
 
 _CODE = re.compile(r"[\w.-]{1,128}", re.ASCII)
 
@@ -48,16 +49,19 @@ _CODE = re.compile(r"[\w.-]{1,128}", re.ASCII)
 def read_answer(
     status_code: int, headers: Mapping[str, str], body: bytes, accepted: int
 ) -> Reply | Failure:
-    """Read an answer that came as a whole.
+    """Parse a complete response.
 
     Args:
         status_code: The HTTP status.
-        headers: The headers, to be had by name in lower case.
+        headers: The headers by lower-case name.
         body: The whole body.
-        accepted: The status that means success, as `ACCEPTED` has it.
+        accepted: The status that means success; see `ACCEPTED`.
     """
     if status_code != accepted:
         return read_failure(status_code, headers, body, accepted)
+    request_id = headers.get("x-amzn-requestid") or None
+    if isinstance(headers, Headers):
+        headers = headers.starting(b"x-amz-")
     log_result = headers.get("x-amz-log-result")
     return Reply(
         status_code=status_code,
@@ -65,13 +69,13 @@ def read_answer(
         executed_version=headers.get("x-amz-executed-version") or None,
         function_error=headers.get("x-amz-function-error") or None,
         log_result=None if log_result is None else decode_log_result(log_result),
-        request_id=headers.get("x-amzn-requestid") or None,
+        request_id=request_id,
         durable_execution_arn=headers.get("x-amz-durable-execution-arn") or None,
     )
 
 
 def read_stream_head(status_code: int, headers: Mapping[str, str]) -> StreamHead:
-    """Read what comes before the body of a stream that was accepted."""
+    """Parse the head of a successful stream."""
     return StreamHead(
         status_code=status_code,
         executed_version=headers.get("x-amz-executed-version") or None,
@@ -83,7 +87,7 @@ def read_stream_head(status_code: int, headers: Mapping[str, str]) -> StreamHead
 def read_failure(
     status_code: int, headers: Mapping[str, str], body: bytes, accepted: int = 200
 ) -> Failure:
-    """Read an answer that is no success; what it says as botocore would read it."""
+    """Parse an unsuccessful response, as botocore does."""
     if status_code < _FIRST_ERROR and status_code not in _REDIRECTS:
         return Failure(
             fault=TransportFault.STATUS,
@@ -105,7 +109,7 @@ def read_failure(
 
 
 def _members(body: bytes) -> dict[str, Any]:
-    """Return what an error's body holds, if it holds anything by name."""
+    """Return the members of an error's body; none if it is not a JSON object."""
     if len(body) > _LONGEST_ERROR:
         return {}
     try:
@@ -138,12 +142,12 @@ def _message(status_code: int, members: Mapping[str, Any]) -> str:
 
 
 def texts(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return headers of a foreign library as ours are: names in lower case, values that are text."""
+    """Convert the headers of an HTTP library: names in lower case, values as valid text."""
     return {name.lower(): as_text(value) or "" for name, value in headers.items()}
 
 
 def as_text(value: object) -> str | None:
-    """Return a text as anybody can take it, or `None` for what is none."""
+    """Return a string without surrogates; `None` if the value is not a string."""
     return NO_CHARACTERS.sub(_REPLACED, value) if isinstance(value, str) else None
 
 
@@ -156,7 +160,7 @@ _unpack_checksum = struct.Struct(">I").unpack_from
 
 _LONGEST_HEADERS = 131_072
 _LONGEST_FRAME = 25_165_824 + 131_072 + 16
-"""The longest headers and payload that botocore reads: 128 KiB and 24 MiB."""
+"""botocore's limits on headers and payload: 128 KiB and 24 MiB."""
 
 
 class FrameReader:
@@ -181,7 +185,7 @@ class FrameReader:
         self._has_ended = False
 
     def feed(self, data: bytes) -> list[bytes | StreamEnd | Failure]:
-        """Add bytes; return what is complete now. After an end or a failure nothing is read."""
+        """Add bytes, and return what is complete. After an end or a failure, data is ignored."""
         if self._has_ended:
             return []
         if self._pieces:
@@ -207,7 +211,7 @@ class FrameReader:
         return given
 
     def _read_whole_frames(self, data: bytes, given: list[bytes | StreamEnd | Failure]) -> int:
-        """Read the frames that are there as a whole, and return where the next one begins."""
+        """Parse all complete frames, and return the offset of the next one."""
         view = memoryview(data)
         at, size = 0, len(data)
         while size - at >= _PRELUDE:
@@ -240,20 +244,20 @@ class FrameReader:
         return at
 
     def _read(self, raw: bytes, payload: bytes) -> bytes | StreamEnd | Failure | None:
-        """Read a frame whose headers are not those of the last chunk."""
-        # Heavy, and of use to a stream alone.
+        """Parse a frame whose headers differ from those of the last chunk."""
+        # Deferred: a heavy import that only streams need.
         from botocore.eventstream import EventStreamHeaderParser
 
         headers: dict[str, Any] = EventStreamHeaderParser().parse(raw)
         match headers.get(":message-type"), headers.get(":event-type"):
             case "event", "PayloadChunk":
                 self._headers_of_a_chunk = raw
-                # An empty chunk says nothing, and a reader may take it for the end.
+                # An empty chunk could be mistaken for the end.
                 return payload or None
             case "event", "InvokeComplete":
                 return _end(payload)
             case "event", _:
-                return None  # what the service may add one day
+                return None  # may be added by the service in the future
             case "exception", _:
                 return _exception(headers.get(":exception-type"), payload)
             case "error", _:
@@ -267,7 +271,7 @@ class FrameReader:
 
 
 class _ChecksumError(Exception):
-    """A frame is damaged; said as botocore says it."""
+    """A frame is damaged; the message is that of botocore."""
 
     def __init__(self, expected: int, calculated: int) -> None:
         super().__init__(
@@ -298,7 +302,7 @@ def _exception(code: object, payload: bytes) -> Failure:
 
 
 def _event_members(payload: bytes) -> dict[str, Any]:
-    """Return what a frame holds by name; a frame of ours that holds something else is damaged."""
+    """Return the members of a frame's JSON object; anything else raises `TypeError`."""
     members = json.loads(payload or b"{}")
     if not isinstance(members, dict):
         raise TypeError
@@ -306,7 +310,7 @@ def _event_members(payload: bytes) -> dict[str, Any]:
 
 
 def _event_text(value: object) -> str | None:
-    """Return what is said of a member: as text, whatever it is instead."""
+    """Return a member as text, whatever its type; `None` if it is missing."""
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(value, default=str)

@@ -36,8 +36,8 @@ class ClientTransport:
 
     Args:
         client: The open client.
-        wires: The ways over the wire that it has; by default those of its HTTP session.
-        credentials: Its credentials, as they are kept; by default those of its signer.
+        wires: Its routes; by default those of its HTTP session.
+        credentials: The cache of its credentials; by default a new one.
     """
 
     keeps_deadline = True
@@ -51,7 +51,7 @@ class ClientTransport:
     ) -> None:
         self._client = client
         self._under_way = UnderWay()
-        # A stand-in of the caller's has neither.
+        # A fake client has neither.
         if isinstance(client, AioBaseClient):
             wires = wires or Wires(client._endpoint.http_session)  # noqa: SLF001
             credentials = credentials or KeptCredentials(client._request_signer)  # noqa: SLF001
@@ -61,24 +61,24 @@ class ClientTransport:
     async def send(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Reply | Failure:
-        """Invoke once and read the whole answer; a failure is a value."""
+        """Invoke once, and read the whole response; failures are returned, not raised."""
         return await self._under_way.wait_for(self._send(parameters, payload, progress), progress)
 
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Stream | Failure:
-        """Invoke once and wait for the answer's head; a failure is a value."""
+        """Invoke once, and read the head of the response; failures are returned, not raised."""
         return await self._under_way.wait_for(self._open(parameters, payload, progress), progress)
 
     async def aclose(self) -> None:
-        """End: calls under way fail as closed, each with its true phase, and no more are sent."""
+        """Close: calls in progress fail as closed, each with its phase, and no more are sent."""
         self.end()
         if self._wires is not None:
             await self._wires.aclose()
         await self._under_way.aclose()
 
     def end(self) -> None:
-        """End all calls, without waiting until they have unwound."""
+        """Cancel all calls, without waiting for them."""
         self._under_way.end()
 
     async def _send(
@@ -92,8 +92,8 @@ class ClientTransport:
         try:
             answer = await client.invoke(**client_arguments(parameters, payload))
             content = await noting.payload_of(answer)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
-            # aiobotocore's frames keep the error that keeps them, and ours the payload.
+        except Exception as error:  # noqa: BLE001  # converted to a Failure
+            # The error and aiobotocore's frames form a cycle, and our frames hold the payload.
             return noting.failure(error.with_traceback(None), accepted)
         finally:
             await noting.aclose()
@@ -118,7 +118,7 @@ class ClientTransport:
                 return read_failure(answer["StatusCode"], noting.headers, content)
         except BaseException as error:
             await noting.aclose()
-            if isinstance(error, Exception):  # whatever it is, it becomes a value
+            if isinstance(error, Exception):  # converted to a Failure
                 return noting.failure(error.with_traceback(None), 200)
             raise
         progress.phase = Phase.HEAD_READ
@@ -132,7 +132,7 @@ class ClientTransport:
         return OpenStream(head, body, progress.deadline)
 
     async def _ask_for_credentials(self, progress: Progress) -> Failure | None:
-        """Have the credentials renewed, if that is due, before aiobotocore asks for them."""
+        """Refresh the credentials, if that is due, before aiobotocore uses them."""
         progress.phase = Phase.CREDENTIALS
         kept = self._credentials
         if kept is None or not kept.exist or kept.kept() is not None:
@@ -141,12 +141,11 @@ class ClientTransport:
         return asked if isinstance(asked, Failure) else None
 
     def _noting(self, progress: Progress, *, whole: bool) -> tuple[Any, NotingSession]:
-        """Return a copy of the client whose session notes, and that session."""
+        """Return a copy of the client with a recording session, and that session."""
         client: Any = self._client
         endpoint: Any = getattr(client, "_endpoint", None)
         if not isinstance(client, AioBaseClient) or _is_patched(client) or _is_patched(endpoint):
-            # A stand-in by the caller, or a method patched on the instance and so bound to it:
-            # when that sends is unknown.
+            # A fake client, or a method patched on the instance: when it sends is unknown.
             progress.phase = Phase.WRITTEN
             return client, NotingSession(None, None, progress, whole=whole)
         client = copy.copy(client)
@@ -158,7 +157,7 @@ class ClientTransport:
 
 
 def _is_patched(value: object) -> bool:
-    """Whether an object has an attribute in the place of one of its class."""
+    """Return whether an attribute of an object overrides one of its class."""
     return any(hasattr(type(value), name) for name in vars(value))
 
 
@@ -177,11 +176,11 @@ def _reply(answer: Mapping[str, Any], content: bytes) -> Reply:
 _T = TypeVar("_T")
 
 _PATIENCE = 5.0
-"""Seconds that calls have to unwind once they are ended."""
+"""How long to wait for cancelled calls, in seconds."""
 
 
 class UnderWay:
-    """Ends calls at their deadline, and all calls on close, each with its true phase.
+    """Cancels calls at their deadline, and all calls on close, each with its phase.
 
     Our own connections enforce deadlines and closing at no extra cost. Everything else that a call
     waits for (credentials, the SDK, a third-party HTTP library) is awaited in here.
@@ -193,7 +192,7 @@ class UnderWay:
         self._is_closed = False
 
     async def wait_for(self, call: Coroutine[Any, Any, _T], progress: Progress) -> _T | Failure:
-        """Wait for a call, for its deadline, or for the end of all."""
+        """Await a call, and cancel it at its deadline or on close."""
         if self._is_closed or progress.deadline <= time.monotonic():
             call.close()
             return self._ended(progress)
@@ -212,16 +211,16 @@ class UnderWay:
         if self._is_closed:
             fault, message = TransportFault.CLOSED, "the invoker was closed"
         if progress.head is not None and decides(progress.head[0]):
-            # It was answered already, by a line that says all: what is missing is only more of it.
+            # The status has been received, and it alone determines the result.
             return read_failure(*progress.head, b"")
         return Failure(fault=fault, phase=progress.phase, message=message)
 
     def body(self, body: Body, progress: Progress) -> Body:
-        """Return a body whose pieces are waited for as a call is, if it does not do so itself."""
+        """Return a body whose reads are cancelled like calls; our own bodies do that themselves."""
         return body if isinstance(body, OwnBody) else _WaitedBody(body, self, progress)
 
     def end(self) -> None:
-        """End all calls, now and from now on.
+        """Cancel all calls, now and in the future.
 
         This comes before closing the connections, which takes time: a call that is still waiting
         for something else must not reach the peer in the meantime.
@@ -231,7 +230,7 @@ class UnderWay:
             scope.cancel()
 
     async def aclose(self) -> None:
-        """End all calls, now and from now on, and wait until they have unwound."""
+        """Cancel all calls, now and in the future, and wait until they have ended."""
         self.end()
         if self._scopes:
             self._left = self._left or anyio.Event()
@@ -240,7 +239,7 @@ class UnderWay:
 
 
 class _WaitedBody:
-    """A body of a foreign library, each of whose pieces is waited for as a call is."""
+    """A body of a third-party library, whose reads are cancelled like calls."""
 
     def __init__(self, body: Body, under_way: UnderWay, progress: Progress) -> None:
         self._body = body
@@ -248,10 +247,10 @@ class _WaitedBody:
         self._progress = progress
 
     async def read(self) -> list[bytes]:
-        """Return what has come; nothing at the end.
+        """Return the data that has arrived; nothing at the end.
 
         Raises:
-            WireError: The deadline has passed, or all was ended.
+            WireError: The deadline has passed, or the transport was closed.
         """
         read = await self._under_way.wait_for(self._body.read(), self._progress)
         if isinstance(read, Failure):
@@ -264,7 +263,7 @@ class _WaitedBody:
 
 
 def _on_this_loop(deadline: float) -> float:
-    """Return a time of `time.monotonic()` as one of the event loop's clock."""
+    """Convert a time of `time.monotonic()` to the event loop's clock."""
     if deadline == math.inf:
         return math.inf
     return anyio.current_time() + deadline - time.monotonic()

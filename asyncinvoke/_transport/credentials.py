@@ -10,13 +10,14 @@ from botocore import exceptions as botocore_errors
 
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
-from asyncinvoke._transport.exceptions import described, forget, out_of_files, shown
+from asyncinvoke._transport.exceptions import described, out_of_files, shown
+from asyncinvoke._transport.http.errors import forget
 from asyncinvoke._transport.process import is_cancelled
 from asyncinvoke._transport.set_up import credentials_flaw
 from asyncinvoke._transport.sigv4 import Moment
 
 _MANDATORY = 600.0
-"""Seconds before their end from which on credentials are not used without a renewal; botocore's."""
+"""How long before their expiry credentials must be refreshed, in seconds, as in botocore."""
 
 _FOR_GOOD: tuple[type[Exception], ...] = (
     botocore_errors.ConfigNotFound,
@@ -32,22 +33,22 @@ _FOR_GOOD: tuple[type[Exception], ...] = (
     botocore_errors.UnknownSignatureVersionError,
     botocore_errors.UnsupportedSignatureVersionError,
 )
-"""What no waiting mends."""
+"""Errors that are permanent."""
 
 _OF_CREDENTIALS = (botocore_errors.BotoCoreError, botocore_errors.ClientError, OSError)
-"""What STS, SSO, a metadata service, a process or a file comes to when it cannot give them."""
+"""Errors of a source of credentials: STS, SSO, a metadata service, a process or a file."""
 
 
 class KeptCredentials:
     """A cache of a client's credentials, valid for the current second.
 
-    Asking botocore costs 12 us for refreshable credentials, so only one call per second asks, or a
-    call that finds them expired or replaced. Only one call asks at a time, and all waiting calls
+    Fetching refreshable credentials from botocore costs 12 us, so it is done once per second, and
+    when they have expired or were replaced. Only one call fetches at a time, and all waiting calls
     share its result, including a failure: a thousand calls do not cause a thousand requests to STS.
-    During an advisory refresh, as botocore calls it, the other calls use the current credentials.
+    During an advisory refresh, as botocore calls it, other calls use the current credentials.
 
     Args:
-        signer: The client's request signer, which holds them.
+        signer: The client's request signer, which has the credentials.
     """
 
     def __init__(self, signer: Any) -> None:
@@ -60,11 +61,11 @@ class KeptCredentials:
 
     @property
     def exist(self) -> bool:
-        """Whether the client has any."""
+        """Whether the client has credentials."""
         return self._signer._credentials is not None  # noqa: SLF001
 
     def kept(self) -> Moment | None:
-        """Return those of this second, if they are known."""
+        """Return the credentials of this second, if they are cached."""
         now = time.time()
         moment, source = self._moment, self._source
         if (
@@ -78,7 +79,7 @@ class KeptCredentials:
         return None
 
     async def fetch(self) -> Moment | Failure:
-        """Ask for those of this second; a failure is a value."""
+        """Fetch the credentials of this second; failures are returned, not raised."""
         while True:
             source = self._signer._credentials  # noqa: SLF001
             asking = self._asking
@@ -87,7 +88,7 @@ class KeptCredentials:
             if (moment := self._still_good(source)) is not None:
                 return moment
             await asking.ended.wait()
-            # Without a result, the asking call was cancelled, so another call has to ask.
+            # Without a result, the fetching call was cancelled, so another one has to fetch.
             if asking.result is not None:
                 return asking.result
 
@@ -114,7 +115,7 @@ class KeptCredentials:
 
 
 class _Asking:
-    """A request for credentials in progress."""
+    """A fetch of credentials in progress."""
 
     __slots__ = ("ended", "result", "source")
 
@@ -133,12 +134,12 @@ async def _ask(source: Any) -> Moment | Failure:
                 fault=TransportFault.CREDENTIALS, phase=Phase.CREDENTIALS, message=message
             )
         flaw = credentials_flaw(credentials, getattr(source, "method", None))
-    except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
+    except Exception as error:  # noqa: BLE001  # converted to a Failure
         return _failure(error, _fault(error) or TransportFault.CREDENTIALS)
     except anyio.get_cancelled_exc_class() as error:
         if is_cancelled():
             raise
-        # What gives them waited for a task of its own that was cancelled.
+        # The source awaited a task of its own, which was cancelled.
         return _failure(error, TransportFault.CREDENTIALS)
     if flaw is not None:
         return Failure(fault=TransportFault.SET_UP, phase=Phase.CREDENTIALS, message=flaw)
@@ -150,7 +151,7 @@ def _seconds(expiry: object) -> float:
 
 
 def failure_before_sending(error: Exception) -> Failure:
-    """Turn whatever was raised while a request was built and signed into a failure."""
+    """Convert an exception raised while a request was built and signed to a failure."""
     return _failure(error, _fault(error) or TransportFault.UNEXPECTED)
 
 

@@ -3,9 +3,9 @@
 It falls back to the reference transport while third-party code wraps or listens to the client's
 calls, and for a client that does not sign with Signature Version 4.
 
-There is a fast and a slow path. If everything is at hand (the credentials of this second, the
-template, our own connections), a call is one coroutine with a single wait, `send`. Anything that
-has to be awaited first is awaited in `_send`, under the call's deadline.
+There is a fast and a slow path. If everything is cached (the credentials of this second, the
+template, our own connections), a call is one coroutine with a single wait, `send`. Otherwise,
+`_send` awaits what is missing, under the call's deadline.
 """
 
 import logging
@@ -33,7 +33,7 @@ from asyncinvoke._transport.wires import Wires
 _logger = logging.getLogger("asyncinvoke")
 
 _MOST_TEMPLATES = 4096
-"""How many are kept at least; the old ones among them up to as many again."""
+"""The number of recent templates that are kept; as many older ones may be kept too."""
 
 
 class DirectTransport:
@@ -42,10 +42,10 @@ class DirectTransport:
     keeps_deadline = True
 
     def __init__(self, client: Any) -> None:
-        """Look up the parts of the client that are used.
+        """Look up the internals of the client.
 
         Raises:
-            AttributeError: A private name of aiobotocore that this relies on is missing.
+            AttributeError: A private attribute of aiobotocore is missing.
         """
         self._client = client
         self._wires = Wires(client._endpoint.http_session)  # noqa: SLF001
@@ -61,7 +61,7 @@ class DirectTransport:
     async def send(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Reply | Failure:
-        """Send once and read the whole answer; a failure is a value."""
+        """Send once, and read the whole response; failures are returned, not raised."""
         moment = self._credentials.kept()
         # Cached credentials imply that there are some, so a warm call needs only one of the checks.
         is_plain = moment is not None and self._interception.found() is None
@@ -88,13 +88,13 @@ class DirectTransport:
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Stream | Failure:
-        """Send once and wait for the head of the answer; a failure is a value."""
+        """Send once, and read the head of the response; failures are returned, not raised."""
         if self._steps_aside():
             return await self._reference.open(parameters, payload, progress)
         return await self._under_way.wait_for(self._open(parameters, payload, progress), progress)
 
     async def aclose(self) -> None:
-        """End: calls under way fail as closed, each with its true phase, and no more are sent."""
+        """Close: calls in progress fail as closed, each with its phase, and no more are sent."""
         self._under_way.end()
         self._reference.end()
         await self._wires.aclose()
@@ -150,7 +150,7 @@ class DirectTransport:
     async def _fill(
         self, operation: str, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Filled | Failure | None:
-        """Return the request, or `None` where only aiobotocore can make it."""
+        """Return the request; `None` if only aiobotocore can build it."""
         progress.phase = Phase.CREDENTIALS
         moment = self._credentials.kept()
         if moment is None:
@@ -169,7 +169,7 @@ class DirectTransport:
     def _known(
         self, operation: str, parameters: InvokeParameters, moment: Moment
     ) -> Template | None:
-        """Return the template of a request, if it was made before and may be used."""
+        """Return the template of a request, if it is known and usable."""
         has_token = moment.token is not None
         latest = self._latest.get(operation)
         if latest is not None and latest[0] is parameters and latest[1] is has_token:
@@ -182,7 +182,7 @@ class DirectTransport:
             if template is not None:
                 self._templates.put(kind, template)
         if isinstance(template, Template):
-            # Those of a map are one object, and to hash what they hold takes a microsecond.
+            # All items of a map share one object, and hashing its values takes a microsecond.
             self._latest[operation] = parameters, has_token, template
             return template
         return None
@@ -190,7 +190,7 @@ class DirectTransport:
     async def _make(
         self, operation: str, parameters: InvokeParameters, moment: Moment
     ) -> Template | Failure | None:
-        """Make the template of a request; `None` where only aiobotocore can make the request."""
+        """Make the template of a request; `None` if only aiobotocore can build the request."""
         kind = _kind(operation, parameters, moment.token is not None)
         if self._templates.get(kind) is not None:
             return None  # it was unsuitable before
@@ -202,10 +202,10 @@ class DirectTransport:
         except UnsuitableError as unsuitable:
             _logger.debug("calls go through aiobotocore's own invoke: %s", unsuitable)
             made = unsuitable.with_traceback(None)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
+        except Exception as error:  # noqa: BLE001  # converted to a Failure
             return failure_before_sending(error)
         if self._steps_aside():
-            # Somebody came meanwhile; what is meant for one call may be in both now.
+            # The client was intercepted meanwhile, so both may contain values of one call.
             self._patterns.forget(family)
             return None
         self._templates.put(kind, made)

@@ -1,10 +1,10 @@
-"""From an exception raised by an exchange to a `Failure`, and how much of it may be shown.
+"""Converts exceptions of an exchange to a `Failure`, and limits what is shown of them.
 
-Connections of ours know how far they came. The exceptions of foreign libraries have to be read:
-aiobotocore's own names do not tell whether a request was sent: on aiohttp, a reset after delivery
-is an `EndpointConnectionError`; on httpx, a reset is a bare `HTTPClientError` and a full pool a
-`ConnectTimeoutError`. So the exception inside is looked at first, by the names of its classes,
-which serves httpx2 and its predecessor without importing either.
+Our own connections know the phase they reached. Exceptions of third-party libraries have to be
+interpreted, and aiobotocore's classes do not tell whether a request was sent: with aiohttp, a reset
+after delivery is an `EndpointConnectionError`; with httpx, a reset is a bare `HTTPClientError` and a
+full pool a `ConnectTimeoutError`. So the inner exception is examined first, by the names of its
+classes, which covers httpx2 and its predecessor without importing either.
 
 None of these exceptions is passed on: their frames hold keys, tokens and payloads, their attributes
 may include the whole request, and their messages may quote the answer. Only an allowlist is shown:
@@ -12,7 +12,6 @@ may include the whole request, and their messages may quote the answer. Only an 
 """
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from botocore import exceptions as botocore_errors
@@ -20,7 +19,13 @@ from botocore import exceptions as botocore_errors
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._transport.answers import decides, read_failure
-from asyncinvoke._transport.http.errors import WireError, refusal_of_proxy
+from asyncinvoke._transport.http.errors import (
+    WireError,
+    forget,
+    inner_error,
+    refusal_of_proxy,
+    system_errors,
+)
 from asyncinvoke._transport.process import is_for_want_of_a_file
 
 _BY_INNER_NAME = {
@@ -79,10 +84,10 @@ _PHASES = {
     TransportFault.POOL_TIMEOUT: Phase.CONNECTING,
     TransportFault.NOT_BUILT: Phase.WRITTEN_IN_PART,
 }
-"""How far an attempt had come that a foreign HTTP library says ended so; anything else may have
-been written."""
+"""The phase implied by a fault of a third-party HTTP library; for others, the request may have been
+written."""
 
-# What these say of themselves beats the exception inside them.
+# These take precedence over their inner exception.
 _OUTER_DECIDES = (
     botocore_errors.ResponseStreamingError,
     botocore_errors.IncompleteReadError,
@@ -90,7 +95,7 @@ _OUTER_DECIDES = (
     botocore_errors.SSLError,
 )
 
-# httpx has one name for three things; only its text tells them apart.
+# httpx uses one class for three faults, which only the text distinguishes.
 _BY_INNER_TEXT = {
     "without sending a response": TransportFault.CONNECTION_LOST,
     "without sending complete message body": TransportFault.TRUNCATED,
@@ -98,12 +103,12 @@ _BY_INNER_TEXT = {
 
 
 def failure_from(error: Exception, phase: Phase) -> Failure:
-    """Turn whatever an exchange has raised into a `Failure`; never raises.
+    """Convert an exception of an exchange to a `Failure`; never raises.
 
     Args:
-        error: What was raised, by connections of ours or by a foreign HTTP library.
-        phase: How far the attempt may have come with a foreign one; some errors prove that it had
-            come less far. Those of ours say it themselves.
+        error: The exception, raised by our own connections or a third-party HTTP library.
+        phase: The phase that the attempt may have reached with a third-party library; some errors
+            imply an earlier one. Our own errors have their own phase.
     """
     if isinstance(error, WireError):
         forget(error)
@@ -121,7 +126,7 @@ def failure_from(error: Exception, phase: Phase) -> Failure:
 
 
 def failure_from_answer(error: botocore_errors.ClientError) -> Failure:
-    """Read an error of Lambda's whose answer was not seen, as a stub of the SDK gives it."""
+    """Convert a `ClientError` whose response was not seen, such as that of a stub of the SDK."""
     answer: Any = error.response
     metadata = answer.get("ResponseMetadata", {})
     headers = metadata.get("HTTPHeaders", {})
@@ -160,15 +165,13 @@ def _by_inner(error: BaseException) -> TransportFault | None:
 
 
 def _described(error: Exception) -> str:
-    # What the HTTP library says is nearer to the point than what botocore makes of it.
+    # The HTTP library's message is more specific than botocore's.
     return described(inner_error(error) or error)
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
-
-_OF_THE_SYSTEM = ("builtins", "socket", "ssl")
 
 _QUOTED = {
     "AccessDenied",
@@ -190,14 +193,14 @@ _QUOTED = {
     "UnauthorizedException",
     "ValidationError",
 }
-"""Codes of STS and SSO whose texts speak of roles and policies. Those of a wrong signature quote the
-request, with the session token in it."""
+"""Error codes of STS and SSO whose messages are shown: they name roles and policies. Messages about a
+wrong signature quote the request, including the session token."""
 
 
 _SAID_BY_BOTOCORE = (
     "Credentials were refreshed, but the refreshed credentials are still expired.",
 )
-"""Texts of botocore's own that come as errors of Python, and quote nothing."""
+"""Messages of botocore in built-in exceptions that quote nothing."""
 
 
 class ForeignError(Exception):
@@ -205,8 +208,8 @@ class ForeignError(Exception):
 
 
 def shown(error: BaseException) -> Exception:
-    """Return what may be shown of an exception, as an exception without frames."""
-    found = next(_system_errors(error), None)
+    """Return a replacement for an exception, with only what may be shown, and without frames."""
+    found = next(system_errors(error), None)
     if found is None:
         cls = type(error)
         return ForeignError(f"{cls.__module__}.{cls.__qualname__}")
@@ -216,8 +219,8 @@ def shown(error: BaseException) -> Exception:
 
 
 def described(error: BaseException) -> str:
-    """Return a line about an exception, of what may be shown of it."""
-    if type(error) is botocore_errors.HTTPClientError:  # its text is that of another
+    """Describe an exception in one line, with only what may be shown."""
+    if type(error) is botocore_errors.HTTPClientError:  # its message is that of the inner error
         error = inner_error(error) or error
     refusal = refusal_of_proxy(error)
     if refusal is not None:
@@ -226,10 +229,10 @@ def described(error: BaseException) -> str:
     if isinstance(error, botocore_errors.ClientError):
         text = _answered(error)
     elif isinstance(error, botocore_errors.ParamValidationError):
-        # Where a value is wrong, its line quotes the value.
+        # The line about an invalid value quotes it.
         text = " ".join(line for line in str(error).splitlines() if "value:" not in line)
     elif isinstance(error, OSError | botocore_errors.BotoCoreError):
-        # aiohttp shows its TLS settings as an object, for plain HTTP too.
+        # aiohttp includes the repr of its TLS settings, even for plain HTTP.
         text = re.sub(r" ssl:(?:<[^>]*>|\w+)(?= \[)", "", str(error))
     elif str(error) in _SAID_BY_BOTOCORE:
         text = str(error)
@@ -237,50 +240,9 @@ def described(error: BaseException) -> str:
     return f"{name}: {text}" if text else name
 
 
-def inner_error(error: BaseException) -> BaseException | None:
-    """Return the exception that one of botocore's was made from."""
-    kwargs = getattr(error, "kwargs", None)
-    inner = kwargs.get("error") if isinstance(kwargs, dict) else None
-    return inner if isinstance(inner, BaseException) else None
-
-
 def out_of_files(error: BaseException) -> bool:
-    """Whether this process, or the machine, had no file left for what was tried."""
-    return any(map(is_for_want_of_a_file, _system_errors(error)))
-
-
-def forget(error: BaseException) -> None:
-    """Remove the tracebacks of an exception and of its whole chain.
-
-    Third-party code keeps exceptions in reference cycles (an event loop's list of attempts, the
-    SDK's retry handlers). Their frames refer to ours, so a failed call would keep its payload alive
-    until the garbage collector runs.
-    """
-    for found in list(_chain(error)):
-        found.__traceback__ = None
-
-
-def _system_errors(error: BaseException) -> Iterator[OSError]:
-    """Go through the system's own errors behind an exception, the nearest first."""
-    for found in _chain(error):
-        if isinstance(found, OSError) and type(found).__module__ in _OF_THE_SYSTEM:
-            yield found
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Go through an exception and all behind it, the nearest first, each once."""
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        found = waiting.pop(0)
-        if found is None or id(found) in seen:
-            continue
-        seen.add(id(found))
-        yield found
-        inner = getattr(found, "os_error", None)  # aiohttp's name for it
-        waiting += [inner_error(found), inner, found.__cause__, found.__context__]
-        if isinstance(found, BaseExceptionGroup):
-            waiting += found.exceptions
+    """Return whether this process, or the system, has run out of file descriptors."""
+    return any(map(is_for_want_of_a_file, system_errors(error)))
 
 
 def _answered(error: botocore_errors.ClientError) -> str:

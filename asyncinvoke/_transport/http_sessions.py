@@ -1,8 +1,8 @@
-"""aiobotocore's two HTTP sessions, as an invoker configures them, and one request through either.
+"""aiobotocore's two HTTP sessions, as an invoker configures them, and a single request through either.
 
-Neither tells by itself how far a request comes. aiohttp asks for the body once there is a connection,
-and httpx calls back as it goes; until the request is begun to be written nothing that could run has
-left. After that it counts as written.
+Neither reports the progress of a request. But aiohttp asks for the body once it is connected, and
+httpx calls back at each step. Until a request begins to be written, the function cannot have run.
+From then on, it counts as written.
 """
 
 import copy
@@ -26,17 +26,17 @@ from asyncinvoke._transport.http.opening import note_socket
 from asyncinvoke._transport.stream import AiohttpBody, Body, body_of
 from asyncinvoke._transport.template import Outgoing, origin_of
 
-# Below the 350 s after which AWS's NAT gateways and load balancers forget an idle connection.
+# In seconds; AWS's NAT gateways and load balancers drop connections that are idle for 350 s.
 _IDLE = 60
 _INTERVAL = 30
 _PROBES = 5
 
 
 def keepalive_options() -> list[tuple[int, int, int]]:
-    """Return the socket options, as arguments of `setsockopt`, that this platform knows."""
+    """Return the socket options for TCP keep-alive on this platform, as arguments of `setsockopt`."""
     options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     for name, value in (
-        # macOS has another name for it.
+        # macOS uses a different name.
         ("TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE", _IDLE),
         ("TCP_KEEPINTVL", _INTERVAL),
         ("TCP_KEEPCNT", _PROBES),
@@ -101,7 +101,7 @@ class WithoutRedirects:
         return self.unwrapped.request(method, url, **{**options, "allow_redirects": False})
 
 
-# The backend's own 5 s are too few for 6 MB on a slow line.
+# In seconds; the backend's default of 5 s is too short for 6 MB on a slow line.
 _WRITE_TIMEOUT = 120.0
 
 
@@ -111,7 +111,7 @@ class KeepaliveHttpxSession(HttpxSession):  # type: ignore[misc]
     def __init__(
         self, *args: Any, connector_args: Any = None, socket_options: Any = None, **kwargs: Any
     ) -> None:
-        # The invoker's permits keep the pool from overflowing, so waiting for it is no fault.
+        # The invoker's permits bound the number of requests, so waiting for the pool is harmless.
         defaults = {"write_timeout": _WRITE_TIMEOUT, "pool_timeout": None}
         super().__init__(
             *args,
@@ -166,20 +166,20 @@ def close_unfinished_tunnels(pool: Any) -> None:
 
 
 def noted_send(http_session: Any, request: Any, progress: Progress) -> Awaitable[Any]:
-    """Send a prepared request of botocore's once; no redirect is followed, no answer asked encoded.
+    """Send a prepared request of botocore once, without redirects and content encodings.
 
-    It is sent through a copy of the session, which is not touched.
+    It is sent through a copy of the session, which is not modified.
 
     Args:
         http_session: The session of an open client.
-        request: The request, which is changed: its body, and what it accepts.
-        progress: Where to note how far it comes.
+        request: The request; its body and its Accept-Encoding are modified.
+        progress: Updated as the request proceeds.
     """
-    # Unsigned, and added by both backends; but httpx would ask for more, and undo it.
+    # The header is not signed. By default httpx would accept, and decode, other encodings.
     request.headers["Accept-Encoding"] = "identity"
     if isinstance(http_session, AIOHTTPSession) and hasattr(http_session, "_get_session"):
         content = bytes_of(request.body)
-        # When a stream is read is not noted, so it counts as written from the start.
+        # Progress of a stream is not visible, so it counts as written from the start.
         progress.phase = Phase.WRITTEN if content is None else Phase.CONNECTING
         if content is not None:
             request.body = NotedPayload(content, progress)
@@ -194,9 +194,9 @@ def noted_send(http_session: Any, request: Any, progress: Progress) -> Awaitable
 
 
 def bytes_of(body: Any) -> bytes | None:
-    """Return the body of a prepared request; `None` if it is a stream, as with a checksum behind it.
+    """Return the body of a prepared request; `None` if it is a stream, such as one with a checksum.
 
-    aiobotocore gets large payloads as files.
+    Large payloads are passed to aiobotocore as files.
     """
     if isinstance(body, io.BytesIO):
         return body.getvalue()
@@ -206,10 +206,9 @@ def bytes_of(body: Any) -> bytes | None:
 
 
 class NotedPayload(BytesPayload):
-    """A payload for aiohttp that notes when it is written, which is after a connection was made.
+    """A payload for aiohttp that records when it is written, which is after connecting.
 
-    It is also how many bytes go to aiohttp, which would warn of them, and advise to send a file at
-    twice the cost.
+    It also avoids aiohttp's warning about large `bytes`: sending a file costs twice as much.
     """
 
     def __init__(self, value: bytes, progress: Progress) -> None:
@@ -220,25 +219,25 @@ class NotedPayload(BytesPayload):
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
-        """Write it."""
+        """Write the payload, and record it."""
         self._progress.phase = Phase.WRITTEN
         await super().write_with_length(writer, content_length)
 
 
 class _Traced:
-    """As much of an httpx client as aiobotocore uses, whose requests note when they are written.
+    """The part of an httpx client that aiobotocore uses; it records when a request is written.
 
-    httpcore forgets a connection whose TLS handshake is cancelled, which would stay open until the
-    garbage collector runs. So it is closed here.
+    httpcore leaks a connection whose TLS handshake is cancelled: it stays open until the garbage
+    collector runs. So it is closed here.
     """
 
     def __init__(self, session: Any, progress: Progress) -> None:
         self._session = session
         self._progress = progress
-        self._stream: Any = None  # of a connection that is being opened
+        self._stream: Any = None  # of a connection being opened
 
     def build_request(self, *, extensions: dict[str, Any], **options: Any) -> Any:
-        """Build a request that calls back."""
+        """Build a request that reports its progress."""
         return self._session.build_request(
             extensions={**extensions, "trace": self._trace}, **options
         )
@@ -256,10 +255,9 @@ class _Traced:
             if not isinstance(info["exception"], Exception):  # else httpcore closes it
                 with anyio.CancelScope(shield=True):
                     await stream.aclose()
-        # A proxy is asked for a tunnel first, by a request of its own.
-        elif (
-            event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT"
-        ):
+        # A tunnel through a proxy is opened by a request of its own.
+        begins = event.endswith("send_request_headers.started")
+        if begins and info["request"].method != b"CONNECT":
             self._stream = None
             self._progress.phase = Phase.WRITTEN
 
@@ -277,17 +275,17 @@ def _with(http_session: Any, wrap: Any) -> Any:
 
 
 class Sender(Protocol):
-    """Sends a request once and gives its answer as it comes."""
+    """Sends a request once, and returns the response as it arrives."""
 
     async def open(
         self, request: Outgoing, progress: Progress
     ) -> tuple[int, Mapping[str, str], Body]:
-        """Return status, headers by name in lower case, and body; raises what the backend raises."""
+        """Return status, headers by lower-case name, and body; raise any error of the backend."""
         ...
 
 
 class SessionSender:
-    """Through the `send` of aiobotocore's HTTP session, whichever it is."""
+    """Sends through the `send` method of any HTTP session of aiobotocore."""
 
     def __init__(self, http_session: Any) -> None:
         self._http_session = http_session
@@ -295,20 +293,20 @@ class SessionSender:
     async def open(
         self, request: Outgoing, progress: Progress
     ) -> tuple[int, Mapping[str, str], Body]:
-        """Send a request once and wait for the head of its answer."""
+        """Send a request once, and read the head of the response."""
         answer = await noted_send(self._http_session, _prepared(request), progress)
         return answer.status_code, texts(answer.headers), body_of(answer.raw)
 
 
 def _prepared(request: Outgoing) -> AWSPreparedRequest:
-    # The answer is not read as it comes: httpx would decode it.
+    # As a stream, since httpx would decode a body that it reads by itself.
     return AWSPreparedRequest(request.method, request.url, request.headers(), request.payload, True)
 
 
 class AiohttpSender:
-    """Through the aiohttp session inside aiobotocore's, which saves a third of the way.
+    """Sends through the aiohttp session inside aiobotocore's, at two thirds of the cost.
 
-    It reads two private names of `AIOHTTPSession`; `reachable` says whether they are there.
+    It relies on two private attributes of `AIOHTTPSession`; see `reachable`.
     """
 
     def __init__(self, http_session: AIOHTTPSession) -> None:
@@ -317,7 +315,7 @@ class AiohttpSender:
 
     @staticmethod
     def reachable(http_session: Any) -> bool:
-        """Whether this session is one whose inside we know."""
+        """Return whether this is a session whose private attributes are known."""
         return type(http_session) in (AIOHTTPSession, KeepaliveAiohttpSession) and all(
             hasattr(http_session, name) for name in ("_get_session", "_proxy_config")
         )
@@ -325,7 +323,7 @@ class AiohttpSender:
     async def open(
         self, request: Outgoing, progress: Progress
     ) -> tuple[int, Mapping[str, str], Body]:
-        """Send a request once and wait for the head of its answer."""
+        """Send a request once, and read the head of the response."""
         progress.phase = Phase.CONNECTING
         route = await self._route(request.url)
         answer = await route.session.request(
@@ -349,7 +347,7 @@ class AiohttpSender:
             route = self._routes[origin] = _Route(
                 proxy=proxy,
                 proxy_headers=None if proxy is None else proxies.proxy_headers_for(url),
-                # `send` says itself that redirects are not followed.
+                # `open` disables redirects itself.
                 session=getattr(session, "unwrapped", session),
             )
         return route
@@ -357,7 +355,7 @@ class AiohttpSender:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class _Route:
-    """How requests to one host travel."""
+    """The route of requests to one origin."""
 
     proxy: str | None
     proxy_headers: Any

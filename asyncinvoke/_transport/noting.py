@@ -1,4 +1,4 @@
-"""An HTTP session for one request of aiobotocore's, which records its progress and its answer."""
+"""An HTTP session for a single request of aiobotocore, which records its progress and response."""
 
 from collections.abc import Awaitable, Mapping
 from typing import Any
@@ -13,7 +13,8 @@ from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._telemetry.trace import TRACE
 from asyncinvoke._transport.answers import decides, read_failure, texts
 from asyncinvoke._transport.credentials import failure_before_sending
-from asyncinvoke._transport.exceptions import failure_from, failure_from_answer, forget
+from asyncinvoke._transport.exceptions import failure_from, failure_from_answer
+from asyncinvoke._transport.http.errors import forget
 from asyncinvoke._transport.http_sessions import bytes_of, noted_send
 from asyncinvoke._transport.sdk_request import INVOKE, STREAM
 from asyncinvoke._transport.stream import Body, RawAnswer, WholeBody, body_of, known, read_whole
@@ -27,20 +28,20 @@ _AS_BOTOCORE: dict[TransportFault | None, Any] = {
     TransportFault.READ_TIMEOUT: botocore_errors.ReadTimeoutError,
     TransportFault.TLS: botocore_errors.SSLError,
 }
-"""What those who listen to the SDK are told; anything else is a connection that was closed."""
+"""The exceptions that the SDK and its event handlers see; `ConnectionClosedError` for other faults."""
 
 
 class NotingSession:
-    """Stands in front of a client's own session for one request.
+    """Wraps a client's HTTP session for one request.
 
-    The request goes over connections of ours where that can be, and else through the session, as
-    aiobotocore would send it; but no redirect is followed, and nothing is decoded.
+    The request is sent over one of our own connections if possible, and otherwise through the
+    session, as aiobotocore would send it. Redirects are not followed, and bodies are not decoded.
 
     Args:
         http_session: The client's own session.
-        wires: The ways that it has.
-        progress: Where to note how far the request comes.
-        whole: Whether the answer is read as a whole.
+        wires: Its routes; `None` to use the session only.
+        progress: Updated as the request proceeds.
+        whole: Whether the response is read as a whole.
     """
 
     def __init__(
@@ -56,8 +57,8 @@ class NotingSession:
         self._url = ""
 
     def send(self, request: Any) -> Awaitable[Any]:
-        """Send as aiobotocore would, and note it."""
-        # The request shows its headers, and so is no local of what waits.
+        """Send a prepared request, and record its progress."""
+        # A request shows its headers, so it must not be a local variable of a waiting coroutine.
         wires = self._wires
         self._url = request.url
         refusal = None if wires is None else wires.refusal(self._progress)
@@ -65,8 +66,7 @@ class NotingSession:
             raise self._failed(refusal, self._url)
         trace = TRACE.get()
         if trace is not None:
-            # After the signature, which leaves this header out, and in the place of whatever
-            # somebody else has put there: this one was asked for.
+            # The header is not signed. The caller's value overrides that of any event handler.
             request.headers[TRACE_ID] = trace
         if (
             wires is not None
@@ -104,7 +104,7 @@ class NotingSession:
     async def _take(self, answer: Any) -> Any:
         self._answer = answer
         if answer.status_code >= 300:
-            # As it came: botocore reads no more than what is there already.
+            # The raw body: botocore parses what has been read already.
             self._error_body = answer._content = await self._error_body_of(answer)  # noqa: SLF001
         return answer
 
@@ -129,18 +129,18 @@ class NotingSession:
         return raised
 
     def body(self) -> Body:
-        """Return the body of the answer, as it comes."""
+        """Return the body of the response, as it arrives."""
         return body_of(self._answer.raw)
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers of the answer, by name in lower case."""
+        """The headers of the response by lower-case name."""
         if self._answer is None:
             return {}
         return texts(self._answer.headers)
 
     async def payload_of(self, answer: Mapping[str, Any]) -> bytes:
-        """Read the payload of an answer that aiobotocore has parsed."""
+        """Read the payload of a response that aiobotocore has parsed."""
         payload = answer["Payload"]
         raw = getattr(payload, "raw_stream", None)
         if self._answer is not None and raw is self._answer.raw and known(raw):
@@ -150,13 +150,13 @@ class NotingSession:
         return content
 
     async def aclose(self) -> None:
-        """Close the connection, unless the answer was read to its end."""
+        """Close the connection, unless the response was read to its end."""
         if self._answer is not None and known(self._answer.raw):
             with anyio.CancelScope(shield=True):
                 await body_of(self._answer.raw).aclose()
 
     def failure(self, error: Exception, accepted: int) -> Failure:
-        """Turn what a call came to into a failure."""
+        """Convert the exception of a call to a failure."""
         failure = self._read(error, accepted)
         forget(error)
         return failure
@@ -176,13 +176,13 @@ class NotingSession:
                 return self._wires.failure(error, self._url, self._progress)
             return failure_from(error, self._progress.phase)
         if isinstance(error, botocore_errors.HTTPClientError | botocore_errors.ConnectionError):
-            # The credentials are there, so somebody else has sent something: a stub, or a tracer.
+            # Not raised by this session, so a stub or a tracer may have sent something.
             return failure_from(error, Phase.WRITTEN)
         return failure_before_sending(error)
 
 
 class _Prepared:
-    """A request of aiobotocore's as it leaves."""
+    """A prepared request of aiobotocore, as it is sent; an `Outgoing`."""
 
     __slots__ = ("_headers", "_lines", "method", "payload", "url")
 
@@ -204,21 +204,21 @@ class _Prepared:
 
     @property
     def is_fit(self) -> bool:
-        """Whether its head can be written as it is, and its body is as long as it says."""
+        """Whether the head can be written as it is, and the length of the body matches it."""
         length = {name.lower(): value for name, value in self._headers.items()}.get(
             "content-length"
         )
         return self._lines is not None and length == str(len(self.payload))
 
     def headers(self) -> dict[str, str]:
-        """Return the headers, to be changed at will."""
+        """Return the headers; the caller may change them."""
         return self._headers
 
     def head(self) -> bytes:
-        """Return everything that goes before the body, as bytes."""
+        """Return the head of the request: everything before the body."""
         return f"{self._lines}\r\n".encode()
 
 
 def _has_own_patience(request: Any) -> bool:
-    """Whether an event handler gave this request a read timeout of its own."""
+    """Return whether an event handler has set a read timeout for this request."""
     return (getattr(request, "context", None) or {}).get("read_timeout") is not None

@@ -1,10 +1,10 @@
-"""Templates of any function from one: a request of a family without its function.
+"""Patterns: templates for any function, derived from the request for a placeholder name.
 
-To have aiobotocore build a request takes a millisecond, which a caller of ten thousand functions would
-pay for each. So the second function of a family (the same operation and options, another function or
-qualifier) makes a pattern: aiobotocore builds a request for a made-up name, and the pattern replaces
-that name. It is only trusted if it reproduces another request of aiobotocore's, for a function and a
-qualifier with every kind of character that Lambda allows.
+Building a request with aiobotocore takes a millisecond, which would add up for a caller of ten
+thousand functions. So the second function of a family (the same operation and options, but another
+function or qualifier) creates a pattern: aiobotocore builds a request for a placeholder name, which
+the pattern replaces. A pattern is only trusted if it reproduces a second request of aiobotocore,
+whose function and qualifier contain every kind of character that Lambda allows.
 """
 
 from collections.abc import Hashable
@@ -24,7 +24,7 @@ _ARN = "arn:aws:lambda:us-east-1:123456789012:function:Az09_.-"
 
 
 class Pattern:
-    """A template of a made-up function, which any other can replace."""
+    """The template of a placeholder function, to be replaced by any other."""
 
     __slots__ = ("_template",)
 
@@ -32,13 +32,13 @@ class Pattern:
         self._template = template
 
     def template(self, target: Target) -> Template | None:
-        """Return the template for a target; `None` where its name is a step in a path (`..`)."""
+        """Return the template for a target; `None` if its name is a path segment such as `..`."""
         name = target.function_name
         if not name.strip("."):
             return None
         in_url = quote(name, safe="")
         qualifier = quote(target.qualifier or "", safe="")
-        # A canonical request encodes the path once more, and leaves the query as it is.
+        # In a canonical request, the path is encoded twice, but the query only once.
         in_canonical = quote(in_url, safe="")
         return self._template.with_texts(
             url=lambda text: _replaced(text, in_url, qualifier),
@@ -47,18 +47,18 @@ class Pattern:
 
 
 def _replaced(text: str, name: str, qualifier: str) -> str:
-    # In this order, as no text that was put in is searched.
+    # In this order, no inserted text can contain the next placeholder.
     return text.replace(_QUALIFIER, qualifier).replace(_NAME, name)
 
 
 async def make_pattern(
     client: Any, operation: str, parameters: InvokeParameters, moment: Moment
 ) -> Pattern:
-    """Have aiobotocore build two requests of a family, and make a pattern of them.
+    """Create the pattern of a family, and verify it; aiobotocore builds two requests.
 
     Raises:
         UnsuitableError: Its templates would not send the same bytes.
-        Exception: Whatever aiobotocore raises where such a request cannot be built or signed.
+        Exception: Any error of aiobotocore while building or signing a request.
     """
 
     async def built(target: Target) -> Template:
@@ -74,13 +74,13 @@ async def make_pattern(
 
 
 def family_of(parameters: InvokeParameters) -> InvokeParameters:
-    """Return parameters that are the same for all functions of a family."""
+    """Return parameters that are equal for all functions of a family."""
     is_qualified = parameters.target.qualifier is not None
     return parameters.for_target(_QUALIFIED if is_qualified else _PLAIN)
 
 
 class Patterns:
-    """The patterns of a client. There are a few dozen families at most: options have few values."""
+    """The patterns of a client, at most a few dozen, as options have few values."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -88,29 +88,29 @@ class Patterns:
         self._first: dict[Hashable, Target] = {}
 
     def template(self, family: Hashable, target: Target) -> Template | None:
-        """Return the template for a target, if its family has a pattern that can make it."""
+        """Return the template for a target, if the pattern of its family can produce it."""
         pattern = self._known.get(family)
         return None if pattern is None else pattern.template(target)
 
     async def learn(
         self, family: Hashable, operation: str, parameters: InvokeParameters, moment: Moment
     ) -> None:
-        """Make a pattern, if this is another function of a family that has not been tried.
+        """Create the pattern of a family at its second function, once.
 
-        If somebody listened to the client meanwhile, the caller has to `forget` it.
+        If the client was intercepted meanwhile, the caller has to `forget` the pattern.
         """
         is_another = self._first.setdefault(family, parameters.target) != parameters.target
         if not is_another or family in self._known:
             return
-        self._known[family] = None  # others that come meanwhile have their own templates made
+        self._known[family] = None  # concurrent calls make their own templates
         try:
             self._known[family] = await make_pattern(self._client, operation, parameters, moment)
-        except Exception:  # noqa: BLE001  # it is about made-up names only: the caller's own template was made
+        except Exception:  # noqa: BLE001  # optional: the template of the caller exists already
             return
         except BaseException:
             self.forget(family)
             raise
 
     def forget(self, family: Hashable) -> None:
-        """Forget a pattern, so that it can be made again."""
+        """Discard a pattern, so that it is created again."""
         self._known.pop(family, None)

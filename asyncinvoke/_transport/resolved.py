@@ -1,4 +1,4 @@
-"""The settings that botocore resolved, each with its source; never the values of keys."""
+"""The settings resolved by botocore, each with its source; the values of keys are never included."""
 
 import os
 from dataclasses import dataclass
@@ -41,16 +41,16 @@ _NAMED_BY_A_PROFILE |= {"assume-role", "sts-assume-role"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """A setting and where it comes from."""
+    """A resolved setting."""
 
     value: str | None
-    """What it is; `None` where there is none."""
+    """The value; `None` if there is none."""
 
     source: str
-    """Who says so."""
+    """Where the value comes from."""
 
     flaw: str | None = None
-    """What is wrong with it."""
+    """What is wrong with it, if anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,23 +58,23 @@ class FoundCredentials:
     """Facts about credentials, without their values."""
 
     source: str | None
-    """Where they come from; `None` where there are none."""
+    """Where they come from; `None` if there are none."""
 
     is_temporary: bool = False
     """Whether they have a session token."""
 
     expires: datetime | None = None
-    """When they end, where that is known."""
+    """When they expire, if known."""
 
     flaw: str | None = None
-    """Why they cannot be used."""
+    """Why they cannot be used, if so."""
 
     have_come: bool = True
-    """Whether whatever gives them has answered."""
+    """Whether their source has responded."""
 
 
 def region(session: AioSession, given: str | None) -> Setting:
-    """Return the region, as botocore finds it."""
+    """Return the region, as resolved by botocore."""
     if given is not None:
         return Setting(value=given or None, source="the arguments")
     try:
@@ -87,7 +87,7 @@ def region(session: AioSession, given: str | None) -> Setting:
 
 
 async def regions(session: AioSession) -> list[str]:
-    """Return the regions that botocore knows to have Lambda; new ones work before it knows them."""
+    """Return the regions in which botocore knows Lambda; newer regions work as well."""
     found: list[str] = []
     for partition in session.get_available_partitions():
         found += await session.get_available_regions("lambda", partition)
@@ -98,9 +98,9 @@ def endpoint(session: AioSession, given: str | None, resolved: str | None) -> Se
     """Return the endpoint.
 
     Args:
-        session: Where botocore's settings are.
-        given: The one that was given to the call.
-        resolved: The one that botocore has made of all it knows, where it could.
+        session: The session, with botocore's settings.
+        given: The argument of the call, if any.
+        resolved: The endpoint of botocore's client, if one could be created.
     """
     flaw, ignored = None, False
     try:
@@ -126,7 +126,7 @@ def endpoint(session: AioSession, given: str | None, resolved: str | None) -> Se
 
 
 def proxy(client: Any) -> Setting:
-    """Return the proxy on the way to the endpoint of an open client."""
+    """Return the proxy for the endpoint of an open client."""
     url = client.meta.endpoint_url
     http_session: Any = client._endpoint.http_session  # noqa: SLF001
     value = http_session._proxy_config.proxy_url_for(url)  # noqa: SLF001
@@ -143,7 +143,7 @@ def proxy(client: Any) -> Setting:
 
 
 def ca_bundle(session: AioSession, config: Any) -> Setting:
-    """Return which certificates are trusted, and what is wrong with any file of TLS settings."""
+    """Return which certificates are trusted, and what is wrong with any file in the TLS settings."""
     value, source = None, "the certificates that come with botocore"
     if found := session.get_config_variable("ca_bundle"):
         value = str(found)
@@ -164,8 +164,8 @@ async def credentials(session: AioSession, *, timeout: float) -> FoundCredential
     Errors are returned as values. The credentials themselves are not kept.
 
     Args:
-        session: Where botocore's settings are.
-        timeout: How long they may take, in seconds: a process or a service may never answer.
+        session: The session, with botocore's settings.
+        timeout: The maximum time, in seconds, as a process or a service may never respond.
     """
     with anyio.move_on_after(timeout):
         return await _credentials(session)
@@ -194,8 +194,8 @@ async def _credentials(session: AioSession) -> FoundCredentials:
             flaw = credentials_flaw(frozen, method)
         expires = getattr(found, "_expiry_time", None)
         del frozen
-    except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: it may be anything
-        # Keys that are simply there cannot fail to come.
+    except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: any error is possible
+        # Only refreshable credentials can fail.
         flaw, is_temporary = f"they cannot be renewed: {described(error)}", True
     return FoundCredentials(
         source=source,

@@ -1,4 +1,4 @@
-"""Opens clients and transports, and checks a caller's client: only the invoker may retry."""
+"""Opens clients and transports, and validates a caller's client, whose own retries must be off."""
 
 import contextlib
 import json
@@ -45,10 +45,10 @@ from asyncinvoke.errors import ConfigurationError
 _logger = logging.getLogger("asyncinvoke")
 
 TransportName: TypeAlias = Literal["direct", "client"]
-"""`direct` sends what aiobotocore would send, prepared once; `client` asks aiobotocore each time."""
+"""`direct` sends the requests of aiobotocore from templates; `client` calls aiobotocore each time."""
 
 READ_TIMEOUT = 960.0
-"""Longest silence of a connection, in seconds: more than Lambda's longest run of 900 s."""
+"""The maximum silence on a connection, in seconds; Lambda functions run for at most 900 s."""
 
 
 @contextlib.asynccontextmanager
@@ -60,18 +60,18 @@ async def open_client(
     config: Any,
     max_pool_connections: int,
 ) -> AsyncIterator[Any]:
-    """Open a client with everything resolved as botocore resolves it, but the retries off.
+    """Open a client whose settings are resolved by botocore, with retries disabled.
 
     Raises:
-        ConfigurationError: There is no region, no credentials, or no such profile, or the
-            endpoint or `config` cannot be used.
+        ConfigurationError: There is no region, no credentials or no such profile, or the endpoint
+            or `config` is invalid.
     """
     check_region(region_name)
     if config is not None:
         check_config(config)
     check_configured_endpoint(endpoint_url, ignored=True)
     session = as_session(session)
-    # What the session has for all its clients counts, but not as much as what is given.
+    # `config` overrides the session's default configuration.
     usual = session.get_default_client_config()
     if usual is not None:
         config = usual if config is None else usual.merge(config)
@@ -94,21 +94,21 @@ async def open_client(
             raise ConfigurationError(
                 "no region is known: set AWS_DEFAULT_REGION, or give one (region_name, --region)"
             ) from None
-        except Exception as error:  # noqa: BLE001  # a setting of a wrong type raises anything
+        except Exception as error:  # noqa: BLE001  # a setting of a wrong type may raise anything
             raise ConfigurationError(_what_is_wrong(error, session, merged)) from shown(error)
         yield client
 
 
 def as_session(given: Any) -> AioSession:
-    """Return a session that was given, or a new one.
+    """Return the session that was given, or a new one.
 
     Raises:
-        ConfigurationError: It is none of aiobotocore's, or what it needs is not installed.
+        ConfigurationError: It is not an aiobotocore session, or an extra is not installed.
     """
     if given is None:
         session = AioSession()
         if not on_asyncio():
-            # What fetches credentials must not need asyncio either.
+            # Clients that fetch credentials must not require asyncio either.
             session.set_default_client_config(AioConfig(**_http_session(None)))
         return session
     if not isinstance(given, AioSession):
@@ -125,10 +125,10 @@ NO_CREDENTIALS = (
 
 
 async def find_credentials(session: AioSession) -> Any:
-    """Return the credentials that a session finds, which are not asked for their values.
+    """Return the credentials of a session, without fetching or refreshing their values.
 
     Raises:
-        ConfigurationError: There are none, or where they should come from cannot be used.
+        ConfigurationError: There are none, or their source cannot be used.
     """
     try:
         found = await session.get_credentials()
@@ -142,13 +142,13 @@ async def find_credentials(session: AioSession) -> Any:
             raise ConfigurationError(flaw) from shown(error)
         name = error.filename or _process_of(session)
         raise ConfigurationError(f"credential_process: {name!r} cannot be run") from shown(error)
-    except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: it may be anything
+    except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: any error is possible
         name = _process_of(session)
         if name and isinstance(error, json.JSONDecodeError):
             raise ConfigurationError(
                 f"credential_process: {name!r} printed what is not JSON"
             ) from shown(error)
-        # A process may have printed keys that are no JSON, and an error quotes what it is about.
+        # The output of a process may contain keys, and the error may quote it.
         flaw = key_log_flaw(error) or f"credentials: {described(error)}"
         raise ConfigurationError(flaw) from shown(error)
     if found is None:
@@ -157,17 +157,17 @@ async def find_credentials(session: AioSession) -> Any:
 
 
 def _process_of(session: AioSession) -> str | None:
-    """Return the program of a profile's credential_process, without its arguments: they may be secret."""
+    """Return the program of a profile's credential_process, without arguments, which may be secret."""
     with contextlib.suppress(botocore_errors.BotoCoreError, ValueError, IndexError):
         return shlex.split(session.get_scoped_config().get("credential_process", ""))[0]
     return None
 
 
 async def open_connector(client: Any) -> None:
-    """Let aiohttp's session of a client read its certificates now, not at the first call.
+    """Load the certificates of a client's aiohttp session now, not at the first call.
 
     Raises:
-        ConfigurationError: One of them cannot be used.
+        ConfigurationError: A certificate or key cannot be used.
     """
     http_session: Any = getattr(getattr(client, "_endpoint", None), "http_session", None)
     if not AiohttpSender.reachable(http_session):
@@ -209,10 +209,11 @@ def _what_is_wrong(error: Exception, session: AioSession, config: AioConfig) -> 
 
 
 def pool_size(client: Any) -> int:
-    """Return how many connections a caller's own client can have in use.
+    """Return the maximum number of connections of a caller's own client.
 
     Raises:
-        ConfigurationError: It is no Lambda client, its own retries are on, or its set-up is wrong.
+        ConfigurationError: It is not a Lambda client, its retries are enabled, or its configuration
+            is invalid.
     """
     try:
         service = client.meta.service_model.service_name
@@ -234,7 +235,7 @@ def pool_size(client: Any) -> int:
 
 
 def asked_pool_size(config: object) -> int | None:
-    """Return the `max_pool_connections` that a config sets itself; `None` if it leaves the default.
+    """Return the `max_pool_connections` of a config; `None` if it is not set explicitly.
 
     Raises:
         ConfigurationError: It is not a whole number of at least 1.
@@ -284,7 +285,7 @@ def _http_session(config: Any) -> dict[str, Any]:
 
 
 async def open_transport(client: Any, name: TransportName) -> ClosingTransport:
-    """Return the transport of that name for an open client, which may be a caller's own.
+    """Load the certificates of an open client, and return its transport.
 
     Raises:
         ConfigurationError: A certificate of the client cannot be read.
@@ -294,7 +295,7 @@ async def open_transport(client: Any, name: TransportName) -> ClosingTransport:
 
 
 def choose_transport(client: Any, name: TransportName) -> ClosingTransport:
-    """Return the transport of that name for an open client, or the reference if it cannot be had."""
+    """Return the named transport for an open client; the reference transport if it is not available."""
     if name == "direct":
         try:
             return DirectTransport(client)

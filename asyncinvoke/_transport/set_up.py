@@ -1,4 +1,4 @@
-"""Permanent errors in a client's configuration, each named by its setting or path."""
+"""Validates a client's configuration; each error names the setting or the path."""
 
 import math
 import os
@@ -36,15 +36,15 @@ _FLAWS = {
     r"[^\x00-\x7f]": "a character that is not ASCII",
 }
 _FLAWS_OF_KEYS = (r" ", r"[^\x00-\x7f]")
-"""Those that other texts may have."""
+"""The characters that are allowed in header values, but not in keys."""
 
 
 def credentials_flaw(credentials: FrozenCredentials, method: object) -> str | None:
-    """Return what is wrong with credentials that no request can be signed with; never their values.
+    """Return why credentials cannot be used; `None` if they can. Their values are never shown.
 
     Args:
         credentials: The credentials.
-        method: Where they come from, in botocore's word.
+        method: Where they come from, as botocore names it.
     """
     for name, words in _WORDS.items():
         flaw = _flaw(getattr(credentials, name), is_needed=name != "token")
@@ -66,10 +66,10 @@ def _flaw(value: object, *, is_needed: bool) -> str | None:
 
 
 def check_region(region_name: object) -> None:
-    """Check the name of a region that was given, before it is made into that of a host.
+    """Validate the name of a region, which becomes part of a host name.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: The name is invalid.
     """
     if region_name is None:
         return
@@ -81,11 +81,11 @@ def check_region(region_name: object) -> None:
 
 
 def check_config(config: object) -> None:
-    """Check a client's configuration as far as botocore does not.
+    """Validate the settings of a client's configuration that botocore does not validate.
 
     Raises:
-        ConfigurationError: It is none, or every request made with it would fail; the message names
-            the setting, and never a proxy's password.
+        ConfigurationError: It is not an `AioConfig`, or every request would fail; the message names
+            the setting, but no proxy password.
     """
     if not isinstance(config, Config):
         raise ConfigurationError(f"config must be an AioConfig, not {type(config).__name__}")
@@ -106,7 +106,7 @@ def check_config(config: object) -> None:
 
 
 def _check_client_cert(given: object) -> None:
-    # aiobotocore looks at these two kinds, and shows no certificate for any other.
+    # aiobotocore accepts these two types, and silently ignores any other.
     kind = type(given).__name__
     if isinstance(given, tuple):
         if len(given) == 2 and all(isinstance(path, str) for path in given):
@@ -132,19 +132,19 @@ def _header_flaw(value: object) -> str | None:
 
 
 _LAMBDAS = ("v4", "s3v4")
-"""The signature versions of botocore's with which Lambda can be called: one signs a little more."""
+"""botocore's signature versions that Lambda accepts; `s3v4` signs the payload's hash as a header too."""
 
 
 def check_client(client: Any) -> None:
-    """Check what can be known of an open client before its first request.
+    """Validate an open client before its first request.
 
     Raises:
-        ConfigurationError: None of its requests could be sent.
+        ConfigurationError: No request could be sent.
     """
     config = getattr(client.meta, "config", None)
-    if isinstance(config, Config):  # a stand-in of the caller's may have none
+    if isinstance(config, Config):  # a fake client may have none
         check_config(config)
-    if hasattr(client.meta, "endpoint_url"):  # a stand-in of the caller's may have none
+    if hasattr(client.meta, "endpoint_url"):  # a fake client may have none
         check_endpoint(client.meta.endpoint_url, "endpoint_url")
         _check_proxy_to(client)
     signer: Any = getattr(client, "_request_signer", None)
@@ -153,13 +153,13 @@ def check_client(client: Any) -> None:
         return
     if version not in AUTH_TYPE_MAPS:
         raise ConfigurationError(f"signature_version {version!r} is unknown; Lambda takes 'v4'")
-    # One that somebody has added to botocore's may be Lambda's.
+    # A custom signer registered with botocore may work.
     if version not in _LAMBDAS and AUTH_TYPE_MAPS[version].__module__.startswith("botocore."):
         raise ConfigurationError(f"signature_version {version!r} is not Lambda's; it takes 'v4'")
     credentials = signer._credentials  # noqa: SLF001
     if credentials is None:
         raise ConfigurationError("client has no credentials, and is not an unsigned one")
-    # Those that are renewed are looked at when they come.
+    # Refreshable credentials are validated whenever they are refreshed.
     if not hasattr(credentials, "_expiry_time"):
         flaw = credentials_flaw(credentials, getattr(credentials, "method", None))
         if flaw is not None:
@@ -167,7 +167,7 @@ def check_client(client: Any) -> None:
 
 
 def _check_proxy_to(client: Any) -> None:
-    """Check the proxy on the way to a client's endpoint, which mostly is the environment's."""
+    """Validate the proxy for a client's endpoint, which usually comes from the environment."""
     session: Any = getattr(getattr(client, "_endpoint", None), "http_session", None)
     proxies = getattr(getattr(session, "_proxy_config", None), "_proxies", None) or {}
     scheme = urlsplit(client.meta.endpoint_url).scheme
@@ -176,9 +176,9 @@ def _check_proxy_to(client: Any) -> None:
 
 
 def key_log_flaw(error: BaseException) -> str | None:
-    """Return what is wrong with the file of TLS's keys, if an error came of that.
+    """Return what is wrong with `SSLKEYLOGFILE`, if that caused the error.
 
-    Python opens it for each TLS context, that of whatever fetches credentials included.
+    Python opens that file for each TLS context, including those used to fetch credentials.
     """
     path = os.environ.get("SSLKEYLOGFILE")
     if path and isinstance(error, OSError) and error.filename == path:
@@ -190,9 +190,9 @@ def tls_flaw(*, verify: object, client_cert: object, proxies_config: object) -> 
     """Return which file of the TLS settings cannot be used, and why; `None` if all can.
 
     Args:
-        verify: Whether certificates are checked, or the path of a CA bundle.
-        client_cert: The path of a client certificate, or one and that of its key.
-        proxies_config: botocore's settings for a proxy.
+        verify: Whether certificates are verified, or the path of a CA bundle.
+        client_cert: The path of a client certificate, or a pair of paths: certificate and key.
+        proxies_config: botocore's settings for proxies.
     """
     for name, path, key in _files(verify, client_cert, proxies_config):
         for each in filter(None, (path, key)):
@@ -238,5 +238,5 @@ def _load(name: str, path: str, key: str | None) -> None:
 
 
 def _no_password() -> str:
-    # Without it OpenSSL would ask on the terminal.
+    # Otherwise OpenSSL prompts on the terminal.
     return ""

@@ -1,4 +1,4 @@
-"""What is wrong for good with the URLs of a set-up, those of endpoints and of proxies."""
+"""Validates the URLs of endpoints and proxies."""
 
 import ipaddress
 import os
@@ -11,16 +11,16 @@ from asyncinvoke.errors import ConfigurationError
 
 
 def bare_url(url: str) -> str:
-    """Return an URL without a user and a password."""
+    """Return a URL without its user and password."""
     return re.sub(r"//[^/?#]*@", "//...@", url)
 
 
 def check_endpoint(url: object, setting: str) -> None:
-    """Check the URL of an endpoint.
+    """Validate the URL of an endpoint.
 
     Args:
         url: The URL.
-        setting: Where it comes from.
+        setting: The setting or environment variable that it comes from.
 
     Raises:
         ConfigurationError: No request could be sent to it.
@@ -32,11 +32,11 @@ def check_endpoint(url: object, setting: str) -> None:
 
 
 def check_configured_endpoint(endpoint_url: object, *, ignored: bool = False) -> None:
-    """Check the URL of the endpoint that botocore is going to find.
+    """Validate the endpoint URL that botocore will use.
 
     Args:
-        endpoint_url: The one that was given, if any; otherwise the environment is looked at.
-        ignored: Whether botocore is told to look at none but that.
+        endpoint_url: The argument, if any; by default the environment variables apply.
+        ignored: Whether botocore ignores endpoint URLs in files and the environment.
 
     Raises:
         ConfigurationError: No request could be sent to it.
@@ -50,7 +50,7 @@ def check_configured_endpoint(endpoint_url: object, *, ignored: bool = False) ->
 
 
 def endpoints_are_ignored(session: Any, config: Any) -> bool:
-    """Whether botocore is told not to look for the URL of an endpoint in files and environment."""
+    """Return whether botocore ignores endpoint URLs in files and the environment."""
     said = getattr(config, "ignore_configured_endpoint_urls", None)
     if said is None:
         said = session.get_config_variable("ignore_configured_endpoint_urls")
@@ -58,10 +58,10 @@ def endpoints_are_ignored(session: Any, config: Any) -> bool:
 
 
 def check_proxies(proxies: object) -> None:
-    """Check the URLs of proxies, by the scheme of what goes through them.
+    """Validate the URLs of proxies, by the scheme of the requests that use them.
 
     Raises:
-        ConfigurationError: One cannot be asked for anything; its user and password are not shown.
+        ConfigurationError: A proxy cannot be used; its user and password are not shown.
     """
     if proxies is not None and not isinstance(proxies, Mapping):
         raise ConfigurationError(f"proxies must be a dict, not {type(proxies).__name__}")
@@ -72,12 +72,12 @@ def check_proxies(proxies: object) -> None:
 
 
 def check_proxy(url: str, scheme: str) -> None:
-    """Check the URL of one proxy.
+    """Validate the URL of a proxy.
 
     Raises:
-        ConfigurationError: It cannot be asked for anything.
+        ConfigurationError: The proxy cannot be used.
     """
-    # Without a scheme it is one of HTTP, says botocore.
+    # As in botocore, the scheme defaults to HTTP.
     whole = f"http:{url}" if url.startswith("//") else url if "://" in url else f"http://{url}"
     flaw = _url_flaw(whole)
     if flaw is None:
@@ -97,7 +97,7 @@ def _refuse(url: object, setting: str, flaw: str | None) -> None:
 
 def _url_flaw(url: object) -> str | None:
     if not isinstance(url, str):
-        return None  # which is told by its type
+        return None  # `_refuse` names its type
     if " " in url:
         return "has a space in it; in a URL that is %20"
     if re.search(r"[\x00-\x1f\x7f]", url):

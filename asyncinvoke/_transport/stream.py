@@ -1,6 +1,6 @@
-"""A streamed answer: its body through either HTTP library, and `OpenStream` over it.
+"""Streamed responses: the body from any of the HTTP backends, and `OpenStream` on top of it.
 
-A body is given as it was sent: nothing is decoded.
+Bodies are passed on as they were sent; no Content-Encoding is decoded.
 """
 
 import contextlib
@@ -21,14 +21,14 @@ from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.http.pool import StreamedAnswer
 
 MOST = 6_291_556 + 65_536
-"""Bytes of a whole answer that are read: the longest that Lambda gives, and some."""
+"""The maximum size of a body that is read as a whole, in bytes: Lambda's limit, and a margin."""
 
 
 class Body(Protocol):
-    """The body of one answer."""
+    """The body of a response."""
 
     async def read(self) -> list[bytes]:
-        """Return the pieces that have come, at least one; none at the end."""
+        """Return the pieces that have arrived, at least one; an empty list at the end."""
         ...
 
     async def aclose(self) -> None:
@@ -40,8 +40,8 @@ async def read_whole(body: Body) -> bytes:
     """Read a body to its end, and close it.
 
     Raises:
-        WireError: It is longer than any of Lambda's.
-        Exception: Whatever the HTTP library raises.
+        WireError: It exceeds Lambda's limit.
+        Exception: Any error of the HTTP library.
     """
     pieces: list[bytes] = []
     length = 0
@@ -58,7 +58,7 @@ async def read_whole(body: Body) -> bytes:
 
 
 def known(raw: Any) -> bool:
-    """Whether this is an answer of ours, of aiohttp or of httpx."""
+    """Return whether this is a response of ours, of aiohttp or of httpx."""
     return (
         isinstance(raw, RawAnswer)
         or hasattr(raw, "aiter_raw")
@@ -67,20 +67,20 @@ def known(raw: Any) -> bool:
 
 
 def body_of(raw: Any) -> Body:
-    """Return the body of an answer of ours, of aiohttp or of httpx."""
+    """Return the body of a response of ours, of aiohttp or of httpx."""
     if isinstance(raw, RawAnswer):
         return raw.body
     return HttpxBody(raw) if hasattr(raw, "aiter_raw") else AiohttpBody(raw)
 
 
 class AiohttpBody:
-    """The body of an answer of aiohttp, from a session that decodes nothing."""
+    """The body of a response of aiohttp, from a session that does not decode it."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
 
     async def read(self) -> list[bytes]:
-        """Return what has come; nothing at the end."""
+        """Return the data that has arrived; nothing at the end."""
         data: bytes = await self._raw.content.readany()
         return [data] if data else []
 
@@ -90,61 +90,61 @@ class AiohttpBody:
 
 
 class HttpxBody:
-    """The body of an answer of httpx, before it decodes anything."""
+    """The body of a response of httpx, before any decoding."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
         self._pieces: AsyncIterator[bytes] = raw.aiter_raw()
 
     async def read(self) -> list[bytes]:
-        """Return what has come; nothing at the end."""
+        """Return the data that has arrived; nothing at the end."""
         data = await anext(self._pieces, b"")
         return [data] if data else []
 
     async def aclose(self) -> None:
         """Close the connection, unless the body was read to its end."""
         await self._raw.aclose()
-        # The iterator holds others that only its end closes; trio would warn of those left over.
+        # The iterator wraps others, which are closed only at its end. Otherwise trio warns.
         with contextlib.suppress(Exception):
             while await self.read():
                 pass
 
 
 class OwnBody:
-    """The body of an answer on a connection of ours."""
+    """The body of a response on one of our own connections."""
 
     def __init__(self, answer: StreamedAnswer) -> None:
         self._answer = answer
         self._has_ended = False
 
     async def read(self) -> list[bytes]:
-        """Return the pieces that have come; none at the end."""
+        """Return the pieces that have arrived; an empty list at the end."""
         pieces = await self._answer.receive()
         self._has_ended = not pieces
         return pieces
 
     async def aclose(self) -> None:
-        """Give the connection back after the end, and close it before."""
+        """Return the connection to the pool if the body was read to its end, else close it."""
         await (self._answer.finish() if self._has_ended else self._answer.aclose())
 
 
 class WholeBody:
-    """A body that was read to its end."""
+    """A body that has been read as a whole."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
 
     async def read(self) -> list[bytes]:
-        """Return all of it; nothing at the end."""
+        """Return the whole body; nothing at the end."""
         content, self._content = self._content, b""
         return [content] if content else []
 
     async def aclose(self) -> None:
-        """Do nothing: there is no connection behind it."""
+        """Do nothing: no connection is open."""
 
 
 class RawAnswer:
-    """As much of an answer of aiohttp as aiobotocore reads, over a body of ours."""
+    """The part of aiohttp's response that aiobotocore uses, on top of one of our bodies."""
 
     def __init__(self, body: Body) -> None:
         self.body = body
@@ -152,16 +152,16 @@ class RawAnswer:
 
     @property
     def content(self) -> "RawAnswer":
-        """What aiohttp calls the stream of the body."""
+        """The stream of the body, by aiohttp's name."""
         return self
 
     async def readany(self) -> bytes:
-        """Return what has come; nothing at the end."""
+        """Return the data that has arrived; nothing at the end."""
         left, self._left = self._left, b""
         return left or b"".join(await self.body.read())
 
     async def read(self, size: int = -1) -> bytes:
-        """Return the whole body, or so many bytes of it, or fewer at the end."""
+        """Return the rest of the body, or at most `size` bytes of it; fewer only at its end."""
         pieces, length = [], 0
         while (size < 0 or length < size) and (piece := await self.readany()):
             pieces.append(piece)
@@ -172,20 +172,21 @@ class RawAnswer:
         return content
 
     def close(self) -> None:
-        """Do nothing: whoever has made the call closes the body."""
+        """Do nothing: the caller closes the body."""
 
 
 _LAST_WORDS = 1.0
-"""Seconds that a body may take to end after `InvokeComplete`, so that its connection is kept."""
+"""How long to wait for the end of the body after `InvokeComplete`, in seconds, so that the connection
+can be reused."""
 
 
 class OpenStream:
-    """A stream whose head has come.
+    """A stream whose head has been read.
 
     Args:
-        head: What came before the body.
-        body: The body, which keeps the deadline.
-        deadline: When all of it must have ended, on `time.monotonic()`.
+        head: The status and headers.
+        body: The body, which enforces the deadline.
+        deadline: When the stream must have ended, as `time.monotonic()`.
     """
 
     def __init__(self, head: StreamHead, body: Body, deadline: float = math.inf) -> None:
@@ -197,14 +198,14 @@ class OpenStream:
         self._ready: deque[bytes | StreamEnd | Failure] = deque()
 
     async def receive(self) -> bytes | StreamEnd | Failure:
-        """Return the next chunk or how the stream ended; a failure is a value.
+        """Return the next chunk, or how the stream ended; failures are returned, not raised.
 
-        Nothing is read ahead: the service is slowed down to the caller's pace.
+        Nothing is read ahead, so a slow caller slows the sender down (backpressure).
         """
         while (taken := self.take()) is None:
             try:
                 pieces = await self._body.read()
-            except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
+            except Exception as error:  # noqa: BLE001  # converted to a Failure
                 return failure_from(error, Phase.HEAD_READ)
             if not pieces:
                 return Failure(
@@ -216,15 +217,15 @@ class OpenStream:
         return taken
 
     def take(self) -> bytes | StreamEnd | Failure | None:
-        """Return what `receive` would, if it is at hand: what comes in one read is many chunks."""
+        """Return what `receive` would, if it has arrived; one read may contain many chunks."""
         while not self._ready and self._pieces:
             self._ready.extend(self._frames.feed(self._pieces.popleft()))
         return self._ready.popleft() if self._ready else None
 
     async def finish(self) -> None:
-        """After the end: keep the connection if the body ends soon, and close it otherwise."""
-        # The answer is complete, whatever happens: only the connection can be lost. So a deadline
-        # must not pass in here.
+        """After the end of the stream, keep the connection if the body ends soon, else close it."""
+        # The result is complete, so an error only costs the connection. The deadline must not pass
+        # while waiting here.
         patience = min(_LAST_WORDS, (self._deadline - time.monotonic()) / 2)
         try:
             with contextlib.suppress(Exception), anyio.move_on_after(patience):

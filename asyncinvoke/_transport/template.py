@@ -11,7 +11,7 @@ from asyncinvoke._telemetry.trace import TRACE
 from asyncinvoke._transport.sigv4 import Moment, Signer
 
 TRACE_ID = "X-Amzn-Trace-Id"
-"""The header that tells the function's run which trace it belongs to."""
+"""The header that carries the trace ID to the function."""
 
 
 class UnsuitableError(Exception):
@@ -19,18 +19,18 @@ class UnsuitableError(Exception):
 
 
 class Template:
-    """One kind of request without what differs from call to call.
+    """One kind of request, without the values that differ between calls.
 
     Args:
         method: The HTTP method.
         url: The whole URL.
         host: The value of the `Host` header, as it is signed.
         headers: The headers that all requests of this kind have in common.
-        holes: Names and sources of the headers whose values belong to one call.
+        holes: The headers whose values belong to one call: their names, and the parameters.
         signer: Signs requests of this kind.
 
     Raises:
-        UnsuitableError: They would not make the head of a request.
+        UnsuitableError: The URL or a header is not valid in the head of a request.
     """
 
     __slots__ = (
@@ -75,11 +75,11 @@ class Template:
     def with_texts(
         self, *, url: Callable[[str], str], canonical: Callable[[str], str]
     ) -> "Template":
-        """Return a template that differs in the path and query of its URL.
+        """Return a template with a different path and query.
 
         Args:
-            url: Changes a text that contains the URL.
-            canonical: Changes the canonical request, in which it is encoded once more.
+            url: Maps a text that contains the URL.
+            canonical: Maps the canonical request, in which the path is encoded twice.
         """
         other = Template.__new__(Template)
         for name in _KEPT:
@@ -91,7 +91,7 @@ class Template:
         return other
 
     def equals(self, other: "Template") -> bool:
-        """Say whether both make the same requests."""
+        """Return whether both produce the same requests."""
         return self._what_it_makes() == other._what_it_makes()  # noqa: SLF001
 
     def _what_it_makes(self) -> tuple[object, ...]:
@@ -99,9 +99,9 @@ class Template:
         return (self.method, self.url, self.origin, self._fixed, self._headers, self._holes, signs)
 
     def head(self, moment: Moment, payload: bytes, parameters: InvokeParameters) -> bytes:
-        """Return the head of a request that leaves now, as bytes; all of it but the payload."""
+        """Return the head of a request that is sent now: everything before the payload."""
         if self._moment is not moment:
-            # Most of a head is the same for all requests of a second.
+            # Most of the head is equal for all requests of a second.
             self._begin = self._up_to_the_signature(moment)
             self._moment = moment
         values: list[str] = []
@@ -127,7 +127,7 @@ class Template:
     def headers(
         self, moment: Moment, payload: bytes, parameters: InvokeParameters
     ) -> dict[str, str]:
-        """Return the same as a mapping, for an HTTP library that adds `Host` and the like itself."""
+        """Return the headers, for an HTTP library that adds `Host` and others itself."""
         values = [getattr(parameters, source) for _, source in self._holes]
         headers = self._headers | {"X-Amz-Date": moment.timestamp}
         if moment.token is not None:
@@ -157,7 +157,7 @@ _KEPT = tuple(set(Template.__slots__) - {"url", "_fixed", "_signer"})
 
 
 class Filled:
-    """A template, filled in: a request as it leaves."""
+    """A template with the values of one call; an `Outgoing`."""
 
     __slots__ = ("_moment", "_parameters", "_template", "payload")
 
@@ -180,11 +180,11 @@ class Filled:
         return self._template.url
 
     def headers(self) -> dict[str, str]:
-        """Return the headers, for an HTTP library that adds `Host` and the like itself."""
+        """Return the headers, for an HTTP library that adds `Host` and others itself."""
         return self._template.headers(self._moment, self.payload, self._parameters)
 
     def head(self) -> bytes:
-        """Return everything that goes before the body, as bytes."""
+        """Return the head of the request: everything before the body."""
         return self._template.head(self._moment, self.payload, self._parameters)
 
 
@@ -198,7 +198,7 @@ _IN_AN_URL = re.compile(r"[!-~]+")
 
 
 class Outgoing(Protocol):
-    """A signed request. Its `repr` shows nothing of it."""
+    """A signed request; its `repr` shows nothing."""
 
     @property
     def method(self) -> str:
@@ -216,24 +216,24 @@ class Outgoing(Protocol):
         ...
 
     def headers(self) -> dict[str, str]:
-        """Return the headers, to be changed at will, for an HTTP library that adds `Host`."""
+        """Return the headers, which the caller may change, for a library that adds `Host`."""
         ...
 
     def head(self) -> bytes:
-        """Return everything that goes before the body, as bytes."""
+        """Return the head of the request: everything before the body."""
         ...
 
 
 def origin_of(url: str) -> str:
-    """Return scheme, host and port of an URL."""
+    """Return the scheme, host and port of a URL."""
     return "/".join(url.split("/", 3)[:3])
 
 
 def first_lines(method: str, url: str, host: str, headers: Mapping[str, str]) -> str | None:
-    """Return the lines of a head as aiohttp would write them, without the empty one at the end.
+    """Return the lines of a head as aiohttp would write them, without the empty line.
 
     Returns:
-        `None` where the URL or a header would make something else of them, or a header is there
+        The lines; `None` if the URL or a header contains invalid characters, or a header occurs
         twice.
     """
     parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""The routes of one client: connections of our own, or else aiobotocore's session."""
+"""The routes of a client: our own connections, or else aiobotocore's HTTP session."""
 
 import logging
 import math
@@ -32,18 +32,18 @@ from asyncinvoke._transport.stream import MOST, Body, OwnBody, read_whole
 from asyncinvoke._transport.template import Outgoing, origin_of
 
 Exchanged: TypeAlias = tuple[int, Mapping[str, str], bytes]
-"""Status, headers by name in lower case, and the whole body."""
+"""Status, headers by lower-case name, and the whole body."""
 
 Opened: TypeAlias = tuple[int, Mapping[str, str], Body]
-"""Status, headers by name in lower case, and the body as it comes."""
+"""Status, headers by lower-case name, and the body as it arrives."""
 
 _logger = logging.getLogger("asyncinvoke")
 
 _WRITE_TIMEOUT = 120.0
-"""Seconds that a byte of a request may take; aiohttp has no bound."""
+"""The maximum time without progress while a request is written, in seconds; aiohttp has no limit."""
 
 _MOST_IDLE = 12.0
-"""Seconds that a connection may be idle, unless the client's own configuration says less."""
+"""How long a connection may be idle, in seconds, unless the client's configuration sets less."""
 
 _ON_THE_WAY = (
     TransportFault.CONNECT,
@@ -79,14 +79,14 @@ class Wires:
         )
 
     def are_plainly_of(self, http_session: Any) -> bool:
-        """Whether they are those of a session which sends as aiobotocore does."""
+        """Return whether these are the routes of this session, and its `send` is that of aiobotocore."""
         if http_session is not self._http_session or "send" in vars(http_session):
             return False
         module: str = getattr(type(http_session).send, "__globals__", {}).get("__name__", "")
         return module.startswith("aiobotocore.")
 
     def ours(self, origin: str) -> Connections | None:
-        """Return connections of ours to an origin, if they may be used now."""
+        """Return our own connections to an origin, if they may be used now."""
         try:
             connections = self._routes[origin]
         except KeyError:
@@ -100,7 +100,7 @@ class Wires:
         return connections if calls.are_plain() else None
 
     async def exchange(self, request: Outgoing, progress: Progress) -> Exchanged | Failure:
-        """Send a request once and read the whole answer; a failure is a value."""
+        """Send a request once, and read the whole response; failures are returned, not raised."""
         try:
             ours = self.ours(origin_of(request.url))
             if ours is not None:
@@ -117,7 +117,7 @@ class Wires:
             progress.phase = Phase.HEAD_READ
             progress.head = status_code, headers
             read = await self.whole(body, status_code, progress)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
+        except Exception as error:  # noqa: BLE001  # converted to a Failure
             return self.failure(error, request.url, progress)
         if isinstance(read, Failure):
             return read
@@ -125,7 +125,7 @@ class Wires:
         return status_code, headers, read
 
     async def open(self, request: Outgoing, progress: Progress) -> Opened | Failure:
-        """Send a request once and wait for the head of its answer; a failure is a value."""
+        """Send a request once, and read the head of the response; failures are returned, not raised."""
         try:
             ours = self.ours(origin_of(request.url))
             if ours is not None:
@@ -139,25 +139,25 @@ class Wires:
             if refusal is not None:
                 return refusal
             status_code, headers, body = await self.session.open(request, progress)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
+        except Exception as error:  # noqa: BLE001  # converted to a Failure
             return self.failure(error, request.url, progress)
         progress.phase = Phase.HEAD_READ
         progress.head = status_code, headers
         return status_code, headers, body
 
     async def whole(self, body: Body, status_code: int, progress: Progress) -> bytes | Failure:
-        """Read the body of an opened answer; a failure is a value.
+        """Read the body of a response; failures are returned, not raised.
 
-        Where the status decides, a body that cannot be read is one that adds nothing.
+        If the status determines the result, an unreadable body counts as an empty one.
         """
         try:
             return await read_whole(body)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
+        except Exception as error:  # noqa: BLE001  # converted to a Failure
             failure = failure_from(error, progress.phase)
             return b"" if decides(status_code) else failure
 
     def failure(self, error: Exception, url: str, progress: Progress) -> Failure:
-        """Turn whatever an exchange has raised into a failure."""
+        """Convert the exception of an exchange to a failure."""
         failure = failure_from(error, progress.phase)
         if failure.phase is Phase.CONNECTING and failure.fault in _ON_THE_WAY:
             proxies = getattr(self._http_session, "_proxy_config", None)
@@ -167,14 +167,14 @@ class Wires:
         return failure
 
     def not_ours(self, origin: str, why: NotOursError) -> None:
-        """Note that an origin is to be reached through the session."""
+        """Use the session for an origin from now on."""
         self._routes[origin] = None
         _logger.debug("requests to %s go through aiobotocore's HTTP session: %s", origin, why)
 
     async def aclose(self) -> None:
-        """Close the connections of ours and end what is under way on them.
+        """Close our own connections, which fails the exchanges in progress.
 
-        What is sent from now on, on whichever way, fails with the fault `CLOSED`.
+        Requests sent later fail with the fault `CLOSED`, whatever their route.
         """
         self._is_closed = True
         ours = [connections for connections in self._routes.values() if connections is not None]
@@ -184,7 +184,7 @@ class Wires:
             await connections.aclose()
 
     def refusal(self, progress: Progress) -> Failure | None:
-        """Return how a request fails that is not sent any more, once they are closed."""
+        """Return the failure of a request after closing; `None` before."""
         if not self._is_closed:
             return None
         closed = TransportFault.CLOSED
@@ -198,11 +198,11 @@ class Wires:
             return None
 
     def opener(self, origin: str) -> Opener:
-        """Return what opens connections of ours to an origin.
+        """Return an opener of our own connections to an origin.
 
         Raises:
-            NotOursError: The way there is the session's.
-            AttributeError: A private name of the session's is missing.
+            NotOursError: Only the session can serve this route.
+            AttributeError: A private attribute of the session is missing.
         """
         session = self._http_session
         if (session._connector_args or {}).get("force_close"):  # noqa: SLF001
@@ -234,7 +234,7 @@ class Wires:
             most_idle=min(_MOST_IDLE, arguments.get("keepalive_timeout") or _MOST_IDLE),
         )
         if self._is_closed:
-            connections.end()  # nobody would close them later
+            connections.end()  # it would not be closed later
         return connections
 
 
@@ -254,13 +254,13 @@ class LibraryCalls:
 
     def __init__(self, http_session: Any) -> None:
         self.first, self.second = _steps(http_session)
-        """Where the two of them are: a class and a name."""
+        """The two functions, each as a class and a name."""
         self.plain_first: object = None
         self.plain_second: object = None
-        """What was found there last that is the library's own: what costs least to compare."""
+        """The library's own function as last seen; comparing identities is cheapest."""
 
     def are_plain(self) -> bool:
-        """Return whether nobody has put anything in their place."""
+        """Return whether both functions are the library's own."""
         first, second = getattr(*self.first, None), getattr(*self.second, None)
         if not (_is_of(first, self.first[0]) and _is_of(second, self.second[0])):
             return False
@@ -270,15 +270,18 @@ class LibraryCalls:
 
 def _steps(http_session: Any) -> tuple[tuple[type, str], tuple[type, str]]:
     if isinstance(http_session, HttpxSession):
-        httpx = import_module("httpx2")  # an extra, which is there if such a session is
+        httpx = import_module("httpx2")  # an extra, installed if there is such a session
         return (httpx.AsyncClient, "send"), (httpx.AsyncHTTPTransport, "handle_async_request")
     if isinstance(http_session, AIOHTTPSession):
         return (ClientSession, "request"), (ClientSession, "_request")
-    return (object, "__init__"), (object, "__init__")  # none of ours: it sends by itself anyway
+    return (object, "__init__"), (
+        object,
+        "__init__",
+    )  # an unknown session, for which our connections are not used
 
 
 def _is_of(function: object, kind: type) -> bool:
-    """Whether a function was written in the library that a class is from, and is nothing else."""
+    """Return whether this is a plain function, defined in the same library as a class."""
     if kind is object:
         return True
     if type(function) is not FunctionType:

@@ -214,18 +214,23 @@ class AsyncioConnection(asyncio.Protocol):
             if not self.reusable:
                 self._retire()
         else:
-            self._clock.heard()
-            if reader.head_read:
-                if progress.head is None:
-                    progress.head = reader.status, Headers(reader.head)
-                if progress.phase is WRITTEN:
-                    progress.phase = HEAD_READ
+            self._take_part(reader)
         if self._incoming is not None:
             if reader.head_read and self._waiter is not None:
                 self._wake((reader.status, Headers(reader.head)))
             self._incoming.take(reader)
         elif reader.complete:
             self._wake(reader.answer())
+
+    def _take_part(self, reader: AnswerReader) -> None:
+        """Note how far an incomplete answer has been read."""
+        progress = self._progress
+        self._clock.heard()
+        if reader.head_read:
+            if progress.head is None:
+                progress.head = reader.status, Headers(reader.head)
+            if progress.phase is WRITTEN:
+                progress.phase = HEAD_READ
 
     def _fail(self, fault: TransportFault, message: str, cause: Exception | None = None) -> None:
         self._settle()

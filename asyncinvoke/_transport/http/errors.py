@@ -101,15 +101,13 @@ _PROXY = ("ClientProxyConnectionError", "ClientHttpProxyError")
 def opening_error(error: BaseException) -> WireError:
     """Return the error to raise in place of an opener's error, stripped of sensitive data."""
     fault = _fault(error)
-    root = _root(error)
+    root = next(system_errors(error), None)
     if root is not None:
         text = f"{type(root).__name__}: {root}"
     else:
         text = refusal_of_proxy(error) or type(error).__name__
     failure = WireError(fault, Phase.CONNECTING, text)
-    for one in list(_chain(error)):
-        # The raising library may keep it in reference cycles, and its frames lead to our callers.
-        one.__traceback__ = None
+    forget(error)
     failure.__cause__ = bare(root)
     return failure
 
@@ -126,41 +124,65 @@ def refusal_of_proxy(error: BaseException) -> str | None:
 
 def _fault(error: BaseException) -> TransportFault:
     """Classify why a connection could not be opened."""
-    chain = list(_chain(error))
-    if any(isinstance(one, OSError) and is_for_want_of_a_file(one) for one in chain):
+    errors = list(chain(error))
+    if any(isinstance(one, OSError) and is_for_want_of_a_file(one) for one in errors):
         return TransportFault.FILES
     # By name, to avoid importing aiohttp. Covers the proxy itself, but not TLS through it.
     if any(base.__name__ in _PROXY for base in type(error).__mro__):
         return TransportFault.PROXY
     if isinstance(error, TimeoutError) and error.errno is None:
         return TransportFault.CONNECT_TIMEOUT
-    if any(isinstance(one, ssl.SSLError) and not isinstance(one, _WAITS) for one in chain):
+    if any(isinstance(one, ssl.SSLError) and not isinstance(one, _WAITS) for one in errors):
         return TransportFault.TLS
-    if any(isinstance(one, TimeoutError) for one in chain):
+    if any(isinstance(one, TimeoutError) for one in errors):
         return TransportFault.CONNECT_TIMEOUT
-    if any(isinstance(one, _CONNECT) for one in chain):
+    if any(isinstance(one, _CONNECT) for one in errors):
         return TransportFault.CONNECT
     return TransportFault.UNEXPECTED
 
 
-def _root(error: BaseException) -> OSError | None:
-    """Return the `OSError` behind a library's error, which itself may show proxy credentials."""
-    for one in _chain(error):
-        if isinstance(one, OSError) and type(one).__module__ in ("builtins", "socket", "ssl"):
-            return one
-    return None
+def inner_error(error: BaseException) -> BaseException | None:
+    """Return the exception from which an SDK's exception was made."""
+    kwargs = getattr(error, "kwargs", None)  # botocore's
+    inner = kwargs.get("error") if isinstance(kwargs, dict) else None
+    return inner if isinstance(inner, BaseException) else None
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, its causes and contexts, and the members of groups, each once."""
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and everything behind it, nearest first, each once.
+
+    That is the exception it was made from, its cause and context, and the members of a group.
+    """
     seen: set[int] = set()
-    found: list[BaseException | None] = [error]
-    while found:
-        one = found.pop()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop(0)
         if one is None or id(one) in seen:
             continue
         seen.add(id(one))
         yield one
+        inner = getattr(one, "os_error", None)  # aiohttp's
+        waiting += [inner_error(one), inner, one.__cause__, one.__context__]
         if isinstance(one, BaseExceptionGroup):
-            found.extend(one.exceptions)
-        found.extend((one.__context__, one.__cause__))
+            waiting += one.exceptions
+
+
+def system_errors(error: BaseException) -> Iterator[OSError]:
+    """Yield the operating system's errors behind an error, nearest first.
+
+    Those of libraries are left out, as they may show the credentials of a proxy.
+    """
+    for one in chain(error):
+        if isinstance(one, OSError) and type(one).__module__ in ("builtins", "socket", "ssl"):
+            yield one
+
+
+def forget(error: BaseException) -> None:
+    """Remove the tracebacks of an error and of everything behind it.
+
+    Third-party code keeps exceptions in reference cycles (an event loop's list of attempts, the
+    SDK's retry handlers). Their frames refer to ours, so a failed call would keep its payload alive
+    until the garbage collector runs.
+    """
+    for one in list(chain(error)):
+        one.__traceback__ = None

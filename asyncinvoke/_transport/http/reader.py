@@ -191,22 +191,9 @@ class AnswerReader:
     def _feed_head(self, data: bytes) -> bytes:
         """Read heads up to that of the final answer, and return the bytes after it."""
         while data:
-            if not self._begun:
-                end = data.find(_END) + 4
-                if end < 4:
-                    self._keep(data)
-                    break
-                head, data = data[:end], data[end:]
-                self._parser.feed_data(head)
-            else:
-                tail = self._begun[-3:]
-                at = (tail + data).find(_END)
-                if at < 0:
-                    self._keep(data)
-                    break
-                end = at + 4 - len(tail)
-                self._keep(data[:end])
-                head, data = self._begun, data[end:]
+            head, data = self._cut_head(data)
+            if not head:
+                break
             if len(head) > MOST_HEAD:
                 raise too_long("head", MOST_HEAD)
             length = body_length(self.status, head.lower())
@@ -226,6 +213,26 @@ class AnswerReader:
                 self._parser = _SPENT
             return data
         return b""
+
+    def _cut_head(self, data: bytes) -> tuple[bytes, bytes]:
+        """Parse up to the end of a head; return that head and the bytes after it.
+
+        Until the end has arrived, the head that is returned is empty.
+        """
+        if not self._begun:
+            end = data.find(_END) + 4
+            if end >= 4:
+                self._parser.feed_data(data[:end])
+                return data[:end], data[end:]
+        else:
+            tail = self._begun[-3:]
+            at = (tail + data).find(_END)
+            if at >= 0:
+                end = at + 4 - len(tail)
+                self._keep(data[:end])
+                return self._begun, data[end:]
+        self._keep(data)
+        return b"", b""
 
     def _keep(self, data: bytes) -> None:
         """Buffer part of a head; llhttp parses it at once, as non-HTTP data may never end."""
