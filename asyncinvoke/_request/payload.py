@@ -50,19 +50,19 @@ def why_not_json(error: Exception) -> str:
 
 
 MAX_SYNC_PAYLOAD = 6_291_456
-"""Largest payload of a RequestResponse or DryRun invocation, in bytes (Lambda quotas: 6 MB)."""
+"""The maximum payload of a RequestResponse or DryRun invocation, in bytes (Lambda quotas: 6 MB)."""
 
 MAX_EVENT_PAYLOAD = 1_048_576
-"""Largest payload of an Event invocation, in bytes (Lambda quotas: 1 MB since October 2025)."""
+"""The maximum payload of an Event invocation, in bytes (Lambda quotas: 1 MB since October 2025)."""
 
 MAX_CLIENT_CONTEXT = 3_583
-"""Largest client context once encoded as base64, in bytes (service model)."""
+"""The maximum client context encoded as base64, in bytes (service model)."""
 
 _RAW = (bytes, bytearray, memoryview)
 
 
 def max_payload(invocation_type: InvocationType) -> int:
-    """Return the size of the largest payload, in bytes."""
+    """Return the maximum size of a payload, in bytes."""
     return MAX_EVENT_PAYLOAD if invocation_type is InvocationType.EVENT else MAX_SYNC_PAYLOAD
 
 
@@ -90,7 +90,7 @@ def encode_payload(payload: object, *, encode: Encode, invocation_type: Invocati
     try:
         body = bytes(payload) if isinstance(payload, _RAW) else encode(payload)
     except InvalidRequestError:
-        # A codec that says so itself.
+        # Raised by the codec itself.
         del payload
         raise
     except Exception as error:
@@ -101,7 +101,7 @@ def encode_payload(payload: object, *, encode: Encode, invocation_type: Invocati
             ) from error
         why = why_not_json(error)
     except BaseException as error:
-        # An interrupt. The frames of a codec of the caller's own are the caller's; json's are not.
+        # An interrupt. The frames of json hold the payload; those of a custom codec are the caller's.
         del payload
         if encode is encode_json:
             error.__traceback__ = None
