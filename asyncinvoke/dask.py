@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["DaskProgress", "DaskRun", "map"]
 
 
-def map(  # noqa: A001  # the word for it
+def map(  # noqa: A001  # named like `Invoker.map`
     client: "Client",
     function_name: str,
     source: Any,

@@ -1,4 +1,4 @@
-"""Reading inputs: `read` gives the rows of a file, a bucket or standard input as items of a map."""
+"""Reading inputs: `read` yields the rows of a file, a bucket or standard input as items of a map."""
 
 from asyncinvoke._inputs.formats import FormatName, InputError
 from asyncinvoke._inputs.item import Item

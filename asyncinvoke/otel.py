@@ -1,4 +1,4 @@
-"""OpenTelemetry: `Invoker(hooks=[asyncinvoke.otel.OpenTelemetry()])` gives spans and metrics."""
+"""OpenTelemetry: `Invoker(hooks=[asyncinvoke.otel.OpenTelemetry()])` creates spans and metrics."""
 
 from collections.abc import Callable
 from time import monotonic

@@ -17,10 +17,10 @@ from asyncinvoke._retries.raising import LONGEST_MESSAGE
 from asyncinvoke.errors import FunctionError, GaveUp, InvocationError
 
 BAD_ANSWER = "BadBatchAnswer"
-"""The code where a function ran and returned something that does not fit the shape."""
+"""The code if the function ran but its response does not match the shape of the batch."""
 
 FAILED = "Unhandled"
-"""Lambda's word for a function that failed, given to items that it names as failed."""
+"""The `function_error` of items reported as failed; Lambda's value for a failed function."""
 
 
 def ends_of(
@@ -31,10 +31,10 @@ def ends_of(
     batch_format: Format,
     elapsed: float,
 ) -> list[Response[Any] | InvocationError]:
-    """Return how each item of a batch ended.
+    """Return the result of each item of a batch.
 
-    Without an answer, or with an error as the answer, all end as the batch did. An answer is read
-    by the shape; one that does not fit fails all of them, and the function has run.
+    If the batch failed, or its response is a function error, all items end the same way. Otherwise
+    the shape unpacks the response; if it does not match, all items fail although the function ran.
     """
     if isinstance(executed, InvocationError):
         return [executed, *(copied(executed) for _ in items[1:])]
@@ -67,7 +67,7 @@ def ends_of(
 def _named(
     executed: Response[Any], call: Call, elapsed: float, failed: ItemFailed
 ) -> Response[Any] | InvocationError:
-    """Return the end of an item that the function names as failed."""
+    """Return the result of an item that the function reported as failed."""
     said = {"errorType": failed.error_type, "errorMessage": failed.error_message}
     body = {name: text for name, text in said.items() if text is not None}
     response = replace(

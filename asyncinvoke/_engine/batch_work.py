@@ -1,4 +1,4 @@
-"""The work of a map in batches: items prepared, a batch executed, and outcomes made from it."""
+"""The work of a map in batches: prepares items, executes batches, and creates the outcomes."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
 
 
 class Unit:
-    """A closed batch: what a worker takes."""
+    """A closed batch, ready to be executed."""
 
     __slots__ = ("call", "items", "payload", "prepared")
 
@@ -37,13 +37,13 @@ class Unit:
         prepared: tuple[Prepared, ...],
     ) -> None:
         self.prepared = prepared
-        """The same items as they are recorded; empty in a map that is not."""
+        """The same items as prepared for recording; empty if the map is not recorded."""
         self.call = call
-        """Where it goes, and how it is treated."""
+        """The target and the options."""
         self.items = items
-        """What is in it; one at least."""
+        """The items, at least one."""
         self.payload = payload
-        """What is sent."""
+        """The payload of the batch."""
 
 
 class BatchWork:
@@ -51,7 +51,7 @@ class BatchWork:
 
     Args:
         items: Prepares single items.
-        batch: How many travel together, and in which shape.
+        batch: The size and the shape of a batch.
         recorded: Marks items before they are sent, if the map is recorded.
     """
 
@@ -76,7 +76,7 @@ class BatchWork:
         return Bounds.of(self.batch, call.parameters.invocation_type)
 
     def prepare(self, index: int, item: object) -> tuple[Call, BatchItem, bytes] | Outcome[Any]:
-        """Return where an item goes, and what stands for it in a batch; or that it cannot go."""
+        """Return the call of an item and its piece of the batch; or its outcome, if it is invalid."""
         key = None
         try:
             if isinstance(item, Prepared):
@@ -99,7 +99,7 @@ class BatchWork:
         return call, prepared, piece
 
     def pack(self, call: Call, filled: Filling) -> Iterator[Unit | list[Outcome[Any]]]:
-        """Give the units of a batch that is closed, or the outcomes of items that cannot travel."""
+        """Yield the units of a closed batch, and the outcomes of items that cannot be packed."""
         bounds = self._bounds_of(call)
         for packed in pack(self._format, filled.items, filled.pieces, bounds):
             if packed.error is not None:
@@ -111,15 +111,15 @@ class BatchWork:
             yield Unit(call, packed.items, packed.payload, prepared)
 
     def forget(self) -> None:
-        """Forget what was prepared, and is in no batch that is closed."""
+        """Drop prepared items that are not in a closed batch."""
         self._prepared.clear()
 
     async def __call__(self, index: int, unit: object) -> Sequence[Outcome[Any]]:
         """Execute a batch.
 
-        Only cancellation is raised, errors of the caller's own policy, and `NotStartedError`.
+        It raises only cancellation, errors of the caller's own policy, and `NotStartedError`.
         """
-        assert isinstance(unit, Unit)  # noqa: S101  # nothing else is given to the workers
+        assert isinstance(unit, Unit)  # noqa: S101  # workers of a map in batches receive nothing else
         clock, recorded = self._items.engine.clock, self._recorded
         transport: Transport = self._items.transport
         if recorded is not None:
@@ -179,9 +179,12 @@ class BatchWork:
 
 
 def _ready(prepared: Prepared) -> tuple[Call, bytes]:
-    """Return where an item that is recorded goes, and what is sent; or raise why it cannot be."""
+    """Return the call and the payload of a prepared item; raises if the item is invalid."""
     if prepared.call is None:
-        assert prepared.error is not None  # noqa: S101  # one of the two is there
+        assert prepared.error is not None  # noqa: S101  # one of the two is set
         raise prepared.error
-    body, prepared.body = prepared.body, b""  # who waits to be recorded holds on to no payload
+    body, prepared.body = (
+        prepared.body,
+        b"",
+    )  # an item waiting to be recorded must not keep its payload alive
     return prepared.call, body

@@ -1,4 +1,4 @@
-"""Between the input of a map and its workers: groups items into batches, and completes those."""
+"""Groups the items of a map into batches, and decides when a batch is complete."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,8 +16,8 @@ PAUSE = 0.05
 """How long the input must pause for a batch to be closed, in seconds."""
 
 MOST_OPEN = 8
-"""How many batches may be open at once: one for each combination of options that items have of
-their own. For another one, the one opened first is closed."""
+"""The maximum number of open batches. There is one for each combination of options among the items;
+to open another, the oldest one is closed."""
 
 
 class Batcher:
@@ -27,8 +27,8 @@ class Batcher:
     results are passed to the map item by item, so the rest of the map deals with single items only.
 
     A batch is closed when it is full, when the input pauses, and when the input ends. `watch`
-    detects pauses: it compares the number of items read before and after a sleep. So items do not
-    require reading the clock, and a pause is detected after one or two sleeps.
+    detects pauses by comparing the number of items read before and after a sleep. So the clock is
+    not read for each item, and a pause is detected after one or two sleeps.
 
     Args:
         work: Executes batches.
@@ -49,7 +49,7 @@ class Batcher:
         self._cancelled: Callable[[], None]
 
     def buffer(self, concurrency: int, *, ordered: bool) -> BatchBuffer:
-        """Return the buffer of the map, whose bounds are those of batches."""
+        """Return the buffer of the map, which is bounded in batches instead of items."""
         self._buffer = BatchBuffer(concurrency, ordered=ordered, items=self._work.batch.items)
         return self._buffer
 
@@ -61,22 +61,22 @@ class Batcher:
         broke: Callable[[int, BaseException], None],
         cancelled: Callable[[], None],
     ) -> None:
-        """Say where batches go to, and what comes back.
+        """Set the callbacks.
 
         Args:
-            give: Takes a batch, under the index of its first item.
-            finished: Takes the outcome of each item.
-            broke: Hears of each item that has none, and what its batch raised.
-            cancelled: Hears that the watch was cancelled from without.
+            give: Called with a closed batch, and the index of its first item.
+            finished: Called with the outcome of each item.
+            broke: Called for each item without an outcome, with the exception that its batch raised.
+            cancelled: Called when `watch` was cancelled from outside.
         """
         self._give, self._finished = give, finished
         self._broke, self._cancelled = broke, cancelled
 
     def add(self, index: int, item: object) -> None:
-        """Put an item into its batch."""
+        """Add an item to its batch."""
         try:
             prepared = self._work.prepare(index, item)
-        except BaseException as error:  # noqa: BLE001  # it ends the run, as one of a worker does
+        except BaseException as error:  # noqa: BLE001  # it ends the run, like an error in a worker
             self._broke(index, error)
             return
         if isinstance(prepared, Outcome):
@@ -96,19 +96,18 @@ class Batcher:
             self._close(call, filling)
 
     def close_if_last(self) -> None:
-        """Close all batches, if nothing that was read is elsewhere, such as with a recorder.
+        """Close all batches, if all items read have reached one; a recorder may still hold some.
 
-        Called once the input has ended. Whatever keeps an item back is thereby no reason to wait
-        for a pause.
+        Called once the input has ended, so that the last batches need not wait for a pause.
         """
         if self._open and self._buffer.inside == self._buffer.unfinished:
             self._close_all()
 
     def drop(self, units: Sequence[int]) -> list[int]:
-        """Forget what nobody works on yet; return which items that was.
+        """Drop the items that are not in progress; return their indexes.
 
         Args:
-            units: The indexes of batches that no worker has taken.
+            units: The indexes of the batches that no worker has taken.
         """
         dropped = [item.index for _, filling in self._open for item in filling.items]
         self._open.clear()
@@ -120,13 +119,13 @@ class Batcher:
         return dropped
 
     def leave(self) -> None:
-        """Forget what is not under way: the block of the map is left."""
+        """Drop everything, since the block of the map was left."""
         self._open.clear()
         self._work.forget()
         self._under_way.clear()
 
     async def watch(self) -> None:
-        """Close batches while the input pauses, until it is cancelled."""
+        """Close all batches whenever the input pauses, until cancelled."""
         try:
             while True:
                 if not self._open:
@@ -136,7 +135,7 @@ class Batcher:
                 await self._clock.sleep(PAUSE)
                 if self._added == seen:
                     self._close_all()
-        except GeneratorExit:  # the event loop is gone; there is nobody to tell
+        except GeneratorExit:  # the event loop is gone; nothing can be reported
             raise
         except BaseException:
             self._cancelled()
@@ -149,7 +148,7 @@ class Batcher:
         return await self._work(index, unit)
 
     def done(self, index: int, outcomes: Sequence[Outcome[Any]]) -> None:
-        """Hand out what a batch has become."""
+        """Handle the outcomes of a batch."""
         self._under_way.pop(index, None)
         self._buffer.batches -= 1
         for outcome in outcomes:
@@ -157,7 +156,7 @@ class Batcher:
             self._finished(outcome.index, outcome)
 
     def broke(self, index: int, error: BaseException) -> None:
-        """Tell of each item of a batch that it has no outcome."""
+        """Handle a batch that raised: none of its items has an outcome."""
         unit = self._under_way.pop(index, None)
         self._buffer.batches -= 1
         for item in unit.items if unit is not None else ():
@@ -166,7 +165,7 @@ class Batcher:
 
     def _find(self, call: Call) -> Filling | None:
         for its_call, filling in self._open:
-            # Equal ones are the same one, unless items have options of their own.
+            # Only items with their own options have calls that are equal but not identical.
             if its_call is call or its_call == call:
                 return filling
         return None
@@ -197,7 +196,7 @@ class Batcher:
                     left.discard(outcome.index)
                     self._buffer.inside -= 1
                     self._finished(outcome.index, outcome)
-        except BaseException as error:  # noqa: BLE001  # it ends the run, as one of a worker does
+        except BaseException as error:  # noqa: BLE001  # it ends the run, like an error in a worker
             for index in sorted(left):
                 self._buffer.inside -= 1
                 self._broke(index, error)

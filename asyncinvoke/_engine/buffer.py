@@ -1,6 +1,6 @@
 """The buffer between the input of a map and its consumer: how far to read, which outcome is next.
 
-`BatchBuffer` is that of a map in batches.
+`BatchBuffer` is the buffer of a map in batches.
 """
 
 from collections import deque
@@ -77,7 +77,7 @@ class Buffer:
         """Set the bounds for a concurrency.
 
         Raises:
-            InvalidRequestError: It is not a whole number from 1.
+            InvalidRequestError: The concurrency is not a whole number of at least 1.
         """
         if not is_whole(concurrency, 1):
             raise InvalidRequestError(
@@ -87,7 +87,7 @@ class Buffer:
         self.concurrency: int = concurrency
         self._most_ahead = concurrency + READ_AHEAD + (self.ahead or 0)
         self._most_unfinished = concurrency + spare
-        # A reader that is ahead by groups comes back once half of one is used up.
+        # With `ahead` set, items are read in groups: wake the reader when a quarter has been used.
         self._wake_below = concurrency + (
             (spare + 3) // 4 if self.ahead is None else 3 * self.ahead // 4
         )
@@ -105,7 +105,7 @@ class Buffer:
         )
 
     def should_read_on(self) -> bool:
-        """Return whether a reader that waits is to be woken."""
+        """Return whether a waiting reader should be woken."""
         return (
             self.unfinished < self._wake_below
             and self.read - self.taken - self.held < self._most_ahead
@@ -195,7 +195,7 @@ class BatchBuffer(Buffer):
         """Set the bounds for a number of concurrent batches.
 
         Raises:
-            InvalidRequestError: It is not a whole number from 1.
+            InvalidRequestError: The concurrency is not a whole number of at least 1.
         """
         super().size(concurrency)
         self._most_batches = concurrency + AHEAD
@@ -211,7 +211,7 @@ class BatchBuffer(Buffer):
         )
 
     def should_read_on(self) -> bool:
-        """Return whether a reader that waits is to be woken."""
+        """Return whether a waiting reader should be woken."""
         return (
             self.batches < self._most_batches
             and self.unfinished - self.inside <= (self.ahead or 0) // 2

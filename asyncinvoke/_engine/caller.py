@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import anyio
 
-from asyncinvoke._batches.batch import checked_batch, shape_name
+from asyncinvoke._batches.batch import Batch, checked_batch, shape_name
 from asyncinvoke._engine.batch_work import BatchWork
 from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.calls import Calls, is_one_of, refuse_unknown
@@ -18,7 +18,7 @@ from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.map_block import open_run, told_of_run
 from asyncinvoke._engine.options import EventOptions, InvokeOptions, MapOptions, StreamOptions
 from asyncinvoke._engine.recording import RecordedWork, Recorder, identity_of
-from asyncinvoke._engine.shard import Pick, checked_shard
+from asyncinvoke._engine.shard import Pick, Shard, checked_shard
 from asyncinvoke._engine.stream import ResponseStream, open_stream
 from asyncinvoke._engine.tolerance import checked_tolerance
 from asyncinvoke._model.response import Decode, Response
@@ -234,17 +234,8 @@ class Caller:
         )
         recorder = recorded = None
         if journal is not None:
-            recorder = self._record(
-                read_journal(journal),
-                identity={
-                    **identity_of(work.call.parameters),
-                    "key": key is not None,
-                    **({} if batch is None else {"batch": shape_name(batch)}),
-                    **({} if shard is None else {"shard": str(shard)}),
-                },
-                shared=work.call.parameters,
-                keyed=key is not None,
-                engine=engine,
+            recorder = self._recorder_of(
+                read_journal(journal), work, keyed=key is not None, batch=batch, shard=shard
             )
             recorded = RecordedWork(work, recorder)
         return open_run(
@@ -264,6 +255,30 @@ class Caller:
             else Batcher(BatchWork(work, batch, recorded), clock=engine.clock),
             pick=None if shard is None else Pick(shard, work.name),
             check_loop=engine.waits.check_loop,
+        )
+
+    def _recorder_of(
+        self,
+        journal: Journal,
+        work: ItemWork,
+        *,
+        keyed: bool,
+        batch: Batch | None,
+        shard: Shard | None,
+    ) -> Recorder:
+        """Return the recorder of a map; a run is continued only with the same identity."""
+        parameters = work.call.parameters
+        return self._record(
+            journal,
+            identity={
+                **identity_of(parameters),
+                "key": keyed,
+                **({} if batch is None else {"batch": shape_name(batch)}),
+                **({} if shard is None else {"shard": str(shard)}),
+            },
+            shared=parameters,
+            keyed=keyed,
+            engine=work.engine,
         )
 
 

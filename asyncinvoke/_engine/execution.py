@@ -180,7 +180,7 @@ class Engine:
             result = self.ended(call, history.without_permit(refused, now=now), now - began)
             return result
         except BaseException as error:
-            payload = b""  # keeps the payload out of tracebacks
+            payload = b""  # keeps it out of tracebacks
             forget_frames(error)
             raise
         finally:

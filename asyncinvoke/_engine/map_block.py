@@ -1,4 +1,4 @@
-"""`async with invoker.map(...)`: entering starts a run, leaving ends it, and hooks hear of both."""
+"""`async with invoker.map(...)`: entering starts a run, leaving ends it; hooks get an event for each."""
 
 import logging
 import math

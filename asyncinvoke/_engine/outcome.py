@@ -1,4 +1,4 @@
-"""The outcome of one item of a map, and the counts of all."""
+"""The outcome of one item of a map, and the counts of all outcomes."""
 
 import copy
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class Outcome(Generic[Out]):
         # alive.
         if self.error is not None:
             raise copied(self.error)
-        assert self.response is not None  # noqa: S101  # one of the two is always there
+        assert self.response is not None  # noqa: S101  # one of the two is always set
         return self.response
 
 

@@ -1,4 +1,4 @@
-"""The path of items through a recorded map: nothing is sent or handed out before it is recorded."""
+"""The path of items through a recorded map: nothing is sent or yielded before it is recorded."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -19,19 +19,19 @@ from asyncinvoke.errors import AsyncInvokeError, InvocationError
 
 
 class RecordedPipeline(Pipeline):
-    """Leads items through the recorder, once they are read and once they have ended.
+    """Passes items through the recorder twice: when they were read, and when they have ended.
 
     Args:
         payloads: The input.
         recorded: Prepares items, and executes them.
         recorder: Records them.
-        concurrency: As for a `Pipeline`, as all that follows.
-        ordered: See there.
-        judge: See there.
-        brake: See there.
-        clock: See there.
-        batcher: See there.
-        pick: See there.
+        concurrency: As for `Pipeline`.
+        ordered: As for `Pipeline`.
+        judge: As for `Pipeline`.
+        brake: As for `Pipeline`.
+        clock: As for `Pipeline`.
+        batcher: As for `Pipeline`.
+        pick: As for `Pipeline`.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class RecordedPipeline(Pipeline):
             clock=clock,
             batcher=batcher,
             pick=pick,
-            # How many of those that are skipped are of a shard is not known without reading them.
+            # Skipped items are not inspected, so it is unknown how many belong to the shard.
             skim=None if pick is not None else self._skim,
         )
         self._payloads: object = payloads
@@ -69,7 +69,7 @@ class RecordedPipeline(Pipeline):
     # What the block calls.
 
     async def open(self) -> None:
-        """Open the journal, and look whether it is that of this map."""
+        """Open the journal, and check that it belongs to this map."""
         payloads, self._payloads = self._payloads, None
         try:
             await self._recorder.open(payloads, self._prepare)
@@ -98,18 +98,18 @@ class RecordedPipeline(Pipeline):
         return self._recorded.prepare(index, item)
 
     def start(self, reading: TaskGroup, working: TaskGroup) -> None:
-        """Read in one group, and work and record in the other."""
+        """Start reading in one group; work and record in the other."""
         working.start_soon(self._recorder.write)
         super().start(reading, working)
 
     async def close(self) -> None:
-        """Record what is left to be recorded, and close the journal; shielded, once all tasks ended."""
+        """Write the remaining records and close the journal, once all tasks have ended; shielded."""
         failed = await self._recorder.close()
         if failed is not None and self._error is None and not self._is_told:
             self._unrecorded = failed
 
     def forget(self) -> BaseException | None:
-        """Return what has not been raised and must not be lost; once all tasks have ended."""
+        """Return and drop an error that must still be raised, once all tasks have ended."""
         error = super().forget()
         unrecorded, self._unrecorded = self._unrecorded, None
         is_worse = error is not None and not isinstance(error, Exception)
@@ -133,7 +133,7 @@ class RecordedPipeline(Pipeline):
 
     def _accept(self, index: int, item: object) -> None:
         if self._recorded.is_late:
-            # Hundreds may wait for the disk by now: the first one sent would be late to say so.
+            # Hundreds of items may already wait for the disk; do not add more until one fails.
             self._put(index, None)
             self._end(invoker_was_left())
             return
@@ -179,7 +179,7 @@ class RecordedPipeline(Pipeline):
         self._put(index, outcome)
 
     def _cannot_record(self, error: Exception) -> None:
-        """Start nothing more; what is in flight ends, and is handed out as it is."""
+        """Start no more items; calls in flight end, and their outcomes are yielded unrecorded."""
         dropped = self.workers.drop()
         for index in dropped if self._batcher is None else self._batcher.drop(dropped):
             self._put(index, None)

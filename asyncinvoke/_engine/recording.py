@@ -21,7 +21,7 @@ from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
 
 
 class Prepared:
-    """An item of a recorded map, read and made ready to be sent."""
+    """An item of a recorded map, encoded and ready to be sent."""
 
     __slots__ = (
         "body",
@@ -49,21 +49,21 @@ class Prepared:
         self.call: Call | None = call
         self.body: bytes = body
         self.error: InvalidRequestError | None = error
-        """Why it cannot be sent, if so."""
+        """Why the item is invalid, if it is."""
         self.digest: bytes | None = None
-        """The digest of what is sent; set by the recorder."""
+        """The digest of the request; set by the recorder."""
         self.row: int = -1
         """The row of the item in the journal; set by the recorder."""
         self.take: int = 1
-        """Which run of the item this is."""
+        """How many times the item has been run, including this time."""
         self.lost: Attempt | None = None
-        """The attempt made by an earlier process that died, if there was one."""
+        """The attempt of an earlier process that died during it, if there was one."""
         self.is_sent: bool = False
         """Whether the function may already have run."""
 
 
 Prepare: TypeAlias = Callable[[int, object], Prepared | None]
-"""Names an item and writes it down as it is sent; `None` for one of another shard."""
+"""Determines the key of an item and encodes it; returns `None` if it belongs to another shard."""
 
 
 class Written(NamedTuple):
@@ -80,38 +80,38 @@ class Written(NamedTuple):
 
 
 Write: TypeAlias = Callable[[list[object]], Written]
-"""Encodes items as they are sent."""
+"""Encodes items as they are sent, up to the first that is invalid."""
 
 
 class Ends(NamedTuple):
-    """What the recorder calls of the map."""
+    """The callbacks of a map that its recorder calls."""
 
     work: Callable[[Prepared], None]
-    """The item's intent is recorded: it may be sent."""
+    """The intent of the item has been recorded, so it may be sent."""
 
     hand_out: Callable[[Iterable[tuple[int, Outcome[Any]]]], None]
-    """These outcomes, passed to `ended` before, have been recorded."""
+    """These outcomes, passed to `ended` earlier, have been recorded."""
 
     found: Callable[[int, Outcome[Any] | None], None]
-    """An earlier session has recorded the item's end: replay this outcome, or nothing."""
+    """An earlier session recorded how the item ended; its outcome is replayed unless it is `None`."""
 
     made: Callable[[int, Outcome[Any]], None]
-    """The recorder itself has made the item's outcome: it is not sent."""
+    """The recorder itself created the outcome of the item, which is not sent."""
 
     dropped: Callable[[int], None]
-    """The item was read and will not be sent, and gets no outcome."""
+    """The item was read, but will not be sent and has no outcome."""
 
     failed: Callable[[Exception], None]
     """Nothing more can be recorded, or the input differs from that of the run."""
 
     is_hungry: Callable[[], bool]
-    """Whether a worker is waiting for an item."""
+    """Returns whether a worker is waiting for an item."""
 
     is_idle: Callable[[], bool]
-    """Whether nothing else is in progress, so that the next commit need not wait for more."""
+    """Returns whether nothing else is in progress, so that the next commit need not wait for more."""
 
     look_ahead: Callable[[int], None]
-    """How many items may be read ahead of the workers."""
+    """Sets how many items may be read ahead of the workers."""
 
 
 class Recorder(Protocol):
@@ -123,10 +123,10 @@ class Recorder(Protocol):
         ...
 
     async def open(self, payloads: object, prepare: Prepare) -> None:
-        """Open what it records in, and compare it with the input where that can be read twice.
+        """Open the journal, and compare it with the input if that can be read twice.
 
         Raises:
-            JournalError: It cannot be used for this map. Nothing is left open.
+            JournalError: The journal cannot be used for this map. Nothing is left open.
         """
         ...
 
@@ -135,7 +135,7 @@ class Recorder(Protocol):
         ...
 
     async def write(self) -> None:
-        """Record until it is cancelled."""
+        """Write records until cancelled."""
         ...
 
     async def skim(
@@ -146,16 +146,16 @@ class Recorder(Protocol):
         skipped: Callable[[int], None],
         is_over: Callable[[], bool],
     ) -> Iterator[object]:
-        """Skip the beginning of an input that has ended in an earlier session, if that can be.
+        """Skip the items at the beginning of an input that all ended in earlier sessions.
 
         Args:
             items: The input.
-            write: Writes an item down.
-            skipped: Is told how many items were skipped.
-            is_over: Says whether nothing more is to be read.
+            write: Encodes an item.
+            skipped: Called with the number of items skipped.
+            is_over: Returns whether reading should stop.
 
         Returns:
-            The rest.
+            The rest of the input.
         """
         ...
 
@@ -164,11 +164,11 @@ class Recorder(Protocol):
         ...
 
     def all_read(self, count: int) -> AsyncInvokeError | None:
-        """Handle the end of the input; return what is wrong with it, if anything."""
+        """Handle the end of the input; return an error if the input differs from the recorded one."""
         ...
 
     def ended(self, index: int, outcome: Outcome[Any]) -> None:
-        """Accept the outcome of an item that was sent."""
+        """Record the outcome of an item that was sent."""
         ...
 
     def note(self, name: str, value: object) -> None:
@@ -180,23 +180,23 @@ class Recorder(Protocol):
         ...
 
     def unmark(self, prepared: Prepared) -> None:
-        """Record that the item certainly did not run so far."""
+        """Record that the item certainly has not run so far."""
         ...
 
     async def close(self) -> AsyncInvokeError | None:
-        """Record what has ended and what was left, and close; return what went wrong, if it did."""
+        """Record all remaining ends, and close the journal; return the error if that failed."""
         ...
 
 
 class MarkingTransport:
-    """Marks items before their first request, and takes marks away where they surely did not run.
+    """Marks items before their first request, and unmarks those that certainly did not run.
 
-    So an item that was throttled, and waits to be tried again when the process dies, is not one
-    that may have run.
+    So if the process dies while a throttled item waits for its next attempt, the item does not
+    count as one that may have run.
 
     Args:
-        transport: Makes the attempts.
-        recorder: Keeps the marks.
+        transport: Sends the attempts.
+        recorder: Records the marks.
         prepared: The item that is sent, or the items of a batch.
     """
 
@@ -223,9 +223,9 @@ class MarkingTransport:
         try:
             answer = await sending
         except anyio.get_cancelled_exc_class():
-            # It comes where something is awaited, and there the phase is true. An interrupt may come
-            # between the writing of a request and the note of it, and so is no reason to take away a
-            # mark. And a transport of the caller's own may not note how far it came.
+            # A cancellation is raised only at an `await`, where the recorded phase is correct. An
+            # interrupt may be raised between writing a request and recording that, so it does not
+            # justify removing a mark. A custom transport may not record any phase.
             noted = progress.phase is not Phase.NOT_BEGUN
             if noted and progress.phase.delivery is Delivery.NOT_SENT:
                 self._unmark(marked)
@@ -240,11 +240,11 @@ class MarkingTransport:
 
 
 class RecordedWork:
-    """The work of a map that is recorded: items are prepared when they are read, and sent later.
+    """The work of a recorded map: items are prepared when they are read, and sent later.
 
     Args:
-        work: What works on the items.
-        recorder: What is told of each first request.
+        work: Executes the items.
+        recorder: Records that a first request is about to be sent.
     """
 
     def __init__(self, work: ItemWork, recorder: Recorder) -> None:
@@ -256,7 +256,7 @@ class RecordedWork:
         self._most = max_payload(self._shared.invocation_type)
 
     def transport(self, prepared: Sequence[Prepared]) -> MarkingTransport:
-        """Return what sends these items, and marks them."""
+        """Return a transport that marks these items before sending them."""
         return MarkingTransport(self._work.transport, self._recorder, prepared)
 
     @property
@@ -265,13 +265,13 @@ class RecordedWork:
         return self._waits.is_closed
 
     def check_open(self) -> None:
-        """Check that an item can be sent, before anything is made of it.
+        """Check that items can still be sent.
 
-        Where it cannot, that is no end of the item that may be recorded: it was not sent, and whoever
-        continues the run sends it.
+        If not, the item has no outcome that may be recorded: it was not sent, and will be when the
+        run is continued.
 
         Raises:
-            ConfigurationError: The invoker has ended.
+            ConfigurationError: The invoker was closed.
         """
         if self.is_late:
             raise invoker_was_left()
@@ -298,12 +298,12 @@ class RecordedWork:
         return written
 
     def prepare(self, index: int, item: object) -> Prepared:
-        """Name an item and write it down as it is sent, or say why it cannot be."""
+        """Determine the key of an item and encode it, or record why it is invalid."""
         key = None
         try:
             name = self._work.name(item)
             if name is not None and not name.isascii():
-                name.encode()  # what is no text cannot be written, and fails here
+                name.encode()  # raises for lone surrogates, which cannot be stored
             key = name
             call, body = self._work.prepare(item)
         except Exception as error:  # noqa: BLE001  # an item may be wrong in any way
@@ -311,15 +311,15 @@ class RecordedWork:
         return Prepared(index, key, call, body)
 
     async def __call__(self, index: int, item: object) -> Outcome[Any]:
-        """Execute an item that is prepared."""
-        assert isinstance(item, Prepared)  # noqa: S101  # what `prepare` has made
+        """Execute a prepared item."""
+        assert isinstance(item, Prepared)  # noqa: S101  # the result of `prepare`
         self.check_open()
         work, call, body = self._work, item.call, item.body
         item.body = b""  # an item waiting to be recorded must not keep its payload alive
         clock = work.engine.clock
         started, began = clock.time(), clock.monotonic()
         if call is None:
-            assert item.error is not None  # noqa: S101  # one of the two is there
+            assert item.error is not None  # noqa: S101  # one of the two is set
             return work.outcome(index, item.key, item.error, started=started, began=began)
         executing = work.execute(index, call, body, self.transport((item,)))
         body = b""  # keeps the payload out of tracebacks
@@ -329,7 +329,7 @@ class RecordedWork:
 
 
 def with_take(prepared: Prepared, outcome: Outcome[Any]) -> Outcome[Any]:
-    """Return the outcome of an item with what earlier sessions have made of it."""
+    """Return the outcome of an item with its take and the lost attempt of an earlier session."""
     if prepared.take == 1 and prepared.lost is None:
         return outcome
     return replace(outcome, take=prepared.take, attempts=_after(prepared.lost, outcome.attempts))
@@ -346,7 +346,7 @@ def _after(lost: Attempt | None, attempts: tuple[Attempt, ...]) -> tuple[Attempt
 
 
 def identity_of(parameters: InvokeParameters) -> Mapping[str, object]:
-    """Return what must be the same for a run to be continued, as far as the request tells."""
+    """Return the parameters that must be unchanged when a run is continued."""
     return {
         "function_name": parameters.target.function_name,
         "qualifier": parameters.target.qualifier,

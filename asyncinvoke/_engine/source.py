@@ -112,7 +112,7 @@ class Source:
         """Read items until the input is exhausted or reading is stopped; then close the input."""
         try:
             await self._read()
-        except GeneratorExit:  # the event loop is gone; there is nobody to tell
+        except GeneratorExit:  # the event loop is gone; nothing can be reported
             raise
         except BaseException:
             self._cancelled()

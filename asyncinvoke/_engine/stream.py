@@ -1,4 +1,4 @@
-"""`ResponseStream`: a function's streamed answer, and the block that executes the call."""
+"""`ResponseStream`: a function's streamed response, and the block that executes the call."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""The execution behind a stream: one attempt whose answer is read chunk by chunk, and its end."""
+"""The execution behind a stream: one attempt whose response is read in chunks, and its end."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,9 +19,10 @@ from asyncinvoke.errors import InvocationError
 
 
 class Ending:
-    """What hooks are told of a stream's execution, and its end: counted and told once, when it comes.
+    """The end of a stream's execution, counted and reported once; and the other events of it.
 
-    That is when the last chunk is there, not when the caller's block is left; but then at the latest.
+    The execution ends when the last chunk was read, or when the caller's block is left, whichever
+    is first.
     """
 
     __slots__ = ("_began", "_call", "_engine", "_has_come", "_started", "_tell")
@@ -34,22 +35,22 @@ class Ending:
         self._has_come = False
 
     def begin(self) -> None:
-        """Tell that the execution has begun."""
+        """Emit `ExecutionStarted`."""
         if self._tell is not None:
             self._tell(self._started)
 
     def tell(self, event: type[AttemptStarted | AttemptEnded], **facts: Any) -> None:
-        """Tell of an attempt, if anybody listens."""
+        """Emit an event of an attempt, if any hook listens."""
         if self._tell is not None:
             self._tell(event(execution=self._started, **facts))
 
     def hand_over(self) -> None:
-        """Tell that the caller's own block begins."""
+        """Notify the instruments that the caller's block begins."""
         if self._tell is not None and self._engine.hooks is not None:
             self._engine.hooks.handed_over(self._started)
 
     def come(self, result: Response[Any] | InvocationError | None) -> None:
-        """Count and tell how the execution has ended, unless that was done."""
+        """Count the result of the execution and emit `ExecutionEnded`; does nothing if called again."""
         if self._has_come:
             return
         self._has_come = True
@@ -63,9 +64,9 @@ class Ending:
 
 
 class StreamExecution:
-    """One attempt whose answer is a stream, with the permit that it holds.
+    """One attempt whose response is a stream, and its permit.
 
-    Its head says 200, so Lambda has admitted the request, whatever it says later.
+    The status is 200, so Lambda has admitted the request, even if the stream fails later.
     """
 
     def __init__(
@@ -83,27 +84,28 @@ class StreamExecution:
         self._ending = ending
 
     def check_loop(self) -> None:
-        """Raise a `ConfigurationError` for who takes chunks in another event loop."""
+        """Raise a `ConfigurationError` if the stream is read in another event loop."""
         self._engine.waits.check_loop()
 
     @property
     def head(self) -> StreamHead:
-        """What came before the first chunk."""
-        assert self._stream is not None  # noqa: S101  # there is no execution without one
+        """The head of the response."""
+        assert self._stream is not None  # noqa: S101  # set by `begin`
         return self._stream.head
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """The tries that are over."""
+        """The completed attempts."""
         return self._history.attempts
 
     async def begin(
         self, transport: StreamingTransport, payload: bytes
     ) -> tuple[Failure | Reply, Verdict | None] | None:
-        """Send the request and wait for the first chunk, or an end without one.
+        """Send the request and wait for the first chunk, or for an end without one.
 
         Returns:
-            What failed, with what that means, and the permit ended; `None` if the stream is open.
+            `None` if the stream is open. Otherwise the failure and its verdict, with the permit
+            released; the verdict is `None` as described for `Engine.end`.
         """
         opening = transport.open(self._call.parameters, payload, self._progress)
         del payload
@@ -113,7 +115,7 @@ class StreamExecution:
                 self._permit, opened, self._call, is_retry=self._history.number > 0
             )
         self._stream = opened
-        # A stream of a transport of the caller's need not have this.
+        # Optional; streams of a custom transport may lack it.
         self._take = getattr(opened, "take", _nothing)
         try:
             first = await self._receive()
@@ -130,10 +132,10 @@ class StreamExecution:
         return None
 
     async def receive(self) -> bytes | Response[Any] | InvocationError:
-        """Return the next chunk, or how the execution has ended."""
+        """Return the next chunk, or the result of the execution."""
         received, self._first = self._first, None
         if received is None:
-            # To wait is a scope, which costs more than all the rest of a chunk that is at hand.
+            # Waiting needs a cancel scope, which costs more than the rest of a buffered chunk.
             received = self._take() or await self._receive()
         if isinstance(received, bytes):
             return received
@@ -157,7 +159,7 @@ class StreamExecution:
     def failed(
         self, answer: Failure | Reply, verdict: Verdict, *, final: bool = False
     ) -> float | Response[Any] | InvocationError:
-        """Keep this attempt as failed; return the wait before the next, or how the execution has ended."""
+        """Record this attempt as failed; return what `History.failed` does."""
         now = self._engine.clock.monotonic()
         ended = self._history.failed(
             answer,
@@ -172,7 +174,7 @@ class StreamExecution:
         return ended
 
     async def abandon(self) -> None:
-        """Close the connection and end the permit; does nothing after the end."""
+        """Close the connection and release the permit; does nothing after the end."""
         if self._stream is not None:
             try:
                 await self._stream.aclose()
@@ -180,7 +182,7 @@ class StreamExecution:
                 self._permit.admitted()
 
     async def _finish(self) -> None:
-        assert self._stream is not None  # noqa: S101  # there is no end without one
+        assert self._stream is not None  # noqa: S101  # set by `begin`
         try:
             with Wait(self._engine.waits, self._progress.deadline):
                 await self._stream.finish()
@@ -188,8 +190,8 @@ class StreamExecution:
             self._permit.admitted()
 
     async def _receive(self) -> bytes | StreamEnd | Failure:
-        """Wait for a chunk; only that wait is interrupted, never what the caller does with one."""
-        assert self._stream is not None  # noqa: S101  # there is no chunk without one
+        """Wait for a chunk; the deadline interrupts only this, not the code that processes a chunk."""
+        assert self._stream is not None  # noqa: S101  # set by `begin`
         with Wait(self._engine.waits, self._progress.deadline):
             return await self._stream.receive()
         closed = self._engine.waits.is_closed
@@ -197,9 +199,9 @@ class StreamExecution:
         return Failure(fault=fault, phase=Phase.HEAD_READ)
 
     def _over(self, answer: Failure | Reply, verdict: Verdict) -> Response[Any] | InvocationError:
-        """End after part of the answer was handed out, so that there is no other attempt."""
+        """End the execution after part of the response was yielded, so it cannot be retried."""
         ended = self.failed(answer, verdict, final=True)
-        assert not isinstance(ended, float)  # noqa: S101  # a final one has no wait
+        assert not isinstance(ended, float)  # noqa: S101  # a final failure is not retried
         self._ending.come(ended)
         return ended
 
@@ -209,4 +211,4 @@ class StreamExecution:
 
 
 def _nothing() -> None:
-    """There is no chunk at hand."""
+    """Return no chunk, since none is buffered."""

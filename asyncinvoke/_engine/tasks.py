@@ -162,6 +162,14 @@ class Workers(Generic[T]):
             self._is_calling = True
             self._context.copy().run(self._group.start_soon, self._work_off)
 
+    def _failed(self, index: int, error: BaseException) -> None:
+        """Report that processing an item raised."""
+        if error.__traceback__ is not None:
+            # Drop the frame of the worker, which lives on and will hold other payloads.
+            error.__traceback__ = error.__traceback__.tb_next
+        self._busy -= 1
+        self._broke(index, error)
+
     async def _work_off(self) -> None:
         item: object
         outcome: T | None
@@ -181,11 +189,7 @@ class Workers(Generic[T]):
                         item = None
                         if is_abandoned(error, task) or is_cancellation(error):
                             raise
-                        if error.__traceback__ is not None:
-                            # Drop this frame, which lives on and will hold other payloads.
-                            error.__traceback__ = error.__traceback__.tb_next
-                        self._busy -= 1
-                        self._broke(index, error)
+                        self._failed(index, error)
                     else:
                         self._busy -= 1
                         done(index, outcome)

@@ -1,4 +1,4 @@
-"""What waits inside an invoker: how closing interrupts it, and how pausing a map holds it back."""
+"""The waits inside an invoker: how closing it interrupts them, and how pausing a map delays them."""
 
 import time
 from collections.abc import Callable

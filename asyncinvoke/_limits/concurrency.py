@@ -1,9 +1,9 @@
 """How many attempts to keep in flight: the algorithm that finds a ceiling and stays under it.
 
-`Ceilings` judges each throttle: the ceiling is the same as before, has fallen, has risen, or is
-shared with others; `ConcurrencyLimit` moves as that says. No clock and no I/O: what became of an
-attempt goes in, with the time; a number comes out. `docs/limits.md` tells how it works and why;
-`benchmarks/simulate.py` shows it at scale.
+`Ceilings` compares the ceiling found by each throttle with the previous ones: it is the same, has
+fallen, has risen, or is shared with other clients. `ConcurrencyLimit` changes the limit accordingly.
+It uses no clock and does no I/O: the results of attempts go in, with the time, and a number comes
+out. `docs/limits.md` explains how it works and why; `benchmarks/simulate.py` shows it at scale.
 """
 
 import math
@@ -11,66 +11,66 @@ from dataclasses import dataclass
 from enum import Enum
 
 FIRST_CUT = 0.05
-"""How far to go below the ceiling at the first throttle, as a part of it, as are all cuts."""
+"""The cut at the first throttle. All cuts are fractions of the ceiling."""
 
 RAMP_CUT = 0.1
-"""How far to go at throttles that follow at once: the ramp was steep, and went well beyond."""
+"""The cut at throttles that follow immediately: the steep ramp went far beyond the ceiling."""
 
 ALONE_CUTS = (0.04, 0.02, 0.01)
-"""How far to go while alone: where the ceiling is new, the same again, and so each further time."""
+"""The cuts of a sole client: for a new ceiling, for the same one again, and for each further time."""
 
 ROOM_CUT = 0.1
-"""How far to go now and then below a ceiling that stays the same, to leave room for a newcomer."""
+"""The occasional cut below a ceiling that stays the same, which leaves room for a newcomer."""
 
 ROOM_AFTER = 8
-"""How often it is found again before that."""
+"""How many times the same ceiling is found before that cut."""
 
 FALLEN_CUT = 0.25
-"""How far to go where a ceiling is found lower within a round of the last cut: it fell, by far."""
+"""The cut if a lower ceiling is found within a round of the last cut: it has fallen a lot."""
 
 SHARED_CUT = 0.15
-"""How far to go at each throttle while others share the limit, for a ceiling of `MODEST`. For larger
-ones it shrinks with the fourth root, so that a large limit does not stand half empty. For smaller
-ones it grows with the square root: among many with little each, throttles are a larger part."""
+"""The cut at each throttle while others share the limit, for a ceiling of `MODEST`. Above, it shrinks
+with the fourth root of the ceiling, so that a large limit is not left half empty. Below, it grows
+with the square root: if many clients have a small share each, a larger fraction is throttled."""
 
 LEAST_SHARED_CUT = 0.06
-"""The least that it shrinks to, for ceilings of about 1,000."""
+"""The lower bound of that cut, reached at ceilings of about 1,000."""
 
 MODEST = 25.0
-"""A ceiling of middling size, in attempts."""
+"""A ceiling of medium size, in attempts."""
 
 DRIFT = 0.05
-"""By how much a ceiling may move without telling of others, as a part of it."""
+"""How far a ceiling may move without indicating other clients, as a fraction of it."""
 
 LEAST_DRIFT = 0.5
-"""The same in attempts, on top."""
+"""How far it may move in addition to that, in attempts."""
 
 REMEMBERED = 6
-"""For how many throttles, after one that told of others, they are taken to be there."""
+"""The number of throttles for which others are assumed present after a ceiling that moved."""
 
 
 class WayBack(Enum):
     """How the limit rises after a cut."""
 
     TO_CEILING = "to the ceiling"
-    """Quickly back to the ceiling, then slowly through it."""
+    """Quickly up to the ceiling, then slowly beyond it."""
 
     LEAVING_ROOM = "leaving room"
-    """Slowly from where it is, as it would go through a ceiling."""
+    """Slowly from the current value, as if that were the ceiling."""
 
     SHARING = "sharing"
-    """From where it is, at a speed that all who share the limit have in common."""
+    """From the current value, at the speed common to all clients that share the limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """How far to go below a ceiling, and how to come back."""
+    """How far below a ceiling to go, and how to return."""
 
     depth: float
-    """As a part of the ceiling."""
+    """The depth, as a fraction of the ceiling."""
 
     way_back: WayBack = WayBack.TO_CEILING
-    """How to come back."""
+    """How to return."""
 
 
 class Ceilings:
@@ -100,15 +100,15 @@ class Ceilings:
         self._shared = 0
 
     def found(self, ceiling: float, *, settled: bool) -> Cut:
-        """Judge a ceiling.
+        """Return the cut for a ceiling.
 
         Args:
-            ceiling: The attempts in flight when one was refused.
-            settled: Whether some time went by without a throttle since the last cut.
+            ceiling: The number of attempts in flight when one was refused.
+            settled: Whether some time has passed without a throttle since the last cut.
         """
         reference = self._reference
         if reference is None or self._is_ramping:
-            # The first ceilings are those of a steep ramp, too high to compare with.
+            # The first ceilings are found by a steep ramp, and are too high to compare with.
             self._reference = ceiling
             self._is_ramping = reference is None or not settled
             if reference is None:
@@ -118,7 +118,7 @@ class Ceilings:
         was_shared = self._shared > 0
         fell, rose = ceiling < reference - drift, ceiling > reference + drift
         if fell or rose:
-            # Alone, a ceiling is found where it was. Others push it up and down.
+            # A sole client finds the same ceiling again; other clients move it up and down.
             self._reference = ceiling
             self._found = 0
             self._shared = REMEMBERED
@@ -141,60 +141,60 @@ def _shared_depth(ceiling: float) -> float:
 
 
 START_ROUND = 0.25
-"""Seconds after which attempts that were not refused count as admitted, until the first throttle.
-Lambda refuses within tens of milliseconds, while a function may run for 15 minutes."""
+"""The time after which an attempt that was not refused counts as admitted, in seconds, until the
+first throttle. Lambda refuses within tens of milliseconds; a function may run for 15 minutes."""
 
 LONGEST_ROUND = 1.0
-"""The same, in seconds, once there was a throttle: how slow probing gets for slow functions."""
+"""The same after the first throttle, in seconds; it bounds how slowly a slow function is probed."""
 
 LARGEST_STEP = 0.2
-"""The largest part of a round that time alone adds at once, so that growth is spread out."""
+"""The maximum fraction of a round added at once by time alone, so that growth is spread out."""
 
 LEAST_CUT = 0.5
-"""The smallest cut, in attempts: the limit comes back to what was admitted."""
+"""The minimum cut, in attempts: the limit returns to what was admitted."""
 
 LEAST_GIVEN = 1.0
-"""The smallest cut that gives way to others, in attempts."""
+"""The minimum cut that leaves room for others, in attempts."""
 
 SETTLED = 1.0
-"""Rounds after a cut within which another throttle means that the cut was not deep enough."""
+"""The number of rounds within which another throttle means that the last cut was too small."""
 
 CURVATURE = 0.02
-"""How steep the way back to the ceiling is, in attempts per round cubed, as in TCP CUBIC."""
+"""The steepness of the return to the ceiling, in attempts per round cubed, as in TCP CUBIC."""
 
 PROBE = 0.15
-"""How fast the limit starts to rise through the ceiling, in attempts per round."""
+"""The initial speed beyond the ceiling, in attempts per round."""
 
 SMALL_PROBE = 0.03
-"""The same for ceilings below 5, as a part of them: one more is a lot there."""
+"""The same for ceilings below 5, as a fraction of them, where a single attempt matters."""
 
 PROBE_GROWTH = 2.0
-"""In how many rounds that speed grows by a factor of e, where the ceiling is high."""
+"""The number of rounds in which that speed grows by a factor of e, for high ceilings."""
 
 SMALL_PROBE_GROWTH = 3.0
-"""The same for ceilings of 10 and less. One with a small part of a limit has many beside it, and
-probing costs them throttles. In between, and beyond, it is 2 + 10 / ceiling."""
+"""The same for ceilings up to 10: a client with a small share of a limit has many others beside it,
+which its probing causes to be throttled. For higher ceilings it is 2 + 10 / ceiling."""
 
 SHARED_PROBE = 0.45
-"""How fast the limit rises while others share it, in attempts per round, for ceilings up to
-`MODEST`, and with their square root beyond. Who has less gains as much as who has more."""
+"""The speed while others share the limit, in attempts per round, for ceilings up to `MODEST`; beyond,
+it grows with their square root. A client with a small share gains as much as one with a large share."""
 
 SHARED_BEND = 0.002
-"""How much faster it gets, in attempts per round cubed, for ceilings up to `MODEST`. It has to be
-little: whoever is not throttled for a while by chance would take what the others leave."""
+"""How fast that speed grows, in attempts per round cubed, for ceilings up to `MODEST`. It must be
+small: a client that happens not to be throttled for a while would take the share of the others."""
 
 MOST_SHARED_BEND = 0.1
-"""The most that it gets to, at ceilings of about 180: to grow by a large part of them takes time.
-In between it rises with their square."""
+"""The upper bound of that growth, reached at ceilings of about 180; up to there it rises with their
+square. Growing by a large fraction of a high ceiling should take time."""
 
 
 class ConcurrencyLimit:
-    """A limit on attempts in flight that follows what is throttled.
+    """A limit on attempts in flight that adapts to throttles.
 
     Args:
-        initial: The limit to start with.
-        minimum: The least that it may become.
-        maximum: The most that it may become.
+        initial: The initial limit.
+        minimum: The lower bound.
+        maximum: The upper bound.
     """
 
     __slots__ = (
@@ -224,28 +224,28 @@ class ConcurrencyLimit:
         self._rounds_to_plateau = 0.0
         self._rounds = 0.0
         self._seen = 0.0
-        # Whether it was filled when it was last looked at. If it was not, and is not, then what
-        # succeeds or passes of time changes nothing, and need not be told.
+        # Whether the limit was reached at the last update. If it was not then and is not now, neither
+        # a success nor the passage of time changes it, so they need not be recorded.
         self.is_in_use: bool = False
 
     def succeeded(self, *, now: float, in_flight: int) -> None:
-        """Learn that an attempt was admitted.
+        """Record that an attempt was admitted.
 
         Args:
-            now: Seconds on any clock that never goes back.
-            in_flight: The attempts in flight, this one included.
+            now: Seconds on any monotonic clock.
+            in_flight: The number of attempts in flight, including this one.
         """
         self._advance(now, in_flight, 1 / self._value)
 
     def tick(self, *, now: float, in_flight: int) -> None:
-        """Learn that time has passed without a throttle."""
+        """Record that time has passed without a throttle."""
         self._advance(now, in_flight, 0.0)
 
     def throttled(self, *, in_flight: int) -> None:
-        """Learn that an attempt was refused. Call it once for a burst.
+        """Record that an attempt was refused. Call it once per burst.
 
         Args:
-            in_flight: The attempts that were in flight when it was sent, itself not included.
+            in_flight: The number of attempts in flight when it was sent, excluding itself.
         """
         ceiling = max(min(float(in_flight), self._value), 1.0)
         cut = self._ceilings.found(ceiling, settled=self._rounds >= SETTLED)
@@ -260,9 +260,9 @@ class ConcurrencyLimit:
         self.limit = int(self._value + 0.5)
 
     def lower_to(self, most: int) -> None:
-        """Learn that there is room for so many and no more, where that is known and not guessed.
+        """Lower the limit to a known capacity.
 
-        It goes there and not below, and rises from there as it would through a ceiling.
+        It is not cut any further, and rises from there as it would beyond a ceiling.
         """
         self._value = max(min(self._value, float(most)), float(self.minimum))
         self._plateau = self._value
@@ -287,7 +287,7 @@ class ConcurrencyLimit:
         self.limit = int(self._value + 0.5)
 
     def _curve(self, past: float) -> float:
-        """Return the limit so many rounds past the plateau."""
+        """Return the limit at a number of rounds past the plateau, which may be negative."""
         plateau = self._plateau
         if past < 0:
             return plateau + CURVATURE * past**3
@@ -296,6 +296,6 @@ class ConcurrencyLimit:
             bend = min(SHARED_BEND * size**2, MOST_SHARED_BEND)
             return plateau + SHARED_PROBE * math.sqrt(size) * past + bend * past**3
         growth = min(PROBE_GROWTH + 10 / plateau, SMALL_PROBE_GROWTH)
-        # Beyond 50 units the exponent only serves to overflow.
+        # A larger exponent could overflow, and the maximum is reached long before.
         steep = growth * math.expm1(min(past / growth, 50.0))
         return plateau + min(PROBE, SMALL_PROBE * plateau) * steep

@@ -14,11 +14,11 @@ TIMED_OUT = "Sandbox.Timedout"
 """The errorType of a function that ran longer than its own timeout."""
 
 _OF_THE_PLATFORM = ("Sandbox.", "Extension.")
-"""How errorTypes begin that only the platform gives."""
+"""The prefixes of errorTypes that only the platform reports."""
 
-# The names that AWS's runtime agent gives when a process ended, could not be started, or answered
-# what the platform does not pass on. Names that a language's runtime gives, such as
-# Runtime.ImportModuleError or Runtime.MarshalError, tell of the function's own code.
+# The errorTypes that AWS's runtime agent reports if a process exited, could not be started, or
+# returned a response that the platform rejects. Those reported by the runtime of a language, such as
+# Runtime.ImportModuleError or Runtime.MarshalError, concern the function's own code.
 _BY_PLATFORM = frozenset(
     {
         "Function.ResponseSizeTooLarge",
@@ -35,8 +35,8 @@ _BY_PLATFORM = frozenset(
     }
 )
 
-# What runtimes call the parts of a frame that is an object: Go path, line, label; Java's
-# StackTraceElement fileName, lineNumber, methodName; the rest is what custom runtimes write.
+# The keys of a frame that is an object: path, line and label in Go; fileName, lineNumber and
+# methodName in Java's StackTraceElement; the others occur in custom runtimes.
 _FILE = ("path", "file", "fileName", "filename")
 _LINE = ("line", "lineNumber", "lineno", "line_number")
 _NAME = ("label", "function", "methodName", "method", "name")
@@ -44,26 +44,26 @@ _NAME = ("label", "function", "methodName", "method", "name")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorBody:
-    """The parts of a function error that runtimes agree upon; each may be missing."""
+    """The parts of a function error that are common to all runtimes; each may be missing."""
 
     error_type: str | None = None
-    """The exception's name, or the platform's word such as `Sandbox.Timedout`."""
+    """The exception's name, or the platform's error type, such as `Sandbox.Timedout`."""
 
     error_message: str | None = None
-    """The exception's text."""
+    """The exception's message."""
 
     stack_trace: tuple[str, ...] = ()
-    """One entry for each frame: as the runtime wrote it, or `path:line name` where it wrote parts."""
+    """One entry per frame, as formatted by the runtime; `path:line name` if the frame is an object."""
 
     @property
     def by_platform(self) -> bool:
-        """Whether the platform ended the function, or could not start it."""
+        """Whether the platform terminated the function, or could not start it."""
         error_type = self.error_type or ""
         return error_type in _BY_PLATFORM or error_type.startswith(_OF_THE_PLATFORM)
 
 
 def parse_error_body(payload: bytes) -> ErrorBody:
-    """Read the body of an answer that carries `X-Amz-Function-Error`; never raises."""
+    """Parse the body of a response that has the header `X-Amz-Function-Error`; never raises."""
     try:
         body = json.loads(payload)
     except (ValueError, RecursionError):
@@ -76,7 +76,7 @@ def parse_error_body(payload: bytes) -> ErrorBody:
     return ErrorBody(
         error_type=error_type,
         error_message=error_message,
-        # "trace" is Node's word, "stackTrace" everybody else's.
+        # Node uses "trace", all other runtimes "stackTrace".
         stack_trace=_frames(body.get("stackTrace")) or _frames(body.get("trace")),
     )
 
@@ -87,7 +87,7 @@ def _text(value: Any) -> str | None:
 
 def _frames(trace: Any) -> tuple[str, ...]:
     match trace:
-        case str():  # .NET, and whoever sends a whole traceback as one text
+        case str():  # .NET, and runtimes that send the entire traceback as one string
             frames = trace.splitlines()
         case list():
             frames = [_frame(frame) for frame in trace]
@@ -97,7 +97,7 @@ def _frames(trace: Any) -> tuple[str, ...]:
 
 
 def _frame(frame: Any) -> str:
-    """Return one frame as text; empty for what cannot be one."""
+    """Return a frame as text; empty if it is not a frame."""
     match frame:
         case str():
             return frame

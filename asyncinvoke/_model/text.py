@@ -7,7 +7,7 @@ characters, escape sequences, six megabytes.
 import re
 
 NO_CHARACTERS = re.compile(r"[\ud800-\udfff]")
-"""Lone surrogates: they are JSON, but no file and no terminal takes them."""
+"""Lone surrogates: valid in JSON, but neither files nor terminals can encode them."""
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 

@@ -1,1 +1,1 @@
-"""OpenTelemetry: spans and metrics made from events, on its API alone."""
+"""OpenTelemetry: spans and metrics created from events; depends only on its API."""

@@ -16,7 +16,7 @@ from asyncinvoke._statistics import InvokerStatistics, outcome_of
 from asyncinvoke._telemetry import attributes
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
-"""The bounds of a histogram's buckets, in seconds; a function may run for 900."""
+"""The bucket boundaries of all histograms, in seconds; a function may run for 900 s."""
 
 Statistics: TypeAlias = Callable[[], InvokerStatistics]
 _Key: TypeAlias = tuple[tuple[str, str], ...]
@@ -39,7 +39,7 @@ class Metrics:
         meter = metrics.get_meter("asyncinvoke", meter_provider=provider)
         self._open: dict[Statistics, Counter[tuple[str, _Key]]] = {}
         self._past: Counter[tuple[str, _Key]] = Counter()
-        # Collected in a thread of the SDK's.
+        # The SDK collects in a thread of its own.
         self._lock = threading.Lock()
         self._labels: Recent[object, dict[str, str]] = Recent(_MOST_LABELS)
 
@@ -76,9 +76,9 @@ class Metrics:
 
     @property
     def are_set_up(self) -> bool:
-        """Whether the program has a provider of its own."""
+        """Whether the program has configured a provider."""
         provider = type(metrics.get_meter_provider())
-        # The API's own have no public names.
+        # The default providers of the API have no public names.
         return not provider.__module__.startswith("opentelemetry.metrics.")
 
     def opened(self, statistics: Statistics) -> None:
@@ -94,16 +94,16 @@ class Metrics:
             self._past.subtract(before)
 
     def waited(self, execution: ExecutionStarted, seconds: float) -> None:
-        """Record a wait for a permit."""
+        """Record the time spent waiting for a permit."""
         self._wait.record(seconds, self._of(execution))
 
     def attempt_ended(self, execution: ExecutionStarted, attempt: Attempt) -> None:
-        """Record an attempt."""
+        """Record the duration of an attempt."""
         error = attempt.code or (None if attempt.kind is None else str(attempt.kind))
         self._attempt.record(attempt.elapsed, self._of(execution, error))
 
     def ended(self, event: ExecutionEnded) -> None:
-        """Record an execution."""
+        """Record the duration of an execution."""
         result = event.result
         error = None if result is None else attributes.error_type(result)
         self._execution.record(
@@ -113,7 +113,7 @@ class Metrics:
     def _of(
         self, execution: ExecutionStarted, error: str | None = None, outcome: str | None = None
     ) -> Mapping[str, str]:
-        """Return the labels of a duration; remembered, since they are the same for most."""
+        """Return the labels of a duration; cached, since there are few distinct ones."""
         key = (execution.name, execution.region, execution.streams, error, outcome)
         labels = self._labels.get(key)
         if labels is None:
@@ -156,7 +156,7 @@ class Metrics:
 
 
 def _counted(statistics: InvokerStatistics) -> Counter[tuple[str, _Key]]:
-    """Return the counts of an invoker, by metric and labels."""
+    """Return the counters of an invoker, by metric and labels."""
     counted: Counter[tuple[str, _Key]] = Counter()
     counted["attempts", ()] = statistics.attempts
     counted["retries", ()] = statistics.retries

@@ -1,4 +1,4 @@
-"""Spans made from the events of executions, and the trace header sent to the function."""
+"""Spans created from the events of executions, and the trace header sent to the function."""
 
 from collections import deque
 from collections.abc import Callable
@@ -25,13 +25,13 @@ SCHEMA = "https://opentelemetry.io/schemas/1.44.0"
 """The semantic conventions that the attributes follow."""
 
 MOST_ATTEMPTS = 64
-"""How many attempts of an execution have a span, the last ones."""
+"""The maximum number of attempts of an execution that get a span; the last ones are kept."""
 
 _SUPPRESSED = "suppress_instrumentation"
 
 
 class _UnderWay:
-    """An execution that is under way: its span, and what was current before."""
+    """An execution in progress: its span, and the context that was current before."""
 
     __slots__ = ("attempts", "before", "context", "header", "header_before", "span")
 
@@ -44,10 +44,10 @@ class _UnderWay:
         self.attempts: deque[Attempt] | None = None
 
     def restore(self) -> None:
-        """Make current again what was, unless somebody else has changed that meanwhile.
+        """Restore the previous context, unless other code has changed it in the meantime.
 
-        Not by tokens: whatever ends an execution, such as a garbage collector, may be in a context
-        of its own, where a token is worth nothing and OpenTelemetry logs an error.
+        It does not use tokens: an execution may be ended in another context, for example by the
+        garbage collector, where a token is invalid and OpenTelemetry logs an error.
         """
         if contexts.get_current() is self.context:
             contexts.attach(self.before)
@@ -56,11 +56,11 @@ class _UnderWay:
 
 
 class Spans:
-    """Makes spans, and measures what metrics are made of.
+    """Creates spans, and records durations while their span is current.
 
     Args:
-        provider: Where spans go; by default the global one.
-        metrics: What durations are recorded with, while the span is current.
+        provider: The tracer provider; by default the global one.
+        metrics: Records the durations.
     """
 
     def __init__(self, provider: TracerProvider | None, metrics: Metrics) -> None:
@@ -73,15 +73,15 @@ class Spans:
             AttemptEnded: self._attempt_ended,
             ExecutionEnded: self._ended,
         }
-        """What takes each kind of event that there is something to be made of."""
+        """The handler of each type of event; other events are ignored."""
 
     @property
     def are_set_up(self) -> bool:
-        """Whether the program has a provider of its own."""
+        """Whether the program has configured a provider."""
         return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
     def handed_over(self, execution: object) -> None:
-        """Give the block of a stream the context that it was entered with."""
+        """Restore the context of the caller for the block of a stream."""
         under_way = self._under_way.get(execution)
         if under_way is not None:
             under_way.restore()
@@ -94,7 +94,7 @@ class Spans:
             kind=SpanKind.CLIENT,
             attributes=_of_execution(event, operation),
         )
-        # Its own instrumentation is off: what is in this context is ours, and has its span.
+        # Suppress other instrumentations in this context, where every request already has a span.
         context = contexts.set_value(_SUPPRESSED, True, trace.set_span_in_context(span, before))
         contexts.attach(context)
         under_way = self._under_way[event] = _UnderWay(span, before, context)
@@ -112,7 +112,7 @@ class Spans:
         self._metrics.attempt_ended(event.execution, attempt)
         under_way = self._under_way.get(event.execution)
         if under_way is None or (under_way.attempts is None and attempt.delay is None):
-            return  # the only one, as nearly all are
+            return  # the only attempt, as usual
         if under_way.attempts is None:
             under_way.attempts = deque(maxlen=MOST_ATTEMPTS)
         under_way.attempts.append(attempt)
@@ -131,13 +131,13 @@ class Spans:
                 said = attributes.of_result(result)
                 span.set_attributes(said)
                 if attributes.ERROR in said:
-                    # Without a description, which might quote what a function says.
+                    # No description, since it could quote the output of a function.
                     span.set_status(StatusCode.ERROR)
         span.end()
         under_way.restore()
 
     def _attempt(self, attempt: Attempt, context: Context) -> None:
-        """Make the span of an attempt, after the fact."""
+        """Create the span of a completed attempt."""
         said = attributes.of_attempt(attempt) | {attributes.WAITED: attempt.waited}
         if attempt.number > 1:
             said["http.request.resend_count"] = attempt.number - 1
@@ -168,7 +168,7 @@ def _of_execution(event: ExecutionStarted, operation: str) -> dict[str, Any]:
 
 
 def _header(span: Span) -> str | None:
-    """Return what tells AWS of a span, if it is one."""
+    """Return the AWS trace header for a span, if the span is valid."""
     context = span.get_span_context()
     if not context.is_valid:
         return None

@@ -1,1 +1,1 @@
-"""What is sent: checked, and named as AWS names it."""
+"""Requests: validated, and with the names that AWS uses."""

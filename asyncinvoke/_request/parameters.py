@@ -1,4 +1,4 @@
-"""Everything in a request except its payload, checked and ready to be sent."""
+"""All parameters of a request except its payload, validated."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from asyncinvoke.errors import InvalidRequestError
 _EnumT = TypeVar("_EnumT", bound=StrEnum)
 
 # Patterns and lengths of the service model (2015-03-31).
-# A tenant travels in a header, and every server takes spaces at the ends of one away: " a" would be
+# The tenant is sent in a header, whose value servers strip of surrounding spaces: " a" would become
 # tenant "a".
 _TENANT_ID = re.compile(r"(?! )[a-zA-Z0-9\._:\/=+\-@ ]{1,256}(?<! )")
 _DURABLE_EXECUTION_NAME = re.compile(r"[a-zA-Z0-9-_]{1,64}")
@@ -22,7 +22,7 @@ _DURABLE_EXECUTION_NAME = re.compile(r"[a-zA-Z0-9-_]{1,64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvokeParameters:
-    """Where a payload goes and how; the same for every payload of a `map`."""
+    """The target and the AWS options of an invocation; shared by the payloads of a `map`."""
 
     target: Target
     """The function and its qualifier."""
@@ -31,20 +31,20 @@ class InvokeParameters:
     """How Lambda runs the function."""
 
     log_type: LogType = LogType.NONE
-    """Whether the answer carries the end of the log."""
+    """Whether the response includes the log tail."""
 
     client_context: str | None = field(default=None, repr=False)
-    """Base64 of JSON, as it is sent."""
+    """The client context as it is sent: JSON in base64."""
 
     tenant_id: str | None = None
     """The tenant, for a function with tenant isolation."""
 
     durable_execution_name: str | None = None
-    """Names a durable execution."""
+    """The name of a durable execution."""
 
     @property
     def repeatable(self) -> bool:
-        """Whether Lambda itself makes repeating harmless: a dry run, or a named durable run."""
+        """Whether Lambda makes repeating harmless: a dry run, or a named durable execution."""
         return (
             self.invocation_type is InvocationType.DRY_RUN
             or self.durable_execution_name is not None
@@ -58,17 +58,17 @@ class InvokeParameters:
         """Return these parameters for a tenant.
 
         Raises:
-            InvalidRequestError: The tenant breaks a rule.
+            InvalidRequestError: The tenant is invalid.
         """
         return replace(self, tenant_id=_tenant_id(tenant_id))
 
     def for_one_call(
         self, *, client_context: Mapping[str, object] | None, durable_execution_name: str | None
     ) -> "InvokeParameters":
-        """Return these parameters with the two that belong to one call only.
+        """Return these parameters with the two that apply to a single call.
 
         Raises:
-            InvalidRequestError: One of them breaks a rule.
+            InvalidRequestError: One of them is invalid.
         """
         return replace(
             self,
@@ -89,10 +89,10 @@ def checked(
     tenant_id: str | None = None,
     durable_execution_name: str | None = None,
 ) -> InvokeParameters:
-    """Check the options of an invocation and give its parameters.
+    """Validate the options of an invocation, and return its parameters.
 
     Raises:
-        InvalidRequestError: A value breaks one of Lambda's rules; the message names both.
+        InvalidRequestError: A value violates one of Lambda's rules; the message names both.
     """
     return InvokeParameters(
         target=Target.parse(function_name, qualifier),
@@ -123,10 +123,10 @@ def _durable_execution_name(name: str | None) -> str | None:
 
 
 def check_flag(option: str, value: object) -> bool:
-    """Return it, if it is `True` or `False`: in a text, `"false"` would count as true.
+    """Validate a flag: other values are rejected, since the string `"false"`, for one, is true.
 
     Raises:
-        InvalidRequestError: It is anything else.
+        InvalidRequestError: The value is neither `True` nor `False`.
     """
     if not isinstance(value, bool):
         raise InvalidRequestError(f"{option} {show_value(value)} must be True or False")
@@ -134,7 +134,7 @@ def check_flag(option: str, value: object) -> bool:
 
 
 def _member(enum: type[_EnumT], option: str, value: str) -> _EnumT:
-    # What is no text is not looked up: the way to compare is its own, and an array's gives no answer.
+    # Values that are not strings are not compared: `==` of an array, for example, returns an array.
     for member in enum if isinstance(value, str) else ():
         if member == value:
             return member

@@ -27,7 +27,12 @@ def encode_json(value: Any) -> bytes:
     """Encode a value as compact UTF-8 JSON; NaN and infinities, which JSON lacks, are rejected."""
     # UTF-8 cannot encode lone surrogates, which occur only inside strings. They are written as JSON
     # escapes, as json.dumps does.
-    return _ENCODER.encode(value).encode("utf-8", "backslashreplace")
+    try:
+        return _ENCODER.encode(value).encode("utf-8", "backslashreplace")
+    except BaseException as error:
+        del value
+        error.__traceback__ = None  # json's frames hold the value
+        raise
 
 
 def why_not_json(error: Exception) -> str:
@@ -50,19 +55,19 @@ def why_not_json(error: Exception) -> str:
 
 
 MAX_SYNC_PAYLOAD = 6_291_456
-"""Largest payload of a RequestResponse or DryRun invocation, in bytes (Lambda quotas: 6 MB)."""
+"""The maximum payload of a RequestResponse or DryRun invocation, in bytes (Lambda quotas: 6 MB)."""
 
 MAX_EVENT_PAYLOAD = 1_048_576
-"""Largest payload of an Event invocation, in bytes (Lambda quotas: 1 MB since October 2025)."""
+"""The maximum payload of an Event invocation, in bytes (Lambda quotas: 1 MB since October 2025)."""
 
 MAX_CLIENT_CONTEXT = 3_583
-"""Largest client context once encoded as base64, in bytes (service model)."""
+"""The maximum client context encoded as base64, in bytes (service model)."""
 
 _RAW = (bytes, bytearray, memoryview)
 
 
 def max_payload(invocation_type: InvocationType) -> int:
-    """Return the size of the largest payload, in bytes."""
+    """Return the maximum size of a payload, in bytes."""
     return MAX_EVENT_PAYLOAD if invocation_type is InvocationType.EVENT else MAX_SYNC_PAYLOAD
 
 
@@ -90,7 +95,7 @@ def encode_payload(payload: object, *, encode: Encode, invocation_type: Invocati
     try:
         body = bytes(payload) if isinstance(payload, _RAW) else encode(payload)
     except InvalidRequestError:
-        # A codec that says so itself.
+        # Raised by the codec itself.
         del payload
         raise
     except Exception as error:
@@ -100,19 +105,14 @@ def encode_payload(payload: object, *, encode: Encode, invocation_type: Invocati
                 f"payload cannot be encoded: {type(error).__name__}"
             ) from error
         why = why_not_json(error)
-    except BaseException as error:
-        # An interrupt. The frames of a codec of the caller's own are the caller's; json's are not.
+    except BaseException:  # an interrupt; the frames of a custom codec are the caller's
         del payload
-        if encode is encode_json:
-            error.__traceback__ = None
         raise
     del payload
     if why:
         raise InvalidRequestError(f"payload cannot be encoded: {why}")
     if not isinstance(body, bytes):
-        if inspect.iscoroutine(body):
-            body.close()
-        kind = type(body).__name__
+        kind = _closed(body)
         del body
         raise InvalidRequestError(f"payload cannot be encoded: encode returned {kind}, not bytes")
     size = len(body)
@@ -123,6 +123,13 @@ def encode_payload(payload: object, *, encode: Encode, invocation_type: Invocati
             f"payload of {size} bytes is too large: {invocation_type} takes at most {limit} bytes"
         )
     return body
+
+
+def _closed(body: object) -> str:
+    """Return the type of a result that is not bytes; close it if it is a coroutine."""
+    if inspect.iscoroutine(body):
+        body.close()  # avoids the warning about a coroutine that was never awaited
+    return type(body).__name__
 
 
 def encode_client_context(client_context: Mapping[str, object]) -> str:
@@ -141,9 +148,8 @@ def encode_client_context(client_context: Mapping[str, object]) -> str:
         encoded = base64.b64encode(encode_json(dict(client_context))).decode()
     except Exception as error:  # noqa: BLE001  # a caller's mapping may raise anything
         why = why_not_json(error)
-    except BaseException as error:
+    except BaseException:
         del client_context
-        error.__traceback__ = None
         raise
     del client_context
     if why:

@@ -1,4 +1,4 @@
-"""Which function to invoke: a name, an ARN or a partial ARN, with its qualifier."""
+"""`Target`: the function to invoke, given as a name, an ARN or a partial ARN, and its qualifier."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Self
 
 from asyncinvoke.errors import InvalidRequestError
 
-# The pieces of the pattern that Lambda's service model (2015-03-31) gives for FunctionName.
+# The parts of the pattern for FunctionName in Lambda's service model (2015-03-31).
 _PARTITION = r"aws[a-zA-Z-]*"
 _REGION = r"(?:eusc-)?[a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-[0-9]"
 _ACCOUNT = r"[0-9]{12}"
@@ -26,46 +26,46 @@ _QUALIFIER_ONLY = re.compile(_QUALIFIER)
 _LONGEST_SHOWN = 80
 
 MAX_FUNCTION_NAME = 256
-"""Longest `FunctionName`, in characters, ARN and qualifier included (service model)."""
+"""The maximum length of `FunctionName`, in characters, including ARN and qualifier (service model)."""
 
 MAX_BARE_NAME = 64
-"""Longest name of a function, in characters (Lambda's documentation of FunctionName)."""
+"""The maximum length of a bare name, in characters (Lambda's documentation of FunctionName)."""
 
 MAX_QUALIFIER = 128
-"""Longest `Qualifier`, in characters (service model)."""
+"""The maximum length of `Qualifier`, in characters (service model)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A function and, if given, the version or alias of it. `str()` gives its canonical form."""
+    """A function and, if given, its version or alias. `str()` returns the canonical form."""
 
     name: str
     """The bare name of the function."""
 
     qualifier: str | None = None
-    """A version, an alias or `$LATEST`; `None` leaves the choice to Lambda (`$LATEST`)."""
+    """A version, an alias or `$LATEST`; `None` is Lambda's default (`$LATEST`)."""
 
     partition: str | None = None
     """`aws`, `aws-cn`, `aws-us-gov`, ...; `None` unless a full ARN was given."""
 
     region: str | None = None
-    """The region that the ARN names, if it names one."""
+    """The region in the ARN, if it includes one."""
 
     account_id: str | None = None
-    """The twelve digits of the account that the ARN names, if it names one."""
+    """The account ID in the ARN, of twelve digits, if it includes one."""
 
     @classmethod
     def parse(cls, function_name: str, qualifier: str | None = None) -> Self:
-        """Read a function name in any form that Lambda takes.
+        """Parse a function name in any form that Lambda accepts.
 
         Args:
             function_name: `name`, `name:alias`, a full ARN, or a partial ARN such as
                 `123456789012:function:name`; with or without a qualifier.
-            qualifier: A version, an alias or `$LATEST`. If `function_name` has one too, they
-                must agree.
+            qualifier: A version, an alias or `$LATEST`. If `function_name` includes one too, they
+                must be equal.
 
         Raises:
-            InvalidRequestError: The name or the qualifier breaks a rule, which it names.
+            InvalidRequestError: The name or the qualifier is invalid; the message names the rule.
         """
         if not isinstance(function_name, str):
             raise InvalidRequestError(
@@ -106,7 +106,7 @@ class Target:
         return cls(**parts)
 
     def may_be(self, other: "Target") -> bool:
-        """Say whether both can name one function: what one leaves out is as the other says it."""
+        """Return whether both may be the same function; a missing part matches any value."""
         return self.name == other.name and all(
             mine is None or theirs is None or mine == theirs
             for mine, theirs in (
@@ -118,13 +118,13 @@ class Target:
 
     @property
     def function_name(self) -> str:
-        """The function in the form that is sent as `FunctionName`: without its qualifier."""
+        """The value sent as `FunctionName`, without the qualifier."""
         if self.partition is not None:
             return (
                 f"arn:{self.partition}:lambda:{self.region}:{self.account_id}:function:{self.name}"
             )
         parts = [part for part in (self.region, self.account_id) if part is not None]
-        # A name such as "function" or twelve digits would be read as a prefix of what follows.
+        # A name such as "function", or of twelve digits, would be parsed as a prefix.
         if parts or _SHORT.fullmatch(f"{self.name}:x").group("name") != self.name:  # type: ignore[union-attr]
             parts.append("function")
         return ":".join([*parts, self.name])
@@ -135,12 +135,12 @@ class Target:
 
 
 def show_value(value: object) -> str:
-    """Return a value as a message quotes it: short, and only its type if it may hold a payload."""
+    """Return a value as quoted in messages: shortened, or only its type if it may hold a payload."""
     if value is not None and not isinstance(value, str | int | float):
         return f"(of type {type(value).__name__})"
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001  # a class of the caller's own, or an integer of thousands of digits
+    except Exception:  # noqa: BLE001  # a user class, or an integer of thousands of digits
         is_integer = type(value) is int
         return f"({'an integer of very many digits' if is_integer else f'of type {type(value).__name__}'})"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:60]}...{text[-17:]}"

@@ -68,7 +68,7 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?", re.IGNORECASE)
 
 
 def _number(value: str | None) -> float | None:
-    # What stands around it: that of a header. Python takes more away, and `float` not the same.
+    # Only the whitespace of a header: `strip()` removes more, and `float` tolerates other characters.
     text = "" if value is None else value.strip(" \t")
     if not _NUMBER.fullmatch(text):
         return None
