@@ -114,8 +114,9 @@ def _is_right(name: str, value: object) -> bool:
     if name == "tolerate":
         return isinstance(value, str) and _is_tolerance(value)
     least = 0 if name == "number" else 1
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return is_whole and least <= value <= sys.maxsize  # as the options that it sets
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
+    return least <= value <= sys.maxsize  # as for the options that it sets
 
 
 def _is_tolerance(text: str) -> bool:
