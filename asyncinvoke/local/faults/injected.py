@@ -1,4 +1,4 @@
-"""Which request meets which fault: by function, by count and by probability."""
+"""Selects the requests that a fault applies to: by function, count and probability."""
 
 import random
 import threading
@@ -47,7 +47,7 @@ class InjectedFault:
         after_run: bool = False,
     ) -> None:
         if not isinstance(step, _STEPS):
-            raise ValueError(f"step {step!r} must be one of the steps of asyncinvoke.local")  # noqa: TRY004  # as for any wrong value
+            raise ValueError(f"step {step!r} must be one of the steps of asyncinvoke.local")  # noqa: TRY004  # as for any invalid value
         if function_name is not None and not _is_bare(function_name):
             raise ValueError(
                 f"function_name={function_name!r} must be a bare name, such as 'echo', or None"
