@@ -1,4 +1,4 @@
-"""Runs the endpoint in the background: on the caller's asyncio loop, or on one in a thread."""
+"""Runs the endpoint in the background: on the caller's asyncio loop, or on a loop in a thread."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -10,14 +10,14 @@ from anyio import to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 Main: TypeAlias = Callable[..., Coroutine[Any, Any, None]]
-"""The service's life: `main(task_status=...)` reports its port and runs until it is told to end."""
+"""The service: `main(task_status=...)` reports its port and runs until it is stopped."""
 
 
 class Background(Protocol):
-    """Runs one `Main`."""
+    """Runs one `Main` in the background."""
 
     async def start(self, main: Main) -> int:
-        """Run it in the background; return the port once it is reported."""
+        """Start it; return the port once it is reported."""
         ...
 
     async def join(self) -> None:
@@ -26,7 +26,7 @@ class Background(Protocol):
 
 
 def choose_background() -> Background:
-    """Return the caller's own loop if that is asyncio's, or one in a thread."""
+    """Return the caller's loop if it is asyncio's, or a loop in a thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -35,16 +35,16 @@ def choose_background() -> Background:
 
 
 class InLoop:
-    """A task of the caller's asyncio loop.
+    """A task on the caller's asyncio loop.
 
-    A task of its own, not of the caller's: a test fixture may leave the block in another task than
-    it entered it in.
+    It is not part of the caller's task, since a test fixture may leave the block in another task than
+    the one that entered it.
     """
 
     _task: asyncio.Task[None]
 
     async def start(self, main: Main) -> int:
-        """Run it in the background; return the port once it is reported."""
+        """Start it; return the port once it is reported."""
         status = _Status()
         self._task = asyncio.create_task(main(task_status=status))
         try:
@@ -72,14 +72,14 @@ class _Status:
 
 
 class InThread:
-    """An asyncio loop in a thread, beside a caller that runs on trio."""
+    """An asyncio loop in a thread, for callers on trio."""
 
     _manager: AbstractContextManager[BlockingPortal]
     _portal: BlockingPortal
     _main: Future[None]
 
     async def start(self, main: Main) -> int:
-        """Run it in the background; return the port once it is reported."""
+        """Start it; return the port once it is reported."""
         return await to_thread.run_sync(self._start, main)
 
     def _start(self, main: Main) -> int:

@@ -130,7 +130,7 @@ def read_event(payload: bytes) -> Any:
     try:
         return _DECODER.decode(payload.decode()) if payload else {}
     except (ValueError, RecursionError) as error:
-        raise refusals.bad_json(received.words_on_bad_json(payload, error)) from error
+        raise refusals.bad_json(received.bad_json_message(payload, error)) from error
 
 
 def read_client_context(request: ReceivedInvocation) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
-"""The service: checks, admits, runs and answers every Invoke request; hands Events to the queue.
+"""The service: validates, admits and runs Invoke requests, and passes Events to the queue.
 
-Lives on one asyncio loop. `server.LocalLambda` starts and stops it; `edge` feeds it. What users
-call (`register`, the limits, `statistics`, `stop`) they may call from any thread.
+It belongs to one asyncio loop. `server.LocalLambda` starts and stops it; `edge` passes requests to it.
+The methods behind the public API (`register`, the limits, `statistics`, `stop`) are thread-safe.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Service:
-    """The endpoint without its HTTP."""
+    """The endpoint without HTTP."""
 
     def __init__(self, config: ServiceConfig, *, account_concurrency: int) -> None:
         self.config = config
@@ -65,7 +65,7 @@ class Service:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self, port: int, host: str, *, task_status: TaskStatus[int]) -> None:
-        """Listen and serve until `stop`; report the port once it is open."""
+        """Listen and serve until `stop` is called; report the port once it is open."""
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()
         self._stop = anyio.Event()
@@ -100,21 +100,21 @@ class Service:
                     await guardian.close()
 
     def stop(self) -> None:
-        """Let `serve` end. Events still in the queue are dropped."""
+        """End `serve`; Events in the queue are dropped."""
         if self._loop is not None:
-            # In this loop's context: the caller's may say that trio is what runs here.
+            # In the context of this loop: in the caller's, sniffio may detect trio.
             self._loop.call_soon_threadsafe(self._stop.set, context=self._context)
 
     def statistics(self) -> LocalStatistics:
-        """Return a frozen snapshot of the numbers."""
+        """Return a frozen snapshot of the counters."""
         return self._counters.statistics()
 
     def count_fault(self, function_name: str, *, arrived: bool) -> None:
-        """Count a request that met a fault."""
+        """Count a request to which a fault applies."""
         self._counters.add(names.bare_name(function_name), faults=1, invocations=int(arrived))
 
     async def invoke(self, request: ReceivedInvocation, sink: Sink | None = None) -> Answer:
-        """Answer one Invoke request; a stream is written to `sink` meanwhile."""
+        """Return the response to an Invoke request; write a stream to `sink` meanwhile."""
         name = names.parse(request.function_name)
         self._counters.add(name.name if name else "", invocations=1)
         try:
@@ -135,7 +135,7 @@ class Service:
             region_name=self.config.region_name,
             account_id=self.config.account_id,
             trace_id=request.trace_id or _new_trace_id(),
-            chance=random.random(),  # noqa: S311  # it shares out invocations, and guards nothing
+            chance=random.random(),  # noqa: S311  # selects a version; not for security
         )
         if request.invocation_type == "DryRun":
             return answers.dry_run(request.request_id, invocation.trace_id)
@@ -186,7 +186,7 @@ class Service:
         return SignedEdge(faulty, allow_unsigned=self.config.allow_unsigned)
 
     def _throttle(self, name: str, reason: ThrottleReason | None) -> None:
-        """Refuse a request if there is a reason to."""
+        """Count and raise a throttle, if there is a reason."""
         if reason is not None:
             self._counters.throttled(name, reason)
             raise refusals.throttled(reason)
@@ -201,13 +201,13 @@ class Service:
             self._events.put(invocation, events, delay=max(delay, 0.0))
 
     async def _execute(self, invocation: Invocation, write: Write | None = None) -> Result | None:
-        """Run an admitted invocation and give back its permit; None if it could not be run."""
+        """Run an admitted invocation and release its permit; return None if it could not be run."""
         name = invocation.function_name
         self._counters.add(name, executions=1, in_flight=1)
         try:
             runner = self._runners.get(self.registry.functions[name], invocation.version)
             result = await runner.run(invocation, write)
-        except Exception as error:  # noqa: BLE001  # what one call meets must not end the endpoint
+        except Exception as error:  # noqa: BLE001  # one failed call must not end the endpoint
             _logger.warning("function %s could not be run: %s", name, error)
             return None
         else:

@@ -1,4 +1,4 @@
-"""The endpoint's settings that do not change while it runs, validated."""
+"""The settings of the endpoint that do not change while it is running, validated."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,48 +6,48 @@ from pathlib import Path
 from asyncinvoke.local.edge.observing import Listener
 from asyncinvoke.local.events.queue import ProgressListener
 from asyncinvoke.local.execution.logs import LogListener
-from asyncinvoke.local.numbers import whole_number
+from asyncinvoke.local.numbers import number, whole_number
 from asyncinvoke.local.protocol.names import REGION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceConfig:
-    """What stays the same while the service runs.
+    """The settings of a service, which do not change while it is running.
 
     Raises:
         ValueError: A value is out of range.
     """
 
     region_name: str
-    """The region it says it is in."""
+    """The region to report."""
     account_id: str
-    """The account it says it is."""
+    """The account id to report, twelve digits."""
     settling_time: float
-    """Seconds for which a function that was created or updated by a request is not ready."""
+    """Seconds for which a function created through the API is Pending, and an update InProgress."""
     event_time_scale: float
-    """What one second of the Event queue takes here, in seconds."""
+    """Real seconds per second of the Event queue."""
     idle_timeout: float | None
-    """Seconds after which an idle worker process is ended; None for never."""
+    """Seconds after which an idle worker process is ended; None for no limit."""
     reload: bool
-    """Whether a change of a handler's file makes new worker processes."""
+    """Whether changes to code start new worker processes."""
     keep_requests: int
-    """How many of the latest Invoke requests are kept."""
+    """The number of latest Invoke requests to keep."""
     on_invocation: Listener | None
-    """Who is told about each answer."""
+    """Called with each answered invocation."""
     sandbox: bool
-    """Whether worker processes have a `/tmp` of their own and code that they cannot write to."""
+    """Whether each worker process has its own `/tmp` and read-only code."""
     freeze: bool
-    """Whether worker processes are stopped between invocations."""
+    """Whether worker processes are suspended between invocations."""
     on_log: LogListener | None
-    """Who is told each line of the logs of worker processes."""
+    """Called with each log line of worker processes."""
     on_event: ProgressListener | None
-    """Who is told what becomes of Events."""
+    """Called with the progress of each Event."""
     s3: str | Path | None
-    """Where packages in S3 are found; None for nowhere."""
+    """The source of packages in S3; None for none."""
     allow_unsigned: bool
-    """Whether requests are answered that nobody signed."""
+    """Whether to accept unsigned requests."""
     allowed_hosts: frozenset[str]
-    """Names that a request may be for, beside those of this machine."""
+    """Host names to accept besides those of this machine."""
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -56,11 +56,11 @@ class ServiceConfig:
             raise ValueError(f"account_id={account_id!r} must be twelve digits")
         if REGION.fullmatch(self.region_name) is None:
             raise ValueError(f"region_name={self.region_name!r} must be one such as us-east-1")
-        scale = self.event_time_scale
-        if not 0 < scale <= 1:
-            raise ValueError(f"event_time_scale={scale!r} must be above 0 and at most 1")
-        if self.idle_timeout is not None and not self.idle_timeout > 0:
-            raise ValueError(f"idle_timeout={self.idle_timeout!r} must be above 0 seconds, or None")
-        if not self.settling_time >= 0:
-            raise ValueError(f"settling_time={self.settling_time!r} must be 0 seconds or more")
+        scale, rule = self.event_time_scale, "above 0 and at most 1"
+        number("event_time_scale", scale, lambda value: 0 < value <= 1, rule)
+        if self.idle_timeout is not None:
+            rule = "above 0 seconds, or None"
+            number("idle_timeout", self.idle_timeout, lambda seconds: seconds > 0, rule)
+        settling_time, rule = self.settling_time, "0 seconds or more"
+        number("settling_time", settling_time, lambda seconds: seconds >= 0, rule)
         whole_number("keep_requests", self.keep_requests)

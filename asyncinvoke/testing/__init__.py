@@ -1,14 +1,14 @@
 """For testing code that invokes functions: a fake of Lambda, and waits that take no time.
 
-The names are those of `_names`, which is imported when one of them is first used: pytest loads this
-package at each of its starts, for the plugin in it.
+The names are imported from `_names` on first use, because pytest imports this package at every start
+for its plugin.
 """
 
 import importlib
 import typing
 
 if typing.TYPE_CHECKING:
-    from asyncinvoke.testing._names import *  # noqa: F403  # exactly those of its `__all__`
+    from asyncinvoke.testing._names import *  # noqa: F403  # exactly its `__all__`
     from asyncinvoke.testing._names import __all__ as __all__
 else:
 

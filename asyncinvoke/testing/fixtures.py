@@ -39,7 +39,7 @@ def change_environment(local: LocalLambda, monkeypatch: pytest.MonkeyPatch) -> d
     variables = {
         "AWS_ENDPOINT_URL_LAMBDA": local.url,
         "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",  # the endpoint checks no signature
+        "AWS_SECRET_ACCESS_KEY": "testing",  # the endpoint verifies no signatures
         "AWS_DEFAULT_REGION": local.region_name,
         "AWS_REGION": local.region_name,
         "AWS_CONFIG_FILE": os.devnull,

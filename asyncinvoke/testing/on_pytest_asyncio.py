@@ -1,6 +1,6 @@
 """The fixtures for pytest-asyncio: one for each loop scope of a test.
 
-Imported at pytest's start where pytest-asyncio is in use, so it imports nothing else of this package.
+Imported at pytest's start if pytest-asyncio is in use, so it imports nothing else from this package.
 """
 
 from collections.abc import AsyncIterator, Callable

@@ -71,8 +71,8 @@ def whole_number(name: str, text: str) -> int:
     Raises:
         CommandError: It is not a whole number.
     """
-    if not (text.isascii() and text.isdigit()):
-        raise CommandError(f"--reserved {name}={text} must be a whole number, 0 or more")
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):  # within 64 bits
+        raise CommandError(f"--reserved {name}={text[:40]} must be a whole number, 0 or more")
     return int(text)
 
 

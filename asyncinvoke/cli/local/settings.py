@@ -76,7 +76,8 @@ def read_file(path: str | None) -> SettingsFile:
         table = tomllib.loads(Path(path).read_text("utf-8"))
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    # A TOMLDecodeError, no UTF-8, an integer of thousands of digits, or tables nested too deeply.
+    except (ValueError, RecursionError) as error:
         raise CommandError(f"{path} is not valid TOML: {error}") from error
     _check_known(path, table, _IN_FILE)
     functions = table.get("functions", {})
@@ -92,7 +93,7 @@ def read_file(path: str | None) -> SettingsFile:
         for_one[name] = _from_table(where, settings, folder)
     port = table.get("port")
     if port is not None and not (type(port) is int and 0 <= port <= 65_535):
-        raise CommandError(f"{path}: port={port!r} must be 0 to 65535")
+        raise CommandError(f"{path}: port={_shown(port)} must be 0 to 65535")
     return SettingsFile(
         region=_optional_text(path, "region", table),
         account_id=_optional_text(path, "account-id", table),
@@ -166,7 +167,7 @@ def check_variables(where: str, env: Iterable[str]) -> None:
             raise CommandError(f"{where}: variable {name!r} must consist of letters, digits and _")
 
 
-def retry_delays(text: object) -> tuple[float, float]:
+def retry_delays(text: object, where: str = "") -> tuple[float, float]:
     """Parse the retry delays of Events: one number for both, or two separated by a comma.
 
     Raises:
@@ -176,10 +177,11 @@ def retry_delays(text: object) -> tuple[float, float]:
     try:
         first, *rest = (float(part) for part in parts)
         second = rest[0] if rest else first
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         first = second = -1.0
     if len(parts) > 2 or not (0 <= first < float("inf") and 0 <= second < float("inf")):
-        raise CommandError(f"event-retry-delay {text!r} must be seconds, or two numbers: 60,120")
+        option = f"{where}: event-retry-delay" if where else "event-retry-delay"
+        raise CommandError(f"{option} {_shown(text)} must be seconds, or two numbers: 60,120")
     return first, second
 
 
@@ -198,7 +200,7 @@ def _from_table(where: str, values: Mapping[str, Any], folder: Path) -> Function
         timeout=_number(where, "timeout", values, float),
         memory=_number(where, "memory", values, int),
         reserved=_number(where, "reserved", values, int),
-        retry_delays=None if delays is None else retry_delays(delays),
+        retry_delays=None if delays is None else retry_delays(delays, where),
         env=env,
     )
 
@@ -211,9 +213,14 @@ def _number(where: str, name: str, values: Mapping[str, Any], kind: type) -> Any
         if isinstance(value, bool) or (kind is int and isinstance(value, float)):
             raise ValueError(name)  # noqa: TRY301  # reported as any other invalid number
         return kind(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         what = "a whole number" if kind is int else "a number of seconds"
-        raise CommandError(f"{where}: {name}={value!r} must be {what}") from None
+        raise CommandError(f"{where}: {name}={_shown(value)} must be {what}") from None
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:40]}..."
 
 
 def _optional_text(where: str, name: str, values: Mapping[str, Any]) -> str | None:
@@ -222,7 +229,7 @@ def _optional_text(where: str, name: str, values: Mapping[str, Any]) -> str | No
 
 def _text(where: str, name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise CommandError(f"{where}: {name}={value!r} must be a string")
+        raise CommandError(f"{where}: {name}={_shown(value)} must be a string")
     return value
 
 

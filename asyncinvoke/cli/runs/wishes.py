@@ -8,6 +8,7 @@ The journal itself has only one writer.
 import contextlib
 import json
 import os
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -113,7 +114,9 @@ def _is_right(name: str, value: object) -> bool:
     if name == "tolerate":
         return isinstance(value, str) and _is_tolerance(value)
     least = 0 if name == "number" else 1
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
+    return least <= value <= sys.maxsize  # as for the options that it sets
 
 
 def _is_tolerance(text: str) -> bool:

@@ -1,1 +1,1 @@
-"""Between HTTP and the service: reads requests, writes answers, plays faults, notifies listeners."""
+"""Between HTTP and the service: requests, responses, faults, listeners."""

@@ -1,4 +1,4 @@
-"""Stands before the edge while faults are set: matches requests to faults, and plays them."""
+"""Applies injected faults to requests before they reach the edge."""
 
 import asyncio
 import socket
@@ -24,8 +24,8 @@ from asyncinvoke.local.faults.steps import is_read
 from asyncinvoke.local.protocol.answers import Answer
 from asyncinvoke.local.protocol.received import ReceivedInvocation
 
-LOOK = 0.02
-"""How often a silent connection is looked at for a client that went away, in seconds."""
+POLL_INTERVAL = 0.02
+"""Seconds between two checks whether the client of a stalled connection has disconnected."""
 
 
 class AiohttpWire:
@@ -37,12 +37,12 @@ class AiohttpWire:
 
     def __init__(self, request: web.BaseRequest) -> None:
         self._request = request
-        self._transport = request.transport  # None once the client went away by itself
+        self._transport = request.transport  # None once the client has disconnected
         self.response: web.StreamResponse = web.Response(status=400)
-        """What to give back to the server; of a broken connection nobody reads it."""
+        """The response to return to the server; it is not sent on a broken connection."""
 
     async def answer(self, answer: Answer) -> None:
-        """Send an answer as a whole."""
+        """Send a whole response."""
         connection = {name.lower(): value for name, value in answer.headers.items()}.get(
             "connection"
         )
@@ -70,17 +70,17 @@ class AiohttpWire:
         await self.response.write_eof()
 
     async def send(self, data: bytes) -> None:
-        """Send bytes that aiohttp knows nothing of."""
+        """Send raw bytes, bypassing aiohttp."""
         if self._transport is not None and data:
             self._transport.write(data)
 
     async def stall(self, seconds: float) -> None:
-        """Send nothing for a time, or until the client goes away."""
+        """Send nothing for some seconds, or until the client disconnects."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        # The server tells nobody that a client has gone: its transport has to be looked at.
+        # The server does not report a disconnected client: poll its transport.
         while self._is_open() and (left := until - loop.time()) > 0:  # noqa: ASYNC110  # see above
-            await asyncio.sleep(min(left, LOOK))
+            await asyncio.sleep(min(left, POLL_INTERVAL))
 
     async def close(self) -> None:
         """End the connection with a FIN."""
@@ -93,7 +93,7 @@ class AiohttpWire:
             return
         sock = self._transport.get_extra_info("socket")
         if sock is not None and self._is_open():
-            # Lingering for no time turns the close into a reset.
+            # A linger time of 0 turns the close into a reset.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
@@ -105,11 +105,11 @@ class CountingService(InvocationService, Protocol):
     """A service that counts faults."""
 
     def count_fault(self, function_name: str, *, arrived: bool) -> None:
-        """Count a request that met a fault.
+        """Count a request to which a fault applies.
 
         Args:
-            function_name: The name or ARN that it gives.
-            arrived: Whether the request itself is to be counted too.
+            function_name: The name or ARN in the request.
+            arrived: Whether to count the request as an invocation as well.
         """
         ...
 
@@ -118,10 +118,10 @@ class FaultyEdge:
     """The handler of the endpoint's HTTP server.
 
     Args:
-        edge: Where requests go that meet no fault.
+        edge: Handles requests to which no fault applies.
         service: The service behind it, without a listener.
         faults: The faults.
-        listener: Who is told about each request; None for nobody.
+        listener: Called with each request to which a fault applied; None for no listener.
     """
 
     def __init__(
@@ -137,16 +137,16 @@ class FaultyEdge:
         self._listener = listener
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request, or play its fault."""
+        """Handle one request, or play its fault."""
         if not self._faults.are_set:
             return await self._edge(request)
         path = invoke_path(request)
         fault = None if path is None else self._faults.take(path.name)
         if path is None or fault is None:
             return await self._edge(request)
-        return await self._meet(fault, request, received_head(request, path))
+        return await self._play(fault, request, received_head(request, path))
 
-    async def _meet(
+    async def _play(
         self, fault: InjectedFault, request: web.BaseRequest, received: ReceivedInvocation
     ) -> web.StreamResponse:
         self._service.count_fault(received.function_name, arrived=not fault.after_run)

@@ -1,4 +1,4 @@
-"""Translates between HTTP and the service's values: paths, headers, bodies, missing signatures."""
+"""Translates between HTTP and the values of the service: paths, headers, bodies, signatures."""
 
 import logging
 import re
@@ -26,28 +26,28 @@ _INVOKE = re.compile(
 
 
 class Sink(Protocol):
-    """Where a stream goes while its function runs."""
+    """The destination of a stream while its function is running."""
 
     def begin(self, head: Answer) -> None:
-        """Take the status and the headers."""
+        """Start the response with a status and headers."""
         ...
 
     async def write(self, piece: bytes) -> None:
-        """Take a piece; returns once it may be given another."""
+        """Write a piece; return once the client is ready for the next."""
         ...
 
 
 class InvocationService(Protocol):
-    """What stands behind the edge."""
+    """The service behind the edge."""
 
     async def invoke(self, request: ReceivedInvocation, sink: Sink | None = None) -> Answer:
-        """Answer one Invoke request; a stream is written to `sink` meanwhile."""
+        """Return the response to an Invoke request; write a stream to `sink` meanwhile."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvokePath:
-    """Which function a request invokes, and by which operation."""
+    """The function and operation in the path of an Invoke request."""
 
     name: str
     """The name or ARN, percent-decoded."""
@@ -61,9 +61,9 @@ class HttpEdge:
     """The handler of the endpoint's HTTP server.
 
     Args:
-        service: Answers Invoke requests.
-        management: Answers all others.
-        keep: Called with each Invoke request that arrived whole.
+        service: Handles Invoke requests.
+        management: Handles all other requests.
+        keep: Called with each completely received Invoke request.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class HttpEdge:
         self._keep = keep
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Read one request, let the service answer it, write the answer."""
+        """Handle one request."""
         path = invoke_path(request)
         if path is None:
             return respond(request, await self._manage(request))
@@ -89,7 +89,7 @@ class HttpEdge:
         return await stream.finish(answer) or respond(request, answer)
 
     async def read(self, request: web.BaseRequest, head: ReceivedInvocation) -> ReceivedInvocation:
-        """Read an Invoke request to its end."""
+        """Read the payload of an Invoke request."""
         body, size = await read_body(request, SYNC_LIMIT)
         received = replace(head, payload=body, size=size)
         self._keep(received)
@@ -112,7 +112,7 @@ class HttpEdge:
 
 
 def invoke_path(request: web.BaseRequest) -> InvokePath | None:
-    """Return what a request invokes; None if it invokes nothing."""
+    """Return the function that a request invokes; None for any other operation."""
     match = _INVOKE.fullmatch(request.rel_url.raw_path)
     if match is None or request.method != "POST":
         return None
@@ -124,13 +124,13 @@ def invoke_path(request: web.BaseRequest) -> InvokePath | None:
 
 
 def received_head(request: web.BaseRequest, path: InvokePath) -> ReceivedInvocation:
-    """Return an Invoke request whose payload has not been read."""
+    """Return an Invoke request without its payload."""
     headers = request.headers
     return ReceivedInvocation(
         request_id=str(uuid.uuid4()),
         function_name=path.name,
         qualifier=request.rel_url.query.get("Qualifier"),
-        # What InvokeAsync was, before there were Events.
+        # InvokeAsync is the predecessor of Events.
         invocation_type="Event"
         if path.is_async
         else headers.get("X-Amz-Invocation-Type", "RequestResponse"),
@@ -146,7 +146,7 @@ def received_head(request: web.BaseRequest, path: InvokePath) -> ReceivedInvocat
 
 
 def respond(request: web.BaseRequest, answer: Answer) -> web.Response:
-    """Return the HTTP answer."""
+    """Return the HTTP response."""
     headers = dict(answer.headers)
     if request.keep_alive:
         headers["Connection"] = "keep-alive"
@@ -159,14 +159,14 @@ _SCHEMES = ("aws4-hmac-sha256", "aws4-ecdsa-p256-sha256")
 
 
 class SignedEdge:
-    """The handler of the endpoint's HTTP server: refuses requests that nobody signed.
+    """The handler of the endpoint's HTTP server, which rejects unsigned requests.
 
-    No signature is checked, only that there is one: any credentials will do. A web page cannot send
-    one, since a browser asks the server before it sends an `Authorization` header for a page.
+    Signatures are required but not verified, so any credentials will do. A web page cannot send one:
+    for an `Authorization` header a browser first sends a preflight request.
 
     Args:
-        edge: Where requests go that are signed.
-        allow_unsigned: Whether others go there as well.
+        edge: Handles accepted requests.
+        allow_unsigned: Whether to accept unsigned requests.
     """
 
     def __init__(
@@ -177,15 +177,15 @@ class SignedEdge:
     ) -> None:
         self._edge = edge
         self._allow_unsigned = allow_unsigned
-        self._has_told = False
+        self._has_warned = False
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request; refuse it before its body is read if it is not signed."""
+        """Handle one request; reject an unsigned one before its body is read."""
         signature = request.headers.get("Authorization", "").lower()
         if self._allow_unsigned or signature.startswith(_SCHEMES):
             return await self._edge(request)
-        if not self._has_told:
-            self._has_told = True
+        if not self._has_warned:
+            self._has_warned = True
             _logger.warning(
                 "refused a request that is not signed: allow_unsigned=True (--allow-unsigned) "
                 "takes such, as curl sends them"

@@ -14,29 +14,29 @@ from asyncinvoke.local.protocol.received import ReceivedInvocation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnsweredInvocation:
-    """One Invoke request and how it was answered; never its payload."""
+    """One Invoke request and its response, without payloads."""
 
     request_id: str
-    """The answer's request id."""
+    """The request id of the response."""
     function_name: str
-    """The function's name or ARN, as the request gave it."""
+    """The function's name or ARN, as in the request."""
     invocation_type: str
     """`RequestResponse`, `Event` or `DryRun`."""
     status_code: int
-    """The answer's HTTP status, also of one that a fault cut short; 0 if a fault sent none."""
+    """The HTTP status, also of a response that a fault truncated; 0 if a fault sent none."""
     function_error: str | None
-    """What the answer says of a function error; None without."""
+    """The value of `X-Amz-Function-Error`; None without a function error."""
     reason: str | None
-    """Why the endpoint throttled it; None if it did not, also for the throttle of a fault."""
+    """The throttle reason; None if not throttled, and for a throttle injected by a fault."""
     duration: float
-    """Seconds from the request's last byte to the answer, or to the end of a stream."""
+    """Seconds from the end of the request to the response, or to the end of a stream."""
     error_type: str | None = None
     """What kind of error it was, by the answer's body; None without one."""
     error_message: str | None = field(default=None, repr=False)
-    """What the answer says of it, which may hold what the function was given."""
+    """The error message, which may contain parts of the payload."""
     fault: str | None = None
-    """The fault that it met, such as `Reset`; None without. What it says of the answer is then what
-    was sent of it, not what the function came to."""
+    """The fault that was applied, such as `Reset`; None without. The other fields then describe the
+    response that was sent, not the result of the function."""
 
     @classmethod
     def of(
@@ -47,7 +47,7 @@ class AnsweredInvocation:
         duration: float,
         fault: str | None = None,
     ) -> "AnsweredInvocation":
-        """Say how a request was answered."""
+        """Return the summary of a request and its response."""
         error_type, error_message = _error_of(answer)
         return cls(
             error_type=error_type,
@@ -64,7 +64,7 @@ class AnsweredInvocation:
 
 
 def _error_of(answer: Answer | None) -> tuple[str | None, str | None]:
-    """Return the type and the text of what an answer says went wrong."""
+    """Return the type and message of the error in a response; None where there is none."""
     if answer is None:
         return None, None
     headers = {name.lower(): value for name, value in answer.headers.items()}
@@ -94,7 +94,7 @@ class Observed:
         self._listener = listener
 
     async def invoke(self, request: ReceivedInvocation, sink: Sink | None = None) -> Answer:
-        """Answer one Invoke request, then call the listener."""
+        """Handle one Invoke request, then call the listener."""
         started = time.monotonic()
         answer = await self._service.invoke(request, sink)
         duration = time.monotonic() - started

@@ -1,4 +1,4 @@
-"""The answer of `InvokeWithResponseStream`: frames while the handler runs, then a final one."""
+"""The response of `InvokeWithResponseStream`: frames while the handler is running, then a final one."""
 
 import contextlib
 
@@ -8,11 +8,11 @@ from asyncinvoke.local.protocol import answers, event_stream
 from asyncinvoke.local.protocol.answers import Answer
 
 # GUESS: not recorded from AWS (docs/fidelity.md)
-LARGEST_CHUNK = 1_048_576  # bytes of one piece that go into one PayloadChunk
+LARGEST_CHUNK = 1_048_576  # maximum bytes in one PayloadChunk
 
 
 class StreamedAnswer:
-    """Writes one answer; its head goes out with the first piece, or the end."""
+    """Writes one response; its head is sent with the first piece, or at the end."""
 
     def __init__(self, request: web.BaseRequest) -> None:
         self._request = request
@@ -21,19 +21,19 @@ class StreamedAnswer:
         self._is_gone = False
 
     def begin(self, head: Answer) -> None:
-        """Keep the status and the headers until something is written."""
+        """Store the status and headers until the first write."""
         self._head = head
 
     async def write(self, piece: bytes) -> None:
-        """Send a piece, and wait until the client may be sent another."""
+        """Send a piece, and wait until the client is ready for the next."""
         for start in range(0, len(piece), LARGEST_CHUNK):
             await self._send(event_stream.payload_chunk(piece[start : start + LARGEST_CHUNK]))
 
     async def finish(self, answer: Answer) -> web.StreamResponse | None:
-        """End the stream; None if there is no stream to end.
+        """End the stream and return its response; None if no stream was started.
 
         Args:
-            answer: What an Invoke would have answered. Without pieces, its body is the only one.
+            answer: The response of an ordinary Invoke. Without pieces, its body is the only one.
         """
         if self._head is None or answer.status_code != 200:
             return None
@@ -47,7 +47,7 @@ class StreamedAnswer:
 
     async def _send(self, frame: bytes) -> None:
         response = await self._open()
-        # A function runs on for a client that went away, as it does in AWS.
+        # As in AWS, the function continues after the client has disconnected.
         if not self._is_gone:
             try:
                 await response.write(frame)
@@ -70,23 +70,23 @@ class StreamedAnswer:
 
 
 class CollectedStream:
-    """A stream whose answer will be lost or cut."""
+    """A stream that is collected, because a fault will drop or truncate it."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
 
     def begin(self, head: Answer) -> None:
-        """Take the head, which is that of every stream."""
+        """Ignore the head, which is the same for every stream."""
 
     async def write(self, piece: bytes) -> None:
-        """Keep a piece."""
+        """Collect a piece."""
         self._pieces.append(piece)
 
     def finish(self, answer: Answer) -> Answer:
-        """Return the answer whose body is made of frames.
+        """Return the response, with frames as its body.
 
         Args:
-            answer: What an Invoke would have answered.
+            answer: The response of an ordinary Invoke.
         """
         return answers.as_stream(answer, self._pieces)
 
@@ -94,7 +94,7 @@ class CollectedStream:
 def begun(
     request: web.BaseRequest, status_code: int, headers: dict[str, str]
 ) -> web.StreamResponse:
-    """Return a response whose body comes in chunks, where the client knows them."""
+    """Return a streamed response, in chunks if the client supports them."""
     response = web.StreamResponse(status=status_code, headers=headers)
     if request.version >= HttpVersion11:
         response.enable_chunked_encoding()

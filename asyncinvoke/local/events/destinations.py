@@ -22,9 +22,9 @@ def record(
 
     Args:
         invocation: The Event.
-        condition: Why it left the queue, in AWS's word.
-        runs: How often it ran.
-        result: How its last run ended; None if it never ran.
+        condition: AWS's name for the reason why it left the queue.
+        runs: The number of runs.
+        result: The result of the last run; None if it never ran.
     """
     arn = invocation.arn
     made = {
@@ -48,7 +48,7 @@ def record(
 
 
 def dead_letter(invocation: Invocation, result: Result | None) -> dict[str, Any]:
-    """Return the message for a dead-letter queue, as a receiver at SQS gets it."""
+    """Return the message for a dead-letter queue, as SQS delivers it."""
     code, message = NEVER_RAN_CODE, NEVER_RAN_MESSAGE
     if result is not None:
         body = _decoded(result.payload)
@@ -64,7 +64,7 @@ def dead_letter(invocation: Invocation, result: Result | None) -> dict[str, Any]
 
 
 async def deliver(destination: Destination, value: dict[str, Any]) -> None:
-    """Hand a value to a callable, or add it to a file as one line."""
+    """Pass a value to a callable, or append it to a file as one line of JSON."""
     if callable(destination):
         answer = destination(value)
         if inspect.isawaitable(answer):

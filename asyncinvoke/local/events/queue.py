@@ -1,6 +1,6 @@
-"""The Event queue: runs accepted Events, retries failures, and reports how each ended.
+"""The Event queue: runs accepted Events, retries failures, and reports outcomes.
 
-Lives on the endpoint's loop. An Event that waits is a timer and no task, so that a long queue
+It belongs to the endpoint's loop. A waiting Event is a timer rather than a task, so that a long queue
 costs little.
 """
 
@@ -23,29 +23,29 @@ from asyncinvoke.local.limits.admission import Admission
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventProgress:
-    """What has become of an Event: a run of it ended, it was throttled, or it has ended."""
+    """The progress of an Event: a run ended, it was throttled, or it left the queue."""
 
     function_name: str
     """The function."""
     request_id: str
-    """Its request id, the same for all runs."""
+    """The request id, the same for all runs."""
     runs: int
-    """Runs that ended so far."""
+    """The number of finished runs."""
     function_error: str | None
-    """How the last run failed; None if it did not, or there was none."""
+    """The function error of the last run; None if it succeeded, or there was none."""
     condition: str | None
-    """How the Event ended, such as `Success` or `RetriesExhausted`; None if it is tried again."""
+    """The outcome, such as `Success` or `RetriesExhausted`; None if there will be another try."""
     delay: float | None
-    """Seconds until it is tried again; None if it has ended."""
+    """Seconds until the next try; None if it has left the queue."""
     payload: bytes = field(repr=False)
-    """What the last run answered."""
+    """The response of the last run."""
 
 
 ProgressListener: TypeAlias = Callable[[EventProgress], None]
 """Called on the endpoint's loop; must neither block nor raise."""
 
 THROTTLE_DELAYS = (1.0, 300.0)
-"""Least and most seconds until a throttled Event is tried again (AWS's documentation)."""
+"""Minimum and maximum seconds until a throttled Event is retried (AWS's documentation)."""
 
 _logger = logging.getLogger(__name__)
 
@@ -53,29 +53,29 @@ _logger = logging.getLogger(__name__)
 @dataclass(slots=True, eq=False)
 class _Event:
     invocation: Invocation
-    """What it runs, the same for all runs."""
+    """The invocation, the same for all runs."""
     config: EventConfig
-    """Its function's configuration when it arrived."""
+    """The configuration of its function at its arrival."""
     arrived: float
-    """When it was accepted."""
+    """The time of its acceptance."""
     runs: int = 0
-    """Runs that ended."""
+    """The number of finished runs."""
     refusals: int = 0
-    """Tries that were throttled, or that the endpoint failed."""
+    """The number of tries that were throttled, or that failed in the endpoint."""
     result: Result | None = None
-    """How the last run ended."""
+    """The result of the last run."""
 
 
 class EventQueue:
     """The accepted Events of all functions.
 
     Args:
-        admission: Where a run's permit comes from.
-        execute: Runs an admitted invocation and gives back its permit; None if it could not run.
-        tasks: Where runs and deliveries live.
-        counters: Where waiting and dropped Events are counted.
-        time_scale: What one second of AWS takes here, in seconds.
-        on_progress: Called when a run of an Event has ended, or the Event.
+        admission: Admits runs.
+        execute: Runs an admitted invocation and releases its permit; returns None if it could not.
+        tasks: The task group of runs and deliveries.
+        counters: The counters of waiting and dropped Events.
+        time_scale: Real seconds per second of the queue.
+        on_progress: Called after each run of an Event, and when it leaves the queue.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class EventQueue:
         self._is_open = True
 
     def put(self, invocation: Invocation, config: EventConfig, *, delay: float = 0.0) -> None:
-        """Accept an Event, and run it if there is a permit.
+        """Accept an Event, and run it if it is admitted.
 
         Args:
-            invocation: What to run.
-            config: How to treat it.
-            delay: Seconds, not scaled, until it may run first.
+            invocation: The invocation.
+            config: The configuration of its retries and destinations.
+            delay: Seconds, not scaled, until its first run.
         """
         event = _Event(invocation, config, time.monotonic())
         self._timers[event] = None
@@ -116,7 +116,7 @@ class EventQueue:
             self._try(event)
 
     def close(self) -> None:
-        """Drop and count every Event that has not ended."""
+        """Drop and count all unfinished Events."""
         self._is_open = False
         for event, timer in self._timers.items():
             name, waiting = event.invocation.function_name, timer is not None
@@ -127,19 +127,19 @@ class EventQueue:
 
     def _try(self, event: _Event) -> None:
         name = event.invocation.function_name
-        if self._left(event) <= 0:
+        if self._time_left(event) <= 0:
             self._end(event, "EventAgeExceeded")
         elif self._admission.reserved(name) == 0:
             self._end(event, "ZeroReservedConcurrency")
         elif self._admission.admit(name, time.monotonic()) is not None:
-            self._refused(event)
+            self._back_off(event)
         else:
             self._tasks.start_soon(self._run, event)
 
     async def _run(self, event: _Event) -> None:
         result = await self._execute(event.invocation)
         if result is None:
-            self._refused(event)
+            self._back_off(event)
             return
         event.runs += 1
         event.result = result
@@ -150,14 +150,14 @@ class EventQueue:
         else:
             self._wait(event, event.config.retry_delays[event.runs - 1])
 
-    def _refused(self, event: _Event) -> None:
+    def _back_off(self, event: _Event) -> None:
         first, most = THROTTLE_DELAYS
-        # The exponent is cut because the queue may hold an Event for thousands of tries.
+        # The exponent is limited because an Event may be throttled thousands of times.
         delay = min(most, first * 2.0 ** min(event.refusals, 10))
         event.refusals += 1
         self._wait(event, delay)
 
-    def _tell(self, event: _Event, condition: str | None, delay: float | None) -> None:
+    def _report(self, event: _Event, condition: str | None, delay: float | None) -> None:
         if self._on_progress is None:
             return
         result = event.result
@@ -177,20 +177,20 @@ class EventQueue:
         if not self._is_open:
             return
         self._counters.add(event.invocation.function_name, events_waiting=1)
-        seconds = max(0.0, min(delay * self._time_scale, self._left(event)))
+        seconds = max(0.0, min(delay * self._time_scale, self._time_left(event)))
         self._timers[event] = self._loop.call_later(seconds, self._ready.put_nowait, event)
         if event.runs or event.refusals:
-            self._tell(event, None, seconds)
+            self._report(event, None, seconds)
 
     async def _try_again(self) -> None:
-        # A timer's callback belongs to no task, and only within one can anyio start another.
+        # A timer callback runs outside of any task, where anyio cannot start one.
         while True:
             event = await self._ready.get()
             self._timers[event] = None
             self._counters.add(event.invocation.function_name, events_waiting=-1)
             self._try(event)
 
-    def _left(self, event: _Event) -> float:
+    def _time_left(self, event: _Event) -> float:
         limit = event.config.maximum_event_age * self._time_scale
         return event.arrived + limit - time.monotonic()
 
@@ -198,7 +198,7 @@ class EventQueue:
         if not self._is_open:
             return
         del self._timers[event]
-        self._tell(event, condition, None)
+        self._report(event, condition, None)
         invocation, config, result = event.invocation, event.config, event.result
         succeeded = condition == "Success"
         destination = config.on_success if succeeded else config.on_failure
@@ -218,7 +218,7 @@ class EventQueue:
         try:
             with carrying():
                 await destinations.deliver(destination, value)
-        except (Exception, SystemExit) as raised:  # noqa: BLE001  # what a destination raises must not end the endpoint
+        except (Exception, SystemExit) as raised:  # noqa: BLE001  # an error of a destination must not end the endpoint
             error = raised.error if isinstance(raised, RaisedError) else raised
             _logger.warning(
                 "a destination of %s failed: %s", invocation.function_name, type(error).__name__

@@ -10,14 +10,14 @@ from typing import Any, Protocol, TypeAlias
 import anyio
 
 MAX_THREADS = 10_000
-"""How many sync handlers can run at once. Threads are made when needed, so this costs nothing."""
+"""The maximum number of concurrent sync handlers; threads are only started when needed."""
 
 
 class RaisedError(Exception):
-    """Carries what a handler raised to where its answer is made.
+    """Carries an exception of a handler to the code that makes its response.
 
-    As itself it would not get there: no future holds a `StopIteration`, a `KeyboardInterrupt` ends
-    the loop on whose task it is raised, and a `GeneratorExit` is taken for the end of a generator.
+    Some cannot be raised through it: a future rejects `StopIteration`, a `KeyboardInterrupt` ends the
+    event loop whose task raises it, and a `GeneratorExit` looks like the end of a generator.
     """
 
     def __init__(self, error: BaseException) -> None:
@@ -27,10 +27,10 @@ class RaisedError(Exception):
 
 @contextlib.contextmanager
 def carrying() -> Iterator[None]:
-    """Hold a block that runs a handler's code.
+    """Run a handler's code in the block.
 
     Raises:
-        RaisedError: It raises what could not pass as itself.
+        RaisedError: It raises an exception that cannot be raised through futures and tasks.
     """
     try:
         yield
@@ -45,7 +45,7 @@ def carrying() -> Iterator[None]:
 
 
 def _is_from_outside(error: BaseException) -> bool:
-    """Return whether it may be a cancellation or Ctrl-C, which only the main thread is told of."""
+    """Return whether it may be a cancellation, or Ctrl-C, which is only raised in the main thread."""
     if isinstance(error, BaseExceptionGroup):
         return any(_is_from_outside(inner) for inner in error.exceptions)
     if isinstance(error, KeyboardInterrupt):
@@ -61,12 +61,12 @@ class Calls(Protocol):
     """Calls sync functions."""
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a function and return what it returns."""
+        """Call a function and return its result."""
         ...
 
 
 class InTask:
-    """Calls them at once, which holds up everything else on the loop."""
+    """Calls them directly, which blocks the event loop."""
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function."""
@@ -75,19 +75,19 @@ class InTask:
 
 
 class Threads:
-    """A pool that can be left while a handler that nobody can interrupt still runs."""
+    """A thread pool that can be closed while a handler, which cannot be interrupted, is running."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="asyncinvoke-local")
         self._busy: set[int] = set()
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a function in a thread; on cancellation abandon it there."""
+        """Call a function in a thread; on cancellation, abandon it."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, self._tracked, function, args)
 
     def close(self) -> None:
-        """End all idle threads; wait for that unless one was abandoned in its handler."""
+        """End all idle threads; wait for them unless a handler was abandoned."""
         self._pool.shutdown(wait=not self._busy, cancel_futures=True)
 
     def _tracked(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
@@ -101,42 +101,42 @@ class Threads:
 
 
 STREAM_LIMIT = 209_715_200
-"""Largest answer that is streamed, in bytes (AWS's quota of 200 MB)."""
+"""The maximum size of a streamed response, in bytes (AWS's quota of 200 MB)."""
 
 # GUESS: not recorded from AWS (docs/fidelity.md)
 UNWRITABLE = "Object of type {} is neither bytes nor str"
 
-LAST_WORDS = 1.0
-"""Seconds that a handler which is closed early has for its `finally`."""
+CLOSE_TIMEOUT = 1.0
+"""Seconds for the `finally` blocks of a generator that is closed early."""
 
 _END: Any = object()
 
 Write: TypeAlias = Callable[[bytes], Awaitable[None]]
-"""Takes one piece; returns once the reader may be given another."""
+"""Write one piece; return once the reader is ready for the next."""
 
 
 class TooLargeError(Exception):
-    """The pieces come to more than the limit."""
+    """The total size of the pieces exceeds the limit."""
 
 
 class UnwritableError(Exception):
-    """A piece is neither bytes nor text."""
+    """A piece is neither bytes nor str."""
 
 
 class Pieces(Protocol):
-    """An iterator of either kind."""
+    """A sync or async iterator."""
 
     async def next(self) -> Any:
         """Return the next item, or `_END`."""
         ...
 
     async def close(self) -> None:
-        """Let it end early."""
+        """Close it early."""
         ...
 
 
 def pieces_of(answer: object, threads: Calls) -> Pieces | None:
-    """Return what a handler yields; None if its answer is a value."""
+    """Return the pieces that a handler yields; None if it returned a value."""
     if isinstance(answer, AsyncIterator):
         return _OnLoop(answer)
     if isinstance(answer, Iterator):
@@ -148,7 +148,7 @@ def piece_of(item: object) -> bytes:
     """Return an item as bytes.
 
     Raises:
-        UnwritableError: It is neither bytes nor text.
+        UnwritableError: It is neither bytes nor str.
     """
     piece = item.encode() if isinstance(item, str) else item
     if not isinstance(piece, bytes):
@@ -157,12 +157,12 @@ def piece_of(item: object) -> bytes:
 
 
 async def each_of(pieces: Pieces, *, limit: int) -> AsyncGenerator[bytes, None]:
-    """Yield what a handler yields as bytes; it runs on when the next is asked for.
+    """Yield a handler's pieces as bytes; it resumes when the next one is requested.
 
     Raises:
-        UnwritableError: An item is neither bytes nor text.
-        TooLargeError: They come to more than `limit` bytes.
-        Exception: Whatever the handler raises.
+        UnwritableError: A piece is neither bytes nor str.
+        TooLargeError: The pieces exceed `limit` bytes in total.
+        Exception: Any exception of the handler.
     """
     size = 0
     try:
@@ -173,8 +173,8 @@ async def each_of(pieces: Pieces, *, limit: int) -> AsyncGenerator[bytes, None]:
                 raise TooLargeError
             yield piece
     finally:
-        # A handler may swallow this, or its thread may never come back.
-        with contextlib.suppress(Exception), anyio.move_on_after(LAST_WORDS, shield=True):
+        # A handler may ignore the close, or its thread may never return.
+        with contextlib.suppress(Exception), anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
             await pieces.close()
 
 
@@ -188,7 +188,7 @@ class _OnLoop:
             return await anext(self._iterator, _END)
 
     async def close(self) -> None:
-        """Let it end early."""
+        """Close it early."""
         close = getattr(self._iterator, "aclose", None)
         if close is not None:
             await close()
@@ -204,7 +204,7 @@ class _InThread:
         return await self._threads.run(next, self._iterator, _END)
 
     async def close(self) -> None:
-        """Let it end early; one that is busy in its thread is left there."""
+        """Close it early; if it is running in a thread, it is left there."""
         close = getattr(self._iterator, "close", None)
         if close is not None:
             await self._threads.run(close)

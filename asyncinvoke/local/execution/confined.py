@@ -1,9 +1,9 @@
-"""A program: gives itself a `/tmp` of its own and code that it cannot write to, then runs AWS's runtime.
+"""A program that runs AWS's runtime in a sandbox: with its own `/tmp` and read-only code.
 
-It is started without anything of this package, as `confined.py HANDLER CODE TMP`: the handler, the folder
-of its code, and a folder that becomes `/tmp`. It needs no rights: in a user namespace of its own it may
-mount what only it sees. What the runtime needs of the real `/tmp`, such as an environment that was made
-there, stays where it is.
+It is run as `confined.py HANDLER CODE TMP` and imports nothing from this package. The arguments are the
+handler, the directory of its code, and the directory to mount as `/tmp`. It needs no privileges: in its
+own user and mount namespaces it may mount what only it can see. Whatever the runtime needs from the real
+`/tmp`, such as a virtual environment there, remains available.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ from pathlib import Path
 
 _NEW_MOUNTS, _NEW_USER = 0x00020000, 0x10000000
 _READ_ONLY, _REMOUNT, _BIND, _RECURSIVE, _PRIVATE = 1, 32, 4096, 16384, 1 << 18
-# What a mount has of these, it keeps: a user namespace may not take them away.
+# Flags that a remount must keep: a user namespace may not clear them.
 _KEPT = {
     os.ST_NOSUID: 2,
     os.ST_NODEV: 4,
@@ -23,13 +23,13 @@ _KEPT = {
     os.ST_NODIRATIME: 2048,
     os.ST_RELATIME: 1 << 21,
 }
-TMP = Path("/tmp")  # noqa: S108  # this is what functions are promised
+TMP = Path("/tmp")  # noqa: S108  # the path that functions use
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def confine(code: Path, tmp: Path) -> None:
-    """Let this process see `tmp` as `/tmp`, and let it not write to `code`.
+    """Mount `tmp` as `/tmp` and `code` read-only, for this process only.
 
     Raises:
         OSError: The system does not allow it.
@@ -43,7 +43,7 @@ def confine(code: Path, tmp: Path) -> None:
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
     _mount("none", "/", _RECURSIVE | _PRIVATE)
-    # Held open, so that they can be found once /tmp is another.
+    # Opened now, because the new /tmp will hide their paths.
     needed = {path: os.open(path, os.O_PATH) for path in _needed_of_tmp(code)}
     _mount(tmp, TMP, _BIND)
     for path, descriptor in needed.items():
@@ -63,7 +63,7 @@ def confine(code: Path, tmp: Path) -> None:
 
 
 def _needed_of_tmp(code: Path) -> list[Path]:
-    """Return what lies in the real `/tmp` and is needed, outermost first, none within another."""
+    """Return the needed paths in the real `/tmp`, outermost first, without those inside another."""
     asked = [code, *map(Path, (*sys.path, sys.prefix, sys.base_prefix, sys.executable))]
     inside = {path.resolve() for path in asked if path.exists() and path.resolve() != TMP}
     found: list[Path] = []
@@ -85,9 +85,9 @@ def _check(result: int) -> None:
 
 
 def main() -> None:
-    """Confine this process, and become the worker."""
+    """Set up the sandbox and run the runtime in this process."""
     handler, code, tmp = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    sys.path[0] = str(code)  # not where this file is
+    sys.path[0] = str(code)  # instead of the directory of this file
     try:
         confine(code, tmp)
     except OSError as error:

@@ -12,7 +12,7 @@ from asyncinvoke.local.functions.configuration import FunctionConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientContext:
-    """What the caller sent as client context."""
+    """The client context sent by the caller."""
 
     custom: Any = None
     """The `custom` member."""
@@ -23,7 +23,7 @@ class ClientContext:
 
     @classmethod
     def of(cls, sent: Mapping[str, Any] | None) -> "ClientContext | None":
-        """Make it of what the caller sent; None without."""
+        """Return the parsed client context; None if the caller sent none."""
         if sent is None:
             return None
         return cls(custom=sent.get("custom"), env=sent.get("env"), client=sent.get("client"))
@@ -34,27 +34,27 @@ class LambdaContext:
     """The second argument of an in-process handler."""
 
     aws_request_id: str
-    """The id that the answer carries as `x-amzn-RequestId`."""
+    """The request id, as in the response's `x-amzn-RequestId`."""
     function_name: str
     """The registered name."""
     function_version: str
-    """The version that runs: a number or `$LATEST`."""
+    """The version: a number or `$LATEST`."""
     invoked_function_arn: str
-    """The ARN as invoked, with the qualifier when one was given."""
+    """The ARN as invoked, with the qualifier if one was given."""
     memory_limit_in_mb: str
-    """The memory size, as text like AWS's runtime gives it."""
+    """The memory size in MB, as text, as in AWS's runtime."""
     log_group_name: str
     """`/aws/lambda/NAME`."""
     log_stream_name: str
-    """A name for this endpoint's run."""
+    """The log stream, one per version and run of the endpoint."""
     client_context: ClientContext | None
-    """What the caller sent, None without."""
+    """The client context; None if the caller sent none."""
     tenant_id: str | None
-    """The request's tenant id."""
+    """The tenant id of the request."""
     deadline: float = field(repr=False)
-    """When the timeout ends, on `time.monotonic`'s clock."""
+    """The time of the timeout, on the clock of `time.monotonic`."""
     identity: None = None
-    """Always None: there is no Cognito here."""
+    """Always None: Cognito is not supported."""
 
     @classmethod
     def of(
@@ -65,7 +65,7 @@ class LambdaContext:
         log_stream_name: str,
         deadline: float,
     ) -> "LambdaContext":
-        """Make the context of one invocation."""
+        """Return the context of an invocation."""
         return cls(
             aws_request_id=invocation.request_id,
             function_name=config.name,
@@ -80,5 +80,5 @@ class LambdaContext:
         )
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the timeout, 0 once it has passed."""
+        """Return the milliseconds until the timeout; 0 once it has passed."""
         return max(0, int((self.deadline - time.monotonic()) * 1000))

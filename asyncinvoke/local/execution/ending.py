@@ -1,6 +1,6 @@
-"""How an invocation in a worker process has ended: what is answered, and what the log says of it.
+"""The endings of invocations in worker processes: response and log status of each.
 
-Decides on values; `environment` finds out what happened.
+Functions of values; `environment` determines what happened.
 """
 
 from dataclasses import dataclass
@@ -13,37 +13,37 @@ class Ending:
     """How an invocation has ended."""
 
     payload: bytes
-    """The handler's answer or the body of the error."""
+    """The handler's response or the body of the error."""
     function_error: str | None = function_errors.UNHANDLED
-    """What `X-Amz-Function-Error` says."""
+    """The value of `X-Amz-Function-Error`; None for a success."""
     content_type: str = "application/json"
-    """The type that the runtime gave its answer."""
+    """The content type of the response."""
     status: str = ""
-    """What the REPORT line says about it."""
+    """The status in the REPORT line."""
     is_final: bool = False
-    """Whether the environment ends with it."""
+    """Whether the environment ends as well."""
 
 
 def answered(payload: bytes, content_type: str) -> Ending:
-    """The handler returned."""
+    """Return the ending of a handler that returned."""
     if len(payload) > function_errors.RESPONSE_LIMIT:
         return Ending(payload=function_errors.response_too_large())
     return Ending(payload=payload, function_error=None, content_type=content_type)
 
 
 def timed_out(request_id: str, timeout: float) -> Ending:
-    """Its time was up."""
+    """Return the ending of an invocation that timed out."""
     payload = function_errors.timed_out(request_id, timeout)
     return Ending(payload=payload, status="Status: timeout", is_final=True)
 
 
 def exited(request_id: str, status: int, *, out_of_memory: bool) -> Ending:
-    """The process ended before it answered.
+    """Return the ending of a process that exited without a response.
 
     Args:
-        request_id: The invocation's.
-        status: The exit status; negative for the signal that ended it.
-        out_of_memory: Whether it was killed for its memory.
+        request_id: The request id of the invocation.
+        status: The exit status; a negated signal number if a signal ended it.
+        out_of_memory: Whether it was killed for exceeding its memory.
     """
     if out_of_memory:
         payload, error_type = function_errors.out_of_memory(request_id), "Runtime.OutOfMemory"

@@ -24,21 +24,21 @@ from asyncinvoke.local.functions.configuration import FunctionConfig, Source
 from asyncinvoke.local.http.listener import listen, open_socket
 
 INIT_LIMIT = 10.0
-"""Seconds that a start may take before the timeout begins to count (AWS's init phase)."""
+"""Seconds that a start may take without counting towards the timeout (AWS's init phase)."""
 
 
 class Environment:
-    """A worker process and the invocation that it has.
+    """A worker process and its current invocation.
 
-    `serve` is its life; once it has reported that it started, `invoke` may be called, one call at a
-    time, for as long as `is_alive`.
+    `serve` runs for as long as the process; once it has reported the start, `invoke` may be called,
+    one call at a time, while `is_alive`.
 
     Args:
         config: The function.
-        source: Where its handler is.
-        stamp: When the handler's file was changed last, as its start found it.
-        surroundings: What it has around it.
-        repeats: The one whose start took too long, if this is the second.
+        source: The location of its handler.
+        stamp: The state of the handler's files when the process was started.
+        surroundings: What all processes of the endpoint share.
+        repeats: The environment whose start took too long, if this is the second attempt.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Environment:
         repeats: "Environment | None" = None,
     ) -> None:
         self.stamp = stamp
-        """Which state of the handler's file it runs."""
+        """The state of the handler's files that it runs."""
         self._config = config
         self._source = source
         self._surroundings = surroundings
@@ -66,7 +66,7 @@ class Environment:
         self._has_run = False
         self._begun = 0.0
         self.log: bytes = b""
-        """What it wrote until its start had taken too long."""
+        """The log of a start that took too long."""
         self._request_id = ""
         self._inbox: asyncio.Queue[Invocation] = asyncio.Queue(1)
         self._ending: asyncio.Future[Ending] | None = None
@@ -84,7 +84,7 @@ class Environment:
         return self._is_alive and not self._life.cancel_called
 
     async def serve(self, *, task_status: TaskStatus[None]) -> None:
-        """Start the process and wait for its end; on cancellation end it, and what it started."""
+        """Start the process and wait for its end; on cancellation end it and its descendants."""
         async with AsyncExitStack() as stack:
             stack.enter_context(self._guardian.processes(self._log_stream_name))
             tmp = None
@@ -122,34 +122,29 @@ class Environment:
                         await worker.end(self._process)
 
     def rest(self, seconds: float | None) -> None:
-        """End the process unless it is woken within a number of seconds; None for never."""
+        """Suspend the process if it is to be frozen; end it after some idle seconds, None for never."""
         if self._surroundings.freeze:
             self._signal(signal.SIGSTOP)
         if seconds is not None:
             self._life.deadline = anyio.current_time() + seconds
 
     def wake(self) -> None:
-        """Keep the process for an invocation."""
+        """Prepare an idle process for an invocation."""
         self._life.deadline = math.inf
         if self._surroundings.freeze:
             self._signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """End the process soon; it has no invocation."""
+        """End an idle process."""
         self._life.cancel()
 
     async def invoke(self, invocation: Invocation) -> Result | None:
-        """Run one invocation; at the timeout kill the process.
+        """Run one invocation; kill the process at the timeout.
 
-        Return None, with the process killed, if its start took longer than AWS lets a first one.
+        Return None, with the process killed, if a first start exceeded the init phase.
         """
-        timeout = self._config.timeout
         ending = None
-        limit = INIT_LIMIT
-        if self._is_ready:
-            limit += timeout
-        elif self._repeats is not None:
-            limit = timeout
+        if not self._is_ready and self._repeats is not None:
             self._output.mark(self._repeats.log)
         self._begun = anyio.current_time()
         self._ending = asyncio.get_running_loop().create_future()
@@ -157,34 +152,42 @@ class Environment:
         kill = functools.partial(self._signal, signal.SIGKILL)
         with (
             MemoryWatch(self._process.pid, self._config.memory_size, kill) as self._memory,
-            # `next` moves the deadline once the process takes the invocation.
-            anyio.move_on_after(limit) as self._scope,
+            # `next` moves the deadline once the process fetches the invocation.
+            anyio.move_on_after(self._limit()) as self._scope,
         ):
             self._inbox.put_nowait(invocation)
             ending = await self._ending
         self._ending = None
         if ending is None and not (self._is_ready or self._is_lost or self._repeats):
-            self._is_alive = False
-            self._signal(signal.SIGKILL)
-            await self._gone.wait()
+            await self._kill()
             self._output.mark(logs.init_timed_out(time.monotonic() - self._created))
             self.log = self._output.take()
             return None
-        duration = time.monotonic() - self._delivered
+        return await self._result(invocation, ending, self._memory)
+
+    def _limit(self) -> float:
+        """Return the seconds until the process must have fetched the invocation and ended it."""
+        if self._is_ready:
+            return INIT_LIMIT + self._config.timeout
+        return INIT_LIMIT if self._repeats is None else self._config.timeout
+
+    async def _result(
+        self, invocation: Invocation, ending: Ending | None, memory: MemoryWatch
+    ) -> Result:
+        """Return the result of an invocation; `ending` is None at the timeout."""
+        duration, timeout = time.monotonic() - self._delivered, self._config.timeout
         if ending is None:
-            self._memory.enforce()
+            memory.enforce()
             self._output.mark(logs.timed_out(invocation.request_id, timeout))
             ending = endings.timed_out(invocation.request_id, timeout)
         if ending.is_final:
-            self._is_alive = False
-            self._signal(signal.SIGKILL)
-            await self._gone.wait()
+            await self._kill()
         self._output.mark(
             logs.end(
                 invocation.request_id,
                 duration=duration,
                 memory_size=self._config.memory_size,
-                memory_used=self._memory.used,
+                memory_used=memory.used,
                 init_duration=self._init_duration,
                 status=ending.status,
             )
@@ -198,8 +201,13 @@ class Environment:
             log=log if invocation.tail else None,
         )
 
+    async def _kill(self) -> None:
+        self._is_alive = False
+        self._signal(signal.SIGKILL)
+        await self._gone.wait()
+
     async def next(self) -> tuple[Invocation, int]:
-        """Hand the process its next invocation, whose time begins now."""
+        """Return the next invocation and its deadline to the process; its timeout starts now."""
         if not self._is_ready:
             self._is_ready = True
             self._init_duration = time.monotonic() - self._created
@@ -207,7 +215,7 @@ class Environment:
         left = self._config.timeout
         if self._repeats is not None and not self._has_run:
             left = max(self._scope.deadline - anyio.current_time(), 0.0)
-            self._init_duration = None  # it is part of the duration
+            self._init_duration = None  # it is included in the duration
         else:
             self._delivered = time.monotonic()
         self._has_run = True
@@ -216,23 +224,23 @@ class Environment:
         return invocation, int((time.time() + left) * 1000)
 
     def responded(self, payload: bytes, content_type: str) -> None:
-        """Take the handler's answer."""
+        """Receive the handler's response."""
         if self._enforce_memory():
             return
         self._settle(endings.answered(payload, content_type))
 
     def failed(self, payload: bytes) -> None:
-        """Take the error that the runtime reports; before it is ready that is its last word."""
+        """Receive an error from the runtime; the process ends if it was not ready yet."""
         if not self._enforce_memory():
             self._settle(Ending(payload=payload, is_final=not self._is_ready))
 
     def _enforce_memory(self) -> bool:
-        """Kill a process that is over its limit, whose end is the answer then."""
+        """Kill the process if it exceeds its memory; its end then determines the result."""
         return self._memory is not None and self._memory.enforce()
 
     def _exited(self, status: int) -> None:
         if status == -signal.SIGSEGV and not self._is_ready:
-            # Recorded: the service has nothing to say of it until the function's time is up.
+            # Recorded: the service does not respond until the timeout.
             self._is_lost = True
             self._scope.deadline = self._begun + self._config.timeout
             return

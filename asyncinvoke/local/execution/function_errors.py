@@ -1,7 +1,7 @@
 """The bodies of function errors (HTTP 200 with `X-Amz-Function-Error`), as recorded from AWS.
 
-AWS's runtime writes its own in worker processes; these are the ones that the
-platform writes, and the same keys for handlers that run in process.
+In worker processes AWS's runtime makes its own. These are the ones made by the platform, and those
+of handlers that run in this process, with the same keys.
 """
 
 import json
@@ -11,13 +11,13 @@ from collections.abc import Collection
 from types import TracebackType
 
 UNHANDLED = "Unhandled"
-"""What `X-Amz-Function-Error` says in every recorded function error."""
+"""The value of `X-Amz-Function-Error` in every recorded function error."""
 
 RESPONSE_LIMIT = 6_291_556
-"""Largest answer of a handler, in bytes (AWS's own error text)."""
+"""The maximum size of a handler's response, in bytes (AWS's own error text)."""
 
 C_LONG_BITS = 64
-"""Bits of the number that Python makes of an exit status."""
+"""The number of bits of the C long to which Python converts an exit status."""
 
 # GUESS: not recorded from AWS (docs/fidelity.md)
 OUT_OF_MEMORY_TYPE = "Runtime.ExitError"  # seen; of newer functions only the type is known
@@ -25,17 +25,17 @@ OUT_OF_MEMORY = "signal: killed"
 
 
 def timed_out(request_id: str, seconds: float) -> bytes:
-    """The handler ran longer than its timeout."""
+    """Return the error of a handler that timed out."""
     return _body("Sandbox.Timedout", f"RequestId: {request_id} Error: {task_timed_out(seconds)}")
 
 
 def task_timed_out(seconds: float) -> str:
-    """Return the sentence that both the answer and the log hold."""
+    """Return the text of a timeout, which appears in the response and in the log."""
     return f"Task timed out after {seconds:.2f} seconds"
 
 
 def exited(request_id: str, status: int) -> bytes:
-    """The process ended before it answered; a negative status is the signal that ended it."""
+    """Return the error of a process that exited; a negative status is a signal number."""
     if status == 0:
         cause = "without providing a reason"
     elif status > 0:
@@ -46,21 +46,21 @@ def exited(request_id: str, status: int) -> bytes:
 
 
 def left(request_id: str, error: SystemExit) -> bytes:
-    """The handler called `sys.exit`."""
+    """Return the error of a handler that called `sys.exit`."""
     code = error.code
     if not isinstance(code, int):
         return exited(request_id, int(code is not None))
-    # What remains of a number where processes end: a byte, and 255 for more than C has words for.
+    # A process exits with the lowest byte, or with 255 if the number does not fit a C long.
     return exited(request_id, code & 0xFF if code.bit_length() < C_LONG_BITS else 0xFF)
 
 
 def out_of_memory(request_id: str) -> bytes:
-    """The process was killed because it used more than its memory."""
+    """Return the error of a process that was killed for exceeding its memory."""
     return _ended(OUT_OF_MEMORY_TYPE, request_id, f"with error: {OUT_OF_MEMORY}")
 
 
 def response_too_large(limit: int = RESPONSE_LIMIT) -> bytes:
-    """The handler's answer exceeds the limit."""
+    """Return the error of a response that exceeds the limit."""
     return json.dumps(
         {
             "errorMessage": "Response payload size exceeded maximum allowed payload size "
@@ -74,7 +74,7 @@ def response_too_large(limit: int = RESPONSE_LIMIT) -> bytes:
 def raised(
     request_id: str, error_type: str, message: str, trace: list[str]
 ) -> dict[str, str | list[str]]:
-    """Return the Python runtime's body for an error, as the value that is encoded and logged."""
+    """Return an exception as the Python runtime reports it, to be encoded and logged."""
     return {
         "errorMessage": message,
         "errorType": error_type,
@@ -88,8 +88,7 @@ def stack_trace(frames: TracebackType | None, *, own_files: Collection[str | Non
 
     Args:
         frames: The traceback.
-        own_files: Files whose frames are left out where they come first: a user wants to see the
-            handler's.
+        own_files: Files whose leading frames are omitted, so that the trace starts in the handler.
     """
     while frames is not None and frames.tb_frame.f_code.co_filename in own_files:
         frames = frames.tb_next

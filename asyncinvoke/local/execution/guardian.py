@@ -1,4 +1,4 @@
-"""The endpoint's side of the cleanup process, cleanup while the endpoint lives, and folders."""
+"""Cleanup of processes and directories: while the endpoint is running, and after it was killed."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from asyncinvoke.local.execution import remains
 
 
 class Guardian:
-    """Knows what would be left if the endpoint were killed. Its process starts when it is needed.
+    """Tells a guardian process what to clean up if the endpoint is killed; starts it when needed.
 
     Belongs to one event loop.
     """
@@ -30,7 +30,7 @@ class Guardian:
 
     @contextmanager
     def processes(self, mark: str) -> Iterator[None]:
-        """Hold a block in which there may be processes of a log stream."""
+        """Guard the processes of a log stream during the block."""
         self._tell(f"+p{mark}")
         try:
             yield
@@ -39,7 +39,7 @@ class Guardian:
 
     @contextmanager
     def directory(self, path: Path) -> Iterator[None]:
-        """Hold a block in which there is a directory."""
+        """Guard a directory during the block."""
         self._tell(f"+d{path}")
         try:
             yield
@@ -47,9 +47,9 @@ class Guardian:
             self._tell(f"-d{path}")
 
     async def sweep(self, mark: str) -> None:
-        """End what a handler has started and left behind, in whatever session.
+        """Kill the processes that a handler has started and left behind, in any session.
 
-        Environments that end together are swept together: it takes a look at every process there is.
+        Environments that end together are swept together, because a sweep inspects all processes.
         """
         self._dead.add(mark)
         async with self._sweeping:
@@ -59,7 +59,7 @@ class Guardian:
                 await to_thread.run_sync(remains.kill_marked, marks)
 
     async def close(self) -> None:
-        """End its process."""
+        """End the guardian process."""
         process, self._process = self._process, None
         if process is not None and process.stdin is not None:
             with contextlib.suppress(OSError):
@@ -68,7 +68,7 @@ class Guardian:
 
     def _tell(self, line: str) -> None:
         if self._process is None:
-            self._process = subprocess.Popen(  # noqa: S603  # this interpreter, and a file of ours
+            self._process = subprocess.Popen(  # noqa: S603  # this interpreter, and our own file
                 [sys.executable, "-I", "-S", remains.__file__, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
@@ -76,15 +76,15 @@ class Guardian:
                 bufsize=0,
                 start_new_session=True,
             )
-        assert self._process.stdin is not None  # noqa: S101  # it is a pipe
-        # Somebody may have killed it; then nobody clears up, and nothing else is lost.
+        assert self._process.stdin is not None  # noqa: S101  # opened as a pipe
+        # It may have been killed; then only the cleanup is lost.
         with contextlib.suppress(OSError):
             self._process.stdin.write(os.fsencode(line) + b"\n")
 
 
 @asynccontextmanager
 async def own_folder(guardian: Guardian) -> AsyncIterator[Path]:
-    """Hold a block in which there is a folder that nobody else has."""
+    """Return a new temporary directory, which is removed at the end of the block."""
     folder = Path(tempfile.mkdtemp(prefix="asyncinvoke-"))
     with guardian.directory(folder):
         try:

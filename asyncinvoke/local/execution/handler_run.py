@@ -1,6 +1,6 @@
-"""One run of a handler that is a callable: what it yields, how it ended as JSON, and its log.
+"""One run of a handler that is a callable: its pieces, its result as JSON, and its log.
 
-It starts no task, knows no time limit, and runs on any event loop: `InProcess` and the fake of
+It starts no task, has no time limit, and runs on any event loop: `InProcess` and the fake of
 `asyncinvoke.testing` share it.
 """
 
@@ -29,7 +29,7 @@ from asyncinvoke.local.execution.marshalling import marshal, marshal_error
 from asyncinvoke.local.functions.configuration import FunctionConfig, Handler
 
 # GUESS: not recorded from AWS (docs/fidelity.md)
-STREAM_TOO_LARGE = function_errors.response_too_large(STREAM_LIMIT)  # as for a whole answer
+STREAM_TOO_LARGE = function_errors.response_too_large(STREAM_LIMIT)  # as for a buffered response
 
 _OWN_FILES = frozenset(
     sys.modules[module].__file__
@@ -40,15 +40,15 @@ _OWN_FILES = frozenset(
 class HandlerRun:
     """One run of a handler.
 
-    Either `pieces` is iterated or `whole` awaited, once; afterwards `result` says what came of it.
+    Either iterate over `pieces` or await `whole`, once; then call `result`.
 
     Args:
-        handler: What runs.
-        invocation: What it is given.
-        config: Its function.
-        calls: Where it runs if it is sync.
-        log_stream_name: What its context says of the log.
-        on_loop: Whether it is called without `calls`, because calling it runs nothing of it yet.
+        handler: The handler.
+        invocation: The invocation.
+        config: The configuration of the function.
+        calls: Calls sync handlers.
+        log_stream_name: The log stream in the context.
+        on_loop: Whether to call it directly, because the call only creates a coroutine or generator.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class HandlerRun:
         self._status = ""
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Run the handler and yield what it yields, if it does; the result is what follows that."""
+        """Run the handler and yield its pieces, if any; the result is what follows them."""
         try:
             answer = await self._call()
             yielded = calling.pieces_of(answer, self._calls)
@@ -90,17 +90,17 @@ class HandlerRun:
                         yield piece
                 answer = b""
         except asyncio.CancelledError as error:
-            # One that the handler raised itself is its answer; on trio there is no other.
+            # If nobody cancels this task, the handler raised it; on trio this is the only case.
             if _is_being_cancelled():
                 raise
             self._fail_by(error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a handler raises is its answer
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # any exception of a handler is its result
             self._fail_by(error)
         else:
             self._return(answer)
 
     async def whole(self) -> None:
-        """Run the handler and join what it yields."""
+        """Run the handler and join its pieces."""
         joined = bytearray()
         async with aclosing(self.pieces()) as pieces:
             async for piece in pieces:
@@ -115,13 +115,13 @@ class HandlerRun:
         return self._function_error is not None
 
     def time_out(self) -> None:
-        """Take the run for one that exceeded its function's timeout, whatever it did."""
+        """Replace the result by that of a timeout."""
         request_id, timeout = self._invocation.request_id, self._config.timeout
         self._fail(function_errors.timed_out(request_id, timeout))
         self._line, self._status = logs.timed_out(request_id, timeout), "Status: timeout"
 
     def result(self) -> Result:
-        """Return how the run ended, with the end of its log if that is wanted."""
+        """Return the result of the run, with the log tail if requested."""
         return Result(
             payload=self._payload,
             function_error=self._function_error,
@@ -145,7 +145,7 @@ class HandlerRun:
             self._payload, self._content_type = answer, "application/unknown"
         else:
             try:
-                with carrying():  # what it holds may have code of its own
+                with carrying():  # objects in it may run code of their own
                     self._payload = marshal(answer)
             except (RaisedError, SystemExit) as error:
                 self._fail_by(error)
@@ -174,18 +174,18 @@ class HandlerRun:
 
     def _fail_with_trace(self, error: BaseException) -> None:
         trace = function_errors.stack_trace(error.__traceback__, own_files=_OWN_FILES)
-        words = _words_of(error)
-        if words is None:
+        description = _describe(error)
+        if description is None:
             self._fail(function_errors.exited(self._invocation.request_id, 1))
         else:
-            self._fail_with(*words, trace)
+            self._fail_with(*description, trace)
 
     def _fail_to_marshal(self, error: Exception) -> None:
-        words = _words_of(error)
-        if words is None:
+        description = _describe(error)
+        if description is None:
             self._fail(function_errors.exited(self._invocation.request_id, 1))
         else:
-            message = f"Unable to marshal response: {words[1]}"
+            message = f"Unable to marshal response: {description[1]}"
             self._fail_with("Runtime.MarshalError", message, [])
 
     def _fail_with(self, error_type: str, message: str, trace: list[str]) -> None:
@@ -209,8 +209,8 @@ class HandlerRun:
         return logs.tail(logs.start(request_id, self._config.version) + self._line + closing)
 
 
-def _words_of(error: BaseException) -> tuple[str, str] | None:
-    """Return an error's type and text; None if its own code raises, by which AWS's runtime ends."""
+def _describe(error: BaseException) -> tuple[str, str] | None:
+    """Return an error's type and text; None if its `__str__` raises, which ends AWS's runtime."""
     try:
         with carrying():
             return type(error).__name__, str(error)

@@ -1,4 +1,4 @@
-"""One execution: the handler's input, its result and answer, and the protocol of runners."""
+"""One execution: the input of the handler, its result, and the protocol of runners."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,16 +10,16 @@ from asyncinvoke.local.protocol.answers import Answer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """A request that passed every check."""
+    """A request that has passed all checks."""
 
     request_id: str
-    """The answer's `x-amzn-RequestId` and the context's `aws_request_id`."""
+    """The request id, as in the response's `x-amzn-RequestId` and the context."""
     function_name: str
     """The registered name."""
     version: str
-    """The version that the qualifier means; `$LATEST` without one."""
+    """The version that the qualifier refers to; `$LATEST` without one."""
     arn: str
-    """The ARN as invoked, with the qualifier when one was given."""
+    """The ARN as invoked, with the qualifier if one was given."""
     is_qualified: bool
     """Whether a qualifier was given."""
     payload: bytes
@@ -33,28 +33,28 @@ class Invocation:
     tenant_id: str | None
     """The tenant id of the request."""
     tail: bool
-    """Whether the log's tail is wanted."""
+    """Whether the log tail is requested."""
 
     def stream_head(self) -> Answer:
-        """Return the answer that a stream begins with."""
+        """Return the response that starts a stream."""
         return answers.streaming(self.request_id, self.trace_id, version=self.version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How an execution ended."""
+    """The result of an execution."""
 
     payload: bytes
-    """The handler's answer, or the body of its error."""
+    """The handler's response, or the body of the error."""
     function_error: str | None = None
-    """The value of `X-Amz-Function-Error`; None when the handler returned."""
+    """The value of `X-Amz-Function-Error`; None if the handler returned."""
     log: bytes | None = None
-    """The log's tail, when it was wanted."""
+    """The log tail, if requested."""
     content_type: str = "application/json"
-    """The type that the runtime gave its answer."""
+    """The content type of the response."""
 
     def answer(self, invocation: Invocation) -> Answer:
-        """Return what an Invoke is answered."""
+        """Return the response to the Invoke request."""
         return answers.succeeded(
             invocation.request_id,
             invocation.trace_id,
@@ -67,14 +67,14 @@ class Result:
 
 
 class Runner(Protocol):
-    """Runs the executions of one function; holds no limit of its own."""
+    """Runs the executions of one function; has no concurrency limit."""
 
     async def run(self, invocation: Invocation, write: Write | None = None) -> Result:
         """Run the handler once, within its timeout.
 
         Args:
-            invocation: What it is given.
-            write: Takes what it yields; the result is then what follows that, if anything does.
-                Without it the pieces are joined.
+            invocation: The invocation.
+            write: Called with each piece that the handler yields; the result is then what follows
+                them. Without it the pieces are joined.
         """
         ...

@@ -1,4 +1,4 @@
-"""The platform's log lines around an execution, and the tail that `LogType` asks for."""
+"""The log lines of the platform around an execution, and the log tail."""
 
 import math
 import secrets
@@ -10,7 +10,7 @@ from typing import TypeAlias
 from asyncinvoke.local.execution import function_errors
 
 TAIL_LIMIT = 4_096
-"""How many bytes of the log `X-Amz-Log-Result` holds (AWS's documentation)."""
+"""The maximum size of the log tail in `X-Amz-Log-Result`, in bytes (AWS's documentation)."""
 
 NO_BREAK_SPACE = "\u00a0"
 
@@ -20,26 +20,26 @@ ERROR_STATUS = "Status: error\tError Type: {}"  # seen with its white space lost
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """One line of a function's log: what it wrote, or what the platform writes around it."""
+    """One line of a function's log, written by the function or the platform."""
 
     function_name: str
     """The function."""
     version: str
-    """The version that runs."""
+    """The version."""
     text: str = field(repr=False)
-    """The line, without its end."""
+    """The line, without the newline."""
     time: float
-    """When it came, in seconds since the epoch."""
+    """The time of its arrival, in seconds since the epoch."""
 
 
 LogListener: TypeAlias = Callable[[LogLine], None]
-"""Called on the endpoint's loop; must neither block nor raise."""
+"""Called with each line on the endpoint's loop; must neither block nor raise."""
 
 
 def line_listener(
     on_log: LogListener | None, function_name: str, version: str
 ) -> Callable[[str], None] | None:
-    """Return what takes the text of each line of one version's log; None if nobody listens."""
+    """Return a function that reports each line of one version's log; None without a listener."""
     if on_log is None:
         return None
     return lambda text: on_log(
@@ -48,30 +48,30 @@ def line_listener(
 
 
 def group_name(function_name: str) -> str:
-    """Return the log group that the service would write to."""
+    """Return the default log group of a function."""
     return f"/aws/lambda/{function_name}"
 
 
 def new_stream_name(version: str) -> str:
-    """Return a new log stream's name, in the service's form."""
+    """Return the name of a new log stream, in the format of the service."""
     day = time.strftime("%Y/%m/%d", time.gmtime())
     return f"{day}/[{version}]{secrets.token_hex(16)}"
 
 
 def timestamp() -> str:
-    """Return the time in the service's form, to the millisecond."""
+    """Return the current time in the format of the service, to the millisecond."""
     now = time.time()
     clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
     return f"{clock}.{int(now % 1 * 1000):03}Z"
 
 
 def tail(log: bytes | bytearray) -> bytes:
-    """Keep the last bytes, even if that cuts a character in two, as the service does."""
+    """Return the last bytes of a log; like the service, it may split a character."""
     return bytes(log[-TAIL_LIMIT:])
 
 
 def start(request_id: str, version: str) -> bytes:
-    """Return the line before a handler's own output."""
+    """Return the START line."""
     return f"START RequestId: {request_id} Version: {version}\n".encode()
 
 
@@ -87,12 +87,12 @@ def end(
     """Return the END and REPORT lines.
 
     Args:
-        request_id: The execution's id.
-        duration: Seconds that the handler ran.
+        request_id: The request id.
+        duration: The duration of the execution, in seconds.
         memory_size: The function's memory, in MB.
-        memory_used: The most memory that was used, in MB.
-        init_duration: Seconds that a cold start took; None for a warm one.
-        status: What REPORT says about an execution that the platform ended.
+        memory_used: The peak memory usage, in MB.
+        init_duration: The duration of a cold start, in seconds; None for a warm one.
+        status: The status of an execution that the platform ended.
     """
     fields = [
         f"REPORT RequestId: {request_id}",
@@ -109,13 +109,13 @@ def end(
 
 
 def init_timed_out(duration: float) -> bytes:
-    """Return the line about a start that took too long."""
+    """Return the line for a start that took too long."""
     # Seen in AWS's documentation of the execution environment.
     return f"INIT_REPORT Init Duration: {duration * 1000:.2f} ms\tPhase: init\tStatus: timeout\n".encode()
 
 
 def uncaught(error_type: str, message: str, trace: list[str]) -> bytes:
-    """Return the Python runtime's lines for an error that left the handler."""
+    """Return the lines of the Python runtime for an uncaught exception."""
     lines = [f"[ERROR] {error_type}: {message}", "Traceback (most recent call last):"]
     for frame in trace:
         for line in frame.splitlines():
@@ -125,6 +125,6 @@ def uncaught(error_type: str, message: str, trace: list[str]) -> bytes:
 
 
 def timed_out(request_id: str, seconds: float) -> bytes:
-    """Return the line about a timeout."""
+    """Return the line for a timeout."""
     message = function_errors.task_timed_out(seconds)
     return f"{timestamp()} {request_id} {message}\n\n".encode()

@@ -1,4 +1,4 @@
-"""What a handler returned, or what went wrong, as JSON, as AWS's Python runtime writes it."""
+"""JSON encoding of results and errors, as by AWS's Python runtime."""
 
 import json
 import math
@@ -11,22 +11,22 @@ from typing import Any
 # AWS's runtime escapes non-ASCII characters up to Python 3.11 and no longer from 3.12 on.
 _ENSURE_ASCII = sys.version_info < (3, 12)
 
-# `json` writes no number but its own. A text that nobody else can know stands in for one of
-# another kind until the rest is written.
+# `json` cannot write a Decimal as a number. An unguessable string stands in for it, and is replaced
+# after encoding.
 _MARK = secrets.token_hex(16)
 _STANDS_IN = re.compile(f'"{_MARK}([0-9]+)"')
 
 
 def marshal(answer: Any) -> bytes:
-    """Encode what a handler returned.
+    """Encode the return value of a handler.
 
-    A `Decimal` keeps its digits, as DynamoDB gives them; bytes within it are text.
+    A `Decimal`, such as DynamoDB's numbers, keeps its digits; bytes inside it are decoded.
 
     Raises:
-        TypeError: It holds what JSON cannot.
-        ValueError: It contains itself, its text has a lone surrogate, or its bytes are no text.
+        TypeError: It contains an object that JSON cannot represent.
+        ValueError: It is circular, has a lone surrogate, or bytes that are not UTF-8.
         RecursionError: It is nested too deeply.
-        Exception: What it holds has code of its own, which raises it.
+        Exception: An object in it runs code of its own, which raises.
     """
     numbers: list[str] = []
 
@@ -48,5 +48,5 @@ def marshal(answer: Any) -> bytes:
 
 
 def marshal_error(body: dict[str, Any]) -> bytes:
-    """Encode an error; a lone surrogate in its text is replaced."""
+    """Encode an error; lone surrogates are replaced."""
     return json.dumps(body, ensure_ascii=_ENSURE_ASCII).encode(errors="replace")

@@ -1,4 +1,4 @@
-"""Memory: how much a process used, by the operating system's count, and its end at the limit."""
+"""Memory: the peak usage of a process, and its enforcement."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Self
 
 CHECK_INTERVAL = 0.05
-"""Seconds between two looks at a process that runs an invocation."""
+"""Seconds between two checks during an invocation."""
 
 
 def peak(pid: int) -> int:
-    """Return the most memory that a process has used so far, in MB; 0 where `/proc` cannot tell."""
+    """Return the peak resident memory of a process, in MB; 0 if `/proc` does not provide it."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -22,17 +22,17 @@ def peak(pid: int) -> int:
 
 
 class MemoryWatch:
-    """A block in which a process is killed once it has used more memory than its function has.
+    """A block in which a process is killed once it exceeds its function's memory.
 
-    Like the service it counts what is resident. A resource limit would count what is reserved too:
-    at 128 MB it refuses the twentieth thread, of whose stack nothing is used. A peak between two
-    looks is not missed, since the kernel keeps it; `enforce` looks once more before an answer goes
-    out.
+    Like the service, it counts resident memory. A resource limit would count reserved memory too: at
+    128 MB it would refuse the twentieth thread, although its stack is unused. A peak between two
+    checks is not missed, since the kernel records it; `enforce` checks once more before a response
+    is sent.
 
     Args:
-        pid: The process.
-        limit: MB that it may use.
-        kill: Ends it.
+        pid: The process id.
+        limit: The memory limit, in MB.
+        kill: Kills the process.
     """
 
     def __init__(self, pid: int, limit: int, kill: Callable[[], None]) -> None:
@@ -41,22 +41,22 @@ class MemoryWatch:
         self._kill = kill
         self._timer: asyncio.TimerHandle | None = None
         self.used: int = 0
-        """The most MB that the process was seen to use, at most the limit."""
+        """The peak memory usage seen so far, in MB, at most the limit."""
         self.is_over: bool = False
-        """Whether it used more than the limit, and so was killed."""
+        """Whether it exceeded the limit, and was killed."""
 
     def __enter__(self) -> Self:
-        """Begin to look."""
-        self._wait()
+        """Start checking."""
+        self._schedule()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it."""
+        """Stop checking."""
         if self._timer is not None:
             self._timer.cancel()
 
     def enforce(self) -> bool:
-        """Look now, and kill the process if it is over its limit; return whether it was."""
+        """Check now, and kill the process if it exceeds the limit; return whether it did."""
         used = peak(self._pid)
         if used > self._limit and not self.is_over:
             self.is_over = True
@@ -64,9 +64,9 @@ class MemoryWatch:
         self.used = max(self.used, min(used, self._limit))
         return self.is_over
 
-    def _wait(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(CHECK_INTERVAL, self._look)
+    def _schedule(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(CHECK_INTERVAL, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if not self.enforce():
-            self._wait()
+            self._schedule()

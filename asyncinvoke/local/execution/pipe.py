@@ -9,11 +9,11 @@ from typing import Self
 from asyncinvoke.local.execution.logs import TAIL_LIMIT
 
 CAPACITY = 65_536
-"""Bytes that a pipe holds (on Linux, as it is made), and that are read before the loop turns to others."""
+"""The capacity of a pipe on Linux, in bytes, and the maximum read at once."""
 
-# Without the service's telemetry pipe AWS's runtime separates the lines of an error by CR, so that
-# a log agent takes them for one; the service's own log has LF. A message of several lines has LFs
-# of its own, before the first CR.
+# Without the service's telemetry pipe, AWS's runtime separates the lines of an error by CR, so that a
+# log agent treats them as one; in the service's own log they are separated by LF. A message of
+# several lines contains LFs, before the first CR.
 _RUNTIME_ERROR = re.compile(
     rb"^\[ERROR\] (?:[^\r\n]*\n){0,50}?[^\r\n]*\rTraceback \(most recent call last\):\r.*$",
     re.MULTILINE,
@@ -25,17 +25,17 @@ def _with_newlines(match: re.Match[bytes]) -> bytes:
 
 
 LINE_LIMIT = 65_536
-"""Bytes after which a line is told although it has not ended."""
+"""The size in bytes above which an incomplete line is reported."""
 
 
 class OutputPipe:
-    """A block that keeps the last bytes of what was written to `descriptor`.
+    """A block that keeps the last bytes written to `descriptor`.
 
-    Reading is a callback of the loop and not a task, so that `take` can first read what a process
-    wrote just before it answered.
+    The reader is a callback of the loop and not a task, so that `take` can first read what a process
+    wrote just before its response.
 
     Args:
-        on_line: Called with each line as it comes.
+        on_line: Called with each line as it arrives.
     """
 
     def __init__(self, on_line: Callable[[str], None] | None = None) -> None:
@@ -48,40 +48,40 @@ class OutputPipe:
         self._loop = asyncio.get_running_loop()
 
     def __enter__(self) -> Self:
-        """Start to read."""
+        """Start reading."""
         self._loop.add_reader(self._reading, self._read)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Read the rest and close the pipe; what was kept can still be taken."""
+        """Read the rest and close the pipe; `take` still works."""
         self.close_writing()
         self._read()
         self._loop.remove_reader(self._reading)
         os.close(self._reading)
         self._reading = -1
-        self._tell(b"", ended=True)
+        self._report_lines(b"", ended=True)
 
     def close_writing(self) -> None:
-        """Close this process's copy of the writing end, once a child has its own."""
+        """Close the write end in this process, once the child has inherited it."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
 
     def mark(self, line: bytes) -> None:
-        """Put a line of the platform's behind what was written so far."""
+        """Append a line of the platform to the output so far."""
         self._read()
-        self._tell(b"", ended=True)
+        self._report_lines(b"", ended=True)
         self._keep(line)
 
     def take(self) -> bytes:
-        """Return what was written since the last time, at most its last bytes."""
+        """Return the last bytes written since the previous call."""
         self._read()
         taken = bytes(self._kept)
         self._kept.clear()
         return taken
 
     def _read(self) -> None:
-        """Read what is there, once: a process may write faster than it is heard, and for ever."""
+        """Read available output once; looping could starve others if a process keeps writing."""
         if self._reading < 0:
             return
         try:
@@ -97,9 +97,9 @@ class OutputPipe:
         data = _RUNTIME_ERROR.sub(_with_newlines, data)
         self._kept += data
         del self._kept[:-TAIL_LIMIT]
-        self._tell(data)
+        self._report_lines(data)
 
-    def _tell(self, data: bytes, *, ended: bool = False) -> None:
+    def _report_lines(self, data: bytes, *, ended: bool = False) -> None:
         if self._on_line is None:
             return
         *lines, self._line = (self._line + data).split(b"\n")

@@ -1,4 +1,4 @@
-"""The worker processes of one version: warm ones first, new ones when none is free or the code changed."""
+"""The worker processes of one version: idle ones are reused unless the code has changed."""
 
 import ast
 from collections import defaultdict
@@ -15,13 +15,13 @@ from asyncinvoke.local.functions.configuration import FunctionConfig, Source
 
 
 class Imports:
-    """The files of one handler, and when they were changed last.
+    """The files that a handler imports, and their modification times.
 
-    Imports are read from the source, each file once until it changes; what is imported in other
-    ways is not seen, nor what lies outside of the folder.
+    Imports are parsed from the source, each file once until it changes. Dynamic imports and files
+    outside the directory are not found.
 
     Args:
-        source: Where the handler is.
+        source: The location of the handler.
     """
 
     def __init__(self, source: Source) -> None:
@@ -29,7 +29,7 @@ class Imports:
         self._imported: dict[Path, tuple[int, tuple[Path, ...]]] = {}
 
     def stamp(self) -> int:
-        """Return a number that changes with any of the files; 0 if there are none."""
+        """Return a number that changes with any of the files; 0 if there are no files."""
         if self._source.file is None:
             return 0
         seen: dict[Path, int] = {}
@@ -68,7 +68,7 @@ class Imports:
                     yield from self._files(base, [*parts, alias.name])
 
     def _files(self, base: Path, parts: list[str]) -> Iterator[Path]:
-        """Yield the files that a dotted name may mean: its packages, and itself."""
+        """Yield the files that a dotted name may refer to, including its packages."""
         for part in parts:
             yield base / part / "__init__.py"
             yield base / f"{part}.py"
@@ -78,17 +78,17 @@ class Imports:
 class ProcessPool:
     """The runner of one version whose handler runs in AWS's runtime.
 
-    It has as many processes as invocations ever ran at once: `admission` holds the limit. A process
-    belongs to the tenant of its first invocation.
+    It has as many processes as the peak of concurrent invocations, which `admission` limits. A
+    process belongs to the tenant of its first invocation.
 
     Args:
-        config: The version.
-        source: Where its handler is.
-        idle_timeout: Seconds after which an idle process is ended; None for never.
-        reload: Whether a change of the handler's code makes new processes.
-        tasks: Where processes live; cancelling it ends them.
-        surroundings: What they have around them.
-        on_cold_start: Called with the function's name for each process that is started.
+        config: The configuration of the version.
+        source: The location of its handler.
+        idle_timeout: Seconds after which an idle process is ended; None for no limit.
+        reload: Whether a change to the handler's code starts new processes.
+        tasks: The task group of the processes; cancelling it ends them.
+        surroundings: What all processes of the endpoint share.
+        on_cold_start: Called with the function's name for each process started.
     """
 
     def __init__(
@@ -116,16 +116,16 @@ class ProcessPool:
 
     @property
     def directories(self) -> set[Path]:
-        """Where its code is, and its layers."""
+        """The directories of its code and its layers."""
         return {self._source.directory, *self._source.layers}
 
     @property
     def is_busy(self) -> bool:
-        """Whether it runs anything."""
+        """Whether an invocation is running."""
         return self._running > 0
 
     async def run(self, invocation: Invocation, write: Write | None = None) -> Result:  # noqa: ARG002  # see below
-        """Run the handler once, in the process that was used last. AWS's runtime does not stream."""
+        """Run the handler once, in the most recently used process. AWS's runtime does not stream."""
         self._running += 1
         try:
             return await self._run(invocation)
@@ -137,21 +137,21 @@ class ProcessPool:
         environment = await self._take(idle)
         result = await environment.invoke(invocation)
         if result is None:
-            # The service starts it once more, and the function's own time runs meanwhile.
+            # The service restarts it once, within the timeout of the function.
             environment = await self._start(environment.stamp, repeats=environment)
             result = await environment.invoke(invocation)
-            assert result is not None  # noqa: S101  # a second start has no time of its own
+            assert result is not None  # noqa: S101  # only a first start can return None
         if self._is_retired:
             environment.stop()
         elif environment.is_alive:
             environment.rest(self._idle_timeout)
-            # What was reaped meanwhile is forgotten here: no process is ever taken to find it.
+            # Drop processes that have ended: `_take` pops only from the end, and would not reach them.
             idle[:] = [other for other in idle if other.is_alive]
             idle.append(environment)
         return result
 
     def retire(self) -> None:
-        """End idle processes now, and the others with what they run."""
+        """End idle processes now, and busy ones after their invocation."""
         self._is_retired = True
         for idle in self._idle.values():
             while idle:

@@ -1,12 +1,12 @@
-"""What an endpoint may leave behind, and a process that clears it away once the endpoint is gone.
+"""The guardian process, which removes what an endpoint leaves behind when it is killed.
 
-This file is also a program, started without anything of this package: it outlives an endpoint that
-was killed, by whatever signal, and then ends what the endpoint has started and deletes its folders.
-On its standard input it is told what there is: `+`, `-` and a kind, `p` for processes or `d` for a
-directory, then a name. The end of its input is the end of the endpoint.
+This file is also a program that imports nothing from this package. It outlives an endpoint killed by
+any signal, and then kills the processes that the endpoint has started and deletes its directories. It
+reads them from standard input, one per line: `+` or `-`, a kind, `p` for processes or `d` for a
+directory, and a name. The endpoint has ended when the input ends.
 
-Processes are known by the name of their log stream, which no two environments share and which all
-that a handler starts inherits, in whatever session or group it is.
+Processes are identified by the name of their log stream, which is unique to an environment and
+inherited by everything that a handler starts, in any session or process group.
 """
 
 import contextlib
@@ -18,20 +18,20 @@ import sys
 from collections.abc import Collection
 
 MARK = b"AWS_LAMBDA_LOG_STREAM_NAME="
-"""The variable by which processes are known."""
+"""The environment variable that identifies processes."""
 
 ROUNDS = 20
-"""How often it is looked for processes that came while others were ended."""
+"""The maximum number of passes, to find processes started during the previous one."""
 
-LOOK = 1.0
-"""Seconds between two looks whether the endpoint is there: a fork of it may hold the pipe open."""
+CHECK_INTERVAL = 1.0
+"""Seconds between two checks of the endpoint's pid: a fork of it may keep the pipe open."""
 
 
 def kill_marked(marks: Collection[str]) -> None:
-    """Kill every process that has one of these log streams in its environment."""
+    """Kill all processes that have one of these log streams in their environment."""
     wanted = {mark.encode() for mark in marks}
     for _ in range(ROUNDS):
-        if not any([_kill(int(name), wanted) for name in _processes()]):  # noqa: C419  # all of them
+        if not any([_kill(int(name), wanted) for name in _processes()]):  # noqa: C419  # kill all, not only the first
             return
 
 
@@ -50,11 +50,11 @@ def _kill(pid: int, wanted: Collection[bytes]) -> bool:
     except OSError:
         return False
     try:
-        # Looked at again: the number may be another process's by now, and the descriptor is not.
+        # Check again: the pid may have been reused before the descriptor was opened.
         if not _is_marked(pid, wanted):
             return False
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        select.select([descriptor], [], [], LOOK)  # until it has ended
+        select.select([descriptor], [], [], CHECK_INTERVAL)  # wait for its end
     except OSError:
         return False
     finally:
@@ -78,7 +78,7 @@ def _watch(endpoint: int) -> None:
     there: dict[bytes, set[str]] = {b"p": set(), b"d": set()}
     unread = b""
     while os.getppid() == endpoint:
-        if not select.select([0], [], [], LOOK)[0]:
+        if not select.select([0], [], [], CHECK_INTERVAL)[0]:
             continue
         read = os.read(0, 65_536)
         if not read:

@@ -31,11 +31,11 @@ class InProcess:
         self._config = config
         self._handler = handler
         self._threads = threads
-        self._on_loop = _runs_nothing_yet(handler)
+        self._on_loop = _is_lazy(handler)
         self._log_stream_name = logs.new_stream_name(config.version)
 
     async def run(self, invocation: Invocation, write: Write | None = None) -> Result:
-        """Run the handler once; what it yields is written, or joined."""
+        """Run the handler once; its pieces are written or joined."""
         run = HandlerRun(
             self._handler,
             invocation,
@@ -51,15 +51,15 @@ class InProcess:
                 async with aclosing(run.pieces()) as pieces:
                     async for piece in pieces:
                         await write(piece)
-        # A handler that swallowed the cancellation is too late all the same.
+        # A handler that suppressed the cancellation has timed out all the same.
         if scope.cancel_called:
             run.time_out()
         return run.result()
 
 
-def _runs_nothing_yet(handler: Handler) -> bool:
-    """Return whether calling a handler only makes what then runs: a coroutine or a generator."""
-    call = getattr(handler, "__call__", None)  # noqa: B004  # an object may be called by a coroutine
+def _is_lazy(handler: Handler) -> bool:
+    """Return whether calling a handler only creates a coroutine or generator."""
+    call = getattr(handler, "__call__", None)  # noqa: B004  # an object may have an async `__call__`
     return (
         inspect.iscoroutinefunction(handler)
         or inspect.iscoroutinefunction(call)
@@ -75,15 +75,15 @@ class _Running(NamedTuple):
 
 
 class Runners:
-    """The runners of one endpoint, while it serves.
+    """The runners of one endpoint while it is serving.
 
     Args:
-        idle_timeout: Seconds after which an idle worker process is ended; None for never.
-        reload: Whether a change of a handler's file makes new worker processes.
-        tasks: Where worker processes live.
-        surroundings: What they have around them.
-        threads: Where sync handlers run.
-        on_cold_start: Called with the function's name for each worker process that is started.
+        idle_timeout: Seconds after which an idle worker process is ended; None for no limit.
+        reload: Whether a change to a handler's code starts new worker processes.
+        tasks: The task group of the worker processes.
+        surroundings: What all worker processes share.
+        threads: The threads of sync handlers.
+        on_cold_start: Called with the function's name for each worker process started.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Runners:
         """Return the runner of a version.
 
         Raises:
-            LookupError: There is no such version, or no longer.
+            LookupError: The version does not exist, or was deleted.
         """
         config = versions.in_force(version, time.monotonic())
         if config is None:
@@ -124,13 +124,13 @@ class Runners:
         return runner
 
     def retire_outdated(self, now: float) -> None:
-        """Let what an update has replaced end with what it runs at a time."""
+        """Retire the runners of configurations that an update has replaced by `now`."""
         for (name, version), running in [*self._runners.items()]:
             if running.versions.in_force(version, now) != running.config:
                 self.retire(name, version)
 
     def retire(self, name: str, version: str | None = None) -> None:
-        """Let a version, or all of a function, end with what it runs now."""
+        """End the processes of a version, or of a whole function, after their current invocation."""
         for key in [key for key in self._runners if key[0] == name and version in (None, key[1])]:
             runner = self._runners.pop(key).runner
             if isinstance(runner, ProcessPool):
@@ -138,7 +138,7 @@ class Runners:
                 self._retired.append(runner)
 
     def retired_directories(self) -> set[Path]:
-        """Return the directories of code that was retired and runs yet."""
+        """Return the code directories of retired runners that are still busy."""
         self._retired = [pool for pool in self._retired if pool.is_busy]
         return {folder for pool in self._retired for folder in pool.directories}
 

@@ -1,7 +1,7 @@
-"""Lambda's Runtime API (2018-06-01), as AWS's runtime client speaks it: HTTP to one environment.
+"""Lambda's Runtime API (2018-06-01), which AWS's runtime uses over HTTP, for one environment.
 
-`environment` serves one of these for each worker process, on a port of its own, because
-`AWS_LAMBDA_RUNTIME_API` takes a host and a port and nothing else.
+`environment` serves one for each worker process on its own port, because `AWS_LAMBDA_RUNTIME_API` is
+only a host and a port.
 """
 
 import json
@@ -15,11 +15,11 @@ from asyncinvoke.local.execution.invocation import Invocation
 from asyncinvoke.local.http.listener import Limits, read_body
 
 LIMITS = Limits(
-    header=2 * 1024 * 1024,  # AWS's runtime sends a stack trace of up to 1 MiB as one
+    header=2 * 1024 * 1024,  # AWS's runtime sends a stack trace of up to 1 MiB in a header
     silence=3600.0,  # a connection is idle while the handler runs
     body=3600.0,
 )
-"""What the runtime's connections may take."""
+"""The limits on connections of the runtime."""
 
 _BASE = "/2018-06-01/runtime/"
 _NEXT = _BASE + "invocation/next"
@@ -27,9 +27,9 @@ _INIT_ERROR = _BASE + "init/error"
 
 
 def for_function(trace_id: str) -> str:
-    """Return a trace id as a function sees it: the answer's header is spelled in small letters.
+    """Return a trace id in the form that functions receive, with capitals and a parent.
 
-    One that a caller sent is passed on as it is.
+    One sent by the caller is passed on unchanged.
     """
     if not trace_id.startswith("root="):
         return trace_id
@@ -38,30 +38,30 @@ def for_function(trace_id: str) -> str:
 
 
 class Worker(Protocol):
-    """What the worker process talks to through this API."""
+    """The side of the environment that this API calls."""
 
     async def next(self) -> tuple[Invocation, int]:
         """Wait for the next invocation; return it with its deadline, in ms since the epoch."""
         ...
 
     def responded(self, payload: bytes, content_type: str) -> None:
-        """Take the handler's answer."""
+        """Receive the handler's response."""
         ...
 
     def failed(self, payload: bytes) -> None:
-        """Take the error that the runtime reports, of the handler or of its own start."""
+        """Receive an error of the handler, or of the runtime's start."""
         ...
 
 
 class RuntimeApi:
-    """The handler of one environment's HTTP server."""
+    """The request handler of one environment's HTTP server."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._current: str | None = None
 
     async def __call__(self, request: web.BaseRequest) -> web.Response:
-        """Answer one call of the runtime."""
+        """Respond to one request of the runtime."""
         path = request.rel_url.raw_path
         if request.method == "GET" and path == _NEXT:
             return await self._next()

@@ -1,10 +1,10 @@
-"""Starts and ends a worker process: AWS's runtime with its variables, directories and surroundings."""
+"""Starts and ends worker processes: AWS's runtime, with its environment variables and directories."""
 
 import contextlib
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL
@@ -24,25 +24,25 @@ STOP_GRACE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What all worker processes of one endpoint have around them."""
+    """What all worker processes of one endpoint share."""
 
     guardian: Guardian
-    """Knows of them, should the endpoint be killed."""
+    """Ends them if the endpoint is killed."""
     endpoints: Mapping[str, str]
-    """Where they find this endpoint, and S3: variables that SDKs read."""
+    """The variables by which SDKs find this endpoint and S3."""
     on_log: LogListener | None = None
-    """Called with each line of their logs."""
+    """Called with each log line."""
     sandbox: bool = False
-    """Whether each has a `/tmp` of its own and code that it cannot write to."""
+    """Whether each has its own `/tmp` and read-only code."""
     freeze: bool = False
-    """Whether nothing of them runs between two invocations."""
+    """Whether they are suspended between invocations."""
 
 
-# Started and never imported: it is for Linux alone.
+# Run as a program and never imported: it requires Linux.
 _CONFINED = str(Path(__file__).with_name("confined.py"))
 
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
-"""What worker processes get of this process's environment: nothing that holds a credential."""
+"""The environment variables inherited from this process; none holds credentials."""
 
 
 async def start(
@@ -59,12 +59,12 @@ async def start(
 
     Args:
         config: The function.
-        source: Where its handler is.
-        port: Where its Runtime API listens.
-        output: The file descriptor that it writes to.
-        log_stream_name: By which all that it starts can be known.
-        endpoints: Where it finds this endpoint, and S3: variables that SDKs read.
-        tmp: What it is to see as `/tmp`, with its code read-only; None for no sandbox.
+        source: The location of its handler.
+        port: The port of its Runtime API.
+        output: The file descriptor of stdout and stderr.
+        log_stream_name: The log stream, which identifies the process and its descendants.
+        endpoints: The variables by which SDKs find this endpoint and S3.
+        tmp: The directory to mount as `/tmp`, with read-only code; None for no sandbox.
     """
     variables = _variables(config, source, port, log_stream_name, endpoints)
     command = [sys.executable, "-m", "awslambdaric", source.handler]
@@ -73,7 +73,7 @@ async def start(
             *(sys.executable, _CONFINED),
             *(source.handler, str(source.directory), str(tmp)),
         ]
-        variables["TMPDIR"] = "/tmp"  # noqa: S108  # this one is its own
+        variables["TMPDIR"] = "/tmp"  # noqa: S108  # its own
     return await anyio.open_process(
         command,
         stdin=DEVNULL,
@@ -81,15 +81,15 @@ async def start(
         stderr=output,
         cwd=source.directory,
         env=variables,
-        # A group of its own: Ctrl-C in a terminal ends the endpoint, which ends its processes.
+        # In its own process group: on Ctrl-C the endpoint ends its processes itself.
         start_new_session=True,
     )
 
 
 async def end(process: Process) -> None:
-    """End a process and its group: ask it first, then kill it."""
+    """End a process and its group: by SIGTERM, then SIGKILL."""
     signal_group(process, signal.SIGTERM)
-    signal_group(process, signal.SIGCONT)  # or a frozen one would not hear it
+    signal_group(process, signal.SIGCONT)  # a frozen process would not handle it otherwise
     with anyio.move_on_after(STOP_GRACE):
         await process.wait()
     signal_group(process, signal.SIGKILL)
@@ -97,7 +97,7 @@ async def end(process: Process) -> None:
 
 
 def signal_group(process: Process, number: int) -> None:
-    """Send a signal to a process and what is in its group; it may be gone."""
+    """Send a signal to a process group, which may have ended already."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
 
@@ -109,30 +109,50 @@ def _variables(
     log_stream_name: str,
     endpoints: Mapping[str, str],
 ) -> dict[str, str]:
-    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    # A boto3 in the function must not find the credentials of whoever runs the endpoint.
-    by_default = {
+    """Return the environment variables of a process; the later ones take precedence."""
+    logging = config.deployment.asked.get("LoggingConfig", {})
+    set_by_lambda = _set_by_lambda(config, source, port, log_stream_name, logging)
+    assert set_by_lambda.keys() == SET_BY_LAMBDA  # noqa: S101  # which functions cannot set
+    return {
+        **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
+        **_layer_paths(source.layers),
+        **_defaults(endpoints, logging),
+        **config.environment,
+        **set_by_lambda,
+    }
+
+
+def _defaults(endpoints: Mapping[str, str], logging: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that a function may override."""
+    # boto3 in a function must not find the credentials of the user who runs the endpoint.
+    variables = {
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        # Made up: they do for this endpoint, and for nothing else.
+        # Fake credentials, which only this endpoint accepts.
         "AWS_ACCESS_KEY_ID": "ASIALOCAL",
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_SESSION_TOKEN": "local",
         **endpoints,
-        # A function may say something else.
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
         "AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1:2000",
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
     }
-    logging = config.deployment.asked.get("LoggingConfig", {})
     if logging.get("LogFormat") == "JSON":
-        by_default |= {
-            "AWS_LAMBDA_LOG_FORMAT": "JSON",
-            "AWS_LAMBDA_LOG_LEVEL": logging["ApplicationLogLevel"],
-        }
-    of_the_service = {
+        variables["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+        variables["AWS_LAMBDA_LOG_LEVEL"] = logging["ApplicationLogLevel"]
+    return variables
+
+
+def _set_by_lambda(
+    config: FunctionConfig,
+    source: Source,
+    port: int,
+    log_stream_name: str,
+    logging: Mapping[str, str],
+) -> dict[str, str]:
+    return {
         "AWS_DEFAULT_REGION": config.region_name,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info[0]}.{sys.version_info[1]}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.memory_size),
@@ -147,15 +167,20 @@ def _variables(
         "LAMBDA_TASK_ROOT": str(source.directory),
         "_HANDLER": source.handler,
     }
-    if source.layers:
-        # As AWS has them below /opt: before what else is installed, behind the function's own code.
-        python = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-        kinds = ("python", f"python/lib/{python}/site-packages")
-        paths = [str(layer / kind) for layer in source.layers for kind in kinds]
-        passed_on["PYTHONPATH"] = os.pathsep.join(
-            filter(None, [*paths, passed_on.get("PYTHONPATH")])
-        )
-        programs = [str(layer / "bin") for layer in source.layers]
-        passed_on["PATH"] = os.pathsep.join([passed_on.get("PATH", ""), *programs])
-    assert of_the_service.keys() == SET_BY_LAMBDA  # noqa: S101  # what nobody else may set
-    return passed_on | by_default | dict(config.environment) | of_the_service
+
+
+def _layer_paths(layers: Sequence[Path]) -> dict[str, str]:
+    """Return the paths with layers, ordered as in AWS, where layers are mounted below /opt.
+
+    Their modules precede installed packages, and follow the function's own code.
+    """
+    if not layers:
+        return {}
+    python = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    kinds = ("python", f"python/lib/{python}/site-packages")
+    paths = [str(layer / kind) for layer in layers for kind in kinds]
+    programs = [str(layer / "bin") for layer in layers]
+    return {
+        "PYTHONPATH": os.pathsep.join(filter(None, [*paths, os.environ.get("PYTHONPATH")])),
+        "PATH": os.pathsep.join([os.environ.get("PATH", ""), *programs]),
+    }

@@ -1,1 +1,1 @@
-"""Injected faults: which request meets one, and what then happens on the wire."""
+"""Injected faults: the requests that they apply to, and their effect on the wire."""

@@ -1,4 +1,4 @@
-"""Which request meets which fault: by function, by count and by probability."""
+"""Selects the requests that a fault applies to: by function, count and probability."""
 
 import random
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypedDict, Unpack, get_args
 
 from asyncinvoke.local.faults.steps import Step, Streamed, is_read
-from asyncinvoke.local.numbers import whole_number
+from asyncinvoke.local.numbers import number, whole_number
 from asyncinvoke.local.protocol import names
 from asyncinvoke.local.protocol.answers import Answer
 
@@ -47,15 +47,15 @@ class InjectedFault:
         after_run: bool = False,
     ) -> None:
         if not isinstance(step, _STEPS):
-            raise ValueError(f"step {step!r} must be one of the steps of asyncinvoke.local")  # noqa: TRY004  # as for any wrong value
+            raise ValueError(f"step {step!r} must be one of the steps of asyncinvoke.local")  # noqa: TRY004  # as for any invalid value
         if function_name is not None and not _is_bare(function_name):
             raise ValueError(
                 f"function_name={function_name!r} must be a bare name, such as 'echo', or None"
             )
         if count is not None:
             whole_number("count", count, least=1)
-        if not isinstance(probability, int | float) or not 0 < probability <= 1:
-            raise ValueError(f"probability={probability!r} must be a number above 0 and at most 1")
+        rule = "a number above 0 and at most 1"
+        number("probability", probability, lambda value: 0 < value <= 1, rule)
         if after_run and not _can_follow_a_run(step):
             raise ValueError(
                 f"after_run=True does not apply to {step!r}: it does not replace a response"

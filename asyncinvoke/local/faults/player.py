@@ -1,6 +1,6 @@
-"""Plays a fault on any wire: answers the service never gave, connections that break.
+"""Plays faults on any wire: artificial responses and broken connections.
 
-The endpoint, the fake and the endpoint of the tests each bring a wire of their own.
+The endpoint, the fake and the test suite each implement a wire.
 """
 
 import math
@@ -15,35 +15,35 @@ from asyncinvoke.local.protocol.names import LATEST
 
 
 class Wire(Protocol):
-    """What can be done to the connection that a request came by."""
+    """The connection of one request, as faults use it."""
 
     async def answer(self, answer: Answer) -> None:
-        """Send an answer as a whole; the connection lives on."""
+        """Send a whole response; the connection stays open."""
         ...
 
     async def begin(self, head: Answer, *, length: int | None) -> None:
         """Send a status and headers.
 
         Args:
-            head: The answer whose they are.
-            length: What its `Content-Length` says; None for a body in chunks.
+            head: The response with the status and headers.
+            length: The `Content-Length`; None for a chunked body.
         """
         ...
 
     async def write(self, data: bytes) -> None:
-        """Send a part of the body that was begun."""
+        """Send a part of the body."""
         ...
 
     async def finish(self) -> None:
-        """End the body as it should end; the connection lives on."""
+        """End the body normally; the connection stays open."""
         ...
 
     async def send(self, data: bytes) -> None:
-        """Send bytes that are no HTTP, or not yet."""
+        """Send raw bytes."""
         ...
 
     async def stall(self, seconds: float) -> None:
-        """Send nothing for a time, or until the client goes away."""
+        """Send nothing for some seconds, or until the client disconnects."""
         ...
 
     async def close(self) -> None:
@@ -58,12 +58,12 @@ class Wire(Protocol):
 async def answer_of(
     step: Step, request_id: str, *, run: Callable[[], Awaitable[Answer]] | None
 ) -> Answer | None:
-    """Return the answer of which a step sends all, a part or the head; None if it sends none.
+    """Return the response that a step sends in whole or in part; None if it sends none.
 
     Args:
-        step: What happens.
-        request_id: The answer's.
-        run: Lets the service answer first, if it is to; `Truncated` cuts that answer.
+        step: The step.
+        request_id: The request id.
+        run: Runs the function first, if given; `Truncated` then truncates its response.
     """
     real = None if run is None else await run()
     match step:
@@ -79,17 +79,17 @@ async def answer_of(
 
 
 async def play(step: Step, answer: Answer | None, wire: Wire) -> None:
-    """Do to a connection what a step says.
+    """Play a step on a connection.
 
     Args:
-        step: What happens.
-        answer: What `answer_of` returned for it.
+        step: The step.
+        answer: The result of `answer_of` for it.
         wire: The connection.
     """
     if answer is None:
         await _break(step, wire)
     elif isinstance(step, Truncated):
-        # An answer that is too short to be cut promises more than it has.
+        # For a body that is too short to truncate, claim a larger Content-Length.
         await wire.begin(answer, length=max(len(answer.payload), step.sent + 1))
         await wire.write(answer.payload[: step.sent])
         await wire.close()
@@ -133,6 +133,6 @@ async def _break(step: Step, wire: Wire) -> None:
 def _identified(answer: Answer, request_id: str) -> Answer:
     headers = {"x-amzn-RequestId": request_id}
     if answer.status_code == 200:
-        # Only what ran has a version.
+        # Only an execution has a version.
         headers["X-Amz-Executed-Version"] = LATEST
     return replace(answer, headers=headers | dict(answer.headers))

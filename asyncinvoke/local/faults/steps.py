@@ -1,4 +1,4 @@
-"""What can replace the service's answer: responses, errors, faults on the wire."""
+"""The steps that can replace a response: other responses, errors, broken connections."""
 
 import json
 import math
@@ -65,7 +65,7 @@ class Streamed:
 
 
 Step: TypeAlias = Answer | Streamed | Truncated | Reset | Close | Stall | Raw
-"""What happens to one request."""
+"""A replacement for the response to one request."""
 
 
 def is_read(step: Step) -> bool:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from asyncinvoke.local.functions.event_config import EventConfig
+from asyncinvoke.local.numbers import number
 from asyncinvoke.local.protocol.names import LATEST
 
 RUNTIME = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -148,10 +149,9 @@ def check(
     """
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise ValueError(f"function name {name!r} must be 1 to 64 letters, digits, hyphens or _")
-    if not 0 < timeout <= MAX_TIMEOUT:
-        raise ValueError(f"timeout={timeout!r} must be above 0 and at most {MAX_TIMEOUT} seconds")
-    if memory_size not in MEMORY_RANGE:
-        raise ValueError(f"memory_size={memory_size!r} must be 128 to 10240 MB")
+    rule = f"above 0 and at most {MAX_TIMEOUT} seconds"
+    number("timeout", timeout, lambda seconds: 0 < seconds <= MAX_TIMEOUT, rule)
+    number("memory_size", memory_size, _is_memory, "128 to 10240 MB")
     _check_environment(environment or {})
     if isinstance(handler, str):
         handler = _source(handler, Path(directory) if directory else Path.cwd())
@@ -169,6 +169,10 @@ def check(
         events=events or EventConfig(),
         deployment=deployment or Deployment(role=f"arn:aws:iam::{account_id}:role/{name}"),
     )
+
+
+def _is_memory(size: float) -> bool:
+    return isinstance(size, int) and size in MEMORY_RANGE
 
 
 def _check_environment(environment: Mapping[str, str]) -> None:

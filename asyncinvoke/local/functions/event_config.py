@@ -1,12 +1,12 @@
 """The retries and destinations of one function's Events."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from asyncinvoke.local.numbers import whole_number
+from asyncinvoke.local.numbers import number, shown, whole_number
 
 Destination: TypeAlias = Callable[[dict[str, Any]], Any] | str | Path
 """The recipient of a record: a sync or async callable, or a file to append a JSON line to."""
@@ -47,14 +47,13 @@ class EventConfig:
         attempts = self.maximum_retry_attempts
         whole_number("maximum_retry_attempts", attempts, most=MAX_RETRY_ATTEMPTS)
         least, most = AGE_RANGE
-        if not least <= self.maximum_event_age <= most:
-            raise ValueError(
-                f"maximum_event_age={self.maximum_event_age!r} must be {least} to {most} seconds"
-            )
-        if len(self.retry_delays) != MAX_RETRY_ATTEMPTS or not all(
-            0 <= delay < math.inf for delay in self.retry_delays
-        ):
-            raise ValueError(f"retry_delays={self.retry_delays!r} must be two times in seconds")
+        age, rule = self.maximum_event_age, f"{least} to {most} seconds"
+        number("maximum_event_age", age, lambda seconds: least <= seconds <= most, rule)
+        delays, rule = self.retry_delays, "two times in seconds"
+        if not isinstance(delays, Sequence) or len(delays) != MAX_RETRY_ATTEMPTS:
+            raise ValueError(f"retry_delays={shown(delays)} must be {rule}")
+        for delay in delays:
+            number("retry_delays", delay, lambda seconds: 0 <= seconds < math.inf, rule)
         for name in ("on_success", "on_failure", "dead_letter"):
             destination = getattr(self, name)
             if destination is None or callable(destination):

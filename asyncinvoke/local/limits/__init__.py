@@ -1,1 +1,1 @@
-"""Admission: what may run now, and what is throttled, for which reason."""
+"""Admission: concurrency and rate limits, and the throttle reasons."""

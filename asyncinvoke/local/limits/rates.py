@@ -5,7 +5,7 @@ No I/O, no clock: the time is passed in. Each rate is a bucket of tokens that re
 
 import math
 
-from asyncinvoke.local.numbers import whole_number
+from asyncinvoke.local.numbers import number, whole_number
 
 REQUESTS_PER_CONCURRENCY = 10
 """The maximum requests per second for each unit of a function's concurrency (AWS's quota)."""
@@ -56,8 +56,9 @@ class Rates:
 
     @caller_rate.setter
     def caller_rate(self, rate: float | None) -> None:
-        if rate is not None and not (isinstance(rate, int | float) and 0 < rate < math.inf):
-            raise ValueError(f"caller_rate={rate!r} must be a number above 0, or None")
+        if rate is not None:
+            rule = "a number above 0, or None"
+            number("caller_rate", rate, lambda value: 0 < value < math.inf, rule)
         self._caller_rate = rate
 
     @property

@@ -1,1 +1,1 @@
-"""The management operations that SDK code needs to set up functions before it invokes them."""
+"""The management operations with which SDK code sets up functions."""

@@ -11,7 +11,7 @@ from asyncinvoke.local.protocol import names, refusals
 from asyncinvoke.local.protocol.names import LATEST
 
 MOST_TAGS = 50
-"""Tags that a function may have (AWS's quota)."""
+"""The maximum number of tags of a function (AWS's quota)."""
 
 
 def list_tags(function: NamedFunction) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def tag(function: NamedFunction, members: Members) -> None:
 
 
 def untag(function: NamedFunction, keys: Sequence[str]) -> None:
-    """`UntagResource`; a tag that is not there is no error, as in AWS."""
+    """`UntagResource`; an unknown tag is not an error, as in AWS."""
     if not keys:
         raise refusals.violated(names.missing(tagKeys=None))
     for key in keys:
@@ -36,10 +36,10 @@ def untag(function: NamedFunction, keys: Sequence[str]) -> None:
 
 
 def add_tags(versions: Versions, tags: dict[str, str]) -> None:
-    """Set tags.
+    """Add or replace tags.
 
     Raises:
-        Refusal: There would be too many.
+        Refusal: There would be too many tags.
     """
     both = versions.tags | tags
     check_tags(both)
@@ -47,7 +47,11 @@ def add_tags(versions: Versions, tags: dict[str, str]) -> None:
 
 
 def check_tags(tags: dict[str, str]) -> None:
-    """Refuse more tags than a function may have."""
+    """Check the number of tags.
+
+    Raises:
+        Refusal: It exceeds `MOST_TAGS`.
+    """
     if len(tags) > MOST_TAGS:
         raise refusals.invalid("Number of tags exceeds resource tag limit.")
 
@@ -60,7 +64,7 @@ def _of_function(function: NamedFunction) -> Versions:
     return function.versions
 
 
-# Members of AddPermission that become conditions: the operator and the key of each.
+# The operator and key of the condition for each member of AddPermission.
 _CONDITIONS = {
     "SourceArn": ("ArnLike", "AWS:SourceArn"),
     "SourceAccount": ("StringEquals", "AWS:SourceAccount"),
@@ -128,7 +132,7 @@ def remove_permission(
 
 
 def _statements(function: NamedFunction) -> dict[str, dict[str, Any]]:
-    function.config  # noqa: B018  # refuses a qualifier that means nothing
+    function.config  # noqa: B018  # raises for an unknown qualifier
     qualifier = function.qualifier or LATEST
     return function.versions.policies.setdefault(qualifier, {})
 

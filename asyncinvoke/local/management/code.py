@@ -25,14 +25,14 @@ from asyncinvoke.local.functions.configuration import Source
 from asyncinvoke.local.protocol import refusals
 
 UNZIPPED_LIMIT = 262_144_000
-"""Largest package once it is unzipped, in bytes (AWS's quota of 250 MB)."""
+"""The maximum size of an unzipped package, in bytes (AWS's quota of 250 MB)."""
 
 ZIPPED_LIMIT = 52_428_800
-"""Largest package that a request may hold, in bytes (AWS's own error text)."""
+"""The maximum size of a package in a request, in bytes (AWS's own error text)."""
 
 NOT_A_ZIP = "Could not unzip uploaded file. Please check your file, then try to upload again."
 
-# What `zipfile` and the modules behind it raise for archives that are broken or made to break it.
+# The exceptions of `zipfile` and its decompressors for damaged or malicious archives.
 _BROKEN = (
     binascii.Error,
     zipfile.BadZipFile,
@@ -48,26 +48,26 @@ _BROKEN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A package that was uploaded."""
+    """An unpacked package."""
 
     directory: Path
-    """Where its files are."""
+    """The directory of its files."""
     size: int
-    """Its size as a zip, in bytes."""
+    """The size of the zip, in bytes."""
     sha256: str
-    """Its hash, in base64."""
+    """The SHA-256 hash of the zip, in base64."""
 
 
 def source_in(directory: Path, handler: str, layers: tuple[Path, ...] = ()) -> Source:
-    """Say where a handler is, written `module.function` or `folder/module.function`.
+    """Return the source of a handler, given as `module.function` or `folder/module.function`.
 
     Args:
-        directory: Where its code is.
+        directory: The directory of its code.
         handler: The handler.
-        layers: Where its layers are.
+        layers: The directories of its layers.
 
     Raises:
-        Refusal: It is written otherwise.
+        Refusal: The handler has another form.
     """
     module, dot, function = handler.replace("/", ".").rpartition(".")
     parts = module.split(".")
@@ -82,10 +82,10 @@ def source_in(directory: Path, handler: str, layers: tuple[Path, ...] = ()) -> S
 
 
 class CodeStore:
-    """Unpacks packages, each into a directory of its own, in threads: some take seconds.
+    """Unpacks packages, each into its own directory; in threads, because it may take seconds.
 
     Args:
-        guardian: Deletes everything should the endpoint be killed.
+        guardian: Deletes everything if the endpoint is killed.
     """
 
     def __init__(self, guardian: Guardian) -> None:
@@ -98,10 +98,10 @@ class CodeStore:
 
     @asynccontextmanager
     async def unpacked(self, content: bytes) -> AsyncIterator[Package]:
-        """Hold a block in which a package is unpacked; what nobody uses at its end may go.
+        """Unpack a package for the block; it may be deleted afterwards unless it is in use.
 
         Raises:
-            Refusal: It is no zip, or too large.
+            Refusal: It is not a zip, or too large.
         """
         directory = self._new_directory()
         self._new.add(directory)
@@ -115,7 +115,7 @@ class CodeStore:
             self._new.discard(directory)
 
     async def keep(self, in_use: AbstractSet[Path]) -> None:
-        """Delete what is no longer in use."""
+        """Delete all packages that are not in use."""
         for directory in self._directories - in_use - self._new:
             self._directories.discard(directory)
             await to_thread.run_sync(partial(shutil.rmtree, directory, ignore_errors=True))
@@ -130,7 +130,7 @@ class CodeStore:
 
     def _new_directory(self) -> Path:
         if self._root is None:
-            # As the functions that run there see it: with symbolic links followed.
+            # Resolved, as functions see it.
             self._root = Path(tempfile.mkdtemp(prefix="asyncinvoke-")).resolve()
             self._held.enter_context(self._guardian.directory(self._root))
         self._number += 1
@@ -141,10 +141,10 @@ class CodeStore:
 
 
 def content_of(zip_file: str) -> bytes:
-    """Return a package that was sent in base64.
+    """Decode a package from base64.
 
     Raises:
-        Refusal: It is not in base64.
+        Refusal: It is not valid base64.
     """
     try:
         return base64.b64decode(zip_file, validate=True)
@@ -153,12 +153,10 @@ def content_of(zip_file: str) -> bytes:
 
 
 def _extract(content: bytes, directory: Path) -> str:
-    """Unpack into a directory, and never outside: `zipfile` drops `..` and leading slashes.
+    """Unpack into a directory; return the SHA-256 hash in base64.
 
-    Return the package's hash, in base64.
-
-    A size that an entry only claims is caught too: no more than that is read, and then the checksum
-    is wrong.
+    Nothing is written outside of it: `zipfile` drops `..` and leading slashes. An entry that is larger
+    than it claims fails, because only the claimed size is read and the checksum is then wrong.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
@@ -170,7 +168,7 @@ def _extract(content: bytes, directory: Path) -> str:
             mode = entry.external_attr >> 16
             if stat.S_ISLNK(mode) and path.is_file():
                 links.append(path)
-            # A program that a package brings along stays one.
+            # Keep programs executable.
             elif mode & 0o111 and path.is_file():
                 path.chmod(0o755)
     _link(links, directory)
@@ -178,9 +176,9 @@ def _extract(content: bytes, directory: Path) -> str:
 
 
 def _link(links: list[Path], directory: Path) -> None:
-    """Turn files that hold the target of a symbolic link into links; what leads outside is dropped.
+    """Replace files that contain the target of a symbolic link by links; drop those that lead outside.
 
-    What a link leads to may depend on the others, so that all are made before any is looked at.
+    The target of a link may depend on other links, so all are created before any is checked.
     """
     for path in links:
         target = path.read_bytes()

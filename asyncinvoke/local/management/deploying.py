@@ -1,4 +1,4 @@
-"""Functions as they are deployed: create, update their code, update their configuration."""
+"""Deployment of functions: create, update the code, update the configuration."""
 
 import dataclasses
 import time
@@ -32,10 +32,10 @@ class Deploying:
     """The operations that deploy functions.
 
     Args:
-        registry: Where functions are.
-        code: Where packages are unpacked.
-        packages: Where packages come from.
-        layers: The layers that functions may name.
+        registry: The functions.
+        code: Unpacks packages.
+        packages: The sources of packages.
+        layers: The layers that functions may use.
         region_name: The endpoint's region.
         account_id: The endpoint's account.
         settling_time: Seconds for which a function is Pending, or an update InProgress.
@@ -84,11 +84,11 @@ class Deploying:
             )
         settings, layers = self._with_layers(Settings().changed(members, name=name), members, ())
         tags = members.texts("Tags") or {}
-        check_tags(tags)  # before there is anything: what is refused leaves nothing behind
+        check_tags(tags)  # before anything is created
         async with self._code.unpacked(
             await self._packages.content(members.members("Code"), _CODE)
         ) as package:
-            self._check_new(name)  # another may have come meanwhile
+            self._check_new(name)  # it may have been created meanwhile
             source = source_in(package.directory, handler, layers)
             config = self._configure(name, source, settings, package)
             versions = self._registry.register(config, None)
@@ -97,7 +97,7 @@ class Deploying:
         versions.pend(LATEST, until)
         if members.flag("Publish"):
             config = self._publish(versions, until)
-        # Unlike an update, this tells the ARN without the version that it has published.
+        # Unlike an update, it returns the ARN without the published version.
         return describe.configuration(config, versions, now=time.monotonic())
 
     async def update_code(self, function: NamedFunction, members: Members) -> dict[str, Any]:
@@ -107,12 +107,12 @@ class Deploying:
                 f"{function.versions.name} is a callable of this process and has no code to update."
             )
         async with self._code.unpacked(await self._packages.content(members, _CODE)) as package:
-            # Another may have changed it, or deleted it, meanwhile.
+            # It may have been changed or deleted meanwhile.
             versions = self._changeable(function, members)
             if self._registry.functions.get(versions.name) is not versions:
                 raise function_not_found(versions.latest.arn, None)
             latest = versions.latest
-            assert isinstance(latest.handler, Source)  # noqa: S101  # it was before
+            assert isinstance(latest.handler, Source)  # noqa: S101  # unchanged since the check above
             source = source_in(package.directory, latest.handler.handler, latest.handler.layers)
             asked = Members({"Architectures": members.any("Architectures")})
             settings = Settings.of(latest).changed(asked, name=latest.name)

@@ -5,8 +5,8 @@ from typing import Any
 from asyncinvoke.local.functions.configuration import FunctionConfig, Source
 from asyncinvoke.local.functions.versions import Alias, Versions
 
-# As AWS gives them for a function that says nothing about it (recorded 2023-11-20, 2024-03-27).
-_UNASKED: dict[str, Any] = {
+# The defaults (recorded 2023-11-20, 2024-03-27).
+_DEFAULTS: dict[str, Any] = {
     "TracingConfig": {"Mode": "PassThrough"},
     "PackageType": "Zip",
     "Architectures": ["x86_64"],
@@ -15,7 +15,7 @@ _UNASKED: dict[str, Any] = {
 }
 
 # GUESS: not recorded from AWS (docs/fidelity.md)
-RUNTIME_VERSION = "0" * 64  # each is a hash that AWS makes
+RUNTIME_VERSION = "0" * 64  # AWS generates a hash
 
 
 def configuration(
@@ -29,11 +29,11 @@ def configuration(
     """Return a `FunctionConfiguration`.
 
     Args:
-        config: The version.
-        versions: Its function.
-        now: Seconds of the monotonic clock.
-        qualified: Whether the ARN names the version.
-        listed: Whether it stands in a list, where AWS says nothing of states and runtime versions.
+        config: The configuration of the version.
+        versions: The function.
+        now: The time in seconds of the monotonic clock.
+        qualified: Whether the ARN includes the version.
+        listed: Whether it is part of a list, which omits states and runtime versions.
     """
     deployed = config.deployment
     described: dict[str, Any] = {
@@ -51,7 +51,7 @@ def configuration(
         "Version": config.version,
         "RevisionId": revision(config, versions, now),
         "LoggingConfig": {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{config.name}"},
-        **_UNASKED,
+        **_DEFAULTS,
         **deployed.asked,
     }
     if config.environment:
@@ -64,7 +64,7 @@ def configuration(
 
 
 def revision(config: FunctionConfig, versions: Versions, now: float) -> str:
-    """Return the revision of a version: it gets another when it becomes ready."""
+    """Return the revision id of a version, which changes when it becomes ready."""
     deployed = config.deployment
     is_settled = versions.is_settled(config.version, now)
     return deployed.settled_revision_id if is_settled else deployed.revision_id

@@ -1,4 +1,4 @@
-"""Functions as a whole: get, list, delete."""
+"""Functions: get, list, delete."""
 
 import time
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ def list_functions(registry: FunctionRegistry, query: Mapping[str, str]) -> dict
 
 
 def delete_function(registry: FunctionRegistry, function: NamedFunction) -> None:
-    """`DeleteFunction`: all of it, or one version."""
+    """`DeleteFunction`, of the whole function or one version."""
     versions, version = function.versions, function.qualifier
     if version is None:
         registry.remove(versions.name)
@@ -74,7 +74,7 @@ def delete_function(registry: FunctionRegistry, function: NamedFunction) -> None
 def described(
     config: FunctionConfig, versions: Versions, qualified: bool = False, *, listed: bool = False
 ) -> dict[str, Any]:
-    """Return what is told of a version of a function, at this moment."""
+    """Return the current `FunctionConfiguration` of a version."""
     return describe.configuration(
         config,
         versions,

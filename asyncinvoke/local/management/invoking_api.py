@@ -26,11 +26,11 @@ DESTINATION_PATTERN = (
     r"^$|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:([a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\d{1})?:"
     r"(\d{12})?:(.*)"
 )
-"""What the destination of an Event must be, in the service's words."""
+"""The pattern of an Event's destination, from the service's model."""
 
 _DESTINATION = re.compile(DESTINATION_PATTERN)
 _DESTINATIONS = ("OnSuccess", "OnFailure")
-_TAKES_RECORDS = ("sqs", "sns", "events", "s3")
+_DESTINATION_SERVICES = ("sqs", "sns", "events", "s3")
 
 
 def put_concurrency(
@@ -52,7 +52,7 @@ def put_concurrency(
     try:
         registry.reserve(function.versions.name, limit)
     except ValueError as error:
-        # AWS keeps 100 for functions without a reserve; an endpoint may have fewer in all.
+        # AWS keeps 100 unreserved; an endpoint may have fewer in total.
         raise refusals.invalid(
             "Specified ReservedConcurrentExecutions for function decreases account's "
             "UnreservedConcurrentExecution below its minimum value of [0]."
@@ -95,19 +95,19 @@ def account_settings(registry: FunctionRegistry) -> dict[str, Any]:
 def put_event_config(
     registry: FunctionRegistry, function: NamedFunction, members: Members
 ) -> dict[str, Any]:
-    """`PutFunctionEventInvokeConfig`: in place of what was set."""
+    """`PutFunctionEventInvokeConfig`, which replaces all settings."""
     return _set(registry, function, EventSettings(), members)
 
 
 def update_event_config(
     registry: FunctionRegistry, function: NamedFunction, members: Members
 ) -> dict[str, Any]:
-    """`UpdateFunctionEventInvokeConfig`: what is not named stays."""
+    """`UpdateFunctionEventInvokeConfig`, which keeps settings that are not given."""
     return _set(registry, function, _get(function), members)
 
 
 def no_event_config(arn: str) -> refusals.Refusal:
-    """Nothing was set of the Events of a function."""
+    """Return the error for a function without Event settings."""
     return refusals.not_found(f"The function {arn} doesn't have an EventInvokeConfig")
 
 
@@ -180,7 +180,11 @@ def _destination(members: Members, name: str) -> str:
 def _check_destination(
     registry: FunctionRegistry, function: NamedFunction, name: str, arn: str
 ) -> None:
-    """Refuse a destination that takes no records, in AWS's words."""
+    """Check that a destination can receive records.
+
+    Raises:
+        Refusal: It cannot.
+    """
     service = arn.split(":")[2]
     if service == "lambda":
         bare = ":".join(arn.split(":")[:7])
@@ -188,7 +192,7 @@ def _check_destination(
             raise refusals.invalid("You can't specify the function as a destination for itself.")
         if bare not in {versions.latest.arn for versions in [*registry.functions.values()]}:
             raise refusals.invalid(f"The destination ARN {arn} is invalid.")
-    elif service not in _TAKES_RECORDS:
+    elif service not in _DESTINATION_SERVICES:
         shown = dict.fromkeys(_DESTINATIONS, "null") | {name: f"{name}(destination={arn})"}
         raise refusals.invalid(
             f"The provided destination config DestinationConfig(onSuccess={shown['OnSuccess']}, "
@@ -197,7 +201,7 @@ def _check_destination(
 
 
 def _arn(function: NamedFunction) -> str:
-    function.config  # noqa: B018  # refuses a qualifier that means nothing
+    function.config  # noqa: B018  # raises for an unknown qualifier
     return _named(function)
 
 

@@ -13,16 +13,16 @@ from asyncinvoke.local.management.request import PAGE, Members, page
 from asyncinvoke.local.protocol import names, refusals
 
 MOST_LAYERS = 5
-"""Layers that a function may have (AWS's quota)."""
+"""The maximum number of layers of a function (AWS's quota)."""
 
 MAX_ARN = 140
-"""Characters of the ARN of a layer's version (AWS's service model)."""
+"""The maximum length of the ARN of a layer version (AWS's service model)."""
 
 ARN_PATTERN = (
     r"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)"
     r"|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)"
 )
-"""What the ARN of a layer's version must be, in the service's words."""
+"""The pattern of the ARN of a layer version, from the service's model."""
 
 _ARN = re.compile(ARN_PATTERN)
 _ARN_RULE = (
@@ -31,7 +31,7 @@ _ARN_RULE = (
     f"pattern: {ARN_PATTERN}, Member must not be null]"
 )
 
-_LARGEST = 10**10 - 1  # so that the newest version is the first by its key
+_LARGEST = 10**10 - 1  # for keys that sort the newest version first
 
 _KEPT = ("CompatibleRuntimes", "CompatibleArchitectures", "LicenseInfo")
 
@@ -40,15 +40,15 @@ _KEPT = ("CompatibleRuntimes", "CompatibleArchitectures", "LicenseInfo")
 class _Version:
     number: int
     package: Package
-    told: Mapping[str, Any]
+    description: Mapping[str, Any]
 
 
 class LayersApi:
     """The layers of one endpoint.
 
     Args:
-        code: Where packages are unpacked.
-        packages: Where packages come from.
+        code: Unpacks packages.
+        packages: The sources of packages.
         region_name: The endpoint's region.
         account_id: The endpoint's account.
     """
@@ -69,10 +69,10 @@ class LayersApi:
         content = await self._packages.content(members.members("Content"), "layer content")
         async with self._code.unpacked(content) as package:
             number = self._published[name] = self._published.get(name, 0) + 1
-            told = {member: members.any(member) for member in _KEPT if members.any(member)}
-            told["Description"] = members.text("Description") or ""
-            told["CreatedDate"] = time.strftime("%Y-%m-%dT%H:%M:%S.000+0000", time.gmtime())
-            version = _Version(number=number, package=package, told=told)
+            description = {name: members.any(name) for name in _KEPT if members.any(name)}
+            description["Description"] = members.text("Description") or ""
+            description["CreatedDate"] = time.strftime("%Y-%m-%dT%H:%M:%S.000+0000", time.gmtime())
+            version = _Version(number=number, package=package, description=description)
             self._layers.setdefault(name, {})[number] = version
         return self._with_content(name, version)
 
@@ -85,12 +85,12 @@ class LayersApi:
         return self._with_content(name, version)
 
     def delete(self, name: str, number: str) -> None:
-        """`DeleteLayerVersion`; one that is not there is no error, as in AWS."""
+        """`DeleteLayerVersion`; an unknown version is not an error, as in AWS."""
         versions = self._layers.get(name.removeprefix(self._prefix), {})
         versions.pop(_number(number), None)
 
     def list_versions(self, name: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """`ListLayerVersions`, the newest first."""
+        """`ListLayerVersions`, newest first."""
         name = name.removeprefix(self._prefix)
         found = (
             (f"{_LARGEST - number:010d}", self._described(name, version))
@@ -99,10 +99,10 @@ class LayersApi:
         return page("LayerVersions", found, query, limit=PAGE)
 
     def resolve(self, arns: Sequence[str]) -> tuple[list[dict[str, Any]], tuple[Path, ...]]:
-        """Return what is told of the layers of a function, and where they are.
+        """Return the description and the directories of a function's layers.
 
         Raises:
-            Refusal: One is not there, or there are too many.
+            Refusal: A layer does not exist, or there are too many.
         """
         if len(arns) > MOST_LAYERS:
             raise refusals.invalid(f"Cannot reference more than {MOST_LAYERS} layers.")
@@ -119,18 +119,18 @@ class LayersApi:
                     "Two different versions of the same layer are not allowed to be referenced in "
                     f"the same function. {other} and {arn} are versions of the same layer."
                 )
-        told, folders = [], []
+        described, directories = [], []
         for arn in arns:
             name, _, number = arn.removeprefix(self._prefix).rpartition(":")
             version = self._layers.get(name, {}).get(_number(number))
             if version is None:
                 raise refusals.invalid(f"Layer version {arn} does not exist.")
-            told.append({"Arn": arn, "CodeSize": version.package.size})
-            folders.append(version.package.directory)
-        return told, tuple(folders)
+            described.append({"Arn": arn, "CodeSize": version.package.size})
+            directories.append(version.package.directory)
+        return described, tuple(directories)
 
     def list(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """`ListLayers`, or `GetLayerVersionByArn`, which has the same path."""
+        """`ListLayers`, or `GetLayerVersionByArn`, which shares its path."""
         if query.get("find") == "LayerVersion":
             name, _, number = query.get("Arn", "").removeprefix(self._prefix).rpartition(":")
             return self.get(name, number)
@@ -155,7 +155,7 @@ class LayersApi:
 
     def _described(self, name: str, version: _Version) -> dict[str, Any]:
         arn = f"{self._prefix}{name}:{version.number}"
-        return {"LayerVersionArn": arn, "Version": version.number, **version.told}
+        return {"LayerVersionArn": arn, "Version": version.number, **version.description}
 
     def _with_content(self, name: str, version: _Version) -> dict[str, Any]:
         package = version.package
@@ -165,15 +165,15 @@ class LayersApi:
 
 
 def _number(text: str) -> int:
-    """Return the number of a version; 0, which none has, for what cannot be one."""
+    """Parse the number of a version; return 0, which none has, for anything else."""
     return int(text) if text.isdecimal() and len(text) < 19 else 0
 
 
 def check_arns(value: object) -> list[str]:
-    """Return the `Layers` of a request.
+    """Validate the `Layers` of a request.
 
     Raises:
-        Refusal: They are no list of texts.
+        Refusal: It is not a list of valid ARNs.
     """
     if not isinstance(value, list) or not all(isinstance(arn, str) for arn in value):
         raise refusals.unreadable("Layers: it must be a list of texts")

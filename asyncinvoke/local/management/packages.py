@@ -1,6 +1,6 @@
-"""Where a deployment package comes from: the request itself, or S3.
+"""The sources of deployment packages: the request itself, or S3.
 
-S3 is a folder, or an S3 endpoint on this machine.
+S3 is a directory, or an S3 endpoint on this machine.
 """
 
 import urllib.error
@@ -16,25 +16,25 @@ from asyncinvoke.local.management.request import Members
 from asyncinvoke.local.protocol import refusals
 
 TIMEOUT = 60.0
-"""Seconds for an answer of the S3 endpoint."""
+"""Seconds to wait for the S3 endpoint."""
 
 FORBIDDEN = 403
-_MADE_UP = (
+_FAKE_SIGNATURE = (
     "AWS4-HMAC-SHA256 Credential=ASIALOCAL/20150331/us-east-1/s3/aws4_request, "
     "SignedHeaders=host, Signature=0"
 )
 
-# Seen of CreateFunction; which of S3's errors follows differs.
+# Seen for CreateFunction, with various errors of S3.
 _FAILED = "Error occurred while GetObject. S3 Error Code: {}. S3 Error Message: {}"
 _NO_KEY = _FAILED.format("NoSuchKey", "The specified key does not exist.")
 
 
 class S3Code:
-    """Where packages in S3 are found.
+    """Reads packages from S3.
 
     Args:
-        where: A folder that holds one for each bucket, or the URL of an endpoint that takes requests
-            which nobody signed, or whatever signature; None for neither.
+        where: A directory with one subdirectory per bucket, or the URL of an endpoint that accepts
+            unsigned requests or any signature; None for neither.
     """
 
     def __init__(self, where: str | Path | None) -> None:
@@ -44,7 +44,7 @@ class S3Code:
         """Return a package.
 
         Raises:
-            Refusal: There is none.
+            Refusal: It does not exist, or cannot be read.
         """
         if self._where is None:
             raise refusals.invalid(
@@ -58,15 +58,15 @@ class S3Code:
 
 
 def s3_endpoint(where: str | Path | None) -> dict[str, str]:
-    """Return the variable by which an SDK in a function finds S3; none if it is a folder, or nowhere."""
+    """Return the variable by which SDKs in functions find S3, if it is an endpoint."""
     return {"AWS_ENDPOINT_URL_S3": str(where)} if _is_url(where) else {}
 
 
 def check_s3(where: str | Path | None) -> str | Path | None:
-    """Return where packages in S3 are found.
+    """Validate the source of packages in S3, and return it.
 
     Raises:
-        ValueError: It is neither a URL nor a folder.
+        ValueError: It is neither a URL nor an existing directory.
     """
     if _is_url(where) and not urlsplit(str(where)).hostname:
         raise ValueError(f"s3={str(where)!r} must name a host")
@@ -91,7 +91,7 @@ def _read(folder: Path, bucket: str, key: str) -> bytes:
 
 
 def _download(url: str) -> bytes:
-    # Whoever runs this machine has said that it is S3; a proxy could not reach it.
+    # Without proxies, which could not reach an endpoint on this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         try:
@@ -100,8 +100,8 @@ def _download(url: str) -> bytes:
             if error.code != FORBIDDEN:
                 raise
             error.close()
-            # Private there; test doubles of S3 take any signature, as this endpoint does.
-            opener.addheaders.append(("Authorization", _MADE_UP))
+            # The bucket is private; test doubles of S3 accept any signature, as this endpoint does.
+            opener.addheaders.append(("Authorization", _FAKE_SIGNATURE))
             return _get(opener, url)
     except urllib.error.HTTPError as error:
         error.close()
@@ -118,32 +118,32 @@ def _get(opener: urllib.request.OpenerDirector, url: str) -> bytes:
 
 
 class Packages:
-    """Where packages come from.
+    """The sources of packages.
 
     Args:
-        s3: Where packages in S3 are.
+        s3: Reads packages from S3.
     """
 
     def __init__(self, s3: S3Code) -> None:
         self._s3 = s3
 
-    async def content(self, said: Members, what: str) -> bytes:
+    async def content(self, members: Members, what: str) -> bytes:
         """Return a package.
 
         Args:
-            said: What holds `ZipFile`, or `S3Bucket` and `S3Key`.
-            what: What the package is, in AWS's words.
+            members: The object with `ZipFile`, or `S3Bucket` and `S3Key`.
+            what: The kind of package, for AWS's error message.
 
         Raises:
-            Refusal: There is none, or it is too large.
+            Refusal: There is no package, or it is too large.
         """
-        zip_file = said.text("ZipFile")
+        zip_file = members.text("ZipFile")
         if zip_file is not None:
             content = await to_thread.run_sync(content_of, zip_file)
             if len(content) > ZIPPED_LIMIT:
                 raise refusals.package_too_large(ZIPPED_LIMIT)
             return content
-        bucket, key = said.text("S3Bucket"), said.text("S3Key")
+        bucket, key = members.text("S3Bucket"), members.text("S3Key")
         if bucket is None or key is None:
             raise refusals.invalid(
                 f"Please provide a source for {what}: this endpoint takes a ZipFile, or code in S3."

@@ -1,4 +1,4 @@
-"""What a management request holds: members of its body, the function that it names, the page it wants."""
+"""The parts of a management request: members of its body, its function, its page of a list."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -16,9 +16,9 @@ _T = TypeVar("_T")
 
 
 class Members:
-    """What the body of a request says. A member that is null is one that is not there.
+    """The members of the body of a request. A null member is treated as absent.
 
-    Every method raises `Refusal` for a member of another type; what it held is not repeated.
+    Every method raises `Refusal` for a member of another type, without repeating its value.
 
     Args:
         values: The members.
@@ -29,10 +29,10 @@ class Members:
 
     @classmethod
     def parse(cls, body: bytes) -> "Members":
-        """Read a body.
+        """Parse a body.
 
         Raises:
-            Refusal: It is not a JSON object, or a member is not what the service's model says.
+            Refusal: It is not a JSON object, or a member does not match the service's model.
         """
         try:
             values = json.loads(body or b"{}")
@@ -44,39 +44,39 @@ class Members:
         return cls(values)
 
     def text(self, name: str) -> str | None:
-        """Return a text."""
+        """Return a string; None if absent."""
         value = self._get(name, str, "a text")
-        # JSON can spell a lone surrogate; nothing could be answered that repeats it.
+        # JSON can contain a lone surrogate, which no response could repeat.
         if value is not None and not _is_encodable(value):
             raise refusals.unreadable(f"{name}: it must be a text of whole characters")
         return value
 
     def integer(self, name: str) -> int | None:
-        """Return a whole number."""
+        """Return a whole number; None if absent."""
         return self._get(name, int, "a whole number")
 
     def flag(self, name: str) -> bool:
-        """Return whether something is wanted; not, if nothing is said."""
+        """Return a boolean; False if absent."""
         return self._get(name, bool, "true or false") or False
 
     def members(self, name: str) -> "Members":
-        """Return an object; an empty one if there is none."""
+        """Return an object; an empty one if absent."""
         return Members(self._get(name, dict, "an object") or {})
 
     def texts(self, name: str) -> dict[str, str] | None:
-        """Return an object that holds nothing but texts."""
+        """Return an object of strings; None if absent."""
         values = self._get(name, dict, "an object")
         return values and {str(key): Members(values).text(key) or "" for key in values}
 
     def numbers(self, name: str) -> dict[str, float] | None:
-        """Return a map of names to numbers; None if it is not there."""
+        """Return an object of numbers; None if absent or empty."""
         value = self._get(name, dict, "an object of numbers") or {}
         if any(type(number) not in (int, float) for number in value.values()):
             raise refusals.unreadable(f"{name}: it must be an object of numbers")
         return {key: float(number) for key, number in value.items()} or None
 
     def any(self, name: str) -> Any:
-        """Return whatever JSON holds under a name."""
+        """Return a value of any type; None if absent."""
         return self._values.get(name)
 
     def __bool__(self) -> bool:
@@ -84,7 +84,7 @@ class Members:
 
     def _get(self, name: str, kind: type[_T], what: str) -> _T | None:
         value = self._values.get(name)
-        # What JSON gives is of exactly its type; `isinstance` would take true for a number.
+        # The exact type: `isinstance` would accept true as a number.
         if value is not None and type(value) is not kind:
             raise refusals.unreadable(f"{name}: it must be {what}")
         return value
@@ -100,19 +100,19 @@ def _is_encodable(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedFunction:
-    """A function, and the qualifier by which a request names it."""
+    """The function of a request, and its qualifier."""
 
     versions: Versions
     """The function."""
     qualifier: str | None
-    """The qualifier, from the name or from the query; None without one."""
+    """The qualifier, from the name or the query; None without one."""
 
     @property
     def config(self) -> FunctionConfig:
-        """The configuration that the qualifier means.
+        """The configuration that the qualifier refers to.
 
         Raises:
-            Refusal: There is none.
+            Refusal: It does not exist.
         """
         config = self.versions.resolve(self.qualifier)
         if config is None:
@@ -120,30 +120,37 @@ class NamedFunction:
         return config
 
     def check_changeable(self, revision_id: str | None, *, now: float) -> None:
-        """Refuse a change of `$LATEST` while it is not ready, or of a revision that it has left.
+        """Check that `$LATEST` is ready to be changed, and still has the expected revision.
 
         Args:
-            revision_id: The revision that the caller knows; None if it does not say.
-            now: Seconds of the monotonic clock.
+            revision_id: The expected revision id; None for any.
+            now: The time in seconds of the monotonic clock.
+
+        Raises:
+            Refusal: It is not ready, or has another revision.
         """
         checks.check_changeable(self.versions, now=now)
         self.check_revision(revision_id, now=now)
 
     def check_revision(self, revision_id: str | None, *, now: float) -> None:
-        """Refuse a change of a revision that the function has left."""
+        """Check that `$LATEST` still has the expected revision.
+
+        Raises:
+            Refusal: It has another revision.
+        """
         latest = self.versions.latest
         if revision_id not in (None, describe.revision(latest, self.versions, now)):
             raise refusals.changed_meanwhile()
 
     @property
     def arn(self) -> str:
-        """The ARN by which the request names it, with its qualifier if it gives one."""
+        """The ARN, with the qualifier if the request has one."""
         arn = self.versions.latest.arn
         return arn if self.qualifier is None else f"{arn}:{self.qualifier}"
 
 
 Absent: TypeAlias = Callable[[str, str | None], refusals.Refusal]
-"""Makes the refusal for a function that is not there, of its ARN and the qualifier."""
+"""Returns the error for a missing function, given its ARN and the qualifier."""
 
 
 def find_function(
@@ -155,18 +162,18 @@ def find_function(
     account_id: str,
     absent: "Absent | None" = None,
 ) -> NamedFunction:
-    """Return the function that a request names.
+    """Return the function of a request.
 
     Args:
-        functions: Every function, by name.
+        functions: All functions, by name.
         text: The name, ARN or partial ARN of the path.
         qualifier: The `Qualifier` of the query.
         region_name: The endpoint's region.
         account_id: The endpoint's account.
-        absent: What is said where there is no such function; it differs by operation.
+        absent: Returns the error for a missing function, which differs by operation.
 
     Raises:
-        Refusal: There is no such function, or it cannot be one.
+        Refusal: The function does not exist, or the name is invalid.
     """
     name = checks.check_name(text, names.parse(text), qualifier)
     qualifier = checks.one_qualifier(name, qualifier, region_name=region_name)
@@ -179,22 +186,22 @@ def find_function(
 
 
 def function_not_found(arn: str, qualifier: str | None) -> refusals.Refusal:
-    """There is no such function, or no such version of it."""
+    """Return the error for a missing function or version."""
     return refusals.function_not_found(arn + (f":{qualifier}" if qualifier else ""))
 
 
 def no_such_version(arn: str, qualifier: str | None) -> refusals.Refusal:
-    """There is no such version, or no such alias, which some operations tell apart."""
+    """Return the error for a missing version or alias, as operations that distinguish them do."""
     if qualifier is None or qualifier == LATEST or qualifier.isdecimal():
         return function_not_found(arn, qualifier)
     return refusals.not_found(f"Cannot find alias arn: {arn}:{qualifier}")
 
 
 PAGE = 50
-"""Items of one answer (AWS's documentation of `ListFunctions`)."""
+"""The maximum number of items in a page (AWS's documentation of `ListFunctions`)."""
 
 MOST_ITEMS = 10_000
-"""Largest `MaxItems` of most operations; others take no more than a page holds."""
+"""The maximum `MaxItems` of most operations; for others it is `PAGE`."""
 
 
 def page(
@@ -204,16 +211,16 @@ def page(
     *,
     limit: int = MOST_ITEMS,
 ) -> dict[str, Any]:
-    """Return the page that a request asks for, and where the next one begins.
+    """Return the requested page of a list, with the marker of the next one.
 
-    The marker is the key of the page's last item, so that a list whose items are deleted meanwhile
-    goes on where it was.
+    The marker is the key of the page's last item, so that paging continues correctly when items are
+    deleted.
 
     Args:
-        name: What the answer calls the list.
-        items: All items, each with the key that it is sorted by.
+        name: The name of the list in the response.
+        items: All items, each with its sort key.
         query: The query, with `Marker` and `MaxItems`.
-        limit: The largest `MaxItems` that the operation takes.
+        limit: The maximum `MaxItems` of the operation.
 
     Raises:
         Refusal: `MaxItems` is out of range.
@@ -232,5 +239,5 @@ def page(
 
 
 def version_key(config: FunctionConfig) -> str:
-    """Return the key by which versions are sorted: `$LATEST` first, then by number."""
+    """Return the sort key of a version: `$LATEST` first, then by number."""
     return f"{0 if config.version == LATEST else int(config.version):010d}"

@@ -1,4 +1,4 @@
-"""Routes a request to its operation, and returns the answer."""
+"""Routes management requests to operations, and returns their responses."""
 
 import logging
 import time
@@ -31,12 +31,12 @@ from asyncinvoke.local.protocol.refusals import Refusal
 _logger = logging.getLogger(__name__)
 
 BODY_LIMIT = 70_167_211
-"""Largest request, in bytes (AWS's own error text): a package of 50 MB in base64, and the rest."""
+"""The maximum size of a request, in bytes (AWS's own error text): 50 MB in base64, and more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagementRequest:
-    """A request for one of the operations, taken off HTTP."""
+    """A management request, independent of HTTP."""
 
     method: str
     """The HTTP method."""
@@ -47,11 +47,11 @@ class ManagementRequest:
     body: bytes
     """The body."""
     tag_keys: tuple[str, ...] = ()
-    """`tagKeys` of the query, which may be given more than once."""
+    """The values of `tagKeys` in the query, which can be repeated."""
 
     @property
     def members(self) -> Members:
-        """What the body says.
+        """The members of the body.
 
         Raises:
             Refusal: It is not a JSON object.
@@ -60,15 +60,15 @@ class ManagementRequest:
 
 
 class Management:
-    """Answers the operations that set functions up.
+    """Handles the management operations.
 
     Args:
-        registry: Where functions are.
-        guardian: Knows of the code that was uploaded, should the endpoint be killed.
+        registry: The functions.
+        guardian: Deletes uploaded code if the endpoint is killed.
         region_name: The endpoint's region.
         account_id: The endpoint's account.
         settling_time: Seconds for which a function is Pending, or an update InProgress.
-        s3: Where packages in S3 are found; None for nowhere.
+        s3: The source of packages in S3; None for none.
     """
 
     def __init__(
@@ -97,11 +97,11 @@ class Management:
         )
 
     async def close(self) -> None:
-        """Delete the code that was uploaded."""
+        """Delete uploaded code."""
         await self._code.close()
 
     async def answer(self, request: ManagementRequest, request_id: str) -> Answer:
-        """Answer a request."""
+        """Return the response to a request."""
         try:
             return await self._answer(request, request_id)
         except Refusal as refusal:
@@ -123,7 +123,7 @@ class Management:
         self, operation: Operation, request: ManagementRequest, groups: list[str]
     ) -> dict[str, Any] | None:
         try:
-            if not groups or request.path.startswith(LAYERS):  # they name no function
+            if not groups or request.path.startswith(LAYERS):  # without a function
                 return await _done(operation(self, request, *groups))
             name, *others = groups
             qualifier = request.query.get("Qualifier")
@@ -136,14 +136,14 @@ class Management:
             )
             return await _done(operation(self, request, function, *others))
         finally:
-            # What a refused request had uploaded goes too, and what was retired and ran on.
+            # Delete unused code, including that of refused requests and of retired environments.
             if request.method != "GET":
                 in_use = self.registry.directories(time.monotonic())
                 await self._code.keep(in_use | self.layers.directories())
 
 
 def _absent(request: ManagementRequest) -> Absent:
-    """Return how an operation says that there is no such function, as recorded."""
+    """Return the error that an operation uses for a missing function, as recorded."""
     method, path = request.method, request.path
     if path.endswith("/concurrency") and method == "PUT":
         return lambda arn, _: function_not_found(arn, LATEST)
@@ -162,5 +162,5 @@ def _absent(request: ManagementRequest) -> Absent:
 async def _done(
     performed: dict[str, Any] | Awaitable[dict[str, Any] | None] | None,
 ) -> dict[str, Any] | None:
-    """Wait for an operation that takes time."""
+    """Return the result of an operation, sync or async."""
     return await performed if isinstance(performed, Awaitable) else performed

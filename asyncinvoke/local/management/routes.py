@@ -1,7 +1,7 @@
-"""The operations of the endpoint beside Invoke: by method and path, with the success status.
+"""The management operations: by method and path, with the status of a success.
 
-What the service has and this endpoint does not is answered as the service does where none is set: a tool
-that asks before it acts goes on; one that sets something is told.
+For features that the endpoint lacks, Get and List respond as the service does if none is set, so that
+tools which only check for them continue. Operations that would set them are unknown.
 """
 
 import re
@@ -50,7 +50,7 @@ from asyncinvoke.local.protocol.names import LATEST
 
 def no_function_url(function: NamedFunction) -> dict[str, Any]:
     """`GetFunctionUrlConfig`."""
-    function.config  # noqa: B018  # refuses a qualifier that means nothing
+    function.config  # noqa: B018  # raises for an unknown qualifier
     raise refusals.nothing_there()
 
 
@@ -84,7 +84,7 @@ RECURSION: dict[str, Any] = {"RecursiveLoop": "Terminate"}
 
 _Members: TypeAlias = dict[str, Any] | None
 Operation: TypeAlias = Callable[..., _Members | Awaitable[_Members]]
-"""Is given the router, the request and, where the path names one, the function, then the rest."""
+"""Called with the router, the request, the function if the path has one, and the other path groups."""
 
 _FUNCTIONS = "/2015-03-31/functions"
 _FUNCTION = f"{_FUNCTIONS}/([^/]+)"
@@ -186,7 +186,7 @@ _TABLE: list[tuple[str, str, int, Operation]] = [
         204,
         lambda api, _, name, number: api.layers.delete(name, number),
     ),
-    # what is not here, and so is never set
+    # features that the endpoint lacks, which are never set
     (
         "GET",
         "/2021-10-31/functions/([^/]+)/url",
@@ -222,4 +222,4 @@ _TABLE: list[tuple[str, str, int, Operation]] = [
 ROUTES = [
     (method, re.compile(path), status, operation) for method, path, status, operation in _TABLE
 ]
-"""Method, path, status of a good answer, operation."""
+"""The method, path, status of a success, and operation."""

@@ -1,4 +1,4 @@
-"""The settings a request may make on a function: runtimes, defaults, current and requested values."""
+"""The settings of a function: validation of requested values, and merging with the current ones."""
 
 import json
 import re
@@ -16,13 +16,13 @@ from asyncinvoke.local.management.request import Members
 from asyncinvoke.local.protocol import names, refusals
 
 SUPPORTED = ("python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14")
-"""Those that may be asked for; all run in this process's version."""
+"""The accepted runtimes; all run in the Python version of this process."""
 
 WITHOUT_SNAP_START = SUPPORTED[:3]
-"""Those that SnapStart is not for (AWS's documentation: from 3.12 on)."""
+"""The runtimes without SnapStart (AWS's documentation: it requires 3.12)."""
 
 RETIRED = ("python2.7", "python3.6", "python3.7", "python3.8")
-"""Those that the service takes no longer."""
+"""The runtimes that the service no longer accepts."""
 
 # GUESS: not recorded from AWS (docs/fidelity.md)
 RECOMMENDED = "python3.13"  # in place of a runtime that is no longer supported
@@ -31,7 +31,11 @@ _OTHER_LANGUAGES = re.compile(r"(nodejs|java|dotnet|ruby|provided|go1\.x).*")
 
 
 def check_runtime(runtime: str) -> None:
-    """Refuse a runtime that the service does not know, or that does not run here."""
+    """Check a runtime.
+
+    Raises:
+        Refusal: The service does not accept it, or it cannot run here.
+    """
     if runtime in RETIRED:
         raise refusals.invalid(
             f"The runtime parameter of {runtime} is no longer supported for creating or updating "
@@ -49,7 +53,11 @@ def check_runtime(runtime: str) -> None:
 
 
 def check_snap_start(runtime: str) -> None:
-    """Refuse SnapStart for a runtime that does not have it."""
+    """Check that a runtime supports SnapStart.
+
+    Raises:
+        Refusal: It does not.
+    """
     if runtime in WITHOUT_SNAP_START:
         raise refusals.invalid(f"{runtime} is not supported for SnapStart enabled functions.")
 
@@ -58,7 +66,7 @@ ROLE_PATTERN = r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+"
 _ROLE = re.compile(ROLE_PATTERN)
 _VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
 ENVIRONMENT_LIMIT = 4_096
-"""Largest environment, in bytes of JSON (AWS's quota of 4 KB)."""
+"""The maximum size of the environment, in bytes of JSON (AWS's quota of 4 KB)."""
 
 RESERVED_VARIABLES = frozenset(
     [
@@ -82,7 +90,7 @@ RESERVED_VARIABLES = frozenset(
         "LAMBDA_RUNTIME_DIR",
     ]
 )
-"""Variables that a function cannot be given (AWS's documentation)."""
+"""The variables that a function cannot set (AWS's documentation)."""
 
 _NOT_CONFIGURED = (
     "Lambda was unable to configure your environment variables because the environment variables "
@@ -103,26 +111,26 @@ REFUSED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a function is set. The defaults are AWS's."""
+    """The settings of a function, with AWS's defaults."""
 
     runtime: str = RUNTIME
-    """The runtime that it asks for; any of Python's runs in this process's version."""
+    """The requested runtime; all run in the Python version of this process."""
     role: str = ""
-    """The ARN of its role."""
+    """The ARN of the role."""
     description: str = ""
-    """Its description."""
+    """The description."""
     timeout: float = 3
-    """Seconds that one execution may take."""
+    """The timeout in seconds."""
     memory_size: int = 128
     """Memory in MB."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Environment variables."""
     asked: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """Settings that are told back as they were asked for."""
+    """Settings that are returned as requested."""
 
     @classmethod
     def of(cls, config: FunctionConfig) -> "Settings":
-        """Return what a function has."""
+        """Return the current settings of a function."""
         return cls(
             runtime=config.deployment.runtime,
             role=config.deployment.role,
@@ -134,11 +142,11 @@ class Settings:
         )
 
     def changed(self, asked: Members, *, name: str) -> "Settings":
-        """Return what it is to have.
+        """Return the settings with the changes of a request.
 
         Args:
-            asked: The request.
-            name: The function's name.
+            asked: The members of the request.
+            name: The name of the function.
 
         Raises:
             Refusal: A value is out of range, or not supported.
@@ -156,14 +164,14 @@ class Settings:
         if memory_size is not None:
             least, most = MEMORY_RANGE[0], MEMORY_RANGE[-1]
             violations += names.out_of_range(memory_size, "memorySize", least, most)
-        told, more = _returned(asked, self.asked, name)
+        returned, more = _returned(asked, self.asked, name)
         if violations or more:
             raise refusals.violated([*violations, *more])
         runtime = asked.text("Runtime")
         if runtime is not None:
             check_runtime(runtime)
         runtime = _or(runtime, self.runtime)
-        if told.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions":
+        if returned.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions":
             check_snap_start(runtime)
         return Settings(
             runtime=runtime,
@@ -172,12 +180,12 @@ class Settings:
             timeout=self.timeout if timeout is None else timeout,
             memory_size=self.memory_size if memory_size is None else memory_size,
             environment=_environment(asked, self.environment),
-            asked=told,
+            asked=returned,
         )
 
 
-def _or(asked: str | None, has: str) -> str:
-    return has if asked is None else asked
+def _or(requested: str | None, current: str) -> str:
+    return current if requested is None else requested
 
 
 def _environment(asked: Members, has: Mapping[str, str]) -> Mapping[str, str]:
@@ -284,8 +292,8 @@ WITHOUT_EFFECT = frozenset({"Role", "Runtime", *_AS_REQUESTED, *_CHECKED})
 
 def _logging(asked: Members, name: str) -> dict[str, str]:
     log_format = asked.text("LogFormat") or "Text"
-    told = {"LogFormat": log_format, "LogGroup": asked.text("LogGroup") or f"/aws/lambda/{name}"}
+    config = {"LogFormat": log_format, "LogGroup": asked.text("LogGroup") or f"/aws/lambda/{name}"}
     if log_format == "JSON":
-        told["ApplicationLogLevel"] = asked.text("ApplicationLogLevel") or "INFO"
-        told["SystemLogLevel"] = asked.text("SystemLogLevel") or "INFO"
-    return told
+        config["ApplicationLogLevel"] = asked.text("ApplicationLogLevel") or "INFO"
+        config["SystemLogLevel"] = asked.text("SystemLogLevel") or "INFO"
+    return config

@@ -1,7 +1,7 @@
-"""What members of a request may be, as the service's model has it.
+"""The allowed values of members of requests, from the service's model.
 
-Those that are kept and told back, since an SDK could not read an answer that repeats what is wrong with
-them, and those that are read once something was done. No I/O, no clock.
+They cover members that are returned, since SDKs could not parse a response that repeats an invalid value,
+and members that are read only after the operation has had an effect. No I/O, no clock.
 """
 
 import re
@@ -13,37 +13,37 @@ from asyncinvoke.local.protocol import names, refusals
 
 
 class Shape(Protocol):
-    """What a member may be."""
+    """The allowed values of a member."""
 
     def violations(self, value: Any, name: str, member: str) -> Iterator[str]:
-        """Give the text of each constraint that a value violates.
+        """Yield a message for each constraint that a value violates.
 
         Args:
             value: The value, not null.
-            name: The member, as it is in the request.
-            member: The path of it, as the service spells it in what it says.
+            name: The name of the member in the request.
+            member: The path of the member, as in the service's messages.
 
         Raises:
-            Refusal: It is of another type.
+            Refusal: The value is of another type.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """A text: its least and its largest length in characters, its pattern, its allowed values."""
+    """A string: its length, pattern and allowed values."""
 
     least: int = 0
-    """Fewest characters."""
+    """The minimum number of characters."""
     most: int = 10_000
-    """Most characters."""
+    """The maximum number of characters."""
     pattern: str | None = None
-    """What it must match as a whole; in what is refused it is quoted."""
+    """The pattern that it must match as a whole, which messages quote."""
     choices: tuple[str, ...] = ()
-    """Its allowed values; empty for any."""
+    """The allowed values; empty for any."""
 
     def violations(self, value: Any, name: str, member: str) -> Iterator[str]:
-        """Give the text of each constraint that a value violates."""
+        """Yield a message for each constraint that a value violates."""
         _check_type(value, str, name, "a text")
         _check_whole(value, name)
         if self.choices:
@@ -55,25 +55,25 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """True or false."""
+    """A boolean."""
 
     def violations(self, value: Any, name: str, member: str) -> Iterator[str]:  # noqa: ARG002  # the contract
-        """Give nothing: either will do."""
+        """Check the type; both values are allowed."""
         _check_type(value, bool, name, "true or false")
         yield from ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class List:
-    """A list of values of one shape."""
+    """A list whose items have one shape."""
 
     of: Shape
-    """What each of them is."""
+    """The shape of the items."""
     most: int
-    """How many there may be."""
+    """The maximum number of items."""
 
     def violations(self, value: Any, name: str, member: str) -> Iterator[str]:
-        """Give the text of each constraint that a value violates."""
+        """Yield a message for each constraint that a value violates."""
         _check_type(value, list, name, "a list")
         for number, item in enumerate(value, 1):
             if item is None:
@@ -84,13 +84,13 @@ class List:
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """An object with members of its own; what it has beside them nothing here reads."""
+    """An object; members that are not listed are ignored."""
 
     members: Mapping[str, Shape]
-    """Its members, by name."""
+    """The shapes of its members, by name."""
 
     def violations(self, value: Any, name: str, member: str) -> Iterator[str]:
-        """Give the text of each constraint that a value violates."""
+        """Yield a message for each constraint that a value violates."""
         _check_type(value, dict, name, "an object")
         for inner, shape in self.members.items():
             if value.get(inner) is not None:
@@ -157,14 +157,14 @@ MEMBERS: Mapping[str, Shape] = {
         }
     ),
 }
-"""Members of any operation, by name; those of one name have one shape in the model."""
+"""The members of all operations, by name; in the model, a name always has the same shape."""
 
 
 def check(values: Mapping[str, Any]) -> None:
-    """Refuse the members of a request that are not what the model says.
+    """Check the members of a request against the model.
 
     Raises:
-        Refusal: One is of another type, or violates a constraint.
+        Refusal: A member is of another type, or violates a constraint.
     """
     found = [
         text
@@ -181,7 +181,7 @@ def _spelled(name: str) -> str:
 
 
 def _check_type(value: Any, kind: type, name: str, what: str) -> None:
-    if type(value) is not kind:  # `isinstance` would take true for a number
+    if type(value) is not kind:  # `isinstance` would accept true as a number
         raise refusals.unreadable(f"{name}: it must be {what}")
 
 

@@ -17,13 +17,13 @@ from asyncinvoke.local.management.request import (
 from asyncinvoke.local.protocol import names, refusals
 
 ALIAS_PATTERN = "(?!^[0-9]+$)([a-zA-Z0-9-_]+)"
-"""What the name of an alias must be, in the service's words."""
+"""The pattern of the name of an alias, from the service's model."""
 
 ALIAS = re.compile(ALIAS_PATTERN)
 
 
 def publish(function: NamedFunction, members: Members) -> dict[str, Any]:
-    """`PublishVersion`: the last version again if nothing has changed since."""
+    """`PublishVersion`, which returns the last version if nothing has changed since."""
     versions, now = function.versions, time.monotonic()
     deployed = versions.latest.deployment
     function.check_changeable(members.text("RevisionId"), now=now)
@@ -87,7 +87,7 @@ def get_alias(function: NamedFunction, name: str) -> dict[str, Any]:
 
 
 def list_aliases(function: NamedFunction, query: Mapping[str, str]) -> dict[str, Any]:
-    """`ListAliases`: all, or those of one version."""
+    """`ListAliases`, of all versions or of one."""
     arn, version = function.versions.latest.arn, query.get("FunctionVersion")
     found = (
         (name, describe.alias(arn, name, alias))
@@ -143,7 +143,11 @@ _WEIGHED = (
 
 
 def _check_weights(version: str, weights: Mapping[str, float]) -> None:
-    """Refuse shares of an alias, in AWS's words."""
+    """Check the weights of an alias.
+
+    Raises:
+        Refusal: They are invalid.
+    """
     if not weights:
         return
     if len(weights) > 1:

@@ -1,1 +1,1 @@
-"""Lambda's wire protocol, as values: names, what arrives, answers, refusals, frames of a stream."""
+"""Lambda's wire protocol as values: names, requests, responses, errors, frames of a stream."""

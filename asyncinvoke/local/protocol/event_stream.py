@@ -1,7 +1,7 @@
-"""Frames of `application/vnd.amazon.eventstream`, which make up a response stream.
+"""Frames of `application/vnd.amazon.eventstream`, the format of response streams.
 
-Each is: its length, the length of its headers and the CRC-32 of those two, the headers, the
-payload, and the CRC-32 of all before. No I/O, no clock. The client decodes with the SDK's parser.
+Each frame consists of its length, the length of its headers, the CRC-32 of these two, the headers, the
+payload, and the CRC-32 of everything before. No I/O, no clock. The client uses the SDK's parser.
 """
 
 import json
@@ -10,13 +10,13 @@ import zlib
 from collections.abc import Mapping
 
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
-"""The `Content-Type` of an answer that is made of frames."""
+"""The `Content-Type` of a response stream."""
 
 # GUESS: not recorded from AWS (docs/fidelity.md)
 EXCEPTION_MESSAGE_KEY = "message"
-ERROR_CODE = "Unhandled"  # of an InvokeComplete whose details are the body of the error
+ERROR_CODE = "Unhandled"  # in an InvokeComplete whose details are the body of the error
 
-_TEXT = 7  # the type of a header value: text with a length of two bytes
+_TEXT = 7  # the type of header values: a string with a two-byte length
 
 
 def frame(headers: Mapping[str, str], payload: bytes) -> bytes:
@@ -28,7 +28,7 @@ def frame(headers: Mapping[str, str], payload: bytes) -> bytes:
 
 
 def payload_chunk(data: bytes) -> bytes:
-    """Return the frame of a `PayloadChunk`: bytes as the function wrote them."""
+    """Return a `PayloadChunk` frame with bytes written by the function."""
     return frame(
         {
             ":event-type": "PayloadChunk",
@@ -45,12 +45,12 @@ def invoke_complete(
     error_details: str | None = None,
     log_result: str | None = None,
 ) -> bytes:
-    """Return the frame of the `InvokeComplete` that ends a stream.
+    """Return the `InvokeComplete` frame that ends a stream.
 
     Args:
-        error_code: What went wrong, such as `Unhandled`; None if nothing did.
-        error_details: More about it.
-        log_result: The log's tail in base64, when it was wanted.
+        error_code: The error code, such as `Unhandled`; None for a success.
+        error_details: The details of the error.
+        log_result: The log tail in base64, if requested.
     """
     members = {"ErrorCode": error_code, "ErrorDetails": error_details, "LogResult": log_result}
     given = {name: value for name, value in members.items() if value is not None}
@@ -68,8 +68,8 @@ def last_frame(*, error: bytes | None, log_result: str | None) -> bytes:
     """Return the frame that ends a stream.
 
     Args:
-        error: The body of the function error, if it came to one.
-        log_result: The log's tail in base64, when it was wanted.
+        error: The body of the function error; None for a success.
+        log_result: The log tail in base64, if requested.
     """
     return invoke_complete(
         error_code=None if error is None else ERROR_CODE,
@@ -79,7 +79,7 @@ def last_frame(*, error: bytes | None, log_result: str | None) -> bytes:
 
 
 def exception(code: str, message: str) -> bytes:
-    """Return an `exception` frame, which the service's model does not name but SDKs must read."""
+    """Return an `exception` frame, which the service's model lacks but SDKs must handle."""
     return frame(
         {
             ":exception-type": code,

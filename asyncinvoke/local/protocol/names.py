@@ -1,7 +1,7 @@
-"""Function names and qualifiers, parsed as the service parses them, and its error messages.
+"""Function names and qualifiers, parsed as by the service, and its error messages for constraints.
 
-No I/O, no clock. Written apart from `asyncinvoke._request.target` on purpose: the two ends of
-the wire must be able to disagree.
+No I/O, no clock. Deliberately independent of `asyncinvoke._request.target`: client and server must be
+able to disagree.
 """
 
 import math
@@ -17,16 +17,16 @@ NAME_PATTERN = (
 """`NamespacedFunctionName` in botocore's `lambda/2015-03-31` model; error messages quote it."""
 
 FUNCTION_NAME_PATTERN = NAME_PATTERN.replace(r"\.]+", "]+").replace(r"(\.PUBLISHED)?", "")
-"""`FunctionName` of the same model, which CreateFunction takes: without dots."""
+"""`FunctionName` of the same model, used by CreateFunction: without dots."""
 
 QUALIFIER_PATTERN = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"
 """`NumericLatestPublishedOrAliasQualifier` of the same model."""
 
 # GUESS: not recorded from AWS (docs/fidelity.md)
-ENUM_RULE = "Member must satisfy enum value set: [{}]"  # as other operations say it
+ENUM_RULE = "Member must satisfy enum value set: [{}]"  # as other operations format it
 
 REGION = re.compile(r"(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d")
-"""A region as it stands in a name: what is none makes ARNs that nobody can be called by."""
+"""A region as it appears in ARNs; any other text would make ARNs that no request can use."""
 
 MAX_NAME_LENGTH = 256
 MAX_FUNCTION_NAME_LENGTH = 140
@@ -39,20 +39,20 @@ _QUALIFIER = re.compile(QUALIFIER_PATTERN)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionName:
-    """A function name, partial ARN or ARN, in its parts."""
+    """A parsed function name, partial ARN or ARN."""
 
     region: str | None
-    """The region of a full ARN; None when it was left out."""
+    """The region; None if not given."""
     account: str | None
-    """The account's twelve digits; None when they were left out."""
+    """The account id; None if not given."""
     name: str
     """The bare name."""
     qualifier: str | None
-    """The qualifier written behind the name; None when there is none."""
+    """The qualifier after the name; None if not given."""
 
 
 def parse(text: str) -> FunctionName | None:
-    """Return a name in its parts; None if it breaks the pattern."""
+    """Parse a name; return None if it does not match the pattern."""
     match = _NAME.fullmatch(text)
     if match is None:
         return None
@@ -66,18 +66,18 @@ def parse(text: str) -> FunctionName | None:
 
 
 def bare_name(text: str) -> str:
-    """Return the name alone; nothing if the text breaks the pattern."""
+    """Return the bare name; an empty string if the text does not match the pattern."""
     name = parse(text)
     return "" if name is None else name.name
 
 
 def violations(text: str, name: FunctionName | None, qualifier: str | None) -> list[str]:
-    """Return the text of every constraint that a request's name and qualifier violate.
+    """Return the messages for all constraints violated by a request's name and qualifier.
 
     Args:
-        text: The name, as it was given.
-        name: What `parse` returned for it.
-        qualifier: The qualifier that was given beside it.
+        text: The name, as given.
+        name: The result of `parse` for it.
+        qualifier: The qualifier of the query.
     """
     found = []
     if name is None:
@@ -93,7 +93,7 @@ def violations(text: str, name: FunctionName | None, qualifier: str | None) -> l
 
 
 def new_name_violations(text: str) -> list[str]:
-    """Return the text of every constraint that the name of a function to be created violates."""
+    """Return the messages for all constraints violated by the name of a new function."""
     found = []
     if _FUNCTION_NAME.fullmatch(text) is None:
         found += broken(text, "functionName", FUNCTION_NAME_PATTERN)
@@ -103,7 +103,7 @@ def new_name_violations(text: str) -> list[str]:
 
 
 def missing(**members: object) -> list[str]:
-    """Return the text of the constraint that each member which is not there violates."""
+    """Return a message for each member that is None."""
     return [
         f"Value null at '{name}' failed to satisfy constraint: Member must not be null"
         for name, value in members.items()
@@ -112,24 +112,24 @@ def missing(**members: object) -> list[str]:
 
 
 def not_one_of(value: str, member: str, allowed: tuple[str, ...]) -> list[str]:
-    """Return the text of the constraint that an enum member violates, if it does."""
+    """Return the message for an enum value that is not allowed, if any."""
     if value in allowed:
         return []
     return [_violation(value, member, ENUM_RULE.format(", ".join(allowed)))]
 
 
 def broken(value: str, member: str, pattern: str) -> list[str]:
-    """Return the text of the constraint that a value violates which breaks a pattern."""
+    """Return the message for a value that does not match a pattern."""
     return [_violation(value, member, _must_match(pattern))]
 
 
 def breaks(value: str, member: str, rule: str) -> list[str]:
-    """Return the text of a constraint that a value violates."""
+    """Return the message for a value that violates a rule."""
     return [_violation(value, member, rule)]
 
 
 def out_of_range(value: int, member: str, least: int, most: float = math.inf) -> list[str]:
-    """Return the text of the constraint that a number violates, if it does."""
+    """Return the message for a number out of range, if any."""
     if value < least:
         return [
             _violation(value, member, f"Member must have value greater than or equal to {least}")

@@ -1,4 +1,4 @@
-"""One Invoke request, read from HTTP and not yet checked, and the service's messages for invalid JSON."""
+"""A received Invoke request, not yet validated, and the service's messages for invalid JSON."""
 
 import base64
 import binascii
@@ -10,12 +10,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedInvocation:
-    """One Invoke request that arrived whole, whatever was answered."""
+    """A completely received Invoke request, whatever the response."""
 
     request_id: str
-    """The id of its answer."""
+    """The request id of the response."""
     function_name: str
-    """The function's name or ARN, as the request gives it."""
+    """The function's name or ARN, as in the request."""
     qualifier: str | None
     """The `Qualifier` of the query."""
     invocation_type: str
@@ -23,23 +23,23 @@ class ReceivedInvocation:
     log_type: str
     """`None` or `Tail`."""
     encoded_client_context: str | None = field(repr=False)
-    """The client context, as it came."""
+    """The client context, as received."""
     tenant_id: str | None
     """The tenant id."""
     trace_id: str | None = None
     """The X-Ray trace id."""
     durable_execution_name: str | None = None
-    """What the request names a durable execution; the endpoint makes nothing of it."""
+    """The name of the durable execution; the endpoint ignores it."""
     streams: bool = False
     """Whether it is InvokeWithResponseStream."""
     payload: bytes = field(repr=False)
-    """The payload, as it came; of one that is too large only its beginning."""
+    """The payload, as received; truncated if it exceeds the limit."""
     size: int
-    """How many bytes the payload had."""
+    """The size of the whole payload, in bytes."""
 
     @property
     def client_context(self) -> str | None:
-        """The client context as text, out of its base64; as it came if it is not in base64."""
+        """The client context, decoded from base64; as received if it is not valid base64."""
         encoded = self.encoded_client_context
         if encoded is None:
             return None
@@ -49,10 +49,10 @@ class ReceivedInvocation:
             return encoded
 
     def json(self) -> Any:
-        """Read the payload.
+        """Parse the payload.
 
         Raises:
-            ValueError: It is not JSON.
+            ValueError: It is not valid JSON.
         """
         return json.loads(self.payload)
 
@@ -65,16 +65,16 @@ _EXPECTED = "(JSON String, Number, Array, Object or token 'null', 'true' or 'fal
 _PARTS = {"invalid start byte": "start", "invalid continuation byte": "middle"}
 _WHITE_SPACE = b" \t\r\n"
 
-# Of these, and of letters, the service's parser says something else, which was not recorded.
+# For these and for letters the service has other messages, which were not recorded.
 _OTHERWISE = '{["-0123456789+.]}$'
 
 
-def words_on_bad_json(body: bytes, error: Exception) -> str:
-    """Return the text for a body.
+def bad_json_message(body: bytes, error: Exception) -> str:
+    """Return the service's message for a body that is not valid JSON.
 
     Args:
         body: The body.
-        error: What our own parser says of it. Its words stand in where none were recorded.
+        error: The error of Python's parser, whose message is used if none was recorded.
     """
     content = body.lstrip(_WHITE_SPACE)
     first = content[:1].decode("latin-1")

@@ -1,7 +1,6 @@
-"""The functions of the fake: checked, run and answered by the endpoint's own code.
+"""The functions of the fake, validated and run by the endpoint's own code.
 
-No limits, no queue, no versions: any qualifier leads to the one handler, which runs in the caller's
-task.
+There are no limits, queue or versions: any qualifier runs the same handler, in the caller's task.
 """
 
 from collections.abc import AsyncGenerator, Iterator
@@ -22,16 +21,16 @@ from asyncinvoke.local.protocol.names import LATEST
 from asyncinvoke.local.protocol.received import ReceivedInvocation
 from asyncinvoke.local.protocol.refusals import Refusal
 
-# Those of a `LocalLambda` by default.
+# The defaults of `LocalLambda`.
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 
 
 class FakeFunctions:
-    """Answers requests.
+    """Runs handlers for requests.
 
     Args:
-        counters: Where runs are counted.
+        counters: The counters of executions.
     """
 
     def __init__(self, counters: Counters) -> None:
@@ -39,19 +38,19 @@ class FakeFunctions:
         self._configs: dict[str, FunctionConfig] = {}
 
     def register(self, name: str, handler: Handler) -> None:
-        """Make a function known, or replace its handler.
+        """Register a function, or replace its handler.
 
         Raises:
-            ValueError: No function can have that name, or the handler is not a callable.
+            ValueError: The name is invalid, or the handler is not callable.
         """
         if not callable(handler):
-            raise ValueError(f"handler {handler!r} of {name!r} must be a callable")  # noqa: TRY004  # as for any wrong value
+            raise ValueError(f"handler {handler!r} of {name!r} must be a callable")  # noqa: TRY004  # as for any invalid value
         self._configs[name] = configuration.check(
             name=name, handler=handler, region_name=REGION, account_id=ACCOUNT
         )
 
     async def answer(self, request: ReceivedInvocation) -> Answer:
-        """Answer a request as a whole."""
+        """Return the whole response to a request."""
         try:
             invocation, run = self._begin(request)
         except Refusal as refusal:
@@ -68,7 +67,7 @@ class FakeFunctions:
         return run.result().answer(invocation)
 
     def stream(self, request: ReceivedInvocation) -> tuple[Answer, AsyncGenerator[bytes, None]]:
-        """Answer a request with a head and a body; its handler runs while the body is read."""
+        """Return the head and body of a response; the handler runs while the body is read."""
         try:
             invocation, run = self._begin(request)
         except Refusal as refusal:
@@ -77,10 +76,10 @@ class FakeFunctions:
         return invocation.stream_head(), self._frames(invocation, run)
 
     def _begin(self, request: ReceivedInvocation) -> tuple[Invocation, HandlerRun]:
-        """Return the run of a handler, not yet begun.
+        """Return the invocation and the run of its handler, not yet started.
 
         Raises:
-            Refusal: There is none.
+            Refusal: The request is refused.
         """
         checks.check_size(request)
         event, client_context = (
@@ -102,7 +101,7 @@ class FakeFunctions:
             client_context=client_context,
             trace_id="",
         )
-        assert not isinstance(config.handler, Source)  # noqa: S101  # `register` took a callable
+        assert not isinstance(config.handler, Source)  # noqa: S101  # `register` accepts only callables
         run = HandlerRun(
             config.handler,
             invocation,
@@ -139,6 +138,6 @@ class FakeFunctions:
 
 
 async def once(body: bytes) -> AsyncGenerator[bytes, None]:
-    """Yield a body that came at once."""
+    """Yield a whole body."""
     if body:
         yield body

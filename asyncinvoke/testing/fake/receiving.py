@@ -1,4 +1,4 @@
-"""Reads the answer of an attempt at the fake, whole or streamed, and records its progress."""
+"""Reads the response to an attempt, buffered or streamed, and records the progress."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -21,13 +21,13 @@ async def read_whole(
     *,
     accepted: int = 200,
 ) -> Reply | Failure:
-    """Return what comes of an answer that is read as a whole.
+    """Read a buffered response; return its reply or failure.
 
     Args:
-        head: Its status and headers; None if none were sent.
-        body: What came instead, or after that.
-        progress: Where it is noted how far the attempt came.
-        accepted: The status that means success.
+        head: The status and headers; None if none were sent.
+        body: The body, or what was sent instead of a response.
+        progress: The progress of the attempt, which is updated.
+        accepted: The status of a success.
     """
     if head is not None:
         progress.phase = Phase.HEAD_READ
@@ -44,19 +44,18 @@ async def read_whole(
 async def open_stream(
     head: Answer | None, body: AsyncGenerator[bytes, None], progress: Progress
 ) -> Stream | Failure:
-    """Return what comes of an answer that is read as it comes.
+    """Open a streamed response; return the stream or the failure.
 
     Args:
-        head: Its status and headers; None if none were sent.
-        body: What came instead, or after that: frames, each made when it is asked for.
-        progress: Where it is noted how far the attempt came.
+        head: The status and headers; None if none were sent.
+        body: The frames, made on demand, or what was sent instead of a response.
+        progress: The progress of the attempt, which is updated.
     """
     if head is None or head.status_code != 200:
         ended = await read_whole(head, body, progress)
-        assert isinstance(ended, Failure)  # noqa: S101  # without a good status it can be nothing else
+        assert isinstance(ended, Failure)  # noqa: S101  # only a 200 is a success
         return ended
-    # The only part of the fake that needs botocore, whose parser reads the frames: it is imported
-    # by those who stream.
+    # Imported here, because only streams need botocore, whose parser reads the frames.
     from asyncinvoke._transport.stream import OpenStream
 
     progress.phase = Phase.HEAD_READ
@@ -68,7 +67,7 @@ class _Body:
         self._pieces = pieces
 
     async def read(self) -> list[bytes]:
-        """Return the next piece; nothing at the end, however it ended."""
+        """Return the next piece; an empty list at the end, whatever its cause."""
         await anyio.lowlevel.checkpoint()
         try:
             return [await anext(self._pieces)]
@@ -76,12 +75,12 @@ class _Body:
             return []
 
     async def aclose(self) -> None:
-        """Give up the rest; the handler is told so."""
+        """Discard the rest and close the handler."""
         await self._pieces.aclose()
 
 
 async def _receive(body: AsyncGenerator[bytes, None]) -> tuple[bytes, Exception | None]:
-    """Return what came, and what ended it; None for the end of a whole answer."""
+    """Return the received bytes, and the error that ended them; None for a complete body."""
     received = bytearray()
     try:
         async with aclosing(body):

@@ -1,4 +1,4 @@
-"""The effect of an injected fault on the fake's wire: recorded first, then read as a transport would."""
+"""Records the effect of an injected fault on the wire, and replays it as a response body."""
 
 import math
 from collections.abc import AsyncGenerator
@@ -9,27 +9,27 @@ from asyncinvoke.local.protocol.answers import Answer
 
 
 class CutError(Exception):
-    """The connection ended, by a FIN, before the answer did."""
+    """The connection was closed by a FIN before the response was complete."""
 
 
-class ReadTimeout(Exception):  # noqa: N818  # the name that HTTP libraries give it, and are known by
-    """No more of an answer came in time."""
+class ReadTimeout(Exception):  # noqa: N818  # its name in HTTP libraries
+    """The read timeout expired."""
 
 
 class Recording:
-    """A wire on which faults are played; nothing waits before it is read."""
+    """A wire that records faults; waits only happen when it is replayed."""
 
     def __init__(self) -> None:
         self.head: Answer | None = None
-        """The answer whose status and headers were sent; None if none were."""
+        """The response whose status and headers were sent; None if none were."""
         self._events: list[bytes | float | Exception] = []
 
     async def answer(self, answer: Answer) -> None:
-        """Record an answer as a whole."""
+        """Record a whole response."""
         self.head = answer
         self._events.append(answer.payload)
 
-    async def begin(self, head: Answer, *, length: int | None) -> None:  # noqa: ARG002  # how it ends is told
+    async def begin(self, head: Answer, *, length: int | None) -> None:  # noqa: ARG002  # the end is recorded instead
         """Record a status and headers."""
         self.head = head
 
@@ -38,10 +38,10 @@ class Recording:
         self._events.append(data)
 
     async def finish(self) -> None:
-        """End the body, which is what the end of a recording means."""
+        """End the body; the end of the recording implies it."""
 
     async def send(self, data: bytes) -> None:
-        """Record bytes that are no HTTP."""
+        """Record raw bytes."""
         self._events.append(data)
 
     async def stall(self, seconds: float) -> None:
@@ -57,15 +57,15 @@ class Recording:
         self._events.append(ConnectionResetError("reset"))
 
     async def body(self, *, read_timeout: float) -> AsyncGenerator[bytes, None]:
-        """Yield what follows the head, and end as the connection does.
+        """Yield the bytes after the head, and end as the connection did.
 
         Args:
-            read_timeout: How long a silence is waited for, in seconds.
+            read_timeout: The maximum duration of a silence, in seconds.
 
         Raises:
-            CutError: It ended before the answer did.
-            ConnectionResetError: It was reset.
-            ReadTimeout: A silence took longer.
+            CutError: The connection was closed early.
+            ConnectionResetError: The connection was reset.
+            ReadTimeout: A silence exceeded the read timeout.
         """
         for event in self._events:
             if isinstance(event, Exception):

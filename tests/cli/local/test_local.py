@@ -241,6 +241,7 @@ async def test_it_runs_what_a_changed_file_says_and_is_quiet_on_demand(handlers:
         (["handlers.py:resize", "--reserved", "other=1"], "--reserved other: no such function"),
         (["handlers.py:resize", "--reserved", "resize=-1"], "--reserved resize=-1"),
         (["handlers.py:resize", "--reserved", "resize=51"], "51 reserved"),
+        (["handlers.py:resize", "--reserved", f"resize={'9' * 5000}"], "must be a whole number"),
         (["handlers.py:resize", "--reserved", "resize"], "--reserved 'resize' must be NAME=N"),
         (["handlers.py:resize", "--env", "=x"], "--env '=x' must be K=V"),
         (["handlers.py:resize", "--env", "AWS_REGION=x"], "AWS_REGION is set by Lambda itself"),
@@ -313,3 +314,35 @@ async def test_a_port_in_use_is_one_clear_line(handlers: Path, run: Run) -> None
     assert ended.status == 2
     assert ended.err.startswith(f"asyncinvoke: error: cannot listen on 127.0.0.1 port {port}")
     assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("timeout =", "is not valid TOML"),
+        ("\udcff", "is not valid TOML"),
+        (f"timeout = {'9' * 5000}", "is not valid TOML"),
+        (f"x = {'[' * 100_000}", "is not valid TOML"),
+        (f"timeout = {10**400}", r"timeout=10+\.\.\. must be a number of seconds"),
+        ("memory = 1.5", r"memory=1\.5 must be a whole number"),
+        ("memory = nan", "memory=nan must be a whole number"),
+        ("reserved = true", "reserved=True must be a whole number"),
+        ("port = 70000", "port=70000 must be 0 to 65535"),
+        ("port = true", "port=True must be 0 to 65535"),
+        ("region = 7", "region=7 must be a string"),
+        ("env = 7", "env must be a table of strings"),
+        ("env = { A = 7 }", r"env\.A=7 must be a string"),
+        ("event-retry-delay = [1]", r"event-retry-delay \[1\] must be seconds, or two numbers"),
+        (f"event-retry-delay = {10**400}", "must be seconds, or two numbers"),
+        ("functions = 7", "functions must be tables"),
+        ("functions.f = 7", "functions must be tables"),
+        ("functions.f.port = 7", "'port' is not a setting"),
+        ("size = 7", "'size' is not a setting"),
+    ],
+)
+def test_whatever_is_wrong_in_a_file_is_named(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "endpoint.toml"
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(CommandError, match=says) as caught:
+        settings.read_file(str(file))
+    assert str(file) in str(caught.value)

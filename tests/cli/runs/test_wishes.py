@@ -53,6 +53,7 @@ def test_no_file_is_no_wish(tmp_path: Path) -> None:
         ("[1]", "not a JSON object"),
         ('{"concurrency": 0}', "concurrency cannot be '0'"),
         ('{"concurrency": true}', "concurrency cannot be 'True'"),
+        ('{"concurrency": 9223372036854775808}', "concurrency cannot be '9223372036854775808'"),
         ('{"tolerate": "2"}', None),
         ('{"tolerate": "2.5"}', "tolerate cannot be '2.5'"),
         ('{"tolerate": 2}', "tolerate cannot be '2'"),
