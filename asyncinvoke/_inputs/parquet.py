@@ -12,12 +12,12 @@ from asyncinvoke._inputs.lines import Row
 from asyncinvoke._inputs.opening import open_file
 
 MOST_ROWS = 16_384
-"""Most rows that are decoded at once."""
+"""The maximum number of rows that are decoded at once."""
 
 AT_ONCE = 8_388_608
-"""About how many bytes are decoded at once."""
+"""The approximate number of bytes that are decoded at once."""
 
-_UNSAYABLE = (
+_NOT_JSON = (
     "it holds what JSON cannot hold: an infinity, text that is not UTF-8, or a date too far away"
 )
 
@@ -26,13 +26,13 @@ class Parquet:
     """The rows of an open Parquet file.
 
     Args:
-        file: pyarrow's `ParquetFile`.
-        source: What is to be closed with it.
-        name: What it is called.
+        file: The `ParquetFile` of pyarrow.
+        source: The file that it reads, which is closed with it.
+        name: The name of the input in messages.
     """
 
-    # Some thousand rows at a time are decoded and made into JSON in a worker thread, most of it
-    # without Python's lock; memory is that of one batch, however long the file is.
+    # A few thousand rows at a time are decoded and converted to JSON in a worker thread, mostly
+    # without the GIL. Memory is that of one batch, whatever the size of the file.
 
     def __init__(self, file: Any, source: Any, name: str) -> None:
         self._file = file
@@ -115,7 +115,7 @@ class Parquet:
             rows = rows_of(batch, self._names)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{self._name} is damaged: {_first(error)}") from None
-        return [(None, b"", _UNSAYABLE) if row is None else (None, row, None) for row in rows]
+        return [(None, b"", _NOT_JSON) if row is None else (None, row, None) for row in rows]
 
     def _close(self) -> None:
         self._batches = iter(())
@@ -128,7 +128,7 @@ def _with_intervals(schema: Any, arrow_schema: Any) -> dict[int, Any]:
 
     Args:
         schema: The schema of the Parquet file.
-        arrow_schema: The same as Arrow reads it.
+        arrow_schema: The Arrow schema that pyarrow derives from it.
     """
     leaves = [schema.column(number).converted_type for number in range(len(schema))]
     if "INTERVAL" not in leaves:
