@@ -22,7 +22,8 @@ class Merger:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._words: queue.SimpleQueue[int | bool] = queue.SimpleQueue()
+        # The number of a shard that has ended; then whether to finish or to abandon the merge.
+        self._messages: queue.SimpleQueue[int | bool] = queue.SimpleQueue()
         self._merged: Merged | None = None
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._work, name="asyncinvoke-merge", daemon=True)
@@ -30,7 +31,7 @@ class Merger:
 
     def ended(self, number: int) -> None:
         """Add the journal of a shard that has ended."""
-        self._words.put(number)
+        self._messages.put(number)
 
     def finish(self) -> Merged:
         """Merge the remaining journals, including those of failed shards; return the result.
@@ -38,16 +39,16 @@ class Merger:
         Raises:
             JournalError: A journal cannot be used.
         """
-        self._words.put(True)
+        self._messages.put(True)
         self._thread.join()
         if self._error is not None:
             raise self._error
-        assert self._merged is not None  # noqa: S101  # or there was an error
+        assert self._merged is not None  # noqa: S101  # otherwise there is an error
         return self._merged
 
     def abandon(self) -> None:
         """Abandon the merge if it is not finished; no merged journal is created."""
-        self._words.put(False)
+        self._messages.put(False)
         self._thread.join()
         if self._merged is None and self._error is None:
             self._error = JournalError("the run was closed before its journals were merged")
@@ -57,15 +58,15 @@ class Merger:
             with Merging(self._plan.merged) as merging:
                 waiting, added = set[int](), set[int]()
                 while True:
-                    word = self._words.get()
-                    if isinstance(word, bool):
+                    message = self._messages.get()
+                    if isinstance(message, bool):
                         break
-                    waiting.add(word)
+                    waiting.add(message)
                     if len(waiting) == AT_ONCE:
                         self._add(merging, waiting)
                         added |= waiting
                         waiting.clear()
-                if word:
+                if message:
                     self._add(merging, {*range(1, self._plan.shards + 1)} - added)
                     self._merged = merging.finish()
         except Exception as error:  # noqa: BLE001  # raised by `finish`
@@ -73,6 +74,6 @@ class Merger:
 
     def _add(self, merging: Merging, numbers: set[int]) -> None:
         paths = [self._plan.journal(number) for number in sorted(numbers)]
-        there = [path for path in paths if path.is_file()]
-        if there:
-            merging.add(there)
+        existing = [path for path in paths if path.is_file()]
+        if existing:
+            merging.add(existing)

@@ -31,13 +31,13 @@ class DaskProgress:
     """The number of shards that have ended."""
 
     succeeded: int
-    """Items that have succeeded."""
+    """The number of items that have succeeded."""
 
     failed: int
-    """Items that have failed and are known to have run or not."""
+    """The number of items that have failed, and of which it is known whether they ran."""
 
     may_have_run: int
-    """Items that may or may not have run, such as those in progress when a worker died."""
+    """The number of items that may have run, such as those in progress when a worker died."""
 
 
 class DaskRun:
@@ -105,19 +105,19 @@ class DaskRun:
                 f"concurrency {show_value(concurrency)} must be {whole(concurrency, 1)}"
             )
         each = share(concurrency, shards=self._plan.shards, slots=self._slots)
-        self._wish(replace(self._control, concurrency=each))
+        self._set_control(replace(self._control, concurrency=each))
 
     def pause(self) -> None:
         """Start no new items until `resume`; items in flight are finished."""
-        self._wish(replace(self._control, paused=True))
+        self._set_control(replace(self._control, paused=True))
 
     def resume(self) -> None:
         """Resume after a pause."""
-        self._wish(replace(self._control, paused=False))
+        self._set_control(replace(self._control, paused=False))
 
     def stop(self) -> None:
         """Start no more items; items in flight are finished, then `result` returns."""
-        self._wish(replace(self._control, stopped=True))
+        self._set_control(replace(self._control, stopped=True))
 
     def result(self) -> Merged:
         """Wait for all shards, and merge their journals into `path`.
@@ -163,9 +163,9 @@ class DaskRun:
         if future.status == "finished":
             self._merger.ended(number)
 
-    def _wish(self, wished: Control) -> None:
-        self._control = wished
-        write_control(self._plan.control, wished)
+    def _set_control(self, control: Control) -> None:
+        self._control = control
+        write_control(self._plan.control, control)
 
     def _close_homes(self) -> None:
         self._plan.token.unlink(missing_ok=True)
@@ -183,7 +183,11 @@ def start(
     invoker: Mapping[str, Any] | None,
     options: Mapping[str, Any],
 ) -> DaskRun:
-    """Check the cluster and the directory, and submit the shards."""
+    """Check the cluster and the directory, and submit the shards.
+
+    Raises:
+        ConfigurationError: The cluster, the directory or an option cannot be used.
+    """
     if client.asynchronous:
         raise ConfigurationError("the client must not be asynchronous: use Client(...) as it is")
     for name in ("journal", "shard"):
@@ -193,7 +197,7 @@ def start(
     if not threads:
         raise ConfigurationError("the cluster has no workers: start one, or wait_for_workers")
     count = shards_for(len(threads), shards)
-    Shard(1, of=count)  # raises for what is no number of shards
+    Shard(1, of=count)  # raises if the number is invalid
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     _check_shards(folder, count)
@@ -209,6 +213,16 @@ def start(
         invoker=dict(invoker or {}),
         options=dict(options),
     )
+    _prepare(client, plan)
+    return DaskRun(client, plan, slots)
+
+
+def _prepare(client: Any, plan: Plan) -> None:
+    """Start the event loop and invoker of each worker.
+
+    Raises:
+        ConfigurationError: A worker does not see the directory.
+    """
     plan.token.touch()
     ready = client.run(prepare, plan.id, str(plan.token), plan.invoker)
     blind = [worker for worker, sees in ready.items() if not sees]
@@ -220,7 +234,6 @@ def start(
             "workers share and that outlives each of them, or nobody could tell what a worker "
             "that dies has run"
         )
-    return DaskRun(client, plan, slots)
 
 
 def _check_shards(folder: Path, shards: int) -> None:

@@ -21,12 +21,12 @@ from asyncinvoke.inputs import read
 from asyncinvoke.runs import open_run
 
 LOOK_EVERY = 0.5
-"""How often a shard polls the control file, in seconds."""
+"""The interval at which a shard polls the control file, in seconds."""
 
 TOGETHER = 5.0
 """The maximum time that a worker's first shard waits for the other workers, in seconds."""
 
-_LOOK_FOR_OTHERS = 0.02
+_POLL_EVERY = 0.02
 
 
 class Home:
@@ -43,7 +43,7 @@ class Home:
         self._invoker: Invoker | None = None
         self._error: BaseException | None = None
         self._is_ready = threading.Event()
-        self._arriving = threading.Lock()
+        self._arrival = threading.Lock()
         self._has_arrived = False
         self._thread = threading.Thread(target=self._run, name="asyncinvoke", daemon=True)
         self._thread.start()
@@ -65,7 +65,7 @@ class Home:
         A worker that starts a second late finds the capacity taken, and it takes a while until the
         limiters share it fairly. Each worker appends a byte to a file that all of them see.
         """
-        with self._arriving:
+        with self._arrival:
             if self._has_arrived:
                 return
             self._has_arrived = True
@@ -75,7 +75,7 @@ class Home:
                 os.write(descriptor, b".")
                 os.close(descriptor)
                 while os.stat(plan.token).st_size < plan.workers and time.monotonic() < until:
-                    time.sleep(_LOOK_FOR_OTHERS)
+                    time.sleep(_POLL_EVERY)
 
     def wait(self) -> None:
         """Wait until it is ready or has failed."""
@@ -91,7 +91,7 @@ class Home:
     def _run(self) -> None:
         try:
             anyio.run(self._live)
-        except BaseException as error:  # noqa: BLE001  # raised by whoever calls
+        except BaseException as error:  # noqa: BLE001  # raised by `call`
             self._error = error
         finally:
             self._is_ready.set()
@@ -104,7 +104,7 @@ class Home:
 
 
 _homes: dict[str, Home] = {}
-_making = threading.Lock()
+_homes_lock = threading.Lock()
 
 
 async def prepare(run_id: str, token: str, invoker: Mapping[str, Any]) -> bool:
@@ -131,7 +131,7 @@ def run_shard(plan: Plan, number: int) -> dict[str, Any]:
 
 
 def _home(run_id: str, invoker: Mapping[str, Any]) -> Home:
-    with _making:
+    with _homes_lock:
         home = _homes.get(run_id)
         if home is None:
             home = _homes[run_id] = Home(invoker)
@@ -140,7 +140,7 @@ def _home(run_id: str, invoker: Mapping[str, Any]) -> Home:
 
 def close_home(run_id: str) -> None:
     """Release the resources that a worker holds for a run."""
-    with _making:
+    with _homes_lock:
         home = _homes.pop(run_id, None)
     if home is not None:
         home.close()
@@ -162,7 +162,7 @@ async def _shard(invoker: Invoker, plan: Plan, number: int) -> None:
             try:
                 async for _ in run:
                     pass
-            except Exception as raised:  # noqa: BLE001  # raised below, as itself
+            except Exception as raised:  # noqa: BLE001  # raised below, outside of the group
                 error = raised
             group.cancel_scope.cancel()
         if error is not None:
@@ -172,14 +172,14 @@ async def _shard(invoker: Invoker, plan: Plan, number: int) -> None:
 async def _obey(run: MapRun, plan: Plan) -> None:
     seen: Control | None = None
     while True:
-        wished = read_control(plan.control)
-        if wished is not None and wished != seen:
-            seen = wished
-            if wished.concurrency is not None:
-                run.set_concurrency(wished.concurrency)
-            if wished.stopped:
+        control = read_control(plan.control)
+        if control is not None and control != seen:
+            seen = control
+            if control.concurrency is not None:
+                run.set_concurrency(control.concurrency)
+            if control.stopped:
                 run.stop()
-            elif wished.paused:
+            elif control.paused:
                 run.pause()
             else:
                 run.resume()
