@@ -194,7 +194,7 @@ def why_of(error: Exception) -> str:
         case OSError(errno=errno.EBADF):
             return "it is closed"
         case FileNotFoundError():
-            return "No such file or directory"
+            return _why_not_found(error)
         case PermissionError():
             return "Permission denied"
         case IsADirectoryError():
@@ -203,7 +203,20 @@ def why_of(error: Exception) -> str:
             return "it was replaced while it was read"
         case OSError() if error.strerror and error.errno:
             return error.strerror
+        case ValueError() if "range requests" in str(error):  # of fsspec
+            return "its server does not support range requests"
     return type(error).__name__
+
+
+def _why_not_found(error: FileNotFoundError) -> str:
+    # fsspec raises it for any failure of an HTTP request, with the failure as its cause.
+    cause = error.__cause__
+    status = getattr(cause, "status", None)
+    if isinstance(status, int) and status not in (404, 410):
+        return f"the server answers with status {status}"
+    if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
+        return why_of(cause)
+    return "No such file or directory"
 
 
 async def is_ready(wait: Callable[[int], Awaitable[None]], descriptor: int) -> bool:
