@@ -1,12 +1,14 @@
 """Merges the journals of finished shards while other shards still run, in a separate thread."""
 
+import contextlib
 import queue
 import threading
 
 from asyncinvoke._dask.plan import Plan
 from asyncinvoke._journal.merging import Merging
+from asyncinvoke._report.standing import UNRECORDED, unrecorded_of
 from asyncinvoke.errors import JournalError
-from asyncinvoke.runs import Merged
+from asyncinvoke.runs import Merged, open_run
 
 AT_ONCE = 8
 """The number of journals merged at once. The items of shards interleave, so merging one journal at
@@ -68,9 +70,17 @@ class Merger:
                         waiting.clear()
                 if message:
                     self._add(merging, {*range(1, self._plan.shards + 1)} - added)
-                    self._merged = merging.finish()
+                    self._merged = merging.finish(self._notes())
         except Exception as error:  # noqa: BLE001  # raised by `finish`
             self._error = error
+
+    def _notes(self) -> dict[str, object]:
+        """Return the notes of the merged journal: how many items no journal could record."""
+        unrecorded = 0
+        for number in range(1, self._plan.shards + 1):
+            with contextlib.suppress(JournalError), open_run(self._plan.journal(number)) as run:
+                unrecorded += unrecorded_of(run.summary())
+        return {UNRECORDED: unrecorded} if unrecorded else {}
 
     def _add(self, merging: Merging, numbers: set[int]) -> None:
         paths = [self._plan.journal(number) for number in sorted(numbers)]

@@ -17,6 +17,7 @@ from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.shard import Shard
 from asyncinvoke._invoker import Invoker
+from asyncinvoke._report.standing import UNRECORDED, is_recorded
 from asyncinvoke.inputs import read
 from asyncinvoke.runs import open_run
 
@@ -159,9 +160,12 @@ async def _shard(invoker: Invoker, plan: Plan, number: int) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(_obey, run, plan)
             error: Exception | None = None
+            unrecorded = 0
             try:
-                async for _ in run:
-                    pass
+                async for outcome in run:
+                    if not is_recorded(outcome, keyed=plan.options.get("key") is not None):
+                        unrecorded += 1
+                        run.note(UNRECORDED, unrecorded)
             except Exception as raised:  # noqa: BLE001  # raised below, outside of the group
                 error = raised
             group.cancel_scope.cancel()

@@ -1,6 +1,8 @@
 """The progress of a run: its counts, and what the command line noted of its input. Does no I/O."""
 
+from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._journal.values import RunSummary
+from asyncinvoke.errors import InvalidRequestError
 
 TOTAL = "total"
 """The name of the note that says how many items the input has."""
@@ -28,3 +30,10 @@ def pending_of(summary: RunSummary) -> int | None:
         return None
     in_flight = summary.in_flight if summary.running else 0
     return max(total - summary.ended - in_flight - unrecorded_of(summary), 0)
+
+
+def is_recorded(outcome: Outcome, *, keyed: bool) -> bool:
+    """Return whether the journal has an item: not if its key is missing, or is another item's."""
+    if not keyed or not isinstance(outcome.error, InvalidRequestError):
+        return True
+    return outcome.key is not None and outcome.take > 0
