@@ -1,1 +1,1 @@
-"""Several items in one invocation: when a batch is complete, its payload, and the result of each item."""
+"""Several items in one invocation: completing a batch, its payload, and the result of each item."""

@@ -7,9 +7,9 @@ from asyncinvoke._batches.formats import (
     Format,
     ItemsFormat,
     ListFormat,
-    OwnFormat,
     StepFunctionsFormat,
 )
+from asyncinvoke._batches.own import OwnFormat
 from asyncinvoke._batches.shape import Shape, ShapeName
 from asyncinvoke._batches.sqs import SqsFormat
 from asyncinvoke._request.numbers import is_whole, whole

@@ -1,33 +1,32 @@
-"""The built-in batch shapes: how each encodes items, and how it reads the answer."""
+"""The built-in batch shapes: how each encodes a batch, and parses the response to it."""
 
-import inspect
 import json
-from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias
 
-from asyncinvoke._batches.reading import as_json, elements, kind_of, members, read
-from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError, PackError, Shape
-from asyncinvoke._request.payload import encode_json, why_not_json
+from asyncinvoke._batches.reading import elements, kind_of, members, read
+from asyncinvoke._batches.shape import BatchItem, ItemFailed, MisfitError
+from asyncinvoke._request.payload import encode_json
 
 Result: TypeAlias = bytes | ItemFailed
-"""What an answer says of one item: its result as JSON, or that it failed."""
+"""The result of one item: JSON, or an `ItemFailed`."""
 
 _MOST_NAMED = 40
-"""So many letters of what an answer calls an item are shown, where no item is called so."""
+"""The maximum length of an unknown identifier in a message, in characters."""
 
 
 class Format(Protocol):
-    """A shape with what is common to its batches: from items to bytes, and from bytes to results.
+    """Encodes the batches of one shape, and parses the responses to them.
 
-    A batch is the pieces of its items between two ends, so its size is known before it is made.
+    A batch consists of a piece for each item, separated by commas, between two ends. So its size is
+    known before it is encoded.
     """
 
     ends: tuple[bytes, bytes]
-    """What stands before and behind the pieces, which commas part."""
+    """The bytes before and after the pieces."""
 
     def piece(self, item: BatchItem) -> bytes:
-        """Return the bytes that stand for an item."""
+        """Return the piece of an item."""
         ...
 
     def pack(self, items: Sequence[BatchItem], pieces: Sequence[bytes]) -> bytes:
@@ -35,41 +34,41 @@ class Format(Protocol):
         ...
 
     def unpack(self, answer: bytes, items: Sequence[BatchItem]) -> Sequence[Result]:
-        """Return what an answer says of each item.
+        """Return the result of each item, parsed from a response.
 
         Raises:
-            MisfitError: The answer does not fit.
+            MisfitError: The response does not match the shape.
         """
         ...
 
 
 class _Joined:
-    """Pieces between two ends."""
+    """A format whose payload is the pieces between the ends."""
 
     def __init__(self, before: bytes, after: bytes) -> None:
         self.ends = (before, after)
 
     def piece(self, item: BatchItem) -> bytes:
-        """Return the bytes that stand for an item: by default the item."""
+        """Return the piece of an item; by default its payload."""
         return item.payload
 
-    def pack(self, items: Sequence[BatchItem], pieces: Sequence[bytes]) -> bytes:  # noqa: ARG002  # the pieces have it all
+    def pack(self, items: Sequence[BatchItem], pieces: Sequence[bytes]) -> bytes:  # noqa: ARG002  # the pieces are sufficient
         """Return the payload of a batch."""
         before, after = self.ends
         return b"".join((before, b",".join(pieces), after))
 
 
 class ListFormat(_Joined):
-    """`[payload, ...]`, answered with a list of as many results."""
+    """`[payload, ...]`; the response is a list with as many results."""
 
     def __init__(self) -> None:
         super().__init__(b"[", b"]")
 
     def unpack(self, answer: bytes, items: Sequence[BatchItem]) -> Sequence[Result]:
-        """Return the elements of the answer.
+        """Return the elements of the response.
 
         Raises:
-            MisfitError: It is no list, or one of another length.
+            MisfitError: It is not a list, or has another length.
         """
         results = elements(answer)
         if len(results) != len(items):
@@ -78,7 +77,7 @@ class ListFormat(_Joined):
 
 
 class StepFunctionsFormat(ListFormat):
-    """`{"BatchInput": common, "Items": [payload, ...]}`, as a distributed map batches them."""
+    """`{"BatchInput": common, "Items": [payload, ...]}`, as sent by a distributed map."""
 
     def __init__(self, common: object) -> None:
         before = b"" if common is None else b'"BatchInput":%b,' % encode_json(common)
@@ -86,22 +85,23 @@ class StepFunctionsFormat(ListFormat):
 
 
 class ItemsFormat(_Joined):
-    """Items with ids, answered with a result or an error for each id; in any order."""
+    """Items with IDs; the response has a result or an error for each ID, in any order."""
 
     def __init__(self, common: object) -> None:
         after = b"" if common is None else b',"common":%b' % encode_json(common)
         super().__init__(b'{"items":[', b"]%b}" % after)
 
     def piece(self, item: BatchItem) -> bytes:
-        """Return the item with its id, and with its key if it has one."""
+        """Return the item with its ID, and its key if it has one."""
         key = b"" if item.key is None else b'"key":%b,' % encode_json(item.key)
         return b'{"id":"%d",%b"payload":%b}' % (item.index, key, item.payload)
 
     def unpack(self, answer: bytes, items: Sequence[BatchItem]) -> Sequence[Result]:
-        """Return what is said of each id; of one that is left out, that it failed.
+        """Return the result of each ID; an ID that is missing has failed.
 
         Raises:
-            MisfitError: It is not such an answer, or names an item that is not in the batch.
+            MisfitError: The response has another structure, or names an item that is not in the
+                batch.
         """
         said = read(answer)
         entries = said.get("results") if isinstance(said, dict) else None
@@ -131,7 +131,7 @@ def _entry(entry: Any, text: bytes) -> tuple[Any, Result]:
     if error is None:
         if "result" not in entry:
             raise MisfitError('one of the results has neither a "result" nor an "error"')
-        return name, members(text)["result"]  # no digit of it changed
+        return name, members(text)["result"]  # the original text, so that no digit changes
     if entry.get("result") is not None:
         raise MisfitError('one of the results has both a "result" and an "error"')
     if isinstance(error, str):
@@ -145,13 +145,13 @@ def _entry(entry: Any, text: bytes) -> tuple[Any, Result]:
 
 
 def _text(error: dict[str, Any], *names: str) -> str | None:
-    """Return the first text among members; functions write errors also as Lambda itself does."""
+    """Return the first non-empty string among members: ours, or those of Lambda's own errors."""
     texts = (error.get(name) for name in names)
     return next((text for text in texts if isinstance(text, str) and text), None)
 
 
 def check_known(name: Any, known: set[str]) -> None:
-    """Check that what an answer calls an item is one of the batch.
+    """Check that an identifier in a response is that of an item of the batch.
 
     Raises:
         MisfitError: It is not.
@@ -161,99 +161,3 @@ def check_known(name: Any, known: set[str]) -> None:
     if name not in known:
         shown = json.dumps(name[:_MOST_NAMED])
         raise MisfitError(f"the answer names an item {shown}, which is not in the batch")
-
-
-def _of_own(result: Any) -> Result:
-    """Return what a shape gave for an item as a result.
-
-    Raises:
-        MisfitError: It is neither JSON nor a proper `ItemFailed`.
-    """
-    if isinstance(result, ItemFailed):
-        for text in (result.error_type, result.error_message):
-            if not isinstance(text, str | None):
-                raise MisfitError(
-                    f"the shape gave an ItemFailed with a {type(text).__name__} in it"
-                )
-        return result
-    why = ""
-    try:
-        return as_json(result)
-    except Exception as error:  # noqa: BLE001  # an object of the user's may raise anything
-        why = why_not_json(error)
-    raise MisfitError(f"the shape gave a result that is not JSON: {why}")
-
-
-class OwnFormat:
-    """A shape of the user's. How large its batches are shows only once they are packed."""
-
-    def __init__(self, shape: Shape, common: object) -> None:
-        self.ends = (b"", b"")
-        self._shape = shape
-        self._common = common
-
-    def piece(self, item: BatchItem) -> bytes:
-        """Return the item, for its size."""
-        return item.payload
-
-    def pack(self, items: Sequence[BatchItem], pieces: Sequence[bytes]) -> bytes:  # noqa: ARG002  # the shape takes items
-        """Return what the shape makes of the items.
-
-        Raises:
-            PackError: That is no payload.
-            Exception: The shape raised it.
-        """
-        # A tuple: what a shape sorts, or takes items out of, is not what is still to be unpacked.
-        packed = _plain(self._shape.pack(tuple(items), self._common))
-        if isinstance(packed, bytes | bytearray | memoryview):
-            payload, why = bytes(packed), ""
-        else:
-            payload, why = _encoded(packed)
-        if packed is None or not (payload or why):
-            why = "it returned nothing"
-        if why:
-            raise PackError(why)
-        return payload
-
-    def unpack(self, answer: bytes, items: Sequence[BatchItem]) -> Sequence[Result]:
-        """Return what the shape reads in the answer.
-
-        Raises:
-            MisfitError: The shape raised, or gave something else than a result for each item.
-        """
-        said = read(answer)
-        try:
-            results = _plain(self._shape.unpack(said, items))
-            if isinstance(results, str | bytes | Mapping | AbstractSet):
-                # One could iterate over them all the same: the keys of a dict, letters of a string.
-                raise TypeError  # noqa: TRY301  # as if it had raised that
-            read_results = [_of_own(each) for each in results]
-        except MisfitError as misfit:
-            why = str(misfit)
-        except Exception as error:  # noqa: BLE001  # code of the user's; its text may quote the answer
-            why = f"the shape cannot read the answer: {type(error).__name__}"
-        else:
-            if len(read_results) == len(items):
-                return read_results
-            why = f"the shape gave {len(read_results)} results for {len(items)} items"
-        raise MisfitError(why)
-
-
-def _encoded(packed: Any) -> tuple[bytes, str]:
-    """Return a value as JSON, or why JSON cannot represent it."""
-    try:
-        return encode_json(packed), ""
-    except Exception as error:  # noqa: BLE001  # an object of the user's may raise anything
-        return b"", why_not_json(error)
-
-
-def _plain(said: Any) -> Any:
-    """Return what a shape said, if it said something.
-
-    Raises:
-        TypeError: It gave a coroutine, as a lambda around an `async def` does.
-    """
-    if inspect.iscoroutine(said):
-        said.close()  # or Python would complain that nobody awaited it
-        raise TypeError("a shape is called, not awaited")
-    return said

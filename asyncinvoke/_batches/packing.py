@@ -1,4 +1,4 @@
-"""When a batch is complete, and the payload that is sent for it: decisions on counts and sizes."""
+"""Decides when a batch is complete, and splits it into payloads, from counts and sizes."""
 
 import json
 from collections.abc import Iterator
@@ -13,25 +13,25 @@ from asyncinvoke._request.request import InvocationType
 from asyncinvoke.errors import InvalidRequestError
 
 OWN_JSON = b"{}"
-"""What stands for an item without a payload: what the function would get for it alone."""
+"""The JSON of an item without a payload: what the function would receive for it alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How much goes into one batch."""
+    """The limits of a batch."""
 
     items: int
-    """Items at most."""
+    """The maximum number of items."""
 
     bytes: int
-    """Bytes at most, if it has more than one item."""
+    """The maximum size in bytes of a batch with more than one item."""
 
     limit: int
-    """Bytes that Lambda takes."""
+    """The maximum size in bytes of any batch: Lambda's limit."""
 
     @classmethod
     def of(cls, batch: Batch, invocation_type: InvocationType) -> "Bounds":
-        """Return the bounds of a user's batches for a type of invocation."""
+        """Return the limits for a type of invocation."""
         is_event = invocation_type is InvocationType.EVENT
         limit = MAX_EVENT_PAYLOAD if is_event else MAX_SYNC_PAYLOAD
         asked = limit if batch.bytes is None else batch.bytes
@@ -57,11 +57,11 @@ def check_common(batch: Batch, size: int, bounds: Bounds) -> None:
 
 
 class Filling:
-    """A batch that is being filled.
+    """An incomplete batch, to which items are added.
 
     Args:
-        batch_format: Makes its pieces.
-        bounds: How much it takes.
+        batch_format: The format of its pieces.
+        bounds: Its limits.
     """
 
     __slots__ = ("_bounds", "_ends", "_size", "items", "pieces")
@@ -71,54 +71,54 @@ class Filling:
         self._ends = sum(map(len, batch_format.ends))
         self._size = self._ends
         self.items: list[BatchItem] = []
-        """What is in it."""
+        """Its items."""
         self.pieces: list[bytes] = []
-        """What stands for each."""
+        """The piece of each item."""
 
     def takes(self, piece: bytes) -> bool:
-        """Return whether there is room for another item; the first one always has room."""
+        """Return whether another item fits; the first one always does."""
         return not self.items or self._size + 1 + len(piece) <= self._bounds.bytes
 
     def add(self, item: BatchItem, piece: bytes) -> None:
-        """Take an item."""
+        """Add an item."""
         self._size += len(piece) + bool(self.items)
         self.items.append(item)
         self.pieces.append(piece)
 
     @property
     def is_full(self) -> bool:
-        """Whether there is no room for any other item."""
+        """Whether no other item fits."""
         return len(self.items) >= self._bounds.items or self._size >= self._bounds.bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packed:
-    """Items that travel together, or cannot."""
+    """The items of one payload, or items that cannot be sent."""
 
     items: tuple[BatchItem, ...]
-    """In the order of the input."""
+    """The items, in the order of the input."""
 
     payload: bytes = field(default=b"", repr=False)
-    """What is sent for them."""
+    """The payload."""
 
     error: InvalidRequestError | None = None
-    """Why nothing is."""
+    """The error, if there is no payload."""
 
 
 def pack(
     batch_format: Format, items: list[BatchItem], pieces: list[bytes], bounds: Bounds
 ) -> Iterator[Packed]:
-    """Give what is sent for a closed batch: one payload, or several.
+    """Yield the payloads of a complete batch: one or several.
 
-    What a user's own shape makes of items may be larger than the items are. A batch that came out
-    too large is sent in two halves, and those again, until each fits or is a single item.
+    The payload of a custom shape may be larger than its items. A batch that is too large is split
+    into halves, recursively, until each fits or has a single item.
     """
     whole, why = b"", ""
     try:
         whole = batch_format.pack(items, pieces)
     except PackError as error:
         why = f"the shape cannot pack the batch: {error}"
-    except Exception as error:  # noqa: BLE001  # a shape of the user's; its text may quote an item
+    except Exception as error:  # noqa: BLE001  # a custom shape; its message may quote an item
         why = f"the shape cannot pack the batch: {type(error).__name__}"
     if not why and len(whole) > bounds.limit and len(items) == 1:
         why = too_large(len(whole), bounds.limit)
@@ -133,15 +133,15 @@ def pack(
 
 
 def too_large(size: int, limit: int) -> str:
-    """Say that an item alone is more than Lambda takes."""
+    """Return the message for a batch that is too large with a single item."""
     return f"a batch of this item alone has {size} bytes: Lambda takes at most {limit}"
 
 
 def checked_json(payload: bytes) -> bytes:
-    """Return an item's payload as it goes into a batch, where JSON alone can stand beside others.
+    """Return an item's payload as part of a batch, in which every item must be JSON.
 
     Raises:
-        InvalidRequestError: It is not JSON; the message quotes nothing of it.
+        InvalidRequestError: It is not JSON; the message does not quote it.
     """
     if not payload:
         return OWN_JSON
@@ -164,5 +164,5 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)
 
 
-# Numbers stay text: they are only looked at, and Python's integers have a limit that JSON's lack.
+# Numbers stay strings, since their values are not needed and Python limits their digits.
 _strictly = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse)

@@ -1,4 +1,4 @@
-"""Reads what a function returned for a batch: a JSON array, split into the texts of its elements."""
+"""Parses the response to a batch: JSON, and the elements of a JSON array as their original text."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from typing import Any
 
 from asyncinvoke._batches.shape import MisfitError
 
-# Where a value ends is all that is asked; Python's integers have a limit that JSON's lack.
+# Only the end of a value is needed. Numbers stay strings, since Python limits their digits.
 _decode = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
 _MOST_DIGITS = 4_000
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -15,7 +15,7 @@ _NOT_JSON = "the answer is not JSON"
 
 
 def read(answer: bytes) -> Any:
-    """Return what an answer holds; `None` for an empty one.
+    """Return a response decoded from JSON; `None` for an empty one.
 
     Raises:
         MisfitError: It is not JSON.
@@ -39,12 +39,12 @@ def _as_number(digits: str) -> float:
 
 
 def elements(answer: bytes) -> list[bytes]:
-    """Return the elements of a JSON list, each as its own text.
+    """Return the elements of a JSON array, each as its original text.
 
-    Decoding them and encoding them again would cost more, and might not give the same numbers.
+    Decoding and encoding them again would cost more, and could change numbers.
 
     Raises:
-        MisfitError: It is no list.
+        MisfitError: The response is not an array.
     """
     try:
         text = answer.decode()
@@ -62,7 +62,7 @@ def elements(answer: bytes) -> list[bytes]:
 
 
 def members(text: bytes) -> dict[str, bytes]:
-    """Return the members of what is known to be a JSON object, each as its own text.
+    """Return the members of a valid JSON object, each as its original text.
 
     Raises:
         MisfitError: It is nested too deeply.
@@ -115,12 +115,12 @@ def _after_space(text: str, at: int) -> int:
 
 
 def as_json(value: Any) -> bytes:
-    """Return a part of an answer as JSON again; what JSON lacks is written as it came (`NaN`)."""
+    """Encode a part of a response as JSON; `NaN` and infinities, which JSON lacks, are kept."""
     return json.dumps(value, separators=(",", ":")).encode()
 
 
 def kind_of(value: Any) -> str:
-    """Return what a value is in JSON's words, with its article."""
+    """Return the JSON type of a value, with its article."""
     match value:
         case None:
             return "null"

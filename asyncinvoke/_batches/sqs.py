@@ -1,4 +1,4 @@
-"""The shape of an SQS event: the records that SQS sends, and AWS's rules for partial failures."""
+"""The shape of an SQS event: its records, and AWS's rules for partial batch responses."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _FAILED = ItemFailed(
     error_type="BatchItemFailure", error_message="the function named this item as failed"
 )
 
-# What no function tells one queue from another by; that there is no queue shows in the ARN.
+# The attributes have constant values; the ARN shows that there is no queue.
 _RECORD = (
     b'{"messageId":"%d","receiptHandle":"%d","body":%b,'
     b'"attributes":{"ApproximateReceiveCount":"1","SentTimestamp":"0",'
@@ -26,29 +26,29 @@ _KEY = b'"key":{"stringValue":%b,"stringListValues":[],"binaryListValues":[],"da
 
 
 class SqsFormat:
-    """`{"Records": [...]}`, answered with `{"batchItemFailures": [{"itemIdentifier": id}, ...]}`."""
+    """`{"Records": [...]}`; the response is `{"batchItemFailures": [{"itemIdentifier": id}, ...]}`."""
 
     ends = (b'{"Records":[', b"]}")
 
     def piece(self, item: BatchItem) -> bytes:
-        """Return a record: its id is the item's, its body the item as JSON, its attribute the key."""
+        """Return a record with the ID of the item, its JSON as the body, and its key as an attribute."""
         md5 = hashlib.md5(item.payload, usedforsecurity=False).hexdigest().encode()
         key = b"" if item.key is None else _KEY % encode_json(item.key)
         body = encode_json(item.payload.decode())
         return _RECORD % (item.index, item.index, body, key, md5)
 
-    def pack(self, items: Sequence[BatchItem], pieces: Sequence[bytes]) -> bytes:  # noqa: ARG002  # the pieces have it all
+    def pack(self, items: Sequence[BatchItem], pieces: Sequence[bytes]) -> bytes:  # noqa: ARG002  # the pieces are sufficient
         """Return the payload of a batch."""
         return b"".join((self.ends[0], b",".join(pieces), self.ends[1]))
 
     def unpack(self, answer: bytes, items: Sequence[BatchItem]) -> Sequence[Result]:
-        """Return who failed; whom the answer does not name has succeeded.
+        """Return the result of each item; items that the response does not name have succeeded.
 
-        As AWS does it: an answer without failures, or with none in it, is a success of all; a
-        failure whose identifier is empty, null, missing or not that of a record fails all.
+        As in AWS, all have succeeded if the response is empty or has no failures, and all have
+        failed if an identifier is empty, null, missing, or not that of a record.
 
         Raises:
-            MisfitError: It does.
+            MisfitError: All have failed for such a reason, or the response has another structure.
         """
         said = read(answer)
         if said is None:

@@ -1,12 +1,14 @@
 """Merges the journals of finished shards while other shards still run, in a separate thread."""
 
+import contextlib
 import queue
 import threading
 
 from asyncinvoke._dask.plan import Plan
 from asyncinvoke._journal.merging import Merging
+from asyncinvoke._report.standing import UNRECORDED, unrecorded_of
 from asyncinvoke.errors import JournalError
-from asyncinvoke.runs import Merged
+from asyncinvoke.runs import Merged, open_run
 
 AT_ONCE = 8
 """The number of journals merged at once. The items of shards interleave, so merging one journal at
@@ -22,7 +24,8 @@ class Merger:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._words: queue.SimpleQueue[int | bool] = queue.SimpleQueue()
+        # The number of a shard that has ended; then whether to finish or to abandon the merge.
+        self._messages: queue.SimpleQueue[int | bool] = queue.SimpleQueue()
         self._merged: Merged | None = None
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._work, name="asyncinvoke-merge", daemon=True)
@@ -30,7 +33,7 @@ class Merger:
 
     def ended(self, number: int) -> None:
         """Add the journal of a shard that has ended."""
-        self._words.put(number)
+        self._messages.put(number)
 
     def finish(self) -> Merged:
         """Merge the remaining journals, including those of failed shards; return the result.
@@ -38,16 +41,16 @@ class Merger:
         Raises:
             JournalError: A journal cannot be used.
         """
-        self._words.put(True)
+        self._messages.put(True)
         self._thread.join()
         if self._error is not None:
             raise self._error
-        assert self._merged is not None  # noqa: S101  # or there was an error
+        assert self._merged is not None  # noqa: S101  # otherwise there is an error
         return self._merged
 
     def abandon(self) -> None:
         """Abandon the merge if it is not finished; no merged journal is created."""
-        self._words.put(False)
+        self._messages.put(False)
         self._thread.join()
         if self._merged is None and self._error is None:
             self._error = JournalError("the run was closed before its journals were merged")
@@ -57,22 +60,30 @@ class Merger:
             with Merging(self._plan.merged) as merging:
                 waiting, added = set[int](), set[int]()
                 while True:
-                    word = self._words.get()
-                    if isinstance(word, bool):
+                    message = self._messages.get()
+                    if isinstance(message, bool):
                         break
-                    waiting.add(word)
+                    waiting.add(message)
                     if len(waiting) == AT_ONCE:
                         self._add(merging, waiting)
                         added |= waiting
                         waiting.clear()
-                if word:
+                if message:
                     self._add(merging, {*range(1, self._plan.shards + 1)} - added)
-                    self._merged = merging.finish()
+                    self._merged = merging.finish(self._notes())
         except Exception as error:  # noqa: BLE001  # raised by `finish`
             self._error = error
 
+    def _notes(self) -> dict[str, object]:
+        """Return the notes of the merged journal: how many items no journal could record."""
+        unrecorded = 0
+        for number in range(1, self._plan.shards + 1):
+            with contextlib.suppress(JournalError), open_run(self._plan.journal(number)) as run:
+                unrecorded += unrecorded_of(run.summary())
+        return {UNRECORDED: unrecorded} if unrecorded else {}
+
     def _add(self, merging: Merging, numbers: set[int]) -> None:
         paths = [self._plan.journal(number) for number in sorted(numbers)]
-        there = [path for path in paths if path.is_file()]
-        if there:
-            merging.add(there)
+        existing = [path for path in paths if path.is_file()]
+        if existing:
+            merging.add(existing)

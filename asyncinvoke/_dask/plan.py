@@ -1,4 +1,4 @@
-"""What workers know of a run: a plan when it starts, and a small file with later control settings."""
+"""What workers know of a run: its plan, and a small file with settings that change while it runs."""
 
 import json
 import os
@@ -98,9 +98,9 @@ class Control:
 
 def write_control(path: Path, control: Control) -> None:
     """Replace the file atomically: a concurrent reader sees either the old or the new one."""
-    made = path.with_name(f".{path.name}.{os.getpid()}")
-    made.write_text(json.dumps(asdict(control)))
-    made.replace(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(asdict(control)))
+    temporary.replace(path)
 
 
 def read_control(path: Path) -> Control | None:

@@ -14,6 +14,7 @@ from asyncinvoke._dask.merging import Merger
 from asyncinvoke._dask.plan import Control, Plan, shards_for, share, write_control
 from asyncinvoke._dask.working import close_home, prepare, run_shard
 from asyncinvoke._engine.shard import Shard
+from asyncinvoke._report.standing import unrecorded_of
 from asyncinvoke._request.numbers import is_whole, whole
 from asyncinvoke._request.target import show_value
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError, JournalError
@@ -31,13 +32,17 @@ class DaskProgress:
     """The number of shards that have ended."""
 
     succeeded: int
-    """Items that have succeeded."""
+    """The number of items that have succeeded."""
 
     failed: int
-    """Items that have failed and are known to have run or not."""
+    """The number of items that have failed, and of which it is known whether they ran."""
 
     may_have_run: int
-    """Items that may or may not have run, such as those in progress when a worker died."""
+    """The number of items that may have run, such as those in progress when a worker died."""
+
+    unrecorded: int = 0
+    """The number of items that failed because their keys are missing or duplicate, and that the
+    journals therefore do not contain."""
 
 
 class DaskRun:
@@ -79,19 +84,21 @@ class DaskRun:
 
     def progress(self) -> DaskProgress:
         """Return the progress of the run, read from the journals."""
-        succeeded = failed = may_have_run = 0
+        succeeded = failed = may_have_run = unrecorded = 0
         for number in range(1, self._plan.shards + 1):
             with contextlib.suppress(JournalError), open_run(self._plan.journal(number)) as run:
                 summary = run.summary()
                 succeeded += summary.succeeded
                 failed += summary.failed
                 may_have_run += summary.may_have_run
+                unrecorded += unrecorded_of(summary)
         return DaskProgress(
             shards=self._plan.shards,
             ended=sum(future.done() for future in self._futures),
             succeeded=succeeded,
             failed=failed,
             may_have_run=may_have_run,
+            unrecorded=unrecorded,
         )
 
     def set_concurrency(self, concurrency: int) -> None:
@@ -100,24 +107,20 @@ class DaskRun:
         Raises:
             InvalidRequestError: `concurrency` is not a positive integer.
         """
-        if not is_whole(concurrency, 1):
-            raise InvalidRequestError(
-                f"concurrency {show_value(concurrency)} must be {whole(concurrency, 1)}"
-            )
-        each = share(concurrency, shards=self._plan.shards, slots=self._slots)
-        self._wish(replace(self._control, concurrency=each))
+        each = share(_checked_concurrency(concurrency), shards=self._plan.shards, slots=self._slots)
+        self._set_control(replace(self._control, concurrency=each))
 
     def pause(self) -> None:
         """Start no new items until `resume`; items in flight are finished."""
-        self._wish(replace(self._control, paused=True))
+        self._set_control(replace(self._control, paused=True))
 
     def resume(self) -> None:
         """Resume after a pause."""
-        self._wish(replace(self._control, paused=False))
+        self._set_control(replace(self._control, paused=False))
 
     def stop(self) -> None:
         """Start no more items; items in flight are finished, then `result` returns."""
-        self._wish(replace(self._control, stopped=True))
+        self._set_control(replace(self._control, stopped=True))
 
     def result(self) -> Merged:
         """Wait for all shards, and merge their journals into `path`.
@@ -129,10 +132,15 @@ class DaskRun:
         """
         errors = [future.exception() for future in self._futures]
         self._close_homes()
-        merged = self._merger.finish()
-        for error in errors:
-            if error is not None:
-                raise error
+        merged, error = None, next(filter(None, errors), None)
+        try:
+            merged = self._merger.finish()
+        except JournalError as unmerged:
+            # Where no shard could begin there is no journal to merge; what is wrong is its error.
+            error = error or unmerged
+        if error is not None:
+            raise error
+        assert merged is not None  # noqa: S101  # otherwise there is an error
         return merged
 
     def close(self) -> None:
@@ -163,9 +171,9 @@ class DaskRun:
         if future.status == "finished":
             self._merger.ended(number)
 
-    def _wish(self, wished: Control) -> None:
-        self._control = wished
-        write_control(self._plan.control, wished)
+    def _set_control(self, control: Control) -> None:
+        self._control = control
+        write_control(self._plan.control, control)
 
     def _close_homes(self) -> None:
         self._plan.token.unlink(missing_ok=True)
@@ -183,19 +191,23 @@ def start(
     invoker: Mapping[str, Any] | None,
     options: Mapping[str, Any],
 ) -> DaskRun:
-    """Check the cluster and the directory, and submit the shards."""
-    if client.asynchronous:
-        raise ConfigurationError("the client must not be asynchronous: use Client(...) as it is")
-    for name in ("journal", "shard"):
-        if name in options:
-            raise ConfigurationError(f"{name} is not for a map on a cluster, which has its own")
+    """Check the cluster and the directory, and submit the shards.
+
+    Raises:
+        ConfigurationError: The cluster, the directory or an option cannot be used.
+    """
+    _check_client(client)
+    _check_arguments(concurrency, invoker, options)
     threads = client.nthreads()
     if not threads:
         raise ConfigurationError("the cluster has no workers: start one, or wait_for_workers")
     count = shards_for(len(threads), shards)
-    Shard(1, of=count)  # raises for what is no number of shards
+    Shard(1, of=count)  # raises if the number is invalid
     folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"{folder} cannot be a directory: {error.strerror}") from None
     _check_shards(folder, count)
     slots = sum(threads.values())
     plan = Plan(
@@ -209,6 +221,16 @@ def start(
         invoker=dict(invoker or {}),
         options=dict(options),
     )
+    _prepare(client, plan)
+    return DaskRun(client, plan, slots)
+
+
+def _prepare(client: Any, plan: Plan) -> None:
+    """Start the event loop and invoker of each worker.
+
+    Raises:
+        ConfigurationError: A worker does not see the directory.
+    """
     plan.token.touch()
     ready = client.run(prepare, plan.id, str(plan.token), plan.invoker)
     blind = [worker for worker, sees in ready.items() if not sees]
@@ -220,7 +242,35 @@ def start(
             "workers share and that outlives each of them, or nobody could tell what a worker "
             "that dies has run"
         )
-    return DaskRun(client, plan, slots)
+
+
+def _check_client(client: Any) -> None:
+    if client.asynchronous:
+        raise ConfigurationError("the client must not be asynchronous: use Client(...) as it is")
+    if client.status != "running":
+        raise ConfigurationError(
+            f"the client must be connected to a cluster, and is {client.status}"
+        )
+
+
+def _check_arguments(concurrency: object, invoker: object, options: Mapping[str, Any]) -> None:
+    if concurrency is not None:
+        _checked_concurrency(concurrency)
+    if not isinstance(invoker, Mapping | None):
+        raise ConfigurationError(
+            f"invoker must be the arguments of Invoker by name, not {type(invoker).__name__}"
+        )
+    for name in ("journal", "shard"):
+        if name in options:
+            raise ConfigurationError(f"{name} is not for a map on a cluster, which has its own")
+
+
+def _checked_concurrency(concurrency: Any) -> int:
+    if not is_whole(concurrency, 1):
+        raise InvalidRequestError(
+            f"concurrency {show_value(concurrency)} must be {whole(concurrency, 1)}"
+        )
+    return int(concurrency)
 
 
 def _check_shards(folder: Path, shards: int) -> None:

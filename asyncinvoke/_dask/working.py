@@ -17,16 +17,17 @@ from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.shard import Shard
 from asyncinvoke._invoker import Invoker
+from asyncinvoke._report.standing import UNRECORDED, is_recorded
 from asyncinvoke.inputs import read
 from asyncinvoke.runs import open_run
 
 LOOK_EVERY = 0.5
-"""How often a shard polls the control file, in seconds."""
+"""The interval at which a shard polls the control file, in seconds."""
 
 TOGETHER = 5.0
 """The maximum time that a worker's first shard waits for the other workers, in seconds."""
 
-_LOOK_FOR_OTHERS = 0.02
+_POLL_EVERY = 0.02
 
 
 class Home:
@@ -43,7 +44,7 @@ class Home:
         self._invoker: Invoker | None = None
         self._error: BaseException | None = None
         self._is_ready = threading.Event()
-        self._arriving = threading.Lock()
+        self._arrival = threading.Lock()
         self._has_arrived = False
         self._thread = threading.Thread(target=self._run, name="asyncinvoke", daemon=True)
         self._thread.start()
@@ -65,7 +66,7 @@ class Home:
         A worker that starts a second late finds the capacity taken, and it takes a while until the
         limiters share it fairly. Each worker appends a byte to a file that all of them see.
         """
-        with self._arriving:
+        with self._arrival:
             if self._has_arrived:
                 return
             self._has_arrived = True
@@ -75,7 +76,7 @@ class Home:
                 os.write(descriptor, b".")
                 os.close(descriptor)
                 while os.stat(plan.token).st_size < plan.workers and time.monotonic() < until:
-                    time.sleep(_LOOK_FOR_OTHERS)
+                    time.sleep(_POLL_EVERY)
 
     def wait(self) -> None:
         """Wait until it is ready or has failed."""
@@ -91,7 +92,7 @@ class Home:
     def _run(self) -> None:
         try:
             anyio.run(self._live)
-        except BaseException as error:  # noqa: BLE001  # raised by whoever calls
+        except BaseException as error:  # noqa: BLE001  # raised by `call`
             self._error = error
         finally:
             self._is_ready.set()
@@ -104,7 +105,7 @@ class Home:
 
 
 _homes: dict[str, Home] = {}
-_making = threading.Lock()
+_homes_lock = threading.Lock()
 
 
 async def prepare(run_id: str, token: str, invoker: Mapping[str, Any]) -> bool:
@@ -131,7 +132,7 @@ def run_shard(plan: Plan, number: int) -> dict[str, Any]:
 
 
 def _home(run_id: str, invoker: Mapping[str, Any]) -> Home:
-    with _making:
+    with _homes_lock:
         home = _homes.get(run_id)
         if home is None:
             home = _homes[run_id] = Home(invoker)
@@ -140,7 +141,7 @@ def _home(run_id: str, invoker: Mapping[str, Any]) -> Home:
 
 def close_home(run_id: str) -> None:
     """Release the resources that a worker holds for a run."""
-    with _making:
+    with _homes_lock:
         home = _homes.pop(run_id, None)
     if home is not None:
         home.close()
@@ -159,10 +160,13 @@ async def _shard(invoker: Invoker, plan: Plan, number: int) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(_obey, run, plan)
             error: Exception | None = None
+            unrecorded = 0
             try:
-                async for _ in run:
-                    pass
-            except Exception as raised:  # noqa: BLE001  # raised below, as itself
+                async for outcome in run:
+                    if not is_recorded(outcome, keyed=plan.options.get("key") is not None):
+                        unrecorded += 1
+                        run.note(UNRECORDED, unrecorded)
+            except Exception as raised:  # noqa: BLE001  # raised below, outside of the group
                 error = raised
             group.cancel_scope.cancel()
         if error is not None:
@@ -172,14 +176,14 @@ async def _shard(invoker: Invoker, plan: Plan, number: int) -> None:
 async def _obey(run: MapRun, plan: Plan) -> None:
     seen: Control | None = None
     while True:
-        wished = read_control(plan.control)
-        if wished is not None and wished != seen:
-            seen = wished
-            if wished.concurrency is not None:
-                run.set_concurrency(wished.concurrency)
-            if wished.stopped:
+        control = read_control(plan.control)
+        if control is not None and control != seen:
+            seen = control
+            if control.concurrency is not None:
+                run.set_concurrency(control.concurrency)
+            if control.stopped:
                 run.stop()
-            elif wished.paused:
+            elif control.paused:
                 run.pause()
             else:
                 run.resume()

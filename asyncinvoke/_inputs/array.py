@@ -10,28 +10,28 @@ from asyncinvoke._inputs.json_text import encode_text
 from asyncinvoke._inputs.lines import Row
 
 LONGEST = 16_777_216
-"""Most characters of an element."""
+"""The maximum length of an element, in characters."""
 
 _MORE_OF_A_NUMBER = re.compile(r"[-+.eE0-9]*\Z")
-"""What may stand behind a number that is cut, as in `1.5e`: nothing, or the begin of the rest."""
+"""What may follow a number that is cut, as `1.5` of `1.5e3`: nothing, or more of its characters."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 class Array:
-    """Elements from blocks; none is held longer than it takes to read it.
+    """Parses the elements of an array from blocks, and keeps only the element that is incomplete.
 
     Args:
-        name: What the input is called.
+        name: The name of the input in messages.
 
     Raises:
-        InputError: By `feed` and `finish`: it is no JSON array, or it breaks off. Behind a mistake
-            nobody can tell where the next element begins, so that it ends the input.
+        InputError: By `feed` and `finish`: the input is not a JSON array, or is incomplete. A
+            syntax error ends the input, since the beginning of the next element is unknown.
     """
 
-    # An element that is cut is tried again when there is twice as much of it, so that a long one
-    # takes time that grows with its length and no faster. A number may go on in the next block,
-    # also one that is a number already: what stands at the very end waits for what follows.
+    # An incomplete element is parsed again once twice as much of it has been read, so that the
+    # time for a long element is linear in its length. A number at the end of the text may continue
+    # in the next block even if it is valid as it is, so it is kept until more has been read.
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -43,7 +43,7 @@ class Array:
         self._expects = "["
 
     def feed(self, block: bytes) -> Iterator[Row]:
-        """Take some bytes; give the elements that end in them."""
+        """Parse a block; yield the elements that end in it."""
         is_text = self._take(block, is_last=False)
         if not is_text or len(self._text) >= self._wanted:
             yield from self._elements(is_last=False)
@@ -51,10 +51,10 @@ class Array:
             raise self._error("it is not UTF-8 from here on")
 
     def finish(self) -> Iterator[Row]:
-        """Return what is left.
+        """Parse the rest; yield the elements in it.
 
         Raises:
-            InputError: The array does not end.
+            InputError: The array is incomplete.
         """
         is_text = self._take(b"", is_last=True)
         if is_text and self._expects == "[" and not self._text.strip(" \t\n\r"):
@@ -66,7 +66,7 @@ class Array:
             raise self._error("the JSON array breaks off")
 
     def _take(self, block: bytes, *, is_last: bool) -> bool:
-        """Add bytes to the text; return whether all of them are text."""
+        """Decode a block and append it to the text; return whether all of it is UTF-8."""
         self._text, self._at = self._text[self._at :], 0
         try:
             self._text += self._decoder.decode(block, is_last)
@@ -104,7 +104,7 @@ class Array:
 
     def _skip_space(self) -> bool:
         match = _SPACE.match(self._text, self._at)
-        assert match is not None  # noqa: S101  # it matches nothing, too
+        assert match is not None  # noqa: S101  # it matches the empty string too
         self._line += self._text.count("\n", self._at, match.end())
         self._at = match.end()
         return self._at < len(self._text)
@@ -133,7 +133,7 @@ class Array:
 
 
 class _ConstantError(Exception):
-    """NaN, or an infinity."""
+    """`NaN`, `Infinity` or `-Infinity`, which are not JSON."""
 
 
 def _refuse(constant: str) -> None:

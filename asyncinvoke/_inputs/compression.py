@@ -7,43 +7,43 @@ from typing import Any, Protocol
 from asyncinvoke._inputs.formats import InputError, missing
 
 AT_ONCE = 1_048_576
-"""Most bytes that come out of gzip at once, whatever is packed into them."""
+"""The maximum number of bytes that gzip returns at once, whatever the compression ratio."""
 
 _SLICE = 4_096
-"""How many bytes zstd is given at once: what comes out has no limit but that of the format."""
+"""The number of bytes passed to zstd at once. The size of its output is limited by the format only."""
 
 
 _SKIPPABLE = tuple(bytes([number]) + b"\x2a\x4d\x18" for number in range(0x50, 0x60))
 _BEGINNINGS = {"gzip": (b"\x1f\x8b",), "zstd": (b"\x28\xb5\x2f\xfd", *_SKIPPABLE)}
-"""What a stream may begin with, one after another: zstd also has frames that hold no data."""
+"""The magic numbers of each format. Zstd also has skippable frames, which contain no data."""
 
 _WINDOW = 2**27
-"""The largest window of zstd that is accepted, in bytes; that of the `zstd` command."""
+"""The largest window of a zstd frame, in bytes; the same as the default of the `zstd` command."""
 
 
 class Decompressor(Protocol):
-    """What turns blocks into longer ones."""
+    """Decompresses a sequence of blocks."""
 
     def feed(self, block: bytes) -> Iterator[bytes]:
-        """Take some bytes; give what they hold, in pieces."""
+        """Decompress a block; yield the data in pieces."""
 
     def finish(self) -> None:
-        """Check that nothing is missing.
+        """Check that the data are complete.
 
         Raises:
-            InputError: Something is.
+            InputError: They are not.
         """
 
 
 class Frames:
-    """Any number of compressed streams, one after the other, as `cat a.gz b.gz` makes them.
+    """Decompresses one or more concatenated streams, as written by `cat a.gz b.gz`.
 
     Args:
-        name: What the input is called.
-        kind: What it is called that it is: gzip or zstd.
+        name: The name of the input in messages.
+        kind: The name of the format: gzip or zstd.
 
     Raises:
-        InputError: By `feed` and `finish`: it is none, is damaged, or breaks off.
+        InputError: By `feed` and `finish`: the input is not compressed, damaged, or incomplete.
     """
 
     def __init__(self, name: str, kind: str) -> None:
@@ -53,11 +53,11 @@ class Frames:
         self._any = False
 
     def feed(self, block: bytes) -> Iterator[bytes]:
-        """Take some bytes; give what they hold, in pieces."""
+        """Decompress a block; yield the data in pieces."""
         while block:
             if self._inner is None:
                 if self._any:
-                    # Tapes and some tools fill the end up.
+                    # Tapes and some tools pad the end with zeros.
                     block = block.lstrip(b"\0")
                     if not block:
                         return
@@ -93,7 +93,7 @@ class Frames:
         return piece, rest
 
     def finish(self) -> None:
-        """Check that nothing is missing."""
+        """Check that the data are complete."""
         if self._inner is not None:
             raise InputError(f"{self._name} breaks off: its {self._kind} data have no end")
         if not self._any:
@@ -103,12 +103,12 @@ class Frames:
         raise NotImplementedError
 
     def _decompress(self, block: bytes) -> tuple[bytes, bytes]:
-        """Return what came out, and what of the block was not looked at."""
+        """Return the decompressed data, and the part of the block that was not consumed."""
         raise NotImplementedError
 
 
 class Gzip(Frames):
-    """Gzip, of one member or more."""
+    """Decompresses gzip with one or more members."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, "gzip")
@@ -122,7 +122,7 @@ class Gzip(Frames):
 
 
 class Zstd(Frames):
-    """Zstandard, of one frame or more.
+    """Decompresses Zstandard with one or more frames.
 
     Raises:
         ConfigurationError: `zstandard` is not installed.
@@ -144,5 +144,5 @@ class Zstd(Frames):
 
 
 def _short(error: Exception) -> str:
-    # They say what is wrong with the format, and nothing of what is in it.
+    # The messages of both libraries describe the format, and quote no data.
     return str(error).removeprefix("Error -3 while decompressing data: ")

@@ -1,4 +1,4 @@
-"""CSV and TSV: a header row, then one JSON object of strings per record."""
+"""Parses CSV and TSV: a header, then one JSON object of strings per record."""
 
 import codecs
 import contextlib
@@ -13,36 +13,39 @@ from asyncinvoke._inputs.formats import InputError
 from asyncinvoke._inputs.lines import Row
 
 LONGEST = 16_777_216
-"""Most bytes of a record. What is longer is a quote that is never closed."""
+"""The maximum size of a record, in bytes. A larger one is taken for a quote that is never closed."""
 
 AT_ONCE = 65_536
-"""How many bytes are parsed at once, and hold the event loop for that long."""
+"""The number of bytes that are parsed at once, during which the event loop is blocked."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Delimited:
-    """Records from blocks, by the `csv` module: quotes, and line ends and delimiters within them.
+    """Parses records from blocks with the `csv` module, which handles quoting.
 
     Args:
-        name: What the input is called.
-        kind: What it is called that it is: CSV or TSV.
-        delimiter: What stands between two fields.
-        header: The names of the columns, of an input whose first record does not have them.
+        name: The name of the input in messages.
+        kind: The name of the format: CSV or TSV.
+        delimiter: The character between two fields.
+        header: The names of the columns, for an input without a header.
 
     Raises:
-        InputError: By `feed` and `finish`: the first record cannot be a header, or a quote is not
-            closed for `LONGEST` bytes.
+        InputError: By `feed` and `finish`: the first record cannot be a header, or a record is
+            longer than `LONGEST`.
     """
 
-    # The csv module pulls lines, and blocks are pushed; so it reads whole lines, and if they run
-    # out within a record, that record's lines are kept, and read again together with what comes
-    # next, once that has a line with an odd number of quotes: a quote within quotes is two, and so
-    # nothing else ends it, but for quotes in fields that do not begin with one; for their sake it
-    # is read again at twice its length in any case. So a long record takes time that grows with its
-    # length and no faster, and none is kept back that has ended. The module has one limit for the
-    # length of a field, of the whole process, which is raised while it reads and put back after.
+    # The csv module pulls lines from an iterator, while blocks are pushed. So it gets the complete
+    # lines of a block. If they end within a record, because a quote is open, the lines of this
+    # record are kept, and parsed again together with the following lines. This waits for a line
+    # with an odd number of quotes, since a literal quote within quotes is written as two, so that
+    # only such a line can close the quote. An exception are quotes in fields that do not begin with
+    # one; because of them, a record is also parsed again each time its length has doubled. So the
+    # time for a long record is linear in its length, and no complete record is held back.
+    #
+    # The module has one limit for the length of a field, which applies to the whole process. It is
+    # raised while a block is parsed, and restored afterwards.
 
     def __init__(
         self, name: str, kind: str, *, delimiter: str, header: list[str] | None = None
@@ -59,7 +62,7 @@ class Delimited:
         self._line = 1
 
     def feed(self, block: bytes) -> Iterator[Row]:
-        """Take some bytes; give the records that end in them."""
+        """Parse a block; yield the records that end in it."""
         if self._is_first:
             self._rest += block
             if len(self._rest) < len(codecs.BOM_UTF8):
@@ -70,7 +73,7 @@ class Delimited:
             piece = self._rest + block[start : start + AT_ONCE]
             end = piece.rfind(b"\n") + 1
             if not end and len(piece) > AT_ONCE:
-                # Line ends of old; a last one may be half of another kind.
+                # Lines end in CR only; a CR at the very end may be half of a CRLF.
                 end = piece.rfind(b"\r", 0, -1) + 1
             whole, self._rest = piece[:end], piece[end:]
             if end:
@@ -79,10 +82,10 @@ class Delimited:
                 raise self._too_long()
 
     def finish(self) -> Iterator[Row]:
-        """Return what follows the last line end, if anything does.
+        """Parse the rest; yield the records in it.
 
         Raises:
-            InputError: There was no header.
+            InputError: The input has no header.
         """
         if self._is_first:
             self._rest = self._rest.removeprefix(codecs.BOM_UTF8)
@@ -92,7 +95,7 @@ class Delimited:
             raise InputError(f"{self._name} is empty, and should begin with a header")
 
     def _read(self, whole: bytes, *, is_last: bool) -> Iterator[Row]:
-        # What is not UTF-8 shows as half a surrogate pair, and is the fault of its own row.
+        # Bytes that are not UTF-8 become lone surrogates, which fail when their row is encoded.
         text = whole.decode(errors="surrogateescape")
         lines = list(io.StringIO(text, newline=""))
         self._open_size += len(text)
@@ -108,7 +111,7 @@ class Delimited:
             raise self._too_long()
 
     def _may_have_ended(self, lines: list[str]) -> bool:
-        """Whether what is kept may be a whole record, with these lines behind it."""
+        """Return whether the lines that are kept may be complete, together with these lines."""
         is_closed = any(line.count('"') % 2 for line in lines)
         return is_closed or self._open_size >= self._wanted_size
 
@@ -199,18 +202,18 @@ def _why_not_names(fields: list[str]) -> str | None:
 
 
 def _other_delimiter(name: str) -> str | None:
-    """Say what separates the names in what was taken for a single one, and what reads it."""
-    said = {
+    """Describe the delimiter in a single name, and how to read the input; `None` if there is none."""
+    cures = {
         "\t": "tabs: --from tsv (format='tsv') reads it",
         ",": "commas: --from csv (format='csv') reads it",
         ";": "semicolons: csvformat -d ';' makes commas of them",
         "|": "bars: csvformat -d '|' makes commas of them",
     }
-    return next((cure for delimiter, cure in said.items() if delimiter in name), None)
+    return next((cure for delimiter, cure in cures.items() if delimiter in name), None)
 
 
 class _MoreError(Exception):
-    """The lines that are there have been read."""
+    """The lines that have been read so far end within a record."""
 
 
 def _endless(lines: Iterable[str]) -> Iterator[str]:

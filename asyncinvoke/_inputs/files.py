@@ -14,13 +14,13 @@ from asyncinvoke._inputs.compression import AT_ONCE, Decompressor
 from asyncinvoke._inputs.formats import InputError
 
 BLOCK = 1_048_576
-"""How many bytes are read at once, at most."""
+"""The maximum number of bytes that are read at once."""
 
 STDIN = 0
 
 
 class Blocks(Protocol):
-    """What gives the bytes of an input, block by block."""
+    """The bytes of an input, read block by block."""
 
     async def read(self) -> bytes:
         """Return the next block; nothing at the end.
@@ -34,14 +34,14 @@ class Blocks(Protocol):
 
 
 class Descriptor:
-    """The blocks of a file, pipe, terminal or socket of this machine.
+    """The blocks of a local file, pipe, terminal or socket.
 
-    Waiting for a pipe can be cancelled, which a thread that waits for it could not.
+    Waiting for a pipe is done in the event loop, because a thread could not be cancelled.
 
     Args:
-        descriptor: Where it is read from.
-        name: What it is called.
-        is_ours: Whether it is closed with this.
+        descriptor: The file descriptor.
+        name: The name of the input in messages.
+        is_ours: Whether `close` closes the descriptor.
     """
 
     def __init__(self, descriptor: int, name: str, *, is_ours: bool) -> None:
@@ -51,7 +51,7 @@ class Descriptor:
 
     @property
     def status(self) -> os.stat_result | None:
-        """What the system says of it, if it is a file."""
+        """The `os.stat_result` of the descriptor, if it is a regular file."""
         try:
             status = os.fstat(self._descriptor)
         except OSError:
@@ -59,7 +59,7 @@ class Descriptor:
         return status if stat.S_ISREG(status.st_mode) else None
 
     async def read(self) -> bytes:
-        """Return what is there, or wait for it; nothing at the end."""
+        """Return the next block, waiting if there is none yet; nothing at the end."""
         try:
             if self.status is None and await is_ready(anyio.wait_readable, self._descriptor):
                 return os.read(self._descriptor, BLOCK)
@@ -68,18 +68,18 @@ class Descriptor:
             raise cannot_read(self._name, error) from None
 
     async def close(self) -> None:
-        """Close it, if it is ours."""
+        """Close the descriptor, if it is ours."""
         if self._is_ours:
             self._is_ours = False
             os.close(self._descriptor)
 
 
 class Remote:
-    """The blocks of a file that fsspec has opened.
+    """The blocks of a file that was opened by fsspec.
 
     Args:
         file: The file.
-        name: What it is called.
+        name: The name of the input in messages.
     """
 
     def __init__(self, file: Any, name: str) -> None:
@@ -100,11 +100,11 @@ class Remote:
 
 
 class Unpacked:
-    """Blocks, decompressed.
+    """Decompressed blocks.
 
     Args:
-        blocks: What is compressed.
-        decompressor: What decompresses it.
+        blocks: The compressed blocks.
+        decompressor: The decompressor.
     """
 
     def __init__(self, blocks: Blocks, decompressor: Decompressor) -> None:
@@ -138,7 +138,7 @@ class Unpacked:
 
 
 def open_descriptor(source: str) -> Descriptor:
-    """Open a file, or with `-` take standard input.
+    """Open a local file, or standard input if the source is `-`.
 
     Raises:
         InputError: It cannot be opened.
@@ -148,7 +148,7 @@ def open_descriptor(source: str) -> Descriptor:
     flags = os.O_RDONLY | os.O_CLOEXEC
     try:
         if is_pipe(source):
-            # Or opening it would wait for who writes it, and nothing could end that.
+            # Otherwise opening it would block until a writer opens it, and could not be cancelled.
             flags |= os.O_NONBLOCK
         descriptor = os.open(source, flags)
     except (OSError, ValueError) as error:
@@ -160,17 +160,17 @@ def open_descriptor(source: str) -> Descriptor:
 
 
 def is_pipe(source: str) -> bool:
-    """Whether a path is that of a named pipe."""
+    """Return whether a path is a named pipe."""
     return stat.S_ISFIFO(os.stat(source).st_mode)
 
 
 def name_of(source: str) -> str:
-    """Return what a source is called in messages: without what a URL may hold that is secret."""
+    """Return the name of a source in messages; of a URL without its user, password and query."""
     if source == "-":
         return "standard input"
     if "://" not in source:
         return source
-    if "::" in source:  # one in another, as in zip://a.csv::https://host/a.zip
+    if "::" in source:  # a URL within another, as in zip://a.csv::https://host/a.zip
         return "::".join(name_of(each) for each in source.split("::"))
     try:
         parts = urlsplit(source)
@@ -181,20 +181,20 @@ def name_of(source: str) -> str:
 
 
 def cannot_read(name: str, error: Exception) -> InputError:
-    """Return the error of an input that cannot be opened or read."""
+    """Return the error for an input that cannot be opened or read."""
     return InputError(f"cannot read {name}: {why_of(error)}")
 
 
 def why_of(error: Exception) -> str:
-    """Say why a file cannot be read or written.
+    """Return why a file cannot be read or written.
 
-    What libraries say may hold a signed URL or a key, so only the system's own words are repeated.
+    A library's message may contain a signed URL or a key, so only the system's messages are used.
     """
     match error:
         case OSError(errno=errno.EBADF):
             return "it is closed"
         case FileNotFoundError():
-            return "No such file or directory"
+            return _why_not_found(error)
         case PermissionError():
             return "Permission denied"
         case IsADirectoryError():
@@ -203,11 +203,24 @@ def why_of(error: Exception) -> str:
             return "it was replaced while it was read"
         case OSError() if error.strerror and error.errno:
             return error.strerror
+        case ValueError() if "range requests" in str(error):  # of fsspec
+            return "its server does not support range requests"
     return type(error).__name__
 
 
+def _why_not_found(error: FileNotFoundError) -> str:
+    # fsspec raises it for any failure of an HTTP request, with the failure as its cause.
+    cause = error.__cause__
+    status = getattr(cause, "status", None)
+    if isinstance(status, int) and status not in (404, 410):
+        return f"the server answers with status {status}"
+    if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
+        return why_of(cause)
+    return "No such file or directory"
+
+
 async def is_ready(wait: Callable[[int], Awaitable[None]], descriptor: int) -> bool:
-    """Wait until a terminal, pipe or socket is ready; `False` for what cannot be waited for."""
+    """Wait until a descriptor is ready; return `False` if it is of a kind that cannot be waited for."""
     try:
         await wait(descriptor)
     except PermissionError:

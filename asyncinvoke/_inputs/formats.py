@@ -36,22 +36,22 @@ class Format:
 
     name: FormatName
     compression: Compression | None = None
-    is_told: bool = False
+    is_given: bool = False
     """Whether the caller specified it; otherwise it is derived from the name."""
 
 
-def format_of(source: str, told: str | None) -> Format:
+def format_of(source: str, given: str | None) -> Format:
     """Return the format in which to read a source.
 
     Args:
         source: A path, a URL, or `-`.
-        told: The format given by the caller, if any: a `FormatName`, optionally with compression.
+        given: The format given by the caller, if any: a `FormatName`, optionally with compression.
 
     Raises:
         InvalidRequestError: The given format is not supported.
     """
-    if told is not None:
-        return _as_told(source, told)
+    if given is not None:
+        return _as_given(source, given)
     if is_prefix(source):
         return Format("listing")
     lowered = source.lower()
@@ -70,21 +70,21 @@ def is_prefix(source: str) -> bool:
     return bool(bucket) and (not slash or not key or key.endswith("/"))
 
 
-def _as_told(source: str, told: str) -> Format:
-    name, compression = _unpacked(told) if isinstance(told, str) else ("", None)
+def _as_given(source: str, given: str) -> Format:
+    name, compression = _unpacked(given) if isinstance(given, str) else ("", None)
     if name == "ndjson":
         name = "jsonl"
     found = next((each for each in _NAMES if each == name), None)
     if found is None or (compression and name not in _PACKED):
         raise InvalidRequestError(
-            f"format {told!r} must be one of {', '.join(_NAMES)}; "
+            f"format {given!r} must be one of {', '.join(_NAMES)}; "
             f"{', '.join(_PACKED)} also with .gz or .zst behind it"
         )
     if compression is None and name in _PACKED:
         compression = _unpacked(source.lower())[1]
     if name == "listing" and not source.lower().startswith("s3://"):
         raise InvalidRequestError("format 'listing' is of a prefix in S3: s3://bucket/prefix/")
-    return Format(found, compression, is_told=True)
+    return Format(found, compression, is_given=True)
 
 
 def _unpacked(name: str) -> tuple[str, Compression | None]:

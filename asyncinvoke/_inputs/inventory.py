@@ -1,4 +1,4 @@
-"""The objects that an S3 Inventory lists as items: its manifest, then its data files one by one."""
+"""The objects listed in an S3 Inventory as items: parses its manifest, then its data files."""
 
 import contextlib
 import hashlib
@@ -41,7 +41,7 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a manifest says."""
+    """The contents of a manifest."""
 
     files: tuple[DataFile, ...]
     """The data files."""
@@ -54,7 +54,7 @@ class Manifest:
         """Parse the text of a manifest.
 
         Raises:
-            InputError: It is not a manifest, or is of a kind that is not read.
+            InputError: It is not a manifest, or its format is not supported.
         """
         try:
             manifest = json.loads(text)
@@ -97,7 +97,7 @@ def _plain(column: str) -> str:
 
 
 class Checked:
-    """Blocks, whose MD5 checksum is compared at their end.
+    """Blocks whose MD5 checksum is verified at the end.
 
     Args:
         blocks: The blocks.
@@ -115,7 +115,7 @@ class Checked:
         """Return the next block; nothing at the end.
 
         Raises:
-            InputError: The checksum is another one, or the file cannot be read.
+            InputError: The checksum differs, or the file cannot be read.
         """
         block = await self._blocks.read()
         if self._md5 is not None:

@@ -1,20 +1,20 @@
-"""JSON as text: validated, and passed on byte for byte, so that no digit changes."""
+"""Validates JSON text and parses it without converting numbers, so that no digit changes."""
 
 import json
 from typing import Any, NoReturn
 
 
 class NotJsonError(ValueError):
-    """Text that is not JSON; the message quotes nothing of it."""
+    """Text is not JSON; the message does not quote it."""
 
     def __init__(self, message: str, *, is_cut: bool = False) -> None:
         super().__init__(message)
         self.is_cut = is_cut
-        """Whether it is right as far as it goes, and more should follow."""
+        """Whether it is the beginning of valid JSON."""
 
 
 class Number(str):
-    """A number of JSON as it was written; Python's integers have a limit that JSON's lack."""
+    """A JSON number as it was written; JSON does not limit the number of digits, but Python does."""
 
     __slots__ = ()
 
@@ -38,7 +38,7 @@ def parse_json(data: bytes) -> Any:
 
 
 def dump_json(value: Any) -> str:
-    """Return the text of what `parse_json` gave."""
+    """Return a value that was parsed by `parse_json` as JSON text."""
     if isinstance(value, Number):
         return str(value)
     if isinstance(value, dict):
@@ -50,7 +50,7 @@ def dump_json(value: Any) -> str:
 
 
 def encode_text(text: str) -> bytes:
-    """Encode JSON text as UTF-8; half a surrogate pair becomes JSON's own escape."""
+    """Encode JSON text as UTF-8; a lone surrogate becomes a JSON escape."""
     return text.encode("utf-8", "backslashreplace")
 
 
@@ -77,6 +77,6 @@ def _refuse(constant: str) -> NoReturn:
 _quote = json.JSONEncoder(ensure_ascii=False).encode
 _CONSTANTS = {None: "null", True: "true", False: "false"}
 
-# Numbers stay text: they are only looked at.
+# Numbers stay strings, since their values are not needed.
 _CHECKER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse)
 _READER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=_refuse)

@@ -1,4 +1,4 @@
-"""Splits bytes into lines; of a line that is too long only the size is kept."""
+"""Splits bytes into lines; only the size of a line that is too long is kept."""
 
 import codecs
 from collections.abc import Iterator
@@ -8,19 +8,19 @@ from asyncinvoke._inputs.item import too_many
 from asyncinvoke._request.payload import MAX_SYNC_PAYLOAD
 
 Row: TypeAlias = tuple[int | None, bytes, str | None]
-"""A row: the line that it begins on, its bytes, and what is wrong with it, if anything is."""
+"""A row: the number of the line on which it begins, its bytes, and an error message or `None`."""
 
 MOST = MAX_SYNC_PAYLOAD
-"""Most bytes of a line: Lambda's limit of a payload."""
+"""The maximum size of a line, in bytes: Lambda's limit for a payload."""
 
 HELD = len(codecs.BOM_UTF8) + MOST + len(b"\r")
-"""How many bytes of a line are held, at most."""
+"""The maximum number of bytes of a line that are buffered."""
 
 
 class Lines:
-    """JSON lines from blocks, in time that grows with their number and no faster.
+    """Splits blocks into lines, in linear time.
 
-    White space around a line is taken off, and lines of nothing else are left out.
+    White space around a line is stripped, and empty lines are skipped.
     """
 
     def __init__(self) -> None:
@@ -29,11 +29,11 @@ class Lines:
         self._size = 0
 
     def feed(self, block: bytes) -> Iterator[Row]:
-        """Take some bytes; give the lines that end in them."""
+        """Split a block; yield the lines that end in it."""
         pieces = block.split(b"\n")
         last = pieces.pop()
         if pieces and (self._size or not self._number):
-            self._hold(pieces.pop(0))
+            self._keep(pieces.pop(0))
             yield from self._cut()
         number = self._number
         for piece in pieces:
@@ -42,13 +42,13 @@ class Lines:
             if data:
                 yield number, data, None
         self._number = number
-        self._hold(last)
+        self._keep(last)
 
     def finish(self) -> Iterator[Row]:
-        """Return what follows the last line end, if anything does."""
+        """Yield the last line, if it has no line end."""
         yield from self._cut()
 
-    def _hold(self, piece: bytes) -> None:
+    def _keep(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size <= HELD:
             self._held += piece
@@ -73,7 +73,7 @@ class Lines:
 
 
 class LineCounter:
-    """Counts the lines that `Lines` would give, without cutting any out."""
+    """Counts the lines that `Lines` would yield, without creating them."""
 
     def __init__(self) -> None:
         self._ended = 0
@@ -82,11 +82,11 @@ class LineCounter:
 
     @property
     def total(self) -> int:
-        """Lines so far, the one under way included."""
+        """The number of lines so far, including an incomplete last one."""
         return self._ended + self._holds_any
 
     def feed(self, block: bytes) -> None:
-        """Take some bytes."""
+        """Count the lines of a block."""
         if self._is_first:
             block, self._is_first = block.removeprefix(codecs.BOM_UTF8), False
         first, *others = block.split(b"\n")

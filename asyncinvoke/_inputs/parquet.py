@@ -1,7 +1,7 @@
 """The rows of a Parquet file as JSON, read in batches by pyarrow."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from anyio import to_thread
@@ -12,12 +12,12 @@ from asyncinvoke._inputs.lines import Row
 from asyncinvoke._inputs.opening import open_file
 
 MOST_ROWS = 16_384
-"""Most rows that are decoded at once."""
+"""The maximum number of rows that are decoded at once."""
 
 AT_ONCE = 8_388_608
-"""About how many bytes are decoded at once."""
+"""The approximate number of bytes that are decoded at once."""
 
-_UNSAYABLE = (
+_NOT_JSON = (
     "it holds what JSON cannot hold: an infinity, text that is not UTF-8, or a date too far away"
 )
 
@@ -26,15 +26,15 @@ class Parquet:
     """The rows of an open Parquet file.
 
     Args:
-        file: pyarrow's `ParquetFile`.
-        source: What is to be closed with it.
-        name: What it is called.
+        file: The `ParquetFile` of pyarrow.
+        source: The file that it reads, which is closed with it.
+        name: The name of the input in messages.
     """
 
-    # Some thousand rows at a time are decoded and made into JSON in a worker thread, most of it
-    # without Python's lock; memory is that of one batch, however long the file is.
+    # A few thousand rows at a time are decoded and converted to JSON in a worker thread, mostly
+    # without the GIL. Memory is that of one batch, whatever the size of the file.
 
-    def __init__(self, file: Any, source: Any, name: str) -> None:
+    def __init__(self, file: Any, source: "Watched", name: str) -> None:
         self._file = file
         self._source = source
         self._name = name
@@ -69,14 +69,16 @@ class Parquet:
             raise missing("Parquet", "pyarrow", "parquet") from None
         if source == "-":
             raise InputError("Parquet cannot be read from standard input: its index is at its end")
-        file = open_file(source, options, size=size)
+        file = Watched(open_file(source, options, size=size))
         try:
             return cls(pyarrow.parquet.ParquetFile(file, pre_buffer=False), file, name)
-        except (pyarrow.ArrowException, OSError, ValueError) as error:
+        except InputError:
             file.close()
-            raise InputError(
-                f"{name} is not a Parquet file, or is damaged: {_first(error)}"
-            ) from None
+            raise
+        except Exception as error:  # noqa: BLE001  # each file system has its own
+            file.close()
+            what = f"{name} is not a Parquet file, or is damaged"
+            raise _why_failed(error, file, name, what) from None
         except BaseException:
             file.close()
             raise
@@ -101,8 +103,6 @@ class Parquet:
         return max(1, min(MOST_ROWS, int(AT_ONCE / max(a_row, 1))))
 
     def _next(self) -> list[Row] | None:
-        import pyarrow as pa
-
         from asyncinvoke._inputs.columns import rows_of
 
         try:
@@ -113,9 +113,10 @@ class Parquet:
                 column = batch.column(number).cast(kind)
                 batch = batch.set_column(number, self._names[number], column)
             rows = rows_of(batch, self._names)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise InputError(f"{self._name} is damaged: {_first(error)}") from None
-        return [(None, b"", _UNSAYABLE) if row is None else (None, row, None) for row in rows]
+        except Exception as error:  # noqa: BLE001  # each file system has its own
+            what = f"{self._name} is damaged"
+            raise _why_failed(error, self._source, self._name, what) from None
+        return [(None, b"", _NOT_JSON) if row is None else (None, row, None) for row in rows]
 
     def _close(self) -> None:
         self._batches = iter(())
@@ -128,7 +129,7 @@ def _with_intervals(schema: Any, arrow_schema: Any) -> dict[int, Any]:
 
     Args:
         schema: The schema of the Parquet file.
-        arrow_schema: The same as Arrow reads it.
+        arrow_schema: The Arrow schema that pyarrow derives from it.
     """
     leaves = [schema.column(number).converted_type for number in range(len(schema))]
     if "INTERVAL" not in leaves:
@@ -142,6 +143,68 @@ def _with_intervals(schema: Any, arrow_schema: Any) -> dict[int, Any]:
         if new is not kind:
             found[number] = new
     return found
+
+
+class Watched:
+    """A file that keeps the error that it raised, if any.
+
+    pyarrow's errors describe the format. Those of a file system pass through pyarrow, and their
+    messages may contain a signed URL; this tells them apart.
+
+    Args:
+        file: The file.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.error: Exception | None = None
+        """The last error of the file."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file is closed."""
+        return bool(self._file.closed)
+
+    def read(self, size: int = -1) -> bytes:
+        """Read some bytes, or all that are left."""
+        return bytes(self._call(self._file.read, size))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Change the position; return the new one."""
+        return int(self._call(self._file.seek, offset, whence))
+
+    def tell(self) -> int:
+        """Return the position."""
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _call(self, method: Callable[..., Any], *arguments: int) -> Any:
+        try:
+            return method(*arguments)
+        except Exception as error:
+            self.error = error
+            raise
+
+
+def _why_failed(error: Exception, source: Watched, name: str, what: str) -> Exception:
+    """Return the error to raise for one that occurred while a file was read.
+
+    Args:
+        error: The error.
+        source: The file.
+        name: The name of the file in messages.
+        what: What has happened if the file itself has been read without an error.
+    """
+    import pyarrow as pa
+
+    if source.error is not None:
+        return files.cannot_read(name, source.error)
+    if isinstance(error, pa.ArrowException | OSError | ValueError):
+        return InputError(f"{what}: {_first(error)}")
+    return error
 
 
 def _first(error: Exception) -> str:

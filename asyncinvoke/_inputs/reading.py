@@ -217,7 +217,7 @@ class Input:
         name = self._source.lower()
         if self._format.compression is not None:
             name = name.rpartition(".")[0]
-        return not self._format.is_told and name.endswith(".json")
+        return not self._format.is_given and name.endswith(".json")
 
 
 def read(

@@ -19,9 +19,9 @@ def as_row(bucket: str, key: str, size: int | None, etag: str | None, version: s
     Args:
         bucket: Its bucket.
         key: Its key.
-        size: Its bytes, where that is known.
-        etag: Its ETag, with quotes or without.
-        version: Its version, where that is known; `null` is that of a bucket without versions.
+        size: Its size in bytes, if known.
+        etag: Its ETag, with or without quotes.
+        version: Its version ID, if known; `null` is that of a bucket without versioning.
     """
     text = _encode(
         {
@@ -36,15 +36,15 @@ def as_row(bucket: str, key: str, size: int | None, etag: str | None, version: s
 
 
 class Listing:
-    """A prefix in S3, in the order of its keys.
+    """The objects under an S3 prefix, in the order of their keys.
 
     Args:
-        system: s3fs' file system.
+        system: The file system of s3fs.
         bucket: The bucket.
-        prefix: What all keys begin with.
-        name: What it is called.
-        with_versions: Whether the current version of each object is asked for, which takes another
-            permission: `s3:ListBucketVersions`.
+        prefix: The prefix of the keys; empty for the whole bucket.
+        name: The name of the input in messages.
+        with_versions: Whether to list the current version ID of each object, which requires another
+            permission, `s3:ListBucketVersions`.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Listing:
 
     @classmethod
     def open(cls, source: str, options: Mapping[str, Any]) -> "Listing":
-        """Take a prefix, `s3://bucket/prefix/`.
+        """Return the listing of `s3://bucket/prefix/`, which is not requested yet.
 
         Raises:
             ConfigurationError: s3fs is not installed.
@@ -86,7 +86,7 @@ class Listing:
         return iter(await to_thread.run_sync(self._page, abandon_on_cancel=True))
 
     async def close(self) -> None:
-        """Close nothing: a page is there whole or not at all."""
+        """Do nothing: no connection or file is open between two pages."""
 
     def _page(self) -> list[Row]:
         method = "list_object_versions" if self._with_versions else "list_objects_v2"
@@ -114,5 +114,5 @@ class Listing:
 
 
 def _is_folder(entry: Mapping[str, Any]) -> bool:
-    """Whether it is what the console makes of "create folder"."""
+    """Return whether an object is a placeholder that the console creates for a folder."""
     return bool(entry["Key"].endswith("/") and not entry["Size"])

@@ -23,26 +23,26 @@ _EXPECTED |= {"tsv": "TSV in UTF-8"}
 
 
 class Parser(Protocol):
-    """What cuts blocks into rows; each iterator that it gives is to be used up."""
+    """Parses blocks into rows. Each iterator that it returns must be exhausted before the next call."""
 
     def feed(self, block: bytes) -> Iterator[Row]:
-        """Take some bytes; give the rows that end in them."""
+        """Parse a block; yield the rows that end in it."""
 
     def finish(self) -> Iterator[Row]:
-        """Return what is left at the end."""
+        """Parse the rest; yield the rows in it."""
 
 
 class Text:
     """The rows of JSON lines, a JSON array, CSV or TSV.
 
     Args:
-        blocks: What they are read from.
-        name: What the input is called.
-        format_: What it is.
-        is_json_file: Whether it is a file of a name that ends in `.json`.
-        is_packed_file: Whether it is a file that is compressed: a small one is read to its end
-            before anything is given, so that one that breaks off is found before anything is sent.
-        header: The columns, if its first record does not have them.
+        blocks: The bytes of the input.
+        name: The name of the input in messages.
+        format_: The format of the input.
+        is_json_file: Whether it is a file whose name ends in `.json`.
+        is_packed_file: Whether it is a compressed file. A small one is read completely before the
+            first row is returned, so that a truncated file is detected before anything is sent.
+        header: The names of the columns, if the first record is not a header.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Text:
         """Return the next rows, possibly none; `None` at the end.
 
         Raises:
-            InputError: The input is not what it says, or cannot be read.
+            InputError: The input does not have the expected format, or cannot be read.
         """
         parser = self._parser
         if parser is None:
@@ -87,16 +87,16 @@ class Text:
         await self._blocks.close()
 
     async def _begin(self) -> Iterator[Row]:
-        """Read as far as it takes to see what the input is; give the rows in that."""
+        """Read until the kind of the input is known; return the rows that have been read."""
         head = await self._more(b"")
         while len(head) < HEAD and b"\n" not in head and not self._has_ended:
             head = await self._more(head)
         if self._is_packed_file and not self._has_ended:
             head = await self._more(head)
         name, kind = self._name, self._format.name
-        said = other_kind(head, name, _EXPECTED[kind])
-        if said is not None:
-            raise InputError(said)
+        message = other_kind(head, name, _EXPECTED[kind])
+        if message is not None:
+            raise InputError(message)
         if kind == "jsonl":
             while not self._has_ended and _is_undecided(head, self._is_json_file):
                 head = await self._more(head)

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._journal.merged import total_of_parts
 from asyncinvoke._journal.values import RunSummary
+from asyncinvoke.errors import InvalidRequestError
 
 TOTAL = "total"
 """The name of the note that says how many items the input has."""
@@ -41,3 +43,10 @@ def total_of_all(summaries: Sequence[RunSummary]) -> int | None:
     return total_of_parts(
         [(summary.shards, total_of(summary)) for summary in summaries], keyed=keyed
     )
+
+
+def is_recorded(outcome: Outcome, *, keyed: bool) -> bool:
+    """Return whether the journal has an item: not if its key is missing, or is another item's."""
+    if not keyed or not isinstance(outcome.error, InvalidRequestError):
+        return True
+    return outcome.key is not None and outcome.take > 0

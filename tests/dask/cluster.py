@@ -33,10 +33,24 @@ def main(folder: Path) -> dict[str, Any]:
         with open_run(run.path) as recorded:
             pids = {session.pid for session in recorded.summary().sessions}
         workers = set(client.run(os.getpid).values())
-        try:
-            asyncinvoke.dask.map(client, "f", [], directory=directory, shards=5)
-        except asyncinvoke.ConfigurationError as error:
-            refused = str(error)
+        refused = {
+            "other shards": said_of(client, [], directory, shards=5),
+            "a file": said_of(client, [], source),
+            "no source": said_of(client, str(folder / "none.jsonl"), folder / "a"),
+            "no list": said_of(client, 5, folder / "b"),
+            "no batch": said_of(client, source, folder / "c", batch=0),
+            "no concurrency": said_of(client, source, folder / "d", concurrency=0),
+            "text": said_of(client, source, folder / "e", concurrency="5"),
+            "no invoker": said_of(client, source, folder / "f", invoker=5),
+        }
+        with asyncinvoke.dask.map(
+            client, "f", range(9), directory=folder / "g", key=lambda number: number
+        ) as keyed:
+            items = keyed.result().items
+            with open_run(keyed.path) as recorded:
+                unrecorded = recorded.summary().notes["unrecorded"]
+            unnamed = [items, keyed.progress().unrecorded, unrecorded]
+    refused["closed"] = said_of(client, [], folder / "h")
     return {
         "items": merged.items,
         "ran_twice": merged.ran_twice,
@@ -44,7 +58,18 @@ def main(folder: Path) -> dict[str, Any]:
         "succeeded": run.progress().succeeded,
         "on_workers": pids <= workers,
         "refused": refused,
+        "unnamed": unnamed,
     }
+
+
+def said_of(client: Any, source: Any, directory: Path, **options: Any) -> str:
+    """Return the error of a map that cannot be."""
+    try:
+        with asyncinvoke.dask.map(client, "f", source, directory=directory, **options) as run:
+            run.result()
+    except asyncinvoke.AsyncInvokeError as error:
+        return f"{type(error).__name__}: {error}"
+    return "nothing"
 
 
 if __name__ == "__main__":

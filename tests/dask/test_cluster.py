@@ -40,7 +40,19 @@ def test_every_item_runs_once_on_some_worker_and_the_journals_become_one(tmp_pat
     shown, line = done.stdout.splitlines()
     assert shown == f"103 {tmp_path}/run/merged.run"
     said = json.loads(line)
-    assert "it has a run of 6 shards: continue it with shards=6" in said.pop("refused")
+    assert said.pop("refused") == {
+        "other shards": f"ConfigurationError: {tmp_path}/run: it has a run of 6 shards: "
+        "continue it with shards=6",
+        "a file": f"ConfigurationError: {tmp_path}/in.jsonl cannot be a directory: File exists",
+        "no source": f"InputError: cannot read {tmp_path}/none.jsonl: No such file or directory",
+        "no list": "InvalidRequestError: payloads must be an iterable or an async iterable, not int",
+        "no batch": "InvalidRequestError: batch items 0 must be a whole number from 1",
+        "no concurrency": "InvalidRequestError: concurrency 0 must be a whole number from 1",
+        "text": "InvalidRequestError: concurrency '5' must be a whole number from 1",
+        "no invoker": "ConfigurationError: invoker must be the arguments of Invoker by name, not int",
+        "closed": "ConfigurationError: the client must be connected to a cluster, and is closed",
+    }
+    assert said.pop("unnamed") == [0, 9, 9]  # items whose keys are no text
     assert said == {
         "items": 103,
         "ran_twice": 0,

@@ -50,9 +50,9 @@ def test_a_format_is_told_by_the_end_of_a_name(source: str) -> None:
 
 
 def test_what_is_told_beats_the_name_but_for_its_compression() -> None:
-    assert format_of("in.txt.gz", "csv") == Format("csv", "gz", is_told=True)
-    assert format_of("-", "csv.zst") == Format("csv", "zst", is_told=True)
-    assert format_of("in.csv", "json") == Format("json", None, is_told=True)
+    assert format_of("in.txt.gz", "csv") == Format("csv", "gz", is_given=True)
+    assert format_of("-", "csv.zst") == Format("csv", "zst", is_given=True)
+    assert format_of("in.csv", "json") == Format("json", None, is_given=True)
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

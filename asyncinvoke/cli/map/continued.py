@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from asyncinvoke import InvalidRequestError, Outcome
+from asyncinvoke import Outcome
+from asyncinvoke._report.standing import is_recorded
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.source import LineNumbers
@@ -267,10 +268,3 @@ class ContinuedWriter:
                 unnamed=self._unnamed,
             ).as_note(self._lines),
         )
-
-
-def is_recorded(outcome: Outcome, *, keyed: bool) -> bool:
-    """Return whether the journal has it: not where a key is missing, or comes again."""
-    if not keyed or not isinstance(outcome.error, InvalidRequestError):
-        return True
-    return outcome.key is not None and outcome.take > 0

@@ -10,10 +10,10 @@ import click
 
 from asyncinvoke import JournalError, MapRun, Outcome
 from asyncinvoke._report.prices import NOTE as LOGS
-from asyncinvoke._report.standing import TOTAL, UNRECORDED
+from asyncinvoke._report.standing import TOTAL, UNRECORDED, is_recorded
 from asyncinvoke.cli.errors import FAILED, WRONG_USAGE, CommandError
 from asyncinvoke.cli.map import ending, summary
-from asyncinvoke.cli.map.continued import ContinuedWriter, is_recorded
+from asyncinvoke.cli.map.continued import ContinuedWriter
 from asyncinvoke.cli.map.job import LAST_WRITES, MapJob
 from asyncinvoke.cli.map.outcomes import as_line
 from asyncinvoke.cli.map.progress import as_json, show_progress

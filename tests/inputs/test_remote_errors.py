@@ -1,0 +1,113 @@
+"""File systems that fail while a file is read: one error, which quotes nothing that may be secret."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from asyncinvoke._inputs.files import why_of
+from asyncinvoke.inputs import InputError, read
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "https://host/in?sig=hunter2"
+
+
+class PayloadError(Exception):
+    """As HTTP libraries have their own, of no kind that pyarrow knows."""
+
+
+ERRORS: dict[str, tuple[Callable[[], Exception], str]] = {
+    "system": (lambda: OSError(5, "Input/output error", SECRET), "Input/output error"),
+    "gone": (lambda: FileNotFoundError(SECRET), "No such file or directory"),
+    "denied": (lambda: PermissionError(SECRET), "Permission denied"),
+    "value": (lambda: ValueError(SECRET), "ValueError"),
+    "own": (lambda: PayloadError(SECRET), "PayloadError"),
+    "ranges": (
+        lambda: ValueError("The HTTP server doesn't appear to support range requests."),
+        "its server does not support range requests",
+    ),
+}
+
+
+class Failing(io.BytesIO):
+    """A file that can be read so many times."""
+
+    def __init__(self, data: bytes, error: Exception, reads: int) -> None:
+        super().__init__(data)
+        self._error = error
+        self._reads = reads
+
+    def read(self, size: int | None = -1) -> bytes:
+        if not self._reads:
+            raise self._error
+        self._reads -= 1
+        return super().read(size)
+
+
+def parquet() -> bytes:
+    buffer = pa.BufferOutputStream()
+    pq.write_table(pa.table({"n": list(range(100_000))}), buffer, row_group_size=20_000)
+    data: bytes = buffer.getvalue().to_pybytes()
+    return data
+
+
+DATA = {"jsonl": b'{"n": 1}\n' * 200_000, "parquet": parquet()}
+
+
+class FailingSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """A file system of `failing://ERROR/READS/in.SUFFIX`."""
+
+    protocol = "failing"
+
+    def _open(self, path: str, *_: object, **__: object) -> Failing:
+        error, reads, name = path.split("/")
+        return Failing(DATA[name.rpartition(".")[2]], ERRORS[error][0](), int(reads))
+
+
+fsspec.register_implementation("failing", FailingSystem, clobber=True)
+
+
+@pytest.mark.parametrize(
+    ("reads", "suffix"), [*((n, "parquet") for n in range(4)), (0, "jsonl"), (1, "jsonl")]
+)
+@pytest.mark.parametrize("name", ERRORS)
+async def test_whatever_a_file_raises_is_one_error_that_quotes_nothing(
+    name: str, reads: int, suffix: str
+) -> None:
+    url = f"failing://{name}/{reads}/in.{suffix}"
+    with pytest.raises(InputError) as raised:
+        async for _ in read(url):
+            pass
+    assert str(raised.value) == f"cannot read {url}: {ERRORS[name][1]}"
+    assert raised.value.__cause__ is None
+
+
+class ResponseError(Exception):
+    """As aiohttp's: an answer with this status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(SECRET)
+        self.status = status
+
+
+@pytest.mark.parametrize(
+    ("cause", "says"),
+    [
+        (None, "No such file or directory"),
+        (ResponseError(404), "No such file or directory"),
+        (ResponseError(403), "the server answers with status 403"),
+        (ResponseError(500), "the server answers with status 500"),
+        (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
+        (FileNotFoundError(SECRET), "No such file or directory"),
+        (KeyError(SECRET), "No such file or directory"),
+    ],
+)
+def test_not_found_is_said_only_of_what_is_not_there(cause: Any, says: str) -> None:
+    error = FileNotFoundError(SECRET)
+    error.__cause__ = cause
+    assert why_of(error) == says
