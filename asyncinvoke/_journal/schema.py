@@ -115,3 +115,6 @@ CREATE UNIQUE INDEX flight_key ON flight (key);
 
 COUNTS = (*(state.name.lower() for state in State), "attempts", "throttled", "lost")
 """What `count` holds, kept by each commit, so that a summary is instant at any size."""
+
+COMPLETE = "complete"
+"""The status of a session that read the entire input and left no item open."""
