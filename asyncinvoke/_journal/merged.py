@@ -1,6 +1,6 @@
 """Which of two records of the same item is kept when journals are merged: a decision on values."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -84,6 +84,12 @@ def missing_shards(shards: Iterable[str | None]) -> tuple[str, ...]:
         return ()
     of = int(str(next(iter(there))).partition("/")[2])
     return tuple(f"{number}/{of}" for number in range(1, of + 1) if f"{number}/{of}" not in there)
+
+
+def are_apart(shards: Sequence[str | None]) -> bool:
+    """Return whether these are different shards of one number of them, which share no item."""
+    of = {shard if shard is None else shard.partition("/")[2] for shard in shards}
+    return None not in of and len(of) == 1 and len({*shards}) == len(shards)
 
 
 def comparable(identity: Mapping[str, Any]) -> dict[str, Any]:

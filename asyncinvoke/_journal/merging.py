@@ -14,7 +14,14 @@ from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.identity import differences
 from asyncinvoke._journal.joined import Joined
 from asyncinvoke._journal.marks import LockedError, Marks
-from asyncinvoke._journal.merged import PARTS, Merged, common_notes, comparable, missing_shards
+from asyncinvoke._journal.merged import (
+    PARTS,
+    Merged,
+    are_apart,
+    common_notes,
+    comparable,
+    missing_shards,
+)
 from asyncinvoke._journal.opening import check_path
 from asyncinvoke._journal.reading import RecordedRun
 from asyncinvoke.errors import JournalError, JournalMismatchError
@@ -101,7 +108,8 @@ class Merging:
             _check_identities([*self._parts[:1], *parts])
             if self._joined is None:
                 self._joined = self._begun(keyed=bool(parts[0].identity["key"]))
-            self._joined.add(list(zip(paths, runs, strict=True)))
+            shards = [part.shard for part in (*self._parts, *parts)]
+            self._joined.add(list(zip(paths, runs, strict=True)), are_apart=are_apart(shards))
         self._parts += parts
 
     def finish(self, notes: Mapping[str, object] | None = None) -> Merged:
