@@ -5,10 +5,7 @@ from typing import Any, NamedTuple
 
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
-from asyncinvoke._journal.schema import State
-
-COMPLETE = "complete"
-"""How a session has ended that has read the whole input, and left nothing of it open."""
+from asyncinvoke._journal.schema import COMPLETE, State
 
 
 @dataclass(slots=True)

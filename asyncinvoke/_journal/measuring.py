@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +22,11 @@ class Latencies:
     """A group of items with about the same duration, waits and retries included."""
 
     seconds: float
-    """Their shortest duration in seconds, to three digits."""
+    """Their duration in seconds, to three digits, rounded down."""
 
     longest: float
-    """Their longest duration, in seconds."""
+    """The most that their duration can be, in seconds. That of the last group is the longest of the
+    run, to the microsecond."""
 
     count: int
     """The number of items."""
@@ -77,15 +80,33 @@ def measured(path: str | os.PathLike[str]) -> Measures:
         return _measured(connection)
 
 
-# A report shows three digits of a duration, so there are at most 900 groups per power of ten.
-_POWERS = "".join(
-    f"WHEN elapsed < {10 ** (power + 3)} THEN elapsed / {10**power} * {10**power} "
-    for power in range(10)
+_POWERS = 10
+"""Powers of ten of microseconds that are told apart: up to 11 days."""
+
+# A duration to three digits as a small number, so there are at most 900 groups per power of ten:
+# 1000 for each power, and the three digits. 0 is an item that was not sent.
+_CASES = "".join(
+    f"WHEN elapsed < {10 ** (power + 3)} THEN {1000 * power} + elapsed / {10**power} "
+    for power in range(_POWERS)
 )
-_LATENCIES = f"""
-SELECT CASE {_POWERS} ELSE elapsed END AS about, MAX(elapsed), COUNT(*)
-FROM item WHERE attempts > 0 AND elapsed > 0 GROUP BY about ORDER BY about
+_LONGER = 1000 * _POWERS
+_LATENCY = f"CASE WHEN attempts = 0 THEN 0 {_CASES}ELSE {_LONGER} END"
+
+# Step, session and success as one number: a step may be negative after the clock was set back, and
+# Python's `divmod` still separates them.
+_STEP = "(began * 1000 + elapsed) / :step * :sessions + session * 2 + (state = 0)"
+
+# SQLite has no hash aggregation: it would sort all rows, twice. It concatenates the numbers of a
+# block of rows instead, and `Counter` counts the words, which takes half the CPU time.
+_BLOCK = 16384
+"""The number of rows of a block."""
+
+_COUNTED = f"""
+SELECT group_concat({_LATENCY}), group_concat({_STEP}), MAX(elapsed)
+FROM item WHERE idx > :after AND idx <= :until
 """  # of numbers that are written here
+_UNTIL = "SELECT idx FROM item WHERE idx > ? ORDER BY idx LIMIT 1 OFFSET ?"
+_LAST = (1 << 63) - 1
 
 _SESSIONS = """
 SELECT id, (ended - started) * 1e6, samples FROM session
@@ -95,39 +116,77 @@ ORDER BY id
 
 _LAST_END = "SELECT MAX(began * 1000 + elapsed) FROM item WHERE session = ?"
 
-# Session and step are combined into one number: grouping by it takes a quarter less time.
-_MOST_STEPS = 1 << 24
-_STEPS = f"""
-SELECT session * {_MOST_STEPS} + (began * 1000 + elapsed) / :step AS number,
-    SUM(state = 0), COUNT(*)
-FROM item GROUP BY number ORDER BY number
-"""  # of a number that is written here
-
 
 def _measured(connection: sqlite3.Connection) -> Measures:
-    latencies = connection.execute(_LATENCIES).fetchall()
     lasted = {
         number: (max(ended or 0, samples or 0) or _last_end(connection, number)) / 1e6
         for number, ended, samples in connection.execute(_SESSIONS).fetchall()
     }
     step = step_of(sum(lasted.values()))
-    rows = connection.execute(_STEPS, {"step": round(step * 1e6)}).fetchall()
+    sessions = 2 * (max(lasted, default=0) + 1)
+    latencies, steps, longest = _counted(
+        connection, {"step": round(step * 1e6), "sessions": sessions}
+    )
     return Measures(
-        latencies=tuple(
-            Latencies(seconds=about / 1e6, longest=longest / 1e6, count=count)
-            for about, longest, count in latencies
-        ),
+        latencies=_latencies(latencies, longest),
         lasted=lasted,
         step=step,
-        steps=tuple(
-            Step(
-                session=number // _MOST_STEPS,
-                at=number % _MOST_STEPS * step,
-                succeeded=ok,
-                failed=count - ok,
-            )
-            for number, ok, count in rows
-        ),
+        steps=_steps(steps, sessions, step, lasted),
+    )
+
+
+def _counted(
+    connection: sqlite3.Connection, values: dict[str, int]
+) -> tuple[Counter[int], Counter[int], int]:
+    """Count items by latency and by step; return the longest duration too, in microseconds."""
+    latencies, steps = Counter[str](), Counter[str]()
+    after, longest = -1, 0
+    while after < _LAST:
+        ((until,),) = connection.execute(_UNTIL, (after, _BLOCK - 1)).fetchall() or ((_LAST,),)
+        values |= {"after": after, "until": until}
+        ((latency, step, most),) = connection.execute(_COUNTED, values).fetchall()
+        if latency is not None:
+            latencies.update(latency.split(","))
+            steps.update(step.split(","))
+            longest = max(longest, most)
+        after = until
+    return _numbered(latencies), _numbered(steps), longest
+
+
+def _numbered(words: Counter[str]) -> Counter[int]:
+    return Counter({int(word): count for word, count in words.items()})
+
+
+def _latencies(counts: Counter[int], longest: int) -> tuple[Latencies, ...]:
+    groups = []
+    for code in sorted(counts.keys() - {0}):
+        power, digits = divmod(code, 1000)
+        if code < 1000:
+            low, high = code, code
+        elif code < _LONGER:
+            low = digits * 10**power
+            high = low + 10**power - 1
+        else:
+            low, high = 10 ** (_POWERS + 2), longest
+        groups.append(
+            Latencies(seconds=low / 1e6, longest=min(high, longest) / 1e6, count=counts[code])
+        )
+    return tuple(groups)
+
+
+def _steps(
+    counts: Counter[int], sessions: int, step: float, lasted: Mapping[int, float]
+) -> tuple[Step, ...]:
+    ended: dict[tuple[int, int], list[int]] = {}
+    for number, count in counts.items():
+        at, rest = divmod(number, sessions)
+        session, ok = divmod(rest, 2)
+        # A clock that was set may put an item outside its session, by years: it counts at the edge.
+        at = min(max(at, 0), int(lasted.get(session, 0.0) / step))
+        ended.setdefault((session, at), [0, 0])[ok] += count
+    return tuple(
+        Step(session=session, at=at * step, succeeded=succeeded, failed=failed)
+        for (session, at), (failed, succeeded) in sorted(ended.items())
     )
 
 

@@ -1,6 +1,6 @@
 """Which of two records of the same item is kept when journals are merged: a decision on values."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -113,6 +113,12 @@ def total_of_parts(
     totals = list(by_shards.values()) or [total for _, total in parts]
     known_ones = [total for total in totals if total is not None]
     return sum(known_ones) - shared if len(known_ones) == len(totals) else None
+
+
+def are_apart(shards: Sequence[str | None]) -> bool:
+    """Return whether these are different shards of one number of them, which share no item."""
+    of = {shard if shard is None else shard.partition("/")[2] for shard in shards}
+    return None not in of and len(of) == 1 and len({*shards}) == len(shards)
 
 
 def comparable(identity: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from asyncinvoke._journal.marks import LockedError, Marks
 from asyncinvoke._journal.merged import (
     PARTS,
     Merged,
+    are_apart,
     common_notes,
     comparable,
     missing_shards,
@@ -108,7 +109,8 @@ class Merging:
             _check_identities([*self._parts[:1], *parts])
             if self._joined is None:
                 self._joined = self._begun(keyed=bool(parts[0].identity["key"]))
-            self._joined.add(list(zip(paths, runs, strict=True)))
+            shards = [part.shard for part in (*self._parts, *parts)]
+            self._joined.add(list(zip(paths, runs, strict=True)), are_apart=are_apart(shards))
         self._parts += parts
 
     def finish(self, notes: Mapping[str, object] | None = None) -> Merged:

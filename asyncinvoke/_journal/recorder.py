@@ -14,7 +14,7 @@ from asyncinvoke._clock import Clock
 from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Ends, Prepare, Prepared, Write
-from asyncinvoke._journal.batch import COMPLETE, Batch
+from asyncinvoke._journal.batch import Batch
 from asyncinvoke._journal.comparing import digest, second_reading
 from asyncinvoke._journal.continuing import Continuing
 from asyncinvoke._journal.deciding import (
@@ -27,6 +27,7 @@ from asyncinvoke._journal.deciding import (
 from asyncinvoke._journal.identity import changed_items
 from asyncinvoke._journal.letting_go import LettingGo
 from asyncinvoke._journal.opening import FAILED, explained
+from asyncinvoke._journal.schema import COMPLETE
 from asyncinvoke._journal.store import Store
 from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke.errors import AsyncInvokeError, JournalError

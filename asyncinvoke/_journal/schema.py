@@ -16,6 +16,9 @@ DIGEST = 12
 """How many bytes of a digest are kept: two items are alike by chance once in 10^28, which no run is
 long enough for, and four bytes more would be a fifteenth of an item."""
 
+FIRST_FORMAT = "first_format"
+"""The row of `run` with the format that the journal was created in; missing if it is `FORMAT`."""
+
 APPLICATION_ID = 0x61696E76
 """`ainv`: says that an SQLite file is a journal of ours."""
 
@@ -111,11 +114,15 @@ LEFT JOIN version ON version.id = item.version
 LEFT JOIN session ON session.id = item.session;
 """
 
-KEYED = """
-CREATE UNIQUE INDEX item_key ON item (key);
+ITEM_KEY = "CREATE UNIQUE INDEX item_key ON item (key)"
+KEYED = f"""
+{ITEM_KEY};
 CREATE UNIQUE INDEX flight_key ON flight (key);
 """
-"""Only in runs with keys: an index costs as much again as the row."""
+"""The indexes of runs with keys; in others they would cost as much again as the rows."""
 
 COUNTS = (*(state.name.lower() for state in State), "attempts", "throttled", "lost")
 """What `count` holds, kept by each commit, so that a summary is instant at any size."""
+
+COMPLETE = "complete"
+"""The status of a session that read the entire input and left no item open."""

@@ -20,7 +20,7 @@ from asyncinvoke._journal.recording import keep_notes
 from asyncinvoke._journal.schema import (
     APPLICATION_ID,
     COUNTS,
-    DIGEST,
+    FIRST_FORMAT,
     FORMAT,
     KEYED,
     ROW,
@@ -109,10 +109,14 @@ class Session:
         """Takes of items that are to run again, since a person found out that they did not."""
         self.rows: dict[str, int] = {}
         """The rows of those items, by key, in a run with keys."""
-        self.has_longer_digests = False
-        """Whether an older version has begun it, whose digests were longer."""
+        self._first_format = FORMAT
         self.is_proven = False
         """Whether the input is known to be that of the run, as far as it was read."""
+
+    @property
+    def has_longer_digests(self) -> bool:
+        """Whether an older version created the journal, whose digests were longer."""
+        return self._first_format != FORMAT
 
     def look(self, identity: Mapping[str, object]) -> None:
         """Check that this is the journal of this map, and find what the last session left open.
@@ -131,8 +135,8 @@ class Session:
             self._check_identity(json.loads(about["identity"]), identity)
             self._check_copy(about)
             self._check_pages()
-            first = self._sql.all("SELECT length(digest) FROM item ORDER BY idx LIMIT 1")
-            self.has_longer_digests = bool(first) and (first[0][0] or 0) > DIGEST
+            ((version,),) = self._sql.all("PRAGMA user_version")
+            self._first_format = int(about.get(FIRST_FORMAT, version))
             self._is_trusted = self._marks.run_id() == self._run_id
             self._find_lost()
         self._identity = identity
@@ -168,6 +172,8 @@ class Session:
         self._before = dict(sql.all(_NOTES))
         keep_notes(sql, notes)
         sql.named("DELETE FROM flight WHERE idx IN", self._surely_not)
+        if self._first_format != FORMAT:
+            sql.set_about(FIRST_FORMAT, self._first_format)
         sql.do(f"PRAGMA user_version = {FORMAT}")
         self._set_file()
 

@@ -42,7 +42,7 @@ def percentiles(latencies: Sequence[Latencies]) -> dict[float, float]:
     for each in latencies:
         seen += each.count
         while wanted and seen >= math.ceil(total * wanted[0] / 100):
-            found[wanted.pop(0)] = each.longest
+            found[wanted.pop(0)] = each.seconds
     found[100.0] = latencies[-1].longest
     return found
 

@@ -415,3 +415,61 @@ def test_a_merge_keeps_the_takes_of_items_that_were_settled_as_not_run(tmp_path:
             item = run.item(**({"key": "4"} if keyed else {"position": 4}))
             assert item is not None
             assert [take.state for take in item.earlier] == ["may_have_run"]
+
+
+def test_a_key_that_is_in_two_shards_all_the_same_is_one_clear_error(tmp_path: Path) -> None:
+    parts = [tmp_path / f"{number}.run" for number in (1, 2)]
+    for number, part in enumerate(parts, 1):
+        play(Function(), part, items=20, key=str, shard=Shard(number, of=2))
+    ((stolen,),) = rows(parts[0], "SELECT key FROM item LIMIT 1")
+    connection = sqlite3.connect(parts[1])
+    try:
+        connection.execute(
+            "UPDATE item SET key = ? WHERE idx = (SELECT MIN(idx) FROM item)", [stolen]
+        )
+        connection.commit()
+    finally:
+        connection.close()
+    with pytest.raises(JournalError, match="an item is in two shards"):
+        merge(tmp_path / "whole.run", parts)
+    assert [path.name for path in tmp_path.iterdir() if "whole" in path.name] == []
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_merged_shards_are_found_sound_whatever_is_merged_with_them(
+    tmp_path: Path, keyed: bool
+) -> None:
+    options: dict[str, Any] = {"key": str} if keyed else {}
+    parts = [tmp_path / f"{number}.run" for number in (1, 2, 3)]
+    for number, part in enumerate(parts, 1):
+        play(Function(), part, items=60, shard=Shard(number, of=3), **options)
+    again = tmp_path / "again.run"
+    again.write_bytes(parts[0].read_bytes())
+    kill(parts[1], sent=[rows(parts[1], "SELECT MAX(idx) FROM item")[0][0]], unsent=[])
+    for number, merged in enumerate(([*parts], [*parts, again], [again, *parts])):
+        whole = tmp_path / f"whole{number}.run"
+        found = merge(whole, merged)
+        assert (found.items, found.ran_twice) == (60, 0)
+        with open_run(whole) as recorded:
+            assert recorded.check() == ()
+            summary = recorded.summary()
+            assert (summary.succeeded, summary.may_have_run) == (59, 1)
+
+
+def test_digests_of_the_first_format_are_merged_as_those_of_now(tmp_path: Path) -> None:
+    first = tmp_path / "first.run"
+    first.write_bytes(Path(__file__).with_name("format_1.run").read_bytes())
+    lengths = "SELECT DISTINCT length(digest) FROM item WHERE digest IS NOT NULL"
+    assert rows(first, lengths) == [(16,)]
+    merge(tmp_path / "whole.run", [first])
+    assert rows(tmp_path / "whole.run", lengths) == [(12,)]
+    # A later version that continues the journal leaves its old rows as they are.
+    connection = sqlite3.connect(first)
+    try:
+        connection.execute("INSERT INTO run VALUES ('first_format', 1)")
+        connection.execute("PRAGMA user_version = 2")
+        connection.commit()
+    finally:
+        connection.close()
+    merge(tmp_path / "again.run", [first])
+    assert rows(tmp_path / "again.run", lengths) == [(12,)]

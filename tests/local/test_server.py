@@ -69,7 +69,9 @@ async def test_nothing_is_left_after_the_block_even_of_running_calls(
         event = {"X-Amz-Invocation-Type": "Event"}
         await request_to(local.url, PATH.format("hold"), b"21", headers=event)
         await until(lambda: local.statistics().in_flight == 4)
-        await until(lambda: len(children() - before) == 3)  # one of them clears up should we be killed
+        await until(
+            lambda: len(children() - before) == 3
+        )  # one of them clears up should we be killed
     assert sorted(cancelled) == [20, 21]
     assert local.statistics().in_flight == 0
     assert children() == before
