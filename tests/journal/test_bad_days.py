@@ -317,7 +317,7 @@ async def test_a_file_that_is_truncated_while_it_is_written_ends_the_run_with_an
         Invoker(transport=World()) as invoker,
         invoker.map("work", range(10_000), journal=path, concurrency=4) as run,
     ):
-        seen = [await anext(run)]
+        seen: list[Outcome] = [await anext(run)]
         os.truncate(path, 0)
         with pytest.raises(JournalError, match="it was truncated while the run was under way"):
             await collect(run, seen)
