@@ -24,6 +24,9 @@ class Batch:
     left: list[Prepared] = field(default_factory=list)
     """Items that end without an outcome, and certainly did not run."""
 
+    read: int = 0
+    """How many items of the input are read by now: if there were less before, it has grown."""
+
     notes: dict[str, object] = field(default_factory=dict)
     """What is noted, by name."""
 

@@ -311,9 +311,9 @@ class Joined:
             self._sums[State(state).name.lower()] = count
             self._sums["attempts"] += attempts
             self._sums["throttled"] += throttled
-        for table in ("cause", "version"):
+        for table, but in (("cause", f" AND state != {State.SETTLED.value}"), ("version", "")):
             self._sql.do(f"UPDATE {table} SET count = 0")
             counts = self._sql.all(
-                f"SELECT COUNT(*), {table} FROM item WHERE {table} IS NOT NULL GROUP BY {table}"
+                f"SELECT COUNT(*), {table} FROM item WHERE {table} IS NOT NULL{but} GROUP BY {table}"
             )
             self._sql.many(f"UPDATE {table} SET count = ? WHERE id = ?", counts)

@@ -343,6 +343,7 @@ class JournalRecorder:
                 reads=decided.fresh,
                 again=[*batch.again, *decided.again],
                 ended=[*batch.ended, *decided.lost],
+                read=self._read,
             )
             if held and whole.proves:
                 whole.notes = {**held, **whole.notes}

@@ -97,6 +97,8 @@ class Writing:
         """Write it; its items have their rows."""
         sql = self._sql
         self._intend([*batch.reads, *batch.again])
+        if batch.reads:
+            sql.do("DELETE FROM run WHERE name = 'total' AND value < ?", batch.read)
         if batch.ended:
             self._end(batch.ended)
         self._land([each.row for each in batch.left])

@@ -55,9 +55,17 @@ def lock(path: Path, kind: Callable[[Path], str | None]) -> Marks:
         # Before anything is made beside a file of somebody else's.
         read_only(path, may_be_empty=True).close()
     try:
-        return Marks.locked(path)
+        marks = Marks.locked(path)
     except LockedError:
         raise JournalError(f"{path}: it is in use by {_holder(path)}") from None
+    if marks.run_id() is not None and not path.exists():
+        # To begin anew would run everything twice.
+        marks.close()
+        raise JournalError(
+            f"{path}: it was deleted, and {path}-marks beside it was not: restore it, or remove that "
+            "file too to begin another run"
+        )
+    return marks
 
 
 def identity_of_file(path: Path) -> tuple[int, int]:
@@ -278,7 +286,9 @@ class Session:
 
 
 def has_ended_in_order(connection: sqlite3.Connection) -> bool:
-    """Return whether the last session of a journal did, or there was none."""
+    """Return whether the last session of a journal did, or there was none since it was merged."""
+    if not connection.execute("SELECT 1 FROM run WHERE name = 'file'").fetchone():
+        return True
     last = connection.execute("SELECT ended FROM session ORDER BY id DESC LIMIT 1").fetchone()
     return last is None or last[0] is not None
 

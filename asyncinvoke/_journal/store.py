@@ -52,6 +52,7 @@ class Store:
         self._session: Session | None = None
         self._numbers: Numbers | None = None
         self._file = (0, 0)
+        self._size = 0
         self._mark = 0
         self._next_row = 0
         self._is_new = False
@@ -254,11 +255,7 @@ class Store:
         Raises:
             JournalError: It cannot be recorded.
         """
-        try:
-            if identity_of_file(self._real) != self._file:
-                raise JournalError(f"{self.path}: another file was put in its place")
-        except OSError:
-            raise JournalError(f"{self.path}: it was deleted while the run was under way") from None
+        self._check_in_place()
         session, numbers, sql = self._begun, self._numbers, self._sql
         assert numbers is not None  # noqa: S101  # it is open
         self._place(batch.reads)
@@ -279,6 +276,24 @@ class Store:
             if isinstance(error, FAILED):
                 raise explained(self.path, error) from None
             raise
+
+    def _check_in_place(self) -> None:
+        """Check that the file is what it was, before more is recorded in it.
+
+        SQLite reads its pages from the WAL as long as they are there, so it does not notice.
+
+        Raises:
+            JournalError: It was deleted, replaced or truncated.
+        """
+        try:
+            found = self._real.stat()
+        except OSError:
+            raise JournalError(f"{self.path}: it was deleted while the run was under way") from None
+        if (found.st_dev, found.st_ino) != self._file:
+            raise JournalError(f"{self.path}: another file was put in its place")
+        if found.st_size < self._size:  # a journal does not shrink
+            raise JournalError(f"{self.path}: it was truncated while the run was under way")
+        self._size = found.st_size
 
     def finish(self, batch: Batch, status: str, *, total: int | None = None) -> None:
         """Record the last batch, end the session in order, and close the file.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._journal.merged import total_of_parts
+from asyncinvoke._journal.merged import missing_shards, total_of_parts
 from asyncinvoke._journal.values import RunSummary
 from asyncinvoke.errors import InvalidRequestError
 
@@ -36,8 +36,10 @@ def pending_of(summary: RunSummary) -> int | None:
 
 
 def total_of_all(summaries: Sequence[RunSummary]) -> int | None:
-    """Return how many items the inputs of these runs have together, as far as that was noted."""
+    """Return how many items these runs have together, as noted; `None` if a shard is missing."""
     keyed = any(summary.keyed for summary in summaries)
+    if missing_shards(shard for summary in summaries for shard in summary.shards or (None,)):
+        return None
     if keyed and any(not summary.shards for summary in summaries):
         return None  # their inputs may have keys in common
     return total_of_parts(

@@ -1,6 +1,7 @@
 """`asyncinvoke map --processes`: one run on several processes, one summary, one Ctrl-C."""
 
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from asyncinvoke.cli.processes.part import bulk_of, settings_of
 from asyncinvoke.cli.runs.parts import all_parts, at_work, is_running
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import open_run
+from tests.journal.killing import ROOT
 
 from .processes import COMMAND, Run, started
 
@@ -343,3 +345,60 @@ async def test_ctrl_c_after_one_has_stopped_lets_the_others_end_what_is_in_fligh
     with open_run(journal) as recorded:
         summary = recorded.summary()
     assert (summary.succeeded, summary.failed, summary.may_have_run) == (1, 1, 0)
+
+
+STARTS_SLOWLY = """
+import sys, time
+if "asyncinvoke.cli.processes.part" in sys.orig_argv:
+    time.sleep(60)
+"""
+
+FIRST_IS_KILLED = """
+import os, sys
+if "asyncinvoke.cli.processes.part" in sys.orig_argv and os.path.exists("alive"):
+    try:
+        os.rename("alive", "dead")
+    except OSError:
+        pass  # the other one was faster
+    else:
+        os.kill(os.getpid(), 9)
+"""
+
+
+def starting(folder: Path, program: str) -> str:
+    """Have Python run a program when it starts; return the path of modules for it."""
+    (folder / "sitecustomize.py").write_text(program)
+    return os.pathsep.join([str(folder), str(ROOT)])
+
+
+@pytest.mark.anyio
+async def test_ctrl_c_while_the_processes_start_prints_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"n": 1}\n')
+    command = ("map", "work", "in.jsonl", "--processes", "2", "--progress", "json")
+    environment = {**os.environ, "PYTHONPATH": starting(tmp_path, STARTS_SLOWLY)}
+    with anyio.fail_after(60):
+        async with await anyio.open_process(
+            [*COMMAND, *command], cwd=tmp_path, env=environment
+        ) as process:
+            assert process.stderr is not None
+            said = await process.stderr.receive()  # of its progress: both are started
+            process.send_signal(signal.SIGINT)
+            async for chunk in process.stderr:
+                said += chunk
+            assert await process.wait() == 130
+    assert b"KeyboardInterrupt" not in said
+
+
+@pytest.mark.anyio
+async def test_a_process_that_is_killed_before_it_sends_leaves_nothing_in_doubt(
+    endpoint: LocalLambda, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "alive").touch()
+    (tmp_path / "in.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(8)))
+    command = ("map", "echo", "in.jsonl", "--processes", "2", "--journal", "a.run")
+    to = ("--endpoint-url", endpoint.url)
+    killed = await run(*command, *to, PYTHONPATH=starting(tmp_path, FIRST_IS_KILLED))
+    assert killed.status == 3, killed.err
+    assert "was killed by signal 9" in killed.err
+    assert "a.run: 4 succeeded, 0 failed, in 1 session" in killed.err  # and of the others no word
+    assert "unfinished: the same command resumes it" in killed.err

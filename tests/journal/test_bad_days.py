@@ -307,3 +307,33 @@ async def test_a_process_that_died_before_its_first_commit_is_no_hindrance(
     assert len(await World().map(path, range(20))) == 20
     with open_run(path) as recorded:
         assert recorded.summary().succeeded == 20
+
+
+async def test_a_file_that_is_truncated_while_it_is_written_ends_the_run_with_an_error(
+    path: Path,
+) -> None:
+    # SQLite would go on in its WAL, and leave a file that nobody can read.
+    async with (
+        Invoker(transport=World()) as invoker,
+        invoker.map("work", range(10_000), journal=path, concurrency=4) as run,
+    ):
+        seen: list[Outcome] = [await anext(run)]
+        os.truncate(path, 0)
+        with pytest.raises(JournalError, match="it was truncated while the run was under way"):
+            await collect(run, seen)
+
+
+async def test_a_journal_that_was_deleted_is_not_begun_anew_unless_its_marks_go_too(
+    path: Path,
+) -> None:
+    await World().map(path, range(5))
+    marks = Path(f"{path}-marks")
+    path.unlink()
+    before = marks.read_bytes()
+    world = World()
+    with pytest.raises(JournalError, match=r"it was deleted, and .*-marks beside it was not"):
+        await world.map(path, range(5))
+    assert (world.sent, marks.read_bytes()[:32]) == ([], before[:32])
+    assert not path.exists()
+    marks.unlink()
+    assert len(await world.map(path, range(5))) == 5

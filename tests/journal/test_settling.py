@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from asyncinvoke import Journal, Redrive
-from asyncinvoke.runs import RecordedRun, open_run, settle
+from asyncinvoke._journal.recorder import JournalRecorder
+from asyncinvoke.runs import RecordedRun, merge, open_run, settle
 from tests.journal.crashes import crash
 from tests.journal.worlds import World, streamed
 
@@ -122,3 +123,40 @@ async def test_what_was_settled_is_redriven_or_continued_with_its_own_takes(
         item = recorded.item(**named)
         assert item is not None
         assert (item.take, [take.state for take in item.earlier]) == (2, ["may_have_run"])
+
+
+async def test_a_merged_run_of_one_that_died_is_settled_and_merged_again(
+    redriven: Path, keys: dict[str, Any], tmp_path: Path
+) -> None:
+    for number, (position, ran) in enumerate(((FAILED, True), (LOST, False))):
+        merged = tmp_path / f"{number}.run"
+        merge(merged, [redriven])
+        redriven = merged
+        named: Any = {"key": str(position)} if keys else {"position": position}
+        settle(merged, ran=ran, **named)
+        with open_run(merged) as recorded:
+            agrees(recorded)
+    last = tmp_path / "last.run"
+    merge(last, [redriven])
+    with open_run(last) as recorded:
+        agrees(recorded)
+        summary = recorded.summary()
+        assert (summary.settled, summary.may_have_run) == (1, 1)
+
+
+async def test_an_input_that_has_grown_has_no_total_until_all_of_it_is_read(
+    path: Path, keys: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def total() -> int | None:
+        with open_run(path) as recorded:
+            return recorded.summary().total
+
+    await World().map(path, range(ITEMS), **keys)
+    assert total() == ITEMS
+    with monkeypatch.context() as patched:
+        # It dies once it has read further than there was.
+        patched.setattr(JournalRecorder, "_finish", lambda recorder: recorder._store.abandon())
+        await World().map(path, range(2 * ITEMS), **keys)
+    assert total() is None
+    await World().map(path, range(2 * ITEMS), **keys)
+    assert total() == 2 * ITEMS

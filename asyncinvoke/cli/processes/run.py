@@ -104,7 +104,12 @@ async def _end(bulk: Bulk, journal: str, parts: list[str], together: Together) -
     is_stopped = STOPPED in together.statuses.values()
     failed = together.said.tally().failed
     status = exit_status(whole, failed=failed, is_stopped=is_stopped)
-    return status if is_whole else worst([status, *together.statuses.values()])
+    if is_whole:
+        return status
+    statuses = list(together.statuses.values())
+    if not whole.may_have_run:  # a process that was killed has left nothing in doubt
+        statuses = [STOPPED if each < 0 else each for each in statuses]
+    return worst([status, *statuses])
 
 
 def _is_a_file(descriptor: int) -> bool:

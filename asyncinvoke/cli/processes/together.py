@@ -77,7 +77,7 @@ class Together:
         """
         self._grace = grace
         show = partial(show_progress, self._display, self.counts)
-        drain = partial(self._pass_on, interrupt)
+        drain = self._pass_on
         try:
             async with self._started(), beside(show):
                 with interrupt.block(drain=drain, grace=grace + LAST_SECONDS):
@@ -127,7 +127,7 @@ class Together:
             self._display.note(f"process {number} was killed by signal {-self.statuses[number]}")
         if self.statuses[number] == STOPPED and not self._has_signalled:
             # If one process exceeds the tolerance, the run does.
-            self._signal(signal.SIGINT)
+            self._stop_all()
 
     async def _write(self, stream: ByteReceiveStream) -> None:
         """Write what a process gives, as whole lines between those of the others."""
@@ -163,7 +163,7 @@ class Together:
             self._complaints.add(line)
             self._display.note(line)
 
-    def _pass_on(self, interrupt: Interrupt) -> None:
+    def _pass_on(self) -> None:
         if self._grace:
             in_flight = self.counts().in_flight
             self._display.note(
@@ -171,18 +171,19 @@ class Together:
                 "Ctrl-C again abandons them"
             )
         if not self._has_signalled:  # a second one would have them leave what is in flight
-            self._signal(interrupt.signal or signal.SIGINT)
+            self._stop_all()
 
-    def _signal(self, number: int) -> None:
+    def _stop_all(self) -> None:
+        # Whatever signal came: of a SIGINT while it imports, Python prints a traceback.
         self._has_signalled = True
         for process in self._processes.values():
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(process.pid, number)
+                    os.kill(process.pid, signal.SIGTERM)
 
     async def _end(self) -> None:
         """End what has not ended, and close what was opened."""
-        self._signal(signal.SIGTERM)
+        self._stop_all()
         with anyio.move_on_after(LAST_SECONDS):
             for process in self._processes.values():
                 await process.wait()

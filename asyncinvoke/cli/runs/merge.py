@@ -54,9 +54,7 @@ def shared_notes(parts: Sequence[str]) -> dict[str, object]:
     shared: dict[str, object] = {} if command is None else {COMMAND: command}
     if unrecorded:
         shared[UNRECORDED] = unrecorded
-    total = total_of_all(summaries)
-    if total is not None:
-        shared[TOTAL] = total
+    shared[TOTAL] = total_of_all(summaries)  # in place of that of a part, also where it is unknown
     return shared
 
 

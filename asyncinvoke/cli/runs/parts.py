@@ -48,14 +48,14 @@ class Looked(Protocol):
 
 @contextlib.contextmanager
 def looked_at(path: str) -> Iterator[Looked]:
-    """Open a run for the duration of the block, or its parts while they are running.
+    """Open a run for the duration of the block, or its parts until they are merged.
 
     Once the parts have ended, they are merged into the journal of the run, which has more detail.
 
     Raises:
         JournalError: The file does not exist, or is not a journal.
     """
-    parts = at_work(path)
+    parts = at_work(path) or _unmerged(path)
     with contextlib.ExitStack() as stack:
         if not parts:
             yield stack.enter_context(opened_run(path))
@@ -78,6 +78,18 @@ def at_work(path: str) -> list[str]:
     ]
 
 
+def _unmerged(path: str) -> list[str]:
+    """Return the journals of the parts of a run that has none itself, as all were killed."""
+    if not path or _is_begun(path):
+        return []
+    return [each for each in all_parts(path) if _is_begun(each)]
+
+
+def _is_begun(path: str) -> bool:
+    file = Path(path)
+    return file.is_file() and file.stat().st_size > 0
+
+
 def check_whole(path: str) -> None:
     """Check that no parts of a run are running or unmerged: the whole would run items again.
 
@@ -94,7 +106,7 @@ def check_whole(path: str) -> None:
                 "wait until all --processes have ended"
             )
     parts = all_parts(path)
-    if parts and not (Path(path).exists() and Path(path).stat().st_size):
+    if parts and not _is_begun(path):
         raise CommandError(
             f"{path}: its --processes {len(parts)} were killed: resume it with the same number, "
             f"or merge {path}.*of{len(parts)} into it"

@@ -117,6 +117,16 @@ def test_while_they_are_at_work_one_command_shows_all(
     assert "three" in capfd.readouterr().out
 
 
+def test_parts_that_were_all_killed_are_shown_until_they_are_merged(
+    journal: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert not journal.exists()
+    assert run(["runs", "show", str(journal)]) == 0
+    shown = capfd.readouterr().out
+    assert "54" in shown
+    assert "3 sessions" in shown
+
+
 def test_a_merged_run_has_no_output_of_one_of_its_parts(journal: Path, tmp_path: Path) -> None:
     parts = [tmp_path / path.name for path in map(Path, all_parts(str(journal)))]
     for part in parts:
