@@ -1,1 +1,1 @@
-"""Measurements, each against an endpoint in a process of its own; figures are ratios of one run."""
+"""Benchmarks; each runs against an endpoint in a separate process, and compares within one run."""

@@ -1,8 +1,8 @@
-"""Measures everything that the pages show on one commit, and writes it into `results/` and the pages.
+"""Runs the benchmarks behind the pages on one commit, and writes `results/` and the pages.
 
-`python -m benchmarks` measures all that `--list` names, one after the other; `python -m benchmarks NAME...`
-these alone. One that fails does not stop the others. Each result ends with its day, commit and duration.
-Afterwards the tables of the pages are made from the results, and what is older than its code is named.
+`python -m benchmarks` runs every benchmark that `--list` names, one after the other; `python -m benchmarks NAME...`
+runs only these. If one fails, the others still run. Each result ends with its day, commit and duration. Afterwards
+the tables of the pages are written from the results, and results older than their code are listed.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from benchmarks.stamp import Stamp
 
 
 def main() -> int:
-    """Measure; give the exit status."""
+    """Run the benchmarks; return the exit status."""
     known = {each.name: each for each in (*COLLECTED, *BY_NAME)}
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=(__doc__ or "").split("\n\n")[0]
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def measure_all(chosen: Sequence[Collected], folder: Path, stamp: Stamp) -> dict[str, str]:
-    """Measure into a folder, and return what failed and why."""
+    """Write results into a directory; return the names of those that failed, with reasons."""
     failed = {}
     folder.mkdir(exist_ok=True)
     began = time.monotonic()
@@ -70,7 +70,7 @@ def measure_all(chosen: Sequence[Collected], folder: Path, stamp: Stamp) -> dict
 
 
 def listed() -> str:
-    """Return a line for each result: how long it took, its command, and the pages that show it."""
+    """Return a line for each result: its duration, its command, and the pages that show it."""
     lines = []
     for each in (*COLLECTED, *BY_NAME):
         seconds = took(each.name)
@@ -82,7 +82,7 @@ def listed() -> str:
 
 
 def expected(chosen: list[Collected]) -> str:
-    """Say how long it took last time, as far as that is known."""
+    """Return the duration of the last measurement as text, if it is known."""
     times = [took(each.name) for each in chosen]
     known = [each for each in times if each is not None]
     if not known:

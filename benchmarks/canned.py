@@ -1,8 +1,8 @@
-"""An endpoint that answers every request with the same 200, at a cost far below any client's.
+"""An endpoint that returns the same 200 to every request, at a far lower cost than any client.
 
-Run as a module, it serves on loopback until its standard input ends, and answers each line read
-there with what it has done so far. It reads of a request only what HTTP needs to find its end, and
-the function's name: some names are answered otherwise (`canned_answers.py`).
+Run as a module, it serves on loopback until its standard input is closed, and answers each line read
+there with its counts so far. Of a request it parses only what is needed to find its end, and the
+function's name: some names have other answers (`canned_answers.py`).
 """
 
 import argparse
@@ -25,13 +25,13 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class CannedEndpoint(Child):
-    """The endpoint in a process of its own.
+    """The endpoint in a separate process.
 
     Args:
-        tls: Whether to serve TLS, with a certificate that is made for it.
-        function_ms: After how many milliseconds to answer.
-        stream_bytes: How much a response stream has; 0 for no streams.
-        chunk_bytes: How much of it comes in one event.
+        tls: Whether to serve TLS, with a newly generated certificate.
+        function_ms: The delay of each answer, in milliseconds.
+        stream_bytes: The size of a response stream in bytes; 0 for no streams.
+        chunk_bytes: The size of one event of the stream in bytes.
     """
 
     def __init__(
@@ -68,15 +68,15 @@ class CannedEndpoint(Child):
         self._folder.cleanup()
 
     def requests(self) -> int:
-        """Return how many requests were answered so far."""
+        """Return the number of requests answered so far."""
         return int(self.ask()["requests"])
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time that the endpoint's process has used."""
+        """Return the CPU time used by the endpoint's process."""
         return float(self.ask()["cpu_seconds"])
 
     def throttle(self, requests: int) -> None:
-        """Refuse the next so many requests with a `CallerRateLimitExceeded`."""
+        """Reject the next `count` requests with `CallerRateLimitExceeded`."""
         self.ask(throttle=requests)
 
 

@@ -1,4 +1,4 @@
-"""The answers of the canned endpoint, as bytes: one for each name that a function may have; no I/O."""
+"""The answers of the canned endpoint, as bytes, by function name; no I/O."""
 
 BODY = b'{"ok": true}'
 
@@ -10,7 +10,7 @@ CUT, HUNG = "cut", "hung"
 
 
 def answer(status: str, body: bytes, *headers: bytes) -> bytes:
-    """Return a whole answer, with the headers that Lambda sends and some more."""
+    """Return a complete answer, with Lambda's headers and a few more."""
     more = b"".join(header + b"\r\n" for header in headers)
     return (
         b"HTTP/1.1 %b\r\n"
@@ -61,7 +61,7 @@ BY_NAME: dict[bytes, bytes | None] = {
 
 
 def stream(size: int, chunk: int) -> bytes:
-    """Return the answer of a function that writes so many bytes, in chunks of such a size."""
+    """Return the response stream of a function that writes a number of bytes in chunks."""
     # Heavy, and of use to a stream alone.
     from asyncinvoke.local.protocol.event_stream import invoke_complete, payload_chunk
 

@@ -1,11 +1,11 @@
-"""How close asyncinvoke stays to limits that are steady, move, or are shared.
+"""How close asyncinvoke stays to limits that are constant, change, or are shared.
 
-Each line is one kind of limit, at an endpoint in a process of its own. `ideal` is what the limit
-allows without a pause and without a wire; `knowing` is a `FixedLimit` that was told the limit, in
-the same round. Two processes: one joins the other 2 s later, and fairness is Jain's index of what each
-gets done in the 15 s that begin 3 s after that; the function takes 0.09 to 0.11 s, and in a second line
-always 0.1 s. Calm: the median latency of a function beside a hog with a reserve of 2 that has
-200 items waiting, over what it is alone.
+Each line is one kind of limit, at an endpoint in a separate process. `ideal` is what the limit allows
+without pauses and network; `knowing` is a `FixedLimit` with the right value, in the same round. Two
+processes: the second starts 2 s after the first, and fairness is Jain's index of the work that each
+completes in the 15 s that begin 3 s later; the function takes 0.09 to 0.11 s, and in a second line
+always 0.1 s. Calm: the median latency of a function beside a hog, which has a reserve of 2 and 200
+items waiting, divided by its latency alone.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from benchmarks.throttled import use_test_credentials
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceiling:
-    """A limit, what is asked of it, and the goals."""
+    """A limit, the requested concurrency, and the goals."""
 
     endpoint: Mapping[str, Any]
     items: int
@@ -76,7 +76,7 @@ CEILINGS = {
 
 
 async def makespan(url: str, limit: int | FixedLimit | AdaptiveLimit, items: int) -> float:
-    """Map, and give the seconds."""
+    """Run a map; return its duration in seconds."""
     async with Invoker(endpoint_url=url, limit=limit) as invoker:
         began = time.monotonic()
         async with invoker.map(FUNCTION, range(items)) as run:
@@ -101,7 +101,7 @@ def once(ceiling: Ceiling) -> dict[str, float]:
 
 
 async def work_and_tell(url: str) -> None:
-    """Invoke without end; for each line of standard input, print how many ended well."""
+    """Invoke endlessly; for each line of standard input, print the number of successes so far."""
     done = 0
     async with Invoker(endpoint_url=url, limit=200) as invoker, anyio.create_task_group() as group:
 
@@ -128,7 +128,7 @@ COUNTED = 15.0
 
 
 def two_processes(*, spread: float) -> dict[str, float]:
-    """Let a second process join a first, and later see what each gets done."""
+    """Start a second process beside a first, and later compare the work of both."""
     command = [sys.executable, "-m", "benchmarks.ceilings", "--client"]
     clients: list[subprocess.Popen[str]] = []
     with Endpoint(account=50, spread=spread) as endpoint:
@@ -196,7 +196,7 @@ def calm() -> dict[str, float]:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure everything, so many times in turn."""
+    """Measure everything, in interleaved rounds."""
     use_test_credentials()
     runs: dict[str, list[dict[str, float]]] = {}
     for _ in range(options.rounds):

@@ -1,4 +1,4 @@
-"""A process that answers each line of JSON with a line of JSON; benchmarks start and ask them."""
+"""A process that answers each line of JSON with a line of JSON, for use by benchmarks."""
 
 import contextlib
 import json
@@ -25,14 +25,14 @@ _ENVIRONMENT = {
 
 
 class Child:
-    """A module of this package, running in a process of its own until the block ends.
+    """A module of this package, running in a separate process until the block ends.
 
     Args:
-        module: Its name.
-        arguments: For its command line.
-        python: The interpreter that runs it.
-        environment: What it finds in its environment besides.
-        checkout: The folder whose packages it runs.
+        module: The name of the module.
+        arguments: Its command-line arguments.
+        python: The interpreter to use.
+        environment: Additional environment variables.
+        checkout: The directory whose packages it imports.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Child:
         """Write a question and wait for its answer.
 
         Raises:
-            RuntimeError: It failed.
+            RuntimeError: The process failed.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None

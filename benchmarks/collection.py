@@ -1,4 +1,4 @@
-"""What is measured into `results/`: each result, the benchmark behind it, and how that is called."""
+"""The results in `results/`: for each, the benchmark and its arguments."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +33,7 @@ RESULTS = Path(__file__).with_name("results")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """A benchmark as it is called for a result."""
+    """A benchmark with the arguments for one result."""
 
     benchmark: Benchmark
     arguments: tuple[str, ...] = ()
@@ -44,14 +44,14 @@ class Collected:
 
     @property
     def command(self) -> str:
-        """The command that measures the same and prints it."""
+        """The command that makes the same measurement and prints it."""
         return " ".join(("python -m", f"benchmarks.{self.benchmark.name}", *self.arguments))
 
     def measure(self, folder: Path) -> str:
-        """Measure, draw the plots into a folder, and return the result as a page without its stamp.
+        """Measure, write the plots to a directory, and return the result as a page without its stamp.
 
         Raises:
-            RuntimeError: It failed, or something that it needs is not installed.
+            RuntimeError: The benchmark failed, or a dependency is not installed.
         """
         benchmark = self.benchmark
         found = benchmark.measure(benchmark.options(self.arguments))
@@ -108,7 +108,7 @@ BY_NAME = _plain(
 
 
 def took(name: str) -> int | None:
-    """Return how many seconds a result took when it was last measured, if that is known."""
+    """Return the duration of the last measurement in seconds, if it is known."""
     path = RESULTS / f"{name}.md"
     stamp = Stamp.of(path.read_text()) if path.exists() else None
     return None if stamp is None else stamp.seconds

@@ -1,4 +1,4 @@
-"""What the benchmarks share on the command line: `python -m benchmarks.NAME [--json] [numbers]`."""
+"""The shared command line of the benchmarks: `python -m benchmarks.NAME [--json] [numbers]`."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """A measurement, and how to show what it found."""
+    """A measurement, and how to show its result."""
 
     name: str
     """The module's name."""
@@ -35,7 +35,7 @@ class Benchmark:
     """Adds options that are no numbers."""
 
     def main(self, arguments: Sequence[str] | None = None) -> None:
-        """Measure as the command line says and print what was found."""
+        """Parse the command line, measure, and print the result."""
         options = self.options(arguments)
         try:
             found = self.measure(options)
@@ -44,7 +44,7 @@ class Benchmark:
         print(json.dumps(found, indent=2) if options.json else self.show(found))
 
     def options(self, arguments: Sequence[str] | None) -> argparse.Namespace:
-        """Read a command line; an empty one gives the defaults."""
+        """Parse a command line; an empty one returns the defaults."""
         parser = argparse.ArgumentParser(
             prog=f"python -m benchmarks.{self.name}", description=self.description.split("\n\n")[0]
         )
@@ -59,7 +59,7 @@ class Benchmark:
 
 
 def add_only(parser: argparse.ArgumentParser) -> None:
-    """Add the option that leaves out whatever does not contain a text."""
+    """Add the option that selects the entries that contain a text."""
     parser.add_argument("--only", default="", metavar="TEXT", help="what contains this, no more")
 
 
@@ -67,7 +67,7 @@ def containing(only: str, names: Iterable[str]) -> list[str]:
     """Return the names that contain a text.
 
     Raises:
-        RuntimeError: None does.
+        RuntimeError: No name contains it.
     """
     names = list(names)
     found = [name for name in names if only in name]

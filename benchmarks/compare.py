@@ -1,4 +1,4 @@
-"""Clients in turn against one endpoint, each in a process of its own, and what they came to."""
+"""Runs clients in turn against one endpoint, each in a separate process, and compares their costs."""
 
 import sys
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ MANY = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One client, under something."""
+    """One client under one variant."""
 
     client: str
     """Its name in `worker.CONTESTANTS`."""
@@ -38,10 +38,10 @@ class Entry:
 def in_turn(
     endpoint: CannedEndpoint, entries: Mapping[str, Entry], *, rounds: int, count: int
 ) -> dict[str, list[dict[str, Any]]]:
-    """Run so many interleaved rounds of each, and return what each round cost, by name.
+    """Run interleaved rounds of all clients; return the cost of each round, by name.
 
     Raises:
-        RuntimeError: A client failed, or not as many requests arrived as were made.
+        RuntimeError: A client failed, or the number of requests that arrived differs.
     """
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in entries}
     counts = {name: entry.variant.invocations(count) for name, entry in entries.items()}
@@ -81,7 +81,7 @@ def in_turn(
 def compare(variant: Variant, *, rounds: int, count: int) -> dict[str, Any]:
     """Compare asyncinvoke with bare aiobotocore under a variant, in one interleaved run.
 
-    Where the variant has refreshable credentials or a timeout, the same without them take part.
+    If the variant has refreshable credentials or a timeout, it is also run without them.
     """
     entries, _ = takes_part(variant)
     with CannedEndpoint(tls=variant.tls, function_ms=variant.function_ms) as endpoint:
@@ -101,7 +101,7 @@ def compare(variant: Variant, *, rounds: int, count: int) -> dict[str, Any]:
 def summary(
     variant: Variant, found: Mapping[str, list[dict[str, Any]]]
 ) -> dict[str, dict[str, Spread]]:
-    """Compare what each round of each client cost with its baseline's in the same round."""
+    """Compare the cost of each client's rounds with its baseline in the same round."""
 
     def values(name: str, metric: str) -> list[float]:
         return [each[metric] for each in found[name]]
@@ -122,7 +122,7 @@ def summary(
 
 
 def takes_part(variant: Variant) -> tuple[dict[str, Entry], dict[str, str]]:
-    """Return who takes part, and whom each is compared with."""
+    """Return the entries, and the baseline of each."""
     without = variant.without()
     # A timeout is ours: aiobotocore has none to give to a call.
     asked = replace(variant, timeout=False)

@@ -1,8 +1,8 @@
-"""asyncinvoke and bare aiobotocore as they are compared, each set up as its own manual says.
+"""asyncinvoke and bare aiobotocore as they are compared, each set up as its documentation says.
 
-A contestant is an async context manager over a URL and a `Variant`; it gives a `Drive`, which invokes
-once for each payload. Libraries are imported where they are used: some of them live in an environment
-of their own.
+A contestant is an async context manager over a URL and a `Variant`; it yields a `Drive`, which invokes
+once per payload. Libraries are imported where they are used, since some live in a separate
+environment.
 """
 
 import contextlib
@@ -34,13 +34,13 @@ Contestant: TypeAlias = Callable[[str, Variant], contextlib.AbstractAsyncContext
 
 
 def check(body: bytes) -> None:
-    """Raise unless this is the endpoint's answer."""
+    """Raise an error unless this is the endpoint's answer."""
     if body != BODY:
         raise RuntimeError("the endpoint answered something else")
 
 
 def workers(call: Call, variant: Variant, check: Callable[[bytes], None] = check) -> Drive:
-    """Drive a call by as many tasks as are in flight; each takes the next payload when it is done."""
+    """Run a call from one worker task per place in flight; each takes the next payload when it is done."""
 
     async def drive(payloads: Iterable[bytes], latencies: Latencies) -> None:
         remaining = iter(payloads)
@@ -87,7 +87,7 @@ def credentials_session(variant: Variant) -> Any:
 def open_invoker(
     url: str, variant: Variant, transport: Any = "direct", hooks: Iterable[Any] = ()
 ) -> Any:
-    """Return the invoker of a variant, to be entered."""
+    """Return the invoker of a variant, not yet entered."""
     from asyncinvoke import Invoker
 
     return Invoker(
@@ -104,7 +104,7 @@ def open_invoker(
 async def invoke(
     url: str, variant: Variant, transport: Any = "direct", hooks: Iterable[Any] = ()
 ) -> AsyncIterator[Drive]:
-    """`Invoker.invoke`, everything on."""
+    """`Invoker.invoke` with all features."""
     async with open_invoker(url, variant, transport, hooks) as invoker:
 
         async def call(payload: bytes) -> bytes:
@@ -120,7 +120,7 @@ async def invoke(
 
 @contextlib.asynccontextmanager
 async def fan_out(url: str, variant: Variant, transport: Any = "direct") -> AsyncIterator[Drive]:
-    """`Invoker.map`, everything on."""
+    """`Invoker.map` with all features."""
     in_time = {"timeout": NEVER} if variant.timeout else {}
     async with open_invoker(url, variant, transport) as invoker:
 
@@ -162,7 +162,7 @@ async def direct_transport(url: str, variant: Variant) -> AsyncIterator[Drive]:
 
 @contextlib.asynccontextmanager
 async def aiobotocore_client(url: str, variant: Variant) -> AsyncIterator[Any]:
-    """A bare aiobotocore client, its retries off as an invoker's are."""
+    """A bare aiobotocore client without retries, as for an invoker."""
     from aiobotocore.config import AioConfig
 
     options: dict[str, Any] = {}
@@ -196,7 +196,7 @@ async def aiobotocore(url: str, variant: Variant) -> AsyncIterator[Drive]:
 
 
 def sdk_call(client: Any) -> Call:
-    """Return the call that a client of aiobotocore's kind makes."""
+    """Return a call through a client with aiobotocore's interface."""
 
     async def call(payload: bytes) -> bytes:
         answer = await client.invoke(FunctionName=FUNCTION, Payload=payload)

@@ -1,9 +1,9 @@
-"""What an invoker says of an exchange that is cut, at every byte, with and without TLS.
+"""What an invoker reports about an exchange that is cut, at every byte, with and without TLS.
 
-A proxy lets so many bytes of the request, or of the answer, through and hangs up by FIN or RST. What
-the endpoint counted decides what may be said: `not_sent` never of a request that arrived whole,
-anything else never of one that could not have been written, `rejected` never without an answer. The
-table counts what was said, what of it was untrue, and exchanges that took longer than 10 s.
+A proxy forwards a number of bytes of the request, or of the response, and closes by FIN or RST. The
+endpoint's counts decide which reports are correct: `not_sent` never for a request that arrived whole,
+anything else never for one that cannot have been written, `rejected` never without a response. The
+table counts the reports, the wrong ones among them, and exchanges that took longer than 10 s.
 """
 
 import os
@@ -37,7 +37,7 @@ SAID = ("not_sent", "unknown", "rejected", "response")
 
 
 def measure(options: Namespace) -> dict[str, Any]:
-    """Cut on every loop, by every transport, with both answers."""
+    """Cut exchanges on every loop and transport, with both answers."""
     # A process for each: where a socket is closed twice, it is not that of the next one.
     with ProcessPoolExecutor(
         options.processes, mp_context=get_context("spawn"), max_tasks_per_child=1
@@ -65,7 +65,7 @@ def measure(options: Namespace) -> dict[str, Any]:
 
 
 def cut_all(loop: str, transport: str, answer: str, wire: str, step: int) -> dict[str, Any]:
-    """Cut at every `step` bytes; count what was said, and list what of it was untrue."""
+    """Cut at every `step` bytes; count the reports, and list the wrong ones."""
     os.environ.update(
         AWS_ACCESS_KEY_ID="none",
         AWS_SECRET_ACCESS_KEY="none",
@@ -119,7 +119,7 @@ def _cuts(exchange: Exchange, tls: ssl.SSLContext | None, step: int) -> Iterator
 
 
 def show(found: dict[str, Any]) -> str:
-    """Return the table, and what was untrue."""
+    """Return the table, and the wrong reports."""
     rows = [
         [
             ", ".join(row[name] for name in ("loop", "transport", "wire", "answer")),

@@ -1,10 +1,10 @@
-"""A map on a Dask cluster of two workers that share one account's limit, and one of them killed.
+"""A map on a Dask cluster of two workers that share one account's limit, and one that is killed.
 
-A LocalCluster of two processes runs `asyncinvoke.dask.map` against an endpoint in a process of its own,
-which counts. The first round measures: how long the items took, from the first that began to the
-last that ended, beside what the limit allows, and how evenly the workers shared it. In the second
-round one worker is killed by SIGKILL in the middle: no item may be seen twice, and those that were
-not recorded must be named as in doubt, or not seen.
+A LocalCluster of two processes runs `asyncinvoke.dask.map` against a counting endpoint in a separate
+process. The first round measures the time from the first item's start to the last item's end, compared
+with what the limit allows, and how evenly the workers shared the limit. In the second round one worker
+is killed by SIGKILL halfway: no item may arrive twice, and items that were not recorded must be
+reported as in doubt, or not have arrived.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""An endpoint in a process of its own, with limits that may move: `Endpoint` starts one.
+"""An endpoint in a separate process, with limits that may change: `Endpoint` starts one.
 
-Run as a module, it serves until its standard input ends, and answers each line read there with a
-line of JSON: what arrived so far.
+Run as a module, it serves until its standard input is closed, and answers each line read there with a
+line of JSON: its counts so far.
 """
 
 import argparse
@@ -27,13 +27,13 @@ class Endpoint(Child):
     """A process that serves the function `work`, which sleeps.
 
     Args:
-        duration: How long the function runs, in seconds.
-        spread: By how much that varies, as a part of it.
+        duration: The duration of the function, in seconds.
+        spread: The variation of the duration, as a fraction of it.
         account: The account's concurrency.
         reserved: The function's reserved concurrency.
-        moves: Pairs (seconds after the first request, limit): the account's concurrency from then
-            on.
-        rate: Requests per second instead; refused with `FunctionInvocationRateLimitExceeded`.
+        moves: Pairs (seconds after the first request, limit) that change the account's
+            concurrency.
+        rate: A limit on requests per second instead, with `FunctionInvocationRateLimitExceeded`.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class Endpoint(Child):
         return self
 
     def counts(self) -> dict[str, Any]:
-        """Return what arrived: executions, throttled, repeated (payloads that ran twice)."""
+        """Return the counts: executions, throttled, repeated (payloads that ran twice)."""
         return self.ask()
 
 
 class Seen:
-    """What ran, by payload."""
+    """The payloads that ran, and how often."""
 
     def __init__(self, duration: float, spread: float) -> None:
         self._duration = duration
@@ -75,7 +75,7 @@ class Seen:
         self.began: float | None = None
 
     async def run(self, payload: object) -> object:
-        """Be the function."""
+        """Run the function once."""
         self.payloads[json.dumps(payload)] += 1
         await asyncio.sleep(
             self._duration * self._random.uniform(1 - self._spread, 1 + self._spread)
@@ -83,13 +83,13 @@ class Seen:
         return payload
 
     def counts(self) -> dict[str, int]:
-        """Return how many ran, and how many of them again."""
+        """Return the number of executions, and of repeated ones."""
         executions = sum(self.payloads.values())
         return {"executions": executions, "repeated": executions - len(self.payloads)}
 
 
 class Bucket:
-    """A token bucket; a tenth of a second's worth may come at once."""
+    """A token bucket that holds the tokens of a tenth of a second."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
@@ -98,7 +98,7 @@ class Bucket:
         self._stamp = time.monotonic()
 
     def take(self) -> bool:
-        """Take a token, if there is one."""
+        """Take a token, if there is one; return whether there was."""
         now = time.monotonic()
         self._tokens = min(self._tokens + (now - self._stamp) * self._rate, self._most)
         self._stamp = now

@@ -1,10 +1,10 @@
-"""What calls leave behind that fail, or whose caller gives up: memory, garbage and time of each.
+"""What failed and abandoned calls leave behind: memory, garbage and time of each.
 
-A hundred thousand calls with a payload of a kilobyte fail, in each of some ways, with 32 in flight and
-no retries. Then a million items of a map give up: one call of a function that never answers holds the
-only permit, and the timeout of each item passes while it waits for it. Each way has a process of its
-own. Memory is what is resident before and after; a fifth of the calls is made before, so that caches
-are full. Garbage is what only the garbage collector finds, counted over a tenth of the calls.
+A hundred thousand calls with a payload of 1 KB fail in each of several ways, with 32 in flight and no
+retries. Then a million items of a map time out: one call of a function that never answers holds the
+only permit, and each item waits for it until its timeout. Each way has a separate process. Memory is
+resident memory before and after; a fifth of the calls is made before, to fill the caches. Garbage is
+what only the garbage collector finds, counted over a tenth of the calls.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ WAYS = {
 
 
 def measure(options: Namespace) -> dict[str, Any]:
-    """Fail in each way."""
+    """Measure each way of failing."""
     ways = {}
     with CannedEndpoint() as endpoint:
         for way in containing(options.only, WAYS):

@@ -1,8 +1,8 @@
-"""Many payloads through one function: items per second and memory, against what people write today.
+"""Many payloads through one function: items per second and memory, compared with common code.
 
-Every run has a fresh process, because the peak of its memory counts; it invokes a few times first
-and opens its connections. Rounds are interleaved; ratios compare with `asyncio.gather` and a
-semaphore over bare aiobotocore in the same round.
+Each run has a fresh process, because its peak memory counts; it first makes a few invocations, which
+open its connections. Rounds are interleaved; ratios compare with `asyncio.gather` and a semaphore over
+bare aiobotocore in the same round.
 """
 
 from argparse import Namespace
@@ -28,7 +28,7 @@ LABELS = {
 
 
 def measure(options: Namespace) -> dict[str, Any]:
-    """Run each of them."""
+    """Run each contestant."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in LABELS}
     with CannedEndpoint() as endpoint:
         for name in interleaved(list(LABELS), options.rounds):

@@ -1,4 +1,4 @@
-"""What people write around a client today to invoke once for each of many payloads."""
+"""Common ways to invoke a function once for each of many payloads with another client."""
 
 import asyncio
 import contextlib

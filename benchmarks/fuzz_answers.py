@@ -1,6 +1,6 @@
-"""Holds the reader of answers against h11 and aiohttp's own: python -m benchmarks.fuzz_answers.
+"""Compares our HTTP response parser with h11 and aiohttp's: python -m benchmarks.fuzz_answers.
 
-How is said in `tests/transport/http/differential.py`, which the suite plays a few thousand of.
+The method is described in `tests/transport/http/differential.py`; the suite runs a few thousand cases.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from tests.transport.http.differential import compare_many
 
 
 def main() -> None:
-    """Compare as many as asked for."""
+    """Compare the requested number of answers."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=100_000, help="how many answers")
     parser.add_argument("--seed", type=int, default=1, help="of the first ten thousand")

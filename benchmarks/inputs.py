@@ -1,8 +1,8 @@
-"""How many items a second of CPU `inputs.read` gives of each format, and that memory stays flat.
+"""Items per CPU second that `inputs.read` reads of each format, and whether memory stays constant.
 
-Each file is read in a process of its own, which counts its own CPU time, once as it is and once four
-times as long; what more memory the longer one takes is what grows with the input. Items are counted
-only: checking that a line is JSON, which a map does when it sends one, is timed by itself.
+Each file is read in a separate process, which measures its own CPU time, once at its normal size and
+once four times as long; the difference in memory is what grows with the input. Items are only counted:
+checking that a line is JSON, which a map does when it sends one, is measured separately.
 """
 
 import csv
@@ -99,7 +99,7 @@ READS = {name: (name, "count") for name in FILES} | {
 
 
 def measure(options: Namespace) -> dict[str, Any]:
-    """Make the files, and read each several times."""
+    """Write the files, and read each several times."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in READS}
     growth: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
-"""What a journal costs a map, and how long a run takes to be continued.
+"""What a journal costs a map, and how long it takes to resume a run.
 
 CPU time is that of the event loop's thread, for items over HTTP against an endpoint on loopback that
-answers at once, with 64 in flight, with and without a journal in turn; what the thread that writes
-takes is named apart. The items a second are those of a function of 0.1 s with 200 in flight. To
-continue a run, every item is read, and its digest compared with what is recorded.
+answers at once, with 64 in flight, alternately with and without a journal; the time of the writing
+thread is reported separately. Items per second are those of a function of 0.1 s with 200 in flight. To
+resume a run, every item is read and its digest compared with the recorded one.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ FUNCTION_MS = 100
 
 
 class Cost:
-    """What one map has cost."""
+    """The cost of one map."""
 
     def __init__(self, items: int, began: tuple[float, float, float]) -> None:
         wall, loop, process = (now - then for now, then in zip(clocks(), began, strict=True))
@@ -42,7 +42,7 @@ def clocks() -> tuple[float, float, float]:
 
 
 async def one_map(url: str, items: int, in_flight: int, journal: Path | None) -> Cost:
-    """Run a map, and leave the journal where it is."""
+    """Run a map, and keep its journal."""
     from asyncinvoke import Invoker, Journal
 
     async with Invoker(endpoint_url=url, limit=in_flight) as invoker:
@@ -58,7 +58,7 @@ async def one_map(url: str, items: int, in_flight: int, journal: Path | None) ->
 
 
 def measure(options: Namespace) -> dict[str, Any]:
-    """Measure all of it."""
+    """Run all measurements."""
     os.environ.update(
         AWS_ACCESS_KEY_ID="none",
         AWS_SECRET_ACCESS_KEY="none",
@@ -135,7 +135,7 @@ def _continued(folder: Path, items: int, *, keyed: bool) -> dict[str, Any]:
 
 
 def _whole(folder: Path, items: int) -> dict[str, Any]:
-    """Journal a whole run, and weigh the process ten times on the way."""
+    """Record a whole run, and read the process's memory ten times during it."""
     from asyncinvoke import Invoker, Journal
 
     path = folder / "whole.run"

@@ -1,11 +1,11 @@
-"""What a journal says of a run that is killed again and again: by SIGKILL, and by torn ends.
+"""What a journal reports about a run that is killed again and again, by SIGKILL, and about torn logs.
 
-A map of 10,000 items over HTTP is killed at a request that is drawn at random, and continued, until
-it has been killed as often as asked; on both loops, with keys and without, in order or not, of lists
-and of streams. The endpoint counts what it has seen. Of each kill it is counted how many items were named as in doubt, how many
-of those the endpoint had seen, and, at the end, how many items it has seen twice and how many never,
-though nobody named them. After that the log of a journal is cut at random, or ended by zeros or
-garbage, and must still be a whole prefix of what was committed.
+A map of 10,000 items over HTTP is killed at a random request and resumed, as many times as requested;
+on both loops, with and without keys, ordered or not, with lists and streams. The endpoint counts the
+items that it has seen. For each kill, the table counts the items reported as in doubt, how many of
+those the endpoint had seen, and, at the end, items that were seen twice, or never without being
+reported. After that, the log of a journal is cut at random, or ended by zeros or garbage, and must still
+be a whole prefix of what was committed.
 """
 
 import os
@@ -37,7 +37,7 @@ TAILS = (b"", b"\0" * 20_000, b"\xa5" * 20_000)
 
 
 def measure(options: Namespace) -> dict[str, Any]:
-    """Kill, and tear."""
+    """Measure kills and torn logs."""
     os.environ.update(killing.AWS)
     with tempfile.TemporaryDirectory() as folder, Mapper() as process:
         rows = [

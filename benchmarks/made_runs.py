@@ -1,4 +1,4 @@
-"""Journals of runs that are complete, made by SQL: to run ten million items takes too long."""
+"""Journals of completed runs, written by SQL, because running ten million items takes too long."""
 
 import asyncio
 import hashlib
@@ -12,32 +12,32 @@ REQUEST_ID = "11111111-2222-3333-4444-555555555555"
 
 
 class Echo:
-    """A transport without a wire."""
+    """A transport without a network."""
 
     async def send(self, *_: object) -> Any:
-        """Answer at once."""
+        """Return a response at once."""
         from asyncinvoke._model.response import Reply
 
         return Reply(status_code=200, payload=b"", executed_version="1", request_id=REQUEST_ID)
 
     async def open(self, *_: object) -> Any:
-        """Be there, and not be called."""
+        """Unused, but part of the interface."""
         raise NotImplementedError
 
 
 def payloads(count: int) -> Iterator[bytes]:
-    """Give so many payloads."""
+    """Yield a number of payloads."""
     for number in range(count):
         yield b'{"item":"%012d"}' % number
 
 
 def key_of(payload: bytes) -> str:
-    """Return the key of one of them."""
+    """Return the key of a payload."""
     return payload[9:21].decode()
 
 
 async def run(path: Path, items: int, *, keyed: bool = False) -> None:
-    """Run a map without a wire, or continue it, without results."""
+    """Run or resume a map without a network and without results."""
     from asyncinvoke import Invoker, Journal
 
     options: dict[str, Any] = {"key": key_of} if keyed else {}
@@ -51,7 +51,7 @@ async def run(path: Path, items: int, *, keyed: bool = False) -> None:
 
 
 def make(path: Path, items: int, *, keyed: bool = False) -> None:
-    """Make the journal of a run of so many items: one runs, and the others have the same row."""
+    """Write the journal of a run: one item runs, and its row is copied for the others."""
     asyncio.run(run(path, 1, keyed=keyed))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = OFF").close()

@@ -1,4 +1,4 @@
-"""The table of what an invocation may cost under each variant: rows and bounds as data."""
+"""The cost that each variant of an invocation may have: rows and bounds as data."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
@@ -15,7 +15,7 @@ Metric: TypeAlias = Literal["ratio", "more", "p50"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """What a client has to keep."""
+    """A bound that a client has to keep."""
 
     client: str
     metric: Metric
@@ -71,7 +71,7 @@ def measure(*, rounds: int, count: int, only: str = "") -> dict[str, Any]:
     """Measure the rows whose label contains a text.
 
     Raises:
-        RuntimeError: None does, or a client failed.
+        RuntimeError: No label contains it, or a client failed.
     """
     labels = containing(only, [row.variant.label for row in ROWS])
     rows = [row for row in ROWS if row.variant.label in labels]
@@ -92,13 +92,13 @@ def _measured(row: Row, rounds: int, count: int) -> dict[str, Any]:
 
 
 def measured(found: dict[str, Any], bound: Bound) -> Spread:
-    """Return what a comparison has found of what a bound is about."""
+    """Return the value in a comparison that a bound applies to."""
     spread: Spread = found["clients"][bound.client][bound.metric]
     return spread
 
 
 def is_missed(spread: Spread, at_most: float) -> bool:
-    """Whether a bound is missed: by the median, since one round may be disturbed."""
+    """Return whether the median misses a bound; a single round may be disturbed."""
     return spread["median"] > at_most
 
 
@@ -110,7 +110,7 @@ _UNITS: dict[str, tuple[str, float, int]] = {
 
 
 def show(found: dict[str, Any]) -> str:
-    """Return the table of the bounds, and all latencies where many are in flight."""
+    """Return the table of the bounds, and all latencies with many in flight."""
     rows = []
     for row in found["rows"]:
         for bound in row["bounds"]:

@@ -1,7 +1,7 @@
-"""How the memory of `map` grows with the number of payloads, which a generator makes as they go.
+"""How the memory of `map` grows with the number of payloads, which come from a generator.
 
-The growth is from the resident memory before payload 10,000 to the most that was seen from then on.
-The whole million takes minutes: `python -m benchmarks.memory --items 1000000`.
+The growth is from the resident memory before payload 10,000 to the maximum after it. A million payloads
+take minutes: `python -m benchmarks.memory --items 1000000`.
 """
 
 from argparse import Namespace

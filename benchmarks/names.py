@@ -1,10 +1,10 @@
-"""What a call costs by how many names its caller uses: tenants that wait, functions, client contexts.
+"""What a call costs by the number of names in use: waiting tenants, functions, client contexts.
 
-A map over so many items, all of which wait at once for 32 permits, names so many tenants in turn; and
-the same after Lambda has refused one call with `CallerRateLimitExceeded`, functions, client contexts
-and durable executions. Each has a process of its own. Counted are CPU time, time on the clock, and the
-calls of Python functions that one call takes, which no other program on the machine disturbs. Ratios
-compare with one name, in the same round. For tenants they are to be 1.5 at most.
+A map whose items all wait at once for 32 permits uses a number of tenants in turn; also after Lambda
+has rejected one call with `CallerRateLimitExceeded`, and with functions, client contexts and durable
+executions. Each has a separate process. The table has CPU time, elapsed time, and the Python function
+calls per call, which other programs on the machine do not disturb. Ratios compare with one name, in
+the same round. For tenants they should be 1.5 at most.
 """
 
 import asyncio

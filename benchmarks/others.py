@@ -1,4 +1,4 @@
-"""The other clients that asyncinvoke is compared with; contestants as in `contestants.py`."""
+"""The other clients in the comparison; contestants as in `contestants.py`."""
 
 import contextlib
 import time
@@ -11,7 +11,7 @@ from benchmarks.variants import Variant
 
 @contextlib.asynccontextmanager
 async def aioboto3(url: str, variant: Variant) -> AsyncIterator[Drive]:
-    """aioboto3, its retries off."""
+    """aioboto3, without retries."""
     from aioboto3 import Session  # type: ignore[import-not-found]
     from aiobotocore.config import AioConfig
 
@@ -24,7 +24,7 @@ async def aioboto3(url: str, variant: Variant) -> AsyncIterator[Drive]:
 
 @contextlib.asynccontextmanager
 async def boto3_threads(url: str, variant: Variant) -> AsyncIterator[Drive]:
-    """One boto3 client, its retries off, shared by as many threads as may be in flight."""
+    """One boto3 client without retries, shared by one thread per place in flight."""
     import boto3
     from botocore.config import Config
 
@@ -73,7 +73,7 @@ async def aws_sdk_lambda(url: str, variant: Variant) -> AsyncIterator[Drive]:
 
 @contextlib.asynccontextmanager
 async def aiohttp_floor(url: str, variant: Variant) -> AsyncIterator[Drive]:
-    """The bare HTTP round trip: constant headers of the size that AWS wants, no signature."""
+    """A bare HTTP round trip: constant headers of the same size as AWS's, no signature."""
     # In a process as small as aiohttp alone, malloc returns asyncio's read buffer to the kernel
     # each time, which takes 15 µs. With aiobotocore loaded it does not, as for the other clients.
     import aiobotocore.session  # noqa: F401

@@ -1,12 +1,12 @@
-"""What one invocation costs: CPU time and latency, by asyncinvoke and by the other clients.
+"""What one invocation costs: CPU time and latency, with asyncinvoke and with other clients.
 
-Every client runs in a process of its own with 32 invocations in flight and a payload of 16 bytes,
-against one endpoint on loopback that answers at once. CPU time is that of the client's process,
-user and system. The rounds are interleaved; a ratio compares a client with bare aiobotocore in the
-same round. Latency is measured with 200 in flight.
+Every client runs in a separate process with 32 invocations in flight and a payload of 16 bytes, against
+one endpoint on loopback that answers at once. CPU time is that of the client's process, user and
+system. The rounds are interleaved; a ratio compares a client with bare aiobotocore in the same round.
+Latency is measured with 200 in flight.
 
 With an option of a variant, such as `--tls`, asyncinvoke is compared with bare aiobotocore under that
-alone. `--matrix` does so for a table of variants, each with bounds that it has to keep.
+variant only. `--matrix` does so for a table of variants with bounds.
 """
 
 import sys
@@ -43,7 +43,7 @@ QUICKEST_AT_MANY = ("invoke", "map", BASELINE)
 
 
 def measure(options: Namespace) -> dict[str, Any]:
-    """Measure all clients, or under a variant, or the table of variants."""
+    """Measure all clients, one variant, or the table of variants."""
     if options.matrix:
         return matrix.measure(rounds=options.rounds, count=options.count, only=options.only)
     variant = chosen(options)
@@ -179,7 +179,7 @@ def _label(name: str) -> str:
 
 
 def plot(found: dict[str, Any], path: Path) -> None:
-    """Draw the CPU time of each client."""
+    """Plot the CPU time of each client."""
     clients = {
         _label(name).strip("*"): scaled(each["cpu"], 1e6)
         for name, each in sorted(

@@ -1,4 +1,4 @@
-"""The parts of the direct transport that do no I/O, each repeated on its own."""
+"""The parts of the direct transport that do no I/O, each repeated separately."""
 
 import asyncio
 import json
@@ -14,13 +14,13 @@ PAYLOAD = b'"%014d"' % 0
 
 
 class Parts(Child):
-    """The parts in a process of their own."""
+    """The parts in a separate process."""
 
     def __init__(self) -> None:
         super().__init__("parts")
 
     def measure(self, count: int) -> dict[str, float]:
-        """Return the CPU seconds of each, from so many repetitions."""
+        """Return the CPU seconds of each part for a number of repetitions."""
         return self.ask(count=count)
 
 

@@ -1,7 +1,7 @@
 """What an invocation costs by the size of its payload, from 1 KB to Lambda's limit of 6 MB.
 
-Eight are in flight, so that the largest payloads fit into any machine. The answers are small. The
-rounds are interleaved; ratios compare with bare aiobotocore in the same round.
+Eight are in flight, so that the largest payloads fit into memory. The responses are small. The rounds
+are interleaved; ratios compare with bare aiobotocore in the same round.
 """
 
 from argparse import Namespace
@@ -90,7 +90,7 @@ def show(found: dict[str, Any]) -> str:
 
 
 def plot(found: dict[str, Any], path: Path) -> None:
-    """Draw CPU time over size."""
+    """Plot CPU time over size."""
     lines(
         path,
         {

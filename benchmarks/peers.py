@@ -1,7 +1,7 @@
-"""Clients that cannot share an environment with asyncinvoke, each in one of its own.
+"""Clients that cannot share an environment with asyncinvoke, each in a separate one.
 
-`python -m benchmarks.peers` makes the environments that are missing. A client whose Python is not
-at hand is left out, and so is one that was never installed: the benchmarks go on without it.
+`python -m benchmarks.peers` creates the missing environments. Clients whose Python is not available,
+or that are not installed, are left out of the benchmarks.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from benchmarks.child import CHECKOUT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A client in a virtual environment of its own."""
+    """A client in a separate virtual environment."""
 
     name: str
     """The distribution's name on PyPI."""
@@ -26,17 +26,17 @@ class Peer:
 
     @property
     def interpreter(self) -> Path | None:
-        """The Python that can import it, if it is installed in the pinned versions."""
+        """The interpreter that can import it, if the pinned versions are installed."""
         made = self._environment / "installed.txt"
         if not made.exists() or made.read_text() != self._requirements.read_text():
             return None
         return self._environment / "bin" / "python"
 
     def install(self, python: str) -> None:
-        """Make the environment anew.
+        """Recreate the environment.
 
         Raises:
-            subprocess.CalledProcessError: It could not be made; venv or pip has said why on stderr.
+            subprocess.CalledProcessError: It failed; venv or pip wrote the reason to stderr.
         """
         subprocess.run([python, "-m", "venv", "--clear", str(self._environment)], check=True)
         pip = [str(self._environment / "bin" / "python"), "-m", "pip", "install", "--quiet"]
@@ -62,7 +62,7 @@ PEERS = (
 
 
 def installed() -> dict[str, str]:
-    """Return the interpreters of the peers that are there, by name."""
+    """Return the interpreters of the installed peers, by name."""
     return {peer.name: str(peer.interpreter) for peer in PEERS if peer.interpreter is not None}
 
 
@@ -81,7 +81,7 @@ def _find_python(oldest: tuple[int, int], wanted: str | None) -> str | None:
 
 
 def main() -> None:
-    """Make every environment that is missing; one that cannot be made is reported."""
+    """Create every missing environment; report those that cannot be created."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", help="an interpreter to prefer, for one of at least 3.12")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Plots as SVG; the only module that knows matplotlib."""
+"""Plots as SVG; the only module that imports matplotlib."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from benchmarks.rounds import Spread
 
 
 def bars(path: Path, values: Mapping[str, Spread], *, label: str, ours: Sequence[str] = ()) -> None:
-    """Draw one bar for each name, with its extremes; `ours` stand out."""
+    """Plot one bar per name, with its extremes; `ours` are highlighted."""
     figure, axes = _figure(height=1.0 + 0.35 * len(values))
     names = list(values)[::-1]
     medians = [values[name]["median"] for name in names]
@@ -25,7 +25,7 @@ def bars(path: Path, values: Mapping[str, Spread], *, label: str, ours: Sequence
 def lines(
     path: Path, series: Mapping[str, Sequence[tuple[float, float]]], *, x_label: str, y_label: str
 ) -> None:
-    """Draw one line for each name, both axes logarithmic."""
+    """Plot one line per name, with logarithmic axes."""
     figure, axes = _figure(height=4.0)
     for name, points in series.items():
         axes.loglog([x for x, _ in points], [y for _, y in points], marker="o", label=name)
@@ -42,7 +42,7 @@ def over_time(
     y_label: str,
     x_label: str = "seconds",
 ) -> None:
-    """Draw one stepped line for each name over time."""
+    """Plot one stepped line per name over time."""
     figure, axes = _figure(height=3.5)
     for name, points in series.items():
         axes.step([x for x, _ in points], [y for _, y in points], where="post", label=name, lw=1)

@@ -1,11 +1,11 @@
-"""What the running process weighs, as the kernel keeps it."""
+"""Memory of the running process, as reported by the kernel."""
 
 import contextlib
 from pathlib import Path
 
 
 def memory(name: str) -> int:
-    """Read one of Linux's figures in bytes, such as `VmRSS`; 0 on other systems."""
+    """Return a figure of /proc/self/status in bytes, such as `VmRSS`; 0 except on Linux."""
     # `ru_maxrss` would include what the parent process weighed.
     try:
         status = Path("/proc/self/status").read_text()
@@ -15,6 +15,6 @@ def memory(name: str) -> int:
 
 
 def forget_peak() -> None:
-    """Let `VmHWM` begin again at what the process weighs now; does nothing on other systems."""
+    """Reset `VmHWM` to the current memory; no effect except on Linux."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")

@@ -1,11 +1,11 @@
-"""`asyncinvoke map --processes`: what two processes do in place of one, and what an item costs then.
+"""`asyncinvoke map --processes`: the effect of two processes instead of one, and the cost of an item.
 
-The command runs on a file of JSON lines against an endpoint that answers at once, in a process of
-its own, once with few lines and once with many; the difference is what the many cost, without the
-start of the processes. CPU time is that of the command with its processes. On a machine with two
-CPUs two processes, the one that writes their outcomes, and the endpoint share these two, so the
-lines a second cannot double there: what shows that nothing is in the way is the CPU time of a line,
-which should be that of one process.
+The command runs on a file of JSON lines against an endpoint that answers at once, in a separate
+process, once with few lines and once with many; the difference is the cost of the lines, without the
+start of the processes. CPU time is that of the command with its processes. On a machine with two CPUs,
+two processes, the one that writes their outcomes, and the endpoint share these two, so lines per second
+cannot double there. The CPU time of a line shows whether anything is in the way: it should be that of
+one process.
 """
 
 import json
@@ -38,7 +38,7 @@ OTHERS = ("--shard", "1/1000000")
 
 
 def measure(options: Namespace) -> dict[str, Any]:
-    """Run each kind, in rounds."""
+    """Run each kind, in interleaved rounds."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in KINDS}
     with tempfile.TemporaryDirectory() as folder, CannedEndpoint() as endpoint:
         sources = [_write(Path(folder), lines) for lines in (FEW, options.lines)]

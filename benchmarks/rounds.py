@@ -1,4 +1,4 @@
-"""The arithmetic of a comparison: interleaved rounds, medians with their spread, paired ratios."""
+"""The arithmetic of a comparison: interleaved rounds, medians with their range, paired ratios."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from typing import TypedDict
 
 
 class Spread(TypedDict):
-    """What several rounds came to."""
+    """The median and range of several rounds."""
 
     median: float
     low: float
@@ -17,7 +17,7 @@ class Spread(TypedDict):
 
 
 def interleaved(names: Sequence[str], rounds: int) -> Iterator[str]:
-    """Return each name once a round, and another one first each time."""
+    """Return each name once per round, starting with a different one each time."""
     for number in range(rounds):
         first = number % len(names)
         yield from names[first:]
@@ -30,12 +30,12 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def ratios(values: Sequence[float], baseline: Sequence[float]) -> Spread:
-    """Compare each round with the baseline's in the same round."""
+    """Return the ratios to the baseline in the same round."""
     return spread([value / base for value, base in zip(values, baseline, strict=True)])
 
 
 def scaled(value: Spread, factor: float) -> Spread:
-    """Return it in another unit."""
+    """Return it scaled to another unit."""
     return {
         "median": value["median"] * factor,
         "low": value["low"] * factor,
@@ -44,7 +44,7 @@ def scaled(value: Spread, factor: float) -> Spread:
 
 
 def machine() -> str:
-    """Say what the figures were measured on."""
+    """Describe the machine and the versions."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("aiobotocore", "aiohttp"))
     return (
         f"Python {platform.python_version()}, {libraries}, "

@@ -1,4 +1,4 @@
-"""Running on each of the event loops, without a library in between that a client might lack."""
+"""Runs async code on each event loop, without libraries that a client might lack."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ def run(loop: str, main: Callable[[], Any]) -> None:
 
 
 async def together(loop: str, work: Callable[[], Awaitable[None]], tasks: int) -> None:
-    """Run an async function in so many tasks at once and wait for all of them."""
+    """Run an async function in several tasks at once, and wait for all of them."""
     if loop == "trio":
         import trio
 

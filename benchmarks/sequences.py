@@ -1,7 +1,7 @@
-"""Any sequence of answers, faults and hang-ups, many times: does what is said agree with what was?
+"""Many random sequences of answers, faults and hang-ups: are the reports about them correct?
 
-The property of `tests/attack/test_sequences.py`, with other stories at each run. One that fails is
-made as short as it gets, and shown.
+The property of `tests/attack/test_sequences.py`, with new sequences in each run. One that fails is
+reduced to the shortest that fails, and shown.
 """
 
 import functools
@@ -23,7 +23,7 @@ WAYS = [
 
 
 def measure(options: Namespace) -> dict[str, Any]:
-    """Live through so many stories on each loop, by each transport."""
+    """Run a number of sequences on each loop and transport."""
     os.environ.update(
         AWS_ACCESS_KEY_ID="none",
         AWS_SECRET_ACCESS_KEY="none",
@@ -39,7 +39,7 @@ def measure(options: Namespace) -> dict[str, Any]:
 
 
 def live(backend: str, transport: str, count: int) -> dict[str, Any]:
-    """Live through so many stories, or until one fails."""
+    """Run a number of sequences, or until one fails."""
     lived = 0
 
     @settings(
@@ -62,7 +62,7 @@ def live(backend: str, transport: str, count: int) -> dict[str, Any]:
 
 
 def show(found: dict[str, Any]) -> str:
-    """Return the table, and the stories that failed."""
+    """Return the table, and the sequences that failed."""
     rows = [
         [
             f"{row['loop']}, {row['transport']}",

@@ -1,10 +1,10 @@
-"""What the local endpoint costs: CPU time for one request, and memory for one that only waits.
+"""What the local endpoint costs: CPU time for one request, and memory for one that sleeps.
 
-The endpoint has a process of its own and an in-process async handler; what is counted is that
-process's CPU time, user and system. The floor is aiohttp's own server, on which the endpoint is
-built, with a handler that answers with the body. The load comes over 32 connections that send the
-next request as soon as the last is answered. Then so many invocations sleep at the same time, each
-over a connection of its own, and the growth of the process's resident memory is counted.
+The endpoint has a separate process and an in-process async handler; its CPU time is measured, user and
+system. The baseline is aiohttp's own server, on which the endpoint is built, with a handler that echoes
+the body. The load comes over 32 connections that send the next request as soon as the last is answered.
+Then a number of invocations sleep at the same time, each over its own connection, and the growth of the
+process's resident memory is measured.
 """
 
 import argparse
@@ -34,14 +34,14 @@ BODY = b'{"key": "cat.jpg"}'
 
 
 class Server(Child):
-    """One of the two servers in a process of its own."""
+    """One of the two servers in a separate process."""
 
     def __init__(self, name: str) -> None:
         super().__init__("served", f"--serve={name}")
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens."""
+        """The URL of the server."""
         url = urlsplit(self.ask()["url"])
         assert url.hostname is not None
         assert url.port is not None
@@ -49,7 +49,7 @@ class Server(Child):
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Load both in turn, then let invocations sleep."""
+    """Measure both servers in turn, then sleeping invocations."""
     cpu: dict[str, list[float]] = {FLOOR: [], LOCAL: []}
     for name in interleaved(list(cpu), options.rounds):
         with Server(name) as server:

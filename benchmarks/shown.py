@@ -1,7 +1,7 @@
 """Writes the figures of the results into the pages that show them: `python -m benchmarks.shown`.
 
-A page marks where a result's table goes. With `--check` nothing is written, and the exit status is 1 if a
-page differs from its results. A result that is not there leaves what stands on the page.
+Markers on a page say where a result's table goes. With `--check` nothing is written, and the exit status
+is 1 if a page differs from its results. If a result is missing, the page is left unchanged.
 """
 
 import argparse
@@ -31,14 +31,14 @@ def tables(text: str) -> list[list[list[str]]]:
 
 
 def caption(text: str) -> str:
-    """Return when a result was measured, and on what, as far as it says so."""
+    """Return the date and the machine of a result, as far as they are recorded."""
     stamp, machine = Stamp.of(text), _MACHINE.search(text)
     parts = [stamp.day if stamp else "", machine.group().strip(" .") if machine else ""]
     return ", ".join(part for part in parts if part) + "."
 
 
 def _overhead(text: str) -> str:
-    """Return the parts of aiobotocore's CPU that some variants take, `invoke` beside `map`."""
+    """Return the CPU of some variants as a share of aiobotocore's, `invoke` beside `map`."""
     measured = {(row[0], row[1]): row[3] for row in tables(text)[0][1:]}
     rows = [
         (variant, *(measured.get((variant, client), "") for client in ("invoke", "map")))
@@ -93,7 +93,7 @@ def rendered(root: Path, page: str) -> str:
     """Return a page with the figures of its results.
 
     Raises:
-        RuntimeError: The page does not mark where they go.
+        RuntimeError: A marker is missing.
     """
     text = (root / page).read_text()
     for name, make in BLOCKS[page].items():
@@ -108,7 +108,7 @@ def rendered(root: Path, page: str) -> str:
 
 
 def write(root: Path = ROOT) -> list[str]:
-    """Bring the pages up to date; return the names of those that have changed."""
+    """Update the pages; return the names of those that changed."""
     changed = [page for page in BLOCKS if rendered(root, page) != (root / page).read_text()]
     for page in changed:
         (root / page).write_text(rendered(root, page))
@@ -116,7 +116,7 @@ def write(root: Path = ROOT) -> list[str]:
 
 
 def main() -> int:
-    """Write or check; give the exit status."""
+    """Write or check the pages; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shown", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
     options = parser.parse_args()

@@ -1,8 +1,8 @@
-"""Many clients on one limit, played with the real limit arithmetic in simulated time.
+"""Many clients on one limit: the real limit arithmetic in simulated time.
 
-What is modelled, and what is not, is said in `tests/limits/simulation.py`. Seconds are round trips.
-*Fair after* says when the 30 s after the last change had been fair. Without `--full` there are a tenth as
-many clients and places, which takes under a minute in place of ten.
+`tests/limits/simulation.py` says what is modelled and what is not. Seconds are round trips. *Fair after*
+is when the 30 s after the last change had been fair. Without `--full` there are a tenth as many clients
+and places, which takes less than a minute instead of ten.
 """
 
 import platform
@@ -55,7 +55,7 @@ def scenarios(*, full: bool) -> Iterator[Scenario]:
 
 
 def plot(_found: dict[str, Any], path: Path) -> None:
-    """Draw how a newcomer gets its part, and how a limit that moves is followed, beside a path."""
+    """Plot how a newcomer gets its share, and how a changing limit is followed."""
     newcomer = _ended(Scenario(name="newcomer", clients=2, limit=50, seconds=300.0, joins=60.0))
     plots.over_time(
         path.with_name("simulate_newcomer.svg"),
@@ -95,7 +95,7 @@ def _ended(scenario: Scenario) -> list[Sample]:
 
 
 def measure(options: Namespace) -> dict[str, Any]:
-    """Play every scenario."""
+    """Simulate every scenario."""
     rows = []
     for scenario in scenarios(full=options.full):
         simulation = Simulation(scenario, options.seed)

@@ -1,8 +1,8 @@
-"""Says which published figures are older than the code that they measure: `python -m benchmarks.stale`.
+"""Lists published figures that are older than the code that they measure: `python -m benchmarks.stale`.
 
-A result was measured on the commit in its last line, or, without one, on that of its last change. Every
-figure of a page is taken from a result. It needs git and a checkout with its history. Exits with 1 if a
-result is old, or if a page shows figures of which there is no result.
+A result was measured on the commit in its last line or, without one, on the commit of its last change.
+Every figure of a page comes from a result. Needs git and a checkout with its history. Exits with 1 if a
+result is old, or if a page shows figures without a result.
 """
 
 import argparse
@@ -69,7 +69,7 @@ SHOWN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Age:
-    """How a result stands to its code."""
+    """The age of a result relative to its code."""
 
     name: str
     """The result."""
@@ -88,17 +88,17 @@ class Age:
 
     @property
     def old(self) -> bool:
-        """Whether it has to be measured again."""
+        """Whether the result has to be measured again."""
         return bool(self.changes or self.why)
 
 
 def age(root: Path, result: Path, code: tuple[str, ...]) -> Age:
-    """Find out how old a result is.
+    """Return the age of a result.
 
     Args:
         root: The checkout.
-        result: The result's file.
-        code: What it is about.
+        result: The file of the result.
+        code: The paths that it measures.
     """
     stamp = Stamp.of(result.read_text())
     why = ""
@@ -136,14 +136,14 @@ def ages(root: Path) -> list[Age]:
 
 
 def missing(found: list[Age]) -> list[Age]:
-    """Return the results that pages show and that are not there."""
+    """Return the results that pages show but that do not exist."""
     there = {each.name for each in found}
     names = sorted({name for names in SHOWN.values() for name in names} - there)
     return [Age(name=name, measured="", changes=0, newest="", why="no result") for name in names]
 
 
 def show(found: list[Age]) -> str:
-    """Return a line for each result, the old ones marked, and which pages show them."""
+    """Return a line per result, with old ones marked, and the pages that show them."""
     lines = []
     for each in found:
         if each.why:
@@ -160,13 +160,13 @@ def show(found: list[Age]) -> str:
 
 
 def report() -> str:
-    """Return the lines about this checkout."""
+    """Return the lines for this checkout."""
     found = ages(ROOT)
     return show([*found, *missing(found)])
 
 
 def main() -> int:
-    """Show the ages; give the exit status."""
+    """Print the ages; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stale", description=__doc__)
     parser.parse_args()
     found = ages(ROOT)

@@ -1,4 +1,4 @@
-"""The last line of a result: the day, the commit and the time that a measurement took."""
+"""The last line of a result: the day, the commit and the duration of the measurement."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ _LINE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """When a result was measured, and on what."""
+    """When, and on which commit, a result was measured."""
 
     day: str
     """Such as `26 November 2026`."""
@@ -35,10 +35,10 @@ class Stamp:
 
     @classmethod
     def now(cls, root: Path) -> Self:
-        """Return the stamp of a measurement that begins now.
+        """Return the stamp of a measurement that starts now.
 
         Raises:
-            RuntimeError: The folder is no checkout, or git is missing.
+            RuntimeError: The directory is not a checkout, or git is missing.
         """
         today = datetime.now(UTC)
         return cls(
@@ -62,17 +62,17 @@ class Stamp:
         )
 
     def line(self) -> str:
-        """Return the line that a result ends with."""
+        """Return the last line of a result."""
         changed = " with uncommitted changes" if self.changed else ""
         seconds = "" if self.seconds is None else f" in {self.seconds:,} s"
         return f"Measured on {self.day} at commit {self.commit}{changed}{seconds}."
 
 
 def git(root: Path, *words: str) -> str:
-    """Return what git says of a checkout.
+    """Return the output of a git command in a checkout.
 
     Raises:
-        RuntimeError: It fails, or there is no git.
+        RuntimeError: git failed, or is not installed.
     """
     try:
         done = subprocess.run(

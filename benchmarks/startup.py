@@ -1,6 +1,6 @@
 """How long a fresh process takes to import asyncinvoke and to print its help.
 
-Bare Python, which does nothing, is among them: what it takes is in all the others as well.
+Bare Python, which does nothing, is included for comparison: all other times contain it.
 """
 
 import subprocess
@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 def measure(options: Namespace) -> dict[str, Any]:
-    """Start each of them several times."""
+    """Start each process several times."""
     found: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for name in COMMANDS:
         _start(name)  # compiles what has to be compiled
@@ -68,7 +68,7 @@ def show(found: dict[str, Any]) -> str:
 
 
 def plot(found: dict[str, Any], path: Path) -> None:
-    """Draw the times."""
+    """Plot the times."""
     bars(
         path,
         {name: scaled(each["wall"], 1e3) for name, each in found["starts"].items()},

@@ -1,4 +1,4 @@
-"""The two ways to take a response stream that are compared; contestants as in `contestants.py`."""
+"""The two ways to read a response stream that are compared; contestants as in `contestants.py`."""
 
 import contextlib
 import os
@@ -33,7 +33,7 @@ async def stream(url: str, variant: Variant) -> AsyncIterator[Drive]:
 
 @contextlib.asynccontextmanager
 async def aiobotocore_stream(url: str, variant: Variant) -> AsyncIterator[Drive]:
-    """Aiobotocore's `invoke_with_response_stream`, each chunk counted and dropped."""
+    """Bare aiobotocore's `invoke_with_response_stream`, each chunk counted and dropped."""
     async with aiobotocore_client(url, variant) as client:
 
         async def call(payload: bytes) -> bytes:

@@ -1,10 +1,10 @@
-"""What it costs to take a response stream: CPU time, by `Invoker.stream` and by bare aiobotocore.
+"""CPU time of reading a response stream, with `Invoker.stream` and with bare aiobotocore.
 
-A function writes 20 MB in events of 16 KB; each client takes the chunks, counts their bytes and drops
-them. Each has a process of its own, with one stream at a time; the rounds are interleaved, and a ratio
-compares the two in the same round. It is to be 0.3 at most.
+A function writes 20 MB in events of 16 KB; each client reads the chunks, counts their bytes and drops
+them. Each has a separate process, with one stream at a time; the rounds are interleaved, and a ratio
+compares the two in the same round. It should be 0.3 at most.
 
-Over httpx, which is what it has on trio, aiobotocore cannot take a stream; `--loop trio` compares with
+aiobotocore cannot read a stream over httpx, which it uses on trio; `--loop trio` compares with
 aiobotocore on asyncio.
 """
 
@@ -27,7 +27,7 @@ AT_MOST = 0.3
 
 
 def measure(options: Namespace) -> dict[str, Any]:
-    """Take streams by both in turn."""
+    """Read streams with both in turn."""
     variant = chosen(options, Variant(in_flight=1))
     assert variant is not None
     size = options.kilobytes * 1000

@@ -1,4 +1,4 @@
-"""Figures as Markdown tables, which are read in a terminal as well."""
+"""Figures as Markdown tables that are also readable in a terminal."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ from benchmarks.rounds import Spread, scaled
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table whose first column is text and whose others are figures."""
+    """Return a table with text in the first column and figures in the others."""
     cells = [list(headings), *(list(row) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
     lines = [
@@ -24,7 +24,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def figure(value: Spread, *, scale: float = 1.0, digits: int = 0) -> str:
-    """Return a median with its extremes, in another unit."""
+    """Return a median with its range, scaled to another unit."""
     value = scaled(value, scale)
     median, low, high = (
         f"{each:.{digits}f}" for each in (value["median"], value["low"], value["high"])

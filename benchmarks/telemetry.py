@@ -1,11 +1,11 @@
-"""What it costs to be seen: CPU time of one invocation without a hook, with one, and with OpenTelemetry.
+"""What telemetry costs: CPU time of an invocation without a hook, with one, and with OpenTelemetry.
 
-Every client runs in a process of its own with 32 invocations in flight, against one endpoint on
-loopback that answers at once. The rounds are interleaved; each ratio compares with `invoke` without a
-hook, and with bare aiobotocore without any telemetry, in the same round. The spans of the SDK are all
-sampled, and exported in batches to nowhere.
+Every client runs in a separate process with 32 invocations in flight, against one endpoint on loopback
+that answers at once. The rounds are interleaved; each ratio compares with `invoke` without a hook, and
+with bare aiobotocore without telemetry, in the same round. The SDK samples all spans and exports them
+in batches, which are discarded.
 
-`--before FOLDER` adds `invoke` as it is in another checkout.
+`--before FOLDER` adds `invoke` of another checkout.
 """
 
 from argparse import ArgumentParser, Namespace

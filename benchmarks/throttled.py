@@ -1,9 +1,9 @@
-"""One account limit of 50, asked at 200: what is lost, how long it takes, how often it is refused.
+"""One account limit of 50, 200 requested: payloads lost, duration, and throttles.
 
-A function of 0.1 s is given 2,000 payloads with 200 in flight at an endpoint whose account
-concurrency is 50. `lost` counts the payloads that ended in an error. The ideal makespan is that of
-50 in flight without a pause and without a wire. The AWS SDK's modes are aiobotocore's, with 200
-workers; gather waits with tenacity's random exponential backoff, of 20 attempts.
+2,000 payloads go to a function of 0.1 s with 200 in flight, at an endpoint whose account concurrency is
+50. `lost` counts the payloads that ended in an error. The ideal makespan is that of 50 in flight
+without pauses and network. The AWS SDK's modes are aiobotocore's, with 200 workers; gather waits with
+tenacity's random exponential backoff, for up to 20 attempts.
 """
 
 import argparse
@@ -158,14 +158,14 @@ def show(found: dict[str, Any]) -> str:
 
 
 def plot(_found: dict[str, Any], path: Path) -> None:
-    """Draw one run of ours: the account's limit and what was in flight."""
+    """Plot one run of asyncinvoke: the account's limit and the attempts in flight."""
     use_test_credentials()
     with Endpoint(duration=DURATION, account=ACCOUNT) as endpoint:
         plots.over_time(path, asyncio.run(watch(endpoint.url, 2000)), y_label="attempts in flight")
 
 
 async def watch(url: str, items: int) -> dict[str, Points]:
-    """Run once, and give the limit and the attempts in flight over time."""
+    """Run once; return the limit and the attempts in flight over time."""
     began = time.monotonic()
     limits: Points = []
     in_flight: Points = []
@@ -185,7 +185,7 @@ async def watch(url: str, items: int) -> dict[str, Points]:
 
 
 def use_test_credentials() -> None:
-    """Sign with something, ask no metadata service, and go through no proxy."""
+    """Set test credentials; use no metadata service and no proxy."""
     os.environ.update(
         AWS_ACCESS_KEY_ID="test-key",
         AWS_SECRET_ACCESS_KEY="test-secret",

@@ -1,6 +1,6 @@
-"""What one invocation is measured under: loop, TLS, credentials, in flight and so on; no I/O.
+"""The conditions of a measurement: loop, TLS, credentials, in flight and so on; no I/O.
 
-It is read by clients in environments of their own, so it imports nothing that they might lack.
+Clients in other environments import this module, so it imports nothing that they might lack.
 """
 
 import argparse
@@ -19,7 +19,7 @@ _LARGE_IN_FLIGHT = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """A client's surroundings. As it is built by default, they are those of the small table."""
+    """The conditions for a client. The defaults are those of the small table."""
 
     in_flight: int = 32
     """How many invocations are under way at once, each over a connection of its own."""
@@ -44,7 +44,7 @@ class Variant:
 
     @property
     def label(self) -> str:
-        """What it is, in a few words."""
+        """A short description of the variant."""
         said = [self.loop, "TLS" if self.tls else "plain"]
         if self.payload >= LARGE:
             said.append(f"{self.payload:,} bytes")
@@ -58,27 +58,27 @@ class Variant:
         return ", ".join(said)
 
     def without(self) -> Self:
-        """Return the same with static credentials and without a timeout."""
+        """Return the variant with static credentials and without a timeout."""
         return replace(self, credentials="static", timeout=False)
 
     def invocations(self, count: int) -> int:
-        """Return how many invocations make a round where `count` are asked for."""
+        """Return the number of invocations in a round if `count` are requested."""
         if self.payload >= LARGE:
             count = min(count, _MOST_BYTES // self.payload)
         return max(count, self.in_flight)
 
     def to_json(self) -> str:
-        """Write it for another process's command line."""
+        """Return it as JSON, for the command line of another process."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` has written."""
+        """Parse the result of `to_json`."""
         return cls(**json.loads(text))
 
 
 def add_options(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Add an option for each of these fields of a variant; all of them if none is named."""
+    """Add an option for each of the named fields of a variant; by default for all."""
     group = parser.add_argument_group("variants")
     for name, settings in _OPTIONS.items():
         if not names or name in names:
@@ -87,7 +87,7 @@ def add_options(parser: argparse.ArgumentParser, *names: str) -> None:
 
 
 def chosen(options: argparse.Namespace, default: Variant | None = None) -> Variant | None:
-    """Return the variant that a command line asks for, or `None` if it asks for none."""
+    """Return the variant selected on the command line, or `None`."""
     given = {
         field.name: value
         for field in fields(Variant)

@@ -1,4 +1,4 @@
-"""`Invoker.invoke` while somebody listens: an empty hook, and OpenTelemetry with less or more of an SDK."""
+"""`Invoker.invoke` with listeners: an empty hook, and OpenTelemetry with and without an SDK."""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -27,7 +27,7 @@ async def invoke(url: str, variant: Variant, who: str) -> AsyncIterator[Drive]:
 
 
 def _listen(_: object) -> None:
-    """Listen, and do nothing."""
+    """Receive an event and do nothing."""
 
 
 @contextlib.contextmanager
@@ -48,7 +48,7 @@ def _hook(who: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _tracers() -> Iterator[Any]:
-    """The SDK with all spans sampled and exported, in batches, to nowhere."""
+    """Return an SDK that samples all spans and discards them in batches."""
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
@@ -64,7 +64,7 @@ def _tracers() -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _meters() -> Iterator[Any]:
-    """The SDK with its default views and a reader that is never asked."""
+    """Return an SDK with its default views and a reader that never collects."""
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 

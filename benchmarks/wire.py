@@ -1,9 +1,9 @@
-"""What one HTTP exchange costs: CPU time, over a connection of ours and by bare aiohttp.
+"""What one HTTP exchange costs: CPU time, over one of our connections and with bare aiohttp.
 
-Both send the same request with 711 bytes of head to one endpoint on loopback that answers at once,
-in one process and in interleaved rounds; a ratio compares the two in the same round. "floor" is a
-protocol that writes the same bytes and takes any for an answer: what the event loop and the kernel
-cost. On trio, for which there is no aiohttp, httpx2 takes its place.
+Both send the same request with 711 bytes of head to one endpoint on loopback that answers at once, in
+one process and in interleaved rounds; a ratio compares the two in the same round. "floor" is a protocol
+that writes the same bytes and accepts any response: the cost of the event loop and the kernel. On trio,
+where there is no aiohttp, httpx2 is used instead.
 
     python -m benchmarks.wire [--loop asyncio|uvloop|trio] [--tls] [--in-flight 32]
 """
@@ -193,7 +193,7 @@ async def _compare(url: str, bundle: str | None, options: argparse.Namespace) ->
 
 
 class _Endpoint(asyncio.Protocol):
-    """Answers whenever a request has arrived whole, which is seen at its body."""
+    """Responds when a complete request has arrived, which its body shows."""
 
     _received = b""
 
@@ -220,7 +220,7 @@ async def _serve(certificate: str | None, key: str | None) -> None:
 
 
 def main() -> None:
-    """Measure, and print a line for each way."""
+    """Measure, and print a line for each variant."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--loop", choices=("asyncio", "uvloop", "trio"), default="asyncio")
     parser.add_argument("--tls", action="store_true")

@@ -1,6 +1,6 @@
-"""One contestant in a process of its own, which invokes when it is told to and says what it cost.
+"""One contestant in a separate process, which invokes on request and reports the cost.
 
-It blocks on its standard input between the questions, so that nothing else runs in its process.
+It blocks on its standard input between requests, so that nothing else runs in its process.
 """
 
 import argparse
@@ -44,12 +44,12 @@ class Worker(Child):
     """A contestant with an open client.
 
     Args:
-        name: Its name in `CONTESTANTS`.
-        url: The endpoint.
-        variant: Under what it is measured.
-        python: The interpreter whose environment has its libraries.
-        environment: What it finds in its environment besides.
-        checkout: The folder whose packages it runs.
+        name: The name in `CONTESTANTS`.
+        url: The URL of the endpoint.
+        variant: The conditions of the measurement.
+        python: The interpreter that has its libraries.
+        environment: Additional environment variables.
+        checkout: The directory whose packages it imports.
     """
 
     def __init__(
@@ -76,16 +76,16 @@ class Worker(Child):
         made_first: bool = True,
         watch_every: int = 0,
     ) -> dict[str, Any]:
-        """Invoke so many times and return what it cost.
+        """Invoke a number of times and return the cost.
 
         Args:
-            count: How many invocations.
+            count: The number of invocations.
             size: The size of a payload, in bytes.
-            warm_up: How many small ones before the clock runs, since connections may have been
-                closed that were idle while others had their turn.
-            made_first: Whether payloads are made before the clock runs, or as they are taken.
-            watch_every: Look at the resident memory before each so many-th payload, which are made
-                as they are taken; 0 for never.
+            warm_up: The number of small invocations before the measurement, since connections may
+                have been closed while others had their turn.
+            made_first: Whether payloads are created before the measurement, or on demand.
+            watch_every: Read the resident memory before every n-th payload, which is created on
+                demand; 0 for never.
         """
         return self.ask(
             count=count,
@@ -99,7 +99,7 @@ class Worker(Child):
 async def measure(
     drive: Drive, *, count: int, size: int, warm_up: int, made_first: bool, watch_every: int
 ) -> dict[str, Any]:
-    """Invoke so many times, and give the times in seconds and the memory in bytes."""
+    """Invoke a number of times; return the times in seconds and the memory in bytes."""
     resident: list[int] = []
     if warm_up:
         await drive([b"1"] * warm_up, [])

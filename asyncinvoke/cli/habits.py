@@ -10,8 +10,8 @@ import click
 from asyncinvoke.cli.errors import CommandError
 
 AWS: dict[str, str] = {
-    "--query": "pipe the output into jq: it is the function's response and nothing else; "
-    "--log-type Tail shows the log, and map writes call metadata as JSON",
+    "--query": "use jq, as in: asyncinvoke invoke FUNCTION | jq .key; standard output has only the "
+    "function's response, standard error the status and version, and --log-type Tail adds the log",
     "--cli-binary-format": "not needed: payloads are sent unchanged",
     "--cli-input-json": "pass FUNCTION, the payload and the options separately",
     "--cli-read-timeout": "the default is as long as a function can run; use --timeout 5m for less",

@@ -36,7 +36,7 @@ class _Invoke(Command):
         "--function-name": "pass the function as the first argument: asyncinvoke invoke FUNCTION "
         "[PAYLOAD]",
     }
-    EXTRA: ClassVar[str] = "-o FILE writes the answer to a file"
+    EXTRA: ClassVar[str] = "-o FILE writes the response to a file"
 
 
 @click.command(cls=_Invoke, short_help="Invoke a function once.", epilog=EXAMPLES)

@@ -72,4 +72,8 @@ def _hint(payload: str, data: bytes) -> str:
         return (
             f" (a file of that name exists: --payload file://{payload} sends it, -o writes to it)"
         )
+    if payload.endswith(".json"):
+        return (
+            " (it looks like a file name: @FILE sends a file, -o FILE writes the response to one)"
+        )
     return ""

@@ -13,7 +13,7 @@ _LEVELS = "▁▂▃▄▅▆▇█"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A moment of the run."""
+    """The state of the run at one moment."""
 
     done: int
     """Outcomes so far."""
@@ -26,12 +26,12 @@ class Sample:
 
 
 async def sample(samples: list[Sample], look: Callable[[], Sample], *, interval: float) -> None:
-    """Look again and again until cancelled.
+    """Take samples until cancelled.
 
     Args:
-        samples: Where the moments go.
-        look: Takes one.
-        interval: Seconds between two.
+        samples: The list to append to.
+        look: Takes a sample.
+        interval: Seconds between samples.
     """
     while True:
         samples.append(look())
@@ -39,11 +39,11 @@ async def sample(samples: list[Sample], look: Callable[[], Sample], *, interval:
 
 
 def drawn(samples: Sequence[Sample], columns: int = COLUMNS) -> dict[str, str]:
-    """Return a line of blocks for each thing there is to see, by its name; none of too few moments.
+    """Return a line of blocks for each series, by name; empty if there are fewer than three samples.
 
     Args:
-        samples: The moments.
-        columns: How long a line may be.
+        samples: The samples, in order of time.
+        columns: The maximum length of a line.
     """
     if len(samples) < 3:
         return {}
@@ -67,7 +67,7 @@ def _line(values: Sequence[float], columns: int) -> str:
 
 
 def _gathered(values: Sequence[float], columns: int) -> list[float]:
-    """Return the averages of as many parts, or the values themselves if they are fewer."""
+    """Return the values averaged into that many parts, or unchanged if there are fewer."""
     if len(values) <= columns:
         return list(values)
     edges = [round(number * len(values) / columns) for number in range(columns + 1)]

@@ -23,49 +23,49 @@ from asyncinvoke.local import LocalLambda
 FUNCTION_NAME = "measure"
 
 ASIDE = "measure-on-the-side"
-"""The same function, for what is no part of the run."""
+"""The same function, for invocations that do not belong to the run."""
 
 HANDLER = f"{Path(__file__).with_name('measure.py')}:handler"
 
 REGION = "us-east-1"
 
 _MOMENT = 0.1
-"""Seconds between two moments of the picture."""
+"""Seconds between two samples of the chart."""
 
 FUNCTION_TIMEOUT = 60
-"""Seconds for one module, the largest on a busy machine."""
+"""Seconds for one module; enough for the largest on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What came of a fan-out."""
+    """The results of the demo."""
 
     names: tuple[str, ...]
-    """The payloads, by name, in the order of the input."""
+    """The names of the payloads, in input order."""
 
     killed: Killed
-    """The run, which was killed once."""
+    """The run that was killed once."""
 
     event: int
-    """The status of the one Event."""
+    """The status code of the Event."""
 
     dry_run: int
-    """The status of the one DryRun."""
+    """The status code of the DryRun."""
 
     streamed: Streamed
-    """What came of the one stream."""
+    """The result of the stream."""
 
     elapsed: float
-    """Seconds from the start of the first process to the end of the last."""
+    """Seconds from the start of the first process to the end of the last one."""
 
     throttles: int
     """Requests that the endpoint throttled."""
 
     peak_in_flight: int
-    """The most executions that the endpoint ran at once."""
+    """The maximum number of executions that the endpoint ran at once."""
 
     samples: list[Sample]
-    """Moments of the fan-out, for the picture."""
+    """Samples of the run, for the chart."""
 
     @property
     def outcomes(self) -> list[Outcome[Any]]:
@@ -87,15 +87,15 @@ async def fan_out(
     in_runtime: bool,
     tell: Callable[[str], None],
 ) -> Result:
-    """Measure every module in a process that is killed in the middle, and what else there is to show.
+    """Serve the functions, make the single calls, and run the fan-out in a process that is killed.
 
     Args:
         modules: The input.
-        new_display: Makes what shows the progress, once there is some.
-        concurrency: How many invocations are worked on at once.
-        account_concurrency: How many executions the endpoint allows at once.
-        in_runtime: Whether the function runs in AWS's own runtime, or in this process.
-        tell: Says what happens, as it happens.
+        new_display: Creates the progress display.
+        concurrency: The number of invocations in progress at once.
+        account_concurrency: The number of executions that the endpoint allows at once.
+        in_runtime: Whether the function runs in AWS's Lambda runtime, or in this process.
+        tell: Prints a line about what has just happened.
     """
     with tempfile.TemporaryDirectory(prefix="asyncinvoke-demo-") as name:
         folder = Path(name)
@@ -106,12 +106,12 @@ async def fan_out(
             event = await invoker.send_event(ASIDE, one)
             dry_run = await invoker.dry_run(ASIDE, one)
             tell(
-                f"An Event is accepted ({event.status_code}); a DryRun is allowed "
-                f"({dry_run.status_code}), and runs nothing."
+                f"An Event: accepted ({event.status_code}). A DryRun: valid "
+                f"({dry_run.status_code}), nothing ran."
             )
             tell(
-                f"{len(modules):,} invocations, {concurrency} requested at once where "
-                f"{account_concurrency} are allowed:"
+                f"{len(modules):,} invocations, {concurrency} requested at once, "
+                f"{account_concurrency} allowed:"
             )
             where = ("--endpoint-url", endpoint.url, "--region", REGION)
             words = (FUNCTION_NAME, INPUT, "--concurrency", str(concurrency), *where)
@@ -133,7 +133,7 @@ async def fan_out(
                 f"{len(modules):,} succeeded."
             )
             streamed = await read.stream_largest(invoker, list(modules.values()))
-            tell(f"A stream: {streamed.size:,} bytes of {streamed.name}, piece by piece.")
+            tell(f"A response stream: {streamed.size:,} bytes of {streamed.name}, in chunks.")
     return Result(
         names=tuple(modules),
         killed=killed,

@@ -19,35 +19,35 @@ from asyncinvoke.runs import RunSummary, open_run
 JOURNAL, INPUT, OUTPUT, LEDGER = "demo.run", "modules.jsonl", "outcomes.jsonl", "ledger"
 
 LOOK = 0.1
-"""Seconds between two looks at how far the run is; whoever looks sooner sees the same."""
+"""Seconds for which a summary of the run is reused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Killed:
-    """What came of a run that was killed once."""
+    """The result of a run that was killed once."""
 
     outcomes: list[Outcome[Any]]
-    """Its outcomes, as the journal has them, in the order of the input."""
+    """The outcomes from the journal, in input order."""
 
     after: int | None
-    """How many had ended when it was killed; `None` if it was over before that."""
+    """How many items had finished at the kill; `None` if the run finished before it."""
 
     in_doubt: frozenset[int]
-    """The items that may have run then, as the journal named them."""
+    """The positions of the items that may have run, according to the journal."""
 
     once: Counter[str]
-    """How often each module was run, once the same command had continued."""
+    """How often each module had run when the resumed command ended."""
 
     whole: Counter[str]
-    """How often in the end, when what was in doubt had been run again."""
+    """How often each module had run after the redrive."""
 
 
 class KilledRun:
-    """A run of `asyncinvoke map` in a folder.
+    """A run of `asyncinvoke map` in a directory.
 
     Args:
-        folder: Where its files lie.
-        words: What follows the command's name: the function and its options.
+        folder: The directory of its files.
+        words: The arguments of `map`: the function, the input and options.
     """
 
     def __init__(self, folder: Path, words: tuple[str, ...]) -> None:
@@ -56,14 +56,14 @@ class KilledRun:
         self._seen: tuple[float, RunSummary | None] = (-LOOK, None)
 
     async def run(self, total: int, tell: Callable[[str], None]) -> Killed:
-        """Start it, kill it half-way, continue it, and have run again what may have run.
+        """Start the run, kill it halfway, resume it, and redrive the items that may have run.
 
         Args:
-            total: How many items there are.
-            tell: Says what happens, as it happens.
+            total: The number of items.
+            tell: Prints a line about what has just happened.
 
         Raises:
-            CommandError: It failed.
+            CommandError: A command failed.
         """
         command = ("map", *self._words, "--journal", JOURNAL, "--output", OUTPUT)
         after = await self._run(*command, kill_at=max(total // 2, 1))
@@ -72,13 +72,14 @@ class KilledRun:
             with open_run(self.folder / JOURNAL) as recorded:
                 in_doubt = frozenset(item.position for item in recorded.unknown())
             tell(
-                f"kill -9, when {after:,} had ended: {len(in_doubt):,} may have run, and are named"
+                f"kill -9 after {after:,} had finished: the journal names {len(in_doubt):,} that "
+                "may have run"
             )
-            tell("the same command again: it continues, and runs none of them twice")
+            tell("the same command again: it resumes, and repeats none of them")
             await self._run(*command)
         once = self._ledger()
         if in_doubt:
-            tell(f"on demand: asyncinvoke runs redrive {JOURNAL} --may-have-run")
+            tell(f"on request: asyncinvoke runs redrive {JOURNAL} --may-have-run")
             await self._run("runs", "redrive", JOURNAL, "--may-have-run", "--yes")
         with open_run(self.folder / JOURNAL) as recorded:
             outcomes = list(recorded.outcomes())
@@ -87,19 +88,19 @@ class KilledRun:
         )
 
     def summary(self) -> RunSummary | None:
-        """Return how far it is; `None` before it has begun."""
+        """Return the summary of the run; `None` before it has started."""
         at, summary = self._seen
         if time.monotonic() - at >= LOOK:
             try:
                 with open_run(self.folder / JOURNAL) as recorded:
                     summary = recorded.summary()
             except (JournalError, LookupError):
-                pass  # it is being made
+                pass  # the journal is being created
             self._seen = (time.monotonic(), summary)
         return summary
 
     async def _run(self, *words: str, kill_at: int | None = None) -> int | None:
-        """Run a command to its end; or kill it, and return how many items had ended by then."""
+        """Run a command to its end, or kill it and return how many items had finished."""
         with tempfile.TemporaryFile() as said:
             process = await anyio.open_process(
                 [sys.executable, "-m", "asyncinvoke", *words, "--progress", "none"],

@@ -16,16 +16,16 @@ _NOT_OF_PYTHON = frozenset({"site-packages", "dist-packages", "__pycache__"})
 
 
 def find_modules(limit: int | None = None) -> dict[str, Path]:
-    """Find the modules that are text in UTF-8: each one's dotted name and file.
+    """Return the modules that are UTF-8 text: their files by dotted name.
 
     Args:
-        limit: How many; by default all.
+        limit: The maximum number of modules; by default all.
     """
     return dict(islice(_modules(Path(sysconfig.get_path("stdlib"))), limit))
 
 
 def read_payloads(modules: dict[str, Path]) -> Iterator[dict[str, str]]:
-    """Read the modules one by one, each as the payload that the function takes."""
+    """Read the modules one by one, as payloads for the function."""
     for name, path in modules.items():
         yield {"name": name, "source": path.read_text("utf-8")}
 
@@ -36,7 +36,7 @@ def measure_directly(modules: dict[str, Path]) -> list[dict[str, Any]]:
 
 
 def add_up(measures: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Return the totals over the library and its five longest functions."""
+    """Return the totals over all modules, and the five longest functions."""
     found = list(measures)
     totals: dict[str, Any] = {"modules": len(found)}
     for key in ("lines", "functions", "classes", "imports", "unparsable"):
@@ -65,17 +65,17 @@ def _is_text(path: Path) -> bool:
 
 
 _PIECE = 40
-"""Modules that a worker process takes at once: few enough to see how far it is."""
+"""Modules per task of a worker process; few enough for the bar to move steadily."""
 
 
 async def measure_again(
     modules: dict[str, Path], advance: Callable[[int], object]
 ) -> list[dict[str, Any]]:
-    """Share the work among worker processes; give the measures in the order of the input.
+    """Measure all modules in worker processes; return the measures in input order.
 
     Args:
         modules: The input.
-        advance: Told how many more are done.
+        advance: Called with the number of modules that have been measured since the last call.
     """
     names = list(modules)
     pieces = [names[begin : begin + _PIECE] for begin in range(0, len(names), _PIECE)]

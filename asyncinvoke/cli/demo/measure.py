@@ -6,11 +6,11 @@ import threading
 import warnings
 from typing import Any
 
-# Old code in the standard library's tests; what it warns of is not the question here.
+# Warnings about old code in the standard library's tests do not matter here.
 warnings.simplefilter("ignore")
 
-# Python 3.11 counts the depth of all threads' parsers together, and takes that for a fault of its
-# own. In this process the function runs in threads; in AWS's runtime it is alone.
+# Python 3.11 adds up the parser's recursion depth over all threads and raises if it is too large.
+# In this process the function runs in threads; in AWS's runtime it has a process to itself.
 _PARSING = threading.Lock()
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -19,13 +19,13 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 def handler(event: dict[str, str], context: object) -> dict[str, Any]:  # noqa: ARG001
     """Measure the module in `event`: `{"name": ..., "source": ...}`.
 
-    Where the environment names a ledger, this run is written into it, as a charge would be.
+    If the environment variable LEDGER is set, the run is appended to that file, as a charge would be.
     """
     return charged(event, os.environ.get("LEDGER"))
 
 
 def charged(event: dict[str, str], ledger: str | None) -> dict[str, Any]:
-    """Write a run into the ledger, if there is one, and measure."""
+    """Append the run to the ledger, if there is one, and measure."""
     if ledger is not None:
         with open(ledger, "a", encoding="utf-8") as file:
             file.write(f"{event['name']}\n")
@@ -35,8 +35,8 @@ def charged(event: dict[str, str], ledger: str | None) -> dict[str, Any]:
 def measure(name: str, source: str) -> dict[str, Any]:
     """Count lines, functions, classes and imports, and find the longest function.
 
-    A module that is no valid Python, such as the standard library keeps for its tests, is a result
-    too: `unparsable` is 1.
+    For a module that is not valid Python, such as some test fixtures of the standard library,
+    `unparsable` is 1.
     """
     measures: dict[str, Any] = {
         "name": name,

@@ -1,4 +1,4 @@
-"""The demo's second function: streams one file of the library, and the block that reads it."""
+"""The demo's second function, which streams one file, and the client code that reads it."""
 
 import time
 from collections.abc import Iterator
@@ -10,41 +10,41 @@ from asyncinvoke import Invoker
 FUNCTION_NAME = "read"
 
 _PIECE = 4096
-"""Bytes that the function writes at once."""
+"""Bytes that the function writes at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Streamed:
-    """What came of a stream."""
+    """The result of the stream."""
 
     name: str
     """The file's name."""
 
     chunks: int
-    """How many chunks came."""
+    """The number of chunks."""
 
     size: int
-    """Their bytes."""
+    """The total size in bytes."""
 
     first: float
-    """Seconds until the first one."""
+    """Seconds until the first chunk."""
 
     elapsed: float
-    """Seconds until the last one."""
+    """Seconds until the last chunk."""
 
     is_whole: bool
-    """Whether they are the file."""
+    """Whether the chunks are the whole file."""
 
 
 def handler(event: dict[str, str], context: object) -> Iterator[bytes]:  # noqa: ARG001
-    """Write the file at `event["path"]`, piece by piece."""
+    """Yield the file at `event["path"]` in chunks."""
     with Path(event["path"]).open("rb") as file:
         while piece := file.read(_PIECE):
             yield piece
 
 
 async def stream_largest(invoker: Invoker, files: list[Path]) -> Streamed:
-    """Have the largest file streamed, and compare it with what is on the disk."""
+    """Stream the largest file, and compare the result with the file on disk."""
     path = max(files, key=lambda path: path.stat().st_size)
     began, first = time.monotonic(), 0.0
     taken: list[bytes] = []

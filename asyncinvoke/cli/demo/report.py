@@ -23,30 +23,30 @@ from asyncinvoke.cli.errors import one_line
 def introduce(
     console: Console, *, modules: int, concurrency: int, account_concurrency: int, in_runtime: bool
 ) -> None:
-    """Say what is going to happen."""
+    """Print what the demo is about to do."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    where = "in AWS's own Lambda runtime, on this machine"
+    where = "in AWS's Lambda runtime, on this machine"
     if not in_runtime:
-        where = "in this process, since AWS's own runtime is not here"
+        where = "in this process, as AWS's Lambda runtime is not installed"
         if sys.platform == "linux":
             where += " (pip install 'asyncinvoke\\[cli,local]')"
     console.print(
-        f"[bold]asyncinvoke demo[/]: the {modules:,} modules of {python}'s standard library, "
-        "each one invocation of a function that parses and measures it. The function "
-        f"runs {where}. "
-        f"[bold]{account_concurrency}[/] executions are allowed "
-        f"at once, and [bold]{concurrency}[/] are requested. In the middle the run is killed with "
-        "[bold]kill -9[/], and the same command continues it. No AWS account, no network.\n"
+        f"[bold]asyncinvoke demo[/]: one invocation for each of the {modules:,} modules of "
+        f"{python}'s standard library. The function parses and measures the module; it runs "
+        f"{where}. [bold]{concurrency}[/] invocations are requested at once, and the endpoint "
+        f"allows [bold]{account_concurrency}[/], so some are throttled. Halfway through, the run "
+        "is killed with [bold]kill -9[/], and the same command resumes it. No AWS account and no "
+        "network are used.\n"
     )
 
 
 def happened(console: Console, text: str) -> None:
-    """Say a line of what has just happened."""
+    """Print one line about what has just happened."""
     console.print(f"[bold cyan]>[/] {escape(text)}")
 
 
 def suggest(console: Console) -> None:
-    """Say what to try next, as lines to paste."""
+    """Print commands to try next."""
     command = "asyncinvoke"
     if shutil.which(command) is None:
         command = f"{sys.executable} -m asyncinvoke"
@@ -55,36 +55,42 @@ def suggest(console: Console) -> None:
             command = os.path.relpath(beside)
     console.print("\n[bold]Try next[/]")
     for words, why in (
-        ("doctor", "what is between this machine and Lambda"),
-        ("local", "an endpoint for boto3 and aws, with functions of yours"),
-        ("map FUNCTION payloads.jsonl --head 100 --dry-run", "a file of payloads"),
-        ("map FUNCTION payloads.jsonl --journal my.run", "the same, through crashes"),
+        ("doctor", "check everything between this machine and Lambda"),
+        ("local", "serve your own functions to boto3 and the AWS CLI"),
+        (
+            "map FUNCTION payloads.jsonl --head 100 --dry-run",
+            "validate the first lines of a file of payloads",
+        ),
+        (
+            "map FUNCTION payloads.jsonl --journal my.run",
+            "run the file, and resume it after a crash",
+        ),
     ):
         console.print(f"  [cyan]{escape(f'{command} {words}')}[/]", soft_wrap=True)
         console.print(f"      {why}")
 
 
 def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
-    """Say what came of the fan-out."""
+    """Print the results of the fan-out."""
     ok = [outcome for outcome in result.outcomes if outcome.ok]
     failed = [outcome for outcome in result.outcomes if outcome.error is not None]
     modules, streamed, killed = len(result.names), result.streamed, result.killed
     facts = {
         "invocations": f"{modules:,} in {result.elapsed:.1f} s, "
         f"{modules / result.elapsed:,.0f} per second",
-        "killed": "not at all: it ended too soon"
+        "killed": "not killed: it finished too early"
         if killed.after is None
-        else f"with kill -9, when {killed.after:,} had ended; the same command continued",
-        "may have run": f"{len(killed.in_doubt):,} were under way then: named, not run again, "
-        "and then redriven on demand",
+        else f"with kill -9, after {killed.after:,} had finished; the same command resumed it",
+        "may have run": f"{len(killed.in_doubt):,} in flight at the kill: reported, not repeated, "
+        "then redriven on request",
         "succeeded": f"{len(ok):,}",
         "failed": f"{len(failed):,}",
         "throttled and retried": f"{result.throttles:,} throttles survived",
         "executions at once": f"{result.peak_in_flight:,} at most",
         "streamed": f"{streamed.name}, {streamed.size:,} bytes in {streamed.chunks:,} chunks; "
-        f"the first came after {_duration(streamed.first)}, "
+        f"the first after {_duration(streamed.first)}, "
         f"the last after {_duration(streamed.elapsed)}",
-        "on the side": f"an Event, accepted ({result.event}); a DryRun, valid ({result.dry_run})",
+        "also sent": f"an Event, accepted ({result.event}); a DryRun, valid ({result.dry_run})",
     }
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
@@ -119,7 +125,7 @@ def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
 
 
 def compare(console: Console, result: Result, direct: Sequence[dict[str, Any]]) -> bool:
-    """Say whether all of it is right; give whether it is."""
+    """Print each check; return whether all of them hold."""
     killed, names = result.killed, result.names
     in_doubt = {names[position] for position in killed.in_doubt}
     again = {name for name, times in killed.whole.items() if times > 1}
@@ -127,12 +133,12 @@ def compare(console: Console, result: Result, direct: Sequence[dict[str, Any]]) 
         "every payload has exactly one outcome": [each.index for each in result.outcomes]
         == list(range(len(names))),
         "every invocation succeeded": all(outcome.ok for outcome in result.outcomes),
-        "nothing ran twice, through the kill": set(killed.once.values()) <= {1}
+        "nothing ran twice, despite the kill": set(killed.once.values()) <= {1}
         and set(names) - set(killed.once) <= in_doubt,
-        "only what may have run was run again, once that was asked for": again <= in_doubt
+        "only items that may have run were run again, on request": again <= in_doubt
         and set(killed.whole) == set(names),
-        "the streamed file came whole, byte for byte": result.streamed.is_whole,
-        "the totals agree with those computed directly": result.measures == list(direct),
+        "the streamed file is identical, byte for byte": result.streamed.is_whole,
+        "the totals match those computed without Lambda": result.measures == list(direct),
     }
     for claim, holds in checks.items():
         said = f"[green]✓[/] {claim}" if holds else f"[bold red]✗ wrong:[/] {claim}"
@@ -145,7 +151,7 @@ def _sentence(totals: dict[str, Any]) -> str:
         f"{totals['lines']:,} lines, {totals['functions']:,} functions, "
         f"{totals['classes']:,} classes, {totals['imports']:,} imports "
         f"in {totals['modules']:,} modules; {totals['unparsable']:,} do not parse "
-        "(fixtures of Python's own tests)"
+        "(fixtures of Python's tests)"
     )
 
 

@@ -17,7 +17,7 @@ from asyncinvoke.cli.map.live import Screen, bar_or_lines
 async def tell_demo(
     modules: dict[str, Path], *, concurrency: int, account_concurrency: int
 ) -> bool:
-    """Run it: progress goes to stderr, the rest to stdout.
+    """Run the demo: progress goes to stderr, the rest to stdout.
 
     Returns:
         Whether nothing was lost and the totals agree.
@@ -40,7 +40,7 @@ async def tell_demo(
         in_runtime=in_runtime,
         tell=lambda text: report.happened(story, text),
     )
-    report.happened(story, "Computing all of it again on this machine, without Lambda.")
+    report.happened(story, "Computing the same totals on this machine, without Lambda.")
     with _bar(progress, len(modules)) as advance:
         direct = await measure_again(modules, advance)
     story.print()
@@ -52,7 +52,7 @@ async def tell_demo(
 
 @contextlib.contextmanager
 def _bar(console: Console, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how much is done, on a terminal; give what is told of more that is."""
+    """Show a progress bar on a terminal; yield the function that advances it."""
     bar = Progress(
         BarColumn(),
         MofNCompleteColumn(),

@@ -6,6 +6,7 @@ from typing import IO, Any, cast
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
@@ -77,8 +78,10 @@ class Bar:
         self._live.update(self._drawn(counts), refresh=True)
 
     def note(self, text: str) -> None:
-        """Write it above the lines."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        """Write it above the lines, wrapped between words and with its indentation."""
+        words = text.lstrip()
+        indented = Padding(Text(words), (0, 0, 0, len(text) - len(words)), expand=False)
+        self._console.print(indented)
 
     def close(self) -> None:
         """Take the lines away."""

@@ -37,16 +37,16 @@ async def test_the_demo_survives_throttles_and_its_totals_agree() -> None:
     assert re.search(r"executions at once +2 at most\n", ended.out)
     assert " 0 throttles survived" not in ended.out
     assert ended.out.count("✓") == 6
-    assert re.search(r"killed +with kill -9, when \d+ had ended; the same command", ended.out)
-    assert "✓ nothing ran twice, through the kill" in ended.out
-    assert "✓ the totals agree with those computed directly" in ended.out
+    assert re.search(r"killed +with kill -9, after \d+ had finished; the same", ended.out)
+    assert "✓ nothing ran twice, despite the kill" in ended.out
+    assert "✓ the totals match those computed without Lambda" in ended.out
     assert re.search(r"streamed +\w+\.py, [\d,]+ bytes in [\d,]+ chunks", ended.out)
-    assert "✓ the streamed file came whole, byte for byte" in ended.out
+    assert "✓ the streamed file is identical, byte for byte" in ended.out
     assert re.search(r"in flight +[▁▂▃▄▅▆▇█]", ended.out)
     assert re.search(
         r"^> Done in [\d.]+ s: [\d,]+ throttles?, one kill, and 40 of 40", ended.out, re.MULTILINE
     )
-    assert "the same command again: it continues, and runs none of them twice" in ended.err
+    assert "the same command again: it resumes, and repeats none of them" in ended.err
     _, _, suggested = ended.out.partition("Try next\n")
     assert "asyncinvoke doctor" in suggested
     # Its standard input is a terminal of 120 columns, which is none of its business.
@@ -83,7 +83,7 @@ async def test_totals_that_differ_are_told_and_are_a_failure(
 
     monkeypatch.setattr(story, "measure_again", measure_wrongly)
     assert not await story.tell_demo(find_modules(3), concurrency=3, account_concurrency=2)
-    assert "✗ wrong: the totals agree with those computed directly" in capsys.readouterr().out
+    assert "✗ wrong: the totals match those computed without Lambda" in capsys.readouterr().out
 
 
 def test_without_aws_runtime_the_function_runs_in_the_process_and_that_is_said() -> None:
@@ -97,7 +97,7 @@ def test_without_aws_runtime_the_function_runs_in_the_process_and_that_is_said()
     assert ended.returncode == 0, ended.stderr
     said = " ".join(ended.stdout.split())
     assert (
-        "runs in this process, since AWS's own runtime is not here (pip install 'asyncinvoke["
+        "runs in this process, as AWS's Lambda runtime is not installed (pip install 'asyncinvoke["
         in said
     )
     assert ended.stdout.count("✓") == 6
