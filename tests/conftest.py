@@ -1,13 +1,22 @@
 """What every test starts from: no AWS settings of the machine, and both event loops."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.doubles.forked import FORKER
+
 # A machine that is busy finds no fault in a property.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forker() -> Iterator[None]:
+    yield
+    FORKER.close()
 
 
 @pytest.fixture(autouse=True)
