@@ -8,9 +8,10 @@ BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
 # What is installed for the tests; with CONSTRAINTS= it is the newest of everything.
 CONSTRAINTS := --constraint constraints.txt
-# A file of tests stays in one process, so that the servers it shares are started once.
+# A file of tests stays in one process, so that the servers it shares are started once; tests/conftest.py
+# says which files come first.
 PYTEST := $(BIN)/python -m pytest
-SUITE := -n 3 --dist loadfile
+SUITE := -n 3 --dist loadfile --no-loadscope-reorder
 # Decisions and values, run after each edit. What needs sockets, or takes long, is left out.
 UNIT := tests/model tests/request tests/retries tests/engine tests/limits tests/test_recent.py \
   --ignore tests/engine/test_maps_in_use.py --ignore tests/limits/test_over_http.py \

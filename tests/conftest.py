@@ -1,13 +1,59 @@
 """What every test starts from: no AWS settings of the machine, and both event loops."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.doubles.forked import FORKER
+
 # A machine that is busy finds no fault in a property.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
+
+
+LONGEST = (
+    "test_benchmarks.py",
+    "invoker/test_faults.py",
+    "attack/test_faults_by_phase.py",
+    "attack/test_secrets.py",
+    "invoker/test_streams.py",
+    "test_readme.py",
+    "attack/test_identity.py",
+    "invoker/test_invoker.py",
+    "invoker/test_fault_properties.py",
+    "transport/test_phases.py",
+    "attack/test_ends.py",
+    "cli/test_processes.py",
+    "cli/demo/test_demo.py",
+    "independent/test_tracing.py",
+    "independent/test_ministack.py",
+    "transport/test_credentials.py",
+    "limits/test_over_http.py",
+    "attack/test_cycles.py",
+    "attack/test_stream_ends.py",
+    "test_documented_examples.py",
+    "attack/test_outages.py",
+    "limits/test_costs.py",
+    "testing/fake/test_contract.py",
+)
+"""The files that take longest, the longest first; what they are is no more than a matter of speed."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes long, where files go to several processes: or it is all that is left."""
+    if hasattr(config, "workerinput"):
+        folder = Path(__file__).parent
+        ranks = {folder / name: rank for rank, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forker() -> Iterator[None]:
+    yield
+    FORKER.close()
 
 
 @pytest.fixture(autouse=True)

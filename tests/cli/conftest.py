@@ -1,7 +1,7 @@
 """An endpoint in the test's own loop, and commands to run against it."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,9 @@ import anyio
 import pytest
 
 from asyncinvoke.local import LocalLambda
+from tests.doubles.forked import run_forked
 
-from .processes import FORKER, Ended, Run, run_command
+from .processes import Ended, Run
 
 
 @pytest.fixture
@@ -19,17 +20,11 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _forker() -> Iterator[None]:
-    yield
-    FORKER.close()
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     async def run(*arguments: str, stdin: bytes = b"", **environment: str) -> Ended:
         env = {**os.environ, "COLUMNS": "80", **environment}
-        return await run_command(*arguments, stdin=stdin, cwd=tmp_path, env=env)
+        return await run_forked("-m", "asyncinvoke", *arguments, stdin=stdin, cwd=tmp_path, env=env)
 
     return run
 

@@ -1,280 +1,47 @@
-"""The command line as users run it: real processes.
+"""The command line as users run it: processes.
 
-Most are forked from one that has imported everything (`forker.py`), since a new interpreter with its
-imports costs most of a second of CPU. `COMMAND` is what users start; tests of how a process starts, of
-terminals and of shells start that.
+`COMMAND` is what users start. Most tests take a fork instead (`tests/doubles/forked.py`); those of how a
+process starts, of terminals and of shells start that.
 """
 
 import contextlib
-import json
 import os
-import signal
-import socket
-import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from subprocess import DEVNULL, PIPE
+from subprocess import PIPE
 
 import anyio
-from anyio.abc import AsyncResource, ByteReceiveStream, ByteSendStream, Process
+from anyio.abc import Process
+
+from tests.doubles.forked import FORKER, Ended, Lines
+
+__all__ = ["COMMAND", "Ended", "Lines", "Run", "started"]
 
 COMMAND = [sys.executable, "-m", "asyncinvoke"]
-ROOT = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True)
-class Ended:
-    status: int
-    out: str
-    err: str
-
 
 Run = Callable[..., Awaitable[Ended]]
 
 
-class Pipe(AsyncResource):
-    """Our end of a pipe."""
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-        self._is_open = True
-        os.set_blocking(descriptor, False)
-
-    def close(self) -> None:
-        if self._is_open:
-            self._is_open = False
-            os.close(self.descriptor)
-
-    async def aclose(self) -> None:
-        self.close()
-
-
-class PipeReader(Pipe, ByteReceiveStream):
-    async def receive(self, max_bytes: int = 65_536) -> bytes:
-        while True:
-            try:
-                data = os.read(self.descriptor, max_bytes)
-            except BlockingIOError:
-                await anyio.wait_readable(self.descriptor)
-            else:
-                if not data:
-                    raise anyio.EndOfStream
-                return data
-
-
-class PipeWriter(Pipe, ByteSendStream):
-    async def send(self, item: bytes) -> None:
-        while item:
-            try:
-                item = item[os.write(self.descriptor, item) :]
-            except BlockingIOError:
-                await anyio.wait_writable(self.descriptor)
-            except BrokenPipeError as error:
-                raise anyio.BrokenResourceError from error
-
-
-class Command(Process):
-    """A process that was forked, as anyio's own are; made by `Forker.start`.
-
-    Args:
-        pid: Its process id.
-        answers: Where is said how it ended, once it has.
-        streams: Our ends of its standard streams.
-    """
-
-    def __init__(self, pid: int, answers: int, streams: Sequence[int | None]) -> None:
-        stdin, stdout, stderr = streams
-        self._pid = pid
-        self._answers = answers
-        self._said = b""
-        self._status: int | None = None
-        self._stdin = None if stdin is None else PipeWriter(stdin)
-        self._stdout = None if stdout is None else PipeReader(stdout)
-        self._stderr = None if stderr is None else PipeReader(stderr)
-
-    @property
-    def pid(self) -> int:
-        return self._pid
-
-    @property
-    def stdin(self) -> ByteSendStream | None:
-        return self._stdin
-
-    @property
-    def stdout(self) -> ByteReceiveStream | None:
-        return self._stdout
-
-    @property
-    def stderr(self) -> ByteReceiveStream | None:
-        return self._stderr
-
-    @property
-    def returncode(self) -> int | None:
-        if self._status is None:
-            with contextlib.suppress(BlockingIOError):
-                said = os.read(self._answers, 64)
-                assert said, "the process that forks has died"
-                self._said += said
-            if self._said.endswith(b"\n"):
-                self._status = int(self._said)
-        return self._status
-
-    async def wait(self) -> int:
-        while (status := self.returncode) is None:
-            await anyio.wait_readable(self._answers)
-        return status
-
-    def send_signal(self, signal: int) -> None:
-        if self.returncode is None:
-            os.kill(self._pid, signal)
-
-    def terminate(self) -> None:
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
-
-    async def aclose(self) -> None:
-        for stream in (self._stdin, self._stdout, self._stderr):
-            if stream is not None:
-                stream.close()
-        try:
-            await self.wait()
-        except BaseException:
-            self.kill()
-            with anyio.CancelScope(shield=True):
-                await self.wait()
-            raise
-        finally:
-            os.close(self._answers)
-
-
-class Forker:
-    """Starts commands by a fork of a process that it starts when it is first asked."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._requests: socket.socket | None = None
-
-    def close(self) -> None:
-        """End the process that forks."""
-        if self._requests is not None and self._process is not None:
-            self._requests.close()
-            self._process.wait(60)
-        self._requests = self._process = None
-
-    async def start(
-        self,
-        *arguments: str,
-        stdin: int = PIPE,
-        stdout: int = PIPE,
-        stderr: int = PIPE,
-        cwd: Path | None = None,
-        env: Mapping[str, str],
-    ) -> Command:
-        """Start a command; of `PIPE`, the other end is the command's."""
-        asked, ask = os.pipe()
-        answered, answer = os.pipe()
-        ours: list[int | None] = []
-        theirs: list[int] = []
-        for given, is_input in ((stdin, True), (stdout, False), (stderr, False)):
-            if given == PIPE:
-                reader, writer = os.pipe()
-                ours.append(writer if is_input else reader)
-                theirs.append(reader if is_input else writer)
-            else:
-                ours.append(None)
-                theirs.append(os.open(os.devnull, os.O_RDWR) if given == DEVNULL else os.dup(given))
-        request = {"arguments": arguments, "cwd": str(cwd or Path.cwd()), "env": dict(env)}
-        try:
-            socket.send_fds(self._forker(), [b"?"], [asked, *theirs, answer])
-            with open(ask, "wb") as file:
-                file.write(json.dumps(request).encode())
-        finally:
-            for descriptor in (asked, *theirs, answer):
-                os.close(descriptor)
-        await anyio.wait_readable(answered)
-        pid = b""
-        while not pid.endswith(b"\n"):  # how it ended may be behind it
-            byte = os.read(answered, 1)
-            assert byte, "the process that forks has died"
-            pid += byte
-        os.set_blocking(answered, False)
-        return Command(int(pid), answered, ours)
-
-    def _forker(self) -> socket.socket:
-        if self._requests is None:
-            self._requests, theirs = socket.socketpair()
-            with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "tests.cli.forker"],
-                    stdin=theirs.fileno(),
-                    cwd=ROOT,
-                    env={**os.environ, "PYTHONPATH": str(ROOT)},
-                )
-        return self._requests
-
-
-FORKER = Forker()
-"""Closed at the end of the session, by a fixture."""
-
-
-async def run_command(
-    *arguments: str, stdin: bytes, cwd: Path | None, env: Mapping[str, str]
-) -> Ended:
-    """Run a command to its end."""
-    said = {"stdout": "", "stderr": ""}
-
-    async def read(name: str, stream: ByteReceiveStream | None) -> None:
-        said[name] = await Lines(stream).all()
-
-    async with await FORKER.start(
-        *arguments, stdin=PIPE if stdin else DEVNULL, cwd=cwd, env=env
-    ) as command:
-        async with anyio.create_task_group() as group:
-            group.start_soon(read, "stdout", command.stdout)
-            group.start_soon(read, "stderr", command.stderr)
-            if command.stdin is not None:
-                with contextlib.suppress(anyio.BrokenResourceError):
-                    await command.stdin.send(stdin)
-                await command.stdin.aclose()
-        return Ended(await command.wait(), *said.values())
-
-
 @contextlib.asynccontextmanager
 async def started(
-    *arguments: str, stdout: int = PIPE, stderr: int = PIPE, cwd: Path | None = None
+    *arguments: str,
+    stdin: int = PIPE,
+    stdout: int = PIPE,
+    stderr: int = PIPE,
+    cwd: Path | None = None,
 ) -> AsyncIterator[Process]:
     """A command under way; killed if the block leaves it running."""
-    env = {**os.environ, "COLUMNS": "80"}
     async with await FORKER.start(
-        *arguments, stdout=stdout, stderr=stderr, cwd=cwd, env=env
+        *("-m", "asyncinvoke", *arguments),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "80"},
     ) as process:
         try:
             with anyio.fail_after(60):
                 yield process
         finally:
             process.kill()
-
-
-class Lines:
-    """Reads a process's output line by line."""
-
-    def __init__(self, stream: ByteReceiveStream | None) -> None:
-        assert stream is not None
-        self._stream = stream
-        self._rest = b""
-
-    async def next(self) -> str:
-        while b"\n" not in self._rest:
-            self._rest += await self._stream.receive()
-        line, self._rest = self._rest.split(b"\n", 1)
-        return line.decode()
-
-    async def all(self) -> str:
-        with contextlib.suppress(anyio.EndOfStream):
-            while True:
-                self._rest += await self._stream.receive()
-        return self._rest.decode()

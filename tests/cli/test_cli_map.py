@@ -239,18 +239,12 @@ async def test_a_line_beyond_lambdas_limit_is_one_failed_outcome(
 
 async def test_a_run_that_nothing_is_admitted_of_says_so_and_why(endpoint: LocalLambda) -> None:
     endpoint.function("none", lambda event, context: event, reserved_concurrency=0)
-    command = [*COMMAND, "map", "none", "-", "--endpoint-url", endpoint.url]
-    async with await anyio.open_process(command) as process:
+    async with started("map", "none", "-", "--endpoint-url", endpoint.url) as process:
         assert process.stdin is not None
-        try:
-            await process.stdin.send(b"1\n2\n")
-            with anyio.fail_after(30):
-                said = await Lines(process.stderr).next()
-                process.send_signal(signal.SIGTERM)
-                assert await process.wait() == 143
-        finally:
-            if process.returncode is None:
-                process.kill()
+        await process.stdin.send(b"1\n2\n")
+        said = await Lines(process.stderr).next()
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 143
     assert said.startswith("waiting: nothing was admitted for 3 s: ")
     assert said.endswith("(ReservedFunctionConcurrentInvocationLimitExceeded)")
 
@@ -374,16 +368,11 @@ async def test_an_interrupt_ends_a_run_that_waits_for_input(endpoint: LocalLambd
 async def test_ordered_output_waits_for_its_turn_without_reading_on_for_ever(
     endpoint: LocalLambda,
 ) -> None:
-    command = [*COMMAND, "map", "block", "-", "--ordered", "--concurrency", "2"]
-    async with await anyio.open_process([*command, "--endpoint-url", endpoint.url]) as process:
+    command = ["map", "block", "-", "--ordered", "--concurrency", "2"]
+    async with started(*command, "--endpoint-url", endpoint.url) as process:
         assert process.stdin is not None
-        try:
-            await process.stdin.send(b'{"block": 1}\n' + b"{}\n" * 1000)
-            with anyio.fail_after(20):
-                while endpoint.statistics().executions < 18:
-                    await anyio.sleep(0.01)
-            process.send_signal(signal.SIGINT)
-            assert len(outcomes(await Lines(process.stdout).all())) <= 18
-        finally:
-            if process.returncode is None:
-                process.kill()
+        await process.stdin.send(b'{"block": 1}\n' + b"{}\n" * 1000)
+        while endpoint.statistics().executions < 18:
+            await anyio.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert len(outcomes(await Lines(process.stdout).all())) <= 18

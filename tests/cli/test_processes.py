@@ -21,7 +21,7 @@ from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import open_run
 from tests.journal.killing import ROOT
 
-from .processes import COMMAND, Run, started
+from .processes import Run, started
 
 
 def bulk(**settings: Any) -> Bulk:
@@ -234,7 +234,7 @@ async def test_one_ctrl_c_drains_all_processes_and_the_same_command_continues(
         *("--journal", str(journal), "--endpoint-url", endpoint.url),
     )
     with anyio.fail_after(60):
-        async with await anyio.open_process([*COMMAND, *command], cwd=tmp_path) as process:
+        async with started(*command, cwd=tmp_path) as process:
             await began.wait()
             process.send_signal(signal.SIGINT)
             said = b""
@@ -326,7 +326,7 @@ async def test_ctrl_c_after_one_has_stopped_lets_the_others_end_what_is_in_fligh
         *("--tolerate", "0", "--journal", str(journal), "--endpoint-url", endpoint.url),
     )
     with anyio.fail_after(60):
-        async with await anyio.open_process([*COMMAND, *command], cwd=tmp_path) as process:
+        async with started(*command, cwd=tmp_path) as process:
             await began.wait()
             while is_running(part_of(str(journal), Shard(1, of=2))) is not False:
                 await anyio.sleep(0.05)

@@ -5,16 +5,21 @@ import http.client
 import select
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
+
+from tests.conftest import LONGEST
 
 from .addresses import refused_port, silent_port
 from .certificates import Authority
 from .connect_proxy import ConnectProxy
 from .counting_server import ANSWER, CLOSE_AFTER, HANG_UP, RESET, Act, CountingServer
 from .cutting_proxy import Cut, CuttingProxy, Direction, Flow
+from .forked import run_forked
 from .messages import answer, error_answer, throttle_answer
 
 BODY = b'{"n": 1}'
@@ -179,3 +184,35 @@ def test_nobody_answers_at_a_silent_port_and_nobody_listens_at_a_refused_one() -
             client.connect(("127.0.0.1", port))
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", refused_port()))
+
+
+def test_the_files_that_several_processes_begin_with_are_there() -> None:
+    for name in LONGEST:
+        assert (Path(__file__).parents[1] / name).exists(), name
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("raise SystemExit", 0),
+        ("raise SystemExit(3)", 3),
+        ("raise SystemExit('no')", 1),
+        ("raise ValueError('no')", 1),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9),
+    ],
+)
+async def test_a_forked_program_ends_as_it_would_by_itself(
+    code: str, status: int, tmp_path: Path
+) -> None:
+    program = f"import os, sys; print(sys.argv, os.getcwd(), dict(os.environ), sys.stdin.read(), flush=True)\n{code}"
+    (tmp_path / "program.py").write_text(program)
+    words = ("program.py", "a", "b c")
+    env = {"ONE": "1", "LC_CTYPE": "C.UTF-8"}  # the second is what Python sets itself
+    ours = await run_forked(*words, stdin=b"in", cwd=tmp_path, env=env)
+    real = await anyio.run_process(
+        [sys.executable, *words], input=b"in", cwd=tmp_path, env=env, check=False
+    )
+    assert ours.status == real.returncode == status
+    assert ours.out == real.stdout.decode()
+    assert ours.err.splitlines()[-1:] == real.stderr.decode().splitlines()[-1:]

@@ -100,49 +100,55 @@ async def check_executions(
     transport: Transport,
     executions: list[tuple[list[tuple[Step, float]], bool, float | None]],
 ) -> None:
-    async with FaultEndpoint() as endpoint:
+    clock = InstantClock()
+    async with (
+        FaultEndpoint() as endpoint,
+        # One for all, since to open one takes longer than to use it.
+        Invoker(
+            endpoint_url=endpoint.url,
+            session=SESSION,
+            clock=clock,
+            retry=PATIENT,
+            # One that moves would at times wait as well.
+            limit=FixedLimit(3),
+            transport=transport,
+        ) as invoker,
+    ):
         for number, (script, idempotent, timeout) in enumerate(executions):
-            clock = InstantClock()
-            async with Invoker(
-                endpoint_url=endpoint.url,
-                session=SESSION,
-                clock=clock,
-                retry=PATIENT,
-                # One that moves would at times wait as well.
-                limit=FixedLimit(3),
-                transport=transport,
-            ) as invoker:
-                name = f"f{number}"
-                endpoint.script(name, *(step for step, _ in script))
-                began = clock.monotonic()
-                ended: Response | InvocationError
-                try:
-                    ended = await invoker.invoke(
-                        name,
-                        idempotent=idempotent,
-                        # Seconds that pass only in waits; the endpoint answers at once.
-                        timeout=timeout,
-                    )
-                except InvocationError as failed:
-                    ended = failed
+            name = f"f{number}"
+            endpoint.script(name, *(step for step, _ in script))
+            before = invoker.statistics()
+            slept_before = len(clock.slept)
+            began = clock.monotonic()
+            ended: Response | InvocationError
+            try:
+                ended = await invoker.invoke(
+                    name,
+                    idempotent=idempotent,
+                    # Seconds that pass only in waits; the endpoint answers at once.
+                    timeout=timeout,
+                )
+            except InvocationError as failed:
+                ended = failed
 
-                # A deadline that runs out on a busy machine ends the last attempt at any phase.
-                cut_off = ended.attempts[-1].code == TransportFault.INTERRUPTED
-                in_doubt = ended.attempts[-1].delivery is Delivery.UNKNOWN
-                answered = len(ended.attempts) - cut_off
-                assert answered <= endpoint.deliveries(name) <= answered + (cut_off and in_doubt)
-                delays = [attempt.delay for attempt in ended.attempts[:-1]]
-                assert delays == clock.slept
-                for delay, (_, hint) in zip(clock.slept, script, strict=False):
-                    assert delay >= hint
-                assert ended.attempts[-1].delay is None
-                if timeout is not None:
-                    assert sum(clock.slept) < timeout
-                    # Waits are counted on the clock, and do not cross the deadline.
-                    assert clock.monotonic() - began - sum(clock.slept) < timeout + 30
-                statistics = invoker.statistics()
-                assert (statistics.in_flight, statistics.waiting) == (0, 0)
-                assert statistics.retries == statistics.attempts - 1
+            # A deadline that runs out on a busy machine ends the last attempt at any phase.
+            cut_off = ended.attempts[-1].code == TransportFault.INTERRUPTED
+            in_doubt = ended.attempts[-1].delivery is Delivery.UNKNOWN
+            answered = len(ended.attempts) - cut_off
+            assert answered <= endpoint.deliveries(name) <= answered + (cut_off and in_doubt)
+            slept = clock.slept[slept_before:]
+            assert [attempt.delay for attempt in ended.attempts[:-1]] == slept
+            for delay, (_, hint) in zip(slept, script, strict=False):
+                assert delay >= hint
+            assert ended.attempts[-1].delay is None
+            if timeout is not None:
+                assert sum(slept) < timeout
+                # Waits are counted on the clock, and do not cross the deadline.
+                assert clock.monotonic() - began - sum(slept) < timeout + 30
+            statistics = invoker.statistics()
+            assert (statistics.in_flight, statistics.waiting) == (0, 0)
+            attempts = statistics.attempts - before.attempts
+            assert statistics.retries - before.retries == attempts - 1
 
 
 header_text = st.text(string.ascii_letters + string.digits + " -_/;=,.", max_size=30)

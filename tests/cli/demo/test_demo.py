@@ -14,13 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from asyncinvoke.cli.demo import chart, story
 from asyncinvoke.cli.demo.library import add_up, find_modules
 from asyncinvoke.cli.demo.measure import measure
-from tests.cli.processes import COMMAND, Ended, Lines
+from tests.cli.processes import COMMAND
+from tests.doubles.forked import FORKER, Ended, Lines
 
 
 @pytest.mark.anyio
@@ -61,10 +61,9 @@ async def demo(*arguments: str, **environment: str) -> Ended:
     environment = {**os.environ, **environment}
     environment.pop("COLUMNS", None)
     try:
-        process = await anyio.open_process(
-            [*COMMAND, "demo", *arguments], stdin=stdin, env=environment
-        )
-        async with process:
+        async with await FORKER.start(
+            *("-m", "asyncinvoke", "demo", *arguments), stdin=stdin, env=environment
+        ) as process:
             out, err = Lines(process.stdout), Lines(process.stderr)
             said = [await out.all(), await err.all()]
             return Ended(await process.wait(), *said)

@@ -1,9 +1,10 @@
-"""A process that forks commands on demand: everything is imported once, and a command costs a fork.
+"""A process that forks Python programs on demand: imports are made once, and a program costs a fork.
 
-Each byte on standard input, a socket, asks for one command, by five descriptors that come with it: what
-is asked (JSON of arguments, folder and environment), the three standard streams, and a pipe on which first
-the process id of the command is answered and then how it ended. A command runs what `python -m asyncinvoke`
-runs, and has a process, an environment, signals and an end of its own.
+Each byte on standard input, a socket, asks for one program, by five descriptors that come with it: what is
+asked (JSON of the interpreter's arguments, a folder and an environment), the three standard streams, and a
+pipe on which first the process id is answered and then how it ended. A program runs as `python` with
+these arguments would run it, and has a process, an environment, signals and an end of its own. What it
+imports of the package, and of what the package needs, is there already.
 """
 
 import atexit
@@ -20,19 +21,20 @@ import socket
 import sys
 import threading
 import traceback
+from pathlib import Path
 from typing import Any, NoReturn
 
 import asyncinvoke
 
 LEFT_OUT = {"__main__", "dask", "part"}
-"""Modules that run when they are imported, or that no command needs."""
+"""Modules that run when they are imported, or that no program needs."""
 
-AHEAD = ["aiobotocore.session", "aiohttp", "anyio._backends._asyncio", "rich.progress"]
-"""What commands import besides."""
+AHEAD = ["aiobotocore.session", "aiohttp", "anyio._backends._asyncio", "rich.progress", "trio"]
+"""What programs import besides."""
 
 
 def serve() -> None:
-    """Fork a command for each request, until there are no more."""
+    """Fork a program for each request, until there are no more."""
     import_everything()
     gc.freeze()
     requests = socket.socket(fileno=os.dup(0))
@@ -73,7 +75,7 @@ def import_everything() -> None:
 
 
 def tell_the_ends(answers: dict[int, int]) -> None:
-    """Tell of each command that has ended how it did."""
+    """Tell of each program that has ended how it did."""
     while answers:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
@@ -94,7 +96,7 @@ def read(descriptor: int) -> bytes:
 
 
 def become(asked: dict[str, Any], standard: list[int]) -> NoReturn:
-    """Be what a new interpreter would be, run the command, and end."""
+    """Be what a new interpreter would be, run the program, and end."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -104,21 +106,43 @@ def become(asked: dict[str, Any], standard: list[int]) -> NoReturn:
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])
-    sys.argv = ["asyncinvoke", *asked["arguments"]]
     status = 1
     try:
-        runpy.run_module("asyncinvoke", run_name="__main__", alter_sys=True)
+        run(*asked["arguments"])
+        status = 0
     except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) else 1
+        status = exit_status(ended)
     except BaseException:
         traceback.print_exc()
     end(status)
+
+
+def run(program: str, *arguments: str) -> None:
+    """Run a module, after `-m`, or a file."""
+    if program == "-m":
+        module, *rest = arguments
+        sys.path.insert(0, str(Path.cwd()))
+        sys.argv = [module, *rest]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    else:
+        sys.path.insert(0, str(Path(program).resolve().parent))
+        sys.argv = [program, *arguments]
+        runpy.run_path(program, run_name="__main__")
+
+
+def exit_status(ended: SystemExit) -> int:
+    """Return what the interpreter would make of it."""
+    if ended.code is None or isinstance(ended.code, int):
+        return ended.code or 0
+    sys.stderr.write(f"{ended.code}\n")
+    return 1
 
 
 def end(status: int) -> NoReturn:
     """Do what an interpreter does at its end, but for taking all modules apart, which takes long."""
     threading._shutdown()  # type: ignore[attr-defined]  # it is not public, and nothing else does it
     atexit._run_exitfuncs()
+    gc.collect()  # whatever complains that it was left open does so now
     try:
         sys.stdout.flush()
         sys.stderr.flush()
