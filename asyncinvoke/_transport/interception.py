@@ -52,6 +52,9 @@ _EVENTS = (
     "after-call-error",
 )
 
+# How an emitter passes an event on; an attribute of that name is somebody else's.
+_EMITS = ("emit", "emit_until_response", "_emit")
+
 _OWN = frozenset({"botocore", "aiobotocore", "asyncinvoke"})
 # Part of the SDK too, but stubs replace the service in tests.
 _STUBS = frozenset({"botocore.stub", "aiobotocore.stub"})
@@ -80,11 +83,14 @@ class Interception:
         self._client = client
         self._endpoint = client._endpoint  # noqa: SLF001
         self._session = self._endpoint.http_session
-        self._emitter = client.meta.events._emitter  # noqa: SLF001
+        self._events = client.meta.events
+        self._emitter = self._events._emitter  # noqa: SLF001
         owners = (client, self._endpoint, client._request_signer, self._session)  # noqa: SLF001
         # By `type`, since a proxy says of its `__class__` what it likes.
         self._classes = tuple(type(each) for each in owners)
-        self._attributes: tuple[dict[str, object], ...] = tuple(each.__dict__ for each in owners)
+        self._attributes: tuple[dict[str, object], ...] = tuple(
+            each.__dict__ for each in (*owners, self._events, self._emitter)
+        )
         self._stranger = _find_stranger(self._classes)
         # Never equal to real values, so that the first check is a full one.
         self._functions: tuple[object, ...] = (None,) * len(_STEPS)
@@ -99,7 +105,7 @@ class Interception:
         # covers all bases and creates no bound methods. The objects' attributes are counted in
         # total, because the SDK's own attributes are never removed.
         client, endpoint, signer, session = self._classes
-        on_client, on_endpoint, on_signer, on_session = self._attributes
+        on_client, on_endpoint, on_signer, on_session, on_events, on_emitter = self._attributes
         (
             invoke,
             stream,
@@ -132,7 +138,13 @@ class Interception:
             and session.send is transmit
             and self._client._endpoint is self._endpoint  # noqa: SLF001
             and self._endpoint.http_session is self._session
-            and len(on_client) + len(on_endpoint) + len(on_signer) + len(on_session) == self._count
+            and len(on_client)
+            + len(on_endpoint)
+            + len(on_signer)
+            + len(on_session)
+            + len(on_events)
+            + len(on_emitter)
+            == self._count
         ):
             return None
         return self._look()
@@ -159,6 +171,12 @@ class Interception:
             return _line(there, "is in place of the client's first endpoint")
         if there.http_session is not self._session:
             return _line(there.http_session, "is in place of the client's first HTTP session")
+        for emitter in (self._events, self._emitter):
+            for name in _EMITS:
+                if name in vars(emitter):
+                    return _line(
+                        vars(emitter)[name], f"stands before {type(emitter).__name__}.{name}"
+                    )
         return None
 
     def _find_wrapper(self) -> str | None:
