@@ -1,4 +1,4 @@
-"""What the engine requires of a transport: exactly one attempt on the wire."""
+"""What the engine requires of a transport: a single attempt."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -15,33 +15,33 @@ class Transport(Protocol):
     async def send(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Reply | Failure:
-        """Deliver one request at most once and read the whole answer.
+        """Deliver a request at most once, and read the whole response.
 
-        How far it has come is noted in `progress` as it goes, so that whoever interrupts it knows.
-        Never repeats anything and never raises for what happens on the wire: a failure is a value.
-        Cancellation passes through and leaves the connection pool healthy.
+        `progress` is updated continuously, so that it is correct after a cancellation too. Nothing
+        is repeated, and network errors are returned, not raised. Cancellation is raised, and leaves
+        the connection pool intact.
         """
         ...
 
 
 class Stream(Protocol):
-    """The answer to one attempt, as it comes."""
+    """The response to one attempt, as it arrives."""
 
     @property
     def head(self) -> StreamHead:
-        """What came before the first chunk."""
+        """What precedes the first chunk."""
         ...
 
     async def receive(self) -> bytes | StreamEnd | Failure:
-        """Return the next chunk or how the stream ended; a failure is a value."""
+        """Return the next chunk, or how the stream ended; failures are returned, not raised."""
         ...
 
     async def finish(self) -> None:
-        """After the end: give the connection back."""
+        """Return the connection to the pool, after the end of the stream."""
         ...
 
     async def aclose(self) -> None:
-        """Before the end: close the connection. Safe to call at any time."""
+        """Close the connection, before the end of the stream. Safe to call at any time."""
         ...
 
 
@@ -51,28 +51,28 @@ class StreamingTransport(Protocol):
     async def open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Stream | Failure:
-        """Deliver one request at most once and wait for the head of the answer."""
+        """Deliver a request at most once, and read the head of the response."""
         ...
 
 
 class WholeTransport(Transport, StreamingTransport, Protocol):
-    """Does both: what an object of the caller's own has to be."""
+    """Sends and streams: the protocol of a caller's own transport."""
 
 
 class ClosingTransport(WholeTransport, Protocol):
-    """Does both over connections of its own, until it is closed."""
+    """Sends and streams over its own connections, until it is closed."""
 
     async def aclose(self) -> None:
-        """End: calls under way fail as closed, each with its true phase, and nothing is sent again."""
+        """Close: calls in progress fail as closed, each with its phase, and no more are sent."""
         ...
 
 
 class LambdaClient(Protocol):
-    """As much of an aiobotocore client for `lambda` as an invoker needs."""
+    """The part of an aiobotocore client for `lambda` that an invoker uses."""
 
     @property
     def meta(self) -> Any:
-        """Where the client keeps its configuration."""
+        """The client's configuration."""
         ...
 
     @property

@@ -47,7 +47,7 @@ def keepalive_options() -> list[tuple[int, int, int]]:
 
 
 def keepalive_socket(address: Any) -> socket.socket:
-    """Make a socket with TCP keep-alive for an address of `getaddrinfo`; aiohttp's socket factory."""
+    """Create a socket with TCP keep-alive for an address of `getaddrinfo`; aiohttp's socket factory."""
     connection = plain_socket(address)
     for option in keepalive_options():
         connection.setsockopt(*option)
@@ -55,7 +55,7 @@ def keepalive_socket(address: Any) -> socket.socket:
 
 
 def plain_socket(address: Any) -> socket.socket:
-    """Make a socket without TCP keep-alive; likewise."""
+    """Create a socket without TCP keep-alive for such an address; likewise a socket factory."""
     family, kind, protocol = address[:3]
     connection = socket.socket(family, kind, protocol)
     note_socket(connection)

@@ -18,7 +18,7 @@ from aiobotocore.signers import AioRequestSigner
 
 _CLIENT, _ENDPOINT, _SIGNER, _SESSION = range(4)
 
-# What an Invoke passes through, and in whose hands; `Interception.found` unpacks it in this order.
+# The methods that an Invoke calls, and their owners, in the order in which `found` unpacks them.
 _STEPS = (
     (_CLIENT, "invoke"),
     (_CLIENT, "invoke_with_response_stream"),
@@ -52,11 +52,14 @@ _EVENTS = (
     "after-call-error",
 )
 
+# How an emitter passes an event on; an attribute of that name is somebody else's.
+_EMITS = ("emit", "emit_until_response", "_emit")
+
 _OWN = frozenset({"botocore", "aiobotocore", "asyncinvoke"})
-# The SDK's as well, but they answer for the service with what a test has told them.
+# Part of the SDK too, but stubs replace the service in tests.
 _STUBS = frozenset({"botocore.stub", "aiobotocore.stub"})
 
-# How to do without somebody whom many have and few have asked for.
+# How to disable an integration that is often enabled by default.
 _ADVICE = {
     "sentry_sdk": "; sentry_sdk.init(disabled_integrations=[Boto3Integration()]) keeps it away",
 }
@@ -80,13 +83,16 @@ class Interception:
         self._client = client
         self._endpoint = client._endpoint  # noqa: SLF001
         self._session = self._endpoint.http_session
-        self._emitter = client.meta.events._emitter  # noqa: SLF001
+        self._events = client.meta.events
+        self._emitter = self._events._emitter  # noqa: SLF001
         owners = (client, self._endpoint, client._request_signer, self._session)  # noqa: SLF001
         # By `type`, since a proxy says of its `__class__` what it likes.
         self._classes = tuple(type(each) for each in owners)
-        self._attributes: tuple[dict[str, object], ...] = tuple(each.__dict__ for each in owners)
+        self._attributes: tuple[dict[str, object], ...] = tuple(
+            each.__dict__ for each in (*owners, self._events, self._emitter)
+        )
         self._stranger = _find_stranger(self._classes)
-        # As if nothing had ever been looked at; no emitter has None for a cache.
+        # Never equal to real values, so that the first check is a full one.
         self._functions: tuple[object, ...] = (None,) * len(_STEPS)
         self._count = 0
         self._handlers: object = None
@@ -99,7 +105,7 @@ class Interception:
         # covers all bases and creates no bound methods. The objects' attributes are counted in
         # total, because the SDK's own attributes are never removed.
         client, endpoint, signer, session = self._classes
-        on_client, on_endpoint, on_signer, on_session = self._attributes
+        on_client, on_endpoint, on_signer, on_session, on_events, on_emitter = self._attributes
         (
             invoke,
             stream,
@@ -132,7 +138,13 @@ class Interception:
             and session.send is transmit
             and self._client._endpoint is self._endpoint  # noqa: SLF001
             and self._endpoint.http_session is self._session
-            and len(on_client) + len(on_endpoint) + len(on_signer) + len(on_session) == self._count
+            and len(on_client)
+            + len(on_endpoint)
+            + len(on_signer)
+            + len(on_session)
+            + len(on_events)
+            + len(on_emitter)
+            == self._count
         ):
             return None
         return self._look()
@@ -142,7 +154,7 @@ class Interception:
             return self._stranger
         handlers = self._emitter._lookup_cache  # noqa: SLF001
         functions = tuple(_defined(self._classes[owner], name)[1] for owner, name in _STEPS)
-        # To search the emitter is slow; it has another cache whenever its handlers change.
+        # Searching the emitter is slow. It replaces its cache whenever its handlers change.
         if handlers is not self._listener_handlers:
             self._listener = _find_listener(self._emitter)
             self._listener_handlers = handlers
@@ -159,13 +171,19 @@ class Interception:
             return _line(there, "is in place of the client's first endpoint")
         if there.http_session is not self._session:
             return _line(there.http_session, "is in place of the client's first HTTP session")
+        for emitter in (self._events, self._emitter):
+            for name in _EMITS:
+                if name in vars(emitter):
+                    return _line(
+                        vars(emitter)[name], f"stands before {type(emitter).__name__}.{name}"
+                    )
         return None
 
     def _find_wrapper(self) -> str | None:
         for owner, name in _STEPS:
             kind = self._classes[owner]
             if owner == _SESSION and not _is_own(kind.__module__):
-                continue  # the caller's class of session: its `send` is what its author wrote
+                continue  # a session class of the caller, whose `send` is not an interception
             holder, value = _defined(kind, name)
             value = self._attributes[owner].get(name, value)
             link = _foreign_link(value)
@@ -189,14 +207,14 @@ def sdk_function(kind: type, name: str) -> FunctionType | None:
             return _ORIGINALS[base, name]
         if name in vars(base):
             original = _below(vars(base)[name])
-            # Below a class of the caller's own, the next one may have it; the SDK's are the end.
+            # A subclass of the caller is skipped; the search ends at the SDK's classes.
             if original is not None or _is_own(base.__module__):
                 return original
     return None
 
 
 def _find_stranger(kinds: tuple[type, ...]) -> str | None:
-    """Name an object that is none of the SDK's, so that its methods say nothing of a call."""
+    """Return which object is not the SDK's own, so that its methods cannot be checked."""
     for kind, expected in zip(kinds, (AioBaseClient, AioEndpoint, AioRequestSigner), strict=False):
         looks_up = _defined(kind, "__getattribute__")[0]
         if expected not in kind.__mro__ or looks_up is not object:
@@ -223,7 +241,7 @@ def _find_listener(emitter: Any) -> str | None:
 
 
 def _defined(kind: type, name: str) -> tuple[type, object]:
-    """Return the class that defines a name and what it has there, which `getattr` would bind."""
+    """Return the class that defines a name, and the value there, which is not bound."""
     return next((base, vars(base)[name]) for base in kind.__mro__ if name in vars(base))
 
 
@@ -232,17 +250,17 @@ def _is_own(module: object) -> bool:
 
 
 def _foreign_link(value: Any) -> object | None:
-    """Return what in a chain of wrappers is not the SDK's, or None if all of it is."""
+    """Return the first wrapper in a chain that is not the SDK's; `None` if all are."""
     value = _unbound(value)
     while type(value) is FunctionType and _is_own(value.__globals__.get("__name__")):
-        # A decorator of the SDK's may have been put around anything.
+        # A decorator of the SDK may wrap a third-party function.
         value = vars(value).get("__wrapped__")
     return value  # type: ignore[no-any-return]  # it can be anything
 
 
 def _below(value: Any) -> FunctionType | None:
-    """Return the first of a chain of wrappers from which on all is the SDK's."""
-    for _ in range(100):  # a chain that runs in a circle has no end
+    """Return the first function in a chain of wrappers below which everything is the SDK's."""
+    for _ in range(100):  # the chain may be a cycle
         if _foreign_link(value) is None:
             return value  # type: ignore[no-any-return]  # a plain function, or it were foreign
         value = getattr(value, "__wrapped__", None)
@@ -250,8 +268,8 @@ def _below(value: Any) -> FunctionType | None:
 
 
 def _line(value: Any, what: str) -> str:
-    """Say who does it, by module and name as they are, not as wrapt and `wraps` pass them on."""
-    wrapper = getattr(value, "_self_wrapper", None)  # wrapt's, which alone is not handed through
+    """Describe an interceptor by its real module and name, not those copied by wrapt and `wraps`."""
+    wrapper = getattr(value, "_self_wrapper", None)  # wrapt's only attribute that is not proxied
     if type(wrapper) in (FunctionType, MethodType):
         value = wrapper
     value = _unbound(value)

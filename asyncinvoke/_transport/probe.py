@@ -1,4 +1,4 @@
-"""One unsigned request along the route that invocations take, and what it shows of that route."""
+"""A single unsigned request over the route of invocations, and what it shows of that route."""
 
 import math
 import ssl
@@ -28,10 +28,10 @@ from asyncinvoke._transport.wires import Wires
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """The answer to the request."""
+    """The response to the probe."""
 
     status: int
-    """The answer's status; any will do."""
+    """The status of the response; any status is fine."""
 
     clock: float | None
     """How far the service's clock is ahead of this one, in seconds, accurate to about a second;
@@ -41,21 +41,21 @@ class Seen:
     """The total time including opening the connection, in seconds."""
 
     tls: str | None
-    """The version of TLS and the cipher; `None` where there is none, or it cannot be seen."""
+    """The TLS version and the cipher; `None` without TLS, or if unknown."""
 
     issuer: str | None
     """The issuer of the service's certificate."""
 
     session: str | None
-    """Why not connections of ours but aiobotocore's session was used; `None` if ours were."""
+    """Why aiobotocore's session was used, not our own connections; `None` if they were used."""
 
 
 async def probe(client: Any, *, timeout: float) -> Seen | Failure:
-    """Ask the endpoint of an open client for `/`, unsigned; a failure is a value.
+    """Request `/` from the endpoint of an open client, unsigned; failures are returned, not raised.
 
     Args:
-        client: The client, whose proxies and TLS settings are those of its invocations.
-        timeout: How long it may take, in seconds.
+        client: The client, whose proxies and TLS settings apply.
+        timeout: The total timeout, in seconds.
     """
     wires = Wires(client._endpoint.http_session)  # noqa: SLF001
     url = origin_of(client.meta.endpoint_url) + "/"
@@ -71,7 +71,7 @@ async def probe(client: Any, *, timeout: float) -> Seen | Failure:
                 fault=TransportFault.CONNECT_TIMEOUT, phase=progress.phase, message=waited
             )
         return Failure(fault=TransportFault.READ_TIMEOUT, phase=progress.phase, message=waited)
-    except Exception as error:  # noqa: BLE001  # whatever it is, it becomes a value
+    except Exception as error:  # noqa: BLE001  # converted to a Failure
         return wires.failure(error, url, progress)
     finally:
         await wires.aclose()
@@ -104,7 +104,7 @@ async def _over_ours(wires: Wires, url: str, progress: Progress) -> Seen:
         connection = await opener(progress)
     except (WireError, NotOursError):
         raise
-    except Exception as error:  # noqa: BLE001  # as the pool of connections has it
+    except Exception as error:  # noqa: BLE001  # as in the connection pool
         raise opening_error(error) from None
     try:
         tls = connection.tls()
@@ -130,7 +130,7 @@ async def why_not_direct(client: Any, parameters: InvokeParameters) -> str | Non
 
     Args:
         client: An open client.
-        parameters: Of a call such as will be made.
+        parameters: The parameters of a typical call.
     """
     try:
         found = Interception(client).found()
@@ -146,7 +146,7 @@ async def why_not_direct(client: Any, parameters: InvokeParameters) -> str | Non
         return f"aiobotocore has changed inside: {missing}"
     except UnsuitableError as unsuitable:
         return str(unsuitable)
-    except Exception as error:  # noqa: BLE001  # the call itself will say what it is
+    except Exception as error:  # noqa: BLE001  # the call itself reports it
         return described(error)
     return None
 
@@ -175,7 +175,7 @@ def _ahead(headers: Mapping[str, str], now: float) -> float | None:
     except (TypeError, ValueError):
         return None
     date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
-    # The header has whole seconds: half of one more is the likeliest.
+    # The header is truncated to whole seconds, so add half a second on average.
     return (date - datetime.fromtimestamp(now, UTC)).total_seconds() + 0.5
 
 

@@ -1,4 +1,4 @@
-"""Facts about this process: its event loop, whether its task is cancelled, how many files it may open."""
+"""The state of this process: its event loop, the cancellation of its task, its limit of open files."""
 
 import errno
 import os
@@ -11,14 +11,14 @@ import anyio
 
 
 def on_asyncio() -> bool:
-    """Whether the running event loop is one of asyncio's."""
+    """Return whether the running event loop is an asyncio loop."""
     return anyio.get_cancelled_exc_class().__module__.startswith("asyncio")
 
 
 def loop_teller() -> Callable[[], object]:
-    """Return a function that tells the running event loop, cheap enough to be asked by each call.
+    """Return a function that returns the running event loop, cheap enough for each call.
 
-    It raises `RuntimeError` where none of the same kind is running.
+    It raises `RuntimeError` if no event loop of the same kind is running.
     """
     if on_asyncio():
         import asyncio
@@ -29,9 +29,9 @@ def loop_teller() -> Callable[[], object]:
 
 
 def is_cancelled() -> bool:
-    """Return whether the running task is being cancelled; asked where a cancellation was raised.
+    """Return whether the running task is being cancelled, after a cancellation was raised.
 
-    On asyncio one may also come from another task that was waited for, and was cancelled.
+    On asyncio, it may also be raised by awaiting another task that was cancelled.
     """
     if not on_asyncio():
         return True
@@ -63,9 +63,9 @@ def _is_starved() -> bool:
 
 
 def open_files() -> tuple[int, int] | None:
-    """Return the soft limit of open files and how many are open; `None` where it cannot be known."""
+    """Return the soft limit of open files, and the number of open ones; `None` if unknown."""
     try:
-        resource = import_module("resource")  # not there on Windows
+        resource = import_module("resource")  # missing on Windows
         soft = int(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         if soft == resource.RLIM_INFINITY:
             return None
@@ -75,7 +75,7 @@ def open_files() -> tuple[int, int] | None:
 
 
 def loop_name() -> str:
-    """Return which event loop is running: `asyncio`, `uvloop` or `trio`."""
+    """Return the name of the running event loop: `asyncio`, `uvloop` or `trio`."""
     if not on_asyncio():
         return "trio"
     import asyncio
@@ -84,7 +84,7 @@ def loop_name() -> str:
 
 
 def most_files() -> int | None:
-    """Return how far the limit of open files can be raised; `None` for no end, or none known."""
+    """Return the hard limit of open files; `None` if it is unlimited or unknown."""
     try:
         resource = import_module("resource")
     except ImportError:

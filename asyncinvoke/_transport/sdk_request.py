@@ -1,14 +1,14 @@
 """The request that aiobotocore would send, captured unsent and split into a template.
 
-The request is built and signed only by aiobotocore's own code: its original function is called,
-even if it is patched now, on a stand-in client that does everything but send. So a tracer neither
+The request is built and signed by aiobotocore's own code only: its original function is called,
+even if it is patched, on a stand-in client that does everything except sending. So a tracer neither
 sees this extra request nor adds anything to it.
 
 Whatever differs between calls becomes a hole: the time and the token, the payload's hash and
 length, the IDs, and the values of three headers. The rest is the same for every call of its kind. A
 template is only trusted if filling it with the original values reproduces the signature that
-aiobotocore computed. If a later aiobotocore does something that this code does not know, the signatures differ,
-and requests of such a client fall back to aiobotocore's own `invoke`.
+aiobotocore computed. If a later version does something unknown here, the signatures differ, and
+requests of such a client fall back to aiobotocore's own `invoke`.
 """
 
 import calendar
@@ -38,11 +38,11 @@ INVOKE = "Invoke"
 STREAM = "InvokeWithResponseStream"
 
 LARGE = 1_048_576
-"""From this size on, in bytes, aiohttp wants a payload as a file, and warns of bytes."""
+"""The size in bytes from which aiohttp warns about a payload that is not a file."""
 
 
 def client_arguments(parameters: InvokeParameters, payload: bytes) -> dict[str, Any]:
-    """Return the keyword arguments of `client.invoke`; what is not set is left out."""
+    """Return the keyword arguments of `client.invoke`; unset parameters are omitted."""
     target = parameters.target
     arguments = {
         "FunctionName": target.function_name,
@@ -60,7 +60,7 @@ def client_arguments(parameters: InvokeParameters, payload: bytes) -> dict[str, 
 def stream_arguments(parameters: InvokeParameters, payload: bytes) -> dict[str, Any]:
     """Return the keyword arguments of `client.invoke_with_response_stream`."""
     given = client_arguments(parameters, payload)
-    # RequestResponse is what it does anyway, and aiobotocore spells no default.
+    # RequestResponse is the default, which aiobotocore does not send.
     del given["InvocationType"]
     return given
 
@@ -84,11 +84,11 @@ async def show_request(
         client: An open client.
         operation: The name of the operation in the service model.
         arguments: Its arguments.
-        credentials: The credentials to sign with, even if the client has newer ones.
+        credentials: The credentials to sign with, even if the client has newer credentials.
 
     Raises:
         NotShownError: aiobotocore did not produce a request.
-        Exception: Whatever aiobotocore raises where it cannot be built or signed.
+        Exception: Any error of aiobotocore while building or signing it.
     """
     call: Any = sdk_function(type(client), "_make_api_call")
     if call is None:
@@ -110,7 +110,7 @@ class _ShownError(Exception):
 
 
 class _Showing:
-    """A client that shows its requests."""
+    """A client that raises `_ShownError` with its request instead of sending it."""
 
     def __init__(self, client: Any, credentials: FrozenCredentials) -> None:
         self._client = client
@@ -128,7 +128,7 @@ class _Showing:
         raise _ShownError(await endpoint.create_request(request_dict, operation_model))
 
     async def get_frozen_credentials(self) -> FrozenCredentials:
-        """Return the credentials to sign with, as aiobotocore asks for them."""
+        """Return the credentials to sign with; called by aiobotocore."""
         return self._credentials
 
 
@@ -137,7 +137,7 @@ HOLES = {
     "x-amz-durable-execution-name": "durable_execution_name",
     "x-amz-tenant-id": "tenant_id",
 }
-"""Headers whose values belong to one call, in the order of the signature, and where they come from."""
+"""The headers whose values belong to one call, in the order of the signature, and their parameters."""
 
 _OF_ONE_CALL = {
     *HOLES,
@@ -156,17 +156,17 @@ _OF_THE_PAYLOAD = re.compile(
     r"content-encoding|content-md5|transfer-encoding|.*digest|"
     r"x-amz-(checksum-.*|content-sha256|decoded-content-length|trailer)"
 )
-"""Headers that follow from the payload, if a service model asks for a checksum or compression."""
+"""Headers that depend on the payload, if a service model requires checksums or compression."""
 
 
 async def make_template(
     client: Any, operation: str, parameters: InvokeParameters, moment: Moment
 ) -> Template:
-    """Let aiobotocore build a request of some kind, and turn it into a template.
+    """Let aiobotocore build a request, and convert it to a template.
 
     Raises:
         UnsuitableError: A template would not send the same bytes.
-        Exception: Whatever aiobotocore raises where such a request cannot be built or signed.
+        Exception: Any error of aiobotocore while building or signing the request.
     """
     arguments = arguments_of(operation, parameters, _PAYLOAD)
     try:

@@ -15,6 +15,7 @@ from aiobotocore.httpxsession import is_httpx_session_cls
 from aiobotocore.session import AioSession
 from botocore import UNSIGNED
 from botocore import exceptions as botocore_errors
+from botocore.config import Config
 
 from asyncinvoke._request.numbers import is_whole, whole
 from asyncinvoke._request.target import show_value
@@ -240,8 +241,10 @@ def asked_pool_size(config: object) -> int | None:
     Raises:
         ConfigurationError: It is not a whole number of at least 1.
     """
-    given = getattr(config, "_user_provided_options", {})  # the attribute itself has the default
-    size = given.get("max_pool_connections")
+    if not isinstance(config, Config):
+        return None  # refused when the client is opened
+    # The attribute `max_pool_connections` does not tell a default from a value that was set.
+    size = getattr(config, "_user_provided_options", {}).get("max_pool_connections")
     if size is None:
         return None
     if not is_whole(size, 1):

@@ -17,23 +17,23 @@ from typing import Any, Protocol
 ALGORITHM = "AWS4-HMAC-SHA256"
 
 DATE = "\x00date\x00"
-"""Stands for the time in a canonical request."""
+"""The placeholder of the time in a canonical request."""
 
-TOKEN = "\x00token\x00"  # noqa: S105  # stands for one, is none
-"""Stands for the session token in a canonical request."""
+TOKEN = "\x00token\x00"  # noqa: S105  # a placeholder, not a token
+"""The placeholder of the session token in a canonical request."""
 
 HOLE = "\x00hole\x00"
-"""Stands for a value of one call in a canonical request."""
+"""The placeholder of a value of one call in a canonical request."""
 
-# HMAC is a hash of the key XOR one constant and the message, and a hash of the key XOR another and
-# that. As tables for `bytes.translate`:
+# HMAC hashes the key XOR one constant with the message, and then the key XOR another constant with
+# that hash. These are the two XORs, as tables for `bytes.translate`.
 _BLOCK_SIZE = 64
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class FrozenCredentials(Protocol):
-    """Credentials of one moment, as botocore gives them."""
+    """A snapshot of credentials, as returned by botocore."""
 
     @property
     def access_key(self) -> str:
@@ -52,10 +52,10 @@ class FrozenCredentials(Protocol):
 
 
 class Moment:
-    """One second of one set of credentials. Its `repr` shows nothing of them.
+    """One second of one set of credentials; its `repr` shows nothing.
 
     Args:
-        credentials: Whose requests they are.
+        credentials: The credentials to sign with.
         second: The time, in whole seconds since the epoch.
     """
 
@@ -63,7 +63,7 @@ class Moment:
 
     def __init__(self, credentials: FrozenCredentials, second: int) -> None:
         self.credentials = credentials
-        # An empty one is none, for the SDK too.
+        # As in the SDK, an empty token counts as none.
         self.token = credentials.token or None
         self.second = second
         self.timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
@@ -73,7 +73,7 @@ class Moment:
         self._numbers = itertools.count(int.from_bytes(os.urandom(5), "big"))
 
     def at(self, second: int) -> "Moment":
-        """Return another second of the same credentials."""
+        """Return a moment of the same credentials at another second."""
         moment = Moment(self.credentials, second)
         moment._keys = self._keys
         return moment
@@ -83,7 +83,7 @@ class Moment:
         return f"{self._begin}{next(self._numbers):012x}"
 
     def signing_key(self, region: str, service: str) -> bytes:
-        """Return the signing key of a credential scope, which is that of a day."""
+        """Return the signing key of a credential scope, which is valid for one day."""
         scope = (self.timestamp[:8], region, service)
         key = self._keys.get(scope)
         if key is None:
@@ -100,8 +100,8 @@ class Signer:
 
     Args:
         canonical: The canonical request up to the payload's hash, with `DATE`, `TOKEN` and a `HOLE`
-            for each value that differs from call to call in it.
-        signed_headers: The names of the signed headers, as the signature lists them.
+            for each value that differs between calls.
+        signed_headers: The names of the signed headers, as listed in the signature.
         region: The region of the credential scope.
         service: The signing name of the credential scope.
     """
@@ -117,7 +117,7 @@ class Signer:
         self._second: _Second
 
     def with_canonical(self, change: Callable[[str], str]) -> "Signer":
-        """Return a signer whose canonical request is a changed one."""
+        """Return a signer with a changed canonical request."""
         return Signer(
             canonical=change(self._canonical),
             signed_headers=self._signed_headers,
@@ -127,7 +127,7 @@ class Signer:
 
     @property
     def signs(self) -> tuple[str, ...]:
-        """What its signatures depend on, apart from moment, payload and the values of holes."""
+        """What the signatures depend on, apart from moment, payload and the values of holes."""
         return (self._canonical, self._signed_headers, self._region, self._service)
 
     def prefix(self, moment: Moment) -> str:
@@ -141,9 +141,9 @@ class Signer:
         """Return the signature of a request.
 
         Args:
-            moment: When it leaves, and whose it is.
+            moment: The time and the credentials.
             payload: The body.
-            values: What belongs into the holes, in their order.
+            values: The values of the holes, in order.
         """
         if self._moment is not moment:
             self._second = self._begin(moment)
@@ -179,7 +179,7 @@ class Signer:
 
 
 class _Second:
-    """What all requests of one kind and of one second have in common. Its `repr` shows nothing."""
+    """The state shared by all requests of one kind and one second; its `repr` shows nothing."""
 
     __slots__ = ("canonical", "inner", "outer", "rest")
 

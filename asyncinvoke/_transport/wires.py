@@ -28,6 +28,7 @@ from asyncinvoke._transport.http_sessions import (
     SessionSender,
 )
 from asyncinvoke._transport.process import on_asyncio
+from asyncinvoke._transport.set_up_urls import bare_url
 from asyncinvoke._transport.stream import MOST, Body, OwnBody, read_whole
 from asyncinvoke._transport.template import Outgoing, origin_of
 
@@ -169,7 +170,9 @@ class Wires:
     def not_ours(self, origin: str, why: NotOursError) -> None:
         """Use the session for an origin from now on."""
         self._routes[origin] = None
-        _logger.debug("requests to %s go through aiobotocore's HTTP session: %s", origin, why)
+        _logger.debug(
+            "requests to %s go through aiobotocore's HTTP session: %s", bare_url(origin), why
+        )
 
     async def aclose(self) -> None:
         """Close our own connections, which fails the exchanges in progress.

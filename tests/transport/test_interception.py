@@ -286,6 +286,22 @@ async def test_another_part_put_in_later_is_found_until_the_first_is_back(
         assert interception.found() is None
 
 
+@pytest.mark.parametrize("is_inner", [False, True])
+@pytest.mark.parametrize("name", ["emit", "emit_until_response"])
+async def test_an_emitter_whose_way_to_emit_was_replaced_is_found_until_it_is_back(
+    name: str, is_inner: bool
+) -> None:
+    async with opened() as client:
+        interception = Interception(client)
+        assert interception.found() is None
+        emitter = client.meta.events._emitter if is_inner else client.meta.events
+        for _ in range(2):
+            with mock.patch.object(emitter, name, listener):
+                found = interception.found() or ""
+                assert found.endswith(f"listener stands before {type(emitter).__name__}.{name}")
+            assert interception.found() is None
+
+
 async def test_a_session_of_the_callers_own_class_is_no_wrapper_and_a_patched_one_of_the_sdk_is() -> (
     None
 ):

@@ -175,9 +175,11 @@ async def test_what_is_not_for_connections_of_ours_is_told_once(
             caplog.clear()
             async with wires_of(session) as wires:
                 for _ in range(2):
-                    assert wires.ours("http://lambda.example") is None
+                    assert wires.ours("http://user:a-password@lambda.example") is None
             (record,) = [each for each in caplog.records if each.name == "asyncinvoke"]
             assert why in record.getMessage()
+            assert "lambda.example" in record.getMessage()
+            assert "a-password" not in record.getMessage()
 
 
 async def test_how_long_a_connection_may_be_idle_is_what_the_client_says_or_less() -> None:
