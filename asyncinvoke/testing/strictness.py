@@ -53,10 +53,12 @@ class Strictness:
         if self.unmet_faults:
             found += [f"unused fault: {fault!r}" for fault in endpoint.faults if fault.is_unmet]
         if self.unexpected_requests:
-            asked = {names.bare_name(r.function_name) or r.function_name for r in endpoint.requests}
+            requested = {
+                names.bare_name(r.function_name) or r.function_name for r in endpoint.requests
+            }
             found += [
                 f"a request for {name!r}, which was never registered"
-                for name in sorted(asked - functions.keys())
+                for name in sorted(requested - functions.keys())
             ]
         if self.unused_functions:
             found += [

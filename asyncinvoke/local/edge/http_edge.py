@@ -101,14 +101,14 @@ class HttpEdge:
         if size > BODY_LIMIT:
             operation = "CreateFunction" if request.method == "POST" else "UpdateFunctionCode"
             return upload_too_large(BODY_LIMIT, operation).answer(request_id)
-        asked = ManagementRequest(
+        managed = ManagementRequest(
             method=request.method,
             path=request.rel_url.raw_path,
             query=request.rel_url.query,
             body=body,
             tag_keys=tuple(request.rel_url.query.getall("tagKeys", ())),
         )
-        return await self._management.answer(asked, request_id)
+        return await self._management.answer(managed, request_id)
 
 
 def invoke_path(request: web.BaseRequest) -> InvokePath | None:

@@ -64,8 +64,8 @@ def confine(code: Path, tmp: Path) -> None:
 
 def _needed_of_tmp(code: Path) -> list[Path]:
     """Return the needed paths in the real `/tmp`, outermost first, without those inside another."""
-    asked = [code, *map(Path, (*sys.path, sys.prefix, sys.base_prefix, sys.executable))]
-    inside = {path.resolve() for path in asked if path.exists() and path.resolve() != TMP}
+    needed = [code, *map(Path, (*sys.path, sys.prefix, sys.base_prefix, sys.executable))]
+    inside = {path.resolve() for path in needed if path.exists() and path.resolve() != TMP}
     found: list[Path] = []
     for path in sorted(path for path in inside if path.is_relative_to(TMP)):
         if path == code or not any(path.is_relative_to(other) for other in found):

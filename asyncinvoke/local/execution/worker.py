@@ -110,7 +110,7 @@ def _variables(
     endpoints: Mapping[str, str],
 ) -> dict[str, str]:
     """Return the environment variables of a process; the later ones take precedence."""
-    logging = config.deployment.asked.get("LoggingConfig", {})
+    logging = config.deployment.as_requested.get("LoggingConfig", {})
     set_by_lambda = _set_by_lambda(config, source, port, log_stream_name, logging)
     assert set_by_lambda.keys() == SET_BY_LAMBDA  # noqa: S101  # which functions cannot set
     return {

@@ -60,7 +60,9 @@ class Deployment:
     """The size of its package, in bytes."""
     code_sha256: str = EMPTY_SHA256
     """The hash of its package, in base64."""
-    asked: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    as_requested: Mapping[str, Any] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False
+    )
     """Settings that are returned as requested, by AWS's names, such as `Architectures`."""
     last_modified: str = field(default_factory=_timestamp, compare=False)
     """The time of the last change."""

@@ -114,8 +114,8 @@ class Deploying:
             latest = versions.latest
             assert isinstance(latest.handler, Source)  # noqa: S101  # unchanged since the check above
             source = source_in(package.directory, latest.handler.handler, latest.handler.layers)
-            asked = Members({"Architectures": members.any("Architectures")})
-            settings = Settings.of(latest).changed(asked, name=latest.name)
+            requested = Members({"Architectures": members.any("Architectures")})
+            settings = Settings.of(latest).changed(requested, name=latest.name)
             config = self._configure(latest.name, source, settings, package, latest)
             if members.flag("DryRun"):
                 return described(config, versions)
@@ -128,13 +128,13 @@ class Deploying:
         """`UpdateFunctionConfiguration`."""
         versions = self._changeable(function, members)
         latest = versions.latest
-        handler, asked = latest.handler, members.text("Handler")
-        if asked is not None:
+        handler, new_handler = latest.handler, members.text("Handler")
+        if new_handler is not None:
             if not isinstance(handler, Source):
                 raise refusals.invalid(
                     f"{latest.name} is a callable of this process; its handler is fixed."
                 )
-            handler = source_in(handler.directory, asked, handler.layers)
+            handler = source_in(handler.directory, new_handler, handler.layers)
         settings = Settings.of(latest).changed(members, name=latest.name)
         if isinstance(handler, Source):
             settings, layers = self._with_layers(settings, members, handler.layers)
@@ -144,16 +144,16 @@ class Deploying:
         return described(config, versions)
 
     def _with_layers(
-        self, settings: Settings, members: Members, has: tuple[Path, ...]
+        self, settings: Settings, members: Members, current: tuple[Path, ...]
     ) -> tuple[Settings, tuple[Path, ...]]:
-        asked = members.any("Layers")
-        if asked is None:
-            return settings, has
-        told, folders = self._layers.resolve(check_arns(asked))
-        others = {name: value for name, value in settings.asked.items() if name != "Layers"}
+        arns = members.any("Layers")
+        if arns is None:
+            return settings, current
+        layers, directories = self._layers.resolve(check_arns(arns))
+        others = {name: value for name, value in settings.as_requested.items() if name != "Layers"}
         return dataclasses.replace(
-            settings, asked=others | ({"Layers": told} if told else {})
-        ), folders
+            settings, as_requested=others | ({"Layers": layers} if layers else {})
+        ), directories
 
     def _check_new(self, name: str) -> None:
         if name in self._registry.functions:
@@ -199,7 +199,7 @@ class Deploying:
                     description=settings.description,
                     code_size=package.size if package else was.code_size,
                     code_sha256=package.sha256 if package else was.code_sha256,
-                    asked=settings.asked,
+                    as_requested=settings.as_requested,
                 ),
                 **self._where,
             )

@@ -52,7 +52,7 @@ def configuration(
         "RevisionId": revision(config, versions, now),
         "LoggingConfig": {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{config.name}"},
         **_DEFAULTS,
-        **deployed.asked,
+        **deployed.as_requested,
     }
     if config.environment:
         described["Environment"] = {"Variables": dict(config.environment)}

@@ -35,12 +35,12 @@ def get_function_configuration(function: NamedFunction) -> dict[str, Any]:
 
 def list_functions(registry: FunctionRegistry, query: Mapping[str, str]) -> dict[str, Any]:
     """`ListFunctions`."""
-    asked = query.get("FunctionVersion")
-    if asked is not None:
-        wrong = names.not_one_of(asked, "functionVersion", ("ALL",))
+    function_version = query.get("FunctionVersion")
+    if function_version is not None:
+        wrong = names.not_one_of(function_version, "functionVersion", ("ALL",))
         if wrong:
             raise refusals.violated(wrong)
-    all_versions = asked == "ALL"
+    all_versions = function_version == "ALL"
     found = (
         (
             f"{versions.name}:{version_key(config)}",

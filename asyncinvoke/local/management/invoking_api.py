@@ -125,12 +125,12 @@ def delete_event_config(function: NamedFunction) -> None:
 def list_event_configs(function: NamedFunction, query: Mapping[str, str]) -> dict[str, Any]:
     """`ListFunctionEventInvokeConfigs`."""
     settings = function.versions.event_settings
-    found = ((arn, _described(arn, has)) for arn, has in settings.items())
+    found = ((arn, _described(arn, each)) for arn, each in settings.items())
     return page("FunctionEventInvokeConfigs", found, query, limit=PAGE)
 
 
 def _set(
-    registry: FunctionRegistry, function: NamedFunction, has: EventSettings, members: Members
+    registry: FunctionRegistry, function: NamedFunction, current: EventSettings, members: Members
 ) -> dict[str, Any]:
     attempts = members.integer("MaximumRetryAttempts")
     age = members.integer("MaximumEventAgeInSeconds")
@@ -144,21 +144,21 @@ def _set(
         wrong += names.out_of_range(attempts, "maximumRetryAttempts", 0, MAX_RETRY_ATTEMPTS)
     if age is not None:
         wrong += names.out_of_range(age, "maximumEventAgeInSeconds", *AGE_RANGE)
-    asked = {name: _destination(members, name) for name in _DESTINATIONS}
-    for name, arn in asked.items():
+    requested = {name: _destination(members, name) for name in _DESTINATIONS}
+    for name, arn in requested.items():
         if _DESTINATION.fullmatch(arn) is None:
             member = f"destinationConfig.{name[0].lower()}{name[1:]}.destination"
             wrong += names.broken(arn, member, DESTINATION_PATTERN)
     if wrong:
         raise refusals.violated(wrong)
-    for name, arn in asked.items():
+    for name, arn in requested.items():
         if arn:
             _check_destination(registry, function, name, arn)
     settings = dataclasses.replace(
-        has,
-        maximum_retry_attempts=has.maximum_retry_attempts if attempts is None else attempts,
-        maximum_event_age=has.maximum_event_age if age is None else age,
-        destinations=has.destinations if destinations is None else destinations,
+        current,
+        maximum_retry_attempts=current.maximum_retry_attempts if attempts is None else attempts,
+        maximum_event_age=current.maximum_event_age if age is None else age,
+        destinations=current.destinations if destinations is None else destinations,
         last_modified=time.time(),
     )
     arn = _arn(function)

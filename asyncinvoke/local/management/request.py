@@ -225,8 +225,8 @@ def page(
     Raises:
         Refusal: `MaxItems` is out of range.
     """
-    marker, asked = query.get("Marker"), query.get("MaxItems", str(PAGE))
-    most = int(asked) if asked.isdecimal() and len(asked) < 10 else 0
+    marker, max_items = query.get("Marker"), query.get("MaxItems", str(PAGE))
+    most = int(max_items) if max_items.isdecimal() and len(max_items) < 10 else 0
     violations = names.out_of_range(most, "maxItems", 1, limit)
     if violations:
         raise refusals.violated(violations)

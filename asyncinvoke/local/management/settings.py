@@ -125,7 +125,7 @@ class Settings:
     """Memory in MB."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Environment variables."""
-    asked: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    as_requested: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Settings that are returned as requested."""
 
     @classmethod
@@ -138,24 +138,24 @@ class Settings:
             timeout=config.timeout,
             memory_size=config.memory_size,
             environment=dict(config.environment),
-            asked=config.deployment.asked,
+            as_requested=config.deployment.as_requested,
         )
 
-    def changed(self, asked: Members, *, name: str) -> "Settings":
+    def changed(self, requested: Members, *, name: str) -> "Settings":
         """Return the settings with the changes of a request.
 
         Args:
-            asked: The members of the request.
+            requested: The members of the request.
             name: The name of the function.
 
         Raises:
             Refusal: A value is out of range, or not supported.
         """
         for member in REFUSED:
-            if asked.any(member):
+            if requested.any(member):
                 raise refusals.invalid(f"{member}: this endpoint has nothing that does it.")
-        timeout, memory_size = asked.integer("Timeout"), asked.integer("MemorySize")
-        role = asked.text("Role")
+        timeout, memory_size = requested.integer("Timeout"), requested.integer("MemorySize")
+        role = requested.text("Role")
         violations = []
         if role is not None and _ROLE.fullmatch(role) is None:
             violations += names.broken(role, "role", ROLE_PATTERN)
@@ -164,10 +164,10 @@ class Settings:
         if memory_size is not None:
             least, most = MEMORY_RANGE[0], MEMORY_RANGE[-1]
             violations += names.out_of_range(memory_size, "memorySize", least, most)
-        returned, more = _returned(asked, self.asked, name)
+        returned, more = _returned(requested, self.as_requested, name)
         if violations or more:
             raise refusals.violated([*violations, *more])
-        runtime = asked.text("Runtime")
+        runtime = requested.text("Runtime")
         if runtime is not None:
             check_runtime(runtime)
         runtime = _or(runtime, self.runtime)
@@ -176,11 +176,11 @@ class Settings:
         return Settings(
             runtime=runtime,
             role=_or(role, self.role),
-            description=_or(asked.text("Description"), self.description),
+            description=_or(requested.text("Description"), self.description),
             timeout=self.timeout if timeout is None else timeout,
             memory_size=self.memory_size if memory_size is None else memory_size,
-            environment=_environment(asked, self.environment),
-            asked=returned,
+            environment=_environment(requested, self.environment),
+            as_requested=returned,
         )
 
 
@@ -188,10 +188,10 @@ def _or(requested: str | None, current: str) -> str:
     return current if requested is None else requested
 
 
-def _environment(asked: Members, has: Mapping[str, str]) -> Mapping[str, str]:
-    variables = asked.members("Environment").texts("Variables")
+def _environment(requested: Members, current: Mapping[str, str]) -> Mapping[str, str]:
+    variables = requested.members("Environment").texts("Variables")
     if variables is None:
-        return has
+        return current
     for name, value in variables.items():
         if _VARIABLE.fullmatch(name) is None:
             raise refusals.invalid(
@@ -290,10 +290,13 @@ WITHOUT_EFFECT = frozenset({"Role", "Runtime", *_AS_REQUESTED, *_CHECKED})
 """Fields that are returned as requested but do not change how a function runs."""
 
 
-def _logging(asked: Members, name: str) -> dict[str, str]:
-    log_format = asked.text("LogFormat") or "Text"
-    config = {"LogFormat": log_format, "LogGroup": asked.text("LogGroup") or f"/aws/lambda/{name}"}
+def _logging(requested: Members, name: str) -> dict[str, str]:
+    log_format = requested.text("LogFormat") or "Text"
+    config = {
+        "LogFormat": log_format,
+        "LogGroup": requested.text("LogGroup") or f"/aws/lambda/{name}",
+    }
     if log_format == "JSON":
-        config["ApplicationLogLevel"] = asked.text("ApplicationLogLevel") or "INFO"
-        config["SystemLogLevel"] = asked.text("SystemLogLevel") or "INFO"
+        config["ApplicationLogLevel"] = requested.text("ApplicationLogLevel") or "INFO"
+        config["SystemLogLevel"] = requested.text("SystemLogLevel") or "INFO"
     return config

@@ -77,7 +77,7 @@ def update_alias(function: NamedFunction, name: str, members: Members) -> dict[s
         current.version if version is None else version,
         current.description if description is None else description,
         members,
-        has=current.weights,
+        weights=current.weights,
     )
 
 
@@ -115,9 +115,9 @@ def _set_alias(
     version: str,
     description: str,
     members: Members,
-    has: Mapping[str, float] | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
-    weights = dict(has or {})
+    weights = dict(weights or {})
     if members.any("RoutingConfig") is not None:
         weights = members.members("RoutingConfig").numbers("AdditionalVersionWeights") or {}
     _check_weights(version, weights)

@@ -129,9 +129,9 @@ def function_not_found(arn: str) -> Refusal:
     return not_found(f"Function not found: {arn}")
 
 
-def wrong_region(asked: str, here: str) -> Refusal:
+def wrong_region(requested: str, here: str) -> Refusal:
     """Return the error for an ARN of another region."""
-    return not_found(f"Functions from '{asked}' are not reachable in this region ('{here}')")
+    return not_found(f"Functions from '{requested}' are not reachable in this region ('{here}')")
 
 
 def unknown_operation(method: str, path: str) -> Refusal:
