@@ -217,17 +217,19 @@ class Caller:
             tolerance=tolerance,
         )
         recorder = recorded = None
+        # The items of an input that was read by `key` have keys of their own.
+        is_keyed = key is not None or getattr(payloads, "has_keys", False) is True
         if journal is not None:
             recorder = self._record(
                 read_journal(journal),
                 identity={
                     **identity_of(work.call.parameters),
-                    "key": key is not None,
+                    "key": is_keyed,
                     **({} if batch is None else {"batch": shape_name(batch)}),
                     **({} if shard is None else {"shard": str(shard)}),
                 },
                 shared=work.call.parameters,
-                keyed=key is not None,
+                keyed=is_keyed,
                 engine=engine,
             )
             recorded = RecordedWork(work, recorder)
