@@ -233,9 +233,11 @@ class Caller:
             tolerance=tolerance,
         )
         recorder = recorded = None
+        # The items of an input that was read by `key` have keys of their own.
+        is_keyed = key is not None or getattr(payloads, "has_keys", False) is True
         if journal is not None:
             recorder = self._recorder_of(
-                read_journal(journal), work, keyed=key is not None, batch=batch, shard=shard
+                read_journal(journal), work, keyed=is_keyed, batch=batch, shard=shard
             )
             recorded = RecordedWork(work, recorder)
         return open_run(

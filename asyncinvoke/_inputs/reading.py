@@ -73,6 +73,11 @@ class Input:
         return self._format.name
 
     @property
+    def has_keys(self) -> bool:
+        """Whether its items have keys; a journal then identifies them by key, not by position."""
+        return self._key is not None
+
+    @property
     def total(self) -> int | None:
         """The number of items, if it has been opened and its format stores it, as Parquet does."""
         return self._total

@@ -25,6 +25,7 @@ from asyncinvoke import (
     Shard,
     TransportError,
 )
+from asyncinvoke.inputs import read
 from asyncinvoke.runs import open_run
 from tests.doubles.counting_server import CountingServer
 from tests.doubles.messages import Received
@@ -148,6 +149,19 @@ async def test_another_common_value_is_another_run_and_is_not_recorded(tmp_path:
     await run(function, range(6), journal, batch=Batch(2, shape="items", common=first.common))
     assert len(function.sent) == 3
     assert all(b"hunter2" not in each.read_bytes() for each in tmp_path.iterdir())
+
+
+@pytest.mark.anyio
+async def test_an_input_that_is_read_by_key_is_recorded_by_key(tmp_path: Path) -> None:
+    source, journal = tmp_path / "in.jsonl", tmp_path / "a.run"
+    source.write_text('{"id": 1}\n{"id": "a"}\n{"id": "1"}\n')
+    function = Function()
+    ended = await run(function, read(source, key="/id"), journal, batch=2)
+    said = {each.index: str(each.error) for each in ended if not each.ok}
+    assert said == {2: "key '1' is that of item 0"}
+    source.write_text('{"id": "a"}\n{"id": "b"}\n{"id": 1}\n')  # in another order, and one more
+    await run(function, read(source, key="/id"), journal, batch=2)
+    assert sorted(str(item["id"]) for batch in function.batches for item in batch) == list("1ab")
 
 
 @pytest.mark.anyio

@@ -21,7 +21,7 @@ from asyncinvoke.local import LocalLambda
 from asyncinvoke.runs import open_run
 from tests.journal.killing import ROOT
 
-from .processes import Run, started
+from .processes import COMMAND, Run, started
 
 
 def bulk(**settings: Any) -> Bulk:
