@@ -104,6 +104,8 @@ def _settle(
     row, state, cause = item
     if state != State.MAY_HAVE_RUN:
         raise JournalError(f"{shown} is none that may have run: it is {State(state).name.lower()}")
+    # Of a redrive that surely did not send it: after a restart it would be in doubt again.
+    connection.execute("DELETE FROM flight WHERE idx = ?", (row,))
     if not ran:
         _withdraw(connection, row)
         return

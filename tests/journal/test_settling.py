@@ -8,7 +8,7 @@ import pytest
 from asyncinvoke import Journal, Redrive
 from asyncinvoke._journal.recorder import JournalRecorder
 from asyncinvoke.runs import RecordedRun, merge, open_run, settle
-from tests.journal.crashes import crash
+from tests.journal.crashes import crash, restart
 from tests.journal.worlds import World, streamed
 
 pytestmark = pytest.mark.anyio
@@ -160,3 +160,21 @@ async def test_an_input_that_has_grown_has_no_total_until_all_of_it_is_read(
     assert total() is None
     await World().map(path, range(2 * ITEMS), **keys)
     assert total() == 2 * ITEMS
+
+
+@pytest.mark.parametrize("ran", [True, False])
+async def test_what_was_settled_is_in_doubt_no_more_after_a_restart(
+    path: Path, keys: dict[str, Any], ran: bool
+) -> None:
+    await World(lost=[LOST]).map(path, range(ITEMS), **keys)
+    crash(path, unsent=[LOST])  # a redrive that died before it sent it
+    named: Any = {"key": str(LOST)} if keys else {"position": LOST}
+    settle(path, ran=ran, **named)
+    restart(path)
+    with open_run(path) as recorded:
+        agrees(recorded)
+        summary = recorded.summary()
+        assert (summary.may_have_run, summary.settled) == (0, int(ran))
+    world = World()
+    await world.map(path, range(ITEMS), **keys)
+    assert world.sent == ([] if ran else [LOST])

@@ -53,8 +53,8 @@ def set_(path: str, concurrency: int | None, tolerate: str | None) -> None:
     if tolerate is not None:
         _checked(tolerate)
 
-    said = [f"concurrency {concurrency:,}"] * (concurrency is not None)
-    said += [f"tolerated: {tolerate}"] * (tolerate is not None)
+    said = [] if concurrency is None else [f"concurrency {concurrency:,}"]
+    said += [] if tolerate is None else [f"tolerated: {tolerate}"]
     paths = steered(path)
     if concurrency is not None and concurrency < len(paths):
         raise CommandError(

@@ -54,6 +54,21 @@ async def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "o.run"
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--tolerate", "none"], "tolerated: none"),
+        (["--concurrency", "2000"], "concurrency 2,000"),
+        (["--concurrency", "9", "--tolerate", "2%"], "concurrency 9, tolerated: 2%"),
+    ],
+)
+async def test_each_setting_can_be_changed_alone(
+    recorded: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    assert command(["runs", "set", "o.run", *options]) == 0
+    assert capsys.readouterr().out == f"{said}, from its next session: it is not running\n"
+
+
 async def test_a_split_export_has_each_item_once_also_where_its_redrive_died(
     recorded: Path,
 ) -> None:
