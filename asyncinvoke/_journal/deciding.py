@@ -1,6 +1,7 @@
 """What to do with an item that was read, given its record: a decision on values."""
 
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any
 
 from asyncinvoke._engine.journal import Changed, Journal, Redrive
@@ -13,12 +14,12 @@ from asyncinvoke._model.failure import FailureKind, TransportFault
 from asyncinvoke._model.response import Attempt
 from asyncinvoke.errors import GaveUp, InvalidRequestError, TransportError
 
-_DRIVEN = {
+_REDRIVEN = {
     State.NOT_RUN: Redrive.NOT_RUN.value,
     State.FAILED: Redrive.FAILED.value & ~Redrive.NOT_RUN.value,
     State.MAY_HAVE_RUN: Redrive.MAY_HAVE_RUN.value,
 }
-"""What of a `Redrive` each state that is a failure is driven by."""
+"""The bits of a `Redrive` that run items of this state again; other states are not failures."""
 
 
 @dataclass(slots=True)
@@ -38,13 +39,13 @@ class Decided:
     """Items that may have run, and do not run again."""
 
     replayed: list[Found] = field(default_factory=list)
-    """Items that have ended, and whose recorded outcomes are replayed."""
+    """Items that have ended; their recorded outcomes are replayed."""
 
     asked: list[Found] = field(default_factory=list)
-    """Items that have failed, and for which the caller decides whether they run again."""
+    """Failed items; the caller's function decides whether they run again."""
 
     skipped: list[Prepared] = field(default_factory=list)
-    """Items that have ended, and are not replayed."""
+    """Items that have ended and are not replayed."""
 
     twice: list[tuple[Prepared, Outcome[Any]]] = field(default_factory=list)
     """Items with the key of another item."""
@@ -56,10 +57,10 @@ class Decided:
     """Items that are not sent and have no outcome, because other items differ."""
 
     outcomes: list[tuple[Prepared, Outcome[Any]]] = field(default_factory=list)
-    """What is recorded of those that are `replayed` or `asked` about."""
+    """The recorded outcomes of the items in `replayed` and `asked`."""
 
     def drop_all_but_differing(self, reads: list[Prepared]) -> None:
-        """Let none of the group run: the input is another one."""
+        """Drop the other items of the group: the input is not that of the run."""
         kept = {id(prepared) for prepared, _ in self.twice}
         self.dropped = [each for each in reads if id(each) not in kept]
         self.fresh, self.again, self.repeated, self.lost = [], [], [], []
@@ -67,28 +68,28 @@ class Decided:
 
 
 class Seen:
-    """The rows that the items of this session have, so that a key which comes twice is known."""
+    """The rows of the items read in this session, to detect duplicate keys."""
 
     def __init__(self) -> None:
         self._bits = bytearray()
         self.open: dict[str, int] = {}
-        """The rows of keys that are under way."""
+        """The rows of the keys in progress."""
 
     def __contains__(self, row: int) -> bool:
         byte, bit = divmod(row, 8)
         return byte < len(self._bits) and bool(self._bits[byte] >> bit & 1)
 
     def add(self, row: int) -> None:
-        """Note that an item of this session has this row."""
+        """Add the row of an item."""
         byte, bit = divmod(row, 8)
         if byte >= len(self._bits):
             self._bits.extend(bytes(max(4096, byte + 1 - len(self._bits))))
         self._bits[byte] |= 1 << bit
 
     def add_all(self, first: int, count: int) -> None:
-        """Note that items of this session have so many rows from here on."""
+        """Add `count` consecutive rows."""
         until = first + count
-        whole = range(-(-first // 8), until // 8)  # bytes, all of whose rows are among them
+        whole = range(-(-first // 8), until // 8)  # bytes all of whose bits are set
         if len(whole) == 0:
             for row in range(first, until):
                 self.add(row)
@@ -104,9 +105,18 @@ class Seen:
         return int.from_bytes(self._bits, "big").bit_count()
 
 
+class _Fate(Enum):
+    """What becomes of an item that has ended in an earlier session."""
+
+    AGAIN = auto()
+    DIFFERS = auto()
+    ASKED = auto()
+    REPLAYED = auto()
+    SKIPPED = auto()
+
+
 def decide_found(found: list[Found], journal: Journal, seen: Seen | None, into: Decided) -> None:
-    """Decide about items of which an earlier take is recorded."""
-    replays = journal.replay and journal.results
+    """Decide about items that have ended; `seen` is given in a run with keys."""
     for each in found:
         prepared = each.prepared
         if seen is not None:
@@ -114,32 +124,35 @@ def decide_found(found: list[Found], journal: Journal, seen: Seen | None, into: 
                 into.twice.append((prepared, _twice(prepared, prepared.row)))
                 continue
             seen.add(prepared.row)
-        if each.digest != prepared.digest:
-            if each.digest is None:  # it could not be sent then, and surely did not run
-                prepared.take = each.take + 1
-                into.again.append(prepared)
-                continue
-            if seen is None or journal.changed is Changed.REFUSE:
-                into.differing.append(prepared)
-                continue
-            if journal.changed is Changed.AGAIN:
-                prepared.take = each.take + 1
-                into.again.append(prepared)
-                continue
-        failed = each.state in _DRIVEN
-        if failed and not isinstance(journal.redrive, Redrive):
-            into.asked.append(each)
-        elif (
-            failed
-            and isinstance(journal.redrive, Redrive)
-            and _DRIVEN[each.state] & journal.redrive.value
-        ):
+        fate = _fate(each, journal, keyed=seen is not None)
+        if fate is _Fate.AGAIN:
             prepared.take = each.take + 1
             into.again.append(prepared)
-        elif replays:
+        elif fate is _Fate.DIFFERS:
+            into.differing.append(prepared)
+        elif fate is _Fate.ASKED:
+            into.asked.append(each)
+        elif fate is _Fate.REPLAYED:
             into.replayed.append(each)
         else:
             into.skipped.append(prepared)
+
+
+def _fate(each: Found, journal: Journal, *, keyed: bool) -> _Fate:
+    """Return what becomes of an item, given its record and its digest now."""
+    if each.digest != each.prepared.digest:
+        if each.digest is None:  # it could not be sent then, so it certainly did not run
+            return _Fate.AGAIN
+        if not keyed or journal.changed is Changed.REFUSE:
+            return _Fate.DIFFERS
+        if journal.changed is Changed.AGAIN:
+            return _Fate.AGAIN
+    redrive, bits = journal.redrive, _REDRIVEN.get(each.state, 0)
+    if bits and not isinstance(redrive, Redrive):
+        return _Fate.ASKED
+    if isinstance(redrive, Redrive) and bits & redrive.value:
+        return _Fate.AGAIN
+    return _Fate.REPLAYED if journal.replay and journal.results else _Fate.SKIPPED
 
 
 def decide_fresh(
@@ -149,10 +162,10 @@ def decide_fresh(
     seen: Seen | None,
     into: Decided,
 ) -> None:
-    """Decide about items that have not ended: those that may have run are in `lost`."""
+    """Decide about items that have not ended; those in `lost` may have run."""
     for prepared in fresh:
         name = prepared.index if seen is None else prepared.key
-        assert name is not None  # noqa: S101  # in a run with keys each item here has one
+        assert name is not None  # noqa: S101  # with keys, each item here has one
         if seen is not None:
             assert isinstance(name, str)  # noqa: S101  # it is the key
             if name in seen.open:
@@ -182,7 +195,7 @@ def decide_fresh(
 
 
 def lost_outcome(prepared: Prepared, left: Lost) -> Outcome[Any]:
-    """Return the outcome of an item that may have run when its process died, and is not run again."""
+    """Return the outcome of an item that may have run when its process died and is not run again."""
     return _in_doubt(
         prepared,
         "its process died while it was under way",
@@ -193,7 +206,7 @@ def lost_outcome(prepared: Prepared, left: Lost) -> Outcome[Any]:
 
 
 def left_outcome(prepared: Prepared, started: float) -> Outcome[Any]:
-    """Return the outcome of an item that was sent, and left when the block of the map was."""
+    """Return the outcome of an item that was in flight when the map's block was left."""
     return _in_doubt(
         prepared, "the map's block was left", TransportFault.CLOSED, GaveUp.CLOSED, started
     )

@@ -62,8 +62,22 @@ def check_path(path: Path, *, may_be_missing: bool = False) -> None:
     Raises:
         JournalError: It cannot be a journal; the message has the reason.
     """
+    mode = _mode_of(path, may_be_missing=may_be_missing)
+    if mode is None:
+        _check_name(path)
+        return
+    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
+    if kind is not None:
+        raise JournalError(f"{path}: it is {kind}")
+    ids = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
+    if not os.access(path, os.R_OK, **ids):
+        raise JournalError(f"{path}: it may not be read: {os.strerror(errno.EACCES)}")
+
+
+def _mode_of(path: Path, *, may_be_missing: bool) -> int | None:
+    """Return the mode of a file; `None` if it is missing, may be, and can be created."""
     try:
-        mode = path.stat().st_mode
+        return path.stat().st_mode
     except FileNotFoundError:
         if path.is_symlink():
             raise JournalError(
@@ -72,8 +86,7 @@ def check_path(path: Path, *, may_be_missing: bool = False) -> None:
         if not path.absolute().parent.is_dir():
             raise JournalError(f"{path}: the folder {path.parent} is not there") from None
         if may_be_missing:
-            _check_name(path)
-            return
+            return None
         raise JournalError(f"{path}: there is no such journal") from None
     except NotADirectoryError:
         raise JournalError(f"{path}: {path.parent} is not a folder") from None
@@ -81,12 +94,6 @@ def check_path(path: Path, *, may_be_missing: bool = False) -> None:
         raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
     except ValueError:
         raise JournalError(f"{str(path)!r}: no file can have that name") from None
-    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
-    if kind is not None:
-        raise JournalError(f"{path}: it is {kind}")
-    ids = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
-    if not os.access(path, os.R_OK, **ids):
-        raise JournalError(f"{path}: it may not be read: {os.strerror(errno.EACCES)}")
 
 
 def _check_name(path: Path) -> None:

@@ -125,20 +125,16 @@ def unpacked_id(request_id: bytes | str | None) -> str | None:
 
 
 def result_of(outcome: Outcome[Any], *, results: bool) -> tuple[bytes | None, str | None]:
-    """Return what a function returned, and what else makes its response or error; often neither."""
+    """Return the row of `result` of an outcome: the response's payload, and further facts as JSON.
+
+    Args:
+        outcome: The outcome.
+        results: Whether to store what the function returned.
+    """
     response, error = outcome.response, outcome.error
-    facts: dict[str, object] = {}
-    if response is None and isinstance(error, FunctionError):
+    facts = _error_facts(error, results=results)
+    if isinstance(error, FunctionError) and response is None:
         response = error.response
-        facts |= {"message": error.message if results else ""}
-    elif isinstance(error, InvocationError):
-        facts |= {"message": error.message, "retry_after": error.retry_after}
-        if isinstance(error, ThrottledError):
-            facts |= {"reason": error.reason.value, "scope": error.scope.value}
-    elif error is not None:
-        facts |= {"message": str(error)}
-    if isinstance(error, InvocationError):
-        facts |= {"function_name": error.function_name, "qualifier": error.qualifier}
     if response is None:
         return None, _facts(facts)
     if response.function_error is not None:
@@ -149,6 +145,20 @@ def result_of(outcome: Outcome[Any], *, results: bool) -> tuple[bytes | None, st
         facts["log_result"] = response.log_result
     body = response.payload if results and response.payload else None
     return body, _facts(facts) if facts else None
+
+
+def _error_facts(error: AsyncInvokeError | None, *, results: bool) -> dict[str, object]:
+    """Return what differs between errors of the same cause."""
+    if error is None:
+        return {}
+    if not isinstance(error, InvocationError):
+        return {"message": str(error)}
+    facts: dict[str, object] = {"message": error.message, "retry_after": error.retry_after}
+    if isinstance(error, FunctionError):
+        facts = {"message": error.message if results else ""}  # the function's own words
+    elif isinstance(error, ThrottledError):
+        facts |= {"reason": error.reason.value, "scope": error.scope.value}
+    return facts | {"function_name": error.function_name, "qualifier": error.qualifier}
 
 
 def outcome_of(
