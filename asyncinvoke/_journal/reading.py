@@ -195,10 +195,18 @@ class RecordedRun:
             for idx, key, digest, session in list(self._flights()):
                 if session is not None:
                     yield _in_flight(idx, key, digest, session, State.MAY_HAVE_RUN.name.lower())
+        yield from self._in_state(State.MAY_HAVE_RUN)
+
+    @tells_damage
+    def settled(self) -> Iterator[RecordedItem]:
+        """Yield the items that may have run, and were settled by hand as having run."""
+        yield from self._in_state(State.SETTLED)
+
+    def _in_state(self, state: State) -> Iterator[RecordedItem]:
         again = self._superseded(running=self._marks.is_held())
         last = -1
         query = f"{_FIELDS} WHERE item.idx > ? AND item.state = ? ORDER BY item.idx LIMIT {PAGE}"
-        while rows := self._all(query, last, State.MAY_HAVE_RUN):
+        while rows := self._all(query, last, state):
             for row in rows:
                 last = row[0]
                 if last not in again:

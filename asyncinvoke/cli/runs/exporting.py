@@ -22,6 +22,7 @@ NAMES = {
     "succeeded": "succeeded-0.jsonl",
     "failed": "failed-0.jsonl",
     "may_have_run": "may-have-run-0.jsonl",
+    "settled": "settled-0.jsonl",
     "pending": "pending.jsonl",
 }
 """The files of a split export."""
@@ -62,7 +63,7 @@ class _Part:
 
 
 def split(run: RecordedRun, folder: Path) -> dict[str, int]:
-    """Write one file each for succeeded, failed, may-have-run and pending items, and a manifest.
+    """Write one file for the items of each state, and a manifest.
 
     Args:
         run: The run.
@@ -122,6 +123,7 @@ def outcome_lines(run: RecordedRun) -> Iterator[bytes]:
 def _write(run: RecordedRun, parts: dict[str, _Part], *, total: int | None, keyed: bool) -> None:
     # Items of unknown state without an outcome are listed after those with one.
     doubtful = {item.position for item in run.unknown()}
+    settled = {item.position for item in run.settled()}
     written: set[int] = set()
     following = 0
 
@@ -135,7 +137,8 @@ def _write(run: RecordedRun, parts: dict[str, _Part], *, total: int | None, keye
     for outcome in run.outcomes():
         pass_by(outcome.index)
         following = outcome.index + 1
-        part = _part_of(outcome)
+        # They failed as far as the run knew; but they ran, and are not to run again.
+        part = "settled" if outcome.index in settled else _part_of(outcome)
         if outcome.index in doubtful and part != "may_have_run":
             continue  # what it ended with before a redrive that may have run it again
         if part == "may_have_run":

@@ -76,7 +76,20 @@ async def test_a_split_export_has_each_item_once_also_where_its_redrive_died(
     words = ["runs", "export", "o.run", "parts", "--split"]
     assert await to_thread.run_sync(command, words) == 0
     counts = json.loads(Path("parts/manifest.json").read_text())["counts"]
-    assert counts == {"succeeded": 6, "failed": 2, "may_have_run": 2, "pending": 0}
+    assert counts == {"succeeded": 6, "failed": 2, "may_have_run": 2, "settled": 0, "pending": 0}
+
+
+async def test_a_split_export_keeps_what_was_settled_as_having_run_apart_from_what_failed(
+    recorded: Path,
+) -> None:
+    crash(recorded, sent=[4, 5], unsent=[])
+    assert command(["runs", "settle", "o.run", "--item", "4", "--ran"]) == 0
+    words = ["runs", "export", "o.run", "parts", "--split"]
+    assert await to_thread.run_sync(command, words) == 0
+    counts = json.loads(Path("parts/manifest.json").read_text())["counts"]
+    assert counts == {"succeeded": 6, "failed": 2, "may_have_run": 1, "settled": 1, "pending": 0}
+    (line,) = Path("parts/settled-0.jsonl").read_text().splitlines()
+    assert json.loads(line)["index"] == 4
 
 
 def read(what: Callable[[Any], Any]) -> Any:
@@ -160,6 +173,7 @@ async def test_an_export_has_every_outcome_in_the_order_of_the_input(
         "succeeded-0.jsonl",
         "failed-0.jsonl",
         "may-have-run-0.jsonl",
+        "settled-0.jsonl",
         "pending.jsonl",
         "manifest.json",
     }
