@@ -1,6 +1,7 @@
 """What every test starts from: no AWS settings of the machine, and both event loops."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _forker() -> Iterator[None]:
     yield
     FORKER.close()
+
+
+# A suite that is started in the background, or by nohup, inherits signals that are ignored, and so
+# would the programs that its tests end by signals.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        _is_interrupt = _number is signal.SIGINT
+        signal.signal(_number, signal.default_int_handler if _is_interrupt else signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import glob
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -86,8 +87,10 @@ def _unmerged(path: str) -> list[str]:
 
 
 def _is_begun(path: str) -> bool:
-    file = Path(path)
-    return file.is_file() and file.stat().st_size > 0
+    try:
+        return os.path.isfile(path) and os.path.getsize(path) > 0
+    except OSError:  # it was removed in between; what is wrong with it is said when it is opened
+        return False
 
 
 def check_whole(path: str) -> None:
