@@ -86,15 +86,14 @@ class RecordedRun:
         counts = dict(self._all("SELECT name, value FROM count"))
         identity = json.loads(about["identity"])
         doubtful = in_flight = 0
-        again = {idx for idx, _, _ in self._all(_AGAIN)}
-        superseded = self._superseded(running=running)
+        again = {idx: state for idx, state, _ in self._all(_AGAIN)}
         for idx, _, _, session in self._flights():
-            if idx in again and idx not in superseded:
-                continue
+            if idx in again and not running and session is None:
+                continue  # the outcome of the earlier take still counts
             in_flight += 1
             doubtful += not running and session is not None
-        for state, _ in superseded.values():
-            counts[State(state).name.lower()] -= 1
+            if idx in again:
+                counts[State(again[idx]).name.lower()] -= 1
         not_run, failed = counts["not_run"], counts["failed"]
         return RunSummary(
             path=str(self._path),
