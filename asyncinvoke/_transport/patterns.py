@@ -64,9 +64,9 @@ async def make_pattern(
     async def built(target: Target) -> Template:
         return await make_template(client, operation, parameters.for_target(target), moment)
 
-    is_qualified = parameters.target.qualifier is not None
-    pattern = Pattern(await built(_QUALIFIED if is_qualified else _PLAIN))
-    proof = Target.parse(_ARN, "$LATEST.PUBLISHED" if is_qualified else None)
+    placeholder = family_of(parameters).target
+    pattern = Pattern(await built(placeholder))
+    proof = Target.parse(_ARN, "$LATEST.PUBLISHED" if placeholder is _QUALIFIED else None)
     made = pattern.template(proof)
     if made is None or not made.equals(await built(proof)):
         raise UnsuitableError("requests for two functions differ in more than their names")

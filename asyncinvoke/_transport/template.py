@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
@@ -81,9 +82,7 @@ class Template:
             url: Maps a text that contains the URL.
             canonical: Maps the canonical request, in which the path is encoded twice.
         """
-        other = Template.__new__(Template)
-        for name in _KEPT:
-            setattr(other, name, getattr(self, name))
+        other = copy(self)
         other.url = url(self.url)
         other._fixed = url(self._fixed)  # noqa: SLF001
         other._signer = self._signer.with_canonical(canonical)  # noqa: SLF001
@@ -151,9 +150,6 @@ class Template:
         return (
             f"{self._fixed}{dated}{tokened}Authorization: {self._signer.prefix(moment)}"
         ).encode()
-
-
-_KEPT = tuple(set(Template.__slots__) - {"url", "_fixed", "_signer"})
 
 
 class Filled:
