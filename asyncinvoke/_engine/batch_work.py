@@ -183,8 +183,6 @@ def _ready(prepared: Prepared) -> tuple[Call, bytes]:
     if prepared.call is None:
         assert prepared.error is not None  # noqa: S101  # one of the two is set
         raise prepared.error
-    body, prepared.body = (
-        prepared.body,
-        b"",
-    )  # an item waiting to be recorded must not keep its payload alive
+    # An item waiting to be recorded must not keep its payload alive.
+    body, prepared.body = prepared.body, b""
     return prepared.call, body

@@ -126,8 +126,8 @@ class Caller:
     ) -> Coroutine[Any, Any, Response[Any] | AsyncInvokeError]:
         """Return the execution of a call. If the call is invalid, it returns the error.
 
-        An interrupt of the caller's codec is raised by the execution as well, not here: whoever
-        calls this still holds the payload in its frame.
+        Anything else, such as an interrupt in the caller's codec, is raised by the execution too, not
+        here: the frame of whoever calls this still holds the payload.
         """
         try:
             opened = self._running()
@@ -135,11 +135,9 @@ class Caller:
             body = encode_payload(
                 payload, encode=self._encode, invocation_type=call.parameters.invocation_type
             )
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # raised by the execution
             # The traceback refers to the payload; the message does not.
             hide_frames(error)
-            if isinstance(error, Exception) and not isinstance(error, AsyncInvokeError):
-                raise
             return _refused(error)
         return opened.engine.execute(opened.transport, call, body)
 
