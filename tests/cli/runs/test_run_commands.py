@@ -241,7 +241,7 @@ async def test_the_last_words_say_what_to_do(recorded: Path) -> None:
             "o.run: 7 accepted, 3 failed, 2 may have run, 8 not started, in 1 session "
             "(asyncinvoke runs show o.run)"
         ),
-        "unfinished: the same command resumes it",
+        "unfinished: the same command continues it",
         "to run failed items again: asyncinvoke runs redrive o.run",
         "check before you redrive: asyncinvoke runs export o.run - --may-have-run",
     ]
@@ -255,7 +255,7 @@ async def test_a_run_is_shown_in_as_many_columns_as_there_are(width: int, record
     ]
     lines = summary_lines(summary, causes, sample=None, now=0.0, width=width)
     assert max(map(len, lines)) == width
-    assert "  not started   9,999,942   the same command resumes the run" in lines
+    assert "  not started   9,999,942   the same command continues it" in lines
 
 
 @given(st.lists(st.booleans(), max_size=300))
