@@ -435,6 +435,17 @@ async def test_statistics_say_what_a_run_waits_for() -> None:
         assert said == "item 0, whose outcome is due before the others"
 
 
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("concurrency", [2, 20, 200])
+async def test_nothing_waits_for_its_turn_while_nothing_has_ended(
+    concurrency: int, ordered: bool
+) -> None:
+    limited: Any = {"concurrency": concurrency, "ordered": ordered, "describe": lambda: "a limit"}
+    async with run_of(count(), Gate(), **limited) as run:
+        await wait_all_tasks_blocked()
+        assert run.statistics().waiting_for == "a limit"
+
+
 # Any of it, in any order
 
 ENDS = ("end", "raise", "silence")

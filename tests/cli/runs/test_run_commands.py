@@ -243,7 +243,7 @@ async def test_the_last_words_say_what_to_do(recorded: Path) -> None:
             "o.run: 7 accepted, 3 failed, 2 may have run, 8 not started, in 1 session "
             "(asyncinvoke runs show o.run)"
         ),
-        "unfinished: the same command resumes it",
+        "unfinished: the same command continues it",
         "to run failed items again: asyncinvoke runs redrive o.run",
         "check before you redrive: asyncinvoke runs export o.run - --may-have-run",
     ]
