@@ -17,7 +17,8 @@ from asyncinvoke._engine.journal import Journal, read_journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.map_block import open_run, told_of_run
 from asyncinvoke._engine.options import EventOptions, InvokeOptions, MapOptions, StreamOptions
-from asyncinvoke._engine.recording import RecordedWork, Recorder, identity_of
+from asyncinvoke._engine.recorded_work import RecordedWork, identity_of
+from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.shard import Pick, Shard, checked_shard
 from asyncinvoke._engine.stream import ResponseStream, open_stream
 from asyncinvoke._engine.tolerance import checked_tolerance
