@@ -70,7 +70,8 @@ class Opened:
     async def close(self) -> None:
         """Interrupt all calls in progress, wait for them to end, and close all resources.
 
-        It is shielded from cancellation, so that no connection leaks, and bounded in time.
+        It is shielded from cancellation, so that no connection leaks, and bounded in time. A stream
+        whose caller is not waiting for a chunk learns of it with the next one.
         """
         self.engine.waits.close()
         self.engine.limiter.close()
@@ -78,7 +79,7 @@ class Opened:
             try:
                 with anyio.move_on_after(LAST_WORDS):
                     await self.transport.aclose()
-                    await self.engine.drained()
+                    await self.engine.settled()
             finally:
                 await self._stack.aclose()
 
