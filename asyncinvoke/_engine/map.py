@@ -182,7 +182,8 @@ class MapRun(Generic[Out]):
         buffer = self._buffer
         if buffer.is_held:
             return "`resume`: it is paused"
-        if not buffer.has_room():
+        # Without outcomes, too much was read only because the concurrency was lowered.
+        if not buffer.has_room() and len(buffer):
             if buffer.ready:
                 return f"the consumer: {len(buffer.ready)} outcomes are there to be taken"
             return f"item {buffer.next_index}, whose outcome is due before the others"

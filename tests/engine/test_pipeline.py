@@ -435,6 +435,18 @@ async def test_statistics_say_what_a_run_waits_for() -> None:
         assert said == "item 0, whose outcome is due before the others"
 
 
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_a_run_whose_concurrency_was_lowered_waits_for_its_calls_not_for_an_outcome(
+    ordered: bool,
+) -> None:
+    async with run_of(
+        count(), Gate(), concurrency=50, ordered=ordered, describe=lambda: "a limit"
+    ) as run:
+        await wait_all_tasks_blocked()
+        run.set_concurrency(1)
+        assert run.statistics().waiting_for == "a limit"
+
+
 # Any of it, in any order
 
 ENDS = ("end", "raise", "silence")
