@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
@@ -32,10 +33,10 @@ class Metrics:
     Counters include open and closed invokers, so they never decrease.
 
     Args:
-        provider: The meter provider; by default the global one.
+        provider: The meter provider.
     """
 
-    def __init__(self, provider: MeterProvider | None) -> None:
+    def __init__(self, provider: MeterProvider) -> None:
         meter = metrics.get_meter("asyncinvoke", meter_provider=provider)
         self._open: dict[Statistics, Counter[tuple[str, _Key]]] = {}
         self._past: Counter[tuple[str, _Key]] = Counter()
@@ -77,9 +78,7 @@ class Metrics:
     @property
     def are_set_up(self) -> bool:
         """Whether the program has configured a provider."""
-        provider = type(metrics.get_meter_provider())
-        # The default providers of the API have no public names.
-        return not provider.__module__.startswith("opentelemetry.metrics.")
+        return _is_set_up(metrics.get_meter_provider())
 
     def opened(self, statistics: Statistics) -> None:
         """Start observing an invoker, relative to its current counts."""
@@ -89,9 +88,10 @@ class Metrics:
     def closed(self, statistics: Statistics) -> None:
         """Keep the counts of an invoker that is closed."""
         with self._lock:
-            before = self._open.pop(statistics, Counter())
-            self._past.update(_counted(statistics()))
-            self._past.subtract(before)
+            before = self._open.pop(statistics, None)
+            if before is not None:
+                self._past.update(_counted(statistics()))
+                self._past.subtract(before)
 
     def waited(self, execution: ExecutionStarted, seconds: float) -> None:
         """Record the time spent waiting for a permit."""
@@ -153,6 +153,41 @@ class Metrics:
             return [Observation(level, dict(key)) for key, level in levels.items()]
 
         return observe
+
+
+_shared: WeakKeyDictionary[MeterProvider, Metrics] = WeakKeyDictionary()
+_sharing = threading.Lock()
+
+
+def metrics_of(provider: MeterProvider | None) -> Metrics:
+    """Return the metrics that report to a provider.
+
+    They are shared by all hooks: an SDK keeps the callback that an instrument was first created
+    with, and ignores that of a second one of the same name.
+
+    Args:
+        provider: The meter provider; by default the global one.
+    """
+    with _sharing:
+        current = metrics.get_meter_provider()
+        provider = current if provider is None else provider
+        found = _shared.get(provider)
+        if found is None and provider is current:
+            # What was created before the program configured an SDK reports to it, too.
+            found = next((each for key, each in _shared.items() if _is_proxy(key)), None)
+        if found is None:
+            found = Metrics(provider)
+        _shared[provider] = found
+        return found
+
+
+def _is_set_up(provider: MeterProvider) -> bool:
+    # The default providers of the API have no public names.
+    return not type(provider).__module__.startswith("opentelemetry.metrics.")
+
+
+def _is_proxy(provider: MeterProvider) -> bool:
+    return not _is_set_up(provider) and not isinstance(provider, metrics.NoOpMeterProvider)
 
 
 def _counted(statistics: InvokerStatistics) -> Counter[tuple[str, _Key]]:
