@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakMethod
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
@@ -30,7 +30,8 @@ _MOST_LABELS = 1024
 class Metrics:
     """Records durations as they occur, and reports counters when they are collected.
 
-    Counters include open and closed invokers, so they never decrease.
+    Counters include open and closed invokers, so they never decrease. An invoker that is dropped
+    without having been closed is not kept alive.
 
     Args:
         provider: The meter provider.
@@ -38,8 +39,9 @@ class Metrics:
 
     def __init__(self, provider: MeterProvider) -> None:
         meter = metrics.get_meter("asyncinvoke", meter_provider=provider)
-        self._open: dict[Statistics, Counter[tuple[str, _Key]]] = {}
-        self._past: Counter[tuple[str, _Key]] = Counter()
+        self._total: Counter[tuple[str, _Key]] = Counter()
+        # Of each open invoker, the counts that the total includes.
+        self._open: dict[WeakMethod[Statistics], Counter[tuple[str, _Key]]] = {}
         # The SDK collects in a thread of its own.
         self._lock = threading.Lock()
         self._labels: Recent[object, dict[str, str]] = Recent(_MOST_LABELS)
@@ -83,15 +85,15 @@ class Metrics:
     def opened(self, statistics: Statistics) -> None:
         """Start observing an invoker, relative to its current counts."""
         with self._lock:
-            self._open[statistics] = _counted(statistics())
+            self._open[WeakMethod(statistics)] = _counted(statistics())
 
     def closed(self, statistics: Statistics) -> None:
-        """Keep the counts of an invoker that is closed."""
+        """Add the last counts of an invoker that is closed."""
+        invoker = WeakMethod(statistics)
         with self._lock:
-            before = self._open.pop(statistics, None)
-            if before is not None:
-                self._past.update(_counted(statistics()))
-                self._past.subtract(before)
+            if invoker in self._open:
+                self._catch_up(invoker)
+                del self._open[invoker]
 
     def waited(self, execution: ExecutionStarted, seconds: float) -> None:
         """Record the time spent waiting for a permit."""
@@ -132,20 +134,31 @@ class Metrics:
     def _counts(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_: CallbackOptions) -> list[Observation]:
             with self._lock:
-                counted = Counter(self._past)
-                for statistics, before in self._open.items():
-                    counted.update(_counted(statistics()))
-                    counted.subtract(before)
-            return [Observation(n, dict(key)) for (what, key), n in counted.items() if what == name]
+                for invoker in list(self._open):
+                    self._catch_up(invoker)
+                total = list(self._total.items())
+            return [Observation(n, dict(key)) for (what, key), n in total if what == name]
 
         return observe
+
+    def _catch_up(self, invoker: WeakMethod[Statistics]) -> None:
+        """Add what an invoker has counted since the last time."""
+        statistics = invoker()
+        if statistics is None:
+            del self._open[invoker]
+            return
+        counted = _counted(statistics())
+        self._total.update(counted)
+        self._total.subtract(self._open[invoker])
+        self._open[invoker] = counted
 
     def _levels(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_: CallbackOptions) -> list[Observation]:
             levels: Counter[_Key] = Counter()
             with self._lock:
-                for statistics in self._open:
-                    for scope in statistics().scopes:
+                for invoker in list(self._open):
+                    statistics = invoker()
+                    for scope in () if statistics is None else statistics().scopes:
                         # Tenants are omitted: their number is unbounded, and they are private.
                         key = _TENANT.sub("", scope.key)
                         label = ((attributes.SCOPE, str(scope.scope)), (attributes.KEY, key))

@@ -415,6 +415,22 @@ provider.shutdown()
     assert (done.stdout, done.stderr) == ("4 2\n", "")
 
 
+async def test_an_invoker_that_is_dropped_is_not_kept_and_its_counts_do_not_go_back(
+    backend: Backend,
+) -> None:
+    for number in (1, 2, 3):
+        invoker = faked(FakeLambda({"f": lambda event, _: event}), backend)
+        await invoker.__aenter__()
+        await invoker.invoke("f")
+        assert backend.values("asyncinvoke.attempts") == {(): number}
+        gone = weakref.ref(invoker)
+        del invoker
+        gc.collect()
+        assert gone() is None
+        assert backend.points("asyncinvoke.limit") == []
+        assert backend.values("asyncinvoke.attempts") == {(): number}
+
+
 async def test_a_provider_that_is_dropped_is_not_kept(backend: Backend) -> None:
     provider = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
     OpenTelemetry(meter_provider=provider)
