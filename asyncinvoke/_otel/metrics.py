@@ -24,6 +24,7 @@ _Key: TypeAlias = tuple[tuple[str, str], ...]
 
 _OUTCOME = "asyncinvoke.outcome"
 _TENANT = re.compile(r" \(tenant .*\)$")
+_BARE_NAME = re.compile(r"(?:[0-9]{12}:)?([^:]*)")
 _MOST_LABELS = 1024
 
 
@@ -211,7 +212,9 @@ def _counted(statistics: InvokerStatistics) -> Counter[tuple[str, _Key]]:
     for reason, count in statistics.throttles.items():
         counted["throttles", ((attributes.REASON, str(reason)),)] = count
     for function in statistics.functions:
+        # Without account and qualifier, as on spans and durations.
+        found = _BARE_NAME.match(function.function)
+        name = "" if found is None else found[1]
         for outcome, count in function.executions.items():
-            label = ((attributes.NAME, function.function), (_OUTCOME, str(outcome)))
-            counted["executions", label] = count
+            counted["executions", ((attributes.NAME, name), (_OUTCOME, str(outcome)))] += count
     return counted

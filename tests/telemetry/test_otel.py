@@ -354,7 +354,7 @@ async def test_counts_and_levels_are_those_of_all_invokers_and_never_go_back(
     for round_ in (1, 2):
         async with faked(fake, backend, limit=10) as one, faked(fake, backend, limit=10) as two:
             await one.invoke("f", 1, tenant_id="secret-tenant")
-            await two.invoke("f", 1)
+            await two.invoke("123456789012:function:f:live", 1)
             assert backend.values("asyncinvoke.attempts") == {(): 2 * round_ + 1}
             limits = backend.values("asyncinvoke.limit")
             assert limits["caller", ""] == 20
