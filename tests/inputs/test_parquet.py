@@ -2,11 +2,13 @@
 
 import base64
 import datetime as dt
+import inspect
 import json
 import math
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from asyncinvoke import InvalidRequestError
 from asyncinvoke._inputs import columns, scalars
 from asyncinvoke.inputs import Input, InputError, read
 
-from .duckdb_files import NESTED_INTERVALS
+from .duckdb_files import NESTED_INTERVALS, UUIDS
 
 pytestmark = pytest.mark.anyio
 
@@ -252,6 +254,28 @@ async def test_intervals_within_other_types_are_told_as_those_of_a_column(tmp_pa
             "i": "P1D",
         },
         {"l": None, "s": None, "m": None, "n": None, "e": [], "i": None},
+    ]
+
+
+@pytest.mark.parametrize("version", ["this", "old"])
+async def test_uuids_are_texts_with_every_version_of_pyarrow(
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opens = pq.ParquetFile
+    if version == "old" and "arrow_extensions_enabled" in inspect.signature(opens).parameters:
+        # As a version that has no type for them.
+        monkeypatch.setattr(pq, "ParquetFile", partial(opens, arrow_extensions_enabled=False))
+    path = tmp_path / "in.parquet"
+    path.write_bytes(UUIDS)
+    assert await values(read(path)) == [
+        {
+            "u": "123e4567-e89b-12d3-a456-426614174000",
+            "l": ["00000000-0000-0000-0000-000000000001", None],
+            "s": {"a": "ffffffff-ffff-ffff-ffff-ffffffffffff"},
+            "m": {"00000000-0000-0000-0000-000000000002": "P1D"},
+            "b": "YWI=",
+        },
+        dict.fromkeys("ulsmb"),
     ]
 
 
