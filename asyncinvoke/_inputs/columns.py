@@ -67,6 +67,8 @@ def _texts_of_integers(column: Any) -> Any:
 
 
 def _texts_of_floats(column: Any) -> Any:
+    if _types.is_float16(column.type):
+        column = column.cast(pa.float32())
     numbers = pc.if_else(pc.is_nan(column), None, column)
     texts = pc.coalesce(numbers.cast(pa.large_string()), "null")
     return pc.if_else(pc.coalesce(pc.is_inf(column), False), None, texts)
@@ -212,7 +214,7 @@ def _joined(*parts: Any) -> Any:
 # The first one that applies converts a column.
 _CONVERTERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
     (lambda kind: _types.is_integer(kind) or _types.is_boolean(kind), _texts_of_integers),
-    (lambda kind: _types.is_float32(kind) or _types.is_float64(kind), _texts_of_floats),
+    (_types.is_floating, _texts_of_floats),
     (_types.is_timestamp, _texts_of_timestamps),
     (lambda kind: _types.is_date(kind) or _types.is_time(kind), _texts_of_dates),
     (_types.is_duration, _texts_of_durations),
@@ -223,10 +225,5 @@ _CONVERTERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
     (_types.is_decimal, _texts_of_decimals),
     (lambda kind: _types.is_list(kind) or _types.is_large_list(kind), _texts_of_lists),
     (_types.is_map, _texts_of_maps),
-    (
-        lambda kind: (
-            _types.is_struct(kind) and 0 < kind.num_fields == len({field.name for field in kind})
-        ),
-        _texts_of_structs,
-    ),
+    (_types.is_struct, _texts_of_structs),
 )

@@ -40,9 +40,9 @@ class Parquet:
         self._name = name
         self.total: int | None = file.metadata.num_rows
         names = file.schema_arrow.names
-        repeated = next((each for each, count in Counter(names).items() if count > 1), None)
+        repeated = _repeated(list(file.schema_arrow))
         if repeated is not None:
-            raise InputError(f"{name}: the column {repeated[:40]!r} occurs twice")
+            raise InputError(f"{name}: {repeated}")
         if not names:
             raise InputError(f"{name} has no columns")
         self._names = names
@@ -122,6 +122,21 @@ class Parquet:
         self._batches = iter(())
         self._file.close()
         self._source.close()
+
+
+def _repeated(fields: list[Any], kind: str = "column") -> str | None:
+    """Return which name occurs twice among columns, or among the fields of one; JSON needs one each."""
+    counts = Counter(field.name for field in fields)
+    for name, count in counts.items():
+        if count > 1:
+            return f"the {kind} {name[:40]!r} occurs twice"
+    for field in fields:
+        inner = getattr(field.type, "storage_type", field.type)
+        within = [inner.field(number) for number in range(inner.num_fields)]
+        found = _repeated(within, "field")
+        if found is not None:
+            return found
+    return None
 
 
 def _marked_types(schema: Any, arrow_schema: Any) -> dict[int, Any]:

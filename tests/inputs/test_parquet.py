@@ -39,6 +39,7 @@ VALUES: dict[str, tuple[Any, list[Any], list[Any]]] = {
         [0.1, -1e300, 5e-324, None, None],
     ),
     "short fractions": (pa.float32(), [0.1], [0.1]),
+    "halves": (pa.float16(), [1.5, math.nan, None], [1.5, None, None]),
     "texts": (
         pa.string(),
         ['a"\\/b', "", "ä€😀", "\n\t\0", None],
@@ -306,10 +307,21 @@ async def test_damage_within_is_named(tmp_path: Path) -> None:
         await values(read(path))
 
 
-async def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+TWICE = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+REPEATED = {
+    "columns": (pa.Table.from_arrays([TWICE.field(0)] * 2, names=["a", "a"]), "column"),
+    "fields": (pa.table({"s": TWICE}), "field"),
+    "fields in a list": (pa.table({"s": pa.ListArray.from_arrays([0, 1], TWICE)}), "field"),
+}
+
+
+@pytest.mark.parametrize(("table", "kind"), REPEATED.values(), ids=REPEATED)
+async def test_columns_and_fields_of_one_name_are_refused(
+    table: pa.Table, kind: str, tmp_path: Path
+) -> None:
     path = tmp_path / "in.parquet"
-    pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
-    with pytest.raises(InputError, match="the column 'a' occurs twice"):
+    pq.write_table(table, path)
+    with pytest.raises(InputError, match=f"in.parquet: the {kind} 'a' occurs twice"):
         await read(path).begin()
 
 
