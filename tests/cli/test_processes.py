@@ -246,7 +246,7 @@ async def test_one_ctrl_c_drains_all_processes_and_the_same_command_continues(
                 said += chunk
             assert await process.wait() == 130
         assert said.count(b"waiting up to 30 s for") == 1
-        assert b"unfinished: the same command resumes it" in said
+        assert b"unfinished: the same command continues it" in said
         with open_run(journal) as recorded:
             assert recorded.summary().may_have_run == 0
             assert recorded.summary().succeeded == len(seen) < 400
@@ -300,7 +300,7 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
         assert (summary.succeeded, summary.may_have_run) == (2, 0)
     refused = await run(*command[:3], *command[7:])
     assert refused.status == 2
-    assert "its --processes 2 were killed: resume it with the same number" in refused.err
+    assert "its --processes 2 were killed: continue it with the same number" in refused.err
     assert sorted(seen) == [0, 1, 2, 3]
 
 
@@ -401,4 +401,4 @@ async def test_a_process_that_is_killed_before_it_sends_leaves_nothing_in_doubt(
     assert killed.status == 3, killed.err
     assert "was killed by signal 9" in killed.err
     assert "a.run: 4 succeeded, 0 failed, in 1 session" in killed.err  # and of the others no word
-    assert "unfinished: the same command resumes it" in killed.err
+    assert "unfinished: the same command continues it" in killed.err

@@ -447,6 +447,17 @@ async def test_a_run_whose_concurrency_was_lowered_waits_for_its_calls_not_for_a
         assert run.statistics().waiting_for == "a limit"
 
 
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("concurrency", [2, 20, 200])
+async def test_nothing_waits_for_its_turn_while_nothing_has_ended(
+    concurrency: int, ordered: bool
+) -> None:
+    limited: Any = {"concurrency": concurrency, "ordered": ordered, "describe": lambda: "a limit"}
+    async with run_of(count(), Gate(), **limited) as run:
+        await wait_all_tasks_blocked()
+        assert run.statistics().waiting_for == "a limit"
+
+
 # Any of it, in any order
 
 ENDS = ("end", "raise", "silence")

@@ -52,7 +52,7 @@ def _check_journals(journal: Path, processes: int) -> None:
     if numbers - {processes}:
         raise CommandError(
             f"{journal}: it was run with --processes {min(numbers - {processes})}: "
-            "resume it with the same number"
+            "continue it with the same number"
         )
     if not journal.exists() or not journal.stat().st_size:
         return
@@ -62,7 +62,7 @@ def _check_journals(journal: Path, processes: int) -> None:
     merged = sum(part["sessions"] for part in parts) if isinstance(parts, list) else -1
     if not numbers or merged != len(summary.sessions):
         raise CommandError(
-            f"{journal}: it has since run as one process: resume it without --processes"
+            f"{journal}: it has since run as one process: continue it without --processes"
         )
 
 

@@ -163,7 +163,7 @@ def redrive(
 def settle(path: str, key: str | None, item: int | None, ran: bool | None) -> None:
     """Record whether an item of RUN that may have run did run.
 
-    An item that ran counts as settled. One that did not run is run when the run is resumed.
+    An item that ran counts as settled. One that did not run is run when the run is continued.
     """
     if (key is None) == (item is None):
         raise CommandError("give either --key or --item")
