@@ -2,17 +2,30 @@
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
+from typing import Any, NamedTuple
 
 from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
-from asyncinvoke._journal.batch import Found, Lost
+from asyncinvoke._journal.flights import Flight
+from asyncinvoke._journal.rows import CauseKey
 from asyncinvoke._journal.schema import State
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import FailureKind, TransportFault
 from asyncinvoke._model.response import Attempt
 from asyncinvoke.errors import GaveUp, InvalidRequestError, TransportError
+
+LOST = "its process died while it was under way"
+"""The error message of an item that may have run when its process died."""
+
+LOST_CAUSE = CauseKey(
+    "TransportError",
+    TransportFault.PROCESS_LOST.value,
+    None,
+    Delivery.UNKNOWN.value,
+    GaveUp.DELIVERY_UNKNOWN.value,
+)
+"""The cause of its failure."""
 
 _REDRIVEN = {
     State.NOT_RUN: Redrive.NOT_RUN.value,
@@ -20,6 +33,15 @@ _REDRIVEN = {
     State.MAY_HAVE_RUN: Redrive.MAY_HAVE_RUN.value,
 }
 """The bits of a `Redrive` that run items of this state again; other states are not failures."""
+
+
+class Found(NamedTuple):
+    """What is recorded of an item that was read and has ended."""
+
+    prepared: Prepared
+    digest: bytes | None
+    state: State
+    take: int
 
 
 @dataclass(slots=True)
@@ -157,7 +179,7 @@ def _fate(each: Found, journal: Journal, *, keyed: bool) -> _Fate:
 
 def decide_fresh(
     fresh: list[Prepared],
-    lost: dict[int | str, Lost],
+    lost: dict[int | str, Flight],
     journal: Journal,
     seen: Seen | None,
     into: Decided,
@@ -194,11 +216,11 @@ def decide_fresh(
         del lost[name]
 
 
-def lost_outcome(prepared: Prepared, left: Lost) -> Outcome[Any]:
+def lost_outcome(prepared: Prepared, left: Flight) -> Outcome[Any]:
     """Return the outcome of an item that may have run when its process died and is not run again."""
     return _in_doubt(
         prepared,
-        "its process died while it was under way",
+        LOST,
         TransportFault.PROCESS_LOST,
         GaveUp.DELIVERY_UNKNOWN,
         left.started,
@@ -244,7 +266,7 @@ def _in_doubt(
     )
 
 
-def _lost_attempt(left: Lost) -> Attempt:
+def _lost_attempt(left: Flight) -> Attempt:
     return Attempt(
         number=1,
         started=left.started,

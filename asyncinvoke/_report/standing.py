@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._journal.merged import missing_shards, total_of_parts
+from asyncinvoke._journal.shards import missing_shards, total_of_parts
 from asyncinvoke._journal.values import RunSummary
 from asyncinvoke.errors import InvalidRequestError
 

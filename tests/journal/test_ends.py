@@ -12,7 +12,7 @@ import pytest
 
 from asyncinvoke import ConfigurationError, InvocationError, Invoker, Journal, RetryPolicy
 from asyncinvoke._clock import SYSTEM_CLOCK
-from asyncinvoke._journal.letting_go import LettingGo
+from asyncinvoke._journal.releasing import Releaser
 from asyncinvoke._journal.store import Store
 from asyncinvoke.runs import open_run
 from asyncinvoke.typing import Clock
@@ -282,7 +282,7 @@ async def test_an_interrupt_between_a_commit_and_its_news_is_no_harm(
             invoker.map("work", range(50), journal=path, concurrency=4) as run,
         ):
             await anext(run)
-            monkeypatch.setattr(LettingGo, "ended", interrupted)
+            monkeypatch.setattr(Releaser, "release", interrupted)
             async for _ in run:
                 pass
 

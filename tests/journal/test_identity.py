@@ -25,7 +25,7 @@ from asyncinvoke import (
     Request,
 )
 from asyncinvoke._journal.deciding import Seen
-from asyncinvoke._journal.store import Store
+from asyncinvoke._journal.lookups import Lookups
 from asyncinvoke._model.response import Reply
 from asyncinvoke.runs import open_run
 from tests.journal.worlds import World, indexes, streamed
@@ -397,13 +397,13 @@ async def test_a_long_input_is_skimmed_by_key_as_far_as_it_is_in_the_same_order(
     path: Path, small_pieces: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_up: list[int] = []
-    look_up = Store.look_up
+    look_up = Lookups.look_up
 
-    def counting(store: Store, reads: list[Any]) -> Any:
+    def counting(lookups: Lookups, reads: list[Any]) -> Any:
         looked_up.extend(each.index for each in reads)
-        return look_up(store, reads)
+        return look_up(lookups, reads)
 
-    monkeypatch.setattr(Store, "look_up", counting)
+    monkeypatch.setattr(Lookups, "look_up", counting)
     items = [{"id": f"é-{number}", "n": number} for number in range(300)]
     journal = Journal(path, results=False)
     await World().map(journal, items, key=name)
@@ -483,7 +483,7 @@ async def test_what_is_no_text_is_written_all_the_same(path: Path) -> None:
 async def test_names_of_errors_that_are_made_up_do_not_fill_the_memory(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asyncinvoke._journal.recording.MOST_CAUSES", 5)
+    monkeypatch.setattr("asyncinvoke._journal.committing.MOST_CAUSES", 5)
 
     class MadeUp(World):
         async def send(self, *values: Any) -> Any:
