@@ -393,6 +393,27 @@ async def test_what_the_input_raises_while_it_is_skimmed_comes_out_as_itself(
     assert sorted(world.sent) == [3, 140]
 
 
+@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize("where", [0, 1, 63, 64, 65, 128])
+async def test_an_input_that_breaks_between_two_pieces_is_no_shorter_input(
+    path: Path, where: int, keyed: bool, small_pieces: None
+) -> None:
+    journal = Journal(path, results=False)
+    options: dict[str, Any] = {"key": str} if keyed else {}
+    await World().map(journal, range(200), **options)
+
+    def broken() -> Iterator[int]:
+        yield from range(where)
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        await World().map(journal, broken(), **options)
+    with open_run(path) as recorded:
+        summary = recorded.summary()
+        assert [each.status for each in summary.sessions] == ["complete", "left"]
+        assert summary.total == 200
+
+
 async def test_a_long_input_is_skimmed_by_key_as_far_as_it_is_in_the_same_order(
     path: Path, small_pieces: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
