@@ -56,10 +56,12 @@ class LettingGo:
         for prepared in (*decided.fresh, *again, *decided.again, *decided.repeated):
             self.open[prepared.index] = prepared
             ends.work(prepared)
-        for prepared, outcome in decided.lost:
+        for prepared, _, outcome, is_again in decided.lost:
             if self._seen is not None and prepared.key is not None:
                 self._seen.open.pop(prepared.key, None)
-            if not self._is_driven_again(prepared, outcome):
+            if is_again:
+                self._drive_again(prepared, outcome)
+            elif not self._is_driven_again(prepared, outcome):
                 ends.made(prepared.index, outcome)
         for prepared, outcome in decided.twice:
             ends.made(prepared.index, replace(outcome, started=self._time()))
@@ -90,6 +92,9 @@ class LettingGo:
                 self._ends.failed(error)
                 return True
         if again:
-            prepared.take = outcome.take + 1
-            self.again.append(prepared)
+            self._drive_again(prepared, outcome)
         return again
+
+    def _drive_again(self, prepared: Prepared, outcome: Outcome[Any]) -> None:
+        prepared.take = outcome.take + 1
+        self.again.append(prepared)

@@ -342,7 +342,7 @@ class JournalRecorder:
                 batch,
                 reads=decided.fresh,
                 again=[*batch.again, *decided.again],
-                ended=[*batch.ended, *decided.lost],
+                ended=[*batch.ended, *((each.sent, each.outcome) for each in decided.lost)],
                 read=self._read,
             )
             if held and whole.proves:
