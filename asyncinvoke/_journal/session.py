@@ -90,11 +90,15 @@ class Session:
         path: The path of the journal, as shown in messages.
         sql: An open connection to it.
         marks: Its marks, locked.
+        real: The resolved path, wherever the process goes meanwhile.
         keyed: Whether items are identified by keys.
     """
 
-    def __init__(self, path: Path, sql: Statements, marks: Marks, *, keyed: bool) -> None:
+    def __init__(
+        self, path: Path, sql: Statements, marks: Marks, *, real: Path, keyed: bool
+    ) -> None:
         self._path = path
+        self._real = real
         self._sql = sql
         self._marks = marks
         self._keyed = keyed
@@ -216,8 +220,8 @@ class Session:
 
     def _set_file(self) -> None:
         """Record the identity of the file, so that a copy can be detected."""
-        real = self._path.resolve()
-        self._sql.set_about("file", json.dumps([str(real), *identity_of_file(real)]))
+        file = [str(self._real), *identity_of_file(self._real)]
+        self._sql.set_about("file", json.dumps(file))
 
     def _check_identity(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         found = differences(was, now)
@@ -232,7 +236,7 @@ class Session:
         if "file" not in about:
             return
         original, *file = json.loads(about["file"])
-        real = self._path.resolve()
+        real = self._real
         if file != list(identity_of_file(real)) and Path(original) != real:
             with contextlib.suppress(OSError):
                 if list(identity_of_file(Path(original))) == file:

@@ -13,8 +13,8 @@ from asyncinvoke._journal.batch import Batch, Found, Lost
 from asyncinvoke._journal.damage import damage_told, tells_damage
 from asyncinvoke._journal.host import file_system
 from asyncinvoke._journal.identity import cut
-from asyncinvoke._journal.marks import Marks, mark_of
-from asyncinvoke._journal.opening import FAILED, explained, remove_new, resolved, writing
+from asyncinvoke._journal.marks import Marks, mark_of, path_of
+from asyncinvoke._journal.opening import FAILED, SIDES, explained, remove_new, resolved, writing
 from asyncinvoke._journal.recording import Numbers, Writing
 from asyncinvoke._journal.schema import DIGEST, State
 from asyncinvoke._journal.session import Session, identity_of_file, lock
@@ -44,7 +44,7 @@ class Store:
     ) -> None:
         self.path = path
         self.keyed = keyed
-        self._real = resolved(path)  # wherever the process goes meanwhile
+        self._real = path
         self._results = results
         self._kind = kind
         self._marks: Marks | None = None
@@ -52,6 +52,7 @@ class Store:
         self._session: Session | None = None
         self._numbers: Numbers | None = None
         self._file = (0, 0)
+        self._beside: dict[Path, tuple[int, int]] = {}
         self._size = 0
         self._mark = 0
         self._next_row = 0
@@ -75,10 +76,11 @@ class Store:
             JournalError: It cannot be used. Nothing is left open.
         """
         try:
+            self._real = resolved(self.path)
             self._marks = lock(self.path, self._kind)
             self._is_new = not _has_content(self._real)
             self._statements = sql = Statements(writing(self.path))
-            self._session = Session(self.path, sql, self._marks, keyed=self.keyed)
+            self._session = Session(self.path, sql, self._marks, real=self._real, keyed=self.keyed)
             with damage_told(self.path):
                 self._session.look(identity)
             self._file, self._next_row = identity_of_file(self._real), self._session.known
@@ -115,6 +117,7 @@ class Store:
             if notes is not None:
                 with sql.transaction():
                     session.prove(notes)
+            self._beside = _files_beside(self._real)
             self._has_begun = True
         except BaseException as error:
             session.is_proven = False
@@ -294,6 +297,19 @@ class Store:
         if found.st_size < self._size:  # a journal does not shrink
             raise JournalError(f"{self.path}: it was truncated while the run was under way")
         self._size = found.st_size
+        for beside, file in self._beside.items():
+            try:
+                is_there = identity_of_file(beside) == file
+            except OSError:
+                is_there = False
+            if not is_there:
+                # Nobody else sees what was committed, which is in the deleted file: save it.
+                with contextlib.suppress(*FAILED):
+                    self._sql.do("PRAGMA wal_checkpoint(PASSIVE)")
+                raise JournalError(
+                    f"{self.path}: {beside.name} beside it was deleted or replaced while the run was "
+                    "under way"
+                )
 
     def finish(self, batch: Batch, status: str, *, total: int | None = None) -> None:
         """Record the last batch, end the session in order, and close the file.
@@ -362,6 +378,12 @@ def _has_content(path: Path) -> bool:
     with contextlib.suppress(OSError):
         return path.stat().st_size > 0
     return False
+
+
+def _files_beside(path: Path) -> dict[Path, tuple[int, int]]:
+    """Return the files that belong to an open journal, and what tells each from another one."""
+    names = (*(Path(f"{path}{side}") for side in SIDES), path_of(path))
+    return {name: identity_of_file(name) for name in names if name.exists()}
 
 
 def _sync_folder(path: Path) -> None:
