@@ -9,6 +9,9 @@ from asyncinvoke._journal.schema import State
 PARTS = "parts"
 """The name of the note that lists what a journal was merged from."""
 
+SETTLED = "settled"
+"""The name of what is said of each of them once an item was settled in the merged journal."""
+
 NAMED = 20
 """The maximum number of items named as having run twice."""
 

@@ -11,8 +11,9 @@ from asyncinvoke._journal import rows
 from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.host import boot_id
 from asyncinvoke._journal.marks import LockedError, Marks, mark_of
+from asyncinvoke._journal.merged import PARTS, SETTLED
 from asyncinvoke._journal.opening import explained, read_only, writing
-from asyncinvoke._journal.schema import ROW, State
+from asyncinvoke._journal.schema import COMPLETE, ROW, State
 from asyncinvoke._journal.session import has_ended_in_order, without_marks
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import TransportFault
@@ -55,6 +56,7 @@ def settle(
             column, value = ("key", key) if key is not None else ("idx", position)
             with damage_told(journal):
                 _settle(journal, connection, marks, column, value, ran=ran)
+                _say_settled(connection, ran=ran)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise explained(journal, error) from None
@@ -114,6 +116,28 @@ def _settle(
     _count(connection, "may_have_run", -1)
     connection.execute("UPDATE item SET state = ? WHERE idx = ?", (State.SETTLED, row))
     _count(connection, "settled", 1)
+
+
+def _say_settled(connection: sqlite3.Connection, *, ran: bool) -> None:
+    """Say that a run is not complete any more, and that the parts of a merged one lack something."""
+    if not ran:
+        connection.execute(
+            "UPDATE session SET status = 'left' WHERE id = (SELECT MAX(id) FROM session)"
+            " AND status = ?",
+            (COMPLETE,),
+        )
+    noted = connection.execute(
+        "SELECT value FROM run WHERE name = ?", (f"note:{PARTS}",)
+    ).fetchone()
+    parts = None if noted is None else json.loads(noted[0])
+    if not isinstance(parts, list) or not all(
+        isinstance(part, dict) and "sessions" in part for part in parts
+    ):
+        return  # there are none, or somebody else has a note of that name
+    said = [{**part, SETTLED: True, "complete": ran and part.get("complete")} for part in parts]
+    connection.execute(
+        "UPDATE run SET value = ? WHERE name = ?", (json.dumps(said), f"note:{PARTS}")
+    )
 
 
 def _may_have_run(connection: sqlite3.Connection, marks: Marks, flight: Any) -> bool:
