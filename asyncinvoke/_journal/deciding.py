@@ -44,6 +44,22 @@ class Found(NamedTuple):
     take: int
 
 
+class Doubt(NamedTuple):
+    """An item that may have run when a process died, and whose payload may have changed since."""
+
+    prepared: Prepared
+    """The item as it is now."""
+
+    sent: Prepared
+    """The item as it was sent, which is what is recorded."""
+
+    outcome: Outcome[Any]
+    """The outcome that is recorded."""
+
+    is_again: bool
+    """Whether it runs as another take, because its payload has changed."""
+
+
 @dataclass(slots=True)
 class Decided:
     """The decisions about the items of a group."""
@@ -57,8 +73,8 @@ class Decided:
     repeated: list[Prepared] = field(default_factory=list)
     """Items that may have run when a process died, and run again because they are idempotent."""
 
-    lost: list[tuple[Prepared, Outcome[Any]]] = field(default_factory=list)
-    """Items that may have run, and do not run again."""
+    lost: list[Doubt] = field(default_factory=list)
+    """Items that may have run, and are recorded as such."""
 
     replayed: list[Found] = field(default_factory=list)
     """Items that have ended; their recorded outcomes are replayed."""
@@ -207,13 +223,23 @@ def decide_fresh(
         if seen is not None:
             seen.add(left.row)
             seen.open[str(name)] = left.row
-        repeatable = prepared.call is not None and prepared.call.repeatable
-        if repeatable or (changed and journal.changed is Changed.AGAIN):
+        if not changed and prepared.call is not None and prepared.call.repeatable:
             prepared.lost = _lost_attempt(left)
             into.repeated.append(prepared)
         else:
-            into.lost.append((prepared, lost_outcome(prepared, left)))
+            into.lost.append(_doubt(prepared, left, journal))
         del lost[name]
+
+
+def _doubt(prepared: Prepared, left: Flight, journal: Journal) -> Doubt:
+    """Return what becomes of an item that may have run and is not simply repeated."""
+    outcome = lost_outcome(prepared, left)
+    if left.digest == prepared.digest:
+        return Doubt(prepared, prepared, outcome, is_again=False)
+    # Not the item that may have run: its intent, and its record, would be those of another payload.
+    sent = Prepared(prepared.index, prepared.key, None, b"")
+    sent.digest, sent.row, sent.take = left.digest, left.row, left.take
+    return Doubt(prepared, sent, outcome, is_again=journal.changed is Changed.AGAIN)
 
 
 def lost_outcome(prepared: Prepared, left: Flight) -> Outcome[Any]:

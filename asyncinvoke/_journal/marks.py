@@ -77,20 +77,14 @@ class Marks(_MarksFile):
             JournalError: The file cannot be opened.
         """
         path = path_of(journal)
-        is_new = not path.exists()
-        try:
-            descriptor = os.open(path, _NEW, 0o600)
-        except OSError as error:
-            raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
-        try:
-            patience = time.monotonic() + LOCK_PATIENCE
-            while not _try_lock(descriptor):
-                if time.monotonic() > patience:
-                    raise LockedError  # noqa: TRY301  # an inner function would close no sooner
-                time.sleep(0.02)
-        except BaseException:
-            os.close(descriptor)
-            raise
+        while True:
+            is_new = not path.exists()
+            descriptor = _opened_and_locked(path)
+            if _is_at(path, descriptor):
+                break
+            os.close(
+                descriptor
+            )  # whoever had the lock has removed the file: lock the one there now
         marks = cls(descriptor, path, is_new=is_new)
         with contextlib.suppress(JournalError):  # the holder's name is optional
             marks._write(_holder_of(os.getpid(), host_name()), _HOLDER)
@@ -139,6 +133,31 @@ class Marks(_MarksFile):
             raise JournalError(f"{self._path}: it cannot be written: {error.strerror}") from None
         if written != len(data):
             raise JournalError(f"{self._path}: it cannot be written: the disk is full")
+
+
+def _opened_and_locked(path: Path) -> int:
+    try:
+        descriptor = os.open(path, _NEW, 0o600)
+    except OSError as error:
+        raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
+    try:
+        patience = time.monotonic() + LOCK_PATIENCE
+        while not _try_lock(descriptor):
+            if time.monotonic() > patience:
+                raise LockedError  # noqa: TRY301  # an inner function would close no sooner
+            time.sleep(0.02)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Return whether a path still names the file that is open."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except OSError:
+        return False
 
 
 def mark_of(session: int) -> int:

@@ -191,9 +191,9 @@ class JournalRecorder:
 
     def mark(self, prepared: Prepared) -> None:
         """Mark the item: its first request is about to be sent."""
-        prepared.is_sent = True
         if prepared.row >= 0:
             self._store.set_mark(prepared.row)
+        prepared.is_sent = True  # not before: without its mark it is not sent
 
     def unmark(self, prepared: Prepared) -> None:
         """Unmark the item: whatever was sent for it certainly did not run."""

@@ -47,10 +47,12 @@ class Releaser:
         self._release_ended(batch.ended)
         self._release_to_workers(batch, decided)
         ends = self._ends
-        for prepared, outcome in decided.lost:
+        for prepared, _, outcome, is_again in decided.lost:
             if self._seen is not None and prepared.key is not None:
                 self._seen.open.pop(prepared.key, None)
-            if not self._runs_again(prepared, outcome):
+            if is_again:
+                self._run_again(prepared, outcome)
+            elif not self._is_redriven(prepared, outcome):
                 ends.made(prepared.index, outcome)
         for prepared, outcome in decided.twice:
             ends.made(prepared.index, replace(outcome, started=self._time()))
@@ -82,11 +84,11 @@ class Releaser:
         replays = self._journal.replay and self._journal.results
         asked = {id(each.prepared) for each in decided.asked}
         for prepared, outcome in decided.outcomes:
-            if id(prepared) in asked and self._runs_again(prepared, outcome):
+            if id(prepared) in asked and self._is_redriven(prepared, outcome):
                 continue
             self._ends.found(prepared.index, outcome if replays else None)
 
-    def _runs_again(self, prepared: Prepared, outcome: Outcome[Any]) -> bool:
+    def _is_redriven(self, prepared: Prepared, outcome: Outcome[Any]) -> bool:
         """Return whether a failed item runs again, or is dropped because that is not known."""
         redrive = self._journal.redrive
         if isinstance(redrive, Redrive):
@@ -99,6 +101,9 @@ class Releaser:
                 self._ends.failed(error)
                 return True
         if again:
-            prepared.take = outcome.take + 1
-            self._pending.again.append(prepared)
+            self._run_again(prepared, outcome)
         return again
+
+    def _run_again(self, prepared: Prepared, outcome: Outcome[Any]) -> None:
+        prepared.take = outcome.take + 1
+        self._pending.again.append(prepared)

@@ -14,6 +14,7 @@ from asyncinvoke._journal.committing import keep_notes
 from asyncinvoke._journal.flights import Left, Query, read_left
 from asyncinvoke._journal.host import NETWORK, boot_id, host_name
 from asyncinvoke._journal.identity import differences
+from asyncinvoke._journal.in_place import identity_of_file
 from asyncinvoke._journal.marks import LockedError, Marks, ReadMarks, mark_of
 from asyncinvoke._journal.opening import check_path, read_only
 from asyncinvoke._journal.schema import (
@@ -66,12 +67,6 @@ def lock(path: Path, kind: Callable[[Path], str | None]) -> Marks:
     return marks
 
 
-def identity_of_file(path: Path) -> tuple[int, int]:
-    """Return what tells a file from another one in its place."""
-    found = path.stat()
-    return found.st_dev, found.st_ino
-
-
 class Session:
     """The start of a session: it checks the journal, begins, and is then proven or refused.
 
@@ -88,11 +83,15 @@ class Session:
         path: The path of the journal, as shown in messages.
         sql: An open connection to it.
         marks: Its marks, locked.
+        real: The resolved path, wherever the process goes meanwhile.
         keyed: Whether items are identified by keys.
     """
 
-    def __init__(self, path: Path, sql: Statements, marks: Marks, *, keyed: bool) -> None:
+    def __init__(
+        self, path: Path, sql: Statements, marks: Marks, *, real: Path, keyed: bool
+    ) -> None:
         self._path = path
+        self._real = real
         self._sql = sql
         self._marks = marks
         self._keyed = keyed
@@ -207,8 +206,8 @@ class Session:
 
     def _set_file(self) -> None:
         """Record the identity of the file, so that a copy can be detected."""
-        real = self._path.resolve()
-        self._sql.set_about("file", json.dumps([str(real), *identity_of_file(real)]))
+        file = [str(self._real), *identity_of_file(self._real)]
+        self._sql.set_about("file", json.dumps(file))
 
     def _check_identity(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         found = differences(was, now)
@@ -223,7 +222,7 @@ class Session:
         if "file" not in about:
             return
         original, *file = json.loads(about["file"])
-        real = self._path.resolve()
+        real = self._real
         if file != list(identity_of_file(real)) and Path(original) != real:
             with contextlib.suppress(OSError):
                 if list(identity_of_file(Path(original))) == file:

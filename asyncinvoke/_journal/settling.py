@@ -4,13 +4,15 @@ import json
 import os
 from pathlib import Path
 
+from asyncinvoke._journal.committing import keep_notes
 from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.deciding import LOST, LOST_CAUSE
 from asyncinvoke._journal.flights import Flight, read_flights
 from asyncinvoke._journal.marks import LockedError, Marks
 from asyncinvoke._journal.opening import read_only, writing
-from asyncinvoke._journal.schema import ROW, State
+from asyncinvoke._journal.schema import COMPLETE, ROW, State
 from asyncinvoke._journal.session import has_ended_in_order, without_marks
+from asyncinvoke._journal.shards import PARTS, SETTLED
 from asyncinvoke._journal.statements import Statements
 from asyncinvoke.errors import JournalError
 
@@ -70,6 +72,7 @@ def _settle(journal: Path, marks: Marks, name: object, *, is_key: bool, ran: boo
                 _settle_item(journal, sql, name, is_key=is_key, ran=ran)
             else:
                 _settle_flight(sql, flight, ran=ran)
+            _note_settled(sql, ran=ran)
     finally:
         sql.close()
 
@@ -125,6 +128,24 @@ def _settle_flight(sql: Statements, flight: Flight, *, ran: bool) -> None:
     )
     sql.do("INSERT INTO result VALUES (?, NULL, ?)", row, json.dumps({"message": LOST}))
     _count(sql, settled=1, attempts=1, seq=1)
+
+
+def _note_settled(sql: Statements, *, ran: bool) -> None:
+    """Note that the run is not complete any more, and that the parts of a merged one lack something."""
+    if not ran:
+        sql.do(
+            "UPDATE session SET status = 'left' WHERE id = (SELECT MAX(id) FROM session)"
+            " AND status = ?",
+            COMPLETE,
+        )
+    noted = sql.all("SELECT value FROM run WHERE name = ?", f"note:{PARTS}")
+    parts = json.loads(noted[0][0]) if noted else None
+    if not isinstance(parts, list) or not all(
+        isinstance(part, dict) and "sessions" in part for part in parts
+    ):
+        return  # it was not merged, or the program has stored a note of that name
+    parts = [{**part, SETTLED: True, "complete": ran and part.get("complete")} for part in parts]
+    keep_notes(sql, {PARTS: parts})
 
 
 def _withdraw(sql: Statements, row: int) -> None:

@@ -6,6 +6,9 @@ from typing import Any
 PARTS = "parts"
 """The name of the note that lists what a journal was merged from."""
 
+SETTLED = "settled"
+"""Set for each part in that note once an item was settled in the merged journal."""
+
 
 def missing_shards(shards: Iterable[str | None]) -> tuple[str, ...]:
     """Return the missing shards; empty if that cannot be determined."""

@@ -13,13 +13,13 @@ from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.deciding import Found
 from asyncinvoke._journal.flights import Left
 from asyncinvoke._journal.host import file_system
+from asyncinvoke._journal.in_place import OpenFiles
 from asyncinvoke._journal.lookups import Lookups
 from asyncinvoke._journal.marks import Marks, mark_of
 from asyncinvoke._journal.opening import FAILED, explained, remove_new, resolved, writing
 from asyncinvoke._journal.pending import Batch
-from asyncinvoke._journal.session import Session, identity_of_file, lock
+from asyncinvoke._journal.session import Session, lock
 from asyncinvoke._journal.statements import Statements
-from asyncinvoke.errors import JournalError
 
 
 class Store:
@@ -44,7 +44,7 @@ class Store:
     ) -> None:
         self.path = path
         self.keyed = keyed
-        self._real = resolved(path)  # wherever the process goes meanwhile
+        self._real = path
         self._results = results
         self._kind = kind
         self._marks: Marks | None = None
@@ -52,8 +52,7 @@ class Store:
         self._session: Session | None = None
         self._lookups: Lookups | None = None
         self._words: Words | None = None
-        self._file = (0, 0)
-        self._size = 0
+        self._files: OpenFiles | None = None
         self._mark = 0
         self._next_row = 0
         self._is_new = False
@@ -77,13 +76,14 @@ class Store:
             JournalError: It cannot be used. Nothing is left open.
         """
         try:
+            self._real = resolved(self.path)
             self._marks = lock(self.path, self._kind)
             self._is_new = not _has_content(self._real)
             self._statements = sql = Statements(writing(self.path))
-            self._session = Session(self.path, sql, self._marks, keyed=self.keyed)
+            self._session = Session(self.path, sql, self._marks, real=self._real, keyed=self.keyed)
             with damage_told(self.path):
                 self._session.look(identity)
-            self._file = identity_of_file(self._real)
+            self._files = OpenFiles(self.path, self._real)
             self._next_row = self._session.left.known
             self._lookups = Lookups(
                 self.path,
@@ -125,6 +125,7 @@ class Store:
             if notes is not None:
                 with sql.transaction():
                     session.prove(notes)
+            self._open_files.add_beside()
             self._has_begun = True
         except BaseException as error:
             session.is_proven = False
@@ -210,22 +211,13 @@ class Store:
             raise
 
     def _check_in_place(self) -> None:
-        """Check that the file is what it was, before more is recorded in it.
-
-        SQLite reads its pages from the WAL as long as they are there, so it does not notice.
-
-        Raises:
-            JournalError: It was deleted, replaced or truncated.
-        """
-        try:
-            found = self._real.stat()
-        except OSError:
-            raise JournalError(f"{self.path}: it was deleted while the run was under way") from None
-        if (found.st_dev, found.st_ino) != self._file:
-            raise JournalError(f"{self.path}: another file was put in its place")
-        if found.st_size < self._size:  # a journal does not shrink
-            raise JournalError(f"{self.path}: it was truncated while the run was under way")
-        self._size = found.st_size
+        self._open_files.check()
+        error = self._open_files.error_beside()
+        if error is not None:
+            # What was committed is in the deleted file, where nobody else sees it: save it.
+            with contextlib.suppress(*FAILED):
+                self._sql.do("PRAGMA wal_checkpoint(PASSIVE)")
+            raise error
 
     def finish(self, batch: Batch) -> None:
         """Record the last batch, which ends the session in order, and close the file.
@@ -277,6 +269,11 @@ class Store:
     def _begun(self) -> Session:
         assert self._session is not None  # noqa: S101  # `open` was called
         return self._session
+
+    @property
+    def _open_files(self) -> OpenFiles:
+        assert self._files is not None  # noqa: S101  # it is open
+        return self._files
 
     @property
     def _sql(self) -> Statements:

@@ -179,7 +179,7 @@ class Writer:
                     batch,
                     reads=decided.fresh,
                     again=[*batch.again, *decided.again],
-                    ended=[*batch.ended, *decided.lost],
+                    ended=[*batch.ended, *((each.sent, each.outcome) for each in decided.lost)],
                     read=self._pending.read,
                 )
             )
