@@ -111,6 +111,7 @@ class Invoker:
             "endpoint_url": endpoint_url,
             "config": config,
         }
+        _refuse_class("clock", clock)
         for name in ("time", "monotonic", "sleep"):
             if clock is not None and not callable(getattr(clock, name, None)):
                 raise ConfigurationError(f"clock has no `{name}`: it is a {type(clock).__name__}")
@@ -499,7 +500,14 @@ def _recorder(
     )
 
 
+def _refuse_class(name: str, value: object) -> None:
+    """Refuse a class, whose methods exist, but cannot be called."""
+    if isinstance(value, type):
+        raise ConfigurationError(f"{name} {value.__name__} is a class: {value.__name__}()")
+
+
 def _checked_transport(transport: _AnyTransport) -> _AnyTransport:
+    _refuse_class("transport", transport)
     if isinstance(transport, str):
         if transport not in ("direct", "client"):
             raise ConfigurationError(

@@ -17,7 +17,8 @@ from asyncinvoke._engine.journal import Journal, read_journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.map_block import open_run, told_of_run
 from asyncinvoke._engine.options import EventOptions, InvokeOptions, MapOptions, StreamOptions
-from asyncinvoke._engine.recording import RecordedWork, Recorder, identity_of
+from asyncinvoke._engine.recorded_work import RecordedWork, identity_of
+from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.shard import Pick, Shard, checked_shard
 from asyncinvoke._engine.stream import ResponseStream, open_stream
 from asyncinvoke._engine.tolerance import checked_tolerance
@@ -69,7 +70,8 @@ class Opened:
     async def close(self) -> None:
         """Interrupt all calls in progress, wait for them to end, and close all resources.
 
-        It is shielded from cancellation, so that no connection leaks, and bounded in time.
+        It is shielded from cancellation, so that no connection leaks, and bounded in time. A stream
+        whose caller is not waiting for a chunk learns of it with the next one.
         """
         self.engine.waits.close()
         self.engine.limiter.close()
@@ -77,7 +79,7 @@ class Opened:
             try:
                 with anyio.move_on_after(LAST_WORDS):
                     await self.transport.aclose()
-                    await self.engine.drained()
+                    await self.engine.settled()
             finally:
                 await self._stack.aclose()
 

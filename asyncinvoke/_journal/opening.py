@@ -12,7 +12,8 @@ from asyncinvoke.errors import JournalError
 BUSY_TIMEOUT = 10.0
 """How long a commit waits for another program's lock, such as a SQLite shell's, in seconds."""
 
-_SIDES = ("-wal", "-shm")
+SIDES = ("-wal", "-shm")
+"""The suffixes of the files that SQLite keeps beside an open journal."""
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -187,8 +188,15 @@ def writing(path: Path) -> sqlite3.Connection:
         # not opened: closing it would release the locks of this process's other connections.
         if not path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+        links = path.stat().st_nlink
     except OSError as error:
         raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
+    if links > 1:
+        # The lock, the marks and the WAL go by name: under another one, there would be others.
+        raise JournalError(
+            f"{path}: it has {links} names (hard links), and could be run under each of them at "
+            "once: remove the others, or copy it"
+        )
     connection = _connect(path, f"{path.resolve().as_uri()}?mode=rw")
     try:
         if path.stat().st_size:
@@ -236,7 +244,7 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
 
 def remove_new(path: Path) -> None:
     """Remove a journal that this process created, if no session has begun in it."""
-    for side in ("", *_SIDES):
+    for side in ("", *SIDES):
         Path(f"{path}{side}").unlink(missing_ok=True)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._journal.merged import missing_shards, total_of_parts
+from asyncinvoke._journal.shards import PARTS, SETTLED, missing_shards, total_of_parts
 from asyncinvoke._journal.values import RunSummary
 from asyncinvoke.errors import InvalidRequestError
 
@@ -45,6 +45,18 @@ def total_of_all(summaries: Sequence[RunSummary]) -> int | None:
     return total_of_parts(
         [(summary.shards, total_of(summary)) for summary in summaries], keyed=keyed
     )
+
+
+def has_changed_since_merge(summary: RunSummary) -> bool:
+    """Return whether a journal has what its parts lack: to merge them again would lose that.
+
+    It has if it was run by itself, or if an item was settled in it.
+    """
+    parts = summary.notes.get(PARTS)
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        return True
+    sessions = sum(part.get("sessions", 0) for part in parts)
+    return sessions != len(summary.sessions) or any(SETTLED in part for part in parts)
 
 
 def is_recorded(outcome: Outcome, *, keyed: bool) -> bool:

@@ -5,11 +5,12 @@ import contextlib
 import json
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import anyio
 import pytest
 from aiobotocore.session import AioSession
+from anyio import wait_all_tasks_blocked
 from tenacity import stop_after_attempt, wait_none
 
 import asyncinvoke
@@ -30,6 +31,7 @@ from asyncinvoke import (
     ThrottledError,
     TransportError,
 )
+from asyncinvoke._engine import caller
 from asyncinvoke.local import Answer, Close, Reset, Stall, Streamed, error, stream, throttle
 from asyncinvoke.local.protocol import event_stream
 from asyncinvoke.testing import InstantClock
@@ -323,6 +325,36 @@ async def test_leaving_the_block_early_closes_the_connection_and_gives_back_the_
         with pytest.raises(anyio.ClosedResourceError):
             await anext(left)
     assert (await invoker.invoke("f")).status_code == 200
+
+
+async def test_closing_waits_for_streams_that_wait_for_a_chunk_and_for_no_others(
+    endpoint: FaultEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caller, "LAST_WORDS", 30)
+    began = anyio.current_time()
+    stalled = Streamed(frames=(ONE,), ending="stalled")
+    endpoint.script("f", stalled, stalled)
+    errors: list[TransportError] = []
+
+    async def wait_for_a_chunk(stream: ResponseStream) -> None:
+        with pytest.raises(TransportError) as raised:
+            await anext(stream)
+        errors.append(raised.value)
+
+    with anyio.fail_after(60):
+        async with AsyncExitStack() as stack, anyio.create_task_group() as group:
+            async with Invoker(session=SESSION, endpoint_url=endpoint.url) as invoker:
+                held = await stack.enter_async_context(invoker.stream("f"))
+                awaited = await stack.enter_async_context(invoker.stream("f"))
+                for each in (held, awaited):
+                    assert await anext(each) == b"one"
+                group.start_soon(wait_for_a_chunk, awaited)
+                await wait_all_tasks_blocked()
+            assert invoker.statistics().executions == {"transport": 1}
+            assert anyio.current_time() - began < 30  # where it would wait in vain
+            await wait_for_a_chunk(held)
+    assert [error.code for error in errors] == ["InvokerClosed"] * 2
+    assert invoker.statistics().executions == {"transport": 2}
 
 
 async def test_a_wait_for_a_chunk_that_was_cancelled_closes_the_stream(

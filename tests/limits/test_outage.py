@@ -110,7 +110,7 @@ async def test_a_probe_that_never_ends_does_not_keep_the_next_from_being_made() 
         group.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("answer", ["admitted", "throttled"])
+@pytest.mark.parametrize("answer", ["admitted", "answered", "throttled"])
 async def test_any_answer_ends_an_outage_also_of_an_attempt_that_was_sent_before(
     answer: str,
 ) -> None:
@@ -121,10 +121,10 @@ async def test_any_answer_ends_an_outage_also_of_an_attempt_that_was_sent_before
         permit.unreachable()
     with nothing_free():
         await hold(limiter, CALM)
-    if answer == "admitted":
-        before.admitted()
-    else:
+    if answer == "throttled":
         before.throttled(RESERVED)
+    else:
+        getattr(before, answer)()
     assert len(await take(limiter, CALM, 5)) == 5
 
 

@@ -266,8 +266,16 @@ async def test_the_page_on_runs_shows_what_the_command_does(recorded: Path) -> N
     summary: RunSummary = read(lambda run: run.summary())
     sessions = tuple(replace(summary.sessions[0], number=n, ended=None) for n in (1, 2, 3))
     notes = {COMMAND: {"source": "orders.jsonl"}}
-    counts = {"succeeded": 811_204, "failed": 312, "may_have_run": 48, "total": 1_000_000}
-    summary = replace(summary, path="orders.run", sessions=sessions, notes=notes, **counts)
+    summary = replace(
+        summary,
+        path="orders.run",
+        sessions=sessions,
+        notes=notes,
+        succeeded=811_204,
+        failed=312,
+        may_have_run=48,
+        total=1_000_000,
+    )
     causes = [
         replace(cause, count=count, example=example)
         for cause, count, example in zip(
