@@ -7,12 +7,25 @@ from typing import Any, NamedTuple
 from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
-from asyncinvoke._journal.batch import Found, Lost
+from asyncinvoke._journal.flights import Flight
+from asyncinvoke._journal.rows import CauseKey
 from asyncinvoke._journal.schema import State
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import FailureKind, TransportFault
 from asyncinvoke._model.response import Attempt
 from asyncinvoke.errors import GaveUp, InvalidRequestError, TransportError
+
+LOST = "its process died while it was under way"
+"""The error message of an item that may have run when its process died."""
+
+LOST_CAUSE = CauseKey(
+    "TransportError",
+    TransportFault.PROCESS_LOST.value,
+    None,
+    Delivery.UNKNOWN.value,
+    GaveUp.DELIVERY_UNKNOWN.value,
+)
+"""The cause of its failure."""
 
 _REDRIVEN = {
     State.NOT_RUN: Redrive.NOT_RUN.value,
@@ -36,6 +49,15 @@ class Doubt(NamedTuple):
 
     is_again: bool
     """Whether it runs as another take, because its payload has changed."""
+
+
+class Found(NamedTuple):
+    """What is recorded of an item that was read and has ended."""
+
+    prepared: Prepared
+    digest: bytes | None
+    state: State
+    take: int
 
 
 @dataclass(slots=True)
@@ -173,7 +195,7 @@ def _fate(each: Found, journal: Journal, *, keyed: bool) -> _Fate:
 
 def decide_fresh(
     fresh: list[Prepared],
-    lost: dict[int | str, Lost],
+    lost: dict[int | str, Flight],
     journal: Journal,
     seen: Seen | None,
     into: Decided,
@@ -209,22 +231,22 @@ def decide_fresh(
         del lost[name]
 
 
-def _doubt(prepared: Prepared, left: Lost, journal: Journal) -> Doubt:
+def _doubt(prepared: Prepared, left: Flight, journal: Journal) -> Doubt:
     """Return what becomes of an item that may have run and is not simply repeated."""
     outcome = lost_outcome(prepared, left)
     if left.digest == prepared.digest:
         return Doubt(prepared, prepared, outcome, is_again=False)
-    # Not the item that may have run: its intent, and its record, would be those of another payload.
+    # Its intent and its record are those of another payload, which is the one that may have run.
     sent = Prepared(prepared.index, prepared.key, None, b"")
     sent.digest, sent.row, sent.take = left.digest, left.row, left.take
     return Doubt(prepared, sent, outcome, is_again=journal.changed is Changed.AGAIN)
 
 
-def lost_outcome(prepared: Prepared, left: Lost) -> Outcome[Any]:
+def lost_outcome(prepared: Prepared, left: Flight) -> Outcome[Any]:
     """Return the outcome of an item that may have run when its process died and is not run again."""
     return _in_doubt(
         prepared,
-        "its process died while it was under way",
+        LOST,
         TransportFault.PROCESS_LOST,
         GaveUp.DELIVERY_UNKNOWN,
         left.started,
@@ -270,7 +292,7 @@ def _in_doubt(
     )
 
 
-def _lost_attempt(left: Lost) -> Attempt:
+def _lost_attempt(left: Flight) -> Attempt:
     return Attempt(
         number=1,
         started=left.started,

@@ -26,7 +26,32 @@ class LockedError(Exception):
     """Another process has the lock."""
 
 
-class Marks:
+class _MarksFile:
+    """The marks of a journal, as far as they are read.
+
+    Args:
+        descriptor: The open file; negative if there is none.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def belong_to(self, run_id: str) -> bool:
+        """Return whether the marks belong to this run."""
+        return self._descriptor >= 0 and _read_header(self._descriptor) == run_id
+
+    def get(self, row: int) -> int:
+        """Return the mark of a row; 0 for none."""
+        return _read(self._descriptor, 1, HEADER + row)[0:1].ljust(1, b"\0")[0]
+
+    def close(self) -> None:
+        """Close the file, which releases the lock."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+class Marks(_MarksFile):
     """The file `RUN-marks`, held open and locked by the one process that writes the run.
 
     A mark is a session number, so no mark has to be cleared before an item runs again: marks of
@@ -38,7 +63,7 @@ class Marks:
     """
 
     def __init__(self, descriptor: int, path: Path, *, is_new: bool) -> None:
-        self._descriptor = descriptor
+        super().__init__(descriptor)
         self._path = path
         self.is_new = is_new
         """Whether the file was created by this process."""
@@ -97,19 +122,9 @@ class Marks:
         """
         self._write(mark.to_bytes(1, "big"), HEADER + row)
 
-    def get(self, row: int) -> int:
-        """Return the mark of a row; 0 for none."""
-        return _read(self._descriptor, 1, HEADER + row)[0:1].ljust(1, b"\0")[0]
-
     def remove(self) -> None:
         """Remove the file, because no run needs it."""
         self._path.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Release the lock and close the file."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
 
     def _write(self, data: bytes, offset: int) -> None:
         try:
@@ -158,11 +173,11 @@ def path_of(journal: Path) -> Path:
     return Path(f"{journal.resolve()}-marks")  # marks belong to the file, not to a link
 
 
-class ReadMarks:
+class ReadMarks(_MarksFile):
     """A read-only view of a journal's marks, for processes that do not write the run."""
 
     def __init__(self, journal: Path) -> None:
-        self._descriptor = -1
+        super().__init__(-1)
         with contextlib.suppress(OSError):
             self._descriptor = os.open(path_of(journal), os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
@@ -189,20 +204,6 @@ class ReadMarks:
             return None
         here = host_name()
         return f"process {pid} on {here if host and here.startswith(host) else host or here}"
-
-    def belong_to(self, run_id: str) -> bool:
-        """Return whether the marks belong to this run."""
-        return self._descriptor >= 0 and _read_header(self._descriptor) == run_id
-
-    def get(self, row: int) -> int:
-        """Return the mark of a row; 0 for none."""
-        return _read(self._descriptor, 1, HEADER + row)[0:1].ljust(1, b"\0")[0]
-
-    def close(self) -> None:
-        """Close the file."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
 
 
 def _read_header(descriptor: int) -> str | None:

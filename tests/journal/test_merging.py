@@ -20,7 +20,7 @@ from asyncinvoke import (
     RetryPolicy,
     Shard,
 )
-from asyncinvoke._journal.merged import missing_shards, total_of_parts
+from asyncinvoke._journal.shards import missing_shards, total_of_parts
 from asyncinvoke.runs import merge, open_run, settle
 from tests.batches.maps import SOON, Function
 from tests.doubles.engine import FAILED, LOST, THROTTLED

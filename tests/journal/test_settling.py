@@ -61,6 +61,7 @@ async def test_an_item_whose_redrive_died_may_have_run_whatever_came_of_it_befor
     with open_run(redriven) as recorded:
         agrees(recorded)
         assert recorded.causes() == ()
+        assert {each.take for each in recorded.unknown()} == {2}
         for position, before in ((FAILED, "failed"), (REFUSED, "not_run"), (LOST, "may_have_run")):
             item = recorded.item(position=position)
             assert item is not None
