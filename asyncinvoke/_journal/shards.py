@@ -10,6 +10,13 @@ SETTLED = "settled"
 """Set for each part in that note once an item was settled in the merged journal."""
 
 
+def is_of_merge(note: object) -> bool:
+    """Return whether a note of that name is that of a merge, and not a note of the caller."""
+    return isinstance(note, list) and all(
+        isinstance(part, dict) and isinstance(part.get("sessions"), int) for part in note
+    )
+
+
 def missing_shards(shards: Iterable[str | None]) -> tuple[str, ...]:
     """Return the missing shards; empty if that cannot be determined."""
     there = set(shards)
