@@ -214,7 +214,9 @@ class _Part:
         self.path = path
         self.summary = run.summary()
         if self.summary.running:
-            raise JournalError(f"{path}: a process is at work on it; merge it when that has ended")
+            raise JournalError(
+                f"{path}: another process is using it; merge it when that process has ended"
+            )
         self.identity: Mapping[str, Any] = dict(self.summary.identity)
         self.shard: str | None = self.identity.get("shard")
 
@@ -271,7 +273,7 @@ def _locked(target: Path, file: Path) -> Iterator[Marks]:
         marks = Marks.locked(file)
     except LockedError:
         raise JournalError(
-            f"{target}: a process is at work on it; merge into it when that has ended"
+            f"{target}: another process is using it; merge into it when that process has ended"
         ) from None
     with contextlib.closing(marks):
         yield marks

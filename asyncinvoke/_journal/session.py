@@ -40,7 +40,7 @@ def lock(path: Path, kind: Callable[[Path], str | None]) -> Marks:
         kind: Tells the kind of file system a folder is on.
 
     Raises:
-        JournalError: It cannot be a journal there, or another process is at work on it.
+        JournalError: It cannot be a journal there, or another process is using it.
     """
     check_path(path, may_be_missing=True)
     folder = path.resolve().parent

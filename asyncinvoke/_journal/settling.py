@@ -43,7 +43,7 @@ def settle(
     try:
         marks = Marks.locked(journal)
     except LockedError:
-        raise JournalError(f"{journal}: a process is at work on it: stop the run first") from None
+        raise JournalError(f"{journal}: another process is using it: stop the run first") from None
     try:
         _settle(journal, marks, position if key is None else key, is_key=key is not None, ran=ran)
     except BaseException:
@@ -86,7 +86,7 @@ def _settle_item(journal: Path, sql: Statements, name: object, *, is_key: bool, 
     ((row, state, cause),) = found
     if state != State.MAY_HAVE_RUN:
         raise JournalError(
-            f"{journal}: item {name!r} is none that may have run: it is {State(state).name.lower()}"
+            f"{journal}: item {name!r} cannot be settled: it is recorded as {State(state).name.lower()}"
         )
     # Its redrive certainly was not sent. If the machine restarts, it would be in doubt again.
     sql.do("DELETE FROM flight WHERE idx = ?", row)

@@ -153,7 +153,7 @@ async def test_another_process_is_named(path: Path) -> None:
     ):
         said = await refused(path)
         assert f"it is in use by process {os.getpid()} on " in said
-        with pytest.raises(JournalError, match="a process is at work on it"):
+        with pytest.raises(JournalError, match="another process is using it"):
             settle(path, position=0, ran=True)
         with open_run(path) as recorded:
             assert recorded.summary().running

@@ -252,7 +252,7 @@ async def test_a_journal_that_a_process_is_at_work_on_is_refused(tmp_path: Path)
         invoker.map("work", range(9), journal=first) as run,
     ):
         await anext(run)
-        with pytest.raises(JournalError, match="a process is at work on it"):
+        with pytest.raises(JournalError, match="another process is using it"):
             merge(tmp_path / "whole.run", [first])
     assert json.dumps(merge(tmp_path / "whole.run", [first]).parts) == "1"
 
@@ -266,7 +266,7 @@ async def test_a_journal_that_a_process_is_at_work_on_is_not_replaced(tmp_path: 
         invoker.map("work", range(9), journal=out) as run,
     ):
         await anext(run)
-        with pytest.raises(JournalError, match=r"whole.run: a process is at work on it"):
+        with pytest.raises(JournalError, match=r"whole.run: another process is using it"):
             merge(out, [tmp_path / "a.run"], replace=True)
         async for _ in run:
             pass

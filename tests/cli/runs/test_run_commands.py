@@ -140,7 +140,10 @@ async def test_to_watch_a_run_that_has_ended_is_to_see_how_it_ended(
         (["stop", "o.run"], "it is not running"),
         (["settle", "o.run", "--ran"], "give either --key or --item"),
         (["settle", "o.run", "--item", "1"], "give --ran or --did-not-run"),
-        (["settle", "o.run", "--item", "1", "--ran"], "is none that may have run"),
+        (
+            ["settle", "o.run", "--item", "1", "--ran"],
+            "item 1 cannot be settled: it is recorded as ",
+        ),
         (["export", "o.run", "text.txt"], "exists: --force replaces it"),
         (["export", "o.run", "-", "--split"], "--split writes everything to a new folder"),
         (["export", "o.run", ".", "--split"], "is not empty"),
