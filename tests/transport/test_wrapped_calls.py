@@ -244,12 +244,12 @@ async def test_a_header_that_is_put_into_each_request_belongs_to_that_request() 
 
 
 async def test_a_user_agent_of_the_callers_own_is_that_of_each_call() -> None:
+    def own() -> str:
+        return f"own/{customer.get()}"
+
     async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
         await invoker.invoke("f")
-        own = mock.patch.object(
-            client._user_agent_creator, "to_string", lambda: f"own/{customer.get()}"
-        )
-        with own:
+        with mock.patch.object(client._user_agent_creator, "to_string", own):
             await three_calls(invoker)
             async with invoker.stream("f") as stream:
                 assert [chunk async for chunk in stream]
