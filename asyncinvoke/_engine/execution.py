@@ -29,7 +29,9 @@ from asyncinvoke._limits.limiter import Limiter, Permit
 from asyncinvoke._model.delivery import Delivery, Progress
 from asyncinvoke._model.failure import Failure, FailureKind, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response
+from asyncinvoke._model.text import in_one_line
 from asyncinvoke._retries.classify import FUNCTION_FAILED, Verdict, classify
+from asyncinvoke._retries.raising import LONGEST_MESSAGE
 from asyncinvoke._statistics import Tally
 from asyncinvoke._telemetry.attributes import log_given_up, log_retry
 from asyncinvoke._telemetry.hooks import Hooks
@@ -267,7 +269,8 @@ class Engine:
             self.tally.throttles[verdict.reason] += 1
             permit.throttled(verdict.reason)
         elif self._holds_back(verdict, call) and answer.fault not in ENDS:
-            permit.unreachable()
+            why = f"{answer.fault}: {answer.message}"
+            permit.unreachable(in_one_line(why, LONGEST_MESSAGE))
         else:
             permit.ignored()
         return verdict

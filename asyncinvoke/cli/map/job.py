@@ -206,14 +206,16 @@ class MapJob:
     async def _watch(self, run: MapRun) -> None:
         watch = pace.Watch()
         while True:
+            state = run.statistics()
             moment = pace.Moment(
                 elapsed=time.monotonic() - self._began,
-                working=run.statistics().working,
+                working=state.working,
                 done=self._tally.done,
                 statistics=self._invoker.statistics(),
+                waiting_for=state.waiting_for,
             )
             said = watch.look(moment)
-            if said is not None and not run.statistics().paused:
+            if said is not None and not state.paused:
                 self._display.note(one_line(said))
             await anyio.sleep(pace.INTERVAL)
 

@@ -118,6 +118,9 @@ class Moment:
     statistics: InvokerStatistics
     """The invoker's."""
 
+    waiting_for: str | None = None
+    """What delays the run, if that is known."""
+
 
 class Watch:
     """Tells once an episode that nothing is admitted."""
@@ -138,7 +141,7 @@ class Watch:
         if self._is_said or quiet < PATIENCE:
             return None
         self._is_said = True
-        why = _why(self._alive.statistics, now.statistics)
+        why = _why(self._alive.statistics, now.statistics, now.waiting_for)
         said, at = self._said
         if why == said and now.elapsed - at < SAID_AGAIN:
             return None
@@ -152,13 +155,15 @@ def _is_alive(last: Moment, now: Moment) -> bool:
     return not now.working or now.done != last.done or stayed_in_flight
 
 
-def _why(before: InvokerStatistics, now: InvokerStatistics) -> str:
+def _why(before: InvokerStatistics, now: InvokerStatistics, waiting_for: str | None) -> str:
     throttled = Counter(dict(now.throttles))
     throttled.subtract(before.throttles)
     reason, count = max(throttled.items(), key=lambda item: item[1], default=(None, 0))
     if reason is not None and count > 0:
         return f"{_MEANING[reason]} ({reason})"
     paused = [scope for scope in now.scopes if scope.pause]
+    if paused and waiting_for is not None:
+        return waiting_for
     if paused:
         name = f"{paused[-1].scope} {paused[-1].key}".strip()
         return f"{name} has a limit of {paused[-1].limit:,} and pauses"

@@ -1,6 +1,7 @@
 """How fast a run goes, what is left of it, and what holds it back: from moments that were seen."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
@@ -162,5 +163,7 @@ def test_without_a_throttle_it_says_what_is_known() -> None:
     assert said(failing)[0][1].endswith("6 attempts failed and will be retried")
     paused = [moment(n * INTERVAL, pause=5.0) for n in range(20)]
     assert said(paused)[0][1].endswith("function resize has a limit of 1 and pauses")
+    away = "this caller pauses: ConnectFailed: [Errno 111] Connection refused"
+    assert said([replace(each, waiting_for=away) for each in paused])[0][1].endswith(f"s: {away}")
     idle = [moment(n * INTERVAL) for n in range(20)]
     assert said(idle)[0][1].endswith("every line is waiting for its next attempt")
