@@ -147,7 +147,23 @@ def by_an_event(client: Any) -> Iterator[None]:
     client.meta.events.unregister("provide-client-params.lambda", add)
 
 
-WAYS = [on_the_class, on_the_class_by_wrapt, on_the_object, on_the_public_method, by_an_event]
+@contextlib.contextmanager
+def by_a_serializer(client: Any) -> Iterator[None]:
+    original = client._serializer
+
+    class Own:
+        def serialize_to_request(self, parameters: dict[str, Any], operation_model: Any) -> Any:
+            return original.serialize_to_request(with_customer(parameters), operation_model)
+
+    client._serializer = Own()
+    yield
+    client._serializer = original
+
+
+WAYS = [
+    *(on_the_class, on_the_class_by_wrapt, on_the_object, on_the_public_method),
+    *(by_an_event, by_a_serializer),
+]
 Way = Callable[[Any], contextlib.AbstractContextManager[None]]
 
 
@@ -225,6 +241,23 @@ async def test_a_header_that_is_put_into_each_request_belongs_to_that_request() 
         await three_calls(invoker)
         traces = [each.headers.get("traceparent") for each in endpoint.requests("f")]
     assert traces == ["0", "1", "2", None, None, None]
+
+
+async def test_a_user_agent_of_the_callers_own_is_that_of_each_call() -> None:
+    def own() -> str:
+        return f"own/{customer.get()}"
+
+    async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
+        await invoker.invoke("f")
+        with mock.patch.object(client._user_agent_creator, "to_string", own):
+            await three_calls(invoker)
+            async with invoker.stream("f") as stream:
+                assert [chunk async for chunk in stream]
+        await invoker.invoke("f")
+        first, *agents, last = [each.headers["user-agent"] for each in endpoint.requests("f")]
+    assert agents == ["own/0", "own/1", "own/2", "own/2"]
+    assert first.startswith("aiobotocore/")
+    assert last.startswith("aiobotocore/")
 
 
 async def test_nothing_is_kept_of_somebody_who_came_while_a_template_was_made(
