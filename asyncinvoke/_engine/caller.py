@@ -213,12 +213,13 @@ class Caller:
         refuse_unknown(options, MapOptions)
         ordered = check_flag("ordered", options.get("ordered", False))
         batch, shard = checked_batch(options.get("batch")), checked_shard(options.get("shard"))
-        journal, concurrency = options.get("journal"), options.get("concurrency")
+        journal, key = options.get("journal"), options.get("key")
+        concurrency = options.get("concurrency")
         work = self._work_of(opened, function_name, options)
         engine = work.engine
         recorder = recorded = None
         # The items of an input that was read by `key` have keys of their own.
-        is_keyed = options.get("key") is not None or getattr(payloads, "has_keys", False) is True
+        is_keyed = key is not None or getattr(payloads, "has_keys", False) is True
         if journal is not None:
             recorder = self._recorder_of(
                 read_journal(journal), work, keyed=is_keyed, batch=batch, shard=shard

@@ -288,10 +288,10 @@ class Engine:
         if verdict.reason is not None:
             self.tally.throttles[verdict.reason] += 1
             permit.throttled(verdict.reason)
-        elif self._holds_back(verdict, call) and answer.fault not in ENDS:
-            permit.unreachable()
         elif answer.fault is None or answer.phase >= Phase.HEAD_READ:
             permit.answered()
+        elif self._holds_back(verdict, call) and answer.fault not in ENDS:
+            permit.unreachable()
         else:
             permit.ignored()
         return verdict
