@@ -353,7 +353,13 @@ class Invoker:
             scopes=limiter.statistics(),
             executions=self._tally.executions(),
             functions=self._tally.functions(),
+            connecting=self._connecting(),
         )
+
+    def _connecting(self) -> dict[str, int]:
+        transport = None if self._opened is None else self._opened.transport
+        count: Callable[[], dict[str, int]] = getattr(transport, "connecting", dict)
+        return count()
 
     def __repr__(self) -> str:
         state = "closed" if self._opened is None else "open"

@@ -140,6 +140,10 @@ class InvokerStatistics:
     functions: tuple[FunctionStatistics, ...] = ()
     """The same per function, with latencies."""
 
+    connecting: Mapping[str, int] = field(default_factory=dict)
+    """Connections that are being opened, by the origin that they lead to. Those that the SDK opens
+    are not included."""
+
 
 class FunctionTally:
     """Counts the executions of one function; updated by the engine."""

@@ -85,7 +85,7 @@ class JournalError(AsyncInvokeError):
     If it is raised when entering the block of a map, nothing was sent. If it is raised while
     iterating, the journal could no longer be written: the calls in flight have completed and their
     outcomes were delivered. Outcomes that could not be recorded are treated as "may have run" when
-    the run is resumed.
+    the run is continued.
     """
 
 
@@ -103,7 +103,7 @@ class JournalMismatchError(JournalError, ValueError):
 
 
 class ToleranceExceededError(AsyncInvokeError):
-    """A map was stopped because too many items failed or all calls were refused for one reason.
+    """A map was stopped: too many items failed, all calls were refused, or nothing could be sent.
 
     The message names the causes. Items without an outcome were not sent and can be run once the
     cause is fixed.

@@ -29,6 +29,7 @@ from asyncinvoke._limits.limiter import Limiter, Permit
 from asyncinvoke._model.delivery import Delivery, Phase, Progress
 from asyncinvoke._model.failure import Failure, FailureKind, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response
+from asyncinvoke._model.text import in_one_line
 from asyncinvoke._retries.classify import FUNCTION_FAILED, Verdict, classify
 from asyncinvoke._statistics import Tally
 from asyncinvoke._telemetry.attributes import log_given_up, log_retry
@@ -42,6 +43,9 @@ Telling: TypeAlias = tuple[Callable[[object], None] | None, Any]
 """The function that emits the events of one execution, and the execution's start event."""
 
 _NOBODY: Telling = (None, None)
+
+_LONGEST_REASON = 200
+"""The maximum length of what a transport says about why nothing can be sent, in characters."""
 
 
 class Engine:
@@ -288,10 +292,10 @@ class Engine:
         if verdict.reason is not None:
             self.tally.throttles[verdict.reason] += 1
             permit.throttled(verdict.reason)
+        elif self._holds_back(verdict, call) and answer.fault not in ENDS:
+            permit.unreachable(in_one_line(answer.message, _LONGEST_REASON))
         elif answer.fault is None or answer.phase >= Phase.HEAD_READ:
             permit.answered()
-        elif self._holds_back(verdict, call) and answer.fault not in ENDS:
-            permit.unreachable()
         else:
             permit.ignored()
         return verdict

@@ -43,7 +43,7 @@ class Changed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The file that records a map, so that repeating the call resumes it.
+    """The file that records a map, so that repeating the call continues it.
 
     Raises:
         InvalidRequestError: A value has the wrong type.

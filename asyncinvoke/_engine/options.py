@@ -90,7 +90,7 @@ class MapOptions(InvokeOptions, total=False):
     `Shard(3, of=10)` is the third of ten. By default the entire input."""
 
     journal: JournalOrPath | None
-    """The file to record the map in, or a `Journal` for more control. Repeating the call resumes
+    """The file to record the map in, or a `Journal` for more control. Repeating the call continues
     the run: completed items are not sent again. By default nothing is recorded."""
 
     tolerate: int | Tolerance | None

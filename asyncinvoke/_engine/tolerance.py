@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from asyncinvoke._engine.causes import Causes
+from asyncinvoke._engine.outage import Outage
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.refusals import Refusals
 from asyncinvoke._request.numbers import is_whole, whole
@@ -101,9 +102,9 @@ class Judge(Protocol):
 
 
 class Failures:
-    """Ends a map after too many failures, or after a hundred consecutive refusals.
+    """Ends a map after too many failures, a hundred consecutive refusals, or a whole outage.
 
-    In both cases the map stops gracefully, and raises the error returned here once all calls in
+    In each case the map stops gracefully, and raises the error returned here once all calls in
     flight have their outcome.
 
     Args:
@@ -113,6 +114,7 @@ class Failures:
     def __init__(self, tolerance: Tolerance | None) -> None:
         self.tolerance = tolerance
         self._refusals = Refusals()
+        self._outage = Outage()
         self._causes = Causes()
         self._failed = 0
         self._ended = 0
@@ -121,6 +123,7 @@ class Failures:
     def begin(self, index: int, target: Target, *, is_late: bool) -> None:
         """Record that an item is being sent, and whether the invoker was already closed."""
         self._refusals.begin(index, target)
+        self._outage.begin(index)
         self._is_late = is_late
 
     def __call__(
@@ -132,12 +135,15 @@ class Failures:
         error = outcome.error
         self._ended += 1
         hopeless = self._refusals.end(outcome.index, error)
+        unreachable = self._outage.end(outcome.index, error)
         if error is None:
             return None
         self._failed += 1
         self._causes.add(error)
         if hopeless is not None:
             return self._error(f"stopped after {hopeless}")
+        if unreachable is not None:
+            return self._error(f"stopped: {unreachable}")
         tolerance = self.tolerance
         if tolerance is None or not tolerance.is_exceeded(self._failed, self._ended):
             return None

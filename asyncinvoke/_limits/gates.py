@@ -37,6 +37,7 @@ class Gate:
         "_rate_cut",
         "_reason",
         "_said_that_it_pauses",
+        "_unreachable",
         "alarm_at",
         "concurrency",
         "in_flight",
@@ -80,6 +81,7 @@ class Gate:
         self._logged_at = -math.inf
         self._lowered_since = 0
         self._said_that_it_pauses = False
+        self._unreachable = ""
 
     @property
     def may_grow(self) -> bool:
@@ -140,8 +142,9 @@ class Gate:
             self._concurrency_cut = last
             self._lower_concurrency(reason, ahead, now)
 
-    def unreachable(self, *, number: int, last: int, now: float) -> None:
-        """Record that nothing can be sent; the numbers are as in `throttled`."""
+    def unreachable(self, why: str, *, number: int, last: int, now: float) -> None:
+        """Record that nothing can be sent, and why; the numbers are as in `throttled`."""
+        self._unreachable = why
         if number > self._pause_cut:
             self._pause_cut = last
             self.refused(now)
@@ -180,7 +183,7 @@ class Gate:
         because = "" if self._reason is None else f" ({self._reason})"
         if self.pause.until > now:
             if self.scope is ThrottleScope.CALLER:
-                return self.pause.until, f"{self} pauses: {self._cause}"
+                return self.pause.until, self._cause
             if self.scope is ThrottleScope.PROCESS:
                 return self.pause.until, f"{self} has no files left, and pauses"
             return self.pause.until, f"{self} has a limit of {limit} and pauses{because}"
@@ -208,7 +211,7 @@ class Gate:
     @property
     def _cause(self) -> str:
         if self.scope is ThrottleScope.CALLER:
-            return "the endpoint cannot be reached"
+            return self._unreachable or "the endpoint cannot be reached"
         if self.scope is ThrottleScope.PROCESS:
             return "it has no files left"
         return str(self._reason)

@@ -142,11 +142,14 @@ class Permit(Claim):
         if dispatcher.news.pending:
             dispatcher.news.deliver()
 
-    def unreachable(self) -> None:
-        """Release it: the attempt was not sent, because the endpoint is unreachable.
+    def unreachable(self, why: str = "") -> None:
+        """Release it: the attempt was not sent, because nothing can be sent.
 
         All attempts pause, for 0.05 s at first and 5 s at most. After each pause a single attempt
         is sent as a probe; the first response ends the pause for all.
+
+        Args:
+            why: What is wrong, if known, such as `https://example.com refuses connections`.
         """
         if not self.is_held:
             return
@@ -155,7 +158,7 @@ class Permit(Claim):
         try:
             books.uncount(self)
             caller = books.scopes.caller
-            caller.unreachable(number=self.number, last=books.number, now=books.now())
+            caller.unreachable(why, number=self.number, last=books.number, now=books.now())
             books.shared_moved()
         finally:
             self._give_back()

@@ -93,6 +93,10 @@ class DirectTransport:
             return await self._reference.open(parameters, payload, progress)
         return await self._under_way.wait_for(self._open(parameters, payload, progress), progress)
 
+    def connecting(self) -> dict[str, int]:
+        """Return how many connections are being opened, by the origin that they lead to."""
+        return self._wires.connecting()
+
     async def aclose(self) -> None:
         """Close: calls in progress fail as closed, each with its phase, and no more are sent."""
         self._under_way.end()

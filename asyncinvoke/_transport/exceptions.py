@@ -12,6 +12,7 @@ may include the whole request, and their messages may quote the answer. Only an 
 """
 
 import re
+import socket
 from typing import Any
 
 from botocore import exceptions as botocore_errors
@@ -123,6 +124,24 @@ def failure_from(error: Exception, phase: Phase) -> Failure:
     failure = Failure(fault=fault, phase=phase, message=_described(error), cause=shown(error))
     forget(error)
     return failure
+
+
+def not_connected(failure: Failure, origin: str) -> str:
+    """Return the message of a failure before there was a connection: it names the origin."""
+    match failure.fault, failure.cause:
+        case TransportFault.CONNECT, ConnectionRefusedError():
+            return f"{origin} refuses connections"
+        case TransportFault.CONNECT, socket.gaierror() as error:
+            return f"the name of {origin} cannot be resolved: {error.strerror}"
+        case TransportFault.CONNECT, _:
+            return f"{origin} cannot be reached: {failure.message}"
+        case TransportFault.CONNECT_TIMEOUT, _:
+            return f"{origin} does not answer: no connection in time"
+        case TransportFault.TLS, _:
+            return f"TLS with {origin} fails: {failure.message}"
+        case TransportFault.PROXY, _:
+            return f"the proxy to {origin} fails: {failure.message}"
+    return failure.message
 
 
 def failure_from_answer(error: botocore_errors.ClientError) -> Failure:

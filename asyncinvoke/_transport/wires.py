@@ -15,7 +15,7 @@ from aiohttp import ClientSession
 from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._transport.answers import decides
-from asyncinvoke._transport.exceptions import failure_from
+from asyncinvoke._transport.exceptions import failure_from, not_connected
 from asyncinvoke._transport.http.connection import Opener
 from asyncinvoke._transport.http.errors import NotOursError
 from asyncinvoke._transport.http.opening import open_aiohttp, open_httpx
@@ -155,12 +155,19 @@ class Wires:
     def failure(self, error: Exception, url: str, progress: Progress) -> Failure:
         """Convert the exception of an exchange to a failure."""
         failure = failure_from(error, progress.phase)
-        if failure.phase is Phase.CONNECTING and failure.fault in _ON_THE_WAY:
+        if failure.phase is not Phase.CONNECTING:
+            return failure
+        if failure.fault in _ON_THE_WAY:
             proxies = getattr(self._http_session, "_proxy_config", None)
             if proxies is not None and proxies.proxy_url_for(url) is not None:
                 # A connection closed before the tunnel was established was closed by the proxy.
-                return replace(failure, fault=TransportFault.PROXY)
-        return failure
+                failure = replace(failure, fault=TransportFault.PROXY)
+        return replace(failure, message=not_connected(failure, bare_url(origin_of(url))))
+
+    def connecting(self) -> dict[str, int]:
+        """Return how many of our own connections are being opened, by origin."""
+        routes = [(origin, ours) for origin, ours in list(self._routes.items()) if ours is not None]
+        return {bare_url(origin): ours.opening for origin, ours in routes if ours.opening}
 
     def not_ours(self, origin: str, why: NotOursError) -> None:
         """Use the session for an origin from now on."""

@@ -31,12 +31,12 @@ COMMANDS = {
 """The import path of each command, and its line in the list of commands."""
 
 STATUSES = {
-    "0": "success",
+    "0": "success; `local`: stopped by Ctrl-C",
     "1": "some invocations failed, or their results could not be written",
     "2": "usage or configuration error, or a journal that is in use or of another run; nothing was "
     "sent",
-    "3": "stopped early: the failure tolerance was exceeded, every call was refused, or `runs stop` "
-    "was used",
+    "3": "stopped early: the failure tolerance was exceeded, every call was refused, nothing could be "
+    "sent for five minutes, or `runs stop` was used",
     "4": "finished, but some of the failed items may have run",
     "130": "interrupted by Ctrl-C (143: by SIGTERM, 129: by SIGHUP)",
     "141": "the reader of standard output closed it",

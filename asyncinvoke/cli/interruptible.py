@@ -8,6 +8,7 @@ import click
 
 from asyncinvoke import InvocationError, Invoker
 from asyncinvoke.cli.errors import FAILED, CommandError
+from asyncinvoke.cli.map.pace import PATIENCE, no_connection
 from asyncinvoke.cli.options import SharedOptions, opened_invoker
 from asyncinvoke.cli.running import Interrupt, beside
 
@@ -56,10 +57,16 @@ async def interruptible(
             # The call is over; only writing its response can still be in progress.
             interrupt.leave()
 
+        async def say_if_it_cannot_connect() -> None:
+            await anyio.sleep(PATIENCE)
+            now = invoker.statistics()
+            if now.connecting:
+                click.echo(f"waiting: {no_connection(now)}; Ctrl-C stops", err=True)
+
         status, known = 0, True
         progress = Progress()
         with interrupt.block(drain=closing.set, grace=_CLOSES_WITHIN):
-            async with beside(close):
+            async with beside(close, say_if_it_cannot_connect):
                 known = False
                 try:
                     status = await work(invoker, progress)

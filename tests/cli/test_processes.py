@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from asyncinvoke.cli.processes.dividing import Said, check, divided, message, pa
 from asyncinvoke.cli.processes.part import bulk_of, settings_of
 from asyncinvoke.cli.runs.parts import all_parts, at_work, is_running
 from asyncinvoke.local import LocalLambda
-from asyncinvoke.runs import open_run
+from asyncinvoke.runs import merge, open_run, settle
 from tests.journal.killing import ROOT
+from tests.journal.worlds import World
 
 from .processes import COMMAND, Run, started
 
@@ -87,6 +89,22 @@ def test_a_run_of_another_number_of_processes_is_refused(tmp_path: Path) -> None
     with pytest.raises(CommandError, match="it was run with --processes 4"):
         check(bulk(journal=str(journal)), 3)
     check(bulk(journal=str(journal)), 4)
+
+
+def test_what_was_settled_once_the_parts_were_merged_is_not_merged_away(tmp_path: Path) -> None:
+    parts = [tmp_path / f"a.run.{number}of2" for number in (1, 2)]
+    for number, part in enumerate(parts, 1):
+        world = World(lost=[3])
+        anyio.run(partial(world.map, part, range(8), shard=Shard(number, of=2)))
+    journal = tmp_path / "a.run"
+    merge(journal, parts)
+    check(bulk(journal=str(journal)), 2)
+    settle(journal, position=3, ran=False)
+    with pytest.raises(CommandError, match="or was settled: resume it without --processes"):
+        check(bulk(journal=str(journal)), 2)
+    world = World()
+    anyio.run(partial(world.map, journal, range(8)))
+    assert world.sent == [3]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +264,7 @@ async def test_one_ctrl_c_drains_all_processes_and_the_same_command_continues(
                 said += chunk
             assert await process.wait() == 130
         assert said.count(b"waiting up to 30 s for") == 1
-        assert b"unfinished: the same command resumes it" in said
+        assert b"unfinished: the same command continues it" in said
         with open_run(journal) as recorded:
             assert recorded.summary().may_have_run == 0
             assert recorded.summary().succeeded == len(seen) < 400
@@ -300,7 +318,7 @@ async def test_processes_whose_parent_is_killed_let_what_is_in_flight_end(
         assert (summary.succeeded, summary.may_have_run) == (2, 0)
     refused = await run(*command[:3], *command[7:])
     assert refused.status == 2
-    assert "its --processes 2 were killed: resume it with the same number" in refused.err
+    assert "its --processes 2 were killed: continue it with the same number" in refused.err
     assert sorted(seen) == [0, 1, 2, 3]
 
 
@@ -401,4 +419,4 @@ async def test_a_process_that_is_killed_before_it_sends_leaves_nothing_in_doubt(
     assert killed.status == 3, killed.err
     assert "was killed by signal 9" in killed.err
     assert "a.run: 4 succeeded, 0 failed, in 1 session" in killed.err  # and of the others no word
-    assert "unfinished: the same command resumes it" in killed.err
+    assert "unfinished: the same command continues it" in killed.err

@@ -416,18 +416,6 @@ async def test_items_that_wait_for_a_worker_wait_for_a_lowered_concurrency_too()
         assert (gate.working, gate.started) == (2, list(range(17)))
 
 
-@pytest.mark.parametrize("ordered", [False, True])
-async def test_a_run_whose_concurrency_was_lowered_waits_for_its_calls_not_for_an_outcome(
-    ordered: bool,
-) -> None:
-    async with run_of(
-        count(), Gate(), concurrency=50, ordered=ordered, describe=lambda: "a limit"
-    ) as run:
-        await wait_all_tasks_blocked()
-        run.set_concurrency(1)
-        assert run.statistics().waiting_for == "a limit"
-
-
 async def test_statistics_say_what_a_run_waits_for() -> None:
     gate = Gate()
     async with run_of(count(), gate, concurrency=2, describe=lambda: "a limit") as run:
@@ -445,6 +433,29 @@ async def test_statistics_say_what_a_run_waits_for() -> None:
         await wait_all_tasks_blocked()
         said = run.statistics().waiting_for
         assert said == "item 0, whose outcome is due before the others"
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_a_run_whose_concurrency_was_lowered_waits_for_its_calls_not_for_an_outcome(
+    ordered: bool,
+) -> None:
+    async with run_of(
+        count(), Gate(), concurrency=50, ordered=ordered, describe=lambda: "a limit"
+    ) as run:
+        await wait_all_tasks_blocked()
+        run.set_concurrency(1)
+        assert run.statistics().waiting_for == "a limit"
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("concurrency", [2, 20, 200])
+async def test_nothing_waits_for_its_turn_while_nothing_has_ended(
+    concurrency: int, ordered: bool
+) -> None:
+    limited: Any = {"concurrency": concurrency, "ordered": ordered, "describe": lambda: "a limit"}
+    async with run_of(count(), Gate(), **limited) as run:
+        await wait_all_tasks_blocked()
+        assert run.statistics().waiting_for == "a limit"
 
 
 # Any of it, in any order

@@ -103,14 +103,14 @@ def throttle(permit: Permit) -> None:
 
 
 def lose(permit: Permit) -> None:
-    permit.unreachable()
+    permit.unreachable("https://example.com refuses connections")
 
 
 @pytest.mark.parametrize(
     ("end", "line"),
     [
         (throttle, f"function hog pauses: {RESERVED}"),
-        (lose, "this caller pauses: the endpoint cannot be reached"),
+        (lose, "this caller pauses: https://example.com refuses connections"),
         (Permit.out_of_files, "this process pauses: it has no files left"),
     ],
 )

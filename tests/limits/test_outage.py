@@ -74,7 +74,7 @@ async def test_an_endpoint_that_is_away_is_probed_and_not_hammered(limit: Limit)
             await settle()
         # In half a minute: pauses that double up to 5 s, with one attempt after each.
         assert 9 <= len(workers.refused) - 80 <= 20
-        assert limiter.describe(HOG) == "this caller pauses: the endpoint cannot be reached"
+        assert limiter.describe(HOG) == "the endpoint cannot be reached"
         with pytest.raises(PermitTimeoutError, match="the endpoint cannot be reached"):
             await limiter.permit(HOG, deadline=clock.now + 0.001).__aenter__()
         workers.is_away = False

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any, Self
 from unittest import mock
 
+import aiobotocore.client
 import anyio
 import pytest
 import wrapt
@@ -49,15 +50,15 @@ async def opened(endpoint: FaultEndpoint) -> AsyncIterator[Any]:
 
 @pytest.fixture
 def requests_by_the_sdk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The operations that aiobotocore has made a request for, each time anew."""
+    """The URLs that aiobotocore has made a request for, each time anew."""
     made: list[str] = []
-    resolve = AioBaseClient._resolve_endpoint_ruleset  # a step of each, and none that is watched
+    prepare = aiobotocore.client.prepare_request_dict  # a step of each, but of no object's
 
-    async def counted(self: Any, operation_model: Any, *rest: Any, **options: Any) -> Any:
-        made.append(operation_model.name)
-        return await resolve(self, operation_model, *rest, **options)
+    def counted(request: dict[str, Any], *rest: Any, **options: Any) -> None:
+        made.append(request["url_path"])
+        prepare(request, *rest, **options)
 
-    monkeypatch.setattr(AioBaseClient, "_resolve_endpoint_ruleset", counted)
+    monkeypatch.setattr(aiobotocore.client, "prepare_request_dict", counted)
     return made
 
 

@@ -103,6 +103,11 @@ class Connections:
         return len(self._connections)
 
     @property
+    def opening(self) -> int:
+        """The number of connections being opened."""
+        return len(self._opening)
+
+    @property
     def idle(self) -> int:
         """The number of idle connections."""
         return len(self._idle)

@@ -38,7 +38,7 @@ def demo(concurrency: int, account_concurrency: int, head: int | None) -> int:
     Each module of the Python standard library is one payload, which the function parses and
     measures: in the AWS Lambda runtime where it is installed (Linux), otherwise in this process.
     The concurrency is above the endpoint's limit, so calls are throttled and retried. Halfway
-    through, the run is killed and the same command resumes it. Finally, the totals are recomputed
+    through, the run is killed and the same command continues it. Finally, the totals are recomputed
     without Lambda. Needs no AWS account and no network. Exits with 1 if a payload was lost or run
     twice, or if the totals differ.
     """

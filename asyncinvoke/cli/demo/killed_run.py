@@ -36,7 +36,7 @@ class Killed:
     """The positions of the items that may have run, according to the journal."""
 
     once: Counter[str]
-    """How often each module had run when the resumed command ended."""
+    """How often each module had run when the second command ended."""
 
     whole: Counter[str]
     """How often each module had run after the redrive."""
@@ -56,7 +56,7 @@ class KilledRun:
         self._seen: tuple[float, RunSummary | None] = (-LOOK, None)
 
     async def run(self, total: int, tell: Callable[[str], None]) -> Killed:
-        """Start the run, kill it halfway, resume it, and redrive the items that may have run.
+        """Start the run, kill it halfway, continue it, and redrive the items that may have run.
 
         Args:
             total: The number of items.
@@ -75,7 +75,7 @@ class KilledRun:
                 f"kill -9 after {after:,} had finished: the journal names {len(in_doubt):,} that "
                 "may have run"
             )
-            tell("the same command again: it resumes, and repeats none of them")
+            tell("the same command again: it continues, and repeats none of them")
             await self._run(*command)
         once = self._ledger()
         if in_doubt:

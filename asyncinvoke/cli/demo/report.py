@@ -35,7 +35,7 @@ def introduce(
         f"{python}'s standard library. The function parses and measures the module; it runs "
         f"{where}. [bold]{concurrency}[/] invocations are requested at once, and the endpoint "
         f"allows [bold]{account_concurrency}[/], so some are throttled. Halfway through, the run "
-        "is killed with [bold]kill -9[/], and the same command resumes it. No AWS account and no "
+        "is killed with [bold]kill -9[/], and the same command continues it. No AWS account and no "
         "network are used.\n"
     )
 
@@ -63,7 +63,7 @@ def suggest(console: Console) -> None:
         ),
         (
             "map FUNCTION payloads.jsonl --journal my.run",
-            "run the file, and resume it after a crash",
+            "run the file, and continue it after a crash",
         ),
     ):
         console.print(f"  [cyan]{escape(f'{command} {words}')}[/]", soft_wrap=True)
@@ -80,7 +80,7 @@ def tell(console: Console, result: Result, totals: dict[str, Any]) -> None:
         f"{modules / result.elapsed:,.0f} per second",
         "killed": "not killed: it finished too early"
         if killed.after is None
-        else f"with kill -9, after {killed.after:,} had finished; the same command resumed it",
+        else f"with kill -9, after {killed.after:,} had finished; the same command continued it",
         "may have run": f"{len(killed.in_doubt):,} in flight at the kill: reported, not repeated, "
         "then redriven on request",
         "succeeded": f"{len(ok):,}",

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +144,7 @@ Examples:
 @click.option("--freeze", is_flag=True, help="Suspend processes between invocations, as AWS does.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not print invocations or function output.")
 def local(**options: Any) -> int:
-    """Serve Lambda functions on this machine to any AWS SDK, until Ctrl-C.
+    """Serve Lambda functions on this machine to any AWS SDK, until Ctrl-C (exit status 0).
 
     The code runs in AWS's own Python runtime (awslambdaric). When a file or a module imported from
     its directory changes, later invocations run the new code. Functions can also be created with
@@ -160,7 +161,6 @@ def local(**options: Any) -> int:
     from asyncinvoke.cli.local import console
     from asyncinvoke.cli.local.endpoint import make_endpoint
     from asyncinvoke.cli.running import run
-    from asyncinvoke.local.http.access import is_remote
 
     endpoint, names = make_endpoint(**options)
 
@@ -168,7 +168,7 @@ def local(**options: Any) -> int:
         greeting = functools.partial(
             console.greeting,
             names,
-            remote=is_remote(options["host"]),
+            host=options["host"],
             region=endpoint.region_name,
         )
         return await _serve(endpoint, greeting, interrupt)
@@ -189,6 +189,8 @@ async def _serve(
         click.echo(greeting(endpoint.url), err=True)
         with interrupt.block():
             await anyio.sleep_forever()
+    if interrupt.signal == signal.SIGINT:
+        interrupt.signal = None  # the usual way to stop a server, and no failure
     statistics = endpoint.statistics()
     click.echo(
         f"{statistics.invocations:,} invocations, {sum(statistics.throttles.values()):,} throttled, "

@@ -7,11 +7,13 @@ import sys
 import time
 import zlib
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
 from asyncinvoke.cli.habits import has_colours
 from asyncinvoke.cli.terminal import harmless
+from asyncinvoke.local.http import access
 
 if TYPE_CHECKING:
     from asyncinvoke.local import AnsweredInvocation, EventProgress, LogLine
@@ -65,15 +67,17 @@ def print_event(progress: "EventProgress") -> None:
     _print(time.time(), progress.function_name, line, color=None if is_fine else "red")
 
 
-def greeting(names: list[str], url: str, *, remote: bool, region: str) -> str:
-    """Return the text printed at startup: the URL, and how to call it."""
+def greeting(names: list[str], url: str, *, host: str, region: str) -> str:
+    """Return the text printed at startup: the URL, where it listens, and how to call it."""
     name = names[0] if names else "NAME"
     what = f"Serving {', '.join(names)}" if names else "Serving no functions yet"
-    callers = (
-        "WARNING: other machines can reach it, and run any code on this one."
-        if remote
-        else "Every user of this machine can invoke and create functions."
-    )
+    callers = "Every user of this machine can invoke and create functions."
+    if access.is_remote(host):
+        where = "at any address of this one" if access.is_any(host) else "there"
+        callers = (
+            f"WARNING: it listens on {host}: other machines can reach it {where}, port "
+            f"{urlsplit(url).port}, and run any code here."
+        )
     return f"""\
 {what} at {url}
 {callers} Press Ctrl-C to stop.

@@ -38,7 +38,7 @@ class _Map(Command):
         "--limit": "use --head N for the first N lines, --concurrency N for N lines at once",
         "--jobs": "use --concurrency N",
         "--workers": "use --concurrency N",
-        "--resume": "with --journal RUN the same command resumes the run",
+        "--resume": "with --journal RUN the same command continues the run",
         "--max-failures": "use --tolerate N, or a percentage such as --tolerate 2%",
     }
     EXTRA: ClassVar[str] = (
@@ -131,7 +131,7 @@ class _Map(Command):
     "--journal",
     type=FileName(),
     metavar="RUN",
-    help="Record the run in this file. The same command resumes it, even after a crash, and never "
+    help="Record the run in this file. The same command continues it, even after a crash, and never "
     "repeats items that may have run. See asyncinvoke runs.",
 )
 @click.option(
@@ -146,7 +146,7 @@ class _Map(Command):
     "--output",
     type=FileName(),
     metavar="FILE|-",
-    help="Write outcomes to FILE; with --journal each exactly once, also when the run is resumed. A "
+    help="Write outcomes to FILE; with --journal each exactly once, also when the run is continued. A "
     ".gz, .zst or .parquet file, or a URL such as s3://bucket/key, is written when the run ends.  "
     "[default: -, standard output; with --journal none, as the journal has them]",
 )
@@ -204,7 +204,7 @@ def map_(
     failed outcome; an INPUT in the wrong format is rejected before anything is sent. Empty lines
     are skipped. Throttled lines are retried indefinitely, or until --timeout.
 
-    With --journal, the run is recorded in a file, and the same command resumes it after any
+    With --journal, the run is recorded in a file, and the same command continues it after any
     interruption. Ctrl-C lets calls in flight finish; a second one abandons them.
     """
     check_output(output)

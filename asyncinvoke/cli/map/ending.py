@@ -57,7 +57,7 @@ def last_words(summary: RunSummary, *, verb: str, is_whole: bool) -> list[str]:
     path = summary.path
     said = [f"{path}: {', '.join(parts)}, in {sessions} (asyncinvoke runs show {path})"]
     if not is_whole:
-        said.append("unfinished: the same command resumes it")
+        said.append("unfinished: the same command continues it")
     if summary.failed:
         said.append(f"to run failed items again: asyncinvoke runs redrive {summary.path}")
     if summary.may_have_run:

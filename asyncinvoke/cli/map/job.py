@@ -194,7 +194,8 @@ class MapJob:
         statistics = run.statistics()
         without_outcome = self._read - statistics.succeeded - statistics.failed
         # Anything that may have run is only repeated where that is safe.
-        in_flight = self._invoker.statistics().in_flight * self._batch
+        invoker = self._invoker.statistics()
+        in_flight = (invoker.in_flight - sum(invoker.connecting.values())) * self._batch
         may_have_run = statistics.working if self._idempotent else in_flight
         return summary.Left(
             without_outcome=without_outcome,
@@ -206,14 +207,16 @@ class MapJob:
     async def _watch(self, run: MapRun) -> None:
         watch = pace.Watch()
         while True:
+            standing = run.statistics()
             moment = pace.Moment(
                 elapsed=time.monotonic() - self._began,
-                working=run.statistics().working,
+                working=standing.working,
                 done=self._tally.done,
                 statistics=self._invoker.statistics(),
+                waiting_for=standing.waiting_for,
             )
             said = watch.look(moment)
-            if said is not None and not run.statistics().paused:
+            if said is not None and not standing.paused:
                 self._display.note(one_line(said))
             await anyio.sleep(pace.INTERVAL)
 

@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from dataclasses import dataclass
 
-from asyncinvoke import InvokerStatistics, ThrottleReason
+from asyncinvoke import InvokerStatistics, ThrottleReason, ThrottleScope
 from asyncinvoke.cli.map.progress import counted
 
 WINDOW = 5.0
@@ -118,11 +118,15 @@ class Moment:
     statistics: InvokerStatistics
     """The invoker's."""
 
+    waiting_for: str | None = None
+    """What the run waits for, as far as it knows."""
+
 
 class Watch:
     """Tells once an episode that nothing is admitted."""
 
     def __init__(self) -> None:
+        self._held_back: str | None = None
         self._last: Moment | None = None
         self._alive: Moment | None = None
         self._is_said = False
@@ -132,37 +136,52 @@ class Watch:
         """Take a look; give what there is to say."""
         last, self._last = self._last, now
         if last is None or self._alive is None or _is_alive(last, now):
-            self._alive, self._is_said = now, False
+            self._alive, self._is_said, self._held_back = now, False, None
             return None
+        if now.waiting_for is not None and not now.waiting_for.startswith(OWN_LIMIT):
+            self._held_back = now.waiting_for
         quiet = now.elapsed - self._alive.elapsed
         if self._is_said or quiet < PATIENCE:
             return None
         self._is_said = True
-        why = _why(self._alive.statistics, now.statistics)
+        why = _why(self._alive.statistics, now.statistics, self._held_back)
         said, at = self._said
         if why == said and now.elapsed - at < SAID_AGAIN:
             return None
         self._said = (why, now.elapsed)
-        return f"waiting: nothing was admitted for {quiet:.0f} s: {why}"
+        return f"waiting: nothing was admitted for {quiet:.0f} s: {why}; Ctrl-C stops the run"
 
 
 def _is_alive(last: Moment, now: Moment) -> bool:
     before, after = last.statistics, now.statistics
-    stayed_in_flight = after.in_flight > 0 and after.attempts == before.attempts
+    connected = after.in_flight - sum(after.connecting.values())
+    stayed_in_flight = connected > 0 and after.attempts == before.attempts
     return not now.working or now.done != last.done or stayed_in_flight
 
 
-def _why(before: InvokerStatistics, now: InvokerStatistics) -> str:
+def _why(before: InvokerStatistics, now: InvokerStatistics, held_back: str | None) -> str:
+    if held_back is not None and _is_unreachable(now):
+        return held_back
     throttled = Counter(dict(now.throttles))
     throttled.subtract(before.throttles)
     reason, count = max(throttled.items(), key=lambda item: item[1], default=(None, 0))
     if reason is not None and count > 0:
         return f"{_MEANING[reason]} ({reason})"
-    paused = [scope for scope in now.scopes if scope.pause]
-    if paused:
-        name = f"{paused[-1].scope} {paused[-1].key}".strip()
-        return f"{name} has a limit of {paused[-1].limit:,} and pauses"
+    if now.connecting:
+        return no_connection(now)
+    if held_back is not None:
+        return held_back
     failed = now.attempts - before.attempts
     if failed > 0:
         return f"{counted(failed, 'attempt')} failed and will be retried"
     return "every line is waiting for its next attempt"
+
+
+def _is_unreachable(now: InvokerStatistics) -> bool:
+    """Whether nothing can be sent: only then does the caller as a whole pause."""
+    return any(scope.pause for scope in now.scopes if scope.scope is ThrottleScope.CALLER)
+
+
+def no_connection(now: InvokerStatistics) -> str:
+    """Return the text for attempts that have no connection yet."""
+    return f"no connection to {', '.join(sorted(now.connecting))} yet"

@@ -8,7 +8,7 @@ from typing import Protocol
 import anyio
 import click
 
-PAUSED = "paused: asyncinvoke runs unpause resumes it"
+PAUSED = "paused: asyncinvoke runs unpause continues it"
 """The text for a run that is paused."""
 
 

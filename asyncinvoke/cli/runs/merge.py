@@ -25,7 +25,7 @@ NAMED = 10
 def merge(out: str, parts: tuple[str, ...], force: bool) -> int:
     """Merge the journals of shards into one run, OUT, without changing them.
 
-    OUT can be shown, exported, redriven and resumed without --shard. If an item is in two runs,
+    OUT can be shown, exported, redriven and continued without --shard. If an item is in two runs,
     success wins over failure, a known outcome over an unknown one, and a later one over an earlier
     one. Items that ran twice are listed. The exit status is 4 if there are any, and 3 if shards are
     missing.

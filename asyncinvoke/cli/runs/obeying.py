@@ -83,7 +83,7 @@ class Obedience:
             self._say("paused, as requested: nothing starts until `asyncinvoke runs unpause`")
         elif before.paused and not wishes.paused:
             run.resume()
-            self._say("resumed, as requested")
+            self._say("continued, as requested")
         self._answer(wishes)
         if wishes.stop is not None and wishes.stop_session == self._session:
             self._stop(wishes.stop == "now")

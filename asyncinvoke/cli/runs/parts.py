@@ -111,7 +111,7 @@ def check_whole(path: str) -> None:
     parts = all_parts(path)
     if parts and not _is_begun(path):
         raise CommandError(
-            f"{path}: its --processes {len(parts)} were killed: resume it with the same number, "
+            f"{path}: its --processes {len(parts)} were killed: continue it with the same number, "
             f"or merge {path}.*of{len(parts)} into it"
         )
 
@@ -119,7 +119,7 @@ def check_whole(path: str) -> None:
 def steered(path: str) -> list[str]:
     """Return the journals that a control request applies to: the parts of a run, or the run.
 
-    Parts are returned even if they are not running, because the same command resumes them.
+    Parts are returned even if they are not running, because the same command continues them.
     """
     if not at_work(path) and is_running(path):
         return [path]

@@ -84,14 +84,14 @@ def pause(path: str) -> None:
     _wish(path, lambda wishes: replace(wishes, paused=True), "paused")
 
 
-@runs.command(short_help="Resume a run after pause.")
+@runs.command(short_help="Continue a run after pause.")
 @run_argument
 def unpause(path: str) -> None:
-    """Resume RUN after `pause`."""
-    _wish(path, lambda wishes: replace(wishes, paused=False), "resumed")
+    """Continue RUN after `pause`."""
+    _wish(path, lambda wishes: replace(wishes, paused=False), "continued")
 
 
-@runs.command(short_help="Stop a run; the same command resumes it.")
+@runs.command(short_help="Stop a run; the same command continues it.")
 @run_argument
 @click.option(
     "--now", is_flag=True, help="Abandon calls in flight; they are recorded as may have run."
@@ -99,7 +99,7 @@ def unpause(path: str) -> None:
 def stop(path: str, now: bool) -> None:
     """Stop a running RUN: no more items start, and calls in flight finish.
 
-    Its process exits with status 3. The same command resumes it.
+    Its process exits with status 3. The same command continues it.
     """
     how = "now" if now else "drain"
     paths = at_work(path) or [path]

@@ -45,7 +45,7 @@ def summary_lines(
         ("refused", unrecorded_of(summary), "their keys are missing or duplicate"),
         ("settled", summary.settled, "recorded as run by `runs settle`"),
         ("under way", summary.in_flight if summary.running else 0, ""),
-        ("not started", pending, "" if summary.running else "the same command resumes the run"),
+        ("not started", pending, "" if summary.running else "the same command continues it"),
     ]
     shown = [(name, number, hint) for name, number, hint in rows if _is_shown(name, number)]
     digits = max(len(_number(number)) for _, number, _ in shown)

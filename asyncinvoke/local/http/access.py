@@ -53,11 +53,15 @@ def is_remote(host: str) -> bool:
         raise ValueError(f"host {host!r} must be an IP address, or localhost") from None
 
 
+def is_any(host: str) -> bool:
+    """Return whether an address stands for all addresses of this machine."""
+    return host != "localhost" and ipaddress.ip_address(host).is_unspecified
+
+
 def url_of(host: str, port: int) -> str:
     """Return the URL of an address and port, as seen from this machine."""
-    address = ipaddress.ip_address(host)
-    if address.is_unspecified:
-        host = LOOPBACK if address.version == 4 else "::1"
+    if is_any(host):
+        host = "::1" if ":" in host else LOOPBACK
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

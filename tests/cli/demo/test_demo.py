@@ -46,7 +46,7 @@ async def test_the_demo_survives_throttles_and_its_totals_agree() -> None:
     assert re.search(
         r"^> Done in [\d.]+ s: [\d,]+ throttles?, one kill, and 40 of 40", ended.out, re.MULTILINE
     )
-    assert "the same command again: it resumes, and repeats none of them" in ended.err
+    assert "the same command again: it continues, and repeats none of them" in ended.err
     _, _, suggested = ended.out.partition("Try next\n")
     assert "asyncinvoke doctor" in suggested
     # Its standard input is a terminal of 120 columns, which is none of its business.

@@ -59,7 +59,7 @@ def call(url: str, name: str, payload: object, kind: str = "RequestResponse") ->
         connection.close()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 async def test_it_serves_until_a_signal_and_then_sums_up(
     number: signal.Signals, status: int, handlers: Path
 ) -> None:
@@ -123,7 +123,7 @@ async def test_without_functions_it_waits_for_those_that_are_created(handlers: P
         answer = json.loads(await anyio.to_thread.run_sync(create_and_invoke))
         assert (answer["got"], answer["name"]) == (1, "made")
         process.send_signal(signal.SIGINT)
-        assert await process.wait() == 130
+        assert await process.wait() == 0
 
 
 async def test_told_twice_it_listens_elsewhere_and_says_so_loudly(handlers: Path) -> None:
@@ -134,7 +134,10 @@ async def test_told_twice_it_listens_elsewhere_and_says_so_loudly(handlers: Path
         err = Lines(process.stderr)
         url = (await err.next()).split()[-1]
         assert url.startswith("http://127.0.0.1:")
-        assert (await err.next()).startswith("WARNING: other machines can reach it")
+        assert await err.next() == (
+            "WARNING: it listens on 0.0.0.0: other machines can reach it at any address of this "
+            f"one, port {urlsplit(url).port}, and run any code here. Press Ctrl-C to stop."
+        )
         assert (await anyio.to_thread.run_sync(call, url, "resize", 1))[0] == 200
         process.send_signal(signal.SIGINT)
 

@@ -112,10 +112,10 @@ def test_a_note_is_wrapped_between_words_and_keeps_its_indentation() -> None:
     stream = _Terminal()
     bar = Bar(Console(file=stream, width=30, color_system=None, force_terminal=True))
     try:
-        bar.note("  the same command again: it resumes, and repeats none of them")
+        bar.note("  the same command again: it continues, and repeats none of them")
     finally:
         bar.close()
     lines = [line.rstrip() for line in stream.getvalue().split("\n")]
     assert lines[0].endswith("  the same command again: it")
-    assert lines[1] == "  resumes, and repeats none of"
-    assert lines[2] == "  them"
+    assert lines[1] == "  continues, and repeats none"
+    assert lines[2] == "  of them"

@@ -65,7 +65,7 @@ def test_what_holds_a_run_back_is_shown_for_as_long_as_it_takes_to_read() -> Non
 RESERVED = ThrottleReason.RESERVED_FUNCTION_CONCURRENT_INVOCATION_LIMIT_EXCEEDED
 SAID = (
     "waiting: nothing was admitted for 3 s: the function's reserved concurrency is used up, "
-    "or is zero (ReservedFunctionConcurrentInvocationLimitExceeded)"
+    "or is zero (ReservedFunctionConcurrentInvocationLimitExceeded); Ctrl-C stops the run"
 )
 
 
@@ -78,9 +78,12 @@ def moment(
     in_flight: int = 0,
     throttles: Mapping[ThrottleReason, int] = MappingProxyType({}),
     pause: float = 0.0,
+    scope: ThrottleScope = ThrottleScope.FUNCTION,
+    waiting_for: str | None = None,
+    connecting: Mapping[str, int] = MappingProxyType({}),
 ) -> Moment:
-    scope = ScopeStatistics(
-        scope=ThrottleScope.FUNCTION,
+    shown = ScopeStatistics(
+        scope=scope,
         key="resize",
         limit=1,
         rate=None,
@@ -101,8 +104,10 @@ def moment(
             attempts=attempts,
             retries=0,
             throttles=throttles,
-            scopes=(scope,),
+            scopes=(shown,),
+            connecting=connecting,
         ),
+        waiting_for=waiting_for,
     )
 
 
@@ -154,13 +159,46 @@ def test_each_episode_is_said_but_the_same_not_within_a_minute() -> None:
 def test_every_reason_has_words(reason: ThrottleReason) -> None:
     looks = [moment(n * INTERVAL, throttles={reason: n}, attempts=n) for n in range(20)]
     ((_, text),) = said(looks)
-    assert text.endswith(f"({reason})")
+    assert f"({reason});" in text
 
 
 def test_without_a_throttle_it_says_what_is_known() -> None:
     failing = [moment(n * INTERVAL, attempts=n) for n in range(20)]
-    assert said(failing)[0][1].endswith("6 attempts failed and will be retried")
-    paused = [moment(n * INTERVAL, pause=5.0) for n in range(20)]
-    assert said(paused)[0][1].endswith("function resize has a limit of 1 and pauses")
-    idle = [moment(n * INTERVAL) for n in range(20)]
-    assert said(idle)[0][1].endswith("every line is waiting for its next attempt")
+    assert "3 s: 6 attempts failed and will be retried;" in said(failing)[0][1]
+    paused = "function resize has a limit of 1 and pauses"
+    pausing = [moment(n * INTERVAL, pause=5.0, waiting_for=paused) for n in range(20)]
+    assert f"3 s: {paused};" in said(pausing)[0][1]
+    for known in (None, "the limit is 20"):  # which is what was asked for
+        idle = [moment(n * INTERVAL, waiting_for=known) for n in range(20)]
+        assert "3 s: every line is waiting for its next attempt;" in said(idle)[0][1]
+
+
+REFUSES = "https://example.com refuses connections"
+
+
+def test_an_endpoint_that_cannot_be_reached_is_all_that_is_said() -> None:
+    # Known between two probes only; and there were throttles before.
+    looks = [
+        moment(
+            n * INTERVAL,
+            attempts=9 + n,
+            throttles={RESERVED: min(n, 3)},
+            pause=5.0,
+            scope=ThrottleScope.CALLER,
+            waiting_for=REFUSES if n % 4 else None,
+        )
+        for n in range(20)
+    ]
+    assert said(looks) == [
+        (3.0, f"waiting: nothing was admitted for 3 s: {REFUSES}; Ctrl-C stops the run")
+    ]
+
+
+def test_a_connection_that_does_not_come_is_said_and_one_that_is_there_is_a_sign_of_life() -> None:
+    def looks(opening: int) -> list[Moment]:
+        connecting = {"https://example.com": opening}
+        return [moment(n * INTERVAL, in_flight=7, connecting=connecting) for n in range(20)]
+
+    ((_, text),) = said(looks(7))
+    assert "3 s: no connection to https://example.com yet;" in text
+    assert not said(looks(6))
