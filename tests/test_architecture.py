@@ -17,7 +17,7 @@ FLOORS = [
     ("_retries", "_limits", "_transport", "_telemetry", "_batches", "_inputs", "_outputs"),
     ("_engine",),
     ("_journal",),
-    ("_invoker", "_function", "_diagnosis", "_otel", "_report"),
+    ("_invoker", "_opening", "_function", "_diagnosis", "_otel", "_report"),
     ("__init__", "_names", "inputs", "otel", "runs", "typing"),
     ("_dask",),
     ("local", "testing", "cli", "dask", "__main__"),

@@ -211,27 +211,12 @@ class Caller:
     ) -> AbstractAsyncContextManager[MapRun[Any]]:
         opened = self._running()
         refuse_unknown(options, MapOptions)
-        shared: dict[str, Any] = dict(options)
-        concurrency = shared.pop("concurrency", None)
-        ordered = check_flag("ordered", shared.pop("ordered", False))
-        key = shared.pop("key", None)
-        batch = checked_batch(shared.pop("batch", None))
-        shard = checked_shard(shared.pop("shard", None))
-        journal = shared.pop("journal", None)
-        tolerance = checked_tolerance(shared.pop("tolerate", None))
-        if shared.get("retry") is None:
-            shared["retry"] = RetryPolicy.batch()
-        engine = opened.engine
-        work = ItemWork(
-            engine,
-            opened.transport,
-            self._calls,
-            function_name=function_name,
-            options=cast("InvokeOptions", shared),
-            key=key,
-            encode=self._encode,
-            tolerance=tolerance,
-        )
+        ordered = check_flag("ordered", options.get("ordered", False))
+        batch, shard = checked_batch(options.get("batch")), checked_shard(options.get("shard"))
+        journal, key = options.get("journal"), options.get("key")
+        concurrency = options.get("concurrency")
+        work = self._work_of(opened, function_name, options)
+        engine = work.engine
         recorder = recorded = None
         # The items of an input that was read by `key` have keys of their own.
         is_keyed = key is not None or getattr(payloads, "has_keys", False) is True
@@ -259,6 +244,22 @@ class Caller:
             check_loop=engine.waits.check_loop,
         )
 
+    def _work_of(self, opened: Opened, function_name: str, options: MapOptions) -> ItemWork:
+        """Return the work of a map, with the options that apply to each of its invocations."""
+        shared = {name: value for name, value in options.items() if name not in _OF_A_MAP}
+        if shared.get("retry") is None:
+            shared["retry"] = RetryPolicy.batch()
+        return ItemWork(
+            opened.engine,
+            opened.transport,
+            self._calls,
+            function_name=function_name,
+            options=cast("InvokeOptions", shared),
+            key=options.get("key"),
+            encode=self._encode,
+            tolerance=checked_tolerance(options.get("tolerate")),
+        )
+
     def _recorder_of(
         self,
         journal: Journal,
@@ -282,6 +283,10 @@ class Caller:
             keyed=keyed,
             engine=work.engine,
         )
+
+
+_OF_A_MAP = MapOptions.__optional_keys__ - InvokeOptions.__optional_keys__
+"""The options of a map itself; the others are those of each invocation."""
 
 
 async def _refused(error: BaseException) -> AsyncInvokeError:

@@ -182,11 +182,11 @@ class MapRun(Generic[Out]):
         buffer = self._buffer
         if buffer.is_held:
             return "`resume`: it is paused"
-        # Without outcomes, too much was read only because the concurrency was lowered.
-        if not buffer.has_room() and len(buffer):
+        if not buffer.has_room():
             if buffer.ready:
                 return f"the consumer: {len(buffer.ready)} outcomes are there to be taken"
-            return f"item {buffer.next_index}, whose outcome is due before the others"
+            if len(buffer):
+                return f"item {buffer.next_index}, whose outcome is due before the others"
         limited = self._describe() if self._describe is not None and buffer.unfinished else None
         if limited is not None:
             return limited

@@ -244,6 +244,18 @@ async def test_files_that_come_back_are_found_slowly_however_fast_the_functions_
         group.cancel_scope.cancel()
 
 
+async def test_an_answer_that_says_nothing_about_limits_shows_that_there_are_files() -> None:
+    clock, events = HeldClock(), list[LimitChanged]()
+    limiter = Limiter(FixedLimit(20), clock=clock, hooks=Hooks([events.append]))
+    held = await take(limiter, HOG, 11)
+    assert held.pop().out_of_files()
+    for _ in range(60):
+        clock.jump(1)
+        held.pop(0).answered()
+        held += await take(limiter, HOG, 1)
+    assert [event.after for event in events[:2]] == [10, 11]
+
+
 async def test_time_alone_finds_files_too_where_all_that_is_in_flight_is_slow() -> None:
     clock = HeldClock()
     limiter = Limiter(FixedLimit(20), clock=clock)
