@@ -161,8 +161,11 @@ class Gate:
         self._pause_moved()
         if self.pause.seconds >= LOG_PAUSES_FROM and not self._said_that_it_pauses:
             self._said_that_it_pauses = True
-            extra = self._attributes | attributes.of_reason(self._reason)
-            self._news.log(logging.WARNING, f"{self} pauses: {self._cause}", extra)
+            cause = self._cause
+            extra = dict(self._attributes)
+            if cause == self._reason:
+                extra |= attributes.of_reason(self._reason)
+            self._news.log(logging.WARNING, f"{self} pauses: {cause}", extra)
 
     def reached(self) -> None:
         """End the pause: the endpoint has responded."""
