@@ -183,7 +183,9 @@ def check(world: World, played: Counter[str]) -> None:
     for function in found.functions:
         by_outcome.update(function.executions)
         ended = sum(function.executions.values())
-        assert function.latency_count == ended - function.executions.get(ExecutionOutcome.CANCELLED, 0)
+        assert function.latency_count == ended - function.executions.get(
+            ExecutionOutcome.CANCELLED, 0
+        )
     assert by_outcome == found.executions
 
     data = world.reader.get_metrics_data()
