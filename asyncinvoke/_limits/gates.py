@@ -36,6 +36,7 @@ class Gate:
         "_pause_cut",
         "_rate_cut",
         "_reason",
+        "_said_at",
         "_said_that_it_pauses",
         "alarm_at",
         "concurrency",
@@ -80,6 +81,7 @@ class Gate:
         self._logged_at = -math.inf
         self._lowered_since = 0
         self._said_that_it_pauses = False
+        self._said_at = -math.inf
 
     @property
     def may_grow(self) -> bool:
@@ -159,8 +161,10 @@ class Gate:
         """Pause: even the minimum was refused."""
         self.pause.refused(now=now, at_least=at_least)
         self._pause_moved()
-        if self.pause.seconds >= LOG_PAUSES_FROM and not self._said_that_it_pauses:
+        is_due = now >= self._said_at + LOG_EVERY and not self._said_that_it_pauses
+        if self.pause.seconds >= LOG_PAUSES_FROM and is_due:
             self._said_that_it_pauses = True
+            self._said_at = now
             cause = self._cause
             extra = dict(self._attributes)
             if cause == self._reason:
