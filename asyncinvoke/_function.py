@@ -84,7 +84,7 @@ class Function(Generic[In, Out]):
 
     def map(
         self,
-        payloads: Iterable[In | Request] | AsyncIterable[In | Request],
+        payloads: Iterable[In | Request[In]] | AsyncIterable[In | Request[In]],
         **options: Unpack[MapOptions],
     ) -> AbstractAsyncContextManager[MapRun[Out]]:
         """Invoke the function once for each payload; see `Invoker.map`."""

@@ -21,9 +21,10 @@ LOOK_EVERY = 1.0
 class OpenTelemetry(Instrument):
     """A hook that produces spans and metrics for an invoker.
 
-    One instance can be shared by several invokers; their metrics are then summed. It requires
-    `opentelemetry-api` (`pip install 'asyncinvoke[otel]'`) and uses the SDK configured by the
-    program. Without an SDK its overhead is negligible.
+    Counters and gauges are summed over all invokers that report to the same meter provider,
+    whether they share an instance or not. It requires `opentelemetry-api`
+    (`pip install 'asyncinvoke[otel]'`) and uses the SDK configured by the program. Without an SDK
+    its overhead is negligible.
 
     It creates one span per execution, of kind CLIENT, named `Lambda.Invoke` (or
     `Lambda.InvokeWithResponseStream` for streams), which is current during the call, and a child

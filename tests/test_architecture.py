@@ -138,7 +138,12 @@ FOREIGN = {
     "rich": {"cli"},
     "tenacity": {"_retries"},
     "trio": {"_transport"},
-    "typing_extensions": {"_model", "_engine", "_function"},  # seen by type checkers alone
+    "typing_extensions": {
+        "_model",
+        "_request",
+        "_engine",
+        "_function",
+    },  # seen by type checkers alone
     "uvloop": {"cli"},
     "yarl": {"_transport"},
     "zstandard": {"_inputs", "_outputs"},

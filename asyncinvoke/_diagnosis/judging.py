@@ -103,11 +103,13 @@ def region(setting: Setting, *, aws_region: str | None, known: Collection[str] =
         known: The regions that botocore knows; empty if the region does not matter.
     """
     facts = {"value": setting.value, "source": setting.source}
+    if setting.flaw is not None:
+        return _check("region", WRONG, setting.flaw, _OTHER_PROFILE, facts)
     if setting.value is None:
         advice = "set AWS_DEFAULT_REGION, or give one: region_name=, --region, or `region` in ~/.aws/config"
         if aws_region:
             advice = f"AWS_REGION is set, which botocore does not read: export AWS_DEFAULT_REGION={aws_region}"
-        return _check("region", WRONG, setting.flaw or "none is known", advice, facts)
+        return _check("region", WRONG, "none is known", advice, facts)
     said = f"{setting.value}, from {setting.source}"
     if _REGION.fullmatch(setting.value) is None:
         said += "; no region can be called that"
@@ -134,9 +136,7 @@ def credentials(found: Credentials, *, now: datetime) -> Check:
     if found.source is None:
         if found.flaw is None:
             return _check("credentials", WRONG, "none were found", _NEW_KEYS, facts)
-        is_silent = found.flaw.startswith(("nothing within", "CredentialRetrievalError"))
-        advice = _NO_GIVER if is_silent else _OTHER_KEYS
-        return _check("credentials", WRONG, found.flaw, advice, facts)
+        return _check("credentials", WRONG, found.flaw, _advice_on_source(found.flaw), facts)
     said = f"{kind}, from {found.source}"
     left = None if found.expires is None else (found.expires - now).total_seconds()
     if left is not None and left <= 0:
@@ -151,6 +151,12 @@ def credentials(found: Credentials, *, now: datetime) -> Check:
     if left < SOON:
         return _check("credentials", NOTE, said, _RENEW, facts)
     return _check("credentials", OK, said, None, facts)
+
+
+def _advice_on_source(flaw: str) -> str:
+    if flaw.startswith(("nothing within", "CredentialRetrievalError")):
+        return _NO_GIVER
+    return _SET_AGAIN if _IN_THE_ENVIRONMENT.search(flaw) else _OTHER_PROFILE
 
 
 def endpoint(setting: Setting) -> Check:
@@ -286,7 +292,8 @@ def _advice(error: Exception) -> str:
         return _CODES[code]
     if isinstance(error, ThrottledError | NotReadyError):
         return "it is there, and the request was let in; try again later"
-    if code == TransportFault.STATUS or (code is None and isinstance(error, RejectedError)):
+    is_bare = code is None or str(code).isdigit()  # a status without a code of AWS
+    if code == TransportFault.STATUS or (is_bare and isinstance(error, RejectedError)):
         return (
             "what answers there is not Lambda, but a proxy, a gateway or a login page: look at the "
             "endpoint and the proxy above"
@@ -323,7 +330,7 @@ _NEW_KEYS = (
     "give some: AWS_PROFILE or --profile, `aws sso login`, `aws configure`, or a role; against a "
     "local endpoint any will do: AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local"
 )
-_OTHER_KEYS = (
+_OTHER_PROFILE = (
     "correct it in AWS's config file, or choose another profile: AWS_PROFILE, --profile "
     "(`aws configure list-profiles` has their names)"
 )
@@ -331,6 +338,7 @@ _NO_GIVER = (
     "look at what is to give them: a credential_process, the role of the container or the instance, "
     "AWS_PROFILE"
 )
+_IN_THE_ENVIRONMENT = re.compile(r"^AWS_|found in env\b")
 _SET_AGAIN = "set them again, as they were given"
 _RENEW = "renew them: `aws sso login`, `aws sts assume-role`, or whatever has given them"
 _BUNDLE = "point it to a readable file of PEM certificates, or unset it"

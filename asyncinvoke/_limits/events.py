@@ -9,7 +9,8 @@ from asyncinvoke._model.failure import LimitKind, ThrottleReason, ThrottleScope
 from asyncinvoke._telemetry.hooks import Hooks
 
 LOG_EVERY = 60.0
-"""The minimum interval between two log records about lowered limits of one scope, in seconds."""
+"""The minimum interval between two log records about lowered limits of one scope, or about its
+pauses, in seconds."""
 
 LOG_PAUSES_FROM = 1.0
 """The minimum length of a pause that is logged, in seconds."""

@@ -36,6 +36,7 @@ class Gate:
         "_pause_cut",
         "_rate_cut",
         "_reason",
+        "_said_at",
         "_said_that_it_pauses",
         "_unreachable",
         "alarm_at",
@@ -82,6 +83,7 @@ class Gate:
         self._lowered_since = 0
         self._said_that_it_pauses = False
         self._unreachable = ""
+        self._said_at = -math.inf
 
     @property
     def may_grow(self) -> bool:
@@ -162,10 +164,15 @@ class Gate:
         """Pause: even the minimum was refused."""
         self.pause.refused(now=now, at_least=at_least)
         self._pause_moved()
-        if self.pause.seconds >= LOG_PAUSES_FROM and not self._said_that_it_pauses:
+        is_due = now >= self._said_at + LOG_EVERY and not self._said_that_it_pauses
+        if self.pause.seconds >= LOG_PAUSES_FROM and is_due:
             self._said_that_it_pauses = True
-            extra = self._attributes | attributes.of_reason(self._reason)
-            self._news.log(logging.WARNING, f"{self} pauses: {self._cause}", extra)
+            self._said_at = now
+            cause = self._cause
+            extra = dict(self._attributes)
+            if cause == self._reason:
+                extra |= attributes.of_reason(self._reason)
+            self._news.log(logging.WARNING, f"{self} pauses: {cause}", extra)
 
     def reached(self) -> None:
         """End the pause: the endpoint has responded."""

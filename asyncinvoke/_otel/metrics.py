@@ -26,6 +26,9 @@ _OUTCOME = "asyncinvoke.outcome"
 _TENANT = re.compile(r" \(tenant .*\)$")
 _BARE_NAME = re.compile(r"(?:[0-9]{12}:)?([^:]*)")
 _MOST_LABELS = 1024
+_MOST_ERRORS = 256
+_OTHER = "_OTHER"
+"""The `error.type` of the semantic conventions for errors beyond the known ones."""
 
 
 class Metrics:
@@ -46,6 +49,7 @@ class Metrics:
         # The SDK collects in a thread of its own.
         self._lock = threading.Lock()
         self._labels: Recent[object, dict[str, str]] = Recent(_MOST_LABELS)
+        self._errors: set[str | None] = {None}
 
         def histogram(name: str, description: str) -> metrics.Histogram:
             return meter.create_histogram(
@@ -120,12 +124,15 @@ class Metrics:
         key = (execution.name, execution.region, execution.streams, error, outcome)
         labels = self._labels.get(key)
         if labels is None:
+            # A function can report anything as its error; an SDK keeps a series for each, forever.
+            if len(self._errors) <= _MOST_ERRORS:
+                self._errors.add(error)
             labels = attributes.there(
                 {
                     attributes.NAME: execution.name,
                     "faas.invoked_region": execution.region,
                     "rpc.method": "InvokeWithResponseStream" if execution.streams else "Invoke",
-                    attributes.ERROR: error,
+                    attributes.ERROR: error if error in self._errors else _OTHER,
                     _OUTCOME: outcome,
                 }
             )
@@ -148,10 +155,11 @@ class Metrics:
         if statistics is None:
             del self._open[invoker]
             return
-        counted = _counted(statistics())
-        self._total.update(counted)
-        self._total.subtract(self._open[invoker])
-        self._open[invoker] = counted
+        seen = self._open[invoker]
+        for key, count in _counted(statistics()).items():
+            # An attempt for which there is no file is not counted any more; a counter never falls.
+            self._total[key] += max(count - seen[key], 0)
+            seen[key] = max(count, seen[key])
 
     def _levels(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_: CallbackOptions) -> list[Observation]:

@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    import typing_extensions
+
+    Payload_co = typing_extensions.TypeVar("Payload_co", default=object, covariant=True)
+else:
+    Payload_co = TypeVar("Payload_co", covariant=True)
 
 
 class InvocationType(StrEnum):
@@ -37,10 +44,10 @@ LogTypeName: TypeAlias = LogType | Literal["None", "Tail"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Generic[Payload_co]):
     """One item of a `map` with its own options; `None` means the map's option."""
 
-    payload: object = field(default=None, repr=False)
+    payload: Payload_co | None = field(default=None, repr=False)
     """`None`, bytes, or any value that the codec accepts."""
 
     key: str | None = None

@@ -1,7 +1,7 @@
 """The attributes of a call, shared by log records and spans, and the log lines themselves.
 
 The names are OpenTelemetry's where it defines one (semantic conventions 1.44), and otherwise begin
-with `asyncinvoke.`. Nothing here shows a payload, a credential, a tenant or a client context.
+with `asyncinvoke.`. Nothing here shows a payload, a credential or a client context.
 """
 
 import logging

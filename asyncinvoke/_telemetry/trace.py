@@ -41,7 +41,8 @@ class TraceHeader:
         """Set the value in this context.
 
         Args:
-            value: The header value, 1 to 1,024 visible ASCII characters; `None` to send none.
+            value: The header value, 1 to 1,024 visible ASCII characters; `None` for no value, as
+                at first.
 
         Returns:
             A token for `reset`.

@@ -1,5 +1,6 @@
 """The settings resolved by botocore, each with its source; the values of keys are never included."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 from datetime import datetime
@@ -87,10 +88,14 @@ def region(session: AioSession, given: str | None) -> Setting:
 
 
 async def regions(session: AioSession) -> list[str]:
-    """Return the regions in which botocore knows Lambda; newer regions work as well."""
+    """Return the regions in which botocore knows Lambda; newer regions work as well.
+
+    They are empty if the profile, in which botocore looks for more data, cannot be read.
+    """
     found: list[str] = []
-    for partition in session.get_available_partitions():
-        found += await session.get_available_regions("lambda", partition)
+    with contextlib.suppress(botocore_errors.BotoCoreError):
+        for partition in session.get_available_partitions():
+            found += await session.get_available_regions("lambda", partition)
     return found
 
 
@@ -107,7 +112,7 @@ def endpoint(session: AioSession, given: str | None, resolved: str | None) -> Se
         ignored = endpoints_are_ignored(session, None)
         check_configured_endpoint(given, ignored=ignored)
     except botocore_errors.BotoCoreError as error:
-        flaw = described(error)
+        return Setting(value=None, source="AWS's config file", flaw=described(error))
     except ConfigurationError as error:
         flaw = str(error)
     if given is not None:
@@ -145,7 +150,10 @@ def proxy(client: Any) -> Setting:
 def ca_bundle(session: AioSession, config: Any) -> Setting:
     """Return which certificates are trusted, and what is wrong with any file in the TLS settings."""
     value, source = None, "the certificates that come with botocore"
-    if found := session.get_config_variable("ca_bundle"):
+    found = None
+    with contextlib.suppress(botocore_errors.BotoCoreError):  # of a profile that cannot be read
+        found = session.get_config_variable("ca_bundle")
+    if found:
         value = str(found)
         source = "AWS_CA_BUNDLE" if os.environ.get("AWS_CA_BUNDLE") == value else _profile(session)
     elif os.environ.get("REQUESTS_CA_BUNDLE"):

@@ -141,17 +141,28 @@ async def find_credentials(session: AioSession) -> Any:
         name = error.filename or _process_of(session)
         raise ConfigurationError(f"credential_process: {name!r} cannot be run") from shown(error)
     except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: any error is possible
-        name = _process_of(session)
-        if name and isinstance(error, json.JSONDecodeError):
-            raise ConfigurationError(
-                f"credential_process: {name!r} printed what is not JSON"
-            ) from shown(error)
         # The output of a process may contain keys, and the error may quote it.
-        flaw = key_log_flaw(error) or f"credentials: {described(error)}"
+        flaw = key_log_flaw(error) or _unreadable(error, session)
+        flaw = flaw or f"credentials: {described(error)}"
         raise ConfigurationError(flaw) from shown(error)
     if found is None:
         raise ConfigurationError(NO_CREDENTIALS)
     return found
+
+
+def _unreadable(error: Exception, session: AioSession) -> str | None:
+    """Return which source of credentials contains what botocore cannot read, if that is the error."""
+    if not isinstance(error, ValueError | TypeError | AttributeError):
+        return None
+    if os.environ.get("AWS_ACCESS_KEY_ID") and os.environ.get("AWS_CREDENTIAL_EXPIRATION"):
+        return "AWS_CREDENTIAL_EXPIRATION is not a time"
+    if name := _process_of(session):
+        is_json = not isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
+        printed = "JSON that is not credentials" if is_json else "what is not JSON"
+        return f"credential_process: {name!r} printed {printed}"
+    if "AWS_CONTAINER_CREDENTIALS_FULL_URI" in os.environ:
+        return "AWS_CONTAINER_CREDENTIALS_FULL_URI names a host that gives no credentials"
+    return None
 
 
 def _process_of(session: AioSession) -> str | None:

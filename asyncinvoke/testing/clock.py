@@ -15,8 +15,8 @@ class InstantClock:
     """A clock for an invoker that skips waits: `Invoker(..., clock=InstantClock())`.
 
     A sleep returns immediately and advances the clock, so that deadlines, budgets and histories see
-    time pass. Sleeps of up to 0.05 s are real, so that pending responses can arrive. Between
-    sleeps, the clock follows the system clock.
+    time pass; concurrent sleeps add up. Sleeps of up to 0.05 s are real, so that pending responses
+    can arrive. Between sleeps, the clock follows the system clock.
     """
 
     def __init__(self) -> None:

@@ -84,6 +84,33 @@ async def test_no_region_and_no_credentials_are_both_told(monkeypatch: pytest.Mo
     assert diagnosis["dry run"].status == "skipped"
 
 
+@pytest.mark.parametrize("region_name", [None, "eu-west-1"])
+@pytest.mark.parametrize("endpoint_url", [None, "http://127.0.0.1:1"])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("", "profile (missing) could not be found"), ("garbage", "Unable to parse config file")],
+)
+async def test_a_profile_that_cannot_be_read_is_told_of_all_that_it_sets(
+    text: str,
+    found: str,
+    endpoint_url: str | None,
+    region_name: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "config").write_text(text)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "missing")
+    for name in ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    diagnosis = await asyncinvoke.diagnose(endpoint_url=endpoint_url, region_name=region_name)
+    told = ["credentials", "endpoint"] if region_name else ["region", "credentials", "endpoint"]
+    assert wrong(diagnosis) == told
+    for name in told:
+        assert found in diagnosis[name].found
+        assert "AWS's config file" in str(diagnosis[name].advice)
+
+
 async def test_credentials_that_never_come_are_told_within_the_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -124,7 +124,25 @@ TABLE = [
         "no such",
         "a typo does not",
     ),
+    (
+        judging.region(Setting(None, flaw="no such profile"), aws_region="eu-west-1"),
+        "wrong",
+        "no such profile",
+        "choose another profile",
+    ),
     (judging.credentials(Credentials(None, flaw="none"), now=NOW), "wrong", "none", "AWS_PROFILE"),
+    (
+        judging.credentials(Credentials(None, flaw="AWS_X is not a time"), now=NOW),
+        "wrong",
+        "not a time",
+        "set them again",
+    ),
+    (
+        judging.credentials(Credentials(None, flaw="found in env, missing: AWS_X"), now=NOW),
+        "wrong",
+        "missing",
+        "set them again",
+    ),
     (
         judging.credentials(Credentials(expires=NOW - timedelta(hours=3)), now=NOW),
         "wrong",
@@ -187,6 +205,7 @@ TABLE = [
         "no",
         "lambda:Invoke",
     ),
+    (judging.dry_run("resize", [], refused("404")), "wrong", "no", "not Lambda, but a proxy"),
     (judging.dry_run("resize", [], refused("ExpiredTokenException")), "wrong", "no", "renew them"),
     (
         judging.dry_run("resize", [], refused("ResourceNotFoundException")),

@@ -151,12 +151,25 @@ async def test_a_key_that_no_header_can_carry_is_named_and_not_shown(
     assert "hid" not in said
 
 
+def printed(more: str) -> str:
+    """A process that prints credentials with one more field."""
+    keys = '"Version": 1, "AccessKeyId": "hidden", "SecretAccessKey": "hidden"'
+    return f"echo '{{{keys}, {more}}}'"
+
+
 @pytest.mark.parametrize(
     ("process", "said"),
     [
         ("/no/such/process hidden", "credential_process: there is no '/no/such/process'"),
         ("/ hidden", "credential_process: '/' cannot be run"),
         ("echo hidden", "credential_process: 'echo' printed what is not JSON"),
+        ("printf '\\377hidden'", "credential_process: 'printf' printed what is not JSON"),
+        ("echo '[\"hidden\"]'", "credential_process: 'echo' printed JSON that is not credentials"),
+        (
+            printed('"Expiration": "hidden"'),
+            "credential_process: 'echo' printed JSON that is not credentials",
+        ),
+        (printed('"Expiration": 7'), "credential_process: 'echo' printed JSON that is not"),
         ("false", "Error when retrieving credentials from custom-process"),
     ],
 )
@@ -175,6 +188,28 @@ async def test_a_process_that_gives_no_credentials_is_named(
     assert said in str(raised.value)
     assert "hidden" not in str(raised.value)
     assert "hidden" not in repr(raised.value.__cause__) + repr(vars(raised.value.__cause__))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("AWS_CREDENTIAL_EXPIRATION", "hidden", "AWS_CREDENTIAL_EXPIRATION is not a time"),
+        (
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            "http://hidden.invalid/",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI names a host that gives no credentials",
+        ),
+    ],
+)
+@pytest.mark.anyio
+async def test_a_variable_that_cannot_be_read_is_named(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    if name != "AWS_CREDENTIAL_EXPIRATION":
+        for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(key)
+    assert await refusal(session=AioSession(), endpoint_url=NOWHERE) == said
 
 
 @pytest.mark.anyio

@@ -145,6 +145,21 @@ async def test_what_was_not_sent_counts_neither_as_accepted_nor_against_a_rate()
     assert len(await take(limiter, HOG, 1)) == 1
 
 
+async def test_a_pause_for_an_outage_is_not_said_to_be_for_an_earlier_throttle(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "asyncinvoke")
+    clock = HeldClock()
+    limiter = Limiter(AdaptiveLimit(initial=200), clock=clock)
+    (await hold(limiter, HOG)).throttled(CALLER_RATE)
+    while scope_of(limiter, ThrottleScope.CALLER).pause < LONGEST:
+        clock.jump(10)
+        (await hold(limiter, HOG)).unreachable()
+    (record,) = caplog.records
+    assert record.message == "this caller pauses: the endpoint cannot be reached"
+    assert not hasattr(record, "asyncinvoke.throttle.reason")
+
+
 # Files.
 
 

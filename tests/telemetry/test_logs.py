@@ -185,6 +185,23 @@ async def test_a_limit_that_was_lowered_often_is_one_line_a_minute_with_the_coun
     assert len(lowered) <= 1 + (clock.monotonic() - began) / 60
 
 
+async def test_pauses_that_come_and_go_are_one_line_a_minute(
+    fake: FakeLambda, records: list[logging.LogRecord]
+) -> None:
+    """Each is of a second at least, and is over after a few successes."""
+    clock = InstantClock()
+    began = clock.monotonic()
+    async with Invoker(transport=fake, clock=clock, retry=TWICE) as invoker:
+        for _ in range(60):
+            fake.fault(throttle("ConcurrentSnapshotCreateLimitExceeded"), count=1)
+            for _ in range(10):
+                await invoker.invoke("f")
+    pauses = [record for record in records if record.levelname == "WARNING"]
+    elapsed = clock.monotonic() - began
+    assert elapsed >= 120
+    assert 2 <= len(pauses) <= 1 + elapsed / 60
+
+
 @pytest.fixture
 def written() -> Iterator[tuple[logging.Handler, io.StringIO]]:
     """A handler of the asyncinvoke logger, and what it has written."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import weakref
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,12 @@ from asyncinvoke import (
     InvocationError,
     InvocationType,
     Invoker,
+    InvokerStatistics,
     RejectedError,
     RetryPolicy,
     trace_header,
 )
-from asyncinvoke.local import Answer, LocalLambda, Reset, throttle
+from asyncinvoke.local import Answer, LocalLambda, Reset, function_error, throttle
 from asyncinvoke.otel import OpenTelemetry
 from asyncinvoke.testing import FakeLambda, InstantClock
 from asyncinvoke.typing import Target
@@ -346,6 +348,22 @@ async def test_metrics_are_durations_of_calls_attempts_and_waits(backend: Backen
     assert wait.sum >= 2
 
 
+async def test_error_types_without_end_are_one_series(backend: Backend) -> None:
+    names = [f"error-{number}" for number in range(300)]
+    fake = FakeLambda()
+    async with faked(fake, backend, limit=FixedLimit(1)) as invoker:
+        for name in [*names, *names]:
+            fake.fault(function_error(name, "no"), count=1)
+            with pytest.raises(FunctionError):
+                await invoker.invoke("f")
+    errors = {
+        point.attributes["error.type"]: point.count
+        for point in backend.points("asyncinvoke.execution.duration")
+    }
+    # One of 256 is what each attempt failed with.
+    assert errors == {**dict.fromkeys(names[:255], 2), "_OTHER": 2 * (300 - 255)}
+
+
 async def test_counts_and_levels_are_those_of_all_invokers_and_never_go_back(
     backend: Backend,
 ) -> None:
@@ -413,6 +431,25 @@ provider.shutdown()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     # What was called before there was an SDK is in the counts, and in no histogram.
     assert (done.stdout, done.stderr) == ("4 2\n", "")
+
+
+async def test_no_counter_falls_where_an_attempt_is_not_counted_any_more(backend: Backend) -> None:
+    class Counting:
+        attempts = 0
+
+        def statistics(self) -> InvokerStatistics:
+            return replace(idle, attempts=self.attempts)
+
+    async with Invoker(transport=FakeLambda()) as invoker:
+        idle = invoker.statistics()
+    counting = Counting()
+    backend.hook.opened(counting.statistics)
+    seen = []
+    for counting.attempts in (0, 5, 4, 5, 6):
+        seen.append(backend.values("asyncinvoke.attempts"))
+    backend.hook.closed(counting.statistics)
+    seen.append(backend.values("asyncinvoke.attempts"))
+    assert seen == [{(): number} for number in (0, 5, 5, 5, 6, 6)]
 
 
 async def test_an_invoker_that_is_dropped_is_not_kept_and_its_counts_do_not_go_back(

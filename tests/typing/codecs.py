@@ -71,6 +71,15 @@ async def with_pydantic(invoker: Invoker) -> None:
             assert as_a_whole.started
     async with resize.map([Photo(key="cat"), Request(payload=Photo(key="dog"))]):
         pass
+    async with resize.map([Request(key="no payload")]):
+        pass
+    async with resize.map([Request(payload="cat")]):  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        pass
+    made = Request(payload=Photo(key="dog"), timeout=3)
+    assert_type(made, Request[Photo])
+    whole: Request = made
+    async with resize.map([made]), invoker.map("resize", [made, whole]):
+        pass
     async with resize.map(["cat"]):  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
         pass
 

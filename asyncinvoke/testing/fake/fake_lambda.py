@@ -11,6 +11,7 @@ from asyncinvoke._model.delivery import Phase, Progress
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._model.response import Reply
 from asyncinvoke._request.parameters import InvokeParameters
+from asyncinvoke._telemetry.trace import TRACE
 from asyncinvoke._transport.answers import ACCEPTED
 from asyncinvoke._transport.base import Stream
 from asyncinvoke.local.counters import Counters, LocalStatistics
@@ -121,6 +122,7 @@ class FakeLambda:
             log_type=parameters.log_type.value,
             encoded_client_context=parameters.client_context,
             tenant_id=parameters.tenant_id,
+            trace_id=TRACE.get(),
             durable_execution_name=parameters.durable_execution_name,
             streams=streams,
             payload=payload,

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from asyncinvoke import ConfigurationError, FixedLimit, InvalidRequestError, Invoker, RejectedError
+from asyncinvoke import (
+    ConfigurationError,
+    FixedLimit,
+    InvalidRequestError,
+    Invoker,
+    RejectedError,
+    trace_header,
+)
 from asyncinvoke.local import throttle
 from asyncinvoke.testing import FakeLambda, InstantClock
 
@@ -40,9 +47,12 @@ async def test_requests_show_what_the_code_asked_for() -> None:
         await invoker.invoke(
             "double:live", 2, client_context={"custom": {"user": "me"}}, tenant_id="blue"
         )
+        token = trace_header.set("Root=1-mine")
         async with invoker.stream("double", 3) as stream:
             assert [chunk async for chunk in stream] == [b"6"]
+        trace_header.reset(token)
     one, other = fake.requests
+    assert (one.trace_id, other.trace_id) == (None, "Root=1-mine")
     assert (one.function_name, one.qualifier, one.json(), one.streams) == (
         "double",
         "live",
