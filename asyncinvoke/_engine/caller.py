@@ -19,6 +19,7 @@ from asyncinvoke._engine.map_block import open_run, told_of_run
 from asyncinvoke._engine.options import EventOptions, InvokeOptions, MapOptions, StreamOptions
 from asyncinvoke._engine.recording import RecordedWork, Recorder, identity_of
 from asyncinvoke._engine.shard import Pick, Shard, checked_shard
+from asyncinvoke._engine.source import is_keyed
 from asyncinvoke._engine.stream import ResponseStream, open_stream
 from asyncinvoke._engine.tolerance import checked_tolerance
 from asyncinvoke._model.response import Decode, Response
@@ -231,11 +232,10 @@ class Caller:
             tolerance=tolerance,
         )
         recorder = recorded = None
-        # The items of an input that was read by `key` have keys of their own.
-        is_keyed = key is not None or getattr(payloads, "has_keys", False) is True
         if journal is not None:
+            keyed = is_keyed(payloads, key)
             recorder = self._recorder_of(
-                read_journal(journal), work, keyed=is_keyed, batch=batch, shard=shard
+                read_journal(journal), work, keyed=keyed, batch=batch, shard=shard
             )
             recorded = RecordedWork(work, recorder)
         return open_run(
