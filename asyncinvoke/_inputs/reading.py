@@ -194,7 +194,7 @@ class Input:
                     blocks,
                     self.name,
                     self._format,
-                    is_json_file=is_file and self._is_json_name,
+                    is_json_file=is_file and self._format.may_be_array,
                     is_packed_file=is_file and self._format.compression is not None,
                 )
 
@@ -216,13 +216,6 @@ class Input:
                     raise
             case _:
                 return blocks
-
-    @property
-    def _is_json_name(self) -> bool:
-        name = self._source.lower()
-        if self._format.compression is not None:
-            name = name.rpartition(".")[0]
-        return not self._format.is_given and name.endswith(".json")
 
 
 def read(

@@ -40,6 +40,14 @@ BY_NAME = {
     "s3://bucket/in.csv": ("csv", None),
     "s3://bucket/x/manifest.json": ("inventory", None),
     "https://host/in.csv.gz": ("csv", "gz"),
+    "https://host/in.csv.gz?X-Amz-Signature=a/b.c": ("csv", "gz"),
+    "http://host/in.TSV#top": ("tsv", None),
+    "s3://bucket/in?.csv": ("csv", None),
+    "s3://bucket/a::b.tsv": ("tsv", None),
+    "zip://in.csv::https://host/a.zip?b": ("csv", None),
+    "simplecache::https://host/in.parquet?a": ("parquet", None),
+    "simplecache::zip://in.tsv::s3://bucket/a.zip": ("tsv", None),
+    "a::b/in.csv": ("csv", None),
 }
 
 
@@ -50,6 +58,7 @@ def test_a_format_is_told_by_the_end_of_a_name(source: str) -> None:
 
 
 def test_what_is_told_beats_the_name_but_for_its_compression() -> None:
+    assert format_of("https://host/in.gz?a", "csv") == Format("csv", "gz", is_given=True)
     assert format_of("in.txt.gz", "csv") == Format("csv", "gz", is_given=True)
     assert format_of("-", "csv.zst") == Format("csv", "zst", is_given=True)
     assert format_of("in.csv", "json") == Format("json", None, is_given=True)
