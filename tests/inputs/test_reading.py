@@ -5,7 +5,9 @@ import gzip
 import json
 import subprocess
 import sys
+import tarfile
 import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +156,20 @@ async def test_any_url_of_fsspec_is_read() -> None:
         await read("memory://inputs/none").begin()
     with pytest.raises(InputError, match=r"cannot read nix://x: fsspec knows no nix://"):
         await read("nix://x").begin()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+async def test_a_file_within_an_archive_is_read(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id\na\n")
+    pyarrow.parquet.write_table(pyarrow.table({"id": ["a"]}), tmp_path / "in.parquet")
+    archive = tmp_path / "all"
+    with zipfile.ZipFile(archive, "w") if kind == "zip" else tarfile.open(archive, "w") as file:
+        add = file.write if isinstance(file, zipfile.ZipFile) else file.add
+        for name in ("in.csv", "in.parquet"):
+            add(tmp_path / name, name)
+    for name in ("in.csv", "in.parquet"):
+        source = read(f"{kind}://{name}::file://{archive}")
+        assert [item.payload async for item in source] == [b'{"id":"a"}']
 
 
 async def test_no_message_shows_what_is_secret_in_a_url_or_its_options() -> None:
