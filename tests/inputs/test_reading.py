@@ -1,5 +1,6 @@
 """Reading as a user does: by suffix or told, in a map, with what is missing and what is secret."""
 
+import contextlib
 import csv
 import gzip
 import json
@@ -11,6 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import anyio
 import fsspec
 import pyarrow.csv
 import pyarrow.parquet
@@ -135,6 +137,36 @@ async def test_an_input_may_be_read_twice_and_left_half_way(tmp_path: Path) -> N
         await anext(run)
     for _ in range(2):
         assert [item.payload async for item in source] == [b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "in.jsonl.gz", "in.parquet"])
+async def test_an_input_may_be_read_by_several_at_the_same_time(name: str, tmp_path: Path) -> None:
+    rows = [{"n": n} for n in range(3_000)]
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    if name == "in.parquet":
+        table = pyarrow.Table.from_pylist(rows)
+        pyarrow.parquet.write_table(table, tmp_path / name, row_group_size=500)
+    else:
+        (tmp_path / name).write_bytes(gzip.compress(lines) if name.endswith("gz") else lines)
+    source = read(tmp_path / name)
+    found: list[int] = []
+
+    async def begin() -> None:
+        await source.begin()
+
+    async def read_all() -> None:
+        found.append(len([item async for item in source]))
+
+    async with anyio.create_task_group() as group:
+        for work in (begin, read_all, begin, read_all, read_all):
+            group.start_soon(work)
+    await source.begin()
+    async with contextlib.aclosing(source.items()) as items:
+        await anext(items)
+        await source.begin()
+        await read_all()
+        found.append(1 + len([item async for item in items]))
+    assert found == [len(rows)] * 5
 
 
 @pytest.mark.parametrize("name", ["in.jsonl.gz", "in.csv.zst"])
