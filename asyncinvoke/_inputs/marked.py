@@ -7,9 +7,9 @@ from typing import Any
 # Imported only by files that know that pyarrow is installed.
 import pyarrow as pa
 
-# Arrow reads intervals, which DuckDB writes, as 12 bytes that look like any others; before pyarrow 21
-# UUIDs and JSON are bytes, too. Only the Parquet schema tells. So types that contain them are cast to
-# types that contain one of these instead.
+# Arrow reads intervals, which DuckDB writes, as 12 bytes that look like any others. pyarrow before 21
+# reads UUIDs as bytes, too, and pyarrow 17 JSON. Only the Parquet schema tells. So types that contain
+# them are cast to types that contain one of these instead.
 
 
 class Marked(pa.ExtensionType):  # type: ignore[misc]  # pyarrow has no types for mypy
