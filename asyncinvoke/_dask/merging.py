@@ -6,7 +6,7 @@ import threading
 
 from asyncinvoke._dask.plan import Plan
 from asyncinvoke._journal.merging import Merging
-from asyncinvoke._report.standing import UNRECORDED, unrecorded_of
+from asyncinvoke._report.standing import unrecorded_note
 from asyncinvoke.errors import JournalError
 from asyncinvoke.runs import Merged, open_run
 
@@ -76,11 +76,11 @@ class Merger:
 
     def _notes(self) -> dict[str, object]:
         """Return the notes of the merged journal: how many items no journal could record."""
-        unrecorded = 0
+        summaries = []
         for number in range(1, self._plan.shards + 1):
             with contextlib.suppress(JournalError), open_run(self._plan.journal(number)) as run:
-                unrecorded += unrecorded_of(run.summary())
-        return {UNRECORDED: unrecorded} if unrecorded else {}
+                summaries.append(run.summary())
+        return unrecorded_note(summaries)
 
     def _add(self, merging: Merging, numbers: set[int]) -> None:
         paths = [self._plan.journal(number) for number in sorted(numbers)]

@@ -16,6 +16,7 @@ from asyncinvoke._dask.plan import Control, Plan, read_control
 from asyncinvoke._engine.journal import Journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.shard import Shard
+from asyncinvoke._engine.source import is_keyed
 from asyncinvoke._invoker import Invoker
 from asyncinvoke._report.standing import UNRECORDED, is_recorded
 from asyncinvoke.inputs import read
@@ -149,9 +150,11 @@ def close_home(run_id: str) -> None:
 
 async def _shard(invoker: Invoker, plan: Plan, number: int) -> None:
     options: Any = dict(plan.options)
+    payloads = _opened(plan.source)
+    keyed = is_keyed(payloads, options.get("key"))
     async with invoker.map(
         plan.function_name,
-        _opened(plan.source),
+        payloads,
         journal=Journal(plan.journal(number), replay=False),
         shard=Shard(number, of=plan.shards),
         concurrency=plan.concurrency,
@@ -163,7 +166,7 @@ async def _shard(invoker: Invoker, plan: Plan, number: int) -> None:
             unrecorded = 0
             try:
                 async for outcome in run:
-                    if not is_recorded(outcome, keyed=plan.options.get("key") is not None):
+                    if not is_recorded(outcome, keyed=keyed):
                         unrecorded += 1
                         run.note(UNRECORDED, unrecorded)
             except Exception as raised:  # noqa: BLE001  # raised below, outside of the group

@@ -20,6 +20,7 @@ from asyncinvoke._engine.options import EventOptions, InvokeOptions, MapOptions,
 from asyncinvoke._engine.recorded_work import RecordedWork, identity_of
 from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.shard import Pick, Shard, checked_shard
+from asyncinvoke._engine.source import is_keyed
 from asyncinvoke._engine.stream import ResponseStream, open_stream
 from asyncinvoke._engine.tolerance import checked_tolerance
 from asyncinvoke._model.response import Decode, Response
@@ -218,11 +219,10 @@ class Caller:
         work = self._work_of(opened, function_name, options)
         engine = work.engine
         recorder = recorded = None
-        # The items of an input that was read by `key` have keys of their own.
-        is_keyed = key is not None or getattr(payloads, "has_keys", False) is True
         if journal is not None:
+            keyed = is_keyed(payloads, key)
             recorder = self._recorder_of(
-                read_journal(journal), work, keyed=is_keyed, batch=batch, shard=shard
+                read_journal(journal), work, keyed=keyed, batch=batch, shard=shard
             )
             recorded = RecordedWork(work, recorder)
         return open_run(

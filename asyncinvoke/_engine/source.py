@@ -39,6 +39,14 @@ Skim: TypeAlias = Callable[[Iterator[object]], Awaitable[Iterator[object]]]
 """Consumes the beginning of an input, and returns the rest."""
 
 
+def is_keyed(payloads: object, key: object) -> bool:
+    """Return whether the items of a map have keys: from its option `key`, or of their own.
+
+    An input that `inputs.read` has opened with `key=` has items with keys of their own.
+    """
+    return key is not None or getattr(payloads, "has_keys", False) is True
+
+
 class Source:
     """Reads the input of a map, in one task from its first item to its clean-up.
 

@@ -8,8 +8,8 @@ from asyncinvoke._inputs.json_text import NotJsonError, check_json
 from asyncinvoke._inputs.lines import HELD
 
 NotLines: TypeAlias = Literal["array", "document", "csv", "tsv", "text", "malformed"]
-"""One JSON array, another JSON document over several lines, CSV, TSV, other text, or lines that
-begin like JSON and are not."""
+"""One JSON array, another JSON document over several lines, CSV, TSV, other text, or what is neither
+JSON nor text."""
 
 LOOKED_AT = 10
 """The number of lines that are looked at: one of them must be JSON."""
@@ -95,7 +95,9 @@ def kind_of_text(lines: list[bytes]) -> NotLines:
     texts = [line.decode(errors="replace") for line in lines]
     if _are_rows(texts, ","):
         return "csv"
-    return "tsv" if _are_rows(texts, "\t") else "text"
+    if _are_rows(texts, "\t"):
+        return "tsv"
+    return "malformed" if any("\ufffd" in text for text in texts) else "text"
 
 
 def _are_rows(texts: list[str], delimiter: str) -> bool:

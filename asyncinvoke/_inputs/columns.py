@@ -8,7 +8,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asyncinvoke._inputs.marked import Interval, Marked, Uuid, as_iso, as_uuid, shortened
+from asyncinvoke._inputs.marked import (
+    Interval,
+    Json,
+    Marked,
+    Uuid,
+    as_iso,
+    as_uuid,
+    shortened,
+)
 from asyncinvoke._inputs.scalars import encoded, quote, texts_one_by_one
 
 _types = pa.types
@@ -122,6 +130,10 @@ def _texts_of_uuids(column: Any) -> Any:
     return _texts_of_marked(column, as_uuid)
 
 
+def _texts_of_json(column: Any) -> Any:
+    return _texts_of_strings(column.storage.view(pa.string()))
+
+
 def _texts_of_marked(column: Any, text_of: Callable[[bytes], str]) -> Any:
     values = column.storage.to_pylist()
     texts = ("null" if value is None else f'"{text_of(value)}"' for value in values)
@@ -220,6 +232,7 @@ _CONVERTERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
     (_types.is_duration, _texts_of_durations),
     (lambda kind: isinstance(kind, Interval), _texts_of_intervals),
     (_is_uuid, _texts_of_uuids),
+    (lambda kind: isinstance(kind, Json), _texts_of_json),
     (lambda kind: _types.is_string(kind) or _types.is_large_string(kind), _texts_of_strings),
     (_types.is_string_view, _texts_of_strings),
     (_types.is_decimal, _texts_of_decimals),

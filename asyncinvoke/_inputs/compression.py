@@ -9,8 +9,9 @@ from asyncinvoke._inputs.formats import InputError, missing
 AT_ONCE = 1_048_576
 """The maximum number of bytes that gzip returns at once, whatever the compression ratio."""
 
-_SLICE = 4_096
-"""The number of bytes passed to zstd at once. The size of its output is limited by the format only."""
+SLICE = 4_096
+"""The number of bytes that are decompressed at once. The size of what zstd makes of them is limited
+by the format only; and what follows the end of a stream within them is copied."""
 
 
 _SKIPPABLE = tuple(bytes([number]) + b"\x2a\x4d\x18" for number in range(0x50, 0x60))
@@ -54,16 +55,20 @@ class Frames:
 
     def feed(self, block: bytes) -> Iterator[bytes]:
         """Decompress a block; yield the data in pieces."""
-        while block:
+        for start in range(0, len(block), SLICE):
+            yield from self._unpacked(block[start : start + SLICE])
+
+    def _unpacked(self, rest: bytes) -> Iterator[bytes]:
+        while rest:
             if self._inner is None:
                 if self._any:
                     # Tapes and some tools pad the end with zeros.
-                    block = block.lstrip(b"\0")
-                    if not block:
+                    rest = rest.lstrip(b"\0")
+                    if not rest:
                         return
-                self._check_beginning(block)
+                self._check_beginning(rest)
                 self._inner = self._begin()
-            piece, block = self._some(block)
+            piece, rest = self._some(rest)
             if piece:
                 yield piece
 
@@ -134,13 +139,13 @@ class Zstd(Frames):
             import zstandard
         except ImportError:
             raise missing("zstd", "zstandard", "inputs") from None
-        self._library = zstandard
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
 
     def _begin(self) -> Any:
-        return self._library.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
+        return self._decompressor.decompressobj()
 
     def _decompress(self, block: bytes) -> tuple[bytes, bytes]:
-        return self._inner.decompress(block[:_SLICE]), block[_SLICE:]
+        return self._inner.decompress(block), b""
 
 
 def _short(error: Exception) -> str:

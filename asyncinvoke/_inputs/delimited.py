@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from asyncinvoke._inputs.beginning import LOOKED_AT
 from asyncinvoke._inputs.formats import InputError
 from asyncinvoke._inputs.lines import Row
 
@@ -32,8 +33,8 @@ class Delimited:
         header: The names of the columns, for an input without a header.
 
     Raises:
-        InputError: By `feed` and `finish`: the first record cannot be a header, or a record is
-            longer than `LONGEST`.
+        InputError: By `feed` and `finish`: the first record cannot be a header, none of the first
+            records has as many fields, or a record is longer than `LONGEST`.
     """
 
     # The csv module pulls lines from an iterator, while blocks are pushed. So it gets the complete
@@ -55,6 +56,7 @@ class Delimited:
         self._delimiter = delimiter
         self._header = header
         self._is_first = True
+        self._misfits: int | None = 0  # among the first records; `None` once one has fitted
         self._rest = b""
         self._open: list[str] = []
         self._open_size = 0
@@ -148,8 +150,10 @@ class Delimited:
             return None
         if wrong is None and len(fields) != len(header):
             wrong = f"{_counted(len(fields))}, and the header names {len(header)}"
+            self._check_that_some_fit(wrong)
         if wrong is not None:
             return line, b"", wrong
+        self._misfits = None
         try:
             return line, _encode(dict(zip(header, fields, strict=True))).encode(), None
         except UnicodeEncodeError:
@@ -163,6 +167,13 @@ class Delimited:
                 f"which names the columns: {wrong}"
             )
         return fields
+
+    def _check_that_some_fit(self, wrong: str) -> None:
+        if self._misfits is not None:
+            self._misfits += 1
+            if self._misfits == LOOKED_AT:
+                first = f"none of the first {LOOKED_AT} records fits the header: {wrong}"
+                raise InputError(f"{self._name}: {first}; perhaps other lines stand above it")
 
     def _too_long(self) -> InputError:
         return InputError(

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -203,9 +204,13 @@ def why_of(error: Exception) -> str:
             return "it was replaced while it was read"
         case OSError() if error.strerror and error.errno:
             return error.strerror
-        case ValueError() if "range requests" in str(error):  # of fsspec
+        case ValueError() if _NO_RANGES.search(str(error)):
             return "its server does not support range requests"
     return type(error).__name__
+
+
+# What fsspec says if a file must be sought in that can only be read from its begin.
+_NO_RANGES = re.compile("range requests|Cannot seek streaming HTTP file")
 
 
 def _why_not_found(error: FileNotFoundError) -> str:

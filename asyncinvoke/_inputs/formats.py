@@ -1,6 +1,7 @@
 """The format of an input: as given, by its file name, or by its first bytes. Does no I/O."""
 
 import codecs
+import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -37,6 +38,9 @@ class Format:
     is_given: bool = False
     """Whether the caller specified it; otherwise it is derived from the name."""
 
+    may_be_array: bool = False
+    """Whether its name ends in `.json`, as both JSON lines and a JSON array may."""
+
 
 def format_of(source: str, given: str | None) -> Format:
     """Return the format in which to read a source.
@@ -52,12 +56,27 @@ def format_of(source: str, given: str | None) -> Format:
         return _as_given(source, given)
     if is_prefix(source):
         return Format("listing")
-    lowered = source.lower()
-    if lowered.startswith("s3://") and lowered.endswith("/manifest.json"):
+    name = _file_name(source)
+    if name.startswith("s3://") and name.endswith("/manifest.json"):
         return Format("inventory")
-    stem, compression = _unpacked(lowered)
+    stem, compression = _unpacked(name)
+    suffix = stem.rpartition(".")[2]
     # JSON lines in a `.json` file are common too; which it is, is detected while reading.
-    return Format(_SUFFIXES.get(stem.rpartition(".")[2], "jsonl"), compression)
+    return Format(_SUFFIXES.get(suffix, "jsonl"), compression, may_be_array=suffix == "json")
+
+
+def _file_name(source: str) -> str:
+    """Return what ends in the suffix of a source, in lower case.
+
+    That is the first URL of `zip://in.csv::https://host/a.zip`, and a URL of HTTP without its query,
+    which may have a signature.
+    """
+    name = source.lower()
+    if "://" in name and not name.startswith("s3://"):  # a key in S3 may have any characters
+        name = next(each for each in name.split("::") if "://" in each)
+    if name.startswith(("http://", "https://")):
+        name = re.split("[?#]", name, maxsplit=1)[0]
+    return name
 
 
 def is_prefix(source: str) -> bool:
@@ -79,7 +98,7 @@ def _as_given(source: str, given: str) -> Format:
             f"{', '.join(_PACKED)} also with .gz or .zst behind it"
         )
     if compression is None and name in _PACKED:
-        compression = _unpacked(source.lower())[1]
+        compression = _unpacked(_file_name(source))[1]
     if name == "listing" and not source.lower().startswith("s3://"):
         raise InvalidRequestError("format 'listing' is of a prefix in S3: s3://bucket/prefix/")
     return Format(found, compression, is_given=True)

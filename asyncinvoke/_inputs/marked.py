@@ -1,4 +1,4 @@
-"""Types of Parquet that Arrow reads as bytes, intervals and UUIDs: marked in its types, and as texts."""
+"""Types of Parquet that Arrow reads as bytes: intervals, UUIDs and JSON, marked in its own types."""
 
 import struct
 from collections.abc import Iterator
@@ -7,16 +7,16 @@ from typing import Any
 # Imported only by files that know that pyarrow is installed.
 import pyarrow as pa
 
-# Arrow reads intervals, which DuckDB writes, as 12 bytes that look like any others, and before
-# pyarrow 21 UUIDs as 16. Only the Parquet schema tells. So types that contain them are cast to types
-# that contain one of these instead.
+# Arrow reads intervals, which DuckDB writes, as 12 bytes that look like any others. pyarrow before 21
+# reads UUIDs as bytes, too, and pyarrow 17 JSON. Only the Parquet schema tells. So types that contain
+# them are cast to types that contain one of these instead.
 
 
 class Marked(pa.ExtensionType):  # type: ignore[misc]  # pyarrow has no types for mypy
     """A type of Parquet that Arrow does not know."""
 
     size: int
-    """Its number of bytes."""
+    """Its number of bytes; -1 if that differs from value to value."""
 
     def __init__(self) -> None:
         super().__init__(pa.binary(self.size), f"asyncinvoke.{type(self).__name__.lower()}")
@@ -42,7 +42,13 @@ class Uuid(Marked):
     size = 16
 
 
-MARKS: dict[str, type[Marked]] = {"INTERVAL": Interval, "UUID": Uuid}
+class Json(Marked):
+    """JSON as a text."""
+
+    size = -1
+
+
+MARKS: dict[str, type[Marked]] = {"INTERVAL": Interval, "UUID": Uuid, "JSON": Json}
 """The types by their names in Parquet's schema."""
 
 

@@ -38,10 +38,21 @@ def open_file(source: str, options: Mapping[str, Any], *, size: int | None = Non
 def _open(source: str, options: Mapping[str, Any]) -> Any:
     if "://" in source:
         system, path = file_system(source, options)
-        return system.open(path, "rb", block_size=4 * BLOCK)
+        return _Held(system.open(path, "rb", block_size=4 * BLOCK), system)
     if not is_pipe(source):
         return Path(source).open("rb")
     raise InputError(f"cannot read {source}: it is a pipe, and must be a file")
+
+
+class _Held:
+    """A file that keeps its file system: an archive closes its files when it is collected."""
+
+    def __init__(self, file: Any, system: Any) -> None:
+        self._file = file
+        self._system = system
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def file_system(source: str, options: Mapping[str, Any]) -> tuple[Any, str]:

@@ -55,9 +55,7 @@ class Input:
         self._options = storage_options
         self._key = key
         self._template = template
-        self._opened: Rows | None = None
-        self._ahead: Iterator[Row] = iter(())
-        self._descriptor: files.Descriptor | None = None
+        self._begun: tuple[Rows, Iterator[Row]] | None = None
         self._total: int | None = None
         self._status: os.stat_result | None = None
         self._is_empty = False
@@ -99,30 +97,17 @@ class Input:
             ConfigurationError: A required package is missing; the message has the pip command.
             InputError: It cannot be read, or does not have the expected format.
         """
-        if self._opened is not None:
+        if self._begun is not None:
             return
-        self._opened = opened = await self._open()
-        self._total = opened.total
-        if self._descriptor is not None:
-            self._status = self._descriptor.status
-        try:
-            while (rows := await opened.rows()) is not None:
-                first = next(rows, None)
-                if first is not None:
-                    self._ahead = itertools.chain([first], rows)
-                    break
-            self._is_empty = rows is None
-        except BaseException:
-            await self.aclose()
-            raise
+        begun = await self._begin()
+        await self.aclose()  # what another task has begun meanwhile
+        self._begun = begun
 
     async def aclose(self) -> None:
         """Close it, if it was opened by `begin` and will not be iterated."""
-        opened, self._opened = self._opened, None
-        self._ahead, self._descriptor = iter(()), None
-        if opened is not None:
-            with anyio.CancelScope(shield=True):
-                await opened.close()
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            await _close(begun[0])
 
     async def count(self) -> int | None:
         """Count its items without parsing them; return `None` if that is not possible.
@@ -155,10 +140,9 @@ class Input:
 
     async def items(self) -> AsyncGenerator[Item, None]:
         """Yield the items, as an async generator, which can be closed explicitly."""
-        await self.begin()
-        opened, ahead = self._opened, self._ahead
-        self._opened, self._ahead, self._descriptor = None, iter(()), None
-        assert opened is not None  # noqa: S101  # it was opened
+        # Each iteration has a file of its own, so that several may run at the same time.
+        begun, self._begun = self._begun, None
+        opened, ahead = begun or await self._begin()
         making = Making(self._key, self._template, is_json=self.format != "jsonl")
         position = 0
         rows: Iterator[Row] | None = ahead
@@ -169,8 +153,23 @@ class Input:
                     position += 1
                 rows = await opened.rows()
         finally:
-            with anyio.CancelScope(shield=True):
-                await opened.close()
+            await _close(opened)
+
+    async def _begin(self) -> tuple[Rows, Iterator[Row]]:
+        """Open it and read until its first row; return what was opened, and the rows read so far."""
+        opened = await self._open()
+        self._total = opened.total
+        try:
+            while (rows := await opened.rows()) is not None:
+                first = next(rows, None)
+                if first is not None:
+                    rows = itertools.chain([first], rows)
+                    break
+        except BaseException:
+            await _close(opened)
+            raise
+        self._is_empty = rows is None
+        return opened, rows or iter(())
 
     async def _open(self) -> Rows:
         source, options = self._source, self._options
@@ -189,12 +188,12 @@ class Input:
                 return await Inventory.open(source, options)
             case _:
                 blocks = await self._blocks()
-                is_file = self._descriptor is None or self._descriptor.status is not None
+                is_file = "://" in self._source or self._status is not None
                 return Text(
                     blocks,
                     self.name,
                     self._format,
-                    is_json_file=is_file and self._is_json_name,
+                    is_json_file=is_file and self._format.may_be_array,
                     is_packed_file=is_file and self._format.compression is not None,
                 )
 
@@ -204,7 +203,8 @@ class Input:
             file = await to_thread.run_sync(open_file, self._source, self._options)
             blocks = files.Remote(file, self.name)
         else:
-            blocks = self._descriptor = files.open_descriptor(self._source)
+            blocks = descriptor = files.open_descriptor(self._source)
+            self._status = descriptor.status
         match self._format.compression:
             case "gz":
                 return files.Unpacked(blocks, Gzip(self.name))
@@ -217,12 +217,10 @@ class Input:
             case _:
                 return blocks
 
-    @property
-    def _is_json_name(self) -> bool:
-        name = self._source.lower()
-        if self._format.compression is not None:
-            name = name.rpartition(".")[0]
-        return not self._format.is_given and name.endswith(".json")
+
+async def _close(opened: Rows) -> None:
+    with anyio.CancelScope(shield=True):
+        await opened.close()
 
 
 def read(

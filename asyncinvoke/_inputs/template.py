@@ -17,6 +17,9 @@ MISSING = object()
 """The result of a pointer to a value that does not exist."""
 
 
+_LONE_TILDE = re.compile("~(?![01])")
+
+
 class Pointer:
     """A JSON pointer, such as `/id` or `/order/lines/0`; the empty pointer is the whole value.
 
@@ -38,12 +41,11 @@ class Pointer:
             raise InvalidRequestError(
                 f"{text!r} is not a JSON pointer: it must begin with a slash, as in {'/' + text!r}"
             )
+        if _LONE_TILDE.search(text):
+            raise InvalidRequestError(
+                f"{text!r} is not a JSON pointer: a tilde is written ~0, and a slash ~1"
+            )
         tokens = text.split("/")[1:]
-        for token in tokens:
-            if "~" in token.replace("~0", "").replace("~1", ""):
-                raise InvalidRequestError(
-                    f"{text!r} is not a JSON pointer: a tilde is written ~0, and a slash ~1"
-                )
         self.text: str = text
         self._tokens = [token.replace("~1", "/").replace("~0", "~") for token in tokens]
 

@@ -1,6 +1,6 @@
 """The progress of a run: its counts, and what the command line noted of its input. Does no I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from asyncinvoke._engine.outcome import Outcome
@@ -31,6 +31,12 @@ def unrecorded_of(summary: RunSummary) -> int:
     """Return how many items failed that the journal does not have: without a key, or with another's."""
     noted = summary.notes.get(UNRECORDED)
     return noted if isinstance(noted, int) else 0
+
+
+def unrecorded_note(summaries: Iterable[RunSummary]) -> dict[str, object]:
+    """Return the note that says how many items these runs together could not record, if any."""
+    unrecorded = sum(map(unrecorded_of, summaries))
+    return {UNRECORDED: unrecorded} if unrecorded else {}
 
 
 def pending_of(summary: RunSummary) -> int | None:

@@ -100,6 +100,37 @@ def test_the_bytes_of_a_batch_are_those_that_lambda_takes() -> None:
     assert Bounds.of(Batch(2, bytes=50), InvocationType.EVENT).bytes == 50
 
 
+@pytest.mark.parametrize("shape", ["list", "items", "sqs", "stepfunctions"])
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("too_much", [0, 1])
+def test_exactly_what_lambda_takes_is_one_batch_and_a_byte_more_is_not(
+    shape: Any, count: int, too_much: int
+) -> None:
+    made = format_of(Batch(2, shape=shape))
+    bounds = Bounds.of(Batch(2, shape=shape), InvocationType.REQUEST_RESPONSE)
+    text = '"é\\\\😀' * 9  # of which `sqs` makes other numbers of bytes
+
+    def gathered(last: int) -> list[BatchItem]:
+        ends = [*[""] * (count - 1), "x" * last]
+        return [
+            BatchItem(index=index, payload=json.dumps(text + end, ensure_ascii=False).encode())
+            for index, end in enumerate(ends)
+        ]
+
+    empty = gathered(0)
+    size = len(made.pack(empty, [made.piece(each) for each in empty]))
+    filling, whole = Filling(made, bounds), gathered(bounds.limit - size + too_much)
+    pieces = [made.piece(each) for each in whole]
+    for each, piece in zip(whole[:-1], pieces[:-1], strict=True):
+        filling.add(each, piece)
+    assert filling.takes(pieces[-1]) == (count == 1 or not too_much)
+    (packed, *more) = pack(made, whole, pieces, bounds)
+    if not too_much:
+        assert (len(packed.payload), more) == (bounds.limit, [])
+    else:
+        assert (packed.error is None, len(more)) == (count == 2, count - 1)
+
+
 class Own:
     """A shape that is a function."""
 

@@ -4,12 +4,14 @@ import json
 import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from distributed import Client, LocalCluster
 
 import asyncinvoke.dask
+from asyncinvoke.inputs import read
 from asyncinvoke.runs import open_run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text()
@@ -50,6 +52,10 @@ def main(folder: Path) -> dict[str, Any]:
             with open_run(keyed.path) as recorded:
                 unrecorded = recorded.summary().notes["unrecorded"]
             unnamed = [items, keyed.progress().unrecorded, unrecorded]
+        (folder / "ids.jsonl").write_text('{"id": "a"}\n{"id": "a"}\n{"id": "b"}\n{}\n')
+        own = partial(read, folder / "ids.jsonl", key="/id")
+        with asyncinvoke.dask.map(client, "f", own, directory=folder / "i", shards=2) as keyed:
+            unnamed += [keyed.result().items, keyed.progress().unrecorded]
     refused["closed"] = said_of(client, [], folder / "h")
     return {
         "items": merged.items,

@@ -35,8 +35,8 @@ def test_every_item_runs_once_on_some_worker_and_the_journals_become_one(tmp_pat
             },
         )
         assert done.returncode == 0, done.stderr
-        seen = Counter(json.loads(each.body) for each in server.requests)
-    assert seen == Counter(range(103))
+        seen = Counter(each.body.decode() for each in server.requests)
+    assert seen == Counter([*map(str, range(103)), '{"id": "a"}', '{"id": "b"}'])
     shown, line = done.stdout.splitlines()
     assert shown == f"103 {tmp_path}/run/merged.run"
     said = json.loads(line)
@@ -52,7 +52,8 @@ def test_every_item_runs_once_on_some_worker_and_the_journals_become_one(tmp_pat
         "no invoker": "ConfigurationError: invoker must be the arguments of Invoker by name, not int",
         "closed": "ConfigurationError: the client must be connected to a cluster, and is closed",
     }
-    assert said.pop("unnamed") == [0, 9, 9]  # items whose keys are no text
+    # Items whose keys are no text; and of an input with keys of its own, one twice and one without.
+    assert said.pop("unnamed") == [0, 9, 9, 2, 2]
     assert said == {
         "items": 103,
         "ran_twice": 0,

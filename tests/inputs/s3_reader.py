@@ -55,12 +55,14 @@ async def write_and_read(target: str) -> list[Any]:
     """Write an object as a whole, break another one off, and read what is there."""
     with files.written(target, {}, "gz") as file:
         file.write(b'{"n": 1}\n')
-    try:
-        with files.written(f"{target}.broken", {}, None) as file:
-            file.write(b"x" * 100)
-            raise KeyError
-    except KeyError:
-        pass
+    in_parts = {"default_block_size": 5_242_880}
+    for size in (100, 6_000_000):  # the second one in parts, one of which is there already
+        try:
+            with files.written(f"{target}.broken", in_parts, None) as file:
+                file.write(b"x" * size)
+                raise KeyError
+        except KeyError:
+            pass
     found: list[Any] = [json.loads(item.payload) async for item in read(target)]
     try:
         await read(f"{target}.broken").begin()
@@ -71,6 +73,7 @@ async def write_and_read(target: str) -> list[Any]:
             file.write(b"x")
     except OutputError as error:
         found.append(str(error))
+    found.append(fsspec.filesystem("s3").list_multipart_uploads("data"))
     return found
 
 

@@ -5,13 +5,14 @@ import shutil
 import subprocess
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke._inputs.compression import AT_ONCE, Frames, Gzip, Zstd
+from asyncinvoke._inputs.compression import AT_ONCE, SLICE, Frames, Gzip, Zstd
 from asyncinvoke.inputs import InputError
 
 from .cutting import pieces_of
@@ -39,6 +40,26 @@ def test_streams_one_after_the_other_are_one_text_wherever_they_are_cut(
     end = data.draw(st.integers(1, len(compress(texts[-1])) - 1))
     with pytest.raises(InputError, match=r"in breaks off: its .* data have no end"):
         unpacked(of_kind("in"), [packed[:-end]])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_short_streams_in_one_block_are_not_each_as_dear_as_the_block(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_kind, compress = KINDS[kind]
+    given = 0
+    decompress = of_kind._decompress
+
+    def counted(self: Any, block: bytes) -> tuple[bytes, bytes]:
+        nonlocal given
+        given += len(block)
+        return decompress(self, block)
+
+    monkeypatch.setattr(of_kind, "_decompress", counted)
+    packed = compress(b"{}\n") * 4_000
+    assert unpacked(of_kind("in"), [packed]) == b"{}\n" * 4_000
+    # With what follows in the block each time it would be some 2,000 times as many bytes.
+    assert given < 4_000 * SLICE
 
 
 @pytest.mark.parametrize("kind", KINDS)

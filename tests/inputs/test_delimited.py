@@ -59,8 +59,34 @@ def test_what_csv_writer_writes_reads_back_wherever_it_is_cut(
 def test_whatever_the_bytes_are_they_give_the_same_rows_wherever_they_are_cut(
     text: bytes, data: st.DataObject
 ) -> None:
-    pieces = pieces_of(data, text)
-    assert parsed(reader(), pieces) == parsed(reader(), [text])
+    assert what_comes(pieces_of(data, text)) == what_comes([text])
+
+
+def what_comes(pieces: list[bytes]) -> list[Row] | str:
+    try:
+        return parsed(reader(), pieces)
+    except InputError as error:
+        return str(error)
+
+
+TITLE = b"Report of 2026\nid,n\n" + b"1,2\n" * 9
+
+
+@pytest.mark.parametrize("text", [TITLE, b"id,n\n" + b"1,2,\xff\n" * 10, b"id,n\n" + b"1\n" * 11])
+def test_an_input_whose_records_do_not_fit_its_header_is_one_error_and_gives_nothing(
+    text: bytes,
+) -> None:
+    lines = reader()
+    with pytest.raises(InputError, match=r"none of the first 10 records fits the header: \d field"):
+        next(lines.feed(text))
+
+
+@pytest.mark.parametrize("fitting", range(10))
+def test_one_that_fits_among_the_first_is_enough(fitting: int) -> None:
+    records = [b"1\n"] * 30
+    records[fitting] = b"1,2\n"
+    rows = parsed(reader(), [b"id,n\n", *records])
+    assert [wrong is None for *_, wrong in rows] == [at == fitting for at in range(30)]
 
 
 WRONG = {

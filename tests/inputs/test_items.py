@@ -65,7 +65,7 @@ def test_a_pointer_leads_where_the_rfc_says(text: str) -> None:
     assert found is MISSING if expected is MISSING else found == expected
 
 
-@pytest.mark.parametrize("text", ["id", "#/id", "/a~2", "/~", " /id"])
+@pytest.mark.parametrize("text", ["id", "#/id", "/a~2", "/~", " /id", "/~~01"])
 def test_what_is_no_pointer_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequestError, match="is not a JSON pointer"):
         Pointer(text)

@@ -90,6 +90,10 @@ OTHERS = {
             "enclosed in double quotes at column 2)"
         ),
     ),
+    "an Arrow file": (
+        b"ARROW1\0\0\xff\xff\n" * 3,
+        "is not JSON lines: none of its first lines is JSON (the first: not UTF-8 at byte 9)",
+    ),
     "not JSON for long": (b"x,y\n" * 10 + b"1\n", "looks like CSV, not JSON lines"),
 }
 
@@ -125,6 +129,7 @@ async def test_what_is_no_lines_of_json_is_named_before_anything_is_given(
         with pytest.raises(InputError) as of_pipe:
             await source.begin()
     assert str(of_file.value).startswith(f"{path} {said}")
+    assert ("jq -R" in str(of_file.value)) == ("jq -R" in said)
     assert str(of_pipe.value).startswith(f"{source.name} {said}")
 
 

@@ -22,7 +22,7 @@ from asyncinvoke import InvalidRequestError
 from asyncinvoke._inputs import columns, scalars
 from asyncinvoke.inputs import Input, InputError, read
 
-from .duckdb_files import NESTED_INTERVALS, UUIDS
+from .duckdb_files import MARKED, NESTED_INTERVALS
 
 pytestmark = pytest.mark.anyio
 
@@ -259,7 +259,7 @@ async def test_intervals_within_other_types_are_told_as_those_of_a_column(tmp_pa
 
 
 @pytest.mark.parametrize("version", ["this", "old"])
-async def test_uuids_are_texts_with_every_version_of_pyarrow(
+async def test_uuids_and_json_are_texts_with_every_version_of_pyarrow(
     version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opens = pq.ParquetFile
@@ -267,7 +267,7 @@ async def test_uuids_are_texts_with_every_version_of_pyarrow(
         # As a version that has no type for them.
         monkeypatch.setattr(pq, "ParquetFile", partial(opens, arrow_extensions_enabled=False))
     path = tmp_path / "in.parquet"
-    path.write_bytes(UUIDS)
+    path.write_bytes(MARKED)
     assert await values(read(path)) == [
         {
             "u": "123e4567-e89b-12d3-a456-426614174000",
@@ -275,8 +275,10 @@ async def test_uuids_are_texts_with_every_version_of_pyarrow(
             "s": {"a": "ffffffff-ffff-ffff-ffff-ffffffffffff"},
             "m": {"00000000-0000-0000-0000-000000000002": "P1D"},
             "b": "YWI=",
+            "j": '{"é": 1.50}',
+            "k": ["[]"],
         },
-        dict.fromkeys("ulsmb"),
+        dict.fromkeys("ulsmbjk"),
     ]
 
 

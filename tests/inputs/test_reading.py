@@ -1,14 +1,18 @@
 """Reading as a user does: by suffix or told, in a map, with what is missing and what is secret."""
 
+import contextlib
 import csv
 import gzip
 import json
 import subprocess
 import sys
+import tarfile
 import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import anyio
 import fsspec
 import pyarrow.csv
 import pyarrow.parquet
@@ -40,6 +44,14 @@ BY_NAME = {
     "s3://bucket/in.csv": ("csv", None),
     "s3://bucket/x/manifest.json": ("inventory", None),
     "https://host/in.csv.gz": ("csv", "gz"),
+    "https://host/in.csv.gz?X-Amz-Signature=a/b.c": ("csv", "gz"),
+    "http://host/in.TSV#top": ("tsv", None),
+    "s3://bucket/in?.csv": ("csv", None),
+    "s3://bucket/a::b.tsv": ("tsv", None),
+    "zip://in.csv::https://host/a.zip?b": ("csv", None),
+    "simplecache::https://host/in.parquet?a": ("parquet", None),
+    "simplecache::zip://in.tsv::s3://bucket/a.zip": ("tsv", None),
+    "a::b/in.csv": ("csv", None),
 }
 
 
@@ -50,6 +62,7 @@ def test_a_format_is_told_by_the_end_of_a_name(source: str) -> None:
 
 
 def test_what_is_told_beats_the_name_but_for_its_compression() -> None:
+    assert format_of("https://host/in.gz?a", "csv") == Format("csv", "gz", is_given=True)
     assert format_of("in.txt.gz", "csv") == Format("csv", "gz", is_given=True)
     assert format_of("-", "csv.zst") == Format("csv", "zst", is_given=True)
     assert format_of("in.csv", "json") == Format("json", None, is_given=True)
@@ -126,6 +139,36 @@ async def test_an_input_may_be_read_twice_and_left_half_way(tmp_path: Path) -> N
         assert [item.payload async for item in source] == [b"1", b"2", b"3"]
 
 
+@pytest.mark.parametrize("name", ["in.jsonl", "in.jsonl.gz", "in.parquet"])
+async def test_an_input_may_be_read_by_several_at_the_same_time(name: str, tmp_path: Path) -> None:
+    rows = [{"n": n} for n in range(3_000)]
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    if name == "in.parquet":
+        table = pyarrow.Table.from_pylist(rows)
+        pyarrow.parquet.write_table(table, tmp_path / name, row_group_size=500)
+    else:
+        (tmp_path / name).write_bytes(gzip.compress(lines) if name.endswith("gz") else lines)
+    source = read(tmp_path / name)
+    found: list[int] = []
+
+    async def begin() -> None:
+        await source.begin()
+
+    async def read_all() -> None:
+        found.append(len([item async for item in source]))
+
+    async with anyio.create_task_group() as group:
+        for work in (begin, read_all, begin, read_all, read_all):
+            group.start_soon(work)
+    await source.begin()
+    async with contextlib.aclosing(source.items()) as items:
+        await anext(items)
+        await source.begin()
+        await read_all()
+        found.append(1 + len([item async for item in items]))
+    assert found == [len(rows)] * 5
+
+
 @pytest.mark.parametrize("name", ["in.jsonl.gz", "in.csv.zst"])
 async def test_a_small_file_that_breaks_off_is_refused_before_anything_is_given(
     name: str, tmp_path: Path
@@ -145,6 +188,20 @@ async def test_any_url_of_fsspec_is_read() -> None:
         await read("memory://inputs/none").begin()
     with pytest.raises(InputError, match=r"cannot read nix://x: fsspec knows no nix://"):
         await read("nix://x").begin()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+async def test_a_file_within_an_archive_is_read(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id\na\n")
+    pyarrow.parquet.write_table(pyarrow.table({"id": ["a"]}), tmp_path / "in.parquet")
+    archive = tmp_path / "all"
+    with zipfile.ZipFile(archive, "w") if kind == "zip" else tarfile.open(archive, "w") as file:
+        add = file.write if isinstance(file, zipfile.ZipFile) else file.add
+        for name in ("in.csv", "in.parquet"):
+            add(tmp_path / name, name)
+    for name in ("in.csv", "in.parquet"):
+        source = read(f"{kind}://{name}::file://{archive}")
+        assert [item.payload async for item in source] == [b'{"id":"a"}']
 
 
 async def test_no_message_shows_what_is_secret_in_a_url_or_its_options() -> None:

@@ -3,11 +3,13 @@
 import io
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import MagicMock
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.http import HTTPStreamFile
 
 from asyncinvoke._inputs.files import why_of
 from asyncinvoke.inputs import InputError, read
@@ -31,7 +33,15 @@ ERRORS: dict[str, tuple[Callable[[], Exception], str]] = {
         lambda: ValueError("The HTTP server doesn't appear to support range requests."),
         "its server does not support range requests",
     ),
+    "seeking": (lambda: of_seeking(), "its server does not support range requests"),
 }
+
+
+def of_seeking() -> Exception:
+    """What fsspec raises of a server without ranges that does not say how long a file is."""
+    with pytest.raises(ValueError) as raised:  # noqa: PT011  # whatever it says
+        HTTPStreamFile.seek(MagicMock(), 3)
+    return raised.value
 
 
 class Failing(io.BytesIO):

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from asyncinvoke._report.standing import TOTAL, UNRECORDED, total_of_all, unrecorded_of
+from asyncinvoke._report.standing import TOTAL, total_of_all, unrecorded_note
 from asyncinvoke.cli.errors import IN_DOUBT, STOPPED
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND
@@ -40,20 +40,17 @@ def merge(out: str, parts: tuple[str, ...], force: bool) -> int:
 def shared_notes(parts: Sequence[str]) -> dict[str, object]:
     """Return the notes of the merged run: how to start it, and its number of items if known."""
     summaries = []
-    unrecorded = 0
     command: dict[str, Any] | None = None
     for part in parts:
         with opened_run(part) as run:
             summary = run.summary()
         notes = summary.notes
-        unrecorded += unrecorded_of(summary)
         noted = notes.get(COMMAND)
         summaries.append(summary)
         if isinstance(noted, dict) and command is None:
             command = {**noted, "shard": None, "output": None, "whole_output": None}
     shared: dict[str, object] = {} if command is None else {COMMAND: command}
-    if unrecorded:
-        shared[UNRECORDED] = unrecorded
+    shared |= unrecorded_note(summaries)
     shared[TOTAL] = total_of_all(summaries)  # in place of that of a part, also where it is unknown
     return shared
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from asyncinvoke import JournalError, Outcome
-from asyncinvoke._report.standing import TOTAL, UNRECORDED, total_of
+from asyncinvoke._report.standing import TOTAL, UNRECORDED, total_of, unrecorded_note
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.runs.group import opened_run
 from asyncinvoke.cli.runs.obeying import ANSWER
@@ -240,9 +240,7 @@ def _order(session: Any) -> tuple[bool, float]:
 
 
 def _joined_notes(each: list[RunSummary]) -> dict[str, object]:
-    notes = dict(each[0].notes)
-    unrecorded = [one.notes.get(UNRECORDED) for one in each]
-    notes[UNRECORDED] = sum(count for count in unrecorded if isinstance(count, int))
+    notes = {**each[0].notes, UNRECORDED: 0, **unrecorded_note(each)}
     answers = [one.notes.get(ANSWER) for one in each if one.running]
     paused = [isinstance(answer, dict) and answer.get("paused") is True for answer in answers]
     notes[ANSWER] = {"paused": all(paused)} if paused else None
