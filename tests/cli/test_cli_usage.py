@@ -148,6 +148,20 @@ def test_a_closed_standard_output_is_one_clear_line() -> None:
     assert ended.stderr == "asyncinvoke: error: standard output is closed\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [("map echo -", "standard input"), ("invoke echo -", "payload from standard input")],
+)
+def test_a_closed_standard_input_is_one_clear_line(command: str, name: str) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m asyncinvoke {command} -r us-east-1 <&-"],
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == f"asyncinvoke: error: cannot read {name}: it is closed\n"
+
+
 def test_commands_options_and_files_are_completed() -> None:
     complete = BashComplete(app, {}, "asyncinvoke", "_ASYNCINVOKE_COMPLETE")
 
