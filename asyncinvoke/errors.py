@@ -5,7 +5,7 @@ AsyncInvokeError
 |- InvalidRequestError (ValueError)    nothing was sent: a value violates one of Lambda's rules
 |- JournalError                        the journal of a run is unusable
 |  `- JournalMismatchError (ValueError)   it belongs to another input or function: .differences
-|- ToleranceExceededError              too many items failed, or every call was refused
+|- ToleranceExceededError              too many items failed, or no call can succeed
 `- InvocationError                     one execution failed
    |- ThrottledError                   a limit was reached: .reason and .scope say which
    |- FunctionError                    the function ran and failed: .error_type, .error_message

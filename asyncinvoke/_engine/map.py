@@ -30,8 +30,8 @@ class MapRun(Generic[Out]):
     not sent. Iterating raises
 
     - the exception raised by the input, unchanged;
-    - `ToleranceExceededError`, if more items failed than tolerated, or after a hundred consecutive
-      refusals for one reason;
+    - `ToleranceExceededError`, if more items failed than tolerated, after a hundred consecutive
+      refusals for one reason, or if nothing could be sent for five minutes;
     - `JournalError`, if the journal can no longer be written, and `JournalMismatchError`, if the
       input turns out to differ from that of the recorded run;
     - `ConfigurationError`, if the invoker's block was left before the input was exhausted;

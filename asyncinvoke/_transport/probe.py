@@ -105,7 +105,8 @@ async def _over_ours(wires: Wires, url: str, progress: Progress) -> Seen:
     except (WireError, NotOursError):
         raise
     except Exception as error:  # noqa: BLE001  # as in the connection pool
-        raise opening_error(error) from None
+        failure = opening_error(error)
+        raise failure from failure.__cause__
     try:
         tls = connection.tls()
         limits = Limits(MOST, math.inf, math.inf)

@@ -57,6 +57,19 @@ class Command(click.Command):
 class Group(click.Group):
     """A group that suggests the closest command for an unknown name."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the options of the group; the AWS CLI takes those of its commands here as well."""
+        known = self.list_commands(ctx)
+        command = next((each for each in args if each in known), None)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if command is None:
+                raise
+            name = error.option_name
+            said = f"{name}: options follow the command: {ctx.command_path} {command} {name}"
+            raise click.UsageError(said, ctx) from None
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

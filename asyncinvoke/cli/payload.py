@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from asyncinvoke._inputs import formats, json_text
+from asyncinvoke._inputs.files import why_of
 from asyncinvoke._inputs.lines import MOST
 from asyncinvoke.cli import streams
 from asyncinvoke.cli.errors import CommandError, one_line
@@ -54,7 +55,7 @@ def _read(payload: str) -> tuple[str, bytes]:
             with Path(payload.removeprefix(prefix)).expanduser().open("rb") as file:
                 return name, file.read(_MOST_READ)
     except OSError as error:
-        raise CommandError(f"cannot read {name}: {error.strerror}") from error
+        raise CommandError(f"cannot read {name}: {why_of(error)}") from error
     except (RuntimeError, ValueError) as error:  # ~nobody, or an invalid file name
         raise CommandError(f"cannot read {name}: {one_line(str(error))}") from error
     return name, os.fsencode(payload)

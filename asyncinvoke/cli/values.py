@@ -1,5 +1,6 @@
 """What options take: numbers and times, refused in words that say what to write, and names of files."""
 
+import contextlib
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,43 @@ _TIME = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ms|s|m|min|h)?")
 _UNITS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
+def as_whole_number(text: str) -> int:
+    """Return the whole number that a text spells in decimal digits.
+
+    `int` also accepts `1_000`, and the digits of every script.
+
+    Raises:
+        ValueError: It is anything else, or has more than 18 digits.
+    """
+    if _DIGITS.fullmatch(text.strip()) is None:
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def as_number(text: str) -> float:
+    """Return the number that a text spells in decimal digits; it may be too large, and infinite.
+
+    Raises:
+        ValueError: It is anything else.
+    """
+    if _NUMBER.fullmatch(text.strip()) is None:
+        raise ValueError(f"{text!r} is not a number")
+    return float(text)
+
+
+def as_seconds(text: str) -> float:
+    """Return the seconds of a duration: a number, with or without a unit, such as 500ms, 5m or 1h.
+
+    Raises:
+        ValueError: It is anything else, zero, or not finite.
+    """
+    found = _TIME.fullmatch(text.strip())
+    seconds = 0.0 if found is None else float(found[1]) * _UNITS[found[2]]
+    if not (seconds and math.isfinite(seconds)):
+        raise ValueError(f"{text!r} is not a duration: write 30, 1.5s, 500ms, 5m or 1h")
+    return seconds
+
+
 class WholeNumber(_Whole):
     """A whole number in a range, in decimal digits.
 
@@ -41,8 +79,9 @@ class WholeNumber(_Whole):
         """Return the number."""
         if isinstance(value, int):
             return value
-        text = value.strip()
-        number = int(text) if _DIGITS.fullmatch(text) else None
+        number: int | None = None
+        with contextlib.suppress(ValueError):
+            number = as_whole_number(value)
         most = math.inf if self._maximum is None else self._maximum
         if number is None or not self._minimum <= number <= most:
             range_ = (
@@ -74,8 +113,9 @@ class Number(_Real):
         """Return the number."""
         if isinstance(value, int | float):
             return float(value)
-        text = value.strip()
-        number = float(text) if _NUMBER.fullmatch(text) else math.nan
+        number = math.nan
+        with contextlib.suppress(ValueError):
+            number = as_number(value)
         is_enough = number > self._minimum if self._above else number >= self._minimum
         if not (is_enough and math.isfinite(number)):
             least = f"above {self._minimum:g}" if self._above else f"{self._minimum:g} or more"
@@ -101,10 +141,10 @@ class Duration(_Real):
         """Return the duration in seconds."""
         if isinstance(value, int | float):
             return float(value)
-        found = _TIME.fullmatch(value.strip())
-        seconds = 0.0 if found is None else float(found[1]) * _UNITS[found[2]]
-        if not (seconds and math.isfinite(seconds)):
-            self.fail(f"{value!r} is not a duration: write 30, 1.5s, 500ms, 5m or 1h", param, ctx)
+        try:
+            seconds = as_seconds(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
         if self._maximum is not None and seconds > self._maximum:
             self.fail(f"{value!r} is more than {self._maximum:g} seconds", param, ctx)
         return seconds

@@ -247,7 +247,9 @@ async def test_a_run_that_nothing_is_admitted_of_says_so_and_why(endpoint: Local
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 143
     assert said.startswith("waiting: nothing was admitted for 3 s: ")
-    assert said.endswith("(ReservedFunctionConcurrentInvocationLimitExceeded)")
+    assert said.endswith(
+        "(ReservedFunctionConcurrentInvocationLimitExceeded); Ctrl-C stops the run"
+    )
 
 
 async def test_a_run_whose_endpoint_is_away_says_so_and_why() -> None:

@@ -39,6 +39,9 @@ async def test_the_version_is_the_installed_one(run: Run) -> None:
     ("arguments", "says"),
     [
         (["bogus"], "No such command 'bogus'"),
+        (["--region", "x", "map", "f", "-"], "follow the command: asyncinvoke map --region (see"),
+        (["runs", "--json", "show", "r"], "follow the command: asyncinvoke runs show --json (see"),
+        (["--verison"], "Did you mean '--version'"),
         (["invoke"], "Missing argument 'FUNCTION'"),
         (["invoke", "echo", "--bogus"], "No such option"),
         (["invoke", "echo", "--invocation-type", "event"], "--invocation-type"),
@@ -146,6 +149,20 @@ def test_a_closed_standard_output_is_one_clear_line() -> None:
     )
     assert ended.returncode == 2
     assert ended.stderr == "asyncinvoke: error: standard output is closed\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [("map echo -", "standard input"), ("invoke echo -", "payload from standard input")],
+)
+def test_a_closed_standard_input_is_one_clear_line(command: str, name: str) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m asyncinvoke {command} -r us-east-1 <&-"],
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == f"asyncinvoke: error: cannot read {name}: it is closed\n"
 
 
 def test_commands_options_and_files_are_completed() -> None:

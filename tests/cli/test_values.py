@@ -1,6 +1,7 @@
 """Numbers and times on the command line: which are taken, and what is said of the others."""
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -10,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke.cli.app import app
+from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.local import named, settings
+from asyncinvoke.cli.map.sampling import share_option
+from asyncinvoke.cli.map.settings import parse_tolerance
 from asyncinvoke.cli.values import Duration, Number, WholeNumber
+from asyncinvoke.local import LocalLambda
 from tests.cli.commands import all_commands
 
 NO_NUMBERS = [
@@ -37,6 +43,35 @@ def test_what_is_no_number_is_quoted_and_refused(kind: "click.ParamType[Any]", t
     with pytest.raises(click.BadParameter) as caught:
         kind.convert(text, None, None)
     assert caught.value.message.startswith(repr(text))
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "--tolerate": parse_tolerance,
+    "--tolerate, a share": lambda text: parse_tolerance(f"{text}%"),
+    "--sample-logs": lambda text: share_option(None, None, text),  # type: ignore[arg-type]  # unused
+    "--set memory": lambda text: settings.parse_settings([f"f:memory={text}"]),
+    "--set timeout": lambda text: settings.parse_settings([f"f:timeout={text}"]),
+    "--reserved": lambda text: named.whole_number("f", text),
+    "--event-retry-delay": lambda text: settings.retry_delays(f"5,{text}"),
+    "--fault count": lambda text: named.inject(LocalLambda(), f"reset,count={text}"),
+    "--fault probability": lambda text: named.inject(LocalLambda(), f"reset,probability={text}"),
+}
+
+
+@pytest.mark.parametrize("text", NO_NUMBERS)
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_so_it_is_where_a_number_is_part_of_a_value(
+    read: Callable[[str], object], text: str
+) -> None:
+    with pytest.raises((ValueError, click.BadParameter, CommandError)):
+        read(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("5m", 300.0), ("1.5", 1.5), ("500ms", 0.5)])
+def test_a_time_limit_of_one_function_is_a_duration_as_that_of_all(
+    text: str, seconds: float
+) -> None:
+    assert settings.parse_settings([f"f:timeout={text}"])["f"].timeout == seconds
 
 
 @pytest.mark.parametrize(

@@ -347,10 +347,18 @@ async def test_without_a_connection_nothing_was_sent_and_trying_again_is_safe(
     fault: str, idempotent: bool, transport: str
 ) -> None:
     with silent_port() as port:
-        url, code = {
-            "refused": (f"http://127.0.0.1:{refused_port()}", "ConnectFailed"),
-            "unanswering": (f"http://127.0.0.1:{port}", "ConnectTimeout"),
-            "no such host": ("http://lambda.invalid", "ConnectFailed"),
+        url, code, says = {
+            "refused": (
+                f"http://127.0.0.1:{refused_port()}",
+                "ConnectFailed",
+                "{} refuses connections",
+            ),
+            "unanswering": (f"http://127.0.0.1:{port}", "ConnectTimeout", "{} does not answer"),
+            "no such host": (
+                "http://lambda.invalid",
+                "ConnectFailed",
+                "the name of {} cannot be resolved",
+            ),
         }[fault]
         async with open_invoker(
             url,
@@ -362,6 +370,7 @@ async def test_without_a_connection_nothing_was_sent_and_trying_again_is_safe(
                 await invoker.invoke("f")
     assert raised.value.delivery is Delivery.NOT_SENT
     assert raised.value.code == code
+    assert raised.value.message.startswith(says.format(url))
     assert len(raised.value.attempts) == ATTEMPTS
 
 

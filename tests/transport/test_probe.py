@@ -5,6 +5,7 @@ import pytest
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._transport.probe import probe
+from tests.doubles.addresses import refused_port
 from tests.transport.http.peers import Peer, Wire
 from tests.transport.ways import open_client
 
@@ -23,3 +24,11 @@ async def test_a_connection_that_takes_longer_than_the_clients_own_time_is_not_t
     assert isinstance(seen, Failure)
     assert (seen.fault, seen.phase) == (TransportFault.CONNECT_TIMEOUT, Phase.CONNECTING)
     assert "60" not in seen.message
+
+
+async def test_a_port_that_refuses_is_said_in_plain_words() -> None:
+    url = f"http://127.0.0.1:{refused_port()}"
+    async with open_client(url, "direct") as client:
+        seen = await probe(client, timeout=60)
+    assert isinstance(seen, Failure)
+    assert seen.message == f"{url} refuses connections"

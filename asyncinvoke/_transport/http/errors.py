@@ -168,13 +168,17 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def system_errors(error: BaseException) -> Iterator[OSError]:
-    """Yield the operating system's errors behind an error, nearest first.
+    """Yield the operating system's errors behind an error: those with a number first, then nearest.
 
-    Those of libraries are left out, as they may show the credentials of a proxy.
+    One without a number was made by a library, as from the errors of several addresses. Those of
+    a library's own type are left out, as they may show the credentials of a proxy.
     """
-    for one in chain(error):
-        if isinstance(one, OSError) and type(one).__module__ in ("builtins", "socket", "ssl"):
-            yield one
+    found = [
+        one
+        for one in chain(error)
+        if isinstance(one, OSError) and type(one).__module__ in ("builtins", "socket", "ssl")
+    ]
+    yield from sorted(found, key=lambda one: one.errno is None)
 
 
 def forget(error: BaseException) -> None:

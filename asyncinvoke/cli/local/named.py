@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.values import as_number, as_whole_number
 
 if TYPE_CHECKING:
     from asyncinvoke.local import LocalLambda, Step
@@ -71,9 +72,13 @@ def whole_number(name: str, text: str) -> int:
     Raises:
         CommandError: It is not a whole number.
     """
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):  # within 64 bits
+    try:
+        number = as_whole_number(text)
+    except ValueError:
+        number = -1
+    if number < 0:
         raise CommandError(f"--reserved {name}={text[:40]} must be a whole number, 0 or more")
-    return int(text)
+    return number
 
 
 KINDS = ("throttle", "error", "function-error", "reset", "close", "truncated", "stall")
@@ -94,9 +99,9 @@ def inject(endpoint: "LocalLambda", text: str) -> None:
                 case "function":
                     options["function_name"] = value
                 case "count" | "seed":
-                    options[key] = int(value)
+                    options[key] = as_whole_number(value)
                 case "probability":
-                    options[key] = float(value)
+                    options[key] = as_number(value)
                 case "after-run" if not value:
                     options["after_run"] = True
                 case _:

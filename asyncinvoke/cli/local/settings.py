@@ -3,6 +3,7 @@
 Settings of one function override those of all, and the command line overrides the file.
 """
 
+import contextlib
 import dataclasses
 import re
 import tomllib
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke.cli.errors import CommandError
+from asyncinvoke.cli.values import as_number, as_seconds, as_whole_number
 
 SETTINGS = ("timeout", "memory", "reserved", "event-retry-delay", "env.NAME", "env-file")
 """The settings of `--set NAME:SETTING=VALUE`; in a file, the keys of a function."""
@@ -175,7 +177,7 @@ def retry_delays(text: object, where: str = "") -> tuple[float, float]:
     """
     parts = [text, text] if isinstance(text, int | float) else str(text).split(",")
     try:
-        first, *rest = (float(part) for part in parts)
+        first, *rest = (as_number(str(part)) for part in parts)
         second = rest[0] if rest else first
     except (ValueError, TypeError, OverflowError):
         first = second = -1.0
@@ -197,25 +199,34 @@ def _from_table(where: str, values: Mapping[str, Any], folder: Path) -> Function
     check_variables(where, env)
     delays = values.get("event-retry-delay")
     return FunctionSettings(
-        timeout=_number(where, "timeout", values, float),
-        memory=_number(where, "memory", values, int),
-        reserved=_number(where, "reserved", values, int),
+        timeout=_seconds(where, "timeout", values),
+        memory=_whole_number(where, "memory", values),
+        reserved=_whole_number(where, "reserved", values),
         retry_delays=None if delays is None else retry_delays(delays, where),
         env=env,
     )
 
 
-def _number(where: str, name: str, values: Mapping[str, Any], kind: type) -> Any:
+def _whole_number(where: str, name: str, values: Mapping[str, Any]) -> int | None:
+    value = values.get(name)
+    if value is None or type(value) is int:
+        return value
+    with contextlib.suppress(ValueError):
+        if isinstance(value, str):
+            return as_whole_number(value)
+    raise CommandError(f"{where}: {name}={_shown(value)} must be a whole number")
+
+
+def _seconds(where: str, name: str, values: Mapping[str, Any]) -> float | None:
     value = values.get(name)
     if value is None:
         return None
-    try:
-        if isinstance(value, bool) or (kind is int and isinstance(value, float)):
-            raise ValueError(name)  # noqa: TRY301  # reported as any other invalid number
-        return kind(value)
-    except (ValueError, TypeError, OverflowError):
-        what = "a whole number" if kind is int else "a number of seconds"
-        raise CommandError(f"{where}: {name}={_shown(value)} must be {what}") from None
+    with contextlib.suppress(ValueError, OverflowError):
+        if isinstance(value, str):
+            return as_seconds(value)
+        if type(value) in (int, float):
+            return float(value)
+    raise CommandError(f"{where}: {name}={_shown(value)} must be a duration: 30, 500ms or 5m")
 
 
 def _shown(value: object) -> str:

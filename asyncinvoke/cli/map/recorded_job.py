@@ -183,6 +183,8 @@ class RecordedJob(MapJob):
     def _drain(self, run: MapRun, why: str = "", again: str = " again") -> None:
         run.stop()
         in_flight = self._invoker.statistics().in_flight
+        if not in_flight and not why:
+            return
         self._display.note(
             f"{why}waiting up to {self._grace:g} s for {in_flight:,} in flight; "
             f"Ctrl-C{again} abandons them"

@@ -10,6 +10,7 @@ import click
 from asyncinvoke import LogType, Outcome
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.source import Whole
+from asyncinvoke.cli.values import as_number
 from asyncinvoke.inputs import Item
 
 _REPORT = re.compile(
@@ -117,7 +118,7 @@ def share_option(
         return None
     digits, percent, rest = text.strip().partition("%")
     try:
-        share = float(digits) / (100 if percent else 1)
+        share = as_number(digits) / (100 if percent else 1)
     except ValueError:
         share = -1.0
     if rest or not 0 < share <= 1:

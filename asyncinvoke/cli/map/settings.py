@@ -153,11 +153,11 @@ def parse_tolerance(text: str) -> Tolerance | None:
     """
     if text == "none":
         return None
-    share = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
+    share = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)%", text)
     try:
         if share is not None:
             return Tolerance(share=float(share[1]) / 100)
-        if re.fullmatch(r"\d{1,18}", text):
+        if re.fullmatch(r"[0-9]{1,18}", text):
             return Tolerance(int(text))
     except InvalidRequestError:
         pass
