@@ -6,8 +6,8 @@ from pathlib import Path
 
 from asyncinvoke._journal.committing import keep_notes
 from asyncinvoke._journal.damage import damage_told
-from asyncinvoke._journal.deciding import LOST, LOST_CAUSE
 from asyncinvoke._journal.flights import Flight, read_flights
+from asyncinvoke._journal.in_doubt import LOST, LOST_CAUSE
 from asyncinvoke._journal.marks import LockedError, Marks
 from asyncinvoke._journal.opening import read_only, writing
 from asyncinvoke._journal.schema import COMPLETE, ROW, State

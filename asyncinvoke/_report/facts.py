@@ -117,30 +117,15 @@ def facts_of(
         price_per_gb_s: US dollars for a GB-second, if it is not what the table says.
     """
     status = _status(summary)
-    pending = pending_of(summary)
-    in_flight = summary.in_flight if summary.running else 0
-    counts = (
-        Count(name=_verb(summary), number=summary.succeeded, kind="good"),
-        Count(name="failed", number=summary.failed, kind="bad"),
-        Count(name="may have run", number=summary.may_have_run, kind="doubt"),
-        Count(name="settled: they ran", number=summary.settled, kind="doubt"),
-        Count(name="refused: no key of their own", number=unrecorded_of(summary), kind="bad"),
-        Count(name="in flight", number=in_flight, kind="open"),
-        Count(name="not started", number=pending or 0, kind="open"),
-    )
-    shown = tuple(
-        count for count in counts if count.number or count.name in (_verb(summary), "failed")
-    )
-    sampled = Sampled.from_note(summary.notes.get(NOTE))
-    ran = summary.succeeded + summary.failed - summary.not_run + summary.settled
+    counts = _counts(summary)
     return Facts(
         path=summary.path,
         function=summary.function_name + (f":{summary.qualifier}" if summary.qualifier else ""),
         status=status,
         tone=_TONES[status],
         about=_about(summary),
-        counts=shown,
-        total=sum(count.number for count in shown),
+        counts=counts,
+        total=sum(count.number for count in counts),
         total_ended=summary.ended,
         sessions=summary.sessions,
         lasted=measures.lasted,
@@ -151,10 +136,32 @@ def facts_of(
         course=course_of(summary.sessions, measures, samples),
         attempts=summary.attempts,
         throttled=summary.throttled,
-        cost=None
-        if sampled is None
-        else estimated(sampled, max(ran, sampled.count), price_per_gb_s=price_per_gb_s),
+        cost=_cost(summary, price_per_gb_s),
     )
+
+
+def _counts(summary: RunSummary) -> tuple[Count, ...]:
+    """Return the counts that are not 0, and always those of successes and failures."""
+    in_flight = summary.in_flight if summary.running else 0
+    succeeded = Count(name=_verb(summary), number=summary.succeeded, kind="good")
+    failed = Count(name="failed", number=summary.failed, kind="bad")
+    others = (
+        Count(name="may have run", number=summary.may_have_run, kind="doubt"),
+        Count(name="settled: they ran", number=summary.settled, kind="doubt"),
+        Count(name="refused: no key of their own", number=unrecorded_of(summary), kind="bad"),
+        Count(name="in flight", number=in_flight, kind="open"),
+        Count(name="not started", number=pending_of(summary) or 0, kind="open"),
+    )
+    return (succeeded, failed, *(count for count in others if count.number))
+
+
+def _cost(summary: RunSummary, price_per_gb_s: float | None) -> Cost | None:
+    """Return the estimated cost; `None` if no billed durations were sampled."""
+    sampled = Sampled.from_note(summary.notes.get(NOTE))
+    if sampled is None:
+        return None
+    ran = summary.succeeded + summary.failed - summary.not_run + summary.settled
+    return estimated(sampled, max(ran, sampled.count), price_per_gb_s=price_per_gb_s)
 
 
 def _verb(summary: RunSummary) -> str:
