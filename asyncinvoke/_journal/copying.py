@@ -7,6 +7,7 @@ from typing import Any
 
 from asyncinvoke._journal.conflicts import MET, Conflicts
 from asyncinvoke._journal.flights import Flight
+from asyncinvoke._journal.opening import read_only_uris
 from asyncinvoke._journal.reading import RecordedRun
 from asyncinvoke._journal.renumbering import TABLES as RENUMBERED
 from asyncinvoke._journal.renumbering import PartStatements, Renumbering
@@ -18,6 +19,7 @@ from asyncinvoke._journal.schema import (
     FORMAT,
     ITEM_KEY,
     KEYED,
+    ROW,
     TABLES,
     VIEW,
     State,
@@ -94,7 +96,7 @@ class Copies:
                 f"part{number}": part for number, part in enumerate(parts[first : first + _AT_ONCE])
             }
             for name, (path, _) in names.items():
-                self._sql.do(f"ATTACH ? AS {name}", f"{path.absolute().as_uri()}?mode=ro")
+                self._attach(name, path)
             # One commit for all: their rows lie between each other, in the same pages.
             self._sql.do("BEGIN")
             for name, (_, run) in names.items():
@@ -103,6 +105,15 @@ class Copies:
             self._sql.do("COMMIT")
             for name in names:
                 self._sql.do(f"DETACH {name}")
+
+    def _attach(self, name: str, path: Path) -> None:
+        first, *others = read_only_uris(path)
+        try:
+            self._sql.do(f"ATTACH ? AS {name}", first)
+        except sqlite3.OperationalError:
+            if not others:
+                raise
+            self._sql.do(f"ATTACH ? AS {name}", others[0])
 
     def finish(self, about: Callable[[int], Mapping[str, Any]]) -> int:
         """Count what is there, and say what the run is; return how many items there are.
@@ -166,7 +177,12 @@ class Copies:
             self._index()
             self.conflicts.lose(lost, ours, offset=self._rows)
         if self._keyed:
-            # An item that is not to have run has earlier takes alone.
+            # An item that was settled as not having run has only earlier takes, and such a name.
+            self._sql.do(
+                f"INSERT OR IGNORE INTO run SELECT name, value + {self._rows} FROM part.run"
+                " WHERE name LIKE ?",
+                f"{ROW}%",
+            )
             self._rows = 1 + max(
                 self._sql.all(f"SELECT COALESCE(MAX(idx), -1) FROM {table}")[0][0]
                 for table in ("item", "earlier")

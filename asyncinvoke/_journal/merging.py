@@ -174,7 +174,11 @@ class Merging:
     def _begun(self, *, keyed: bool) -> Copies:
         os.close(os.open(self._made, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         copies = Copies(self._made, keyed=keyed)
-        copies.begin()
+        try:
+            copies.begin()
+        except BaseException:
+            copies.close()
+            raise
         return copies
 
     @contextlib.contextmanager

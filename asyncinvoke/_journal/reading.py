@@ -18,6 +18,7 @@ from asyncinvoke._journal.recorded import (
     SAMPLES,
     SESSIONS,
     TAKES,
+    column_of,
     current_take_of,
     in_progress,
     item_of,
@@ -191,7 +192,7 @@ class RecordedRun:
             position: Its index in the input.
             key: Its key, in a run with keys.
         """
-        column, value = ("key", key) if key is not None else ("idx", position)
+        column, value = column_of(position, key)
         is_running = self._marks.is_held()
         again = self._in_progress(is_running=is_running)
         ended: RecordedItem | None = None
@@ -215,7 +216,7 @@ class RecordedRun:
         self, *, position: int | None = None, key: str | None = None
     ) -> Outcome[Any] | None:
         """Return the recorded outcome of one item, or `None` if its latest take has not ended."""
-        column, value = ("key", key) if key is not None else ("idx", position)
+        column, value = column_of(position, key)
         again = self._in_progress(is_running=self._marks.is_held())
         for row in self._all(f"{ITEM_ROWS} WHERE item.{column} = ?", value):
             fields = ItemRow(*row)

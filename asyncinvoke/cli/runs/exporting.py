@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke import InvocationError, Outcome
+from asyncinvoke._outputs.files import OutputError, written
 from asyncinvoke._report.standing import total_of
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.outcomes import as_line
@@ -99,8 +100,10 @@ def split(run: RecordedRun, folder: Path) -> dict[str, int]:
             "counts": {name: part.lines for name, part in parts.items()},
             "files": [part.described() for part in parts.values()],
         }
-        with (folder / MANIFEST).open("x", encoding="utf-8") as manifest:
-            manifest.write(json.dumps(about, indent=2) + "\n")
+        with written(str(folder / MANIFEST), {}, None) as manifest:
+            manifest.write(json.dumps(about, indent=2).encode() + b"\n")
+    except OutputError as error:
+        raise CommandError(str(error), status=FAILED) from error
     except OSError as error:
         raise CommandError(f"cannot write {folder}: {error.strerror}", status=FAILED) from error
     return {name: part.lines for name, part in parts.items()}
