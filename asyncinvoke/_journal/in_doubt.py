@@ -1,4 +1,4 @@
-"""Outcomes of items that may have run, and of which nobody knows: their process died, or left."""
+"""The outcomes of items that may or may not have run: their process died, or the map was left."""
 
 from typing import Any
 

@@ -55,7 +55,7 @@ def explained(path: Path, error: Exception) -> JournalError:
 
 
 def check_path(path: Path, *, may_be_missing: bool = False) -> None:
-    """Check that a path can be a journal: SQLite's errors say too little, and a pipe would block.
+    """Check that a path can be a journal: SQLite's errors are too vague, and a pipe would block.
 
     Args:
         path: The path of the journal.
@@ -182,7 +182,7 @@ def _checked(path: Path, uri: str, *, may_be_empty: bool) -> sqlite3.Connection:
 
 
 def writing(path: Path) -> sqlite3.Connection:
-    """Open a journal for writing; an empty or missing file is accepted, and not filled here.
+    """Open a journal for writing. An empty or missing file is accepted; no tables are created.
 
     Raises:
         JournalError: The file cannot be opened or is not a journal.
@@ -233,7 +233,7 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
     except FAILED as error:
         raise explained(path, error) from error
     if not (application or version or tables):
-        # A process died between making the file and its first commit.
+        # A process died between creating the file and its first commit.
         if may_be_empty:
             return
         raise JournalError(f"{path}: it is empty: nothing was recorded")

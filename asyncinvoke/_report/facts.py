@@ -13,7 +13,7 @@ from asyncinvoke._report.prices import NOTE, Cost, Sampled, estimated
 from asyncinvoke._report.standing import pending_of, total_of, unrecorded_of
 
 SHOWN = 50
-"""How many causes are shown."""
+"""The maximum number of causes to show."""
 
 _DELIVERIES = {
     "not_sent": "surely did not run: it was not sent",
@@ -44,7 +44,7 @@ _TONES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """How many items ended in one way."""
+    """The number of items that ended in one way."""
 
     name: str
     number: int
@@ -54,7 +54,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """Why items failed, and what runs them again."""
+    """A cause of failure, and the command that redrives its items."""
 
     number: int
     count: int
@@ -73,23 +73,23 @@ class Facts:
     function: str
     status: str
     tone: str
-    """How good that is: `good`, `bad`, `doubt`, or `open` of what has not ended."""
+    """How the status is shown: `good`, `bad`, `doubt`, or `open` if the run has not ended."""
 
     about: Mapping[str, str]
-    """What ran, from what, by name."""
+    """The function, the input and the options, by label."""
 
     counts: tuple[Count, ...]
     total: int
-    """Of how many items the counts are."""
+    """The sum of the counts."""
 
     total_ended: int
-    """How many of them have ended."""
+    """The number of items that have ended."""
 
     sessions: tuple[RecordedSession, ...]
     lasted: Mapping[int, float]
     causes: tuple[Cause, ...]
     other_causes: int
-    """How many causes are not shown."""
+    """The number of causes that are not shown."""
 
     percentiles: Mapping[float, float]
     bars: tuple[Bar, ...]
@@ -107,14 +107,14 @@ def facts_of(
     *,
     price_per_gb_s: float | None = None,
 ) -> Facts:
-    """Return what a report says of a run.
+    """Return the contents of the report about a run.
 
     Args:
-        summary: The run.
-        causes: Why items failed, the most frequent first.
-        measures: What was counted of all items.
-        samples: How it went.
-        price_per_gb_s: US dollars for a GB-second, if it is not what the table says.
+        summary: The summary of the run.
+        causes: The causes of failures, most frequent first.
+        measures: The latencies and throughput.
+        samples: The samples of the run.
+        price_per_gb_s: The price of a GB-second in US dollars; by default that of the table.
     """
     status = _status(summary)
     counts = _counts(summary)
