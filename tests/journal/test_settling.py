@@ -1,4 +1,4 @@
-"""A person settles items of every past: the counts stay right, and what did not run runs."""
+"""Settling items with every history: the counts stay right, and items that did not run run."""
 
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def redriven(path: Path, keys: dict[str, Any]) -> Path:
-    """A run whose redrive of three items died, when all of them may have run."""
+    """A run whose process died while it redrove three items, all of which may have run."""
     world = World(failing=[FAILED], refused=[REFUSED], lost=[LOST])
     await world.map(path, range(ITEMS), **keys)
     crash(path, sent=[FAILED, REFUSED, LOST])
@@ -39,7 +39,7 @@ async def redriven(path: Path, keys: dict[str, Any]) -> Path:
 
 
 def agrees(recorded: RecordedRun) -> None:
-    """Check that all that can be asked of a run says the same."""
+    """Check that everything that can be read of a run agrees."""
     assert recorded.check() == ()
     summary = recorded.summary()
     unknown = list(recorded.unknown())
@@ -117,7 +117,7 @@ async def test_what_was_settled_is_redriven_or_continued_with_its_own_takes(
     if is_merged:
         merge(tmp_path / "merged.run", [path])
         path = tmp_path / "merged.run"
-    # It was the last one, and the next one must not get its earlier take.
+    # It was the last item; the next one must not get its earlier take.
     world = World()
     items = [*range(LOST), LOST + 1, LOST] if keys else [*range(LOST + 2)]
     outcomes = await world.map(Journal(path, redrive=redrive), streamed(items), **keys)
@@ -161,7 +161,7 @@ async def test_an_input_that_has_grown_has_no_total_until_all_of_it_is_read(
     await World().map(path, range(ITEMS), **keys)
     assert total() == ITEMS
     with monkeypatch.context() as patched:
-        # It dies once it has read further than there was.
+        # The process dies once it has read more items than there were.
         patched.setattr(JournalRecorder, "_finish", lambda recorder: recorder._store.abandon())
         await World().map(path, range(2 * ITEMS), **keys)
     assert total() is None

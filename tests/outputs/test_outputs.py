@@ -1,4 +1,4 @@
-"""Outputs as a whole: read back by other tools, there at once or not at all, and refused in time."""
+"""Outputs: read back by other tools, atomic, and refused before any work is done."""
 
 import base64
 import gzip
@@ -142,7 +142,7 @@ def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
 def test_a_full_disk_is_one_line_and_leaves_nothing_half(
     journal: Path, tmp_path: Path, words: list[str], target: str, left: set[str]
 ) -> None:
-    # A limit of the size of files stands for the disk, in a process of its own.
+    # A limit on the file size simulates a full disk, in a process of its own.
     program = (
         "import os, resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]\n"
@@ -154,7 +154,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half(
         "many = [(line % os.urandom(20).hex()).encode() for _ in range(20_000)]\n"
         "export.outcome_lines = lambda run: many\n"
         "try: main()\n"
-        # Or what measures the coverage could not write either.
+        # Otherwise the coverage data could not be written either.
         "finally: resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))"
     )
     done = subprocess.run(
@@ -241,7 +241,7 @@ def test_an_error_of_a_target_shows_nothing_secret() -> None:
 
 
 class _Awkward(fsspec.implementations.memory.MemoryFileSystem):  # type: ignore[misc]  # it has no types
-    """A file system whose files raise what only it knows, when they are opened, written or closed."""
+    """A file system whose files raise errors of its own when they are opened, written or closed."""
 
     protocol = "awkward"
     cachable = False
