@@ -15,7 +15,7 @@ from asyncinvoke._journal.copying import Copies
 from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.identity import differences
 from asyncinvoke._journal.marks import LockedError, Marks
-from asyncinvoke._journal.opening import check_path
+from asyncinvoke._journal.opening import check_path, remove_log
 from asyncinvoke._journal.reading import RecordedRun
 from asyncinvoke._journal.shards import (
     PARTS,
@@ -25,6 +25,7 @@ from asyncinvoke._journal.shards import (
     missing_shards,
     total_of_parts,
 )
+from asyncinvoke._outputs.parts import new_part, remove_abandoned
 from asyncinvoke.errors import JournalError, JournalMismatchError
 
 
@@ -102,7 +103,8 @@ class Merging:
         self._target = Path(out)
         # Links are resolved: the files beside a journal are named after the file itself.
         self._file = self._target.resolve()
-        self._made = self._file.with_name(f".{self._file.name}.{uuid.uuid4().hex[:8]}")
+        self._made: Path | None = None
+        self._lock = contextlib.ExitStack()
         self._copies: Copies | None = None
         self._parts: list[_Part] = []
 
@@ -117,7 +119,9 @@ class Merging:
     ) -> None:
         if self._copies is not None:
             self._copies.close()
-        self._made.unlink(missing_ok=True)
+        self._lock.close()
+        if self._made is not None:
+            self._made.unlink(missing_ok=True)
 
     def add(self, paths: Sequence[Path]) -> None:
         """Add journals; adding several at once is cheaper, as the rows of shards interleave.
@@ -143,8 +147,8 @@ class Merging:
             JournalError: Nothing was added, a process is using the target, or the target cannot be
                 written.
         """
-        copies = self._copies
-        if copies is None:
+        copies, made = self._copies, self._made
+        if copies is None or made is None:
             raise JournalError("nothing to merge: name at least one journal")
         missing = missing_shards(
             shard for part in self._parts for shard in part.summary.shards or (None,)
@@ -154,13 +158,13 @@ class Merging:
                 lambda items: _about(self._parts, missing, notes or {}, items=items)
             )
             copies.close()
-            _sync(self._made)
+            _sync(made)
             with _locked(self._target, self._file) as marks:
                 # A killed process may have left a WAL of the old file, which SQLite would silently
                 # replay into the new one.
-                for beside in ("-wal", "-shm"):
-                    Path(f"{self._file}{beside}").unlink(missing_ok=True)
-                self._made.replace(self._file)
+                remove_log(self._file)
+                self._lock.close()  # an open file cannot be moved everywhere
+                made.replace(self._file)
                 marks.remove()
         return Merged(
             path=str(self._target),
@@ -172,7 +176,9 @@ class Merging:
         )
 
     def _begun(self, *, keyed: bool) -> Copies:
-        os.close(os.open(self._made, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        remove_abandoned(self._file)
+        self._made, part = new_part(self._file, mode=0o600)
+        self._lock.enter_context(part)
         copies = Copies(self._made, keyed=keyed)
         try:
             copies.begin()

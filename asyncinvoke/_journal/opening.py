@@ -1,5 +1,6 @@
 """Opens journals for reading or writing, and explains in one sentence why one cannot be used."""
 
+import contextlib
 import errno
 import os
 import sqlite3
@@ -249,6 +250,19 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
 def remove_new(path: Path) -> None:
     """Remove a journal that this process created, if no session has begun in it."""
     for side in ("", *SIDES):
+        Path(f"{path}{side}").unlink(missing_ok=True)
+
+
+def remove_log(path: Path) -> None:
+    """Remove the files beside a journal that is going to be replaced, and that no process has open.
+
+    What its WAL has is moved into it first: it stays whole if this process dies before the other
+    file is in its place.
+    """
+    if path.exists() and Path(f"{path}-wal").exists():
+        with contextlib.suppress(JournalError):  # no journal, or damaged
+            writing(path).close()
+    for side in SIDES:
         Path(f"{path}{side}").unlink(missing_ok=True)
 
 

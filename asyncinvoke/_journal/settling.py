@@ -13,7 +13,7 @@ from asyncinvoke._journal.opening import read_only, writing
 from asyncinvoke._journal.recorded import column_of
 from asyncinvoke._journal.schema import COMPLETE, ROW, State
 from asyncinvoke._journal.session import has_ended_in_order, without_marks
-from asyncinvoke._journal.shards import PARTS, SETTLED
+from asyncinvoke._journal.shards import PARTS, SETTLED, is_of_merge
 from asyncinvoke._journal.statements import Statements
 from asyncinvoke.errors import JournalError
 
@@ -140,14 +140,12 @@ def _note_settled(sql: Statements, *, ran: bool) -> None:
             " AND status = ?",
             COMPLETE,
         )
-    noted = sql.all("SELECT value FROM run WHERE name = ?", f"note:{PARTS}")
-    parts = json.loads(noted[0][0]) if noted else None
-    if not isinstance(parts, list) or not all(
-        isinstance(part, dict) and "sessions" in part for part in parts
-    ):
-        return  # it was not merged, or the program has stored a note of that name
-    parts = [{**part, SETTLED: True, "complete": ran and part.get("complete")} for part in parts]
-    keep_notes(sql, {PARTS: parts})
+    for (noted,) in sql.all("SELECT value FROM run WHERE name = ?", f"note:{PARTS}"):
+        parts = json.loads(noted)
+        if is_of_merge(parts):
+            for part in parts:
+                part |= {SETTLED: True, "complete": ran and part.get("complete")}
+            keep_notes(sql, {PARTS: parts})
 
 
 def _withdraw(sql: Statements, row: int) -> None:

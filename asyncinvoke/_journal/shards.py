@@ -10,6 +10,13 @@ SETTLED = "settled"
 """Set for each part in that note once an item was settled in the merged journal."""
 
 
+def is_of_merge(note: object) -> bool:
+    """Return whether a note named `PARTS` was stored by a merge, and not by the program."""
+    return isinstance(note, list) and all(
+        isinstance(part, dict) and isinstance(part.get("sessions"), int) for part in note
+    )
+
+
 def missing_shards(shards: Iterable[str | None]) -> tuple[str, ...]:
     """Return the missing shards; empty if there are none, or if that cannot be determined."""
     there = set(shards)

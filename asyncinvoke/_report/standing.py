@@ -1,9 +1,16 @@
 """The progress of a run, from its counts and the notes of the command line. Does no I/O."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._journal.shards import PARTS, SETTLED, missing_shards, total_of_parts
+from asyncinvoke._journal.shards import (
+    PARTS,
+    SETTLED,
+    is_of_merge,
+    missing_shards,
+    total_of_parts,
+)
 from asyncinvoke._journal.values import RunSummary
 from asyncinvoke.errors import InvalidRequestError
 
@@ -52,10 +59,10 @@ def has_changed_since_merge(summary: RunSummary) -> bool:
 
     It has changed if it was run itself, or if an item was settled in it.
     """
-    parts = summary.notes.get(PARTS)
-    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+    parts: Any = summary.notes.get(PARTS)
+    if not is_of_merge(parts):
         return True
-    sessions = sum(part.get("sessions", 0) for part in parts)
+    sessions = sum(part["sessions"] for part in parts)
     return sessions != len(summary.sessions) or any(SETTLED in part for part in parts)
 
 
