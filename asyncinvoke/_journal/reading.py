@@ -3,7 +3,6 @@
 import contextlib
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -15,10 +14,12 @@ from asyncinvoke._journal.flights import Flight, read_flights
 from asyncinvoke._journal.marks import ReadMarks
 from asyncinvoke._journal.opening import explained, read_only
 from asyncinvoke._journal.recorded import (
+    CAUSES,
     ITEMS,
     SAMPLES,
     SESSIONS,
     TAKES,
+    causes_of,
     column_of,
     current_take_of,
     in_progress,
@@ -109,22 +110,7 @@ class RecordedRun:
         """
         with self._snapshot():
             again = self._in_progress(is_running=self._marks.is_held())
-            rows = self._all(
-                "SELECT id, error, code, error_type, delivery, gave_up, example, count FROM cause "
-                "WHERE count"
-            )
-        replaced = Counter(
-            flight.earlier_cause
-            for flight in again.values()
-            if flight.earlier_state != State.SETTLED
-        )
-        names = ("number", "error", "code", "error_type", "delivery", "gave_up", "example", "count")
-        causes = [
-            RecordedCause(**dict(zip(names, (*row, count - replaced[row[0]]), strict=True)))
-            for *row, count in rows
-            if count > replaced[row[0]]
-        ]
-        return tuple(sorted(causes, key=lambda cause: (-cause.count, cause.number)))
+            return causes_of(self._all(CAUSES), again.values())
 
     @tells_damage
     def outcomes(
