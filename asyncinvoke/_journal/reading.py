@@ -1,5 +1,6 @@
 """Reading a recorded run: synchronous, without an event loop, and read-only."""
 
+import contextlib
 import os
 import sqlite3
 from collections import Counter
@@ -18,6 +19,7 @@ from asyncinvoke._journal.recorded import (
     SAMPLES,
     SESSIONS,
     TAKES,
+    column_of,
     current_take_of,
     in_progress,
     item_of,
@@ -86,16 +88,17 @@ class RecordedRun:
     def summary(self) -> RunSummary:
         """Return the identity and progress of the run, in constant time."""
         is_running = self._marks.is_held()
-        return summary_of(
-            str(self._path),
-            dict(self._all("SELECT name, value FROM run")),
-            dict(self._all("SELECT name, value FROM count")),
-            self._in_progress(is_running=is_running).values(),
-            tuple(map(session_of, self._all(SESSIONS))),
-            dict(self._all("SELECT name, count FROM version WHERE count ORDER BY id")),
-            holder=self._marks.holder() if is_running else None,
-            is_running=is_running,
-        )
+        with self._snapshot():
+            return summary_of(
+                str(self._path),
+                dict(self._all("SELECT name, value FROM run")),
+                dict(self._all("SELECT name, value FROM count")),
+                self._in_progress(is_running=is_running).values(),
+                tuple(map(session_of, self._all(SESSIONS))),
+                dict(self._all("SELECT name, count FROM version WHERE count ORDER BY id")),
+                holder=self._marks.holder() if is_running else None,
+                is_running=is_running,
+            )
 
     @tells_damage
     def causes(self) -> tuple[RecordedCause, ...]:
@@ -104,14 +107,16 @@ class RecordedRun:
         The cause of an earlier take does not count while the item is in progress again, or may have
         run again.
         """
+        with self._snapshot():
+            again = self._in_progress(is_running=self._marks.is_held())
+            rows = self._all(
+                "SELECT id, error, code, error_type, delivery, gave_up, example, count FROM cause "
+                "WHERE count"
+            )
         replaced = Counter(
             flight.earlier_cause
-            for flight in self._in_progress(is_running=self._marks.is_held()).values()
+            for flight in again.values()
             if flight.earlier_state != State.SETTLED
-        )
-        rows = self._all(
-            "SELECT id, error, code, error_type, delivery, gave_up, example, count FROM cause "
-            "WHERE count"
         )
         names = ("number", "error", "code", "error_type", "delivery", "gave_up", "example", "count")
         causes = [
@@ -191,7 +196,7 @@ class RecordedRun:
             position: Its index in the input.
             key: Its key, in a run with keys.
         """
-        column, value = ("key", key) if key is not None else ("idx", position)
+        column, value = column_of(position, key)
         is_running = self._marks.is_held()
         again = self._in_progress(is_running=is_running)
         ended: RecordedItem | None = None
@@ -215,7 +220,7 @@ class RecordedRun:
         self, *, position: int | None = None, key: str | None = None
     ) -> Outcome[Any] | None:
         """Return the recorded outcome of one item, or `None` if its latest take has not ended."""
-        column, value = ("key", key) if key is not None else ("idx", position)
+        column, value = column_of(position, key)
         again = self._in_progress(is_running=self._marks.is_held())
         for row in self._all(f"{ITEM_ROWS} WHERE item.{column} = ?", value):
             fields = ItemRow(*row)
@@ -289,6 +294,15 @@ class RecordedRun:
             causes[row.cause] = CauseKey(*key), example
         cause, example = causes[row.cause]
         return outcome_of(row, cause, example=example, decode=self._decode)
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Read everything in the block as it was at one moment, though the run goes on."""
+        self._all("BEGIN")
+        try:
+            yield
+        finally:
+            self._all("COMMIT")
 
     def _all(self, query: str, *values: object) -> list[Any]:
         if self._connection is None:

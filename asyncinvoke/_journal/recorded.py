@@ -15,6 +15,7 @@ from asyncinvoke._journal.values import (
     RunSummary,
     Sample,
 )
+from asyncinvoke.errors import JournalError
 
 ITEMS = """
 SELECT item.idx, item.key, item.state, item.digest, item.cause, item.session,
@@ -40,6 +41,19 @@ SESSIONS = """
 SELECT id, started, ended, status, host, pid, argv, options FROM session ORDER BY id
 """
 """Selects the rows of `session_of`."""
+
+
+def column_of(position: int | None, key: str | None) -> tuple[str, int | str]:
+    """Return the column by which an item is identified, and its value.
+
+    Raises:
+        JournalError: Neither is given, or both are.
+    """
+    if key is not None and position is None:
+        return "key", key
+    if position is not None and key is None:
+        return "idx", position
+    raise JournalError("identify the item either by its position or by its key")
 
 
 def summary_of(

@@ -52,7 +52,7 @@ class Releaser:
                 self._seen.open.pop(prepared.key, None)
             if is_again:
                 self._run_again(prepared, outcome)
-            elif not self._runs_again(prepared, outcome):
+            elif not self._is_redriven(prepared, outcome):
                 ends.made(prepared.index, outcome)
         for prepared, outcome in decided.twice:
             ends.made(prepared.index, replace(outcome, started=self._time()))
@@ -84,11 +84,11 @@ class Releaser:
         replays = self._journal.replay and self._journal.results
         asked = {id(each.prepared) for each in decided.asked}
         for prepared, outcome in decided.outcomes:
-            if id(prepared) in asked and self._runs_again(prepared, outcome):
+            if id(prepared) in asked and self._is_redriven(prepared, outcome):
                 continue
             self._ends.found(prepared.index, outcome if replays else None)
 
-    def _runs_again(self, prepared: Prepared, outcome: Outcome[Any]) -> bool:
+    def _is_redriven(self, prepared: Prepared, outcome: Outcome[Any]) -> bool:
         """Return whether a failed item runs again, or is dropped because that is not known."""
         redrive = self._journal.redrive
         if isinstance(redrive, Redrive):

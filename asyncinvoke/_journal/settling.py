@@ -4,14 +4,16 @@ import json
 import os
 from pathlib import Path
 
+from asyncinvoke._journal.committing import keep_notes
 from asyncinvoke._journal.damage import damage_told
-from asyncinvoke._journal.deciding import LOST, LOST_CAUSE
 from asyncinvoke._journal.flights import Flight, read_flights
+from asyncinvoke._journal.in_doubt import LOST, LOST_CAUSE
 from asyncinvoke._journal.marks import LockedError, Marks
 from asyncinvoke._journal.opening import read_only, writing
+from asyncinvoke._journal.recorded import column_of
 from asyncinvoke._journal.schema import COMPLETE, ROW, State
 from asyncinvoke._journal.session import has_ended_in_order, without_marks
-from asyncinvoke._journal.shards import PARTS, SETTLED, is_of_merge
+from asyncinvoke._journal.shards import PARTS, SETTLED
 from asyncinvoke._journal.statements import Statements
 from asyncinvoke.errors import JournalError
 
@@ -38,13 +40,14 @@ def settle(
         JournalError: The journal cannot be used, or the item is not one that may have run.
     """
     journal = Path(path)
+    column, name = column_of(position, key)
     read_only(journal).close()
     try:
         marks = Marks.locked(journal)
     except LockedError:
         raise JournalError(f"{journal}: a process is at work on it: stop the run first") from None
     try:
-        _settle(journal, marks, position if key is None else key, is_key=key is not None, ran=ran)
+        _settle(journal, marks, name, is_key=column == "key", ran=ran)
     except BaseException:
         if marks.is_new:
             marks.remove()
@@ -71,7 +74,7 @@ def _settle(journal: Path, marks: Marks, name: object, *, is_key: bool, ran: boo
                 _settle_item(journal, sql, name, is_key=is_key, ran=ran)
             else:
                 _settle_flight(sql, flight, ran=ran)
-            _say_settled(sql, ran=ran)
+            _note_settled(sql, ran=ran)
     finally:
         sql.close()
 
@@ -96,22 +99,6 @@ def _settle_item(journal: Path, sql: Statements, name: object, *, is_key: bool, 
     sql.do("UPDATE cause SET count = count - 1 WHERE id = ?", cause)
     sql.do("UPDATE item SET state = ? WHERE idx = ?", State.SETTLED, row)
     _count(sql, may_have_run=-1, settled=1)
-
-
-def _say_settled(sql: Statements, *, ran: bool) -> None:
-    """Record that a run is not complete any more, and that the parts of a merged one lack this."""
-    if not ran:
-        sql.do(
-            "UPDATE session SET status = 'left' WHERE id = (SELECT MAX(id) FROM session)"
-            " AND status = ?",
-            COMPLETE,
-        )
-    for (noted,) in sql.all("SELECT value FROM run WHERE name = ?", f"note:{PARTS}"):
-        parts = json.loads(noted)
-        if is_of_merge(parts):
-            for part in parts:
-                part |= {SETTLED: True, "complete": ran and part.get("complete")}
-            sql.set_about(f"note:{PARTS}", json.dumps(parts))
 
 
 def _why_not_recorded(sql: Statements, name: object, *, is_key: bool) -> str:
@@ -143,6 +130,24 @@ def _settle_flight(sql: Statements, flight: Flight, *, ran: bool) -> None:
     )
     sql.do("INSERT INTO result VALUES (?, NULL, ?)", row, json.dumps({"message": LOST}))
     _count(sql, settled=1, attempts=1, seq=1)
+
+
+def _note_settled(sql: Statements, *, ran: bool) -> None:
+    """Note that the run is not complete any more, and that the parts of a merged one lack something."""
+    if not ran:
+        sql.do(
+            "UPDATE session SET status = 'left' WHERE id = (SELECT MAX(id) FROM session)"
+            " AND status = ?",
+            COMPLETE,
+        )
+    noted = sql.all("SELECT value FROM run WHERE name = ?", f"note:{PARTS}")
+    parts = json.loads(noted[0][0]) if noted else None
+    if not isinstance(parts, list) or not all(
+        isinstance(part, dict) and "sessions" in part for part in parts
+    ):
+        return  # it was not merged, or the program has stored a note of that name
+    parts = [{**part, SETTLED: True, "complete": ran and part.get("complete")} for part in parts]
+    keep_notes(sql, {PARTS: parts})
 
 
 def _withdraw(sql: Statements, row: int) -> None:

@@ -1,4 +1,4 @@
-"""A journal open for writing: sessions, lookups, and commits."""
+"""A journal opened for writing: its session, its marks, and its commits."""
 
 import contextlib
 import os
@@ -13,25 +13,26 @@ from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.deciding import Found
 from asyncinvoke._journal.flights import Left
 from asyncinvoke._journal.host import file_system
+from asyncinvoke._journal.in_place import OpenFiles
 from asyncinvoke._journal.lookups import Lookups
-from asyncinvoke._journal.marks import Marks, mark_of, path_of
-from asyncinvoke._journal.opening import FAILED, SIDES, explained, remove_new, resolved, writing
+from asyncinvoke._journal.marks import Marks, mark_of
+from asyncinvoke._journal.opening import FAILED, explained, remove_new, resolved, writing
 from asyncinvoke._journal.pending import Batch
-from asyncinvoke._journal.session import Session, identity_of_file, lock
+from asyncinvoke._journal.session import Session, lock
 from asyncinvoke._journal.statements import Statements
-from asyncinvoke.errors import JournalError
 
 
 class Store:
     """A journal opened for writing, exclusively by this process.
 
-    Its methods block, and are called from one thread at a time; those for marks from any.
+    Its methods block, and must be called from one thread at a time; those for marks do not block,
+    and may be called from any thread.
 
     Args:
-        path: The file.
-        keyed: Whether items are known by keys.
-        results: Whether what functions return is kept.
-        kind: Tells the kind of file system a folder is on.
+        path: The path of the journal.
+        keyed: Whether items are identified by keys.
+        results: Whether to store the functions' responses.
+        kind: Returns the type of the file system that a folder is on.
     """
 
     def __init__(
@@ -52,9 +53,7 @@ class Store:
         self._session: Session | None = None
         self._lookups: Lookups | None = None
         self._words: Words | None = None
-        self._file = (0, 0)
-        self._beside: dict[Path, tuple[int, int]] = {}
-        self._size = 0
+        self._files: OpenFiles | None = None
         self._mark = 0
         self._next_row = 0
         self._is_new = False
@@ -67,7 +66,7 @@ class Store:
 
     @property
     def lookups(self) -> Lookups:
-        """Looks up what is recorded."""
+        """Queries about the recorded items."""
         assert self._lookups is not None  # noqa: S101  # it is open
         return self._lookups
 
@@ -85,7 +84,7 @@ class Store:
             self._session = Session(self.path, sql, self._marks, real=self._real, keyed=self.keyed)
             with damage_told(self.path):
                 self._session.look(identity)
-            self._file = identity_of_file(self._real)
+            self._files = OpenFiles(self.path, self._real)
             self._next_row = self._session.left.known
             self._lookups = Lookups(
                 self.path,
@@ -105,12 +104,11 @@ class Store:
         """Begin the session.
 
         Args:
-            notes: What is noted of the run by whoever continues it; `None` while it is not known
-                whether the input is that of the run. `prove` is called before anything is recorded
-                then.
+            notes: The notes to store; `None` if it is not known yet whether the input is that of
+                the run. The first commit that records anything of the input accepts it then.
 
         Raises:
-            JournalError: It cannot be recorded. It is closed, and as it was.
+            JournalError: The journal cannot be written. It is closed, and unchanged.
         """
         session, sql = self._begun, self._sql
         try:
@@ -119,15 +117,15 @@ class Store:
                 with damage_told(self.path):
                     self._words = Words(sql)
             self._mark = mark_of(session.number)
-            # From here on the file itself says that this session has begun. A copy of it without
-            # the files beside it does not pass for a run that has come to an end.
+            # From here on, the file itself records that this session has begun. So a copy of the
+            # file without its WAL is not mistaken for a run that has ended in order.
             sql.do("PRAGMA wal_checkpoint(TRUNCATE)")
             if session.is_first:
                 _sync_folder(self._real.parent)
             if notes is not None:
                 with sql.transaction():
                     session.prove(notes)
-            self._beside = _files_beside(self._real)
+            self._open_files.add_beside()
             self._has_begun = True
         except BaseException as error:
             session.is_proven = False
@@ -138,7 +136,7 @@ class Store:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the input is known to be that of the run, as far as it was read."""
+        """Whether the input is known to be that of the run, as far as it has been read."""
         return self._begun.is_proven
 
     def retract(self) -> None:
@@ -150,7 +148,7 @@ class Store:
         self.abandon()
 
     def abandon(self) -> None:
-        """Close everything that is open, in any state."""
+        """Close everything that is open, whatever was done before."""
         statements, self._statements = self._statements, None
         marks, self._marks = self._marks, None
         try:
@@ -168,12 +166,12 @@ class Store:
     # Marks: called from the event loop, for each item.
 
     def set_mark(self, row: int) -> None:
-        """Note that the first request of an item is sent now."""
+        """Mark a row: the first request of its item is about to be sent."""
         if self._marks is not None:
             self._marks.set(row, self._mark)
 
     def unset_mark(self, row: int) -> None:
-        """Note that an item surely did not run."""
+        """Remove the mark of a row: its item certainly did not run."""
         if self._marks is not None:
             self._marks.set(row, 0)
 
@@ -188,7 +186,7 @@ class Store:
         """Record a batch in one transaction.
 
         Raises:
-            JournalError: It cannot be recorded.
+            JournalError: The journal cannot be written.
         """
         self._check_in_place()
         session, words, sql = self._begun, self._words, self._sql
@@ -213,41 +211,19 @@ class Store:
             raise
 
     def _check_in_place(self) -> None:
-        """Check that the file is what it was, before more is recorded in it.
-
-        SQLite reads its pages from the WAL as long as they are there, so it does not notice.
-
-        Raises:
-            JournalError: It was deleted, replaced or truncated.
-        """
-        try:
-            found = self._real.stat()
-        except OSError:
-            raise JournalError(f"{self.path}: it was deleted while the run was under way") from None
-        if (found.st_dev, found.st_ino) != self._file:
-            raise JournalError(f"{self.path}: another file was put in its place")
-        if found.st_size < self._size:  # a journal does not shrink
-            raise JournalError(f"{self.path}: it was truncated while the run was under way")
-        self._size = found.st_size
-        for beside, file in self._beside.items():
-            try:
-                is_there = identity_of_file(beside) == file
-            except OSError:
-                is_there = False
-            if not is_there:
-                # Nobody else sees what was committed, which is in the deleted file: save it.
-                with contextlib.suppress(*FAILED):
-                    self._sql.do("PRAGMA wal_checkpoint(PASSIVE)")
-                raise JournalError(
-                    f"{self.path}: {beside.name} beside it was deleted or replaced while the run was "
-                    "under way"
-                )
+        self._open_files.check()
+        error = self._open_files.error_beside()
+        if error is not None:
+            # The latest commits are only in the deleted WAL: copy them into the journal.
+            with contextlib.suppress(*FAILED):
+                self._sql.do("PRAGMA wal_checkpoint(PASSIVE)")
+            raise error
 
     def finish(self, batch: Batch) -> None:
         """Record the last batch, which ends the session in order, and close the file.
 
         Raises:
-            JournalError: It cannot be recorded; the file is closed all the same.
+            JournalError: The journal cannot be written; it is closed nevertheless.
         """
         try:
             if batch.is_refused and not self.is_proven:
@@ -259,7 +235,7 @@ class Store:
             self.abandon()
 
     def _leave_out_recorded(self, batch: Batch) -> None:
-        """Skip what is already recorded: an interrupt may come between a commit and its report."""
+        """Skip outcomes that are recorded: an interrupt may come between a commit and its release."""
         try:
             takes = dict(
                 self._sql.named(
@@ -279,7 +255,7 @@ class Store:
         """Assign rows to new items."""
         takes, rows = self.left.takes, self.left.rows
         for prepared in reads:
-            # The row of a key that is new is free, and is its position wherever that is free, too.
+            # A new key gets an unused row: that of its position, if it is still unused.
             prepared.row = prepared.index
             if self.keyed and prepared.key in rows:
                 prepared.row = rows[prepared.key]
@@ -295,6 +271,11 @@ class Store:
         return self._session
 
     @property
+    def _open_files(self) -> OpenFiles:
+        assert self._files is not None  # noqa: S101  # it is open
+        return self._files
+
+    @property
     def _sql(self) -> Statements:
         assert self._statements is not None  # noqa: S101  # it is open
         return self._statements
@@ -306,14 +287,8 @@ def _has_content(path: Path) -> bool:
     return False
 
 
-def _files_beside(path: Path) -> dict[Path, tuple[int, int]]:
-    """Return the files that belong to an open journal, and what tells each from another one."""
-    names = (*(Path(f"{path}{side}") for side in SIDES), path_of(path))
-    return {name: identity_of_file(name) for name in names if name.exists()}
-
-
 def _sync_folder(path: Path) -> None:
-    """Sync the folder, so that a new file survives a power failure."""
+    """Sync a folder, so that a new file in it survives a power failure."""
     with contextlib.suppress(OSError):
         folder = os.open(path, os.O_RDONLY)
         try:

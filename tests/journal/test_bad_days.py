@@ -96,9 +96,9 @@ def test_a_folder_that_cannot_be_written_is_named(there: bool) -> None:
         import anyio, os, sys
         from asyncinvoke import JournalError
         from asyncinvoke._journal.recorder import JournalRecorder
-        from asyncinvoke.runs import open_run
+        from asyncinvoke.runs import merge, open_run
         from tests.journal.worlds import World
-        path, there = sys.argv[1], sys.argv[2] == "True"
+        path, there, merged = sys.argv[1], sys.argv[2] == "True", sys.argv[3]
         if there:
             anyio.run(World().map, path, range(3))
             for name in os.listdir(os.path.dirname(path)):
@@ -113,11 +113,17 @@ def test_a_folder_that_cannot_be_written_is_named(there: bool) -> None:
         if there:
             with open_run(path) as recorded:
                 print(recorded.summary().succeeded)
+            print(merge(merged, [path]).items)
     """
-    folder = Path(tempfile.mkdtemp())
+    folder, other = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
+    for each in (folder, other):
+        each.chmod(0o777)
     try:
         done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code), str(folder / "a.run"), str(there)],
+            [
+                *(sys.executable, "-c", textwrap.dedent(code)),
+                *(str(folder / "a.run"), str(there), str(other / "merged.run")),
+            ],
             capture_output=True,
             text=True,
             cwd=ROOT,
@@ -127,10 +133,11 @@ def test_a_folder_that_cannot_be_written_is_named(there: bool) -> None:
     finally:
         folder.chmod(0o700)
         shutil.rmtree(folder)
+        shutil.rmtree(other)
     assert done.stderr == ""
     said, *read = done.stdout.splitlines()
     assert said == f"{folder}/a.run-marks: it cannot be opened: Permission denied"
-    assert read == (["3"] if there else [])
+    assert read == (["3", "3"] if there else [])
 
 
 async def test_a_network_file_system_is_refused_with_the_reason(path: Path) -> None:

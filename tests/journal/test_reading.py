@@ -322,6 +322,39 @@ class TestSettling:
         assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("table", ["run", "count", "flight", "session", "cause"])
+def test_what_is_said_of_a_run_is_of_one_moment(path: Path, table: str) -> None:
+    recorded_map(path, World(failing=[1]))
+    crash(path, sent=[1])  # a redrive is under way
+    with (
+        open_run(path) as recorded,
+        closing(sqlite3.connect(path, isolation_level=None)) as writer,
+    ):
+        assert recorded._connection is not None
+        connection: sqlite3.Connection = recorded._connection
+
+        def said() -> tuple[Any, Any]:
+            return recorded.summary(), recorded.causes()
+
+        def succeed(statement: str) -> None:
+            """Let the redrive succeed when a table is read."""
+            if f"FROM {table}" in statement:
+                connection.set_trace_callback(None)
+                writer.executescript(
+                    "BEGIN; DELETE FROM flight; UPDATE item SET state = 0, cause = NULL"
+                    " WHERE idx = 1; UPDATE cause SET count = 0; UPDATE count SET value = value +"
+                    " CASE name WHEN 'succeeded' THEN 1 WHEN 'failed' THEN -1 ELSE 0 END; COMMIT"
+                )
+
+        before = said()
+        connection.set_trace_callback(succeed)
+        summary, causes = said()
+        after = said()
+        assert before[0].may_have_run == after[0].succeeded - before[0].succeeded == 1
+        assert summary in (before[0], after[0])
+        assert causes in (before[1], after[1])
+
+
 @pytest.mark.parametrize("replay", [True, False], ids=["item by item", "skimmed"])
 def test_digests_of_the_first_format_are_longer_and_say_the_same(path: Path, replay: bool) -> None:
     recorded_map(path, World())

@@ -1,11 +1,12 @@
 """A person settles items of every past: the counts stay right, and what did not run runs."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from asyncinvoke import Journal, Redrive
+from asyncinvoke import Journal, JournalError, Redrive
 from asyncinvoke._journal.recorder import JournalRecorder
 from asyncinvoke._report.standing import has_changed_since_merge
 from asyncinvoke.runs import RecordedRun, merge, open_run, settle
@@ -105,13 +106,17 @@ async def test_a_redrive_that_died_is_settled(
         assert [take.number for take in item.earlier] == [1]
 
 
+@pytest.mark.parametrize("is_merged", [False, True])
 @pytest.mark.parametrize("redrive", [Redrive.NONE, Redrive.FAILED | Redrive.MAY_HAVE_RUN])
 async def test_what_was_settled_is_redriven_or_continued_with_its_own_takes(
-    path: Path, keys: dict[str, Any], redrive: Redrive
+    path: Path, keys: dict[str, Any], redrive: Redrive, is_merged: bool, tmp_path: Path
 ) -> None:
     await World(lost=[LOST]).map(path, range(ITEMS), **keys)
     named: Any = {"key": str(LOST)} if keys else {"position": LOST}
     settle(path, ran=False, **named)
+    if is_merged:
+        merge(tmp_path / "merged.run", [path])
+        path = tmp_path / "merged.run"
     # It was the last one, and the next one must not get its earlier take.
     world = World()
     items = [*range(LOST), LOST + 1, LOST] if keys else [*range(LOST + 2)]
@@ -205,3 +210,13 @@ async def test_a_run_with_an_item_that_is_to_run_is_not_complete(
     await World().map(path, range(ITEMS), **keys)
     with open_run(path) as recorded:
         assert recorded.summary().complete
+
+
+@pytest.mark.parametrize("named", [{}, {"position": LOST, "key": str(LOST)}])
+async def test_an_item_is_named_in_one_way(path: Path, named: dict[str, Any]) -> None:
+    await World(lost=[LOST]).map(path, range(ITEMS))
+    with open_run(path) as recorded:
+        for call in (partial(settle, path, ran=True), recorded.item, recorded.outcome):
+            with pytest.raises(JournalError, match="either by its position or by its key"):
+                call(**named)
+        assert recorded.summary().may_have_run == 1

@@ -22,6 +22,7 @@ from asyncinvoke._outputs import files, parquet
 from asyncinvoke._outputs.files import Kind, OutputError, kind_of
 from asyncinvoke.cli.app import run
 from asyncinvoke.cli.map.outputs import write_lines
+from asyncinvoke.cli.runs.exporting import NAMES
 from asyncinvoke.testing import FakeLambda
 
 KINDS = {
@@ -130,9 +131,16 @@ def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
 
 
-@pytest.mark.parametrize("target", ["out.parquet", "out.jsonl"])
+@pytest.mark.parametrize(
+    ("words", "target", "left"),
+    [
+        (["out.parquet"], "out.parquet", set()),
+        (["out.jsonl"], "out.jsonl", set()),
+        (["parts", "--split"], "parts/manifest.json", set(NAMES.values())),
+    ],
+)
 def test_a_full_disk_is_one_line_and_leaves_nothing_half(
-    journal: Path, tmp_path: Path, target: str
+    journal: Path, tmp_path: Path, words: list[str], target: str, left: set[str]
 ) -> None:
     # A limit of the size of files stands for the disk, in a process of its own.
     program = (
@@ -140,7 +148,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half(
         "hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))\n"
         "from asyncinvoke.cli import main\n"
-        "from asyncinvoke.cli.runs import export\n"
+        "from asyncinvoke.cli.runs import export, exporting\n"
+        "exporting._Part.described = lambda part: {'name': 'x' * 30_000}\n"
         'line = \'{"index": 1, "ok": true, "key": "%s"}\'\n'
         "many = [(line % os.urandom(20).hex()).encode() for _ in range(20_000)]\n"
         "export.outcome_lines = lambda run: many\n"
@@ -149,7 +158,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half(
         "finally: resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, "runs", "export", str(journal), target],
+        [sys.executable, "-c", program, "runs", "export", str(journal), *words],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -157,7 +166,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half(
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"asyncinvoke: error: cannot write {target}: File too large\n"
-    assert not list(tmp_path.iterdir())
+    assert {path.name for path in tmp_path.rglob("*.*")} == left
 
 
 def test_a_url_is_written_by_fsspec(journal: Path, lines: list[dict[str, Any]]) -> None:
