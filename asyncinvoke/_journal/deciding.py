@@ -221,7 +221,7 @@ def _doubt(prepared: Prepared, left: Flight, journal: Journal) -> Doubt:
     outcome = lost_outcome(prepared, left)
     if left.digest == prepared.digest:
         return Doubt(prepared, prepared, outcome, is_again=False)
-    # Its intent and its record are those of another payload, which is the one that may have run.
+    # Not the item that may have run: its intent, and its record, would be those of another payload.
     sent = Prepared(prepared.index, prepared.key, None, b"")
     sent.digest, sent.row, sent.take = left.digest, left.row, left.take
     return Doubt(prepared, sent, outcome, is_again=journal.changed is Changed.AGAIN)
