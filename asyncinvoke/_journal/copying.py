@@ -177,16 +177,20 @@ class Copies:
             self._index()
             self.conflicts.lose(lost, ours, offset=self._rows)
         if self._keyed:
-            # An item that was settled as not having run has only earlier takes, and such a row.
-            self._sql.do(
-                f"INSERT OR IGNORE INTO run SELECT name, value + {self._rows} FROM part.run"
-                " WHERE name LIKE ?",
-                f"{ROW}%",
-            )
-            self._rows = 1 + max(
-                self._sql.all(f"SELECT COALESCE(MAX(idx), -1) FROM {table}")[0][0]
-                for table in ("item", "earlier")
-            )
+            self._move_rows()
+
+    def _move_rows(self) -> None:
+        """Copy the rows reserved for keys, and move those of the next part behind the used ones."""
+        # An item that was settled as not having run has only earlier takes, and such a row.
+        self._sql.do(
+            f"INSERT OR IGNORE INTO run SELECT name, value + {self._rows} FROM part.run"
+            " WHERE name LIKE ?",
+            f"{ROW}%",
+        )
+        self._rows = 1 + max(
+            self._sql.all(f"SELECT COALESCE(MAX(idx), -1) FROM {table}")[0][0]
+            for table in ("item", "earlier")
+        )
 
     def _digest(self) -> str:
         """Return the digest of an item of the part, shortened if an older version wrote longer ones."""
