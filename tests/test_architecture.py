@@ -60,6 +60,7 @@ DECIDES = [
     "asyncinvoke._engine.tolerance",
     "asyncinvoke._journal.deciding",
     "asyncinvoke._journal.identity",
+    "asyncinvoke._journal.in_doubt",
     "asyncinvoke._journal.pending",
     "asyncinvoke._journal.recorded",
     "asyncinvoke._journal.rows",

@@ -20,6 +20,9 @@ from asyncinvoke._request.target import show_value
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError, JournalError
 from asyncinvoke.runs import Merged, open_run
 
+_ENDED = ("finished", "error")
+"""The statuses of a future whose shard has ended."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaskProgress:
@@ -129,8 +132,9 @@ class DaskRun:
             JournalError: A journal cannot be used.
             AsyncInvokeError: A shard ended early. This is raised once the other shards have ended
                 and everything recorded is merged.
+            ConfigurationError: The cluster is gone, or a shard's workers died one after the other.
         """
-        errors = [future.exception() for future in self._futures]
+        errors = [self._error_of(future) for future in self._futures]
         self._close_homes()
         merged, error = None, next(filter(None, errors), None)
         try:
@@ -145,8 +149,8 @@ class DaskRun:
 
     def close(self) -> None:
         """Stop the run, and release the resources it holds on the workers."""
-        if not all(future.done() for future in self._futures):
-            self.stop()
+        if any(future.status not in _ENDED for future in self._futures):
+            self.stop()  # workers read this even where the scheduler is gone
             for future in self._futures:
                 future.cancel()
         self._merger.abandon()
@@ -171,13 +175,30 @@ class DaskRun:
         if future.status == "finished":
             self._merger.ended(number)
 
+    def _error_of(self, future: Any) -> Exception | None:
+        """Wait for a shard; return why it ended early, if it did, an error of Dask as one of ours."""
+        error: Exception | None = future.exception()
+        if future.status not in _ENDED:  # it has no error then either
+            return ConfigurationError(
+                f"{self._plan.directory}: its shards were cancelled, as the run was closed or the "
+                "cluster is gone: with a cluster, the same call continues the run"
+            )
+        if type(error).__module__.partition(".")[0] == "distributed":
+            return ConfigurationError(
+                f"{self._plan.directory}: a shard ended early, and the same call continues the run: "
+                f"{error}"
+            )
+        return error
+
     def _set_control(self, control: Control) -> None:
         self._control = control
         write_control(self._plan.control, control)
 
     def _close_homes(self) -> None:
         self._plan.token.unlink(missing_ok=True)
-        self._client.run(close_home, self._plan.id, on_error="ignore")
+        if self._client.status == "running":
+            with contextlib.suppress(OSError):  # Dask's errors of a lost connection
+                self._client.run(close_home, self._plan.id, on_error="ignore")
 
 
 def start(

@@ -14,15 +14,16 @@ from asyncinvoke._journal.schema import State
 from asyncinvoke._journal.statements import Statements
 
 MOST_CAUSES = 1000
-"""How many causes are told apart: functions may make the names of their errors up."""
+"""The maximum number of distinct causes: a function may invent any number of error types."""
 
 OTHERS = "of other kinds"
+"""The error type of the causes beyond that."""
 
 
 class Words:
-    """Words that have numbers: versions of the function, and causes of failure.
+    """The numbers of words: versions of the function, and causes of failure.
 
-    A transaction that is rolled back takes its new numbers with it: `copy` before it, `restore` after.
+    If a transaction is rolled back, its new numbers are void: `copy` before it, `restore` after it.
     """
 
     def __init__(self, sql: Statements) -> None:
@@ -38,11 +39,11 @@ class Words:
         ((self.seq,),) = sql.all("SELECT value FROM count WHERE name = 'seq'")
 
     def copy(self) -> tuple[int, int, int]:
-        """Return what there is now."""
+        """Return how many numbers there are now."""
         return len(self.causes), len(self.versions), self.seq
 
     def restore(self, copied: tuple[int, int, int]) -> None:
-        """Forget what has come since."""
+        """Forget the numbers that were added since."""
         for numbers, count in ((self.causes, copied[0]), (self.versions, copied[1])):
             while len(numbers) > count:
                 numbers.popitem()  # the last one
@@ -71,14 +72,14 @@ class Words:
 
 
 class Commit:
-    """One batch on its way into the tables, within a transaction.
+    """Writes one batch, within a transaction.
 
     Args:
-        sql: Where it goes.
-        numbers: The words that have numbers.
-        session: The session that has done it.
-        started: When that began, in seconds since the epoch.
-        results: Whether what functions return is kept.
+        sql: The connection.
+        words: The numbers of versions and causes.
+        session: The number of the session.
+        started: When the session started, in seconds since the epoch.
+        results: Whether to store the functions' responses.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Commit:
         self._versions: Counter[int] = Counter()
 
     def write(self, batch: Batch) -> None:
-        """Write it; its items have their rows."""
+        """Write a batch whose items have rows."""
         sql = self._sql
         self._intend([*batch.reads, *batch.again])
         if batch.reads:
@@ -107,7 +108,7 @@ class Commit:
             sql.insert("INSERT INTO sample", [(self._session, at, *batch.sample)])
         if batch.ending is not None:
             status, total = batch.ending
-            # What is still open was not sent. An interrupt may have come before it was released.
+            # Any items still open were not sent. After an interrupt, some may not be in `Pending`.
             sql.do("DELETE FROM flight WHERE session = ?", self._session)
             sql.do(
                 "UPDATE session SET ended = ?, status = ? WHERE id = ?",
@@ -148,7 +149,7 @@ class Commit:
         self._counts["seq"] += len(items)
 
     def _row(self, prepared: Prepared, outcome: Outcome[Any]) -> tuple[Any, ...]:
-        """Return the row of an item that has ended, and count it."""
+        """Return the row of `item` for an item that has ended, and count it."""
         error, response = outcome.error, outcome.response
         state = rows.state_of(error)
         attempts, throttled = rows.counts_of(outcome.attempts)
@@ -190,7 +191,7 @@ class Commit:
         )
 
     def _put_aside(self, row: int) -> None:
-        """Move what is recorded of an item to the earlier takes, if it is still where it was."""
+        """Move the recorded outcome of an item to its earlier takes, if there still is one."""
         sql = self._sql
         for state, cause, attempts, throttled, version in sql.all(
             "SELECT state, cause, attempts, throttled, version FROM item WHERE idx = ?", row
@@ -212,6 +213,6 @@ class Commit:
 
 
 def keep_notes(sql: Statements, notes: Mapping[str, object]) -> None:
-    """Keep notes, each under its name."""
+    """Store notes, each under its name."""
     for name, each in notes.items():
         sql.set_about(f"note:{name}", json.dumps(each))

@@ -2,8 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from asyncinvoke._journal.deciding import LOST, LOST_CAUSE
 from asyncinvoke._journal.flights import Flight
+from asyncinvoke._journal.in_doubt import LOST, LOST_CAUSE
 from asyncinvoke._journal.renumbering import PartStatements, Renumbering
 from asyncinvoke._journal.schema import State
 

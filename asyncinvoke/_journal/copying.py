@@ -7,6 +7,7 @@ from typing import Any
 
 from asyncinvoke._journal.conflicts import MET, Conflicts
 from asyncinvoke._journal.flights import Flight
+from asyncinvoke._journal.opening import read_only_uris
 from asyncinvoke._journal.reading import RecordedRun
 from asyncinvoke._journal.renumbering import TABLES as RENUMBERED
 from asyncinvoke._journal.renumbering import PartStatements, Renumbering
@@ -18,6 +19,7 @@ from asyncinvoke._journal.schema import (
     FORMAT,
     ITEM_KEY,
     KEYED,
+    ROW,
     TABLES,
     VIEW,
     State,
@@ -63,7 +65,7 @@ class Copies:
         self._connection.close()
 
     def begin(self) -> None:
-        """Make the tables."""
+        """Create the tables."""
         for pragma in (
             f"page_size={_PAGE}",
             "journal_mode=OFF",
@@ -84,7 +86,7 @@ class Copies:
         """Copy journals.
 
         Args:
-            parts: Their files, each of them open for reading as well.
+            parts: Their paths, each with the journal opened for reading.
             are_apart: Whether no item can be in two of the journals added so far.
         """
         if not are_apart:
@@ -94,8 +96,8 @@ class Copies:
                 f"part{number}": part for number, part in enumerate(parts[first : first + _AT_ONCE])
             }
             for name, (path, _) in names.items():
-                self._sql.do(f"ATTACH ? AS {name}", f"{path.absolute().as_uri()}?mode=ro")
-            # One commit for all: their rows lie between each other, in the same pages.
+                self._attach(name, path)
+            # One commit for all of them: their rows interleave, so they share pages.
             self._sql.do("BEGIN")
             for name, (_, run) in names.items():
                 self._sql.part = name
@@ -104,11 +106,20 @@ class Copies:
             for name in names:
                 self._sql.do(f"DETACH {name}")
 
+    def _attach(self, name: str, path: Path) -> None:
+        first, *others = read_only_uris(path)
+        try:
+            self._sql.do(f"ATTACH ? AS {name}", first)
+        except sqlite3.OperationalError:
+            if not others:
+                raise
+            self._sql.do(f"ATTACH ? AS {name}", others[0])
+
     def finish(self, about: Callable[[int], Mapping[str, Any]]) -> int:
-        """Count what is there, and say what the run is; return how many items there are.
+        """Write the counts and the metadata; return the number of items.
 
         Args:
-            about: Says what the run is, given how many items there are.
+            about: Returns the rows of `run`, given the number of items.
         """
         self._index()
         if self.conflicts.has_changed_counts:
@@ -120,7 +131,7 @@ class Copies:
         return items
 
     def _index(self) -> None:
-        """Index the keys, if that is not done: last, if possible, as sorting them once is faster."""
+        """Create the index of keys, as late as possible, because sorting them once is faster."""
         if self._is_indexed:
             return
         self._is_indexed = True
@@ -151,7 +162,7 @@ class Copies:
             f"INSERT INTO result SELECT idx + {self._rows}, body, facts FROM part.result"
             " WHERE idx NOT IN (SELECT idx FROM met)"
         )
-        # The earlier takes of items that were met are left out: their numbers are those of others.
+        # Earlier takes of items in two journals are left out: their numbers would collide.
         self._sql.do(
             f"INSERT OR IGNORE INTO earlier SELECT idx + {self._rows}, take, state,"
             f" {self._numbers.of('cause')}, attempts, {self._numbers.of('session')}, began, elapsed,"
@@ -166,17 +177,26 @@ class Copies:
             self._index()
             self.conflicts.lose(lost, ours, offset=self._rows)
         if self._keyed:
-            # An item that is not to have run has earlier takes alone.
-            self._rows = 1 + max(
-                self._sql.all(f"SELECT COALESCE(MAX(idx), -1) FROM {table}")[0][0]
-                for table in ("item", "earlier")
-            )
+            self._move_rows()
+
+    def _move_rows(self) -> None:
+        """Copy the rows reserved for keys, and move those of the next part behind the used ones."""
+        # An item that was settled as not having run has only earlier takes, and such a row.
+        self._sql.do(
+            f"INSERT OR IGNORE INTO run SELECT name, value + {self._rows} FROM part.run"
+            " WHERE name LIKE ?",
+            f"{ROW}%",
+        )
+        self._rows = 1 + max(
+            self._sql.all(f"SELECT COALESCE(MAX(idx), -1) FROM {table}")[0][0]
+            for table in ("item", "earlier")
+        )
 
     def _digest(self) -> str:
         """Return the digest of an item of the part, shortened if an older version wrote longer ones."""
         ((version,),) = self._sql.all("PRAGMA part.user_version")
         first = self._sql.all("SELECT value FROM part.run WHERE name = ?", FIRST_FORMAT)
-        # Only where necessary: a function call per row takes a twentieth of the time.
+        # Only if necessary: a function call per row takes a twentieth of the time.
         return f"substr(digest, 1, {DIGEST})" if first or version < FORMAT else "digest"
 
     # Counts.

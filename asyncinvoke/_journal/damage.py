@@ -1,4 +1,4 @@
-"""Damage to a journal: what SQLite cannot read, or what no version of this library wrote."""
+"""Damage to a journal: what SQLite cannot read, or no version of this library can have written."""
 
 import contextlib
 import functools
@@ -13,10 +13,10 @@ from asyncinvoke._journal.schema import KEYED, TABLES, VIEW, State
 from asyncinvoke.errors import AsyncInvokeError, JournalError
 
 MOST = 20
-"""How many faults are named."""
+"""The maximum number of problems to name."""
 
 _SENSELESS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What reading raises of values that are none."""
+"""Errors that reading raises for values of the wrong type."""
 
 _ITEMS = "SELECT state, COUNT(*), TOTAL(attempts), TOTAL(throttled) FROM item GROUP BY state"
 
@@ -39,7 +39,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 @contextlib.contextmanager
 def damage_told(path: Path) -> Iterator[None]:
-    """Raise what cannot be read in the block, or makes no sense, as the error that it is.
+    """Convert errors of the block that are due to damage.
 
     Raises:
         JournalError: The journal is damaged.
@@ -57,7 +57,7 @@ def damage_told(path: Path) -> Iterator[None]:
 
 
 def tells_damage(method: Method) -> Method:
-    """Let a method of something that has a `path`, or a generator, tell damage as it is."""
+    """Apply `damage_told` to a method or generator method of an object that has a `path`."""
     if inspect.isgeneratorfunction(method):
 
         @functools.wraps(method)
@@ -76,10 +76,10 @@ def tells_damage(method: Method) -> Method:
 
 
 def faults(query: Callable[..., list[Any]]) -> tuple[str, ...]:
-    """Return what is wrong with a journal that can be read: pages, indexes, and counts.
+    """Return the problems of a journal that can be read: in its pages, indexes and counts.
 
     Args:
-        query: Returns the rows of a query.
+        query: Executes a query and returns its rows.
     """
     found = [said for (said,) in query(f"PRAGMA integrity_check({MOST})") if said != "ok"]
     if found:

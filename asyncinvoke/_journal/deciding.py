@@ -8,24 +8,9 @@ from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._journal.flights import Flight
-from asyncinvoke._journal.rows import CauseKey
+from asyncinvoke._journal.in_doubt import lost_attempt, lost_outcome
 from asyncinvoke._journal.schema import State
-from asyncinvoke._model.delivery import Delivery
-from asyncinvoke._model.failure import FailureKind, TransportFault
-from asyncinvoke._model.response import Attempt
-from asyncinvoke.errors import GaveUp, InvalidRequestError, TransportError
-
-LOST = "its process died while it was under way"
-"""The error message of an item that may have run when its process died."""
-
-LOST_CAUSE = CauseKey(
-    "TransportError",
-    TransportFault.PROCESS_LOST.value,
-    None,
-    Delivery.UNKNOWN.value,
-    GaveUp.DELIVERY_UNKNOWN.value,
-)
-"""The cause of its failure."""
+from asyncinvoke.errors import InvalidRequestError
 
 _REDRIVEN = {
     State.NOT_RUN: Redrive.NOT_RUN.value,
@@ -224,7 +209,7 @@ def decide_fresh(
             seen.add(left.row)
             seen.open[str(name)] = left.row
         if not changed and prepared.call is not None and prepared.call.repeatable:
-            prepared.lost = _lost_attempt(left)
+            prepared.lost = lost_attempt(left)
             into.repeated.append(prepared)
         else:
             into.lost.append(_doubt(prepared, left, journal))
@@ -236,71 +221,10 @@ def _doubt(prepared: Prepared, left: Flight, journal: Journal) -> Doubt:
     outcome = lost_outcome(prepared, left)
     if left.digest == prepared.digest:
         return Doubt(prepared, prepared, outcome, is_again=False)
-    # Its intent and its record are those of another payload, which is the one that may have run.
+    # Not the item that may have run: its intent, and its record, would be those of another payload.
     sent = Prepared(prepared.index, prepared.key, None, b"")
     sent.digest, sent.row, sent.take = left.digest, left.row, left.take
     return Doubt(prepared, sent, outcome, is_again=journal.changed is Changed.AGAIN)
-
-
-def lost_outcome(prepared: Prepared, left: Flight) -> Outcome[Any]:
-    """Return the outcome of an item that may have run when its process died and is not run again."""
-    return _in_doubt(
-        prepared,
-        LOST,
-        TransportFault.PROCESS_LOST,
-        GaveUp.DELIVERY_UNKNOWN,
-        left.started,
-    )
-
-
-def left_outcome(prepared: Prepared, started: float) -> Outcome[Any]:
-    """Return the outcome of an item that was in flight when the map's block was left."""
-    return _in_doubt(
-        prepared, "the map's block was left", TransportFault.CLOSED, GaveUp.CLOSED, started
-    )
-
-
-def _in_doubt(
-    prepared: Prepared, message: str, fault: TransportFault, gave_up: GaveUp, started: float
-) -> Outcome[Any]:
-    attempt = Attempt(
-        number=1,
-        started=started,
-        elapsed=0.0,
-        kind=FailureKind.TRANSPORT,
-        delivery=Delivery.UNKNOWN,
-        code=fault.value,
-    )
-    target = None if prepared.call is None else prepared.call.parameters.target
-    error = TransportError(
-        message,
-        function_name="" if target is None else target.function_name,
-        qualifier=None if target is None else target.qualifier,
-        code=fault.value,
-        delivery=Delivery.UNKNOWN,
-        attempts=(attempt,),
-        gave_up=gave_up,
-    )
-    return Outcome(
-        index=prepared.index,
-        key=prepared.key,
-        error=error,
-        attempts=(attempt,),
-        started=started,
-        elapsed=0.0,
-        take=prepared.take,
-    )
-
-
-def _lost_attempt(left: Flight) -> Attempt:
-    return Attempt(
-        number=1,
-        started=left.started,
-        elapsed=0.0,
-        kind=FailureKind.TRANSPORT,
-        delivery=Delivery.UNKNOWN,
-        code=TransportFault.PROCESS_LOST.value,
-    )
 
 
 def _twice(prepared: Prepared, row: int) -> Outcome[Any]:

@@ -1,4 +1,4 @@
-"""Identifies this machine and its boot, and the kind of disk that a path is on."""
+"""Identifies this machine, its boot, and the type of the file system that a folder is on."""
 
 import contextlib
 import os
@@ -11,23 +11,23 @@ NETWORK = frozenset(
     {"9p", "afs", "ceph", "cifs", "fuse.sshfs", "gfs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4",
      "smb", "smb2", "smb3", "smbfs"}
 )  # fmt: skip
-"""File systems of other machines: SQLite's locks and shared memory do not hold on them."""
+"""Network file systems: SQLite's locks and shared memory do not work on them."""
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
 def boot_id() -> str | None:
-    """Return what names this run of the machine's kernel; `None` where nothing does.
+    """Return the ID of the current boot of this machine; `None` if it has none.
 
-    Marks are not synced to the disk. They are there after a process died, but not surely after the
-    machine did; with another boot, or an unknown one, they are not asked.
+    Marks are not synced to the disk: they survive the death of the process, but not always a crash
+    of the machine. So marks of another boot, or of an unknown one, are not consulted.
     """
     with contextlib.suppress(OSError):
         return _BOOT_ID.read_text().strip() or None
     if sys.platform == "darwin":
         with contextlib.suppress(OSError, subprocess.SubprocessError):
-            done = subprocess.run(  # no argument comes from anywhere
+            done = subprocess.run(  # all arguments are constants
                 ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"],
                 capture_output=True,
                 text=True,
@@ -39,12 +39,12 @@ def boot_id() -> str | None:
 
 
 def host_name() -> str:
-    """Return what this machine calls itself."""
+    """Return the host name of this machine."""
     return socket.gethostname()
 
 
 def file_system(folder: Path) -> str | None:
-    """Return the kind of file system that a folder is on; `None` where it cannot be told."""
+    """Return the type of the file system that a folder is on; `None` if it cannot be determined."""
     try:
         device = os.stat(folder).st_dev
         lines = _MOUNTS.read_text().splitlines()

@@ -11,7 +11,7 @@ from asyncinvoke._request.target import Target
 from asyncinvoke.errors import InvalidRequestError
 
 SHOWN = 20
-"""How many items that differ are named."""
+"""The maximum number of differing items to name."""
 
 _NAMES = {
     "key": "whether items have keys",
@@ -22,12 +22,12 @@ _NAMES = {
 def digest_of(
     body: bytes, parameters: InvokeParameters | None, shared: InvokeParameters
 ) -> bytes | None:
-    """Return the first bytes of the SHA-256 of what is sent; `None` where nothing can be.
+    """Return the first bytes of the SHA-256 of a request; `None` if the item cannot be sent.
 
     Args:
-        body: The payload as it is sent. Where nothing else counts, `sha256sum` gives the same.
-        parameters: Where it goes, and how; `None` for an item that cannot be sent.
-        shared: Where the others go. What an item's own request has otherwise counts, too.
+        body: The payload as sent. Without parameters of its own, the digest is that of `sha256sum`.
+        parameters: The request parameters; `None` for an item that cannot be sent.
+        shared: The request parameters of the map. Parameters that differ from them are hashed too.
     """
     if parameters is None:
         return None
@@ -40,12 +40,12 @@ def digest_of(
 
 
 def cut(digest: bytes | None) -> bytes | None:
-    """Return a digest that is recorded, by whatever version, as it is compared."""
+    """Return a recorded digest in its current length: older versions stored longer digests."""
     return None if digest is None else digest[:DIGEST]
 
 
 def overridden(parameters: InvokeParameters, shared: InvokeParameters) -> dict[str, str | None]:
-    """Return what a request has of its own, by name. How the log comes back is no part of it."""
+    """Return the parameters that differ from those of the map, by name; the log type does not count."""
     pairs: dict[str, tuple[str | None, str | None]] = {
         "function_name": (parameters.target.function_name, shared.target.function_name),
         "qualifier": (parameters.target.qualifier, shared.target.qualifier),
@@ -61,7 +61,7 @@ def overridden(parameters: InvokeParameters, shared: InvokeParameters) -> dict[s
 
 
 def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return in what a map is not the one that is recorded; nothing if it continues it."""
+    """Return how the settings of a map differ from the recorded ones; empty if it continues the run."""
     found = []
     for name in sorted({*was, *now}):
         before, after = was.get(name), now.get(name)
@@ -83,7 +83,7 @@ def _may_be(before: object, after: object) -> bool:
 
 
 def changed_items(positions: list[int | str], *, of: int | None = None) -> tuple[str, ...]:
-    """Return the sentences for items that are not what they were, the first ones by name."""
+    """Return the messages for items that have changed; only the first ones are named."""
     count = len(positions) if of is None else of
     named = tuple(f"item {each!r} is not what it was" for each in positions[:SHOWN])
     if count > len(named):

@@ -79,8 +79,8 @@ class Lookups:
             return False
         key = "key || " if self._keyed else ""
         # One row for all of them, so the GIL is acquired once. The range is scanned in the order of
-        # its rows; an explicit order says the same and takes half as long again. In any other order
-        # the result would be that they differ, and each item would be looked up.
+        # its rows; an explicit order has the same effect and takes half as long again. In any other
+        # order they would count as different, and each item would be looked up.
         ((there, state, found),) = self._sql.all(
             f"SELECT COUNT(*), MAX(state), CAST(group_concat({key}{self._digest}, '') AS BLOB)"
             " FROM item WHERE idx BETWEEN ? AND ?",

@@ -82,9 +82,8 @@ class Marks(_MarksFile):
             descriptor = _opened_and_locked(path)
             if _is_at(path, descriptor):
                 break
-            os.close(
-                descriptor
-            )  # whoever had the lock has removed the file: lock the one there now
+            # The process that held the lock has removed the file. Another one may be in its place.
+            os.close(descriptor)
         marks = cls(descriptor, path, is_new=is_new)
         with contextlib.suppress(JournalError):  # the holder's name is optional
             marks._write(_holder_of(os.getpid(), host_name()), _HOLDER)

@@ -81,7 +81,7 @@ def measured(path: str | os.PathLike[str]) -> Measures:
 
 
 _POWERS = 10
-"""Powers of ten of microseconds that are told apart: up to 11 days."""
+"""The number of powers of ten of microseconds with groups of their own: up to 11 days."""
 
 # A duration to three digits as a small number, so there are at most 900 groups per power of ten:
 # 1000 for each power, and the three digits. 0 is an item that was not sent.
@@ -104,7 +104,7 @@ _BLOCK = 16384
 _COUNTED = f"""
 SELECT group_concat({_LATENCY}), group_concat({_STEP}), MAX(elapsed)
 FROM item WHERE idx > :after AND idx <= :until
-"""  # of numbers that are written here
+"""  # contains only the constants above
 _UNTIL = "SELECT idx FROM item WHERE idx > ? ORDER BY idx LIMIT 1 OFFSET ?"
 _LAST = (1 << 63) - 1
 

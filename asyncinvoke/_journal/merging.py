@@ -180,7 +180,11 @@ class Merging:
         self._made, part = new_part(self._file, mode=0o600)
         self._lock.enter_context(part)
         copies = Copies(self._made, keyed=keyed)
-        copies.begin()
+        try:
+            copies.begin()
+        except BaseException:
+            copies.close()
+            raise
         return copies
 
     @contextlib.contextmanager

@@ -5,6 +5,7 @@ import errno
 import os
 import sqlite3
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from asyncinvoke._journal.schema import APPLICATION_ID, FORMAT
@@ -55,7 +56,7 @@ def explained(path: Path, error: Exception) -> JournalError:
 
 
 def check_path(path: Path, *, may_be_missing: bool = False) -> None:
-    """Check that a path can be a journal: SQLite's errors say too little, and a pipe would block.
+    """Check that a path can be a journal: SQLite's errors are too vague, and a pipe would block.
 
     Args:
         path: The path of the journal.
@@ -139,6 +140,18 @@ def resolved(path: Path) -> Path:
         return path
 
 
+def read_only_uris(path: Path) -> Iterator[str]:
+    """Yield the URIs with which SQLite may open a journal read-only, the preferred one first.
+
+    The second one is for a folder in which the `-shm` file cannot be created. Nobody can write
+    there, so the file cannot change.
+    """
+    real = path.resolve()
+    yield f"{real.as_uri()}?mode=ro"
+    if not Path(f"{real}-wal").exists():
+        yield f"{real.as_uri()}?mode=ro&immutable=1"
+
+
 def read_only(path: Path, *, may_be_empty: bool = False) -> sqlite3.Connection:
     """Open a journal read-only.
 
@@ -150,18 +163,13 @@ def read_only(path: Path, *, may_be_empty: bool = False) -> sqlite3.Connection:
         JournalError: The file does not exist or cannot be read.
     """
     check_path(path)
-    real = path.resolve()
-    uri = f"{real.as_uri()}?mode=ro"
+    first, *others = read_only_uris(path)
     try:
-        return _checked(path, uri, may_be_empty=may_be_empty)
+        return _checked(path, first, may_be_empty=may_be_empty)
     except JournalError as error:
-        # The `-shm` file cannot be created, so nobody can write here and the file cannot change.
-        if (
-            not isinstance(error.__cause__, sqlite3.OperationalError)
-            or _side(real, "-wal").exists()
-        ):
+        if not isinstance(error.__cause__, sqlite3.OperationalError) or not others:
             raise
-        return _checked(path, f"{uri}&immutable=1", may_be_empty=may_be_empty)
+    return _checked(path, others[0], may_be_empty=may_be_empty)
 
 
 def _checked(path: Path, uri: str, *, may_be_empty: bool) -> sqlite3.Connection:
@@ -174,12 +182,8 @@ def _checked(path: Path, uri: str, *, may_be_empty: bool) -> sqlite3.Connection:
     return connection
 
 
-def _side(path: Path, suffix: str) -> Path:
-    return Path(f"{path}{suffix}")
-
-
 def writing(path: Path) -> sqlite3.Connection:
-    """Open a journal for writing; an empty or missing file is accepted, and not filled here.
+    """Open a journal for writing. An empty or missing file is accepted; no tables are created.
 
     Raises:
         JournalError: The file cannot be opened or is not a journal.
@@ -230,7 +234,7 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
     except FAILED as error:
         raise explained(path, error) from error
     if not (application or version or tables):
-        # A process died between making the file and its first commit.
+        # A process died between creating the file and its first commit.
         if may_be_empty:
             return
         raise JournalError(f"{path}: it is empty: nothing was recorded")

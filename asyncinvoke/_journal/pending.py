@@ -7,7 +7,7 @@ from typing import Any
 
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
-from asyncinvoke._journal.deciding import left_outcome
+from asyncinvoke._journal.in_doubt import left_outcome
 from asyncinvoke._journal.schema import COMPLETE
 from asyncinvoke.errors import JournalError
 

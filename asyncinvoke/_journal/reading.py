@@ -1,8 +1,8 @@
 """Reading a recorded run: synchronous, without an event loop, and read-only."""
 
+import contextlib
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -14,10 +14,13 @@ from asyncinvoke._journal.flights import Flight, read_flights
 from asyncinvoke._journal.marks import ReadMarks
 from asyncinvoke._journal.opening import explained, read_only
 from asyncinvoke._journal.recorded import (
+    CAUSES,
     ITEMS,
     SAMPLES,
     SESSIONS,
     TAKES,
+    causes_of,
+    column_of,
     current_take_of,
     in_progress,
     item_of,
@@ -86,16 +89,17 @@ class RecordedRun:
     def summary(self) -> RunSummary:
         """Return the identity and progress of the run, in constant time."""
         is_running = self._marks.is_held()
-        return summary_of(
-            str(self._path),
-            dict(self._all("SELECT name, value FROM run")),
-            dict(self._all("SELECT name, value FROM count")),
-            self._in_progress(is_running=is_running).values(),
-            tuple(map(session_of, self._all(SESSIONS))),
-            dict(self._all("SELECT name, count FROM version WHERE count ORDER BY id")),
-            holder=self._marks.holder() if is_running else None,
-            is_running=is_running,
-        )
+        with self._snapshot():
+            return summary_of(
+                str(self._path),
+                dict(self._all("SELECT name, value FROM run")),
+                dict(self._all("SELECT name, value FROM count")),
+                self._in_progress(is_running=is_running).values(),
+                tuple(map(session_of, self._all(SESSIONS))),
+                dict(self._all("SELECT name, count FROM version WHERE count ORDER BY id")),
+                holder=self._marks.holder() if is_running else None,
+                is_running=is_running,
+            )
 
     @tells_damage
     def causes(self) -> tuple[RecordedCause, ...]:
@@ -104,22 +108,9 @@ class RecordedRun:
         The cause of an earlier take does not count while the item is in progress again, or may have
         run again.
         """
-        replaced = Counter(
-            flight.earlier_cause
-            for flight in self._in_progress(is_running=self._marks.is_held()).values()
-            if flight.earlier_state != State.SETTLED
-        )
-        rows = self._all(
-            "SELECT id, error, code, error_type, delivery, gave_up, example, count FROM cause "
-            "WHERE count"
-        )
-        names = ("number", "error", "code", "error_type", "delivery", "gave_up", "example", "count")
-        causes = [
-            RecordedCause(**dict(zip(names, (*row, count - replaced[row[0]]), strict=True)))
-            for *row, count in rows
-            if count > replaced[row[0]]
-        ]
-        return tuple(sorted(causes, key=lambda cause: (-cause.count, cause.number)))
+        with self._snapshot():
+            again = self._in_progress(is_running=self._marks.is_held())
+            return causes_of(self._all(CAUSES), again.values())
 
     @tells_damage
     def outcomes(
@@ -191,7 +182,7 @@ class RecordedRun:
             position: Its index in the input.
             key: Its key, in a run with keys.
         """
-        column, value = ("key", key) if key is not None else ("idx", position)
+        column, value = column_of(position, key)
         is_running = self._marks.is_held()
         again = self._in_progress(is_running=is_running)
         ended: RecordedItem | None = None
@@ -215,7 +206,7 @@ class RecordedRun:
         self, *, position: int | None = None, key: str | None = None
     ) -> Outcome[Any] | None:
         """Return the recorded outcome of one item, or `None` if its latest take has not ended."""
-        column, value = ("key", key) if key is not None else ("idx", position)
+        column, value = column_of(position, key)
         again = self._in_progress(is_running=self._marks.is_held())
         for row in self._all(f"{ITEM_ROWS} WHERE item.{column} = ?", value):
             fields = ItemRow(*row)
@@ -289,6 +280,15 @@ class RecordedRun:
             causes[row.cause] = CauseKey(*key), example
         cause, example = causes[row.cause]
         return outcome_of(row, cause, example=example, decode=self._decode)
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Read everything in the block as it was at one moment, though the run goes on."""
+        self._all("BEGIN")
+        try:
+            yield
+        finally:
+            self._all("COMMIT")
 
     def _all(self, query: str, *values: object) -> list[Any]:
         if self._connection is None:

@@ -1,6 +1,7 @@
 """Rows of a journal as the values that reading returns."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,12 +10,19 @@ from asyncinvoke._journal.identity import cut
 from asyncinvoke._journal.rows import unpacked_id
 from asyncinvoke._journal.schema import State
 from asyncinvoke._journal.values import (
+    RecordedCause,
     RecordedItem,
     RecordedSession,
     RecordedTake,
     RunSummary,
     Sample,
 )
+from asyncinvoke.errors import JournalError
+
+CAUSES = """
+SELECT id, error, code, error_type, delivery, gave_up, example, count FROM cause WHERE count
+"""
+"""Selects the rows of `causes_of`."""
 
 ITEMS = """
 SELECT item.idx, item.key, item.state, item.digest, item.cause, item.session,
@@ -40,6 +48,19 @@ SESSIONS = """
 SELECT id, started, ended, status, host, pid, argv, options FROM session ORDER BY id
 """
 """Selects the rows of `session_of`."""
+
+
+def column_of(position: int | None, key: str | None) -> tuple[str, int | str]:
+    """Return the column by which an item is identified, and its value.
+
+    Raises:
+        JournalError: Neither is given, or both are.
+    """
+    if key is not None and position is None:
+        return "key", key
+    if position is not None and key is None:
+        return "idx", position
+    raise JournalError("identify the item either by its position or by its key")
 
 
 def summary_of(
@@ -107,6 +128,35 @@ def _notes(about: Mapping[str, Any]) -> dict[str, object]:
         for name, value in about.items()
         if name.startswith("note:")
     }
+
+
+def causes_of(
+    rows: Iterable[tuple[Any, ...]], flights: Iterable[Flight]
+) -> tuple[RecordedCause, ...]:
+    """Return the causes of failures, most frequent first.
+
+    Args:
+        rows: The causes.
+        flights: The items in progress; the causes of their earlier takes do not count.
+    """
+    replaced = Counter(
+        flight.earlier_cause for flight in flights if flight.earlier_state != State.SETTLED
+    )
+    causes = [
+        RecordedCause(
+            number=number,
+            error=error,
+            code=code,
+            error_type=error_type,
+            delivery=delivery,
+            gave_up=gave_up,
+            example=example,
+            count=count - replaced[number],
+        )
+        for number, error, code, error_type, delivery, gave_up, example, count in rows
+        if count > replaced[number]
+    ]
+    return tuple(sorted(causes, key=lambda cause: (-cause.count, cause.number)))
 
 
 def session_of(row: tuple[Any, ...]) -> RecordedSession:

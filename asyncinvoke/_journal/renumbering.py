@@ -35,10 +35,12 @@ class PartStatements(Statements):
 
 
 class Renumbering:
-    """Gives sessions, causes and versions their numbers: alike causes and versions the same one.
+    """The numbers of sessions, causes and versions in the merged journal.
+
+    Equal causes, and equal versions, get the same number.
 
     Args:
-        sql: Runs statements.
+        sql: Executes statements.
     """
 
     def __init__(self, sql: PartStatements) -> None:
@@ -46,12 +48,12 @@ class Renumbering:
         self._causes: dict[tuple[Any, ...], int] = {}
         self._versions: dict[str, int] = {}
         self.session = 0
-        """The last one."""
+        """The number of the last session."""
         self.seq = 0
-        """How many items have ended, in all journals that were copied."""
+        """The number of times that items have ended, in all journals copied so far."""
 
     def read(self) -> int:
-        """Number what is numbered in the part that is attached; return what its `seq` begins at."""
+        """Number the sessions, causes and versions of the attached part; return the offset of its `seq`."""
         do, query = self._sql.do, self._sql.all
         do("DELETE FROM renumbered")
         for old, *session in query(
@@ -86,7 +88,7 @@ class Renumbering:
         return number
 
     def new_session(self, old: int) -> tuple[int, float]:
-        """Return the number of a session of the part, and when it began."""
+        """Return the new number of a session of the part, and when it started."""
         ((number, started),) = self._sql.all(
             "SELECT new, started FROM renumbered JOIN session ON id = new"
             " WHERE of = 'session' AND old = ?",
@@ -95,7 +97,7 @@ class Renumbering:
         return number, started
 
     def of(self, column: str) -> str:
-        """Return what gives a column of the part its new number, in a statement."""
+        """Return the expression for the new number of a column of the part."""
         numbers = self._sql.all("SELECT old, new FROM renumbered WHERE of = ?", column)
         if all(old == new for old, new in numbers):
             return column

@@ -1,4 +1,4 @@
-"""Outcomes to rows and back, in a compact form: words as numbers, ids as bytes."""
+"""Converts outcomes to rows and back, in a compact form: words as numbers, IDs as bytes."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from asyncinvoke.errors import (
 
 
 class CauseKey(NamedTuple):
-    """What makes failures alike."""
+    """The properties that failures of the same cause have in common."""
 
     error: str
     code: str | None
@@ -32,7 +32,7 @@ class CauseKey(NamedTuple):
 
 
 class ItemRow(NamedTuple):
-    """A row of `item`, as far as it is read back."""
+    """The columns from which an outcome is restored."""
 
     idx: int
     key: str | None
@@ -57,11 +57,11 @@ SELECT item.idx, item.key, item.state, item.cause, item.take, item.attempts, ite
 FROM item JOIN session ON session.id = item.session
 LEFT JOIN version ON version.id = item.version LEFT JOIN result ON result.idx = item.idx
 """
-"""Selects what makes an `ItemRow`."""
+"""Selects the columns of `ItemRow`."""
 
 
 def written(text: str | None) -> str | None:
-    """Return a text as it can be written: what is no character is shown as a question mark."""
+    """Return a text that can be stored: lone surrogates become question marks."""
     if text is None or text.isascii():
         return text
     return text.encode("utf-8", "replace").decode()
@@ -77,7 +77,7 @@ def state_of(error: AsyncInvokeError | None) -> State:
 
 
 def cause_of(error: AsyncInvokeError) -> CauseKey:
-    """Return what makes an error like others."""
+    """Return the cause of an error."""
     if not isinstance(error, InvocationError):
         return CauseKey(type(error).__name__, None, None, None, None)
     return CauseKey(
@@ -90,14 +90,14 @@ def cause_of(error: AsyncInvokeError) -> CauseKey:
 
 
 def example_of(error: AsyncInvokeError, *, results: bool) -> str | None:
-    """Return what an error says; what the function says is one of its results."""
+    """Return the message of an error; the message of a function error counts as a result."""
     if isinstance(error, FunctionError):
         return written(error.message) if results else None
     return written(error.message if isinstance(error, InvocationError) else str(error))
 
 
 def counts_of(attempts: tuple[Attempt, ...]) -> tuple[int, int]:
-    """Return how many attempts there were, and how many of those that are kept were throttled."""
+    """Return the number of attempts, and the number of throttled ones among those kept."""
     if not attempts:
         return 0, 0
     if len(attempts) == 1:
@@ -106,7 +106,7 @@ def counts_of(attempts: tuple[Attempt, ...]) -> tuple[int, int]:
 
 
 def packed_id(request_id: str | None) -> bytes | str | None:
-    """Return a request id as 16 bytes, if it is written as AWS writes them."""
+    """Return a request ID as 16 bytes if it has the format of AWS, otherwise as text."""
     if request_id is None or len(request_id) != 36:
         return written(request_id)
     try:
@@ -117,7 +117,7 @@ def packed_id(request_id: str | None) -> bytes | str | None:
 
 
 def unpacked_id(request_id: bytes | str | None) -> str | None:
-    """Return a request id as it was sent."""
+    """Return a request ID as AWS sent it."""
     if not isinstance(request_id, bytes):
         return request_id
     text = request_id.hex()
@@ -125,7 +125,7 @@ def unpacked_id(request_id: bytes | str | None) -> str | None:
 
 
 def result_of(outcome: Outcome[Any], *, results: bool) -> tuple[bytes | None, str | None]:
-    """Return the row of `result` of an outcome: the response's payload, and further facts as JSON.
+    """Return the columns of `result`: the response's payload, and other facts as JSON.
 
     Args:
         outcome: The outcome.
@@ -169,7 +169,7 @@ def outcome_of(
     example: str | None = None,
     decode: Decode = decode_json,
 ) -> Outcome[Any]:
-    """Return what was recorded of an item as the outcome that it was."""
+    """Return the recorded outcome of an item."""
     facts: dict[str, Any] = json.loads(row.facts) if row.facts else {}
     elapsed = row.elapsed / 1e6
     request_id = unpacked_id(row.request_id)
@@ -207,7 +207,7 @@ def outcome_of(
 def _attempts(
     row: ItemRow, cause: CauseKey | None, elapsed: float, request_id: str | None
 ) -> tuple[Attempt, ...]:
-    """Return the last attempt, which says how many are not kept."""
+    """Return the last attempt, which has the number of omitted ones."""
     if not row.attempts:
         return ()
     delivery = cause.delivery if cause is not None else None
@@ -227,7 +227,7 @@ def _attempts(
 
 
 def _status(row: ItemRow, cause: CauseKey | None) -> int | None:
-    """Return the status of the answer; one of 200 takes no room in the file."""
+    """Return the status code of the response; 200 is not stored."""
     answered = cause is None or cause.error == "FunctionError"
     return 200 if row.status is None and answered else row.status
 

@@ -1,30 +1,30 @@
-"""The tables of a journal, format 2: what a run is, what is under way, and how each item ended."""
+"""The tables of a journal, format 2: the run, its sessions, items in progress, and outcomes."""
 
 from enum import IntEnum
 
 from asyncinvoke._model.delivery import Delivery
 
 FORMAT = 2
-"""The number that the file carries as its `user_version`. A newer one is refused, and one that is
-older is read: format 1 has digests of 16 bytes, which begin with those of now."""
+"""The format, stored as the `user_version` of the file. Newer formats are refused, older ones are
+read: format 1 has digests of 16 bytes, which begin with the digests of format 2."""
 
 ROW = "row:"
-"""The prefix of names in the table `run`, followed by the key of an item without an outcome whose
-earlier takes have the row that is the value."""
+"""The prefix of names in the table `run` that is followed by the key of an item that has no outcome,
+but earlier takes; the value is their row."""
 
 DIGEST = 12
-"""How many bytes of a digest are kept: two items are alike by chance once in 10^28, which no run is
-long enough for, and four bytes more would be a fifteenth of an item."""
+"""The number of bytes of a digest that are stored. Two different items have the same digest once in
+10^28 cases; four more bytes would make an item a fifteenth larger."""
 
 FIRST_FORMAT = "first_format"
 """The row of `run` with the format that the journal was created in; missing if it is `FORMAT`."""
 
 APPLICATION_ID = 0x61696E76
-"""`ainv`: says that an SQLite file is a journal of ours."""
+"""`ainv`: the `application_id` that identifies an SQLite file as a journal."""
 
 
 class State(IntEnum):
-    """How an item has ended, as the column `state` of the table `item` says it."""
+    """How an item has ended: the column `state` of the table `item`."""
 
     SUCCEEDED = 0
     """It has a response."""
@@ -50,10 +50,10 @@ STATE_OF = {
 }
 """The state of an item that failed, by its delivery."""
 
-# Whole milliseconds since the session began, whole microseconds, request ids as 16 bytes, words as
-# numbers: an item takes some 60 bytes. `earlier` holds the takes that a redrive, or a person who
-# settled an item, has replaced. In a run with keys `idx` is no position, but the order in which the
-# keys were first seen: a later run may read them in another one.
+# An item takes about 60 bytes: times are whole milliseconds since the start of the session, durations
+# are whole microseconds, request IDs have 16 bytes, and words are numbers. `earlier` has the takes that
+# were replaced by a redrive, or by a person who settled an item. In a run with keys, `idx` is not a
+# position but the order in which the keys were first read: a later session may read another order.
 TABLES = """
 CREATE TABLE run (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE session (
@@ -88,7 +88,7 @@ CREATE TABLE sample (
 CREATE TABLE count (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 
-# For people, in `sqlite3` or Datasette: names, not numbers.
+# For people who use `sqlite3` or Datasette: names instead of numbers.
 VIEW = """
 CREATE VIEW outcomes AS
 SELECT
@@ -119,10 +119,10 @@ KEYED = f"""
 {ITEM_KEY};
 CREATE UNIQUE INDEX flight_key ON flight (key);
 """
-"""The indexes of runs with keys; in others they would cost as much again as the rows."""
+"""The indexes of runs with keys. In other runs they would cost as much as the rows themselves."""
 
 COUNTS = (*(state.name.lower() for state in State), "attempts", "throttled", "lost")
-"""What `count` holds, kept by each commit, so that a summary is instant at any size."""
+"""The rows of `count`, updated by each commit, so that a summary takes constant time."""
 
 COMPLETE = "complete"
 """The status of a session that read the entire input and left no item open."""

@@ -1,4 +1,4 @@
-"""Starting a session: whether the journal belongs to this map, and what the last session left."""
+"""Starts a session: checks that the journal belongs to this map, and what earlier sessions left."""
 
 import contextlib
 import json
@@ -33,14 +33,14 @@ _NOTES = "SELECT name, value FROM run WHERE name LIKE 'note:%'"
 
 
 def lock(path: Path, kind: Callable[[Path], str | None]) -> Marks:
-    """Lock a journal, which may not be there yet, and return its marks.
+    """Lock a journal, which may not exist yet, and return its marks.
 
     Args:
-        path: The file.
-        kind: Tells the kind of file system a folder is on.
+        path: The path of the journal.
+        kind: Returns the type of the file system that a folder is on.
 
     Raises:
-        JournalError: It cannot be a journal there, or another process is using it.
+        JournalError: There can be no journal at this path, or another process is using it.
     """
     check_path(path, may_be_missing=True)
     folder = path.resolve().parent
@@ -51,14 +51,14 @@ def lock(path: Path, kind: Callable[[Path], str | None]) -> Marks:
             "shared memory do not hold: put it on a local disk"
         )
     if path.exists() and path.stat().st_size:
-        # Before anything is made beside a file of somebody else's.
+        # Raises for a file that is not a journal, before another file is created beside it.
         read_only(path, may_be_empty=True).close()
     try:
         marks = Marks.locked(path)
     except LockedError:
         raise JournalError(f"{path}: it is in use by {_holder(path)}") from None
     if marks.run_id() is not None and not path.exists():
-        # To begin anew would run everything twice.
+        # A new journal would run everything again.
         marks.close()
         raise JournalError(
             f"{path}: it was deleted, and {path}-marks beside it was not: restore it, or remove that "
@@ -72,7 +72,7 @@ class Session:
 
     A refused session must leave no trace: people may inspect the journal, and `runs redrive` reads
     its input according to the notes in it. An input that can be read twice is compared between
-    `look` and `begin`. One that cannot, such as standard input, is compared as it is read. Until
+    `look` and `begin`. Any other input, such as standard input, is compared while it is read. Until
     there is something to record, the session is only a row in its table, which shows that a process
     is using the journal; the row is removed if the input turns out to be a different one. Items
     that have run by then stay recorded, but the notes do not.
@@ -83,7 +83,7 @@ class Session:
         path: The path of the journal, as shown in messages.
         sql: An open connection to it.
         marks: Its marks, locked.
-        real: The resolved path, wherever the process goes meanwhile.
+        real: The resolved path, which stays valid if the process changes its working directory.
         keyed: Whether items are identified by keys.
     """
 
@@ -100,16 +100,16 @@ class Session:
         self._is_trusted = False
         self._before: dict[str, Any] = {}
         self.is_first = False
-        """Whether the journal was made by it."""
+        """Whether this session created the journal."""
         self.number = 0
-        """Which session it is, from 1."""
+        """The number of the session, from 1."""
         self.started = 0.0
-        """When it began, in seconds since the epoch."""
+        """When the session started, in seconds since the epoch."""
         self.left = Left()
         """What the earlier sessions have left."""
         self._first_format = FORMAT
         self.is_proven = False
-        """Whether the input is known to be that of the run, as far as it was read."""
+        """Whether the input is known to be that of the run, as far as it has been read."""
 
     @property
     def has_longer_digests(self) -> bool:
@@ -117,7 +117,7 @@ class Session:
         return self._first_format != FORMAT
 
     def look(self, identity: Mapping[str, object]) -> None:
-        """Check that this is the journal of this map, and find what the last session left open.
+        """Check that this is the journal of this map, and read what the earlier sessions left.
 
         This changes nothing, as it is not known yet whether the input is that of the run.
 
@@ -140,7 +140,7 @@ class Session:
         self._identity = identity
 
     def begin(self) -> None:
-        """Begin the session, creating the journal if it is new; all else waits for `prove`.
+        """Begin the session, creating the journal if it is new; everything else is done by `prove`.
 
         Raises:
             JournalError: The marks cannot be written.
@@ -176,7 +176,7 @@ class Session:
         self._set_file()
 
     def refuse(self) -> None:
-        """Undo the session, as the input is a different one."""
+        """Undo the session, because the input is a different one."""
         sql = self._sql
         if not self.is_proven:
             sql.do("DELETE FROM session WHERE id = ?", self.number)
@@ -218,7 +218,7 @@ class Session:
             )
 
     def _check_copy(self, about: Mapping[str, Any]) -> None:
-        """Refuse a copy whose original is still there, and one without the files beside it."""
+        """Refuse a copy whose original still exists, and one without its marks."""
         if "file" not in about:
             return
         original, *file = json.loads(about["file"])
@@ -234,7 +234,7 @@ class Session:
             raise JournalError(without_marks(self._path))
 
     def _check_pages(self) -> None:
-        """Check all pages if the last session did not end cleanly, as after a power failure.
+        """Check all pages if the last session did not end in order, as after a power failure.
 
         This takes a tenth of the time needed to read the input again.
         """
@@ -257,7 +257,7 @@ def has_ended_in_order(query: Query) -> bool:
 
 
 def without_marks(path: Path) -> str:
-    """Return what is said of a journal whose last session died, and whose marks are not there."""
+    """Return the error message for a journal whose last session died and whose marks are missing."""
     return (
         f"{path}: its last session did not end in order, and {path}-marks is missing: it was copied "
         "without the files beside it, whose names begin as its own; if they are lost, an empty file "

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from asyncinvoke._journal.committing import keep_notes
 from asyncinvoke._journal.damage import damage_told
-from asyncinvoke._journal.deciding import LOST, LOST_CAUSE
 from asyncinvoke._journal.flights import Flight, read_flights
+from asyncinvoke._journal.in_doubt import LOST, LOST_CAUSE
 from asyncinvoke._journal.marks import LockedError, Marks
 from asyncinvoke._journal.opening import read_only, writing
+from asyncinvoke._journal.recorded import column_of
 from asyncinvoke._journal.schema import COMPLETE, ROW, State
 from asyncinvoke._journal.session import has_ended_in_order, without_marks
 from asyncinvoke._journal.shards import PARTS, SETTLED, is_of_merge
@@ -39,13 +40,14 @@ def settle(
         JournalError: The journal cannot be used, or the item is not one that may have run.
     """
     journal = Path(path)
+    column, name = column_of(position, key)
     read_only(journal).close()
     try:
         marks = Marks.locked(journal)
     except LockedError:
         raise JournalError(f"{journal}: another process is using it: stop the run first") from None
     try:
-        _settle(journal, marks, position if key is None else key, is_key=key is not None, ran=ran)
+        _settle(journal, marks, name, is_key=column == "key", ran=ran)
     except BaseException:
         if marks.is_new:
             marks.remove()

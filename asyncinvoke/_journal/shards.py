@@ -1,4 +1,4 @@
-"""The journals of shards, or other parts of a run, taken together: decisions on values."""
+"""Combines the shards, totals, settings and notes of journals to merge: decisions on values."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,14 +11,14 @@ SETTLED = "settled"
 
 
 def is_of_merge(note: object) -> bool:
-    """Return whether a note of that name is that of a merge, and not a note of the caller."""
+    """Return whether a note named `PARTS` was stored by a merge, and not by the program."""
     return isinstance(note, list) and all(
         isinstance(part, dict) and isinstance(part.get("sessions"), int) for part in note
     )
 
 
 def missing_shards(shards: Iterable[str | None]) -> tuple[str, ...]:
-    """Return the missing shards; empty if that cannot be determined."""
+    """Return the missing shards; empty if there are none, or if that cannot be determined."""
     there = set(shards)
     if None in there or len({str(shard).partition("/")[2] for shard in there}) != 1:
         return ()
@@ -56,7 +56,7 @@ def total_of_parts(
 
 
 def are_apart(shards: Sequence[str | None]) -> bool:
-    """Return whether these are different shards of one number of them, which share no item."""
+    """Return whether these are different shards of the same division, which have no item in common."""
     of = {shard if shard is None else shard.partition("/")[2] for shard in shards}
     return None not in of and len(of) == 1 and len({*shards}) == len(shards)
 

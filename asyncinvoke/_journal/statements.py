@@ -1,4 +1,4 @@
-"""Statements on the writing connection: atomic transactions, and many rows per statement."""
+"""Executes statements on a writing connection: in transactions, and many rows per statement."""
 
 import contextlib
 import sqlite3
@@ -7,14 +7,14 @@ from itertools import chain
 from typing import Any
 
 ROWS = 64
-"""How many rows one statement inserts."""
+"""The maximum number of rows that one statement inserts."""
 
 NAMES = 500
-"""How many names one statement is given; older versions of SQLite take no more than 999 values."""
+"""The maximum number of names in one statement; older versions of SQLite accept 999 values."""
 
 
 class Statements:
-    """A connection, as used for writing.
+    """Executes statements on a connection that writes.
 
     SQLite releases the GIL, and has to reacquire it once per statement and once per fetched row,
     which may take up to 5 ms each time while the event loop is busy. So one statement inserts many
@@ -46,7 +46,13 @@ class Statements:
         self._connection.execute(statement, values).close()
 
     def add(self, statement: str, name: str, changes: Mapping[Any, int]) -> None:
-        """Add to counts, which are few: `statement` is an update that ends where it is to go on."""
+        """Add to a few counts.
+
+        Args:
+            statement: An update, up to the value to which the changes are added.
+            name: The column with the names of the counts.
+            changes: The changes, by name.
+        """
         changed = {each: change for each, change in changes.items() if change}
         if changed:
             cases = " ".join(["WHEN ? THEN ?"] * len(changed))
@@ -67,7 +73,7 @@ class Statements:
             )
 
     def named(self, statement: str, names: list[Any]) -> list[Any]:
-        """Execute a statement that ends with `IN`, for all of these names, and fetch its rows."""
+        """Execute a statement that ends with `IN`, for these names, and fetch all rows."""
         found: list[Any] = []
         for first in range(0, len(names), NAMES):
             group = names[first : first + NAMES]
@@ -79,5 +85,5 @@ class Statements:
         return self._connection.execute(query, values).fetchall()
 
     def set_about(self, name: str, value: object) -> None:
-        """Say something of the run, by name."""
+        """Set a row of the table `run`."""
         self.do("INSERT OR REPLACE INTO run VALUES (?, ?)", name, value)

@@ -1,4 +1,4 @@
-"""A journal open for writing: sessions, lookups, and commits."""
+"""A journal opened for writing: its session, its marks, and its commits."""
 
 import contextlib
 import os
@@ -25,13 +25,14 @@ from asyncinvoke._journal.statements import Statements
 class Store:
     """A journal opened for writing, exclusively by this process.
 
-    Its methods block, and are called from one thread at a time; those for marks from any.
+    Its methods block, and must be called from one thread at a time; those for marks do not block,
+    and may be called from any thread.
 
     Args:
-        path: The file.
-        keyed: Whether items are known by keys.
-        results: Whether what functions return is kept.
-        kind: Tells the kind of file system a folder is on.
+        path: The path of the journal.
+        keyed: Whether items are identified by keys.
+        results: Whether to store the functions' responses.
+        kind: Returns the type of the file system that a folder is on.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Store:
 
     @property
     def lookups(self) -> Lookups:
-        """Looks up what is recorded."""
+        """Queries about the recorded items."""
         assert self._lookups is not None  # noqa: S101  # it is open
         return self._lookups
 
@@ -103,12 +104,11 @@ class Store:
         """Begin the session.
 
         Args:
-            notes: What is noted of the run by whoever continues it; `None` while it is not known
-                whether the input is that of the run. `prove` is called before anything is recorded
-                then.
+            notes: The notes to store; `None` if it is not known yet whether the input is that of
+                the run. The first commit that records anything of the input accepts it then.
 
         Raises:
-            JournalError: It cannot be recorded. It is closed, and as it was.
+            JournalError: The journal cannot be written. It is closed, and unchanged.
         """
         session, sql = self._begun, self._sql
         try:
@@ -117,8 +117,8 @@ class Store:
                 with damage_told(self.path):
                     self._words = Words(sql)
             self._mark = mark_of(session.number)
-            # From here on the file itself says that this session has begun. A copy of it without
-            # the files beside it does not pass for a run that has come to an end.
+            # From here on, the file itself records that this session has begun. So a copy of the
+            # file without its WAL is not mistaken for a run that has ended in order.
             sql.do("PRAGMA wal_checkpoint(TRUNCATE)")
             if session.is_first:
                 _sync_folder(self._real.parent)
@@ -136,7 +136,7 @@ class Store:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the input is known to be that of the run, as far as it was read."""
+        """Whether the input is known to be that of the run, as far as it has been read."""
         return self._begun.is_proven
 
     def retract(self) -> None:
@@ -148,7 +148,7 @@ class Store:
         self.abandon()
 
     def abandon(self) -> None:
-        """Close everything that is open, in any state."""
+        """Close everything that is open, whatever was done before."""
         statements, self._statements = self._statements, None
         marks, self._marks = self._marks, None
         try:
@@ -166,12 +166,12 @@ class Store:
     # Marks: called from the event loop, for each item.
 
     def set_mark(self, row: int) -> None:
-        """Note that the first request of an item is sent now."""
+        """Mark a row: the first request of its item is about to be sent."""
         if self._marks is not None:
             self._marks.set(row, self._mark)
 
     def unset_mark(self, row: int) -> None:
-        """Note that an item surely did not run."""
+        """Remove the mark of a row: its item certainly did not run."""
         if self._marks is not None:
             self._marks.set(row, 0)
 
@@ -186,7 +186,7 @@ class Store:
         """Record a batch in one transaction.
 
         Raises:
-            JournalError: It cannot be recorded.
+            JournalError: The journal cannot be written.
         """
         self._check_in_place()
         session, words, sql = self._begun, self._words, self._sql
@@ -214,7 +214,7 @@ class Store:
         self._open_files.check()
         error = self._open_files.error_beside()
         if error is not None:
-            # What was committed is in the deleted file, where nobody else sees it: save it.
+            # The latest commits are only in the deleted WAL: copy them into the journal.
             with contextlib.suppress(*FAILED):
                 self._sql.do("PRAGMA wal_checkpoint(PASSIVE)")
             raise error
@@ -223,7 +223,7 @@ class Store:
         """Record the last batch, which ends the session in order, and close the file.
 
         Raises:
-            JournalError: It cannot be recorded; the file is closed all the same.
+            JournalError: The journal cannot be written; it is closed nevertheless.
         """
         try:
             if batch.is_refused and not self.is_proven:
@@ -235,7 +235,7 @@ class Store:
             self.abandon()
 
     def _leave_out_recorded(self, batch: Batch) -> None:
-        """Skip what is already recorded: an interrupt may come between a commit and its report."""
+        """Skip outcomes that are recorded: an interrupt may come between a commit and its release."""
         try:
             takes = dict(
                 self._sql.named(
@@ -255,7 +255,7 @@ class Store:
         """Assign rows to new items."""
         takes, rows = self.left.takes, self.left.rows
         for prepared in reads:
-            # The row of a key that is new is free, and is its position wherever that is free, too.
+            # A new key gets an unused row: that of its position, if it is still unused.
             prepared.row = prepared.index
             if self.keyed and prepared.key in rows:
                 prepared.row = rows[prepared.key]
@@ -288,7 +288,7 @@ def _has_content(path: Path) -> bool:
 
 
 def _sync_folder(path: Path) -> None:
-    """Sync the folder, so that a new file survives a power failure."""
+    """Sync a folder, so that a new file in it survives a power failure."""
     with contextlib.suppress(OSError):
         folder = os.open(path, os.O_RDONLY)
         try:

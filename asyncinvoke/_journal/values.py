@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from asyncinvoke._journal.schema import COMPLETE
-from asyncinvoke._journal.shards import PARTS, missing_shards
+from asyncinvoke._journal.shards import PARTS, is_of_merge, missing_shards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +123,8 @@ class RunSummary:
         shard = self.identity.get("shard")
         if shard is not None:
             return (str(shard),)
-        parts = self.notes.get(PARTS)
-        if not isinstance(parts, list) or _sessions_of(parts) != len(self.sessions):
+        parts = self._parts
+        if parts is None:
             return ()
         shards = sorted({each for part in parts for each in _shards_of(part)})
         return tuple(shards) if missing_shards(shards) else ()
@@ -137,12 +138,20 @@ class RunSummary:
         """
         if not self.sessions:
             return False
-        parts = self.notes.get(PARTS)
-        if isinstance(parts, list) and _sessions_of(parts) == len(self.sessions):
+        parts = self._parts
+        if parts is not None:
             is_complete = all(part.get("complete") is True for part in parts)
             shards = [each for part in parts for each in _shards_of(part) or (None,)]
             return is_complete and not missing_shards(shards)
         return self.sessions[-1].status == COMPLETE
+
+    @property
+    def _parts(self) -> list[Any] | None:
+        """What a merge noted of its parts; `None` if it was not merged, or has run itself since."""
+        parts: Any = self.notes.get(PARTS)
+        if not is_of_merge(parts) or sum(part["sessions"] for part in parts) != len(self.sessions):
+            return None
+        return list(parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,13 +284,6 @@ class Sample:
 
     throttles: Mapping[str, int]
     """Throttled attempts since the invoker was opened, by reason."""
-
-
-def _sessions_of(parts: list[object]) -> int | None:
-    """Return the number of sessions in the parts of a merged run; `None` if the notes lack it."""
-    counts = [part.get("sessions") if isinstance(part, dict) else None for part in parts]
-    known = [count for count in counts if isinstance(count, int)]
-    return sum(known) if len(known) == len(parts) else None
 
 
 def _shards_of(part: Mapping[str, object]) -> tuple[str, ...]:

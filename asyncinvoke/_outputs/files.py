@@ -27,16 +27,16 @@ class Kind:
     format: FormatName = "jsonl"
     compression: Compression | None = None
     is_remote: bool = False
-    """Whether it is a URL, and no file of this machine."""
+    """Whether it is a URL rather than a local file."""
 
     @property
     def is_whole(self) -> bool:
-        """Whether it can only be written as a whole, and not line by line as outcomes come."""
+        """Whether it can only be written as a whole, not line by line while outcomes arrive."""
         return self.is_remote or self.format == "parquet" or self.compression is not None
 
 
 def kind_of(target: str, told: FormatName | None = None) -> Kind:
-    """Return what kind of output a name asks for.
+    """Return the kind of output that a name implies.
 
     Args:
         target: A path or a URL.
@@ -57,7 +57,7 @@ _READ_ONLY = ("http://", "https://")
 
 
 def local_name(target: str) -> str:
-    """Return the path that a URL of this machine's files means; of anything else, the same."""
+    """Return the path in a URL of a local file; anything else is returned unchanged."""
     prefix = next((each for each in _OF_THIS_MACHINE if target.lower().startswith(each)), "")
     return target[len(prefix) :]
 
@@ -67,18 +67,18 @@ class OutputError(Exception):
 
 
 class File(Protocol):
-    """What bytes are written to."""
+    """A destination for bytes."""
 
     def write(self, data: bytes, /) -> object:
-        """Write all of it."""
+        """Write all of the data."""
 
 
 def check(target: str, options: Mapping[str, Any], compression: Compression | None) -> None:
-    """Check as far as it goes that an output can be written, before the work for it begins.
+    """Check as far as possible that an output can be written, before any work is done for it.
 
     Raises:
-        ConfigurationError: What writes it is not installed; the message has the pip command.
-        OutputError: Its folder does not exist, or is not ours.
+        ConfigurationError: A library is not installed; the message has the pip command.
+        OutputError: The output cannot be written, as its folder does not exist or is read-only.
     """
     if compression is not None:
         _compressor(compression)
@@ -93,7 +93,7 @@ def check(target: str, options: Mapping[str, Any], compression: Compression | No
     if Path(target).is_dir():
         raise OutputError(f"cannot write {target}: it is a folder")
     if Path(target).exists() and not Path(target).is_file():
-        # A file is put in its place when it is whole, which would end a device or a pipe.
+        # The complete file is renamed to the target, which would replace a device or a pipe.
         raise OutputError(f"cannot write {target}: it is not a regular file")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"cannot write {target}: it is not allowed")
@@ -103,11 +103,11 @@ def check(target: str, options: Mapping[str, Any], compression: Compression | No
 def written(
     target: str, options: Mapping[str, Any], compression: Compression | None
 ) -> Iterator[File]:
-    """Write a file or an object in a bucket; it is there once the block has ended well.
+    """Write a file, or an object in a bucket, which appears when the block ends without an error.
 
     Raises:
-        ConfigurationError: What writes it is not installed.
-        OutputError: It cannot be written.
+        ConfigurationError: A library is not installed.
+        OutputError: The output cannot be written.
     """
     opened = _remote(target, options) if "://" in target else _local(target)
     try:
@@ -119,7 +119,7 @@ def written(
 
 @contextlib.contextmanager
 def _local(target: str) -> Iterator[File]:
-    # Of a link, the file behind it is replaced.
+    # The target of a link is replaced, not the link.
     path = Path(target).resolve() if Path(target).is_symlink() else Path(target)
     remove_abandoned(path)
     part, opened = new_part(path)
@@ -149,13 +149,13 @@ def _remote(target: str, options: Mapping[str, Any]) -> Iterator[File]:
     except (AsyncInvokeError, OutputError, OSError):
         raise
     except Exception as error:
-        if error is raised_within:  # by whoever writes, and no word of the file system's
+        if error is raised_within:  # raised by the block, not by the file system
             raise
         raise _cannot_write(target, error) from None
 
 
 class _Remote:
-    """A file elsewhere; each file system has errors of its own, which become one of ours."""
+    """A remote file; converts the errors of its file system to `OutputError`."""
 
     def __init__(self, file: Any, target: str) -> None:
         self._file = file
@@ -169,7 +169,7 @@ class _Remote:
         except Exception as error:  # noqa: BLE001  # as above
             raise _cannot_write(self._target, error) from None
 
-    # What pyarrow asks for besides. It would open a file that has a path by itself.
+    # pyarrow needs these two. It would reopen a file that has a path.
     closed = False
 
     def flush(self) -> None:
@@ -208,7 +208,7 @@ def _compressor(compression: Compression) -> Any:
 
 
 class _Packer:
-    """Compresses what is written."""
+    """Compresses the data written to a file."""
 
     def __init__(self, file: File, compressor: Any) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""Locks on open files that end with their process, where the system has them."""
+"""Locks on open files, which are released when the process dies, on systems that have them."""
 
 import contextlib
 import sys
@@ -6,16 +6,16 @@ import sys
 if sys.platform == "win32":
 
     def lock(descriptor: int) -> bool:  # noqa: ARG001  # there are no such locks
-        """Return `False`: a part that was left is not told from one that is being written."""
+        """Return `False`: an abandoned part cannot be distinguished from one being written."""
         return False
 
 else:
     import fcntl
 
     def lock(descriptor: int) -> bool:
-        """Lock an open file until it is closed; return whether nobody else had locked it.
+        """Lock an open file until it is closed; return whether it was unlocked before.
 
-        It is also `False` where the file system has no locks.
+        Return `False` too if the file system has no locks.
         """
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

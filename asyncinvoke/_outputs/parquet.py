@@ -1,4 +1,4 @@
-"""Outcomes as Parquet: one row each, with fixed columns; knows pyarrow."""
+"""Writes outcomes as Parquet, one row each, with fixed columns; uses pyarrow."""
 
 import json
 from collections.abc import Iterable
@@ -9,17 +9,17 @@ from asyncinvoke._inputs.formats import missing
 from asyncinvoke._outputs.files import File
 
 ROWS = 10_000
-"""How many rows are held, and written as a row group."""
+"""The number of rows that are buffered, and written as one row group."""
 
 _TEXTS = ("key", "error", "error_type", "code", "message", "delivery", "gave_up", "request_id")
 COLUMNS = ("index", "key", "ok", "status_code", "request_id", "attempts", "take", "began", "elapsed",
            "took", "error", "error_type", "code", "message", "delivery", "gave_up", "payload",
            "payload_base64")  # fmt: skip
-"""The columns; a payload is text of JSON, or base64 where it is not JSON."""
+"""The columns; a payload is JSON text, or base64 if it is not JSON."""
 
 
 def write(lines: Iterable[bytes], file: File) -> int:
-    """Write outcomes, given as lines of JSON; return how many there were.
+    """Write outcomes, given as lines of JSON; return their number.
 
     Raises:
         ConfigurationError: pyarrow is not installed; the message has the pip command.
@@ -37,10 +37,10 @@ def write(lines: Iterable[bytes], file: File) -> int:
 
 
 def library() -> tuple[Any, Any]:
-    """Return pyarrow and what of it writes Parquet.
+    """Import and return pyarrow, and its module for Parquet.
 
     Raises:
-        ConfigurationError: It is not installed.
+        ConfigurationError: pyarrow is not installed.
     """
     try:
         import pyarrow as pa
@@ -67,7 +67,7 @@ _PAYLOAD = b', "payload": '
 
 
 def _row(line: bytes) -> dict[str, Any]:
-    # The payload is the last of the fields and goes through as it is, no digit of it changed.
+    # The payload is the last field. It is not parsed, so that no digit of it changes.
     head, found, payload = line.partition(_PAYLOAD)
     row: dict[str, Any] = json.loads(head + b"}" if found else line)
     if found:
@@ -76,6 +76,6 @@ def _row(line: bytes) -> dict[str, Any]:
     for name in _TEXTS:
         text = row.get(name)
         if text is not None and not text.isascii():
-            # Half a surrogate pair, which JSON can hold and Parquet cannot, is shown as its escape.
+            # A lone surrogate, which JSON allows and Parquet does not, is written as its escape.
             row[name] = text.encode("utf-8", "backslashreplace").decode()
     return row

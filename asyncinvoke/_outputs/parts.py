@@ -1,4 +1,4 @@
-"""The parts of files: what is written before a file is whole, and removed if its process was killed."""
+"""Temporary files that become an output when they are complete, and are removed after a kill."""
 
 import contextlib
 import os
@@ -11,17 +11,17 @@ from typing import BinaryIO
 from asyncinvoke._outputs import locks
 
 PART = ".part"
-"""The suffix of a file that is not whole yet."""
+"""The suffix of a file that is not complete yet."""
 
 _KEPT = 40
-"""How much of a name is kept in that of its part: names have at most 255 bytes."""
+"""How many characters of a name are used in that of its part: names have at most 255 bytes."""
 
 
 def new_part(path: Path, *, mode: int = 0o666) -> tuple[Path, BinaryIO]:
-    """Create the part of a file: beside it, so that renaming it moves nothing, and locked.
+    """Create and lock the part of a file, in the same folder, so that renaming it copies nothing.
 
     Args:
-        path: The file.
+        path: The path of the output.
         mode: The permissions, before the umask.
 
     Returns:
@@ -33,7 +33,7 @@ def new_part(path: Path, *, mode: int = 0o666) -> tuple[Path, BinaryIO]:
         file = open(part, "xb", 1 << 20, opener=opener)  # noqa: SIM115  # for the caller to close
         try:
             locks.lock(file.fileno())
-            # Until it is locked, another process may take it for an abandoned one.
+            # Before it was locked, another process may have removed it as an abandoned part.
             if part.exists():
                 return part, file
         except BaseException:
@@ -43,7 +43,7 @@ def new_part(path: Path, *, mode: int = 0o666) -> tuple[Path, BinaryIO]:
 
 
 def remove_abandoned(path: Path) -> None:
-    """Remove the parts of a file that killed processes have left: those that nobody has locked."""
+    """Remove the parts of a file that killed processes have left: those that are not locked."""
     prefix = f".{path.name[:_KEPT]}."
     with contextlib.suppress(OSError):
         for part in path.absolute().parent.iterdir():

@@ -1,4 +1,4 @@
-"""The report's charts as SVG in the colours and fonts of the page; the one file that knows matplotlib."""
+"""Draws the report's charts as SVG in the colours and fonts of the page; uses matplotlib."""
 
 import io
 import itertools
@@ -11,7 +11,8 @@ from typing import Any
 from asyncinvoke._report.course import Course, Point, thinned
 from asyncinvoke._report.figures import Bar, seconds_in_words
 
-# What is drawn in these colours becomes what the page calls them, in light and in dark.
+# Charts are drawn in these colours, which are then replaced by variables of the page's style sheet,
+# so that they follow its light or dark theme.
 _COLOURS = {
     "#010101": "--ink",
     "#020202": "--muted",
@@ -24,20 +25,20 @@ _COLOURS = {
 INK, MUTED, LINE, GOOD, BAD, LIMIT, PAPER = _COLOURS
 _WIDTHS = {"wide": 7.4, "narrow": 3.35}
 _KEPT = 4
-"""How many reasons of throttles are told apart in a picture; the table has them all."""
+"""The maximum number of throttle reasons in a chart; the table has all of them."""
 
 _STEMS = 60
-"""How many stems a picture of throttles has, at most."""
+"""The maximum number of stems in the chart of throttles."""
 
 _MARKERS = ("o", "s", "^", "D", "v")
 
 
 def latency_chart(bars: Sequence[Bar], marks: Mapping[float, float]) -> str:
-    """Draw how long items took.
+    """Draw the histogram of durations.
 
     Args:
         bars: The histogram.
-        marks: Percentiles and their seconds.
+        marks: Percentiles to mark, in seconds, by percentage.
     """
 
     def draw(axes: Any, width: str) -> None:
@@ -65,7 +66,7 @@ def latency_chart(bars: Sequence[Bar], marks: Mapping[float, float]) -> str:
 
 
 def rate_chart(course: Course) -> str:
-    """Draw what ended a second."""
+    """Draw how many items ended per second."""
 
     def draw(axes: Any, width: str) -> None:
         edges = [rate.at for rate in course.rates]
@@ -84,12 +85,12 @@ def rate_chart(course: Course) -> str:
 
 
 def flight_chart(course: Course) -> str:
-    """Draw the limit, and what was in flight."""
+    """Draw the concurrency limit, and the attempts in flight."""
 
     def draw(axes: Any, width: str) -> None:
         flight = [point.in_flight for point in course.points]
         limit = [point.limit for point in course.points]
-        # A line for each session: between them nothing was measured.
+        # One line for each session, because nothing was sampled between them.
         for number, points in enumerate(_of_each_session(course)):
             at = [point.at for point in points]
             ys = [point.in_flight for point in points]
@@ -99,7 +100,7 @@ def flight_chart(course: Course) -> str:
             named = {"label": "limit"} if number == 0 else {}
             ys = [point.limit for point in points]
             axes.plot(at, ys, color=LIMIT, linewidth=1.3, linestyle="--", **named)
-        # A limit that was never near would press what matters to the floor.
+        # A limit that was never approached would flatten the rest of the chart.
         most = max(*flight, 1)
         near = [each for each in limit if each <= most * 4]
         axes.set_ylim(0, max(most, *near, 1) * 1.25)
@@ -117,7 +118,7 @@ def _of_each_session(course: Course) -> list[list[Point]]:
 
 
 def throttle_chart(course: Course) -> str:
-    """Draw what was throttled when, by reason."""
+    """Draw the throttled attempts over time, by reason."""
 
     def draw(axes: Any, width: str) -> None:
         points = thinned(course.points, _STEMS)
@@ -176,7 +177,7 @@ def _multiples(step: float) -> Iterator[float]:
 def _both(
     name: str, draw: Callable[[Any, str], None], *, height: float, legend: bool = False
 ) -> str:
-    """Draw for wide and for narrow pages; the page shows one of them."""
+    """Draw a chart for wide and for narrow pages; the page shows one of them."""
     return "".join(
         f'<div class="chart {width}" aria-hidden="true">'
         f"{_svg(f'{name}-{width}', draw, width, height, legend=legend)}</div>"
@@ -217,7 +218,7 @@ def _svg(
 
 
 def _set_margins(figure: Any, width: float, height: float, *, legend_rows: int) -> None:
-    # matplotlib can measure all letters and find margins by itself, which takes as long as drawing.
+    # matplotlib could compute the margins by measuring all text, which takes as long as drawing.
     left, right, bottom, top, row = 0.62, 0.12, 0.28, 0.08, 0.19  # inches
     figure.subplots_adjust(
         left=left / width,
@@ -231,7 +232,7 @@ _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 def themed(svg: str, name: str) -> str:
-    """Return an SVG as a part of a page: its colours and letters the page's, its ids its own."""
+    """Return an SVG for embedding: with the page's colours and fonts, and with unique IDs."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)

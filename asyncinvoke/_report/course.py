@@ -9,35 +9,35 @@ from asyncinvoke._journal.measuring import Measures
 from asyncinvoke._journal.values import RecordedSession, Sample
 
 POINTS = 400
-"""How many points a line has, at most."""
+"""The maximum number of points of a line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """What ended in a step of time."""
+    """The rates at which items ended in one time step."""
 
     at: float
     """When the step begins, in seconds of running time."""
 
     succeeded: float
-    """Items that succeeded, a second."""
+    """Items that succeeded, per second."""
 
     failed: float
-    """Items that failed, a second."""
+    """Items that failed, per second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A moment of a run."""
+    """The state of a run at one point in time."""
 
     at: float
-    """When, in seconds of running time."""
+    """The time, in seconds of running time."""
 
     in_flight: int
-    """Attempts in flight: the most since the last point."""
+    """The maximum number of attempts in flight since the last point."""
 
     limit: int
-    """How many might be."""
+    """The concurrency limit."""
 
     throttles: Mapping[str, int]
     """Attempts throttled since the last point, by reason."""
@@ -45,35 +45,34 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """How a run went. Running time is the time in which at least one session was at work."""
+    """The progress of a run over its running time: the time in which at least one session was active."""
 
     begins: tuple[float, ...]
-    """When work begins, and begins again after a pause, in seconds of running time."""
+    """When the run started, and resumed after each pause, in seconds of running time."""
 
     lasted: float
-    """Seconds of running time."""
+    """The running time, in seconds."""
 
     step: float
-    """Seconds of a step of `rates`."""
+    """The length of a step of `rates`, in seconds."""
 
     rates: tuple[Rate, ...]
-    """What ended when; steps in which nothing ended are there, too."""
+    """The rates of all steps, including those in which nothing ended."""
 
     points: tuple[Point, ...]
-    """The limit, and what was in flight, of all sessions that were at work; empty where nothing was
-    sampled."""
+    """The limit and the attempts in flight, summed over the active sessions; empty without samples."""
 
     throttles: Mapping[str, int]
-    """Attempts throttled, by reason, as far as was sampled; the most frequent first."""
+    """Throttled attempts by reason, as far as they were sampled, most frequent first."""
 
 
 def course_of(
     sessions: Sequence[RecordedSession], measures: Measures, samples: Iterable[Sample]
 ) -> Course:
-    """Return how a run went.
+    """Return the course of a run.
 
-    Sessions that follow each other are set one after the other, without the pause between them.
-    Those of shards that were merged were at work at once, and what they did is added up.
+    Consecutive sessions are joined without the pause between them. Sessions that overlap, as those
+    of merged shards do, are added up.
     """
     offsets, begins, lasted = _offsets(sessions, measures.lasted)
     points = _points(samples, offsets, {each.number: each.started for each in sessions})
@@ -96,7 +95,7 @@ def course_of(
 def _offsets(
     sessions: Sequence[RecordedSession], lasted: Mapping[int, float]
 ) -> tuple[dict[int, float], tuple[float, ...], float]:
-    """Return where each session begins in running time, where work begins, and where it ends."""
+    """Return the start of each session, the starts after each pause, and the end, in running time."""
     offsets: dict[int, float] = {}
     begins: list[float] = []
     until, paused, running = -math.inf, 0.0, 0.0
@@ -126,7 +125,7 @@ def _rates(measures: Measures, offsets: Mapping[int, float]) -> tuple[Rate, ...]
 def _points(
     samples: Iterable[Sample], offsets: Mapping[int, float], started: Mapping[int, float]
 ) -> list[tuple[int, Point]]:
-    """Return what was sampled, each with its session."""
+    """Return the points of all samples, each with its session."""
     points = []
     before: dict[int, Mapping[str, int]] = {}
     for sample in samples:
@@ -148,7 +147,7 @@ def _points(
 
 
 def _added_up(points: Sequence[tuple[int, Point]], width: float) -> list[tuple[int, Point]]:
-    """Return one point for each stretch of time, for all sessions together."""
+    """Return one point per time step, summed over all sessions."""
     stretches: dict[int, dict[int, list[Point]]] = {}
     for session, point in points:
         stretches.setdefault(int(point.at / width), {}).setdefault(session, []).append(point)
@@ -169,7 +168,7 @@ def _added_up(points: Sequence[tuple[int, Point]], width: float) -> list[tuple[i
 
 
 def thinned(points: Sequence[Point], most: int) -> tuple[Point, ...]:
-    """Return no more than so many points, each of several: the most in flight, all throttles."""
+    """Return at most `most` points: each replaces several, with their maximum in flight and all throttles."""
     size = -(-len(points) // most) or 1
     thinned = []
     for start in range(0, len(points), size):

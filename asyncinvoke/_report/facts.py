@@ -13,7 +13,7 @@ from asyncinvoke._report.prices import NOTE, Cost, Sampled, estimated
 from asyncinvoke._report.standing import pending_of, total_of, unrecorded_of
 
 SHOWN = 50
-"""How many causes are shown."""
+"""The maximum number of causes to show."""
 
 _DELIVERIES = {
     "not_sent": "surely did not run: it was not sent",
@@ -44,7 +44,7 @@ _TONES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """How many items ended in one way."""
+    """The number of items that ended in one way."""
 
     name: str
     number: int
@@ -54,7 +54,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """Why items failed, and what runs them again."""
+    """A cause of failure, and the command that redrives its items."""
 
     number: int
     count: int
@@ -73,23 +73,23 @@ class Facts:
     function: str
     status: str
     tone: str
-    """How good that is: `good`, `bad`, `doubt`, or `open` of what has not ended."""
+    """How the status is shown: `good`, `bad`, `doubt`, or `open` if the run has not ended."""
 
     about: Mapping[str, str]
-    """What ran, from what, by name."""
+    """The function, the input and the options, by label."""
 
     counts: tuple[Count, ...]
     total: int
-    """Of how many items the counts are."""
+    """The sum of the counts."""
 
     total_ended: int
-    """How many of them have ended."""
+    """The number of items that have ended."""
 
     sessions: tuple[RecordedSession, ...]
     lasted: Mapping[int, float]
     causes: tuple[Cause, ...]
     other_causes: int
-    """How many causes are not shown."""
+    """The number of causes that are not shown."""
 
     percentiles: Mapping[float, float]
     bars: tuple[Bar, ...]
@@ -107,40 +107,25 @@ def facts_of(
     *,
     price_per_gb_s: float | None = None,
 ) -> Facts:
-    """Return what a report says of a run.
+    """Return the contents of the report about a run.
 
     Args:
-        summary: The run.
-        causes: Why items failed, the most frequent first.
-        measures: What was counted of all items.
-        samples: How it went.
-        price_per_gb_s: US dollars for a GB-second, if it is not what the table says.
+        summary: The summary of the run.
+        causes: The causes of failures, most frequent first.
+        measures: The latencies and throughput.
+        samples: The samples of the run.
+        price_per_gb_s: The price of a GB-second in US dollars; by default that of the table.
     """
     status = _status(summary)
-    pending = pending_of(summary)
-    in_flight = summary.in_flight if summary.running else 0
-    counts = (
-        Count(name=_verb(summary), number=summary.succeeded, kind="good"),
-        Count(name="failed", number=summary.failed, kind="bad"),
-        Count(name="may have run", number=summary.may_have_run, kind="doubt"),
-        Count(name="settled: they ran", number=summary.settled, kind="doubt"),
-        Count(name="refused: no key of their own", number=unrecorded_of(summary), kind="bad"),
-        Count(name="in flight", number=in_flight, kind="open"),
-        Count(name="not started", number=pending or 0, kind="open"),
-    )
-    shown = tuple(
-        count for count in counts if count.number or count.name in (_verb(summary), "failed")
-    )
-    sampled = Sampled.from_note(summary.notes.get(NOTE))
-    ran = summary.succeeded + summary.failed - summary.not_run + summary.settled
+    counts = _counts(summary)
     return Facts(
         path=summary.path,
         function=summary.function_name + (f":{summary.qualifier}" if summary.qualifier else ""),
         status=status,
         tone=_TONES[status],
         about=_about(summary),
-        counts=shown,
-        total=sum(count.number for count in shown),
+        counts=counts,
+        total=sum(count.number for count in counts),
         total_ended=summary.ended,
         sessions=summary.sessions,
         lasted=measures.lasted,
@@ -151,10 +136,32 @@ def facts_of(
         course=course_of(summary.sessions, measures, samples),
         attempts=summary.attempts,
         throttled=summary.throttled,
-        cost=None
-        if sampled is None
-        else estimated(sampled, max(ran, sampled.count), price_per_gb_s=price_per_gb_s),
+        cost=_cost(summary, price_per_gb_s),
     )
+
+
+def _counts(summary: RunSummary) -> tuple[Count, ...]:
+    """Return the counts that are not 0, and always those of successes and failures."""
+    in_flight = summary.in_flight if summary.running else 0
+    succeeded = Count(name=_verb(summary), number=summary.succeeded, kind="good")
+    failed = Count(name="failed", number=summary.failed, kind="bad")
+    others = (
+        Count(name="may have run", number=summary.may_have_run, kind="doubt"),
+        Count(name="settled: they ran", number=summary.settled, kind="doubt"),
+        Count(name="refused: no key of their own", number=unrecorded_of(summary), kind="bad"),
+        Count(name="in flight", number=in_flight, kind="open"),
+        Count(name="not started", number=pending_of(summary) or 0, kind="open"),
+    )
+    return (succeeded, failed, *(count for count in others if count.number))
+
+
+def _cost(summary: RunSummary, price_per_gb_s: float | None) -> Cost | None:
+    """Return the estimated cost; `None` if no billed durations were sampled."""
+    sampled = Sampled.from_note(summary.notes.get(NOTE))
+    if sampled is None:
+        return None
+    ran = summary.succeeded + summary.failed - summary.not_run + summary.settled
+    return estimated(sampled, max(ran, sampled.count), price_per_gb_s=price_per_gb_s)
 
 
 def _verb(summary: RunSummary) -> str:

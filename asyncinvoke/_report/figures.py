@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from asyncinvoke._journal.measuring import Latencies
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
-"""Which are told."""
+"""The percentiles to show."""
 
 BARS = 36
-"""About how many bars a histogram has."""
+"""The approximate number of bars of a histogram."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,19 +19,19 @@ class Bar:
     """A bar of a histogram."""
 
     begin: float
-    """From so many seconds."""
+    """The lower bound, in seconds."""
 
     end: float
-    """Until so many seconds."""
+    """The upper bound, in seconds."""
 
     count: int
-    """How many items took that long."""
+    """The number of items with a duration in between."""
 
 
 def percentiles(latencies: Sequence[Latencies]) -> dict[float, float]:
-    """Return the time that so many percent of the items took at most, in seconds.
+    """Return percentiles of the durations, in seconds, by percentage.
 
-    They are right to three digits, as the latencies are. 100 is the longest.
+    They are exact to three digits, like the latencies. 100 is the longest duration.
     """
     total = sum(each.count for each in latencies)
     if not total:
@@ -50,15 +50,15 @@ def percentiles(latencies: Sequence[Latencies]) -> dict[float, float]:
 def bars(latencies: Sequence[Latencies]) -> list[Bar]:
     """Return a histogram whose bars are equally wide on a logarithmic axis.
 
-    The first holds the shortest 0.1 % as well, however short: a few answers that came at once would
-    push all others to the right.
+    The first bar includes the shortest 0.1 % of the items, however short they are: otherwise a few
+    immediate responses would push all other bars to the right.
     """
     if not latencies:
         return []
     low = max(_shortest(latencies), 1e-4)
     high = max(latencies[-1].longest, low * 2)
     ratio = (high / low) ** (1 / BARS)
-    # No narrower than the latencies are told apart, or there would be gaps that are none.
+    # Bars narrower than the resolution of the latencies would leave false gaps.
     count = BARS if ratio > 1.11 else max(1, math.ceil(math.log(high / low, 1.11)))
     ratio = (high / low) ** (1 / count)
     counts = [0] * count
@@ -73,7 +73,7 @@ def bars(latencies: Sequence[Latencies]) -> list[Bar]:
 
 
 def _shortest(latencies: Sequence[Latencies]) -> float:
-    """Return where a histogram begins."""
+    """Return the shortest duration that is not among the shortest 0.1 %."""
     left = sum(each.count for each in latencies) // 1000
     for each in latencies:
         left -= each.count
@@ -83,7 +83,7 @@ def _shortest(latencies: Sequence[Latencies]) -> float:
 
 
 def seconds_in_words(seconds: float) -> str:
-    """Return a time in the unit that suits it."""
+    """Return a duration as text, in a suitable unit."""
     if seconds == 0:
         return "0"
     if seconds < 0.001:
@@ -103,17 +103,17 @@ def seconds_in_words(seconds: float) -> str:
 
 
 def moment(seconds: float) -> str:
-    """Return a moment in UTC, from seconds since the epoch."""
+    """Return a time in seconds since the epoch as text, in UTC."""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
 def number(value: int) -> str:
-    """Return a whole number with its thousands apart."""
+    """Return a whole number with thousands separators."""
     return f"{value:,}"
 
 
 def share(part: int, whole: int) -> str:
-    """Return a part in percent; never 0 or 100 % of what is not none or all."""
+    """Return a percentage as text; only none or all of the whole is rounded to 0 or 100 %."""
     if not whole:
         return "none"
     percent = 100 * part / whole
@@ -125,7 +125,7 @@ def share(part: int, whole: int) -> str:
 
 
 def money(dollars: float) -> str:
-    """Return dollars, to the cent where there are any."""
+    """Return US dollars as text: to the cent, and small amounts to a hundredth of a cent."""
     if dollars >= 0.1 or dollars == 0:
         return f"${dollars:,.2f}"
     return "less than $0.0001" if dollars < 0.0001 else f"${dollars:.4f}".rstrip("0")

@@ -1,4 +1,4 @@
-"""The report as one HTML file; the one file that knows jinja2."""
+"""Renders the report as one HTML file; uses jinja2."""
 
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,10 +11,10 @@ from asyncinvoke.errors import ConfigurationError
 
 
 def check_installed() -> None:
-    """Import what draws and renders, which takes a while.
+    """Import matplotlib and jinja2, which takes a while.
 
     Raises:
-        ConfigurationError: It is not installed; the message has the pip command.
+        ConfigurationError: One is not installed; the message has the pip command.
     """
     try:
         import jinja2  # noqa: F401
@@ -28,11 +28,11 @@ def check_installed() -> None:
 
 
 def render(facts: Facts, *, made: float) -> str:
-    """Return the page.
+    """Return the HTML of the report.
 
     Args:
-        facts: What it says.
-        made: When it is made, in seconds since the epoch.
+        facts: The contents.
+        made: The time to show as that of the report, in seconds since the epoch.
 
     Raises:
         ConfigurationError: matplotlib or jinja2 is not installed; the message has the pip command.
@@ -67,7 +67,7 @@ def render(facts: Facts, *, made: float) -> str:
 
 
 def _charts(facts: Facts) -> dict[str, Any]:
-    """Return the charts that there is something to draw for; SVG is no text to be escaped."""
+    """Return the charts that have data, as markup that is not escaped."""
     from markupsafe import Markup
 
     course = facts.course

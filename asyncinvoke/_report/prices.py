@@ -6,44 +6,44 @@ from dataclasses import dataclass
 from typing import Any
 
 PRICES_OF = "August 2025"
-"""When the prices were those that AWS published."""
+"""The month in which AWS published these prices."""
 
 PER_GB_S = 0.0000166667
-"""US dollars for a GB-second: x86, us-east-1, the first tier. Most regions have the same; Arm costs a
-fifth less, and some regions more."""
+"""The price of a GB-second in US dollars: x86, us-east-1, first tier. It is the same in most regions,
+higher in some, and a fifth lower on Arm."""
 
 PER_REQUEST = 0.20 / 1_000_000
-"""US dollars for a request."""
+"""The price of a request in US dollars."""
 
 NOTE = "logs"
-"""The name of the note in a journal that holds what REPORT lines said."""
+"""The name of the note in a journal with the sums over sampled REPORT lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampled:
-    """What the REPORT lines of some invocations said."""
+    """Sums over the REPORT lines of sampled invocations."""
 
     count: int
-    """How many were looked at."""
+    """The number of invocations sampled."""
 
     gb_s: float
-    """The GB-seconds of all of them."""
+    """The sum of their GB-seconds."""
 
     gb_s_squared: float
-    """The sum of the squares of each one's."""
+    """The sum of the squares of their GB-seconds."""
 
     billed_ms: int
-    """The milliseconds that all of them were billed."""
+    """The sum of their billed durations, in milliseconds."""
 
     inits: int
-    """How many of them were cold starts."""
+    """The number of cold starts among them."""
 
     memory_mb: tuple[int, ...]
-    """The memory sizes that they had."""
+    """Their distinct memory sizes, in MB."""
 
     @classmethod
     def from_note(cls, note: Any) -> "Sampled | None":
-        """Return what a journal has noted, or `None` if that is nothing."""
+        """Return the sums in a note, or `None` if it has none."""
         if not isinstance(note, Mapping):
             return None
         try:
@@ -62,43 +62,43 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """An estimate."""
+    """The estimated cost of a run."""
 
     dollars: float
-    """US dollars, for compute and requests."""
+    """The cost of compute and requests, in US dollars."""
 
     margin: float
-    """So much more or less, in 95 cases of 100, as far as the sample tells."""
+    """Half the width of the 95 % confidence interval, in US dollars."""
 
     gb_s: float
-    """GB-seconds, estimated."""
+    """The estimated GB-seconds."""
 
     invocations: int
-    """How many ran, as far as is known."""
+    """The number of invocations, as far as known."""
 
     price_per_gb_s: float
-    """The price that was taken."""
+    """The price used, in US dollars per GB-second."""
 
     sampled: Sampled
-    """What it is estimated from."""
+    """The sample behind the estimate."""
 
     is_own_price: bool
-    """Whether the price was given, or is the table's."""
+    """Whether the caller gave the price."""
 
 
 def estimated(sampled: Sampled, invocations: int, *, price_per_gb_s: float | None = None) -> Cost:
-    """Estimate what a run has cost.
+    """Estimate the cost of a run.
 
     Args:
-        sampled: What REPORT lines said.
-        invocations: How many ran.
-        price_per_gb_s: US dollars for a GB-second; by default `PER_GB_S`.
+        sampled: Sums over sampled REPORT lines.
+        invocations: The number of invocations.
+        price_per_gb_s: The price of a GB-second in US dollars; by default `PER_GB_S`.
     """
     price = PER_GB_S if price_per_gb_s is None else price_per_gb_s
     mean = sampled.gb_s / sampled.count
     variance = max(sampled.gb_s_squared / sampled.count - mean * mean, 0.0)
     error = math.sqrt(variance / max(sampled.count - 1, 1))
-    # Of what was sampled wholly nothing is left to guess.
+    # Finite population correction: a complete sample leaves no uncertainty.
     unseen = max(1 - sampled.count / max(invocations, 1), 0.0)
     return Cost(
         dollars=invocations * (mean * price + PER_REQUEST),

@@ -1,4 +1,4 @@
-"""The progress of a run: its counts, and what the command line noted of its input. Does no I/O."""
+"""The progress of a run, from its counts and the notes of the command line. Does no I/O."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,20 +15,20 @@ from asyncinvoke._journal.values import RunSummary
 from asyncinvoke.errors import InvalidRequestError
 
 TOTAL = "total"
-"""The name of the note that says how many items the input has."""
+"""The name of the note with the number of items in the input."""
 
 UNRECORDED = "unrecorded"
-"""The name of the note that says how many items have no name that the journal could keep."""
+"""The name of the note with the number of items that the journal cannot record."""
 
 
 def total_of(summary: RunSummary) -> int | None:
-    """Return how many items the input has, if that is known."""
+    """Return the number of items in the input, if known."""
     noted = summary.notes.get(TOTAL)
     return noted if summary.total is None and isinstance(noted, int) else summary.total
 
 
 def unrecorded_of(summary: RunSummary) -> int:
-    """Return how many items failed that the journal does not have: without a key, or with another's."""
+    """Return the number of failed items that are not recorded: their keys are missing or duplicate."""
     noted = summary.notes.get(UNRECORDED)
     return noted if isinstance(noted, int) else 0
 
@@ -40,7 +40,7 @@ def unrecorded_note(summaries: Iterable[RunSummary]) -> dict[str, object]:
 
 
 def pending_of(summary: RunSummary) -> int | None:
-    """Return how many items have not been started, if that is known."""
+    """Return the number of items that were not started, if known."""
     total = total_of(summary)
     if total is None:
         return None
@@ -49,7 +49,7 @@ def pending_of(summary: RunSummary) -> int | None:
 
 
 def total_of_all(summaries: Sequence[RunSummary]) -> int | None:
-    """Return how many items these runs have together, as noted; `None` if a shard is missing."""
+    """Return the number of items of all these runs; `None` if unknown, as when a shard is missing."""
     keyed = any(summary.keyed for summary in summaries)
     if missing_shards(shard for summary in summaries for shard in summary.shards or (None,)):
         return None
@@ -61,9 +61,9 @@ def total_of_all(summaries: Sequence[RunSummary]) -> int | None:
 
 
 def has_changed_since_merge(summary: RunSummary) -> bool:
-    """Return whether a journal has what its parts lack: to merge them again would lose that.
+    """Return whether a merged journal has changed, so that merging its parts again would lose records.
 
-    It has if it was run by itself, or if an item was settled in it.
+    It has changed if it was run itself, or if an item was settled in it.
     """
     parts: Any = summary.notes.get(PARTS)
     if not is_of_merge(parts):
@@ -73,7 +73,7 @@ def has_changed_since_merge(summary: RunSummary) -> bool:
 
 
 def is_recorded(outcome: Outcome, *, keyed: bool) -> bool:
-    """Return whether the journal has an item: not if its key is missing, or is another item's."""
+    """Return whether the journal records an item: not if its key is missing or duplicate."""
     if not keyed or not isinstance(outcome.error, InvalidRequestError):
         return True
     return outcome.key is not None and outcome.take > 0

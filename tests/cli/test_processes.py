@@ -100,7 +100,7 @@ def test_what_was_settled_once_the_parts_were_merged_is_not_merged_away(tmp_path
     merge(journal, parts)
     check(bulk(journal=str(journal)), 2)
     settle(journal, position=3, ran=False)
-    with pytest.raises(CommandError, match="or was settled: resume it without --processes"):
+    with pytest.raises(CommandError, match="or was settled: continue it without --processes"):
         check(bulk(journal=str(journal)), 2)
     world = World()
     anyio.run(partial(world.map, journal, range(8)))

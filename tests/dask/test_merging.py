@@ -10,8 +10,8 @@ import pytest
 
 from asyncinvoke import ConfigurationError, Invoker, JournalError, Shard
 from asyncinvoke._dask.merging import AT_ONCE, Merger
-from asyncinvoke._dask.plan import Plan
-from asyncinvoke._dask.run import start
+from asyncinvoke._dask.plan import Control, Plan, read_control
+from asyncinvoke._dask.run import DaskRun, start
 from asyncinvoke._journal.merging import Merging
 from asyncinvoke.runs import open_run
 from asyncinvoke.testing import FakeLambda
@@ -120,3 +120,60 @@ def test_what_was_recorded_after_the_merge_is_not_merged_away(plan: Plan) -> Non
     assert "the cluster has no workers" in again()
     anyio.run(append)
     assert f"{plan.merged}: it has since run by itself" in again()
+
+
+class Cluster:
+    """A client whose shards end as they are told, without running; it may lose its connection."""
+
+    asynchronous = False
+
+    def __init__(
+        self,
+        errors: Sequence[Exception | None],
+        *,
+        status: str = "running",
+        ends: str = "finished",
+    ) -> None:
+        self.status = status
+        self._ends = ends
+        self._errors = list(errors)
+
+    def submit(self, *_: Any, **__: Any) -> Any:
+        error = self._errors.pop(0)
+        return SimpleNamespace(
+            exception=lambda: error,
+            status=self._ends,
+            cancel=lambda: None,
+            done=lambda: True,
+            add_done_callback=lambda _: None,
+        )
+
+    def run(self, *_: Any, **__: Any) -> None:
+        assert self.status == "running", "it would wait until it is connected again"
+        raise ConnectionError("closed")
+
+
+def test_a_cluster_that_is_lost_is_one_error_of_ours_and_workers_stop(plan: Plan) -> None:
+    for status in ("running", "connecting", "closed"):
+        cluster = Cluster([None] * SHARDS, status=status, ends="cancelled")
+        with (
+            pytest.raises(ConfigurationError, match="the same call continues the run"),
+            DaskRun(cluster, plan, 1) as run,
+        ):
+            run.result()
+    assert read_control(plan.control) == Control(stopped=True)
+    with open_run(plan.merged) as recorded:  # what is recorded is merged all the same
+        assert recorded.summary().succeeded == 40
+
+
+def test_an_error_of_dask_is_one_of_ours_and_an_error_of_the_input_is_itself(plan: Plan) -> None:
+    class KilledWorker(Exception):  # noqa: N818  # Dask's name
+        __module__ = "distributed.scheduler"
+
+    for error, raised in (
+        (KilledWorker("all died"), ConfigurationError),
+        (LookupError("all died"), LookupError),
+    ):
+        cluster = Cluster([None] * (SHARDS - 1) + [error])
+        with DaskRun(cluster, plan, 1) as run, pytest.raises(raised, match="all died"):
+            run.result()

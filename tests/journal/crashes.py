@@ -1,4 +1,4 @@
-"""Makes a journal look as if its process had been killed, without one."""
+"""Makes a journal look as if its process had been killed, without killing one."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from asyncinvoke._journal.schema import DIGEST
 
 
 def crash(path: Path, *, sent: Iterable[int] = (), unsent: Iterable[int] = ()) -> None:
-    """Put items of the last session under way again, each by its number, and let nobody end it."""
+    """Put items of the last session in progress again, by number, and undo the end of the session."""
     with closing(sqlite3.connect(path)) as connection:
         (session,) = connection.execute("SELECT MAX(id) FROM session").fetchone()
         connection.execute(
@@ -39,7 +39,7 @@ def crash(path: Path, *, sent: Iterable[int] = (), unsent: Iterable[int] = ()) -
 
 
 def restart(path: Path) -> None:
-    """Let the machine have been restarted since."""
+    """Make it look as if the machine had been restarted since."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE session SET boot = 'another'")
         connection.commit()

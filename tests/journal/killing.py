@@ -1,4 +1,4 @@
-"""Kills processes that run a map, at a request that an endpoint counts, and looks at what is left."""
+"""Kills processes that run a map, at a request counted by an endpoint, and reads what they left."""
 
 import json
 import os
@@ -32,7 +32,7 @@ AWS = {
 
 
 class Endpoint:
-    """Counts the items that it has seen, and kills a process at one of them."""
+    """Counts the items received, and kills a process at one of them."""
 
     def __init__(self) -> None:
         self.server = CountingServer()
@@ -43,18 +43,18 @@ class Endpoint:
         self._at: int | None = None
 
     def arm(self, requests: int) -> None:
-        """Kill a process when so many more are read; that one is not answered before."""
+        """Kill a process when the given number of further requests are read, before the last is answered."""
         with self.server.changed:
             self._at = len(self.seen) + requests
 
     def aim(self, pid: int, number: int = signal.SIGKILL) -> None:
-        """Say which process that is, and by which signal."""
+        """Set the process, and the signal."""
         with self.server.changed:
             self._victim, self._number = pid, number
             self.server.changed.notify_all()
 
     def settled(self) -> None:
-        """Wait until whatever a process that died has sent is read."""
+        """Wait until everything that a dead process has sent is read."""
         with self.server.changed:
             gone = self.server.changed.wait_for(lambda: not self.server.connections, 60)
         assert gone, "the connections of a process that was killed are still open"
@@ -109,7 +109,7 @@ class Mapper:
         return pid
 
     def ended(self) -> int:
-        """Wait for the end of the process that was started; return its status."""
+        """Wait until the process has ended; return its status."""
         status = self._answer()["status"]
         assert isinstance(status, int)
         return status
@@ -122,7 +122,7 @@ class Mapper:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a process has left when it was killed."""
+    """What a killed process has left."""
 
     recorded: set[int]
     unknown: set[int]
@@ -130,7 +130,7 @@ class Left:
 
 
 def look(journal: Path) -> Left:
-    """Read what a journal says, as a person would after the kill."""
+    """Read a journal as a person would after the kill."""
     if not journal.exists() or not journal.stat().st_size:
         return Left(set(), set())
     with open_run(journal) as recorded:

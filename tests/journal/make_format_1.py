@@ -1,6 +1,6 @@
-"""Writes `format_1.run`, which later versions have to read: `python -m tests.journal.make_format_1`.
+"""Writes `format_1.run`, which later versions must read: `python -m tests.journal.make_format_1`.
 
-It was made once, by the version that wrote format 1 first, and is not made again.
+It was written once, by the first version with format 1, and is not written again.
 """
 
 import sqlite3

@@ -1,7 +1,7 @@
-"""A process that forks others on demand, each of which runs a map with a journal: to be killed.
+"""A process that forks others on demand, each of which runs a map with a journal and may be killed.
 
-Everything is imported once, so that a process to kill costs a fork. A line of JSON on standard input
-asks for one; its process id is answered, and then how it ended.
+Everything is imported once, so that each such process costs only a fork. It is requested by a line of
+JSON on standard input; the replies are its process ID, and later its exit status.
 """
 
 import json
@@ -40,7 +40,7 @@ async def session(
     concurrency: int = CONCURRENCY,
     **options: Any,
 ) -> list[Outcome]:
-    """Run or continue a map to its end, and return the outcomes that the loop has got."""
+    """Run or continue a map to its end; return the outcomes that the loop has received."""
     if keyed:
         options["key"] = key
     async with (

@@ -1,4 +1,4 @@
-"""Any sequence of sessions: some come to their end, some are left, and some die at any moment."""
+"""Any sequence of sessions, which end, are left early, or die at any moment."""
 
 import tempfile
 from collections import Counter
@@ -23,7 +23,7 @@ SOON = 60
 
 @dataclass(frozen=True)
 class Session:
-    """How one session goes."""
+    """What happens in one session."""
 
     outcomes: int
     """It ends once its loop has so many outcomes."""
@@ -47,7 +47,7 @@ sessions = st.builds(
 
 
 class Dead:
-    """The end of a process, without one: what is not committed yet is gone."""
+    """Simulates the death of a process: whatever is not committed yet is lost."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_dead = False
@@ -61,7 +61,7 @@ class Dead:
 
 @pytest.fixture
 def dead(monkeypatch: pytest.MonkeyPatch) -> Dead:
-    # No machine dies here, so nothing need be synced.
+    # No machine crashes here, so nothing has to be synced.
     set_up = opening._set_up
 
     def fast(connection: Any) -> None:
@@ -75,7 +75,7 @@ def dead(monkeypatch: pytest.MonkeyPatch) -> Dead:
 async def play(path: Path, session: Session, dead: Dead) -> tuple[World, list[Outcome]]:
     world = World(stuck=session.stuck)
     dead.is_dead = session.dies
-    # What is recorded is replayed, and more workers than are stuck go on: there are as many.
+    # Recorded outcomes are replayed, and as many workers are left as there are stuck items.
     options: dict[str, Any] = {"take": session.outcomes, "concurrency": 8}
     with anyio.fail_after(SOON):
         return world, await world.map(path, range(ITEMS), **options)
@@ -118,7 +118,7 @@ def test_no_item_is_sent_twice_and_none_is_lost(sequence: list[Session], dead: D
     assert sorted(outcome.index for outcome in outcomes) == list(range(ITEMS))
     assert {outcome.index for outcome in outcomes if not outcome.ok} == unknown
     assert all(is_lost(outcome) for outcome in outcomes if not outcome.ok)
-    # What a loop has seen was recorded before.
+    # An outcome that a loop has received was recorded before.
     assert handed_out.isdisjoint(unknown)
     assert (summary.succeeded, summary.may_have_run) == (ITEMS - len(unknown), len(unknown))
 
@@ -128,7 +128,7 @@ def key(item: dict[str, int]) -> str:
 
 
 async def die_with(item: dict[str, int], path: Path, dead: Dead, changed: Changed) -> World:
-    """Run a session whose process dies once this item was sent, or once there is nothing to do."""
+    """Run a session whose process dies once this item was sent, or once nothing is left to do."""
     world = World(stuck=[item])
     dead.is_dead = True
 
@@ -151,7 +151,7 @@ async def die_with(item: dict[str, int], path: Path, dead: Dead, changed: Change
 async def test_what_may_have_run_is_another_item_once_its_payload_has_changed(
     tmp_path: Path, dead: Dead, idempotent: bool
 ) -> None:
-    """Kept, the record is that of what was sent; run again, each payload is sent once."""
+    """If it is kept, the record has the digest that was sent; if it runs again, each payload is sent once."""
     before, after = {"id": 1, "n": 0}, {"id": 1, "n": 1}
     options: dict[str, Any] = {"key": key, "idempotent": idempotent}
     kept, again = tmp_path / "kept.run", tmp_path / "again.run"

@@ -1,4 +1,4 @@
-"""A journal that cannot be used: one clear error each, and nothing that is recorded is lost."""
+"""Journals that cannot be used: one clear error for each, and no recorded outcome is lost."""
 
 import os
 import pickle
@@ -24,7 +24,7 @@ from tests.journal.killing import ROOT
 from tests.journal.torn import prefix_of, torn_log
 from tests.journal.worlds import World
 
-# Coverage would want to write a file of its own there as well.
+# Coverage would try to write a file of its own there, too.
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")},
     "PYTHONPATH": str(ROOT),
@@ -91,14 +91,14 @@ async def test_a_folder_that_is_missing_or_no_folder_is_named(path: Path) -> Non
 @pytest.mark.skipif(os.name != "posix", reason="modes and users of POSIX")
 @pytest.mark.parametrize("there", [False, True], ids=["new", "there"])
 def test_a_folder_that_cannot_be_written_is_named(there: bool) -> None:
-    # In a process of its own, which may not write everywhere as root may.
+    # In a process of its own, without the permissions of root.
     code = """
         import anyio, os, sys
         from asyncinvoke import JournalError
         from asyncinvoke._journal.recorder import JournalRecorder
-        from asyncinvoke.runs import open_run
+        from asyncinvoke.runs import merge, open_run
         from tests.journal.worlds import World
-        path, there = sys.argv[1], sys.argv[2] == "True"
+        path, there, merged = sys.argv[1], sys.argv[2] == "True", sys.argv[3]
         if there:
             anyio.run(World().map, path, range(3))
             for name in os.listdir(os.path.dirname(path)):
@@ -113,11 +113,17 @@ def test_a_folder_that_cannot_be_written_is_named(there: bool) -> None:
         if there:
             with open_run(path) as recorded:
                 print(recorded.summary().succeeded)
+            print(merge(merged, [path]).items)
     """
-    folder = Path(tempfile.mkdtemp())
+    folder, other = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
+    for each in (folder, other):
+        each.chmod(0o777)
     try:
         done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code), str(folder / "a.run"), str(there)],
+            [
+                *(sys.executable, "-c", textwrap.dedent(code)),
+                *(str(folder / "a.run"), str(there), str(other / "merged.run")),
+            ],
             capture_output=True,
             text=True,
             cwd=ROOT,
@@ -127,10 +133,11 @@ def test_a_folder_that_cannot_be_written_is_named(there: bool) -> None:
     finally:
         folder.chmod(0o700)
         shutil.rmtree(folder)
+        shutil.rmtree(other)
     assert done.stderr == ""
     said, *read = done.stdout.splitlines()
     assert said == f"{folder}/a.run-marks: it cannot be opened: Permission denied"
-    assert read == (["3"] if there else [])
+    assert read == (["3", "3"] if there else [])
 
 
 async def test_a_network_file_system_is_refused_with_the_reason(path: Path) -> None:
@@ -187,7 +194,7 @@ async def test_a_copy_without_the_files_beside_it_is_refused(path: Path, tmp_pat
     for _ in range(2):
         assert "copied without the files beside it" in await refused(copy)
         assert [each.name for each in elsewhere.iterdir()] == [copy.name]
-    # As a person may say who has only this left.
+    # Someone who has lost the other files may ask for this.
     Path(f"{copy}-marks").touch()
     outcomes = await World().map(copy, range(20))
     assert len(outcomes) == 20
@@ -208,7 +215,7 @@ async def test_a_file_that_is_deleted_while_it_is_written_ends_the_run_with_an_e
         path.unlink()
         with pytest.raises(JournalError, match="it was deleted while the run was under way"):
             await collect(run, seen)
-        # What was in flight has been handed out, though it is recorded nowhere.
+        # Outcomes of items in flight are yielded, although they are not recorded.
         assert len(seen) == len(world.sent) < 10_000
 
 
@@ -230,7 +237,7 @@ async def test_what_is_wrong_with_the_options_is_said_before_anything_is_opened(
 @pytest.mark.parametrize("tail", [b"", b"\0" * 5000, b"garbage" * 100])
 async def test_a_journal_whose_end_was_torn_is_a_whole_prefix(path: Path, tail: bytes) -> None:
     await World().map(path, range(40), take=20)
-    # The log of changes as a crash leaves it, cut anywhere, and what the disk made of the rest.
+    # The WAL as a crash may leave it: cut at any point, and followed by garbage.
     log = torn_log(path)
     for cut in range(12):
         copy = path.parent / f"cut{cut}.run"
@@ -240,7 +247,7 @@ async def test_a_journal_whose_end_was_torn_is_a_whole_prefix(path: Path, tail: 
 
 
 def test_a_full_disk_ends_the_run_with_an_error_and_loses_nothing_recorded(path: Path) -> None:
-    # A limit of the file's size stands for the disk; in a process of its own.
+    # A limit on the file size simulates a full disk, in a process of its own.
     code = f"""
         import anyio, resource, signal, sys
         from asyncinvoke import JournalError
@@ -273,7 +280,7 @@ def test_a_full_disk_ends_the_run_with_an_error_and_loses_nothing_recorded(path:
     assert handed_out == sent
     with open_run(path) as recorded:
         summary = recorded.summary()
-        # What was recorded is there, and of the rest it is known that it may have run.
+        # Recorded outcomes are there, and the other items are known to be in doubt.
         assert 10 < summary.ended <= sent + 10
         assert summary.succeeded + summary.may_have_run == sent + 10
 
@@ -315,7 +322,7 @@ async def test_a_process_that_died_before_its_first_commit_is_no_hindrance(
 async def test_a_file_that_is_truncated_while_it_is_written_ends_the_run_with_an_error(
     path: Path,
 ) -> None:
-    # SQLite would go on in its WAL, and leave a file that nobody can read.
+    # SQLite would continue to write its WAL, and leave a file that cannot be read.
     async with (
         Invoker(transport=World()) as invoker,
         invoker.map("work", range(10_000), journal=path, concurrency=4) as run,

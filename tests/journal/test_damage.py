@@ -1,4 +1,4 @@
-"""A journal with a wrong byte somewhere: one error that says so, or what it says is still right."""
+"""A journal with a damaged byte: one error that says so, or what is read is still right."""
 
 import random
 import sqlite3
@@ -33,7 +33,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def error_of(call: Callable[[], Any]) -> str:
-    """Return what the error of a journal says that a call raises; nothing where it raises none."""
+    """Return the message of the `JournalError` that a call raises; empty if it raises none."""
     try:
         call()
     except JournalError as error:
@@ -52,7 +52,7 @@ def read(path: Path) -> None:
         outcomes = list(recorded.outcomes())
         list(recorded.unknown()), list(recorded.samples()), recorded.causes()
         recorded.item(position=5), recorded.outcome(position=3), recorded.item(key="order-3")
-        # A count that is wrong is either found, or not there.
+        # If a count is wrong, `check` finds it.
         assert len(outcomes) == ended or recorded.check()
 
 
@@ -67,7 +67,7 @@ def made(
     anyio.run(lambda: world.map(Journal(path, notes={"a": 1}), ITEMS, **options))
     continued(path, **options)
     with closing(sqlite3.connect(path)) as connection:
-        # Small pages: each byte counts.
+        # With small pages, more bytes matter.
         for statement in (
             "journal_mode = DELETE",
             "page_size = 512",
@@ -206,7 +206,7 @@ def test_after_an_end_that_was_not_in_order_all_pages_are_looked_at_first(
     path = tmp_path / "orders.run"
     anyio.run(World().map, path, range(2000))
     whole = path.read_bytes()
-    # The last page of the items, which is not read before the last of them is compared.
+    # The last page of items, which is read only when the last item is compared.
     torn = bytearray(whole)
     torn[-4096 : -4096 + 8] = b"\xff" * 8
     path.write_bytes(torn)

@@ -1,4 +1,4 @@
-"""However a recorded map ends, the journal says of each item what is true, and nothing stays open."""
+"""However a recorded map ends, the journal is right about each item, and nothing stays open."""
 
 import contextlib
 import os

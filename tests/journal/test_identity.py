@@ -1,4 +1,4 @@
-"""What is known of an item when a run is continued: the same, another, gone, new or twice."""
+"""Items of a continued run: the same as recorded, changed, missing, new, or duplicate."""
 
 import hashlib
 import json
@@ -130,7 +130,7 @@ async def test_by_position_another_input_is_refused(
     assert world.sent == []
     assert what in raised.value.differences[0]
     assert pickle.loads(pickle.dumps(raised.value)).differences == raised.value.differences
-    # The journal is as it was, and the right input still continues it.
+    # The journal is unchanged, and the right input still continues it.
     assert len(await world.map(path, range(5))) == 5
 
 
@@ -383,7 +383,7 @@ async def test_what_the_input_raises_while_it_is_skimmed_comes_out_as_itself(
 
     with pytest.raises(OSError, match="gone"):
         await World().map(journal, broken())
-    # And what was read before it has its outcome.
+    # The items read before have their outcomes.
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DELETE FROM item WHERE idx IN (3, 140, 160)")
         connection.commit()
@@ -433,7 +433,7 @@ async def test_a_long_input_is_skimmed_by_key_as_far_as_it_is_in_the_same_order(
     new = {"id": "new", "n": 0}
     await world.map(journal, iter([*items, new]), key=name)
     assert (world.sent, looked_up) == ([new], [300])
-    # Another order, from its first difference on; what comes twice is known wherever it comes.
+    # From the first difference in order on, each item is looked up; duplicates are always found.
     looked_up.clear()
     swapped = [*items[:150], items[151], items[150], *items[152:], items[3], items[299]]
     outcomes = await world.map(journal, iter(swapped), key=name)
@@ -531,6 +531,6 @@ async def test_nothing_that_was_read_ahead_of_a_difference_is_sent(path: Path) -
         await world.map(path, streamed([*range(20), -1, *range(21, 400)]), concurrency=64)
     assert world.sent == []
     with open_run(path) as recorded:
-        # Nothing came of that session: there is none.
+        # The refused session is not recorded.
         assert [each.status for each in recorded.summary().sessions] == ["complete"]
         assert recorded.summary().total == 40

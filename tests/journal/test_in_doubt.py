@@ -1,4 +1,4 @@
-"""What was under way when a process died: what is known of it, and what becomes of it."""
+"""Items in progress when a process died: what is known about them, and what happens to them."""
 
 import os
 from collections.abc import AsyncIterator
@@ -75,7 +75,7 @@ async def test_marks_that_belong_to_another_run_are_not_asked(crashed: Path) -> 
     marks.write_bytes(b"another".ljust(64, b"\0") + b"\0" * 20)
     assert unknown(crashed) == [6, 7, 8, 9]
 
-    # A session that meets none of them; the marks are its own now.
+    # A session that reads none of them; the marks are its own now.
     await World().map(crashed, streamed(range(6)), take=1)
     assert unknown(crashed) == [6, 7, 8, 9]
     assert lost(await World().map(crashed, range(12))) == [6, 7, 8, 9]
@@ -85,7 +85,7 @@ async def test_what_is_idempotent_runs_again_and_never_becomes_what_surely_did_n
     crashed: Path,
 ) -> None:
     world = World(stuck=[6, 7])
-    # It runs again, and the process dies again, before it is sent and after.
+    # It runs again, and the process dies again, before and after it is sent.
     await world.map(crashed, range(8), idempotent=True, concurrency=1, take=6)
     again = World()
     outcomes = await again.map(crashed, range(12))
@@ -189,7 +189,7 @@ async def test_a_link_and_another_folder_are_no_way_around_the_lock(
     assert len(await Moving().map(Path("other.run"), range(6))) == 6
     monkeypatch.chdir(path.parent)
 
-    # Of a stream it is known only later that it is the input of the run.
+    # Whether a stream is the input of the run is known only later.
     async def moving() -> AsyncIterator[int]:
         os.chdir("/")
         for item in range(9):

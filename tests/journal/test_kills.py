@@ -1,4 +1,4 @@
-"""A process that runs a map is killed, and the run continued: nothing runs twice, nothing is lost."""
+"""A process that runs a map is killed and the run continued: nothing runs twice, nothing is lost."""
 
 import random
 import signal
@@ -25,7 +25,7 @@ def started() -> Iterator[Mapper]:
 def killed(
     process: Mapper, endpoint: Endpoint, journal: Path, at: int, **asked: object
 ) -> tuple[Left, set[int]]:
-    """Run until some request, and no further; return what is left, and what was seen by then."""
+    """Run until the given request, where the process is killed; return what is left, and what was seen."""
     endpoint.arm(at)
     endpoint.aim(process.start(url=endpoint.server.url, journal=str(journal), items=ITEMS, **asked))
     assert process.ended() == 9, "it ended before it was killed"
@@ -53,9 +53,9 @@ def test_no_item_is_seen_twice_and_those_in_doubt_are_named(
                 keyed=keyed,
                 ordered=ordered,
             )
-            # The endpoint's word against the journal's: what was seen and has not ended is named.
+            # Items that the endpoint has seen, and that have not ended, are in doubt,
             assert seen - left.recorded <= left.unknown
-            # And nothing else, but for requests that were on their way at that moment.
+            # and no others, except for requests on their way at that moment.
             assert len(left.unknown - (seen - left.recorded)) <= mapper.CONCURRENCY
             assert not left.unknown & left.recorded
             doubtful |= left.unknown

@@ -1,4 +1,4 @@
-"""Journals of shards are merged: every item once, whoever ran it, and what ran twice is named."""
+"""Merging the journals of shards: every item is there once, and items that ran twice are named."""
 
 import json
 import os
@@ -94,7 +94,7 @@ def test_shards_become_the_run_of_all_items(tmp_path: Path, keyed: bool, batch: 
     assert [(cause.error_type, cause.count) for cause in causes] == (
         [("Busy", 10)] if batch is None else []
     )
-    # It goes on as one run: nothing that has ended is sent again, and what failed is.
+    # It continues as one run: failed items are sent again, and no others.
     sent = len(function.sent)
     play(function, whole, items=104, **options)
     assert sum(function.sizes if batch else [1] * (len(function.sent) - sent)) in (4, 104)
@@ -136,7 +136,7 @@ def test_a_copy_of_a_journal_ran_nothing_twice(tmp_path: Path) -> None:
 
 
 def kill(path: Path, *, sent: list[int], unsent: list[int]) -> None:
-    """Leave a journal as a process that died leaves it, on another boot of the machine or on this."""
+    """Leave a journal as a process leaves it that died, during this boot of the machine or another."""
     connection = sqlite3.connect(path)
     try:
         for idx in sent + unsent:
@@ -185,7 +185,7 @@ def test_what_has_ended_elsewhere_beats_what_may_have_run_and_is_told(tmp_path: 
     assert (merged.items, merged.ran_twice) == (6, 5)
     merged = merge(tmp_path / "other.run", [third, first])
     with open_run(tmp_path / "other.run") as recorded:
-        # Of 1 and 3 the third journal says that they surely did not run; the first one doubts it.
+        # According to the third journal, 1 and 3 did not run; according to the first, they may have.
         assert [item.position for item in recorded.unknown()] == [1, 2, 3]
         assert recorded.summary().succeeded == 2
     assert merged.twice == (2,)
@@ -284,7 +284,7 @@ def test_nothing_of_a_journal_that_is_replaced_gets_into_the_new_one(
     play(Function(), old, items=70)
     writer = sqlite3.connect(old)
     try:
-        # What is there when the process that writes is killed.
+        # What is left if the writing process is killed.
         assert writer.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
         with writer:
             writer.execute("UPDATE count SET value = value + 1000")
@@ -516,7 +516,7 @@ def test_digests_of_the_first_format_are_merged_as_those_of_now(tmp_path: Path) 
     assert rows(first, lengths) == [(16,)]
     merge(tmp_path / "whole.run", [first])
     assert rows(tmp_path / "whole.run", lengths) == [(12,)]
-    # A later version that continues the journal leaves its old rows as they are.
+    # A later version that continues the journal does not change its old rows.
     connection = sqlite3.connect(first)
     try:
         connection.execute("INSERT INTO run VALUES ('first_format', 1)")

@@ -1,4 +1,4 @@
-"""Whatever lies where a journal should: one sentence with its own reason, and nothing is made there."""
+"""Anything else at the path of a journal: one sentence with the reason, and nothing is created."""
 
 import os
 import socket
@@ -123,7 +123,7 @@ def kind(
     monkeypatch.chdir(tmp_path)
     make, why = request.param
     if make is that_may_not_be_read and os.geteuid() == 0:
-        # To root nothing is forbidden; what the system would say to others stands for it.
+        # Root is allowed everything, so the answer for other users is simulated.
         access = os.access
 
         def others(path: Any, mode: int, **options: Any) -> bool:

@@ -1,4 +1,4 @@
-"""A recorded run is read: by whoever looks while it goes on, and by versions that come later."""
+"""Reading recorded runs: while they are in progress, and by later versions."""
 
 import dataclasses
 import json
@@ -116,7 +116,7 @@ def test_what_is_read_pickles_and_turns_to_json(format_1: RecordedRun) -> None:
 
 
 def said(outcome: Outcome) -> str:
-    """What its error says, but for the time that it took: that is kept for the item alone."""
+    """Return the message of an error without the elapsed time, which is stored only for the item."""
     return re.sub(r"in [0-9.]+ s", "in some time", str(outcome.error))
 
 
@@ -301,7 +301,7 @@ class TestSettling:
         settle(keyed, key="3", ran=True)
 
     def test_it_is_refused_where_the_marks_are_missing(self, path: Path) -> None:
-        """As after a copy without them, or while a run is at work whose marks were deleted."""
+        """As after a copy without them, or while a run is in progress whose marks were deleted."""
         recorded_map(path, World(lost=[3]))
         crash(path, sent=[8])
         Path(f"{path}-marks").unlink()
@@ -322,6 +322,39 @@ class TestSettling:
         assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("table", ["run", "count", "flight", "session", "cause"])
+def test_what_is_said_of_a_run_is_of_one_moment(path: Path, table: str) -> None:
+    recorded_map(path, World(failing=[1]))
+    crash(path, sent=[1])  # a redrive is under way
+    with (
+        open_run(path) as recorded,
+        closing(sqlite3.connect(path, isolation_level=None)) as writer,
+    ):
+        assert recorded._connection is not None
+        connection: sqlite3.Connection = recorded._connection
+
+        def said() -> tuple[Any, Any]:
+            return recorded.summary(), recorded.causes()
+
+        def succeed(statement: str) -> None:
+            """Let the redrive succeed when a table is read."""
+            if f"FROM {table}" in statement:
+                connection.set_trace_callback(None)
+                writer.executescript(
+                    "BEGIN; DELETE FROM flight; UPDATE item SET state = 0, cause = NULL"
+                    " WHERE idx = 1; UPDATE cause SET count = 0; UPDATE count SET value = value +"
+                    " CASE name WHEN 'succeeded' THEN 1 WHEN 'failed' THEN -1 ELSE 0 END; COMMIT"
+                )
+
+        before = said()
+        connection.set_trace_callback(succeed)
+        summary, causes = said()
+        after = said()
+        assert before[0].may_have_run == after[0].succeeded - before[0].succeeded == 1
+        assert summary in (before[0], after[0])
+        assert causes in (before[1], after[1])
+
+
 @pytest.mark.parametrize("replay", [True, False], ids=["item by item", "skimmed"])
 def test_digests_of_the_first_format_are_longer_and_say_the_same(path: Path, replay: bool) -> None:
     recorded_map(path, World())
@@ -338,5 +371,5 @@ def test_digests_of_the_first_format_are_longer_and_say_the_same(path: Path, rep
         with pytest.raises(JournalMismatchError, match="item 2 is not what it was"):
             anyio.run(World().map, Journal(journal, replay=replay), iter([0, 1, 7, *range(3, 12)]))
         with closing(sqlite3.connect(journal)) as connection:
-            # It has digests of now as well, which an older version would not know.
+            # It has new digests too, which an older version cannot read.
             assert connection.execute("PRAGMA user_version").fetchone() == (2,)

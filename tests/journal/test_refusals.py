@@ -1,4 +1,4 @@
-"""A call that is refused, for whatever reason, leaves the journal saying what it said before."""
+"""A refused call leaves the journal as it was, whatever the reason."""
 
 import sqlite3
 import subprocess
@@ -60,7 +60,7 @@ Refused: TypeAlias = Callable[[Path, pytest.MonkeyPatch], Awaitable[None]]
 
 
 def said(path: Path, capsys: pytest.CaptureFixture[str]) -> list[Any]:
-    """All that is said of a run by those who read it."""
+    """Return everything that can be read of a run."""
     capsys.readouterr()
     assert command(["runs", "show", str(path), "--json"]) == 0
     assert command(["runs", "show", str(path)]) == 0
@@ -195,7 +195,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    # No machine dies here, so nothing need be synced.
+    # No machine crashes here, so nothing has to be synced.
     set_up = opening._set_up
 
     def unsynced(connection: sqlite3.Connection) -> None:
@@ -235,7 +235,7 @@ async def test_a_refused_call_changes_nothing_that_is_said_of_the_run(
     with pytest.MonkeyPatch.context() as patch:
         await refusal(path, patch)
     assert await anyio.to_thread.run_sync(said, path, capsys) == before
-    # And the right call continues it as if there had been no other.
+    # The right call continues it as if there had been no other.
     world = World()
     outcomes = await world.map(Journal(path, notes=RIGHT), range(40))
     assert sorted(outcome.index for outcome in outcomes) == list(range(40))
@@ -268,7 +268,7 @@ async def test_a_stream_by_key_that_differs_is_as_if_it_had_not_been(
     changed = [*items[:7], {"id": "7", "n": 70}, *items[8:]]
     await refused(path, streamed(changed), **options)
     assert await anyio.to_thread.run_sync(said, path, capsys) == before
-    # What is kept, whatever it is now, is no difference.
+    # With `KEEP`, a changed item is no difference.
     journal = Journal(path, changed=Changed.KEEP, notes={"ticket": "a later one"})
     assert len(await World().map(journal, streamed(changed), **options)) == 20
     with open_run(path) as recorded:
@@ -321,7 +321,7 @@ async def test_what_is_noted_of_a_stream_is_kept_however_late_its_first_item_com
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await World().map(Journal(path, notes=RIGHT), range(40))
-    # The writer finds nothing to do, again and again.
+    # The writer wakes up repeatedly and finds nothing to do.
     monkeypatch.setattr(writing, "SAMPLE_EVERY", 0.0)
 
     async def late() -> AsyncIterator[int]:
@@ -357,7 +357,7 @@ async def test_who_compares_is_named_and_not_who_ran_it_last(path: Path) -> None
 
 
 def test_a_disk_that_is_full_at_any_moment_of_the_beginning_changes_nothing(path: Path) -> None:
-    # A limit of the files' size stands for the disk; in a process of its own.
+    # A limit on the file size simulates a full disk, in a process of its own.
     code = f"""
         import anyio, resource, signal
         from pathlib import Path

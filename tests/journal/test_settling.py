@@ -1,11 +1,12 @@
-"""A person settles items of every past: the counts stay right, and what did not run runs."""
+"""Settling items with every history: the counts stay right, and items that did not run run."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from asyncinvoke import Journal, Redrive
+from asyncinvoke import Journal, JournalError, Redrive
 from asyncinvoke._journal.recorder import JournalRecorder
 from asyncinvoke._report.standing import has_changed_since_merge
 from asyncinvoke.runs import RecordedRun, merge, open_run, settle
@@ -30,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def redriven(path: Path, keys: dict[str, Any]) -> Path:
-    """A run whose redrive of three items died, when all of them may have run."""
+    """A run whose process died while it redrove three items, all of which may have run."""
     world = World(failing=[FAILED], refused=[REFUSED], lost=[LOST])
     await world.map(path, range(ITEMS), **keys)
     crash(path, sent=[FAILED, REFUSED, LOST])
@@ -38,7 +39,7 @@ async def redriven(path: Path, keys: dict[str, Any]) -> Path:
 
 
 def agrees(recorded: RecordedRun) -> None:
-    """Check that all that can be asked of a run says the same."""
+    """Check that everything that can be read of a run agrees."""
     assert recorded.check() == ()
     summary = recorded.summary()
     unknown = list(recorded.unknown())
@@ -105,14 +106,18 @@ async def test_a_redrive_that_died_is_settled(
         assert [take.number for take in item.earlier] == [1]
 
 
+@pytest.mark.parametrize("is_merged", [False, True])
 @pytest.mark.parametrize("redrive", [Redrive.NONE, Redrive.FAILED | Redrive.MAY_HAVE_RUN])
 async def test_what_was_settled_is_redriven_or_continued_with_its_own_takes(
-    path: Path, keys: dict[str, Any], redrive: Redrive
+    path: Path, keys: dict[str, Any], redrive: Redrive, is_merged: bool, tmp_path: Path
 ) -> None:
     await World(lost=[LOST]).map(path, range(ITEMS), **keys)
     named: Any = {"key": str(LOST)} if keys else {"position": LOST}
     settle(path, ran=False, **named)
-    # It was the last one, and the next one must not get its earlier take.
+    if is_merged:
+        merge(tmp_path / "merged.run", [path])
+        path = tmp_path / "merged.run"
+    # It was the last item; the next one must not get its earlier take.
     world = World()
     items = [*range(LOST), LOST + 1, LOST] if keys else [*range(LOST + 2)]
     outcomes = await world.map(Journal(path, redrive=redrive), streamed(items), **keys)
@@ -156,7 +161,7 @@ async def test_an_input_that_has_grown_has_no_total_until_all_of_it_is_read(
     await World().map(path, range(ITEMS), **keys)
     assert total() == ITEMS
     with monkeypatch.context() as patched:
-        # It dies once it has read further than there was.
+        # The process dies once it has read more items than there were.
         patched.setattr(JournalRecorder, "_finish", lambda recorder: recorder._store.abandon())
         await World().map(path, range(2 * ITEMS), **keys)
     assert total() is None
@@ -205,3 +210,13 @@ async def test_a_run_with_an_item_that_is_to_run_is_not_complete(
     await World().map(path, range(ITEMS), **keys)
     with open_run(path) as recorded:
         assert recorded.summary().complete
+
+
+@pytest.mark.parametrize("named", [{}, {"position": LOST, "key": str(LOST)}])
+async def test_an_item_is_named_in_one_way(path: Path, named: dict[str, Any]) -> None:
+    await World(lost=[LOST]).map(path, range(ITEMS))
+    with open_run(path) as recorded:
+        for call in (partial(settle, path, ran=True), recorded.item, recorded.outcome):
+            with pytest.raises(JournalError, match="either by its position or by its key"):
+                call(**named)
+        assert recorded.summary().may_have_run == 1

@@ -1,4 +1,4 @@
-"""The finished beginning of an input is compared in blocks, and as if it were compared item by item."""
+"""Comparing the finished beginning of an input in blocks has the same effect as item by item."""
 
 from collections.abc import Iterator
 from pathlib import Path

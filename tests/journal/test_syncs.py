@@ -1,7 +1,7 @@
-"""What is on the disk before a request is sent, and before an outcome is handed out: the kernel's word.
+"""What is on the disk before a request is sent, and before an outcome is yielded, seen by the kernel.
 
-A process runs a map under `strace`, and says by a write of its own when it sends an item and when its
-loop gets the outcome. What SQLite has written to its log counts once a sync of that log has returned.
+A process runs a map under `strace`, and marks by a write when it sends an item and when its loop
+receives the outcome. What SQLite has written to its WAL counts once a sync of the WAL has returned.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ anyio.run(main)
 
 
 class Call(NamedTuple):
-    """A call of the system that has returned."""
+    """A system call that has returned."""
 
     name: str
     file: str
@@ -55,7 +55,7 @@ class Call(NamedTuple):
 
 
 def calls(trace: str) -> Iterator[Call]:
-    """Give the calls in the order in which they returned; one that was interrupted is whole again."""
+    """Yield the calls in the order in which they returned; interrupted ones are joined."""
     begun: dict[str, str] = {}
     for line in trace.splitlines():
         thread, _, said = line.partition(" ")
@@ -93,7 +93,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
 
 
 def walk(trace: list[Call]) -> Iterator[tuple[str, bytes, int]]:
-    """Give what the process says, what its log had on the disk by then, and after how many syncs."""
+    """Yield each mark of the process, with what the WAL had on the disk by then, and the number of syncs."""
     written = synced = b""
     syncs = 0
     for call in trace:
@@ -112,7 +112,7 @@ def test_nothing_is_sent_before_its_intent_is_synced(trace: list[Call]) -> None:
         if said.startswith("sent "):
             digest = hashlib.sha256(said.removeprefix("sent ").encode()).digest()[:DIGEST]
             assert digest in synced, said
-            # One for the beginning of the session, one for what is noted of it, one for the intent.
+            # One each for the beginning of the session, its notes, and the intent.
             assert syncs >= 3
             sent += 1
     assert sent == ITEMS
@@ -130,5 +130,5 @@ def test_nothing_is_handed_out_before_its_outcome_is_synced(trace: list[Call]) -
 
 def test_a_sync_is_shared_by_many_items(trace: list[Call]) -> None:
     syncs = [syncs for _, _, syncs in walk(trace)][-1]
-    # At most one for the intents and one for the ends of each group of four, and those of the beginning.
+    # At most one for the intents and one for the outcomes of each group of four, and the first ones.
     assert 4 <= syncs <= 2 * ITEMS / 4 + 6

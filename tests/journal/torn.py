@@ -1,4 +1,4 @@
-"""Journals whose end was torn, as a crash of the machine leaves them."""
+"""Journals with a torn end, as a crash of the machine leaves them."""
 
 import sqlite3
 from contextlib import closing
@@ -8,7 +8,7 @@ from asyncinvoke.runs import open_run
 
 
 def torn_log(path: Path) -> bytes:
-    """Return SQLite's log of some commits to a journal, which is as it was afterwards."""
+    """Return the WAL of some commits to a journal; the journal itself is left as it was."""
     before = path.read_bytes()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
@@ -29,7 +29,7 @@ def torn_log(path: Path) -> bytes:
 
 
 def prefix_of(path: Path) -> bool:
-    """Return whether a torn journal is a whole prefix: its counts are those of its items."""
+    """Return whether a torn journal has a consistent prefix: its counts match its items."""
     with open_run(path) as recorded:
         summary = recorded.summary()
         items = sum(1 for _ in recorded.outcomes())

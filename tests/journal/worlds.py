@@ -1,4 +1,4 @@
-"""A function that remembers what it was sent, and maps over it that are recorded."""
+"""A function that remembers its payloads, and recorded maps over it."""
 
 import json
 from collections.abc import AsyncIterator, Iterable
@@ -16,13 +16,13 @@ from asyncinvoke._transport.base import Stream
 
 
 class World:
-    """A transport that answers each item with itself, but for those that it is told to fail.
+    """A transport that answers each item with itself, except for those that are to fail.
 
     Args:
-        failing: Items that the function fails on.
-        lost: Items whose answer is lost, so that nobody knows whether they ran.
-        refused: Items that are refused before they run.
-        stuck: Items that get no answer.
+        failing: Items on which the function fails.
+        lost: Items whose response is lost, so that they may or may not have run.
+        refused: Items that are rejected before they run.
+        stuck: Items that get no response.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class World:
         take: int | None = None,
         **options: Any,
     ) -> list[Outcome]:
-        """Run a map; take all its outcomes, or leave it after some."""
+        """Run a map; return all its outcomes, or leave it after the first `take`."""
         self.sent.clear()
         options.setdefault("retry", RetryPolicy())
         outcomes: list[Outcome] = []
@@ -106,7 +106,7 @@ class World:
 
 
 async def streamed(items: Iterable[object]) -> AsyncIterator[object]:
-    """Give items that cannot be read twice."""
+    """Yield items; the input cannot be read twice."""
     for item in items:
         await anyio.lowlevel.checkpoint()
         yield item

@@ -1,4 +1,4 @@
-"""Outputs as a whole: read back by other tools, there at once or not at all, and refused in time."""
+"""Outputs: read back by other tools, atomic, and refused before any work is done."""
 
 import base64
 import gzip
@@ -22,6 +22,7 @@ from asyncinvoke._outputs import files, parquet
 from asyncinvoke._outputs.files import Kind, OutputError, kind_of
 from asyncinvoke.cli.app import run
 from asyncinvoke.cli.map.outputs import write_lines
+from asyncinvoke.cli.runs.exporting import NAMES
 from asyncinvoke.testing import FakeLambda
 
 KINDS = {
@@ -130,26 +131,34 @@ def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
 
 
-@pytest.mark.parametrize("target", ["out.parquet", "out.jsonl"])
+@pytest.mark.parametrize(
+    ("words", "target", "left"),
+    [
+        (["out.parquet"], "out.parquet", set()),
+        (["out.jsonl"], "out.jsonl", set()),
+        (["parts", "--split"], "parts/manifest.json", set(NAMES.values())),
+    ],
+)
 def test_a_full_disk_is_one_line_and_leaves_nothing_half(
-    journal: Path, tmp_path: Path, target: str
+    journal: Path, tmp_path: Path, words: list[str], target: str, left: set[str]
 ) -> None:
-    # A limit of the size of files stands for the disk, in a process of its own.
+    # A limit on the file size simulates a full disk, in a process of its own.
     program = (
         "import os, resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))\n"
         "from asyncinvoke.cli import main\n"
-        "from asyncinvoke.cli.runs import export\n"
+        "from asyncinvoke.cli.runs import export, exporting\n"
+        "exporting._Part.described = lambda part: {'name': 'x' * 30_000}\n"
         'line = \'{"index": 1, "ok": true, "key": "%s"}\'\n'
         "many = [(line % os.urandom(20).hex()).encode() for _ in range(20_000)]\n"
         "export.outcome_lines = lambda run: many\n"
         "try: main()\n"
-        # Or what measures the coverage could not write either.
+        # Otherwise the coverage data could not be written either.
         "finally: resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, "runs", "export", str(journal), target],
+        [sys.executable, "-c", program, "runs", "export", str(journal), *words],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -157,7 +166,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half(
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"asyncinvoke: error: cannot write {target}: File too large\n"
-    assert not list(tmp_path.iterdir())
+    assert {path.name for path in tmp_path.rglob("*.*")} == left
 
 
 def test_a_url_is_written_by_fsspec(journal: Path, lines: list[dict[str, Any]]) -> None:
@@ -232,7 +241,7 @@ def test_an_error_of_a_target_shows_nothing_secret() -> None:
 
 
 class _Awkward(fsspec.implementations.memory.MemoryFileSystem):  # type: ignore[misc]  # it has no types
-    """A file system whose files raise what only it knows, when they are opened, written or closed."""
+    """A file system whose files raise errors of its own when they are opened, written or closed."""
 
     protocol = "awkward"
     cachable = False

@@ -1,4 +1,4 @@
-"""A headless Chromium for tests, spoken to over pipes in its own DevTools protocol."""
+"""A headless Chromium for tests, controlled over pipes by the DevTools protocol."""
 
 import json
 import os
@@ -25,12 +25,12 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 def executable() -> str | None:
-    """Return what there is of it on this machine."""
+    """Return the path of Chromium, if it is installed."""
     return next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
 class Browser:
-    """One page of a headless Chromium, which keeps what it keeps in a folder."""
+    """One page of a headless Chromium with its profile in a folder."""
 
     def __init__(self, program: str, folder: Path) -> None:
         self.events: list[dict[str, Any]] = []
@@ -75,7 +75,7 @@ class Browser:
         self._close()
 
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Have it do something; give the answer."""
+        """Send a command; return the result."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:
@@ -102,7 +102,7 @@ class Browser:
             self.events.append(self._receive())
 
     def evaluate(self, expression: str) -> Any:
-        """Return what an expression gives in the page."""
+        """Return the value of an expression in the page."""
         found = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")

@@ -1,4 +1,4 @@
-"""Runs that a report is made of: values, as a journal would give them."""
+"""Runs for reports, as values that a journal would return."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""`asyncinvoke runs report` on runs that were recorded, and what the database counts of them."""
+"""`asyncinvoke runs report` on recorded runs, and the aggregates computed by the database."""
 
 import sqlite3
 from collections import Counter
@@ -22,7 +22,7 @@ def fail_some(event: int, context: object) -> int:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two sessions: the second one goes on where the input of the first one ended."""
+    """A run of two sessions: the second one continues where the input of the first one ended."""
     path = tmp_path_factory.mktemp("recorded") / "numbers.run"
 
     async def work(count: int) -> None:

@@ -1,4 +1,4 @@
-"""The page on reports: its example runs, its commands are taken, its prices are those of the code."""
+"""The page on reports: its example runs, its commands are accepted, its prices match the code."""
 
 import re
 import shlex

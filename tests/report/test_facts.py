@@ -1,4 +1,4 @@
-"""What a report says, decided on values: percentiles, prices, the course of a run, its figures."""
+"""The contents of a report, from values: percentiles, prices, the course of a run, and figures."""
 
 import itertools
 import math

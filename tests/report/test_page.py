@@ -1,4 +1,4 @@
-"""The page: one file, that loads and runs nothing, looked at by a parser and by a browser."""
+"""The page: one file that loads and runs nothing, checked by a parser and by a browser."""
 
 import json
 import re
@@ -21,7 +21,7 @@ NASTY = "<script>alert('x')</script> & \" \u202e \x00 {{ 7 * 7 }} " + "x" * 3000
 
 
 class Seen(HTMLParser):
-    """What a page is made of."""
+    """The elements of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

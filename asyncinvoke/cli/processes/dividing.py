@@ -69,7 +69,7 @@ def part_of(journal: str, shard: Shard) -> str:
 
 
 def divided(bulk: Bulk, processes: int) -> list[Bulk]:
-    """Return the settings of each process. What they may do together is shared out among them."""
+    """Return the settings of each process; concurrency and rate are divided among them."""
     shares = shared_out(bulk.concurrency, processes)
     parts = []
     for number in range(1, processes + 1):
@@ -90,10 +90,11 @@ def divided(bulk: Bulk, processes: int) -> list[Bulk]:
 
 
 def worst(statuses: Iterable[int]) -> int:
-    """Return the status of all processes.
+    """Return the exit status for all processes.
 
-    Stopped before the end beats in doubt, and that beats failed. One that was killed leaves its
-    items in doubt; one that could not begin has failed, unless none could.
+    Stopped before the end takes precedence over in doubt, which takes precedence over failed. A
+    killed process leaves items in doubt. A process that could not start counts as failed, unless
+    all have the same status.
     """
     seen = set(statuses)
     if len(seen) == 1 and min(seen) >= 0:
@@ -106,7 +107,7 @@ def worst(statuses: Iterable[int]) -> int:
 
 
 def message(line: bytes) -> Mapping[str, Any] | None:
-    """Return what a process says of its progress; `None` if a line is something else."""
+    """Parse a progress message of a process; return `None` if the line is something else."""
     try:
         said = json.loads(line)
     except ValueError:
@@ -115,22 +116,22 @@ def message(line: bytes) -> Mapping[str, Any] | None:
 
 
 class Said:
-    """What the processes have said last, each by its number."""
+    """The last progress message of each process, by its number."""
 
     def __init__(self) -> None:
         self._last: dict[int, Mapping[str, Any]] = {}
         self._ended: set[int] = set()
 
     def add(self, number: int, said: Mapping[str, Any]) -> None:
-        """Take what a process says."""
+        """Store a message of a process."""
         self._last[number] = said
 
     def ended(self, number: int) -> None:
-        """Note that a process has ended: nothing of it is in flight, and it has no rate."""
+        """Note that a process has ended: it has nothing in flight, and no rate."""
         self._ended.add(number)
 
     def counts(self, elapsed: float, *, processes: int) -> Counts:
-        """Return how far they are together."""
+        """Return the progress of all processes together."""
         said = self._last.values()
         running = [each for number, each in self._last.items() if number not in self._ended]
         totals = [each.get("total") for each in said]
@@ -151,12 +152,12 @@ class Said:
         )
 
     def tally(self) -> Tally:
-        """Return what came of all their items, as far as their last words tell."""
+        """Return the results of all processes, according to their last messages."""
         return JoinedTally(self._last.values())
 
 
 class JoinedTally(Tally):
-    """Counts put together from the last words of processes; their latencies cannot be."""
+    """The sum of the counts in the last messages of processes; latencies cannot be combined."""
 
     def __init__(self, said: Iterable[Mapping[str, Any]]) -> None:
         super().__init__()

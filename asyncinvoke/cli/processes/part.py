@@ -1,4 +1,4 @@
-"""One process of a divided run: it reads its settings from standard input, as a line of JSON."""
+"""One process of a divided run; it reads its settings from standard input, as a line of JSON."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ from asyncinvoke.cli.streams import STDERR, STDIN
 
 
 def settings_of(bulk: Bulk) -> dict[str, Any]:
-    """Return what a process is told, as JSON can hold it."""
+    """Return the settings of a process as a JSON-serializable value."""
     return {
         "note": {**bulk.as_note(), "source_path": bulk.source},
         "journal": bulk.journal,
@@ -27,7 +27,7 @@ def settings_of(bulk: Bulk) -> dict[str, Any]:
 
 
 def bulk_of(settings: dict[str, Any]) -> Bulk:
-    """Return the settings that a process was told."""
+    """Return the settings that a process has received."""
     return replace(
         Bulk.from_note(settings["note"], ""),
         journal=settings["journal"],
@@ -37,14 +37,14 @@ def bulk_of(settings: dict[str, Any]) -> Bulk:
 
 
 class Heard(io.RawIOBase):
-    """Standard error, as long as somebody hears it; what is said after that is lost, and no error."""
+    """Standard error; once its reader is gone, writing to it does nothing and is no error."""
 
     def writable(self) -> bool:
-        """Say that it is written to."""
+        """Return `True`."""
         return True
 
     def write(self, data: Any, /) -> int:
-        """Write all of it."""
+        """Write all of the data."""
         rest = bytes(data)
         with contextlib.suppress(BrokenPipeError):
             while rest:
@@ -53,10 +53,10 @@ class Heard(io.RawIOBase):
 
 
 def end_with_parent() -> None:
-    """End this process as a SIGTERM does, once the one that started it is gone.
+    """Wait until the parent process is gone, and then send SIGTERM to this process.
 
-    That one keeps standard input open for as long as it lives, and writes nothing more to it. What
-    is in flight ends: progress that nobody hears is no reason to leave it in doubt.
+    The parent keeps standard input open while it lives, and writes nothing more to it. Calls in
+    flight finish: a missing parent is no reason to leave them in doubt.
     """
     while os.read(STDIN, 1):
         pass
@@ -64,7 +64,7 @@ def end_with_parent() -> None:
 
 
 def main() -> int:
-    """Run it; give the exit status."""
+    """Run this process; return its exit status."""
     try:
         bulk = bulk_of(json.loads(sys.stdin.readline()))
         sys.stderr = io.TextIOWrapper(Heard(), "utf-8", "backslashreplace", write_through=True)
@@ -72,7 +72,7 @@ def main() -> int:
         return run_bulk(bulk)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001  # it is said, as any command says it
+    except Exception as error:  # noqa: BLE001  # reported in the same way as by any command
         return complain(error)
 
 

@@ -1,4 +1,4 @@
-"""A bulk run on several processes, from its settings to its exit status."""
+"""Runs a bulk run on several processes, from its settings to its exit status."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ from asyncinvoke.runs import RunSummary, merge, open_run
 
 
 def run_processes(bulk: Bulk, processes: int) -> int:
-    """Run it; give the exit status."""
+    """Run a bulk run on several processes; return the exit status."""
     check(bulk, processes)
     open_files.raise_open_files()
 
@@ -51,14 +51,14 @@ def run_processes(bulk: Bulk, processes: int) -> int:
             together = Together(
                 divided(bulk, processes),
                 display=display,
-                # Its first lines are there: status 2 would say that nothing was sent.
+                # It is opened when the first lines arrive: status 2 would mean that nothing was sent.
                 open_output=lambda: stack.enter_context(opened_output(bulk.output, status=FAILED)),
                 shared=streams.STDOUT if shared is not None and _is_a_file(shared) else None,
             )
             await together.run(interrupt, grace=0.0 if is_live else bulk.grace)
         say_which_failed(together.statuses)
         if set(together.statuses.values()) == {WRONG_USAGE}:
-            return WRONG_USAGE  # none could begin, and they have said why
+            return WRONG_USAGE  # no process could start, and each has reported why
         if bulk.journal is None:
             _summarise(bulk, together, None, [])
             return worst(together.statuses.values())
@@ -67,7 +67,7 @@ def run_processes(bulk: Bulk, processes: int) -> int:
         try:
             return await _end(bulk, bulk.journal, parts, together)
         except JournalError as error:
-            # Status 2 would say that nothing was sent.
+            # Status 2 would mean that nothing was sent.
             raise CommandError(
                 f"{error}: the same command, or runs merge {bulk.journal} {' '.join(parts)}, "
                 "retries it",
@@ -78,14 +78,14 @@ def run_processes(bulk: Bulk, processes: int) -> int:
 
 
 async def _end(bulk: Bulk, journal: str, parts: list[str], together: Together) -> int:
-    """Merge the journals, write what is to be written, and say what came of it."""
+    """Merge the journals, write the output, and print the summary; return the exit status."""
     if not parts:
         return worst(together.statuses.values())
     notes = {**shared_notes(parts), COMMAND: {**bulk.as_note(), "ordered": False}}
     place = _place(bulk)
     if place is not None and (place.is_known or _are_complete(parts, of=len(together.statuses))):
-        # Before the file is written. It says that the file is this run's, and nothing of how far
-        # it is: whoever runs more of it writes all of it again from the journal.
+        # Stored before the file is written. It records that the file belongs to this run, but not
+        # how much of it is written: to continue the run is to write all of it again.
         notes[NOTE] = Place(path=place.path).as_note(LineNumbers())
     merged = merge(journal, parts, replace=True, notes=notes)
     with open_run(journal) as recorded:
@@ -107,7 +107,7 @@ async def _end(bulk: Bulk, journal: str, parts: list[str], together: Together) -
     if is_whole:
         return status
     statuses = list(together.statuses.values())
-    if not whole.may_have_run:  # a process that was killed has left nothing in doubt
+    if not whole.may_have_run:  # the killed processes have left nothing in doubt
         statuses = [STOPPED if each < 0 else each for each in statuses]
     return worst([status, *statuses])
 
@@ -121,7 +121,7 @@ def _is_there(path: str) -> bool:
 
 
 def _place(bulk: Bulk) -> Place | None:
-    """Return what the journal says of the output; `None` if that is no file that can be continued."""
+    """Return the journal's note on the output; `None` if it is not a file that can be continued."""
     output = bulk.output
     if bulk.journal is None or output is None or output == "-" or is_stream(output):
         return None
@@ -156,7 +156,7 @@ def _replace(output: str, lines: Iterable[bytes]) -> None:
 
 
 async def _write(journal: str, output: str) -> None:
-    """Write the outcomes: a file is replaced once all are in the one beside it."""
+    """Write all outcomes; a file is replaced only once they are complete."""
     with open_run(journal) as recorded:
         lines = map(as_line, recorded.outcomes())
         if output != "-" and not is_stream(output):

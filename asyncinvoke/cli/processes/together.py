@@ -23,10 +23,10 @@ from asyncinvoke.cli.running import Interrupt, beside
 from asyncinvoke.cli.streams import Output
 
 LAST_SECONDS = 10.0
-"""Seconds that processes have to exit after a signal, before they are killed."""
+"""How long processes may take to exit after a signal before they are killed, in seconds."""
 
 GATHER = 0.01
-"""Seconds for which lines are buffered before they are written."""
+"""How long lines are buffered before they are written, in seconds."""
 
 _COMMAND = (sys.executable, "-m", "asyncinvoke.cli.processes.part")
 
@@ -34,14 +34,14 @@ _COMMAND = (sys.executable, "-m", "asyncinvoke.cli.processes.part")
 class Together:
     """The processes of one run.
 
-    Each is in a session of its own, so that a Ctrl-C on the terminal reaches them through this
-    process alone, once. If this process is killed, they let what is in flight end, and end.
+    Each has a session of its own, so that a Ctrl-C on the terminal reaches it only once, through
+    this process. If this process is killed, they finish their calls in flight and exit.
 
     Args:
-        parts: The settings of each.
-        display: Shows how far they are.
-        open_output: Opens what the outcomes go to that they write, once there is one.
-        shared: A regular file that they can write to by themselves, each a whole line at once.
+        parts: The settings of each process.
+        display: Shows the progress.
+        open_output: Opens the output when the first outcome arrives.
+        shared: A regular file that all processes write to directly, each whole lines at a time.
     """
 
     def __init__(
@@ -64,16 +64,17 @@ class Together:
         self._has_signalled = False
         self._grace = 0.0
         self.said: Said = Said()
-        """What they have said last."""
+        """The last messages of the processes."""
         self.statuses: dict[int, int] = {}
-        """How those ended that have; below 0 by a signal."""
+        """The exit statuses of the processes that have ended; negative after a signal."""
 
     async def run(self, interrupt: Interrupt, *, grace: float) -> None:
-        """Run them to their ends.
+        """Run the processes until they end.
 
         Args:
-            interrupt: What a signal does: it is passed on, and so is the next.
-            grace: Seconds that what is in flight has to end after the first; 0 to leave it.
+            interrupt: Handles signals, which are passed on to the processes.
+            grace: How long calls in flight may take after the first signal, in seconds; 0 abandons
+                them.
         """
         self._grace = grace
         show = partial(show_progress, self._display, self.counts)
@@ -88,7 +89,7 @@ class Together:
             raise _first(errors) from None
 
     def counts(self) -> Counts:
-        """Return how far they are together."""
+        """Return the progress of all processes together."""
         return self.said.counts(time.monotonic() - self._began, processes=len(self._parts))
 
     @contextlib.asynccontextmanager
@@ -110,8 +111,8 @@ class Together:
 
     async def _tell(self, process: Process, part: Bulk) -> None:
         assert process.stdin is not None  # noqa: S101  # it is a pipe
-        with contextlib.suppress(anyio.BrokenResourceError):  # it has ended, and its status tells
-            # It stays open: its end is the end of this process.
+        with contextlib.suppress(anyio.BrokenResourceError):  # it has exited; see its status
+            # The pipe stays open: the process exits when it is closed, as when this one dies.
             await process.stdin.send(json.dumps(settings_of(part)).encode() + b"\n")
 
     async def _follow(self, number: int) -> None:
@@ -130,7 +131,7 @@ class Together:
             self._stop_all()
 
     async def _write(self, stream: ByteReceiveStream) -> None:
-        """Write what a process gives, as whole lines between those of the others."""
+        """Write the output of a process, in whole lines."""
         rest = b""
         async for chunk in stream:
             whole, newline, after = (rest + chunk).rpartition(b"\n")
@@ -140,11 +141,11 @@ class Together:
                     if self._output is None:
                         self._output = self._open_output()
                     await self._output.write(whole + newline)
-            # Or this process would wake for each line, which costs as much as invoking does.
+            # Otherwise this process would wake up for each line, which costs as much as a call.
             await anyio.sleep(GATHER)
 
     async def _hear(self, number: int, stream: ByteReceiveStream) -> None:
-        """Take what a process says of its progress; what else it says is said once for all."""
+        """Read the progress of a process; print its other messages once for all processes."""
         rest = b""
         async for chunk in stream:
             *lines, rest = (rest + chunk).split(b"\n")
@@ -153,7 +154,7 @@ class Together:
                 if said is None:
                     self._complain(line.decode(errors="replace"))
                 elif "note" in said:
-                    if not self._has_signalled:  # what was passed on, we have said ourselves
+                    if not self._has_signalled:  # otherwise this process has printed the same
                         self._complain(str(said["note"]))
                 else:
                     self.said.add(number, said)
@@ -170,11 +171,11 @@ class Together:
                 f"waiting up to {self._grace:g} s for {in_flight:,} in flight; "
                 "Ctrl-C again abandons them"
             )
-        if not self._has_signalled:  # a second one would have them leave what is in flight
+        if not self._has_signalled:  # on a second one, they would abandon their calls in flight
             self._stop_all()
 
     def _stop_all(self) -> None:
-        # Whatever signal came: of a SIGINT while it imports, Python prints a traceback.
+        # SIGTERM for any signal: on a SIGINT during its imports, Python prints a traceback.
         self._has_signalled = True
         for process in self._processes.values():
             if process.returncode is None:
@@ -182,7 +183,7 @@ class Together:
                     os.kill(process.pid, signal.SIGTERM)
 
     async def _end(self) -> None:
-        """End what has not ended, and close what was opened."""
+        """Stop the processes that are still running, and close their pipes."""
         self._stop_all()
         with anyio.move_on_after(LAST_SECONDS):
             for process in self._processes.values():
@@ -201,7 +202,7 @@ def _first(error: Exception) -> Exception:
 
 
 def say_which_failed(statuses: dict[int, int]) -> None:
-    """Say which processes could not begin, where others could."""
+    """Print which processes could not start, if others could."""
     failed = [number for number, status in sorted(statuses.items()) if status == WRONG_USAGE]
     if failed and len(failed) < len(statuses):
         click.echo(f"process {', '.join(map(str, failed))} could not start", err=True)

@@ -17,7 +17,7 @@ from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
 from asyncinvoke.cli.runs.parts import check_whole, found_parts
 from asyncinvoke.cli.streams import STDIN
 from asyncinvoke.cli.values import WholeNumber
-from asyncinvoke.runs import RecordedCause
+from asyncinvoke.runs import RecordedCause, RunSummary
 from asyncinvoke.runs import settle as record
 
 
@@ -25,6 +25,7 @@ from asyncinvoke.runs import settle as record
 @run_argument
 @click.option(
     "--cause",
+    "causes",
     type=WholeNumber(1),
     multiple=True,
     metavar="N",
@@ -32,25 +33,29 @@ from asyncinvoke.runs import settle as record
 )
 @click.option(
     "--error",
+    "errors",
     multiple=True,
     metavar="CLASS",
     help="Only items with this exception class, such as FunctionError.",
 )
 @click.option(
     "--error-type",
+    "error_types",
     multiple=True,
     metavar="TYPE",
     help="Only items whose function reported this errorType.",
 )
 @click.option(
     "--code",
+    "codes",
     multiple=True,
     metavar="CODE",
     help="Only items with this error code of AWS or of the transport.",
 )
-@click.option("--key", multiple=True, metavar="KEY", help="Only the item with this key.")
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="Only the item with this key.")
 @click.option(
     "--item",
+    "positions",
     type=WholeNumber(0),
     multiple=True,
     metavar="N",
@@ -81,17 +86,11 @@ from asyncinvoke.runs import settle as record
 )
 def redrive(
     path: str,
-    cause: tuple[int, ...],
-    error: tuple[str, ...],
-    error_type: tuple[str, ...],
-    code: tuple[str, ...],
-    key: tuple[str, ...],
-    item: tuple[int, ...],
-    may_have_run: bool,
     yes: bool,
     concurrency: int | None,
     batch: int | None,
     progress: str,
+    **filters: Any,
 ) -> int:
     """Run failed items of RUN again: those that did not run, or ran and reported an error.
 
@@ -102,41 +101,27 @@ def redrive(
     from asyncinvoke.cli.map.bulk_run import run_bulk
     from asyncinvoke.cli.map.outputs import run_with_output
 
-    choice = Choice(
-        causes=cause,
-        errors=error,
-        error_types=error_type,
-        codes=code,
-        keys=key,
-        positions=item,
-        may_have_run=may_have_run,
-    )
+    choice = Choice(**filters)
     check_whole(path)
     with opened_run(path) as run:
         summary, causes = run.summary(), run.causes()
-        if summary.running:
-            raise CommandError(f"{path}: it is running: redrive it when it has ended")
-        note = summary.notes.get(COMMAND)
-        if not isinstance(note, dict):
-            raise CommandError(
-                f"{path}: it was not started by `asyncinvoke map`: "
-                "redrive it with Journal(path, redrive=Redrive.FAILED)"
-            )
-        chosen = choice.chosen(causes)
-        is_all = not (cause or error or error_type or code or key or item)
-        number = summary.may_have_run if may_have_run else sum(each.count for each in chosen)
-    bulk = Bulk.from_note(note, path)
-    if not number and is_all:
-        click.echo(f"{path}: nothing {'may have run' if may_have_run else 'failed'}", err=True)
+    bulk = _bulk_of(summary, path)
+    chosen = choice.chosen(causes)
+    number = choice.count(summary, chosen)
+    if not number and choice.is_all:
+        click.echo(
+            f"{path}: nothing {'may have run' if choice.may_have_run else 'failed'}", err=True
+        )
         return 0
-    if not chosen and not is_all:
+    if not chosen and not choice.is_all:
         raise CommandError(f"{path}: no failed item matches: see asyncinvoke runs show {path}")
     if batch is not None and bulk.batch is None:
         raise CommandError(f"{path}: --batch does not apply: the run was not batched")
     _check_input(bulk, path)
-    if may_have_run and not yes:
-        _ask(path, number if is_all else sum(each.count for each in chosen))
-    is_simple = is_all and may_have_run  # includes items without an outcome in the journal
+    if choice.may_have_run and not yes:
+        _ask(path, number)
+    # Includes items that have no outcome in the journal.
+    is_simple = choice.is_all and choice.may_have_run
     return run_with_output(
         replace(
             bulk,
@@ -148,6 +133,19 @@ def redrive(
         ),
         run_bulk,
     )
+
+
+def _bulk_of(summary: RunSummary, path: str) -> Bulk:
+    """Return the settings with which a run was started."""
+    if summary.running:
+        raise CommandError(f"{path}: it is running: redrive it when it has ended")
+    note = summary.notes.get(COMMAND)
+    if not isinstance(note, dict):
+        raise CommandError(
+            f"{path}: it was not started by `asyncinvoke map`: "
+            "redrive it with Journal(path, redrive=Redrive.FAILED)"
+        )
+    return Bulk.from_note(note, path)
 
 
 @runs.command(short_help="Record whether an item ran.")
@@ -204,6 +202,18 @@ class Choice:
     positions: tuple[int, ...] = ()
     may_have_run: bool = False
     """Whether to run the items that may have run, instead of those known to have failed."""
+
+    @property
+    def is_all(self) -> bool:
+        """Whether there are no filters."""
+        of_causes = self.causes or self.errors or self.error_types or self.codes
+        return not (of_causes or self.keys or self.positions)
+
+    def count(self, summary: RunSummary, chosen: Sequence[RecordedCause]) -> int:
+        """Return the number of items that run again, as far as their causes tell."""
+        if self.is_all and self.may_have_run:
+            return summary.may_have_run
+        return sum(cause.count for cause in chosen)
 
     def chosen(self, causes: Sequence[RecordedCause]) -> tuple[RecordedCause, ...]:
         """Return the causes that match, ignoring the filters by key and position.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke import InvocationError, Outcome
+from asyncinvoke._outputs.files import OutputError, written
 from asyncinvoke._report.standing import total_of
 from asyncinvoke.cli.errors import FAILED, CommandError
 from asyncinvoke.cli.map.outcomes import as_line
@@ -99,8 +100,10 @@ def split(run: RecordedRun, folder: Path) -> dict[str, int]:
             "counts": {name: part.lines for name, part in parts.items()},
             "files": [part.described() for part in parts.values()],
         }
-        with (folder / MANIFEST).open("x", encoding="utf-8") as manifest:
-            manifest.write(json.dumps(about, indent=2) + "\n")
+        with written(str(folder / MANIFEST), {}, None) as manifest:
+            manifest.write(json.dumps(about, indent=2).encode() + b"\n")
+    except OutputError as error:
+        raise CommandError(str(error), status=FAILED) from error
     except OSError as error:
         raise CommandError(f"cannot write {folder}: {error.strerror}", status=FAILED) from error
     return {name: part.lines for name, part in parts.items()}
@@ -121,24 +124,16 @@ def outcome_lines(run: RecordedRun) -> Iterator[bytes]:
 
 
 def _write(run: RecordedRun, parts: dict[str, _Part], *, total: int | None, keyed: bool) -> None:
-    # Items of unknown state without an outcome are listed after those with one.
+    # Items that may have run and have no outcome are listed after those with one.
     doubtful = {item.position for item in run.unknown()}
     settled = {item.position for item in run.settled()}
     written: set[int] = set()
     following = 0
-
-    def pass_by(until: int) -> None:
-        nonlocal following
-        for position in range(following, until):
-            if position not in doubtful and not keyed:
-                parts["pending"].write(json.dumps({"index": position}).encode() + b"\n")
-        following = max(following, until)
-
     for outcome in run.outcomes():
-        pass_by(outcome.index)
+        if not keyed:
+            _write_pending(parts["pending"], range(following, outcome.index), doubtful)
         following = outcome.index + 1
-        # They failed as far as the run knew; but they ran, and are not to run again.
-        part = "settled" if outcome.index in settled else _part_of(outcome)
+        part = _part_of(outcome, settled)
         if outcome.index in doubtful and part != "may_have_run":
             continue  # what it ended with before a redrive that may have run it again
         if part == "may_have_run":
@@ -147,11 +142,20 @@ def _write(run: RecordedRun, parts: dict[str, _Part], *, total: int | None, keye
     for item in run.unknown():
         if item.position not in written:
             parts["may_have_run"].write(may_have_run_line(item))
-    if total is not None:
-        pass_by(total)
+    if total is not None and not keyed:
+        _write_pending(parts["pending"], range(following, total), doubtful)
 
 
-def _part_of(outcome: Outcome[Any]) -> str:
+def _write_pending(part: _Part, positions: range, doubtful: set[int]) -> None:
+    """Write the items that were not started: those without a record that did not run."""
+    for position in positions:
+        if position not in doubtful:
+            part.write(json.dumps({"index": position}).encode() + b"\n")
+
+
+def _part_of(outcome: Outcome[Any], settled: set[int]) -> str:
+    if outcome.index in settled:
+        return "settled"  # recorded as a failure, but it ran, and must not run again
     if outcome.error is None:
         return "succeeded"
     is_known = not isinstance(outcome.error, InvocationError) or outcome.error.delivery != "unknown"

@@ -89,7 +89,7 @@ def _unmerged(path: str) -> list[str]:
 def _is_begun(path: str) -> bool:
     try:
         return os.path.isfile(path) and os.path.getsize(path) > 0
-    except OSError:  # it was removed in between; what is wrong with it is said when it is opened
+    except OSError:  # it was removed in between; opening it reports what is wrong
         return False
 
 

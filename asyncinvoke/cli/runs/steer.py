@@ -27,9 +27,10 @@ PATIENCE = 10.0
 """Seconds to wait for the reply of a running run."""
 
 LOOKS = 0.1
+"""Seconds between two checks for the reply."""
 
 COMPARES = "compares its input with what is recorded, and obeys after that at the latest"
-"""What a run is about that does not answer."""
+"""The rest of the message about a run that does not reply."""
 
 
 @runs.command("set", short_help="Change the concurrency or tolerance of a run.")
@@ -116,7 +117,7 @@ def _told_to_stop(path: str, how: str) -> Wishes | None:
         summary = run.summary()
     if not summary.running:
         return None
-    # One that compares its input has no number yet, and will have the next.
+    # A session that still compares its input has no number yet; it will get the next one.
     session = max((each.number for each in summary.sessions), default=0) + (not has_begun(summary))
     return _written(path, lambda wishes: replace(wishes, stop=how, stop_session=session))
 
@@ -160,16 +161,16 @@ def _written(path: str, change: Callable[[Wishes], Wishes]) -> Wishes:
 
 
 def _await_answers(wished: Mapping[str, Wishes], said: str) -> None:
-    """Wait for the answers, and say what the runs do, or that they will."""
+    """Wait for the replies, and print what the runs do, or will do."""
     comparing = [path for path, wishes in wished.items() if not _await_answer(path, wishes)]
     click.echo(said if not comparing else f"{said}: {', '.join(comparing)} {COMPARES}")
 
 
 def _await_answer(path: str, wishes: Wishes) -> bool:
-    """Wait until the run has obeyed, or has ended meanwhile.
+    """Wait until the run has applied the request, or has ended.
 
     Returns:
-        Whether it has. A run that compares its input has recorded nothing, and so no answer.
+        Whether it has. A run that still compares its input has recorded nothing, so no reply.
     """
     until = time.monotonic() + PATIENCE
     with opened_run(path) as run:
@@ -192,7 +193,7 @@ def _await_answer(path: str, wishes: Wishes) -> bool:
 
 
 def has_begun(summary: RunSummary) -> bool:
-    """Return whether the process at work has begun its session: it compares its input before."""
+    """Return whether the running process has started its session, after comparing its input."""
     last = summary.sessions[-1] if summary.sessions else None
     holder = summary.holder or ""
     return last is not None and last.ended is None and f"process {last.pid} " in f"{holder} "

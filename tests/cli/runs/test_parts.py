@@ -1,4 +1,4 @@
-"""The parts of a run on several processes, as one: added up, and what is wished of each."""
+"""The parts of a run on several processes, read and controlled as one run."""
 
 import contextlib
 import gzip
@@ -31,7 +31,7 @@ def fail_some(event: int, context: object) -> int:
 
 @pytest.fixture(scope="module")
 def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of three parts, which have ended and are not merged."""
+    """A run of three parts that have ended and are not merged."""
     path = tmp_path_factory.mktemp("parts") / "a[1].run"
 
     async def work(number: int) -> None:

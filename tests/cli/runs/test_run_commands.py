@@ -1,4 +1,4 @@
-"""The commands on recorded runs without a process: what they show, choose, export and refuse."""
+"""The commands on recorded runs, called in this process: what they show, select, export and refuse."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def charge(event: Any, context: Any) -> Any:
 
 @pytest.fixture
 async def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run of ten: three failed, two of them for one cause."""
+    """A run of ten items: three failed, two of them for the same cause."""
     monkeypatch.chdir(tmp_path)
     fake = FakeLambda()
     fake.function("charge", charge)
@@ -355,7 +355,7 @@ def test_an_output_is_continued_only_where_it_is_what_it_was(
 async def test_notes_of_any_kind_are_no_hindrance(
     recorded: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A program may keep notes under the names that the command uses, and mean something else."""
+    """A program may store notes under the names that the command uses, with other meanings."""
     names = ("command", "total", "output", "unrecorded", "control", "file", "logs")
     for value in ("words", 3, [1], {"shared": 1}, None):
         notes = dict.fromkeys(names, value)

@@ -1,4 +1,4 @@
-"""What is wished of a run: the file, who obeys it, and what cannot be wished."""
+"""Control requests to a run: the file, how it is applied, and requests that are refused."""
 
 import json
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_what_is_no_wish_is_named(text: str, says: str | None) -> None:
 
 
 class Run:
-    """A map that notes what is done to it."""
+    """A map that records the calls of its methods."""
 
     def __init__(self) -> None:
         self.done: list[Any] = []
