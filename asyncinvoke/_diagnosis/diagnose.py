@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncinvoke._diagnosis import judging, machine
 from asyncinvoke._diagnosis.checks import Check, CheckStatus, Diagnosis
+from asyncinvoke._engine.calls import check_timeout
 from asyncinvoke._invoker import Invoker
 from asyncinvoke._model.failure import Failure
 from asyncinvoke._request.parameters import checked
@@ -47,9 +48,14 @@ async def diagnose(
         timeout: The timeout for credentials, the connection, and each dry run, in seconds.
 
     Raises:
-        InvalidRequestError: The function name is not valid for Lambda.
-        ConfigurationError: `session` is not an aiobotocore session.
+        InvalidRequestError: The function name or the timeout is not valid.
+        ConfigurationError: `session` is not an aiobotocore session, or another argument is not of
+            its type.
     """
+    timeout = check_timeout(timeout)
+    for name, given in (("region_name", region_name), ("endpoint_url", endpoint_url)):
+        if not isinstance(given, str | None):
+            raise ConfigurationError(f"{name} must be a string, not {type(given).__name__}")
     # The transport can be determined with any function name.
     parameters = checked(function_name or "asyncinvoke", invocation_type="DryRun")
     checks = _of_the_process()

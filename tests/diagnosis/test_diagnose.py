@@ -1,9 +1,11 @@
 """`diagnose` against real sockets: what is wrong is found, named, and nothing secret is told."""
 
 import json
+import math
 import socket
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -165,6 +167,27 @@ async def test_an_unknown_function_is_told_with_where_to_look() -> None:
         diagnosis = await asyncinvoke.diagnose("missing", endpoint_url=local.url)
     assert wrong(diagnosis) == ["dry run"]
     assert "list-functions" in str(diagnosis["dry run"].advice)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"timeout": 0}, "timeout 0 must be a number of seconds above 0"),
+        ({"timeout": math.nan}, "timeout nan must be a number of seconds above 0"),
+        ({"timeout": "10"}, "timeout '10' must be a number of seconds above 0"),
+        ({"region_name": 7}, "region_name must be a string, not int"),
+        ({"endpoint_url": b"http://127.0.0.1:1"}, "endpoint_url must be a string, not bytes"),
+        ({"session": 7}, "session must be an aiobotocore AioSession, not int"),
+        ({"function_name": 7}, "function_name must be a string, not int"),
+        ({"function_name": "a b"}, "function_name 'a b' is not a name"),
+    ],
+)
+async def test_an_argument_that_breaks_a_rule_is_refused(
+    arguments: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(asyncinvoke.AsyncInvokeError) as refused:
+        await asyncinvoke.diagnose(**arguments)
+    assert said in str(refused.value)
 
 
 async def test_a_closed_port_is_told() -> None:
