@@ -21,7 +21,7 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep; can be cancelled."""
+        """Sleep; can be cancelled. Afterwards, `monotonic` must have advanced by that much."""
         ...
 
 

@@ -3,14 +3,13 @@
 import json
 import logging
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from functools import partial
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Self, TypeAlias, Unpack, overload
+from typing import Any, Literal, NoReturn, Self, Unpack, overload
 
-from asyncinvoke._clock import SYSTEM_CLOCK, Clock, default_clock
+from asyncinvoke._clock import Clock
 from asyncinvoke._engine.caller import Caller, Opened, unwrapped
-from asyncinvoke._engine.calls import Calls, Defaults, check_timeout
+from asyncinvoke._engine.calls import Calls
 from asyncinvoke._engine.events import Hook
 from asyncinvoke._engine.execution import Engine
 from asyncinvoke._engine.journal import Journal
@@ -24,26 +23,20 @@ from asyncinvoke._engine.options import (
 )
 from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.stream import ResponseStream
-from asyncinvoke._engine.waits import Waits, guarded
 from asyncinvoke._function import Function, In
-from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit, read_limit
-from asyncinvoke._limits.limiter import Limiter
+from asyncinvoke._limits.limit import AdaptiveLimit, FixedLimit
 from asyncinvoke._model.response import Decode, Out, Response, decode_json
-from asyncinvoke._request.parameters import InvokeParameters, check_flag
+from asyncinvoke._opening import Opening, checked_defaults
+from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._request.payload import Encode, check_plain, encode_json
 from asyncinvoke._request.request import InvocationType
-from asyncinvoke._request.target import show_value
 from asyncinvoke._retries.policy import RetryPolicy
 from asyncinvoke._statistics import InvokerStatistics, Tally
-from asyncinvoke._telemetry.hooks import checked_hooks
 from asyncinvoke._transport.base import LambdaClient, WholeTransport
-from asyncinvoke._transport.process import loop_teller, open_files
-from asyncinvoke.errors import ConfigurationError, InvalidRequestError
+from asyncinvoke.errors import ConfigurationError
 
 # Without this, a program that has not configured logging would see our records on standard error.
 logging.getLogger("asyncinvoke").addHandler(logging.NullHandler())
-
-_AnyTransport: TypeAlias = Literal["direct", "client"] | WholeTransport
 
 
 class Invoker:
@@ -104,37 +97,26 @@ class Invoker:
         hooks: Iterable[Hook] = (),
         clock: Clock | None = None,
     ) -> None:
-        self._client = client
-        self._opening: dict[str, Any] = {
-            "session": session,
-            "region_name": region_name,
-            "endpoint_url": endpoint_url,
-            "config": config,
-        }
-        for name in ("time", "monotonic", "sleep"):
-            if clock is not None and not callable(getattr(clock, name, None)):
-                raise ConfigurationError(f"clock has no `{name}`: it is a {type(clock).__name__}")
-        self._own_clock = clock
-        self._hooks = checked_hooks(hooks)
-        for name, function in (("encode", encode), ("decode", decode)):
-            check_plain(name, function)
-        self._new_limiter = partial(Limiter, read_limit(limit), hooks=self._hooks)
-        self._limiter = self._new_limiter(clock=SYSTEM_CLOCK if clock is None else clock)
-        self._transport = _checked_transport(transport)
+        self._opening = Opening(
+            client,
+            session=session,
+            region_name=region_name,
+            endpoint_url=endpoint_url,
+            config=config,
+            limit=limit,
+            transport=transport,
+            hooks=hooks,
+            clock=clock,
+        )
+        for name, codec in (("encode", encode), ("decode", decode)):
+            check_plain(name, codec)
         self._tally = Tally()
         self._opened: Opened | None = None
         self._is_opening = False
-        policy = RetryPolicy.standard() if retry is None else retry
-        if not isinstance(policy, RetryPolicy):
-            raise ConfigurationError(f"retry {show_value(retry)} must be a RetryPolicy")
-        try:
-            check_timeout(timeout)
-            check_flag("idempotent", idempotent)
-        except InvalidRequestError as error:
-            raise ConfigurationError(str(error)) from None
-        defaults = Defaults(decode=decode, retry=policy, timeout=timeout, idempotent=idempotent)
+        defaults = checked_defaults(
+            decode=decode, retry=retry, timeout=timeout, idempotent=idempotent
+        )
         self._caller = Caller(self._running, Calls(defaults, self._tally), encode, _recorder)
-        self._check_client()
 
     async def __aenter__(self) -> Self:
         if self._opened is not None or self._is_opening:
@@ -143,7 +125,7 @@ class Invoker:
             )
         self._is_opening = True
         try:
-            self._opened = await self._open()
+            self._opened = await self._opening.open(self._tally, self.statistics)
         finally:
             self._is_opening = False
         return self
@@ -359,15 +341,16 @@ class Invoker:
 
     def statistics(self) -> InvokerStatistics:
         """Return a snapshot: attempts in flight, waiting executions, and counters."""
+        limiter = self._opening.limiter
         return InvokerStatistics(
-            limit=self._limiter.limit,
-            in_flight=self._limiter.in_flight,
-            waiting=self._limiter.waiting,
+            limit=limiter.limit,
+            in_flight=limiter.in_flight,
+            waiting=limiter.waiting,
             calls=self._tally.calls,
             attempts=self._tally.attempts,
             retries=self._tally.retries,
             throttles=dict(self._tally.throttles),
-            scopes=self._limiter.statistics(),
+            scopes=limiter.statistics(),
             executions=self._tally.executions(),
             functions=self._tally.functions(),
             connecting=self._connecting(),
@@ -380,9 +363,10 @@ class Invoker:
 
     def __repr__(self) -> str:
         state = "closed" if self._opened is None else "open"
+        limiter = self._opening.limiter
         return (
-            f"<Invoker {state}, {self._limiter.in_flight}/{self._limiter.limit} in flight, "
-            f"{self._limiter.waiting} waiting, {self._tally.attempts} attempts>"
+            f"<Invoker {state}, {limiter.in_flight}/{limiter.limit} in flight, "
+            f"{limiter.waiting} waiting, {self._tally.attempts} attempts>"
         )
 
     def __reduce__(self) -> NoReturn:
@@ -391,62 +375,6 @@ class Invoker:
             "an invoker can be neither copied nor pickled, for it belongs to one event loop: "
             "make another where it is needed, with `Invoker(...)`"
         )
-
-    def _check_client(self) -> None:
-        given = [name for name, value in self._opening.items() if value is not None]
-        if not isinstance(self._transport, str) and (self._client is not None or given):
-            unused = "client" if self._client is not None else given[0]
-            raise ConfigurationError(f"{unused} has no effect on a transport that is given")
-        config = self._opening["config"]
-        if self._client is None and config is None:
-            return
-        if self._client is not None and given:
-            raise ConfigurationError(f"{given[0]} has no effect on a client that is given")
-        from asyncinvoke._transport.session import asked_pool_size, pool_size
-
-        # With more attempts than connections, requests would wait in the pool's queue while their
-        # signatures expire.
-        size = asked_pool_size(config) if self._client is None else pool_size(self._client)
-        self._new_limiter = partial(self._new_limiter, connections=size)
-        self._limiter = self._new_limiter()
-
-    async def _open(self) -> Opened:
-        clock = default_clock() if self._own_clock is None else self._own_clock
-        # Always a new limiter: a previous one holds stale state and times of another clock.
-        self._limiter = self._new_limiter(clock=clock, files=open_files())
-        waits = Waits(loop_teller())
-        async with AsyncExitStack() as stack:
-            transport, region = await self._open_transport(stack)
-            if self._hooks:
-                self._hooks.opened(self.statistics)
-                stack.callback(self._hooks.closed, self.statistics)
-            return Opened(
-                engine=Engine(
-                    self._limiter,
-                    clock=clock,
-                    tally=self._tally,
-                    waits=waits,
-                    hooks=self._hooks,
-                    region=region,
-                ),
-                transport=guarded(transport, waits),
-                stack=stack.pop_all(),
-            )
-
-    async def _open_transport(self, stack: AsyncExitStack) -> tuple[WholeTransport, str | None]:
-        """Return the transport, and the region it sends to, if known."""
-        if not isinstance(self._transport, str):
-            return self._transport, None
-        # Importing aiobotocore takes a third of a second, so it is deferred until it is needed.
-        from asyncinvoke._transport.session import open_client, open_transport
-
-        client: Any = self._client
-        if client is None:
-            client = await stack.enter_async_context(
-                open_client(max_pool_connections=self._limiter.limit, **self._opening)
-            )
-        region = getattr(client.meta, "region_name", None)
-        return await open_transport(client, self._transport), region
 
     def _running(self) -> Opened:
         opened = self._opened
@@ -497,17 +425,3 @@ def _recorder(
         sample=sample,
         clock=engine.clock,
     )
-
-
-def _checked_transport(transport: _AnyTransport) -> _AnyTransport:
-    if isinstance(transport, str):
-        if transport not in ("direct", "client"):
-            raise ConfigurationError(
-                f"transport {show_value(transport)} must be 'direct' or 'client'"
-            )
-    elif not all(callable(getattr(transport, name, None)) for name in ("send", "open")):
-        raise ConfigurationError(
-            f"transport must be 'direct', 'client' or an object with `send` and `open`, "
-            f"not {type(transport).__name__}"
-        )
-    return transport

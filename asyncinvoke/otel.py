@@ -48,13 +48,13 @@ class OpenTelemetry(Instrument):
         meter_provider: "MeterProvider | None" = None,
     ) -> None:
         try:
-            from asyncinvoke._otel.metrics import Metrics
+            from asyncinvoke._otel.metrics import metrics_of
             from asyncinvoke._otel.spans import Spans
         except ImportError as error:
             raise ConfigurationError(
                 "asyncinvoke.otel needs opentelemetry-api: pip install 'asyncinvoke[otel]'"
             ) from error
-        self._metrics = Metrics(meter_provider)
+        self._metrics = metrics_of(meter_provider)
         self._spans = Spans(tracer_provider, self._metrics)
         self._is_set_up = tracer_provider is not None or meter_provider is not None
         self._look_at = 0.0

@@ -1,8 +1,7 @@
 """Reading recorded runs, and settling items that may have run."""
 
 from asyncinvoke._journal.measuring import Latencies, Measures, Step, measured
-from asyncinvoke._journal.merged import Merged
-from asyncinvoke._journal.merging import merge
+from asyncinvoke._journal.merging import Merged, merge
 from asyncinvoke._journal.opening import is_journal
 from asyncinvoke._journal.reading import RecordedRun, open_run
 from asyncinvoke._journal.settling import settle

@@ -49,7 +49,7 @@ class Ceiling:
 # A function of 0.1 s, so a limit of n allows 10 n a second.
 CEILINGS = {
     "50, asked 200": Ceiling(
-        endpoint={"account": 50}, items=3000, ideal=6.0, knows=50, makespan=1.06, throttled=0.01
+        endpoint={"account": 50}, items=3000, ideal=6.0, knows=50, makespan=1.05, throttled=0.01
     ),
     "50, asked 1,000": Ceiling(
         endpoint={"account": 50},
@@ -57,11 +57,11 @@ CEILINGS = {
         ideal=6.0,
         asked=1000,
         knows=50,
-        makespan=1.06,
+        makespan=1.05,
         throttled=0.01,
     ),
     "reserved 20": Ceiling(
-        endpoint={"reserved": 20}, items=1200, ideal=6.0, knows=20, makespan=1.06, throttled=0.01
+        endpoint={"reserved": 20}, items=1200, ideal=6.0, knows=20, makespan=1.05, throttled=0.01
     ),
     "20, after 5 s 80": Ceiling(
         endpoint={"account": 20, "moves": ((5.0, 80),)}, items=3000, ideal=7.5, makespan=1.2

@@ -110,19 +110,19 @@ def reference() -> dict[str, str]:
     pages = {
         "reference/invoker.md": _api(
             "Invoker, Function, MapRun",
-            "What calls are made with. All names are those of the package `asyncinvoke`.",
+            "The classes and functions for making calls. All names can be imported from `asyncinvoke`.",
             "asyncinvoke",
             FACES,
         ),
         "reference/values.md": _api(
             "Values and policies",
-            "What comes back, what limits and retries are made of, and what hooks are given.",
+            "Responses and outcomes, limits, retry policies, and the events that hooks receive.",
             "asyncinvoke",
             values,
         ),
         "reference/errors.md": _api(
             "Errors",
-            "Each is named for what a caller can do about it.",
+            "All exceptions, each named for what a caller can do about it.",
             "asyncinvoke",
             sorted(errors),
             before=_tree(),
@@ -271,8 +271,8 @@ def _commands() -> str:
     parts = [
         "# Every option",
         (
-            "`pip install 'asyncinvoke[cli]'` brings the command `asyncinvoke`; `python -m asyncinvoke` "
-            "is the same. [Completion](../installation.md#completion) is a line in your shell's file."
+            "`pip install 'asyncinvoke[cli]'` installs the command `asyncinvoke`; `python -m asyncinvoke` "
+            "is the same. [Completion](../installation.md#completion) is one line in your shell's start-up file."
         ),
     ]
     context = click.Context(app, info_name="asyncinvoke")
@@ -315,7 +315,7 @@ def _command(command: click.Command, context: click.Context) -> list[str]:
         if record is not None:
             names, text = (part.replace("|", "\\|") for part in record)
             rows.append(f"| `{names}` | {text} |".replace("`{", "`").replace("\n", " "))
-    parts.append("\n".join(["| option | what it does |", "|---|---|", *rows]))
+    parts.append("\n".join(["| option | meaning |", "|---|---|", *rows]))
     if command.epilog:
         lines = command.epilog.replace("\b", "").strip().splitlines()
         examples = "\n".join(line.removeprefix("  ") for line in lines if line.startswith("  "))

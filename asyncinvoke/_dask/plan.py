@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+MERGED = "merged.run"
+"""The name of the merged journal in the directory of a run."""
+
 SHARDS_PER_WORKER = 3
 """The number of shards per worker: enough that a slow shard does not delay the run for long, few
 enough that reading the whole input for each shard stays cheap."""
@@ -50,7 +53,7 @@ class Plan:
     @property
     def merged(self) -> Path:
         """The path of the merged journal."""
-        return Path(self.directory) / "merged.run"
+        return Path(self.directory) / MERGED
 
     @property
     def control(self) -> Path:

@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from asyncinvoke._dask.merging import Merger
-from asyncinvoke._dask.plan import Control, Plan, shards_for, share, write_control
+from asyncinvoke._dask.plan import MERGED, Control, Plan, shards_for, share, write_control
 from asyncinvoke._dask.working import close_home, prepare, run_shard
 from asyncinvoke._engine.shard import Shard
-from asyncinvoke._report.standing import unrecorded_of
+from asyncinvoke._report.standing import has_changed_since_merge, unrecorded_of
 from asyncinvoke._request.numbers import is_whole, whole
 from asyncinvoke._request.target import show_value
 from asyncinvoke.errors import ConfigurationError, InvalidRequestError, JournalError
@@ -198,6 +198,7 @@ def start(
     """
     _check_client(client)
     _check_arguments(concurrency, invoker, options)
+    _check_merged(Path(directory) / MERGED)
     threads = client.nthreads()
     if not threads:
         raise ConfigurationError("the cluster has no workers: start one, or wait_for_workers")
@@ -279,4 +280,14 @@ def _check_shards(folder: Path, shards: int) -> None:
         if of != str(shards):
             raise ConfigurationError(
                 f"{folder}: it has a run of {of} shards: continue it with shards={of}"
+            )
+
+
+def _check_merged(merged: Path) -> None:
+    """Check that the merged journal may be replaced by another merge of the shards."""
+    with contextlib.suppress(JournalError), open_run(merged) as run:
+        if has_changed_since_merge(run.summary()):
+            raise ConfigurationError(
+                f"{merged}: it has since run by itself, or was settled: continue it with "
+                "Invoker.map and this journal"
             )

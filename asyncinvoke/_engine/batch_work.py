@@ -18,7 +18,8 @@ from asyncinvoke._engine.calls import Call
 from asyncinvoke._engine.frames import without_frames
 from asyncinvoke._engine.item import ItemWork, refused
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._engine.recording import Prepared, RecordedWork, with_take
+from asyncinvoke._engine.recorded_work import RecordedWork, with_take
+from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._model.response import Attempt, Response
 from asyncinvoke._transport.base import Transport
 from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError

@@ -17,7 +17,8 @@ from asyncinvoke._engine.journal import Journal, read_journal
 from asyncinvoke._engine.map import MapRun
 from asyncinvoke._engine.map_block import open_run, told_of_run
 from asyncinvoke._engine.options import EventOptions, InvokeOptions, MapOptions, StreamOptions
-from asyncinvoke._engine.recording import RecordedWork, Recorder, identity_of
+from asyncinvoke._engine.recorded_work import RecordedWork, identity_of
+from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.shard import Pick, Shard, checked_shard
 from asyncinvoke._engine.stream import ResponseStream, open_stream
 from asyncinvoke._engine.tolerance import checked_tolerance
@@ -69,7 +70,8 @@ class Opened:
     async def close(self) -> None:
         """Interrupt all calls in progress, wait for them to end, and close all resources.
 
-        It is shielded from cancellation, so that no connection leaks, and bounded in time.
+        It is shielded from cancellation, so that no connection leaks, and bounded in time. A stream
+        whose caller is not waiting for a chunk learns of it with the next one.
         """
         self.engine.waits.close()
         self.engine.limiter.close()
@@ -77,7 +79,7 @@ class Opened:
             try:
                 with anyio.move_on_after(LAST_WORDS):
                     await self.transport.aclose()
-                    await self.engine.drained()
+                    await self.engine.settled()
             finally:
                 await self._stack.aclose()
 
@@ -209,27 +211,12 @@ class Caller:
     ) -> AbstractAsyncContextManager[MapRun[Any]]:
         opened = self._running()
         refuse_unknown(options, MapOptions)
-        shared: dict[str, Any] = dict(options)
-        concurrency = shared.pop("concurrency", None)
-        ordered = check_flag("ordered", shared.pop("ordered", False))
-        key = shared.pop("key", None)
-        batch = checked_batch(shared.pop("batch", None))
-        shard = checked_shard(shared.pop("shard", None))
-        journal = shared.pop("journal", None)
-        tolerance = checked_tolerance(shared.pop("tolerate", None))
-        if shared.get("retry") is None:
-            shared["retry"] = RetryPolicy.batch()
-        engine = opened.engine
-        work = ItemWork(
-            engine,
-            opened.transport,
-            self._calls,
-            function_name=function_name,
-            options=cast("InvokeOptions", shared),
-            key=key,
-            encode=self._encode,
-            tolerance=tolerance,
-        )
+        ordered = check_flag("ordered", options.get("ordered", False))
+        batch, shard = checked_batch(options.get("batch")), checked_shard(options.get("shard"))
+        journal, key = options.get("journal"), options.get("key")
+        concurrency = options.get("concurrency")
+        work = self._work_of(opened, function_name, options)
+        engine = work.engine
         recorder = recorded = None
         # The items of an input that was read by `key` have keys of their own.
         is_keyed = key is not None or getattr(payloads, "has_keys", False) is True
@@ -257,6 +244,22 @@ class Caller:
             check_loop=engine.waits.check_loop,
         )
 
+    def _work_of(self, opened: Opened, function_name: str, options: MapOptions) -> ItemWork:
+        """Return the work of a map, with the options that apply to each of its invocations."""
+        shared = {name: value for name, value in options.items() if name not in _OF_A_MAP}
+        if shared.get("retry") is None:
+            shared["retry"] = RetryPolicy.batch()
+        return ItemWork(
+            opened.engine,
+            opened.transport,
+            self._calls,
+            function_name=function_name,
+            options=cast("InvokeOptions", shared),
+            key=options.get("key"),
+            encode=self._encode,
+            tolerance=checked_tolerance(options.get("tolerate")),
+        )
+
     def _recorder_of(
         self,
         journal: Journal,
@@ -280,6 +283,10 @@ class Caller:
             keyed=keyed,
             engine=work.engine,
         )
+
+
+_OF_A_MAP = MapOptions.__optional_keys__ - InvokeOptions.__optional_keys__
+"""The options of a map itself; the others are those of each invocation."""
 
 
 async def _refused(error: BaseException) -> AsyncInvokeError:

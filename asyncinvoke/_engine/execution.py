@@ -26,7 +26,7 @@ from asyncinvoke._engine.history import ENDS, History
 from asyncinvoke._engine.waits import Brake, NotStartedError, Wait, Waits
 from asyncinvoke._limits.books import LimiterClosedError, PermitTimeoutError
 from asyncinvoke._limits.limiter import Limiter, Permit
-from asyncinvoke._model.delivery import Delivery, Progress
+from asyncinvoke._model.delivery import Delivery, Phase, Progress
 from asyncinvoke._model.failure import Failure, FailureKind, TransportFault
 from asyncinvoke._model.response import Attempt, Reply, Response
 from asyncinvoke._model.text import in_one_line
@@ -78,6 +78,8 @@ class Engine:
         self._region = region
         self._is_real = clock is SYSTEM_CLOCK
         self._active = 0
+        # Streams whose caller is running its own code, such as handling a chunk.
+        self._lent = 0
         self._idle: anyio.Event | None = None
 
     async def execute(
@@ -189,7 +191,7 @@ class Engine:
             raise
         finally:
             self._active -= 1
-            if self._idle is not None and not self._active:
+            if self._idle is not None and self._active <= self._lent:
                 self._idle.set()
             if result is None:
                 call.counts.ended(None)
@@ -226,15 +228,35 @@ class Engine:
     def over(self) -> None:
         """Count an execution that has ended."""
         self._active -= 1
-        if self._idle is not None and not self._active:
-            self._idle.set()
+        self._notify()
+
+    def lend(self) -> None:
+        """Note that the caller of a stream now runs its own code; `settled` does not wait for it."""
+        self._lent += 1
+        self._notify()
+
+    def reclaim(self) -> None:
+        """Note that the caller of a stream is back, waiting for a chunk or leaving the block."""
+        self._lent -= 1
 
     async def drained(self) -> None:
         """Wait until no execution is in progress."""
         while self._active:
-            if self._idle is None or self._idle.is_set():
-                self._idle = anyio.Event()
-            await self._idle.wait()
+            await self._next_change()
+
+    async def settled(self) -> None:
+        """Wait until no execution is in progress but streams whose caller runs its own code."""
+        while self._active > self._lent:
+            await self._next_change()
+
+    def _notify(self) -> None:
+        if self._idle is not None and self._active <= self._lent:
+            self._idle.set()
+
+    async def _next_change(self) -> None:
+        if self._idle is None or self._idle.is_set():
+            self._idle = anyio.Event()
+        await self._idle.wait()
 
     def progress(self, deadline: float) -> Progress:
         """Return the progress of a new attempt; its deadline is on the system clock."""
@@ -272,6 +294,8 @@ class Engine:
             permit.throttled(verdict.reason)
         elif self._holds_back(verdict, call) and answer.fault not in ENDS:
             permit.unreachable(in_one_line(answer.message, _LONGEST_REASON))
+        elif answer.fault is None or answer.phase >= Phase.HEAD_READ:
+            permit.answered()
         else:
             permit.ignored()
         return verdict

@@ -17,7 +17,8 @@ from asyncinvoke._engine.map import Describe, MapRun
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.pipeline import Pipeline
 from asyncinvoke._engine.recorded_map import RecordedPipeline
-from asyncinvoke._engine.recording import RecordedWork, Recorder
+from asyncinvoke._engine.recorded_work import RecordedWork
+from asyncinvoke._engine.recording import Recorder
 from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.source import length_of
 from asyncinvoke._engine.tasks import Work

@@ -10,7 +10,8 @@ from asyncinvoke._engine.batcher import Batcher
 from asyncinvoke._engine.frames import hide_frames
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.pipeline import Pipeline
-from asyncinvoke._engine.recording import Ends, Prepared, RecordedWork, Recorder
+from asyncinvoke._engine.recorded_work import RecordedWork
+from asyncinvoke._engine.recording import Ends, Prepared, Recorder
 from asyncinvoke._engine.shard import Pick
 from asyncinvoke._engine.tolerance import Judge, invoker_was_left
 from asyncinvoke._engine.waits import Brake

@@ -160,10 +160,12 @@ async def open_stream(
                     payload = b""  # keeps the payload out of this long-lived frame
                     ending.hand_over()
                     stream = ResponseStream(execution)
+                    engine.lend()
                     try:
                         yield stream
                         return
                     finally:
+                        engine.reclaim()
                         await stream._close()  # noqa: SLF001
                 answer, verdict = failed
             if verdict is None:

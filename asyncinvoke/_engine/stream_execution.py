@@ -133,12 +133,24 @@ class StreamExecution:
 
     async def receive(self) -> bytes | Response[Any] | InvocationError:
         """Return the next chunk, or the result of the execution."""
-        received, self._first = self._first, None
-        if received is None:
-            # Waiting needs a cancel scope, which costs more than the rest of a buffered chunk.
-            received = self._take() or await self._receive()
+        received, self._first = self._first or self._take(), None
         if isinstance(received, bytes):
             return received
+        self._engine.reclaim()
+        try:
+            return await self._wait_or_end(received)
+        finally:
+            self._engine.lend()
+
+    async def _wait_or_end(
+        self, received: StreamEnd | Failure | None
+    ) -> bytes | Response[Any] | InvocationError:
+        if received is None:
+            # This needs a cancel scope, which costs more than the rest of a buffered chunk.
+            waited = await self._receive()
+            if isinstance(waited, bytes):
+                return waited
+            received = waited
         if isinstance(received, StreamEnd):
             await self._finish()
             reply = received.reply(self.head)

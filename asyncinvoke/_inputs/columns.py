@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asyncinvoke._inputs.intervals import Interval, as_iso, shortened
+from asyncinvoke._inputs.marked import Interval, Marked, Uuid, as_iso, as_uuid, shortened
 from asyncinvoke._inputs.scalars import encoded, quote, texts_one_by_one
 
 _types = pa.types
@@ -43,7 +43,7 @@ def texts_of(column: Any) -> Any:
 def _unwrapped(column: Any) -> Any:
     """Return an array of a type that stands for another one as an array of that type."""
     kind = column.type
-    if isinstance(kind, pa.BaseExtensionType) and not isinstance(kind, Interval):
+    if isinstance(kind, pa.BaseExtensionType) and not isinstance(kind, Marked):
         if kind.extension_name == "arrow.bool8":
             column = column.storage.cast(pa.bool_())
         elif kind.extension_name != "arrow.uuid":
@@ -67,6 +67,8 @@ def _texts_of_integers(column: Any) -> Any:
 
 
 def _texts_of_floats(column: Any) -> Any:
+    if _types.is_float16(column.type):
+        column = column.cast(pa.float32())
     numbers = pc.if_else(pc.is_nan(column), None, column)
     texts = pc.coalesce(numbers.cast(pa.large_string()), "null")
     return pc.if_else(pc.coalesce(pc.is_inf(column), False), None, texts)
@@ -110,9 +112,24 @@ def _texts_of_durations(column: Any) -> Any:
 
 
 def _texts_of_intervals(column: Any) -> Any:
+    return _texts_of_marked(column, as_iso)
+
+
+# Bytes that are something else.
+
+
+def _texts_of_uuids(column: Any) -> Any:
+    return _texts_of_marked(column, as_uuid)
+
+
+def _texts_of_marked(column: Any, text_of: Callable[[bytes], str]) -> Any:
     values = column.storage.to_pylist()
-    texts = ("null" if value is None else f'"{as_iso(value)}"' for value in values)
+    texts = ("null" if value is None else f'"{text_of(value)}"' for value in values)
     return pa.array(texts, pa.large_string())
+
+
+def _is_uuid(kind: Any) -> bool:
+    return isinstance(kind, Uuid) or getattr(kind, "extension_name", None) == "arrow.uuid"
 
 
 # Types that contain others.
@@ -197,20 +214,16 @@ def _joined(*parts: Any) -> Any:
 # The first one that applies converts a column.
 _CONVERTERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
     (lambda kind: _types.is_integer(kind) or _types.is_boolean(kind), _texts_of_integers),
-    (lambda kind: _types.is_float32(kind) or _types.is_float64(kind), _texts_of_floats),
+    (_types.is_floating, _texts_of_floats),
     (_types.is_timestamp, _texts_of_timestamps),
     (lambda kind: _types.is_date(kind) or _types.is_time(kind), _texts_of_dates),
     (_types.is_duration, _texts_of_durations),
     (lambda kind: isinstance(kind, Interval), _texts_of_intervals),
+    (_is_uuid, _texts_of_uuids),
     (lambda kind: _types.is_string(kind) or _types.is_large_string(kind), _texts_of_strings),
     (_types.is_string_view, _texts_of_strings),
     (_types.is_decimal, _texts_of_decimals),
     (lambda kind: _types.is_list(kind) or _types.is_large_list(kind), _texts_of_lists),
     (_types.is_map, _texts_of_maps),
-    (
-        lambda kind: (
-            _types.is_struct(kind) and 0 < kind.num_fields == len({field.name for field in kind})
-        ),
-        _texts_of_structs,
-    ),
+    (_types.is_struct, _texts_of_structs),
 )

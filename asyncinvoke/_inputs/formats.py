@@ -4,8 +4,6 @@ import codecs
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from asyncinvoke._inputs.json_text import NotJsonError, check_json
-from asyncinvoke._inputs.lines import HELD
 from asyncinvoke.errors import AsyncInvokeError, ConfigurationError, InvalidRequestError
 
 FormatName: TypeAlias = Literal["jsonl", "json", "csv", "tsv", "parquet", "listing", "inventory"]
@@ -115,9 +113,6 @@ def missing(what: str, package: str, extra: str) -> ConfigurationError:
     )
 
 
-NotLines: TypeAlias = Literal["array", "document"]
-"""One JSON array, or another JSON document over several lines."""
-
 HEAD = 8
 """The number of bytes needed to detect the kind of an input."""
 
@@ -153,86 +148,3 @@ def other_kind(head: bytes, name: str, expected: str = "JSON in UTF-8") -> str |
     if b"\x00" in head[:4].partition(b"\n")[0]:
         return f"{name} is binary, or UTF-16 without a mark, not {expected}"
     return None
-
-
-def not_lines(head: bytes, *, is_all: bool, is_json_file: bool) -> NotLines | None:
-    """Detect from its first lines that an input is not JSON lines.
-
-    Args:
-        head: The bytes that have been read so far.
-        is_all: Whether that is the whole input.
-        is_json_file: Whether it is a complete file whose name ends in `.json`.
-
-    Returns:
-        What it is instead, or `None` if the first line is JSON by itself, or is just malformed,
-        which says nothing about the lines after it.
-
-    Raises:
-        NeedsMoreError: More bytes are needed. This never delays a line that could be sent: a second
-            line is needed only if the first is not JSON by itself, or if the input is a file.
-    """
-    text = head.removeprefix(codecs.BOM_UTF8).lstrip()
-    first, end, rest = text.partition(b"\n")
-    if not end and not is_all:
-        if len(text) <= HELD:
-            raise NeedsMoreError
-        # The line is too long for Lambda, but it may be an array to be read as one.
-        return "array" if text.startswith(b"[") else None
-    first, rest = first.strip(), rest.lstrip()
-    if first.startswith(b"[") and (len(first) > HELD or is_json(first)):
-        if is_json_file and end and not rest and not is_all:
-            raise NeedsMoreError
-        is_only_one = not rest and (not end or is_json_file)
-        return "array" if is_only_one else None
-    if end and first in (b"[", b"{"):
-        return "array" if first == b"[" else "document"  # even if what follows is malformed
-    if is_json_file and first.startswith(b"["):
-        return "array"  # with a mistake in it, or over several lines
-    if not end or not is_cut(first):
-        return None
-    return _with_second_line(first, rest, is_all=is_all)
-
-
-def _with_second_line(first: bytes, rest: bytes, *, is_all: bool) -> NotLines | None:
-    """Detect it from the second line, if the first is only the beginning of JSON."""
-    second, end, _ = rest.partition(b"\n")
-    if not (end or is_all) and len(rest) <= HELD:
-        raise NeedsMoreError
-    both = first + b"\n" + second.strip()
-    if not second.strip() or not (is_cut(both) or is_json(both)):
-        return None
-    return "array" if first.startswith(b"[") else "document"
-
-
-class NeedsMoreError(Exception):
-    """More of the input is needed to detect its kind."""
-
-
-def say_not_lines(kind: NotLines, name: str) -> str:
-    """Return the message for an input that is not JSON lines."""
-    if kind == "document":
-        return f"{name} is JSON over several lines, not a line each: jq -c . makes it so"
-    return (
-        f"{name} is one JSON array, not a line each: --from json (format='json') reads it so, "
-        "an item for each element"
-    )
-
-
-def is_json(text: bytes) -> bool:
-    """Return whether text is JSON."""
-    try:
-        check_json(text)
-    except NotJsonError:
-        return False
-    return True
-
-
-def is_cut(text: bytes) -> bool:
-    """Return whether text is the beginning of a JSON array or object, cut between tokens."""
-    if not text.startswith((b"{", b"[")):
-        return False
-    try:
-        check_json(text)
-    except NotJsonError as error:
-        return error.is_cut
-    return False

@@ -1,99 +1,28 @@
-"""The objects listed in an S3 Inventory as items: parses its manifest, then its data files."""
+"""The objects listed in an S3 Inventory as items: checks its data files, then reads them."""
 
-import contextlib
 import hashlib
 import json
-import re
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_plus
 
+import anyio
 from anyio import to_thread
 
 from asyncinvoke._inputs import files
 from asyncinvoke._inputs.compression import Gzip
 from asyncinvoke._inputs.formats import Format, InputError
 from asyncinvoke._inputs.lines import Row
+from asyncinvoke._inputs.manifest import DataFile, Manifest, plain, read_manifest
 from asyncinvoke._inputs.opening import open_file
 from asyncinvoke._inputs.parquet import Parquet
 from asyncinvoke._inputs.s3 import as_row
 from asyncinvoke._inputs.text import Text
+from asyncinvoke.errors import AsyncInvokeError
 
-_LONGEST_MANIFEST = 67_108_864
-_MD5 = re.compile("[0-9a-f]{32}")
-
-
-@dataclass(frozen=True, slots=True)
-class DataFile:
-    """A data file, as the manifest describes it."""
-
-    url: str
-    """Its URL."""
-
-    size: int | None
-    """Its number of bytes, if the manifest has it."""
-
-    md5: str | None
-    """Its MD5 checksum in hexadecimal, if the manifest has it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """The contents of a manifest."""
-
-    files: tuple[DataFile, ...]
-    """The data files."""
-
-    columns: tuple[str, ...] | None
-    """The names of the columns of CSV files; `None` for Parquet, whose files have them."""
-
-    @classmethod
-    def parse(cls, text: bytes, name: str) -> "Manifest":
-        """Parse the text of a manifest.
-
-        Raises:
-            InputError: It is not a manifest, or its format is not supported.
-        """
-        try:
-            manifest = json.loads(text)
-            # arn:aws:s3:::bucket, with another partition in China and for governments.
-            bucket = _text(manifest["destinationBucket"]).rpartition(":::")[2]
-            data_files = tuple(_data_file(bucket, entry) for entry in manifest["files"])
-            kind, schema = _text(manifest["fileFormat"]), _text(manifest["fileSchema"])
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            raise InputError(f"{name} is not an S3 Inventory manifest") from None
-        if kind == "Parquet":
-            return cls(data_files, None)
-        if kind != "CSV":
-            raise InputError(f"{name} is an inventory in {kind[:20]}; CSV and Parquet are read")
-        columns = tuple(_plain(column) for column in schema.split(","))
-        if not {"bucket", "key"} <= set(columns):
-            raise InputError(f"{name} names no columns Bucket and Key in its fileSchema")
-        if max(Counter(columns).values()) > 1:
-            raise InputError(f"{name} names a column twice in its fileSchema")
-        return cls(data_files, columns)
-
-
-def _data_file(bucket: str, entry: Mapping[str, Any]) -> DataFile:
-    size, md5 = entry.get("size"), entry.get("MD5checksum")
-    return DataFile(
-        url=f"s3://{bucket}/{_text(entry['key'])}",
-        size=size if isinstance(size, int) else None,
-        md5=md5.lower() if isinstance(md5, str) and _MD5.fullmatch(md5.lower()) else None,
-    )
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise TypeError
-    return value
-
-
-def _plain(column: str) -> str:
-    """Return the name of a column in the spelling of both formats: `IsLatest` and `is_latest`."""
-    return column.strip().replace("_", "").lower()
+CHECKED_AT_ONCE = 16
+"""The number of data files that are checked at once, before the first one is read."""
 
 
 class Checked:
@@ -147,20 +76,17 @@ class Inventory:
         self.total: int | None = None
 
     @classmethod
-    def open(cls, source: str, options: Mapping[str, Any]) -> "Inventory":
-        """Read a manifest.
+    async def open(cls, source: str, options: Mapping[str, Any]) -> "Inventory":
+        """Read a manifest, and check that its data files exist and have their sizes.
 
         Raises:
             ConfigurationError: A required package is not installed.
-            InputError: The manifest cannot be read, or is not one.
+            InputError: The manifest cannot be read, or is not one; or a data file cannot be opened,
+                or has another size.
         """
-        name = files.name_of(source)
-        with contextlib.closing(open_file(source, options)) as file:
-            try:
-                text = file.read(_LONGEST_MANIFEST)
-            except Exception as error:  # noqa: BLE001  # each file system has its own
-                raise files.cannot_read(name, error) from None
-        return cls(Manifest.parse(text, name), options)
+        manifest = await to_thread.run_sync(read_manifest, source, options)
+        await _check_files(manifest.files, options)
+        return cls(manifest, options)
 
     async def rows(self) -> Iterator[Row] | None:
         """Return the next rows, or `None` at the end.
@@ -205,9 +131,33 @@ class Inventory:
                 where = "" if line is None else f"line {line}: "
                 yield None, data, f"{_WHERE}: {where}{wrong}"
                 continue
-            members = {_plain(name): value for name, value in json.loads(data).items()}
+            members = {plain(name): value for name, value in json.loads(data).items()}
             if str(members.get("isdeletemarker")).lower() != "true":
                 yield _row(members, is_csv=is_csv)
+
+
+async def _check_files(data_files: Sequence[DataFile], options: Mapping[str, Any]) -> None:
+    """Open each data file, which takes one request, a few at a time; raise the first one's error."""
+
+    async def check(data_file: DataFile) -> None:
+        try:
+            await to_thread.run_sync(_check_file, data_file, options, abandon_on_cancel=True)
+        except AsyncInvokeError as error:
+            errors[data_file] = error
+
+    for at in range(0, len(data_files), CHECKED_AT_ONCE):
+        checked = data_files[at : at + CHECKED_AT_ONCE]
+        errors: dict[DataFile, AsyncInvokeError] = {}
+        async with anyio.create_task_group() as group:
+            for each in checked:
+                group.start_soon(check, each)
+        for each in checked:
+            if each in errors:
+                raise errors[each]
+
+
+def _check_file(data_file: DataFile, options: Mapping[str, Any]) -> None:
+    open_file(data_file.url, options, size=data_file.size).close()
 
 
 _WHERE = "in a data file of the inventory"

@@ -40,13 +40,13 @@ class Parquet:
         self._name = name
         self.total: int | None = file.metadata.num_rows
         names = file.schema_arrow.names
-        repeated = next((each for each, count in Counter(names).items() if count > 1), None)
+        repeated = _repeated(list(file.schema_arrow))
         if repeated is not None:
-            raise InputError(f"{name}: the column {repeated[:40]!r} occurs twice")
+            raise InputError(f"{name}: {repeated}")
         if not names:
             raise InputError(f"{name} has no columns")
         self._names = names
-        self._with_intervals = _with_intervals(file.schema, file.schema_arrow)
+        self._marked = _marked_types(file.schema, file.schema_arrow)
         self._batches = file.iter_batches(batch_size=self._batch_size(), use_threads=False)
 
     @classmethod
@@ -109,7 +109,7 @@ class Parquet:
             batch = next(self._batches, None)
             if batch is None:
                 return None
-            for number, kind in self._with_intervals.items():
+            for number, kind in self._marked.items():
                 column = batch.column(number).cast(kind)
                 batch = batch.set_column(number, self._names[number], column)
             rows = rows_of(batch, self._names)
@@ -124,25 +124,45 @@ class Parquet:
         self._source.close()
 
 
-def _with_intervals(schema: Any, arrow_schema: Any) -> dict[int, Any]:
-    """Return the types of the columns that contain intervals, by the number of the column.
+def _repeated(fields: list[Any], kind: str = "column") -> str | None:
+    """Return which name occurs twice among columns, or among the fields of one; JSON needs one each."""
+    counts = Counter(field.name for field in fields)
+    for name, count in counts.items():
+        if count > 1:
+            return f"the {kind} {name[:40]!r} occurs twice"
+    for field in fields:
+        inner = getattr(field.type, "storage_type", field.type)
+        within = [inner.field(number) for number in range(inner.num_fields)]
+        found = _repeated(within, "field")
+        if found is not None:
+            return found
+    return None
+
+
+def _marked_types(schema: Any, arrow_schema: Any) -> dict[int, Any]:
+    """Return the types of the columns with values that Arrow reads as bytes, by column number.
 
     Args:
         schema: The schema of the Parquet file.
         arrow_schema: The Arrow schema that pyarrow derives from it.
     """
-    leaves = [schema.column(number).converted_type for number in range(len(schema))]
-    if "INTERVAL" not in leaves:
-        return {}
-    from asyncinvoke._inputs.intervals import with_intervals
+    from asyncinvoke._inputs.marked import MARKS, with_marks
 
-    are_intervals = iter([kind == "INTERVAL" for kind in leaves])
-    found = {}
-    for number, kind in enumerate(arrow_schema.types):
-        new = with_intervals(kind, are_intervals)
-        if new is not kind:
-            found[number] = new
-    return found
+    columns = map(schema.column, range(len(schema)))
+    # An interval is none of pyarrow's logical types, and a UUID no converted type.
+    leaves = [
+        each.converted_type if each.converted_type in MARKS else each.logical_type.type
+        for each in columns
+    ]
+    if MARKS.keys().isdisjoint(leaves):
+        return {}
+    left = iter(leaves)
+    kinds = [with_marks(kind, left) for kind in arrow_schema.types]
+    return {
+        number: kind
+        for number, kind in enumerate(kinds)
+        if kind is not arrow_schema.field(number).type
+    }
 
 
 class Watched:

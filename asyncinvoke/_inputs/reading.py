@@ -186,7 +186,7 @@ class Input:
             case "inventory":
                 from asyncinvoke._inputs.inventory import Inventory
 
-                return await to_thread.run_sync(Inventory.open, source, options)
+                return await Inventory.open(source, options)
             case _:
                 blocks = await self._blocks()
                 is_file = self._descriptor is None or self._descriptor.status is not None

@@ -19,10 +19,7 @@ def texts_one_by_one(column: Any) -> Any:
 
     Not for times or types that contain them: Python's lack nanoseconds and some years.
     """
-    # pyarrow 17 and 18 lack this argument; only what may contain maps needs it.
-    how = {"maps_as_pydicts": "lossy"} if column.type.num_fields else {}
-    values = column.to_pylist(**how)
-    return pa.array([encoded(value, _plain) for value in values], pa.large_string())
+    return pa.array([encoded(value, _plain) for value in column.to_pylist()], pa.large_string())
 
 
 def encoded(value: Any, plain: Callable[[Any], Any]) -> str | None:

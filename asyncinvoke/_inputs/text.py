@@ -5,17 +5,10 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from asyncinvoke._inputs.array import Array
+from asyncinvoke._inputs.beginning import NeedsMoreError, not_lines, say_not_lines
 from asyncinvoke._inputs.delimited import Delimited
 from asyncinvoke._inputs.files import Blocks
-from asyncinvoke._inputs.formats import (
-    HEAD,
-    Format,
-    InputError,
-    NeedsMoreError,
-    not_lines,
-    other_kind,
-    say_not_lines,
-)
+from asyncinvoke._inputs.formats import HEAD, Format, InputError, other_kind
 from asyncinvoke._inputs.lines import Lines, Row
 
 _EXPECTED = {"jsonl": "JSON in UTF-8", "json": "JSON in UTF-8", "csv": "CSV in UTF-8"}
@@ -104,7 +97,7 @@ class Text:
             if found == "array" and self._is_json_file:
                 kind = "json"
             elif found is not None:
-                raise InputError(say_not_lines(found, name))
+                raise InputError(say_not_lines(found, name, head))
         self._parser = parser = self._parser_of(kind)
         if self._has_ended:
             return itertools.chain(parser.feed(head), parser.finish())

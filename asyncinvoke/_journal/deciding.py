@@ -2,17 +2,30 @@
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
+from typing import Any, NamedTuple
 
 from asyncinvoke._engine.journal import Changed, Journal, Redrive
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
-from asyncinvoke._journal.batch import Found, Lost
+from asyncinvoke._journal.flights import Flight
+from asyncinvoke._journal.rows import CauseKey
 from asyncinvoke._journal.schema import State
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import FailureKind, TransportFault
 from asyncinvoke._model.response import Attempt
 from asyncinvoke.errors import GaveUp, InvalidRequestError, TransportError
+
+LOST = "its process died while it was under way"
+"""The error message of an item that may have run when its process died."""
+
+LOST_CAUSE = CauseKey(
+    "TransportError",
+    TransportFault.PROCESS_LOST.value,
+    None,
+    Delivery.UNKNOWN.value,
+    GaveUp.DELIVERY_UNKNOWN.value,
+)
+"""The cause of its failure."""
 
 _REDRIVEN = {
     State.NOT_RUN: Redrive.NOT_RUN.value,
@@ -20,6 +33,31 @@ _REDRIVEN = {
     State.MAY_HAVE_RUN: Redrive.MAY_HAVE_RUN.value,
 }
 """The bits of a `Redrive` that run items of this state again; other states are not failures."""
+
+
+class Found(NamedTuple):
+    """What is recorded of an item that was read and has ended."""
+
+    prepared: Prepared
+    digest: bytes | None
+    state: State
+    take: int
+
+
+class Doubt(NamedTuple):
+    """An item that may have run when a process died, and whose payload may have changed since."""
+
+    prepared: Prepared
+    """The item as it is now."""
+
+    sent: Prepared
+    """The item as it was sent, which is what is recorded."""
+
+    outcome: Outcome[Any]
+    """The outcome that is recorded."""
+
+    is_again: bool
+    """Whether it runs as another take, because its payload has changed."""
 
 
 @dataclass(slots=True)
@@ -35,8 +73,8 @@ class Decided:
     repeated: list[Prepared] = field(default_factory=list)
     """Items that may have run when a process died, and run again because they are idempotent."""
 
-    lost: list[tuple[Prepared, Outcome[Any]]] = field(default_factory=list)
-    """Items that may have run, and do not run again."""
+    lost: list[Doubt] = field(default_factory=list)
+    """Items that may have run, and are recorded as such."""
 
     replayed: list[Found] = field(default_factory=list)
     """Items that have ended; their recorded outcomes are replayed."""
@@ -157,7 +195,7 @@ def _fate(each: Found, journal: Journal, *, keyed: bool) -> _Fate:
 
 def decide_fresh(
     fresh: list[Prepared],
-    lost: dict[int | str, Lost],
+    lost: dict[int | str, Flight],
     journal: Journal,
     seen: Seen | None,
     into: Decided,
@@ -185,20 +223,30 @@ def decide_fresh(
         if seen is not None:
             seen.add(left.row)
             seen.open[str(name)] = left.row
-        repeatable = prepared.call is not None and prepared.call.repeatable
-        if repeatable or (changed and journal.changed is Changed.AGAIN):
+        if not changed and prepared.call is not None and prepared.call.repeatable:
             prepared.lost = _lost_attempt(left)
             into.repeated.append(prepared)
         else:
-            into.lost.append((prepared, lost_outcome(prepared, left)))
+            into.lost.append(_doubt(prepared, left, journal))
         del lost[name]
 
 
-def lost_outcome(prepared: Prepared, left: Lost) -> Outcome[Any]:
+def _doubt(prepared: Prepared, left: Flight, journal: Journal) -> Doubt:
+    """Return what becomes of an item that may have run and is not simply repeated."""
+    outcome = lost_outcome(prepared, left)
+    if left.digest == prepared.digest:
+        return Doubt(prepared, prepared, outcome, is_again=False)
+    # Its intent and its record are those of another payload, which is the one that may have run.
+    sent = Prepared(prepared.index, prepared.key, None, b"")
+    sent.digest, sent.row, sent.take = left.digest, left.row, left.take
+    return Doubt(prepared, sent, outcome, is_again=journal.changed is Changed.AGAIN)
+
+
+def lost_outcome(prepared: Prepared, left: Flight) -> Outcome[Any]:
     """Return the outcome of an item that may have run when its process died and is not run again."""
     return _in_doubt(
         prepared,
-        "its process died while it was under way",
+        LOST,
         TransportFault.PROCESS_LOST,
         GaveUp.DELIVERY_UNKNOWN,
         left.started,
@@ -244,7 +292,7 @@ def _in_doubt(
     )
 
 
-def _lost_attempt(left: Lost) -> Attempt:
+def _lost_attempt(left: Flight) -> Attempt:
     return Attempt(
         number=1,
         started=left.started,

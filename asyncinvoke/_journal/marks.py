@@ -26,7 +26,32 @@ class LockedError(Exception):
     """Another process has the lock."""
 
 
-class Marks:
+class _MarksFile:
+    """The marks of a journal, as far as they are read.
+
+    Args:
+        descriptor: The open file; negative if there is none.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def belong_to(self, run_id: str) -> bool:
+        """Return whether the marks belong to this run."""
+        return self._descriptor >= 0 and _read_header(self._descriptor) == run_id
+
+    def get(self, row: int) -> int:
+        """Return the mark of a row; 0 for none."""
+        return _read(self._descriptor, 1, HEADER + row)[0:1].ljust(1, b"\0")[0]
+
+    def close(self) -> None:
+        """Close the file, which releases the lock."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+class Marks(_MarksFile):
     """The file `RUN-marks`, held open and locked by the one process that writes the run.
 
     A mark is a session number, so no mark has to be cleared before an item runs again: marks of
@@ -38,7 +63,7 @@ class Marks:
     """
 
     def __init__(self, descriptor: int, path: Path, *, is_new: bool) -> None:
-        self._descriptor = descriptor
+        super().__init__(descriptor)
         self._path = path
         self.is_new = is_new
         """Whether the file was created by this process."""
@@ -52,20 +77,14 @@ class Marks:
             JournalError: The file cannot be opened.
         """
         path = path_of(journal)
-        is_new = not path.exists()
-        try:
-            descriptor = os.open(path, _NEW, 0o600)
-        except OSError as error:
-            raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
-        try:
-            patience = time.monotonic() + LOCK_PATIENCE
-            while not _try_lock(descriptor):
-                if time.monotonic() > patience:
-                    raise LockedError  # noqa: TRY301  # an inner function would close no sooner
-                time.sleep(0.02)
-        except BaseException:
-            os.close(descriptor)
-            raise
+        while True:
+            is_new = not path.exists()
+            descriptor = _opened_and_locked(path)
+            if _is_at(path, descriptor):
+                break
+            os.close(
+                descriptor
+            )  # whoever had the lock has removed the file: lock the one there now
         marks = cls(descriptor, path, is_new=is_new)
         with contextlib.suppress(JournalError):  # the holder's name is optional
             marks._write(_holder_of(os.getpid(), host_name()), _HOLDER)
@@ -103,19 +122,9 @@ class Marks:
         """
         self._write(mark.to_bytes(1, "big"), HEADER + row)
 
-    def get(self, row: int) -> int:
-        """Return the mark of a row; 0 for none."""
-        return _read(self._descriptor, 1, HEADER + row)[0:1].ljust(1, b"\0")[0]
-
     def remove(self) -> None:
         """Remove the file, because no run needs it."""
         self._path.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Release the lock and close the file."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
 
     def _write(self, data: bytes, offset: int) -> None:
         try:
@@ -124,6 +133,31 @@ class Marks:
             raise JournalError(f"{self._path}: it cannot be written: {error.strerror}") from None
         if written != len(data):
             raise JournalError(f"{self._path}: it cannot be written: the disk is full")
+
+
+def _opened_and_locked(path: Path) -> int:
+    try:
+        descriptor = os.open(path, _NEW, 0o600)
+    except OSError as error:
+        raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
+    try:
+        patience = time.monotonic() + LOCK_PATIENCE
+        while not _try_lock(descriptor):
+            if time.monotonic() > patience:
+                raise LockedError  # noqa: TRY301  # an inner function would close no sooner
+            time.sleep(0.02)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Return whether a path still names the file that is open."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except OSError:
+        return False
 
 
 def mark_of(session: int) -> int:
@@ -139,11 +173,11 @@ def path_of(journal: Path) -> Path:
     return Path(f"{journal.resolve()}-marks")  # marks belong to the file, not to a link
 
 
-class ReadMarks:
+class ReadMarks(_MarksFile):
     """A read-only view of a journal's marks, for processes that do not write the run."""
 
     def __init__(self, journal: Path) -> None:
-        self._descriptor = -1
+        super().__init__(-1)
         with contextlib.suppress(OSError):
             self._descriptor = os.open(path_of(journal), os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
@@ -170,20 +204,6 @@ class ReadMarks:
             return None
         here = host_name()
         return f"process {pid} on {here if host and here.startswith(host) else host or here}"
-
-    def belong_to(self, run_id: str) -> bool:
-        """Return whether the marks belong to this run."""
-        return self._descriptor >= 0 and _read_header(self._descriptor) == run_id
-
-    def get(self, row: int) -> int:
-        """Return the mark of a row; 0 for none."""
-        return _read(self._descriptor, 1, HEADER + row)[0:1].ljust(1, b"\0")[0]
-
-    def close(self) -> None:
-        """Close the file."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
 
 
 def _read_header(descriptor: int) -> str | None:

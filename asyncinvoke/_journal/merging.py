@@ -6,26 +6,50 @@ import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from asyncinvoke._journal.copying import Copies
 from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.identity import differences
-from asyncinvoke._journal.joined import Joined
 from asyncinvoke._journal.marks import LockedError, Marks
-from asyncinvoke._journal.merged import (
+from asyncinvoke._journal.opening import check_path, remove_log
+from asyncinvoke._journal.reading import RecordedRun
+from asyncinvoke._journal.shards import (
     PARTS,
-    Merged,
     are_apart,
     common_notes,
     comparable,
     missing_shards,
     total_of_parts,
 )
-from asyncinvoke._journal.opening import check_path
-from asyncinvoke._journal.reading import RecordedRun
+from asyncinvoke._outputs.parts import new_part, remove_abandoned
 from asyncinvoke.errors import JournalError, JournalMismatchError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """The result of a merge."""
+
+    path: str
+    """The path of the merged journal."""
+
+    parts: int
+    """The number of journals that were merged."""
+
+    items: int
+    """The total number of items that have ended."""
+
+    ran_twice: int
+    """The number of items that ran, or may have run, in more than one journal."""
+
+    twice: tuple[int | str, ...]
+    """The first of those, by position or key."""
+
+    missing: tuple[str, ...]
+    """Shards without a journal, such as `3/10`."""
 
 
 def merge(
@@ -79,8 +103,9 @@ class Merging:
         self._target = Path(out)
         # Links are resolved: the files beside a journal are named after the file itself.
         self._file = self._target.resolve()
-        self._made = self._file.with_name(f".{self._file.name}.{uuid.uuid4().hex[:8]}")
-        self._joined: Joined | None = None
+        self._made: Path | None = None
+        self._lock = contextlib.ExitStack()
+        self._copies: Copies | None = None
         self._parts: list[_Part] = []
 
     def __enter__(self) -> Self:
@@ -92,9 +117,11 @@ class Merging:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._joined is not None:
-            self._joined.close()
-        self._made.unlink(missing_ok=True)
+        if self._copies is not None:
+            self._copies.close()
+        self._lock.close()
+        if self._made is not None:
+            self._made.unlink(missing_ok=True)
 
     def add(self, paths: Sequence[Path]) -> None:
         """Add journals; adding several at once is cheaper, as the rows of shards interleave.
@@ -107,10 +134,10 @@ class Merging:
             runs = [stack.enter_context(RecordedRun(path)) for path in paths]
             parts = [_Part(path, run) for path, run in zip(paths, runs, strict=True)]
             _check_identities([*self._parts[:1], *parts])
-            if self._joined is None:
-                self._joined = self._begun(keyed=bool(parts[0].identity["key"]))
+            if self._copies is None:
+                self._copies = self._begun(keyed=bool(parts[0].identity["key"]))
             shards = [part.shard for part in (*self._parts, *parts)]
-            self._joined.add(list(zip(paths, runs, strict=True)), are_apart=are_apart(shards))
+            self._copies.add(list(zip(paths, runs, strict=True)), are_apart=are_apart(shards))
         self._parts += parts
 
     def finish(self, notes: Mapping[str, object] | None = None) -> Merged:
@@ -120,39 +147,41 @@ class Merging:
             JournalError: Nothing was added, a process is using the target, or the target cannot be
                 written.
         """
-        joined = self._joined
-        if joined is None:
+        copies, made = self._copies, self._made
+        if copies is None or made is None:
             raise JournalError("nothing to merge: name at least one journal")
         missing = missing_shards(
             shard for part in self._parts for shard in part.summary.shards or (None,)
         )
         with self._explained():
-            items = joined.finish(
+            items = copies.finish(
                 lambda items: _about(self._parts, missing, notes or {}, items=items)
             )
-            joined.close()
-            _sync(self._made)
+            copies.close()
+            _sync(made)
             with _locked(self._target, self._file) as marks:
                 # A killed process may have left a WAL of the old file, which SQLite would silently
                 # replay into the new one.
-                for beside in ("-wal", "-shm"):
-                    Path(f"{self._file}{beside}").unlink(missing_ok=True)
-                self._made.replace(self._file)
+                remove_log(self._file)
+                self._lock.close()  # an open file cannot be moved everywhere
+                made.replace(self._file)
                 marks.remove()
         return Merged(
             path=str(self._target),
             parts=len(self._parts),
             items=items,
-            ran_twice=joined.ran_twice,
-            twice=tuple(joined.named),
+            ran_twice=copies.conflicts.ran_twice,
+            twice=tuple(copies.conflicts.named),
             missing=missing,
         )
 
-    def _begun(self, *, keyed: bool) -> Joined:
-        os.close(os.open(self._made, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        joined = Joined(self._made, keyed=keyed)
-        joined.begin()
-        return joined
+    def _begun(self, *, keyed: bool) -> Copies:
+        remove_abandoned(self._file)
+        self._made, part = new_part(self._file, mode=0o600)
+        self._lock.enter_context(part)
+        copies = Copies(self._made, keyed=keyed)
+        copies.begin()
+        return copies
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -185,7 +214,9 @@ class _Part:
         self.path = path
         self.summary = run.summary()
         if self.summary.running:
-            raise JournalError(f"{path}: a process is at work on it; merge it when that has ended")
+            raise JournalError(
+                f"{path}: another process is using it; merge it when that process has ended"
+            )
         self.identity: Mapping[str, Any] = dict(self.summary.identity)
         self.shard: str | None = self.identity.get("shard")
 
@@ -242,7 +273,7 @@ def _locked(target: Path, file: Path) -> Iterator[Marks]:
         marks = Marks.locked(file)
     except LockedError:
         raise JournalError(
-            f"{target}: a process is at work on it; merge into it when that has ended"
+            f"{target}: another process is using it; merge into it when that process has ended"
         ) from None
     with contextlib.closing(marks):
         yield marks

@@ -1,5 +1,6 @@
 """Opens journals for reading or writing, and explains in one sentence why one cannot be used."""
 
+import contextlib
 import errno
 import os
 import sqlite3
@@ -12,7 +13,8 @@ from asyncinvoke.errors import JournalError
 BUSY_TIMEOUT = 10.0
 """How long a commit waits for another program's lock, such as a SQLite shell's, in seconds."""
 
-_SIDES = ("-wal", "-shm")
+SIDES = ("-wal", "-shm")
+"""The suffixes of the files that SQLite keeps beside an open journal."""
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -187,8 +189,15 @@ def writing(path: Path) -> sqlite3.Connection:
         # not opened: closing it would release the locks of this process's other connections.
         if not path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+        links = path.stat().st_nlink
     except OSError as error:
         raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
+    if links > 1:
+        # The lock, the marks and the WAL go by name: under another one, there would be others.
+        raise JournalError(
+            f"{path}: it has {links} names (hard links), and could be run under each of them at "
+            "once: remove the others, or copy it"
+        )
     connection = _connect(path, f"{path.resolve().as_uri()}?mode=rw")
     try:
         if path.stat().st_size:
@@ -236,7 +245,20 @@ def check(path: Path, connection: sqlite3.Connection, *, may_be_empty: bool = Fa
 
 def remove_new(path: Path) -> None:
     """Remove a journal that this process created, if no session has begun in it."""
-    for side in ("", *_SIDES):
+    for side in ("", *SIDES):
+        Path(f"{path}{side}").unlink(missing_ok=True)
+
+
+def remove_log(path: Path) -> None:
+    """Remove the files beside a journal that is going to be replaced, and that no process has open.
+
+    What its WAL has is moved into it first: it stays whole if this process dies before the other
+    file is in its place.
+    """
+    if path.exists() and Path(f"{path}-wal").exists():
+        with contextlib.suppress(JournalError):  # no journal, or damaged
+            writing(path).close()
+    for side in SIDES:
         Path(f"{path}{side}").unlink(missing_ok=True)
 
 

@@ -1,6 +1,5 @@
 """Reading a recorded run: synchronous, without an event loop, and read-only."""
 
-import json
 import os
 import sqlite3
 from collections import Counter
@@ -11,15 +10,27 @@ from typing import Any, Self
 
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._journal.damage import faults, tells_damage
-from asyncinvoke._journal.host import boot_id
-from asyncinvoke._journal.marks import ReadMarks, mark_of
+from asyncinvoke._journal.flights import Flight, read_flights
+from asyncinvoke._journal.marks import ReadMarks
 from asyncinvoke._journal.opening import explained, read_only
-from asyncinvoke._journal.rows import ITEM_ROWS, CauseKey, ItemRow, outcome_of, unpacked_id
+from asyncinvoke._journal.recorded import (
+    ITEMS,
+    SAMPLES,
+    SESSIONS,
+    TAKES,
+    current_take_of,
+    in_progress,
+    item_of,
+    sample_of,
+    session_of,
+    summary_of,
+    take_of,
+)
+from asyncinvoke._journal.rows import ITEM_ROWS, CauseKey, ItemRow, outcome_of
 from asyncinvoke._journal.schema import State
 from asyncinvoke._journal.values import (
     RecordedCause,
     RecordedItem,
-    RecordedSession,
     RecordedTake,
     RunSummary,
     Sample,
@@ -30,13 +41,6 @@ from asyncinvoke.errors import JournalError
 PAGE = 1000
 """Rows read at once. A single long read transaction would keep SQLite from checkpointing the WAL,
 so each page is a transaction of its own, and the run may commit between pages."""
-
-_AGAIN = "SELECT flight.idx, item.state, item.cause FROM flight JOIN item ON item.idx = flight.idx"
-"""Items that have ended before and are in progress again."""
-
-_FIELDS = """SELECT item.idx, item.key, item.state, item.digest, item.cause, item.session,
-    session.started + item.began / 1000.0, item.elapsed, item.request_id, item.attempts, item.take
-FROM item JOIN session ON session.id = item.session"""
 
 
 class RecordedRun:
@@ -81,47 +85,16 @@ class RecordedRun:
     @tells_damage
     def summary(self) -> RunSummary:
         """Return the identity and progress of the run, in constant time."""
-        running = self._marks.is_held()
-        about: dict[str, Any] = dict(self._all("SELECT name, value FROM run"))
-        counts = dict(self._all("SELECT name, value FROM count"))
-        identity = json.loads(about["identity"])
-        doubtful = in_flight = 0
-        again = {idx: state for idx, state, _ in self._all(_AGAIN)}
-        for idx, _, _, session in self._flights():
-            if idx in again and not running and session is None:
-                continue  # the outcome of the earlier take still counts
-            in_flight += 1
-            doubtful += not running and session is not None
-            if idx in again:
-                counts[State(again[idx]).name.lower()] -= 1
-        not_run, failed = counts["not_run"], counts["failed"]
-        return RunSummary(
-            path=str(self._path),
-            id=about["id"],
-            running=running,
-            holder=self._marks.holder() if running else None,
-            function_name=identity["function_name"],
-            qualifier=identity.get("qualifier"),
-            invocation_type=identity["invocation_type"],
-            keyed=identity["key"],
-            results=bool(identity["results"]),
-            identity=identity,
-            total=about.get("total"),
-            succeeded=counts["succeeded"],
-            failed=not_run + failed,
-            not_run=not_run,
-            may_have_run=counts["may_have_run"] + doubtful,
-            settled=counts["settled"],
-            in_flight=in_flight - doubtful,
-            attempts=counts["attempts"],
-            throttled=counts["throttled"],
-            versions=dict(self._all("SELECT name, count FROM version WHERE count ORDER BY id")),
-            sessions=self._sessions(),
-            notes={
-                name.removeprefix("note:"): json.loads(value)
-                for name, value in about.items()
-                if name.startswith("note:")
-            },
+        is_running = self._marks.is_held()
+        return summary_of(
+            str(self._path),
+            dict(self._all("SELECT name, value FROM run")),
+            dict(self._all("SELECT name, value FROM count")),
+            self._in_progress(is_running=is_running).values(),
+            tuple(map(session_of, self._all(SESSIONS))),
+            dict(self._all("SELECT name, count FROM version WHERE count ORDER BY id")),
+            holder=self._marks.holder() if is_running else None,
+            is_running=is_running,
         )
 
     @tells_damage
@@ -132,9 +105,9 @@ class RecordedRun:
         run again.
         """
         replaced = Counter(
-            cause
-            for state, cause in self._superseded(running=self._marks.is_held()).values()
-            if state != State.SETTLED
+            flight.earlier_cause
+            for flight in self._in_progress(is_running=self._marks.is_held()).values()
+            if flight.earlier_state != State.SETTLED
         )
         rows = self._all(
             "SELECT id, error, code, error_type, delivery, gave_up, example, count FROM cause "
@@ -191,9 +164,8 @@ class RecordedRun:
         come first; while the run is in progress there are none of these.
         """
         if not self._marks.is_held():
-            for idx, key, digest, session in list(self._flights()):
-                if session is not None:
-                    yield _in_flight(idx, key, digest, session, State.MAY_HAVE_RUN.name.lower())
+            for flight in self.lost():
+                yield in_progress(flight, is_running=False)
         yield from self._in_state(State.MAY_HAVE_RUN)
 
     @tells_damage
@@ -202,14 +174,14 @@ class RecordedRun:
         yield from self._in_state(State.SETTLED)
 
     def _in_state(self, state: State) -> Iterator[RecordedItem]:
-        again = self._superseded(running=self._marks.is_held())
+        again = self._in_progress(is_running=self._marks.is_held())
         last = -1
-        query = f"{_FIELDS} WHERE item.idx > ? AND item.state = ? ORDER BY item.idx LIMIT {PAGE}"
+        query = f"{ITEMS} WHERE item.idx > ? AND item.state = ? ORDER BY item.idx LIMIT {PAGE}"
         while rows := self._all(query, last, state):
             for row in rows:
                 last = row[0]
                 if last not in again:
-                    yield _item(row)
+                    yield item_of(row)
 
     @tells_damage
     def item(self, *, position: int | None = None, key: str | None = None) -> RecordedItem | None:
@@ -220,40 +192,23 @@ class RecordedRun:
             key: Its key, in a run with keys.
         """
         column, value = ("key", key) if key is not None else ("idx", position)
-        held = self._marks.is_held()
-        superseded = self._superseded(running=held)
+        is_running = self._marks.is_held()
+        again = self._in_progress(is_running=is_running)
         ended: RecordedItem | None = None
-        for row in self._all(f"{_FIELDS} WHERE item.{column} = ?", value):
-            ended = _item(row, self._earlier(row[0]))
-            if row[0] not in superseded:
+        for row in self._all(f"{ITEMS} WHERE item.{column} = ?", value):
+            ended = item_of(row, self._earlier(row[0]))
+            if row[0] not in again:
                 return ended
-        for idx, its_key, digest, session in self._flights():
-            if value == (its_key if key is not None else idx):
-                doubtful = session is not None and not held
-                state = State.MAY_HAVE_RUN.name.lower() if doubtful else "in_flight"
-                earlier = self._earlier(idx) if ended is None else (*ended.earlier, _take_of(ended))
-                return _in_flight(idx, its_key, digest, session or 0, state, earlier)
+        for flight in again.values():
+            if value == (flight.row if key is None else flight.key):
+                earlier = self._earlier(flight.row)
+                if ended is not None:
+                    earlier = (*ended.earlier, current_take_of(ended))
+                return in_progress(flight, is_running=is_running, earlier=earlier)
         return ended
 
     def _earlier(self, row: int) -> tuple[RecordedTake, ...]:
-        return tuple(
-            RecordedTake(
-                number=take,
-                state=State(state).name.lower(),
-                cause=cause,
-                attempts=attempts,
-                session=session,
-                started=started,
-                elapsed=elapsed / 1e6,
-                request_id=unpacked_id(request_id),
-            )
-            for take, state, cause, attempts, session, started, elapsed, request_id in self._all(
-                "SELECT take, state, cause, attempts, session, session.started + began / 1000.0,"
-                " elapsed, request_id FROM earlier JOIN session ON session.id = session"
-                " WHERE idx = ? ORDER BY take",
-                row,
-            )
-        )
+        return tuple(map(take_of, self._all(TAKES, row)))
 
     @tells_damage
     def outcome(
@@ -261,39 +216,23 @@ class RecordedRun:
     ) -> Outcome[Any] | None:
         """Return the recorded outcome of one item, or `None` if its latest take has not ended."""
         column, value = ("key", key) if key is not None else ("idx", position)
-        superseded = self._superseded(running=self._marks.is_held())
+        again = self._in_progress(is_running=self._marks.is_held())
         for row in self._all(f"{ITEM_ROWS} WHERE item.{column} = ?", value):
             fields = ItemRow(*row)
-            if fields.idx not in superseded:
+            if fields.idx not in again:
                 return self._outcome(fields, {})
         return None
 
     @tells_damage
     def samples(self) -> Iterator[Sample]:
         """Yield the samples of the run, about one per second."""
-        return self._samples(0)
+        yield from self._samples(0)
 
     def _samples(self, last: int) -> Iterator[Sample]:
-        query = (
-            "SELECT sample.rowid, session, session.started + at / 1000.0, succeeded, failed, "
-            'in_flight, waiting, "limit", rate, throttles FROM sample '
-            "JOIN session ON session.id = session WHERE sample.rowid > ? "
-            f"ORDER BY sample.rowid LIMIT {PAGE}"
-        )
+        query = f"{SAMPLES} WHERE sample.rowid > ? ORDER BY sample.rowid LIMIT {PAGE}"
         while rows := self._all(query, last):
             last = rows[-1][0]
-            for _, session, at, succeeded, failed, in_flight, waiting, limit, rate, why in rows:
-                yield Sample(
-                    session=session,
-                    at=at,
-                    succeeded=succeeded,
-                    failed=failed,
-                    in_flight=in_flight,
-                    waiting=waiting,
-                    limit=limit,
-                    rate=rate,
-                    throttles=json.loads(why or "{}"),
-                )
+            yield from map(sample_of, rows)
 
     @tells_damage
     def latest_sample(self) -> Sample | None:
@@ -320,60 +259,22 @@ class RecordedRun:
         """
         return faults(self._all)
 
-    def _sessions(self) -> tuple[RecordedSession, ...]:
-        return tuple(
-            RecordedSession(
-                number=number,
-                started=started,
-                ended=ended,
-                status=status,
-                host=host or "",
-                pid=pid or 0,
-                argv=tuple(json.loads(argv or "[]")),
-                options=json.loads(options or "{}"),
-            )
-            for number, started, ended, status, host, pid, argv, options in self._all(
-                "SELECT id, started, ended, status, host, pid, argv, options FROM session ORDER BY id"
-            )
-        )
-
-    def _flights(self) -> Iterator[tuple[int, str | None, bytes | None, int | None]]:
-        """Yield open items: index, key, digest, and the session that may have sent it, if any."""
-        rows = self._all(
-            "SELECT idx, key, digest, session, boot FROM flight "
-            "JOIN session ON session.id = session ORDER BY idx"
-        )
-        if not rows:
-            return
-        boot = boot_id()
-        run_id = self._all("SELECT value FROM run WHERE name = 'id'")[0][0]
-        trusted = boot is not None and self._marks.belong_to(run_id)
-        for idx, key, digest, session, its_boot in rows:
-            sent = not (trusted and its_boot == boot) or self._marks.get(idx) == mark_of(session)
-            yield idx, key, digest, session if sent else None
-
-    def _superseded(self, *, running: bool) -> dict[int, tuple[int, int | None]]:
-        """Return the state and cause of recorded outcomes that no longer count, by index.
-
-        Their items are in progress again, or may have run again when a process died. The outcome of
-        an item whose next take certainly did not run still counts.
-        """
-        again = {idx: (state, cause) for idx, state, cause in self._all(_AGAIN)}
-        if not again:
-            return {}
-        return {
-            idx: again[idx]
-            for idx, _, _, session in self._flights()
-            if idx in again and (running or session is not None)
-        }
-
     @tells_damage
-    def doubtful(self) -> Iterator[tuple[int, bytes | None, str | None, int, int]]:
-        """Yield items that may have run when a process died: row, digest, key, session, take."""
-        takes = dict(self._all("SELECT idx, take FROM flight"))
-        for idx, key, digest, session in list(self._flights()):
-            if session is not None and idx in takes:
-                yield idx, digest, key, session, takes[idx]
+    def lost(self) -> list[Flight]:
+        """Return the items that may have run when a process died, in the order of their rows."""
+        return [flight for flight in read_flights(self._all, self._marks) if flight.may_have_run]
+
+    def _in_progress(self, *, is_running: bool) -> dict[int, Flight]:
+        """Return the items in progress, or in progress when their process died, by row.
+
+        If an item has ended before and its next take certainly did not run, it is left out, because
+        the earlier outcome still counts.
+        """
+        return {
+            flight.row: flight
+            for flight in read_flights(self._all, self._marks)
+            if is_running or flight.may_have_run or flight.earlier_state is None
+        }
 
     def _outcome(
         self, row: ItemRow, causes: dict[int, tuple[CauseKey, str | None]]
@@ -412,59 +313,3 @@ def open_run(path: str | os.PathLike[str], *, decode: Decode = decode_json) -> R
         JournalError: The file does not exist, is not a journal, or was written by a newer version.
     """
     return RecordedRun(path, decode=decode)
-
-
-def _item(row: Any, earlier: tuple[RecordedTake, ...] = ()) -> RecordedItem:
-    idx, key, state, digest, cause, session, started, elapsed, request_id, attempts, take = row
-    return RecordedItem(
-        position=idx,
-        key=key,
-        state=State(state).name.lower(),
-        digest=None if digest is None else digest.hex(),
-        cause=cause,
-        session=session,
-        started=started,
-        elapsed=elapsed / 1e6,
-        request_id=unpacked_id(request_id),
-        attempts=attempts,
-        take=take,
-        earlier=earlier,
-    )
-
-
-def _take_of(item: RecordedItem) -> RecordedTake:
-    """Return the current take of an item that has ended."""
-    return RecordedTake(
-        number=item.take,
-        state=item.state,
-        cause=item.cause,
-        attempts=item.attempts,
-        session=item.session,
-        started=item.started or 0.0,
-        elapsed=item.elapsed or 0.0,
-        request_id=item.request_id,
-    )
-
-
-def _in_flight(
-    idx: int,
-    key: str | None,
-    digest: bytes | None,
-    session: int,
-    state: str,
-    earlier: tuple[RecordedTake, ...] = (),
-) -> RecordedItem:
-    return RecordedItem(
-        position=idx,
-        key=key,
-        state=state,
-        digest=None if digest is None else digest.hex(),
-        cause=None,
-        session=session,
-        started=None,
-        elapsed=None,
-        request_id=None,
-        attempts=0,
-        take=earlier[-1].number + 1 if earlier else 1,
-        earlier=earlier,
-    )

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -11,19 +10,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from asyncinvoke._journal.batch import Lost
+from asyncinvoke._journal.committing import keep_notes
+from asyncinvoke._journal.flights import Left, Query, read_left
 from asyncinvoke._journal.host import NETWORK, boot_id, host_name
-from asyncinvoke._journal.identity import cut, differences
+from asyncinvoke._journal.identity import differences
+from asyncinvoke._journal.in_place import identity_of_file
 from asyncinvoke._journal.marks import LockedError, Marks, ReadMarks, mark_of
 from asyncinvoke._journal.opening import check_path, read_only
-from asyncinvoke._journal.recording import keep_notes
 from asyncinvoke._journal.schema import (
     APPLICATION_ID,
     COUNTS,
     FIRST_FORMAT,
     FORMAT,
     KEYED,
-    ROW,
     TABLES,
     VIEW,
 )
@@ -41,7 +40,7 @@ def lock(path: Path, kind: Callable[[Path], str | None]) -> Marks:
         kind: Tells the kind of file system a folder is on.
 
     Raises:
-        JournalError: It cannot be a journal there, or another process is at work on it.
+        JournalError: It cannot be a journal there, or another process is using it.
     """
     check_path(path, may_be_missing=True)
     folder = path.resolve().parent
@@ -68,12 +67,6 @@ def lock(path: Path, kind: Callable[[Path], str | None]) -> Marks:
     return marks
 
 
-def identity_of_file(path: Path) -> tuple[int, int]:
-    """Return what tells a file from another one in its place."""
-    found = path.stat()
-    return found.st_dev, found.st_ino
-
-
 class Session:
     """The start of a session: it checks the journal, begins, and is then proven or refused.
 
@@ -90,18 +83,21 @@ class Session:
         path: The path of the journal, as shown in messages.
         sql: An open connection to it.
         marks: Its marks, locked.
+        real: The resolved path, wherever the process goes meanwhile.
         keyed: Whether items are identified by keys.
     """
 
-    def __init__(self, path: Path, sql: Statements, marks: Marks, *, keyed: bool) -> None:
+    def __init__(
+        self, path: Path, sql: Statements, marks: Marks, *, real: Path, keyed: bool
+    ) -> None:
         self._path = path
+        self._real = real
         self._sql = sql
         self._marks = marks
         self._keyed = keyed
         self._run_id = ""
         self._identity: Mapping[str, object] = {}
         self._is_trusted = False
-        self._surely_not: list[int] = []
         self._before: dict[str, Any] = {}
         self.is_first = False
         """Whether the journal was made by it."""
@@ -109,14 +105,8 @@ class Session:
         """Which session it is, from 1."""
         self.started = 0.0
         """When it began, in seconds since the epoch."""
-        self.lost: dict[int | str, Lost] = {}
-        """Items that may have run when a process died, by row or key, until they are read."""
-        self.known = 0
-        """Rows from here on are not recorded by any earlier session."""
-        self.takes: dict[int, int] = {}
-        """Takes of items that are to run again, since a person found out that they did not."""
-        self.rows: dict[str, int] = {}
-        """The rows of those items, by key, in a run with keys."""
+        self.left = Left()
+        """What the earlier sessions have left."""
         self._first_format = FORMAT
         self.is_proven = False
         """Whether the input is known to be that of the run, as far as it was read."""
@@ -145,8 +135,8 @@ class Session:
             self._check_pages()
             ((version,),) = self._sql.all("PRAGMA user_version")
             self._first_format = int(about.get(FIRST_FORMAT, version))
-            self._is_trusted = self._marks.run_id() == self._run_id
-            self._find_lost()
+            self._is_trusted = self._marks.belong_to(self._run_id)
+            self.left = read_left(self._sql.all, self._marks, keyed=self._keyed)
         self._identity = identity
 
     def begin(self) -> None:
@@ -158,11 +148,11 @@ class Session:
         sql, marks = self._sql, self._marks
         if self.is_first:
             self._make(self._run_id, self._identity)
-        # Nobody may come to another opinion about these, should they not be met in this session. The
-        # name of the run comes last: until it is written, the marks are not asked.
+        # Items that may have run must still count as such if this session does not reach them. The
+        # ID of the run is written last: until then, the marks are not consulted.
         if not self._is_trusted:
             marks.clear()
-        for lost in self.lost.values():
+        for lost in self.left.lost.values():
             marks.set(lost.row, mark_of(lost.session))
         if not self._is_trusted:
             marks.begin(self._run_id)
@@ -179,7 +169,7 @@ class Session:
         self.is_proven = True
         self._before = dict(sql.all(_NOTES))
         keep_notes(sql, notes)
-        sql.named("DELETE FROM flight WHERE idx IN", self._surely_not)
+        sql.named("DELETE FROM flight WHERE idx IN", self.left.not_sent)
         if self._first_format != FORMAT:
             sql.set_about(FIRST_FORMAT, self._first_format)
         sql.do(f"PRAGMA user_version = {FORMAT}")
@@ -216,8 +206,8 @@ class Session:
 
     def _set_file(self) -> None:
         """Record the identity of the file, so that a copy can be detected."""
-        real = self._path.resolve()
-        self._sql.set_about("file", json.dumps([str(real), *identity_of_file(real)]))
+        file = [str(self._real), *identity_of_file(self._real)]
+        self._sql.set_about("file", json.dumps(file))
 
     def _check_identity(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         found = differences(was, now)
@@ -232,7 +222,7 @@ class Session:
         if "file" not in about:
             return
         original, *file = json.loads(about["file"])
-        real = self._path.resolve()
+        real = self._real
         if file != list(identity_of_file(real)) and Path(original) != real:
             with contextlib.suppress(OSError):
                 if list(identity_of_file(Path(original))) == file:
@@ -240,8 +230,7 @@ class Session:
                         f"{self._path}: it is a copy of {original}, which is still there: "
                         "to continue both would run items twice"
                     )
-        last = self._sql.all("SELECT ended FROM session ORDER BY id DESC LIMIT 1")
-        if last and last[0][0] is None and self._marks.is_new:
+        if self._marks.is_new and not has_ended_in_order(self._sql.all):
             raise JournalError(without_marks(self._path))
 
     def _check_pages(self) -> None:
@@ -249,48 +238,22 @@ class Session:
 
         This takes a tenth of the time needed to read the input again.
         """
-        last = self._sql.all("SELECT ended FROM session ORDER BY id DESC LIMIT 1")
-        if last and last[0][0] is None:
+        if not has_ended_in_order(self._sql.all):
             ((said,),) = self._sql.all("PRAGMA quick_check(1)")
             if said != "ok":
                 raise JournalError(f"{self._path}: it is damaged: {' '.join(said.split())}")
 
-    def _find_lost(self) -> None:
-        """Find the items in progress when the last session died, and the first new row."""
-        sql, marks, boot = self._sql, self._marks, boot_id()
-        for row, digest, key, session, take, started, its_boot in sql.all(
-            "SELECT idx, digest, key, session, take, started, boot FROM flight "
-            "JOIN session ON session.id = session"
-        ):
-            is_asked = self._is_trusted and boot is not None and its_boot == boot
-            if is_asked and marks.get(row) != mark_of(session):
-                self._surely_not.append(row)
-                continue
-            name = key if self._keyed and key is not None else row
-            self.lost[name] = Lost(row, cut(digest), key, session, started, take)
-        ((last,),) = sql.all("SELECT COALESCE(MAX(idx), -1) FROM item")
-        self.takes = dict(
-            sql.all(
-                "SELECT idx, MAX(take) FROM earlier WHERE idx NOT IN (SELECT idx FROM item)"
-                " GROUP BY idx"
-            )
-        )
-        of_others = self.takes if self._keyed else ()  # a new key must not get such a row
-        self.known = 1 + max([last, *(lost.row for lost in self.lost.values()), *of_others])
-        if of_others:
-            self.rows = {
-                name.removeprefix(ROW): row
-                for name, row in sql.all("SELECT name, value FROM run WHERE name LIKE ?", f"{ROW}%")
-                if row in of_others
-            }
 
+def has_ended_in_order(query: Query) -> bool:
+    """Return whether the last session of a journal ended in order, if there was one.
 
-def has_ended_in_order(connection: sqlite3.Connection) -> bool:
-    """Return whether the last session of a journal did, or there was none since it was merged."""
-    if not connection.execute("SELECT 1 FROM run WHERE name = 'file'").fetchone():
+    A merged journal has no row `file` until a session of its own begins. Until then, sessions that
+    did not end are those of its parts, and the merge has recorded what they left.
+    """
+    if not query("SELECT 1 FROM run WHERE name = 'file'"):
         return True
-    last = connection.execute("SELECT ended FROM session ORDER BY id DESC LIMIT 1").fetchone()
-    return last is None or last[0] is not None
+    last = query("SELECT ended FROM session ORDER BY id DESC LIMIT 1")
+    return not last or last[0][0] is not None
 
 
 def without_marks(path: Path) -> str:

@@ -1,22 +1,20 @@
 """Recording what a person found out about an item that may have run."""
 
-import contextlib
 import json
 import os
-import sqlite3
 from pathlib import Path
-from typing import Any
 
-from asyncinvoke._journal import rows
+from asyncinvoke._journal.committing import keep_notes
 from asyncinvoke._journal.damage import damage_told
-from asyncinvoke._journal.host import boot_id
-from asyncinvoke._journal.marks import LockedError, Marks, mark_of
-from asyncinvoke._journal.opening import explained, read_only, writing
-from asyncinvoke._journal.schema import ROW, State
+from asyncinvoke._journal.deciding import LOST, LOST_CAUSE
+from asyncinvoke._journal.flights import Flight, read_flights
+from asyncinvoke._journal.marks import LockedError, Marks
+from asyncinvoke._journal.opening import read_only, writing
+from asyncinvoke._journal.schema import COMPLETE, ROW, State
 from asyncinvoke._journal.session import has_ended_in_order, without_marks
-from asyncinvoke._model.delivery import Delivery
-from asyncinvoke._model.failure import TransportFault
-from asyncinvoke.errors import GaveUp, JournalError
+from asyncinvoke._journal.shards import PARTS, SETTLED, is_of_merge
+from asyncinvoke._journal.statements import Statements
+from asyncinvoke.errors import JournalError
 
 
 def settle(
@@ -45,22 +43,9 @@ def settle(
     try:
         marks = Marks.locked(journal)
     except LockedError:
-        raise JournalError(f"{journal}: a process is at work on it: stop the run first") from None
+        raise JournalError(f"{journal}: another process is using it: stop the run first") from None
     try:
-        connection = writing(journal)
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            if marks.is_new and not has_ended_in_order(connection):
-                raise JournalError(without_marks(journal))
-            column, value = ("key", key) if key is not None else ("idx", position)
-            with damage_told(journal):
-                _settle(journal, connection, marks, column, value, ran=ran)
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise explained(journal, error) from None
-        finally:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
+        _settle(journal, marks, position if key is None else key, is_key=key is not None, ran=ran)
     except BaseException:
         if marks.is_new:
             marks.remove()
@@ -69,133 +54,137 @@ def settle(
         marks.close()
 
 
-def _settle(
-    journal: Path,
-    connection: sqlite3.Connection,
-    marks: Marks,
-    column: str,
-    value: object,
-    *,
-    ran: bool,
-) -> None:
-    shown = f"{journal}: item {value!r}"
-    flight = connection.execute(
-        "SELECT idx, digest, flight.key, session, take, boot FROM flight "
-        f"JOIN session ON session.id = session WHERE flight.{column} = ?",
-        (value,),
-    ).fetchone()
-    if flight is not None and _may_have_run(connection, marks, flight):
-        _settle_flight(connection, flight, ran=ran)
-        return
-    item = connection.execute(
-        f"SELECT idx, state, cause FROM item WHERE {column} = ?", (value,)
-    ).fetchone()
-    if item is None:
-        about = dict(connection.execute("SELECT name, value FROM run").fetchall())
-        is_keyed, total = json.loads(about["identity"])["key"], about.get("total")
-        if column == "key" and not is_keyed:
-            raise JournalError(f"{shown}: the run has no keys: name the item by its position")
-        if total is not None and isinstance(value, int) and not is_keyed and value >= total:
-            raise JournalError(f"{shown}: the input has {total:,} items")
-        raise JournalError(
-            f"{shown} surely did not run: nothing is recorded of it, and the next session of the run "
-            "sends it if it is in the input"
-        )
-    row, state, cause = item
+def _settle(journal: Path, marks: Marks, name: object, *, is_key: bool, ran: bool) -> None:
+    sql = Statements(writing(journal))
+    try:
+        with damage_told(journal), sql.transaction():
+            if marks.is_new and not has_ended_in_order(sql.all):
+                raise JournalError(without_marks(journal))
+            flight = next(
+                (
+                    flight
+                    for flight in read_flights(sql.all, marks)
+                    if flight.may_have_run and name == (flight.key if is_key else flight.row)
+                ),
+                None,
+            )
+            if flight is None:
+                _settle_item(journal, sql, name, is_key=is_key, ran=ran)
+            else:
+                _settle_flight(sql, flight, ran=ran)
+            _note_settled(sql, ran=ran)
+    finally:
+        sql.close()
+
+
+def _settle_item(journal: Path, sql: Statements, name: object, *, is_key: bool, ran: bool) -> None:
+    """Settle an item whose outcome is recorded."""
+    column = "key" if is_key else "idx"
+    found = sql.all(f"SELECT idx, state, cause FROM item WHERE {column} = ?", name)
+    if not found:
+        raise JournalError(f"{journal}: item {name!r}{_why_not_recorded(sql, name, is_key=is_key)}")
+    ((row, state, cause),) = found
     if state != State.MAY_HAVE_RUN:
-        raise JournalError(f"{shown} is none that may have run: it is {State(state).name.lower()}")
-    # Of a redrive that surely did not send it: after a restart it would be in doubt again.
-    connection.execute("DELETE FROM flight WHERE idx = ?", (row,))
+        raise JournalError(
+            f"{journal}: item {name!r} cannot be settled: it is recorded as {State(state).name.lower()}"
+        )
+    # Its redrive certainly was not sent. If the machine restarts, it would be in doubt again.
+    sql.do("DELETE FROM flight WHERE idx = ?", row)
     if not ran:
-        _withdraw(connection, row)
+        _withdraw(sql, row)
         return
-    _copy_to_earlier(connection, row)
-    connection.execute("UPDATE cause SET count = count - 1 WHERE id = ?", (cause,))
-    _count(connection, "may_have_run", -1)
-    connection.execute("UPDATE item SET state = ? WHERE idx = ?", (State.SETTLED, row))
-    _count(connection, "settled", 1)
+    _copy_to_earlier(sql, row)
+    sql.do("UPDATE cause SET count = count - 1 WHERE id = ?", cause)
+    sql.do("UPDATE item SET state = ? WHERE idx = ?", State.SETTLED, row)
+    _count(sql, may_have_run=-1, settled=1)
 
 
-def _may_have_run(connection: sqlite3.Connection, marks: Marks, flight: Any) -> bool:
-    row, _, _, session, _, its_boot = flight
-    (run_id,) = connection.execute("SELECT value FROM run WHERE name = 'id'").fetchone()
-    boot = boot_id()
-    asked = boot is not None and boot == its_boot and marks.run_id() == run_id
-    return not asked or marks.get(row) == mark_of(session)
+def _why_not_recorded(sql: Statements, name: object, *, is_key: bool) -> str:
+    about = dict(sql.all("SELECT name, value FROM run"))
+    is_keyed, total = json.loads(about["identity"])["key"], about.get("total")
+    if is_key and not is_keyed:
+        return ": the run has no keys: name the item by its position"
+    if total is not None and isinstance(name, int) and not is_keyed and name >= total:
+        return f": the input has {total:,} items"
+    return (
+        " surely did not run: nothing is recorded of it, and the next session of the run "
+        "sends it if it is in the input"
+    )
 
 
-def _settle_flight(connection: sqlite3.Connection, flight: Any, *, ran: bool) -> None:
-    row, digest, key, session, take, _ = flight
-    connection.execute("DELETE FROM flight WHERE idx = ?", (row,))
-    _withdraw(connection, row)  # of a redrive that died, the take before it
+def _settle_flight(sql: Statements, flight: Flight, *, ran: bool) -> None:
+    """Settle an item that was in progress when its process died."""
+    row = flight.row
+    sql.do("DELETE FROM flight WHERE idx = ?", row)
+    _withdraw(sql, row)  # the take before, if the process died during a redrive
     if not ran:
         return
-    connection.execute(
+    sql.do(
         "INSERT INTO item (idx, digest, key, state, cause, take, attempts, throttled, session,"
         " began, elapsed, seq) VALUES (?, ?, ?, ?, ?, ?, 1, 0, ?, 0, 0,"
         " (SELECT value + 1 FROM count WHERE name = 'seq'))",
-        (row, digest, key, State.SETTLED, _lost_cause(connection), take, session),
+        *(row, flight.digest, flight.key, State.SETTLED, _lost_cause(sql), flight.take),
+        flight.session,
     )
-    connection.execute(
-        "INSERT INTO result VALUES (?, NULL, ?)",
-        (row, json.dumps({"message": "its process died while it was under way"})),
-    )
-    for name in ("settled", "attempts", "seq"):
-        _count(connection, name, 1)
+    sql.do("INSERT INTO result VALUES (?, NULL, ?)", row, json.dumps({"message": LOST}))
+    _count(sql, settled=1, attempts=1, seq=1)
 
 
-def _withdraw(connection: sqlite3.Connection, row: int) -> None:
+def _note_settled(sql: Statements, *, ran: bool) -> None:
+    """Note that the run is not complete any more, and that the parts of a merged one lack something."""
+    if not ran:
+        sql.do(
+            "UPDATE session SET status = 'left' WHERE id = (SELECT MAX(id) FROM session)"
+            " AND status = ?",
+            COMPLETE,
+        )
+    for (noted,) in sql.all("SELECT value FROM run WHERE name = ?", f"note:{PARTS}"):
+        parts = json.loads(noted)
+        if is_of_merge(parts):
+            for part in parts:
+                part |= {SETTLED: True, "complete": ran and part.get("complete")}
+            keep_notes(sql, {PARTS: parts})
+
+
+def _withdraw(sql: Statements, row: int) -> None:
     """Move the recorded outcome of an item, if there is one, to its earlier takes."""
-    found = connection.execute(
-        "SELECT state, cause, version, attempts, throttled, key FROM item WHERE idx = ?", (row,)
-    ).fetchone()
-    if found is None:
-        return
-    state, cause, version, attempts, throttled, key = found
-    _copy_to_earlier(connection, row)
-    for table in ("item", "result"):
-        connection.execute(f"DELETE FROM {table} WHERE idx = ?", (row,))
-    _count(connection, State(state).name.lower(), -1)
-    _count(connection, "attempts", -attempts)
-    _count(connection, "throttled", -throttled)
-    if state != State.SETTLED:
-        connection.execute("UPDATE cause SET count = count - 1 WHERE id = ?", (cause,))
-    connection.execute("UPDATE version SET count = count - 1 WHERE id = ?", (version,))
-    if key is not None:
-        # The earlier takes have no key: this says which item they are those of.
-        connection.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (f"{ROW}{key}", row))
+    for state, cause, version, attempts, throttled, key in sql.all(
+        "SELECT state, cause, version, attempts, throttled, key FROM item WHERE idx = ?", row
+    ):
+        _copy_to_earlier(sql, row)
+        sql.do("DELETE FROM item WHERE idx = ?", row)
+        sql.do("DELETE FROM result WHERE idx = ?", row)
+        _count(sql, **{State(state).name.lower(): -1}, attempts=-attempts, throttled=-throttled)
+        if state != State.SETTLED:
+            sql.do("UPDATE cause SET count = count - 1 WHERE id = ?", cause)
+        sql.do("UPDATE version SET count = count - 1 WHERE id = ?", version)
+        if key is not None:
+            # The earlier takes have no key: this row says which item they belong to.
+            sql.set_about(f"{ROW}{key}", row)
 
 
-def _copy_to_earlier(connection: sqlite3.Connection, row: int) -> None:
-    connection.execute(
+def _copy_to_earlier(sql: Statements, row: int) -> None:
+    sql.do(
         "INSERT OR REPLACE INTO earlier SELECT idx, take, state, cause, attempts, session, began,"
         " elapsed, request_id FROM item WHERE idx = ?",
-        (row,),
+        row,
     )
 
 
-def _lost_cause(connection: sqlite3.Connection) -> int:
-    key = rows.CauseKey(
-        "TransportError",
-        TransportFault.PROCESS_LOST.value,
-        None,
-        Delivery.UNKNOWN.value,
-        GaveUp.DELIVERY_UNKNOWN.value,
-    )
-    found = connection.execute(
+def _lost_cause(sql: Statements) -> int:
+    """Return the number of the cause of items that may have run when their process died."""
+    found = sql.all(
         "SELECT id FROM cause WHERE error = ? AND code = ? AND error_type IS ? AND delivery = ?"
         " AND gave_up = ?",
-        key,
-    ).fetchone()
-    if found is not None:
-        return int(found[0])
-    (number,) = connection.execute("SELECT 1 + COALESCE(MAX(id), 0) FROM cause").fetchone()
-    connection.execute(
-        "INSERT INTO cause VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
-        (number, *key, "its process died while it was under way"),
+        *LOST_CAUSE,
     )
+    if found:
+        return int(found[0][0])
+    ((number,),) = sql.all("SELECT 1 + COALESCE(MAX(id), 0) FROM cause")
+    sql.do("INSERT INTO cause VALUES (?, ?, ?, ?, ?, ?, ?, 0)", number, *LOST_CAUSE, LOST)
     return int(number)
 
 
-def _count(connection: sqlite3.Connection, name: str, change: int) -> None:
-    connection.execute("UPDATE count SET value = value + ? WHERE name = ?", (change, name))
+def _count(sql: Statements, **changes: int) -> None:
+    for name, change in changes.items():
+        sql.do("UPDATE count SET value = value + ? WHERE name = ?", change, name)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from asyncinvoke._journal.merged import PARTS, missing_shards
 from asyncinvoke._journal.schema import COMPLETE
+from asyncinvoke._journal.shards import PARTS, missing_shards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

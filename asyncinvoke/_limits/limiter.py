@@ -70,6 +70,20 @@ class Permit(Claim):
         if self.is_held:
             self._give_back()
 
+    def answered(self) -> None:
+        """Release it: the response says nothing about limits, but that the endpoint is reachable."""
+        if not self.is_held:
+            return
+        dispatcher = self._dispatcher
+        books = dispatcher.books
+        try:
+            if books.is_timed or books.is_short:
+                self._answered(books.now())
+        finally:
+            self._give_back()
+        if dispatcher.news.pending:
+            dispatcher.news.deliver()
+
     def admitted(self) -> None:
         """Release it: the attempt was admitted, whether or not the function failed."""
         if not self.is_held:

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
+from weakref import WeakKeyDictionary, WeakMethod
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
@@ -23,22 +24,25 @@ _Key: TypeAlias = tuple[tuple[str, str], ...]
 
 _OUTCOME = "asyncinvoke.outcome"
 _TENANT = re.compile(r" \(tenant .*\)$")
+_BARE_NAME = re.compile(r"(?:[0-9]{12}:)?([^:]*)")
 _MOST_LABELS = 1024
 
 
 class Metrics:
     """Records durations as they occur, and reports counters when they are collected.
 
-    Counters include open and closed invokers, so they never decrease.
+    Counters include open and closed invokers, so they never decrease. An invoker that is dropped
+    without having been closed is not kept alive.
 
     Args:
-        provider: The meter provider; by default the global one.
+        provider: The meter provider.
     """
 
-    def __init__(self, provider: MeterProvider | None) -> None:
+    def __init__(self, provider: MeterProvider) -> None:
         meter = metrics.get_meter("asyncinvoke", meter_provider=provider)
-        self._open: dict[Statistics, Counter[tuple[str, _Key]]] = {}
-        self._past: Counter[tuple[str, _Key]] = Counter()
+        self._total: Counter[tuple[str, _Key]] = Counter()
+        # Of each open invoker, the counts that the total includes.
+        self._open: dict[WeakMethod[Statistics], Counter[tuple[str, _Key]]] = {}
         # The SDK collects in a thread of its own.
         self._lock = threading.Lock()
         self._labels: Recent[object, dict[str, str]] = Recent(_MOST_LABELS)
@@ -77,21 +81,20 @@ class Metrics:
     @property
     def are_set_up(self) -> bool:
         """Whether the program has configured a provider."""
-        provider = type(metrics.get_meter_provider())
-        # The default providers of the API have no public names.
-        return not provider.__module__.startswith("opentelemetry.metrics.")
+        return _is_set_up(metrics.get_meter_provider())
 
     def opened(self, statistics: Statistics) -> None:
         """Start observing an invoker, relative to its current counts."""
         with self._lock:
-            self._open[statistics] = _counted(statistics())
+            self._open[WeakMethod(statistics)] = _counted(statistics())
 
     def closed(self, statistics: Statistics) -> None:
-        """Keep the counts of an invoker that is closed."""
+        """Add the last counts of an invoker that is closed."""
+        invoker = WeakMethod(statistics)
         with self._lock:
-            before = self._open.pop(statistics, Counter())
-            self._past.update(_counted(statistics()))
-            self._past.subtract(before)
+            if invoker in self._open:
+                self._catch_up(invoker)
+                del self._open[invoker]
 
     def waited(self, execution: ExecutionStarted, seconds: float) -> None:
         """Record the time spent waiting for a permit."""
@@ -132,20 +135,31 @@ class Metrics:
     def _counts(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_: CallbackOptions) -> list[Observation]:
             with self._lock:
-                counted = Counter(self._past)
-                for statistics, before in self._open.items():
-                    counted.update(_counted(statistics()))
-                    counted.subtract(before)
-            return [Observation(n, dict(key)) for (what, key), n in counted.items() if what == name]
+                for invoker in list(self._open):
+                    self._catch_up(invoker)
+                total = list(self._total.items())
+            return [Observation(n, dict(key)) for (what, key), n in total if what == name]
 
         return observe
+
+    def _catch_up(self, invoker: WeakMethod[Statistics]) -> None:
+        """Add what an invoker has counted since the last time."""
+        statistics = invoker()
+        if statistics is None:
+            del self._open[invoker]
+            return
+        counted = _counted(statistics())
+        self._total.update(counted)
+        self._total.subtract(self._open[invoker])
+        self._open[invoker] = counted
 
     def _levels(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_: CallbackOptions) -> list[Observation]:
             levels: Counter[_Key] = Counter()
             with self._lock:
-                for statistics in self._open:
-                    for scope in statistics().scopes:
+                for invoker in list(self._open):
+                    statistics = invoker()
+                    for scope in () if statistics is None else statistics().scopes:
                         # Tenants are omitted: their number is unbounded, and they are private.
                         key = _TENANT.sub("", scope.key)
                         label = ((attributes.SCOPE, str(scope.scope)), (attributes.KEY, key))
@@ -153,6 +167,41 @@ class Metrics:
             return [Observation(level, dict(key)) for key, level in levels.items()]
 
         return observe
+
+
+_shared: WeakKeyDictionary[MeterProvider, Metrics] = WeakKeyDictionary()
+_sharing = threading.Lock()
+
+
+def metrics_of(provider: MeterProvider | None) -> Metrics:
+    """Return the metrics that report to a provider.
+
+    They are shared by all hooks: an SDK keeps the callback that an instrument was first created
+    with, and ignores that of a second one of the same name.
+
+    Args:
+        provider: The meter provider; by default the global one.
+    """
+    with _sharing:
+        current = metrics.get_meter_provider()
+        provider = current if provider is None else provider
+        found = _shared.get(provider)
+        if found is None and provider is current:
+            # What was created before the program configured an SDK reports to it, too.
+            found = next((each for key, each in _shared.items() if _is_proxy(key)), None)
+        if found is None:
+            found = Metrics(provider)
+        _shared[provider] = found
+        return found
+
+
+def _is_set_up(provider: MeterProvider) -> bool:
+    # The default providers of the API have no public names.
+    return not type(provider).__module__.startswith("opentelemetry.metrics.")
+
+
+def _is_proxy(provider: MeterProvider) -> bool:
+    return not _is_set_up(provider) and not isinstance(provider, metrics.NoOpMeterProvider)
 
 
 def _counted(statistics: InvokerStatistics) -> Counter[tuple[str, _Key]]:
@@ -163,7 +212,9 @@ def _counted(statistics: InvokerStatistics) -> Counter[tuple[str, _Key]]:
     for reason, count in statistics.throttles.items():
         counted["throttles", ((attributes.REASON, str(reason)),)] = count
     for function in statistics.functions:
+        # Without account and qualifier, as on spans and durations.
+        found = _BARE_NAME.match(function.function)
+        name = "" if found is None else found[1]
         for outcome, count in function.executions.items():
-            label = ((attributes.NAME, function.function), (_OUTCOME, str(outcome)))
-            counted["executions", label] = count
+            counted["executions", ((attributes.NAME, name), (_OUTCOME, str(outcome)))] += count
     return counted

@@ -1,5 +1,6 @@
 """Spans created from the events of executions, and the trace header sent to the function."""
 
+import os
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -15,11 +16,12 @@ from asyncinvoke._engine.events import (
     ExecutionEnded,
     ExecutionStarted,
 )
-from asyncinvoke._model.response import Attempt
+from asyncinvoke._model.response import Attempt, Response
 from asyncinvoke._otel.metrics import Metrics
 from asyncinvoke._statistics import outcome_of
 from asyncinvoke._telemetry import attributes
-from asyncinvoke._telemetry.trace import TRACE
+from asyncinvoke._telemetry.trace import IN_LAMBDA, TRACE, of_this_run, with_other_fields
+from asyncinvoke.errors import InvocationError
 
 SCHEMA = "https://opentelemetry.io/schemas/1.44.0"
 """The semantic conventions that the attributes follow."""
@@ -67,6 +69,7 @@ class Spans:
         self._tracer = trace.get_tracer("asyncinvoke", tracer_provider=provider, schema_url=SCHEMA)
         self._metrics = metrics
         self._under_way: dict[object, _UnderWay] = {}
+        self._in_lambda = IN_LAMBDA in os.environ
         self.takes: dict[type, Callable[[Any], None]] = {
             ExecutionStarted: self._started,
             AttemptStarted: self._attempt_started,
@@ -100,9 +103,11 @@ class Spans:
         under_way = self._under_way[event] = _UnderWay(span, before, context)
         header = _header(span)
         if header is not None:
-            under_way.header_before = TRACE.get()
-            under_way.header = header
-            TRACE.set(header)
+            under_way.header_before = replaced = TRACE.get()
+            if replaced is None and self._in_lambda:
+                replaced = of_this_run()
+            under_way.header = with_other_fields(header, replaced)
+            TRACE.set(under_way.header)
 
     def _attempt_started(self, event: AttemptStarted) -> None:
         self._metrics.waited(event.execution, event.waited)
@@ -121,8 +126,15 @@ class Spans:
         under_way = self._under_way.pop(event.execution, None)
         if under_way is None:
             return
-        span, result = under_way.span, event.result
-        self._metrics.ended(event)
+        try:
+            self._metrics.ended(event)
+            self._end(under_way, event.result)
+        finally:
+            # A span processor may raise; the caller's context is restored all the same.
+            under_way.restore()
+
+    def _end(self, under_way: _UnderWay, result: Response[Any] | InvocationError | None) -> None:
+        span = under_way.span
         if span.is_recording():
             for attempt in under_way.attempts or ():
                 self._attempt(attempt, under_way.context)
@@ -134,7 +146,6 @@ class Spans:
                     # No description, since it could quote the output of a function.
                     span.set_status(StatusCode.ERROR)
         span.end()
-        under_way.restore()
 
     def _attempt(self, attempt: Attempt, context: Context) -> None:
         """Create the span of a completed attempt."""

@@ -2,18 +2,16 @@
 
 import contextlib
 import os
-import re
-import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from asyncinvoke._inputs.files import name_of, why_of
 from asyncinvoke._inputs.formats import InputError, missing
 from asyncinvoke._inputs.opening import file_system
-from asyncinvoke._outputs import locks
+from asyncinvoke._outputs.parts import new_part, remove_abandoned
 from asyncinvoke.errors import AsyncInvokeError
 
 FormatName: TypeAlias = Literal["jsonl", "parquet"]
@@ -66,13 +64,6 @@ def local_name(target: str) -> str:
 
 class OutputError(Exception):
     """An output cannot be written; an existing file is left unchanged."""
-
-
-PART = ".part"
-"""What is behind the name of a file that is not whole yet."""
-
-_KEPT = 40
-"""How much of a name is kept in that of its part: names have at most 255 bytes."""
 
 
 class File(Protocol):
@@ -130,8 +121,8 @@ def written(
 def _local(target: str) -> Iterator[File]:
     # Of a link, the file behind it is replaced.
     path = Path(target).resolve() if Path(target).is_symlink() else Path(target)
-    _remove_abandoned(path)
-    part, opened = _new_part(path)
+    remove_abandoned(path)
+    part, opened = new_part(path)
     try:
         with opened as file:
             yield file
@@ -142,41 +133,6 @@ def _local(target: str) -> Iterator[File]:
         with contextlib.suppress(OSError):
             os.unlink(part)  # names, as they were given
         raise
-
-
-def _new_part(path: Path) -> tuple[Path, BinaryIO]:
-    """Create the part of a file: beside it, so that renaming it moves nothing, and locked."""
-    while True:
-        part = path.with_name(f".{path.name[:_KEPT]}.{uuid.uuid4().hex}{PART}")
-        file = part.open("xb", buffering=1 << 20)
-        try:
-            locks.lock(file.fileno())
-            # Until it is locked, another process may take it for an abandoned one.
-            if part.exists():
-                return part, file
-        except BaseException:
-            file.close()
-            raise
-        file.close()
-
-
-def _remove_abandoned(path: Path) -> None:
-    """Remove the parts of a file that killed processes have left: those that nobody has locked."""
-    prefix = f".{path.name[:_KEPT]}."
-    with contextlib.suppress(OSError):
-        for part in path.absolute().parent.iterdir():
-            if _is_part(part.name, prefix) and part.is_file():
-                with part.open("rb") as file:
-                    if locks.lock(file.fileno()):
-                        part.unlink(missing_ok=True)
-
-
-def _is_part(name: str, prefix: str) -> bool:
-    unique = name.removeprefix(prefix).removesuffix(PART)
-    return name == f"{prefix}{unique}{PART}" and _UNIQUE.fullmatch(unique) is not None
-
-
-_UNIQUE = re.compile("[0-9a-f]{32}")
 
 
 @contextlib.contextmanager

@@ -1,9 +1,16 @@
 """The progress of a run: its counts, and what the command line noted of its input. Does no I/O."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from asyncinvoke._engine.outcome import Outcome
-from asyncinvoke._journal.merged import missing_shards, total_of_parts
+from asyncinvoke._journal.shards import (
+    PARTS,
+    SETTLED,
+    is_of_merge,
+    missing_shards,
+    total_of_parts,
+)
 from asyncinvoke._journal.values import RunSummary
 from asyncinvoke.errors import InvalidRequestError
 
@@ -45,6 +52,18 @@ def total_of_all(summaries: Sequence[RunSummary]) -> int | None:
     return total_of_parts(
         [(summary.shards, total_of(summary)) for summary in summaries], keyed=keyed
     )
+
+
+def has_changed_since_merge(summary: RunSummary) -> bool:
+    """Return whether a journal has what its parts lack: to merge them again would lose that.
+
+    It has if it was run by itself, or if an item was settled in it.
+    """
+    parts: Any = summary.notes.get(PARTS)
+    if not is_of_merge(parts):
+        return True
+    sessions = sum(part["sessions"] for part in parts)
+    return sessions != len(summary.sessions) or any(SETTLED in part for part in parts)
 
 
 def is_recorded(outcome: Outcome, *, keyed: bool) -> bool:

@@ -145,7 +145,8 @@ def checked_hooks(hooks: Iterable[Callable[[Any], object]]) -> Hooks:
     """Validate the hooks.
 
     Raises:
-        ConfigurationError: They are not a list, or one of them is not a plain function.
+        ConfigurationError: They are not a list, one of them is not a plain function, or there are
+            two `Instrument`s.
     """
     if not isinstance(hooks, Iterable):
         raise ConfigurationError(
@@ -156,4 +157,10 @@ def checked_hooks(hooks: Iterable[Callable[[Any], object]]) -> Hooks:
         if isinstance(hook, type) and issubclass(hook, Instrument):
             raise ConfigurationError(f"hook {hook.__name__} is a class: {hook.__name__}()")
         check_plain("hook", hook)
+    instruments = [type(hook).__name__ for hook in given if isinstance(hook, Instrument)]
+    if len(instruments) > 1:
+        raise ConfigurationError(
+            f"hooks has {' and '.join(instruments)}: each call would be counted twice; for two "
+            "backends, give the provider of one hook two exporters"
+        )
     return Hooks(given)

@@ -1,7 +1,9 @@
 """The trace header of a call, as a context variable whose values are validated when set."""
 
+import os
 import re
 from contextvars import ContextVar, Token
+from urllib.parse import quote
 
 from asyncinvoke.errors import InvalidRequestError
 
@@ -11,7 +13,11 @@ LONGEST = 1024
 TRACE: ContextVar[str | None] = ContextVar("asyncinvoke.trace_header", default=None)
 """The variable that transports read, once per attempt."""
 
+IN_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME"
+"""The environment variable that is set inside a Lambda function."""
+
 _VISIBLE = re.compile(r"[!-~]+")
+_OF_A_SPAN = ("root", "parent", "sampled")
 
 
 class TraceHeader:
@@ -69,3 +75,22 @@ class TraceHeader:
 
 trace_header: TraceHeader = TraceHeader()
 """The only instance."""
+
+
+def of_this_run() -> str:
+    """Return the trace header of the invocation that this process serves, as botocore sends it."""
+    return quote(os.environ.get("_X_AMZN_TRACE_ID", ""), safe="-=;:+&[]{}\"',")
+
+
+def with_other_fields(header: str, before: str | None) -> str:
+    """Return a span's header with the fields of another one that do not name a span.
+
+    One of them, `Lineage`, counts the functions that invoked each other: without it, AWS does not
+    stop a loop of them.
+    """
+    for field in (before or "").split(";"):
+        name, equals, _ = field.partition("=")
+        is_kept = name and equals and name.lower() not in _OF_A_SPAN
+        if is_kept and len(header) + 1 + len(field) <= LONGEST:
+            header += f";{field}"
+    return header

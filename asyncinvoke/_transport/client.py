@@ -92,15 +92,15 @@ class ClientTransport:
         try:
             answer = await client.invoke(**client_arguments(parameters, payload))
             content = await noting.payload_of(answer)
+            progress.phase = Phase.BODY_READ
+            if answer["StatusCode"] != accepted:
+                return read_failure(answer["StatusCode"], noting.headers, content, accepted)
+            return _reply(answer, content)
         except Exception as error:  # noqa: BLE001  # converted to a Failure
             # The error and aiobotocore's frames form a cycle, and our frames hold the payload.
             return noting.failure(error.with_traceback(None), accepted)
         finally:
             await noting.aclose()
-        progress.phase = Phase.BODY_READ
-        if answer["StatusCode"] != accepted:
-            return read_failure(answer["StatusCode"], noting.headers, content, accepted)
-        return _reply(answer, content)
 
     async def _open(
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
@@ -116,20 +116,14 @@ class ClientTransport:
             if answer["StatusCode"] != 200:
                 content = await read_whole(noting.body())
                 return read_failure(answer["StatusCode"], noting.headers, content)
+            progress.phase = Phase.HEAD_READ
+            body = self._under_way.body(noting.body(), progress)
+            return OpenStream(_stream_head(answer), body, progress.deadline)
         except BaseException as error:
             await noting.aclose()
             if isinstance(error, Exception):  # converted to a Failure
                 return noting.failure(error.with_traceback(None), 200)
             raise
-        progress.phase = Phase.HEAD_READ
-        head = StreamHead(
-            status_code=answer["StatusCode"],
-            executed_version=as_text(answer.get("ExecutedVersion")) or None,
-            request_id=as_text(answer["ResponseMetadata"].get("RequestId")) or None,
-            content_type=as_text(answer.get("ResponseStreamContentType")) or None,
-        )
-        body = self._under_way.body(noting.body(), progress)
-        return OpenStream(head, body, progress.deadline)
 
     async def _ask_for_credentials(self, progress: Progress) -> Failure | None:
         """Refresh the credentials, if that is due, before aiobotocore uses them."""
@@ -168,9 +162,23 @@ def _reply(answer: Mapping[str, Any], content: bytes) -> Reply:
         executed_version=as_text(answer.get("ExecutedVersion")) or None,
         function_error=as_text(answer.get("FunctionError")) or None,
         log_result=decode_log_result(as_text(answer.get("LogResult"))),
-        request_id=as_text(answer["ResponseMetadata"].get("RequestId")) or None,
+        request_id=_request_id(answer),
         durable_execution_arn=as_text(answer.get("DurableExecutionArn")) or None,
     )
+
+
+def _stream_head(answer: Mapping[str, Any]) -> StreamHead:
+    return StreamHead(
+        status_code=answer["StatusCode"],
+        executed_version=as_text(answer.get("ExecutedVersion")) or None,
+        request_id=_request_id(answer),
+        content_type=as_text(answer.get("ResponseStreamContentType")) or None,
+    )
+
+
+def _request_id(answer: Mapping[str, Any]) -> str | None:
+    metadata = answer.get("ResponseMetadata") or {}  # an answer of a stub may have none
+    return as_text(metadata.get("RequestId")) or None
 
 
 _T = TypeVar("_T")

@@ -29,6 +29,7 @@ _FOR_GOOD: tuple[type[Exception], ...] = (
     botocore_errors.NoRegionError,
     botocore_errors.PartialCredentialsError,
     botocore_errors.ProfileNotFound,
+    botocore_errors.StubResponseError,
     botocore_errors.UnknownCredentialError,
     botocore_errors.UnknownSignatureVersionError,
     botocore_errors.UnsupportedSignatureVersionError,

@@ -9,31 +9,76 @@ checks fail: botocore itself has functions with `__wrapped__`, wrapt's proxies d
 and `==`, and `functools.wraps` copies a function's name and module.
 """
 
+import functools
+from collections.abc import Callable
 from types import FunctionType, MethodType
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiobotocore.client import AioBaseClient
 from aiobotocore.endpoint import AioEndpoint
 from aiobotocore.signers import AioRequestSigner
+from botocore.history import get_global_history_recorder
 
-_CLIENT, _ENDPOINT, _SIGNER, _SESSION = range(4)
+_Step: TypeAlias = tuple[str, str]
 
-# The methods that an Invoke calls, and their owners, in the order in which `found` unpacks them.
+# The objects that an Invoke asks, each as an attribute of another one.
+_OWNERS = {
+    "endpoint": ("client", "_endpoint"),
+    "session": ("endpoint", "http_session"),
+    "signer": ("client", "_request_signer"),
+    "serializer": ("client", "_serializer"),
+    "user_agent": ("client", "_user_agent_creator"),
+    "resolver": ("client", "_ruleset_resolver"),
+    "parsers": ("endpoint", "_response_parser_factory"),
+    "meta": ("client", "meta"),
+    "events": ("meta", "events"),
+    "emitter": ("events", "_emitter"),
+}
+
+# Their methods that it calls and that are wrapped, roughly in its order. A few steps between them
+# are left out, each of which would take 20 ns of every call: whoever wraps one of those is not seen.
 _STEPS = (
-    (_CLIENT, "invoke"),
-    (_CLIENT, "invoke_with_response_stream"),
-    (_CLIENT, "_make_api_call"),
-    (_CLIENT, "_convert_to_request_dict"),
-    (_CLIENT, "_make_request"),
-    (_ENDPOINT, "make_request"),
-    (_ENDPOINT, "_send_request"),
-    (_ENDPOINT, "create_request"),
-    (_SIGNER, "sign"),
-    (_SIGNER, "get_auth_instance"),
-    (_ENDPOINT, "prepare_request"),
-    (_ENDPOINT, "_send"),
-    (_SESSION, "send"),
+    ("client", "invoke"),
+    ("client", "invoke_with_response_stream"),
+    ("client", "_make_api_call"),
+    ("resolver", "construct_endpoint"),
+    ("client", "_convert_to_request_dict"),
+    ("serializer", "serialize_to_request"),
+    ("user_agent", "to_string"),
+    ("client", "_make_request"),
+    ("endpoint", "make_request"),
+    ("endpoint", "_send_request"),
+    ("endpoint", "create_request"),
+    ("signer", "sign"),
+    ("signer", "get_auth_instance"),
+    ("endpoint", "prepare_request"),
+    ("endpoint", "_send"),
+    ("session", "send"),
 )
+
+# Those of which an attribute may stand before a method.
+_WITH_METHODS = {owner for owner, _ in _STEPS} | {"events", "emitter"}
+
+# Their attributes that it reads, apart from the credentials, which may change at any time.
+_PARTS = {
+    ("client", "_endpoint"): "endpoint",
+    ("endpoint", "http_session"): "HTTP session",
+    ("client", "_serializer"): "serializer",
+    ("client", "_user_agent_creator"): "user agent",
+    ("client", "_ruleset_resolver"): "endpoint resolver",
+    ("meta", "_service_model"): "service model",
+    ("client", "_client_config"): "configuration",
+    ("client", "meta"): "meta",
+    ("meta", "_client_config"): "configuration",
+    ("meta", "events"): "event emitter",
+    ("events", "_emitter"): "event emitter",
+    ("endpoint", "_event_emitter"): "event emitter",
+    ("endpoint", "_response_parser_factory"): "response parsers",
+    ("signer", "_event_emitter"): "event emitter",
+}
+
+# The classes without which nothing can be said of the methods.
+_EXPECTED = {"client": AioBaseClient, "endpoint": AioEndpoint, "signer": AioRequestSigner}
 
 # Every event that can see or change an Invoke request or its answer.
 _EVENTS = (
@@ -55,6 +100,9 @@ _EVENTS = (
 # How an emitter passes an event on; an attribute of that name is somebody else's.
 _EMITS = ("emit", "emit_until_response", "_emit")
 
+# Tells its handlers of every request and answer, once it is enabled.
+_RECORDER = get_global_history_recorder()
+
 _OWN = frozenset({"botocore", "aiobotocore", "asyncinvoke"})
 # Part of the SDK too, but stubs replace the service in tests.
 _STUBS = frozenset({"botocore.stub", "aiobotocore.stub"})
@@ -68,11 +116,17 @@ _ADVICE = {
 class Interception:
     """Detects third-party code that intercepts the Invoke calls of one aiobotocore client.
 
-    `found` is called before every call, so its result is cached by identity: while the classes have
-    the same functions, the objects have no new attributes, and the emitter has the same handlers,
-    the check takes half a microsecond. Only a negative result is cached: an intercepted call is on
-    the slow path anyway, and the end of an interception must be noticed.
+    `found` is called before every call, so its result is cached by identity: while the objects have
+    the same parts and no new attributes, their classes have the same functions, and the emitter has
+    the same handlers, the check takes less than a microsecond. Only a negative result is cached: an
+    intercepted call is on the slow path anyway, and the end of an interception must be noticed.
+
+    A change inside these objects' values is not noticed, such as a config or a service model that
+    was edited in place: hundreds of values would have to be compared before each call.
     """
+
+    found: Callable[[], str | None]
+    """Return `None` if the call is the SDK's own, else one line that names the interceptor."""
 
     def __init__(self, client: Any) -> None:
         """Look up the parts of an open client.
@@ -80,98 +134,63 @@ class Interception:
         Raises:
             AttributeError: A private name of aiobotocore that this relies on is missing.
         """
-        self._client = client
-        self._endpoint = client._endpoint  # noqa: SLF001
-        self._session = self._endpoint.http_session
-        self._events = client.meta.events
-        self._emitter = self._events._emitter  # noqa: SLF001
-        owners = (client, self._endpoint, client._request_signer, self._session)  # noqa: SLF001
+        owners = {"client": client}
+        for name, (holder, attribute) in _OWNERS.items():
+            owners[name] = getattr(owners[holder], attribute)
+        # A service without an endpoint ruleset has no resolver.
+        self._owners = {name: owner for name, owner in owners.items() if owner is not None}
         # By `type`, since a proxy says of its `__class__` what it likes.
-        self._classes = tuple(type(each) for each in owners)
-        self._attributes: tuple[dict[str, object], ...] = tuple(
-            each.__dict__ for each in (*owners, self._events, self._emitter)
-        )
-        self._stranger = _find_stranger(self._classes)
-        # Never equal to real values, so that the first check is a full one.
-        self._functions: tuple[object, ...] = (None,) * len(_STEPS)
-        self._count = 0
-        self._handlers: object = None
+        self._classes = {name: type(owner) for name, owner in self._owners.items()}
+        self._attributes: dict[str, dict[str, object]] = {
+            name: owner.__dict__ for name, owner in self._owners.items()
+        }
+        self._parts = {part: self._attributes[part[0]][part[1]] for part in _PARTS}
+        self._steps = tuple(step for step in _STEPS if step[0] in self._owners)
+        self._stranger = _find_stranger(self._classes, self._steps)
+        self._emitter = owners["emitter"]
         self._listener: str | None = None
         self._listener_handlers: object = None
-
-    def found(self) -> str | None:
-        """Return `None` if the call is the SDK's own, else one line that names the interceptor."""
-        # Unrolled, since a loop takes twice as long. Methods are looked up on the classes, which
-        # covers all bases and creates no bound methods. The objects' attributes are counted in
-        # total, because the SDK's own attributes are never removed.
-        client, endpoint, signer, session = self._classes
-        on_client, on_endpoint, on_signer, on_session, on_events, on_emitter = self._attributes
-        (
-            invoke,
-            stream,
-            call,
-            convert,
-            request,
-            make,
-            send,
-            create,
-            sign,
-            auth,
-            prepare,
-            hand_over,
-            transmit,
-        ) = self._functions
-        if (
-            self._emitter._lookup_cache is self._handlers  # noqa: SLF001
-            and client.invoke is invoke
-            and client.invoke_with_response_stream is stream
-            and client._make_api_call is call  # noqa: SLF001
-            and client._convert_to_request_dict is convert  # noqa: SLF001
-            and client._make_request is request  # noqa: SLF001
-            and endpoint.make_request is make
-            and endpoint._send_request is send  # noqa: SLF001
-            and endpoint.create_request is create
-            and signer.sign is sign
-            and signer.get_auth_instance is auth
-            and endpoint.prepare_request is prepare
-            and endpoint._send is hand_over  # noqa: SLF001
-            and session.send is transmit
-            and self._client._endpoint is self._endpoint  # noqa: SLF001
-            and self._endpoint.http_session is self._session
-            and len(on_client)
-            + len(on_endpoint)
-            + len(on_signer)
-            + len(on_session)
-            + len(on_events)
-            + len(on_emitter)
-            == self._count
-        ):
-            return None
-        return self._look()
+        self.found = self._look
 
     def _look(self) -> str | None:
         if self._stranger is not None:
             return self._stranger
+        # What is remembered is read before it is searched, so that a later change is noticed.
         handlers = self._emitter._lookup_cache  # noqa: SLF001
-        functions = tuple(_defined(self._classes[owner], name)[1] for owner, name in _STEPS)
+        found_later = self._comparison(handlers)
         # Searching the emitter is slow. It replaces its cache whenever its handlers change.
         if handlers is not self._listener_handlers:
             self._listener = _find_listener(self._emitter)
             self._listener_handlers = handlers
         found = self._find_replaced() or self._find_wrapper() or self._listener
+        if found is None and _RECORDER._enabled:  # noqa: SLF001
+            found = "botocore's history is recorded"
         if found is None:
-            self._functions = functions
-            self._count = sum(len(attributes) for attributes in self._attributes)
-            self._handlers = handlers
+            self.found = found_later
+        return found
+
+    def _comparison(self, handlers: object) -> Callable[[], str | None]:
+        """Return a function that looks again only if something is not what it is now."""
+        values: dict[str, object] = {"look": self._look, "handlers": handlers}
+        values["dict_of_recorder"] = vars(_RECORDER)
+        values |= {f"type_of_{name}": kind for name, kind in self._classes.items()}
+        values |= {f"dict_of_{name}": each for name, each in self._attributes.items()}
+        values |= {f"{holder}_{name}": part for (holder, name), part in self._parts.items()}
+        for owner, name in self._steps:
+            values[f"{owner}_{name}"] = _defined(self._classes[owner], name)[1]
+        # The objects' attributes are counted in total: the SDK's own are never removed.
+        values["count"] = sum(
+            len(each) for name, each in self._attributes.items() if name in _WITH_METHODS
+        )
+        found: Callable[[], str | None] = _comparing(tuple(values), self._steps)(*values.values())
         return found
 
     def _find_replaced(self) -> str | None:
-        there = self._client._endpoint  # noqa: SLF001
-        if there is not self._endpoint:
-            return _line(there, "is in place of the client's first endpoint")
-        if there.http_session is not self._session:
-            return _line(there.http_session, "is in place of the client's first HTTP session")
-        for emitter in (self._events, self._emitter):
+        for (holder, name), first in self._parts.items():
+            there = self._attributes[holder].get(name)
+            if there is not first:
+                return _line(there, f"is in place of the client's first {_PARTS[holder, name]}")
+        for emitter in (self._owners["events"], self._emitter):
             for name in _EMITS:
                 if name in vars(emitter):
                     return _line(
@@ -180,9 +199,9 @@ class Interception:
         return None
 
     def _find_wrapper(self) -> str | None:
-        for owner, name in _STEPS:
+        for owner, name in self._steps:
             kind = self._classes[owner]
-            if owner == _SESSION and not _is_own(kind.__module__):
+            if owner == "session" and not _is_own(kind.__module__):
                 continue  # a session class of the caller, whose `send` is not an interception
             holder, value = _defined(kind, name)
             value = self._attributes[owner].get(name, value)
@@ -190,6 +209,27 @@ class Interception:
             if link is not None:
                 return _line(link, f"stands before {holder.__name__}.{name}")
         return None
+
+
+@functools.cache
+def _comparing(names: tuple[str, ...], steps: tuple[_Step, ...]) -> Callable[..., Any]:
+    """Return a factory of functions that compare the state of a client with the values given to it.
+
+    Such a function is one condition, compiled from the tables above, since a loop over fifty values
+    would take several microseconds. Attributes of objects are read from their `__dict__`: it takes
+    half as long, as a client has a `__getattr__`. Methods are compared on the classes, which covers
+    all bases and creates no bound methods.
+    """
+    counts = [f"len({name})" for name in names if name.removeprefix("dict_of_") in _WITH_METHODS]
+    conditions = [
+        "dict_of_emitter['_lookup_cache'] is handlers",
+        "not dict_of_recorder['_enabled']",
+        *(f"dict_of_{holder}['{name}'] is {holder}_{name}" for holder, name in _PARTS),
+        *(f"type_of_{owner}.{name} is {owner}_{name}" for owner, name in steps),
+        f"{' + '.join(counts)} == count",
+    ]
+    source = f"lambda {', '.join(names)}: lambda: None if {' and '.join(conditions)} else look()"
+    return eval(source)  # type: ignore[no-any-return]  # noqa: S307  # of constants of this file
 
 
 def sdk_function(kind: type, name: str) -> FunctionType | None:
@@ -213,13 +253,13 @@ def sdk_function(kind: type, name: str) -> FunctionType | None:
     return None
 
 
-def _find_stranger(kinds: tuple[type, ...]) -> str | None:
+def _find_stranger(kinds: dict[str, type], steps: tuple[_Step, ...]) -> str | None:
     """Return which object is not the SDK's own, so that its methods cannot be checked."""
-    for kind, expected in zip(kinds, (AioBaseClient, AioEndpoint, AioRequestSigner), strict=False):
-        looks_up = _defined(kind, "__getattribute__")[0]
-        if expected not in kind.__mro__ or looks_up is not object:
-            return f"{_name(kind)} is in place of {expected.__name__}"
-    for owner, name in _STEPS:
+    for owner, expected in _EXPECTED.items():
+        looks_up = _defined(kinds[owner], "__getattribute__")[0]
+        if expected not in kinds[owner].__mro__ or looks_up is not object:
+            return f"{_name(kinds[owner])} is in place of {expected.__name__}"
+    for owner, name in steps:
         if not hasattr(kinds[owner], name):
             return f"{_name(kinds[owner])} has no {name}"
     return None
@@ -291,7 +331,9 @@ def _name(kind: type) -> str:
 
 _ORIGINALS = {
     (kind, name): original
-    for kind in (AioBaseClient, AioEndpoint, AioRequestSigner)
-    for _, name in _STEPS
-    if hasattr(kind, name) and (original := _below(_defined(kind, name)[1])) is not None
+    for owner, kind in _EXPECTED.items()
+    for step, name in _STEPS
+    if step == owner
+    and hasattr(kind, name)
+    and (original := _below(_defined(kind, name)[1])) is not None
 }

@@ -15,8 +15,8 @@ from asyncinvoke._transport.answers import decides, read_failure, texts
 from asyncinvoke._transport.credentials import failure_before_sending
 from asyncinvoke._transport.exceptions import failure_from, failure_from_answer
 from asyncinvoke._transport.http.errors import forget
-from asyncinvoke._transport.http_sessions import bytes_of, noted_send
 from asyncinvoke._transport.sdk_request import INVOKE, STREAM
+from asyncinvoke._transport.senders import bytes_of, noted_send
 from asyncinvoke._transport.stream import Body, RawAnswer, WholeBody, body_of, known, read_whole
 from asyncinvoke._transport.template import TRACE_ID, first_lines, origin_of
 from asyncinvoke._transport.wires import Wires

@@ -23,12 +23,9 @@ from asyncinvoke._transport.base import ClosingTransport
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.direct import DirectTransport
 from asyncinvoke._transport.exceptions import described, shown
-from asyncinvoke._transport.http_sessions import (
-    AiohttpSender,
-    KeepaliveAiohttpSession,
-    KeepaliveHttpxSession,
-)
+from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession, KeepaliveHttpxSession
 from asyncinvoke._transport.process import on_asyncio
+from asyncinvoke._transport.senders import AiohttpSender
 from asyncinvoke._transport.set_up import (
     check_client,
     check_config,

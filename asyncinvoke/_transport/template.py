@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from asyncinvoke._request.parameters import InvokeParameters
-from asyncinvoke._telemetry.trace import TRACE
+from asyncinvoke._telemetry.trace import IN_LAMBDA, TRACE, of_this_run
 from asyncinvoke._transport.sigv4 import Moment, Signer
 
 TRACE_ID = "X-Amzn-Trace-Id"
@@ -71,7 +71,7 @@ class Template:
         self._begin = b""
         # In Lambda, botocore passes on the current trace ID. The header is never signed: botocore
         # excludes it from signatures.
-        self._in_lambda = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
+        self._in_lambda = IN_LAMBDA in os.environ
 
     def with_texts(
         self, *, url: Callable[[str], str], canonical: Callable[[str], str]
@@ -111,7 +111,7 @@ class Template:
             own += f"{name}: {value}\r\n"
         trace = TRACE.get()
         if trace is None and self._in_lambda:
-            trace = _trace()
+            trace = of_this_run()
         if trace:
             own += f"{TRACE_ID}: {trace}\r\n"
         signature = self._signer.signature(moment, payload, values)
@@ -138,7 +138,7 @@ class Template:
         headers.update(zip((name for name, _ in self._holes), values, strict=True))
         trace = TRACE.get()
         if trace is None and self._in_lambda:
-            trace = _trace()
+            trace = of_this_run()
         if trace:
             headers[TRACE_ID] = trace
         return headers
@@ -182,10 +182,6 @@ class Filled:
     def head(self) -> bytes:
         """Return the head of the request: everything before the body."""
         return self._template.head(self._moment, self.payload, self._parameters)
-
-
-def _trace() -> str:
-    return quote(os.environ.get("_X_AMZN_TRACE_ID", ""), safe="-=;:+&[]{}\"',")
 
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -20,14 +20,9 @@ from asyncinvoke._transport.http.connection import Opener
 from asyncinvoke._transport.http.errors import NotOursError
 from asyncinvoke._transport.http.opening import open_aiohttp, open_httpx
 from asyncinvoke._transport.http.pool import Connections
-from asyncinvoke._transport.http_sessions import (
-    AiohttpSender,
-    KeepaliveAiohttpSession,
-    KeepaliveHttpxSession,
-    Sender,
-    SessionSender,
-)
+from asyncinvoke._transport.http_sessions import KeepaliveAiohttpSession, KeepaliveHttpxSession
 from asyncinvoke._transport.process import on_asyncio
+from asyncinvoke._transport.senders import AiohttpSender, Sender, SessionSender
 from asyncinvoke._transport.set_up_urls import bare_url
 from asyncinvoke._transport.stream import MOST, Body, OwnBody, read_whole
 from asyncinvoke._transport.template import Outgoing, origin_of

@@ -1,5 +1,6 @@
 """A clock whose sleep takes no time, so that tests keep their retries without the waits."""
 
+import math
 import time
 
 import anyio
@@ -32,8 +33,19 @@ class InstantClock:
         return time.monotonic() + self._ahead
 
     async def sleep(self, seconds: float) -> None:
-        """Advance by `seconds`; lets other tasks run, and can be cancelled."""
+        """Advance by `seconds`; lets other tasks run, and can be cancelled.
+
+        As with a real sleep, infinity never ends.
+
+        Raises:
+            ValueError: `seconds` is NaN.
+        """
+        # Either of the two would leave a clock on which no time passes any more.
+        if math.isnan(seconds):
+            raise ValueError("seconds must be a number, not NaN")
         self.slept.append(seconds)
+        if seconds == math.inf:
+            await anyio.sleep_forever()
         if seconds <= SHORT:
             await anyio.sleep(seconds)
             return

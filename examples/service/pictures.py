@@ -1,11 +1,11 @@
-"""Draws a trace of the service beside this file, and a dashboard of its metrics; all of it offline.
+"""Draws a trace of the service in `app.py`, and a dashboard of its metrics, offline.
 
     pip install 'asyncinvoke[local,otel]' fastapi httpx2 matplotlib opentelemetry-sdk
     python pictures.py --folder pictures
 
-It serves the function on loopback, calls the service as a client would, and exports into memory: the
-spans of FastAPI, which makes its own, and of asyncinvoke. In production the same spans and metrics go
-to a collector, and other programs draw them.
+It serves the function on loopback, calls the service as a client would, and exports the spans of FastAPI
+and of asyncinvoke into memory. In production they would be sent to a collector, and drawn by other
+programs.
 """
 
 import argparse
@@ -46,16 +46,16 @@ CALM, LOUD, PALE, WAITING = "#4477aa", "#cc6677", "#999999", "#ddaa33"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A span, as it is drawn."""
+    """A span to draw."""
 
     name: str
     began: float
     ended: float
     depth: int
-    """How many spans it lies within."""
+    """The number of spans around it."""
 
     why: str | None = None
-    """What it failed with, if it failed."""
+    """The reason or error type, if it failed."""
 
     backoff: float = 0.0
     """Seconds until the next attempt, if there was one."""
@@ -64,13 +64,13 @@ class Bar:
 
 
 def last_line(runs: Path) -> dict[str, Any]:
-    """Return what the last run of the function has said of itself."""
+    """Return the line that the last run of the function wrote."""
     found: dict[str, Any] = json.loads(runs.read_text().splitlines()[-1])
     return found
 
 
 def bars_of(exporter: InMemorySpanExporter, ran: Mapping[str, Any]) -> list[Bar]:
-    """Return the spans of one trace: those of the service, and that of the function."""
+    """Return the bars of one trace: the spans of the service, and the run of the function."""
     spans = exporter.get_finished_spans()
     parents = {
         span.context.span_id: None if span.parent is None else span.parent.span_id
@@ -81,7 +81,7 @@ def bars_of(exporter: InMemorySpanExporter, ran: Mapping[str, Any]) -> list[Bar]
     def depth(parent: int | None) -> int:
         return 0 if parent is None else 1 + depth(parents.get(parent))
 
-    # Those of FastAPI itself are its own; two of them take no time.
+    # Two of FastAPI's own spans take no time.
     bars = []
     for span in spans:
         if span.name in ("fastapi.dependencies", "fastapi.serialization"):
@@ -98,7 +98,7 @@ def bars_of(exporter: InMemorySpanExporter, ran: Mapping[str, Any]) -> list[Bar]
                 backoff=float(str(said.get("asyncinvoke.retry.delay") or 0)),
             )
         )
-    # The function has said which span it belongs to.
+    # The function's trace header names the span of the call.
     (parent,) = re.findall(r"Parent=(\w+)", ran["trace"])
     (call,) = (span for span in spans if span.name == "Lambda.Invoke")
     context = call.get_span_context()
@@ -117,7 +117,7 @@ def bars_of(exporter: InMemorySpanExporter, ran: Mapping[str, Any]) -> list[Bar]
 
 
 def draw_trace(bars: list[Bar], path: Path) -> None:
-    """Draw the spans of one trace below each other."""
+    """Draw the spans of one trace, one per row."""
     first, last = min(bar.began for bar in bars), max(bar.ended for bar in bars)
     least = (last - first) * 1e3 / 300
     figure, axes = plt.subplots(figsize=(10, 1 + 0.42 * len(bars)), layout="constrained")
@@ -153,7 +153,7 @@ def draw_trace(bars: list[Bar], path: Path) -> None:
 
 
 class Samples:
-    """The metrics over time, as a collector scrapes them."""
+    """The metrics over time, as a collector would scrape them."""
 
     def __init__(self, reader: InMemoryMetricReader) -> None:
         self._reader = reader
@@ -162,7 +162,7 @@ class Samples:
         self.buckets: list[tuple[list[float], list[int]]] = []
 
     def take(self, now: float) -> None:
-        """Take one sample of everything."""
+        """Take a sample of all metrics."""
         data = self._reader.get_metrics_data()
         self.times.append(now)
         if data is None:
@@ -192,7 +192,7 @@ class Samples:
         values.append(point.value)
 
     def rates(self, key: tuple[str, str]) -> list[float]:
-        """Return how fast a counter has grown, by the second, as the mean of the last one."""
+        """Return the rate of a counter per second, averaged over the last second."""
         values, times = self.series[key], self.times
         rates = []
         for n in range(1, len(values)):
@@ -202,7 +202,7 @@ class Samples:
 
 
 def draw_dashboard(samples: Samples, path: Path) -> None:
-    """Draw what a service is watched by: traffic, latency, limits, refusals."""
+    """Draw the dashboard: traffic, latency, limits, throttles."""
     figure, ((traffic, latency), (limits, refusals)) = plt.subplots(
         2, 2, figsize=(11, 6), layout="constrained"
     )
@@ -250,13 +250,13 @@ def draw_dashboard(samples: Samples, path: Path) -> None:
 
 
 async def load(client: httpx2.AsyncClient, samples: Samples, seconds: float) -> None:
-    """Ask the service from many clients at once, and take a sample ten times a second."""
+    """Send requests from many clients at once, and take a sample every quarter of a second."""
     loop = asyncio.get_running_loop()
     began = loop.time()
 
     async def ask(number: int) -> None:
         while loop.time() < began + seconds:
-            # Every hundredth is one that the function refuses.
+            # The function refuses about one in a hundred.
             number += CLIENTS
             kind = "gif" if number % 97 == 0 else "jpg"
             await client.post("/thumbs", json={"key": f"{number}.{kind}"})
@@ -270,7 +270,7 @@ async def load(client: httpx2.AsyncClient, samples: Samples, seconds: float) -> 
 
 
 async def main(folder: Path, seconds: float = SECONDS) -> None:
-    """Serve, ask, and draw."""
+    """Serve, call, and draw."""
     exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
     tracers, meters = TracerProvider(), MeterProvider([reader])
     tracers.add_span_processor(SimpleSpanProcessor(exporter))
@@ -287,7 +287,7 @@ async def main(folder: Path, seconds: float = SECONDS) -> None:
 async def watch(
     folder: Path, exporter: InMemorySpanExporter, samples: Samples, runs: Path, seconds: float
 ) -> None:
-    """Serve the function and the service, ask once, ask often, and draw both."""
+    """Serve the function and the service, draw one request, then draw the service under load."""
     async with LocalLambda() as local:
         local.function(
             "resize",

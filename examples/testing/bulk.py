@@ -17,7 +17,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 
 async def resize(invoker: asyncinvoke.Invoker, photos: Iterable[dict[str, Any]]) -> int:
-    """Print one line for each photo; give how many could not be resized."""
+    """Print one line for each photo; return how many could not be resized."""
     failed = 0
     async with invoker.map(
         "resize", photos, concurrency=100, key=lambda photo: str(photo["key"])

@@ -39,9 +39,6 @@ NOT_SENT, REJECTED, UNKNOWN, EXECUTED = Delivery
 SOON = 0.1
 """Seconds after which deadlines pass before anything can be sent, however slow the machine is."""
 
-LATER = 0.3
-"""Seconds after which deadlines pass when the request has been read."""
-
 LARGE = b'"' + b"x" * 6_000_000 + b'"'
 """A payload that no kernel's buffers hold."""
 
@@ -54,6 +51,8 @@ class Stage:
     directory: Path
     authority: Authority
     identity: Identity
+    later: float = 0.3
+    """Seconds after which a time is up that must not be up before the request was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +94,8 @@ class Fault:
     not idempotent; `None` where it would take too long to see."""
     client_may_say: Delivery | None = None
     """What the transport `client` may say instead, since it cannot see into the SDK's own writing."""
+    is_staged: Callable[[InvocationError, CountingServer], bool] = lambda error, server: True
+    """Whether the fault was met, and the time was not up before that, as on a busy machine."""
 
 
 # Credentials: nothing of these is Lambda's, and nothing was sent.
@@ -221,21 +222,33 @@ def upload(act: Act, *, receive_buffer: int = 65_536, **call: Any) -> Prepare:
 # Reading: the request has arrived.
 
 
-def answered(act: Act | bytes, *, silence: float | None = None, **call: Any) -> Prepare:
+def answered(act: Act | bytes, *, is_timed: bool = False, **call: Any) -> Prepare:
     """The server does this with a request that it has read.
 
     Args:
         act: What it does.
-        silence: The invoker's read timeout, in seconds.
+        is_timed: Whether the call has a timeout, which passes later.
         call: Options of the call.
     """
 
     @contextlib.contextmanager
     def prepare(stage: Stage) -> Iterator[Scene]:
         plays = act if isinstance(act, Act) else Act(sent=act)
-        options = {} if silence is None else {"config": AioConfig(read_timeout=silence)}
+        timed = {"timeout": stage.later} if is_timed else {}
         with CountingServer(default=plays) as server:
-            yield Scene(url=server.url, server=server, options=options, call=call)
+            yield Scene(url=server.url, server=server, call={**call, **timed})
+
+    return prepare
+
+
+def silent(act: Act) -> Prepare:
+    """The server falls silent, which is noticed later."""
+
+    @contextlib.contextmanager
+    def prepare(stage: Stage) -> Iterator[Scene]:
+        options = {"config": AioConfig(read_timeout=stage.later)}
+        with CountingServer(default=act) as server:
+            yield Scene(url=server.url, server=server, options=options)
 
     return prepare
 
@@ -262,6 +275,11 @@ def unsent(prepare: Prepare, *codes: str, repeated: bool | None = True, says: st
         codes=codes or None,
         repeated=repeated,
     )
+
+
+def was_read(error: InvocationError, server: CountingServer) -> bool:
+    """The request arrived before the deadline passed."""
+    return server.whole == 1
 
 
 def late(prepare: Prepare, delivery: Delivery, *, whole: int = 0, **more: Any) -> Fault:
@@ -352,17 +370,18 @@ FAULTS: dict[str, Fault] = {
         whole=1,
     ),
     "head cut short": lost(answered(Act(sent=b"HTTP/1.1 200 OK\r\nConte", then="close"))),
-    "silence before the head": lost(answered(STALL, silence=LATER), "ReadTimeout", repeated=None),
+    "silence before the head": lost(silent(STALL), "ReadTimeout", repeated=None),
     "silence in the body": lost(
-        answered(Act(sent=answer(200, b"0123", length=9), then="stall"), silence=LATER),
+        silent(Act(sent=answer(200, b"0123", length=9), then="stall")),
         "ReadTimeout",
         repeated=None,
     ),
-    "silence, deadline": late(answered(STALL, timeout=LATER), UNKNOWN, whole=1),
+    "silence, deadline": late(answered(STALL, is_timed=True), UNKNOWN, whole=1, is_staged=was_read),
     "silence in the body, deadline": late(
-        answered(Act(sent=answer(200, b"0123", length=9), then="stall"), timeout=LATER),
+        answered(Act(sent=answer(200, b"0123", length=9), then="stall"), is_timed=True),
         UNKNOWN,
         whole=1,
+        is_staged=was_read,
     ),
     "an answer beyond Lambda's limit": lost(answered(answer(200, b"x" * 8_000_000)), repeated=None),
     # answers
@@ -376,13 +395,14 @@ FAULTS: dict[str, Fault] = {
         repeated=True,
     ),
     "throttled, silence in the body": Fault(
-        prepare=answered(Act(sent=answer(429, b"{}", length=9), then="stall"), silence=2 * LATER),
+        prepare=silent(Act(sent=answer(429, b"{}", length=9), then="stall")),
         raises=ThrottledError,
         delivery=REJECTED,
         codes=("429",),
         status=429,
         whole=1,
         repeated=None,
+        is_staged=lambda error, server: error.code != "ReadTimeout",
     ),
     "function error": Fault(
         prepare=answered(function_error_answer()),

@@ -8,10 +8,12 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from asyncinvoke import (
@@ -19,6 +21,7 @@ from asyncinvoke import (
     FunctionError,
     Invoker,
     Journal,
+    JournalError,
     JournalMismatchError,
     Outcome,
     Redrive,
@@ -95,6 +98,30 @@ async def test_a_run_that_was_left_goes_on_where_it_stopped(tmp_path: Path) -> N
     left = [each.error for each in ended if not each.ok]
     assert all(isinstance(error, TransportError) for error in left)
     assert {getattr(error, "code", None) for error in left} <= {"InvokerClosed"}
+
+
+@pytest.mark.anyio
+async def test_a_journal_that_is_deleted_ends_the_run_and_batches_not_yet_sent_stay_unsent(
+    tmp_path: Path,
+) -> None:
+    function, ended = Function(doubled), list[int]()
+    function.gate = anyio.Event()
+    journal = tmp_path / "orders.run"
+    with anyio.fail_after(SOON):
+        async with (
+            Invoker(transport=function, clock=HandClock()) as invoker,
+            invoker.map("work", count(), journal=journal, concurrency=2, batch=3) as run,
+        ):
+            while len(function.sent) < 2:
+                await anyio.lowlevel.checkpoint()
+            journal.unlink()
+            function.gate.set()
+            with pytest.raises(JournalError, match="it was deleted"):  # noqa: PT012
+                async for outcome in run:
+                    ended.append(outcome.index)
+            assert run.statistics().working == 0
+    assert sorted(ended) == items_of(function)
+    assert len(ended) % 3 == 0
 
 
 @pytest.mark.anyio

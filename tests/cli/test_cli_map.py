@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from asyncinvoke.local import LocalLambda
+from tests.doubles.addresses import refused_port
 
 from .processes import COMMAND, Lines, Run, started
 
@@ -249,6 +250,17 @@ async def test_a_run_that_nothing_is_admitted_of_says_so_and_why(endpoint: Local
     assert said.endswith(
         "(ReservedFunctionConcurrentInvocationLimitExceeded); Ctrl-C stops the run"
     )
+
+
+async def test_a_run_whose_endpoint_is_away_says_so_and_why() -> None:
+    url = f"http://127.0.0.1:{refused_port()}"
+    async with started("map", "echo", "-", "--endpoint-url", url) as process:
+        assert process.stdin is not None
+        await process.stdin.send(b"1\n2\n")
+        said = await Lines(process.stderr).next()
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 143
+    assert said.startswith(f"waiting: nothing was admitted for 3 s: {url} refuses connections;")
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")

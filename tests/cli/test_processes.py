@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from asyncinvoke.cli.processes.dividing import Said, check, divided, message, pa
 from asyncinvoke.cli.processes.part import bulk_of, settings_of
 from asyncinvoke.cli.runs.parts import all_parts, at_work, is_running
 from asyncinvoke.local import LocalLambda
-from asyncinvoke.runs import open_run
+from asyncinvoke.runs import merge, open_run, settle
 from tests.journal.killing import ROOT
+from tests.journal.worlds import World
 
 from .processes import COMMAND, Run, started
 
@@ -87,6 +89,22 @@ def test_a_run_of_another_number_of_processes_is_refused(tmp_path: Path) -> None
     with pytest.raises(CommandError, match="it was run with --processes 4"):
         check(bulk(journal=str(journal)), 3)
     check(bulk(journal=str(journal)), 4)
+
+
+def test_what_was_settled_once_the_parts_were_merged_is_not_merged_away(tmp_path: Path) -> None:
+    parts = [tmp_path / f"a.run.{number}of2" for number in (1, 2)]
+    for number, part in enumerate(parts, 1):
+        world = World(lost=[3])
+        anyio.run(partial(world.map, part, range(8), shard=Shard(number, of=2)))
+    journal = tmp_path / "a.run"
+    merge(journal, parts)
+    check(bulk(journal=str(journal)), 2)
+    settle(journal, position=3, ran=False)
+    with pytest.raises(CommandError, match="or was settled: resume it without --processes"):
+        check(bulk(journal=str(journal)), 2)
+    world = World()
+    anyio.run(partial(world.map, journal, range(8)))
+    assert world.sent == [3]
 
 
 @pytest.mark.parametrize(

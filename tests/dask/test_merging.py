@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import pytest
 
-from asyncinvoke import Invoker, JournalError, Shard
+from asyncinvoke import ConfigurationError, Invoker, JournalError, Shard
 from asyncinvoke._dask.merging import AT_ONCE, Merger
 from asyncinvoke._dask.plan import Plan
+from asyncinvoke._dask.run import start
 from asyncinvoke._journal.merging import Merging
 from asyncinvoke.runs import open_run
 from asyncinvoke.testing import FakeLambda
@@ -94,3 +96,27 @@ def test_a_journal_that_cannot_be_used_is_the_error_of_the_end(plan: Plan) -> No
     with pytest.raises(JournalError, match="1of10"):
         merger.finish()
     assert not plan.merged.exists()
+
+
+def test_what_was_recorded_after_the_merge_is_not_merged_away(plan: Plan) -> None:
+    client: Any = SimpleNamespace(asynchronous=False, status="running", nthreads=dict)
+
+    def again() -> str:
+        options: Any = {"shards": SHARDS, "concurrency": None, "invoker": None, "options": {}}
+        with pytest.raises(ConfigurationError) as raised:
+            start(client, "f", [], directory=plan.directory, **options)
+        return str(raised.value)
+
+    async def append() -> None:
+        async with (
+            Invoker(transport=FakeLambda({"f": lambda event, context: event})) as invoker,
+            invoker.map("f", range(41), journal=plan.merged) as run,
+        ):
+            async for _ in run:
+                pass
+
+    merger = Merger(plan)
+    assert merger.finish().items == 40
+    assert "the cluster has no workers" in again()
+    anyio.run(append)
+    assert f"{plan.merged}: it has since run by itself" in again()

@@ -8,6 +8,11 @@ PATIENCE = 20.0
 """Seconds after which something that should have happened will not happen any more."""
 
 
+LONGER = (0.3, 1.5, 7.5, 30.0)
+"""Seconds for something that must happen before a time is up, to be tried in turn: a busy machine
+gets the time that it needs, and any other one waits no longer than the first."""
+
+
 async def until(condition: Callable[[], object]) -> None:
     """Wait until a condition holds; works on both loops and leaves them running.
 

@@ -28,13 +28,14 @@ from asyncinvoke import (
     RetryPolicy,
     ToleranceExceededError,
 )
-from asyncinvoke._engine.tolerance import HOPELESS_AFTER
+from asyncinvoke._engine.refusals import HOPELESS_AFTER
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
+from asyncinvoke._model.response import Reply
 from asyncinvoke._request.payload import encode_json
 from asyncinvoke.local import LocalLambda
 from asyncinvoke.testing import FakeLambda, InstantClock
-from tests.doubles.engine import Script
+from tests.doubles.engine import FAILED, NOT_READY, REJECTED, SERVICE, Script
 
 from .works import SOON, silent, tasks
 
@@ -436,6 +437,35 @@ async def test_a_map_bridges_an_outage_of_minutes() -> None:
     assert transport.refusals == 0
     assert clock.monotonic() - began > 60
     assert sum(len(each.attempts) for each in got) == 100 + 40
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        FAILED,
+        NOT_READY,
+        REJECTED,
+        SERVICE,
+        Failure(fault=TransportFault.STATUS, phase=Phase.BODY_READ, status_code=203),
+        Failure(fault=TransportFault.READ_TIMEOUT, phase=Phase.HEAD_READ, status_code=200),
+    ],
+    ids=["function error", "not ready", "rejected", "service", "status", "body that stalls"],
+)
+async def test_an_endpoint_that_answers_is_reachable_whatever_its_answer_is(
+    answer: Reply | Failure,
+) -> None:
+    class Away(Outage):
+        async def send(self, parameters: Any, payload: bytes, progress: Any) -> Any:
+            return await super().send(parameters, payload, progress) if self.refusals else answer
+
+    async with (
+        Invoker(transport=Away(20), clock=InstantClock(), limit=FixedLimit(20)) as invoker,
+        invoker.map("crop", range(30)) as run,
+    ):
+        got = await collected(run)
+    assert not any(each.ok for each in got)
+    # Otherwise the run would take five seconds for each item, an outage being what they wait for.
+    assert [each.pause for each in invoker.statistics().scopes if each.scope == "caller"] == [0]
 
 
 class Opening(InstantClock):

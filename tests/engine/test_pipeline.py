@@ -436,6 +436,18 @@ async def test_statistics_say_what_a_run_waits_for() -> None:
 
 
 @pytest.mark.parametrize("ordered", [False, True])
+async def test_a_run_whose_concurrency_was_lowered_waits_for_its_calls_not_for_an_outcome(
+    ordered: bool,
+) -> None:
+    async with run_of(
+        count(), Gate(), concurrency=50, ordered=ordered, describe=lambda: "a limit"
+    ) as run:
+        await wait_all_tasks_blocked()
+        run.set_concurrency(1)
+        assert run.statistics().waiting_for == "a limit"
+
+
+@pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("concurrency", [2, 20, 200])
 async def test_nothing_waits_for_its_turn_while_nothing_has_ended(
     concurrency: int, ordered: bool

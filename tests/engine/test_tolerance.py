@@ -23,17 +23,15 @@ from asyncinvoke import (
     ToleranceExceededError,
     TransportError,
 )
-from asyncinvoke._engine.tolerance import (
+from asyncinvoke._engine.causes import LONGEST_EXAMPLE, MOST_CAUSES, Causes
+from asyncinvoke._engine.refusals import (
     HOPELESS_AFTER,
-    LONGEST_EXAMPLE,
-    MOST_CAUSES,
+    MOST_TARGETS,
     OF_THE_CALLER,
     OF_THE_ITEM,
-    Causes,
-    Failures,
     Refusals,
-    checked_tolerance,
 )
+from asyncinvoke._engine.tolerance import Failures, checked_tolerance
 from asyncinvoke._request.target import Target
 
 RESPONSE = Response(status_code=200, payload=b"1")
@@ -393,9 +391,9 @@ def test_what_is_kept_does_not_grow_with_the_run() -> None:
 def test_nor_does_it_grow_while_there_is_hope() -> None:
     refusals = Refusals()
     refusals.begin(0, CROP)
-    for index in range(1, 2 * MOST_CAUSES):
+    for index in range(1, 2 * MOST_TARGETS):
         refusals.begin(index, Target(name=f"f{index}"))
         assert refusals.end(index, refused()) is None
-    assert len(refusals._targets) == MOST_CAUSES
+    assert len(refusals._targets) == MOST_TARGETS
     # One that is under way may be one of those that were not remembered; it says so itself.
     assert refusals.end(0, refused(target=CROP)) is not None

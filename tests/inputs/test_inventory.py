@@ -1,11 +1,15 @@
 """Manifests of an S3 Inventory: what is one, and what is none."""
 
+import io
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from asyncinvoke._inputs.inventory import DataFile, Manifest
+from asyncinvoke._inputs import inventory
+from asyncinvoke._inputs.inventory import CHECKED_AT_ONCE, Inventory
+from asyncinvoke._inputs.manifest import DataFile, Manifest
 from asyncinvoke.inputs import InputError
 
 GOOD: dict[str, Any] = {
@@ -61,3 +65,29 @@ def test_what_a_manifest_says_oddly_of_a_file_is_not_compared() -> None:
     odd = [{"key": "a", "size": size, "MD5checksum": md5} for size, md5 in (("7", "-"), (None, 5))]
     manifest = Manifest.parse(json.dumps(GOOD | {"files": odd}).encode(), "m")
     assert manifest.files == (DataFile("s3://lists/a", None, None),) * 2
+
+
+@pytest.mark.anyio
+async def test_data_files_are_checked_some_at_a_time_and_the_first_that_is_wrong_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    count = 3 * CHECKED_AT_ONCE
+    wrong = {CHECKED_AT_ONCE + 5, CHECKED_AT_ONCE + 3, count - 1}
+    entries = [{"key": f"{number}", "size": 7} for number in range(count)]
+    manifest = Manifest.parse(json.dumps(GOOD | {"files": entries}).encode(), "m")
+    opened = []
+
+    def open_file(url: str, options: Mapping[str, Any], *, size: int | None) -> io.BytesIO:
+        opened.append((url, size))
+        if int(url.rpartition("/")[2]) in wrong:
+            raise InputError(url)
+        return io.BytesIO()
+
+    monkeypatch.setattr(inventory, "read_manifest", lambda source, options: manifest)
+    monkeypatch.setattr(inventory, "open_file", open_file)
+    with pytest.raises(InputError) as raised:
+        await Inventory.open("m", {})
+    assert str(raised.value) == f"s3://lists/{CHECKED_AT_ONCE + 3}"
+    assert sorted(opened) == sorted(
+        (f"s3://lists/{number}", 7) for number in range(2 * CHECKED_AT_ONCE)
+    )

@@ -11,9 +11,21 @@ from pathlib import Path
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from asyncinvoke._inputs.beginning import (
+    FEWEST,
+    LOOKED_AT,
+    NeedsMoreError,
+    first_lines,
+    is_json,
+    not_lines,
+)
 from asyncinvoke._inputs.files import BLOCK
 from asyncinvoke.inputs import Input, InputError, read
+
+from .cutting import pieces_of
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +73,24 @@ OTHERS = {
         b"[" + b"1," * 4_000_000 + b"1]",
         "is one JSON array, not a line each",
     ),
+    "CSV": (b"\xef\xbb\xbfid,name\r\n1,a\r\n\r\n2,b", "looks like CSV, not JSON lines: --from csv"),
+    "CSV, cut within quotes": (b'id,name\n"1","a\nb"\n' * 9, "looks like CSV, not JSON lines"),
+    "TSV": (b"id\tname\n1\ta, b\n2\tb\n", "looks like TSV, not JSON lines: --from tsv"),
+    "keys": (
+        b"a.jpg\nb.jpg\nc d, e.jpg\n",
+        (
+            "is not JSON lines: none of its first lines is JSON (the first: Expecting value at "
+            "column 1); jq -R . makes JSON of lines of text"
+        ),
+    ),
+    "what Python prints": (
+        b"{'a': 1, 'b': 2}\n" * 3,
+        (
+            "is not JSON lines: none of its first lines is JSON (the first: Expecting property name "
+            "enclosed in double quotes at column 2)"
+        ),
+    ),
+    "not JSON for long": (b"x,y\n" * 10 + b"1\n", "looks like CSV, not JSON lines"),
 }
 
 
@@ -144,6 +174,10 @@ GOOD = {
     "nothing": "",
     "blank lines": "\n \r\n",
     "a scalar": "1",
+    "two lines that are no JSON": "id,n\na,1\n",
+    "two broken lines first": 'x,y\n\n{"a": hunter2}\n{"b": 2}\n',
+    "nine broken lines first": "x,y\n" * 9 + "1\n",
+    "numbers below a header": "id\n1\n2\n3\n",
 }
 
 
@@ -175,6 +209,46 @@ async def test_a_good_line_waits_for_no_other() -> None:
             assert await anext(items, None) is None
     finally:
         os.close(reader)
+
+
+async def test_a_good_line_below_broken_ones_waits_for_no_other() -> None:
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, b"x\ny\nz,z\n1\n")
+        async with contextlib.aclosing(read(f"/dev/fd/{reader}").items()) as items:
+            with anyio.fail_after(60):
+                assert [(await anext(items))._data for _ in range(4)] == [b"x", b"y", b"z,z", b"1"]
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+BROKEN = st.text("ab,\t'\\", min_size=1, max_size=4).map(str.encode) | st.sampled_from(
+    [b"{'a': 1}", b'{"a": NaN}', b"[1]]"]
+)
+
+
+@given(
+    lines=st.lists(BROKEN | st.sampled_from([b"", b" \r", b"1", b'{"a": 2}']), max_size=14),
+    data=st.data(),
+)
+def test_what_is_refused_has_no_good_line_among_those_looked_at(
+    lines: list[bytes], data: st.DataObject
+) -> None:
+    looked_at = [line for line in lines if line.strip()][:LOOKED_AT]
+    has_json = any(map(is_json, looked_at))
+    text = b"\n".join([*lines, b""])
+    head, found = b"", None
+    for piece in [*filter(None, pieces_of(data, text)), b""]:
+        head += piece
+        try:
+            found = not_lines(head, is_all=not piece, is_json_file=False)
+        except NeedsMoreError:
+            # Nothing that could be sent is held back.
+            assert not any(map(is_json, first_lines(head, is_all=False)))
+            continue
+        break
+    assert found is None if has_json or len(looked_at) < FEWEST else found is not None
 
 
 async def test_a_line_longer_than_one_read_comes_whole(tmp_path: Path) -> None:

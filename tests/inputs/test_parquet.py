@@ -2,11 +2,13 @@
 
 import base64
 import datetime as dt
+import inspect
 import json
 import math
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from asyncinvoke import InvalidRequestError
 from asyncinvoke._inputs import columns, scalars
 from asyncinvoke.inputs import Input, InputError, read
 
-from .duckdb_files import NESTED_INTERVALS
+from .duckdb_files import NESTED_INTERVALS, UUIDS
 
 pytestmark = pytest.mark.anyio
 
@@ -37,6 +39,7 @@ VALUES: dict[str, tuple[Any, list[Any], list[Any]]] = {
         [0.1, -1e300, 5e-324, None, None],
     ),
     "short fractions": (pa.float32(), [0.1], [0.1]),
+    "halves": (pa.float16(), [1.5, math.nan, None], [1.5, None, None]),
     "texts": (
         pa.string(),
         ['a"\\/b', "", "ä€😀", "\n\t\0", None],
@@ -255,6 +258,28 @@ async def test_intervals_within_other_types_are_told_as_those_of_a_column(tmp_pa
     ]
 
 
+@pytest.mark.parametrize("version", ["this", "old"])
+async def test_uuids_are_texts_with_every_version_of_pyarrow(
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opens = pq.ParquetFile
+    if version == "old" and "arrow_extensions_enabled" in inspect.signature(opens).parameters:
+        # As a version that has no type for them.
+        monkeypatch.setattr(pq, "ParquetFile", partial(opens, arrow_extensions_enabled=False))
+    path = tmp_path / "in.parquet"
+    path.write_bytes(UUIDS)
+    assert await values(read(path)) == [
+        {
+            "u": "123e4567-e89b-12d3-a456-426614174000",
+            "l": ["00000000-0000-0000-0000-000000000001", None],
+            "s": {"a": "ffffffff-ffff-ffff-ffff-ffffffffffff"},
+            "m": {"00000000-0000-0000-0000-000000000002": "P1D"},
+            "b": "YWI=",
+        },
+        dict.fromkeys("ulsmb"),
+    ]
+
+
 async def test_the_total_is_known_and_row_groups_are_read_in_their_order(tmp_path: Path) -> None:
     path = write(tmp_path / "in.parquet", {"n": list(range(50_000))}, row_group_size=7_000)
     source = read(path, key="/n")
@@ -282,10 +307,21 @@ async def test_damage_within_is_named(tmp_path: Path) -> None:
         await values(read(path))
 
 
-async def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+TWICE = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+REPEATED = {
+    "columns": (pa.Table.from_arrays([TWICE.field(0)] * 2, names=["a", "a"]), "column"),
+    "fields": (pa.table({"s": TWICE}), "field"),
+    "fields in a list": (pa.table({"s": pa.ListArray.from_arrays([0, 1], TWICE)}), "field"),
+}
+
+
+@pytest.mark.parametrize(("table", "kind"), REPEATED.values(), ids=REPEATED)
+async def test_columns_and_fields_of_one_name_are_refused(
+    table: pa.Table, kind: str, tmp_path: Path
+) -> None:
     path = tmp_path / "in.parquet"
-    pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
-    with pytest.raises(InputError, match="the column 'a' occurs twice"):
+    pq.write_table(table, path)
+    with pytest.raises(InputError, match=f"in.parquet: the {kind} 'a' occurs twice"):
         await read(path).begin()
 
 

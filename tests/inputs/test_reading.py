@@ -96,14 +96,21 @@ async def test_a_map_takes_an_input_as_it_is(tmp_path: Path) -> None:
     assert outcomes[2].unwrap().json() == {"got": "x\ny"}
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("in.csv", gzip.compress(b"id\na\n", mtime=0), "is compressed"),
+        ("in.txt", b"id,n\na,1\nb,2\n", "looks like CSV, not JSON lines: --from csv"),
+    ],
+)
 async def test_an_input_that_is_something_else_ends_a_map_before_anything_is_sent(
-    tmp_path: Path,
+    name: str, data: bytes, says: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "in.csv").write_bytes(gzip.compress(b"id\na\n"))
+    (tmp_path / name).write_bytes(data)
     fake = FakeLambda({"f": lambda event, context: event})
     async with Invoker(transport=fake) as invoker:
-        with pytest.raises(InputError, match="is compressed"):
-            async with invoker.map("f", read(tmp_path / "in.csv")) as run:
+        with pytest.raises(InputError, match=says):
+            async with invoker.map("f", read(tmp_path / name)) as run:
                 await anext(run)
     assert not fake.requests
 

@@ -40,6 +40,7 @@ from asyncinvoke.local import (
 from asyncinvoke.testing import InstantClock
 from tests.doubles.addresses import refused_port, silent_port
 from tests.doubles.fault_endpoint import FaultEndpoint
+from tests.doubles.waiting import until
 
 SESSION = AioSession()
 COUNT = 300  # executions at once, three times as many as the limit
@@ -201,11 +202,13 @@ SHORT = 0.3
 
 
 @contextlib.asynccontextmanager
-async def open_invoker(url: str, *, silence: float = 60, **options: Any) -> AsyncIterator[Invoker]:
+async def open_invoker(
+    url: str, *, silence: float = 60, patience: float = 60, **options: Any
+) -> AsyncIterator[Invoker]:
     # A session keeps the service model, which takes longer to read than most of these tests.
     options.setdefault("session", SESSION)
     # Long where something answers: a busy machine is silent, too.
-    config = AioConfig(read_timeout=silence, connect_timeout=silence)
+    config = AioConfig(read_timeout=silence, connect_timeout=patience)
     async with Invoker(endpoint_url=url, clock=InstantClock(), config=config, **options) as invoker:
         yield invoker
 
@@ -219,6 +222,8 @@ async def fail(endpoint: FaultEndpoint, invoker: Invoker, case: Case, name: str)
     endpoint.script_forever(name, itertools.repeat(case.step))
     with pytest.raises(InvocationError) as raised:
         await invoker.invoke(name, {"n": 1})
+    # What was written arrives, though a busy machine may be silent for so long.
+    await until(lambda: endpoint.deliveries(name) >= len(raised.value.attempts))
     return raised.value
 
 
@@ -359,7 +364,7 @@ async def test_without_a_connection_nothing_was_sent_and_trying_again_is_safe(
             url,
             transport=transport,
             idempotent=idempotent,
-            silence=SHORT if fault == "unanswering" else 60,
+            patience=SHORT if fault == "unanswering" else 60,
         ) as invoker:
             with pytest.raises(TransportError) as raised:
                 await invoker.invoke("f")

@@ -5,11 +5,12 @@ import contextlib
 import json
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import anyio
 import pytest
 from aiobotocore.session import AioSession
+from anyio import wait_all_tasks_blocked
 from tenacity import stop_after_attempt, wait_none
 
 import asyncinvoke
@@ -30,10 +31,12 @@ from asyncinvoke import (
     ThrottledError,
     TransportError,
 )
+from asyncinvoke._engine import caller
 from asyncinvoke.local import Answer, Close, Reset, Stall, Streamed, error, stream, throttle
 from asyncinvoke.local.protocol import event_stream
 from asyncinvoke.testing import InstantClock
 from tests.doubles.fault_endpoint import FaultEndpoint
+from tests.doubles.waiting import LONGER
 
 pytestmark = pytest.mark.anyio
 
@@ -311,9 +314,10 @@ async def test_leaving_the_block_early_closes_the_connection_and_gives_back_the_
     with pytest.raises(ZeroDivisionError):
         async with invoker.stream("f"):
             raise ZeroDivisionError
-    with anyio.move_on_after(0.2) as scope:
+    with anyio.CancelScope() as scope:
         async with invoker.stream("f") as cancelled:
-            await collect(cancelled)
+            async for _ in cancelled:
+                scope.cancel()
     assert scope.cancelled_caught
     assert invoker.statistics().in_flight == 0
     with anyio.fail_after(60):
@@ -325,51 +329,103 @@ async def test_leaving_the_block_early_closes_the_connection_and_gives_back_the_
     assert (await invoker.invoke("f")).status_code == 200
 
 
+async def test_closing_waits_for_streams_that_wait_for_a_chunk_and_for_no_others(
+    endpoint: FaultEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caller, "LAST_WORDS", 30)
+    began = anyio.current_time()
+    stalled = Streamed(frames=(ONE,), ending="stalled")
+    endpoint.script("f", stalled, stalled)
+    errors: list[TransportError] = []
+
+    async def wait_for_a_chunk(stream: ResponseStream) -> None:
+        with pytest.raises(TransportError) as raised:
+            await anext(stream)
+        errors.append(raised.value)
+
+    with anyio.fail_after(60):
+        async with AsyncExitStack() as stack, anyio.create_task_group() as group:
+            async with Invoker(session=SESSION, endpoint_url=endpoint.url) as invoker:
+                held = await stack.enter_async_context(invoker.stream("f"))
+                awaited = await stack.enter_async_context(invoker.stream("f"))
+                for each in (held, awaited):
+                    assert await anext(each) == b"one"
+                group.start_soon(wait_for_a_chunk, awaited)
+                await wait_all_tasks_blocked()
+            assert invoker.statistics().executions == {"transport": 1}
+            assert anyio.current_time() - began < 30  # where it would wait in vain
+            await wait_for_a_chunk(held)
+    assert [error.code for error in errors] == ["InvokerClosed"] * 2
+    assert invoker.statistics().executions == {"transport": 2}
+
+
 async def test_a_wait_for_a_chunk_that_was_cancelled_closes_the_stream(
     endpoint: FaultEndpoint, invoker: Invoker
 ) -> None:
     endpoint.script("f", Streamed(frames=(ONE,), ending="stalled"))
     async with invoker.stream("f") as response:
         await anext(response)
-        with anyio.move_on_after(0.05):
-            await anext(response)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anext, response)
+            await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
         assert invoker.statistics().in_flight == 0
         with pytest.raises(anyio.ClosedResourceError):
             await anext(response)
 
 
 @pytest.mark.parametrize(
-    ("step", "delivery"),
+    ("step", "comes", "delivery"),
     [
-        pytest.param(Stall(), Delivery.UNKNOWN, id="no head"),
-        pytest.param(Streamed(ending="stalled"), Delivery.UNKNOWN, id="no chunk"),
+        pytest.param(Stall(), 0, Delivery.UNKNOWN, id="no head"),
+        pytest.param(Streamed(ending="stalled"), 0, Delivery.UNKNOWN, id="no chunk"),
         pytest.param(
-            Streamed(frames=(ONE,), ending="stalled"), Delivery.EXECUTED, id="after a chunk"
+            Streamed(frames=(ONE,), ending="stalled"), 1, Delivery.EXECUTED, id="after a chunk"
         ),
     ],
 )
 async def test_the_timeout_counts_until_the_last_chunk(
-    endpoint: FaultEndpoint, invoker: Invoker, step: Stall | Streamed, delivery: Delivery
+    endpoint: FaultEndpoint,
+    invoker: Invoker,
+    step: Stall | Streamed,
+    comes: int,
+    delivery: Delivery,
 ) -> None:
-    endpoint.script("f", step)
-    with pytest.raises(DeadlineExceededError) as raised:
-        async with invoker.stream("f", timeout=0.5) as response:
-            await collect(response)
+    for timeout in LONGER:
+        endpoint.script("f", step)
+        chunks: list[bytes] = []
+        before = len(endpoint.requests("f"))
+        with pytest.raises(DeadlineExceededError) as raised:
+            await collect_into(chunks, invoker.stream("f", timeout=timeout))
+        if len(endpoint.requests("f")) > before and len(chunks) == comes:
+            break
     assert raised.value.delivery is delivery
     assert raised.value.gave_up is GaveUp.DEADLINE
     assert [attempt.code for attempt in raised.value.attempts] == ["Interrupted"]
     assert invoker.statistics().in_flight == 0
 
 
+async def take_slowly(
+    chunks: list[bytes], opening: AbstractAsyncContextManager[ResponseStream], seconds: float
+) -> None:
+    async with opening as response:
+        chunks.append(await anext(response))
+        await anyio.sleep(seconds)
+        chunks.append(b"the block went on")
+        await anext(response)
+
+
 async def test_the_timeout_does_not_interrupt_what_the_block_does(
     endpoint: FaultEndpoint, invoker: Invoker
 ) -> None:
-    endpoint.script("f", Streamed(frames=(ONE,), ending="stalled"))
-    async with invoker.stream("f", timeout=0.5) as response:
-        await anext(response)
-        await anyio.sleep(0.6)
+    chunks: list[bytes] = []
+    for timeout in LONGER:
+        endpoint.script("f", Streamed(frames=(ONE,), ending="stalled"))
         with pytest.raises(DeadlineExceededError):
-            await anext(response)
+            await take_slowly(chunks, invoker.stream("f", timeout=timeout), timeout)
+        if chunks:
+            break
+    assert chunks == [b"one", b"the block went on"]
 
 
 async def test_a_throttled_stream_fails_as_an_invocation_does(

@@ -7,7 +7,7 @@ import pytest
 from tenacity import stop_never, wait_fixed
 
 from asyncinvoke import Backoff, ConfigurationError, InvalidRequestError, Invoker
-from asyncinvoke.testing import FakeLambda
+from asyncinvoke.testing import FakeLambda, InstantClock
 
 pytestmark = pytest.mark.anyio
 
@@ -132,6 +132,13 @@ async def test_what_an_invoker_or_a_backoff_cannot_be_made_of_is_refused_by_its_
     with pytest.raises(ConfigurationError, match=f"^{name}") as caught:
         CONSTRUCTORS[name](value)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(("option", "kind"), [("clock", InstantClock), ("transport", FakeLambda)])
+async def test_a_class_in_place_of_its_instance_is_refused(option: str, kind: type) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        made_with(option)(kind)
+    assert str(caught.value) == f"{option} {kind.__name__} is a class: {kind.__name__}()"
 
 
 @pytest.mark.parametrize("value", ["false", "", 0, 1, None])

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asyncinvoke import InvocationError, Outcome
+from asyncinvoke import Changed, InvocationError, Journal, Outcome
 from asyncinvoke._journal import opening
 from asyncinvoke._journal.recorder import JournalRecorder
 from asyncinvoke.runs import open_run
@@ -121,3 +121,55 @@ def test_no_item_is_sent_twice_and_none_is_lost(sequence: list[Session], dead: D
     # What a loop has seen was recorded before.
     assert handed_out.isdisjoint(unknown)
     assert (summary.succeeded, summary.may_have_run) == (ITEMS - len(unknown), len(unknown))
+
+
+def key(item: dict[str, int]) -> str:
+    return str(item["id"])
+
+
+async def die_with(item: dict[str, int], path: Path, dead: Dead, changed: Changed) -> World:
+    """Run a session whose process dies once this item was sent, or once there is nothing to do."""
+    world = World(stuck=[item])
+    dead.is_dead = True
+
+    async def live() -> None:
+        await world.map(Journal(path, changed=changed), [item], key=key)
+        group.cancel_scope.cancel()
+
+    with anyio.fail_after(SOON):
+        async with anyio.create_task_group() as group:
+            group.start_soon(live)
+            while item not in world.sent:
+                await anyio.sleep(0.001)
+            group.cancel_scope.cancel()
+    dead.is_dead = False
+    return world
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("idempotent", [False, True])
+async def test_what_may_have_run_is_another_item_once_its_payload_has_changed(
+    tmp_path: Path, dead: Dead, idempotent: bool
+) -> None:
+    """Kept, the record is that of what was sent; run again, each payload is sent once."""
+    before, after = {"id": 1, "n": 0}, {"id": 1, "n": 1}
+    options: dict[str, Any] = {"key": key, "idempotent": idempotent}
+    kept, again = tmp_path / "kept.run", tmp_path / "again.run"
+
+    await die_with(before, kept, dead, Changed.REFUSE)
+    world = World()
+    await world.map(Journal(kept, changed=Changed.KEEP), [after], **options)
+    assert world.sent == []
+    assert [each.ok for each in await world.map(kept, [before], **options)] == [False]
+
+    await die_with(before, again, dead, Changed.REFUSE)
+    assert (await die_with(after, again, dead, Changed.AGAIN)).sent == [after]
+    with open_run(again) as recorded:
+        item = recorded.item(key="1")
+        assert item is not None
+        assert (item.state, item.take, len(item.earlier)) == ("may_have_run", 2, 1)
+    await world.map(Journal(again, changed=Changed.AGAIN), [after], **options)
+    assert world.sent == ([after] if idempotent else [])
+    with open_run(again) as recorded:
+        assert recorded.check() == ()
+        assert recorded.summary().may_have_run == (not idempotent)

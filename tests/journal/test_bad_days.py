@@ -10,11 +10,14 @@ import tempfile
 import textwrap
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from asyncinvoke import InvalidRequestError, Invoker, Journal, JournalError, MapRun, Outcome
+from asyncinvoke._journal import marks
 from asyncinvoke._journal.host import file_system
+from asyncinvoke._journal.marks import LockedError, Marks
 from asyncinvoke._journal.store import Store
 from asyncinvoke.runs import open_run, settle
 from tests.journal.killing import ROOT
@@ -150,7 +153,7 @@ async def test_another_process_is_named(path: Path) -> None:
     ):
         said = await refused(path)
         assert f"it is in use by process {os.getpid()} on " in said
-        with pytest.raises(JournalError, match="a process is at work on it"):
+        with pytest.raises(JournalError, match="another process is using it"):
             settle(path, position=0, ran=True)
         with open_run(path) as recorded:
             assert recorded.summary().running
@@ -321,6 +324,91 @@ async def test_a_file_that_is_truncated_while_it_is_written_ends_the_run_with_an
         os.truncate(path, 0)
         with pytest.raises(JournalError, match="it was truncated while the run was under way"):
             await collect(run, seen)
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-marks"])
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
+async def test_a_file_beside_it_that_goes_ends_the_run_with_an_error_and_loses_nothing(
+    path: Path, suffix: str, is_replaced: bool
+) -> None:
+    # In a new file of marks another process could lock the run; a new WAL hides what was committed.
+    world, beside = World(), Path(f"{path}{suffix}")
+    seen: list[Outcome] = []
+    async with (
+        Invoker(transport=world) as invoker,
+        invoker.map("work", range(20_000), journal=path, concurrency=4) as run,
+    ):
+        seen.append(await anext(run))
+        data = beside.read_bytes()
+        beside.unlink()
+        if is_replaced:
+            beside.write_bytes(data if suffix == "-marks" else b"")
+        with pytest.raises(JournalError, match=f"run{suffix} beside it was deleted or replaced"):
+            await collect(run, seen)
+        assert len(seen) == len(world.sent) < 20_000
+        copy = path.with_name("copy.run")
+        shutil.copy(path, copy)  # as it is without the WAL, which nobody has any more
+    for journal in (path, copy):
+        with open_run(journal) as recorded:
+            assert 0 < recorded.summary().ended <= len(seen)
+            assert recorded.check() == ()
+
+
+async def test_one_that_has_two_names_is_refused_under_each(path: Path) -> None:
+    await World().map(path, range(5))
+    other = path.with_name("other.run")
+    other.hardlink_to(path)
+    for journal in (path, other):
+        assert "it has 2 names (hard links)" in await refused(journal)
+        with pytest.raises(JournalError, match="it has 2 names"):
+            settle(journal, position=0, ran=True)
+    assert not Path(f"{other}-marks").exists()
+    other.unlink()
+    assert len(await World().map(path, range(20))) == 20
+
+
+async def test_a_lock_on_a_file_that_was_removed_is_none(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Marks.locked(path)
+
+    def wait(_: float) -> None:  # as a session that is refused, or a merge, ends
+        first.remove()
+        first.close()
+
+    monkeypatch.setattr(marks, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=wait))
+    with closing(Marks.locked(path)):
+        monkeypatch.undo()
+        with pytest.raises(LockedError):
+            Marks.locked(path)
+
+
+async def test_what_cannot_be_marked_is_not_sent_and_not_in_doubt(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, write, written = World(), marks._write, 0
+
+    def full(descriptor: int, data: bytes, offset: int) -> int:
+        nonlocal written
+        written += len(data) == 1
+        return 0 if written > 30 else write(descriptor, data, offset)
+
+    seen: list[Outcome] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(marks, "_write", full)
+        with pytest.raises(
+            JournalError, match=r"run-marks: it cannot be written: the disk is full"
+        ):
+            async with (
+                Invoker(transport=world) as invoker,
+                invoker.map("work", range(300), journal=path, concurrency=4) as run,
+            ):
+                await collect(run, seen)
+    assert len(seen) == len(world.sent) == 30
+    with open_run(path) as recorded:
+        assert (recorded.summary().succeeded, recorded.summary().may_have_run) == (30, 0)
+    assert len(await world.map(path, range(300))) == 300
+    assert len(world.sent) == 270
 
 
 async def test_a_journal_that_was_deleted_is_not_begun_anew_unless_its_marks_go_too(

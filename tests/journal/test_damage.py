@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from asyncinvoke import AsyncInvokeError, Journal, JournalError, Redrive
-from asyncinvoke._journal import opening
+from asyncinvoke._journal import opening, writing
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.runs import measured, merge, open_run, settle
 from tests.journal.crashes import crash
@@ -57,7 +57,10 @@ def read(path: Path) -> None:
 
 
 @pytest.fixture(params=[False, True], ids=["by position", "by key"])
-def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+def made(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, dict[str, Any]]:
+    monkeypatch.setattr(writing, "SAMPLE_EVERY", 0.0)  # there are samples, too
     path = tmp_path / "orders.run"
     options: dict[str, Any] = {"key": lambda item: item["id"]} if request.param else {}
     world = World(failing=[ITEMS[3]], lost=[ITEMS[5]], refused=[ITEMS[7]])
@@ -134,6 +137,25 @@ def test_a_text_that_is_none_is_damage_and_is_not_quoted(
     for words in (("show", str(path)), ("export", str(path), "-"), ("redrive", str(path))):
         command(["runs", *words])
         assert "Could not decode" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("result", "facts"),
+        ("run", "value"),
+        ("session", "options"),
+        ("sample", "throttles"),
+    ],
+)
+def test_a_text_that_is_no_json_is_damage(
+    table: str, column: str, made: tuple[Path, dict[str, Any]]
+) -> None:
+    path, _ = made
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute(f"UPDATE {table} SET {column} = '{{'").rowcount > 0
+        connection.commit()
+    assert "it is damaged" in error_of(lambda: read(path))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from asyncinvoke import (
     Request,
 )
 from asyncinvoke._journal.deciding import Seen
-from asyncinvoke._journal.store import Store
+from asyncinvoke._journal.lookups import Lookups
 from asyncinvoke._model.response import Reply
 from asyncinvoke.runs import open_run
 from tests.journal.worlds import World, indexes, streamed
@@ -393,17 +393,38 @@ async def test_what_the_input_raises_while_it_is_skimmed_comes_out_as_itself(
     assert sorted(world.sent) == [3, 140]
 
 
+@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize("where", [0, 1, 63, 64, 65, 128])
+async def test_an_input_that_breaks_between_two_pieces_is_no_shorter_input(
+    path: Path, where: int, keyed: bool, small_pieces: None
+) -> None:
+    journal = Journal(path, results=False)
+    options: dict[str, Any] = {"key": str} if keyed else {}
+    await World().map(journal, range(200), **options)
+
+    def broken() -> Iterator[int]:
+        yield from range(where)
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        await World().map(journal, broken(), **options)
+    with open_run(path) as recorded:
+        summary = recorded.summary()
+        assert [each.status for each in summary.sessions] == ["complete", "left"]
+        assert summary.total == 200
+
+
 async def test_a_long_input_is_skimmed_by_key_as_far_as_it_is_in_the_same_order(
     path: Path, small_pieces: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_up: list[int] = []
-    look_up = Store.look_up
+    look_up = Lookups.look_up
 
-    def counting(store: Store, reads: list[Any]) -> Any:
+    def counting(lookups: Lookups, reads: list[Any]) -> Any:
         looked_up.extend(each.index for each in reads)
-        return look_up(store, reads)
+        return look_up(lookups, reads)
 
-    monkeypatch.setattr(Store, "look_up", counting)
+    monkeypatch.setattr(Lookups, "look_up", counting)
     items = [{"id": f"é-{number}", "n": number} for number in range(300)]
     journal = Journal(path, results=False)
     await World().map(journal, items, key=name)
@@ -483,7 +504,7 @@ async def test_what_is_no_text_is_written_all_the_same(path: Path) -> None:
 async def test_names_of_errors_that_are_made_up_do_not_fill_the_memory(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asyncinvoke._journal.recording.MOST_CAUSES", 5)
+    monkeypatch.setattr("asyncinvoke._journal.committing.MOST_CAUSES", 5)
 
     class MadeUp(World):
         async def send(self, *values: Any) -> Any:

@@ -1,12 +1,13 @@
 """What was under way when a process died: what is known of it, and what becomes of it."""
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from asyncinvoke import InvocationError, Journal, Outcome, Redrive, RejectedError
+from asyncinvoke import InvocationError, Invoker, Journal, Outcome, Redrive, RejectedError
 from asyncinvoke.runs import open_run, settle
 from tests.journal.crashes import crash, restart
 from tests.journal.worlds import World, indexes, streamed
@@ -171,6 +172,7 @@ async def test_a_link_and_another_folder_are_no_way_around_the_lock(
 ) -> None:
     link = path.with_name("link.run")
     link.symlink_to(path)
+    (path.parent / "elsewhere").mkdir()
     world = World()
     await world.map(path, range(6), take=1)
     await world.map(link, range(6), take=2)
@@ -185,4 +187,20 @@ async def test_a_link_and_another_folder_are_no_way_around_the_lock(
 
     monkeypatch.chdir(path.parent)
     assert len(await Moving().map(Path("other.run"), range(6))) == 6
+    monkeypatch.chdir(path.parent)
+
+    # Of a stream it is known only later that it is the input of the run.
+    async def moving() -> AsyncIterator[int]:
+        os.chdir("/")
+        for item in range(9):
+            yield item
+
+    assert len(await World().map(Path("other.run"), moving())) == 9
+    monkeypatch.chdir(path.parent)
+    async with Invoker(transport=World()) as invoker:
+        block = invoker.map("work", range(9), journal="late.run")
+        os.chdir("/")
+        monkeypatch.chdir(path.parent / "elsewhere")
+        async with block as run:
+            assert len([outcome async for outcome in run]) == 9
     monkeypatch.chdir(path.parent)

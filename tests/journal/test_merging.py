@@ -3,7 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,10 +23,13 @@ from asyncinvoke import (
     RetryPolicy,
     Shard,
 )
-from asyncinvoke._journal.merged import missing_shards, total_of_parts
+from asyncinvoke._journal.merging import Merging
+from asyncinvoke._journal.shards import missing_shards, total_of_parts
 from asyncinvoke.runs import merge, open_run, settle
 from tests.batches.maps import SOON, Function
 from tests.doubles.engine import FAILED, LOST, THROTTLED
+from tests.journal.killing import ROOT
+from tests.journal.torn import torn_log
 
 
 async def run_one(
@@ -246,7 +252,7 @@ async def test_a_journal_that_a_process_is_at_work_on_is_refused(tmp_path: Path)
         invoker.map("work", range(9), journal=first) as run,
     ):
         await anext(run)
-        with pytest.raises(JournalError, match="a process is at work on it"):
+        with pytest.raises(JournalError, match="another process is using it"):
             merge(tmp_path / "whole.run", [first])
     assert json.dumps(merge(tmp_path / "whole.run", [first]).parts) == "1"
 
@@ -260,7 +266,7 @@ async def test_a_journal_that_a_process_is_at_work_on_is_not_replaced(tmp_path: 
         invoker.map("work", range(9), journal=out) as run,
     ):
         await anext(run)
-        with pytest.raises(JournalError, match=r"whole.run: a process is at work on it"):
+        with pytest.raises(JournalError, match=r"whole.run: another process is using it"):
             merge(out, [tmp_path / "a.run"], replace=True)
         async for _ in run:
             pass
@@ -295,6 +301,53 @@ def test_nothing_of_a_journal_that_is_replaced_gets_into_the_new_one(
         assert (recorded.summary().succeeded, recorded.check()) == (30, ())
         assert len(list(recorded.outcomes())) == 30
     assert not Path(f"{tmp_path / 'whole.run'}-marks").exists()
+
+
+def test_a_journal_stays_whole_until_another_is_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, out = tmp_path / "a.run", tmp_path / "whole.run"
+    play(Function(), part, items=3)
+    play(Function(), out, items=40)
+    log = torn_log(out)
+    Path(f"{out}-wal").write_bytes(log)
+    with open_run(out) as recorded:
+        ended = recorded.summary().ended
+
+    def killed(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            merge(out, [part], replace=True)
+    with open_run(out) as recorded:
+        assert recorded.summary().ended == ended == 60
+
+
+def test_what_a_merge_that_was_killed_has_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    parts, out = [tmp_path / f"{number}.run" for number in (1, 2)], tmp_path / "whole.run"
+    for number, part in enumerate(parts, 1):
+        play(Function(), part, items=6, shard=Shard(number, of=2))
+    code = f"""
+import os, signal
+from asyncinvoke._journal.merging import Merging, Path
+with Merging({str(out)!r}) as merging:
+    merging.add([Path({str(parts[0])!r})])
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert left.stat().st_mode & 0o777 == 0o600
+    with Merging(out) as merging:
+        merging.add(parts[:1])
+        assert not left.exists()
+        # What is being merged at the same time stays.
+        assert merge(out, parts[:1]).items == 3
+        merging.add(parts[1:])
+        assert merging.finish().items == 6
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
 def test_a_merged_run_is_complete_once_every_part_of_it_is(tmp_path: Path) -> None:

@@ -247,7 +247,7 @@ def test_a_run_that_is_closed_says_so(path: Path) -> None:
 
 
 def test_samples_say_how_it_went(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asyncinvoke._journal.recorder.SAMPLE_EVERY", 0.0)
+    monkeypatch.setattr("asyncinvoke._journal.writing.SAMPLE_EVERY", 0.0)
     recorded_map(path, World(), 100)
     with open_run(path) as recorded:
         samples = list(recorded.samples())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from asyncinvoke import (
@@ -22,7 +23,7 @@ from asyncinvoke import (
     JournalMismatchError,
     Redrive,
 )
-from asyncinvoke._journal import opening
+from asyncinvoke._journal import opening, writing
 from asyncinvoke._journal.statements import Statements
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.runs import open_run
@@ -314,6 +315,24 @@ async def test_a_stream_that_is_the_same_keeps_what_is_noted_of_it(path: Path) -
     with open_run(path) as recorded:
         assert recorded.summary().notes == {"ticket": "a later one", "more": 1}
         assert len(recorded.summary().sessions) == 2
+
+
+async def test_what_is_noted_of_a_stream_is_kept_however_late_its_first_item_comes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await World().map(Journal(path, notes=RIGHT), range(40))
+    # The writer finds nothing to do, again and again.
+    monkeypatch.setattr(writing, "SAMPLE_EVERY", 0.0)
+
+    async def late() -> AsyncIterator[int]:
+        for _ in range(100):
+            await anyio.lowlevel.checkpoint()
+        for number in range(40):
+            yield number
+
+    await World().map(Journal(path, notes={"ticket": "a later one"}), late())
+    with open_run(path) as recorded:
+        assert recorded.summary().notes == {"ticket": "a later one"}
 
 
 async def test_who_compares_is_named_and_not_who_ran_it_last(path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from asyncinvoke import Journal, Redrive
 from asyncinvoke._journal.recorder import JournalRecorder
+from asyncinvoke._report.standing import has_changed_since_merge
 from asyncinvoke.runs import RecordedRun, merge, open_run, settle
 from tests.journal.crashes import crash, restart
 from tests.journal.worlds import World, streamed
@@ -60,6 +61,7 @@ async def test_an_item_whose_redrive_died_may_have_run_whatever_came_of_it_befor
     with open_run(redriven) as recorded:
         agrees(recorded)
         assert recorded.causes() == ()
+        assert {each.take for each in recorded.unknown()} == {2}
         for position, before in ((FAILED, "failed"), (REFUSED, "not_run"), (LOST, "may_have_run")):
             item = recorded.item(position=position)
             assert item is not None
@@ -178,3 +180,28 @@ async def test_what_was_settled_is_in_doubt_no_more_after_a_restart(
     world = World()
     await world.map(path, range(ITEMS), **keys)
     assert world.sent == ([] if ran else [LOST])
+
+
+@pytest.mark.parametrize("ran", [True, False])
+@pytest.mark.parametrize("is_merged", [False, True])
+async def test_a_run_with_an_item_that_is_to_run_is_not_complete(
+    path: Path, keys: dict[str, Any], ran: bool, is_merged: bool
+) -> None:
+    await World(lost=[LOST]).map(path, range(ITEMS), **keys)
+    if is_merged:
+        part, path = path, path.with_name("merged.run")
+        merge(path, [part])
+        with open_run(path) as recorded:
+            assert not has_changed_since_merge(recorded.summary())
+    settle(path, ran=ran, **({"key": str(LOST)} if keys else {"position": LOST}))
+    with open_run(path) as recorded:
+        assert recorded.summary().complete == ran
+        assert has_changed_since_merge(recorded.summary())  # a merge would lose it
+    again = path.with_name("again.run")
+    merge(again, [path])
+    with open_run(again) as recorded:
+        assert recorded.summary().complete == ran
+        assert not has_changed_since_merge(recorded.summary())
+    await World().map(path, range(ITEMS), **keys)
+    with open_run(path) as recorded:
+        assert recorded.summary().complete

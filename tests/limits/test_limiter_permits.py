@@ -34,6 +34,7 @@ pytestmark = pytest.mark.anyio
 
 ENDS: dict[str, Callable[[Permit], object]] = {
     "admitted": Permit.admitted,
+    "answered": Permit.answered,
     "throttled": lambda permit: permit.throttled(RESERVED),
     "ignored": Permit.ignored,
     "unreachable": Permit.unreachable,

@@ -110,7 +110,7 @@ async def test_a_probe_that_never_ends_does_not_keep_the_next_from_being_made() 
         group.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("answer", ["admitted", "throttled"])
+@pytest.mark.parametrize("answer", ["admitted", "answered", "throttled"])
 async def test_any_answer_ends_an_outage_also_of_an_attempt_that_was_sent_before(
     answer: str,
 ) -> None:
@@ -121,10 +121,10 @@ async def test_any_answer_ends_an_outage_also_of_an_attempt_that_was_sent_before
         permit.unreachable()
     with nothing_free():
         await hold(limiter, CALM)
-    if answer == "admitted":
-        before.admitted()
-    else:
+    if answer == "throttled":
         before.throttled(RESERVED)
+    else:
+        getattr(before, answer)()
     assert len(await take(limiter, CALM, 5)) == 5
 
 
@@ -242,6 +242,18 @@ async def test_files_that_come_back_are_found_slowly_however_fast_the_functions_
             await settle()
         assert scope_of(limiter, ThrottleScope.PROCESS).limit >= 50
         group.cancel_scope.cancel()
+
+
+async def test_an_answer_that_says_nothing_about_limits_shows_that_there_are_files() -> None:
+    clock, events = HeldClock(), list[LimitChanged]()
+    limiter = Limiter(FixedLimit(20), clock=clock, hooks=Hooks([events.append]))
+    held = await take(limiter, HOG, 11)
+    assert held.pop().out_of_files()
+    for _ in range(60):
+        clock.jump(1)
+        held.pop(0).answered()
+        held += await take(limiter, HOG, 1)
+    assert [event.after for event in events[:2]] == [10, 11]
 
 
 async def test_time_alone_finds_files_too_where_all_that_is_in_flight_is_slow() -> None:

@@ -346,7 +346,7 @@ LIMITS = st.one_of(
         maximum=st.integers(3, 6),
     ),
 )
-ENDS = ["admitted", "throttled", "ignored", "unreachable", "out_of_files"]
+ENDS = ["admitted", "answered", "throttled", "ignored", "unreachable", "out_of_files"]
 MOVES = st.lists(
     st.tuples(
         st.sampled_from(["start", "start", "hurry", "cancel", "wait", *ENDS]),

@@ -15,6 +15,7 @@ from anyio import to_thread
 
 from asyncinvoke import Invoker
 from asyncinvoke.local import LocalLambda
+from asyncinvoke.local.execution.environment import Environment
 from asyncinvoke.testing import InstantClock
 from tests.doubles.handlers import Gate, echo
 from tests.doubles.sessions import SESSION
@@ -66,6 +67,13 @@ def leave(event, context):
 
 def pause(event, context):
     time.sleep(event)
+    return os.getpid()
+
+
+def meet(event, context):
+    open(event + ".begun", "a").write("x")
+    while not os.path.exists(event):
+        time.sleep(0.005)
     return os.getpid()
 
 
@@ -165,6 +173,20 @@ def invoke(local: LocalLambda, request_to: Any) -> Callable[..., Awaitable[Reply
         return reply
 
     return invoke
+
+
+@pytest.fixture
+def environments(monkeypatch: pytest.MonkeyPatch) -> list[Environment]:
+    """The execution environments of all invocations in worker processes, in their order."""
+    used: list[Environment] = []
+    invoke = Environment.invoke
+
+    async def spied(self: Environment, invocation: Any) -> Any:
+        used.append(self)
+        return await invoke(self, invocation)
+
+    monkeypatch.setattr(Environment, "invoke", spied)
+    return used
 
 
 @pytest.fixture

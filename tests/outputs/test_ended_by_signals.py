@@ -11,6 +11,7 @@ import pytest
 
 from asyncinvoke import Invoker
 from asyncinvoke._outputs import files
+from asyncinvoke._outputs.parts import PART
 from asyncinvoke.testing import FakeLambda
 from tests.journal.killing import ROOT
 
@@ -78,7 +79,7 @@ def test_a_signal_ends_an_export_and_leaves_nothing_of_it(
 def test_what_a_killed_process_left_goes_with_the_next_one(journal: Path, tmp_path: Path) -> None:
     assert end(journal, tmp_path, signal.SIGKILL) == -signal.SIGKILL
     (left,) = tmp_path.iterdir()
-    assert left.name.endswith(files.PART)
+    assert left.name.endswith(PART)
     others = [tmp_path / ".out.gz.part", tmp_path / f".other.gz.{'0' * 32}.part"]
     for other in others:
         other.write_bytes(b"somebody else's")

@@ -496,6 +496,7 @@ async def waiting(event: object) -> None:
         (["watch"], "hook must be a function, not str"),
         ([waiting], "hook must be a plain function"),
         (None, "hooks must be a list of functions, not NoneType"),
+        ([OpenTelemetry()] * 2, "hooks has OpenTelemetry and OpenTelemetry: each call would be"),
     ],
 )
 def test_what_cannot_be_told_is_refused_at_once(hooks: Any, says: str) -> None:

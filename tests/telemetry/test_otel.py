@@ -1,9 +1,12 @@
 """OpenTelemetry, by its real SDK and in-memory exporters, against the local endpoint."""
 
+import contextlib
 import contextvars
+import gc
 import json
 import subprocess
 import sys
+import weakref
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from anyio import wait_all_tasks_blocked
 from opentelemetry import context, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -351,7 +354,7 @@ async def test_counts_and_levels_are_those_of_all_invokers_and_never_go_back(
     for round_ in (1, 2):
         async with faked(fake, backend, limit=10) as one, faked(fake, backend, limit=10) as two:
             await one.invoke("f", 1, tenant_id="secret-tenant")
-            await two.invoke("f", 1)
+            await two.invoke("123456789012:function:f:live", 1)
             assert backend.values("asyncinvoke.attempts") == {(): 2 * round_ + 1}
             limits = backend.values("asyncinvoke.limit")
             assert limits["caller", ""] == 20
@@ -363,6 +366,79 @@ async def test_counts_and_levels_are_those_of_all_invokers_and_never_go_back(
     assert backend.values("asyncinvoke.retries") == {(): 1}
     assert backend.values("asyncinvoke.throttles") == {(RESERVED,): 1}
     assert backend.points("asyncinvoke.limit") == []
+
+
+async def test_hooks_of_one_provider_are_counted_together(backend: Backend) -> None:
+    """An SDK calls back the first of several instruments of one name alone."""
+    fake = FakeLambda({"f": lambda event, _: event})
+    for number in (1, 2, 3):
+        backend.hook = OpenTelemetry(tracer_provider=backend.tracers, meter_provider=backend.meters)
+        async with faked(fake, backend, limit=10) as invoker:
+            await invoker.invoke("f")
+            assert backend.values("asyncinvoke.attempts") == {(): number}
+            assert backend.values("asyncinvoke.limit")["caller", ""] == 10
+    assert backend.values("asyncinvoke.executions") == {("f", "succeeded"): 3}
+
+
+def test_hooks_made_before_and_after_the_sdk_is_set_up_are_counted_together() -> None:
+    code = """
+import anyio
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from asyncinvoke import Invoker
+from asyncinvoke.otel import OpenTelemetry
+from asyncinvoke.testing import FakeLambda
+
+fake, reader, hooks = FakeLambda({"f": lambda event, _: event}), InMemoryMetricReader(), []
+
+async def call():
+    hooks.append(OpenTelemetry())
+    async with Invoker(transport=fake, hooks=hooks[-1:]) as invoker:
+        await invoker.invoke("f")
+
+OpenTelemetry(meter_provider=metrics.NoOpMeterProvider())
+anyio.run(call)
+anyio.run(call)
+provider = MeterProvider([reader], shutdown_on_exit=False)
+metrics.set_meter_provider(provider)
+anyio.run(call)
+OpenTelemetry(meter_provider=provider)
+anyio.run(call)
+(scope,) = reader.get_metrics_data().resource_metrics[0].scope_metrics
+points = {metric.name: metric.data.data_points[0] for metric in scope.metrics}
+print(points["asyncinvoke.attempts"].value, points["asyncinvoke.execution.duration"].count)
+provider.shutdown()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # What was called before there was an SDK is in the counts, and in no histogram.
+    assert (done.stdout, done.stderr) == ("4 2\n", "")
+
+
+async def test_an_invoker_that_is_dropped_is_not_kept_and_its_counts_do_not_go_back(
+    backend: Backend,
+) -> None:
+    for number in (1, 2, 3):
+        invoker = faked(FakeLambda({"f": lambda event, _: event}), backend)
+        await invoker.__aenter__()
+        await invoker.invoke("f")
+        assert backend.values("asyncinvoke.attempts") == {(): number}
+        gone = weakref.ref(invoker)
+        del invoker
+        gc.collect()
+        assert gone() is None
+        assert backend.points("asyncinvoke.limit") == []
+        assert backend.values("asyncinvoke.attempts") == {(): number}
+
+
+async def test_a_provider_that_is_dropped_is_not_kept(backend: Backend) -> None:
+    provider = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
+    OpenTelemetry(meter_provider=provider)
+    gone = weakref.ref(provider)
+    provider.shutdown()
+    del provider
+    gc.collect()
+    assert gone() is None
 
 
 async def test_an_invoker_that_is_opened_again_is_not_counted_twice(backend: Backend) -> None:
@@ -399,6 +475,79 @@ async def test_an_sdk_that_is_set_up_later_is_found_within_a_second(
         now += 1
         await invoker.dry_run("f")
         assert len(heard) == 4
+
+
+class BrokenError(Exception):
+    """What a span processor raises."""
+
+
+class BrokenProcessor(SpanProcessor):
+    """One that fails with each span, at its start or its end."""
+
+    def __init__(self, at: str) -> None:
+        self._at = at
+
+    def on_start(self, span: Span, parent_context: context.Context | None = None) -> None:
+        if self._at == "start":
+            raise BrokenError
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if self._at == "end":
+            raise BrokenError
+
+
+@pytest.mark.parametrize("at", ["start", "end"])
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_processor_that_raises_leaves_nothing_current(
+    backend: Backend, at: str, fails: bool
+) -> None:
+    backend.tracers.add_span_processor(BrokenProcessor(at))
+    fake = FakeLambda({"f": chunks})
+    if fails:
+        fake.fault(throttle(RESERVED))
+    before = context.get_current()
+    async with faked(fake, backend) as invoker:
+        with contextlib.suppress(InvocationError):
+            await invoker.invoke("f")
+        assert context.get_current() is before
+        with contextlib.suppress(InvocationError):
+            async with invoker.stream("f") as stream:
+                [_ async for _ in stream]
+        assert context.get_current() is before
+    assert trace_header.get() is None
+
+
+LINEAGE = "Lineage=1:f00d:0"
+
+
+@pytest.mark.parametrize(
+    ("replaced", "kept"),
+    [
+        (f"Root=1-a;Parent=b;Sampled=0;{LINEAGE}", f";{LINEAGE}"),
+        (f"Self=1-c;{LINEAGE};root=1-a;parent=b;SAMPLED=1", f";Self=1-c;{LINEAGE}"),
+        (f"{LINEAGE};Long={'x' * 1000}", f";{LINEAGE}"),
+        ("no-field;;=", ""),
+    ],
+)
+async def test_the_trace_keeps_what_is_beside_the_span_in_the_one_that_it_replaces(
+    backend: Backend, replaced: str, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS counts in `Lineage` which functions invoke each other, and stops a loop of them."""
+    fake = FakeLambda({"f": lambda event, _: trace_header.get()})
+
+    async def sent() -> object:
+        hook = OpenTelemetry(tracer_provider=backend.tracers)
+        async with Invoker(transport=fake, hooks=[hook]) as invoker:
+            return (await invoker.invoke("f")).json()
+
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", replaced)
+    assert await sent() == xray(backend.spans[-1])
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "caller")
+    of_the_run = str(await sent())
+    assert of_the_run == xray(backend.spans[-1]) + kept
+    token = trace_header.set(of_the_run)
+    assert await sent() == xray(backend.spans[-1]) + kept
+    trace_header.reset(token)
 
 
 def test_a_call_that_ends_in_another_context_leaves_its_own_alone(

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 from collections.abc import AsyncIterator
 from threading import Barrier, Thread
 
@@ -41,6 +42,21 @@ async def test_every_attempt_is_made_and_no_wait_takes_time(endpoint: FaultEndpo
     assert len(waits.slept) == 2
     assert min(waits.slept) >= 60
     assert error.elapsed > 120
+
+
+@pytest.mark.anyio
+async def test_no_wait_of_a_clock_takes_it_out_of_time() -> None:
+    clock = InstantClock()
+    with pytest.raises(ValueError, match="NaN"):
+        await clock.sleep(math.nan)
+    with anyio.move_on_after(0) as scope:
+        await clock.sleep(math.inf)
+    assert scope.cancelled_caught
+    assert clock.slept == [math.inf]
+    for now in (clock.time, clock.monotonic):
+        assert math.isfinite(now())
+    await clock.sleep(60)
+    assert clock.slept == [math.inf, 60]
 
 
 @pytest.mark.anyio

@@ -339,6 +339,56 @@ async def test_while_a_renewal_is_under_way_others_use_what_is_still_good(
     assert len(got) == 2
 
 
+async def test_where_the_call_that_asks_is_cancelled_one_that_waits_asks_itself() -> None:
+    source = Source(lifetime=3600)
+    source.gate = anyio.Event()
+    kept = KeptCredentials(Signer(source))
+    got: list[Moment | Failure] = []
+
+    async def fetch(scope: anyio.CancelScope) -> None:
+        with scope:
+            got.append(await kept.fetch())
+
+    asking = anyio.CancelScope()
+    async with anyio.create_task_group() as group:
+        for scope in (asking, anyio.CancelScope(), anyio.CancelScope()):
+            group.start_soon(fetch, scope)
+            await anyio.wait_all_tasks_blocked()
+        assert source.asked == 1
+        asking.cancel()
+        await anyio.wait_all_tasks_blocked()
+        assert (source.asked, got) == (2, [])
+        source.gate.set()
+    assert source.asked == 2
+    assert [each.token for each in got if isinstance(each, Moment)] == ["token2"] * 2
+
+
+async def test_credentials_that_are_replaced_while_the_old_ones_are_fetched_are_the_ones() -> None:
+    old, new = Source(lifetime=3600), Source(lifetime=3600)
+    old.gate, new.gate, new.asked = anyio.Event(), anyio.Event(), 10
+    signer = Signer(old)
+    kept = KeptCredentials(signer)
+    got: list[Moment | Failure] = []
+
+    async def fetch() -> None:
+        got.append(await kept.fetch())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(fetch)
+        await anyio.wait_all_tasks_blocked()
+        signer._credentials = new
+        group.start_soon(fetch)
+        await anyio.wait_all_tasks_blocked()
+        old.gate.set()
+        await anyio.wait_all_tasks_blocked()
+        assert kept.kept() is None  # what came is that of the old ones
+        group.start_soon(fetch)  # waits for those that are under way
+        await anyio.wait_all_tasks_blocked()
+        new.gate.set()
+    assert (old.asked, new.asked) == (1, 11)
+    assert [each.token for each in got if isinstance(each, Moment)] == ["token1", *["token11"] * 2]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [

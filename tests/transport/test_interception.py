@@ -21,6 +21,7 @@ from aiobotocore.signers import AioRequestSigner
 from aiobotocore.stub import AioStubber
 from botocore.client import BaseClient
 from botocore.endpoint import Endpoint
+from botocore.history import get_global_history_recorder
 
 from asyncinvoke import Invoker
 from asyncinvoke._transport import direct
@@ -54,6 +55,12 @@ def owner_of(client: Any, part: str) -> Any:
         "endpoint": client._endpoint,
         "signer": client._request_signer,
         "session": client._endpoint.http_session,
+        "serializer": client._serializer,
+        "user agent": client._user_agent_creator,
+        "resolver": client._ruleset_resolver,
+        "meta": client.meta,
+        "events": client.meta.events,
+        "emitter": client.meta.events._emitter,
     }[part]
 
 
@@ -62,6 +69,9 @@ STEPS = [
     ("client", "_make_api_call"),
     ("client", "_convert_to_request_dict"),
     ("client", "_make_request"),
+    ("resolver", "construct_endpoint"),
+    ("serializer", "serialize_to_request"),
+    ("user agent", "to_string"),
     ("endpoint", "make_request"),
     ("endpoint", "_send_request"),
     ("endpoint", "create_request"),
@@ -271,7 +281,22 @@ async def test_what_is_not_the_sdks_client_or_endpoint_is_found() -> None:
 
 @pytest.mark.parametrize(
     ("holder", "name", "what"),
-    [("client", "_endpoint", "endpoint"), ("endpoint", "http_session", "HTTP session")],
+    [
+        ("client", "_endpoint", "endpoint"),
+        ("endpoint", "http_session", "HTTP session"),
+        ("client", "_serializer", "serializer"),
+        ("client", "_user_agent_creator", "user agent"),
+        ("client", "_ruleset_resolver", "endpoint resolver"),
+        ("meta", "_service_model", "service model"),
+        ("client", "_client_config", "configuration"),
+        ("client", "meta", "meta"),
+        ("meta", "_client_config", "configuration"),
+        ("meta", "events", "event emitter"),
+        ("events", "_emitter", "event emitter"),
+        ("endpoint", "_event_emitter", "event emitter"),
+        ("endpoint", "_response_parser_factory", "response parsers"),
+        ("signer", "_event_emitter", "event emitter"),
+    ],
 )
 async def test_another_part_put_in_later_is_found_until_the_first_is_back(
     holder: str, name: str, what: str
@@ -279,10 +304,39 @@ async def test_another_part_put_in_later_is_found_until_the_first_is_back(
     async with opened() as client:
         interception = Interception(client)
         assert interception.found() is None
-        with mock.patch.object(owner_of(client, holder), name, mock.Mock()):
-            assert interception.found() == (
-                f"unittest.mock.Mock is in place of the client's first {what}"
-            )
+        # A proxy that says to be the part that it stands for is not believed either.
+        for other in (mock.Mock(), wrapt.ObjectProxy(getattr(owner_of(client, holder), name))):
+            kind = f"{type(other).__module__}.{type(other).__qualname__}"
+            with mock.patch.object(owner_of(client, holder), name, other):
+                assert interception.found() == f"{kind} is in place of the client's first {what}"
+            assert interception.found() is None
+
+
+async def test_a_part_of_the_callers_own_is_found_though_it_was_there_before_the_invoker() -> None:
+    class Own:
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        def serialize_to_request(self, *args: Any) -> Any:
+            return self._inner.serialize_to_request(*args)
+
+    async with opened() as client:
+        client._serializer = Own(client._serializer)
+        found = Interception(client).found() or ""
+        assert found.endswith(" stands before Own.serialize_to_request")
+
+
+async def test_a_recorder_of_the_sdks_history_is_found_until_it_is_disabled() -> None:
+    recorder = get_global_history_recorder()
+    async with opened() as client:
+        interception = Interception(client)
+        assert interception.found() is None
+        recorder.enable()
+        try:
+            assert interception.found() == "botocore's history is recorded"
+            assert Interception(client).found() == "botocore's history is recorded"
+        finally:
+            recorder.disable()
         assert interception.found() is None
 
 

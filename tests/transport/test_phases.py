@@ -16,6 +16,7 @@ from asyncinvoke._model.response import Reply
 from asyncinvoke._request.parameters import checked
 from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.session import open_transport
+from tests.doubles.waiting import LONGER, until
 from tests.transport.http.conftest import request
 from tests.transport.http.peers import OK, Peer, Script, Wire, answering
 from tests.transport.ways import every_way, open_client, open_way
@@ -68,8 +69,10 @@ def full_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-async def send(transport: Any, payload: bytes = b"1", *, within: float = 60.0) -> Any:
-    progress = Progress(time.monotonic() + within)
+async def send(
+    transport: Any, payload: bytes = b"1", *, within: float = 60.0, progress: Progress | None = None
+) -> Any:
+    progress = progress or Progress(time.monotonic() + within)
     with anyio.fail_after(30):
         ended = await transport.send(PARAMETERS, payload, progress)
     if isinstance(ended, Failure):
@@ -86,14 +89,19 @@ def told(ended: Any) -> tuple[TransportFault | None, Phase]:
 async def test_a_deadline_finds_the_phase_in_which_it_passes(way: str) -> None:
     interrupted = TransportFault.INTERRUPTED
     with full_port() as port, Peer(say_nothing) as silent, Peer(read_and_say_nothing) as reading:
-        for url, within, phase in (
-            (f"http://127.0.0.1:{port}", 0.1, Phase.CONNECTING),
-            (f"https://127.0.0.1:{silent.port}", 0.1, Phase.CONNECTING),
-            # A busy machine takes its time to write.
-            (f"http://127.0.0.1:{reading.port}", 0.8, Phase.WRITTEN),
+        for url, phase in (
+            (f"http://127.0.0.1:{port}", Phase.CONNECTING),
+            (f"https://127.0.0.1:{silent.port}", Phase.CONNECTING),
+            (f"http://127.0.0.1:{reading.port}", Phase.WRITTEN),
         ):
             async with open_way(url, way, verify=False) as transport:
-                assert told(await send(transport, within=within)) == (interrupted, phase)
+                for within in LONGER:
+                    found = told(await send(transport, within=within))
+                    assert found[0] is interrupted
+                    assert found[1] <= phase
+                    if found[1] is phase:  # a busy machine takes its time to come so far
+                        break
+                assert found[1] is phase
         url = f"http://127.0.0.1:{reading.port}"
         async with open_way(url, way) as transport:
             assert told(await send(transport, within=-1))[1] < Phase.CONNECTED
@@ -104,8 +112,10 @@ async def test_a_cancellation_finds_the_phase_in_which_it_comes(way: str) -> Non
     with Peer(read_and_say_nothing) as reading, full_port() as port:
         async with open_way(f"http://127.0.0.1:{port}", way) as transport:
             connecting = Progress()
-            with anyio.move_on_after(0.1):
-                await transport.send(PARAMETERS, b"1", connecting)
+            async with anyio.create_task_group() as group:
+                group.start_soon(transport.send, PARAMETERS, b"1", connecting)
+                await until(lambda: connecting.phase is Phase.CONNECTING)
+                group.cancel_scope.cancel()
         async with open_way(f"http://127.0.0.1:{reading.port}", way) as transport:
             written = Progress()
             async with anyio.create_task_group() as group:
@@ -149,8 +159,9 @@ def close_after(count: int) -> Script:
 def speak_unasked(wire: Wire) -> None:
     wire.request()
     wire.send(OK)
-    time.sleep(0.02)
+    wire.peer.answered.wait(10)
     wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")
+    wire.peer.ended.set()
     wire.peer.released.wait(10)
 
 
@@ -173,7 +184,10 @@ async def test_an_answer_that_nobody_asked_for_is_nobodys(way: str) -> None:
                 answer = await send(transport)
                 assert isinstance(answer, Reply)
                 assert answer.payload == b"hi"
-                time.sleep(0.06)
+                peer.answered.set()
+                assert peer.ended.wait(10)  # the event loop stands still, and sees nothing of it
+                peer.ended.clear()
+                peer.answered.clear()
 
 
 @every_way
@@ -200,16 +214,16 @@ async def test_what_is_under_way_when_the_transport_closes_says_how_far_it_came(
 ) -> None:
     ended: list[Any] = []
 
+    progress = Progress()
+
     async def call() -> None:
-        ended.append(await send(transport))
+        ended.append(await send(transport, progress=progress))
 
     with Peer(script) as peer:
         async with open_way(f"http://127.0.0.1:{peer.port}", way) as transport:
             async with anyio.create_task_group() as group:
                 group.start_soon(call)
-                while not peer.ended.is_set():
-                    await anyio.sleep(0.001)
-                await anyio.sleep(0.05)
+                await until(lambda: peer.ended.is_set() and progress.phase is phase)
                 await transport.aclose()
             assert told(ended[0]) == (TransportFault.CLOSED, phase)
             # And from now on nothing is sent.

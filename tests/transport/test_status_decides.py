@@ -127,7 +127,7 @@ async def test_the_callers_own_client_still_follows_redirects_where_the_caller_u
         elsewhere = f"{endpoint.url}/2015-03-31/functions/g/invocations"
         answer = Answer(status_code=307, payload=b"", headers={"Location": elsewhere})
         endpoint.script("f", answer)
-        client: Any = invoker._client
+        client: Any = invoker._opening.client
         await client.invoke(FunctionName="f")
         assert endpoint.deliveries("g") == 1
 

@@ -11,7 +11,7 @@ from botocore import UNSIGNED
 from asyncinvoke import ConfigurationError, Invoker
 from asyncinvoke._transport.client import ClientTransport
 from asyncinvoke._transport.direct import DirectTransport
-from asyncinvoke._transport.http_sessions import AiohttpSender, SessionSender
+from asyncinvoke._transport.senders import AiohttpSender, SessionSender
 from asyncinvoke._transport.session import choose_transport
 from tests.doubles.fault_endpoint import FaultEndpoint
 from tests.doubles.inside import transport_of

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any, Self
 from unittest import mock
 
+import aiobotocore.client
 import anyio
 import pytest
 import wrapt
@@ -23,7 +24,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from asyncinvoke import Invoker
+from asyncinvoke import Invoker, RejectedError, TransportError
 from asyncinvoke._transport import direct, sdk_request
 from tests.doubles.fault_endpoint import FaultEndpoint
 from tests.doubles.http1 import ReceivedRequest
@@ -49,15 +50,15 @@ async def opened(endpoint: FaultEndpoint) -> AsyncIterator[Any]:
 
 @pytest.fixture
 def requests_by_the_sdk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The operations that aiobotocore has made a request for, each time anew."""
+    """The URLs that aiobotocore has made a request for, each time anew."""
     made: list[str] = []
-    resolve = AioBaseClient._resolve_endpoint_ruleset  # a step of each, and none that is watched
+    prepare = aiobotocore.client.prepare_request_dict  # a step of each, but of no object's
 
-    async def counted(self: Any, operation_model: Any, *rest: Any, **options: Any) -> Any:
-        made.append(operation_model.name)
-        return await resolve(self, operation_model, *rest, **options)
+    def counted(request: dict[str, Any], *rest: Any, **options: Any) -> None:
+        made.append(request["url_path"])
+        prepare(request, *rest, **options)
 
-    monkeypatch.setattr(AioBaseClient, "_resolve_endpoint_ruleset", counted)
+    monkeypatch.setattr(aiobotocore.client, "prepare_request_dict", counted)
     return made
 
 
@@ -146,7 +147,23 @@ def by_an_event(client: Any) -> Iterator[None]:
     client.meta.events.unregister("provide-client-params.lambda", add)
 
 
-WAYS = [on_the_class, on_the_class_by_wrapt, on_the_object, on_the_public_method, by_an_event]
+@contextlib.contextmanager
+def by_a_serializer(client: Any) -> Iterator[None]:
+    original = client._serializer
+
+    class Own:
+        def serialize_to_request(self, parameters: dict[str, Any], operation_model: Any) -> Any:
+            return original.serialize_to_request(with_customer(parameters), operation_model)
+
+    client._serializer = Own()
+    yield
+    client._serializer = original
+
+
+WAYS = [
+    *(on_the_class, on_the_class_by_wrapt, on_the_object, on_the_public_method),
+    *(by_an_event, by_a_serializer),
+]
 Way = Callable[[Any], contextlib.AbstractContextManager[None]]
 
 
@@ -226,6 +243,23 @@ async def test_a_header_that_is_put_into_each_request_belongs_to_that_request() 
     assert traces == ["0", "1", "2", None, None, None]
 
 
+async def test_a_user_agent_of_the_callers_own_is_that_of_each_call() -> None:
+    def own() -> str:
+        return f"own/{customer.get()}"
+
+    async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
+        await invoker.invoke("f")
+        with mock.patch.object(client._user_agent_creator, "to_string", own):
+            await three_calls(invoker)
+            async with invoker.stream("f") as stream:
+                assert [chunk async for chunk in stream]
+        await invoker.invoke("f")
+        first, *agents, last = [each.headers["user-agent"] for each in endpoint.requests("f")]
+    assert agents == ["own/0", "own/1", "own/2", "own/2"]
+    assert first.startswith("aiobotocore/")
+    assert last.startswith("aiobotocore/")
+
+
 async def test_nothing_is_kept_of_somebody_who_came_while_a_template_was_made(
     monkeypatch: pytest.MonkeyPatch, requests_by_the_sdk: list[str]
 ) -> None:
@@ -275,6 +309,49 @@ async def test_a_stub_is_asked_and_nothing_is_sent() -> None:
             stubber.assert_no_pending_responses()
         await invoker.invoke("f")
         assert (endpoint.deliveries("f"), endpoint.deliveries("g")) == (2, 0)
+
+
+async def test_an_answer_of_a_stub_needs_no_metadata_and_a_wrong_one_is_a_failure() -> None:
+    async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
+        bare = stubbed()
+        del bare["ResponseMetadata"]
+        with answering(client, bare):
+            response = await invoker.invoke("f")
+        assert (response.json(), response.request_id) == ("stubbed", None)
+        wrong: list[dict[str, Any]] = [{"StatusCode": 200}, {"Payload": Body()}]
+        wrong += [bare | {"StatusCode": status} for status in ("200", None)]
+        for answer in [*wrong, bare | {"ResponseMetadata": 1}]:
+            with answering(client, answer), pytest.raises(TransportError) as caught:
+                await invoker.invoke("f")
+            assert (caught.value.code, caught.value.delivery) == ("UnexpectedError", "unknown")
+        unfit: list[dict[str, Any]] = [{}, {"StatusCode": 200, "ResponseMetadata": 1}]
+        for answer in unfit:
+            with answering(client, answer), pytest.raises(TransportError) as caught:
+                async with invoker.stream("f"):
+                    pass
+            assert (caught.value.code, caught.value.delivery) == ("UnexpectedError", "unknown")
+
+
+@contextlib.contextmanager
+def answering(client: Any, answer: dict[str, Any]) -> Iterator[None]:
+    """Patch the operations of a client, as mocks do, so that both give this answer."""
+
+    async def operation(**_: object) -> dict[str, Any]:
+        return answer
+
+    client.invoke = client.invoke_with_response_stream = operation
+    try:
+        yield
+    finally:
+        del client.invoke, client.invoke_with_response_stream
+
+
+async def test_a_stub_without_a_response_left_is_no_outage() -> None:
+    async with FaultEndpoint() as endpoint, opened(endpoint) as client, Invoker(client) as invoker:
+        with AioStubber(client), pytest.raises(RejectedError) as caught:
+            await invoker.invoke("f")
+        assert (caught.value.code, caught.value.delivery) == ("SetUpInvalid", "not_sent")
+        assert len(caught.value.attempts) == 1
 
 
 async def test_a_stub_that_came_while_a_template_was_made_is_asked_only_while_it_is_there(

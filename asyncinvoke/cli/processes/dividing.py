@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from asyncinvoke import Shard
+from asyncinvoke._report.standing import has_changed_since_merge
 from asyncinvoke.cli.errors import FAILED, IN_DOUBT, STOPPED, CommandError
 from asyncinvoke.cli.map.progress import Counts
 from asyncinvoke.cli.map.settings import Bulk
 from asyncinvoke.cli.map.summary import Failures, Tally
 from asyncinvoke.cli.runs.parts import found_parts, shared_out
 from asyncinvoke.runs import open_run
-
-PARTS = "parts"
-"""The name of the note that says what a journal was merged from."""
 
 
 def check(bulk: Bulk, processes: int) -> None:
@@ -58,11 +56,10 @@ def _check_journals(journal: Path, processes: int) -> None:
         return
     with open_run(journal) as run:
         summary = run.summary()
-    parts = summary.notes.get(PARTS)
-    merged = sum(part["sessions"] for part in parts) if isinstance(parts, list) else -1
-    if not numbers or merged != len(summary.sessions):
+    if not numbers or has_changed_since_merge(summary):
         raise CommandError(
-            f"{journal}: it has since run as one process: continue it without --processes"
+            f"{journal}: it has since run as one process, or was settled: continue it without "
+            "--processes"
         )
 
 

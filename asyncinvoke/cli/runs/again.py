@@ -14,7 +14,7 @@ from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
 from asyncinvoke.cli.runs.group import opened_run, run_argument, runs
-from asyncinvoke.cli.runs.parts import check_whole
+from asyncinvoke.cli.runs.parts import check_whole, found_parts
 from asyncinvoke.cli.streams import STDIN
 from asyncinvoke.cli.values import WholeNumber
 from asyncinvoke.runs import RecordedCause
@@ -171,7 +171,9 @@ def settle(path: str, key: str | None, item: int | None, ran: bool | None) -> No
         raise CommandError("give --ran or --did-not-run")
     record(path, ran=ran, position=item, key=key)
     named = f"item {item}" if key is None else f"key {key!r}"
-    click.echo(f"{named}: it ran" if ran else f"{named}: it did not run; the same command runs it")
+    how = ", without --processes," if found_parts(Path(path)) else ""
+    said = "it ran" if ran else f"it did not run; the same command{how} runs it"
+    click.echo(f"{named}: {said}")
 
 
 def _check_input(bulk: Bulk, path: str) -> None:

@@ -27,8 +27,8 @@ _PIECE = 1 << 16
     "--split",
     "is_split",
     is_flag=True,
-    help="Write a new DIR with one file each for succeeded, failed, may-have-run and pending items, "
-    "and a manifest with counts, sizes and checksums.",
+    help="Write a new DIR with one file each for succeeded, failed, may-have-run, settled and pending "
+    "items, and a manifest with counts, sizes and checksums.",
 )
 @click.option(
     "--may-have-run",

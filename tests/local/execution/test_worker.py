@@ -1,6 +1,7 @@
 """Handlers in AWS's own runtime, in real worker processes, over real HTTP."""
 
 import base64
+import json
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import anyio
 import pytest
 
 from asyncinvoke.local import LocalLambda
+from asyncinvoke.local.execution.environment import Environment
 from tests.doubles.handlers import until
 
 pytest.importorskip("awslambdaric", reason="needs the extra: pip install 'asyncinvoke[local]'")
@@ -34,7 +36,7 @@ async def test_the_runtime_sees_what_lambda_would_tell_it(
         "tell",
         "handlers:describe",
         directory=handlers,
-        timeout=5,
+        timeout=60,
         memory_size=256,
         environment={"TABLE": "cats", "TZ": "Europe/Berlin"},
     )
@@ -48,7 +50,7 @@ async def test_the_runtime_sees_what_lambda_would_tell_it(
     assert told["aws_request_id"] == reply.headers["x-amzn-requestid"]
     assert (told["function_name"], told["invoked_function_arn"]) == ("tell", arn)
     assert told["memory_limit_in_mb"] == "256"
-    assert 0 < told["remaining"] <= 5000
+    assert 0 < told["remaining"] <= 60_000
     assert (told["custom"], told["tenant_id"]) == ({"a": "ä"}, "blue")
     assert told["directory"] == str(handlers)
     environ = told["environ"]
@@ -89,18 +91,21 @@ async def test_a_warm_process_is_used_again(
 
 
 async def test_each_concurrent_call_has_a_process_of_its_own(
-    local: LocalLambda, invoke: Any, handlers: Path
+    local: LocalLambda, invoke: Any, handlers: Path, tmp_path: Path
 ) -> None:
     local.account_concurrency = 2
-    local.function("pause", "handlers:pause", directory=handlers)
+    local.function("meet", "handlers:meet", directory=handlers, timeout=60)
+    place = tmp_path / "place"
     replies: list[Any] = []
 
     async def call() -> None:
-        replies.append(await invoke("pause", b"0.3"))
+        replies.append(await invoke("meet", json.dumps(str(place))))
 
     async with anyio.create_task_group() as tasks:
         for _ in range(4):
             tasks.start_soon(call)
+        await until(lambda: local.statistics().invocations == 4)
+        place.touch()
     assert sorted(reply.status for reply in replies) == [200, 200, 429, 429]
     assert len({reply.body for reply in replies if reply.status == 200}) == 2
     assert local.statistics().cold_starts == 2
@@ -151,24 +156,27 @@ async def test_the_log_says_that_a_process_died(
 
 
 async def test_a_crash_costs_its_own_process_only(
-    local: LocalLambda, invoke: Any, handlers: Path
+    local: LocalLambda, invoke: Any, handlers: Path, tmp_path: Path
 ) -> None:
-    local.function("pause", "handlers:pause", directory=handlers)
+    local.function("meet", "handlers:meet", directory=handlers, timeout=60)
     pids: list[int] = []
 
-    async def call(seconds: bytes) -> None:
-        pids.append((await invoke("pause", seconds)).json())
+    async def call(place: Path) -> None:
+        pids.append((await invoke("meet", json.dumps(str(place)))).json())
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(call, b"0.3")
-        tasks.start_soon(call, b"0.3")
+    async def call_two(place: Path) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, place)
+            tasks.start_soon(call, place)
+            await until(lambda: local.statistics().in_flight == 2)
+            place.touch()
+
+    await call_two(tmp_path / "first")
     killed, spared = pids
     os.kill(killed, signal.SIGKILL)
     await until(lambda: not is_running(killed))
     pids.clear()
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(call, b"0.3")
-        tasks.start_soon(call, b"0.3")
+    await call_two(tmp_path / "second")
     assert spared in pids
     assert killed not in pids
     assert local.statistics().function_errors == 0
@@ -176,15 +184,29 @@ async def test_a_crash_costs_its_own_process_only(
 
 
 async def test_a_process_is_killed_at_the_timeout_and_replaced(
-    local: LocalLambda, invoke: Any, handlers: Path
+    local: LocalLambda,
+    invoke: Any,
+    handlers: Path,
+    tmp_path: Path,
+    environments: list[Environment],
 ) -> None:
-    local.function("pause", "handlers:pause", directory=handlers, timeout=0.3)
-    before = (await invoke("pause", b"0")).json()
-    reply = await invoke("pause", b"20", Log_Type="Tail")
+    local.function("meet", "handlers:meet", directory=handlers, timeout=60)
+    before = (await invoke("meet", json.dumps(str(handlers)))).json()
+    replies: list[Any] = []
+
+    async def ask() -> None:
+        never = json.dumps(str(tmp_path / "never"))
+        replies.append(await invoke("meet", never, Log_Type="Tail"))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        await until((tmp_path / "never.begun").exists)
+        environments[-1]._scope.deadline = anyio.current_time()  # its time passes
+    (reply,) = replies
     assert reply.json()["errorType"] == "Sandbox.Timedout"
     assert reply.log.endswith("\tStatus: timeout\n")
     assert not is_running(before)
-    after = (await invoke("pause", b"0")).json()
+    after = (await invoke("meet", json.dumps(str(handlers)))).json()
     assert after != before
 
 

@@ -32,10 +32,9 @@ from asyncinvoke.local.protocol import event_stream
 from asyncinvoke.testing import FakeLambda, InstantClock
 from tests.doubles.handlers import echo
 from tests.doubles.sessions import SESSION
+from tests.doubles.waiting import LONGER
 
 pytestmark = pytest.mark.anyio
-
-PATIENCE = 0.2  # with what never answers
 
 TransportName = Literal["direct", "client"]
 TRANSPORTS: tuple[TransportName, ...] = ("direct", "client")
@@ -270,7 +269,12 @@ async def test_each_stall_comes_to_the_same() -> None:
             await invoked(invoker, name, idempotent=True),
         ]
 
-    await compare({case: [step] * 2 for case, step in STALLS.items()}, call, read_timeout=PATIENCE)
+    cases = {case: [step] * 2 for case, step in STALLS.items()}
+    for patience in LONGER[:2]:
+        with contextlib.suppress(AssertionError):  # a busy machine is silent, too
+            await compare(cases, call, read_timeout=patience)
+            return
+    await compare(cases, call, read_timeout=LONGER[2])
 
 
 async def test_a_reset_in_mid_stream_is_what_a_backend_makes_of_it() -> None:
@@ -467,9 +471,15 @@ async def test_a_handler_whose_stream_is_left_early_is_closed(anyio_backend: str
 
 
 async def test_a_deadline_ends_a_handler(anyio_backend: str) -> None:
+    begun: list[Any] = []
+
     async def sleeps(event: Any, context: Any) -> None:
+        begun.append(event)
         await anyio.sleep_forever()
 
     async with fake(FakeLambda({"sleeps": sleeps})) as invoker:
-        result = await invoked(invoker, "sleeps", timeout=0.05)
+        for timeout in LONGER:
+            result = await invoked(invoker, "sleeps", timeout=timeout)
+            if begun:
+                break
     assert (result["code"], result["delivery"]) == ("Interrupted", "unknown")

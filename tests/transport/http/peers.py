@@ -133,6 +133,8 @@ class Peer:
         self._sockets: list[socket.socket] = []
         self.ended = threading.Event()
         """Set by a script that has ended a connection."""
+        self.answered = threading.Event()
+        """Set by a test that has got an answer."""
         self.released = threading.Event()
         """Set by a test to let a script go on, and at the end."""
 
@@ -147,6 +149,7 @@ class Peer:
         traceback: TracebackType | None,
     ) -> None:
         self.released.set()
+        self.answered.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

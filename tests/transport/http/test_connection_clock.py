@@ -14,6 +14,7 @@ from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http import connection as timed
 from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.http.pool import Connections
+from tests.doubles.waiting import until
 from tests.transport.http.conftest import Clock, Way, request
 from tests.transport.http.peers import OK, Wire
 
@@ -301,6 +302,7 @@ async def test_a_deadline_that_passed_leaves_the_others_alone(way: Way) -> None:
                 await connections.exchange(*request(b"wait"), patient)
 
         group.start_soon(waits)
+        await until(lambda: patient.phase is Phase.WRITTEN)
         with pytest.raises(WireError):
             await connections.exchange(*request(b"wait"), Progress(time.monotonic() + 0.05))
         assert patient.phase is Phase.WRITTEN

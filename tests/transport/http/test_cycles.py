@@ -89,7 +89,7 @@ async def test_no_exchange_leaves_a_circle_behind(way: Way, script: Any) -> None
                 idle.abort()
             while connections.open:
                 await anyio.sleep(0.001)
-            await anyio.sleep(0.01)
+            await anyio.wait_all_tasks_blocked()
             left = Counter(
                 type(one).__module__ + "." + type(one).__qualname__
                 for one in found_by_the_collector()

@@ -18,6 +18,7 @@ from asyncinvoke._model.failure import TransportFault
 from asyncinvoke._transport.http.errors import NotOursError, WireError
 from asyncinvoke._transport.http.opening import open_anyio, open_httpx
 from asyncinvoke._transport.http.pool import Connections
+from tests.doubles.waiting import until
 from tests.transport.http.conftest import request
 from tests.transport.http.peers import OK, Peer, Wire, answering
 from tests.transport.http.test_opening_aiohttp import Certificate, context_for, silent
@@ -139,21 +140,23 @@ async def test_a_deadline_a_cancellation_and_a_closing_end_an_opening() -> None:
         assert await outcome(url, timed, ssl_context=context) is TransportFault.INTERRUPTED
         connections = Connections(open_anyio(url, ssl_context=context), most_body=1000)
         progress = Progress()
-        with anyio.move_on_after(0.05) as scope:
-            await connections.exchange(*request(), progress)
-        assert scope.cancelled_caught
+        async with anyio.create_task_group() as group:
+            group.start_soon(connections.exchange, *request(), progress)
+            await until(lambda: progress.phase is Phase.CONNECTING)
+            group.cancel_scope.cancel()
         assert progress.phase is Phase.CONNECTING
+
+        closing = Progress()
 
         async def exchange() -> None:
             with pytest.raises(WireError) as raised:
-                await connections.exchange(*request(), progress)
+                await connections.exchange(*request(), closing)
             assert raised.value.fault is TransportFault.CLOSED
             assert raised.value.phase is Phase.CONNECTING
 
         async with anyio.create_task_group() as group:
             group.start_soon(exchange)
-            while peer.connections < 3:
-                await anyio.sleep(0.001)
+            await until(lambda: closing.phase is Phase.CONNECTING)
             await connections.aclose()
 
 

@@ -1,52 +1,47 @@
-"""Numbered rows of a journal, and their numbers in one that several are merged into."""
+"""Renumbers the sessions, causes and versions of journals that are copied into one."""
 
-import sqlite3
 from typing import Any
 
+from asyncinvoke._journal.statements import Statements
+
 _INLINE = 20
-"""So many numbers are translated in the statement itself; more of them by a table."""
+"""The maximum number of numbers that a statement translates itself; for more it uses a table."""
 
 TABLES = """
 CREATE TEMP TABLE renumbered (of TEXT, old INTEGER, new INTEGER, PRIMARY KEY (of, old));
 """
 
 
-class Statements:
-    """Runs statements on a connection; `part.` in them stands for the journal that is copied.
+class PartStatements(Statements):
+    """Statements in which `part.` stands for the attached journal that is being copied."""
 
-    Args:
-        connection: In autocommit mode.
-    """
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-        self.part = "part"
-        """Under which name that journal is attached."""
+    part = "part"
+    """The name under which that journal is attached."""
 
     def do(self, statement: str, *values: object) -> None:
-        """Run a statement."""
-        self.connection.execute(self._named(statement), values).close()
+        """Execute a statement."""
+        super().do(self._named(statement), *values)
 
     def many(self, statement: str, values: list[tuple[Any, ...]]) -> None:
-        """Run a statement with each of these values."""
-        self.connection.executemany(self._named(statement), values).close()
+        """Execute a statement with each of these values."""
+        self._connection.executemany(self._named(statement), values).close()
 
     def all(self, query: str, *values: object) -> list[Any]:
-        """Return what a query gives."""
-        return self.connection.execute(self._named(query), values).fetchall()
+        """Fetch all rows of a query."""
+        return super().all(self._named(query), *values)
 
     def _named(self, statement: str) -> str:
         return statement.replace("part.", f"{self.part}.")
 
 
-class Numbers:
+class Renumbering:
     """Gives sessions, causes and versions their numbers: alike causes and versions the same one.
 
     Args:
         sql: Runs statements.
     """
 
-    def __init__(self, sql: Statements) -> None:
+    def __init__(self, sql: PartStatements) -> None:
         self._sql = sql
         self._causes: dict[tuple[Any, ...], int] = {}
         self._versions: dict[str, int] = {}

@@ -1,14 +1,15 @@
-"""A journal joined from others: renumbered rows, and one row per item."""
+"""Copies journals into one file: renumbered rows, and one row for each item."""
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asyncinvoke._journal import numbers
-from asyncinvoke._journal.identity import cut
-from asyncinvoke._journal.merged import NAMED, Record, beats, ran_twice
+from asyncinvoke._journal.conflicts import MET, Conflicts
+from asyncinvoke._journal.flights import Flight
 from asyncinvoke._journal.reading import RecordedRun
+from asyncinvoke._journal.renumbering import TABLES as RENUMBERED
+from asyncinvoke._journal.renumbering import PartStatements, Renumbering
 from asyncinvoke._journal.schema import (
     APPLICATION_ID,
     COUNTS,
@@ -30,43 +31,32 @@ _PAGE = 16384
 """The size of a page, in bytes. Shards interleave, so rows are inserted between others: with pages
 four times SQLite's default size, pages are split less often, which saves a sixth of the CPU time."""
 
-_LOST = ("TransportError", "ProcessLost", None, "unknown", "delivery_unknown")
-"""The cause of an item that may have run when its process died, as a run that is continued records
-it."""
 
-_MET = "CREATE TEMP TABLE met (idx INTEGER PRIMARY KEY, there INTEGER);\n"
-"""The items of a part that were there already, and their rows."""
-
-
-class Joined:
+class Copies:
     """Copies one journal after the other into a new file.
 
     No other process uses the file, and it is discarded unless complete, so SQLite's own journal and
     syncing are off until the end. Without keys, rows are positions. With keys, row numbers have no
     meaning, and those of each part are moved behind those of the previous one.
 
-    An item that is there already is not copied by the statement that copies all others. Such items
-    are few, and each is decided about by itself.
+    One statement copies the items of a part that are not there yet; see `Conflicts` for the others.
 
     Args:
         path: The file, which is empty.
-        keyed: Whether items are known by keys.
+        keyed: Whether items are identified by keys.
     """
 
     def __init__(self, path: Path, *, keyed: bool) -> None:
         self._keyed = keyed
         uri = f"{path.absolute().as_uri()}?mode=rw"
         self._connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-        self._sql = numbers.Statements(self._connection)
-        self._numbers = numbers.Numbers(self._sql)
+        self._sql = PartStatements(self._connection)
+        self._numbers = Renumbering(self._sql)
+        self.conflicts = Conflicts(self._sql, self._numbers, keyed=keyed)
+        """The items that are in two journals."""
         self._rows = 0
         self._sums = dict.fromkeys(COUNTS, 0)
-        self._is_changed = False
         self._is_indexed = not keyed
-        self.ran_twice = 0
-        """Items that ran, or may have, in two journals."""
-        self.named: list[int | str] = []
-        """The first of them."""
 
     def close(self) -> None:
         """Close the file."""
@@ -82,7 +72,7 @@ class Joined:
         ):
             self._sql.all(f"PRAGMA {pragma}")
         self._sql.do("BEGIN")
-        tables = f"{TABLES}{VIEW}{KEYED if self._keyed else ''}{numbers.TABLES}{_MET}"
+        tables = f"{TABLES}{VIEW}{KEYED if self._keyed else ''}{RENUMBERED}{MET}"
         for statement in tables.split(";\n"):
             if statement.strip() and statement.strip() != ITEM_KEY:
                 self._sql.do(statement)
@@ -109,7 +99,7 @@ class Joined:
             self._sql.do("BEGIN")
             for name, (_, run) in names.items():
                 self._sql.part = name
-                self._copy(list(run.doubtful()))
+                self._copy(run.lost())
             self._sql.do("COMMIT")
             for name in names:
                 self._sql.do(f"DETACH {name}")
@@ -121,7 +111,7 @@ class Joined:
             about: Says what the run is, given how many items there are.
         """
         self._index()
-        if self._is_changed:
+        if self.conflicts.has_changed_counts:
             self._count_again()
         items = sum(self._sums[state.name.lower()] for state in State)
         self._sql.many("INSERT INTO run VALUES (?, ?)", list(about(items).items()))
@@ -139,7 +129,7 @@ class Joined:
         except sqlite3.IntegrityError:
             raise JournalError("an item is in two shards, which no input gives it to") from None
 
-    def _copy(self, doubtful: list[tuple[Any, ...]]) -> None:
+    def _copy(self, lost: list[Flight]) -> None:
         self._sql.do("DELETE FROM met")
         numbered = self._numbers.of
         first = self._numbers.session + 1
@@ -156,7 +146,7 @@ class Joined:
         copied = self._connection.total_changes - before
         ((count,),) = self._sql.all("SELECT COUNT(*) FROM part.item")
         if copied != count:
-            self._meet(columns, ours)
+            self.conflicts.meet(columns, ours)
         self._sql.do(
             f"INSERT INTO result SELECT idx + {self._rows}, body, facts FROM part.result"
             " WHERE idx NOT IN (SELECT idx FROM met)"
@@ -172,8 +162,9 @@ class Joined:
             ' in_flight, waiting, "limit", rate, throttles FROM part.sample'
         )
         self._add_counts()
-        if doubtful:
-            self._lose(doubtful, ours)
+        if lost:
+            self._index()
+            self.conflicts.lose(lost, ours, offset=self._rows)
         if self._keyed:
             # An item that is not to have run has earlier takes alone.
             self._rows = 1 + max(
@@ -187,114 +178,6 @@ class Joined:
         first = self._sql.all("SELECT value FROM part.run WHERE name = ?", FIRST_FORMAT)
         # Only where necessary: a function call per row takes a twentieth of the time.
         return f"substr(digest, 1, {DIGEST})" if first or version < FORMAT else "digest"
-
-    # Items that are in two journals.
-
-    def _meet(self, columns: str, ours: str) -> None:
-        """Decide about the items of a part that were there already."""
-        self._is_changed = True
-        same = "there.key = new.key" if self._keyed else "there.idx = new.idx"
-        self._sql.do(
-            "INSERT INTO met SELECT new.idx, there.idx FROM part.item AS new"
-            f" JOIN item AS there ON {same} WHERE there.session NOT {ours}"
-        )
-        for row, there in self._sql.all("SELECT idx, there FROM met"):
-            ((new, name),) = self._records("part", row)
-            ((old, _),) = self._records("main", there)
-            if new == old:
-                continue  # the journal was copied, and both copies are merged
-            if beats(new, old):
-                self._put_aside(there)
-                self._sql.do(
-                    f"INSERT INTO item SELECT {there}, {columns} FROM part.item WHERE idx = ?", row
-                )
-                self._sql.do(
-                    f"INSERT INTO result SELECT {there}, body, facts FROM part.result"
-                    " WHERE idx = ?",
-                    row,
-                )
-            else:
-                self._sql.do(
-                    f"INSERT OR IGNORE INTO earlier SELECT {there},"
-                    f" {self._next_take(there)}, state, {self._numbers.of('cause')}, attempts,"
-                    f" {self._numbers.of('session')}, began, elapsed, request_id FROM part.item"
-                    " WHERE idx = ?",
-                    row,
-                )
-            self._number_take(there)
-            self._tell(new, old, name if self._keyed and name is not None else there)
-
-    def _lose(self, doubtful: list[tuple[Any, ...]], ours: str) -> None:
-        """Take items that may have run when a process died as items that have ended so."""
-        self._index()
-        cause = self._numbers.cause(_LOST, "its process died while it was under way")
-        for old, digest, key, session, take in doubtful:
-            new_session, began = self._numbers.new_session(session)
-            row = old + self._rows
-            found = self._sql.all(
-                f"SELECT idx, session {ours} FROM item WHERE"
-                f" {'key = ?' if self._keyed and key is not None else 'idx = ?'}",
-                key if self._keyed and key is not None else row,
-            )
-            lost = Record(State.MAY_HAVE_RUN, take, began, 0, None)
-            for there, is_ours in found:
-                row = there
-                ((other, _),) = self._records("main", there)
-                if is_ours or beats(lost, other):
-                    self._put_aside(there)
-                else:
-                    row = -1
-                if not is_ours:
-                    self._tell(lost, other, key if self._keyed and key is not None else there)
-            if row < 0:
-                continue
-            self._numbers.seq += 1
-            self._sql.do(
-                "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, 1, 0, ?, NULL, NULL, 0, 0, NULL, ?)",
-                *(
-                    row,
-                    cut(digest),
-                    key,
-                    State.MAY_HAVE_RUN,
-                    cause,
-                    take,
-                    new_session,
-                    self._numbers.seq,
-                ),
-            )
-            self._number_take(row)
-        self._is_changed = True
-
-    def _records(self, part: str, row: int) -> list[tuple[Record, str | None]]:
-        found = self._sql.all(
-            "SELECT state, take, session.started + item.began / 1000.0, elapsed, request_id, key"
-            f" FROM {part}.item JOIN {part}.session ON session.id = item.session WHERE idx = ?",
-            row,
-        )
-        return [(Record(*record), key) for *record, key in found]
-
-    def _put_aside(self, row: int) -> None:
-        self._sql.do(
-            f"INSERT INTO earlier SELECT idx, {self._next_take(row)}, state, cause, attempts,"
-            " session, began, elapsed, request_id FROM item WHERE idx = ?",
-            row,
-        )
-        self._sql.do("DELETE FROM item WHERE idx = ?", row)
-        self._sql.do("DELETE FROM result WHERE idx = ?", row)
-
-    def _next_take(self, row: int) -> int:
-        ((last,),) = self._sql.all("SELECT COALESCE(MAX(take), 0) FROM earlier WHERE idx = ?", row)
-        return int(last) + 1
-
-    def _number_take(self, row: int) -> None:
-        """Let an item's take come after those that were put aside."""
-        self._sql.do("UPDATE item SET take = MAX(take, ?) WHERE idx = ?", self._next_take(row), row)
-
-    def _tell(self, new: Record, old: Record, name: int | str) -> None:
-        if ran_twice(new, old):
-            self.ran_twice += 1
-            if len(self.named) < NAMED:
-                self.named.append(name)
 
     # Counts.
 

@@ -1,80 +1,20 @@
-"""Which of two records of the same item is kept when journals are merged: a decision on values."""
+"""The journals of shards, or other parts of a run, taken together: decisions on values."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-from asyncinvoke._journal.schema import State
+from typing import Any
 
 PARTS = "parts"
 """The name of the note that lists what a journal was merged from."""
 
-NAMED = 20
-"""The maximum number of items named as having run twice."""
-
-_RANK = {
-    State.SUCCEEDED: 4,
-    State.SETTLED: 3,
-    State.FAILED: 2,
-    State.MAY_HAVE_RUN: 1,
-    State.NOT_RUN: 0,
-}
-"""The order of precedence: succeeded, ran, may have run, certainly did not run."""
+SETTLED = "settled"
+"""Set for each part in that note once an item was settled in the merged journal."""
 
 
-class Record(NamedTuple):
-    """The part of an item's outcome that decides a merge."""
-
-    state: int
-    take: int
-    began: float
-    """When it began, in seconds since the epoch."""
-    elapsed: int
-    """How long it took, in microseconds."""
-    request_id: Any
-
-    @property
-    def ended(self) -> float:
-        """When it ended, in seconds since the epoch."""
-        return self.began + self.elapsed / 1e6
-
-
-def beats(new: Record, old: Record) -> bool:
-    """Return whether a record takes precedence over another record of the same item.
-
-    A success wins over a failure, and a known outcome over an unknown one; of two equal outcomes
-    the later one wins.
-    """
-    ranks = _RANK[State(new.state)], _RANK[State(old.state)]
-    return ranks[0] > ranks[1] if ranks[0] != ranks[1] else new.ended > old.ended
-
-
-def ran_twice(one: Record, other: Record) -> bool:
-    """Return whether an item ran, or may have run, according to both records."""
-    return State.NOT_RUN not in (one.state, other.state)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Merged:
-    """The result of a merge."""
-
-    path: str
-    """The path of the merged journal."""
-
-    parts: int
-    """The number of journals that were merged."""
-
-    items: int
-    """The total number of items that have ended."""
-
-    ran_twice: int
-    """The number of items that ran, or may have run, in more than one journal."""
-
-    twice: tuple[int | str, ...]
-    """The first of those, by position or key."""
-
-    missing: tuple[str, ...]
-    """Shards without a journal, such as `3/10`."""
+def is_of_merge(note: object) -> bool:
+    """Return whether a note of that name is that of a merge, and not a note of the caller."""
+    return isinstance(note, list) and all(
+        isinstance(part, dict) and isinstance(part.get("sessions"), int) for part in note
+    )
 
 
 def missing_shards(shards: Iterable[str | None]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Writes the records of a batch: intents, results, replaced takes, and the counts of all of them."""
+"""Writes a batch into the tables: intents, outcomes, replaced takes, and the counts of all of them."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from typing import Any
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._journal import rows
-from asyncinvoke._journal.batch import Batch
+from asyncinvoke._journal.pending import Batch
 from asyncinvoke._journal.schema import State
 from asyncinvoke._journal.statements import Statements
 
@@ -19,7 +19,7 @@ MOST_CAUSES = 1000
 OTHERS = "of other kinds"
 
 
-class Numbers:
+class Words:
     """Words that have numbers: versions of the function, and causes of failure.
 
     A transaction that is rolled back takes its new numbers with it: `copy` before it, `restore` after.
@@ -43,9 +43,9 @@ class Numbers:
 
     def restore(self, copied: tuple[int, int, int]) -> None:
         """Forget what has come since."""
-        for words, count in ((self.causes, copied[0]), (self.versions, copied[1])):
-            while len(words) > count:
-                words.popitem()  # the last one
+        for numbers, count in ((self.causes, copied[0]), (self.versions, copied[1])):
+            while len(numbers) > count:
+                numbers.popitem()  # the last one
         self.seq = copied[2]
 
     def cause(self, sql: Statements, error: Any, *, results: bool) -> int:
@@ -70,7 +70,7 @@ class Numbers:
         return number
 
 
-class Writing:
+class Commit:
     """One batch on its way into the tables, within a transaction.
 
     Args:
@@ -82,10 +82,10 @@ class Writing:
     """
 
     def __init__(
-        self, sql: Statements, numbers: Numbers, *, session: int, started: float, results: bool
+        self, sql: Statements, words: Words, *, session: int, started: float, results: bool
     ) -> None:
         self._sql = sql
-        self._numbers = numbers
+        self._words = words
         self._session = session
         self._started = started
         self._results = results
@@ -101,13 +101,14 @@ class Writing:
             sql.do("DELETE FROM run WHERE name = 'total' AND value < ?", batch.read)
         if batch.ended:
             self._end(batch.ended)
-        self._land([each.row for each in batch.left])
         keep_notes(sql, batch.notes)
         if batch.sample is not None:
             at = round((time.time() - self._started) * 1000)
             sql.insert("INSERT INTO sample", [(self._session, at, *batch.sample)])
         if batch.ending is not None:
             status, total = batch.ending
+            # What is still open was not sent. An interrupt may have come before it was released.
+            sql.do("DELETE FROM flight WHERE session = ?", self._session)
             sql.do(
                 "UPDATE session SET ended = ?, status = ? WHERE id = ?",
                 time.time(),
@@ -151,13 +152,13 @@ class Writing:
         error, response = outcome.error, outcome.response
         state = rows.state_of(error)
         attempts, throttled = rows.counts_of(outcome.attempts)
-        counts, numbers = self._counts, self._numbers
+        counts, words = self._counts, self._words
         counts[state.name.lower()] += 1
         counts["attempts"] += attempts
         counts["throttled"] += throttled
         status = request_id = cause = version = None
         if error is not None:
-            cause = numbers.cause(self._sql, error, results=self._results)
+            cause = words.cause(self._sql, error, results=self._results)
             self._causes[cause] += 1
             status = getattr(error, "status_code", None)
             request_id = getattr(error, "request_id", None)
@@ -167,9 +168,9 @@ class Writing:
             request_id = response.request_id
             if response.executed_version is not None:
                 name = rows.written(response.executed_version) or ""
-                version = numbers.version(self._sql, name)
+                version = words.version(self._sql, name)
                 self._versions[version] += 1
-        numbers.seq += 1
+        words.seq += 1
         return (
             prepared.row,
             prepared.digest,
@@ -185,7 +186,7 @@ class Writing:
             round((outcome.started - self._started) * 1000),
             round(outcome.elapsed * 1_000_000),
             rows.packed_id(request_id),
-            numbers.seq,
+            words.seq,
         )
 
     def _put_aside(self, row: int) -> None:

@@ -1,0 +1,111 @@
+"""When every call is refused for one reason, so that the rest of a map cannot succeed."""
+
+from asyncinvoke._model.text import in_one_line
+from asyncinvoke._request.target import Target
+from asyncinvoke.errors import AsyncInvokeError, FunctionError, RejectedError
+
+HOPELESS_AFTER = 100
+"""The number of consecutive refusals with the same code that ends a run."""
+
+MOST_TARGETS = 1000
+"""The maximum number of functions of a streak that are remembered."""
+
+LONGEST_PART = 320
+"""The maximum length of each part of the message of an early stop, in characters."""
+
+OF_THE_CALLER = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignatureException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationTokenException",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+"""Codes that concern the caller, not a function: calls to any other function fail as well."""
+
+OF_THE_ITEM = frozenset({"DurableExecutionAlreadyStartedException"})
+"""Codes that concern a single item: a repeated run gets one for each item the last run started."""
+
+
+class Refusals:
+    """Counts consecutive refusals, and detects when the remaining items cannot succeed.
+
+    A streak is a series of `RejectedError` with the same code and no success in between. A function
+    that ran and failed was admitted, and ends the streak as well. A throttle, a lost connection or
+    an item that could not be sent has no effect.
+
+    Items can target different functions, and one missing function must not end a run in which
+    others succeed. Therefore a streak does not end the run
+
+    - while the most recently admitted function is not part of it, as more of its items may follow;
+    - while an item of a function outside the streak is in progress that started before the streak:
+      it has not completed, but it was not refused either. (Items started later do not count, as
+      there may always be some.)
+
+    This does not apply to codes that concern the caller, such as an expired token, which affect all
+    functions.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: dict[int, Target] = {}
+        self._began = 0
+        self._admitted: Target | None = None
+        self._code: str | None = None
+        self._count = 0
+        self._first = 0
+        self._targets: set[Target] = set()
+
+    def begin(self, index: int, target: Target) -> None:
+        """Record that an item is being sent to a function."""
+        self._under_way[index] = target
+        self._began = index + 1
+
+    def end(self, index: int, error: AsyncInvokeError | None) -> str | None:
+        """Record how an item ended; return why the run should end, if it should."""
+        target = self._under_way.pop(index, None)
+        if target is None:
+            return None
+        if error is None or isinstance(error, FunctionError):
+            self._admitted = target
+            self._count = 0
+            return None
+        if not isinstance(error, RejectedError) or error.code in OF_THE_ITEM:
+            return None
+        if not self._count or error.code != self._code:
+            self._code, self._count, self._first = error.code, 0, self._began
+            self._targets.clear()
+        self._count += 1
+        if len(self._targets) < MOST_TARGETS:  # any further target counts as outside the streak
+            self._targets.add(target)
+        if target == self._admitted:
+            self._admitted = None
+        if self._count < HOPELESS_AFTER or self._has_hope:
+            return None
+        return _hopeless(self._count, error)
+
+    @property
+    def _has_hope(self) -> bool:
+        """Whether a function outside the streak may still succeed."""
+        if self._code in OF_THE_CALLER:
+            return False
+        if self._admitted is not None and self._admitted not in self._targets:
+            return True
+        for index, target in self._under_way.items():
+            if index >= self._first:
+                return False
+            if target not in self._targets:
+                return True
+        return False
+
+
+def _hopeless(count: int, error: RejectedError) -> str:
+    function_name = error.function_name
+    if error.qualifier is not None:
+        function_name = f"{function_name}:{error.qualifier}"
+    parts = (function_name, error.code, error.message)
+    return f"{count} refusals in a row: {': '.join(in_one_line(part, LONGEST_PART) for part in parts if part)}"

@@ -1,0 +1,109 @@
+"""Items in progress: which of them may have run, and what they leave to the next session."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+from asyncinvoke._journal.host import boot_id
+from asyncinvoke._journal.identity import cut
+from asyncinvoke._journal.marks import Marks, ReadMarks, mark_of
+from asyncinvoke._journal.schema import ROW
+
+Query: TypeAlias = Callable[..., list[Any]]
+"""Executes a statement with these values, and returns its rows."""
+
+_FLIGHTS = """
+SELECT flight.idx, flight.key, flight.digest, flight.session, session.started, flight.take,
+    item.state, item.cause, session.boot
+FROM flight JOIN session ON session.id = flight.session LEFT JOIN item ON item.idx = flight.idx
+ORDER BY flight.idx
+"""
+
+
+class Flight(NamedTuple):
+    """An item with an intent, whose latest take has not ended."""
+
+    row: int
+    key: str | None
+    digest: bytes | None
+    session: int
+    started: float
+    """When that session started, in seconds since the epoch."""
+    take: int
+    earlier_state: int | None
+    """The state of the take before, if the item has ended before."""
+    earlier_cause: int | None
+    """The number of its cause."""
+    may_have_run: bool
+    """Whether a request for it may have been sent, if its process is gone."""
+
+
+def read_flights(query: Query, marks: Marks | ReadMarks) -> list[Flight]:
+    """Return the items in progress, in the order of their rows.
+
+    An item without a mark of its session was not sent. That is certain only if the marks belong to
+    this run and the machine has not crashed since, because marks are not synced to the disk.
+    """
+    rows = query(_FLIGHTS)
+    if not rows:
+        return []
+    ((run_id,),) = query("SELECT value FROM run WHERE name = 'id'")
+    boot = boot_id()
+    is_trusted = boot is not None and marks.belong_to(run_id)
+    flights = []
+    for row, key, digest, session, started, take, state, cause, its_boot in rows:
+        is_asked = is_trusted and its_boot == boot
+        may_have_run = not is_asked or marks.get(row) == mark_of(session)
+        flights.append(
+            Flight(row, key, cut(digest), session, started, take, state, cause, may_have_run)
+        )
+    return flights
+
+
+@dataclass(slots=True, kw_only=True)
+class Left:
+    """What the earlier sessions of a run have left for the next one."""
+
+    lost: dict[int | str, Flight] = field(default_factory=dict)
+    """Items that may have run when a process died, by row or key; removed as they are read."""
+
+    not_sent: list[int] = field(default_factory=list)
+    """Rows of items that were in progress too, and certainly did not run."""
+
+    known: int = 0
+    """The first row that no earlier session has recorded."""
+
+    takes: dict[int, int] = field(default_factory=dict)
+    """The number of earlier takes of items without an outcome: a person found out that they did not
+    run, so they run again."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    """The rows of those items by key, in a run with keys."""
+
+
+def read_left(query: Query, marks: Marks, *, keyed: bool) -> Left:
+    """Return what the earlier sessions of a run have left."""
+    left = Left()
+    for flight in read_flights(query, marks):
+        if flight.may_have_run:
+            name = flight.key if keyed and flight.key is not None else flight.row
+            left.lost[name] = flight
+        else:
+            left.not_sent.append(flight.row)
+    ((last,),) = query("SELECT COALESCE(MAX(idx), -1) FROM item")
+    left.takes = dict(
+        query(
+            "SELECT idx, MAX(take) FROM earlier WHERE idx NOT IN (SELECT idx FROM item)"
+            " GROUP BY idx"
+        )
+    )
+    # Without keys, such a row is the position of its item. With keys, no other item may get it.
+    reserved = left.takes if keyed else ()
+    left.known = 1 + max([last, *(each.row for each in left.lost.values()), *reserved])
+    if reserved:
+        left.rows = {
+            name.removeprefix(ROW): row
+            for name, row in query("SELECT name, value FROM run WHERE name LIKE ?", f"{ROW}%")
+            if row in reserved
+        }
+    return left

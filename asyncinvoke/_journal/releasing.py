@@ -1,0 +1,109 @@
+"""Releases what a commit has covered: items to the workers, outcomes to the consumer."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from asyncinvoke._engine.journal import Journal, Redrive
+from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._engine.recording import Ends, Prepared
+from asyncinvoke._journal.deciding import Decided, Seen
+from asyncinvoke._journal.pending import Batch, Pending
+
+
+class Releaser:
+    """Reports to the map what is recorded; on its event loop, and without blocking.
+
+    Args:
+        ends: The callbacks of the map.
+        journal: The journal options: which failed items run again, and whether outcomes are replayed.
+        pending: The items of the session.
+        seen: The keys of this session, in a run with keys.
+        time: Returns the time, in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        ends: Ends,
+        journal: Journal,
+        pending: Pending,
+        seen: Seen | None,
+        *,
+        time: Callable[[], float],
+    ) -> None:
+        self._ends = ends
+        self._journal = journal
+        self._pending = pending
+        self._seen = seen
+        self._time = time
+
+    def release(self, batch: Batch, decided: Decided) -> None:
+        """Release what a commit has recorded.
+
+        Args:
+            batch: The batch, as it was before the decisions about the items read.
+            decided: Those decisions.
+        """
+        self._release_ended(batch.ended)
+        self._release_to_workers(batch, decided)
+        ends = self._ends
+        for prepared, _, outcome, is_again in decided.lost:
+            if self._seen is not None and prepared.key is not None:
+                self._seen.open.pop(prepared.key, None)
+            if is_again:
+                self._run_again(prepared, outcome)
+            elif not self._is_redriven(prepared, outcome):
+                ends.made(prepared.index, outcome)
+        for prepared, outcome in decided.twice:
+            ends.made(prepared.index, replace(outcome, started=self._time()))
+        self._replay(decided)
+        for prepared in decided.skipped:
+            ends.found(prepared.index, None)
+        for prepared in decided.dropped:
+            ends.dropped(prepared.index)
+
+    def _release_ended(self, ended: list[tuple[Prepared, Outcome[Any]]]) -> None:
+        seen, open_ = self._seen, self._pending.open
+        for prepared, _ in ended:
+            del open_[prepared.index]
+            if seen is not None and prepared.key is not None:
+                seen.add(prepared.row)
+                seen.open.pop(prepared.key, None)
+        if ended:
+            self._ends.hand_out((prepared.index, outcome) for prepared, outcome in ended)
+
+    def _release_to_workers(self, batch: Batch, decided: Decided) -> None:
+        open_, work = self._pending.open, self._ends.work
+        for prepared in decided.repeated:
+            prepared.is_sent = True  # it already has an intent and a mark
+        for prepared in (*decided.fresh, *batch.again, *decided.again, *decided.repeated):
+            open_[prepared.index] = prepared
+            work(prepared)
+
+    def _replay(self, decided: Decided) -> None:
+        replays = self._journal.replay and self._journal.results
+        asked = {id(each.prepared) for each in decided.asked}
+        for prepared, outcome in decided.outcomes:
+            if id(prepared) in asked and self._is_redriven(prepared, outcome):
+                continue
+            self._ends.found(prepared.index, outcome if replays else None)
+
+    def _is_redriven(self, prepared: Prepared, outcome: Outcome[Any]) -> bool:
+        """Return whether a failed item runs again, or is dropped because that is not known."""
+        redrive = self._journal.redrive
+        if isinstance(redrive, Redrive):
+            again = Redrive.MAY_HAVE_RUN in redrive  # other states were decided on before
+        else:
+            try:
+                again = redrive(outcome)
+            except Exception as error:  # noqa: BLE001  # the caller's function may raise anything
+                self._ends.dropped(prepared.index)
+                self._ends.failed(error)
+                return True
+        if again:
+            self._run_again(prepared, outcome)
+        return again
+
+    def _run_again(self, prepared: Prepared, outcome: Outcome[Any]) -> None:
+        prepared.take = outcome.take + 1
+        self._pending.again.append(prepared)
