@@ -11,7 +11,6 @@ import anyio
 import pytest
 
 from asyncinvoke.local import LocalLambda
-from tests.doubles.addresses import refused_port
 
 from .processes import COMMAND, Lines, Run, started
 
@@ -249,19 +248,6 @@ async def test_a_run_that_nothing_is_admitted_of_says_so_and_why(endpoint: Local
     assert said.startswith("waiting: nothing was admitted for 3 s: ")
     assert said.endswith(
         "(ReservedFunctionConcurrentInvocationLimitExceeded); Ctrl-C stops the run"
-    )
-
-
-async def test_a_run_whose_endpoint_is_away_says_so_and_why() -> None:
-    url = f"http://127.0.0.1:{refused_port()}"
-    async with started("map", "echo", "-", "--endpoint-url", url) as process:
-        assert process.stdin is not None
-        await process.stdin.send(b"1\n2\n")
-        said = await Lines(process.stderr).next()
-        process.send_signal(signal.SIGTERM)
-        assert await process.wait() == 143
-    assert said.startswith(
-        "waiting: nothing was admitted for 3 s: this caller pauses: ConnectFailed: "
     )
 
 

@@ -312,7 +312,7 @@ class TestSettling:
 
     @pytest.mark.parametrize(
         ("position", "said"),
-        [(1, "it is succeeded"), (99, "the input has 8 items")],
+        [(1, "it is recorded as succeeded"), (99, "the input has 8 items")],
     )
     def test_any_other_is_refused(self, path: Path, position: int, said: str) -> None:
         recorded_map(path, World(lost=[3]))
