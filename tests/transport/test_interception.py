@@ -58,6 +58,7 @@ def owner_of(client: Any, part: str) -> Any:
         "serializer": client._serializer,
         "user agent": client._user_agent_creator,
         "resolver": client._ruleset_resolver,
+        "parsers": client._endpoint._response_parser_factory,
         "meta": client.meta,
         "events": client.meta.events,
         "emitter": client.meta.events._emitter,
@@ -67,6 +68,8 @@ def owner_of(client: Any, part: str) -> Any:
 STEPS = [
     ("client", "invoke"),
     ("client", "_make_api_call"),
+    ("client", "_emit_api_params"),
+    ("client", "_resolve_endpoint_ruleset"),
     ("client", "_convert_to_request_dict"),
     ("client", "_make_request"),
     ("resolver", "construct_endpoint"),
@@ -76,10 +79,15 @@ STEPS = [
     ("endpoint", "_send_request"),
     ("endpoint", "create_request"),
     ("signer", "sign"),
+    ("signer", "_choose_signer"),
     ("signer", "get_auth_instance"),
     ("endpoint", "prepare_request"),
+    ("endpoint", "_get_response"),
+    ("endpoint", "_do_get_response"),
     ("endpoint", "_send"),
     ("session", "send"),
+    ("parsers", "create_parser"),
+    ("endpoint", "_needs_retry"),
 ]
 
 
