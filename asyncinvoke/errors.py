@@ -142,6 +142,9 @@ class InvocationError(AsyncInvokeError):
         gave_up: Why it was not retried; `None` while another attempt may follow.
     """
 
+    _outage: float = 0.0
+    # For how long nothing could be sent when the execution gave up, in seconds; for the engine.
+
     def __init__(
         self,
         message: str,
@@ -177,12 +180,14 @@ class InvocationError(AsyncInvokeError):
         delivery: Delivery,
         elapsed: float,
         gave_up: GaveUp,
+        outage: float,
     ) -> Self:
         """Fill in what is known only when the execution ends."""
         self.attempts = attempts
         self.delivery = delivery
         self.elapsed = elapsed
         self.gave_up = gave_up
+        self._outage = outage
         return self
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ this saves.
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 import anyio
@@ -293,7 +294,8 @@ class Engine:
             self.tally.throttles[verdict.reason] += 1
             permit.throttled(verdict.reason)
         elif self._holds_back(verdict, call) and answer.fault not in ENDS:
-            permit.unreachable(in_one_line(answer.message, _LONGEST_REASON))
+            began = permit.unreachable(in_one_line(answer.message, _LONGEST_REASON))
+            verdict = replace(verdict, outage_began=began)
         elif answer.fault is None or answer.phase >= Phase.HEAD_READ:
             permit.answered()
         else:

@@ -57,6 +57,7 @@ class History:
         "_furthest",
         "_last",
         "_last_error",
+        "_outage_began",
         "_retries",
         "deadline",
         "number",
@@ -72,6 +73,7 @@ class History:
         """The number of completed attempts."""
         self._furthest = Delivery.NOT_SENT
         self._last_error: InvocationError | None = None
+        self._outage_began: float | None = None
         self._retries: Retries | None = None
 
     @property
@@ -132,6 +134,7 @@ class History:
             The number of seconds to wait before the next attempt, or the result of the execution.
         """
         error = self._error(answer, verdict)
+        self._outage_began = verdict.outage_began
         decision: float | GaveUp
         fault = answer.fault if isinstance(answer, Failure) else None
         if fault in ENDS:
@@ -224,6 +227,7 @@ class History:
             delivery=self._furthest,
             elapsed=now - self._began,
             gave_up=gave_up,
+            outage=0.0 if self._outage_began is None else now - self._outage_began,
         )
 
     def _keep(self, *, delivery: Delivery | None = None, **facts: Any) -> None:

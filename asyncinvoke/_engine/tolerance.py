@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from asyncinvoke._engine.causes import Causes
-from asyncinvoke._engine.outage import Outage
+from asyncinvoke._engine.outage import outlasted
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.refusals import Refusals
 from asyncinvoke._request.numbers import is_whole, whole
@@ -114,7 +114,6 @@ class Failures:
     def __init__(self, tolerance: Tolerance | None) -> None:
         self.tolerance = tolerance
         self._refusals = Refusals()
-        self._outage = Outage()
         self._causes = Causes()
         self._failed = 0
         self._ended = 0
@@ -123,7 +122,6 @@ class Failures:
     def begin(self, index: int, target: Target, *, is_late: bool) -> None:
         """Record that an item is being sent, and whether the invoker was already closed."""
         self._refusals.begin(index, target)
-        self._outage.begin(index)
         self._is_late = is_late
 
     def __call__(
@@ -135,14 +133,13 @@ class Failures:
         error = outcome.error
         self._ended += 1
         hopeless = self._refusals.end(outcome.index, error)
-        unreachable = self._outage.end(outcome.index, error)
         if error is None:
             return None
         self._failed += 1
         self._causes.add(error)
         if hopeless is not None:
             return self._error(f"stopped after {hopeless}")
-        if unreachable is not None:
+        if (unreachable := outlasted(error)) is not None:
             return self._error(f"stopped: {unreachable}")
         tolerance = self.tolerance
         if tolerance is None or not tolerance.is_exceeded(self._failed, self._ended):

@@ -142,7 +142,7 @@ class Permit(Claim):
         if dispatcher.news.pending:
             dispatcher.news.deliver()
 
-    def unreachable(self, why: str = "") -> None:
+    def unreachable(self, why: str = "") -> float:
         """Release it: the attempt was not sent, because nothing can be sent.
 
         All attempts pause, for 0.05 s at first and 5 s at most. After each pause a single attempt
@@ -150,20 +150,24 @@ class Permit(Claim):
 
         Args:
             why: What is wrong, if known, such as `https://example.com refuses connections`.
+
+        Returns:
+            When the outage began, on the limiter's clock: since then there was no response.
         """
-        if not self.is_held:
-            return
         dispatcher = self._dispatcher
         books = dispatcher.books
+        caller = books.scopes.caller
+        if not self.is_held:
+            return caller.pause.began
         try:
             books.uncount(self)
-            caller = books.scopes.caller
             caller.unreachable(why, number=self.number, last=books.number, now=books.now())
             books.shared_moved()
         finally:
             self._give_back()
         if dispatcher.news.pending:
             dispatcher.news.deliver()
+        return caller.pause.began
 
     def out_of_files(self) -> bool:
         """Release it: the attempt was not sent, because no file descriptor was available.

@@ -165,6 +165,10 @@ FIRST = 0.05
 LONGEST = 5.0
 """The longest pause, in seconds: how often a function without concurrency is probed."""
 
+FORGOTTEN = 120.0
+"""How long after a refusal the next one belongs to the same pause, in seconds: longer than the 60 s
+that a probe takes to find out that nobody answers. If nobody calls for longer, it begins anew."""
+
 
 class Pause:
     """A pause that doubles with each refusal, and shrinks with each success.
@@ -176,15 +180,21 @@ class Pause:
         random: Returns numbers from 0 to 1, so that clients do not return simultaneously.
     """
 
-    __slots__ = ("_random", "seconds", "until")
+    __slots__ = ("_random", "_refused_at", "began", "seconds", "until")
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
         self.seconds: float = 0.0
         self.until: float = 0.0
+        self.began: float = 0.0
+        """When the first of its refusals came."""
+        self._refused_at = 0.0
 
     def refused(self, *, now: float, at_least: float = FIRST) -> None:
         """Record that an attempt was refused."""
+        if not self.seconds or now > self._refused_at + FORGOTTEN:
+            self.began = now
+        self._refused_at = now
         self.seconds = min(max(2 * self.seconds, FIRST, at_least), LONGEST)
         self.repeat(now=now)
 

@@ -95,6 +95,10 @@ class Verdict:
     scope: ThrottleScope | None = None
     """What the throttle applies to."""
 
+    outage_began: float | None = None
+    """When the outage that the failure is part of began, on a monotonic clock; `None` if it is not
+    known to be part of one."""
+
 
 THROTTLED = (FailureKind.THROTTLED, Delivery.REJECTED)
 NOT_READY = (FailureKind.NOT_READY, Delivery.REJECTED)

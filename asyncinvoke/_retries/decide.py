@@ -55,6 +55,9 @@ class Retries:
         if verdict.delivery is Delivery.UNKNOWN and not self._repeatable:
             return GaveUp.DELIVERY_UNKNOWN
         state = self._state((verdict.kind, backoff is self._policy.not_sent), backoff, now)
+        if verdict.outage_began is not None:
+            # With many items, each is tried now and then: their times would begin one by one.
+            state.start_time = min(state.start_time, verdict.outage_began)
         state.outcome = Future(state.attempt_number)
         state.outcome.set_exception(error)
         state.outcome_timestamp = now

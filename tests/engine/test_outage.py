@@ -1,82 +1,65 @@
 """A map that is stopped because nothing could be sent for a whole outage."""
 
+import pickle
 from typing import Any
 
 import pytest
 
 from asyncinvoke import (
+    AsyncInvokeError,
     Delivery,
     GaveUp,
-    InvocationError,
+    InvalidRequestError,
     Invoker,
     RetryPolicy,
     ToleranceExceededError,
     TransportError,
 )
-from asyncinvoke._engine.outage import Outage
+from asyncinvoke._engine.outage import outlasted
+from asyncinvoke._limits.rate import FORGOTTEN
 from asyncinvoke._model.failure import Failure, TransportFault
-from asyncinvoke._model.response import Attempt, Reply
+from asyncinvoke._model.response import Reply
 from asyncinvoke._retries.policy import LONGEST_OUTAGE
 from asyncinvoke.testing import InstantClock
 from asyncinvoke.typing import Phase
 
 
 def unsent(
-    elapsed: float = LONGEST_OUTAGE,
+    outage: float = LONGEST_OUTAGE,
     *,
-    waited: float = 0.0,
     gave_up: GaveUp = GaveUp.ATTEMPTS,
     delivery: Delivery = Delivery.NOT_SENT,
 ) -> TransportError:
-    return TransportError(
+    error = TransportError(
         "https://example.com refuses connections",
         function_name="resize",
         delivery=delivery,
         code="ConnectFailed",
-        attempts=(Attempt(number=1, waited=waited, started=0.0, elapsed=0.1),),
-        elapsed=elapsed,
-        gave_up=gave_up,
+    )
+    return error._complete(
+        attempts=(), delivery=delivery, elapsed=LONGEST_OUTAGE, gave_up=gave_up, outage=outage
     )
 
 
 def test_an_item_that_was_not_sent_for_a_whole_outage_ends_the_run() -> None:
-    outage = Outage()
-    outage.begin(0)
-    assert outage.end(0, unsent()) == (
-        "nothing could be sent for 5 minutes: https://example.com refuses connections"
-    )
+    said = "nothing could be sent for 5 minutes: https://example.com refuses connections"
+    assert outlasted(unsent()) == said
+    assert outlasted(pickle.loads(pickle.dumps(unsent()))) == said
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        None,
         unsent(LONGEST_OUTAGE - 1),
-        unsent(waited=1.0),
         unsent(gave_up=GaveUp.DEADLINE),
         unsent(gave_up=GaveUp.CLOSED),
-        unsent(delivery=Delivery.UNKNOWN),
+        TransportError("reset", function_name="resize", delivery=Delivery.UNKNOWN),
+        InvalidRequestError("too large"),
     ],
-    ids=["success", "sooner", "waited for a permit", "its own timeout", "closed", "may have run"],
+    ids=["sooner", "its own timeout", "closed", "no outage", "not encoded"],
 )
-def test_any_other_end_does_not(error: InvocationError | None) -> None:
-    outage = Outage()
-    outage.begin(0)
-    assert outage.end(0, error) is None
-
-
-@pytest.mark.parametrize("arrived", [None, unsent(1.0, delivery=Delivery.REJECTED)])
-def test_what_arrived_meanwhile_shows_that_the_endpoint_is_there(
-    arrived: InvocationError | None,
-) -> None:
-    outage = Outage()
-    outage.begin(0)
-    outage.begin(1)
-    assert outage.end(1, arrived) is None
-    outage.begin(2)
-    assert outage.end(0, unsent()) is None
-    assert outage.end(2, unsent()) is not None
-    assert not outage._arrived_before
+def test_any_other_failure_does_not(error: AsyncInvokeError) -> None:
+    assert outlasted(error) is None
 
 
 class Away:
@@ -101,8 +84,9 @@ class Away:
 @pytest.mark.anyio
 @pytest.mark.parametrize("answers", [0, 30])
 @pytest.mark.parametrize("batch", [None, 5])
+@pytest.mark.parametrize("concurrency", [20, 1000])
 async def test_a_run_ends_after_one_outage_and_not_item_after_item(
-    answers: int, batch: int | None
+    answers: int, batch: int | None, concurrency: int
 ) -> None:
     clock, transport = InstantClock(), Away(answers)
     began = clock.monotonic()
@@ -110,7 +94,7 @@ async def test_a_run_ends_after_one_outage_and_not_item_after_item(
     said = None
     async with (
         Invoker(transport=transport, clock=clock) as invoker,  # type: ignore[arg-type]
-        invoker.map("f", range(10_000), concurrency=20, batch=batch) as run,
+        invoker.map("f", range(10_000), concurrency=concurrency, batch=batch) as run,
     ):
         try:
             async for outcome in run:
@@ -119,8 +103,9 @@ async def test_a_run_ends_after_one_outage_and_not_item_after_item(
             said = str(error)
     assert said == ("stopped: nothing could be sent for 5 minutes: it refuses connections")
     assert sum(ended) == answers * (batch or 1)
+    # Those of other items that were not sent are no outcomes: the same command sends them.
     assert 1 <= ended.count(False) <= 20 * (batch or 1)
-    assert clock.monotonic() - began < 2 * LONGEST_OUTAGE
+    assert LONGEST_OUTAGE <= clock.monotonic() - began < LONGEST_OUTAGE + 10
     assert transport.refused < 400
 
 
@@ -132,3 +117,24 @@ async def test_under_a_policy_that_does_not_wait_an_outage_out_each_item_fails_b
         invoker.map("f", range(300), retry=RetryPolicy.standard()) as run,
     ):
         assert [outcome.ok async for outcome in run] == [False] * 300
+
+
+@pytest.mark.anyio
+async def test_the_time_of_a_call_begins_with_the_outage_unless_nobody_has_called_for_long() -> (
+    None
+):
+    clock, transport = InstantClock(), Away(0)
+    async with Invoker(
+        transport=transport,  # type: ignore[arg-type]
+        clock=clock,
+        retry=RetryPolicy.batch(),
+    ) as invoker:
+        for begins_anew in (True, False, True):
+            began = clock.monotonic()
+            with pytest.raises(TransportError) as raised:
+                await invoker.invoke("f")
+            assert raised.value.gave_up is GaveUp.ATTEMPTS
+            waited = clock.monotonic() - began
+            assert waited >= LONGEST_OUTAGE if begins_anew else waited < 10
+            if not begins_anew:
+                await clock.sleep(FORGOTTEN + 10)

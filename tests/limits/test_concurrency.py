@@ -14,7 +14,7 @@ from asyncinvoke._limits.concurrency import (
     ConcurrencyLimit,
     WayBack,
 )
-from asyncinvoke._limits.rate import LONGEST, Pause
+from asyncinvoke._limits.rate import FORGOTTEN, LONGEST, Pause
 
 from .simulation import Scenario, Simulation
 
@@ -230,6 +230,20 @@ def test_a_pause_is_bounded_and_ends(refusals: list[bool], random: float) -> Non
     for _ in range(8):
         pause.succeeded(now=0.0)
     assert (pause.seconds, pause.until) == (0.0, 0.0)
+
+
+def test_a_pause_begins_with_its_first_refusal_and_anew_once_nobody_has_called_for_long() -> None:
+    pause = Pause(lambda: 0.5)
+    for now in (10.0, 20.0, 20.0 + FORGOTTEN):
+        pause.refused(now=now)
+        assert pause.began == 10.0
+    later = 20.1 + 2 * FORGOTTEN
+    pause.repeat(now=later)  # for a probe
+    pause.refused(now=later)
+    assert pause.began == later
+    pause.end()
+    pause.refused(now=later + 1)
+    assert pause.began == later + 1
 
 
 def known(ceiling: float) -> Ceilings:
