@@ -84,7 +84,7 @@ live: $(VENV)/.dev  ## hold a real account against the recorded answers: make li
 peers: $(VENV)/.dev  ## install the independent clients and servers that the tests use
 	$(BIN)/python -m tests.independent.peers
 
-bench: $(VENV)/.dev  ## measure every figure of the pages, for an hour or more (ARGS=--list names them)
+bench: $(VENV)/.dev  ## measure every figure of the pages, for half an hour (ARGS=--list names them)
 	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[dask]' --group bench
 	$(BIN)/python -m benchmarks.peers --python $(PYTHON312)
 	$(BIN)/python -m benchmarks $(ARGS)

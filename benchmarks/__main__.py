@@ -86,7 +86,7 @@ def expected(chosen: list[Collected]) -> str:
     times = [took(each.name) for each in chosen]
     known = [each for each in times if each is not None]
     if not known:
-        return "how long that takes was not recorded yet (all of them: more than an hour)"
+        return "how long that takes was not recorded yet (all of them: half an hour on two cores)"
     unknown = len(times) - len(known)
     rest = f", and {unknown} more of which that is not known" if unknown else ""
     return f"last time {sum(known):,} s{rest}"
