@@ -357,7 +357,8 @@ class Invoker:
         )
 
     def _connecting(self) -> dict[str, int]:
-        transport = None if self._opened is None else self._opened.transport
+        opened = self._opened  # read once, as another thread may ask while it is closed
+        transport = None if opened is None else opened.transport
         count: Callable[[], dict[str, int]] = getattr(transport, "connecting", dict)
         return count()
 

@@ -142,8 +142,8 @@ class InvocationError(AsyncInvokeError):
         gave_up: Why it was not retried; `None` while another attempt may follow.
     """
 
-    _outage: float = 0.0
     # For how long nothing could be sent when the execution gave up, in seconds; for the engine.
+    _outage: float = 0.0
 
     def __init__(
         self,

@@ -154,7 +154,7 @@ def credentials(found: Credentials, *, now: datetime) -> Check:
 
 
 def _advice_on_source(flaw: str) -> str:
-    if flaw.startswith(("nothing within", "CredentialRetrievalError")):
+    if flaw.startswith(("nothing within", "CredentialRetrievalError", "AWS_CONTAINER")):
         return _NO_GIVER
     return _SET_AGAIN if _IN_THE_ENVIRONMENT.search(flaw) else _OTHER_PROFILE
 
@@ -338,7 +338,7 @@ _NO_GIVER = (
     "look at what is to give them: a credential_process, the role of the container or the instance, "
     "AWS_PROFILE"
 )
-_IN_THE_ENVIRONMENT = re.compile(r"^AWS_|found in env\b")
+_IN_THE_ENVIRONMENT = re.compile(r"^AWS_(?!CONTAINER)|found in env\b")
 _SET_AGAIN = "set them again, as they were given"
 _RENEW = "renew them: `aws sso login`, `aws sts assume-role`, or whatever has given them"
 _BUNDLE = "point it to a readable file of PEM certificates, or unset it"

@@ -72,7 +72,7 @@ class Opened:
         """Interrupt all calls in progress, wait for them to end, and close all resources.
 
         It is shielded from cancellation, so that no connection leaks, and bounded in time. A stream
-        whose caller is not waiting for a chunk learns of it with the next one.
+        whose caller is not waiting for a chunk learns of it with the next one that has not arrived.
         """
         self.engine.waits.close()
         self.engine.limiter.close()

@@ -294,9 +294,12 @@ class Engine:
             self.tally.throttles[verdict.reason] += 1
             permit.throttled(verdict.reason)
         elif self._holds_back(verdict, call) and answer.fault not in ENDS:
-            began = permit.unreachable(in_one_line(answer.message, _LONGEST_REASON))
+            # What a credential process prints is not logged.
+            has_credentials = answer.phase is not Phase.CREDENTIALS
+            why = answer.message if has_credentials else "credentials are not available"
+            began = permit.unreachable(in_one_line(why, _LONGEST_REASON))
             verdict = replace(verdict, outage_began=began)
-        elif answer.fault is None or answer.phase >= Phase.HEAD_READ:
+        elif answer.fault is None or answer.phase is Phase.BODY_READ:
             permit.answered()
         else:
             permit.ignored()

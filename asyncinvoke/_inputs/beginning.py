@@ -78,7 +78,7 @@ def _without_json(text: bytes, *, is_all: bool) -> NotLines | None:
 
 
 def first_lines(text: bytes, *, is_all: bool) -> list[bytes]:
-    """Return the first lines that are not empty; those that are complete, unless it is all."""
+    """Return the first non-empty lines; an incomplete last one only if this is the whole input."""
     # Only what ends within a number of bytes is looked at, so that the answer does not depend on
     # how much was read at once.
     lines = text[:HELD].split(b"\n")
@@ -89,7 +89,7 @@ def first_lines(text: bytes, *, is_all: bool) -> list[bytes]:
 
 
 def kind_of_text(lines: list[bytes]) -> NotLines:
-    """Return what lines look like of which none is JSON: each row of a table has as many fields."""
+    """Return what lines that are not JSON look like; all rows of a table have as many fields."""
     if lines[0].startswith((b"{", b"[")):
         return "malformed"
     texts = [line.decode(errors="replace") for line in lines]

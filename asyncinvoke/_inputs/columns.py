@@ -26,7 +26,7 @@ def rows_of(batch: Any, names: list[str]) -> list[bytes | None]:
     """Return the rows of a record batch as JSON objects; `None` for a row that JSON cannot represent.
 
     Dates, times and timestamps become ISO 8601 (UTC if there is a time zone), decimals strings with
-    all digits, bytes base64, durations seconds, intervals ISO 8601, maps objects, and NaN null. JSON
+    all digits, bytes base64, durations seconds, intervals ISO 8601, UUIDs and JSON strings, maps objects, and NaN null. JSON
     cannot represent an infinity, text that is not UTF-8, or a date without a year that Arrow can
     write.
     """
@@ -123,7 +123,7 @@ def _texts_of_intervals(column: Any) -> Any:
     return _texts_of_marked(column, as_iso)
 
 
-# Bytes that are something else.
+# Bytes that Parquet marks as something else.
 
 
 def _texts_of_uuids(column: Any) -> Any:

@@ -34,7 +34,7 @@ class Delimited:
 
     Raises:
         InputError: By `feed` and `finish`: the first record cannot be a header, none of the first
-            records has as many fields, or a record is longer than `LONGEST`.
+            records has as many fields as the header, or a record is longer than `LONGEST`.
     """
 
     # The csv module pulls lines from an iterator, while blocks are pushed. So it gets the complete
@@ -150,8 +150,8 @@ class Delimited:
             return None
         if wrong is None and len(fields) != len(header):
             wrong = f"{_counted(len(fields))}, and the header names {len(header)}"
-            self._check_that_some_fit(wrong)
         if wrong is not None:
+            self._check_that_some_fit(wrong)
             return line, b"", wrong
         self._misfits = None
         try:

@@ -172,7 +172,10 @@ def name_of(source: str) -> str:
     if "://" not in source:
         return source
     if "::" in source:  # a URL within another, as in zip://a.csv::https://host/a.zip
-        return "::".join(name_of(each) for each in source.split("::"))
+        pieces = source.partition("?")[0].split("::")
+        if any("@" in each and "://" not in each for each in pieces):
+            return f"{source.partition('://')[0]}://..."  # the :: is within a password
+        return "::".join(name_of(each) for each in pieces)
     try:
         parts = urlsplit(source)
         host = parts.netloc.rpartition("@")[2]
@@ -209,7 +212,7 @@ def why_of(error: Exception) -> str:
     return type(error).__name__
 
 
-# What fsspec says if a file must be sought in that can only be read from its begin.
+# What fsspec says if a file must be sought in that can only be read from its beginning.
 _NO_RANGES = re.compile("range requests|Cannot seek streaming HTTP file")
 
 

@@ -157,11 +157,12 @@ def _marked_types(schema: Any, arrow_schema: Any) -> dict[int, Any]:
     if MARKS.keys().isdisjoint(leaves):
         return {}
     left = iter(leaves)
-    kinds = [with_marks(kind, left) for kind in arrow_schema.types]
+    kinds = arrow_schema.types
+    found = [with_marks(kind, left) for kind in kinds]
     return {
-        number: kind
-        for number, kind in enumerate(kinds)
-        if kind is not arrow_schema.field(number).type
+        number: new
+        for number, (new, kind) in enumerate(zip(found, kinds, strict=True))
+        if new is not kind
     }
 
 

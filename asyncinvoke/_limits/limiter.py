@@ -153,6 +153,7 @@ class Permit(Claim):
 
         Returns:
             When the outage began, on the limiter's clock: since then there was no response.
+            Infinite if it is over, and this attempt was begun before its end.
         """
         dispatcher = self._dispatcher
         books = dispatcher.books

@@ -186,8 +186,8 @@ class Pause:
         self._random = random
         self.seconds: float = 0.0
         self.until: float = 0.0
-        self.began: float = 0.0
-        """When the first of its refusals came."""
+        self.began: float = math.inf
+        """When the first of its refusals came; infinite if there is no pause."""
         self._refused_at = 0.0
 
     def refused(self, *, now: float, at_least: float = FIRST) -> None:
@@ -201,7 +201,10 @@ class Pause:
     def succeeded(self, *, now: float) -> None:
         """Record that an attempt was admitted."""
         seconds = self.seconds / 4
-        self.seconds = seconds if seconds >= FIRST else 0.0
+        if seconds < FIRST:
+            self.end()
+        else:
+            self.seconds = seconds
         self.until = now
 
     def repeat(self, *, now: float) -> None:
@@ -211,3 +214,4 @@ class Pause:
     def end(self) -> None:
         """Forget it."""
         self.seconds = self.until = 0.0
+        self.began = math.inf

@@ -126,12 +126,14 @@ class Spans:
         under_way = self._under_way.pop(event.execution, None)
         if under_way is None:
             return
+        # A meter or a span processor may raise; the caller's context is restored all the same.
         try:
             self._metrics.ended(event)
-            self._end(under_way, event.result)
         finally:
-            # A span processor may raise; the caller's context is restored all the same.
-            under_way.restore()
+            try:
+                self._end(under_way, event.result)
+            finally:
+                under_way.restore()
 
     def _end(self, under_way: _UnderWay, result: Response[Any] | InvocationError | None) -> None:
         span = under_way.span

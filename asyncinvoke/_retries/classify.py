@@ -96,8 +96,8 @@ class Verdict:
     """What the throttle applies to."""
 
     outage_began: float | None = None
-    """When the outage that the failure is part of began, on a monotonic clock; `None` if it is not
-    known to be part of one."""
+    """When the outage that the failure is part of began, on a monotonic clock; infinite if it is over,
+    and `None` if the failure holds nothing back."""
 
 
 THROTTLED = (FailureKind.THROTTLED, Delivery.REJECTED)

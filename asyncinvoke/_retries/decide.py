@@ -6,6 +6,7 @@ from typing import SupportsFloat
 
 from tenacity import AsyncRetrying, Future, RetryCallState
 
+from asyncinvoke._limits.rate import FORGOTTEN
 from asyncinvoke._model.delivery import Delivery
 from asyncinvoke._model.failure import FailureKind
 from asyncinvoke._retries.classify import Verdict
@@ -57,7 +58,7 @@ class Retries:
         state = self._state((verdict.kind, backoff is self._policy.not_sent), backoff, now)
         if verdict.outage_began is not None:
             # With many items, each is tried now and then: their times would begin one by one.
-            state.start_time = min(state.start_time, verdict.outage_began)
+            state.start_time = min(_start(state, now), verdict.outage_began)
         state.outcome = Future(state.attempt_number)
         state.outcome.set_exception(error)
         state.outcome_timestamp = now
@@ -89,6 +90,12 @@ class Retries:
             state.start_time = now
             self._states[key] = state
         return state
+
+
+def _start(state: RetryCallState, now: float) -> float:
+    """Return since when an execution could not be sent: an earlier outage does not count."""
+    last = state.outcome_timestamp
+    return state.start_time if last is None or now <= last + FORGOTTEN else now
 
 
 def _plain(name: str, said: object) -> object:

@@ -112,8 +112,8 @@ class Backoff:
 
     The strategies see only failures of this kind: `attempt_number` counts them, so
     `stop_after_attempt(3)` allows three failures of this kind. `seconds_since_start` counts from
-    the first of them, or with `holds_back` from the beginning of the outage; `outcome` holds the
-    error.
+    the first of them, or with `holds_back` from the beginning of the outage if that was earlier;
+    `outcome` holds the error.
 
     Raises:
         ConfigurationError: `wait`, `stop` or `when` is not a plain function, or `holds_back` is

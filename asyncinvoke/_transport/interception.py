@@ -1,4 +1,4 @@
-"""Detects wrappers and hooks on the SDK's Invoke, in its classes and its event emitter, on each call.
+"""Detects, on each call, whether anybody replaces, wraps or listens to a step of the SDK's Invoke.
 
 Tracers and tests intercept calls to aiobotocore: they wrap methods of a class or an instance, or
 register event handlers, and may do so at any time. Code that sends without `client.invoke` has to
@@ -69,6 +69,7 @@ _WITH_METHODS = {owner for owner, _ in _STEPS} | {"events", "emitter"}
 _PARTS = {
     ("client", "_endpoint"): "endpoint",
     ("endpoint", "http_session"): "HTTP session",
+    ("client", "_request_signer"): "request signer",
     ("client", "_serializer"): "serializer",
     ("client", "_user_agent_creator"): "user agent",
     ("client", "_ruleset_resolver"): "endpoint resolver",
@@ -161,18 +162,24 @@ class Interception:
     def _look(self) -> str | None:
         if self._stranger is not None:
             return self._stranger
-        # What is remembered is read before it is searched, so that a later change is noticed.
-        handlers = self._emitter._lookup_cache  # noqa: SLF001
-        found_later = self._comparison(handlers)
+        found = self._search()
+        if found is None:
+            # What is remembered is read before it is searched, so that a later change is noticed.
+            comparison = self._comparison(self._emitter._lookup_cache)  # noqa: SLF001
+            found = self._search()
+            if found is None:
+                self.found = comparison
+        return found
+
+    def _search(self) -> str | None:
         # Searching the emitter is slow. It replaces its cache whenever its handlers change.
+        handlers = self._emitter._lookup_cache  # noqa: SLF001
         if handlers is not self._listener_handlers:
             self._listener = _find_listener(self._emitter)
             self._listener_handlers = handlers
         found = self._find_replaced() or self._find_wrapper() or self._listener
         if found is None and _RECORDER._enabled:  # noqa: SLF001
             found = "botocore's history is recorded"
-        if found is None:
-            self.found = found_later
         return found
 
     def _comparison(self, handlers: object) -> Callable[[], str | None]:

@@ -64,9 +64,10 @@ class Group(click.Group):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            if command is None:
-                raise
             name = error.option_name
+            taker = None if command is None else self.get_command(ctx, command)
+            if taker is None or not any(name in each.opts for each in taker.get_params(ctx)):
+                raise
             said = f"{name}: options follow the command: {ctx.command_path} {command} {name}"
             raise click.UsageError(said, ctx) from None
 

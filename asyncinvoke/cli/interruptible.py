@@ -59,9 +59,9 @@ async def interruptible(
 
         async def say_if_it_cannot_connect() -> None:
             await anyio.sleep(PATIENCE)
-            now = invoker.statistics()
-            if now.connecting:
-                click.echo(f"waiting: {no_connection(now)}; Ctrl-C stops", err=True)
+            while not (now := invoker.statistics()).connecting:  # noqa: ASYNC110  # nothing tells
+                await anyio.sleep(PATIENCE)
+            click.echo(f"waiting: {no_connection(now)}; Ctrl-C stops", err=True)
 
         status, known = 0, True
         progress = Progress()

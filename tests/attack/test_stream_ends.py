@@ -67,6 +67,8 @@ async def consume_in_time(
     A busy machine may let the time pass before the frames have come. So all that counts is how the
     stream ends when it has the time, and that it does so before a timer of twice its timeout.
     """
+    chunks: list[bytes] = []
+    ended: object = None
     for timeout in LONGER:
         with CountingServer(Act(sent=stream_answer(complete_frame())), act) as server:
             async with open_invoker(server.url, transport=transport, clock=None) as invoker:

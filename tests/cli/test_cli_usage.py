@@ -42,6 +42,7 @@ async def test_the_version_is_the_installed_one(run: Run) -> None:
         (["--region", "x", "map", "f", "-"], "follow the command: asyncinvoke map --region (see"),
         (["runs", "--json", "show", "r"], "follow the command: asyncinvoke runs show --json (see"),
         (["--verison"], "Did you mean '--version'"),
+        (["--verison", "map"], "Did you mean '--version'"),
         (["invoke"], "Missing argument 'FUNCTION'"),
         (["invoke", "echo", "--bogus"], "No such option"),
         (["invoke", "echo", "--invocation-type", "event"], "--invocation-type"),

@@ -447,9 +447,8 @@ async def test_a_map_bridges_an_outage_of_minutes() -> None:
         REJECTED,
         SERVICE,
         Failure(fault=TransportFault.STATUS, phase=Phase.BODY_READ, status_code=203),
-        Failure(fault=TransportFault.READ_TIMEOUT, phase=Phase.HEAD_READ, status_code=200),
     ],
-    ids=["function error", "not ready", "rejected", "service", "status", "body that stalls"],
+    ids=["function error", "not ready", "rejected", "service", "status"],
 )
 async def test_an_endpoint_that_answers_is_reachable_whatever_its_answer_is(
     answer: Reply | Failure,

@@ -105,7 +105,7 @@ async def test_a_run_ends_after_one_outage_and_not_item_after_item(
     assert sum(ended) == answers * (batch or 1)
     # Those of other items that were not sent are no outcomes: the same command sends them.
     assert 1 <= ended.count(False) <= 20 * (batch or 1)
-    assert LONGEST_OUTAGE <= clock.monotonic() - began < LONGEST_OUTAGE + 10
+    assert LONGEST_OUTAGE <= clock.monotonic() - began < 1.5 * LONGEST_OUTAGE
     assert transport.refused < 400
 
 
@@ -135,6 +135,6 @@ async def test_the_time_of_a_call_begins_with_the_outage_unless_nobody_has_calle
                 await invoker.invoke("f")
             assert raised.value.gave_up is GaveUp.ATTEMPTS
             waited = clock.monotonic() - began
-            assert waited >= LONGEST_OUTAGE if begins_anew else waited < 10
+            assert waited >= LONGEST_OUTAGE if begins_anew else waited < LONGEST_OUTAGE / 2
             if not begins_anew:
                 await clock.sleep(FORGOTTEN + 10)

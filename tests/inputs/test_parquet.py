@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncinvoke import InvalidRequestError
-from asyncinvoke._inputs import columns, scalars
+from asyncinvoke._inputs import columns, parquet, scalars
 from asyncinvoke.inputs import Input, InputError, read
 
 from .duckdb_files import MARKED, NESTED_INTERVALS
@@ -280,6 +280,16 @@ async def test_uuids_and_json_are_texts_with_every_version_of_pyarrow(
         },
         dict.fromkeys("ulsmbjk"),
     ]
+
+
+async def test_only_columns_that_are_marked_are_cast(tmp_path: Path) -> None:
+    path = tmp_path / "in.parquet"
+    path.write_bytes(MARKED)
+    with pq.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        marked = parquet._marked_types(file.schema, file.schema_arrow)
+    assert "b" in names
+    assert {names[number] for number in marked} <= set(names) - {"b"}
 
 
 async def test_the_total_is_known_and_row_groups_are_read_in_their_order(tmp_path: Path) -> None:

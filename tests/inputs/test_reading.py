@@ -221,6 +221,19 @@ def test_a_url_in_a_url_is_named_without_what_is_secret_too(outer: str, inner: s
     assert name_of(outer + inner) == f"{outer}https://127.0.0.1:1/x"
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "https://127.0.0.1:1/in.csv?Signature=hunter2::hunter2",
+        "https://127.0.0.1:1/in::y.csv?Signature=hunter2",
+        "https://user:hunter2::hunter2@127.0.0.1:1/in.csv",
+        "zip://in.csv::https://user:hunter2::hunter2@127.0.0.1:1/a.zip",
+    ],
+)
+def test_colons_within_what_is_secret_do_not_show_it(source: str) -> None:
+    assert "hunter2" not in name_of(source)
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
     path = tmp_path / "in.csv.gz"

@@ -1,6 +1,7 @@
 """What was surely not sent: an endpoint that is away is probed, and a process without files waits."""
 
 import logging
+import math
 
 import anyio
 import pytest
@@ -316,3 +317,17 @@ async def test_where_files_bind_it_is_said_once_and_the_limit_is_theirs(
     assert Limiter(AdaptiveLimit(maximum=100), files=(256, 20)).limit == 100
     assert Limiter(FixedLimit(7)).limit == 7
     assert caplog.records == []
+
+
+async def test_a_straggler_of_an_outage_that_is_over_is_not_a_part_of_it() -> None:
+    clock = HeldClock()
+    limiter = Limiter(FixedLimit(10), clock=clock)
+    permits = [await hold(limiter, HOG) for _ in range(4)]
+    began = clock.now
+    assert permits[0].unreachable() == began
+    clock.jump(290)
+    assert permits[1].unreachable() == began
+    permits[2].answered()
+    clock.jump(15)
+    assert permits[3].unreachable() == math.inf
+    assert (await hold(limiter, HOG)).unreachable() == clock.now

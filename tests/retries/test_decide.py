@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -262,6 +263,26 @@ def test_a_batch_waits_out_an_outage_of_five_minutes() -> None:
     waits = [wait for wait in found if isinstance(wait, float)]
     assert found[len(waits)] is GaveUp.ATTEMPTS
     assert 300 <= sum(waits) <= 305
+
+
+@pytest.mark.parametrize(
+    ("failures", "decided"),
+    [
+        # When each failure comes, when the outage began, and whether there is another attempt.
+        ([(299.0, 0.0), (300.0, 0.0)], [True, False]),
+        ([(299.0, math.inf), (300.0, math.inf), (599.0, math.inf)], [True, True, True]),
+        ([(0.0, 0.0), (100.0, 100.0), (200.0, 200.0), (300.0, 300.0)], [True, True, True, False]),
+        ([(0.0, 0.0), (3600.0, 3590.0), (3700.0, 3590.0), (3890.0, 3590.0)], [True] * 3 + [False]),
+    ],
+    ids=["begins with the outage", "an outage that is over", "an item's own", "two outages"],
+)
+def test_the_time_in_an_outage(failures: list[tuple[float, float]], decided: list[bool]) -> None:
+    decider = retries(RetryPolicy.batch())
+    unsent = verdict(FailureKind.TRANSPORT, Delivery.NOT_SENT)
+    assert [
+        isinstance(decider.decide(replace(unsent, outage_began=began), ERROR, now=now), float)
+        for now, began in failures
+    ] == decided
 
 
 def test_a_wait_without_an_end_is_not_begun() -> None:

@@ -292,6 +292,7 @@ async def test_what_is_not_the_sdks_client_or_endpoint_is_found() -> None:
     [
         ("client", "_endpoint", "endpoint"),
         ("endpoint", "http_session", "HTTP session"),
+        ("client", "_request_signer", "request signer"),
         ("client", "_serializer", "serializer"),
         ("client", "_user_agent_creator", "user agent"),
         ("client", "_ruleset_resolver", "endpoint resolver"),

@@ -57,7 +57,7 @@ MOST_IN_FLIGHT = 1000
 
 
 def run_bulk(bulk: Bulk) -> int:
-    """Run it; give the exit status."""
+    """Run a bulk run; return its exit status."""
     open_files.raise_open_files()
 
     async def main(interrupt: Interrupt) -> int:

@@ -193,7 +193,7 @@ class MapJob:
     def _left(self, run: MapRun) -> summary.Left:
         statistics = run.statistics()
         without_outcome = self._read - statistics.succeeded - statistics.failed
-        # Anything that may have run is only repeated where that is safe.
+        # An idempotent item that waits for its next attempt may have run in an earlier one.
         invoker = self._invoker.statistics()
         in_flight = (invoker.in_flight - sum(invoker.connecting.values())) * self._batch
         may_have_run = statistics.working if self._idempotent else in_flight

@@ -123,7 +123,7 @@ class Moment:
 
 
 class Watch:
-    """Tells once an episode that nothing is admitted."""
+    """Reports, once per episode, that nothing is admitted."""
 
     def __init__(self) -> None:
         self._held_back: str | None = None
@@ -133,7 +133,7 @@ class Watch:
         self._said: tuple[str, float] = ("", -SAID_AGAIN)
 
     def look(self, now: Moment) -> str | None:
-        """Take a look; give what there is to say."""
+        """Compare with the last look; return a message, if there is one."""
         last, self._last = self._last, now
         if last is None or self._alive is None or _is_alive(last, now):
             self._alive, self._is_said, self._held_back = now, False, None
