@@ -1,5 +1,6 @@
 """The work of a recorded map: items are prepared when read, marked when sent, and numbered by take."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -17,6 +18,7 @@ from asyncinvoke._request.parameters import InvokeParameters
 from asyncinvoke._request.payload import max_payload
 from asyncinvoke._retries.classify import classify
 from asyncinvoke._transport.base import Transport
+from asyncinvoke.errors import JournalError
 
 
 class MarkingTransport:
@@ -44,11 +46,17 @@ class MarkingTransport:
         self, parameters: InvokeParameters, payload: bytes, progress: Progress
     ) -> Reply | Failure:
         """Send a request once, as `Transport.send` does."""
-        marked = []
-        for each in self._prepared:
-            if not each.is_sent:
-                self._recorder.mark(each)
-                marked.append(each)
+        marked: list[Prepared] = []
+        try:
+            for each in self._prepared:
+                if not each.is_sent:
+                    self._recorder.mark(each)
+                    marked.append(each)
+        except BaseException:  # as of a full disk: nothing is sent
+            for each in marked:
+                with contextlib.suppress(JournalError):
+                    self._recorder.unmark(each)
+            raise
         sending = self._transport.send(parameters, payload, progress)
         payload = b""  # keeps it out of tracebacks
         try:

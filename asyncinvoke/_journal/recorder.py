@@ -1,5 +1,6 @@
 """The recorder of a map: opens its journal, accepts its items and outcomes, and closes it."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,7 @@ class JournalRecorder:
         self._pending = Pending()
         self._seen = Seen() if keyed else None
         self._thread = anyio.CapacityLimiter(1)
+        self._lock = threading.Lock()
         self._is_connected = False
         self._is_all_read = False
         self._succeeded = self._failures = 0
@@ -236,4 +238,9 @@ class JournalRecorder:
         return (self._succeeded, self._failures, *self._sample())
 
     async def _in_thread(self, function: Callable[..., Any], *values: object) -> Any:
-        return await anyio.to_thread.run_sync(function, *values, limiter=self._thread)
+        return await anyio.to_thread.run_sync(self._alone, function, *values, limiter=self._thread)
+
+    def _alone(self, function: Callable[..., Any], *values: object) -> Any:
+        # A native cancellation of asyncio does not wait for the thread: its call must end first.
+        with self._lock:
+            return function(*values)

@@ -112,6 +112,7 @@ class Store:
         """
         session, sql = self._begun, self._sql
         try:
+            self._open_files.check()  # comparing the input may have taken minutes
             with sql.transaction():
                 session.begin()
                 with damage_told(self.path):
@@ -154,7 +155,8 @@ class Store:
         try:
             if statements is not None:
                 statements.close()
-            if not self._has_begun and self._is_new:
+            # Without the lock, it may be the new journal of another process.
+            if marks is not None and not self._has_begun and self._is_new:
                 with contextlib.suppress(OSError):
                     remove_new(self._real)
         finally:

@@ -28,6 +28,7 @@ from asyncinvoke import (
     Shard,
     TransportError,
 )
+from asyncinvoke._journal import marks
 from asyncinvoke.inputs import read
 from asyncinvoke.runs import open_run
 from tests.doubles.counting_server import CountingServer
@@ -310,3 +311,27 @@ def test_a_full_disk_ends_a_run_in_batches_and_no_item_of_it_is_lost(tmp_path: P
         summary = recorded.summary()
         assert 0 < summary.ended <= sent
         assert summary.succeeded + summary.may_have_run == sent
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("failing", range(11, 16))
+async def test_a_batch_that_cannot_be_marked_whole_is_not_sent_and_not_in_doubt(
+    failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function, journal, write, written = Function(doubled), tmp_path / "a.run", marks._write, 0
+
+    def full(descriptor: int, data: bytes, offset: int) -> int:
+        nonlocal written
+        written += len(data) == 1
+        return 0 if written == failing else write(descriptor, data, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(marks, "_write", full)
+        with pytest.raises(JournalError, match="the disk is full"):
+            await run(function, range(100), journal, batch=5)
+    sent = items_of(function)
+    with open_run(journal) as recorded:
+        found = recorded.summary()
+    assert (found.succeeded, found.may_have_run) == (len(sent), 0)
+    await run(function, range(100), journal, batch=5)
+    assert items_of(function) == list(range(100))

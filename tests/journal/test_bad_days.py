@@ -1,5 +1,6 @@
 """Journals that cannot be used: one clear error for each, and no recorded outcome is lost."""
 
+import asyncio
 import os
 import pickle
 import shutil
@@ -8,16 +9,21 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from asyncinvoke import InvalidRequestError, Invoker, Journal, JournalError, MapRun, Outcome
 from asyncinvoke._journal import marks
 from asyncinvoke._journal.host import file_system
 from asyncinvoke._journal.marks import LockedError, Marks
+from asyncinvoke._journal.session import Session
 from asyncinvoke._journal.store import Store
 from asyncinvoke.runs import open_run, settle
 from tests.journal.killing import ROOT
@@ -388,6 +394,54 @@ async def test_a_lock_on_a_file_that_was_removed_is_none(
         monkeypatch.undo()
         with pytest.raises(LockedError):
             Marks.locked(path)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_timeout_of_asyncio_while_a_journal_is_opened_leaves_no_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, goes_on, order = threading.Event(), threading.Event(), []
+    looks, retracts = Session.look, Store.retract
+
+    def slowly(session: Session, identity: Mapping[str, object]) -> None:
+        begun.set()
+        assert goes_on.wait(60)
+        looks(session, identity)
+        order.append("opened")
+
+    def retract(store: Store) -> None:
+        order.append("retracted")
+        retracts(store)
+
+    async def enter() -> None:
+        async with Invoker(transport=World()) as invoker, invoker.map("work", [1], journal=path):
+            pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "look", slowly)
+        patch.setattr(Store, "retract", retract)
+        entering = asyncio.create_task(enter())
+        await anyio.to_thread.run_sync(begun.wait)
+        entering.cancel()
+        await anyio.sleep(0.1)  # time in which nothing may happen
+        goes_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+    assert order == ["opened", "retracted"]
+    assert len(await World().map(path, range(5))) == 5
+
+
+async def test_a_journal_that_is_given_up_twice_is_not_removed_from_under_another_process(
+    path: Path,
+) -> None:
+    store, later = (Store(path, keyed=False, results=True) for _ in "12")
+    store.open({"key": False})
+    store.abandon()
+    later.open({"key": False})
+    later.begin({})
+    store.abandon()
+    assert path.exists()
+    later.retract()
 
 
 async def test_what_cannot_be_marked_is_not_sent_and_not_in_doubt(
