@@ -126,7 +126,7 @@ def failure_from(error: Exception, phase: Phase) -> Failure:
     return failure
 
 
-def not_connected(failure: Failure, origin: str) -> str:
+def not_connected(failure: Failure, origin: str, *, has_proxy: bool) -> str:
     """Return the message of a failure before there was a connection: it names the origin."""
     match failure.fault, failure.cause:
         case TransportFault.CONNECT, ConnectionRefusedError():
@@ -136,6 +136,8 @@ def not_connected(failure: Failure, origin: str) -> str:
         case TransportFault.CONNECT, _:
             return f"{origin} cannot be reached: {failure.message}"
         case TransportFault.CONNECT_TIMEOUT, _:
+            if has_proxy:  # either of the two
+                return f"{origin} cannot be reached through the proxy: no connection in time"
             return f"{origin} does not answer: no connection in time"
         case TransportFault.TLS, _:
             return f"TLS with {origin} fails: {failure.message}"

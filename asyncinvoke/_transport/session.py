@@ -154,7 +154,10 @@ def _unreadable(error: Exception, session: AioSession) -> str | None:
     """Return which source of credentials contains what botocore cannot read, if that is the error."""
     if not isinstance(error, ValueError | TypeError | AttributeError):
         return None
-    if os.environ.get("AWS_ACCESS_KEY_ID") and os.environ.get("AWS_CREDENTIAL_EXPIRATION"):
+    # A profile that is given to the session comes before the environment.
+    is_from_environment = session.instance_variables().get("profile") is None
+    names = ("AWS_ACCESS_KEY_ID", "AWS_CREDENTIAL_EXPIRATION")
+    if is_from_environment and all(map(os.environ.get, names)):
         return "AWS_CREDENTIAL_EXPIRATION is not a time"
     if name := _process_of(session):
         is_json = not isinstance(error, json.JSONDecodeError | UnicodeDecodeError)

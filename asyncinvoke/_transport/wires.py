@@ -157,12 +157,13 @@ class Wires:
         failure = failure_from(error, progress.phase)
         if failure.phase is not Phase.CONNECTING:
             return failure
-        if failure.fault in _ON_THE_WAY:
-            proxies = getattr(self._http_session, "_proxy_config", None)
-            if proxies is not None and proxies.proxy_url_for(url) is not None:
-                # A connection closed before the tunnel was established was closed by the proxy.
-                failure = replace(failure, fault=TransportFault.PROXY)
-        return replace(failure, message=not_connected(failure, bare_url(origin_of(url))))
+        proxies = getattr(self._http_session, "_proxy_config", None)
+        has_proxy = proxies is not None and proxies.proxy_url_for(url) is not None
+        if has_proxy and failure.fault in _ON_THE_WAY:
+            # A connection closed before the tunnel was established was closed by the proxy.
+            failure = replace(failure, fault=TransportFault.PROXY)
+        message = not_connected(failure, bare_url(origin_of(url)), has_proxy=has_proxy)
+        return replace(failure, message=message)
 
     def connecting(self) -> dict[str, int]:
         """Return how many of our own connections are being opened, by origin."""

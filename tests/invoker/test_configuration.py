@@ -213,6 +213,19 @@ async def test_a_variable_that_cannot_be_read_is_named(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # aiobotocore runs processes in asyncio
+async def test_a_process_of_a_profile_is_named_though_the_environment_has_credentials_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text("[profile own]\ncredential_process = echo hidden\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2020-01-01T00:00:00Z")
+    said = await refusal(session=AioSession(profile="own"), endpoint_url=NOWHERE)
+    assert said == "credential_process: 'echo' printed what is not JSON"
+
+
+@pytest.mark.anyio
 async def test_a_configuration_file_that_cannot_be_read_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
