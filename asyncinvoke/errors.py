@@ -187,7 +187,8 @@ class InvocationError(AsyncInvokeError):
         self.delivery = delivery
         self.elapsed = elapsed
         self.gave_up = gave_up
-        self._outage = outage
+        if outage:
+            self._outage = outage
         return self
 
     def __str__(self) -> str:
