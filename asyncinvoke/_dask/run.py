@@ -135,7 +135,7 @@ class DaskRun:
             ConfigurationError: The cluster is gone, or a shard's workers died one after the other.
         """
         errors = [self._error_of(future) for future in self._futures]
-        self._close_homes()
+        _release(self._client, self._plan)
         merged, error = None, next(filter(None, errors), None)
         try:
             merged = self._merger.finish()
@@ -154,7 +154,7 @@ class DaskRun:
             for future in self._futures:
                 future.cancel()
         self._merger.abandon()
-        self._close_homes()
+        _release(self._client, self._plan)
 
     def __enter__(self) -> Self:
         return self
@@ -193,12 +193,6 @@ class DaskRun:
     def _set_control(self, control: Control) -> None:
         self._control = control
         write_control(self._plan.control, control)
-
-    def _close_homes(self) -> None:
-        self._plan.token.unlink(missing_ok=True)
-        if self._client.status == "running":
-            with contextlib.suppress(OSError):  # Dask's errors of a lost connection
-                self._client.run(close_home, self._plan.id, on_error="ignore")
 
 
 def start(
@@ -243,8 +237,16 @@ def start(
         invoker=dict(invoker or {}),
         options=dict(options),
     )
-    _prepare(client, plan)
-    return DaskRun(client, plan, slots)
+    try:
+        plan.token.touch()
+    except OSError as error:
+        raise ConfigurationError(f"{folder}: it cannot be written: {error.strerror}") from None
+    try:
+        _prepare(client, plan)
+        return DaskRun(client, plan, slots)
+    except BaseException:
+        _release(client, plan)
+        raise
 
 
 def _prepare(client: Any, plan: Plan) -> None:
@@ -253,17 +255,22 @@ def _prepare(client: Any, plan: Plan) -> None:
     Raises:
         ConfigurationError: A worker does not see the directory.
     """
-    plan.token.touch()
     ready = client.run(prepare, plan.id, str(plan.token), plan.invoker)
     blind = [worker for worker, sees in ready.items() if not sees]
     if blind:
-        client.run(close_home, plan.id, on_error="ignore")
-        plan.token.unlink(missing_ok=True)
         raise ConfigurationError(
             f"worker {blind[0]} does not see {plan.directory}: it must be a directory that all "
             "workers share and that outlives each of them, or nobody could tell what a worker "
             "that dies has run"
         )
+
+
+def _release(client: Any, plan: Plan) -> None:
+    """Release the resources that a run holds on the workers."""
+    plan.token.unlink(missing_ok=True)
+    if client.status == "running":
+        with contextlib.suppress(OSError):  # Dask's errors of a lost connection
+            client.run(close_home, plan.id, on_error="ignore")
 
 
 def _check_client(client: Any) -> None:

@@ -20,7 +20,6 @@ from asyncinvoke._engine.source import is_keyed
 from asyncinvoke._invoker import Invoker
 from asyncinvoke._report.standing import UNRECORDED, is_recorded
 from asyncinvoke.inputs import read
-from asyncinvoke.runs import open_run
 
 LOOK_EVERY = 0.5
 """The interval at which a shard polls the control file, in seconds."""
@@ -117,19 +116,11 @@ async def prepare(run_id: str, token: str, invoker: Mapping[str, Any]) -> bool:
     return True
 
 
-def run_shard(plan: Plan, number: int) -> dict[str, Any]:
-    """Run or continue a shard; return its counts. Called in a thread of a worker."""
+def run_shard(plan: Plan, number: int) -> None:
+    """Run or continue a shard. Called in a thread of a worker."""
     home = _home(plan.id, plan.invoker)
     home.arrive(plan)
     home.call(_shard, plan, number)
-    with open_run(plan.journal(number)) as recorded:
-        summary = recorded.summary()
-    return {
-        "number": number,
-        "ended": summary.ended,
-        "may_have_run": summary.may_have_run,
-        "is_complete": summary.sessions[-1].status == "complete",
-    }
 
 
 def _home(run_id: str, invoker: Mapping[str, Any]) -> Home:
@@ -140,12 +131,13 @@ def _home(run_id: str, invoker: Mapping[str, Any]) -> Home:
     return home
 
 
-def close_home(run_id: str) -> None:
+async def close_home(run_id: str) -> None:
     """Release the resources that a worker holds for a run."""
     with _homes_lock:
         home = _homes.pop(run_id, None)
     if home is not None:
-        home.close()
+        # This waits for what is in flight, and the worker's event loop must not be blocked.
+        await to_thread.run_sync(home.close)
 
 
 async def _shard(invoker: Invoker, plan: Plan, number: int) -> None:

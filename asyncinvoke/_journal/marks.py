@@ -78,8 +78,7 @@ class Marks(_MarksFile):
         """
         path = path_of(journal)
         while True:
-            is_new = not path.exists()
-            descriptor = _opened_and_locked(path)
+            descriptor, is_new = _opened_and_locked(path)
             if _is_at(path, descriptor):
                 break
             # The process that held the lock has removed the file. Another one may be in its place.
@@ -134,9 +133,10 @@ class Marks(_MarksFile):
             raise JournalError(f"{self._path}: it cannot be written: the disk is full")
 
 
-def _opened_and_locked(path: Path) -> int:
+def _opened_and_locked(path: Path) -> tuple[int, bool]:
+    """Return the file, locked, and whether this created it."""
     try:
-        descriptor = os.open(path, _NEW, 0o600)
+        descriptor, is_new = _opened(path)
     except OSError as error:
         raise JournalError(f"{path}: it cannot be opened: {error.strerror}") from None
     try:
@@ -148,7 +148,14 @@ def _opened_and_locked(path: Path) -> int:
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    return descriptor, is_new
+
+
+def _opened(path: Path) -> tuple[int, bool]:
+    try:
+        return os.open(path, _NEW | os.O_EXCL, 0o600), True
+    except FileExistsError:
+        return os.open(path, _NEW, 0o600), False
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

@@ -163,7 +163,9 @@ class Merging:
                 # A killed process may have left a WAL of the old file, which SQLite would silently
                 # replay into the new one.
                 remove_log(self._file)
-                self._lock.close()  # an open file cannot be moved everywhere
+                if os.name == "nt":  # an open file cannot be moved there
+                    # Elsewhere it stays locked: an unlocked part is an abandoned one to others.
+                    self._lock.close()
                 made.replace(self._file)
                 marks.remove()
         return Merged(
@@ -280,7 +282,12 @@ def _locked(target: Path, file: Path) -> Iterator[Marks]:
             f"{target}: another process is using it; merge into it when that process has ended"
         ) from None
     with contextlib.closing(marks):
-        yield marks
+        try:
+            yield marks
+        except BaseException:
+            if marks.is_new:
+                marks.remove()
+            raise
 
 
 def _sync(path: Path) -> None:

@@ -80,6 +80,8 @@ class Pending:
         """Notes held back until the input is known to be that of the run; `None` once it is."""
         self.read = 0
         """The number of items read so far."""
+        self.is_taken = False
+        """Whether items are taken, and neither put back nor released yet."""
         self.is_refused = False
         """Whether the input has turned out to be a different one."""
         self.error: JournalError | None = None
@@ -90,6 +92,7 @@ class Pending:
 
     def take(self) -> tuple[list[Prepared], Batch]:
         """Take what the next commit covers: a group of items that were read, and all the rest."""
+        self.is_taken = bool(self.reads or self.again)
         reads: list[Prepared] = []
         size = 0
         while self.reads and size < MOST_BYTES:
@@ -107,6 +110,7 @@ class Pending:
         self.again = batch.again + self.again
         self.ended = batch.ended + self.ended
         self.notes = {**batch.notes, **self.notes}
+        self.is_taken = False
 
     def hold_again(self, batch: Batch, *, is_proven: bool) -> None:
         """Keep holding back the notes of a batch, unless the input is proven by now."""
@@ -139,7 +143,8 @@ class Pending:
         for prepared, _ in self.ended:
             under_way.pop(prepared.index, None)
         in_doubt = [(each, left_outcome(each, now)) for each in under_way.values() if each.is_sent]
-        is_complete = total is not None and not (under_way or self.reads or self.again)
+        remain = under_way or self.reads or self.again or self.is_taken
+        is_complete = total is not None and not remain
         return Batch(
             ended=[*self.ended, *in_doubt],
             notes={} if self.is_refused else self.notes,

@@ -144,6 +144,7 @@ class Writer:
         self._committed = anyio.current_time()
         was_hungry = self._ends.is_hungry()
         self._release(batch, done[0])
+        pending.is_taken = False  # it stays if an interrupt has left items unreleased
         if reads:
             group = group_size(
                 self._group,

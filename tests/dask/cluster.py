@@ -11,6 +11,7 @@ from typing import Any
 from distributed import Client, LocalCluster
 
 import asyncinvoke.dask
+from asyncinvoke._dask import working
 from asyncinvoke.inputs import read
 from asyncinvoke.runs import open_run
 
@@ -56,6 +57,12 @@ def main(folder: Path) -> dict[str, Any]:
         own = partial(read, folder / "ids.jsonl", key="/id")
         with asyncinvoke.dask.map(client, "f", own, directory=folder / "i", shards=2) as keyed:
             unnamed += [keyed.result().items, keyed.progress().unrecorded]
+        try:
+            asyncinvoke.dask.map(client, "f", (number for number in [1]), directory=folder / "j")
+        except Exception:
+            homes = client.run(lambda: len(working._homes)).values()
+            unsubmitted = [sum(homes), [each.name for each in (folder / "j").iterdir()]]
+        read_only = said_of(client, [], Path("/proc"))
     refused["closed"] = said_of(client, [], folder / "h")
     return {
         "items": merged.items,
@@ -65,6 +72,8 @@ def main(folder: Path) -> dict[str, Any]:
         "on_workers": pids <= workers,
         "refused": refused,
         "unnamed": unnamed,
+        "unsubmitted": unsubmitted,
+        "read_only": read_only,
     }
 
 

@@ -1,9 +1,11 @@
 """A map on a Dask cluster of two processes, against an endpoint that counts."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +18,7 @@ from asyncinvoke._dask import working
 from asyncinvoke._dask.plan import Control, Plan, read_control, shards_for, share, write_control
 from tests.doubles.counting_server import CountingServer
 
+SOON = 60
 ROOT = Path(__file__).parents[2]
 
 
@@ -52,6 +55,9 @@ def test_every_item_runs_once_on_some_worker_and_the_journals_become_one(tmp_pat
         "no invoker": "ConfigurationError: invoker must be the arguments of Invoker by name, not int",
         "closed": "ConfigurationError: the client must be connected to a cluster, and is closed",
     }
+    assert said.pop("read_only").startswith("ConfigurationError: /proc")
+    # Of a run that could not be submitted, nothing is left on the workers or in its directory.
+    assert said.pop("unsubmitted") == [0, ["control.json"]]
     # Items whose keys are no text; and of an input with keys of its own, one twice and one without.
     assert said.pop("unnamed") == [0, 9, 9, 2, 2]
     assert said == {
@@ -120,6 +126,24 @@ def test_the_first_shards_of_all_workers_begin_together(
         assert len(slept) == 1
     finally:
         late.close()
+
+
+def test_a_home_is_closed_while_the_event_loop_of_the_worker_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    is_alive = threading.Event()
+
+    def close() -> None:
+        assert is_alive.wait(SOON)
+
+    monkeypatch.setitem(working._homes, "a", SimpleNamespace(close=close))
+
+    async def worker() -> None:
+        asyncio.get_running_loop().call_soon(is_alive.set)
+        await working.close_home("a")
+
+    asyncio.run(worker())
+    assert "a" not in working._homes
 
 
 def test_a_plan_shows_nothing_of_the_input() -> None:

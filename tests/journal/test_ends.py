@@ -12,6 +12,8 @@ import pytest
 
 from asyncinvoke import ConfigurationError, InvocationError, Invoker, Journal, RetryPolicy
 from asyncinvoke._clock import SYSTEM_CLOCK
+from asyncinvoke._journal.deciding import Decided
+from asyncinvoke._journal.pending import Batch
 from asyncinvoke._journal.releasing import Releaser
 from asyncinvoke._journal.store import Store
 from asyncinvoke.runs import open_run
@@ -299,6 +301,32 @@ async def test_an_interrupt_between_a_commit_and_its_news_is_no_harm(
         assert summary.ended == len(list(recorded.outcomes()))
         assert summary.may_have_run == 0
     assert len(await World().map(path, range(items))) == items
+
+
+async def test_a_run_whose_last_items_were_lost_to_an_interrupt_is_not_complete(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class InterruptError(BaseException):
+        pass
+
+    release = Releaser.release
+
+    def interrupted(releaser: Releaser, batch: Batch, decided: Decided) -> None:
+        if any(each.index == 9 for each in decided.fresh):
+            raise InterruptError
+        release(releaser, batch, decided)
+
+    await World().map(path, range(9), take=9)
+    monkeypatch.setattr(Releaser, "release", interrupted)
+    with pytest.raises(InterruptError):
+        await World().map(path, range(10))
+    monkeypatch.undo()
+    with open_run(path) as recorded:
+        assert recorded.summary().sessions[-1].status == "left"
+        assert not recorded.summary().complete
+    world = World()
+    assert len(await world.map(path, range(10))) == 10
+    assert world.sent == [9]
 
 
 async def test_a_clock_that_jumps_changes_no_duration(path: Path) -> None:

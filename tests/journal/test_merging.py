@@ -1,5 +1,7 @@
 """Merging the journals of shards: every item is there once, and items that ran twice are named."""
 
+import contextlib
+import errno
 import json
 import os
 import shutil
@@ -23,8 +25,10 @@ from asyncinvoke import (
     RetryPolicy,
     Shard,
 )
+from asyncinvoke._journal.marks import Marks
 from asyncinvoke._journal.merging import Merging
 from asyncinvoke._journal.shards import missing_shards, total_of_parts
+from asyncinvoke._outputs.parts import remove_abandoned
 from asyncinvoke.runs import merge, open_run, settle
 from tests.batches.maps import SOON, Function
 from tests.doubles.engine import FAILED, LOST, THROTTLED
@@ -323,6 +327,54 @@ def test_a_journal_stays_whole_until_another_is_in_its_place(
             merge(out, [part], replace=True)
     with open_run(out) as recorded:
         assert recorded.summary().ended == ended == 60
+
+
+def test_a_merge_that_ends_is_safe_from_one_that_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "a.run", tmp_path / "all.run"
+    play(Function(), source)
+    move = Path.replace
+
+    def replace(part: Path, to: Path) -> Path:
+        remove_abandoned(target)  # as the other one begins
+        return move(part, to)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    assert merge(target, [source]).items == len(rows(target, "SELECT * FROM item"))
+
+
+def test_a_merge_that_fails_at_its_end_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "a.run"
+    play(Function(), source)
+
+    def replace(_: Path, __: Path) -> Path:
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(JournalError, match="it cannot be written: input/output error"):
+        merge(tmp_path / "all.run", [source])
+    assert list(tmp_path.glob("*all.run*")) == []
+
+
+def test_marks_that_another_process_creates_meanwhile_are_not_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, opened = tmp_path / "a.run-marks", os.open
+
+    def open_after_another(*arguments: Any) -> int:
+        os.close(opened(path, os.O_WRONLY | os.O_CREAT))
+        return opened(*arguments)
+
+    monkeypatch.setattr(os, "open", open_after_another)
+    with contextlib.closing(Marks.locked(tmp_path / "a.run")) as marks:
+        assert not marks.is_new
+    path.unlink()
+    monkeypatch.undo()
+    with contextlib.closing(Marks.locked(tmp_path / "a.run")) as marks:
+        assert marks.is_new
 
 
 def test_what_a_merge_that_was_killed_has_left_is_removed_by_the_next(tmp_path: Path) -> None:
