@@ -74,6 +74,14 @@ def has_changed_since_merge(summary: RunSummary) -> bool:
     return sessions != len(summary.sessions) or any(SETTLED in part for part in parts)
 
 
+def idempotent_of(summary: RunSummary) -> bool | None:
+    """Return whether the map is idempotent; `None` if unknown: only the command line notes it."""
+    match summary.notes.get("command"):
+        case {"shared": {"idempotent": bool(is_idempotent)}}:
+            return is_idempotent
+    return None
+
+
 def key_of(cause: RecordedCause) -> CauseKey:
     """Return what identifies a cause in every journal; its number differs between journals."""
     return CauseKey(cause.error, cause.code, cause.error_type, cause.delivery, cause.gave_up)

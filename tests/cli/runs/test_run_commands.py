@@ -125,6 +125,22 @@ async def test_failures_beyond_the_most_causes_are_redriven_as_well(
         assert [each.index for each in outcomes if matches(each)] == list(chosen), choice
 
 
+async def test_whether_a_map_is_idempotent_is_said_only_if_that_is_recorded(
+    recorded: Path,
+) -> None:
+    summary = read(lambda run: run.summary())
+    notes: tuple[tuple[dict[str, Any], str | None], ...] = (
+        ({}, None),
+        ({COMMAND: {"shared": {"idempotent": True}}}, "idempotent"),
+        ({COMMAND: {"shared": {"idempotent": False}}}, "not idempotent"),
+    )
+    for noted, said in notes:
+        lines = summary_lines(replace(summary, notes=noted), (), sample=None, now=0.0, width=200)
+        assert [each for each in lines[0].split(", ") if "idempotent" in each] == (
+            [said] if said else []
+        )
+
+
 def read(what: Callable[[Any], Any]) -> Any:
     with open_run("o.run") as run:
         return what(run)
@@ -299,7 +315,7 @@ async def test_the_page_on_runs_shows_what_the_command_does(recorded: Path) -> N
     (shown,) = re.findall(r"^```\n(charge, .*?)^```", page, re.DOTALL | re.MULTILINE)
     summary: RunSummary = read(lambda run: run.summary())
     sessions = tuple(replace(summary.sessions[0], number=n, ended=None) for n in (1, 2, 3))
-    notes = {COMMAND: {"source": "orders.jsonl"}}
+    notes = {COMMAND: {"source": "orders.jsonl", "shared": {"idempotent": False}}}
     summary = replace(
         summary,
         path="orders.run",
