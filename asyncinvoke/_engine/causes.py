@@ -16,6 +16,7 @@ LONGEST_EXAMPLE = 160
 """The maximum length of an example, in characters, including the ellipsis."""
 
 OTHERS = "of other kinds"
+"""The error type of the causes beyond `MOST_CAUSES`."""
 
 
 class Causes:

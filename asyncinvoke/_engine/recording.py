@@ -140,7 +140,7 @@ class Recorder(Protocol):
 
         Args:
             items: The input.
-            write: Encodes an item.
+            write: Encodes items.
             skipped: Called with the number of items skipped.
             is_over: Returns whether reading should stop.
 

@@ -6,18 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from asyncinvoke._engine.causes import MOST_CAUSES, OTHERS
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._engine.recording import Prepared
 from asyncinvoke._journal import rows
 from asyncinvoke._journal.pending import Batch
 from asyncinvoke._journal.schema import State
 from asyncinvoke._journal.statements import Statements
-
-MOST_CAUSES = 1000
-"""The maximum number of distinct causes: a function may invent any number of error types."""
-
-OTHERS = "of other kinds"
-"""The error type of the causes beyond that."""
 
 
 class Words:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -259,7 +258,6 @@ def _about(
     ]
     about: dict[str, Any] = {
         "id": uuid.uuid4().hex,
-        "created": time.time(),
         "identity": json.dumps(comparable(parts[0].identity)),
     }
     total = total_of_parts(

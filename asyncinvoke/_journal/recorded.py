@@ -45,7 +45,7 @@ FROM sample JOIN session ON session.id = session
 """Selects the rows of `sample_of`."""
 
 SESSIONS = """
-SELECT id, started, ended, status, host, pid, argv, options FROM session ORDER BY id
+SELECT id, started, ended, status, host, pid FROM session ORDER BY id
 """
 """Selects the rows of `session_of`."""
 
@@ -161,7 +161,7 @@ def causes_of(
 
 def session_of(row: tuple[Any, ...]) -> RecordedSession:
     """Return a session."""
-    number, started, ended, status, host, pid, argv, options = row
+    number, started, ended, status, host, pid = row
     return RecordedSession(
         number=number,
         started=started,
@@ -169,8 +169,6 @@ def session_of(row: tuple[Any, ...]) -> RecordedSession:
         status=status,
         host=host or "",
         pid=pid or 0,
-        argv=tuple(json.loads(argv or "[]")),
-        options=json.loads(options or "{}"),
     )
 
 

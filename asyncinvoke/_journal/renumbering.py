@@ -57,11 +57,14 @@ class Renumbering:
         do, query = self._sql.do, self._sql.all
         do("DELETE FROM renumbered")
         for old, *session in query(
-            "SELECT id, started, ended, host, pid, boot, argv, options, status FROM part.session"
-            " ORDER BY id"
+            "SELECT id, started, ended, host, pid, boot, status FROM part.session ORDER BY id"
         ):
             self.session += 1
-            do("INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self.session, *session)
+            do(
+                "INSERT INTO session (id, started, ended, host, pid, boot, status)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                *(self.session, *session),
+            )
             self._renumber("session", old, self.session)
         for old, *cause, example, count in query(
             "SELECT id, error, code, error_type, delivery, gave_up, example, count FROM part.cause"

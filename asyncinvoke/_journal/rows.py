@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from asyncinvoke import errors
+from asyncinvoke._engine.causes import cause_key
 from asyncinvoke._engine.outcome import Outcome
 from asyncinvoke._journal.schema import STATE_OF, State
 from asyncinvoke._model.delivery import Delivery
@@ -79,14 +80,9 @@ def state_of(error: AsyncInvokeError | None) -> State:
 def cause_of(error: AsyncInvokeError) -> CauseKey:
     """Return the cause of an error."""
     if not isinstance(error, InvocationError):
-        return CauseKey(type(error).__name__, None, None, None, None)
-    return CauseKey(
-        type(error).__name__,
-        None if error.code is None else written(str(error.code)),
-        written(error.error_type) if isinstance(error, FunctionError) else None,
-        error.delivery.value,
-        None if error.gave_up is None else error.gave_up.value,
-    )
+        return CauseKey(*cause_key(error), None, None)
+    gave_up = None if error.gave_up is None else error.gave_up.value
+    return CauseKey(*cause_key(error), error.delivery.value, gave_up)
 
 
 def example_of(error: AsyncInvokeError, *, results: bool) -> str | None:

@@ -199,7 +199,6 @@ class Session:
         sql.do(f"PRAGMA application_id = {APPLICATION_ID}")
         sql.do(f"PRAGMA user_version = {FORMAT}")
         sql.set_about("id", run_id)
-        sql.set_about("created", time.time())
         sql.set_about("identity", json.dumps(dict(identity)))
         self._set_file()
         sql.insert("INSERT INTO count", [(name, 0) for name in (*COUNTS, "seq")])

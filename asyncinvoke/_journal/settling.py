@@ -62,6 +62,11 @@ def _settle(journal: Path, marks: Marks, name: object, *, is_key: bool, ran: boo
         with damage_told(journal), sql.transaction():
             if marks.is_new and not has_ended_in_order(sql.all):
                 raise JournalError(without_marks(journal))
+            is_keyed, _ = _about(sql)
+            if is_key and not is_keyed:  # its requests may have keys, which need not be unique
+                raise JournalError(
+                    f"{journal}: item {name!r}: the run has no keys: name the item by its position"
+                )
             flight = next(
                 (
                     flight
@@ -84,7 +89,7 @@ def _settle_item(journal: Path, sql: Statements, name: object, *, is_key: bool, 
     column = "key" if is_key else "idx"
     found = sql.all(f"SELECT idx, state, cause FROM item WHERE {column} = ?", name)
     if not found:
-        raise JournalError(f"{journal}: item {name!r}{_why_not_recorded(sql, name, is_key=is_key)}")
+        raise JournalError(f"{journal}: item {name!r}{_why_not_recorded(sql, name)}")
     ((row, state, cause),) = found
     if state != State.MAY_HAVE_RUN:
         raise JournalError(
@@ -101,11 +106,14 @@ def _settle_item(journal: Path, sql: Statements, name: object, *, is_key: bool, 
     _count(sql, may_have_run=-1, settled=1)
 
 
-def _why_not_recorded(sql: Statements, name: object, *, is_key: bool) -> str:
+def _about(sql: Statements) -> tuple[bool, int | None]:
+    """Return whether the run has keys, and the number of items in its input, if known."""
     about = dict(sql.all("SELECT name, value FROM run"))
-    is_keyed, total = json.loads(about["identity"])["key"], about.get("total")
-    if is_key and not is_keyed:
-        return ": the run has no keys: name the item by its position"
+    return json.loads(about["identity"])["key"], about.get("total")
+
+
+def _why_not_recorded(sql: Statements, name: object) -> str:
+    is_keyed, total = _about(sql)
     if total is not None and isinstance(name, int) and not is_keyed and name >= total:
         return f": the input has {total:,} items"
     return (

@@ -30,12 +30,6 @@ class RecordedSession:
     pid: int
     """The process ID."""
 
-    argv: tuple[str, ...]
-    """The program and its arguments; empty if unknown."""
-
-    options: Mapping[str, object]
-    """The options of this session that may differ between sessions."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
@@ -191,7 +185,7 @@ class RecordedTake:
     """From 1."""
 
     state: str
-    """How it ended: `not_run`, `may_have_run` or `failed`."""
+    """How it ended, as in `RecordedItem.state`."""
 
     cause: int | None
     """The number of its cause."""

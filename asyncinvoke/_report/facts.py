@@ -10,7 +10,7 @@ from asyncinvoke._journal.values import RecordedCause, RecordedSession, RunSumma
 from asyncinvoke._report.course import Course, course_of
 from asyncinvoke._report.figures import Bar, bars, percentiles
 from asyncinvoke._report.prices import NOTE, Cost, Sampled, estimated
-from asyncinvoke._report.standing import pending_of, total_of, unrecorded_of
+from asyncinvoke._report.standing import idempotent_of, pending_of, total_of, unrecorded_of
 
 SHOWN = 50
 """The maximum number of causes to show."""
@@ -184,7 +184,6 @@ def _status(summary: RunSummary) -> str:
 def _about(summary: RunSummary) -> dict[str, str]:
     command = summary.notes.get("command")
     command = command if isinstance(command, Mapping) else {}
-    options: dict[str, object] = dict(summary.sessions[-1].options) if summary.sessions else {}
     total = total_of(summary)
     about = {"Input": name_of(str(command["source"]))} if command.get("source") else {}
     if total is not None:
@@ -194,10 +193,9 @@ def _about(summary: RunSummary) -> dict[str, str]:
         about["Known by"] = f"their keys, at {command['key']}"
     if summary.invocation_type != "RequestResponse":
         about["Invocation type"] = summary.invocation_type
-    is_idempotent = {**options, **command}.get("idempotent") or (
-        isinstance(command.get("shared"), Mapping) and command["shared"].get("idempotent")
-    )
-    about["Idempotent"] = "yes" if is_idempotent else "no"
+    is_idempotent = idempotent_of(summary)
+    if is_idempotent is not None:
+        about["Idempotent"] = "yes" if is_idempotent else "no"
     if summary.versions:
         about["Versions"] = ", ".join(
             f"{name} ({count:,})" for name, count in summary.versions.items()

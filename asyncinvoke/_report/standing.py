@@ -1,9 +1,11 @@
 """The progress of a run, from its counts and the notes of the command line. Does no I/O."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
+from asyncinvoke._engine.causes import OTHERS
 from asyncinvoke._engine.outcome import Outcome
+from asyncinvoke._journal.rows import CauseKey, cause_of
 from asyncinvoke._journal.shards import (
     PARTS,
     SETTLED,
@@ -11,8 +13,8 @@ from asyncinvoke._journal.shards import (
     missing_shards,
     total_of_parts,
 )
-from asyncinvoke._journal.values import RunSummary
-from asyncinvoke.errors import InvalidRequestError
+from asyncinvoke._journal.values import RecordedCause, RunSummary
+from asyncinvoke.errors import AsyncInvokeError, InvalidRequestError
 
 TOTAL = "total"
 """The name of the note with the number of items in the input."""
@@ -70,6 +72,28 @@ def has_changed_since_merge(summary: RunSummary) -> bool:
         return True
     sessions = sum(part["sessions"] for part in parts)
     return sessions != len(summary.sessions) or any(SETTLED in part for part in parts)
+
+
+def idempotent_of(summary: RunSummary) -> bool | None:
+    """Return whether the map is idempotent; `None` if unknown: only the command line notes it."""
+    match summary.notes.get("command"):
+        case {"shared": {"idempotent": bool(is_idempotent)}}:
+            return is_idempotent
+    return None
+
+
+def key_of(cause: RecordedCause) -> CauseKey:
+    """Return what identifies a cause in every journal; its number differs between journals."""
+    return CauseKey(cause.error, cause.code, cause.error_type, cause.delivery, cause.gave_up)
+
+
+def cause_among(error: AsyncInvokeError, known: Container[CauseKey]) -> CauseKey:
+    """Return the cause under which an error is recorded, if the journal has these causes.
+
+    A journal records all causes beyond the first `MOST_CAUSES` as `OTHERS`.
+    """
+    key = cause_of(error)
+    return key if key in known else key._replace(error_type=OTHERS)
 
 
 def is_recorded(outcome: Outcome, *, keyed: bool) -> bool:

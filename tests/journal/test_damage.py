@@ -144,7 +144,6 @@ def test_a_text_that_is_none_is_damage_and_is_not_quoted(
     [
         ("result", "facts"),
         ("run", "value"),
-        ("session", "options"),
         ("sample", "throttles"),
     ],
 )

@@ -24,6 +24,7 @@ from asyncinvoke import (
     Redrive,
     Request,
 )
+from asyncinvoke._engine.causes import LONGEST_NAME
 from asyncinvoke._journal.deciding import Seen
 from asyncinvoke._journal.lookups import Lookups
 from asyncinvoke._model.response import Reply
@@ -510,7 +511,8 @@ async def test_names_of_errors_that_are_made_up_do_not_fill_the_memory(
         async def send(self, *values: Any) -> Any:
             answer = await super().send(*values)
             assert isinstance(answer, Reply)
-            error = json.dumps({"errorType": f"E{values[1].decode()}", "errorMessage": "x"})
+            made_up = f"E{values[1].decode()}{'x' * 5000}"
+            error = json.dumps({"errorType": made_up, "errorMessage": "x"})
             return replace(answer, payload=error.encode(), function_error="Unhandled")
 
     await MadeUp().map(path, range(20))
@@ -518,10 +520,11 @@ async def test_names_of_errors_that_are_made_up_do_not_fill_the_memory(
         causes = recorded.causes()
         assert len(causes) == 6
         assert (causes[0].error_type, causes[0].count) == ("of other kinds", 15)
+        assert max(len(each.error_type or "") for each in causes) == LONGEST_NAME + len("...")
         late = recorded.outcome(position=19)
     assert late is not None
     assert isinstance(late.error, FunctionError)
-    assert late.error.error_type == "E19"
+    assert late.error.error_type == f"E19{'x' * 5000}"
 
 
 async def test_nothing_that_was_read_ahead_of_a_difference_is_sent(path: Path) -> None:

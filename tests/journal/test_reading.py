@@ -26,6 +26,7 @@ from asyncinvoke import (
     Outcome,
     Redrive,
     RejectedError,
+    Request,
     TransportError,
 )
 from asyncinvoke._journal.schema import APPLICATION_ID
@@ -294,6 +295,16 @@ class TestSettling:
         recorded_map(path, World(lost=[3]))
         with pytest.raises(JournalError, match="item 'a': the run has no keys"):
             settle(path, key="a", ran=True)
+        # Keys of requests are recorded in such a run too, where they need not be unique.
+        several = path.with_name("several.run")
+        requests = [Request(payload=n, key="a") for n in range(8)]
+        anyio.run(lambda: World(lost=[3, 4]).map(several, requests))
+        crash(several, sent=[5, 6])
+        for ran in (True, False):
+            with pytest.raises(JournalError, match="item 'a': the run has no keys"):
+                settle(several, key="a", ran=ran)
+        with open_run(several) as recorded:
+            assert [each.position for each in recorded.unknown()] == [5, 6, 3, 4]
         keyed = path.with_name("keyed.run")
         anyio.run(lambda: World(lost=[3]).map(keyed, range(8), key=str))
         with pytest.raises(JournalError, match="item 'a' surely did not run: nothing is recorded"):

@@ -19,8 +19,6 @@ def session(number: int, **changes: Any) -> RecordedSession:
         "status": "complete",
         "host": "a-host",
         "pid": 4711,
-        "argv": ("asyncinvoke", "map", "--client-context", '{"token": "hunter2"}'),
-        "options": {"idempotent": False},
     }
     return RecordedSession(**(values | changes))
 
@@ -47,7 +45,14 @@ def summary(**changes: Any) -> RunSummary:
         "throttled": 40,
         "versions": {"3": 600, "4": 340},
         "sessions": (session(1, status="left"), session(2)),
-        "notes": {"command": {"source": "orders.csv", "key": "/id", "shared": {}}, "total": 1000},
+        "notes": {
+            "command": {
+                "source": "orders.csv",
+                "key": "/id",
+                "shared": {"client_context": "hunter2"},
+            },
+            "total": 1000,
+        },
     }
     return RunSummary(**(values | changes))
 

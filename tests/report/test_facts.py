@@ -163,6 +163,16 @@ def test_each_cause_has_the_command_that_runs_its_items_again() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("noted", "said"), [({}, None), ({"idempotent": True}, "yes"), ({"idempotent": False}, "no")]
+)
+def test_whether_a_map_is_idempotent_is_said_only_if_that_is_recorded(
+    noted: dict[str, object], said: str | None
+) -> None:
+    summary = runs.summary(notes={"command": {"shared": noted}})
+    assert facts_of(summary, (), runs.measures(), ()).about.get("Idempotent") == said
+
+
 def test_counts_add_up_to_the_input() -> None:
     found = runs.facts()
     assert {count.name: count.number for count in found.counts} == {

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from asyncinvoke import FunctionError, InvocationError, Outcome, Redrive
+from asyncinvoke import Outcome, Redrive
+from asyncinvoke._report.standing import cause_among, key_of
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND, Bulk
@@ -238,14 +239,15 @@ class Choice:
 
     def matches(self, causes: Sequence[RecordedCause]) -> Callable[[Outcome[Any]], bool]:
         """Return a predicate that selects the recorded outcomes whose items run again."""
-        wanted = {_key(cause) for cause in self.chosen(causes)}
+        known = {key_of(cause) for cause in causes}
+        wanted = {key_of(cause) for cause in self.chosen(causes)}
 
         def is_chosen(outcome: Outcome[Any]) -> bool:
             if self.keys and outcome.key not in self.keys:
                 return False
             if self.positions and outcome.index not in self.positions:
                 return False
-            return _key_of(outcome) in wanted
+            return outcome.error is not None and cause_among(outcome.error, known) in wanted
 
         return is_chosen
 
@@ -257,20 +259,3 @@ class Choice:
             and (not self.error_types or cause.error_type in self.error_types)
             and (not self.codes or cause.code in self.codes)
         )
-
-
-def _key(cause: RecordedCause) -> tuple[str | None, ...]:
-    return cause.error, cause.code, cause.error_type, cause.delivery, cause.gave_up
-
-
-def _key_of(outcome: Outcome[Any]) -> tuple[str | None, ...]:
-    error = outcome.error
-    if not isinstance(error, InvocationError):
-        return type(error).__name__, None, None, None, None
-    return (
-        type(error).__name__,
-        None if error.code is None else str(error.code),
-        error.error_type if isinstance(error, FunctionError) else None,
-        error.delivery.value,
-        None if error.gave_up is None else error.gave_up.value,
-    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from asyncinvoke import JournalError, Outcome
-from asyncinvoke._report.standing import TOTAL, UNRECORDED, total_of, unrecorded_note
+from asyncinvoke._report.standing import TOTAL, UNRECORDED, key_of, total_of, unrecorded_note
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.runs.group import opened_run
 from asyncinvoke.cli.runs.obeying import ANSWER
@@ -192,9 +192,9 @@ class Parts:
 
     def causes(self) -> list[RecordedCause]:
         """Return the causes of failures, with equal causes combined, most frequent first."""
-        found: dict[tuple[Any, ...], RecordedCause] = {}
+        found: dict[tuple[str | None, ...], RecordedCause] = {}
         for cause in (cause for run in self._runs for cause in run.causes()):
-            key = (cause.error, cause.code, cause.error_type, cause.delivery, cause.gave_up)
+            key = key_of(cause)
             count = found[key].count if key in found else 0
             found[key] = replace(found.get(key, cause), count=count + cause.count)
         ordered = sorted(found.values(), key=lambda cause: -cause.count)
@@ -219,8 +219,18 @@ class Parts:
 
     def item(self, *, position: int | None = None, key: str | None = None) -> RecordedItem | None:
         """Return one item, from the part that has it."""
-        found = (run.item(position=position, key=key) for run in self._runs)
-        return next((item for item in found if item is not None), None)
+        for run in self._runs:
+            item = run.item(position=position, key=key)
+            if item is not None:
+                return self._renumbered(item, run)
+        return None
+
+    def _renumbered(self, item: RecordedItem, run: RecordedRun) -> RecordedItem:
+        """Return an item of a part with the numbers that `causes` gives to its causes."""
+        numbers = {key_of(cause): cause.number for cause in self.causes()}
+        new = {cause.number: numbers.get(key_of(cause)) for cause in run.causes()}
+        earlier = tuple(replace(take, cause=new.get(take.cause or 0)) for take in item.earlier)
+        return replace(item, cause=new.get(item.cause or 0), earlier=earlier)
 
     def outcome(
         self, *, position: int | None = None, key: str | None = None

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from asyncinvoke import Outcome
 from asyncinvoke._inputs.files import name_of
-from asyncinvoke._report.standing import pending_of, total_of, unrecorded_of
+from asyncinvoke._report.standing import idempotent_of, pending_of, total_of, unrecorded_of
 from asyncinvoke.cli.errors import one_line
 from asyncinvoke.cli.map.progress import counted
 from asyncinvoke.cli.map.settings import COMMAND
@@ -154,11 +154,9 @@ def _what(summary: RunSummary) -> str:
         parts.append(summary.invocation_type)
     if summary.keyed:
         parts.append("by key")
-    options = summary.sessions[-1].options if summary.sessions else {}
-    shared = command.get("shared") if isinstance(command, Mapping) else None
-    if isinstance(shared, Mapping):
-        options = {**options, **shared}
-    parts.append("idempotent" if options.get("idempotent") else "not idempotent")
+    is_idempotent = idempotent_of(summary)
+    if is_idempotent is not None:
+        parts.append("idempotent" if is_idempotent else "not idempotent")
     if len(summary.versions) > 1 or "$LATEST" not in summary.versions:
         versions = [f"{name} ({number:,})" for name, number in summary.versions.items()]
         parts += [f"versions {', '.join(versions)}"] if versions else []

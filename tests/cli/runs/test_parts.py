@@ -5,6 +5,7 @@ import gzip
 import json
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from asyncinvoke import Invoker, Shard
+from asyncinvoke import Invoker, Journal, Redrive, Shard
 from asyncinvoke.cli.app import run
 from asyncinvoke.cli.map.outputs import run_with_output
 from asyncinvoke.cli.runs import parts as module
@@ -29,27 +30,45 @@ def fail_some(event: int, context: object) -> int:
     return event
 
 
+async def work(function: Callable[[int, object], int], journal: Journal, number: int) -> None:
+    """Run one part of three."""
+    async with (
+        Invoker(transport=FakeLambda({"f": function})) as invoker,
+        invoker.map(
+            "f", range(60), journal=journal, shard=Shard(number, of=3), concurrency=1
+        ) as map_run,
+    ):
+        async for _ in map_run:
+            pass
+
+
 @pytest.fixture(scope="module")
 def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of three parts that have ended and are not merged."""
     path = tmp_path_factory.mktemp("parts") / "a[1].run"
-
-    async def work(number: int) -> None:
-        async with (
-            Invoker(transport=FakeLambda({"f": fail_some})) as invoker,
-            invoker.map(
-                "f",
-                range(60),
-                journal=f"{path}.{number}of3",
-                shard=Shard(number, of=3),
-            ) as map_run,
-        ):
-            async for _ in map_run:
-                pass
-
     for number in (1, 2, 3):
-        anyio.run(work, number)
+        anyio.run(work, fail_some, Journal(f"{path}.{number}of3"), number)
     return path
+
+
+def test_an_item_has_the_cause_that_is_listed_by_that_number(tmp_path: Path) -> None:
+    def fail(event: int, context: object) -> int:
+        raise KeyError if event >= 10 else ValueError  # the first causes are the rarer ones
+
+    path = tmp_path / "a.run"
+    for number in (1, 2, 3):
+        anyio.run(work, fail, Journal(f"{path}.{number}of3"), number)
+    anyio.run(work, fail, Journal(f"{path}.1of3", redrive=Redrive.FAILED), 1)
+    with ExitStack() as stack:
+        runs = [stack.enter_context(open_run(part)) for part in all_parts(str(path))]
+        parts = Parts(str(path), runs)
+        causes = {cause.number: cause.error_type for cause in parts.causes()}
+        assert causes == {1: "KeyError", 2: "ValueError"}
+        for position in range(60):
+            item = parts.item(position=position)
+            assert item is not None
+            assert causes[item.cause or 0] == ("KeyError" if position >= 10 else "ValueError")
+            assert {take.cause for take in item.earlier} <= {item.cause}
 
 
 def test_what_parts_say_is_what_they_say_once_they_are_merged(

@@ -94,6 +94,53 @@ async def test_a_split_export_keeps_what_was_settled_as_having_run_apart_from_wh
     assert json.loads(line)["index"] == 4
 
 
+@pytest.mark.parametrize("results", [True, False])
+async def test_failures_beyond_the_most_causes_are_redriven_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("asyncinvoke._journal.committing.MOST_CAUSES", 5)
+
+    def fail(event: int, context: Any) -> Any:
+        raise type(f"E{event}{'x' * 200}", (Exception,), {})
+
+    async with (
+        Invoker(transport=FakeLambda({"f": fail})) as invoker,
+        invoker.map(
+            "f", range(20), journal=Journal("o.run", results=results), concurrency=1
+        ) as run,
+    ):
+        outcomes = [outcome async for outcome in run]
+    if not results:
+        outcomes = read(lambda run: list(run.outcomes()))
+    causes = read(lambda run: run.causes())
+    (others,) = [each.number for each in causes if each.error_type == "of other kinds"]
+    for choice, chosen in (
+        (Choice(), range(20)),
+        (Choice(causes=(others,)), range(5, 20)),
+        (Choice(causes=tuple({1, 2, 3, 4, 5, 6} - {others})), range(5)),
+        (Choice(positions=(3, 19)), (3, 19)),
+    ):
+        matches = choice.matches(causes)
+        assert [each.index for each in outcomes if matches(each)] == list(chosen), choice
+
+
+async def test_whether_a_map_is_idempotent_is_said_only_if_that_is_recorded(
+    recorded: Path,
+) -> None:
+    summary = read(lambda run: run.summary())
+    notes: tuple[tuple[dict[str, Any], str | None], ...] = (
+        ({}, None),
+        ({COMMAND: {"shared": {"idempotent": True}}}, "idempotent"),
+        ({COMMAND: {"shared": {"idempotent": False}}}, "not idempotent"),
+    )
+    for noted, said in notes:
+        lines = summary_lines(replace(summary, notes=noted), (), sample=None, now=0.0, width=200)
+        assert [each for each in lines[0].split(", ") if "idempotent" in each] == (
+            [said] if said else []
+        )
+
+
 def read(what: Callable[[Any], Any]) -> Any:
     with open_run("o.run") as run:
         return what(run)
@@ -268,7 +315,7 @@ async def test_the_page_on_runs_shows_what_the_command_does(recorded: Path) -> N
     (shown,) = re.findall(r"^```\n(charge, .*?)^```", page, re.DOTALL | re.MULTILINE)
     summary: RunSummary = read(lambda run: run.summary())
     sessions = tuple(replace(summary.sessions[0], number=n, ended=None) for n in (1, 2, 3))
-    notes = {COMMAND: {"source": "orders.jsonl"}}
+    notes = {COMMAND: {"source": "orders.jsonl", "shared": {"idempotent": False}}}
     summary = replace(
         summary,
         path="orders.run",
