@@ -363,7 +363,8 @@ async def test_a_file_beside_it_that_goes_ends_the_run_with_an_error_and_loses_n
         shutil.copy(path, copy)  # as it is without the WAL, which nobody has any more
     for journal in (path, copy):
         with open_run(journal) as recorded:
-            assert 0 < recorded.summary().ended <= len(seen)
+            # What had an intent may have run, for all that a copy without its marks can tell.
+            assert 0 < recorded.summary().succeeded <= len(seen)
             assert recorded.check() == ()
 
 
