@@ -21,21 +21,28 @@ from botocore.history import get_global_history_recorder
 
 _Step: TypeAlias = tuple[str, str]
 
-# The objects that an Invoke asks, each as an attribute of another one.
-_OWNERS = {
-    "endpoint": ("client", "_endpoint"),
-    "session": ("endpoint", "http_session"),
-    "signer": ("client", "_request_signer"),
-    "serializer": ("client", "_serializer"),
-    "user_agent": ("client", "_user_agent_creator"),
-    "resolver": ("client", "_ruleset_resolver"),
-    "parsers": ("endpoint", "_response_parser_factory"),
-    "meta": ("client", "meta"),
-    "events": ("meta", "events"),
-    "emitter": ("events", "_emitter"),
+# The attributes that an Invoke reads, of the client and of the objects that it finds so; apart from
+# the credentials, which may change at any time. Each with what it is, and with its name here if it is
+# asked further.
+_PARTS = {
+    ("client", "_endpoint"): ("endpoint", "endpoint"),
+    ("endpoint", "http_session"): ("HTTP session", "session"),
+    ("client", "_request_signer"): ("request signer", "signer"),
+    ("client", "_serializer"): ("serializer", "serializer"),
+    ("client", "_user_agent_creator"): ("user agent", "user_agent"),
+    ("client", "_ruleset_resolver"): ("endpoint resolver", "resolver"),
+    ("endpoint", "_response_parser_factory"): ("response parsers", "parsers"),
+    ("client", "meta"): ("meta", "meta"),
+    ("meta", "events"): ("event emitter", "events"),
+    ("events", "_emitter"): ("event emitter", "emitter"),
+    ("client", "_client_config"): ("configuration", None),
+    ("meta", "_client_config"): ("configuration", None),
+    ("meta", "_service_model"): ("service model", None),
+    ("endpoint", "_event_emitter"): ("event emitter", None),
+    ("signer", "_event_emitter"): ("event emitter", None),
 }
 
-# Their methods that it calls, roughly in its order.
+# The methods that it calls, roughly in its order.
 _STEPS = (
     ("client", "invoke"),
     ("client", "invoke_with_response_stream"),
@@ -64,25 +71,6 @@ _STEPS = (
 
 # Those of which an attribute may stand before a method.
 _WITH_METHODS = {owner for owner, _ in _STEPS} | {"events", "emitter"}
-
-# Their attributes that it reads, apart from the credentials, which may change at any time.
-_PARTS = {
-    ("client", "_endpoint"): "endpoint",
-    ("endpoint", "http_session"): "HTTP session",
-    ("client", "_request_signer"): "request signer",
-    ("client", "_serializer"): "serializer",
-    ("client", "_user_agent_creator"): "user agent",
-    ("client", "_ruleset_resolver"): "endpoint resolver",
-    ("meta", "_service_model"): "service model",
-    ("client", "_client_config"): "configuration",
-    ("client", "meta"): "meta",
-    ("meta", "_client_config"): "configuration",
-    ("meta", "events"): "event emitter",
-    ("events", "_emitter"): "event emitter",
-    ("endpoint", "_event_emitter"): "event emitter",
-    ("endpoint", "_response_parser_factory"): "response parsers",
-    ("signer", "_event_emitter"): "event emitter",
-}
 
 # The classes without which nothing can be said of the methods.
 _EXPECTED = {"client": AioBaseClient, "endpoint": AioEndpoint, "signer": AioRequestSigner}
@@ -142,8 +130,9 @@ class Interception:
             AttributeError: A private name of aiobotocore that this relies on is missing.
         """
         owners = {"client": client}
-        for name, (holder, attribute) in _OWNERS.items():
-            owners[name] = getattr(owners[holder], attribute)
+        for (holder, attribute), (_, name) in _PARTS.items():
+            if name is not None:
+                owners[name] = getattr(owners[holder], attribute)
         # A service without an endpoint ruleset has no resolver.
         self._owners = {name: owner for name, owner in owners.items() if owner is not None}
         # By `type`, since a proxy says of its `__class__` what it likes.
@@ -202,7 +191,7 @@ class Interception:
         for (holder, name), first in self._parts.items():
             there = self._attributes[holder].get(name)
             if there is not first:
-                return _line(there, f"is in place of the client's first {_PARTS[holder, name]}")
+                return _line(there, f"is in place of the client's first {_PARTS[holder, name][0]}")
         for emitter in (self._owners["events"], self._emitter):
             for name in _EMITS:
                 if name in vars(emitter):

@@ -15,7 +15,7 @@ import anyio
 from asyncinvoke._model.delivery import Phase
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import StreamEnd, StreamHead
-from asyncinvoke._transport.answers_frames import FrameReader
+from asyncinvoke._transport.event_stream import FrameReader
 from asyncinvoke._transport.exceptions import failure_from
 from asyncinvoke._transport.http.errors import WireError
 from asyncinvoke._transport.http.pool import StreamedAnswer

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from asyncinvoke._model.failure import Failure, TransportFault
 from asyncinvoke._model.response import StreamEnd, StreamHead
-from asyncinvoke._transport.answers_frames import FrameReader
+from asyncinvoke._transport.event_stream import FrameReader
 from asyncinvoke.local.protocol import event_stream
 
 chunks = st.lists(st.binary(max_size=40), max_size=6)
