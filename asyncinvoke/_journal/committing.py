@@ -198,13 +198,24 @@ class Commit:
                 self._causes[cause] -= 1
             if version is not None:
                 self._versions[version] -= 1
-            sql.do(
-                "INSERT OR REPLACE INTO earlier SELECT idx, take, state, cause, attempts, session,"
-                " began, elapsed, request_id FROM item WHERE idx = ?",
-                row,
-            )
-            sql.do("DELETE FROM item WHERE idx = ?", row)
-            sql.do("DELETE FROM result WHERE idx = ?", row)
+            move_to_earlier(sql, row)
+
+
+def copy_to_earlier(sql: Statements, row: int, *, take: int | None = None) -> None:
+    """Copy the recorded outcome of an item to its earlier takes, by default under its own number."""
+    sql.do(
+        "INSERT OR REPLACE INTO earlier SELECT idx, COALESCE(?, take), state, cause, attempts,"
+        " session, began, elapsed, request_id FROM item WHERE idx = ?",
+        take,
+        row,
+    )
+
+
+def move_to_earlier(sql: Statements, row: int, *, take: int | None = None) -> None:
+    """Move the recorded outcome of an item to its earlier takes; the caller adjusts the counts."""
+    copy_to_earlier(sql, row, take=take)
+    sql.do("DELETE FROM item WHERE idx = ?", row)
+    sql.do("DELETE FROM result WHERE idx = ?", row)
 
 
 def keep_notes(sql: Statements, notes: Mapping[str, object]) -> None:

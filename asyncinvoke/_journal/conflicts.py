@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from asyncinvoke._journal.committing import move_to_earlier
 from asyncinvoke._journal.flights import Flight
 from asyncinvoke._journal.in_doubt import LOST, LOST_CAUSE
 from asyncinvoke._journal.renumbering import PartStatements, Renumbering
@@ -96,7 +97,7 @@ class Conflicts:
             if new == old:
                 continue  # the journal was copied, and both copies are merged
             if beats(new, old):
-                self._put_aside(there)
+                move_to_earlier(self._sql, there, take=self._next_take(there))
                 self._sql.do(
                     f"INSERT INTO item SELECT {there}, {columns} FROM part.item WHERE idx = ?", row
                 )
@@ -140,7 +141,7 @@ class Conflicts:
                 ((other, _),) = self._records("main", there)
                 is_kept = bool(is_ours) or beats(record, other)
                 if is_kept:
-                    self._put_aside(there)
+                    move_to_earlier(self._sql, there, take=self._next_take(there))
                 if not is_ours:
                     self._tell(record, other, name if self._keyed else there)
             if is_kept:
@@ -162,15 +163,6 @@ class Conflicts:
             row,
         )
         return [(Record(*record), key) for *record, key in found]
-
-    def _put_aside(self, row: int) -> None:
-        self._sql.do(
-            f"INSERT INTO earlier SELECT idx, {self._next_take(row)}, state, cause, attempts,"
-            " session, began, elapsed, request_id FROM item WHERE idx = ?",
-            row,
-        )
-        self._sql.do("DELETE FROM item WHERE idx = ?", row)
-        self._sql.do("DELETE FROM result WHERE idx = ?", row)
 
     def _next_take(self, row: int) -> int:
         ((last,),) = self._sql.all("SELECT COALESCE(MAX(take), 0) FROM earlier WHERE idx = ?", row)

@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from asyncinvoke._journal.committing import keep_notes
+from asyncinvoke._journal.committing import copy_to_earlier, keep_notes, move_to_earlier
 from asyncinvoke._journal.damage import damage_told
 from asyncinvoke._journal.flights import Flight, read_flights
 from asyncinvoke._journal.in_doubt import LOST, LOST_CAUSE
@@ -100,7 +100,7 @@ def _settle_item(journal: Path, sql: Statements, name: object, *, is_key: bool, 
     if not ran:
         _withdraw(sql, row)
         return
-    _copy_to_earlier(sql, row)
+    copy_to_earlier(sql, row)
     sql.do("UPDATE cause SET count = count - 1 WHERE id = ?", cause)
     sql.do("UPDATE item SET state = ? WHERE idx = ?", State.SETTLED, row)
     _count(sql, may_have_run=-1, settled=1)
@@ -161,9 +161,7 @@ def _withdraw(sql: Statements, row: int) -> None:
     for state, cause, version, attempts, throttled, key in sql.all(
         "SELECT state, cause, version, attempts, throttled, key FROM item WHERE idx = ?", row
     ):
-        _copy_to_earlier(sql, row)
-        sql.do("DELETE FROM item WHERE idx = ?", row)
-        sql.do("DELETE FROM result WHERE idx = ?", row)
+        move_to_earlier(sql, row)
         _count(sql, **{State(state).name.lower(): -1}, attempts=-attempts, throttled=-throttled)
         if state != State.SETTLED:
             sql.do("UPDATE cause SET count = count - 1 WHERE id = ?", cause)
@@ -171,14 +169,6 @@ def _withdraw(sql: Statements, row: int) -> None:
         if key is not None:
             # The earlier takes have no key: this row says which item they belong to.
             sql.set_about(f"{ROW}{key}", row)
-
-
-def _copy_to_earlier(sql: Statements, row: int) -> None:
-    sql.do(
-        "INSERT OR REPLACE INTO earlier SELECT idx, take, state, cause, attempts, session, began,"
-        " elapsed, request_id FROM item WHERE idx = ?",
-        row,
-    )
 
 
 def _lost_cause(sql: Statements) -> int:
