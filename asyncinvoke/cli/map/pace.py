@@ -62,11 +62,16 @@ class HeldBack:
 
     def at(self, elapsed: float, waiting_for: str | None) -> str | None:
         """Record what a run waits for now, if anything; return what to show."""
-        if waiting_for is not None and not waiting_for.startswith(OWN_LIMIT):
+        if _is_bottleneck(waiting_for):
             self._said, self._at = waiting_for, elapsed
         elif elapsed - self._at > REMEMBERED:
             self._said = None
         return self._said
+
+
+def _is_bottleneck(waiting_for: str | None) -> bool:
+    """Return whether a run waits for something other than its own limit."""
+    return waiting_for is not None and not waiting_for.startswith(OWN_LIMIT)
 
 
 def _rate(since: tuple[float, int], elapsed: float, done: int) -> float:
@@ -138,7 +143,7 @@ class Watch:
         if last is None or self._alive is None or _is_alive(last, now):
             self._alive, self._is_said, self._held_back = now, False, None
             return None
-        if now.waiting_for is not None and not now.waiting_for.startswith(OWN_LIMIT):
+        if _is_bottleneck(now.waiting_for):
             self._held_back = now.waiting_for
         quiet = now.elapsed - self._alive.elapsed
         if self._is_said or quiet < PATIENCE:
