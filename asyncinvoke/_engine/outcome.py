@@ -181,14 +181,15 @@ class MapTally:
 
     def add(self, outcome: Outcome[Any]) -> None:
         """Count an outcome and its attempts."""
+        attempts = outcome.attempts
         if outcome.error is None:
             self.succeeded += 1
         else:
             self.failed += 1
-        if outcome.attempts is self._last:
+        if attempts is self._last:
             return  # the items of a batch share their attempts, and arrive consecutively
-        self._last = outcome.attempts
-        for attempt in outcome.attempts:
-            self.attempts += 1
-            if attempt.kind is FailureKind.THROTTLED:
-                self.throttled += 1
+        self._last = attempts
+        self.attempts += len(attempts)
+        if outcome.error is None and len(attempts) == 1:
+            return  # nearly always
+        self.throttled += sum(attempt.kind is FailureKind.THROTTLED for attempt in attempts)

@@ -4,11 +4,9 @@ import math
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from asyncinvoke._model.failure import TransportFault
-from asyncinvoke._transport.http.answer import MOST_HEAD, MOST_INTERIM, Answer, AnswerError, Headers
+from asyncinvoke._transport.http.answer import MOST_HEAD, MOST_INTERIM, Answer, AnswerError
 from asyncinvoke._transport.http.reader import AnswerReader
 from tests.transport.http.differential import compare_many
 
@@ -232,23 +230,6 @@ def test_headers_are_found_by_their_names_in_lower_case_and_shown_without_values
     assert "one" not in repr(headers)
     with pytest.raises(KeyError):
         headers["missing"]
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(["X-Amz-A", "x-amz-b", "X-AMZ-", "x-amzn-a", "a-x-amz-a", "x"]),
-            st.sampled_from(["", " 1", "\t2 \t", "x-amz-a: 3", "\u00e9:"]),
-        )
-    )
-)
-def test_headers_found_by_a_prefix_are_those_found_by_their_names(
-    lines: list[tuple[str, str]],
-) -> None:
-    head = "".join(f"{name}:{value}\r\n" for name, value in lines)
-    headers = Headers(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode())
-    names = {name for name in headers if name.startswith("x-amz-")}
-    assert headers.starting(b"x-amz-") == {name: headers[name] for name in names}
 
 
 def test_a_trailer_is_no_header_neither_of_its_answer_nor_of_another() -> None:
