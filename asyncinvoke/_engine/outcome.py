@@ -16,6 +16,12 @@ class Outcome(Generic[Out]):
     index: int
     """The position of the item in the input, from 0."""
 
+    started: float
+    """When its execution began, in seconds since the epoch."""
+
+    elapsed: float
+    """How long its execution took, including waits, in seconds."""
+
     key: str | None = None
     """The key of the item, from the map's `key` or the item's own."""
 
@@ -28,12 +34,6 @@ class Outcome(Generic[Out]):
 
     attempts: tuple[Attempt, ...] = ()
     """All attempts; empty if nothing was sent."""
-
-    started: float
-    """When its execution began, in seconds since the epoch."""
-
-    elapsed: float
-    """How long its execution took, including waits, in seconds."""
 
     take: int = 1
     """How many times the item has been run: 2 after a redrive, and so on; 0 if it was not run
