@@ -20,7 +20,9 @@ from asyncinvoke.cli.map.ending import exit_status, last_words
 from asyncinvoke.cli.map.settings import COMMAND
 from asyncinvoke.cli.map.source import MOST, LineNumbers
 from asyncinvoke.cli.runs.again import Choice
+from asyncinvoke.cli.runs.obeying import ANSWER
 from asyncinvoke.cli.runs.view import summary_lines
+from asyncinvoke.cli.runs.wishes import read_wishes, wishes_path
 from asyncinvoke.runs import RecordedCause, RunSummary, open_run
 from asyncinvoke.testing import FakeLambda
 from tests.journal.crashes import crash
@@ -69,6 +71,18 @@ async def test_each_setting_can_be_changed_alone(
 ) -> None:
     assert command(["runs", "set", "o.run", *options]) == 0
     assert capsys.readouterr().out == f"{said}, from its next session: it is not running\n"
+
+
+async def test_a_wish_comes_after_the_last_that_was_answered_also_where_its_file_was_removed(
+    recorded: Path,
+) -> None:
+    async with (
+        Invoker(transport=FakeLambda({"charge": charge})) as invoker,
+        invoker.map("charge", range(10), journal="o.run") as run,
+    ):
+        run.note(ANSWER, {"number": 5})
+    assert command(["runs", "pause", "o.run"]) == 0
+    assert read_wishes(wishes_path("o.run")).number == 6
 
 
 async def test_a_split_export_has_each_item_once_also_where_its_redrive_died(
