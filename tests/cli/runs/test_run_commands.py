@@ -12,7 +12,7 @@ from anyio import to_thread
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke import Invoker, Journal, Outcome
+from asyncinvoke import Invoker, Journal, Outcome, Shard
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.continued import Place, check_output
@@ -23,7 +23,7 @@ from asyncinvoke.cli.runs.again import Choice
 from asyncinvoke.cli.runs.obeying import ANSWER
 from asyncinvoke.cli.runs.view import summary_lines
 from asyncinvoke.cli.runs.wishes import read_wishes, wishes_path
-from asyncinvoke.runs import RecordedCause, RunSummary, open_run
+from asyncinvoke.runs import RecordedCause, RunSummary, merge, open_run
 from asyncinvoke.testing import FakeLambda
 from tests.journal.crashes import crash
 
@@ -137,6 +137,47 @@ async def test_failures_beyond_the_most_causes_are_redriven_as_well(
     ):
         matches = choice.matches(causes)
         assert [each.index for each in outcomes if matches(each)] == list(chosen), choice
+
+
+@pytest.mark.parametrize("results", [True, False])
+@pytest.mark.parametrize("keyed", [True, False])
+async def test_in_a_merged_run_each_cause_selects_as_many_items_as_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: bool, keyed: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("asyncinvoke._journal.committing.MOST_CAUSES", 3)
+    # Each shard has all kinds, and the first of one are beyond the most causes of the other.
+    kinds = ["A", "E", "B", "D", "C", "C", "D", "B", "E", "A", "X", "Y"]
+
+    def fail(event: int, context: Any) -> Any:
+        raise type(kinds[event], (Exception,), {})
+
+    options: dict[str, Any] = {"key": str} if keyed else {}
+    parts: list[str] = []
+    for part, positions in (("1.run", range(0, 12, 2)), ("2.run", range(1, 12, 2))):
+        async with (
+            Invoker(transport=FakeLambda({"f": fail})) as invoker,
+            invoker.map(
+                "f",
+                positions if keyed else range(12),
+                journal=Journal(part, results=results),
+                shard=None if keyed else Shard(len(parts) + 1, of=2),
+                concurrency=1,
+                **options,
+            ) as run,
+        ):
+            async for _ in run:
+                pass
+        parts.append(part)
+    merge("o.run", parts)
+    causes = read(lambda run: run.causes())
+    outcomes = read(lambda run: list(run.outcomes()))
+    assert sum(cause.count for cause in causes) == len(outcomes) == 12
+    for cause in causes:
+        matches = Choice(causes=(cause.number,)).matches(causes)
+        selected = [outcome.index for outcome in outcomes if matches(outcome)]
+        assert len(selected) == cause.count, cause
+    assert read(lambda run: run.check()) == ()
 
 
 async def test_whether_a_map_is_idempotent_is_said_only_if_that_is_recorded(
