@@ -12,7 +12,8 @@ from anyio import to_thread
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncinvoke import Invoker, Journal, Outcome, Shard
+from asyncinvoke import Invoker, Journal, Outcome, Redrive, Shard
+from asyncinvoke._model.response import Reply
 from asyncinvoke.cli.app import run as command
 from asyncinvoke.cli.errors import CommandError
 from asyncinvoke.cli.map.continued import Place, check_output
@@ -25,6 +26,7 @@ from asyncinvoke.cli.runs.view import summary_lines
 from asyncinvoke.cli.runs.wishes import read_wishes, wishes_path
 from asyncinvoke.runs import RecordedCause, RunSummary, merge, open_run
 from asyncinvoke.testing import FakeLambda
+from tests.batches.maps import Function
 from tests.journal.crashes import crash
 
 pytestmark = pytest.mark.anyio
@@ -363,6 +365,55 @@ async def test_a_run_is_shown_in_as_many_columns_as_there_are(width: int, record
     lines = summary_lines(summary, causes, sample=None, now=0.0, width=width)
     assert max(map(len, lines)) == width
     assert "  not started   9,999,942   the same command continues it" in lines
+
+
+SURROGATE = "\ud800"
+EVIL = "\x1b[31m\x9b2J\u202e\r\n" + SURROGATE + "long " * 20_000
+"""What a function, or who answers in its place, may say."""
+
+SHOWING = {
+    "summary": (["show", "o.run"], 0),
+    "an item that succeeded": (["show", "o.run", "--item", "0"], 0),
+    "an item with an earlier take": (["show", "o.run", "--item", "1"], 0),
+    "no such item": (["show", "o.run", "--key", EVIL], 2),
+    "watch": (["watch", "o.run"], 0),
+    "merge": (["merge", "m.run", "o.run", "o2.run"], 4),
+    "redrive": (["redrive", "o.run", "--error-type", EVIL], 2),
+}
+
+
+async def test_nothing_from_outside_floods_or_steers_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def answer(number: int) -> Reply:
+        said = json.dumps({"errorType": EVIL, "errorMessage": EVIL, "stackTrace": [EVIL]})
+        return Reply(
+            status_code=200,
+            payload=said.encode(),
+            function_error=None if number % 2 == 0 else EVIL,
+            executed_version=EVIL,
+            request_id=EVIL,
+        )
+
+    monkeypatch.chdir(tmp_path)
+    for path in ("o.run", "o2.run"):
+        for redrive in (Redrive.NONE, Redrive.FAILED):
+            async with (
+                Invoker(transport=Function(answer)) as invoker,
+                invoker.map(
+                    "charge",
+                    range(4),
+                    key=lambda number: f"{number}{EVIL.replace(SURROGATE, '')}",
+                    journal=Journal(path, redrive=redrive),
+                ) as run,
+            ):
+                run.note(COMMAND, {"source": f"/in/{EVIL}", "shared": {}})
+                async for _ in run:
+                    pass
+    for name, (words, status) in SHOWING.items():
+        assert await to_thread.run_sync(command, ["runs", *words]) == status, name
+        lines = "".join(capfd.readouterr()).removesuffix("\n").split("\n")
+        assert all(line.isprintable() and len(line) <= 1_100 for line in lines), name
 
 
 async def test_the_page_on_runs_shows_what_the_command_does(recorded: Path) -> None:
