@@ -207,7 +207,7 @@ def _texts_of_strings(column: Any) -> Any:
 
 def _texts_one_by_one(column: Any, text_of: Callable[[Any], str]) -> Any:
     """Convert values as Python objects; null for one that `text_of` does not accept."""
-    texts = []
+    texts: list[str | None] = []
     for value in column.to_pylist():
         try:
             texts.append("null" if value is None else _quote(text_of(value)))
