@@ -49,7 +49,8 @@ FLOORS_OF_LOCAL = [
 DECIDES = [
     "asyncinvoke._batches",
     "asyncinvoke._diagnosis.checks",
-    "asyncinvoke._diagnosis.judging",
+    "asyncinvoke._diagnosis.endpoint_checks",
+    "asyncinvoke._diagnosis.setup_checks",
     "asyncinvoke._engine.batch_ends",
     "asyncinvoke._engine.buffer",
     "asyncinvoke._engine.calls",

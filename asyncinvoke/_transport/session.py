@@ -130,16 +130,14 @@ async def find_credentials(session: AioSession) -> Any:
     """
     try:
         found = await session.get_credentials()
-    except FileNotFoundError as error:
-        if flaw := key_log_flaw(error):
-            raise ConfigurationError(flaw) from shown(error)
-        name = error.filename or _process_of(session)
-        raise ConfigurationError(f"credential_process: there is no {name!r}") from shown(error)
-    except PermissionError as error:
-        if flaw := key_log_flaw(error):
-            raise ConfigurationError(flaw) from shown(error)
-        name = error.filename or _process_of(session)
-        raise ConfigurationError(f"credential_process: {name!r} cannot be run") from shown(error)
+    except (FileNotFoundError, PermissionError) as error:
+        flaw = key_log_flaw(error)
+        if flaw is None:
+            name = error.filename or _process_of(session)
+            is_there = isinstance(error, PermissionError)
+            flaw = f"{name!r} cannot be run" if is_there else f"there is no {name!r}"
+            flaw = f"credential_process: {flaw}"
+        raise ConfigurationError(flaw) from shown(error)
     except Exception as error:  # noqa: BLE001  # STS, SSO, a file, a process: any error is possible
         # The output of a process may contain keys, and the error may quote it.
         flaw = key_log_flaw(error) or _unreadable(error, session)
