@@ -104,7 +104,7 @@ async def test_a_line_with_too_few_fields_is_the_fault_of_its_item(
     monkeypatch.setattr(inventory, "read_manifest", lambda source, options: manifest)
     monkeypatch.setattr(inventory, "open_file", lambda *_, **__: io.BytesIO(packed))
     listed = await Inventory.open("m", {})
-    rows = []
+    rows: list[Any] = []
     while (some := await listed.rows()) is not None:
         rows += some
     await listed.close()
