@@ -145,6 +145,7 @@ class AsyncioConnection(asyncio.Protocol):
             self._retire()
             return
         if reader is self._unfed and self._progress.phase is WRITTEN:
+            # Nearly always; what follows reads such an answer too, but takes longer.
             answer = self._whole.read(data, self._limits.most_body)
             if answer is not None:
                 self._complete(answer.status, self._whole.keep_alive)

@@ -32,7 +32,7 @@ class AnswerReader:
     no state over from another message. A body of known length is counted and never copied. Only
     chunked bodies are fed to llhttp, and the last byte of a possible end is fed separately.
 
-    Nearly every answer is short and arrives in one piece. Those are left to a `WholeReader`.
+    Nearly every answer is short and arrives in one piece; a `WholeReader` reads those faster.
 
     After an `AnswerError`, neither the reader nor its connection can be used again.
     """
@@ -71,7 +71,7 @@ class AnswerReader:
 
         Args:
             most_body: The maximum size of the body, in bytes; `math.inf` for no limit.
-            whole: Tries to read what is fed first as a whole answer, for `answer` alone.
+            whole: Tried first, on the first received bytes.
         """
         self._most_body = most_body
         self._whole = whole
@@ -165,6 +165,7 @@ class AnswerReader:
         if answer is not None:
             self.status = answer.status
             self.head = data[: len(data) - len(answer.body)]
+            self.pieces.append(answer.body)
             self.keep_alive = whole.keep_alive
             self.head_read = self.complete = True
         return self.complete
