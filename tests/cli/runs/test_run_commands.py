@@ -2,7 +2,10 @@
 
 import json
 import re
+import sqlite3
+import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -227,6 +230,31 @@ async def test_to_watch_a_run_that_has_ended_is_to_see_how_it_ended(
     said = capsys.readouterr()
     assert "  succeeded    7" in said.out.splitlines()
     assert "  10/10 · " in said.err
+
+
+@pytest.mark.parametrize(
+    ("ago", "lasted", "shown"),
+    [
+        (86_400, 7_200, "2:00:00"),
+        (-3_600, -7_200, "0:00"),  # the clock was set back
+        (86_400, None, "0:00"),  # it was killed, before its first sample
+    ],
+)
+async def test_to_watch_a_run_that_has_ended_is_to_see_how_long_it_took(
+    recorded: Path,
+    capsys: pytest.CaptureFixture[str],
+    ago: float,
+    lasted: float | None,
+    shown: str,
+) -> None:
+    started = time.time() - ago
+    ended = None if lasted is None else started + lasted
+    with closing(sqlite3.connect(recorded)) as connection:
+        connection.execute("UPDATE session SET started = ?, ended = ?", (started, ended))
+        connection.execute("DELETE FROM sample")
+        connection.commit()
+    assert command(["runs", "watch", "o.run"]) == 0
+    assert f" · {shown} · " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
