@@ -444,6 +444,30 @@ async def test_nothing_from_outside_floods_or_steers_the_terminal(
         assert all(line.isprintable() and len(line) <= 1_100 for line in lines), name
 
 
+async def test_no_name_of_a_file_steers_the_terminal(
+    recorded: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = "o\n\x1b[31m\udcff.run"
+    for path in (recorded, Path(f"{recorded}-marks")):
+        path.rename(str(path).replace("o.run", name))
+    for words in (
+        ["show", name],
+        ["watch", name],
+        ["pause", name],
+        ["export", name, f"{name}.jsonl"],
+        ["export", name, f"{name}.parts", "--split"],
+        ["merge", f"{name}.merged", name],
+        ["redrive", name, "--may-have-run"],
+        ["settle", name, "--item", "1", "--ran"],
+        ["stop", name],
+        ["show", f"{name}.missing"],
+    ):
+        await to_thread.run_sync(command, ["runs", *words])
+        lines = "".join(capfd.readouterr()).removesuffix("\n").split("\n")
+        assert all(line.isprintable() for line in lines), words
+        assert len(lines) == 1 or words[0] in ("show", "watch"), words
+
+
 async def test_the_page_on_runs_shows_what_the_command_does(recorded: Path) -> None:
     page = (Path(__file__).parents[3] / "docs" / "runs.md").read_text()
     (shown,) = re.findall(r"^```\n(charge, .*?)^```", page, re.DOTALL | re.MULTILINE)
